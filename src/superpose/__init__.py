@@ -1,0 +1,52 @@
+"""superpose: hybrid quantum-classical machine learning as a service.
+
+Names are loaded on first use, so that ``import superpose`` costs milliseconds and loads neither torch nor any SDK.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+_HOME_OF = {
+    "Circuit": "superpose.circuits",
+    "Observable": "superpose.circuits",
+    "Parameter": "superpose.circuits",
+    "Program": "superpose.circuits",
+    "ProgramResult": "superpose.circuits",
+    "Client": "superpose.client",
+    "HybridClassifier": "superpose.learning",
+    "QuantumLayer": "superpose.learning",
+    "load": "superpose.facade",
+    "load_model": "superpose.learning",
+    "run": "superpose.facade",
+}
+
+__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604 - the table above is the list
+
+if TYPE_CHECKING:
+    from superpose.circuits import Circuit as Circuit
+    from superpose.circuits import Observable as Observable
+    from superpose.circuits import Parameter as Parameter
+    from superpose.circuits import Program as Program
+    from superpose.circuits import ProgramResult as ProgramResult
+    from superpose.client import Client as Client
+    from superpose.facade import load as load
+    from superpose.facade import run as run
+    from superpose.learning import HybridClassifier as HybridClassifier
+    from superpose.learning import QuantumLayer as QuantumLayer
+    from superpose.learning import load_model as load_model
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its room."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'superpose' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)
+
+
+def __dir__() -> list[str]:
+    """Public names, loaded or not."""
+    return sorted(__all__)

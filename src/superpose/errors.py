@@ -1,0 +1,442 @@
+"""Every public exception of superpose.
+
+The tree, with the stable ``code`` of each leaf (the API answers with these codes):
+
+    SuperposeError
+    ├── CircuitError
+    │   ├── GateUnknownError              circuit.gate_unknown
+    │   ├── GateArityError                circuit.gate_arity
+    │   ├── QubitOutOfRangeError          circuit.qubit_out_of_range
+    │   ├── ParameterUnboundError         circuit.parameter_unbound
+    │   ├── ParameterNameError            circuit.parameter_name
+    │   ├── FeatureMapError               circuit.feature_map
+    │   ├── ObservableError               circuit.observable
+    │   ├── ProgramError                  circuit.program
+    │   ├── CircuitFormatError            circuit.format
+    │   └── QasmError                     circuit.qasm
+    ├── EngineError
+    │   ├── StateTooLargeError            engine.state_too_large
+    │   ├── ShapeError                    engine.shape
+    │   └── UnsupportedProgramError       engine.unsupported
+    ├── BackendError
+    │   ├── BackendUnknownError           backend.unknown
+    │   └── ProviderError                 backend.provider
+    ├── DatasetError
+    │   ├── DatasetFormatError            dataset.format
+    │   ├── DatasetEmptyError             dataset.empty
+    │   ├── DatasetTargetError            dataset.target
+    │   ├── DatasetOneClassError          dataset.one_class
+    │   ├── DatasetTooWideError           dataset.too_wide
+    │   └── DatasetTooSmallError          dataset.too_small
+    ├── LearningError
+    │   ├── SpecError                     spec.invalid
+    │   ├── NotFittedError                learning.not_fitted
+    │   ├── FeatureMismatchError          learning.feature_mismatch
+    │   └── CheckpointError               learning.checkpoint
+    ├── ModelFileError
+    │   ├── ModelFileCorruptError         model.corrupt
+    │   └── ModelFormatError              model.format
+    ├── AccessError
+    │   ├── KeyMissingError               auth.key_missing
+    │   ├── KeyInvalidError               auth.key_invalid
+    │   ├── KeyExpiredError               auth.key_expired
+    │   └── ForbiddenError                auth.forbidden
+    ├── ServiceError
+    │   ├── NotFoundError                 service.not_found
+    │   ├── ConflictError                 service.conflict
+    │   ├── RequestError                  service.request
+    │   ├── PayloadTooLargeError          service.payload_too_large
+    │   ├── OverloadedError               service.overloaded
+    │   ├── StoreError                    service.store
+    │   ├── LeaseLostError                service.lease_lost
+    │   └── TransitionError               service.transition
+    └── ClientError
+        ├── UnreachableError              client.unreachable
+        ├── ProtocolError                 client.protocol
+        └── ApiError                      (the code the service answered with)
+
+A message says what is wrong, what was got, what is allowed and what to do. Facts a program may want stand in ``details``
+(JSON values only), which the API sends along; nothing secret or personal may stand in either.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+__all__ = [
+    "AccessError",
+    "ApiError",
+    "BackendError",
+    "BackendUnknownError",
+    "CheckpointError",
+    "CircuitError",
+    "CircuitFormatError",
+    "ClientError",
+    "ConflictError",
+    "DatasetEmptyError",
+    "DatasetError",
+    "DatasetFormatError",
+    "DatasetOneClassError",
+    "DatasetTargetError",
+    "DatasetTooSmallError",
+    "DatasetTooWideError",
+    "EngineError",
+    "FeatureMapError",
+    "FeatureMismatchError",
+    "ForbiddenError",
+    "GateArityError",
+    "GateUnknownError",
+    "KeyExpiredError",
+    "KeyInvalidError",
+    "KeyMissingError",
+    "LearningError",
+    "LeaseLostError",
+    "ModelFileCorruptError",
+    "ModelFileError",
+    "ModelFormatError",
+    "NotFittedError",
+    "NotFoundError",
+    "ObservableError",
+    "OverloadedError",
+    "ParameterNameError",
+    "ParameterUnboundError",
+    "PayloadTooLargeError",
+    "ProgramError",
+    "ProtocolError",
+    "ProviderError",
+    "QasmError",
+    "QubitOutOfRangeError",
+    "RequestError",
+    "ServiceError",
+    "ShapeError",
+    "SpecError",
+    "StateTooLargeError",
+    "StoreError",
+    "SuperposeError",
+    "TransitionError",
+    "UnreachableError",
+    "UnsupportedProgramError",
+]
+
+
+class SuperposeError(Exception):
+    """Base of all errors that superpose raises on purpose."""
+
+    code: ClassVar[str] = "superpose.error"
+
+    def __init__(self, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.message = message
+        self.details = details
+
+
+class CircuitError(SuperposeError):
+    """A quantum program is not well formed."""
+
+
+class GateUnknownError(CircuitError):
+    """The gate table has no row of this name."""
+
+    code = "circuit.gate_unknown"
+
+
+class GateArityError(CircuitError):
+    """A gate got another number of qubits or angles than its row states, or one qubit twice."""
+
+    code = "circuit.gate_arity"
+
+
+class QubitOutOfRangeError(CircuitError):
+    """A qubit index does not lie in 0 .. n_qubits-1."""
+
+    code = "circuit.qubit_out_of_range"
+
+
+class ParameterUnboundError(CircuitError):
+    """A parameter has no value, or the values do not fit the parameters."""
+
+    code = "circuit.parameter_unbound"
+
+
+class ParameterNameError(CircuitError):
+    """A parameter's name is not an identifier, or two different parameters share it."""
+
+    code = "circuit.parameter_name"
+
+
+class FeatureMapError(CircuitError):
+    """A feature map is unknown, or its inputs have the wrong shape."""
+
+    code = "circuit.feature_map"
+
+
+class ObservableError(CircuitError):
+    """A Pauli sum is not well formed or does not fit the circuit."""
+
+    code = "circuit.observable"
+
+
+class ProgramError(CircuitError):
+    """The parts of a program (template, parameters, observables, shots, initial state) do not fit one another."""
+
+    code = "circuit.program"
+
+
+class CircuitFormatError(CircuitError):
+    """A JSON document does not describe a circuit, observable or program."""
+
+    code = "circuit.format"
+
+
+class QasmError(CircuitError):
+    """OpenQASM text cannot be read; ``line`` and ``column`` (from 1) point at the cause."""
+
+    code = "circuit.qasm"
+
+    def __init__(self, message: str, line: int, column: int, **details: object) -> None:
+        super().__init__(f"line {line}, column {column}: {message}", line=line, column=column, **details)
+        self.line = line
+        self.column = column
+
+
+class EngineError(SuperposeError):
+    """The local engine cannot run a program."""
+
+
+class StateTooLargeError(EngineError):
+    """The program needs more memory than the machine may give."""
+
+    code = "engine.state_too_large"
+
+
+class ShapeError(EngineError):
+    """An array handed to the engine has the wrong shape or dtype."""
+
+    code = "engine.shape"
+
+
+class UnsupportedProgramError(EngineError):
+    """The program asks for something this engine does not have."""
+
+    code = "engine.unsupported"
+
+
+class BackendError(SuperposeError):
+    """A backend cannot be found or has failed."""
+
+
+class BackendUnknownError(BackendError):
+    """No backend has this name."""
+
+    code = "backend.unknown"
+
+
+class ProviderError(BackendError):
+    """A provider answered with an error; ``retryable`` says whether the same call may go through later."""
+
+    code = "backend.provider"
+
+    def __init__(self, message: str, *, provider: str, provider_job_id: str | None, retryable: bool) -> None:
+        super().__init__(message, provider=provider, provider_job_id=provider_job_id, retryable=retryable)
+        self.provider = provider
+        self.provider_job_id = provider_job_id
+        self.retryable = retryable
+
+
+class DatasetError(SuperposeError):
+    """Data cannot be used for learning."""
+
+
+class DatasetFormatError(DatasetError):
+    """The bytes are not a table of the stated format."""
+
+    code = "dataset.format"
+
+
+class DatasetEmptyError(DatasetError):
+    """The data set has no rows or no feature columns."""
+
+    code = "dataset.empty"
+
+
+class DatasetTargetError(DatasetError):
+    """The target column is absent or unusable."""
+
+    code = "dataset.target"
+
+
+class DatasetOneClassError(DatasetError):
+    """The target has fewer than two classes."""
+
+    code = "dataset.one_class"
+
+
+class DatasetTooWideError(DatasetError):
+    """The data set has more columns than the limit."""
+
+    code = "dataset.too_wide"
+
+
+class DatasetTooSmallError(DatasetError):
+    """Too few rows, or too few of one class, to split as asked."""
+
+    code = "dataset.too_small"
+
+
+class LearningError(SuperposeError):
+    """A model cannot be built, trained or used."""
+
+
+class SpecError(LearningError):
+    """A training spec is wrong; ``field`` is the dotted path of the field, such as ``model.ansatz.layers``."""
+
+    code = "spec.invalid"
+
+    def __init__(self, message: str, field: str, **details: object) -> None:
+        super().__init__(f"{field}: {message}", field=field, **details)
+        self.field = field
+
+
+class NotFittedError(LearningError):
+    """The estimator has not been fitted."""
+
+    code = "learning.not_fitted"
+
+
+class FeatureMismatchError(LearningError):
+    """The rows do not have the columns that the model was trained on."""
+
+    code = "learning.feature_mismatch"
+
+
+class CheckpointError(LearningError):
+    """A checkpoint does not belong to this run or is damaged."""
+
+    code = "learning.checkpoint"
+
+
+class ModelFileError(SuperposeError):
+    """A model file cannot be used."""
+
+
+class ModelFileCorruptError(ModelFileError):
+    """The bytes of a model file are not those that its manifest or the registry states."""
+
+    code = "model.corrupt"
+
+
+class ModelFormatError(ModelFileError):
+    """The model file's format version or kind is not known to this release."""
+
+    code = "model.format"
+
+
+class AccessError(SuperposeError):
+    """The caller may not do this."""
+
+
+class KeyMissingError(AccessError):
+    """The request carries no API key."""
+
+    code = "auth.key_missing"
+
+
+class KeyInvalidError(AccessError):
+    """The API key is unknown or revoked."""
+
+    code = "auth.key_invalid"
+
+
+class KeyExpiredError(AccessError):
+    """The API key has expired."""
+
+    code = "auth.key_expired"
+
+
+class ForbiddenError(AccessError):
+    """The key's role does not allow this."""
+
+    code = "auth.forbidden"
+
+
+class ServiceError(SuperposeError):
+    """The service cannot do what was asked."""
+
+
+class NotFoundError(ServiceError):
+    """No such thing in the caller's project (someone else's things answer the same)."""
+
+    code = "service.not_found"
+
+
+class ConflictError(ServiceError):
+    """The name is taken, or the thing is in a state that does not allow this."""
+
+    code = "service.conflict"
+
+
+class RequestError(ServiceError):
+    """The request is malformed: not JSON, an unknown field, a value of the wrong type."""
+
+    code = "service.request"
+
+
+class PayloadTooLargeError(ServiceError):
+    """The body is larger than the limit."""
+
+    code = "service.payload_too_large"
+
+
+class OverloadedError(ServiceError):
+    """The queue is full; ``retry_after_s`` says when to try again."""
+
+    code = "service.overloaded"
+
+    def __init__(self, message: str, *, retry_after_s: float, **details: object) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, **details)
+        self.retry_after_s = retry_after_s
+
+
+class StoreError(ServiceError):
+    """The store cannot be opened, read or written."""
+
+    code = "service.store"
+
+
+class LeaseLostError(ServiceError):
+    """A worker wrote for an attempt that is no longer the job's current one; the write was refused."""
+
+    code = "service.lease_lost"
+
+
+class TransitionError(ServiceError):
+    """The job's status does not allow this change."""
+
+    code = "service.transition"
+
+
+class ClientError(SuperposeError):
+    """A call to a service did not succeed."""
+
+
+class UnreachableError(ClientError):
+    """No service answers at this address."""
+
+    code = "client.unreachable"
+
+
+class ProtocolError(ClientError):
+    """The answer is not one that a superpose service gives."""
+
+    code = "client.protocol"
+
+
+class ApiError(ClientError):
+    """The service refused; ``problem_code`` is its stable code and ``status`` the HTTP status."""
+
+    code = "client.api"
+
+    def __init__(self, message: str, *, problem_code: str, status: int, **details: object) -> None:
+        super().__init__(message, **details)
+        self.problem_code = problem_code
+        self.status = status
