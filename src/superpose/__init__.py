@@ -24,7 +24,7 @@ _HOME_OF = {
     "run": "superpose.facade",
 }
 
-__all__ = ["__version__", *sorted(_HOME_OF)]  # noqa: PLE0604 - the table above is the list
+__all__ = ["__version__", *sorted(_HOME_OF)]
 
 if TYPE_CHECKING:
     from superpose.circuits import Circuit as Circuit

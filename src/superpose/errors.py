@@ -55,7 +55,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
         ├── ProtocolError                 client.protocol
         └── ApiError                      (the code the service answered with)
 
-A message says what is wrong, what was got, what is allowed and what to do. Facts a program may want stand in ``details``
+A message says what is wrong, what was got, what is allowed and what to do. Facts for programs stand in ``details``
 (JSON values only), which the API sends along; nothing secret or personal may stand in either.
 """
 
