@@ -1,0 +1,111 @@
+"""The house itself: what an import costs, which words are used, how large files grow, what is never done."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import superpose
+from superpose import errors
+
+ROOT = Path(__file__).parents[2]
+SOURCES = sorted((ROOT / "src" / "superpose").rglob("*.py"))
+BANNED_WORDS = (
+    "wire",
+    "wires",
+    "repetitions",
+    "wavefunction",
+    "utils",
+    "helpers",
+    "helper",
+    "common",
+    "manager",
+    "task",
+    "tasks",
+)
+
+
+def python(code: str) -> str:
+    """What a fresh interpreter prints."""
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+
+
+def test_importing_superpose_is_fast_and_loads_neither_torch_nor_any_sdk() -> None:
+    code = """
+import time; start = time.perf_counter()
+import superpose, sys
+print(time.perf_counter() - start)
+print(sorted({"torch", "numba", "pandas", "sklearn", "fastapi", "pennylane", "qiskit", "cirq", "braket"} & set(sys.modules)))
+"""
+    runs = [python(code).split("\n") for _ in range(3)]
+    assert min(float(run[0]) for run in runs) < 0.3
+    assert runs[0][1] == "[]"
+
+
+def test_every_public_name_loads_and_is_listed() -> None:
+    for name in superpose.__all__:
+        assert getattr(superpose, name) is not None
+    assert set(superpose.__all__) <= set(dir(superpose))
+    with pytest.raises(AttributeError, match="no attribute 'qbit'"):
+        superpose.qbit  # noqa: B018
+
+
+def test_version_is_the_one_of_the_package() -> None:
+    assert f'version = "{superpose.__version__}"' in (ROOT / "pyproject.toml").read_text()
+
+
+def identifiers(path: Path) -> set[str]:
+    """Names that a file defines."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.arg):
+            names.add(node.arg)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            names.add(node.id)
+    return names
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
+def test_identifiers_keep_to_the_glossary(path: Path) -> None:
+    words = {word.lower() for name in identifiers(path) | {path.stem} for word in re.findall(r"[A-Za-z][a-z]*", name)}
+    assert not words & set(BANNED_WORDS)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
+def test_no_file_outgrows_its_room_or_does_what_is_refused(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 600
+    tree = ast.parse(text)
+    imported = {
+        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
+    }
+    imported |= {
+        node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module
+    }
+    assert not imported & {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    assert not [c for c in calls for k in c.keywords if k.arg == "shell"], "no shell strings"
+    assert not [c for c in calls if isinstance(c.func, ast.Name) and c.func.id in {"eval", "exec"}]
+    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Assert)], "assert is not validation"
+
+
+def error_classes(root: type[errors.SuperposeError]) -> list[type[errors.SuperposeError]]:
+    """All classes below a root."""
+    return [c for sub in root.__subclasses__() for c in (sub, *error_classes(sub))]
+
+
+def test_every_error_is_drawn_in_the_tree_with_its_code_and_codes_are_unique() -> None:
+    public = [c for c in error_classes(errors.SuperposeError) if c.__module__ == "superpose.errors"]
+    assert {c.__name__ for c in public} | {"SuperposeError"} == set(errors.__all__)
+    tree = errors.__doc__ or ""
+    leaves = [c for c in public if not c.__subclasses__()]
+    for leaf in leaves:
+        assert re.search(rf"── {leaf.__name__}\s+({re.escape(leaf.code)}|\(the code)", tree), leaf.__name__
+    assert len({leaf.code for leaf in leaves}) == len(leaves)
