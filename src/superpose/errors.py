@@ -27,6 +27,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── DatasetTargetError            dataset.target
     │   ├── DatasetOneClassError          dataset.one_class
     │   ├── DatasetTooWideError           dataset.too_wide
+    │   ├── DatasetTooLargeError          dataset.too_large
     │   └── DatasetTooSmallError          dataset.too_small
     ├── LearningError
     │   ├── SpecError                     spec.invalid
@@ -40,6 +41,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── KeyMissingError               auth.key_missing
     │   ├── KeyInvalidError               auth.key_invalid
     │   ├── KeyExpiredError               auth.key_expired
+    │   ├── KeyFileError                  auth.key_file
     │   └── ForbiddenError                auth.forbidden
     ├── ServiceError
     │   ├── NotFoundError                 service.not_found
@@ -78,6 +80,7 @@ __all__ = [
     "DatasetFormatError",
     "DatasetOneClassError",
     "DatasetTargetError",
+    "DatasetTooLargeError",
     "DatasetTooSmallError",
     "DatasetTooWideError",
     "EngineError",
@@ -87,6 +90,7 @@ __all__ = [
     "GateArityError",
     "GateUnknownError",
     "KeyExpiredError",
+    "KeyFileError",
     "KeyInvalidError",
     "KeyMissingError",
     "LearningError",
@@ -277,6 +281,12 @@ class DatasetTooWideError(DatasetError):
     code = "dataset.too_wide"
 
 
+class DatasetTooLargeError(DatasetError):
+    """The data set holds more values than one table may."""
+
+    code = "dataset.too_large"
+
+
 class DatasetTooSmallError(DatasetError):
     """Too few rows, or too few of one class, to split as asked."""
 
@@ -351,6 +361,12 @@ class KeyExpiredError(AccessError):
     """The API key has expired."""
 
     code = "auth.key_expired"
+
+
+class KeyFileError(AccessError):
+    """A key file is absent, malformed, or open to other users of the machine."""
+
+    code = "auth.key_file"
 
 
 class ForbiddenError(AccessError):
