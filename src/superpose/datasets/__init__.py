@@ -1,0 +1,33 @@
+"""Data sets: tables with a class to predict, read, checked, split and stored.
+
+``read_table`` and ``builtin_table`` give a ``Table``; ``check_table`` says what is odd about it; ``stratified_splits``
+gives index arrays. pandas, pyarrow and scikit-learn are imported on first use only.
+"""
+
+from __future__ import annotations
+
+from superpose.datasets.builtin import builtin_names, builtin_table
+from superpose.datasets.checks import TableReport, check_table
+from superpose.datasets.readers import FORMATS, read_table, table_from_frame
+from superpose.datasets.splits import Split, stratified_splits
+from superpose.datasets.storage import table_from_parquet_bytes, table_to_parquet_bytes
+from superpose.datasets.table import MAX_CELLS, MAX_CLASSES, MAX_COLUMNS, Column, Table
+
+__all__ = [
+    "FORMATS",
+    "MAX_CELLS",
+    "MAX_CLASSES",
+    "MAX_COLUMNS",
+    "Column",
+    "Split",
+    "Table",
+    "TableReport",
+    "builtin_names",
+    "builtin_table",
+    "check_table",
+    "read_table",
+    "stratified_splits",
+    "table_from_frame",
+    "table_from_parquet_bytes",
+    "table_to_parquet_bytes",
+]

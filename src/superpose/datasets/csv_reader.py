@@ -1,0 +1,146 @@
+"""CSV: UTF-8, a header line, comma, semicolon or tab; the width is checked before the rows are parsed."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from superpose.datasets.arrow_columns import check_target, number_or_category
+from superpose.datasets.table import Table, check_names, check_size, check_width
+from superpose.errors import DatasetEmptyError, DatasetFormatError
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["MISSING_MARKS", "read_csv"]
+
+MISSING_MARKS = ("", "?", "NA", "N/A", "NaN", "nan", "NULL", "null")
+_DELIMITERS = (",", ";", "\t")
+_MAX_HEADER_BYTES = 4 * 2**20
+_NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
+
+
+def read_csv(content: bytes, *, name: str, target: str, max_columns: int) -> Table:
+    """A table from CSV bytes.
+
+    Cells are trimmed. A column is a number column if each cell reads as a decimal number or as one of
+    ``MISSING_MARKS``; else its cells are categories. Between semicolons a decimal comma is understood.
+
+    Raises:
+        DatasetError: as ``read_table`` states.
+    """
+    if not content.strip():
+        raise DatasetEmptyError(f"File {name!r} is empty (got {len(content)} bytes, without any text).")
+    delimiter, raw_names = _read_header(content, max_columns)
+    names = [raw.strip() for raw in raw_names]
+    check_names(names)
+    check_target(target, names)
+    arrow = _parse(content, delimiter, raw_names)
+    if arrow.num_rows == 0:
+        raise DatasetEmptyError(f"File {name!r} has a header but no rows; at least two rows are needed.")
+    check_size(arrow.num_rows, len(names))
+    values = {
+        column: number_or_category(_trimmed(arrow.column(i)), decimal_comma=delimiter == ";")
+        for i, column in enumerate(names)
+    }
+    labels = values.pop(target)
+    return Table.from_columns(name, values, target, labels)
+
+
+def _read_header(content: bytes, max_columns: int) -> tuple[str, list[str]]:
+    """Delimiter and cells of the first line that is not blank; refuses before any row is read."""
+    first = content[:_MAX_HEADER_BYTES].lstrip(b"\xef\xbb\xbf\r\n")
+    end = min((at for at in (first.find(b"\n"), first.find(b"\r")) if at >= 0), default=len(first))
+    line = first[:end]
+    if end == len(first) and len(content) > _MAX_HEADER_BYTES:
+        raise DatasetFormatError(
+            f"The first line is longer than {_MAX_HEADER_BYTES:,} bytes; it must be a header of column names."
+        )
+    counts = {delimiter: line.count(delimiter.encode()) for delimiter in _DELIMITERS}
+    delimiter = max(_DELIMITERS, key=counts.__getitem__)
+    # Quoted names may hold delimiters, so only a count far above the limit is refused without parsing.
+    if counts[delimiter] > 4 * max_columns:
+        check_width(counts[delimiter] + 1, max_columns)
+    names = next((row for _, row in _records(content, delimiter)), [])
+    check_width(len(names), max_columns)
+    if all(_NUMBER.fullmatch(cell.strip()) or cell.strip() in MISSING_MARKS for cell in names):
+        raise DatasetFormatError(
+            f"The first line holds only numbers ({', '.join(names[:5])[:80]}), so the file seems to have no header. "
+            "Add a first line with the names of the columns."
+        )
+    return delimiter, names
+
+
+def _records(content: bytes, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Records that are not blank, each with the number of the line it starts on."""
+    reader = csv.reader(
+        io.TextIOWrapper(io.BytesIO(content), encoding="utf-8-sig", newline=""), delimiter=delimiter, strict=True
+    )
+    line = 1
+    try:
+        for record in reader:
+            if record:
+                yield line, record
+            line = reader.line_num + 1
+    except UnicodeDecodeError:
+        raise _not_utf8(content) from None
+    except csv.Error as error:
+        raise DatasetFormatError(f"Line {line} is not CSV: {error}.", line=line) from error
+
+
+def _parse(content: bytes, delimiter: str, raw_names: list[str]) -> pa.Table:
+    """All cells as text."""
+    import pyarrow as pa
+    from pyarrow import csv as arrow_csv
+
+    try:
+        return arrow_csv.read_csv(
+            pa.BufferReader(content),
+            read_options=arrow_csv.ReadOptions(use_threads=False, block_size=max(len(content), 2**20)),
+            parse_options=arrow_csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+            convert_options=arrow_csv.ConvertOptions(
+                column_types=dict.fromkeys(raw_names, pa.string()), strings_can_be_null=False, null_values=[]
+            ),
+        )
+    except pa.ArrowInvalid as error:
+        _explain(content, delimiter, len(raw_names))
+        raise DatasetFormatError(f"The bytes are not CSV: {error}.") from error
+
+
+def _explain(content: bytes, delimiter: str, n_columns: int) -> None:
+    """Find the line that made parsing fail, and raise for it."""
+    for line, record in _records(content, delimiter):
+        if len(record) != n_columns:
+            raise DatasetFormatError(
+                f"Line {line} has {len(record)} values, but the header has {n_columns} columns.",
+                line=line,
+                n_values=len(record),
+                n_columns=n_columns,
+            )
+
+
+def _not_utf8(content: bytes) -> DatasetFormatError:
+    try:
+        content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        return DatasetFormatError(
+            f"Line {line} is not UTF-8 (byte 0x{content[error.start]:02x} at offset {error.start}). "
+            "Save the file as UTF-8.",
+            line=line,
+            offset=error.start,
+        )
+    return DatasetFormatError("The file is not UTF-8. Save it as UTF-8.")
+
+
+def _trimmed(column: pa.ChunkedArray) -> pa.Array:
+    """Cells without surrounding blanks, null where a cell is a missing mark."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    text = pc.utf8_trim_whitespace(column.combine_chunks())
+    missing = pc.is_in(text, value_set=pa.array(MISSING_MARKS))
+    return pc.if_else(missing, pa.scalar(None, pa.string()), text)

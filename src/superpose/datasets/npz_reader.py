@@ -1,0 +1,140 @@
+"""NPZ: arrays ``x`` or ``features`` (n_rows, n_features), ``y`` or ``target`` (n_rows,), and optionally ``names``."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.datasets.arrow_columns import check_target
+from superpose.datasets.table import MAX_CELLS, Table, check_names, check_size, check_width
+from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooLargeError
+
+__all__ = ["read_npz"]
+
+_FEATURE_KEYS = ("x", "features")
+_TARGET_KEYS = ("y", "target")
+_MAX_BYTES = 8 * MAX_CELLS
+
+
+def read_npz(content: bytes, *, name: str, target: str, max_columns: int) -> Table:
+    """A table from NPZ bytes; object arrays are refused, so nothing is ever unpickled.
+
+    ``target`` is the array that holds the labels; where there is none of that name, ``y`` or ``target`` is taken
+    and the target is called ``target``.
+
+    Raises:
+        DatasetError: as ``read_table`` states.
+    """
+    if not content:
+        raise DatasetEmptyError(f"File {name!r} is empty (got 0 bytes).")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            keys = _keys(archive)
+            features = _array(archive, keys, _one_of(keys, _FEATURE_KEYS))
+            _check_features(features.shape, max_columns)
+            labels = _array(archive, keys, _target_key(keys, target))
+            names = _array(archive, keys, "names") if "names" in keys else None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise DatasetFormatError(f"The bytes are not an NPZ archive: {error}.") from error
+    column_names = _names(names, features.shape[1])
+    check_names([*column_names, target])
+    values = _numbers(features)
+    columns = {column: np.ascontiguousarray(values[:, i]) for i, column in enumerate(column_names)}
+    return Table.from_columns(name, columns, target, _labels(labels, len(values)))
+
+
+def _keys(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """Array names, in lower case, to members."""
+    members = [info for info in archive.infolist() if info.filename.endswith(".npy")]
+    if sum(info.file_size for info in members) > _MAX_BYTES:
+        raise DatasetTooLargeError(
+            f"The arrays take {sum(info.file_size for info in members):,} bytes unpacked; at most {_MAX_BYTES:,} are "
+            "allowed.",
+            max_bytes=_MAX_BYTES,
+        )
+    return {info.filename.removesuffix(".npy"): info for info in members} | {
+        info.filename.removesuffix(".npy").lower(): info for info in members
+    }
+
+
+def _one_of(keys: dict[str, zipfile.ZipInfo], allowed: tuple[str, ...]) -> str:
+    for key in allowed:
+        if key in keys:
+            return key
+    raise DatasetFormatError(
+        f"The archive has no array named {' or '.join(allowed)}; it has {', '.join(sorted(keys)[:10]) or 'none'}.",
+        arrays=sorted(keys)[:50],
+    )
+
+
+def _target_key(keys: dict[str, zipfile.ZipInfo], target: str) -> str:
+    if target in keys and target not in _FEATURE_KEYS and target != "names":
+        return target
+    for key in _TARGET_KEYS:
+        if key in keys:
+            return key
+    check_target(target, [key for key in sorted(keys) if key not in _FEATURE_KEYS])
+    raise DatasetTargetError(f"Array {target!r} cannot be the target.", target=target)
+
+
+def _array(archive: zipfile.ZipFile, keys: dict[str, zipfile.ZipInfo], key: str) -> npt.NDArray[Any]:
+    try:
+        with archive.open(keys[key]) as member:
+            read = np.lib.format.read_array(member, allow_pickle=False)  # type: ignore[no-untyped-call]  # NumPy's gap
+            return np.asarray(read)
+    except (ValueError, OverflowError, MemoryError) as error:  # the last two where a header states an absurd shape
+        raise DatasetFormatError(
+            f"Array {key!r} cannot be read: {error}. Allowed are plain numeric and text arrays (object arrays would "
+            "need unpickling).",
+            array=key,
+        ) from error
+
+
+def _check_features(shape: tuple[int, ...], max_columns: int) -> None:
+    if len(shape) != 2:
+        raise DatasetFormatError(
+            f"Features must have shape (n_rows, n_features), got {shape}. Flatten images to one row per sample.",
+            shape=list(shape),
+        )
+    check_width(shape[1] + 1, max_columns)
+    check_size(shape[0], shape[1] + 1)
+
+
+def _numbers(features: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    if features.dtype.kind not in "buif":
+        raise DatasetFormatError(
+            f"Features must be real numbers, got dtype {features.dtype}. Use CSV or Parquet for text columns.",
+            dtype=str(features.dtype),
+        )
+    return features.astype(np.float64)
+
+
+def _names(names: npt.NDArray[Any] | None, n_features: int) -> list[str]:
+    if names is None:
+        return [f"x_{i}" for i in range(n_features)]
+    if names.dtype.kind != "U" or names.shape != (n_features,):
+        raise DatasetFormatError(
+            f"Array 'names' must hold {n_features} texts, one per feature, got dtype {names.dtype} and shape "
+            f"{names.shape}.",
+        )
+    return [str(name).strip() for name in names]
+
+
+def _labels(labels: npt.NDArray[Any], n_rows: int) -> npt.NDArray[Any]:
+    if labels.shape not in ((n_rows,), (n_rows, 1)):
+        raise DatasetTargetError(
+            f"The target must have one label per row, shape ({n_rows},), got {labels.shape}.", shape=list(labels.shape)
+        )
+    flat = labels.reshape(n_rows)
+    if flat.dtype.kind == "b":
+        return np.where(flat, "true", "false").astype(object)
+    if flat.dtype.kind in "uif":
+        return flat.astype(np.float64)
+    if flat.dtype.kind == "U":
+        return np.array([str(label).strip() or None for label in flat], dtype=object)
+    raise DatasetTargetError(f"Labels must be numbers, booleans or text, got dtype {flat.dtype}.")

@@ -1,0 +1,97 @@
+"""Reading a table from bytes, a file or a data frame."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from superpose.datasets.arrow_columns import table_from_arrow
+from superpose.datasets.csv_reader import read_csv
+from superpose.datasets.npz_reader import read_npz
+from superpose.datasets.table import MAX_COLUMNS, Table, check_size, check_width
+from superpose.errors import DatasetEmptyError, DatasetFormatError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["FORMATS", "read_table", "table_from_frame"]
+
+
+def read_table(source: bytes | Path, *, format: str, name: str, target: str, max_columns: int = MAX_COLUMNS) -> Table:
+    """A table from the bytes or the file of one of ``FORMATS``.
+
+    Args:
+        source: the bytes themselves, or the path of a file.
+        format: ``csv``, ``parquet`` or ``npz``.
+        name: name of the table.
+        target: name of the column (or NPZ array) with the classes.
+        max_columns: columns allowed, target included; checked before the rows are parsed.
+
+    Raises:
+        DatasetFormatError: unknown format; not UTF-8; ragged rows; no header; names that repeat; infinite values;
+            columns without values or of a type that is neither number nor text.
+        DatasetEmptyError: no bytes, no rows or no features.
+        DatasetTargetError: the target is absent, has missing labels, or does not look like classes.
+        DatasetOneClassError: one class only.
+        DatasetTooWideError: more than ``max_columns`` columns.
+        DatasetTooLargeError: more than 50 million values.
+        OSError: the file cannot be read.
+    """
+    try:
+        reader = FORMATS[format]
+    except KeyError:
+        raise DatasetFormatError(
+            f"Format {format!r} is not known; allowed are {', '.join(FORMATS)}.", format=format, allowed=list(FORMATS)
+        ) from None
+    content = source.read_bytes() if isinstance(source, Path) else source
+    return reader(content, name=name, target=target, max_columns=max_columns)
+
+
+def table_from_frame(frame: pd.DataFrame, *, name: str, target: str, max_columns: int = MAX_COLUMNS) -> Table:
+    """A table from a pandas data frame; the index is left out.
+
+    Raises:
+        DatasetError: as ``read_table`` states.
+    """
+    import pyarrow as pa
+
+    check_width(frame.shape[1], max_columns)
+    if not all(isinstance(column, str) for column in frame.columns):
+        raise DatasetFormatError(
+            f"Column names must be text, got {[c for c in frame.columns if not isinstance(c, str)][:5]}."
+        )
+    try:
+        arrow = pa.Table.from_pandas(frame, preserve_index=False)
+    except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        raise DatasetFormatError(f"The data frame mixes types within a column: {error}.") from error
+    return table_from_arrow(arrow, name=name, target=target, max_columns=max_columns)
+
+
+def read_parquet(content: bytes, *, name: str, target: str, max_columns: int) -> Table:
+    """A table from Parquet bytes; a column's unit is taken from its field metadata ``unit``, if there.
+
+    Raises:
+        DatasetError: as ``read_table`` states.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    if not content:
+        raise DatasetEmptyError(f"File {name!r} is empty (got 0 bytes).")
+    try:
+        file = pq.ParquetFile(io.BytesIO(content))
+        check_width(file.metadata.num_columns, max_columns)
+        check_size(file.metadata.num_rows, file.metadata.num_columns)
+        arrow = file.read(use_threads=False)
+    except (pa.ArrowException, OSError) as error:
+        raise DatasetFormatError(f"The bytes are not a Parquet file: {str(error).splitlines()[0]}.") from error
+    units = {
+        field.name: field.metadata[b"unit"].decode("utf-8", "replace")
+        for field in arrow.schema
+        if field.metadata and b"unit" in field.metadata
+    }
+    return table_from_arrow(arrow, name=name, target=target, max_columns=max_columns, units=units)
+
+
+FORMATS = {"csv": read_csv, "parquet": read_parquet, "npz": read_npz}

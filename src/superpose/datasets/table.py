@@ -1,0 +1,316 @@
+"""What a table is: named feature columns, a target with its classes, and a digest of the content."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.errors import (
+    DatasetEmptyError,
+    DatasetFormatError,
+    DatasetOneClassError,
+    DatasetTargetError,
+    DatasetTooLargeError,
+    DatasetTooWideError,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["MAX_CELLS", "MAX_CLASSES", "MAX_COLUMNS", "Column", "Table"]
+
+MAX_COLUMNS = 2_000
+MAX_CELLS = 50_000_000
+MAX_CLASSES = 1_000
+_MAX_NAME_LENGTH = 256
+
+ColumnKind = Literal["number", "category"]
+Values = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A feature column: its name, whether it holds numbers or categories, its unit, and how many values are missing."""
+
+    name: str
+    kind: ColumnKind
+    unit: str | None
+    n_missing: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """The column as JSON values."""
+        return {"name": self.name, "kind": self.kind, "unit": self.unit, "n_missing": self.n_missing}
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Feature columns and the class of each row. Treat the frames as read-only: the digest is computed once.
+
+    Attributes:
+        name: what the owner calls it; not part of the digest.
+        features: one column per feature; numbers are float64 with NaN where missing, categories ``str`` or None.
+        target: the class of each row, ``str``.
+        target_name: name of the column that held the target.
+        classes: distinct classes, sorted by code point; in a two-class table the second is the positive one.
+        columns: one description per feature, in the order of ``features``.
+    """
+
+    name: str
+    features: pd.DataFrame
+    target: pd.Series[str]
+    target_name: str
+    classes: tuple[str, ...]
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def from_columns(
+        cls,
+        name: str,
+        features: Mapping[str, Values],
+        target_name: str,
+        target: Values,
+        units: Mapping[str, str] | None = None,
+    ) -> Table:
+        """A table from column arrays: float64 arrays are numbers, object arrays of ``str`` or None are categories.
+
+        Args:
+            name: name of the table.
+            features: arrays of shape (n_rows,) by column name.
+            target_name: name of the target.
+            target: labels (n_rows,), float64 or object; numbers become their shortest text ("1", "2.5").
+            units: unit of some of the columns.
+
+        Raises:
+            DatasetEmptyError: no rows or no feature columns.
+            DatasetFormatError: unusable column name, infinite values, or a column without any value.
+            DatasetTargetError: missing labels or more than 1,000 classes.
+            DatasetOneClassError: fewer than two classes.
+        """
+        import pandas as pd
+
+        if not features:
+            raise DatasetEmptyError(
+                f"Table {name!r} has only the target column {target_name!r}; at least one feature column is needed."
+            )
+        if len(target) == 0:
+            raise DatasetEmptyError(f"Table {name!r} has a header but no rows; at least two rows are needed.")
+        check_names([*features, target_name])
+        check_size(len(target), len(features) + 1)
+        units = {} if units is None else units
+        described = tuple(_describe(column, values, units.get(column)) for column, values in features.items())
+        labels = _labels(target, target_name)
+        return cls(
+            name=name,
+            features=pd.DataFrame(dict(features)),
+            target=pd.Series(labels, name=target_name, dtype=object),
+            target_name=target_name,
+            classes=_classes(labels, target_name),
+            columns=described,
+        )
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows."""
+        return len(self.target)
+
+    @property
+    def n_features(self) -> int:
+        """Number of feature columns."""
+        return len(self.columns)
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the feature columns, in order."""
+        return tuple(column.name for column in self.columns)
+
+    @cached_property
+    def class_counts(self) -> dict[str, int]:
+        """Number of rows of each class, in the order of ``classes``."""
+        counts = Counter(self.target)
+        return {label: counts[label] for label in self.classes}
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 of the content in a canonical form, so that one table has one digest in every file format.
+
+        Covered: target name, column names and kinds in order, every value and every label in row order. Not covered:
+        the table's name, units, and how the values were written (``1.0`` or ``1``, ``?`` or empty).
+        """
+        head = {
+            "version": 1,
+            "target": self.target_name,
+            "columns": [[column.name, column.kind] for column in self.columns],
+            "n_rows": self.n_rows,
+        }
+        digest = hashlib.sha256(_json(head))
+        for column in self.columns:
+            values = self.features[column.name].to_numpy()
+            digest.update(_number_bytes(values) if column.kind == "number" else _json(values.tolist()))
+        digest.update(_json(self.target.tolist()))
+        return digest.hexdigest()
+
+    def schema(self) -> dict[str, Any]:
+        """The description of the table without its values, as JSON values."""
+        return {
+            "n_rows": self.n_rows,
+            "n_features": self.n_features,
+            "target": self.target_name,
+            "classes": list(self.classes),
+            "class_counts": self.class_counts,
+            "columns": [column.to_dict() for column in self.columns],
+            "digest": self.digest,
+        }
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Table):
+            return NotImplemented
+        return self.digest == other.digest and self.columns == other.columns
+
+    def __hash__(self) -> int:
+        return hash(self.digest)
+
+    def __repr__(self) -> str:
+        return (
+            f"Table({self.name!r}, n_rows={self.n_rows}, n_features={self.n_features}, "
+            f"target={self.target_name!r}, classes={self.classes!r})"
+        )
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse column names that are empty, doubled, overlong or not printable.
+
+    Raises:
+        DatasetFormatError: naming the columns.
+    """
+    for position, name in enumerate(names, start=1):
+        if not name.strip():
+            raise DatasetFormatError(
+                f"Column {position} has no name; every column needs one. (A table saved with its row index has such a "
+                "column: save it without.)",
+                column=position,
+            )
+        if len(name) > _MAX_NAME_LENGTH or not name.isprintable():
+            raise DatasetFormatError(
+                f"The name of column {position} is {len(name)} characters long or has characters that cannot be "
+                f"printed; allowed are up to {_MAX_NAME_LENGTH} printable characters.",
+                column=position,
+            )
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
+    if doubled:
+        raise DatasetFormatError(
+            f"Column names must differ, got more than once: {_listing(doubled)}. Rename or drop the doubles.",
+            columns=doubled[:20],
+        )
+
+
+def check_width(n_columns: int, max_columns: int) -> None:
+    """Refuse more columns than allowed.
+
+    Raises:
+        DatasetTooWideError: with both numbers.
+    """
+    if n_columns > max_columns:
+        raise DatasetTooWideError(
+            f"The table has {n_columns:,} columns; at most {max_columns:,} are allowed. Drop columns or reduce them "
+            "first (selection, principal components).",
+            n_columns=n_columns,
+            max_columns=max_columns,
+        )
+
+
+def check_size(n_rows: int, n_columns: int) -> None:
+    """Refuse more values than one table may hold in memory.
+
+    Raises:
+        DatasetTooLargeError: with both numbers.
+    """
+    if n_rows * n_columns > MAX_CELLS:
+        raise DatasetTooLargeError(
+            f"The table has {n_rows:,} rows x {n_columns:,} columns; at most {MAX_CELLS:,} values are allowed. "
+            "Take a sample of the rows.",
+            n_rows=n_rows,
+            n_columns=n_columns,
+            max_values=MAX_CELLS,
+        )
+
+
+def _describe(name: str, values: Values, unit: str | None) -> Column:
+    """Check one feature column and describe it."""
+    if values.dtype == np.float64:
+        missing = np.isnan(values)
+        infinite = np.flatnonzero(np.isinf(values))
+        if len(infinite):
+            raise DatasetFormatError(
+                f"Column {name!r} has {len(infinite)} infinite value(s), the first in data row {infinite[0] + 1}; "
+                "values must be finite or missing.",
+                column=name,
+                row=int(infinite[0]) + 1,
+            )
+        kind: ColumnKind = "number"
+    else:
+        missing = np.array([value is None for value in values], dtype=bool)
+        kind = "category"
+    if missing.all():
+        raise DatasetFormatError(f"Column {name!r} has no value in any row. Drop it.", column=name)
+    return Column(name=name, kind=kind, unit=unit, n_missing=int(missing.sum()))
+
+
+def _labels(target: Values, name: str) -> list[str]:
+    """Labels as text; numbers in their shortest form."""
+    values = target.tolist()
+    absent = [row for row, value in enumerate(values, start=1) if value is None or value != value]
+    if absent:
+        raise DatasetTargetError(
+            f"Target {name!r} is missing in {len(absent)} row(s), the first is data row {absent[0]}; every row needs a "
+            "label. Drop or label these rows.",
+            target=name,
+            n_missing=len(absent),
+            row=absent[0],
+        )
+    return [value if isinstance(value, str) else _number_text(value) for value in values]
+
+
+def _number_text(value: float) -> str:
+    return str(int(value)) if value.is_integer() and abs(value) < 2**53 else repr(value)
+
+
+def _classes(labels: list[str], name: str) -> tuple[str, ...]:
+    classes = tuple(sorted(set(labels)))
+    if len(classes) < 2:
+        raise DatasetOneClassError(
+            f"Target {name!r} has one class only, {classes[0][:80]!r}; a classifier needs at least two.",
+            target=name,
+            classes=[classes[0][:80]],
+        )
+    if len(classes) > MAX_CLASSES:
+        raise DatasetTargetError(
+            f"Target {name!r} has {len(classes):,} distinct values in {len(labels):,} rows; at most {MAX_CLASSES:,} "
+            "classes are allowed. Is it a measurement or an identifier rather than a class?",
+            target=name,
+            n_classes=len(classes),
+        )
+    return classes
+
+
+def _listing(names: Sequence[str], limit: int = 5) -> str:
+    shown = ", ".join(repr(name) for name in names[:limit])
+    return shown if len(names) <= limit else f"{shown} and {len(names) - limit} more"
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True).encode("ascii")
+
+
+def _number_bytes(values: Values) -> bytes:
+    """Little-endian float64 with one NaN and one zero."""
+    canonical = values.astype("<f8") + 0.0
+    canonical[np.isnan(canonical)] = np.nan
+    return canonical.tobytes()
