@@ -51,6 +51,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── OverloadedError               service.overloaded
     │   ├── StoreError                    service.store
     │   ├── LeaseLostError                service.lease_lost
+    │   ├── JobCrashedError               service.job_crashed
+    │   ├── InternalError                 service.internal
     │   └── TransitionError               service.transition
     └── ClientError
         ├── UnreachableError              client.unreachable
@@ -89,6 +91,8 @@ __all__ = [
     "ForbiddenError",
     "GateArityError",
     "GateUnknownError",
+    "InternalError",
+    "JobCrashedError",
     "KeyExpiredError",
     "KeyFileError",
     "KeyInvalidError",
@@ -423,6 +427,18 @@ class LeaseLostError(ServiceError):
     """A worker wrote for an attempt that is no longer the job's current one; the write was refused."""
 
     code = "service.lease_lost"
+
+
+class JobCrashedError(ServiceError):
+    """Too many attempts of a job ended without a word from their worker."""
+
+    code = "service.job_crashed"
+
+
+class InternalError(ServiceError):
+    """Something went wrong that nobody foresaw; the service's log has the cause."""
+
+    code = "service.internal"
 
 
 class TransitionError(ServiceError):
