@@ -56,6 +56,9 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   └── TransitionError               service.transition
     └── ClientError
         ├── UnreachableError              client.unreachable
+        ├── StartError                    client.start
+        ├── WaitTimeoutError              client.wait_timeout
+        ├── JobFailedError                client.job_failed
         ├── ProtocolError                 client.protocol
         └── ApiError                      (the code the service answered with)
 
@@ -93,6 +96,7 @@ __all__ = [
     "GateUnknownError",
     "InternalError",
     "JobCrashedError",
+    "JobFailedError",
     "KeyExpiredError",
     "KeyFileError",
     "KeyInvalidError",
@@ -118,12 +122,14 @@ __all__ = [
     "ServiceError",
     "ShapeError",
     "SpecError",
+    "StartError",
     "StateTooLargeError",
     "StoreError",
     "SuperposeError",
     "TransitionError",
     "UnreachableError",
     "UnsupportedProgramError",
+    "WaitTimeoutError",
 ]
 
 
@@ -455,6 +461,29 @@ class UnreachableError(ClientError):
     """No service answers at this address."""
 
     code = "client.unreachable"
+
+
+class StartError(ClientError):
+    """A service that was started for the caller did not come up, or ended on its own."""
+
+    code = "client.start"
+
+
+class WaitTimeoutError(ClientError):
+    """The time given for waiting has passed; what was waited for goes on."""
+
+    code = "client.wait_timeout"
+
+
+class JobFailedError(ClientError):
+    """A job that was waited for did not succeed; ``problem_code`` is the code it failed with."""
+
+    code = "client.job_failed"
+
+    def __init__(self, message: str, *, job_id: str, problem_code: str) -> None:
+        super().__init__(message, job_id=job_id, problem_code=problem_code)
+        self.job_id = job_id
+        self.problem_code = problem_code
 
 
 class ProtocolError(ClientError):
