@@ -7,6 +7,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── GateUnknownError              circuit.gate_unknown
     │   ├── GateArityError                circuit.gate_arity
     │   ├── QubitOutOfRangeError          circuit.qubit_out_of_range
+    │   ├── AngleError                    circuit.angle
     │   ├── ParameterUnboundError         circuit.parameter_unbound
     │   ├── ParameterNameError            circuit.parameter_name
     │   ├── FeatureMapError               circuit.feature_map
@@ -72,6 +73,7 @@ from typing import ClassVar
 
 __all__ = [
     "AccessError",
+    "AngleError",
     "ApiError",
     "BackendError",
     "BackendUnknownError",
@@ -164,6 +166,12 @@ class QubitOutOfRangeError(CircuitError):
     """A qubit index does not lie in 0 .. n_qubits-1."""
 
     code = "circuit.qubit_out_of_range"
+
+
+class AngleError(CircuitError):
+    """An angle is not a finite real number, or an expression is not affine in its parameters."""
+
+    code = "circuit.angle"
 
 
 class ParameterUnboundError(CircuitError):
