@@ -1,0 +1,44 @@
+"""The Python client: speaks the REST interface only, over a transport that can speak post-quantum TLS."""
+
+from __future__ import annotations
+
+from superpose.client.client import Client
+from superpose.client.discovery import RunningService, default_data_dir, running_service
+from superpose.client.nouns import (
+    FINAL_STATUSES,
+    Column,
+    Dataset,
+    Endpoint,
+    Event,
+    Job,
+    Key,
+    Listing,
+    Model,
+    ModelVersion,
+    NewKey,
+    Prediction,
+)
+from superpose.client.rows import rows_to_json
+from superpose.client.sse import ServerSentEvent, parse_events
+
+__all__ = [
+    "FINAL_STATUSES",
+    "Client",
+    "Column",
+    "Dataset",
+    "Endpoint",
+    "Event",
+    "Job",
+    "Key",
+    "Listing",
+    "Model",
+    "ModelVersion",
+    "NewKey",
+    "Prediction",
+    "RunningService",
+    "ServerSentEvent",
+    "default_data_dir",
+    "parse_events",
+    "rows_to_json",
+    "running_service",
+]

@@ -1,0 +1,127 @@
+"""The client: one address, one key, the service's nouns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from superpose.client.discovery import discover
+from superpose.client.jobs import Jobs
+from superpose.client.nouns import Prediction
+from superpose.client.programs import run_program
+from superpose.client.resources import Datasets, Endpoints, Keys, Models, json_call, read_json, segment
+from superpose.client.rows import rows_to_json
+from superpose.client.transport import Call, Transport
+
+if TYPE_CHECKING:
+    from superpose.circuits import Program, ProgramResult
+
+__all__ = ["Client"]
+
+
+class Client:
+    """A client of one superpose service; it speaks the REST interface and nothing else.
+
+    Without arguments it speaks to the service that runs here (`superpose serve`). The key is read from a file that only
+    its owner can read, and stands in no ``repr``, message or log.
+
+    Args:
+        url: address of the service; else SUPERPOSE_URL, else the service running here, else http://127.0.0.1:8000.
+        key: the API key itself; a key file is the better place for it.
+        key_file: a file with the key (mode 0600); else SUPERPOSE_KEY_FILE, else SUPERPOSE_KEY, else the running
+            service's own key file.
+        timeout_s: how long one answer may take.
+
+    Use it as a context manager, or call ``close``. One client serves many threads.
+
+    Example::
+
+        with superpose.Client() as client:
+            client.datasets.add("patients.csv", target="diagnosis")
+            job = client.jobs.train(dataset="patients", model="triage", spec={})
+            client.jobs.wait(job.id)
+            client.endpoints.create("triage", model="triage")
+            client.predict("triage", rows).predictions
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        key: str | None = None,
+        *,
+        key_file: str | Path | None = None,
+        timeout_s: float = 30.0,
+    ) -> None:
+        connection = discover(url, key, key_file)
+        self._transport = Transport(connection.url, connection.key, timeout_s)
+        self._key_source = connection.key_source
+        self.datasets = Datasets(self._transport)
+        self.jobs = Jobs(self._transport)
+        self.models = Models(self._transport)
+        self.endpoints = Endpoints(self._transport)
+        self.keys = Keys(self._transport)
+
+    @property
+    def url(self) -> str:
+        """Address of the service."""
+        return self._transport.url
+
+    def __repr__(self) -> str:
+        return f"Client({self.url!r}, key from {self._key_source})"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back; later calls raise."""
+        self._transport.close()
+
+    def predict(self, endpoint: str, rows: object) -> Prediction:
+        """Predictions and probabilities for rows.
+
+        Args:
+            endpoint: its name.
+            rows: a DataFrame, an array of shape ``(n_rows, n_features)``, a list of dicts or a list of lists; missing
+                values are None or NaN.
+
+        Raises:
+            RequestError: the rows have another form.
+            ApiError: no such endpoint, or rows that the model does not take (``learning.feature_mismatch``).
+        """
+        path = f"/v1/endpoints/{segment(endpoint)}/predict"
+        call = json_call("POST", path, {"rows": rows_to_json(rows)}, repeatable=True)
+        return Prediction.from_json(read_json(self._transport.send(call)))
+
+    def run(self, program: Program, *, timeout_s: float | None = None) -> ProgramResult:
+        """Run a quantum program on the service and wait for its result.
+
+        Raises:
+            ApiError: the service refuses the program (``circuit.*``, ``engine.state_too_large``), or its job failed.
+            WaitTimeoutError: ``timeout_s`` has passed; the job goes on.
+        """
+        return run_program(self._transport, self.jobs, program, timeout_s)
+
+    def version(self) -> Mapping[str, Any]:
+        """Release and facts of the service."""
+        document: Mapping[str, Any] = read_json(self._transport.send(Call("GET", "/v1/version")))
+        return document
+
+    def ready(self) -> bool:
+        """Whether the service answers and takes requests; needs no key.
+
+        Raises:
+            UnreachableError: nothing answers.
+        """
+        from superpose.errors import ApiError
+
+        try:
+            return self._transport.send(Call("GET", "/v2/health/ready")).status == 200
+        except ApiError:
+            return False

@@ -1,0 +1,87 @@
+"""Which service a client speaks to when it is told little or nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from superpose.errors import KeyMissingError
+from superpose.trust import read_key_file
+
+__all__ = ["DEFAULT_URL", "SERVICE_FILE", "Connection", "default_data_dir", "discover"]
+
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+SERVICE_FILE: Final = "service.json"
+
+
+@dataclass(frozen=True)
+class Connection:
+    """An address and a key, with the place the key came from for messages."""
+
+    url: str
+    key: str | None = field(repr=False)
+    key_source: str
+
+
+def default_data_dir() -> Path:
+    """Where `superpose serve` keeps its data unless told otherwise: XDG_DATA_HOME/superpose."""
+    home = os.environ.get("XDG_DATA_HOME") or ""
+    base = Path(home) if home.startswith("/") else Path.home() / ".local" / "share"
+    return base / "superpose"
+
+
+def discover(url: str | None = None, key: str | None = None, key_file: str | Path | None = None) -> Connection:
+    """The connection that arguments, environment and a service running here add up to, in this order.
+
+    Address: ``url``, SUPERPOSE_URL, the service that runs from the default data directory, http://127.0.0.1:8000.
+    Key: ``key``, ``key_file``, SUPERPOSE_KEY_FILE, SUPERPOSE_KEY; the running service's own key file only with the
+    running service's own address, so that it never travels elsewhere.
+
+    Raises:
+        KeyFileError: a key file cannot be used.
+        KeyMissingError: ``key`` and ``key_file`` are both given.
+    """
+    if key is not None and key_file is not None:
+        raise KeyMissingError(
+            "key and key_file are both given; give one of them (a key file keeps the key out of your code)."
+        )
+    local = running_service()
+    named = url or os.environ.get("SUPERPOSE_URL")
+    address = named or (local.url if local else DEFAULT_URL)
+    if key is not None:
+        return Connection(address, key, "the key argument")
+    if key_file is not None:
+        return Connection(address, read_key_file(Path(key_file).expanduser()), str(key_file))
+    if path := os.environ.get("SUPERPOSE_KEY_FILE"):
+        return Connection(address, read_key_file(Path(path).expanduser()), path)
+    if from_environment := os.environ.get("SUPERPOSE_KEY"):
+        return Connection(address, from_environment, "SUPERPOSE_KEY")
+    if local is not None and address.rstrip("/") == local.url.rstrip("/"):
+        return Connection(address, read_key_file(local.key_file), str(local.key_file))
+    return Connection(address, None, "nowhere")
+
+
+@dataclass(frozen=True)
+class RunningService:
+    """What `superpose serve` wrote about itself."""
+
+    url: str
+    key_file: Path
+    pid: int
+
+
+def running_service(data_dir: Path | None = None) -> RunningService | None:
+    """The service that runs from a data directory; None where none does, also if a dead one left its file."""
+    path = (data_dir or default_data_dir()) / SERVICE_FILE
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        service = RunningService(str(document["url"]), Path(document["key_file"]), int(document["pid"]))
+        os.kill(service.pid, 0)
+    except PermissionError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, OverflowError):
+        return None
+    return service

@@ -1,0 +1,168 @@
+"""Jobs: submit, look, cancel, follow, wait."""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from superpose.client.nouns import FINAL_STATUSES, Event, Job, Listing
+from superpose.client.resources import Resource, items, json_call, read_json, segment
+from superpose.client.sse import ServerSentEvent, parse_events
+from superpose.client.transport import Call
+from superpose.errors import ApiError, ProtocolError, UnreachableError, WaitTimeoutError
+
+__all__ = ["Jobs"]
+
+STREAM_S: Final = 60.0  # a stream is renewed after this time, so that a dead connection is never waited on for longer
+RECONNECT_S: Final = 120.0
+PAUSE_S: Final = 0.25
+MAX_PAUSE_S: Final = 2.0
+
+
+class Jobs(Resource):
+    """Jobs of the key's project."""
+
+    def train(
+        self,
+        *,
+        dataset: str,
+        model: str,
+        spec: Mapping[str, Any] | None = None,
+        priority: int = 0,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Submit a training job.
+
+        Args:
+            dataset: id or name of a registered data set.
+            model: name in the registry that the trained version is filed under.
+            spec: the training spec; the service's defaults fill what is left out.
+            priority: jobs of higher priority start first.
+            idempotency_key: submitting twice with the same key gives the same job. One is made up where it is
+                left out, so that a request repeated after a broken connection never trains twice.
+
+        Raises:
+            ApiError: the spec (``spec.invalid``), data set or model name is refused.
+        """
+        document = {"kind": "train", "dataset": dataset, "model": model, "spec": dict(spec or {}), "priority": priority}
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
+        return Job.from_json(read_json(self._transport.send(call)))
+
+    def get(self, job_id: str) -> Job:
+        """One job as it stands now."""
+        return Job.from_json(self._get(f"/v1/jobs/{segment(job_id)}"))
+
+    def list(self, *, status: str | None = None, limit: int | None = None) -> Listing[Job]:
+        """Jobs, newest first; those of one status, or the first ``limit``."""
+        return items(self._transport, "/v1/jobs", Job.from_json, {"status": status} if status else {}, limit)
+
+    def cancel(self, job_id: str) -> Job:
+        """Ask for a job to be stopped; a running one passes through ``cancelling``."""
+        call = Call("POST", f"/v1/jobs/{segment(job_id)}/cancel", repeatable=True)
+        return Job.from_json(read_json(self._transport.send(call)))
+
+    def events(self, job_id: str, after: int = 0, *, timeout_s: float | None = None) -> Iterator[Event]:
+        """The job's events from number ``after`` + 1 on, as they happen, until the job has finished.
+
+        A broken connection or a restart of the service is survived: the stream goes on where it stopped, and gives
+        each event once.
+
+        Raises:
+            UnreachableError: the service stayed away for 120 s.
+            WaitTimeoutError: ``timeout_s`` has passed.
+            ApiError: no such job in this project.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        last, away_since, pause_s = after, time.monotonic(), PAUSE_S
+        while True:
+            finished, fresh = False, False
+            try:
+                for event in self._stream(job_id, last, _left_s(job_id, deadline)):
+                    last, fresh = event.seq, True
+                    finished = is_final(event)
+                    yield event
+                if finished or (not fresh and self.get(job_id).finished):
+                    return
+                away_since, pause_s = time.monotonic(), PAUSE_S
+            except (UnreachableError, ApiError) as error:
+                if isinstance(error, ApiError) and error.status not in (429, 502, 503, 504):
+                    raise
+                if finished:
+                    return
+                if fresh or "timeout_s" in error.details:
+                    away_since, pause_s = time.monotonic(), PAUSE_S
+                elif time.monotonic() - away_since > RECONNECT_S:
+                    raise
+            _left_s(job_id, deadline)
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, MAX_PAUSE_S)
+
+    def wait(
+        self,
+        job_id: str,
+        on_event: Callable[[Event], None] | None = None,
+        *,
+        timeout_s: float | None = None,
+        after: int = 0,
+    ) -> Job:
+        """The job once it has finished, however it did; ``on_event`` sees each event on the way.
+
+        Raises:
+            WaitTimeoutError: ``timeout_s`` has passed; the job goes on.
+        """
+        for event in self.events(job_id, after, timeout_s=timeout_s):
+            if on_event is not None:
+                on_event(event)
+        return self.get(job_id)
+
+    def _stream(self, job_id: str, after: int, limit_s: float) -> Iterator[Event]:
+        headers = {"Accept": "text/event-stream", "Last-Event-ID": str(after)}
+        call = Call("GET", f"/v1/jobs/{segment(job_id)}/events", headers=headers, timeout_s=limit_s)
+        with self._transport.stream(call) as chunks:
+            for raw in parse_events(chunks):
+                event = read_event(raw)
+                if event.seq > after:
+                    yield event
+
+
+def _left_s(job_id: str, deadline: float | None) -> float:
+    """Seconds that the next stream may last.
+
+    Raises:
+        WaitTimeoutError: none are left.
+    """
+    if deadline is None:
+        return STREAM_S
+    left_s = deadline - time.monotonic()
+    if left_s <= 0:
+        raise WaitTimeoutError(
+            f"Job {job_id} has not finished in the time given; it goes on. Wait again, or cancel it."
+        )
+    return min(STREAM_S, left_s)
+
+
+def is_final(event: Event) -> bool:
+    """Whether a job has no events after this one: it tells a final status."""
+    return event.data.get("status") in FINAL_STATUSES or event.kind in FINAL_STATUSES
+
+
+def read_event(raw: ServerSentEvent) -> Event:
+    """A job event from its server-sent form.
+
+    Raises:
+        ProtocolError: the data are not the JSON of an event.
+    """
+    try:
+        document = json.loads(raw.data)
+    except ValueError:
+        raise ProtocolError(
+            "An event of the job is not JSON; client and service may be of different releases."
+        ) from None
+    if isinstance(document, dict) and "seq" not in document:
+        seq = int(raw.id) if raw.id.isascii() and raw.id.isdigit() else None
+        document = {"seq": seq, "at": None, "kind": raw.event, "data": document}
+    return Event.from_json(document)

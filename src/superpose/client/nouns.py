@@ -1,0 +1,361 @@
+"""The nouns of the service as the client sees them: frozen, typed, and shown as tables in notebooks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+from superpose.client.display import comparison_html, fields_html, table_html
+from superpose.client.json_fields import Fields
+from superpose.errors import ProtocolError
+from superpose.trust import write_key_file
+
+__all__ = [
+    "FINAL_STATUSES",
+    "Column",
+    "Dataset",
+    "Endpoint",
+    "Event",
+    "Job",
+    "Key",
+    "Listing",
+    "Model",
+    "ModelVersion",
+    "NewKey",
+    "Prediction",
+]
+
+FINAL_STATUSES: Final = frozenset({"succeeded", "failed", "cancelled"})
+NounT = TypeVar("NounT", bound="Noun")
+
+
+@dataclass(frozen=True)
+class Noun:
+    """What all nouns share: their members as a mapping, and a table for notebooks."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """The members as JSON values (times in ISO 8601)."""
+        return {item.name: _json(getattr(self, item.name)) for item in fields(self) if item.repr}
+
+    def _repr_html_(self) -> str:
+        shown = {item.name: getattr(self, item.name) for item in fields(self) if item.repr}
+        return fields_html(type(self).__name__, shown)
+
+
+def _json(value: object) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, Noun):
+        return value.to_dict()
+    if isinstance(value, tuple | list):
+        return [_json(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): _json(item) for key, item in value.items()}
+    return value
+
+
+class Listing(list[NounT]):
+    """A list of nouns, shown as one table in notebooks."""
+
+    def _repr_html_(self) -> str:
+        if not self:
+            return "<p>nothing here</p>"
+        names = [item.name for item in fields(self[0]) if item.repr]
+        return table_html(names, [[getattr(noun, name) for name in names] for noun in self])
+
+
+@dataclass(frozen=True)
+class Column(Noun):
+    """A feature column: ``kind`` is "number" or "category"; ``unit`` is None where it is not known."""
+
+    name: str
+    kind: str
+    unit: str | None
+    n_missing: int
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """A column from the service's JSON."""
+        f = Fields.of("column", document)
+        return cls(f.text("name"), f.text("kind"), f.maybe_text("unit"), f.maybe_whole("n_missing") or 0)
+
+
+@dataclass(frozen=True)
+class Dataset(Noun):
+    """A registered data set; ``digest`` is the SHA-256 of its canonical content."""
+
+    id: str
+    name: str
+    format: str
+    n_rows: int
+    n_features: int
+    target: str
+    classes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    digest: str
+    created_at: datetime
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """A data set from the service's JSON."""
+        f = Fields.of("dataset", document)
+        return cls(
+            id=f.text("id"),
+            name=f.text("name"),
+            format=f.text("format"),
+            n_rows=f.whole("n_rows"),
+            n_features=f.whole("n_features"),
+            target=f.text("target"),
+            classes=f.texts("classes"),
+            columns=tuple(Column.from_json(item) for item in f.array("columns")),
+            digest=f.text("digest"),
+            created_at=f.time("created_at"),
+        )
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "id": self.id,
+            "rows": self.n_rows,
+            "features": self.n_features,
+            "target": f"{self.target} ({', '.join(self.classes)})",
+            "digest": self.digest,
+            "created at": self.created_at,
+        }
+        rows = [(column.name, column.kind, column.unit, column.n_missing) for column in self.columns]
+        table = table_html(("column", "kind", "unit", "missing"), rows) if rows else ""
+        return fields_html(f"Dataset {self.name}", facts) + table
+
+
+@dataclass(frozen=True)
+class Job(Noun):
+    """A submitted job; ``status`` is one of queued, running, waiting, cancelling, succeeded, failed, cancelled."""
+
+    id: str
+    kind: str
+    status: str
+    attempt: int
+    priority: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    dataset: str | None
+    model: str | None
+    model_version: int | None
+    progress: Mapping[str, Any]
+    error: Mapping[str, Any] | None
+    result: Mapping[str, Any] | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether the status will not change any more."""
+        return self.status in FINAL_STATUSES
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether the job ended well."""
+        return self.status == "succeeded"
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """A job from the service's JSON."""
+        f = Fields.of("job", document)
+        return cls(
+            id=f.text("id"),
+            kind=f.text("kind"),
+            status=f.text("status"),
+            attempt=f.maybe_whole("attempt") or 0,
+            priority=f.maybe_whole("priority") or 0,
+            created_at=f.time("created_at"),
+            started_at=f.maybe_time("started_at"),
+            finished_at=f.maybe_time("finished_at"),
+            dataset=f.maybe_text("dataset"),
+            model=f.maybe_text("model"),
+            model_version=f.maybe_whole("model_version"),
+            progress=f.object("progress"),
+            error=f.maybe_object("error"),
+            result=f.maybe_object("result"),
+        )
+
+    def _repr_html_(self) -> str:
+        shown = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("id", "result")}
+        return fields_html(f"Job {self.id}", shown)
+
+
+@dataclass(frozen=True)
+class Event(Noun):
+    """An entry of a job's history; ``seq`` counts from 1 within the job."""
+
+    seq: int
+    at: datetime | None
+    kind: str
+    data: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """An event from the service's JSON."""
+        f = Fields.of("event", document)
+        return cls(f.whole("seq"), f.maybe_time("at"), f.text("kind"), f.object("data"))
+
+
+@dataclass(frozen=True)
+class Model(Noun):
+    """A name in the registry with the numbers of its versions."""
+
+    name: str
+    versions: tuple[int, ...]
+    latest: int | None
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """A model from the service's JSON; its versions may come as numbers or as objects."""
+        f = Fields.of("model", document)
+        numbers = [item.get("version") if isinstance(item, dict) else item for item in f.array("versions")]
+        versions = tuple(sorted(number for number in numbers if isinstance(number, int)))
+        if len(versions) != len(numbers):
+            raise ProtocolError("model.versions in the service's answer holds something that is not a version number.")
+        latest = f.members.get("latest")
+        if isinstance(latest, dict):
+            latest = latest.get("version")
+        return cls(f.text("name"), versions, latest if isinstance(latest, int) else max(versions, default=None))
+
+
+@dataclass(frozen=True)
+class ModelVersion(Noun):
+    """One trained artifact; ``digest`` is the SHA-256 of its manifest, ``evaluation`` the honest comparison."""
+
+    model: str
+    version: int
+    digest: str
+    job_id: str | None
+    created_at: datetime
+    metrics: Mapping[str, Any]
+    evaluation: Mapping[str, Any]
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """A model version from the service's JSON."""
+        f = Fields.of("model version", document)
+        return cls(
+            model=f.text("model"),
+            version=f.whole("version"),
+            digest=f.text("digest"),
+            job_id=f.maybe_text("job_id"),
+            created_at=f.time("created_at"),
+            metrics=f.object("metrics"),
+            evaluation=f.object("evaluation"),
+            manifest=f.object("manifest"),
+        )
+
+    def _repr_html_(self) -> str:
+        facts = {"digest": self.digest, "job": self.job_id, "created at": self.created_at}
+        return fields_html(f"{self.model} version {self.version}", facts) + comparison_html(self.evaluation)
+
+
+@dataclass(frozen=True)
+class Endpoint(Noun):
+    """A name under which a model version answers predictions; ``state`` is "loaded" or "unloaded"."""
+
+    name: str
+    model: str
+    version: int
+    state: str
+    created_at: datetime
+    url: str
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """An endpoint from the service's JSON."""
+        f = Fields.of("endpoint", document)
+        return cls(
+            name=f.text("name"),
+            model=f.text("model"),
+            version=f.whole("version"),
+            state=f.text("state"),
+            created_at=f.time("created_at"),
+            url=f.maybe_text("url") or "",
+        )
+
+
+@dataclass(frozen=True)
+class Prediction(Noun):
+    """What an endpoint answered: one predicted class and one probability per class for each row."""
+
+    model: str
+    model_version: int
+    request_id: str
+    classes: tuple[str, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+    predictions: tuple[str, ...]
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """A prediction from the service's JSON."""
+        f = Fields.of("prediction", document)
+        return cls(
+            model=f.text("model"),
+            model_version=f.whole("model_version"),
+            request_id=f.maybe_text("request_id") or "",
+            classes=f.texts("classes"),
+            probabilities=tuple(tuple(float(p) for p in row) for row in f.array("probabilities")),
+            predictions=f.texts("predictions"),
+        )
+
+    def __len__(self) -> int:
+        return len(self.predictions)
+
+    def _repr_html_(self) -> str:
+        rows = [(label, *row) for label, row in zip(self.predictions, self.probabilities, strict=True)]
+        title = f"{self.model} version {self.model_version}, request {self.request_id}"
+        return table_html(("prediction", *self.classes), rows, title)
+
+
+@dataclass(frozen=True)
+class Key(Noun):
+    """An API key without its secret; ``role`` is one of admin, editor, viewer, predictor."""
+
+    id: str
+    project: str
+    role: str
+    label: str
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """A key from the service's JSON."""
+        f = Fields.of("key", document)
+        return cls(
+            id=f.text("id"),
+            project=f.text("project"),
+            role=f.text("role"),
+            label=f.maybe_text("label") or "",
+            created_at=f.time("created_at"),
+            expires_at=f.maybe_time("expires_at"),
+            revoked_at=f.maybe_time("revoked_at"),
+        )
+
+
+@dataclass(frozen=True)
+class NewKey(Noun):
+    """A key just made, with its secret, which the service tells this once only.
+
+    The secret stands in no ``repr`` and no notebook display; keep it with ``write``.
+    """
+
+    key: Key
+    secret: str = field(repr=False)
+
+    def write(self, path: str | Path) -> Path:
+        """Write the secret to a new file that only its owner can read (mode 0600).
+
+        Raises:
+            KeyFileError: the file exists already or cannot be written.
+        """
+        target = Path(path).expanduser()
+        write_key_file(target, self.secret)
+        return target

@@ -1,0 +1,265 @@
+"""One class per noun of the service, each a thin face of its routes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+from superpose.client.nouns import Dataset, Endpoint, Key, Listing, Model, ModelVersion, NewKey, NounT
+from superpose.client.transport import Call, Reply, Transport
+from superpose.errors import DatasetFormatError, ModelFileCorruptError, ProtocolError
+
+__all__ = ["Datasets", "Endpoints", "Keys", "Models", "json_call", "read_json"]
+
+_PAGE: Final = 200
+_CONTENT_TYPES: Final = {
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+    "npz": "application/x-npz",
+}
+
+
+def json_call(method: str, path: str, document: Mapping[str, Any], **options: Any) -> Call:
+    """A call with a JSON body; members that are None are left out."""
+    present = {name: value for name, value in document.items() if value is not None}
+    return Call(method, path, body=json.dumps(present, allow_nan=False).encode(), **options)
+
+
+def read_json(reply: Reply) -> Any:
+    """The JSON document in an answer.
+
+    Raises:
+        ProtocolError: the body is not JSON.
+    """
+    try:
+        return json.loads(reply.body)
+    except ValueError:
+        raise ProtocolError(
+            f"The answer (status {reply.status}) is not JSON, so no superpose service gave it. Check the URL."
+        ) from None
+
+
+def segment(name: str) -> str:
+    """A name as one path segment."""
+    return quote(name, safe="")
+
+
+def items(
+    transport: Transport, path: str, from_json: Callable[[object], NounT], query: Mapping[str, str], limit: int | None
+) -> Listing[NounT]:
+    """All items of a list, page by page, or the first ``limit``."""
+    found: Listing[NounT] = Listing()
+    cursor: str | None = None
+    while limit is None or len(found) < limit:
+        asked: dict[str, str | int] = {**query, "limit": _PAGE if limit is None else min(_PAGE, limit - len(found))}
+        if cursor is not None:
+            asked["cursor"] = cursor
+        page = read_json(transport.send(Call("GET", path, query=asked)))
+        if not isinstance(page, dict) or not isinstance(page.get("items"), list):
+            raise ProtocolError(
+                f"GET {path} did not answer with a list; client and service may be of different releases."
+            )
+        found.extend(from_json(item) for item in page["items"])
+        cursor = page.get("next")
+        if cursor is None:
+            break
+    return found
+
+
+class Resource:
+    """A noun's routes over one transport."""
+
+    def __init__(self, transport: Transport) -> None:
+        self._transport = transport
+
+    def _get(self, path: str) -> Any:
+        return read_json(self._transport.send(Call("GET", path)))
+
+    def _post(self, path: str, document: Mapping[str, Any]) -> Any:
+        return read_json(self._transport.send(json_call("POST", path, document)))
+
+    def _delete(self, path: str) -> None:
+        self._transport.send(Call("DELETE", path))
+
+
+class Datasets(Resource):
+    """Data sets of the key's project, addressed by id or name."""
+
+    def add(
+        self, source: str | Path | bytes, *, target: str, name: str | None = None, format: str | None = None
+    ) -> Dataset:
+        """Register a table: a CSV, Parquet or NPZ file, or its bytes.
+
+        Args:
+            source: path of the file, or its content.
+            target: name of the column to predict.
+            name: name in the project; the file's own name where it is left out.
+            format: "csv", "parquet" or "npz"; the file's suffix where it is left out.
+
+        Raises:
+            DatasetFormatError: no such file, or no known format.
+            ApiError: the service refuses the table (``dataset.*``) or the name is taken.
+        """
+        if isinstance(source, bytes):
+            content, stem, suffix = source, "", ""
+        else:
+            path = Path(source).expanduser()
+            stem, suffix = path.stem, path.suffix.lower().lstrip(".")
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise DatasetFormatError(f"{path} cannot be read: {error.strerror}.", path=str(path)) from None
+        kind = format or suffix
+        if kind not in _CONTENT_TYPES:
+            raise DatasetFormatError(
+                f"The format of the table is {kind or 'not given'!r}; allowed are csv, parquet and npz. Say format=.",
+                got=kind,
+            )
+        if not (name or stem):
+            raise DatasetFormatError("A table given as bytes needs a name. Say name=.")
+        query = {"name": name or stem, "target": target}
+        call = Call("POST", "/v1/datasets", query=query, body=content, content_type=_CONTENT_TYPES[kind])
+        return Dataset.from_json(read_json(self._transport.send(call)))
+
+    def add_builtin(self, name: str, builtin: str | None = None) -> Dataset:
+        """Register data that come with superpose (breast_cancer, digits, iris, wine) under a name."""
+        return Dataset.from_json(self._post("/v1/datasets", {"name": name, "builtin": builtin or name}))
+
+    def list(self) -> Listing[Dataset]:
+        """All data sets, newest first."""
+        return items(self._transport, "/v1/datasets", Dataset.from_json, {}, None)
+
+    def get(self, id_or_name: str) -> Dataset:
+        """One data set."""
+        return Dataset.from_json(self._get(f"/v1/datasets/{segment(id_or_name)}"))
+
+    def delete(self, id_or_name: str) -> None:
+        """Remove a data set; models trained on it stay."""
+        self._delete(f"/v1/datasets/{segment(id_or_name)}")
+
+
+class Models(Resource):
+    """Models of the key's project: names with versions counted from 1."""
+
+    def list(self) -> Listing[Model]:
+        """All models."""
+        return items(self._transport, "/v1/models", Model.from_json, {}, None)
+
+    def get(self, name: str) -> Model:
+        """One model with the numbers of its versions."""
+        return Model.from_json(self._get(f"/v1/models/{segment(name)}"))
+
+    def version(self, name: str, version: int | None = None) -> ModelVersion:
+        """One version with its manifest and evaluation; the latest where ``version`` is left out."""
+        number = self._latest(name) if version is None else version
+        return ModelVersion.from_json(self._get(f"/v1/models/{segment(name)}/versions/{number}"))
+
+    def download(self, name: str, version: int | None = None, path: str | Path | None = None) -> Path:
+        """Save a version's model file and return where; its manifest must have the registry's digest.
+
+        Args:
+            name: the model.
+            version: its version; the latest where it is left out.
+            path: file or directory to write; ``NAME-VERSION.superpose`` here where it is left out. The file appears
+                whole or not at all.
+
+        Raises:
+            ModelFileCorruptError: the bytes are not those the registry knows.
+        """
+        registered = self.version(name, version)
+        reply = self._transport.send(Call("GET", f"/v1/models/{segment(name)}/versions/{registered.version}/file"))
+        if manifest_digest(reply.body) != registered.digest:
+            raise ModelFileCorruptError(
+                f"The file of {name} version {registered.version} that arrived is not the one in the registry: its "
+                "manifest has another digest. Download it again; if it stays so, the service's copy is damaged.",
+                expected=registered.digest,
+            )
+        target = Path(path).expanduser() if path is not None else Path.cwd()
+        if target.is_dir():
+            target = target / f"{name}-{registered.version}.superpose"
+        write_whole(target, reply.body)
+        return target
+
+    def _latest(self, name: str) -> int:
+        latest = self.get(name).latest
+        if latest is None:
+            raise ProtocolError(f"Model {name!r} has no version yet.")
+        return latest
+
+
+def manifest_digest(model_file: bytes) -> str | None:
+    """SHA-256 of a model file's manifest in hexadecimal, or None where it holds none."""
+    try:
+        with zipfile.ZipFile(io.BytesIO(model_file)) as archive:
+            return hashlib.sha256(archive.read("manifest.json")).hexdigest()
+    except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError, EOFError):
+        return None
+
+
+def write_whole(target: Path, content: bytes) -> None:
+    """Write a file beside its place and move it there, so that no half file is ever seen.
+
+    Raises:
+        OSError: the directory cannot be written.
+    """
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+        Path(temporary).replace(target)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+class Endpoints(Resource):
+    """Endpoints of the key's project: names that answer predictions."""
+
+    def create(self, name: str, model: str, version: int | None = None) -> Endpoint:
+        """Deploy a model version under a name; the latest where ``version`` is left out."""
+        return Endpoint.from_json(self._post("/v1/endpoints", {"name": name, "model": model, "version": version}))
+
+    def list(self) -> Listing[Endpoint]:
+        """All endpoints."""
+        return items(self._transport, "/v1/endpoints", Endpoint.from_json, {}, None)
+
+    def get(self, name: str) -> Endpoint:
+        """One endpoint."""
+        return Endpoint.from_json(self._get(f"/v1/endpoints/{segment(name)}"))
+
+    def delete(self, name: str) -> None:
+        """Remove an endpoint; the model stays."""
+        self._delete(f"/v1/endpoints/{segment(name)}")
+
+
+class Keys(Resource):
+    """API keys; making and revoking them needs the role admin."""
+
+    def create(
+        self, *, project: str | None = None, role: str = "editor", label: str = "", expires_at: datetime | None = None
+    ) -> NewKey:
+        """A new key with its secret, told this once only; in the caller's project unless another is named."""
+        expiry = None if expires_at is None else expires_at.isoformat()
+        document = {"project": project, "role": role, "label": label, "expires_at": expiry}
+        answer = self._post("/v1/keys", document)
+        secret = answer.get("secret") if isinstance(answer, dict) else None
+        if not isinstance(secret, str):
+            raise ProtocolError("The service's answer to a new key holds no secret.")
+        return NewKey(Key.from_json(answer.get("key") if isinstance(answer.get("key"), dict) else answer), secret)
+
+    def list(self) -> Listing[Key]:
+        """All keys that the caller may see, revoked ones too."""
+        return items(self._transport, "/v1/keys", Key.from_json, {}, None)
+
+    def revoke(self, key_id: str) -> None:
+        """Make a key useless from now on."""
+        self._delete(f"/v1/keys/{segment(key_id)}")
