@@ -34,7 +34,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── SpecError                     spec.invalid
     │   ├── NotFittedError                learning.not_fitted
     │   ├── FeatureMismatchError          learning.feature_mismatch
-    │   └── CheckpointError               learning.checkpoint
+    │   ├── CheckpointError               learning.checkpoint
+    │   └── TrainingDivergedError         learning.diverged
     ├── ModelFileError
     │   ├── ModelFileCorruptError         model.corrupt
     │   └── ModelFormatError              model.format
@@ -128,6 +129,7 @@ __all__ = [
     "StateTooLargeError",
     "StoreError",
     "SuperposeError",
+    "TrainingDivergedError",
     "TransitionError",
     "UnreachableError",
     "UnsupportedProgramError",
@@ -341,6 +343,12 @@ class CheckpointError(LearningError):
     """A checkpoint does not belong to this run or is damaged."""
 
     code = "learning.checkpoint"
+
+
+class TrainingDivergedError(LearningError):
+    """The training loss is no longer a finite number."""
+
+    code = "learning.diverged"
 
 
 class ModelFileError(SuperposeError):

@@ -1,0 +1,154 @@
+"""The trained networks: classical layers around a block, and the blocks that the controls put in its place.
+
+Every variant is ``Linear(n_columns -> width)``, then ``max_angle * tanh``, a block ``(batch, width) -> (batch, width)``, then
+``Linear(width -> n_classes)``. Only the block differs, and every block has the same number of parameters:
+
+- ``hybrid``: the circuit;
+- ``no_entanglement``: the same circuit without its gates on two qubits;
+- ``frozen``: the circuit with its random initial weights, which are not trained;
+- ``classical_twin``: a `ClassicalBlock`.
+
+Variants of one seed start from the same classical weights.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from superpose.learning.quantum_block import QuantumBlock, build_block
+from superpose.learning.quantum_layer import QuantumLayer
+from superpose.learning.spec import CONTROLS, ModelSpec
+
+__all__ = ["VARIANTS", "ClassicalBlock", "HybridNetwork", "NetworkShape", "build_network", "count_parameters"]
+
+VARIANTS = ("hybrid", *CONTROLS)
+"""What `build_network` can build."""
+
+
+class ClassicalBlock(nn.Module):
+    """A classical block ``(batch, width) -> (batch, width)`` of exactly ``n_weights`` parameters, held in one vector.
+
+    As many dense layers ``tanh(W h + b)`` as fit, each of ``width * (width + 1)`` parameters, then one residual layer
+    ``h + tanh(W' h + b')`` whose matrix ``[W' b']`` holds the leftover parameters along its diagonals, main diagonal first,
+    and zeros elsewhere: few leftovers scale each unit, more mix them.
+
+    Args:
+        width: inputs and outputs.
+        n_weights: parameters, any number.
+    """
+
+    def __init__(self, width: int, n_weights: int, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        per_layer = width * (width + 1)
+        self.width = width
+        self.n_dense, leftover = divmod(n_weights, per_layer)
+        self.weights = nn.Parameter(torch.empty(n_weights, dtype=dtype))
+        place = torch.arange(leftover)
+        row = place % width
+        column = (row + place // width) % (width + 1)
+        self.register_buffer("residual_places", row * (width + 1) + column, persistent=False)
+        self.reset_parameters()
+
+    def reset_parameters(self, generator: torch.Generator | None = None) -> None:
+        """Draw all weights anew, uniform with Glorot's bound for a square layer."""
+        bound = math.sqrt(3.0 / self.width)
+        with torch.no_grad():
+            drawn = torch.rand(self.weights.shape, generator=generator, dtype=torch.float32)
+            self.weights.copy_((2.0 * drawn - 1.0) * bound)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(batch, width) -> (batch, width)."""
+        width = self.width
+        used = self.n_dense * width * (width + 1)
+        hidden = inputs
+        for layer in self.weights[:used].view(self.n_dense, width, width + 1):
+            hidden = torch.tanh(torch.addmm(layer[:, width], hidden, layer[:, :width].t()))
+        places = self.get_buffer("residual_places")
+        if places.numel():
+            matrix = torch.zeros(width * (width + 1), dtype=self.weights.dtype)
+            matrix = matrix.scatter(0, places, self.weights[used:]).view(width, width + 1)
+            hidden = hidden + torch.tanh(torch.addmm(matrix[:, width], hidden, matrix[:, :width].t()))
+        return hidden
+
+
+class HybridNetwork(nn.Module):
+    """Classical layers around a block: encoded rows ``(batch, n_columns)`` to class scores ``(batch, n_classes)``."""
+
+    def __init__(self, n_columns: int, block: nn.Module, width: int, n_classes: int, max_angle: float) -> None:
+        super().__init__()
+        self.entry = nn.Linear(n_columns, width)
+        self.block = block
+        self.exit = nn.Linear(width, n_classes)
+        self.max_angle = max_angle
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(batch, n_columns) -> (batch, n_classes), logarithms of unnormalised probabilities."""
+        angles = torch.tanh(self.entry(rows)) * self.max_angle  # (batch, width)
+        scores: Tensor = self.exit(self.block(angles))
+        return scores
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """Sizes that come with the data."""
+
+    n_columns: int
+    n_classes: int
+
+
+def quantum_block_of(model: ModelSpec, variant: str = "hybrid") -> QuantumBlock:
+    """The circuit that a variant of a model trains."""
+    return build_block(
+        model.n_qubits,
+        model.encoding.name,
+        model.ansatz.name,
+        model.ansatz.layers,
+        entangle=variant != "no_entanglement",
+    )
+
+
+def build_network(model: ModelSpec, shape: NetworkShape, variant: str, generator: torch.Generator) -> HybridNetwork:
+    """An untrained network; all its randomness comes from ``generator``, classical layers first.
+
+    Args:
+        model: the model section of a spec.
+        shape: columns after preprocessing, and classes.
+        variant: one of `VARIANTS`.
+        generator: source of the initial weights.
+
+    Raises:
+        ValueError: no variant of this name.
+    """
+    if variant not in VARIANTS:
+        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
+    quantum = quantum_block_of(model, variant)
+    block: QuantumLayer | ClassicalBlock
+    if variant == "classical_twin":
+        block = ClassicalBlock(model.n_qubits, quantum.n_weights)
+    else:
+        block = QuantumLayer.from_block(quantum)
+    network = HybridNetwork(shape.n_columns, block, model.n_qubits, shape.n_classes, model.max_angle)
+    for linear in (network.entry, network.exit):
+        _reset_linear(linear, generator)
+    block.reset_parameters(generator)
+    if variant == "frozen":
+        block.weights.requires_grad_(False)
+    return network
+
+
+def _reset_linear(linear: nn.Linear, generator: torch.Generator) -> None:
+    """torch's own initial distribution for Linear, from a given generator."""
+    bound = 1.0 / math.sqrt(linear.in_features)
+    with torch.no_grad():
+        for parameter in linear.parameters():
+            parameter.copy_((2.0 * torch.rand(parameter.shape, generator=generator) - 1.0) * bound)
+
+
+def count_parameters(network: nn.Module) -> tuple[int, int]:
+    """All parameters, and those that are trained."""
+    sizes = [(p.numel(), p.requires_grad) for p in network.parameters()]
+    return sum(n for n, _ in sizes), sum(n for n, trained in sizes if trained)

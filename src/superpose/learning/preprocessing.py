@@ -1,0 +1,209 @@
+"""From rows to numbers: missing values filled, categories one-hot encoded, number columns scaled.
+
+All that is learnt is a few plain arrays and the category names, so that a model file can hold it and a predictor can
+apply it without torch, pandas or scikit-learn.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.errors import FeatureMismatchError
+from superpose.learning.rows import ColumnKind, ColumnNames, RowBlock, read_rows
+
+if TYPE_CHECKING:
+    from superpose.learning.spec import PreprocessingSpec
+
+__all__ = ["Encoded", "Preprocessor"]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Encoded rows, and how often each category column held a category that the model does not know."""
+
+    values: NDArray[np.float64]
+    unknown_categories: dict[str, int]
+
+
+@dataclass(frozen=True, eq=False)
+class Preprocessor:
+    """Learnt preprocessing: number columns become ``(x - centre) / scale``, then each category column its one-hot block.
+
+    The encoded columns are all number columns in order, then for each category column one column per known category. An
+    unknown category becomes zeros in its whole block; a missing one becomes ``category_fill``.
+
+    Attributes:
+        columns: names and kinds.
+        fill: ``(n_number_columns,)``, what replaces a missing number.
+        centre: ``(n_number_columns,)``.
+        scale: ``(n_number_columns,)``, none of them 0.
+        categories: known categories of each category column.
+        category_fill: most frequent category of each, or None where none is known.
+    """
+
+    columns: ColumnNames
+    fill: NDArray[np.float64]
+    centre: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    categories: tuple[tuple[str, ...], ...]
+    category_fill: tuple[str | None, ...]
+
+    @classmethod
+    def fit(cls, rows: Any, names: Sequence[str], kinds: Sequence[ColumnKind], options: PreprocessingSpec) -> Self:
+        """Learn from training rows only.
+
+        Args:
+            rows: whatever `superpose.learning.rows.read_rows` reads.
+            names: column names, in order.
+            kinds: "number" or "category" per column.
+            options: how to fill and scale.
+
+        Raises:
+            FeatureMismatchError: a row does not fit the columns.
+        """
+        columns = ColumnNames(tuple(names), tuple(kinds))
+        block = read_rows(rows, columns)
+        fill, centre, scale = _fit_numbers(block.numbers, options)
+        known = [_known_categories(values, options) for values in block.categories]
+        return cls(
+            columns=columns,
+            fill=fill,
+            centre=centre,
+            scale=scale,
+            categories=tuple(tuple(sorted(counts)) for counts in known),
+            category_fill=tuple(min(c, key=lambda word: (-c[word], word)) if c else None for c in known),
+        )
+
+    @property
+    def n_encoded(self) -> int:
+        """Number of encoded columns."""
+        return len(self.columns.numbers) + sum(len(known) for known in self.categories)
+
+    @property
+    def encoded_names(self) -> tuple[str, ...]:
+        """Name of each encoded column; a category's is ``column=category``."""
+        numbers = [name for _, name in self.columns.numbers]
+        pairs = zip(self.columns.categories, self.categories, strict=True)
+        return (*numbers, *(f"{name}={word}" for (_, name), known in pairs for word in known))
+
+    @cached_property
+    def _places(self) -> tuple[dict[str | None, int], ...]:
+        """For each category column, the encoded place of a category within its block; None stands for missing."""
+        places: list[dict[str | None, int]] = []
+        for known, fill in zip(self.categories, self.category_fill, strict=True):
+            place: dict[str | None, int] = {word: i for i, word in enumerate(known)}
+            if fill is not None:
+                place[None] = place[fill]
+            places.append(place)
+        return tuple(places)
+
+    def encode(self, rows: Any) -> Encoded:
+        """Encode rows, float64 ``(n_rows, n_encoded)``, and count the categories that are not known.
+
+        Raises:
+            FeatureMismatchError: a row does not fit the columns.
+        """
+        return self.encode_block(read_rows(rows, self.columns))
+
+    def transform(self, rows: Any) -> NDArray[np.float64]:
+        """Encode rows, float64 ``(n_rows, n_encoded)``."""
+        return self.encode(rows).values
+
+    def encode_block(self, block: RowBlock) -> Encoded:
+        """Encode rows that have been read."""
+        filled = np.where(np.isnan(block.numbers), self.fill, block.numbers)
+        scaled = (filled - self.centre) / self.scale
+        if not self.categories:
+            return Encoded(scaled, {})
+        n_rows = len(block.numbers)
+        parts = [scaled]
+        unknown: dict[str, int] = {}
+        columns = zip(self.columns.categories, self.categories, block.categories, self._places, strict=True)
+        for (_, name), known, words, place in columns:
+            part = np.zeros((n_rows, len(known)))  # (n_rows, n_categories)
+            places = np.fromiter((place.get(word, -1) for word in words), dtype=np.intp, count=n_rows)
+            seen = np.flatnonzero(places >= 0)
+            part[seen, places[seen]] = 1.0
+            parts.append(part)
+            n_unknown = sum(word is not None and word not in place for word in words)
+            if n_unknown:
+                unknown[name] = n_unknown
+        return Encoded(np.concatenate(parts, axis=1), unknown)
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
+        """The preprocessor as a JSON description and plain arrays."""
+        described = [{"name": n, "kind": k} for n, k in zip(self.columns.names, self.columns.kinds, strict=True)]
+        for (place, _), known, fill in zip(self.columns.categories, self.categories, self.category_fill, strict=True):
+            described[place] |= {"categories": list(known), "fill": fill}  # type: ignore[dict-item]  # JSON is mixed
+        return {"columns": described}, {"fill": self.fill, "centre": self.centre, "scale": self.scale}
+
+    @classmethod
+    def from_parts(cls, description: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> Self:
+        """The inverse of `to_parts`.
+
+        Raises:
+            FeatureMismatchError: the parts do not fit one another.
+        """
+        described = description["columns"]
+        columns = ColumnNames(tuple(c["name"] for c in described), tuple(c["kind"] for c in described))
+        vectors = [np.array(arrays[name], dtype=np.float64) for name in ("fill", "centre", "scale")]
+        usable = all(v.shape == (len(columns.numbers),) and np.isfinite(v).all() for v in vectors)
+        if not usable or not np.all(vectors[2]) or len(columns.name_set) != len(columns.names):
+            raise FeatureMismatchError(
+                f"fill, centre and scale must be finite vectors of {len(columns.numbers)} values, no scale 0, and column "
+                f"names unique; got shapes {[v.shape for v in vectors]}"
+            )
+        words = [described[place] for place, _ in columns.categories]
+        return cls(
+            columns,
+            *vectors,
+            categories=tuple(tuple(c["categories"]) for c in words),
+            category_fill=tuple(c["fill"] for c in words),
+        )
+
+
+def _known_categories(values: Sequence[str | None], options: PreprocessingSpec) -> Counter[str]:
+    """Categories with their counts that are frequent enough to be known; of equally frequent ones the first by name."""
+    counts = Counter(word for word in values if word is not None)
+    frequent = sorted(
+        ((word, n) for word, n in counts.items() if n >= options.min_category_rows), key=lambda pair: (-pair[1], pair[0])
+    )
+    return Counter(dict(frequent[: options.max_categories]))
+
+
+def _fit_numbers(
+    numbers: NDArray[np.float64], options: PreprocessingSpec
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Fill, centre and scale per column, missing values left out; a column without values gets 0, 0 and 1."""
+    n_columns = numbers.shape[1]
+    fill, centre, scale = np.zeros(n_columns), np.zeros(n_columns), np.ones(n_columns)
+    for place in range(n_columns):
+        values = numbers[:, place]
+        values = values[~np.isnan(values)]
+        if not values.size:
+            continue
+        fill[place] = np.median(values) if options.imputation == "median" else values.mean()
+        centre[place], spread = _centre_and_spread(values, options.scaling)
+        # A spread below rounding of the values themselves is noise of a constant column.
+        if spread > 1e-12 * float(np.abs(values).max()):
+            scale[place] = spread
+    return fill, centre, scale
+
+
+def _centre_and_spread(values: NDArray[np.float64], scaling: str) -> tuple[float, float]:
+    """Location and width of one column."""
+    if scaling == "standard":
+        return float(values.mean()), float(values.std())
+    if scaling == "robust":
+        low, middle, high = (float(q) for q in np.quantile(values, (0.25, 0.5, 0.75)))
+        return middle, high - low
+    if scaling == "minmax":
+        return float(values.min()), float(values.max() - values.min())
+    return 0.0, 1.0

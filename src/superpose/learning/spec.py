@@ -1,0 +1,211 @@
+"""The declarative training spec: what to train, how, and how to judge it, as JSON or YAML.
+
+Every field has a default, so ``{}`` is a good spec::
+
+    model: {n_qubits: 4, encoding: {name: angle}, ansatz: {name: strongly_entangling, layers: 2}}
+    training: {epochs: 40, seed: 0}
+    evaluation: {n_splits: 5, primary_metric: accuracy}
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self
+
+import yaml
+
+from superpose.errors import SpecError
+from superpose.learning.ansaetze import ANSAETZE
+from superpose.learning.canonical import digest_json
+from superpose.learning.encodings import ENCODINGS
+from superpose.learning.metrics import METRICS
+from superpose.learning.spec_fields import Section, choice, integer, number, section, subset, text
+
+__all__ = [
+    "CONTROLS",
+    "AnsatzSpec",
+    "EncodingSpec",
+    "EvaluationSpec",
+    "LimitsSpec",
+    "ModelSpec",
+    "PreprocessingSpec",
+    "TrainingOptions",
+    "TrainingSpec",
+]
+
+CONTROLS = ("classical_twin", "no_entanglement", "frozen")
+"""The controls an experiment can train beside the hybrid model."""
+
+_MAX_YAML_CHARACTERS = 200_000
+
+
+@dataclass(frozen=True)
+class EncodingSpec(Section):
+    """How inputs enter the circuit; ``name`` is a row of `superpose.learning.encodings.ENCODINGS`."""
+
+    path: ClassVar[str] = "model.encoding"
+    name: str = choice("angle", lambda: tuple(ENCODINGS))
+
+
+@dataclass(frozen=True)
+class AnsatzSpec(Section):
+    """The trained part of the circuit; ``name`` is a row of `superpose.learning.ansaetze.ANSAETZE`."""
+
+    path: ClassVar[str] = "model.ansatz"
+    name: str = choice("strongly_entangling", lambda: tuple(ANSAETZE))
+    layers: int = integer(2, 1, 1_000)
+
+
+@dataclass(frozen=True)
+class ModelSpec(Section):
+    """The hybrid model: Linear(columns -> n_qubits), tanh scaled to ``max_angle``, circuit, Linear(n_qubits -> classes).
+
+    ``max_angle`` (radians) bounds the angles that enter the encoding.
+    """
+
+    path: ClassVar[str] = "model"
+    n_qubits: int = integer(4, 1, 1_000)
+    encoding: EncodingSpec = section(EncodingSpec)
+    ansatz: AnsatzSpec = section(AnsatzSpec)
+    max_angle: float = number(1.5707963267948966, 0.0, 6.283185307179586, above=True)
+
+
+@dataclass(frozen=True)
+class PreprocessingSpec(Section):
+    """How columns become numbers.
+
+    ``scaling``: "standard" (mean 0, deviation 1), "robust" (median 0, interquartile range 1), "minmax" (0 .. 1) or "none".
+    ``imputation`` fills missing numbers ("median" or "mean"); missing categories take the most frequent one.
+    A category that fewer than ``min_category_rows`` training rows have, or that is not among the ``max_categories`` most
+    frequent, is treated as unknown: it encodes as zeros, and its text does not enter the model file.
+    """
+
+    path: ClassVar[str] = "preprocessing"
+    scaling: str = choice("standard", lambda: ("standard", "robust", "minmax", "none"))
+    imputation: str = choice("median", lambda: ("median", "mean"))
+    max_categories: int = integer(50, 1, 10_000)
+    min_category_rows: int = integer(5, 1, 1_000_000)
+
+
+@dataclass(frozen=True)
+class TrainingOptions(Section):
+    """The training loop: AdamW on cross entropy, stopped when validation loss has not improved for ``patience`` epochs.
+
+    ``class_weights``: "balanced" weighs classes inversely to their frequency; "none" keeps predicted probabilities honest.
+    """
+
+    path: ClassVar[str] = "training"
+    epochs: int = integer(40, 1, 100_000)
+    batch_size: int = integer(32, 1, 1_000_000)
+    learning_rate: float = number(0.02, 0.0, 10.0, above=True)
+    weight_decay: float = number(0.01, 0.0, 10.0)
+    patience: int = integer(10, 1, 100_000)
+    class_weights: str = choice("none", lambda: ("none", "balanced"))
+    seed: int = integer(0, 0, 2**32 - 1)
+
+
+@dataclass(frozen=True)
+class EvaluationSpec(Section):
+    """How the model is judged: paired splits, controls, a baseline, and one metric that the verdict is about.
+
+    ``positive_class`` is the class that sensitivity and specificity speak of when there are two; by default the second in
+    sorted order, as scikit-learn has it (``malignant`` of the breast cancer data).
+    """
+
+    path: ClassVar[str] = "evaluation"
+    n_splits: int = integer(5, 2, 1_000)
+    test_fraction: float = number(0.2, 0.0, 0.9, above=True)
+    validation_fraction: float = number(0.15, 0.0, 0.9, above=True)
+    controls: tuple[str, ...] = subset(CONTROLS, CONTROLS)
+    baseline: str = choice("logistic_regression", lambda: ("logistic_regression", "none"))
+    primary_metric: str = choice("accuracy", lambda: tuple(METRICS))
+    confidence: float = number(0.95, 0.5, 0.9999)
+    positive_class: str | None = text(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.test_fraction + self.validation_fraction > 0.9:
+            raise SpecError(
+                f"test_fraction {self.test_fraction} + validation_fraction {self.validation_fraction} leave less than a "
+                "tenth of the rows for training; lower one of them",
+                self.field_path("test_fraction"),
+            )
+
+
+@dataclass(frozen=True)
+class LimitsSpec(Section):
+    """What a run may use at most; None leaves it to the machine.
+
+    ``memory_mb`` bounds the engine's states (megabytes of 10**6 bytes); ``max_encoded_columns`` the columns after one-hot
+    encoding; ``max_steps`` the optimizer steps of the whole experiment, a bound on its time that is known beforehand.
+    """
+
+    path: ClassVar[str] = "limits"
+    memory_mb: int | None = integer(None, 1, 10_000_000)
+    max_encoded_columns: int = integer(10_000, 1, 1_000_000)
+    max_steps: int | None = integer(None, 1, 1_000_000_000)
+
+
+@dataclass(frozen=True)
+class TrainingSpec(Section):
+    """All of a training run; equal specs on equal data give equal models, bit for bit, on one installation."""
+
+    model: ModelSpec = section(ModelSpec)
+    preprocessing: PreprocessingSpec = section(PreprocessingSpec)
+    training: TrainingOptions = section(TrainingOptions)
+    evaluation: EvaluationSpec = section(EvaluationSpec)
+    limits: LimitsSpec = section(LimitsSpec)
+
+    @classmethod
+    def from_yaml(cls, source: str) -> Self:
+        """Read YAML (or JSON, which is YAML) text; an empty text is the default spec.
+
+        Only plain values are built: tags that name Python objects are refused.
+
+        Raises:
+            SpecError: not YAML, or what `from_dict` refuses.
+        """
+        if len(source) > _MAX_YAML_CHARACTERS:
+            raise SpecError(f"has {len(source)} characters, at most {_MAX_YAML_CHARACTERS} are read", "spec")
+        if "&" in source and "*" in source:
+            _refuse_aliases(source)
+        try:
+            data = yaml.safe_load(source)
+        except yaml.YAMLError as error:
+            mark = getattr(error, "problem_mark", None)
+            place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+            raise SpecError(f"is not YAML{place}: {getattr(error, 'problem', None) or error}", "spec") from None
+        return cls.from_dict({} if data is None else data)
+
+    @classmethod
+    def from_json(cls, source: str | bytes) -> Self:
+        """Read JSON text.
+
+        Raises:
+            SpecError: not JSON, or what `from_dict` refuses.
+        """
+        try:
+            data = json.loads(source)
+        except ValueError as error:
+            raise SpecError(f"is not JSON: {error}", "spec") from None
+        return cls.from_dict(data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields, defaults included; `from_dict` reads it back to an equal spec."""
+        return super().to_dict()
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the spec's canonical JSON, defaults included."""
+        return digest_json(self.to_dict())
+
+
+def _refuse_aliases(source: str) -> None:
+    """Raise if the YAML uses anchors: they can make a short text build an exponentially large value."""
+    try:
+        aliases = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(source))
+    except yaml.YAMLError:
+        return
+    if aliases:
+        raise SpecError("uses YAML anchors and aliases; write the values out", "spec")

@@ -1,0 +1,165 @@
+"""How a section of a spec is declared and checked: a frozen dataclass whose fields carry a rule each.
+
+A rule turns a value from JSON or YAML into the field's value or raises a `SpecError` that names the dotted field, what it
+got and what is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Self
+
+from superpose.errors import SpecError
+
+__all__ = ["Section", "choice", "integer", "number", "section", "subset", "text"]
+
+Rule = Callable[[Any, str], Any]
+
+_EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d{1,3}")
+
+
+def _shown(value: object) -> str:
+    """A value as a message shows it, never long."""
+    shown = repr(value)
+    return shown if len(shown) <= 60 else shown[:57] + "..."
+
+
+def _field(default: Any, rule: Rule) -> Any:
+    return dataclasses.field(default=default, metadata={"rule": rule})
+
+
+def _suggestion(word: object, allowed: Sequence[str]) -> str:
+    near = difflib.get_close_matches(str(word), allowed, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def integer(default: int | None, low: int, high: int) -> Any:
+    """A whole number in ``low .. high``; with a default of None, None too."""
+
+    def rule(value: Any, path: str) -> int | None:
+        if value is None and default is None:
+            return None
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if not whole or not low <= value <= high:
+            raise SpecError(f"must be a whole number from {low} to {high}, got {_shown(value)}", path)
+        return int(value)
+
+    return _field(default, rule)
+
+
+def number(default: float, low: float, high: float, *, above: bool = False) -> Any:
+    """A finite number in ``low .. high``; with ``above`` it must lie strictly above ``low``."""
+
+    def rule(value: Any, path: str) -> float:
+        if isinstance(value, str) and _EXPONENT.fullmatch(value):
+            value = float(value)  # YAML 1.1 reads 1e-3, without a point, as text
+        real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if not real or not low <= value <= high or (above and value == low):
+            bound = f"above {low}" if above else f"from {low}"
+            raise SpecError(f"must be a number {bound} to {high}, got {_shown(value)}", path)
+        return float(value)
+
+    return _field(default, rule)
+
+
+def choice(default: str, allowed: Callable[[], Sequence[str]]) -> Any:
+    """One of the words that ``allowed()`` lists."""
+
+    def rule(value: Any, path: str) -> str:
+        words = allowed()
+        if not isinstance(value, str) or value not in words:
+            raise SpecError(
+                f"must be one of {', '.join(words)}, got {_shown(value)}{_suggestion(value, words)}",
+                path,
+                allowed=list(words),
+            )
+        return value
+
+    return _field(default, rule)
+
+
+def subset(default: tuple[str, ...], allowed: tuple[str, ...]) -> Any:
+    """A list of different words out of ``allowed``, possibly empty; kept in the order of ``allowed``."""
+
+    def rule(value: Any, path: str) -> tuple[str, ...]:
+        if not isinstance(value, list | tuple):
+            raise SpecError(f"must be a list of words out of {', '.join(allowed)}, got {_shown(value)}", path)
+        for word in value:
+            if word not in allowed or list(value).count(word) > 1:
+                hint = _suggestion(word, allowed) if word not in allowed else "; each at most once"
+                raise SpecError(f"may list {', '.join(allowed)}, got {_shown(word)}{hint}", path, allowed=list(allowed))
+        return tuple(word for word in allowed if word in value)
+
+    return _field(default, rule)
+
+
+def text(default: str | None, max_length: int = 200) -> Any:
+    """A short text; with a default of None, None too."""
+
+    def rule(value: Any, path: str) -> str | None:
+        if value is None and default is None:
+            return None
+        if not isinstance(value, str) or not 0 < len(value) <= max_length:
+            raise SpecError(f"must be a text of 1 to {max_length} characters, got {_shown(value)}", path)
+        return value
+
+    return _field(default, rule)
+
+
+def section(kind: type[Section]) -> Any:
+    """A nested section; a mapping is read as one."""
+
+    def rule(value: Any, _path: str) -> Section:
+        return value if isinstance(value, kind) else kind.from_dict(value)
+
+    return dataclasses.field(default_factory=kind, metadata={"rule": rule})
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """A part of a spec: every value is checked when it is made, wherever it comes from."""
+
+    path: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value = field.metadata["rule"](getattr(self, field.name), self.field_path(field.name))
+            object.__setattr__(self, field.name, value)
+
+    @classmethod
+    def field_path(cls, name: str) -> str:
+        """The dotted path of a field of this section."""
+        return f"{cls.path}.{name}" if cls.path else name
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> Self:
+        """Read a mapping; fields that are absent take their defaults.
+
+        Raises:
+            SpecError: not a mapping, an unknown field, or a value that its rule refuses.
+        """
+        if not isinstance(data, Mapping):
+            raise SpecError(f"must be a mapping of fields, got {_shown(data)}", cls.path or "spec")
+        names = [field.name for field in dataclasses.fields(cls)]
+        for name in data:
+            if name not in names:
+                raise SpecError(
+                    f"is not a field{_suggestion(name, names)} (fields here: {', '.join(names)})",
+                    cls.field_path(str(name)),
+                    allowed=names,
+                )
+        return cls(**data)
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields with their values, JSON types only."""
+        values: dict[str, Any] = {}
+        for field in dataclasses.fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, Section):
+                value = value.to_dict()
+            values[field.name] = list(value) if isinstance(value, tuple) else value
+        return values

@@ -1,0 +1,301 @@
+"""The training loop: AdamW on cross entropy with early stopping, resumed from a checkpoint bit for bit.
+
+Everything that decides the next step is in the state that a checkpoint holds: weights, optimizer moments, best weights,
+the generator that shuffles rows, the place within the epoch, and the history. torch runs on one thread meanwhile, so that
+sums have one order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from superpose.errors import TrainingDivergedError
+from superpose.learning.checkpoint import CheckpointStore, Stopped
+from superpose.learning.spec import TrainingOptions
+
+__all__ = ["EpochReport", "Trainer", "TrainingRows", "TrainingWatch", "balanced_class_weights", "one_torch_thread"]
+
+_EVALUATION_ROWS = 4096
+"""Rows of one forward pass outside training: bounds memory, large enough to fill the engine's tiles."""
+
+_ASK_AGAIN_S = 0.2
+"""Within an epoch, the watch is asked at most this often."""
+
+
+@contextlib.contextmanager
+def one_torch_thread() -> Iterator[None]:
+    """Run torch on one thread, and restore its number of threads afterwards."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
+
+
+def balanced_class_weights(classes: NDArray[np.integer], n_classes: int) -> NDArray[np.float64]:
+    """``n_rows / (n_classes * rows of the class)`` per class, ``(n_classes,)``; 0 for a class that does not occur."""
+    counts = np.bincount(classes, minlength=n_classes)
+    return np.where(counts > 0, classes.size / (n_classes * np.maximum(counts, 1)), 0.0)
+
+
+@dataclass(frozen=True)
+class TrainingRows:
+    """Encoded rows: ``rows`` ``(n_rows, n_columns)`` float32 and ``classes`` ``(n_rows,)`` int64."""
+
+    rows: Tensor
+    classes: Tensor
+
+    @classmethod
+    def from_arrays(cls, rows: NDArray[np.float64], classes: NDArray[np.integer]) -> TrainingRows:
+        """Copy NumPy arrays."""
+        return cls(torch.tensor(rows, dtype=torch.float32), torch.tensor(classes, dtype=torch.int64))
+
+    def __len__(self) -> int:
+        return self.rows.shape[0]
+
+
+@dataclass(frozen=True)
+class EpochReport:
+    """One finished epoch; validation figures are None without validation rows."""
+
+    epoch: int
+    loss: float
+    validation_loss: float | None
+    validation_accuracy: float | None
+
+
+@dataclass(frozen=True)
+class TrainingWatch:
+    """What looks on while a model trains; none of it changes the result.
+
+    Attributes:
+        on_epoch: called after each epoch.
+        should_stop: when it says yes, training saves a checkpoint and raises `Stopped`.
+        store: where checkpoints go; None trains without.
+        checkpoint_every_s: seconds between checkpoints.
+    """
+
+    on_epoch: Callable[[EpochReport], None] = lambda report: None
+    should_stop: Callable[[], bool] = lambda: False
+    store: CheckpointStore | None = None
+    checkpoint_every_s: float = 2.0
+
+
+class _AdamW:
+    """AdamW over one vector that all trained parameters are views of: a handful of torch calls per step.
+
+    Source: Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2, with the usual beta = (0.9, 0.999), eps = 1e-8.
+    """
+
+    def __init__(self, parameters: list[nn.Parameter], options: TrainingOptions) -> None:
+        self.vector = torch.cat([p.detach().reshape(-1) for p in parameters])
+        self.grad = torch.zeros_like(self.vector)
+        self.moment_1 = torch.zeros_like(self.vector)
+        self.moment_2 = torch.zeros_like(self.vector)
+        self.n_steps = 0
+        self._rate, self._decay = options.learning_rate, options.learning_rate * options.weight_decay
+        start = 0
+        for parameter in parameters:
+            end = start + parameter.numel()
+            parameter.data = self.vector[start:end].view(parameter.shape)
+            parameter.grad = self.grad[start:end].view(parameter.shape)
+            start = end
+
+    def step(self) -> None:
+        """Move the parameters along the gradient that a backward pass has added up, and set it to zero."""
+        self.n_steps += 1
+        self.moment_1.lerp_(self.grad, 0.1)
+        self.moment_2.mul_(0.999).addcmul_(self.grad, self.grad, value=0.001)
+        scale = (self.moment_2 / (1.0 - 0.999**self.n_steps)).sqrt_().add_(1e-8)
+        self.vector.mul_(1.0 - self._decay)
+        self.vector.addcdiv_(self.moment_1, scale, value=-self._rate / (1.0 - 0.9**self.n_steps))
+        self.grad.zero_()
+
+
+@dataclass
+class _Progress:
+    """Where a training run stands, besides its arrays."""
+
+    epoch: int = 0
+    step: int = 0
+    epoch_loss: float = 0.0
+    best_epoch: int = 0
+    best_score: float = math.inf
+    history: list[list[float | None]] = field(default_factory=list)
+    finished: bool = False
+
+
+class Trainer:
+    """Trains one network; the network ends with the weights of its best epoch.
+
+    The best epoch is the one with the lowest validation loss, or training loss when there are no validation rows.
+
+    Args:
+        network: what to train; parameters that do not require gradients stay as they are.
+        training: rows to learn from.
+        validation: rows that decide when to stop; None uses the training loss.
+        options: the training section of a spec.
+        n_classes: classes, for class weights.
+        generator: shuffles the rows; belongs to the trainer from here on.
+        class_weights: ``(n_classes,)``, default by ``options.class_weights``.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        training: TrainingRows,
+        validation: TrainingRows | None,
+        options: TrainingOptions,
+        *,
+        n_classes: int,
+        generator: torch.Generator,
+        class_weights: NDArray[np.float64] | None = None,
+    ) -> None:
+        self.network, self.training, self.validation, self.options = network, training, validation, options
+        self.generator = generator
+        if class_weights is None and options.class_weights == "balanced":
+            class_weights = balanced_class_weights(training.classes.numpy(), n_classes)
+        self._class_weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
+        self._optimizer = _AdamW([p for p in network.parameters() if p.requires_grad], options)
+        self._best = self._optimizer.vector.clone()
+        self._epoch_generator = generator.get_state()
+        self._progress = _Progress()
+
+    @property
+    def history(self) -> list[EpochReport]:
+        """All finished epochs."""
+        rows = enumerate(self._progress.history, start=1)
+        return [EpochReport(epoch, loss or 0.0, *rest) for epoch, (loss, *rest) in rows]
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose weights the network ends with, from 1."""
+        return self._progress.best_epoch
+
+    def run(self, watch: TrainingWatch | None = None) -> None:
+        """Train to the end, from the checkpoint if the watch's store has one.
+
+        Raises:
+            Stopped: the watch asked for it; a checkpoint is saved.
+            CheckpointError: the checkpoint is damaged or belongs to another run.
+            TrainingDivergedError: the loss is no longer finite.
+        """
+        watch = watch or TrainingWatch()
+        with one_torch_thread():
+            saved = watch.store.load() if watch.store else None
+            if saved:
+                self._restore(*saved)
+            asked = stored = time.monotonic()
+            while not self._progress.finished:
+                ended = self._step()
+                now = time.monotonic()
+                if ended:
+                    watch.on_epoch(self.history[-1])
+                if ended or now - asked > _ASK_AGAIN_S:
+                    asked = now
+                    if not self._progress.finished and watch.should_stop():
+                        self._save(watch)
+                        raise Stopped(f"stopped on request in epoch {self._progress.epoch + 1}", epoch=self._progress.epoch)
+                if watch.store and now - stored > watch.checkpoint_every_s:
+                    self._save(watch)
+                    stored = time.monotonic()
+            with torch.no_grad():
+                self._optimizer.vector.copy_(self._best)
+            for parameter in self.network.parameters():
+                parameter.grad = None
+
+    def _step(self) -> bool:
+        """One batch; True if it ended an epoch."""
+        progress, size = self._progress, self.options.batch_size
+        if progress.step == 0 or self._order is None:
+            self._epoch_generator = self.generator.get_state()
+            self._order = torch.randperm(len(self.training), generator=self.generator)
+        chosen = self._order[progress.step * size : (progress.step + 1) * size]
+        scores = self.network(self.training.rows[chosen])  # (batch, n_classes)
+        loss = cross_entropy(scores, self.training.classes[chosen], weight=self._class_weights)
+        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
+        self._optimizer.step()
+        value = loss.item()
+        if not math.isfinite(value):
+            raise TrainingDivergedError(
+                f"the training loss became {value} in epoch {progress.epoch + 1}; lower training.learning_rate "
+                f"({self.options.learning_rate}) or scale the columns",
+                epoch=progress.epoch + 1,
+            )
+        progress.epoch_loss += value * len(chosen)
+        progress.step += 1
+        if progress.step * size < len(self.training):
+            return False
+        self._end_epoch()
+        return True
+
+    _order: Tensor | None = None
+
+    def _end_epoch(self) -> None:
+        progress = self._progress
+        loss = progress.epoch_loss / len(self.training)
+        validation_loss = validation_accuracy = None
+        if self.validation is not None:
+            scores = forward_in_chunks(self.network, self.validation.rows)
+            validation_loss = cross_entropy(scores, self.validation.classes, weight=self._class_weights).item()
+            validation_accuracy = (scores.argmax(dim=1) == self.validation.classes).double().mean().item()
+        progress.history.append([loss, validation_loss, validation_accuracy])
+        progress.epoch, progress.step, progress.epoch_loss = progress.epoch + 1, 0, 0.0
+        score = loss if validation_loss is None else validation_loss
+        if score < progress.best_score:
+            progress.best_score, progress.best_epoch = score, progress.epoch
+            self._best.copy_(self._optimizer.vector)
+        stale = progress.epoch - progress.best_epoch >= self.options.patience
+        progress.finished = stale or progress.epoch >= self.options.epochs
+
+    def _save(self, watch: TrainingWatch) -> None:
+        if watch.store is None:
+            return
+        optimizer = self._optimizer
+        arrays = {
+            "weights": optimizer.vector.numpy(),
+            "moment_1": optimizer.moment_1.numpy(),
+            "moment_2": optimizer.moment_2.numpy(),
+            "best_weights": self._best.numpy(),
+            # Within an epoch, the state that its order was drawn from; between epochs, the current one.
+            "generator": (self._epoch_generator if self._progress.step else self.generator.get_state()).numpy(),
+        }
+        facts: dict[str, Any] = {"n_steps": optimizer.n_steps, **vars(self._progress)}
+        if math.isinf(self._progress.best_score):
+            facts["best_score"] = None
+        watch.store.save(arrays, facts)
+
+    def _restore(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
+        optimizer = self._optimizer
+        targets = (optimizer.vector, optimizer.moment_1, optimizer.moment_2, self._best)
+        with torch.no_grad():
+            for name, target in zip(("weights", "moment_1", "moment_2", "best_weights"), targets, strict=True):
+                target.copy_(torch.from_numpy(arrays[name]))
+        optimizer.grad.zero_()
+        self.generator.set_state(torch.from_numpy(arrays["generator"]))
+        optimizer.n_steps = facts.pop("n_steps")
+        if facts["best_score"] is None:
+            facts["best_score"] = math.inf
+        self._progress = _Progress(**facts)
+        if self._progress.step:
+            self._epoch_generator = self.generator.get_state()
+            self._order = torch.randperm(len(self.training), generator=self.generator)
+
+
+def forward_in_chunks(network: nn.Module, rows: Tensor) -> Tensor:
+    """Scores ``(n_rows, n_classes)`` without gradients, a bounded number of rows at a time."""
+    with torch.no_grad():
+        parts = [network(rows[i : i + _EVALUATION_ROWS]) for i in range(0, len(rows), _EVALUATION_ROWS)]
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
