@@ -49,6 +49,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── NotFoundError                 service.not_found
     │   ├── ConflictError                 service.conflict
     │   ├── RequestError                  service.request
+    │   ├── MediaTypeError                service.media_type
+    │   ├── MethodError                   service.method
     │   ├── PayloadTooLargeError          service.payload_too_large
     │   ├── OverloadedError               service.overloaded
     │   ├── StoreError                    service.store
@@ -106,6 +108,8 @@ __all__ = [
     "KeyMissingError",
     "LearningError",
     "LeaseLostError",
+    "MediaTypeError",
+    "MethodError",
     "ModelFileCorruptError",
     "ModelFileError",
     "ModelFormatError",
@@ -421,6 +425,18 @@ class RequestError(ServiceError):
     """The request is malformed: not JSON, an unknown field, a value of the wrong type."""
 
     code = "service.request"
+
+
+class MediaTypeError(ServiceError):
+    """The body is of a kind (Content-Type, Content-Encoding) that this route does not read."""
+
+    code = "service.media_type"
+
+
+class MethodError(ServiceError):
+    """The route exists, but not for this HTTP method."""
+
+    code = "service.method"
 
 
 class PayloadTooLargeError(ServiceError):
