@@ -1,0 +1,7 @@
+"""Who goes first: pure policy, without I/O and without a clock."""
+
+from __future__ import annotations
+
+from superpose.scheduling.order import QueuedJob, RunningJob, order_jobs
+
+__all__ = ["QueuedJob", "RunningJob", "order_jobs"]

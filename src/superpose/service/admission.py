@@ -1,0 +1,75 @@
+"""What is checked before a job is accepted, so that nothing is computed for a request that cannot succeed.
+
+The rooms behind are imported on first use: a server that only answers predictions loads none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from superpose.errors import RequestError
+
+if TYPE_CHECKING:
+    from superpose.datasets import Table
+
+__all__ = ["admit_program", "admit_training", "check_idempotency_key", "check_priority"]
+
+MAX_PRIORITY = 10
+_MAX_KEY = 200
+
+
+def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any]:
+    """The spec in full, defaults included, if it can be trained on the table on this machine.
+
+    Raises:
+        SpecError: an unknown field or a value out of range; names the field.
+        StateTooLargeError: the circuit needs more memory than there is.
+        DatasetTooSmallError: the table cannot be split as the spec asks.
+    """
+    from superpose.learning.admission import admit
+    from superpose.learning.spec import TrainingSpec
+
+    spec = TrainingSpec.from_dict(dict(payload))
+    admit(spec, table)
+    return spec.to_dict()
+
+
+def admit_program(payload: Mapping[str, object]) -> dict[str, Any]:
+    """The program's JSON in canonical form, if the local backend can run it.
+
+    Raises:
+        CircuitFormatError: not a program.
+        StateTooLargeError: it needs more memory than there is.
+    """
+    from superpose.circuits import program_from_json, program_to_json
+
+    return dict(program_to_json(program_from_json(dict(payload))))
+
+
+def check_priority(priority: object) -> int:
+    """A priority in its range.
+
+    Raises:
+        RequestError: not a whole number from -10 to 10.
+    """
+    if isinstance(priority, bool) or not isinstance(priority, int) or abs(priority) > MAX_PRIORITY:
+        raise RequestError(
+            f"priority must be a whole number from {-MAX_PRIORITY} to {MAX_PRIORITY}, got {priority!r}.",
+            field="priority",
+        )
+    return priority
+
+
+def check_idempotency_key(key: str | None) -> str | None:
+    """An idempotency key that can be stored; None if there is none.
+
+    Raises:
+        RequestError: empty, too long, or not printable.
+    """
+    if key is not None and not (1 <= len(key) <= _MAX_KEY and key.isprintable()):
+        raise RequestError(
+            f"An idempotency key must be 1 to {_MAX_KEY} printable characters, got {len(key)} characters.",
+            field="idempotency_key",
+        )
+    return key

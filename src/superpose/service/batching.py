@@ -1,0 +1,138 @@
+"""Micro-batching without waiting: a request that finds its endpoint idle runs at once; those that arrive while a batch
+is being computed form the next one. So an unloaded endpoint adds no delay, and a loaded one finds its own batch size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from superpose.errors import OverloadedError
+
+__all__ = ["BatchStats", "MicroBatcher"]
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+@dataclass
+class BatchStats:
+    """What a batcher has done so far: requests answered, rows, batches, the largest batch, requests refused."""
+
+    n_requests: int = 0
+    n_rows: int = 0
+    n_batches: int = 0
+    max_batch_requests: int = 0
+    n_refused: int = 0
+
+
+@dataclass(frozen=True)
+class _Waiting(Generic[T, R]):
+    item: T
+    n_rows: int
+    answer: asyncio.Future[R]
+
+
+class MicroBatcher(Generic[T, R]):
+    """Collects the requests of one event loop and has them computed together in a thread.
+
+    Args:
+        compute: answers a batch, in order; for a request that cannot be answered, the exception to raise for it.
+            It runs in ``executor``, one batch at a time.
+        executor: where batches are computed.
+        max_batch_rows: rows of a batch; a larger request runs alone.
+        max_queue_rows: rows that may wait.
+    """
+
+    def __init__(
+        self,
+        compute: Callable[[Sequence[T]], Sequence[R | Exception]],
+        executor: Executor,
+        *,
+        max_batch_rows: int,
+        max_queue_rows: int,
+    ) -> None:
+        self._compute = compute
+        self._executor = executor
+        self._max_batch_rows = max_batch_rows
+        self._max_queue_rows = max_queue_rows
+        self._waiting: deque[_Waiting[T, R]] = deque()
+        self._waiting_rows = 0
+        self._running: asyncio.Future[None] | None = None
+        self._rows_per_s = 0.0
+        self.stats = BatchStats()
+
+    async def submit(self, item: T, n_rows: int) -> R:
+        """The answer to one request.
+
+        Raises:
+            OverloadedError: too many rows wait already.
+        """
+        if self._waiting_rows and self._waiting_rows + n_rows > self._max_queue_rows:
+            self.stats.n_refused += 1
+            rate = self._rows_per_s or float(self._max_batch_rows)
+            raise OverloadedError(
+                f"{self._waiting_rows:,} rows wait at this endpoint; at most {self._max_queue_rows:,} may. "
+                "Try again later.",
+                retry_after_s=round(min(60.0, max(0.1, self._waiting_rows / rate)), 3),
+                max_queue_rows=self._max_queue_rows,
+            )
+        loop = asyncio.get_running_loop()
+        waiting: _Waiting[T, R] = _Waiting(item, n_rows, loop.create_future())
+        self._waiting.append(waiting)
+        self._waiting_rows += n_rows
+        if self._running is None or self._running.get_loop() is not loop:
+            self._running = asyncio.ensure_future(self._run())
+        return await waiting.answer
+
+    async def _run(self) -> None:
+        """Compute batches until nobody waits."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                batch = self._take()
+                if not batch:
+                    continue
+                start = loop.time()
+                try:
+                    answers = await loop.run_in_executor(self._executor, self._compute, [w.item for w in batch])
+                except Exception as error:  # the computation as a whole: each caller learns of it
+                    answers = [error] * len(batch)
+                self._count(batch, loop.time() - start)
+                for waiting, answer in zip(batch, answers, strict=True):
+                    _give(waiting.answer, answer)
+        finally:
+            self._running = None
+
+    def _take(self) -> list[_Waiting[T, R]]:
+        """The next batch: those who waited longest, as many as fit; callers who have gone are left out."""
+        batch: list[_Waiting[T, R]] = []
+        n_rows = 0
+        while self._waiting and (not batch or n_rows + self._waiting[0].n_rows <= self._max_batch_rows):
+            waiting = self._waiting.popleft()
+            self._waiting_rows -= waiting.n_rows
+            if not waiting.answer.done():
+                batch.append(waiting)
+                n_rows += waiting.n_rows
+        return batch
+
+    def _count(self, batch: Sequence[_Waiting[T, R]], elapsed_s: float) -> None:
+        n_rows = sum(waiting.n_rows for waiting in batch)
+        self._rows_per_s = n_rows / max(elapsed_s, 1e-6)
+        self.stats.n_requests += len(batch)
+        self.stats.n_rows += n_rows
+        self.stats.n_batches += 1
+        self.stats.max_batch_requests = max(self.stats.max_batch_requests, len(batch))
+
+
+def _give(future: asyncio.Future[R], answer: R | Exception) -> None:
+    if future.done():  # the caller has gone
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)

@@ -1,0 +1,117 @@
+"""How a service is set up: one frozen value, handed to the server and to its workers alike."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from superpose.errors import RequestError
+
+__all__ = ["ServiceConfig"]
+
+_MEBIBYTE = 1024 * 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceConfig:
+    """Settings of a service and of its workers.
+
+    Attributes:
+        data_dir: directory of everything that lasts; created with mode 0700.
+        workers: number of worker processes that a ``Supervisor`` keeps alive.
+        threads_per_worker: CPU threads of one worker; None shares the machine's CPUs out evenly.
+        lease_s: how long a worker may be silent before its job is given to another.
+        heartbeat_s: how often a worker extends its lease; None means a third of ``lease_s``.
+        max_attempts: attempts that may end by a crash before the job counts as failed.
+        drain_s: how long a stopping worker may take to reach its next checkpoint.
+        poll_min_s: pause between two looks for work shortly after there was some.
+        poll_max_s: the same pause after a long idle time.
+        progress_s: shortest time between two stored progress events of one attempt.
+        max_body_bytes: largest data set or program accepted, as bytes of the request.
+        max_columns: largest number of columns of a data set.
+        max_result_bytes: largest result of a program job, as JSON.
+        max_batch_rows: rows that one engine call of an endpoint answers together.
+        max_request_rows: rows of one prediction request.
+        max_queue_rows: rows that may wait at one endpoint before it answers "overloaded".
+        predict_threads: predictions that are computed at the same time; None means the number of CPUs.
+        idle_unload_s: idle time after which an endpoint lets go of its model.
+        max_loaded_models: models kept in memory; the one unused for longest goes first.
+        cache_s: how long a key or endpoint looked up may be used before it is read again.
+        busy_timeout_s: how long a write waits for another process's transaction.
+    """
+
+    data_dir: Path
+    workers: int = 1
+    threads_per_worker: int | None = None
+    lease_s: float = 30.0
+    heartbeat_s: float | None = None
+    max_attempts: int = 5
+    drain_s: float = 20.0
+    poll_min_s: float = 0.05
+    poll_max_s: float = 0.5
+    progress_s: float = 0.2
+    max_body_bytes: int = 64 * _MEBIBYTE
+    max_columns: int = 2_000
+    max_result_bytes: int = 16 * _MEBIBYTE
+    max_batch_rows: int = 1_024
+    max_request_rows: int = 10_000
+    max_queue_rows: int = 20_000
+    predict_threads: int | None = None
+    idle_unload_s: float = 600.0
+    max_loaded_models: int = 32
+    cache_s: float = 1.0
+    busy_timeout_s: float = 15.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser().absolute())
+        for item in fields(self):
+            value = getattr(self, item.name)
+            if item.name == "data_dir" or value is None:
+                continue
+            least = 0 if item.name in {"workers", "progress_s", "cache_s"} else None
+            if (
+                isinstance(value, bool)
+                or not isinstance(value, int | float)
+                or value < 0
+                or (least is None and not value)
+            ):
+                raise RequestError(
+                    f"{item.name} must be a positive number, got {value!r}.", field=item.name, got=repr(value)
+                )
+        if self.heartbeat_period_s >= self.lease_s:
+            raise RequestError(
+                f"heartbeat_s must be less than lease_s={self.lease_s:g}, got {self.heartbeat_s!r}; a third is usual.",
+                field="heartbeat_s",
+            )
+
+    @property
+    def heartbeat_period_s(self) -> float:
+        """Time between two heartbeats of a worker, in seconds."""
+        return self.lease_s / 3 if self.heartbeat_s is None else self.heartbeat_s
+
+    @property
+    def worker_threads(self) -> int:
+        """CPU threads of one worker."""
+        return self.threads_per_worker or max(1, (os.cpu_count() or 1) // max(1, self.workers))
+
+    def to_json(self) -> dict[str, object]:
+        """The settings as JSON values, such as a supervisor hands to its workers."""
+        return {
+            item.name: str(value) if isinstance(value := getattr(self, item.name), Path) else value
+            for item in fields(self)
+        }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, object]) -> ServiceConfig:
+        """The settings that ``to_json`` wrote.
+
+        Raises:
+            RequestError: an unknown setting, or a value out of its range.
+        """
+        unknown = sorted(set(document) - {item.name for item in fields(cls)})
+        if unknown or not isinstance(document.get("data_dir"), str):
+            raise RequestError(f"Service settings need data_dir and none of {unknown}.", unknown=unknown)
+        values = {**document, "data_dir": Path(str(document["data_dir"]))}
+        return cls(**values)  # type: ignore[arg-type]  # checked field by field in __post_init__

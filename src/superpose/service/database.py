@@ -1,0 +1,141 @@
+"""The one place where connections to the store are made, and the two kinds of transaction.
+
+SQLite in write-ahead-log mode: readers never wait for the writer. ``synchronous=FULL`` makes every commit last through
+a power cut. A write begins with ``BEGIN IMMEDIATE``, so it holds the write lock from its first statement and cannot
+fail half-way because another process wrote in between. The in-memory form is the same store on one connection behind a
+lock, for tests.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from pathlib import Path
+from sqlite3 import Connection as SqliteConnection
+
+from sqlalchemy import Connection, create_engine, event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
+
+from superpose.errors import StoreError
+from superpose.service.migrations import migrate
+from superpose.service.nouns import Clock, utc_now
+
+__all__ = ["Database", "json_text"]
+
+
+def json_text(value: object) -> str:
+    """Canonical JSON text: sorted keys, no spaces; NumPy values as plain ones, numbers that are not finite as null."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: object) -> object:
+    """JSON values only."""
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    to_list = getattr(value, "tolist", None)
+    if callable(to_list):  # NumPy arrays and scalars
+        return _plain(to_list())
+    raise StoreError(f"A value of type {type(value).__name__} cannot be stored as JSON.")
+
+
+class Database:
+    """A store's connections. Use ``read()`` and ``write()``; both give a connection inside a transaction.
+
+    Args:
+        path: the database file, created with mode 0600; None keeps everything in memory.
+        busy_timeout_s: how long a write waits for another one's end.
+        clock: what tells the time.
+
+    Raises:
+        StoreError: the file cannot be opened, is no database, or was written by a newer release.
+    """
+
+    def __init__(self, path: Path | None, *, busy_timeout_s: float = 15.0, clock: Clock = utc_now) -> None:
+        self.path = path
+        self._busy_timeout_ms = round(busy_timeout_s * 1000)
+        self._turn: AbstractContextManager[object] = nullcontext() if path else threading.RLock()
+        if path is None:
+            self._engine = create_engine(
+                "sqlite://",
+                poolclass=StaticPool,
+                connect_args={"check_same_thread": False},
+                json_serializer=json_text,
+            )
+        else:
+            _create_private(path)
+            self._engine = create_engine(f"sqlite:///{path}", pool_size=8, max_overflow=56, json_serializer=json_text)
+        event.listen(self._engine, "connect", self._set_up)
+        event.listen(self._engine, "begin", _begin)
+        try:
+            with self.write() as connection:
+                migrate(connection, clock)
+        except StoreError:
+            self.close()
+            raise
+
+    def _set_up(self, connection: SqliteConnection, _: ConnectionPoolEntry) -> None:
+        """Settings of every connection."""
+        connection.isolation_level = None  # the driver begins no transactions of its own; _begin does
+        for pragma in (
+            f"busy_timeout={self._busy_timeout_ms}",
+            "journal_mode=WAL",
+            "synchronous=FULL",
+            "foreign_keys=ON",
+            "trusted_schema=OFF",
+        ):
+            connection.execute(f"PRAGMA {pragma}").fetchall()
+
+    def read(self) -> AbstractContextManager[Connection]:
+        """A transaction that sees one state of the store and does not wait for writers."""
+        return self._transaction("DEFERRED")
+
+    def write(self) -> AbstractContextManager[Connection]:
+        """A transaction that holds the write lock; committed at the end, rolled back on an exception.
+
+        Raises:
+            StoreError: another transaction did not end in time, the disk is full, or the store is damaged.
+        """
+        return self._transaction("IMMEDIATE")
+
+    @contextmanager
+    def _transaction(self, mode: str) -> Iterator[Connection]:
+        try:
+            with self._turn, self._engine.connect() as connection:
+                connection = connection.execution_options(superpose_begin=mode)
+                with connection.begin():
+                    yield connection
+        except DBAPIError as error:
+            raise StoreError(
+                f"The store cannot be {'read' if mode == 'DEFERRED' else 'written'}: {error.orig}.",
+                path=str(self.path),
+            ) from error
+        except SQLAlchemyError as error:
+            raise StoreError(f"The store failed: {type(error).__name__}.", path=str(self.path)) from error
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+
+def _begin(connection: Connection) -> None:
+    """Begin in the mode that ``read`` or ``write`` asked for."""
+    connection.exec_driver_sql(f"BEGIN {connection.get_execution_options()['superpose_begin']}")
+
+
+def _create_private(path: Path) -> None:
+    """Create the database file for its owner only; SQLite gives its side files the same mode."""
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+    except OSError as error:
+        raise StoreError(f"The store {path} cannot be opened: {error.strerror}.", path=str(path)) from error

@@ -1,0 +1,227 @@
+"""Jobs as users see them: submitted after admission, followed through their events, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import Connection, select
+
+from superpose.errors import ConflictError, PayloadTooLargeError, RequestError
+from superpose.service.admission import admit_program, admit_training, check_idempotency_key, check_priority
+from superpose.service.config import ServiceConfig
+from superpose.service.database import Database, json_text
+from superpose.service.datasets import Datasets
+from superpose.service.job_store import JobStore, NewJob, job_from_row
+from superpose.service.names import check_name
+from superpose.service.nouns import Dataset, Event, Job, JobKind, Page, Principal, Role
+from superpose.service.pages import Part, read_page
+from superpose.service.statuses import FINAL, JobStatus
+from superpose.service.tables import datasets, jobs
+
+__all__ = ["Jobs"]
+
+_LOOK_S = 0.03
+_LOOK_MAX_S = 0.25
+
+
+class Jobs:
+    """The jobs of a service.
+
+    Args:
+        database: where they are kept.
+        store: the queue.
+        datasets: where training data comes from.
+        config: limits.
+    """
+
+    def __init__(self, database: Database, store: JobStore, datasets: Datasets, config: ServiceConfig) -> None:
+        self._database = database
+        self._store = store
+        self._datasets = datasets
+        self._config = config
+
+    def submit(  # the fields of a submission
+        self,
+        principal: Principal,
+        kind: JobKind | str,
+        payload: Mapping[str, object],
+        *,
+        model_name: str | None = None,
+        dataset: str | None = None,
+        priority: int = 0,
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Check a submission and put it into the queue.
+
+        Args:
+            principal: the caller; an editor.
+            kind: ``train`` (payload: a training spec) or ``program`` (payload: a program's JSON).
+            payload: what to do.
+            model_name: train only: the model that gets a new version; by default named like the data set.
+            dataset: train only: id or name of the data set.
+            priority: -10 to 10; higher goes first.
+            idempotency_key: under one key, equal submissions give one job.
+
+        Raises:
+            ForbiddenError: the caller's role is too small.
+            RequestError: unknown kind, or a field that is absent, superfluous or out of range.
+            NotFoundError: no such data set in the caller's project.
+            SpecError, CircuitError, DatasetError, StateTooLargeError: the job cannot succeed; refused before any
+                compute is spent.
+            ConflictError: the idempotency key was used for a different submission.
+        """
+        principal.require(Role.EDITOR)
+        check_priority(priority)
+        check_idempotency_key(idempotency_key)
+        if not isinstance(payload, Mapping):
+            raise RequestError(f"The payload must be a JSON object, got {type(payload).__name__}.", field="payload")
+        new = NewJob(
+            project=principal.project,
+            kind=_kind(kind),
+            payload=payload,
+            created_by=principal.key_id,
+            model=model_name,
+            priority=priority,
+            idempotency_key=idempotency_key,
+        )
+        if new.kind is JobKind.TRAIN:
+            return self._submit_training(principal, new, dataset)
+        return self._submit_program(new, dataset)
+
+    def get(self, principal: Principal, job_id: str) -> Job:
+        """A job of the caller's project.
+
+        Raises:
+            NotFoundError: there is no such job in the caller's project.
+        """
+        principal.require(Role.VIEWER)
+        return self._store.get(job_id, project=principal.project)
+
+    def list(
+        self,
+        principal: Principal,
+        part: Part = Part(),  # noqa: B008  # frozen
+        *,
+        status: JobStatus | str | None = None,
+        kind: JobKind | str | None = None,
+    ) -> Page[Job]:
+        """Jobs of the caller's project, newest first.
+
+        Raises:
+            RequestError: unknown status or kind.
+        """
+        principal.require(Role.VIEWER)
+        query = select(jobs).where(jobs.c.project == principal.project)
+        if status is not None:
+            query = query.where(jobs.c.status == str(_status(status)))
+        if kind is not None:
+            query = query.where(jobs.c.kind == str(_kind(kind)))
+        with self._database.read() as connection:
+            return read_page(connection, query, jobs.c.number, part, job_from_row, newest_first=True)
+
+    def cancel(self, principal: Principal, job_id: str) -> Job:
+        """Cancel a job: at once if no worker holds it, else it is ``cancelling`` until its worker stops.
+
+        Raises:
+            NotFoundError: there is no such job in the caller's project.
+            TransitionError: the job has succeeded or failed.
+        """
+        principal.require(Role.EDITOR)
+        return self._store.cancel(job_id, actor=principal.key_id, project=principal.project)
+
+    def events(self, principal: Principal, job_id: str, after: int = 0, *, limit: int = 1_000) -> Sequence[Event]:
+        """Events of a job with ``seq > after``, oldest first.
+
+        Raises:
+            NotFoundError: there is no such job in the caller's project.
+        """
+        principal.require(Role.VIEWER)
+        return self._store.events(job_id, after=after, limit=limit, project=principal.project)
+
+    async def wait_events(
+        self, principal: Principal, job_id: str, after: int = 0, *, timeout_s: float = 15.0
+    ) -> Sequence[Event]:
+        """Events with ``seq > after`` as soon as there are any; empty after ``timeout_s`` or once the job has ended.
+
+        Raises:
+            NotFoundError: there is no such job in the caller's project.
+        """
+        until, pause = time.monotonic() + timeout_s, _LOOK_S
+        while True:
+            found = await asyncio.to_thread(self.events, principal, job_id, after)
+            if found or time.monotonic() >= until:
+                return found
+            if (await asyncio.to_thread(self.get, principal, job_id)).status in FINAL:
+                return await asyncio.to_thread(self.events, principal, job_id, after)
+            await asyncio.sleep(min(pause, max(0.0, until - time.monotonic())))
+            pause = min(_LOOK_MAX_S, pause * 1.5)
+
+    async def wait(self, principal: Principal, job_id: str, *, timeout_s: float) -> Job:
+        """The job once it has ended, or as it is after ``timeout_s``.
+
+        Raises:
+            NotFoundError: there is no such job in the caller's project.
+        """
+        until, pause = time.monotonic() + timeout_s, _LOOK_S
+        while True:
+            job = await asyncio.to_thread(self.get, principal, job_id)
+            if job.status in FINAL or time.monotonic() >= until:
+                return job
+            await asyncio.sleep(min(pause, max(0.0, until - time.monotonic())))
+            pause = min(_LOOK_MAX_S, pause * 1.5)
+
+    def _submit_training(self, principal: Principal, new: NewJob, dataset: str | None) -> Job:
+        if not dataset:
+            raise RequestError("A training job needs a data set; send its id or name as 'dataset'.", field="dataset")
+        data = self._datasets.get(principal, dataset)
+        spec = admit_training(new.payload, self._datasets.table(data))
+        model = check_name(new.model if new.model is not None else data.name, "model")
+        full = _with(new, payload=spec, model=model, dataset=data.name, dataset_id=data.id)
+        return self._store.submit(full, check=lambda connection: _check_still_there(connection, data))
+
+    def _submit_program(self, new: NewJob, dataset: str | None) -> Job:
+        if dataset is not None or new.model is not None:
+            raise RequestError("A program job takes neither 'dataset' nor 'model'.", field="dataset")
+        program = admit_program(new.payload)
+        n_bytes = len(json_text(program))
+        if n_bytes > self._config.max_result_bytes:
+            raise PayloadTooLargeError(
+                f"The program has {n_bytes:,} bytes as JSON; at most {self._config.max_result_bytes:,} are accepted. "
+                "Send it in several parts, each with some of the parameter values.",
+                n_bytes=n_bytes,
+                max_bytes=self._config.max_result_bytes,
+            )
+        return self._store.submit(_with(new, payload=program))
+
+
+def _with(new: NewJob, **changes: object) -> NewJob:
+    return NewJob(**{**{name: getattr(new, name) for name in NewJob.__dataclass_fields__}, **changes})
+
+
+def _check_still_there(connection: Connection, dataset: Dataset) -> None:
+    """Refuse a data set that was deleted while the submission was being checked."""
+    row = connection.execute(select(datasets.c.deleted_at).where(datasets.c.id == dataset.id)).first()
+    if row is None or row.deleted_at is not None:
+        raise ConflictError(f"Data set {dataset.name!r} was deleted just now.", name=dataset.name)
+
+
+def _kind(kind: JobKind | str) -> JobKind:
+    try:
+        return JobKind(kind)
+    except ValueError:
+        allowed = [str(k) for k in JobKind]
+        raise RequestError(
+            f"kind must be one of {', '.join(allowed)}; got {kind!r}.", field="kind", allowed=allowed
+        ) from None
+
+
+def _status(status: JobStatus | str) -> JobStatus:
+    try:
+        return JobStatus(status)
+    except ValueError:
+        allowed = [str(s) for s in JobStatus]
+        raise RequestError(
+            f"status must be one of {', '.join(allowed)}; got {status!r}.", field="status", allowed=allowed
+        ) from None

@@ -1,0 +1,316 @@
+"""The nouns that the service speaks: frozen values with the JSON form that the API sends.
+
+Times are aware UTC; in JSON they are ISO 8601 with a ``Z``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Generic, TypeVar
+
+from superpose.errors import ForbiddenError
+from superpose.service.statuses import JobStatus
+
+__all__ = [
+    "Clock",
+    "Dataset",
+    "Endpoint",
+    "Event",
+    "Job",
+    "JobKind",
+    "Key",
+    "Model",
+    "ModelVersion",
+    "Page",
+    "Prediction",
+    "Principal",
+    "Role",
+    "iso",
+    "utc_now",
+]
+
+T = TypeVar("T")
+
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    """The time, aware and in UTC."""
+    return datetime.now(UTC)
+
+
+def iso(at: datetime | None) -> str | None:
+    """A time in ISO 8601 with microseconds and a ``Z``; None stays None."""
+    return None if at is None else at.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+class Role(StrEnum):
+    """What a key may do; each role may do all that the ones after it may: admin, editor, viewer, predictor."""
+
+    ADMIN = "admin"
+    EDITOR = "editor"
+    VIEWER = "viewer"
+    PREDICTOR = "predictor"
+
+    def includes(self, other: Role) -> bool:
+        """Whether this role may do all that ``other`` may."""
+        order = list(Role)
+        return order.index(self) <= order.index(other)
+
+
+class JobKind(StrEnum):
+    """What a job does: train a model from a spec and a data set, or run a quantum program."""
+
+    TRAIN = "train"
+    PROGRAM = "program"
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls: the key, its project and its role."""
+
+    key_id: str
+    project: str
+    role: Role
+
+    def require(self, role: Role) -> None:
+        """Refuse a caller whose role does not include ``role``.
+
+        Raises:
+            ForbiddenError: the key's role is too small.
+        """
+        if not self.role.includes(role):
+            raise ForbiddenError(
+                f"This needs the role {role}; key {self.key_id} has {self.role}. Ask an admin of project "
+                f"{self.project!r} for a key with that role.",
+                role=str(self.role),
+                needed=str(role),
+            )
+
+
+@dataclass(frozen=True)
+class Page(Generic[T]):
+    """Part of a list; ``next`` is the cursor of the following part, None at the end."""
+
+    items: tuple[T, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True)
+class Key:
+    """An API key without its secret."""
+
+    id: str
+    project: str
+    role: Role
+    label: str
+    created_at: datetime
+    expires_at: datetime | None = None
+    revoked_at: datetime | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The key as the API sends it."""
+        return {
+            "id": self.id,
+            "project": self.project,
+            "role": str(self.role),
+            "label": self.label,
+            "created_at": iso(self.created_at),
+            "expires_at": iso(self.expires_at),
+            "revoked_at": iso(self.revoked_at),
+        }
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A stored table; ``artifact`` is the SHA-256 of its stored form, ``digest`` that of its content."""
+
+    id: str
+    name: str
+    format: str
+    target: str
+    n_rows: int
+    n_features: int
+    classes: tuple[str, ...]
+    columns: tuple[Mapping[str, object], ...]
+    digest: str
+    artifact: str = field(repr=False)
+    created_at: datetime
+
+    def to_json(self) -> dict[str, object]:
+        """The data set as the API sends it."""
+        return {
+            "id": self.id,
+            "name": self.name,
+            "format": self.format,
+            "n_rows": self.n_rows,
+            "n_features": self.n_features,
+            "target": self.target,
+            "classes": list(self.classes),
+            "columns": [dict(column) for column in self.columns],
+            "digest": self.digest,
+            "created_at": iso(self.created_at),
+        }
+
+
+@dataclass(frozen=True)
+class Job:
+    """What a user submitted, and how far it is. ``number`` counts the jobs of the store in order of submission."""
+
+    id: str
+    number: int = field(repr=False)
+    project: str
+    kind: JobKind
+    status: JobStatus
+    priority: int
+    payload: Mapping[str, object] = field(repr=False)
+    dataset: str | None
+    model: str | None
+    model_version: int | None
+    attempt: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    progress: Mapping[str, object]
+    error: Mapping[str, object] | None
+    result: Mapping[str, object] | None = field(repr=False)
+    dataset_id: str | None = field(repr=False)
+
+    def to_json(self) -> dict[str, object]:
+        """The job as the API sends it."""
+        return {
+            "id": self.id,
+            "kind": str(self.kind),
+            "status": str(self.status),
+            "attempt": self.attempt,
+            "priority": self.priority,
+            "dataset": self.dataset,
+            "model": self.model,
+            "model_version": self.model_version,
+            "created_at": iso(self.created_at),
+            "started_at": iso(self.started_at),
+            "finished_at": iso(self.finished_at),
+            "progress": dict(self.progress),
+            "error": None if self.error is None else dict(self.error),
+            "result": None if self.result is None else dict(self.result),
+        }
+
+
+@dataclass(frozen=True)
+class Event:
+    """An entry of an append-only history; ``seq`` counts from 1 within its subject."""
+
+    seq: int
+    at: datetime
+    kind: str
+    data: Mapping[str, object]
+
+    def to_json(self) -> dict[str, object]:
+        """The event as the API sends it."""
+        return {"seq": self.seq, "at": iso(self.at), "kind": self.kind, "data": dict(self.data)}
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """One trained artifact in the registry; ``digest`` is the model's, ``artifact`` the SHA-256 of the file's bytes."""
+
+    model: str
+    version: int
+    digest: str
+    artifact: str = field(repr=False)
+    job_id: str
+    created_at: datetime
+    metrics: Mapping[str, object] = field(repr=False)
+    evaluation: Mapping[str, object] = field(repr=False)
+    manifest: Mapping[str, object] = field(repr=False)
+
+    def to_json(self) -> dict[str, object]:
+        """The model version as the API sends it."""
+        return {
+            "model": self.model,
+            "version": self.version,
+            "digest": self.digest,
+            "job_id": self.job_id,
+            "created_at": iso(self.created_at),
+            "metrics": dict(self.metrics),
+            "evaluation": dict(self.evaluation),
+            "manifest": dict(self.manifest),
+        }
+
+    def summary(self) -> dict[str, object]:
+        """The model version without evaluation and manifest, as lists show it."""
+        full = self.to_json()
+        return {name: full[name] for name in ("model", "version", "digest", "job_id", "created_at", "metrics")}
+
+
+@dataclass(frozen=True)
+class Model:
+    """A name in the registry with its versions, oldest first."""
+
+    name: str
+    created_at: datetime
+    versions: tuple[ModelVersion, ...]
+
+    @property
+    def latest(self) -> int:
+        """Number of the newest version."""
+        return self.versions[-1].version
+
+    def to_json(self) -> dict[str, object]:
+        """The model as the API sends it."""
+        return {
+            "name": self.name,
+            "created_at": iso(self.created_at),
+            "latest": self.latest,
+            "versions": [version.summary() for version in self.versions],
+        }
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A name under which a model version answers predictions."""
+
+    id: str
+    name: str
+    project: str = field(repr=False)
+    model: str
+    version: int
+    state: str
+    created_at: datetime
+
+    def to_json(self) -> dict[str, object]:
+        """The endpoint as the API sends it; ``url`` is the path to call, below the service's address."""
+        return {
+            "name": self.name,
+            "model": self.model,
+            "version": self.version,
+            "state": self.state,
+            "created_at": iso(self.created_at),
+            "url": f"/v1/endpoints/{self.name}/predict",
+        }
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """An endpoint's answer: ``probabilities`` (n_rows, n_classes) and the most probable class of each row."""
+
+    model: str
+    model_version: int
+    request_id: str
+    classes: tuple[str, ...]
+    probabilities: tuple[tuple[float, ...], ...]
+    predictions: tuple[str, ...]
+
+    def to_json(self) -> dict[str, object]:
+        """The answer as the API sends it."""
+        return {
+            "model": self.model,
+            "model_version": self.model_version,
+            "request_id": self.request_id,
+            "classes": list(self.classes),
+            "probabilities": [list(row) for row in self.probabilities],
+            "predictions": list(self.predictions),
+        }

@@ -1,0 +1,120 @@
+"""The service: everything that users do, behind one object. No HTTP here; the API adapts it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import select
+
+from superpose.service.artifacts import Artifacts
+from superpose.service.config import ServiceConfig
+from superpose.service.database import Database
+from superpose.service.datadir import DataDir
+from superpose.service.datasets import Datasets
+from superpose.service.endpoints import Endpoints
+from superpose.service.job_store import JobStore
+from superpose.service.jobs import Jobs
+from superpose.service.keys import Keys
+from superpose.service.nouns import Clock, Principal, utc_now
+from superpose.service.registry import Models
+from superpose.service.serving import LoadedModels
+from superpose.service.statuses import FINAL
+from superpose.service.tables import datasets, jobs, model_versions
+
+__all__ = ["Service"]
+
+
+class Service:
+    """A service on a data directory; get one from ``Service.open`` and close it, or use it in a ``with``.
+
+    All calls take the ``Principal`` that ``authenticate`` gave and are safe to make from several threads.
+
+    Attributes:
+        config: the settings.
+        datasets: data sets.
+        jobs: jobs.
+        models: the model registry.
+        endpoints: endpoints.
+        keys: API keys.
+        store: the queue that workers and the supervisor use.
+    """
+
+    def __init__(self, config: ServiceConfig, data_dir: DataDir, clock: Clock) -> None:
+        self.config = config
+        self._data_dir = data_dir
+        self._database = Database(data_dir.database_path, busy_timeout_s=config.busy_timeout_s, clock=clock)
+        self._artifacts = Artifacts(data_dir)
+        self._loaded = LoadedModels(config)
+        self.store = JobStore(self._database, clock=clock, lease_s=config.lease_s, max_attempts=config.max_attempts)
+        self.keys = Keys(self._database, clock=clock, cache_s=config.cache_s)
+        self.datasets = Datasets(self._database, self._artifacts, config, clock)
+        self.jobs = Jobs(self._database, self.store, self.datasets, config)
+        self.models = Models(self._database, self._artifacts)
+        self.endpoints = Endpoints(self._database, self.models, self._loaded, config, clock)
+
+    @classmethod
+    def open(cls, config: ServiceConfig, *, exclusive: bool = True, clock: Clock = utc_now) -> Service:
+        """Open a data directory, made and brought to the newest schema as needed.
+
+        The first start mints an admin key into ``admin_key_path``.
+
+        Args:
+            config: the settings.
+            exclusive: own the directory, as a server does; False to look into one beside its server.
+            clock: what tells the time.
+
+        Raises:
+            StoreError: another server owns the directory, it holds something else, or a newer release wrote it.
+        """
+        data_dir = DataDir(config.data_dir)
+        if exclusive:
+            data_dir.lock()
+        try:
+            service = cls(config, data_dir, clock)
+            service.keys.mint_first(data_dir)
+            if exclusive:
+                service._sweep()
+        except BaseException:
+            data_dir.unlock()
+            raise
+        return service
+
+    @property
+    def admin_key_path(self) -> Path:
+        """The file of the first admin key, readable by its owner only."""
+        return self._data_dir.admin_key_path
+
+    def authenticate(self, secret: str | None) -> Principal:
+        """Whom an API key stands for.
+
+        Raises:
+            KeyMissingError: no key was given.
+            KeyInvalidError: the key is unknown or revoked.
+            KeyExpiredError: the key's time is over.
+        """
+        return self.keys.authenticate(secret)
+
+    def close(self) -> None:
+        """Let go of models, connections and the directory."""
+        self._loaded.close()
+        self._database.close()
+        self._data_dir.unlock()
+
+    def __enter__(self) -> Service:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _sweep(self) -> None:
+        """Remove what crashes left behind: artifacts without a row, checkpoints of jobs that have ended."""
+        with self._database.write() as connection:
+            used = set(connection.execute(select(datasets.c.artifact).where(datasets.c.deleted_at.is_(None))).scalars())
+            used |= set(connection.execute(select(model_versions.c.artifact)).scalars())
+            self._artifacts.sweep(used)
+        self._artifacts.clear_staging()
+        found = self._data_dir.job_ids()  # before the query, so that a job claimed meanwhile is not among them
+        with self._database.read() as connection:
+            alive = set(connection.execute(select(jobs.c.id).where(jobs.c.status.not_in([*map(str, FINAL)]))).scalars())
+        for job_id in set(found) - alive:
+            self._data_dir.remove_job(job_id)

@@ -1,0 +1,149 @@
+"""Models in memory: loaded when first asked for, let go when idle, each answering in micro-batches."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from superpose.errors import SuperposeError
+from superpose.service.batching import BatchStats, MicroBatcher
+from superpose.service.config import ServiceConfig
+from superpose.service.nouns import Endpoint
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from superpose.learning.predictor import Predictor
+
+    Probabilities = NDArray[np.float64]
+
+__all__ = ["LoadedModels", "ServedModel"]
+
+
+class ServedModel:
+    """A loaded model and the requests that wait for it.
+
+    Args:
+        predictor: the model.
+        executor: where predictions are computed.
+        config: limits of batch and queue.
+    """
+
+    def __init__(self, predictor: Predictor, executor: Executor, config: ServiceConfig) -> None:
+        self.predictor = predictor
+        self.classes = tuple(map(str, predictor.classes))
+        self.used_at_s = time.monotonic()
+        self._batcher: MicroBatcher[Sequence[Any], Probabilities] = MicroBatcher(
+            self._compute, executor, max_batch_rows=config.max_batch_rows, max_queue_rows=config.max_queue_rows
+        )
+
+    @property
+    def stats(self) -> BatchStats:
+        """How requests were batched since the model was loaded."""
+        return self._batcher.stats
+
+    async def predict(self, rows: Sequence[Any], n_rows: int) -> Probabilities:
+        """Probabilities (n_rows, n_classes) of one request's rows."""
+        self.used_at_s = time.monotonic()
+        try:
+            return await self._batcher.submit(rows, n_rows)
+        finally:
+            self.used_at_s = time.monotonic()
+
+    def _compute(self, requests: Sequence[Sequence[Any]]) -> Sequence[Probabilities | Exception]:
+        """Answer several requests with one call of the model; if it refuses, find out whose rows are to blame."""
+        if len({isinstance(rows[0], dict) for rows in requests}) == 1:
+            try:
+                joined = self.predictor.predict_proba([row for rows in requests for row in rows])
+            except SuperposeError as error:
+                if len(requests) == 1:
+                    return [error]
+            else:
+                return _part(joined, [len(rows) for rows in requests])
+        return [self._compute([rows])[0] for rows in requests]
+
+
+def _part(joined: Probabilities, sizes: Sequence[int]) -> Sequence[Probabilities]:
+    """Cut the answer to a batch into the answers to its requests."""
+    parts, start = [], 0
+    for size in sizes:
+        parts.append(joined[start : start + size])
+        start += size
+    return parts
+
+
+class LoadedModels:
+    """The models in memory, at most ``max_loaded_models``, by endpoint id.
+
+    Args:
+        config: limits.
+    """
+
+    def __init__(self, config: ServiceConfig) -> None:
+        self._config = config
+        self._executor = ThreadPoolExecutor(
+            config.predict_threads or os.cpu_count() or 1, thread_name_prefix="superpose-predict"
+        )
+        self._served: dict[str, ServedModel] = {}
+        self._loading: dict[str, threading.Lock] = {}
+        self._changing = threading.Lock()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def peek(self, endpoint_id: str) -> ServedModel | None:
+        """The endpoint's model if it is in memory."""
+        return self._served.get(endpoint_id)
+
+    def get(self, endpoint: Endpoint, read: Callable[[], Predictor]) -> ServedModel:
+        """The endpoint's model; ``read`` loads it if it is not in memory, once for all who ask meanwhile."""
+        with self._changing:
+            turn = self._loading.setdefault(endpoint.id, threading.Lock())
+        with turn:
+            served = self._served.get(endpoint.id)
+            if served is None:
+                served = ServedModel(read(), self._executor, self._config)
+                with self._changing:
+                    self._served[endpoint.id] = served
+                    while len(self._served) > self._config.max_loaded_models:
+                        oldest = min(self._served, key=lambda name: self._served[name].used_at_s)
+                        self._served.pop(oldest)
+        with self._changing:
+            self._loading.pop(endpoint.id, None)
+        return served
+
+    def unload(self, endpoint_id: str) -> None:
+        """Let go of an endpoint's model; predictions under way still finish."""
+        with self._changing:
+            self._served.pop(endpoint_id, None)
+
+    def unload_idle(self) -> int:
+        """Let go of models that nobody used for ``idle_unload_s``; returns how many."""
+        before = time.monotonic() - self._config.idle_unload_s
+        with self._changing:
+            idle = [name for name, served in self._served.items() if served.used_at_s <= before]
+            for name in idle:
+                self._served.pop(name)
+        return len(idle)
+
+    def unload_idle_later(self) -> None:
+        """Have the running event loop call ``unload_idle`` until nothing is loaded any more."""
+        loop = asyncio.get_running_loop()
+        if self._timer is None or self._timer.cancelled() or self._timer.when() < loop.time() - 1.0:
+            self._timer = loop.call_later(max(0.05, self._config.idle_unload_s / 4), self._on_timer)
+
+    def _on_timer(self) -> None:
+        self._timer = None
+        self.unload_idle()
+        if self._served:
+            self.unload_idle_later()
+
+    def close(self) -> None:
+        """Let go of everything; waits for predictions under way."""
+        with self._changing:
+            self._served.clear()
+        self._executor.shutdown(wait=True)

@@ -1,0 +1,163 @@
+"""The newest schema as SQLAlchemy tables, for queries. What builds it stands in ``migrations.py``."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import JSON, Column, Dialect, Integer, MetaData, Table, Text, TypeDecorator
+
+__all__ = [
+    "UtcTime",
+    "attempts",
+    "datasets",
+    "endpoints",
+    "events",
+    "jobs",
+    "keys",
+    "metadata",
+    "model_versions",
+    "models",
+    "projects",
+]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """An aware time, stored as whole microseconds since 1970 UTC, so that SQL compares exactly."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
+        """Aware time to microseconds."""
+        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+
+    def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
+        """Microseconds to aware time."""
+        return None if value is None else _EPOCH + timedelta(microseconds=value)
+
+
+metadata = MetaData()
+
+_JSON = JSON(none_as_null=True)
+
+projects = Table("projects", metadata, Column("name", Text, primary_key=True), Column("created_at", UtcTime))
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", Text),
+    Column("role", Text),
+    Column("label", Text),
+    Column("digest", Text),
+    Column("created_at", UtcTime),
+    Column("expires_at", UtcTime),
+    Column("revoked_at", UtcTime),
+)
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", Text),
+    Column("name", Text),
+    Column("format", Text),
+    Column("target", Text),
+    Column("n_rows", Integer),
+    Column("n_features", Integer),
+    Column("classes", _JSON),
+    Column("columns", _JSON),
+    Column("digest", Text),
+    Column("artifact", Text),
+    Column("created_at", UtcTime),
+    Column("deleted_at", UtcTime),
+)
+
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text),
+    Column("project", Text),
+    Column("kind", Text),
+    Column("status", Text),
+    Column("priority", Integer),
+    Column("payload", _JSON),
+    Column("dataset_id", Text),
+    Column("dataset", Text),
+    Column("model", Text),
+    Column("model_version", Integer),
+    Column("attempt", Integer),
+    Column("crashes", Integer),
+    Column("worker_id", Text),
+    Column("lease_expires_at", UtcTime),
+    Column("idempotency_key", Text),
+    Column("request_digest", Text),
+    Column("created_by", Text),
+    Column("created_at", UtcTime),
+    Column("started_at", UtcTime),
+    Column("finished_at", UtcTime),
+    Column("progress", _JSON),
+    Column("error", _JSON),
+    Column("result", _JSON),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("worker_id", Text),
+    Column("started_at", UtcTime),
+    Column("ended_at", UtcTime),
+    Column("outcome", Text),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("subject", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("project", Text),
+    Column("at", UtcTime),
+    Column("kind", Text),
+    Column("actor", Text),
+    Column("data", _JSON),
+)
+
+models = Table(
+    "models",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("created_at", UtcTime),
+)
+
+model_versions = Table(
+    "model_versions",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("digest", Text),
+    Column("artifact", Text),
+    Column("job_id", Text),
+    Column("created_at", UtcTime),
+    Column("metrics", _JSON),
+    Column("evaluation", _JSON),
+    Column("manifest", _JSON),
+)
+
+endpoints = Table(
+    "endpoints",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", Text),
+    Column("name", Text),
+    Column("model", Text),
+    Column("version", Integer),
+    Column("created_at", UtcTime),
+)
