@@ -1,0 +1,56 @@
+"""The app: routes of every noun behind the gate and the edge."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from superpose import __version__
+from superpose.api.edge import Edge
+from superpose.api.gate import Gate
+from superpose.api.problems import from_http_exception, from_validation_error, problem_response
+from superpose.api.routes import datasets, endpoints, inference, jobs, keys, models, programs, version
+from superpose.service import Service
+
+__all__ = ["create_app"]
+
+
+def create_app(service: Service) -> FastAPI:
+    """The ASGI app of a service: ``/v1``, the Open Inference Protocol under ``/v2``, and ``/openapi.json``.
+
+    Every path needs a key, also those that do not exist; only ``/v2/health/live`` and ``/v2/health/ready`` answer
+    without one. ``app.state.draining`` is an event that ends streams which would otherwise outlast a shutdown.
+    """
+    app = FastAPI(
+        title="superpose",
+        version=__version__,
+        summary="Hybrid quantum-classical machine learning as a service.",
+        openapi_url="/openapi.json",
+        docs_url=None,  # the page would need a key as every other, and loads scripts from elsewhere
+        redoc_url=None,
+        redirect_slashes=False,
+        exception_handlers={HTTPException: _on_http_exception, RequestValidationError: _on_validation_error},
+    )
+    app.state.draining = asyncio.Event()
+    for noun in (datasets, jobs, models, endpoints, programs, keys, inference, version):
+        app.include_router(noun.routes(service))
+    # The last one added is the outermost.
+    app.add_middleware(Gate, authenticate=service.authenticate)
+    app.add_middleware(Edge)
+    return app
+
+
+async def _on_http_exception(request: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    return problem_response(request.scope, from_http_exception(error, request.scope))
+
+
+async def _on_validation_error(request: Request, error: Exception) -> Response:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return problem_response(request.scope, from_validation_error(error))

@@ -1,0 +1,64 @@
+"""The JSON bodies that the routes read. Unknown fields are refused, and nothing is converted silently."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+__all__ = ["BuiltinDataset", "NewEndpoint", "NewKey", "TrainingJob", "body_of"]
+
+
+def _text_only(value: object) -> object:
+    if not isinstance(value, str):
+        raise ValueError("a time is text in ISO 8601 with a zone, such as 2030-01-31T12:00:00Z")
+    return value
+
+
+class Document(BaseModel):
+    """A JSON object with known fields only."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class BuiltinDataset(Document):
+    """A data set that comes with superpose, to be registered under a name."""
+
+    name: str
+    builtin: str
+
+
+class TrainingJob(Document):
+    """A training job."""
+
+    kind: Literal["train"]
+    dataset: Annotated[str, Field(description="id or name of a data set")]
+    model: Annotated[str | None, Field(description="model that gets a new version; by default the data set's name")] = (
+        None
+    )
+    spec: Annotated[dict[str, Any], Field(description="training spec; absent fields take their defaults")] = {}
+    priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
+
+
+class NewEndpoint(Document):
+    """A name for a model version to answer under."""
+
+    name: str
+    model: str
+    version: Annotated[int | None, Field(ge=1, description="by default the newest")] = None
+
+
+class NewKey(Document):
+    """An API key to be made."""
+
+    role: Annotated[str, Field(description="admin, editor, viewer or predictor")]
+    project: Annotated[str | None, Field(description="by default the caller's")] = None
+    label: str = ""
+    expires_at: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text_only)] | None = None
+
+
+def body_of(document: type[Document]) -> dict[str, Any]:
+    """What OpenAPI says of a route that reads ``document`` by itself."""
+    return {
+        "requestBody": {"required": True, "content": {"application/json": {"schema": document.model_json_schema()}}}
+    }

@@ -1,0 +1,120 @@
+"""The outermost layer: request ids, the access log, and every error as a problem document."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import time
+import traceback
+from datetime import UTC, datetime
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from superpose.api.problems import PROBLEMS, problem_response
+from superpose.errors import InternalError, SuperposeError
+
+__all__ = ["ACCESS_LOGGER", "ERROR_LOGGER", "Edge"]
+
+ACCESS_LOGGER = "superpose.access"
+ERROR_LOGGER = "superpose.api"
+
+_access = logging.getLogger(ACCESS_LOGGER)
+_errors = logging.getLogger(ERROR_LOGGER)
+_SANE_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+_KEY_IN_TEXT = re.compile(r"sp_key_[A-Za-z0-9]+_[A-Za-z0-9_-]+")
+_CLIENT_LEFT = 499  # no standard status says so; nginx's is understood widely
+
+
+class Edge:
+    """ASGI middleware around the whole app."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, whatever happens behind."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        answer = _Answer(send, _request_id(scope))
+        scope.setdefault("state", {})["request_id"] = answer.request_id
+        try:
+            await self._app(scope, receive, answer.send)
+        except ClientDisconnect:
+            answer.status = answer.status or _CLIENT_LEFT
+        except Exception as error:
+            _log_failure(answer.request_id, error)
+            if answer.status:
+                raise  # half an answer is sent; the server must cut the connection
+            told = error if isinstance(error, SuperposeError) else InternalError("Unforeseen.")
+            await problem_response(scope, told)(scope, receive, answer.send)
+        finally:
+            if _access.isEnabledFor(logging.INFO):
+                _access.info(_access_line(scope, answer, time.perf_counter() - started))
+
+
+class _Answer:
+    """Passes an answer on, adding the request id, and remembers what was sent."""
+
+    def __init__(self, send: Send, request_id: str) -> None:
+        self._send = send
+        self.request_id = request_id
+        self.status = 0
+        self.n_bytes = 0
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self.request_id
+            headers["X-Content-Type-Options"] = "nosniff"
+        elif message["type"] == "http.response.body":
+            self.n_bytes += len(message.get("body", b""))
+        await self._send(message)
+
+
+def _request_id(scope: Scope) -> str:
+    """The caller's ``X-Request-Id`` if it is harmless, else a new one."""
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _SANE_ID.fullmatch(value) and not value.startswith(b"sp_"):
+            return str(value, "ascii")
+    return f"req_{secrets.token_hex(8)}"
+
+
+def _access_line(scope: Scope, answer: _Answer, elapsed_s: float) -> str:
+    principal = scope["state"].get("principal")
+    return json.dumps(
+        {
+            "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "request_id": answer.request_id,
+            "method": scope["method"],
+            "path": _KEY_IN_TEXT.sub("(key)", scope["path"])[:500],
+            "status": answer.status,
+            "duration_ms": round(elapsed_s * 1000, 3),
+            "bytes_out": answer.n_bytes,
+            "key_id": getattr(principal, "key_id", None),
+            "project": getattr(principal, "project", None),
+        }
+    )
+
+
+def _log_failure(request_id: str, error: Exception) -> None:
+    """Log what is our fault: the kind of error and where; a foreign message may hold data, so only ours is kept."""
+    if isinstance(error, SuperposeError):
+        status, _ = PROBLEMS.get(error.code, PROBLEMS[InternalError.code])
+        if status != 500:
+            return
+    places = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    line = {
+        "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "request_id": request_id,
+        "error": type(error).__name__,
+        "message": error.message if isinstance(error, SuperposeError) else None,
+        "places": places[-12:],
+    }
+    _errors.error(json.dumps(line))

@@ -1,0 +1,156 @@
+"""Errors as the edge tells them: one table from code to HTTP status and title, one form (RFC 9457 problem details).
+
+Under ``/v2`` the document also carries ``error``, which the Open Inference Protocol asks for.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from pydantic import ValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import Scope
+
+from superpose.errors import (
+    InternalError,
+    MethodError,
+    NotFoundError,
+    OverloadedError,
+    RequestError,
+    SuperposeError,
+)
+
+__all__ = ["PROBLEMS", "from_http_exception", "from_validation_error", "problem_response", "request_id_of"]
+
+#: code -> (HTTP status, title). A code that is not listed is told as an internal error.
+PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
+    {
+        "circuit.gate_unknown": (422, "Unknown gate"),
+        "circuit.gate_arity": (422, "Wrong number of qubits or angles"),
+        "circuit.qubit_out_of_range": (422, "Qubit out of range"),
+        "circuit.angle": (422, "Unusable angle"),
+        "circuit.parameter_unbound": (422, "Parameters and values do not fit"),
+        "circuit.parameter_name": (422, "Unusable parameter name"),
+        "circuit.feature_map": (422, "Unusable feature map"),
+        "circuit.observable": (422, "Unusable observable"),
+        "circuit.program": (422, "Program is inconsistent"),
+        "circuit.format": (422, "Not a circuit document"),
+        "circuit.qasm": (422, "OpenQASM cannot be read"),
+        "engine.state_too_large": (422, "Program needs more memory than there is"),
+        "engine.shape": (422, "Wrong array shape"),
+        "engine.unsupported": (422, "Not supported by the local engine"),
+        "backend.unknown": (422, "Unknown backend"),
+        "backend.provider": (502, "Provider failed"),
+        "dataset.format": (422, "Data cannot be read"),
+        "dataset.empty": (422, "Data set is empty"),
+        "dataset.target": (422, "Target column is unusable"),
+        "dataset.one_class": (422, "Only one class"),
+        "dataset.too_wide": (422, "Too many columns"),
+        "dataset.too_large": (413, "Data set is too large"),
+        "dataset.too_small": (422, "Data set is too small"),
+        "spec.invalid": (422, "Training spec is invalid"),
+        "learning.not_fitted": (409, "Model is not fitted"),
+        "learning.feature_mismatch": (422, "Rows do not fit the model"),
+        "learning.checkpoint": (500, "Checkpoint is unusable"),
+        "model.corrupt": (500, "Model file is corrupt"),
+        "model.format": (500, "Model file cannot be read"),
+        "auth.key_missing": (401, "API key is missing"),
+        "auth.key_invalid": (401, "API key is not valid"),
+        "auth.key_expired": (401, "API key has expired"),
+        "auth.key_file": (500, "Key file is unusable"),
+        "auth.forbidden": (403, "Not allowed for this key"),
+        "service.not_found": (404, "Not found"),
+        "service.conflict": (409, "Conflict"),
+        "service.request": (400, "Request is not well formed"),
+        "service.media_type": (415, "Unsupported media type"),
+        "service.method": (405, "Method not allowed"),
+        "service.payload_too_large": (413, "Body is too large"),
+        "service.overloaded": (503, "Overloaded"),
+        "service.store": (500, "Store failed"),
+        "service.lease_lost": (409, "Lease lost"),
+        "service.job_crashed": (500, "Job crashed"),
+        "service.transition": (409, "Not possible in this status"),
+        "service.internal": (500, "Internal error"),
+    }
+)
+
+_MEDIA_TYPE = "application/problem+json"
+_CHALLENGE = 'Bearer realm="superpose"'
+_MAX_LISTED = 20
+
+
+def request_id_of(scope: Scope) -> str:
+    """The id that the edge gave the request."""
+    return str(scope.get("state", {}).get("request_id", ""))
+
+
+def problem_response(scope: Scope, error: SuperposeError) -> Response:
+    """The answer that tells of ``error``.
+
+    Of a failure on our side (status 500) only code and title are told; the rest stands in the log under the request id.
+    """
+    status, title = PROBLEMS.get(error.code, PROBLEMS[InternalError.code])
+    code = error.code if error.code in PROBLEMS else InternalError.code
+    detail, details = error.message, error.details
+    if status == 500:
+        detail = "Something failed on the service's side. Its log tells more under this request id."
+        details = {}
+    document: dict[str, Any] = {
+        "type": f"urn:superpose:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id_of(scope),
+        "details": details,
+    }
+    if str(scope.get("path", "")).startswith("/v2"):
+        document["error"] = detail
+    # ASCII escapes carry any text a caller may have sent, lone surrogates included.
+    body = json.dumps(document, default=str).encode("ascii")
+    return Response(body, status, _headers(status, error), _MEDIA_TYPE)
+
+
+def from_http_exception(error: HTTPException, scope: Scope) -> SuperposeError:
+    """What Starlette refuses by itself, in our words."""
+    method, path = scope.get("method", ""), str(scope.get("path", ""))[:200]
+    if error.status_code == 404:
+        return NotFoundError(f"There is nothing at {path!r}. The routes begin with /v1 or /v2.")
+    if error.status_code == 405:
+        allowed = (error.headers or {}).get("allow") or (error.headers or {}).get("Allow") or ""
+        return MethodError(
+            f"{path!r} does not take {method}; allowed: {allowed or 'see the API pages'}.", allowed=allowed
+        )
+    return RequestError("The request is not well formed.")
+
+
+def from_validation_error(error: RequestValidationError | ValidationError) -> RequestError:
+    """The fields that do not fit, without their values: these may be secret or personal."""
+    problems = [_field_problem(item) for item in error.errors()[:_MAX_LISTED]]
+    said = "; ".join(f"{item['field']}: {item['message']}" if item["field"] else item["message"] for item in problems)
+    return RequestError(f"The request does not fit: {said}.", errors=problems)
+
+
+def _field_problem(item: Mapping[str, Any]) -> dict[str, str]:
+    place = [str(part)[:80] for part in item["loc"] if part not in ("body", "query", "path", "header")]
+    message = "no such field" if item["type"] == "extra_forbidden" else str(item["msg"]).rstrip(".")
+    return {"field": ".".join(place), "message": message[:1].lower() + message[1:], "type": str(item["type"])}
+
+
+def _headers(status: int, error: SuperposeError) -> dict[str, str]:
+    headers = {"Cache-Control": "no-store"}
+    if status == 401:
+        headers["WWW-Authenticate"] = _CHALLENGE
+    if status == 413:
+        headers["Connection"] = "close"
+    if isinstance(error, MethodError) and error.details.get("allowed"):
+        headers["Allow"] = str(error.details["allowed"])
+    if isinstance(error, OverloadedError):
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    return headers

@@ -1,0 +1,116 @@
+"""``/v2``: the Open Inference Protocol. A model's name is its endpoint's; the project comes from the key."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from superpose import __version__
+from superpose.api.answers import Json, caller
+from superpose.api.bodies import read_json
+from superpose.api.problems import request_id_of
+from superpose.api.tensors import infer_answer, input_tensors, output_tensors, rows_of_inference
+from superpose.errors import MediaTypeError, NotFoundError, StoreError
+from superpose.service import Principal, Service
+
+__all__ = ["routes"]
+
+
+def routes(service: Service) -> APIRouter:
+    """The routes of the Open Inference Protocol."""
+    router = APIRouter(tags=["inference"])
+    router.include_router(_server_routes(service))
+    router.include_router(_model_routes(service))
+    return router
+
+
+def _server_routes(service: Service) -> APIRouter:
+    router = APIRouter(prefix="/v2")
+
+    @router.get("/health/live")
+    async def live() -> Response:
+        """Whether the server lives."""
+        return Json({"live": True})
+
+    @router.get("/health/ready")
+    async def ready(request: Request) -> Response:
+        """Whether the server takes requests."""
+        ok = not request.app.state.draining.is_set() and await run_in_threadpool(_store_answers, service)
+        return Json({"ready": ok}, 200 if ok else 503)
+
+    @router.get("")
+    async def server() -> Response:
+        """The server's metadata."""
+        return Json({"name": "superpose", "version": __version__, "extensions": []})
+
+    return router
+
+
+def _model_routes(service: Service) -> APIRouter:
+    router = APIRouter(prefix="/v2/models/{name}")
+
+    @router.get("")
+    @router.get("/versions/{number}")
+    def metadata(request: Request, name: str, number: int | None = None) -> Response:
+        """The model's inputs and outputs; loads it."""
+        _check_version(service, caller(request), name, number)
+        endpoint, predictor = service.endpoints.predictor(caller(request), name)
+        columns, classes = list(predictor.input_schema), [str(label) for label in predictor.classes]
+        parameters = {
+            "model": endpoint.model,
+            "model_version": endpoint.version,
+            "columns": columns,
+            "classes": classes,
+        }
+        return Json(
+            {
+                "name": name,
+                "versions": [str(endpoint.version)],
+                "platform": "superpose",
+                "inputs": input_tensors(columns),
+                "outputs": output_tensors(len(classes)),
+                "parameters": parameters,
+            }
+        )
+
+    @router.get("/ready")
+    @router.get("/versions/{number}/ready")
+    def model_ready(request: Request, name: str, number: int | None = None) -> Response:
+        """Whether the model can answer."""
+        _check_version(service, caller(request), name, number)
+        return Json({"name": name, "ready": True})
+
+    @router.post("/infer")
+    @router.post("/versions/{number}/infer")
+    async def infer(request: Request, name: str, number: int | None = None) -> Response:
+        """Classes and probabilities of the rows in tensors."""
+        if "inference-header-content-length" in request.headers:
+            raise MediaTypeError("Tensors are read as JSON here; the binary extension is not supported.")
+        principal = caller(request)
+        rows, request_id, wanted = rows_of_inference(
+            await read_json(request, service.config.max_body_bytes, checked=False)
+        )
+        if number is not None:
+            await run_in_threadpool(_check_version, service, principal, name, number)
+        prediction = await service.endpoints.predict(principal, name, rows, request_id=request_id_of(request.scope))
+        return Json(infer_answer(name, prediction, request_id, wanted))
+
+    return router
+
+
+def _check_version(service: Service, principal: Principal, name: str, number: int | None) -> None:
+    """Refuse a version that the endpoint does not answer with."""
+    endpoint = service.endpoints.get(principal, name)
+    if number is not None and number != endpoint.version:
+        raise NotFoundError(
+            f"Endpoint {name!r} answers with version {endpoint.version}, not {number}.", version=endpoint.version
+        )
+
+
+def _store_answers(service: Service) -> bool:
+    try:
+        service.store.has_work()
+    except StoreError:
+        return False
+    return True

@@ -1,0 +1,59 @@
+"""``/v1/programs``: quantum programs, run as jobs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from superpose.api.answers import Json, caller
+from superpose.api.bodies import read_json
+from superpose.errors import NotFoundError, RequestError
+from superpose.service import FINAL, JobKind, Service
+
+__all__ = ["routes"]
+
+MAX_WAIT_S = 60.0
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
+
+
+def routes(service: Service) -> APIRouter:
+    """The routes of programs."""
+    router = APIRouter(prefix="/v1/programs", tags=["programs"])
+
+    @router.post("", status_code=202, openapi_extra=_BODY)
+    async def submit(
+        request: Request,
+        wait_s: Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="time to wait for the result")] = 0.0,
+        priority: Annotated[int, Query(ge=-10, le=10, description="higher goes first")] = 0,
+        idempotency_key: Annotated[str | None, Header(description="one job per key")] = None,
+    ) -> Response:
+        """Run a program: 200 with the ended job if it ends within ``wait_s``, else 202 with the job to come back to."""
+        program = await read_json(request, service.config.max_body_bytes)
+        if not isinstance(program, dict):
+            raise RequestError(f"The body must be a program, a JSON object; got {type(program).__name__}.")
+        principal = caller(request)
+        job = await run_in_threadpool(
+            service.jobs.submit,
+            principal,
+            JobKind.PROGRAM,
+            program,
+            priority=priority,
+            idempotency_key=idempotency_key,
+        )
+        if wait_s and job.status not in FINAL:
+            job = await service.jobs.wait(principal, job.id, timeout_s=wait_s)
+        status = 200 if job.status in FINAL else 202
+        return Json(job.to_json(), status, {"Location": f"/v1/programs/{job.id}"})
+
+    @router.get("/{job_id}")
+    def get(request: Request, job_id: str) -> Response:
+        """A program's job, with its result once there is one."""
+        job = service.jobs.get(caller(request), job_id)
+        if job.kind is not JobKind.PROGRAM:
+            raise NotFoundError(f"There is no program {job_id!r} in this project.", kind="program", id=job_id)
+        return Json(job.to_json())
+
+    return router
