@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 
 from superpose import __version__
 from superpose.api.edge import Edge
@@ -37,7 +38,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.draining = asyncio.Event()
     for noun in (datasets, jobs, models, endpoints, programs, keys, inference, version):
-        app.include_router(noun.routes(service))
+        app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     # The last one added is the outermost.
     app.add_middleware(Gate, authenticate=service.authenticate)
     app.add_middleware(Edge)
@@ -47,7 +48,14 @@ def create_app(service: Service) -> FastAPI:
 async def _on_http_exception(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    return problem_response(request.scope, from_http_exception(error, request.scope))
+    allowed = _methods(request) if error.status_code == 405 else ()
+    return problem_response(request.scope, from_http_exception(error, request.scope, allowed))
+
+
+def _methods(request: Request) -> list[str]:
+    """Methods that the request's path takes."""
+    matching = [route for route in request.app.routes if route.matches(request.scope)[0] is not Match.NONE]
+    return sorted({method for route in matching for method in getattr(route, "methods", None) or ()})
 
 
 async def _on_validation_error(request: Request, error: Exception) -> Response:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import Any
+from typing import Any, cast
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
@@ -117,16 +117,13 @@ def problem_response(scope: Scope, error: SuperposeError) -> Response:
     return Response(body, status, _headers(status, error), _MEDIA_TYPE)
 
 
-def from_http_exception(error: HTTPException, scope: Scope) -> SuperposeError:
+def from_http_exception(error: HTTPException, scope: Scope, allowed: Sequence[str] = ()) -> SuperposeError:
     """What Starlette refuses by itself, in our words."""
     method, path = scope.get("method", ""), str(scope.get("path", ""))[:200]
     if error.status_code == 404:
         return NotFoundError(f"There is nothing at {path!r}. The routes begin with /v1 or /v2.")
     if error.status_code == 405:
-        allowed = (error.headers or {}).get("allow") or (error.headers or {}).get("Allow") or ""
-        return MethodError(
-            f"{path!r} does not take {method}; allowed: {allowed or 'see the API pages'}.", allowed=allowed
-        )
+        return MethodError(f"{path!r} does not take {method}; allowed: {', '.join(allowed)}.", allowed=list(allowed))
     return RequestError("The request is not well formed.")
 
 
@@ -149,8 +146,8 @@ def _headers(status: int, error: SuperposeError) -> dict[str, str]:
         headers["WWW-Authenticate"] = _CHALLENGE
     if status == 413:
         headers["Connection"] = "close"
-    if isinstance(error, MethodError) and error.details.get("allowed"):
-        headers["Allow"] = str(error.details["allowed"])
+    if isinstance(error, MethodError):
+        headers["Allow"] = ", ".join(map(str, cast("list[str]", error.details.get("allowed", []))))
     if isinstance(error, OverloadedError):
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
     return headers

@@ -19,14 +19,13 @@ __all__ = ["routes"]
 
 def routes(service: Service) -> APIRouter:
     """The routes of the Open Inference Protocol."""
-    router = APIRouter(tags=["inference"])
-    router.include_router(_server_routes(service))
-    router.include_router(_model_routes(service))
+    router = APIRouter(prefix="/v2", tags=["inference"])
+    _add_server_routes(router, service)
+    _add_model_routes(router, service)
     return router
 
 
-def _server_routes(service: Service) -> APIRouter:
-    router = APIRouter(prefix="/v2")
+def _add_server_routes(router: APIRouter, service: Service) -> None:
 
     @router.get("/health/live")
     async def live() -> Response:
@@ -44,14 +43,10 @@ def _server_routes(service: Service) -> APIRouter:
         """The server's metadata."""
         return Json({"name": "superpose", "version": __version__, "extensions": []})
 
-    return router
 
-
-def _model_routes(service: Service) -> APIRouter:
-    router = APIRouter(prefix="/v2/models/{name}")
-
-    @router.get("")
-    @router.get("/versions/{number}")
+def _add_model_routes(router: APIRouter, service: Service) -> None:
+    @router.get("/models/{name}")
+    @router.get("/models/{name}/versions/{number}")
     def metadata(request: Request, name: str, number: int | None = None) -> Response:
         """The model's inputs and outputs; loads it."""
         _check_version(service, caller(request), name, number)
@@ -74,15 +69,15 @@ def _model_routes(service: Service) -> APIRouter:
             }
         )
 
-    @router.get("/ready")
-    @router.get("/versions/{number}/ready")
+    @router.get("/models/{name}/ready")
+    @router.get("/models/{name}/versions/{number}/ready")
     def model_ready(request: Request, name: str, number: int | None = None) -> Response:
         """Whether the model can answer."""
         _check_version(service, caller(request), name, number)
         return Json({"name": name, "ready": True})
 
-    @router.post("/infer")
-    @router.post("/versions/{number}/infer")
+    @router.post("/models/{name}/infer")
+    @router.post("/models/{name}/versions/{number}/infer")
     async def infer(request: Request, name: str, number: int | None = None) -> Response:
         """Classes and probabilities of the rows in tensors."""
         if "inference-header-content-length" in request.headers:
@@ -95,8 +90,6 @@ def _model_routes(service: Service) -> APIRouter:
             await run_in_threadpool(_check_version, service, principal, name, number)
         prediction = await service.endpoints.predict(principal, name, rows, request_id=request_id_of(request.scope))
         return Json(infer_answer(name, prediction, request_id, wanted))
-
-    return router
 
 
 def _check_version(service: Service, principal: Principal, name: str, number: int | None) -> None:
