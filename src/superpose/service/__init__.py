@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from superpose.service.batching import BatchStats
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import (
@@ -44,5 +47,26 @@ __all__ = [
     "Role",
     "Service",
     "ServiceConfig",
+    "Supervisor",
+    "Worker",
     "iso",
+    "run_worker",
 ]
+
+_HOME_OF = {
+    "Supervisor": "superpose.service.supervisor",
+    "Worker": "superpose.service.worker",
+    "run_worker": "superpose.service.worker",
+}
+
+if TYPE_CHECKING:
+    from superpose.service.supervisor import Supervisor as Supervisor
+    from superpose.service.worker import Worker as Worker
+    from superpose.service.worker import run_worker as run_worker
+
+
+def __getattr__(name: str) -> Any:
+    """Load what only some processes need."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'superpose.service' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

@@ -1,0 +1,117 @@
+"""What a worker does with each kind of job. A kind is a row of ``RUNS``; the rooms behind are imported on first use."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from superpose.errors import ModelFileCorruptError, PayloadTooLargeError
+from superpose.service.artifacts import Artifacts
+from superpose.service.config import ServiceConfig
+from superpose.service.database import json_text
+from superpose.service.nouns import Job, JobKind
+from superpose.trust import sha256_bytes
+
+__all__ = ["RUNS", "Outcome", "RunContext"]
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a run may use.
+
+    Attributes:
+        config: limits.
+        artifacts: where the training data lies.
+        dataset_artifact: the training data's artifact, None for a program.
+        directory: where the run keeps checkpoints; an earlier attempt's are there.
+        on_event: called with kind and data of each event.
+        should_stop: whether to stop at the next checkpoint.
+    """
+
+    config: ServiceConfig
+    artifacts: Artifacts
+    dataset_artifact: str | None
+    directory: Path
+    on_event: Callable[[str, Mapping[str, Any]], None]
+    should_stop: Callable[[], bool]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gives: the job's result, and for a training run the model file and its row in the registry."""
+
+    result: Mapping[str, object]
+    model_file: bytes | None = None
+    version: Mapping[str, object] | None = None
+
+
+def train(job: Job, context: RunContext) -> Outcome:
+    """Train, compare and pack a model; goes on from checkpoints if there are any.
+
+    Raises:
+        Stopped: ``should_stop`` said so; a checkpoint is there.
+        SuperposeError: training is not possible.
+    """
+    from superpose.datasets import table_from_parquet_bytes
+    from superpose.learning import TrainingSpec, run_experiment
+
+    table = table_from_parquet_bytes(context.artifacts.read(context.dataset_artifact or ""))
+    found = run_experiment(
+        TrainingSpec.from_dict(dict(job.payload)),
+        table,
+        context.directory,
+        on_event=context.on_event,
+        should_stop=context.should_stop,
+    )
+    content = found.model_path.read_bytes()
+    version = {
+        "digest": found.model_digest,
+        "artifact": sha256_bytes(content),
+        "metrics": dict(found.evaluation.get("model_metrics", {})),
+        "evaluation": dict(found.evaluation),
+        "manifest": _manifest(content, found.model_digest),
+    }
+    result = {"digest": found.model_digest, "evaluation": dict(found.evaluation)}
+    return Outcome(result, content, version)
+
+
+def run_program(job: Job, context: RunContext) -> Outcome:
+    """Run a quantum program on the local backend.
+
+    Raises:
+        SuperposeError: the program cannot be run, or its result is larger than ``max_result_bytes``.
+    """
+    from superpose.backends import LocalBackend
+    from superpose.circuits import program_from_json, result_to_json
+
+    result = dict(result_to_json(LocalBackend().run(program_from_json(dict(job.payload)))))
+    n_bytes = len(json_text(result))
+    if n_bytes > context.config.max_result_bytes:
+        raise PayloadTooLargeError(
+            f"The result has {n_bytes:,} bytes as JSON; at most {context.config.max_result_bytes:,} are kept. Ask for "
+            "expectations or counts instead of state vectors, or for fewer parameter values at once.",
+            n_bytes=n_bytes,
+            max_bytes=context.config.max_result_bytes,
+        )
+    return Outcome(result)
+
+
+#: job kind -> how it runs.
+RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {JobKind.TRAIN: train, JobKind.PROGRAM: run_program}
+
+
+def _manifest(content: bytes, digest: str) -> dict[str, Any]:
+    """The manifest inside a model file, whose SHA-256 is the model's digest."""
+    with zipfile.ZipFile(io.BytesIO(content)) as file:
+        text = file.read("manifest.json")
+    if sha256_bytes(text) != digest:
+        raise ModelFileCorruptError(
+            f"The model file just written states digest {digest[:12]}, its manifest has {sha256_bytes(text)[:12]}.",
+        )
+    manifest: dict[str, Any] = json.loads(text)
+    return manifest
