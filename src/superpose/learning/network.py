@@ -13,17 +13,37 @@ Variants of one seed start from the same classical weights.
 
 from __future__ import annotations
 
+import copy
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_block import QuantumBlock, build_block
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.spec import CONTROLS, ModelSpec
+from superpose.learning.trained_model import ClassLabel, TrainedModel
 
-__all__ = ["VARIANTS", "ClassicalBlock", "HybridNetwork", "NetworkShape", "build_network", "count_parameters"]
+__all__ = [
+    "EVALUATION_ROWS",
+    "VARIANTS",
+    "ClassicalBlock",
+    "HybridNetwork",
+    "NetworkShape",
+    "build_network",
+    "count_parameters",
+    "network_of_model",
+    "probabilities",
+    "quantum_block_of",
+    "trained_model",
+]
+
+EVALUATION_ROWS = 4096
+"""Rows of one forward pass outside training: bounds memory, large enough to fill the engine's tiles."""
 
 VARIANTS = ("hybrid", *CONTROLS)
 """What `build_network` can build."""
@@ -81,7 +101,7 @@ class HybridNetwork(nn.Module):
     def __init__(self, n_columns: int, block: nn.Module, width: int, n_classes: int, max_angle: float) -> None:
         super().__init__()
         self.entry = nn.Linear(n_columns, width)
-        self.block = block
+        self.block = block  # its one parameter is called "weights"
         self.exit = nn.Linear(width, n_classes)
         self.max_angle = max_angle
 
@@ -127,11 +147,12 @@ def build_network(model: ModelSpec, shape: NetworkShape, variant: str, generator
         raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
     quantum = quantum_block_of(model, variant)
     block: QuantumLayer | ClassicalBlock
-    if variant == "classical_twin":
-        block = ClassicalBlock(model.n_qubits, quantum.n_weights)
-    else:
-        block = QuantumLayer.from_block(quantum)
-    network = HybridNetwork(shape.n_columns, block, model.n_qubits, shape.n_classes, model.max_angle)
+    with torch.random.fork_rng(devices=[]):  # torch's modules draw from the global generator, which is the user's
+        if variant == "classical_twin":
+            block = ClassicalBlock(model.n_qubits, quantum.n_weights)
+        else:
+            block = QuantumLayer.from_block(quantum)
+        network = HybridNetwork(shape.n_columns, block, model.n_qubits, shape.n_classes, model.max_angle)
     for linear in (network.entry, network.exit):
         _reset_linear(linear, generator)
     block.reset_parameters(generator)
@@ -152,3 +173,34 @@ def count_parameters(network: nn.Module) -> tuple[int, int]:
     """All parameters, and those that are trained."""
     sizes = [(p.numel(), p.requires_grad) for p in network.parameters()]
     return sum(n for n, _ in sizes), sum(n for n, trained in sizes if trained)
+
+
+def probabilities(network: HybridNetwork, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Class probabilities ``(n_rows, n_classes)`` of encoded rows, computed in float64 whatever the network's dtype."""
+    wide = copy.deepcopy(network).double()
+    rows = torch.from_numpy(np.ascontiguousarray(encoded, dtype=np.float64))
+    with torch.no_grad():
+        parts = [torch.softmax(wide(part), dim=1) for part in rows.split(EVALUATION_ROWS)]
+    found: NDArray[np.float64] = torch.cat(parts).numpy()
+    return found
+
+
+def trained_model(network: HybridNetwork, preprocessor: Preprocessor, classes: tuple[ClassLabel, ...]) -> TrainedModel:
+    """The plain values of a network around a `QuantumLayer`."""
+    block = network.block
+    if not isinstance(block, QuantumLayer):
+        raise TypeError(f"only a network around a QuantumLayer makes a model file, got {type(block).__name__}")
+    arrays = {name: tensor.detach().numpy().copy() for name, tensor in network.named_parameters()}
+    return TrainedModel(preprocessor, block.block, arrays, network.max_angle, classes)
+
+
+def network_of_model(model: TrainedModel) -> HybridNetwork:
+    """The network whose plain values a model holds; the inverse of `trained_model`."""
+    arrays = {name: torch.from_numpy(np.array(array)) for name, array in model.arrays.items()}
+    with torch.random.fork_rng(devices=[]):
+        block = QuantumLayer.from_block(model.block)
+        network = HybridNetwork(
+            model.preprocessor.n_encoded, block, model.block.n_inputs, len(model.classes), model.max_angle
+        )
+    network.load_state_dict(arrays)
+    return network

@@ -22,12 +22,10 @@ from torch.nn.functional import cross_entropy
 
 from superpose.errors import TrainingDivergedError
 from superpose.learning.checkpoint import CheckpointStore, Stopped
+from superpose.learning.network import EVALUATION_ROWS
 from superpose.learning.spec import TrainingOptions
 
 __all__ = ["EpochReport", "Trainer", "TrainingRows", "TrainingWatch", "balanced_class_weights", "one_torch_thread"]
-
-_EVALUATION_ROWS = 4096
-"""Rows of one forward pass outside training: bounds memory, large enough to fill the engine's tiles."""
 
 _ASK_AGAIN_S = 0.2
 """Within an epoch, the watch is asked at most this often."""
@@ -297,5 +295,5 @@ class Trainer:
 def forward_in_chunks(network: nn.Module, rows: Tensor) -> Tensor:
     """Scores ``(n_rows, n_classes)`` without gradients, a bounded number of rows at a time."""
     with torch.no_grad():
-        parts = [network(rows[i : i + _EVALUATION_ROWS]) for i in range(0, len(rows), _EVALUATION_ROWS)]
+        parts = [network(rows[i : i + EVALUATION_ROWS]) for i in range(0, len(rows), EVALUATION_ROWS)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)

@@ -1,0 +1,319 @@
+"""`HybridClassifier`: a hybrid quantum-classical classifier with scikit-learn's conventions."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import sklearn.exceptions
+import torch
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from superpose.datasets import stratified_splits
+from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError, SpecError
+from superpose.learning.model_file import ModelFacts, read_model, write_model
+from superpose.learning.network import (
+    HybridNetwork,
+    NetworkShape,
+    build_network,
+    network_of_model,
+    probabilities,
+    trained_model,
+)
+from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.rows import ColumnKind, is_frame
+from superpose.learning.spec import AnsatzSpec, EncodingSpec, ModelSpec, PreprocessingSpec, TrainingOptions
+from superpose.learning.trained_model import TrainedModel
+from superpose.learning.training import Trainer, TrainingRows, TrainingWatch, balanced_class_weights
+
+__all__ = ["HybridClassifier", "load_model"]
+
+
+class _NotFitted(NotFittedError, sklearn.exceptions.NotFittedError):
+    """Ours, and the one that scikit-learn's tools look for."""
+
+
+class _OneClass(DatasetOneClassError, ValueError):
+    """Ours, and the one that scikit-learn's tools look for."""
+
+
+class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Classifier with a quantum circuit between two linear layers, for two or more classes.
+
+    Rows pass preprocessing (missing numbers filled, categories one-hot encoded, columns scaled), then
+    ``Linear(n_columns -> n_qubits)``, ``max_angle * tanh``, the circuit's <Z_i>, ``Linear(n_qubits -> n_classes)`` and softmax.
+    Trained by AdamW on cross entropy; the weights of the epoch with the lowest validation loss are kept.
+
+    A data frame may have category columns; an array must be numeric. Both may have missing values.
+
+    Args:
+        n_qubits: qubits of the circuit.
+        encoding: "angle", "reuploading" or "iqp".
+        ansatz: "strongly_entangling" or "hardware_efficient".
+        layers: layers of the ansatz.
+        max_angle: bound of the angles that enter the circuit, in radians.
+        epochs: at most this many passes over the rows.
+        batch_size: rows per step.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        patience: epochs without a better validation loss before training stops.
+        validation_fraction: share of the rows that decide when to stop; 0, or a class with a single row, uses the
+            training loss instead.
+        class_weight: None, "balanced", or a mapping from label to weight.
+        scaling: "standard", "robust", "minmax" or "none".
+        random_state: seed; None takes one from NumPy's global generator.
+
+    Attributes:
+        classes_: labels, sorted.
+        n_features_in_: columns seen by ``fit``.
+        feature_names_in_: their names, if they had names that are all texts.
+        n_iter_: epochs trained.
+        history_: loss, validation loss and validation accuracy per epoch.
+        network_: the trained `torch.nn.Module`.
+        preprocessor_: the learnt preprocessing.
+
+    >>> from sklearn.datasets import load_iris
+    >>> rows, labels = load_iris(return_X_y=True)
+    >>> bool(HybridClassifier(random_state=0).fit(rows, labels).score(rows, labels) > 0.9)
+    True
+    """
+
+    def __init__(  # noqa: PLR0913  # scikit-learn's convention: every hyperparameter is an argument of __init__
+        self,
+        n_qubits: int = 4,
+        encoding: str = "angle",
+        ansatz: str = "strongly_entangling",
+        layers: int = 2,
+        *,
+        max_angle: float = math.pi / 2,
+        epochs: int = 40,
+        batch_size: int = 32,
+        learning_rate: float = 0.02,
+        weight_decay: float = 0.01,
+        patience: int = 10,
+        validation_fraction: float = 0.15,
+        class_weight: str | Mapping[Any, float] | None = None,
+        scaling: str = "standard",
+        random_state: int | np.random.RandomState | None = None,
+    ) -> None:
+        self.n_qubits = n_qubits
+        self.encoding = encoding
+        self.ansatz = ansatz
+        self.layers = layers
+        self.max_angle = max_angle
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.patience = patience
+        self.validation_fraction = validation_fraction
+        self.class_weight = class_weight
+        self.scaling = scaling
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # noqa: N803  # scikit-learn's names
+        """Train on rows ``(n_rows, n_columns)`` and their labels ``(n_rows,)``.
+
+        Args:
+            X: numeric array, or data frame with number and category columns.
+            y: labels.
+            watch: what looks on, stops and keeps checkpoints; see `superpose.learning.TrainingWatch`.
+
+        Raises:
+            ValueError: the rows or labels cannot be used; also a `DatasetOneClassError` for labels of one class.
+            SpecError: a hyperparameter is out of range.
+        """
+        model, options = self._model_spec(), self._training_options()
+        rows, labels, kinds = self._validated(X, y)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise _OneClass(
+                f"the labels have one class only, {self.classes_[0]!r}; a classifier needs at least two classes",
+                classes=[str(self.classes_[0])],
+            )
+        seed = self._seed()
+        train, validation = _validation_split(codes, self.validation_fraction, seed)
+        names = [str(name) for name in getattr(rows, "columns", [f"x{i}" for i in range(self.n_features_in_)])]
+        # Small data still has common categories; only those that occur once are left out here.
+        scaling = PreprocessingSpec(scaling=self.scaling, min_category_rows=2)
+        self.preprocessor_ = Preprocessor.fit(_rows_at(rows, train), names, kinds, scaling)
+        encoded = self.preprocessor_.transform(rows)
+        shape = NetworkShape(self.preprocessor_.n_encoded, len(self.classes_))
+        self.network_ = build_network(model, shape, "hybrid", torch.Generator().manual_seed(seed))
+        trainer = Trainer(
+            self.network_,
+            TrainingRows.from_arrays(encoded[train], codes[train]),
+            TrainingRows.from_arrays(encoded[validation], codes[validation]) if len(validation) else None,
+            options,
+            n_classes=len(self.classes_),
+            generator=torch.Generator().manual_seed(seed + 1),
+            class_weights=self._class_weights(codes[train]),
+        )
+        trainer.run(watch)
+        self.history_ = trainer.history
+        self.n_iter_ = len(self.history_)
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+        """Probability of each class, float64 ``(n_rows, n_classes)``, in the order of ``classes_``.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+            ValueError: the array does not have the columns seen by ``fit``.
+            FeatureMismatchError: the data frame does not.
+        """
+        self._check_fitted()
+        if self.preprocessor_.columns.categories or _has_categories(X):
+            encoded = self.preprocessor_.transform(X)
+        else:
+            rows = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+            encoded = self.preprocessor_.transform(rows)
+        return probabilities(self.network_, encoded)
+
+    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+        """Most probable label of each row."""
+        chosen = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[chosen]
+        return labels
+
+    def to_trained_model(self) -> TrainedModel:
+        """The fitted model as plain values, without torch.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+        """
+        self._check_fitted()
+        return trained_model(self.network_, self.preprocessor_, tuple(label.item() for label in self.classes_.ravel()))
+
+    def save(self, path: Path | str, facts: ModelFacts | None = None) -> str:
+        """Write a model file, atomically, and return its digest; `superpose.load_model` reads it.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+            ValueError: the labels are neither texts, numbers nor truth values.
+        """
+        return write_model(Path(path), self.to_trained_model(), facts)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether ``fit`` has been called."""
+        return hasattr(self, "network_")
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn may expect: missing values are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise _NotFitted(f"this {type(self).__name__} is not fitted; call fit first")
+
+    def _model_spec(self) -> ModelSpec:
+        return ModelSpec(
+            n_qubits=self.n_qubits,
+            encoding=EncodingSpec(name=self.encoding),
+            ansatz=AnsatzSpec(name=self.ansatz, layers=self.layers),
+            max_angle=self.max_angle,
+        )
+
+    def _training_options(self) -> TrainingOptions:
+        if not 0 <= self.validation_fraction < 1:
+            raise SpecError(f"must be from 0 to below 1, got {self.validation_fraction}", "validation_fraction")
+        return TrainingOptions(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            patience=self.patience,
+        )
+
+    def _seed(self) -> int:
+        if isinstance(self.random_state, int | np.integer):
+            return int(self.random_state)
+        return int(check_random_state(self.random_state).randint(2**31 - 1))
+
+    def _class_weights(self, codes: NDArray[np.integer]) -> NDArray[np.float64] | None:
+        """Weight of each class by its index, or None."""
+        n_classes = len(self.classes_)
+        if self.class_weight is None:
+            return None
+        if isinstance(self.class_weight, str):
+            if self.class_weight != "balanced":
+                raise SpecError(f"must be None, 'balanced' or a mapping, got {self.class_weight!r}", "class_weight")
+            return balanced_class_weights(codes, n_classes)
+        return np.array([float(self.class_weight.get(label.item(), 1.0)) for label in self.classes_])
+
+    def _validated(self, X: Any, y: Any) -> tuple[Any, NDArray[Any], list[ColumnKind]]:  # noqa: N803
+        """Rows, labels and column kinds, with ``n_features_in_`` and ``feature_names_in_`` set."""
+        if not _has_categories(X):
+            rows, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+            check_classification_targets(labels)
+            return rows, labels, ["number"] * rows.shape[1]
+        labels = column_or_1d(y, warn=True)
+        check_classification_targets(labels)
+        if len(labels) != len(X):
+            raise ValueError(f"X has {len(X)} rows and y {len(labels)} labels; they must be equally many")
+        validate_data(self, X, skip_check_array=True)
+        return X, labels, _column_kinds(X)
+
+
+def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> HybridClassifier:
+    """A fitted `HybridClassifier` from a model file; nothing in the file is executed or unpickled.
+
+    Args:
+        path: the file, or its bytes.
+        expected_digest: from a registry; another digest is refused.
+
+    Raises:
+        ModelFileCorruptError: the bytes are not those of a whole model file, or not of the expected one.
+        ModelFormatError: written in a format that this release does not know.
+    """
+    model = read_model(path, expected_digest).model
+    classifier = HybridClassifier(n_qubits=model.block.circuit.n_qubits, max_angle=model.max_angle)
+    classifier.classes_ = np.array(model.classes)
+    classifier.n_features_in_ = len(model.preprocessor.columns.names)
+    classifier.feature_names_in_ = np.array(model.preprocessor.columns.names, dtype=object)
+    classifier.preprocessor_ = model.preprocessor
+    classifier.network_ = network_of_model(model)
+    classifier.history_ = []
+    classifier.n_iter_ = 0
+    return classifier
+
+
+def _is_number_column(series: Any) -> bool:
+    kind = getattr(series.dtype, "kind", "O")
+    return kind in "fiub"
+
+
+def _has_categories(rows: Any) -> bool:
+    """Whether these rows are a data frame with columns that are not numbers."""
+    return is_frame(rows) and not all(_is_number_column(rows[name]) for name in dict.fromkeys(rows.columns))
+
+
+def _column_kinds(frame: Any) -> list[ColumnKind]:
+    return ["number" if _is_number_column(frame[name]) else "category" for name in frame.columns]
+
+
+def _rows_at(rows: Any, places: NDArray[np.integer]) -> Any:
+    return rows.iloc[places] if is_frame(rows) else rows[places]
+
+
+def _validation_split(
+    codes: NDArray[np.integer], fraction: float, seed: int
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Places of training and validation rows; all are for training where a split cannot have every class on both sides."""
+    everything = np.arange(len(codes)), np.empty(0, dtype=np.int64)
+    if fraction == 0.0:
+        return everything
+    try:
+        (split,) = stratified_splits(codes, n_splits=1, test_fraction=fraction, validation_fraction=0.0, seed=seed)
+    except DatasetTooSmallError:
+        return everything
+    return split.train, split.test

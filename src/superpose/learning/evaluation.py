@@ -1,0 +1,71 @@
+"""The evaluation that an experiment reports: figures of every variant over the splits, comparisons, verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from superpose.learning.comparison import LABELS, compare, mean_interval, verdict
+from superpose.learning.metrics import METRICS
+from superpose.learning.spec import EvaluationSpec
+
+__all__ = ["summarise"]
+
+Unit = Mapping[str, Any]
+
+
+def summarise(
+    spec: EvaluationSpec, splits: Sequence[Mapping[str, Unit]], *, test_over_train: float, positive: str
+) -> dict[str, Any]:
+    """The evaluation as JSON values.
+
+    Args:
+        spec: the evaluation section of the spec.
+        splits: for each split, the result of each variant: "metrics", "n_params", "n_trainable".
+        test_over_train: rows of a test part over rows of the rest, for the corrected variance.
+        positive: label of the positive class.
+
+    Returns:
+        ``primary_metric``, ``n_splits``, ``confidence``, ``positive_class``, ``models`` with "hybrid", "baseline" (or None)
+        and "controls", ``comparisons``, ``verdict``, and ``model_metrics``: the registered model's own figures, those of
+        the hybrid model of the first split on rows that it never saw.
+    """
+    rows = {variant: _row(spec, variant, [s[variant] for s in splits], test_over_train) for variant in splits[0]}
+    metric = spec.primary_metric
+    values = {variant: row["metrics"][metric]["values"] for variant, row in rows.items()}
+    comparisons = compare(
+        values["hybrid"],
+        {variant: scores for variant, scores in values.items() if variant != "hybrid"},
+        metric=metric,
+        test_over_train=test_over_train,
+        confidence=spec.confidence,
+    )
+    return {
+        "primary_metric": metric,
+        "n_splits": len(splits),
+        "confidence": spec.confidence,
+        "positive_class": positive,
+        "models": {
+            "hybrid": rows["hybrid"],
+            "baseline": rows.get("baseline"),
+            "controls": {name: rows[name] for name in spec.controls},
+        },
+        "comparisons": [comparison.to_dict() for comparison in comparisons],
+        "verdict": verdict(comparisons, len(splits), spec.confidence),
+        "model_metrics": dict(splits[0]["hybrid"]["metrics"]),
+    }
+
+
+def _row(spec: EvaluationSpec, variant: str, units: Sequence[Unit], test_over_train: float) -> dict[str, Any]:
+    """One variant's label, size, and each metric's mean, interval and value per split."""
+    metrics = {}
+    for name in METRICS:
+        values = [float(unit["metrics"][name]) for unit in units]
+        mean, low, high = mean_interval(values, test_over_train, spec.confidence)
+        metrics[name] = {"mean": mean, "low": low, "high": high, "values": values}
+    return {
+        "label": LABELS[variant],
+        "n_params": units[0]["n_params"],
+        "n_trainable": units[0]["n_trainable"],
+        "metrics": metrics,
+    }

@@ -1,0 +1,421 @@
+"""An experiment: the hybrid model, its controls and the baseline, trained on the same splits and compared.
+
+The work is cut into units, one per split and variant. Each leaves its result in a file, and the one that trains leaves
+checkpoints, so that the same call on the same directory continues after a crash, and ends with the same bytes as a run
+that was never disturbed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+
+from superpose import __version__
+from superpose.datasets import Split, Table, stratified_splits
+from superpose.errors import CheckpointError
+from superpose.learning.admission import admit, positive_class
+from superpose.learning.baseline import tuned_logistic_regression
+from superpose.learning.canonical import digest_bytes, write_atomically
+from superpose.learning.checkpoint import CheckpointStore, read_sealed_json, write_sealed_json
+from superpose.learning.evaluation import summarise
+from superpose.learning.metrics import evaluate
+from superpose.learning.model_file import ModelFacts, encode_model
+from superpose.learning.network import (
+    HybridNetwork,
+    NetworkShape,
+    build_network,
+    count_parameters,
+    probabilities,
+    trained_model,
+)
+from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.spec import TrainingSpec
+from superpose.learning.training import EpochReport, Trainer, TrainingRows, TrainingWatch, one_torch_thread
+
+__all__ = ["ExperimentResult", "run_experiment"]
+
+OnEvent = Callable[[str, dict[str, Any]], None]
+
+_PROGRESS_EVERY_S = 0.25
+"""Progress events come at most this often, and after every unit."""
+
+_BASELINE = "baseline"
+
+
+@dataclass(frozen=True)
+class ExperimentResult:
+    """What an experiment leaves.
+
+    Attributes:
+        evaluation: all models' figures over the splits, the comparisons and the verdict; JSON values.
+        model_path: the model file of the registered model, the hybrid model of the first split.
+        model_digest: its digest.
+    """
+
+    evaluation: dict[str, Any]
+    model_path: Path
+    model_digest: str
+
+
+def run_experiment(
+    spec: TrainingSpec,
+    table: Table,
+    directory: Path,
+    *,
+    on_event: OnEvent = lambda kind, data: None,
+    should_stop: Callable[[], bool] = lambda: False,
+) -> ExperimentResult:
+    """Train and judge as the spec says, durably.
+
+    Args:
+        spec: what to do.
+        table: the data; features may have missing values and categories.
+        directory: the run's own directory, made if absent; call again with the same arguments to continue in it.
+        on_event: receives ("progress", {...}), ("metric", {...}) and ("log", {...}).
+        should_stop: when it says yes, the run saves a checkpoint and raises `Stopped`.
+
+    Raises:
+        Stopped: on request; the same call continues.
+        SpecError: the spec does not fit the data.
+        StateTooLargeError: the circuit needs more memory than allowed.
+        CheckpointError: the directory holds another run.
+        DatasetTooSmallError: a class has too few rows to split.
+        TrainingDivergedError: a loss is no longer finite.
+
+    Cost: ``n_splits * (1 + number of controls)`` trainings of at most ``epochs`` passes over the training rows.
+    """
+    admit(spec, table)
+    directory.mkdir(parents=True, exist_ok=True)
+    run = _Run(spec, table, directory, on_event, should_stop)
+    run.claim_directory()
+    with one_torch_thread():
+        return run.finish(run.results())
+
+
+@dataclass
+class _Run:
+    """One call of `run_experiment`."""
+
+    spec: TrainingSpec
+    table: Table
+    directory: Path
+    on_event: OnEvent
+    should_stop: Callable[[], bool]
+    started: float = field(default_factory=time.monotonic)
+    reported: float = -1.0
+    first_fraction: float | None = None
+
+    @cached_property
+    def variants(self) -> tuple[str, ...]:
+        """What each split trains, in order."""
+        baseline = () if self.spec.evaluation.baseline == "none" else (_BASELINE,)
+        return ("hybrid", *self.spec.evaluation.controls, *baseline)
+
+    @cached_property
+    def classes(self) -> NDArray[np.int64]:
+        """Class index of each row, ``(n_rows,)``."""
+        index = {label: i for i, label in enumerate(self.table.classes)}
+        return np.array([index[label] for label in self.table.target], dtype=np.int64)
+
+    @cached_property
+    def splits(self) -> list[Split]:
+        """All splits, made from labels and seed alone."""
+        evaluation = self.spec.evaluation
+        return stratified_splits(
+            self.table.target.to_numpy(),
+            n_splits=evaluation.n_splits,
+            test_fraction=evaluation.test_fraction,
+            validation_fraction=evaluation.validation_fraction,
+            seed=self.spec.training.seed,
+        )
+
+    def claim_directory(self) -> None:
+        """Make sure that the directory holds this run or nothing; work of another version is done again.
+
+        Raises:
+            CheckpointError: it holds another run.
+        """
+        path = self.directory / "experiment.json"
+        mine = {"spec": self.spec.digest, "table": self.table.digest, "version": __version__, "torch": torch.__version__}
+        found = read_sealed_json(path)
+        if found is not None and any(found.get(key) != mine[key] for key in ("spec", "table")):
+            raise CheckpointError(
+                f"{self.directory.name} holds a run with another spec or other data; use an empty directory"
+            )
+        if found is not None and found != mine:
+            self.on_event("log", {"message": "superpose or torch has another version than when this run began: starting over"})
+            shutil.rmtree(self.directory / "units", ignore_errors=True)
+        if found != mine:
+            write_sealed_json(path, mine)
+
+    def results(self) -> list[dict[str, dict[str, Any]]]:
+        """Result of every unit, by split and variant; those that have one on disk are not done again."""
+        rows: list[dict[str, dict[str, Any]]] = []
+        for split in range(len(self.splits)):
+            data = _SplitData(self, split)
+            row = {}
+            for place, variant in enumerate(self.variants):
+                done = split * len(self.variants) + place
+                row[variant] = _Unit(self, data, variant, done).result()
+            rows.append(row)
+        return rows
+
+    def unit_directory(self, split: int, variant: str) -> Path:
+        """Where a unit keeps its files."""
+        return self.directory / "units" / f"split-{split:03d}" / variant
+
+    def progress(self, done_units: float, facts: Mapping[str, Any], *, always: bool = False) -> None:
+        """Report how far the run is; ``done_units`` counts the current unit by its share."""
+        now = time.monotonic()
+        if not always and now - self.reported < _PROGRESS_EVERY_S:
+            return
+        self.reported = now
+        fraction = done_units / (len(self.splits) * len(self.variants))
+        if self.first_fraction is None:
+            self.first_fraction, self.started = fraction, now
+        gained = fraction - self.first_fraction
+        eta = (now - self.started) * (1.0 - fraction) / gained if gained > 0 else None
+        self.on_event(
+            "progress",
+            {
+                "stage": "training",
+                "n_splits": len(self.splits),
+                "n_epochs": self.spec.training.epochs,
+                **facts,
+                "eta_s": None if eta is None else round(eta, 2),
+                "fraction": round(fraction, 4),
+            },
+        )
+
+    def finish(self, rows: list[dict[str, dict[str, Any]]]) -> ExperimentResult:
+        """Compare, and write the model file."""
+        split = self.splits[0]
+        evaluation = summarise(
+            self.spec.evaluation,
+            rows,
+            test_over_train=len(split.test) / (len(split.train) + len(split.validation)),
+            positive=self.table.classes[positive_class(self.spec, self.table)],
+        )
+        data = _SplitData(self, 0)
+        model = trained_model(_Unit(self, data, "hybrid", 0).network(), data.preprocessor, self.table.classes)
+        facts = ModelFacts(evaluation=evaluation, data=_data_facts(self.table, split), provenance=self._provenance())
+        content, digest = encode_model(model, facts)
+        path = self.directory / "model.superpose"
+        write_atomically(path, content)
+        self.on_event("log", {"message": evaluation["verdict"]})
+        return ExperimentResult(evaluation, path, digest)
+
+    def _provenance(self) -> dict[str, Any]:
+        """What made the model; no clock and no host, so that equal runs give equal files."""
+        return {
+            "spec": self.spec.to_dict(),
+            "spec_digest": self.spec.digest,
+            "dataset_digest": self.table.digest,
+            "split": 0,
+            "versions": {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__},
+            "backend": "local",
+        }
+
+
+@dataclass
+class _SplitData:
+    """The rows of one split, preprocessed on first use."""
+
+    run: _Run
+    number: int
+
+    @property
+    def split(self) -> Split:
+        """Places of its rows."""
+        return self.run.splits[self.number]
+
+    @property
+    def seed(self) -> int:
+        """Seed of everything random in this split; the same for all variants, which makes them pairs."""
+        return int(np.random.SeedSequence([self.run.spec.training.seed, self.number]).generate_state(1)[0])
+
+    @cached_property
+    def preprocessor(self) -> Preprocessor:
+        """Learnt from the training rows."""
+        return self._preprocessor(self.split.train)
+
+    def _preprocessor(self, places: NDArray[np.int64]) -> Preprocessor:
+        table = self.run.table
+        names, kinds = [c.name for c in table.columns], [c.kind for c in table.columns]
+        return Preprocessor.fit(table.features.iloc[places], names, kinds, self.run.spec.preprocessing)
+
+    @cached_property
+    def encoded(self) -> NDArray[np.float64]:
+        """All rows of the table, ``(n_rows, n_columns)``."""
+        return self.preprocessor.transform(self.run.table.features)
+
+    @cached_property
+    def encoded_for_baseline(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """All rows, preprocessed as learnt from training and validation rows, and the places of those."""
+        places = np.sort(np.concatenate([self.split.train, self.split.validation]))
+        return self._preprocessor(places).transform(self.run.table.features), places
+
+    def rows(self, places: NDArray[np.int64]) -> TrainingRows:
+        """Rows as the trainer takes them."""
+        return TrainingRows.from_arrays(self.encoded[places], self.run.classes[places])
+
+
+@dataclass
+class _Unit:
+    """One variant on one split."""
+
+    run: _Run
+    data: _SplitData
+    variant: str
+    units_before: int
+
+    @property
+    def _directory(self) -> Path:
+        return self.run.unit_directory(self.data.number, self.variant)
+
+    @property
+    def _store(self) -> CheckpointStore:
+        identity = {"split": self.data.number, "variant": self.variant, "torch": torch.__version__}
+        return CheckpointStore(self._directory / "checkpoint", identity)
+
+    @property
+    def _keeps_network(self) -> bool:
+        """The hybrid model of the first split becomes the registered model."""
+        return self.variant == "hybrid" and self.data.number == 0
+
+    def result(self) -> dict[str, Any]:
+        """The unit's result, from disk or by doing the work; damaged files are made anew."""
+        path = self._directory / "result.json"
+        try:
+            found = read_sealed_json(path)
+            if found is not None and self._keeps_network:
+                self._saved_network(found)
+        except CheckpointError as error:
+            self._log(f"{error.message}; this unit is done again")
+            shutil.rmtree(self._directory, ignore_errors=True)
+            found = None
+        if found is not None:
+            return found
+        self._directory.mkdir(parents=True, exist_ok=True)
+        result = self._baseline() if self.variant == _BASELINE else self._trained()
+        write_sealed_json(path, result)
+        self._store.clear()
+        facts = {"split": self.data.number, "variant": self.variant}
+        self.run.on_event("metric", {**facts, "metrics": result["metrics"]})
+        self.run.progress(self.units_before + 1, {**facts, "epoch": result["n_epochs"]}, always=True)
+        return result
+
+    def network(self) -> HybridNetwork:
+        """The trained network, of the unit that keeps it."""
+        found = read_sealed_json(self._directory / "result.json")
+        if found is None:
+            raise CheckpointError(f"the result of {self.variant} on split {self.data.number} is gone; run again")
+        return self._saved_network(found)
+
+    def _log(self, message: str) -> None:
+        self.run.on_event("log", {"message": message, "split": self.data.number, "variant": self.variant})
+
+    def _metrics(self, predicted: NDArray[np.float64]) -> dict[str, float]:
+        truth = self.run.classes[self.data.split.test]
+        return evaluate(truth, predicted, positive_class(self.run.spec, self.run.table))
+
+    def _baseline(self) -> dict[str, Any]:
+        encoded, places = self.data.encoded_for_baseline
+        found = tuned_logistic_regression(
+            encoded[places],
+            self.run.classes[places],
+            encoded[self.data.split.test],
+            balanced=self.run.spec.training.class_weights == "balanced",
+            seed=self.data.seed,
+        )
+        return {
+            "metrics": self._metrics(found.probabilities),
+            "n_params": found.n_params,
+            "n_trainable": found.n_params,
+            "n_epochs": 0,
+            "inverse_regularisation": found.inverse_regularisation,
+        }
+
+    def _new_network(self) -> HybridNetwork:
+        shape = NetworkShape(self.data.preprocessor.n_encoded, len(self.run.table.classes))
+        generator = torch.Generator().manual_seed(self.data.seed)
+        return build_network(self.run.spec.model, shape, self.variant, generator)
+
+    def _trained(self) -> dict[str, Any]:
+        network, split = self._new_network(), self.data.split
+        trainer = Trainer(
+            network,
+            self.data.rows(split.train),
+            self.data.rows(split.validation),
+            self.run.spec.training,
+            n_classes=len(self.run.table.classes),
+            generator=torch.Generator().manual_seed(self.data.seed + 1),
+        )
+        watch = TrainingWatch(on_epoch=self._on_epoch, should_stop=self.run.should_stop, store=self._store)
+        try:
+            trainer.run(watch)
+        except CheckpointError as error:
+            self._log(f"{error.message}; this unit starts over")
+            self._store.clear()
+            return self._trained()
+        n_params, n_trainable = count_parameters(network)
+        result = {
+            "metrics": self._metrics(probabilities(network, self.data.encoded[split.test])),
+            "n_params": n_params,
+            "n_trainable": n_trainable,
+            "n_epochs": len(trainer.history),
+            "best_epoch": trainer.best_epoch,
+        }
+        if self._keeps_network:
+            content = safetensors.torch.save(network.state_dict())
+            write_atomically(self._directory / "network.safetensors", content)
+            result["network_sha256"] = digest_bytes(content)
+        return result
+
+    def _on_epoch(self, report: EpochReport) -> None:
+        share = report.epoch / self.run.spec.training.epochs
+        facts = {
+            "split": self.data.number,
+            "variant": self.variant,
+            "epoch": report.epoch,
+            "loss": report.loss,
+            "validation_loss": report.validation_loss,
+            "validation_accuracy": report.validation_accuracy,
+        }
+        self.run.progress(self.units_before + share, facts)
+
+    def _saved_network(self, result: Mapping[str, Any]) -> HybridNetwork:
+        try:
+            content = (self._directory / "network.safetensors").read_bytes()
+        except FileNotFoundError:
+            content = b""
+        if digest_bytes(content) != result.get("network_sha256"):
+            raise CheckpointError("the trained network is damaged or gone")
+        network = self._new_network()
+        network.load_state_dict(safetensors.torch.load(content))
+        return network
+
+
+def _data_facts(table: Table, split: Split) -> dict[str, Any]:
+    """What a model file says about its data: names, counts and digests, no values."""
+    return {
+        "name": table.name,
+        "digest": table.digest,
+        "n_rows": table.n_rows,
+        "n_features": len(table.columns),
+        "n_missing": sum(column.n_missing for column in table.columns),
+        "target": table.target_name,
+        "class_counts": table.class_counts,
+        "units": {column.name: column.unit for column in table.columns if column.unit},
+        "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+    }

@@ -1,0 +1,194 @@
+"""The model file: a manifest (JSON), circuits (OpenQASM 3) and arrays (safetensors) in one deterministic zip.
+
+The manifest lists every member with its SHA-256, and the digest of the manifest is the digest of the model, which a
+registry keeps and signatures sign. Signatures lie beside it, outside the digest. Reading executes and unpickles nothing.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from superpose import __version__
+from superpose.circuits import from_qasm, to_qasm
+from superpose.errors import ModelFileCorruptError, ModelFormatError, SuperposeError
+from superpose.learning.canonical import digest_bytes, write_atomically
+from superpose.learning.container import MAX_FILE_BYTES, pack, unpack
+from superpose.learning.trained_model import TrainedModel
+
+__all__ = ["FORMAT_VERSION", "KIND", "ModelFacts", "ModelFile", "encode_model", "read_model", "with_signature", "write_model"]
+
+FORMAT_VERSION = 1
+KIND = "hybrid_classifier"
+
+_MANIFEST, _ARRAYS, _CIRCUIT = "manifest.json", "arrays.safetensors", "circuits/quantum.qasm"
+_SIGNATURES = "signatures/"
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a model file says about its model besides what it computes; JSON values, nothing secret or personal.
+
+    Attributes:
+        evaluation: figures of this model and of the experiment it comes from.
+        data: the data set: name, digest, counts; and the split that trained the model.
+        provenance: spec, seeds, versions.
+    """
+
+    evaluation: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, eq=False)
+class ModelFile:
+    """A model file that has been read and checked.
+
+    Attributes:
+        manifest: the whole manifest.
+        model: what predicts.
+        digest: SHA-256 of the manifest's bytes.
+        signatures: content of each signature by its name; not checked here.
+    """
+
+    manifest: dict[str, Any]
+    model: TrainedModel
+    digest: str
+    signatures: dict[str, bytes]
+
+
+def encode_model(model: TrainedModel, facts: ModelFacts | None = None) -> tuple[bytes, str]:
+    """The bytes of a model file and the model's digest; equal models and facts give equal bytes."""
+    facts = facts or ModelFacts()
+    description, arrays = model.to_parts()
+    members = {_ARRAYS: safetensors.numpy.save(arrays), _CIRCUIT: to_qasm(model.block.circuit).encode()}
+    manifest = {
+        "format": "superpose-model",
+        "format_version": FORMAT_VERSION,
+        "kind": KIND,
+        "superpose_version": __version__,
+        "members": {name: {"sha256": digest_bytes(content), "size": len(content)} for name, content in members.items()},
+        "pipeline": description,
+        "evaluation": dict(facts.evaluation),
+        "data": dict(facts.data),
+        "provenance": dict(facts.provenance),
+    }
+    text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
+    return pack({_MANIFEST: text, **members}), digest_bytes(text)
+
+
+def write_model(path: Path, model: TrainedModel, facts: ModelFacts | None = None) -> str:
+    """Write a model file atomically, and return its digest.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    content, digest = encode_model(model, facts)
+    write_atomically(path, content)
+    return digest
+
+
+def with_signature(content: bytes, name: str, signature: bytes) -> bytes:
+    """The model file with a signature added; the digest stays.
+
+    Raises:
+        ModelFileCorruptError: the content is not a model file.
+        ValueError: the name is not plain.
+    """
+    members = unpack(content)
+    signatures = {k: v for k, v in members.items() if k.startswith(_SIGNATURES)} | {_SIGNATURES + name: signature}
+    rest = {k: v for k, v in members.items() if not k.startswith(_SIGNATURES)}
+    return pack(rest | dict(sorted(signatures.items())))
+
+
+def read_model(source: Path | str | bytes, expected_digest: str | None = None) -> ModelFile:
+    """Read and check a model file.
+
+    Steps: (1) the container is whole and canonical, (2) the manifest has the expected digest, (3) its format and kind are
+    known, (4) members are exactly those listed, with the digests listed, (5) circuit and arrays fit the description.
+
+    Args:
+        source: path, or the file's bytes.
+        expected_digest: from a registry; without it a forged file that is consistent in itself is not noticed.
+
+    Raises:
+        ModelFileCorruptError: step 1, 2, 4 or 5 fails.
+        ModelFormatError: step 3 fails; a newer release may read the file.
+        OSError: the file cannot be read.
+    """
+    members = unpack(_read(source))  # (1)
+    if _MANIFEST not in members:
+        raise ModelFileCorruptError("the file has no manifest.json; it is not a model file")
+    digest = digest_bytes(members[_MANIFEST])
+    if expected_digest is not None and digest != expected_digest:  # (2)
+        raise ModelFileCorruptError(
+            f"the model has the digest {digest}, expected was {expected_digest}; it is another model or was changed",
+            digest=digest,
+            expected=expected_digest,
+        )
+    manifest = _read_manifest(members[_MANIFEST])  # (3)
+    signatures = {name.removeprefix(_SIGNATURES): v for name, v in members.items() if name.startswith(_SIGNATURES)}
+    _check_members(members, manifest)  # (4)
+    return ModelFile(manifest, _build(members, manifest), digest, signatures)  # (5)
+
+
+def _read(source: Path | str | bytes) -> bytes:
+    if isinstance(source, bytes):
+        content = source
+    else:
+        with Path(source).open("rb") as file:
+            content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise ModelFileCorruptError(f"the file is larger than {MAX_FILE_BYTES} bytes, the most that a model file has")
+    return content
+
+
+def _read_manifest(content: bytes) -> dict[str, Any]:
+    try:
+        manifest = json.loads(content)
+    except (ValueError, RecursionError):
+        raise ModelFileCorruptError("manifest.json is not JSON") from None
+    if not isinstance(manifest, dict) or manifest.get("format") != "superpose-model":
+        raise ModelFormatError("manifest.json does not say that this is a superpose-model")
+    version, kind = manifest.get("format_version"), manifest.get("kind")
+    if version != FORMAT_VERSION or isinstance(version, bool):
+        raise ModelFormatError(
+            f"the model file has format version {version!r}, this release reads {FORMAT_VERSION}; "
+            "install the release that wrote it or a newer one",
+            format_version=version if isinstance(version, int | str) else None,
+        )
+    if kind != KIND:
+        raise ModelFormatError(f"the model file holds a {kind!r}, this release knows {KIND!r}")
+    return manifest
+
+
+def _check_members(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
+    listed = manifest.get("members")
+    present = {n for n in members if n != _MANIFEST and not n.startswith(_SIGNATURES)}
+    if not isinstance(listed, dict) or present != set(listed) or present != {_ARRAYS, _CIRCUIT}:
+        raise ModelFileCorruptError(
+            f"members must be those that the manifest lists and this format has; got {sorted(present)}, "
+            f"listed {sorted(listed) if isinstance(listed, dict) else listed!r}"
+        )
+    for name in sorted(present):
+        stated = {"sha256": digest_bytes(members[name]), "size": len(members[name])}
+        if listed[name] != stated:
+            raise ModelFileCorruptError(f"member {name} is not the one that the manifest lists: its digest differs")
+
+
+def _build(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> TrainedModel:
+    try:
+        arrays = {name: np.array(array) for name, array in safetensors.numpy.load(members[_ARRAYS]).items()}
+        circuit = from_qasm(members[_CIRCUIT].decode())
+        return TrainedModel.from_parts(manifest["pipeline"], arrays, circuit)
+    except (SuperposeError, SafetensorError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ModelFileCorruptError(
+            f"the manifest, circuit and arrays do not make a model: {type(error).__name__}: {error}"
+        ) from None

@@ -1,0 +1,106 @@
+"""Serving a model file: rows in, class probabilities out. NumPy and the engine only, no torch, safe for threads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.learning.model_file import ModelFile, read_model
+from superpose.learning.trained_model import ClassLabel
+
+__all__ = ["Predictor"]
+
+
+class Predictor:
+    """A loaded model. All its methods may be called from several threads at once.
+
+    >>> predictor = Predictor.load("heart.superpose")  # doctest: +SKIP
+    >>> predictor.predict_proba([{"age": 54, "sex": "f"}])  # doctest: +SKIP
+    array([[0.91, 0.09]])
+    """
+
+    def __init__(self, file: ModelFile) -> None:
+        self._file = file
+        self._model = file.model
+        # Lowers the circuit and touches the kernels, so that the first request does not pay for it.
+        self._model.probabilities(np.zeros((1, self._model.preprocessor.n_encoded)))
+
+    @classmethod
+    def load(cls, source: Path | str | bytes, expected_digest: str | None = None) -> Self:
+        """Read a model file, from a path or its bytes.
+
+        Args:
+            source: path or bytes.
+            expected_digest: from a registry; another digest is refused.
+
+        Raises:
+            ModelFileCorruptError: the bytes are not those of a whole model file, or not of the expected one.
+            ModelFormatError: written in a format that this release does not know.
+            StateTooLargeError: the circuit has more qubits than this machine has memory for.
+        """
+        return cls(read_model(source, expected_digest))
+
+    @property
+    def classes(self) -> tuple[ClassLabel, ...]:
+        """Class labels, in the order of the probabilities."""
+        return self._model.classes
+
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """Names of the columns, in the order in which rows without names give them."""
+        return self._model.preprocessor.columns.names
+
+    @property
+    def manifest(self) -> dict[str, Any]:
+        """The model file's manifest."""
+        return self._file.manifest
+
+    @property
+    def digest(self) -> str:
+        """The model's digest."""
+        return self._file.digest
+
+    @property
+    def input_schema(self) -> list[dict[str, Any]]:
+        """One description per column: name, kind ("number" or "category"), and a category's known values.
+
+        ``datatype`` is the column's type in the Open Inference Protocol. Every value may be null.
+        """
+        preprocessor = self._model.preprocessor
+        known = dict(zip((name for _, name in preprocessor.columns.categories), preprocessor.categories, strict=True))
+        schema: list[dict[str, Any]] = []
+        for name, kind in zip(preprocessor.columns.names, preprocessor.columns.kinds, strict=True):
+            column: dict[str, Any] = {"name": name, "kind": kind, "nullable": True}
+            column["datatype"] = "FP64" if kind == "number" else "BYTES"
+            if kind == "category":
+                column["categories"] = list(known[name])
+            schema.append(column)
+        return schema
+
+    def predict_proba(self, rows: Any) -> NDArray[np.float64]:
+        """Probability of each class, float64 ``(n_rows, n_classes)``; every row sums to one.
+
+        A row's probabilities do not depend on the rows beside it, up to rounding.
+
+        Args:
+            rows: data frame or list of mappings (by column name), list of lists or 2-D array (by position); None and nan
+                are missing values, unknown categories count as none of the known ones.
+
+        Raises:
+            FeatureMismatchError: columns are absent, unknown or of the wrong kind.
+
+        Cost: ``n_rows * 2**n_qubits`` per gate, memory for at most 4096 rows at a time.
+        """
+        return self._model.probabilities(self._model.preprocessor.transform(rows))
+
+    def predict(self, rows: Any) -> list[ClassLabel]:
+        """Most probable class of each row."""
+        classes = self._model.classes
+        return [classes[int(i)] for i in self.predict_proba(rows).argmax(axis=1)]
+
+    def count_unknown_categories(self, rows: Any) -> dict[str, int]:
+        """For each category column with values that the model does not know, how many there are in ``rows``."""
+        return self._model.preprocessor.encode(rows).unknown_categories

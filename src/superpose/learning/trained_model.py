@@ -1,0 +1,149 @@
+"""A trained hybrid model as plain values: preprocessing, circuit, arrays, classes. NumPy and the engine run it.
+
+This is what a model file holds and a predictor serves; torch is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.circuits import Circuit
+from superpose.engine import CompiledProgram, compile_program
+from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.quantum_block import QuantumBlock
+
+__all__ = ["CLASS_TYPES", "ClassLabel", "TrainedModel"]
+
+ClassLabel = str | int | float | bool
+
+CLASS_TYPES: dict[str, type[ClassLabel]] = {"text": str, "integer": int, "number": float, "truth": bool}
+"""Types that class labels can have, by their name in a model file."""
+
+_CHUNK_ROWS = 4096
+"""Rows of one engine call: bounds memory, large enough to fill the engine's tiles."""
+
+_PREPROCESSING = "preprocessing."
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """Encoded rows -> ``max_angle * tanh(entry)`` -> circuit's expectations -> ``exit`` -> softmax.
+
+    Attributes:
+        preprocessor: from rows to encoded rows, ``(n_rows, n_columns)``.
+        block: the circuit.
+        arrays: float32 or float64 arrays "entry.weight" ``(n_inputs, n_columns)``, "entry.bias", "block.weights" in the
+            order of ``block.weight_names``, "exit.weight" ``(n_classes, n_observables)``, "exit.bias".
+        max_angle: bound of the angles that enter the circuit, in radians.
+        classes: labels, in the order of the probabilities.
+    """
+
+    preprocessor: Preprocessor
+    block: QuantumBlock
+    arrays: Mapping[str, NDArray[np.floating]]
+    max_angle: float
+    classes: tuple[ClassLabel, ...]
+
+    def __post_init__(self) -> None:
+        n_inputs, n_classes = self.block.n_inputs, len(self.classes)
+        shapes = {
+            "entry.weight": (n_inputs, self.preprocessor.n_encoded),
+            "entry.bias": (n_inputs,),
+            "block.weights": (self.block.n_weights,),
+            "exit.weight": (n_classes, self.block.n_outputs),
+            "exit.bias": (n_classes,),
+        }
+        got = {name: self.arrays[name].shape for name in shapes if name in self.arrays}
+        if got != shapes or set(self.arrays) != set(shapes):
+            raise ValueError(f"arrays must have the shapes {shapes}, got {got} and names {sorted(self.arrays)}")
+        if not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in self.arrays.values()):
+            raise ValueError("arrays must hold finite floating-point numbers")
+        if n_classes < 2 or len(set(self.classes)) != n_classes or self.class_type not in CLASS_TYPES:
+            raise ValueError(f"classes must be at least two different labels of one type, got {self.classes!r}")
+
+    @property
+    def class_type(self) -> str:
+        """The type of all class labels: a key of `CLASS_TYPES`."""
+        types = {type(label) for label in self.classes}
+        return next((name for name, kind in CLASS_TYPES.items() if types == {kind}), "mixed")
+
+    @property
+    def n_params(self) -> int:
+        """Trained numbers of the network."""
+        return sum(array.size for array in self.arrays.values())
+
+    @cached_property
+    def _program(self) -> CompiledProgram:
+        block = self.block
+        return compile_program(block.circuit, block.observables, inputs=block.angle_names, dtype="float64")
+
+    @cached_property
+    def _wide(self) -> tuple[NDArray[np.float64], ...]:
+        """The arrays in float64, matrices transposed for rows on the left."""
+        names = ("entry.weight", "entry.bias", "block.weights", "exit.weight", "exit.bias")
+        return tuple(np.ascontiguousarray(self.arrays[name].T, dtype=np.float64) for name in names)
+
+    def probabilities(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Class probabilities ``(n_rows, n_classes)`` of encoded rows ``(n_rows, n_columns)``, in float64."""
+        if not len(encoded):
+            return np.empty((0, len(self.classes)))
+        if len(encoded) > _CHUNK_ROWS:
+            starts = range(0, len(encoded), _CHUNK_ROWS)
+            return np.concatenate([self.probabilities(encoded[i : i + _CHUNK_ROWS]) for i in starts])
+        entry, entry_bias, weights, exit_, exit_bias = self._wide
+        angles = np.tanh(encoded @ entry + entry_bias) * self.max_angle  # (n_rows, n_inputs)
+        if self.block.feature_map_name != "identity":
+            angles = self.block.feature_map.apply(angles)  # (n_rows, n_angles)
+        expectations = self._program.expectation(angles, weights)  # (n_rows, n_observables)
+        scores = expectations @ exit_ + exit_bias  # (n_rows, n_classes)
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        return scores
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """The model, except for its circuit, as a JSON description and plain arrays."""
+        preprocessing, arrays = self.preprocessor.to_parts()
+        description = {
+            "preprocessing": preprocessing,
+            "network": {
+                "layers": ["linear", "scaled_tanh", "circuit", "linear", "softmax"],
+                "max_angle": self.max_angle,
+                "n_columns": self.preprocessor.n_encoded,
+                "n_params": self.n_params,
+                "n_qubits": self.block.circuit.n_qubits,
+                "circuit": self.block.to_dict(),
+            },
+            "classes": list(self.classes),
+            "class_type": self.class_type,
+        }
+        plain = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
+        return description, plain | {_PREPROCESSING + name: array for name, array in arrays.items()}
+
+    @classmethod
+    def from_parts(cls, description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], circuit: Circuit) -> Self:
+        """The inverse of `to_parts`, given the circuit.
+
+        Raises:
+            ValueError: the parts do not fit one another; also KeyError, TypeError and a CircuitError, by cause.
+        """
+        network = description["network"]
+        block = QuantumBlock.from_parts(circuit, network["circuit"])
+        own = {name: array for name, array in arrays.items() if not name.startswith(_PREPROCESSING)}
+        learnt = {name.removeprefix(_PREPROCESSING): array for name, array in arrays.items() if name not in own}
+        written = list(network["circuit"]["weight_names"])
+        own["block.weights"] = own["block.weights"][[written.index(name) for name in block.weight_names]]
+        kind = CLASS_TYPES[description["class_type"]]
+        return cls(
+            preprocessor=Preprocessor.from_parts(description["preprocessing"], learnt),
+            block=block,
+            arrays=own,
+            max_angle=float(network["max_angle"]),
+            classes=tuple(kind(label) for label in description["classes"]),
+        )
