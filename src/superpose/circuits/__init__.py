@@ -3,11 +3,22 @@
 from __future__ import annotations
 
 from superpose.circuits.circuit import Circuit, Instruction
+from superpose.circuits.documents import (
+    circuit_from_json,
+    circuit_to_json,
+    observable_from_json,
+    observable_to_json,
+    program_from_json,
+    program_to_json,
+    result_from_json,
+    result_to_json,
+)
 from superpose.circuits.feature_maps import FEATURE_MAPS, FeatureMap, feature_map
 from superpose.circuits.gates import GATES, Gate, Step, gate
 from superpose.circuits.observables import Observable, z_all
 from superpose.circuits.parameters import Affine, AngleLike, Parameter, parameters
 from superpose.circuits.program import Backend, Capabilities, Dtype, Program, ProgramResult
+from superpose.circuits.qasm import from_qasm, to_qasm
 
 __all__ = [
     "FEATURE_MAPS",
@@ -26,8 +37,18 @@ __all__ = [
     "Program",
     "ProgramResult",
     "Step",
+    "circuit_from_json",
+    "circuit_to_json",
     "feature_map",
+    "from_qasm",
     "gate",
+    "observable_from_json",
+    "observable_to_json",
     "parameters",
+    "program_from_json",
+    "program_to_json",
+    "result_from_json",
+    "result_to_json",
+    "to_qasm",
     "z_all",
 ]

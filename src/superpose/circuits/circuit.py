@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import operator
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -66,6 +67,21 @@ class Instruction:
         """Names of the parameters in the angles, in order of appearance, each once."""
         return tuple(dict.fromkeys(name for angle in self.angles for name in angle.names))
 
+    def bind(self, values: Mapping[str, AngleLike]) -> Instruction:
+        """Return the call with the parameters named in ``values`` replaced; itself where it has none of them."""
+        bound = tuple(angle.substitute(values) for angle in self.angles)
+        return self if bound == self.angles else Instruction(self.gate, self.qubits, bound)
+
+    def moved(self, places: Sequence[int]) -> Instruction:
+        """Return the call on qubits ``places[q]`` in the place of ``q``."""
+        return Instruction(self.gate, tuple(places[q] for q in self.qubits), self.angles)
+
+    def inverse(self) -> Instruction:
+        """Return the call that undoes this one."""
+        row = GATES[self.gate]
+        step = row.call(row.inverse, self.qubits, self.angles)
+        return Instruction(step.gate, step.qubits, tuple(map(Affine.of, step.angles)))
+
 
 class Circuit(GateMethods):
     """A circuit on qubits ``0 .. n_qubits - 1``; qubit 0 is the leftmost character of bit strings.
@@ -126,6 +142,16 @@ class Circuit(GateMethods):
         self._frozen = self._digest = None
         return self
 
+    def extend(self, instructions: Iterable[Instruction]) -> Self:
+        """Append ready-made instructions and return the circuit.
+
+        Raises:
+            QubitOutOfRangeError: A qubit is not in ``0 .. n_qubits - 1``; the instructions before it are kept.
+        """
+        for item in instructions:
+            self._add(item)
+        return self
+
     @property
     def instructions(self) -> tuple[Instruction, ...]:
         """The gate calls, first applied first."""
@@ -150,11 +176,14 @@ class Circuit(GateMethods):
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of the canonical JSON of qubit count and instructions; the name does not enter."""
+        """Hex SHA-256 of qubit count and instructions, as JSON without spaces; the name does not enter."""
         if self._digest is None:
-            from superpose.circuits.serialization import canonical_circuit  # the format stands above its subject
-
-            self._digest = hashlib.sha256(canonical_circuit(self)).hexdigest()
+            instructions = [
+                [item.gate, item.qubits, [[a.constant, *a.terms] if a.terms else a.constant for a in item.angles]]
+                for item in self._instructions
+            ]
+            canonical = json.dumps([self.n_qubits, instructions], separators=(",", ":"))
+            self._digest = hashlib.sha256(canonical.encode()).hexdigest()
         return self._digest
 
     def bind(self, values: Mapping[str | Parameter, AngleLike]) -> Circuit:
@@ -172,11 +201,7 @@ class Circuit(GateMethods):
             raise ParameterUnboundError(
                 f"Circuit has no parameters {unknown}; it has {list(self._names) or 'none'}.", unknown=unknown
             )
-        out = Circuit(self.n_qubits, self.name)
-        for item in self._instructions:
-            bound = tuple(angle.substitute(named) for angle in item.angles)
-            out._add(item if bound == item.angles else Instruction(item.gate, item.qubits, bound))
-        return out
+        return Circuit(self.n_qubits, self.name).extend(item.bind(named) for item in self._instructions)
 
     def compose(self, other: Circuit, qubits: Sequence[int] | None = None) -> Circuit:
         """Return this circuit followed by ``other``, whose qubit ``i`` is put on ``qubits[i]`` (default ``i``).
@@ -190,10 +215,7 @@ class Circuit(GateMethods):
                 f"A circuit of {other.n_qubits} qubits needs as many distinct qubits, got {places}.",
                 qubits=list(places),
             )
-        out = self.copy()
-        for item in other._instructions:
-            out._add(Instruction(item.gate, tuple(places[q] for q in item.qubits), item.angles))
-        return out
+        return self.copy().extend(item.moved(places) for item in other._instructions)
 
     def inverse(self) -> Circuit:
         """Return the circuit that undoes this one: each gate's inverse, in reverse order.
@@ -201,11 +223,7 @@ class Circuit(GateMethods):
         >>> Circuit(1).s(0).rx(0.5, 0).inverse().instructions[0]
         Instruction(gate='rx', qubits=(0,), angles=(-0.5,))
         """
-        out = Circuit(self.n_qubits, self.name)
-        for item in reversed(self._instructions):
-            row = GATES[item.gate]
-            out._add(Instruction(*row.call(row.inverse, item.qubits, item.angles)))  # type: ignore[arg-type]  # Affine
-        return out
+        return Circuit(self.n_qubits, self.name).extend(item.inverse() for item in reversed(self._instructions))
 
     def copy(self, name: str | None = None) -> Circuit:
         """Return an independent copy, under another name if one is given."""
@@ -223,9 +241,6 @@ class Circuit(GateMethods):
                 busy[q] = layer
         return max(busy)
 
-    def __len__(self) -> int:
-        return len(self._instructions)
-
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Circuit):
             return NotImplemented
@@ -234,7 +249,7 @@ class Circuit(GateMethods):
     def __repr__(self) -> str:
         return (
             f"Circuit(n_qubits={self.n_qubits}, name={self.name!r}, "
-            f"n_instructions={len(self)}, n_params={self.n_params})"
+            f"n_instructions={self.n_instructions}, n_params={self.n_params})"
         )
 
     def __str__(self) -> str:

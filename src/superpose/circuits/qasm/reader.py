@@ -1,0 +1,242 @@
+"""OpenQASM 3 text to circuits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from superpose.circuits.circuit import Circuit, Instruction
+from superpose.circuits.gates import Step
+from superpose.circuits.names import CONSTANTS, FUNCTIONS
+from superpose.circuits.parameters import Affine, Parameter
+from superpose.circuits.qasm.expansion import GPHASE
+from superpose.circuits.qasm.gate_scope import GateScope
+from superpose.circuits.qasm.lexer import Source
+from superpose.circuits.qasm.parser import parse
+from superpose.circuits.qasm.syntax import (
+    BarrierStatement,
+    BitDeclaration,
+    Call,
+    ConstDeclaration,
+    Expression,
+    GateDefinition,
+    Include,
+    InputDeclaration,
+    Measurement,
+    Operand,
+    QubitDeclaration,
+)
+from superpose.circuits.qasm.values import Value, evaluate, evaluate_integer
+from superpose.errors import CircuitError, QasmError
+
+__all__ = ["MAX_QUBITS", "from_qasm"]
+
+MAX_QUBITS = 10_000
+NO_PHASE = 1e-13  # what rounding may leave of global phases that cancel
+
+
+def from_qasm(text: str, name: str = "circuit") -> Circuit:
+    """Return the circuit that OpenQASM 3 ``text`` describes; see `superpose.circuits.qasm` for what is read.
+
+    A global phase (``gphase``) is kept exactly, as the pair ``rz(-2 g)``, ``p(2 g)`` on qubit 0 at the end.
+
+    Args:
+        text: The program.
+        name: Name of the circuit; OpenQASM has none.
+
+    Raises:
+        QasmError: The text is not OpenQASM 3, or says something that a `Circuit` cannot keep; with line and column.
+
+    Cost: linear in the text and in the gate calls after expansion, at most a million of them.
+
+    >>> from_qasm('OPENQASM 3; include "stdgates.inc"; input float x; qubit[2] q; h q[0]; cp(2*x + pi) q[0], q[1];')
+    Circuit(n_qubits=2, name='circuit', n_instructions=2, n_params=1)
+    """
+    source = Source(text.removeprefix("\ufeff"))
+    reader = _Reader(source)
+    for statement in parse(source):
+        try:
+            reader.read(statement)
+        except QasmError:
+            raise
+        except CircuitError as error:
+            raise source.error(statement.offset, error.message) from error
+    return reader.circuit(name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Register:
+    start: int
+    size: int | None  # None for a single one
+
+    def places(self) -> range:
+        return range(self.start, self.start + (1 if self.size is None else self.size))
+
+
+class _Reader:
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.constants: dict[str, Value] = {}
+        self.names: dict[str, Value] = {}  # constants and inputs
+        self.gates = GateScope(source, self.constants)
+        self.parameters: set[str] = set()
+        self.qubits: dict[str, _Register] = {}
+        self.bits: dict[str, _Register] = {}
+        self.n_qubits = self.n_bits = 0
+        self.instructions: list[Instruction] = []
+        self.phase = Affine()
+        self.measured: dict[int, int | None] = {}
+        self.last_measurement = 0
+
+    def read(self, statement: object) -> None:
+        _READ[type(statement)](self, statement)
+
+    def circuit(self, name: str) -> Circuit:
+        if not self.n_qubits:
+            raise self.source.error(0, "The program declares no qubits; declare qubit[n] q;")
+        self.check_measurements()
+        circuit = Circuit(self.n_qubits, name).extend(self.instructions)
+        if self.phase.terms or abs(math.remainder(self.phase.constant, math.tau)) > NO_PHASE:
+            circuit.append("rz", (0,), (-2 * self.phase,)).append("p", (0,), (2 * self.phase,))
+        return circuit
+
+    # declarations
+
+    def include(self, statement: Include) -> None:
+        if statement.path != "stdgates.inc":
+            raise self.source.error(statement.offset, f'Only "stdgates.inc" can be included, got {statement.path!r}.')
+        self.gates.include_stdgates(statement.offset)
+
+    def declare(self, name: str, offset: int) -> None:
+        if name in self.names or name in self.qubits or name in self.bits:
+            raise self.source.error(offset, f"{name!r} is declared twice.")
+        if name in CONSTANTS or name in FUNCTIONS:
+            raise self.source.error(offset, f"{name!r} is a name of OpenQASM itself and cannot be declared.")
+
+    def input(self, statement: InputDeclaration) -> None:
+        self.declare(statement.name, statement.offset)
+        parameter = Parameter(statement.name if statement.parameter is None else statement.parameter)
+        if parameter.name in self.parameters:
+            raise self.source.error(statement.offset, f"Parameter {parameter.name!r} is declared twice.")
+        self.parameters.add(parameter.name)
+        self.names[statement.name] = parameter
+
+    def const(self, statement: ConstDeclaration) -> None:
+        self.declare(statement.name, statement.offset)
+        value = evaluate(self.source, statement.value, self.names)
+        if isinstance(value, Affine):
+            raise self.source.error(statement.value.offset, "A constant must not hold inputs.")
+        if statement.type == "float":
+            value = float(value)
+        elif not isinstance(value, int) or (statement.type == "uint" and value < 0):
+            raise self.source.error(statement.value.offset, f"{value} is no value of type {statement.type}.")
+        self.names[statement.name] = self.constants[statement.name] = value
+
+    def size(self, expression: Expression | None) -> int | None:
+        if expression is None:
+            return None
+        size = evaluate_integer(self.source, expression, self.names, "A register's size")
+        if not 1 <= size <= MAX_QUBITS:
+            raise self.source.error(expression.offset, f"A register has 1 .. {MAX_QUBITS} elements, got {size}.")
+        return size
+
+    def qubit(self, statement: QubitDeclaration) -> None:
+        self.declare(statement.name, statement.offset)
+        register = _Register(self.n_qubits, self.size(statement.size))
+        self.n_qubits += len(register.places())
+        if self.n_qubits > MAX_QUBITS:
+            raise self.source.error(statement.offset, f"A program may declare {MAX_QUBITS} qubits.")
+        self.qubits[statement.name] = register
+
+    def bit(self, statement: BitDeclaration) -> None:
+        self.declare(statement.name, statement.offset)
+        register = _Register(self.n_bits, self.size(statement.size))
+        self.n_bits += len(register.places())
+        self.bits[statement.name] = register
+
+    def definition(self, statement: GateDefinition) -> None:
+        self.gates.define(statement)
+
+    # gate calls
+
+    def call(self, statement: Call) -> None:
+        operands = [self.resolve(operand, self.qubits, "qubit") for operand in statement.operands]
+        sizes = {len(o) for o in operands if isinstance(o, range)}
+        if len(sizes) > 1:
+            raise self.source.error(statement.offset, f"Registers of different sizes {sorted(sizes)} in one gate call.")
+        angles = tuple(Affine.of(evaluate(self.source, angle, self.names)) for angle in statement.angles)
+        for k in range(sizes.pop() if sizes else 1):
+            qubits = tuple(o[k] if isinstance(o, range) else o for o in operands)
+            for step in self.gates.expand(statement, angles, qubits, self.names):
+                self.emit(step, statement.offset)
+
+    def emit(self, step: Step, offset: int) -> None:
+        if step.gate == GPHASE:
+            self.phase = self.phase + step.angles[0]
+            return
+        item = Instruction(step.gate, step.qubits, tuple(map(Affine.of, step.angles)))
+        late = self.measured.keys() & set(item.qubits) if self.measured else ()
+        if late:
+            raise self.source.error(offset, "Gates after a measurement are not supported; measure at the end.")
+        self.instructions.append(item)
+
+    def resolve(self, operand: Operand, registers: Mapping[str, _Register], what: str) -> range | int:
+        """The places that ``operand`` names: a range for a whole register, one index otherwise."""
+        register = registers.get(operand.name)
+        if register is None:
+            raise self.source.error(operand.offset, f"No {what} register is named {operand.name!r}; declare it first.")
+        if operand.index is None:
+            return register.start if register.size is None else register.places()
+        index = evaluate_integer(self.source, operand.index, self.names, "An index")
+        if register.size is None or not -register.size <= index < register.size:
+            raise self.source.error(
+                operand.offset, f"Index {index} lies outside {operand.name!r} of {register.size or 'no'} elements."
+            )
+        return register.places()[index]
+
+    # measurements
+
+    def measurement(self, statement: Measurement) -> None:
+        self.last_measurement = statement.offset
+        qubits = _list(self.resolve(statement.qubits, self.qubits, "qubit"))
+        bits: list[int | None] = [None] * len(qubits)
+        if statement.bits is not None:
+            bits = list(_list(self.resolve(statement.bits, self.bits, "bit")))
+            if len(bits) != len(qubits):
+                raise self.source.error(statement.offset, f"{len(qubits)} qubits are measured into {len(bits)} bits.")
+        for qubit, bit in zip(qubits, bits, strict=True):
+            if qubit in self.measured:
+                raise self.source.error(statement.offset, "A qubit is measured twice, which is not supported.")
+            self.measured[qubit] = bit
+
+    def check_measurements(self) -> None:
+        """A circuit means a measurement of every qubit, in order; refuse texts that mean another."""
+        kept = {qubit: bit for qubit, bit in self.measured.items() if bit is not None}
+        if kept and (self.n_bits != self.n_qubits or kept != {qubit: qubit for qubit in range(self.n_qubits)}):
+            raise self.source.error(
+                self.last_measurement,
+                "Measuring some of the qubits, or into bits in another order, is not supported; "
+                "measure all, qubit i into bit i, or leave measurements out.",
+            )
+
+    def barrier(self, statement: BarrierStatement) -> None:
+        for operand in statement.operands:
+            self.resolve(operand, self.qubits, "qubit")
+
+
+def _list(places: range | int) -> list[int]:
+    return [places] if isinstance(places, int) else list(places)
+
+
+_READ: dict[type, Callable[..., None]] = {
+    Include: _Reader.include,
+    InputDeclaration: _Reader.input,
+    ConstDeclaration: _Reader.const,
+    QubitDeclaration: _Reader.qubit,
+    BitDeclaration: _Reader.bit,
+    GateDefinition: _Reader.definition,
+    Call: _Reader.call,
+    Measurement: _Reader.measurement,
+    BarrierStatement: _Reader.barrier,
+}
