@@ -75,7 +75,9 @@ def test_false_decisions_stay_within_the_stated_error_when_nothing_differs() -> 
     decided = 0
     for _ in range(400):
         hybrid = rng.normal(0.9, 0.02, 5)
-        others = {name: rng.normal(0.9, 0.02, 5) for name in ("classical_twin", "no_entanglement", "frozen", "baseline")}
+        others = {
+            name: rng.normal(0.9, 0.02, 5) for name in ("classical_twin", "no_entanglement", "frozen", "baseline")
+        }
         rows = compare(hybrid, others, metric="accuracy", test_over_train=0.0, confidence=0.95)
         decided += any(row.decides for row in rows)
     assert decided <= 33
@@ -111,8 +113,14 @@ def test_nothing_decided_is_undecided_and_names_everyone_compared() -> None:
     ("rows", "begins"),
     [
         (outcomes("better", "better", "better", "better"), "The quantum circuit helps here"),
-        (outcomes("better", "undecided", "better", "better"), "The hybrid model beats its classical twin but not every"),
-        (outcomes("better", "better", "better", "undecided"), "The hybrid model beats its classical twin but not every"),
+        (
+            outcomes("better", "undecided", "better", "better"),
+            "The hybrid model beats its classical twin but not every",
+        ),
+        (
+            outcomes("better", "better", "better", "undecided"),
+            "The hybrid model beats its classical twin but not every",
+        ),
         (outcomes("better", "better", "better", "worse"), "Prefer the classical baseline"),
         (outcomes("undecided", "undecided", "undecided", "worse"), "Prefer the classical baseline"),
         (outcomes("worse", "undecided", "better", "better"), "The quantum circuit hurts here"),

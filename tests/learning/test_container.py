@@ -10,7 +10,11 @@ import pytest
 from superpose.errors import ModelFileCorruptError
 from superpose.learning.container import pack, unpack
 
-MEMBERS = {"manifest.json": b'{"a": 1}', "arrays.safetensors": bytes(range(256)), "circuits/quantum.qasm": b"OPENQASM 3;"}
+MEMBERS = {
+    "manifest.json": b'{"a": 1}',
+    "arrays.safetensors": bytes(range(256)),
+    "circuits/quantum.qasm": b"OPENQASM 3;",
+}
 
 
 def test_members_come_back_and_equal_members_give_equal_bytes() -> None:

@@ -38,7 +38,11 @@ def test_nothing_is_a_good_spec() -> None:
 def test_a_spec_goes_through_json_and_yaml_unchanged() -> None:
     spec = TrainingSpec.from_dict(
         {
-            "model": {"n_qubits": 6, "encoding": {"name": "iqp"}, "ansatz": {"name": "hardware_efficient", "layers": 3}},
+            "model": {
+                "n_qubits": 6,
+                "encoding": {"name": "iqp"},
+                "ansatz": {"name": "hardware_efficient", "layers": 3},
+            },
             "training": {"learning_rate": 0.5, "class_weights": "balanced"},
             "evaluation": {"controls": ["frozen"], "positive_class": "ill"},
             "limits": {"memory_mb": 100},
@@ -94,7 +98,7 @@ def test_an_unknown_field_is_refused_with_the_nearest_known_one() -> None:
         TrainingSpec.from_dict({"training": {"learning_rat": 0.1}})
     assert caught.value.code == "spec.invalid"
     assert "epochs" in caught.value.details["allowed"]  # type: ignore[operator]
-    with pytest.raises(SpecError, match="^modle: "):
+    with pytest.raises(SpecError, match=r"^modle: "):
         TrainingSpec.from_dict({"modle": {}})
 
 

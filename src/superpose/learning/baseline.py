@@ -39,7 +39,8 @@ def tuned_logistic_regression(
 ) -> BaselineResult:
     """Fit on the training part with the C of lowest cross-validated log loss, and predict the test part.
 
-    C is chosen from 9 values between 1e-3 and 1e3 by stratified folds, at most 4 and no more than the rarest class has rows.
+    C is chosen from 9 values between 1e-3 and 1e3 by stratified folds, at most 4 and no more than the rarest class
+    has rows.
 
     Args:
         encoded: ``(n_train, n_columns)``; training and validation rows together, since folds take validation's place.
@@ -66,7 +67,10 @@ def tuned_logistic_regression(
     if n_folds >= 2:
         folds = list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(encoded, classes))
         losses = [
-            sum(log_loss(classes[out], fitted(c, rows).predict_proba(encoded[out]), labels=labels) for rows, out in folds)
+            sum(
+                log_loss(classes[out], fitted(c, rows).predict_proba(encoded[out]), labels=labels)
+                for rows, out in folds
+            )
             for c in _STRENGTHS
         ]
         best = float(_STRENGTHS[int(np.argmin(losses))])

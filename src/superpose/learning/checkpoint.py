@@ -1,7 +1,8 @@
 """Checkpoints: arrays as safetensors and facts as JSON, written so that a kill at any instant leaves a whole one.
 
-The arrays go first, under a name made of their digest; then one atomic rename puts the JSON that names them in place. So
-the JSON on disk always speaks of arrays that are complete, and `load` checks both digests before it believes either.
+The arrays go first, under a name made of their digest; then one atomic rename puts the JSON that names them in place.
+So the JSON on disk always speaks of arrays that are complete, and `load` checks both digests before it believes
+either.
 """
 
 from __future__ import annotations
@@ -52,7 +53,9 @@ def read_sealed_json(path: Path) -> dict[str, Any] | None:
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path.name} is damaged: {type(error).__name__}; delete it to start over") from None
     if digest_json(content) != stated:
-        raise CheckpointError(f"{path.name} is damaged: its content does not have the digest it states; delete it to start over")
+        raise CheckpointError(
+            f"{path.name} is damaged: its content does not have the digest it states; delete it to start over"
+        )
     return content
 
 
@@ -86,7 +89,12 @@ class CheckpointStore:
         content = safetensors.numpy.save(arrays)
         name = f"arrays-{digest_bytes(content)[:16]}.safetensors"
         write_atomically(self.directory / name, content)
-        document = {"identity": dict(self.identity), "arrays": name, "sha256": digest_bytes(content), "facts": dict(facts)}
+        document = {
+            "identity": dict(self.identity),
+            "arrays": name,
+            "sha256": digest_bytes(content),
+            "facts": dict(facts),
+        }
         write_sealed_json(self._facts_path, document)
         for former in self.directory.glob("arrays-*.safetensors"):
             if former.name != name:
@@ -110,7 +118,9 @@ class CheckpointStore:
         try:
             content = path.read_bytes()
         except FileNotFoundError:
-            raise CheckpointError(f"the arrays {path.name} of the checkpoint are gone; delete it to start over") from None
+            raise CheckpointError(
+                f"the arrays {path.name} of the checkpoint are gone; delete it to start over"
+            ) from None
         if digest_bytes(content) != document["sha256"]:
             raise CheckpointError(f"the arrays {path.name} of the checkpoint are damaged; delete it to start over")
         try:

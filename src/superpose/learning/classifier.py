@@ -20,7 +20,6 @@ from superpose.datasets import stratified_splits
 from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError, SpecError
 from superpose.learning.model_file import ModelFacts, read_model, write_model
 from superpose.learning.network import (
-    HybridNetwork,
     NetworkShape,
     build_network,
     network_of_model,
@@ -36,7 +35,7 @@ from superpose.learning.training import Trainer, TrainingRows, TrainingWatch, ba
 __all__ = ["HybridClassifier", "load_model"]
 
 
-class _NotFitted(NotFittedError, sklearn.exceptions.NotFittedError):
+class _NotFitted(NotFittedError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]  # scikit-learn has no types
     """Ours, and the one that scikit-learn's tools look for."""
 
 
@@ -48,8 +47,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     """Classifier with a quantum circuit between two linear layers, for two or more classes.
 
     Rows pass preprocessing (missing numbers filled, categories one-hot encoded, columns scaled), then
-    ``Linear(n_columns -> n_qubits)``, ``max_angle * tanh``, the circuit's <Z_i>, ``Linear(n_qubits -> n_classes)`` and softmax.
-    Trained by AdamW on cross entropy; the weights of the epoch with the lowest validation loss are kept.
+    ``Linear(n_columns -> n_qubits)``, ``max_angle * tanh``, the circuit's <Z_i>, ``Linear(n_qubits -> n_classes)``
+    and softmax. Trained by AdamW on cross entropy; the weights of the epoch with the lowest validation loss are kept.
 
     A data frame may have category columns; an array must be numeric. Both may have missing values.
 
@@ -118,7 +117,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.scaling = scaling
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # noqa: N803  # scikit-learn's names
+    def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
         """Train on rows ``(n_rows, n_columns)`` and their labels ``(n_rows,)``.
 
         Args:
@@ -161,7 +160,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.n_iter_ = len(self.history_)
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:  # noqa: N803
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probability of each class, float64 ``(n_rows, n_classes)``, in the order of ``classes_``.
 
         Raises:
@@ -177,7 +176,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             encoded = self.preprocessor_.transform(rows)
         return probabilities(self.network_, encoded)
 
-    def predict(self, X: Any) -> NDArray[Any]:  # noqa: N803
+    def predict(self, X: Any) -> NDArray[Any]:
         """Most probable label of each row."""
         chosen = self.predict_proba(X).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[chosen]
@@ -250,7 +249,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             return balanced_class_weights(codes, n_classes)
         return np.array([float(self.class_weight.get(label.item(), 1.0)) for label in self.classes_])
 
-    def _validated(self, X: Any, y: Any) -> tuple[Any, NDArray[Any], list[ColumnKind]]:  # noqa: N803
+    def _validated(self, X: Any, y: Any) -> tuple[Any, NDArray[Any], list[ColumnKind]]:
         """Rows, labels and column kinds, with ``n_features_in_`` and ``feature_names_in_`` set."""
         if not _has_categories(X):
             rows, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
@@ -308,7 +307,7 @@ def _rows_at(rows: Any, places: NDArray[np.integer]) -> Any:
 def _validation_split(
     codes: NDArray[np.integer], fraction: float, seed: int
 ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Places of training and validation rows; all are for training where a split cannot have every class on both sides."""
+    """Places of training and validation rows; without validation where a class has too few rows for both."""
     everything = np.arange(len(codes)), np.empty(0, dtype=np.int64)
     if fraction == 0.0:
         return everything

@@ -1,7 +1,7 @@
 """Paired comparison of the hybrid model with its controls and the baseline, and the sentence that the numbers allow.
 
-Splits of one data set overlap, so their scores are not independent and the ordinary t test claims too much. The corrected
-resampled t test adds the overlap to the variance of a mean over J splits::
+Splits of one data set overlap, so their scores are not independent and the ordinary t test claims too much. The
+corrected resampled t test adds the overlap to the variance of a mean over J splits::
 
     var(mean) = (1/J + n_test/n_train) * s**2,        t = mean / sqrt(var(mean)) on J - 1 degrees of freedom
 
@@ -144,7 +144,8 @@ def verdict(comparisons: Sequence[Comparison], n_splits: int, confidence: float)
     scope = f"over {n_splits} paired splits at {100 * confidence:g} % confidence"
     decided = [c for c in comparisons if c.decides]
     if not decided:
-        return f"Undecided: {scope}, no difference in {title} is large enough to tell the hybrid model from {_all(comparisons)}."
+        others = _all(comparisons)
+        return f"Undecided: {scope}, no difference in {title} is large enough to tell the hybrid model from {others}."
     facts = _listed([_fact(c) for c in decided])
     open_ones = [LABELS[c.against] for c in comparisons if not c.decides]
     rest = f", and undecided against the {_listed(open_ones, 'or')}" if open_ones else ""

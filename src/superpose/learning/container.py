@@ -1,8 +1,8 @@
 """One deterministic zip: members stored without compression, in order, with no timestamps; equal content, equal bytes.
 
-Reading is strict: the members are parsed and packed again, and the result must be the file, byte for byte. So nothing can
-hide between, before or behind the members, and a name, size or checksum that was touched is refused. Nothing is ever
-decompressed or written to disk.
+Reading is strict: the members are parsed and packed again, and the result must be the file, byte for byte. So nothing
+can hide between, before or behind the members, and a name, size or checksum that was touched is refused. Nothing is
+ever decompressed or written to disk.
 
 Source: PKWARE APPNOTE 6.3.10, sec. 4.3 and 4.4.
 """

@@ -44,7 +44,7 @@ def _angle(circuit: Circuit, angles: Sequence[Affine], entangle: bool) -> None:
 
 
 def _iqp(circuit: Circuit, angles: Sequence[Affine], entangle: bool) -> None:
-    """H on all qubits, RZ(x_i) on each, RZZ(x_i x_j) on each pair; angles are x_0 .. x_{n-1}, then products of pairs."""
+    """H on all qubits, RZ(x_i) on each, RZZ(x_i x_j) on each pair; angles are the x_i, then all products."""
     n_qubits = circuit.n_qubits
     for qubit in range(n_qubits):
         circuit.append("h", [qubit])
@@ -63,7 +63,7 @@ ENCODINGS: dict[str, Encoding] = {
         Encoding("angle", "RY(x_i) on qubit i, once (Schuld and Petruccione 2018, ch. 5)", "identity", _angle),
         Encoding(
             "reuploading",
-            "RY(x_i) on qubit i again before every layer, for richer functions of the inputs (Perez-Salinas et al. 2020)",
+            "RY(x_i) on qubit i again before every layer, for richer functions (Perez-Salinas et al. 2020)",
             "identity",
             _angle,
             repeats=True,

@@ -15,7 +15,7 @@ Unit = Mapping[str, Any]
 
 
 def summarise(
-    spec: EvaluationSpec, splits: Sequence[Mapping[str, Unit]], *, test_over_train: float, positive: str
+    spec: EvaluationSpec, splits: Sequence[Mapping[str, Unit]], *, test_over_train: float, positive: str | None
 ) -> dict[str, Any]:
     """The evaluation as JSON values.
 
@@ -23,12 +23,12 @@ def summarise(
         spec: the evaluation section of the spec.
         splits: for each split, the result of each variant: "metrics", "n_params", "n_trainable".
         test_over_train: rows of a test part over rows of the rest, for the corrected variance.
-        positive: label of the positive class.
+        positive: label of the positive class, None where there are more than two classes.
 
     Returns:
-        ``primary_metric``, ``n_splits``, ``confidence``, ``positive_class``, ``models`` with "hybrid", "baseline" (or None)
-        and "controls", ``comparisons``, ``verdict``, and ``model_metrics``: the registered model's own figures, those of
-        the hybrid model of the first split on rows that it never saw.
+        ``primary_metric``, ``n_splits``, ``confidence``, ``positive_class``, ``models`` with "hybrid", "baseline" (or
+        None) and "controls", ``comparisons``, ``verdict``, and ``model_metrics``: the registered model's own figures,
+        those of the hybrid model of the first split on rows that it never saw.
     """
     rows = {variant: _row(spec, variant, [s[variant] for s in splits], test_over_train) for variant in splits[0]}
     metric = spec.primary_metric

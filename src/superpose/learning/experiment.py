@@ -146,14 +146,21 @@ class _Run:
             CheckpointError: it holds another run.
         """
         path = self.directory / "experiment.json"
-        mine = {"spec": self.spec.digest, "table": self.table.digest, "version": __version__, "torch": torch.__version__}
+        mine = {
+            "spec": self.spec.digest,
+            "table": self.table.digest,
+            "version": __version__,
+            "torch": torch.__version__,
+        }
         found = read_sealed_json(path)
         if found is not None and any(found.get(key) != mine[key] for key in ("spec", "table")):
             raise CheckpointError(
                 f"{self.directory.name} holds a run with another spec or other data; use an empty directory"
             )
         if found is not None and found != mine:
-            self.on_event("log", {"message": "superpose or torch has another version than when this run began: starting over"})
+            self.on_event(
+                "log", {"message": "superpose or torch has another version than when this run began: starting over"}
+            )
             shutil.rmtree(self.directory / "units", ignore_errors=True)
         if found != mine:
             write_sealed_json(path, mine)
@@ -204,7 +211,9 @@ class _Run:
             self.spec.evaluation,
             rows,
             test_over_train=len(split.test) / (len(split.train) + len(split.validation)),
-            positive=self.table.classes[positive_class(self.spec, self.table)],
+            positive=self.table.classes[positive_class(self.spec, self.table)]
+            if len(self.table.classes) == 2
+            else None,
         )
         data = _SplitData(self, 0)
         model = trained_model(_Unit(self, data, "hybrid", 0).network(), data.preprocessor, self.table.classes)

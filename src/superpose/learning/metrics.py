@@ -1,8 +1,8 @@
-"""How well predicted probabilities fit the true classes; every metric is a row of `METRICS`, higher is better unless said.
+"""How well predicted probabilities fit the true classes; every metric is a row of `METRICS`.
 
-All take ``truth``, integers ``(n,)`` in ``0 .. n_classes-1``, ``probabilities``, float ``(n, n_classes)`` whose rows sum to
-one, and ``positive``, the index of the positive class, which matters only when there are two classes. With more classes,
-sensitivity and specificity are the unweighted means over one-against-rest views.
+All take ``truth``, integers ``(n,)`` in ``0 .. n_classes-1``, ``probabilities``, float ``(n, n_classes)`` whose rows
+sum to one, and ``positive``, the index of the positive class, which matters only when there are two classes. With
+more classes, sensitivity and specificity are the unweighted means over one-against-rest views.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def balanced_accuracy(truth: Labels, probabilities: Probabilities, positive: int
 
 
 def _binary_auc(is_positive: NDArray[np.bool_], scores: Probabilities) -> float:
-    """Probability that a random positive row scores above a random other one, ties counted half; nan if a side is empty."""
+    """Probability that a random positive row scores above another one, ties counted half; nan if a side is empty."""
     n_positive = int(is_positive.sum())
     n_negative = is_positive.size - n_positive
     if not n_positive or not n_negative:
@@ -72,7 +72,7 @@ def area_under_curve(truth: Labels, probabilities: Probabilities, positive: int 
 
 
 def sensitivity(truth: Labels, probabilities: Probabilities, positive: int = 1) -> float:
-    """Share of the positive class's rows that are recognised; with more classes the mean over classes; nan if none occur."""
+    """Share of the positive class's rows that are recognised; with more classes their mean; nan if none occur."""
     if probabilities.shape[1] > 2:
         return float(np.mean(_recalls(truth, probabilities)))
     found = probabilities.argmax(axis=1)[truth == positive] == positive
@@ -80,7 +80,7 @@ def sensitivity(truth: Labels, probabilities: Probabilities, positive: int = 1) 
 
 
 def specificity(truth: Labels, probabilities: Probabilities, positive: int = 1) -> float:
-    """Share of the other rows that are not called positive; with more classes the mean over classes; nan if none occur."""
+    """Share of the other rows that are not called positive; with more classes their mean; nan if none occur."""
     predicted = probabilities.argmax(axis=1)
     classes = [positive] if probabilities.shape[1] == 2 else range(probabilities.shape[1])
     shares = [float(np.mean(predicted[truth != c] != c)) for c in classes if np.any(truth != c)]

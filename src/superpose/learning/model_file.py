@@ -1,7 +1,8 @@
 """The model file: a manifest (JSON), circuits (OpenQASM 3) and arrays (safetensors) in one deterministic zip.
 
 The manifest lists every member with its SHA-256, and the digest of the manifest is the digest of the model, which a
-registry keeps and signatures sign. Signatures lie beside it, outside the digest. Reading executes and unpickles nothing.
+registry keeps and signatures sign. Signatures lie beside it, outside the digest. Reading executes and unpickles
+nothing.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ from superpose.learning.canonical import digest_bytes, write_atomically
 from superpose.learning.container import MAX_FILE_BYTES, pack, unpack
 from superpose.learning.trained_model import TrainedModel
 
-__all__ = ["FORMAT_VERSION", "KIND", "ModelFacts", "ModelFile", "encode_model", "read_model", "with_signature", "write_model"]
+__all__ = [
+    "FORMAT_VERSION",
+    "KIND",
+    "ModelFacts",
+    "ModelFile",
+    "encode_model",
+    "read_model",
+    "with_signature",
+    "write_model",
+]
 
 FORMAT_VERSION = 1
 KIND = "hybrid_classifier"
@@ -111,8 +121,9 @@ def with_signature(content: bytes, name: str, signature: bytes) -> bytes:
 def read_model(source: Path | str | bytes, expected_digest: str | None = None) -> ModelFile:
     """Read and check a model file.
 
-    Steps: (1) the container is whole and canonical, (2) the manifest has the expected digest, (3) its format and kind are
-    known, (4) members are exactly those listed, with the digests listed, (5) circuit and arrays fit the description.
+    Steps: (1) the container is whole and canonical, (2) the manifest has the expected digest, (3) its format and kind
+        are known, (4) members are exactly those listed, with the digests listed, (5) circuit and arrays fit the
+        description.
 
     Args:
         source: path, or the file's bytes.

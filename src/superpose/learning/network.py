@@ -1,7 +1,8 @@
 """The trained networks: classical layers around a block, and the blocks that the controls put in its place.
 
-Every variant is ``Linear(n_columns -> width)``, then ``max_angle * tanh``, a block ``(batch, width) -> (batch, width)``, then
-``Linear(width -> n_classes)``. Only the block differs, and every block has the same number of parameters:
+Every variant is ``Linear(n_columns -> width)``, then ``max_angle * tanh``, a block ``(batch, width) -> (batch,
+width)``, then ``Linear(width -> n_classes)``. Only the block differs, and every block has the same number of
+parameters:
 
 - ``hybrid``: the circuit;
 - ``no_entanglement``: the same circuit without its gates on two qubits;
@@ -53,8 +54,8 @@ class ClassicalBlock(nn.Module):
     """A classical block ``(batch, width) -> (batch, width)`` of exactly ``n_weights`` parameters, held in one vector.
 
     As many dense layers ``tanh(W h + b)`` as fit, each of ``width * (width + 1)`` parameters, then one residual layer
-    ``h + tanh(W' h + b')`` whose matrix ``[W' b']`` holds the leftover parameters along its diagonals, main diagonal first,
-    and zeros elsewhere: few leftovers scale each unit, more mix them.
+    ``h + tanh(W' h + b')`` whose matrix ``[W' b']`` holds the leftover parameters along its diagonals, main diagonal
+    first, and zeros elsewhere: few leftovers scale each unit, more mix them.
 
     Args:
         width: inputs and outputs.
@@ -180,7 +181,7 @@ def probabilities(network: HybridNetwork, encoded: NDArray[np.float64]) -> NDArr
     wide = copy.deepcopy(network).double()
     rows = torch.from_numpy(np.ascontiguousarray(encoded, dtype=np.float64))
     with torch.no_grad():
-        parts = [torch.softmax(wide(part), dim=1) for part in rows.split(EVALUATION_ROWS)]
+        parts = [torch.softmax(wide(part), dim=1) for part in torch.split(rows, EVALUATION_ROWS)]
     found: NDArray[np.float64] = torch.cat(parts).numpy()
     return found
 

@@ -86,8 +86,8 @@ class Predictor:
         A row's probabilities do not depend on the rows beside it, up to rounding.
 
         Args:
-            rows: data frame or list of mappings (by column name), list of lists or 2-D array (by position); None and nan
-                are missing values, unknown categories count as none of the known ones.
+            rows: data frame or list of mappings (by column name), list of lists or 2-D array (by position); None and
+                nan are missing values, unknown categories count as none of the known ones.
 
         Raises:
             FeatureMismatchError: columns are absent, unknown or of the wrong kind.

@@ -34,7 +34,7 @@ class Encoded:
 
 @dataclass(frozen=True, eq=False)
 class Preprocessor:
-    """Learnt preprocessing: number columns become ``(x - centre) / scale``, then each category column its one-hot block.
+    """Learnt preprocessing: number columns become ``(x - centre) / scale``, each category column its one-hot block.
 
     The encoded columns are all number columns in order, then for each category column one column per known category. An
     unknown category becomes zeros in its whole block; a missing one becomes ``category_fill``.
@@ -157,13 +157,16 @@ class Preprocessor:
         usable = all(v.shape == (len(columns.numbers),) and np.isfinite(v).all() for v in vectors)
         if not usable or not np.all(vectors[2]) or len(columns.name_set) != len(columns.names):
             raise FeatureMismatchError(
-                f"fill, centre and scale must be finite vectors of {len(columns.numbers)} values, no scale 0, and column "
-                f"names unique; got shapes {[v.shape for v in vectors]}"
+                f"fill, centre and scale must be finite vectors of {len(columns.numbers)} values, no scale 0, and "
+                f"column names unique; got shapes {[v.shape for v in vectors]}"
             )
         words = [described[place] for place, _ in columns.categories]
+        fill, centre, scale = vectors
         return cls(
-            columns,
-            *vectors,
+            columns=columns,
+            fill=fill,
+            centre=centre,
+            scale=scale,
             categories=tuple(tuple(c["categories"]) for c in words),
             category_fill=tuple(c["fill"] for c in words),
         )
@@ -173,7 +176,8 @@ def _known_categories(values: Sequence[str | None], options: PreprocessingSpec) 
     """Categories with their counts that are frequent enough to be known; of equally frequent ones the first by name."""
     counts = Counter(word for word in values if word is not None)
     frequent = sorted(
-        ((word, n) for word, n in counts.items() if n >= options.min_category_rows), key=lambda pair: (-pair[1], pair[0])
+        ((word, n) for word, n in counts.items() if n >= options.min_category_rows),
+        key=lambda pair: (-pair[1], pair[0]),
     )
     return Counter(dict(frequent[: options.max_categories]))
 

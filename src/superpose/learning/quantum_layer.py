@@ -1,10 +1,10 @@
-"""`QuantumLayer`: a parametrised circuit as a `torch.nn.Module`, run and differentiated by superpose's engine on the CPU."""
+"""`QuantumLayer`: a parametrised circuit as a `torch.nn.Module`, run and differentiated by the engine on the CPU."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor, nn
@@ -17,7 +17,7 @@ from superpose.learning.quantum_block import QuantumBlock, build_block
 
 __all__ = ["QuantumLayer"]
 
-_ENGINE_DTYPES = {torch.float32: "float32", torch.float64: "float64"}
+_ENGINE_DTYPES: dict[torch.dtype, Literal["float32", "float64"]] = {torch.float32: "float32", torch.float64: "float64"}
 
 
 class _Expectations(torch.autograd.Function):
@@ -33,7 +33,7 @@ class _Expectations(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_expectations: Tensor) -> tuple[Tensor, Tensor, None]:  # type: ignore[override]  # as torch's own examples
+    def backward(ctx: Any, grad_expectations: Tensor) -> tuple[Tensor, Tensor, None]:
         """(batch, n_observables) -> (batch, n_angles), (n_weights,), None."""
         ctx.saved_tensors  # noqa: B018  # raises if either was changed in place since forward
         grad_angles, grad_weights = ctx.program.backward(ctx.tape, grad_expectations.contiguous().numpy())
@@ -53,7 +53,7 @@ class _MappedInputs(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_angles: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]  # as torch's own examples
+    def backward(ctx: Any, grad_angles: Tensor) -> tuple[Tensor, None]:
         """(batch, n_angles) -> (batch, n_inputs), None."""
         (inputs,) = ctx.saved_tensors
         grad = ctx.block.feature_map.vjp(inputs.detach().numpy(), grad_angles.contiguous().numpy())
@@ -64,7 +64,8 @@ class QuantumLayer(nn.Module):
     """Expectations of a circuit as a differentiable layer: ``(..., n_inputs) -> (..., n_observables)``.
 
     Gradients with respect to inputs and weights are exact (adjoint method). The layer holds plain values only, so
-    ``state_dict``, ``copy.deepcopy`` and saving a module by its owner work, and a saved layer does not depend on a process.
+    ``state_dict``, ``copy.deepcopy`` and saving a module by its owner work, and a saved layer does not depend on a
+    process.
 
     Args:
         n_qubits: qubits; also the number of inputs, one angle in radians each.
@@ -134,7 +135,8 @@ class QuantumLayer(nn.Module):
             seed: of the initial weights.
 
         Raises:
-            ParameterNameError: an input is not a parameter of the circuit, or their number does not fit the feature map.
+            ParameterNameError: an input is not a parameter of the circuit, or their number does not fit the feature
+                map.
         """
         measured = z_all(circuit.n_qubits) if observables is None else observables
         count = len(inputs) if n_inputs is None else n_inputs
@@ -159,7 +161,7 @@ class QuantumLayer(nn.Module):
     def block(self) -> QuantumBlock:
         """The circuit, its inputs and its observables."""
         if self._block is None:
-            definition = self._definition
+            definition: dict[str, Any] = self.__dict__["_definition"]
             self._block = QuantumBlock.from_parts(circuit_from_json(definition["circuit"]), definition)
         return self._block
 
@@ -211,7 +213,8 @@ class QuantumLayer(nn.Module):
         if program is None:
             program = self._compile(weights.dtype)
         flat = inputs if inputs.ndim == 2 else inputs.reshape(-1, self.n_inputs)  # (batch, n_inputs)
-        flat = flat.contiguous()
+        if not flat.shape[0]:
+            return flat.new_zeros(*inputs.shape[:-1], self.n_outputs)  # (..., n_observables), no samples
         differentiable = torch.is_grad_enabled() and (inputs.requires_grad or weights.requires_grad)
         if self.block.feature_map_name == "identity":
             angles = flat  # (batch, n_angles)

@@ -1,4 +1,4 @@
-"""Rows as callers hand them over (data frame, list of mappings, list of lists, array), read into one block of plain arrays.
+"""Rows as callers hand them over (data frame, list of mappings or lists, array), read into one block of plain arrays.
 
 The block has numbers as ``(n_rows, n_number_columns)`` float64 with nan for missing, and one list of texts (None for
 missing) per category column, in the order of the columns.
@@ -95,7 +95,7 @@ def read_rows(rows: Any, columns: ColumnNames) -> RowBlock:
         return _read_frame(rows, columns)
     if isinstance(rows, np.ndarray):
         return _read_array(rows, columns)
-    if isinstance(rows, Mapping) or isinstance(rows, str | bytes) or not isinstance(rows, Sequence):
+    if isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Sequence):
         raise FeatureMismatchError(
             f"rows must be a data frame, a 2-D array or a list of rows, got {type(rows).__name__}; "
             "put a single row into a list"
@@ -123,7 +123,9 @@ def _check_names(got: Iterable[object], columns: ColumnNames, where: str) -> Non
         parts.append(f"lacks {_names(missing)}")
     if unknown:
         near = difflib.get_close_matches(unknown[0], missing or columns.names, n=1)
-        parts.append(f"has unknown {_names(unknown)}" + (f" (is {unknown[0]!r} meant to be {near[0]!r}?)" if near else ""))
+        parts.append(
+            f"has unknown {_names(unknown)}" + (f" (is {unknown[0]!r} meant to be {near[0]!r}?)" if near else "")
+        )
     raise FeatureMismatchError(
         f"{where} {' and '.join(parts)}; the model was trained on {len(columns.names)} columns, "
         "a missing value is given as null",
@@ -176,7 +178,9 @@ def _numbers(rows: list[list[Any]], columns: ColumnNames) -> NDArray[np.float64]
 def _read_records(rows: Sequence[Any], columns: ColumnNames) -> RowBlock:
     for i, row in enumerate(rows):
         if not isinstance(row, Mapping):
-            raise FeatureMismatchError(f"row {i} is {type(row).__name__}, the rows before it map column names to values")
+            raise FeatureMismatchError(
+                f"row {i} is {type(row).__name__}, the rows before it map column names to values"
+            )
         if row.keys() != columns.name_set:
             _check_names(row.keys(), columns, f"row {i}")
     numbers = _numbers([[row[name] for _, name in columns.numbers] for row in rows], columns)
@@ -209,7 +213,9 @@ def _read_array(rows: NDArray[Any], columns: ColumnNames) -> RowBlock:
 def _read_frame(frame: Any, columns: ColumnNames) -> RowBlock:
     _check_names(frame.columns, columns, "the data frame")
     if frame.shape[1] != len(columns.names):
-        raise FeatureMismatchError(f"the data frame has {frame.shape[1]} columns with repeated names; names must be unique")
+        raise FeatureMismatchError(
+            f"the data frame has {frame.shape[1]} columns with repeated names; names must be unique"
+        )
     numbers = np.empty((len(frame), len(columns.numbers)))
     for place, (_, name) in enumerate(columns.numbers):
         series = frame[name]
@@ -218,5 +224,6 @@ def _read_frame(frame: Any, columns: ColumnNames) -> RowBlock:
         else:
             numbers[:, place] = [_number(value, name, i) for i, value in enumerate(series.tolist())]
     return RowBlock(
-        _finite(numbers, columns), tuple([category_text(v) for v in frame[name].tolist()] for _, name in columns.categories)
+        _finite(numbers, columns),
+        tuple([category_text(v) for v in frame[name].tolist()] for _, name in columns.categories),
     )

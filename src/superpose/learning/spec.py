@@ -59,7 +59,7 @@ class AnsatzSpec(Section):
 
 @dataclass(frozen=True)
 class ModelSpec(Section):
-    """The hybrid model: Linear(columns -> n_qubits), tanh scaled to ``max_angle``, circuit, Linear(n_qubits -> classes).
+    """The hybrid model: Linear(columns -> n_qubits), ``max_angle * tanh``, circuit, Linear(n_qubits -> classes).
 
     ``max_angle`` (radians) bounds the angles that enter the encoding.
     """
@@ -75,10 +75,10 @@ class ModelSpec(Section):
 class PreprocessingSpec(Section):
     """How columns become numbers.
 
-    ``scaling``: "standard" (mean 0, deviation 1), "robust" (median 0, interquartile range 1), "minmax" (0 .. 1) or "none".
-    ``imputation`` fills missing numbers ("median" or "mean"); missing categories take the most frequent one.
-    A category that fewer than ``min_category_rows`` training rows have, or that is not among the ``max_categories`` most
-    frequent, is treated as unknown: it encodes as zeros, and its text does not enter the model file.
+    ``scaling``: "standard" (mean 0, deviation 1), "robust" (median 0, interquartile range 1), "minmax" (0 .. 1) or
+    "none". ``imputation`` fills missing numbers ("median" or "mean"); missing categories take the most frequent one.
+    A category that fewer than ``min_category_rows`` training rows have, or that is not among the ``max_categories``
+    most frequent, is treated as unknown: it encodes as zeros, and its text does not enter the model file.
     """
 
     path: ClassVar[str] = "preprocessing"
@@ -92,7 +92,8 @@ class PreprocessingSpec(Section):
 class TrainingOptions(Section):
     """The training loop: AdamW on cross entropy, stopped when validation loss has not improved for ``patience`` epochs.
 
-    ``class_weights``: "balanced" weighs classes inversely to their frequency; "none" keeps predicted probabilities honest.
+    ``class_weights``: "balanced" weighs classes inversely to their frequency; "none" keeps predicted probabilities
+    honest.
     """
 
     path: ClassVar[str] = "training"
@@ -109,8 +110,8 @@ class TrainingOptions(Section):
 class EvaluationSpec(Section):
     """How the model is judged: paired splits, controls, a baseline, and one metric that the verdict is about.
 
-    ``positive_class`` is the class that sensitivity and specificity speak of when there are two; by default the second in
-    sorted order, as scikit-learn has it (``malignant`` of the breast cancer data).
+    ``positive_class`` is the class that sensitivity and specificity speak of when there are two; by default the
+    second in sorted order, as scikit-learn has it (``malignant`` of the breast cancer data).
     """
 
     path: ClassVar[str] = "evaluation"
@@ -127,8 +128,8 @@ class EvaluationSpec(Section):
         super().__post_init__()
         if self.test_fraction + self.validation_fraction > 0.9:
             raise SpecError(
-                f"test_fraction {self.test_fraction} + validation_fraction {self.validation_fraction} leave less than a "
-                "tenth of the rows for training; lower one of them",
+                f"test_fraction {self.test_fraction} + validation_fraction {self.validation_fraction} leave less than "
+                "a tenth of the rows for training; lower one of them",
                 self.field_path("test_fraction"),
             )
 
@@ -137,8 +138,9 @@ class EvaluationSpec(Section):
 class LimitsSpec(Section):
     """What a run may use at most; None leaves it to the machine.
 
-    ``memory_mb`` bounds the engine's states (megabytes of 10**6 bytes); ``max_encoded_columns`` the columns after one-hot
-    encoding; ``max_steps`` the optimizer steps of the whole experiment, a bound on its time that is known beforehand.
+    ``memory_mb`` bounds the engine's states (megabytes of 10**6 bytes); ``max_encoded_columns`` the columns after
+    one-hot encoding; ``max_steps`` the optimizer steps of the whole experiment, a bound on its time that is known
+    beforehand.
     """
 
     path: ClassVar[str] = "limits"

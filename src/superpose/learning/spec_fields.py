@@ -1,7 +1,7 @@
 """How a section of a spec is declared and checked: a frozen dataclass whose fields carry a rule each.
 
-A rule turns a value from JSON or YAML into the field's value or raises a `SpecError` that names the dotted field, what it
-got and what is allowed.
+A rule turns a value from JSON or YAML into the field's value or raises a `SpecError` that names the dotted field,
+what it got and what is allowed.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The training loop: AdamW on cross entropy with early stopping, resumed from a checkpoint bit for bit.
 
 Everything that decides the next step is in the state that a checkpoint holds: weights, optimizer moments, best weights,
-the generator that shuffles rows, the place within the epoch, and the history. torch runs on one thread meanwhile, so that
-sums have one order.
+the generator that shuffles rows, the place within the epoch, and the history. torch runs on one thread meanwhile, so
+that sums have one order.
 """
 
 from __future__ import annotations
@@ -205,7 +205,9 @@ class Trainer:
                     asked = now
                     if not self._progress.finished and watch.should_stop():
                         self._save(watch)
-                        raise Stopped(f"stopped on request in epoch {self._progress.epoch + 1}", epoch=self._progress.epoch)
+                        raise Stopped(
+                            f"stopped on request in epoch {self._progress.epoch + 1}", epoch=self._progress.epoch
+                        )
                 if watch.store and now - stored > watch.checkpoint_every_s:
                     self._save(watch)
                     stored = time.monotonic()

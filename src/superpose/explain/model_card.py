@@ -1,0 +1,197 @@
+"""The model card: what a model is, what it was trained on, how well it does, against what, and where not to trust it.
+
+Source: Mitchell et al. 2019, "Model Cards for Model Reporting", arXiv 1810.03993, whose sections it follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+__all__ = ["model_card"]
+
+_TITLES = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "brier": "Brier score",
+}
+
+_MAX_CLASSES = 20
+
+
+def model_card(manifest: Mapping[str, Any]) -> str:
+    """The Markdown model card of a model file's manifest.
+
+    A pure function of the manifest: equal manifests give equal cards. What a manifest does not hold, its section says.
+
+    Args:
+        manifest: as `superpose.learning.Predictor.manifest` gives it.
+
+    Returns:
+        Markdown, ending with a newline. Texts from the data (names of columns and classes) are escaped.
+    """
+    name = _text(manifest.get("data", {}).get("name") or "unnamed data")
+    parts = [
+        f"# Model card: hybrid quantum-classical classifier on {name}",
+        _section("Model", _model(manifest)),
+        _section("Data", _data(manifest)),
+        _section("Results", _results(manifest)),
+        _section("Compared with", _comparisons(manifest)),
+        _section("Intended use and limits", _limits(manifest)),
+        _section("Provenance", _provenance(manifest)),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _section(title: str, lines: Iterable[str]) -> str:
+    return f"## {title}\n\n" + "\n".join(lines)
+
+
+def _text(value: object) -> str:
+    """Text that Markdown shows as it is, on one line."""
+    escaped = "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+|!~&" else c for c in str(value))
+    return " ".join(escaped.split())
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    rule = "|".join(["---", *("---:" for _ in head[1:])])
+    return [f"| {' | '.join(head)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]
+
+
+def _model(manifest: Mapping[str, Any]) -> list[str]:
+    pipeline = manifest["pipeline"]
+    network, classes = pipeline["network"], pipeline["classes"]
+    circuit = network["circuit"]
+    spec = manifest.get("provenance", {}).get("spec", {}).get("model", {})
+    made_of = ""
+    if spec:
+        ansatz = spec["ansatz"]
+        made_of = f", {spec['encoding']['name']} encoding, {ansatz['layers']} layers of the {ansatz['name']} ansatz"
+    shown = ", ".join(_text(label) for label in classes[:_MAX_CLASSES])
+    more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""
+    return [
+        f"- Classes: {shown}{more}",
+        f"- Architecture: linear layer from {network['n_columns']} encoded columns to {circuit['n_inputs']} angles of "
+        f"at most {network['max_angle']:.4g} radians, circuit, linear layer to {len(classes)} classes, softmax",
+        f"- Circuit: {network['n_qubits']} qubits, {len(circuit['weight_names'])} trained angles, "
+        f"{len(circuit['observables'])} observables{_text(made_of)}",
+        f"- Parameters: {network['n_params']}",
+        "- Predictions are computed by simulating the circuit exactly on a classical machine, without shot noise.",
+    ]
+
+
+def _data(manifest: Mapping[str, Any]) -> list[str]:
+    data = manifest.get("data") or {}
+    columns = manifest["pipeline"]["preprocessing"]["columns"]
+    n_categories = sum(column["kind"] == "category" for column in columns)
+    lines = [f"- Columns: {len(columns) - n_categories} numbers, {n_categories} categories"]
+    if not data:
+        return [*lines, "- The manifest says nothing else about the training data."]
+    counts = ", ".join(f"{_text(label)} {count}" for label, count in list(data["class_counts"].items())[:_MAX_CLASSES])
+    split = data["split"]
+    return [
+        f"- {data['n_rows']} rows, {data['n_missing']} missing values; target {_text(data['target'])}",
+        *lines,
+        f"- Rows per class: {counts}",
+        f"- This model: trained on {split['train']} rows, stopped early by {split['validation']} validation rows, "
+        f"tested on {split['test']} rows that it never saw; split at random, each class in proportion",
+        "- Missing numbers are filled from training rows; categories that training rows hardly have count as unknown",
+        f"- Digest (SHA-256): `{data['digest']}`",
+    ]
+
+
+def _results(manifest: Mapping[str, Any]) -> list[str]:
+    evaluation = manifest.get("evaluation") or {}
+    if not evaluation:
+        return ["The manifest has no evaluation: nothing is known about how well this model does."]
+    models = evaluation["models"]
+    rows = [models["hybrid"], *models["controls"].values(), *([models["baseline"]] if models["baseline"] else [])]
+    own = evaluation["model_metrics"]
+    share = 100 * evaluation["confidence"]
+    lines = [
+        f"Means over {evaluation['n_splits']} splits with {share:g} % intervals (corrected for the overlap of splits, "
+        "Nadeau and Bengio 2003). The last row is this very model on the test rows of its own split.",
+        "",
+        *_table(
+            ["model", "parameters", *(_TITLES[name] for name in own)],
+            [
+                *([_text(row["label"]), str(row["n_params"]), *map(_figure, row["metrics"].values())] for row in rows),
+                ["**this model**", str(models["hybrid"]["n_params"]), *(f"{value:.3f}" for value in own.values())],
+            ],
+        ),
+        "",
+    ]
+    if len(manifest["pipeline"]["classes"]) == 2:
+        lines.append(f"Sensitivity and specificity speak of the class {_text(evaluation['positive_class'])}.")
+    else:
+        lines.append("Sensitivity, specificity and AUC are means over one class against the rest.")
+    return lines
+
+
+def _figure(metric: Mapping[str, Any]) -> str:
+    return f"{metric['mean']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
+
+
+def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
+    evaluation = manifest.get("evaluation") or {}
+    if not evaluation.get("comparisons"):
+        return ["The model was not compared with controls or a baseline; do not read its figures as an advantage."]
+    labels = {name: row["label"] for name, row in evaluation["models"]["controls"].items()}
+    if evaluation["models"]["baseline"]:
+        labels["baseline"] = evaluation["models"]["baseline"]["label"]
+    title = _TITLES[evaluation["primary_metric"]]
+    return [
+        f"**{_text(evaluation['verdict'])}**",
+        "",
+        *_table(
+            [f"difference in {title}, hybrid minus", "mean", "interval", "p", "outcome"],
+            [
+                [
+                    _text(labels[row["against"]]),
+                    f"{row['mean_difference']:+.3f}",
+                    f"{row['low']:+.3f} to {row['high']:+.3f}",
+                    f"{row['p_value']:.2g}",
+                    row["outcome"],
+                ]
+                for row in evaluation["comparisons"]
+            ],
+        ),
+        "",
+        f"Intervals and p values share {100 * evaluation['confidence']:g} % confidence over all rows (Bonferroni).",
+    ]
+
+
+def _limits(manifest: Mapping[str, Any]) -> list[str]:
+    lines = [
+        "- For rows that come from the same source as the training data, with the same columns and units.",
+        "- Not a medical device, and no substitute for a professional's judgement; a person answers for each decision.",
+        "- Test rows come from the same source as training rows: figures elsewhere may be worse. Check them on local "
+        "data first, and again when the source changes.",
+        "- Fairness between groups was not examined, nor was robustness against crafted inputs.",
+        "- Probabilities were not recalibrated; the Brier score says how far they can be trusted.",
+    ]
+    counts = (manifest.get("data") or {}).get("class_counts") or {}
+    rare = [label for label, count in counts.items() if count < 30]
+    if rare:
+        lines.append(
+            f"- Fewer than 30 rows each: {', '.join(map(_text, rare[:_MAX_CLASSES]))}; do not rely on these classes."
+        )
+    return lines
+
+
+def _provenance(manifest: Mapping[str, Any]) -> list[str]:
+    provenance = manifest.get("provenance") or {}
+    lines = [f"- Format: {_text(manifest['format'])} {manifest['format_version']}, kind {_text(manifest['kind'])}"]
+    versions = provenance.get("versions")
+    if versions:
+        lines.append(f"- Versions: {', '.join(f'{_text(k)} {_text(v)}' for k, v in versions.items())}")
+    spec = provenance.get("spec")
+    if spec and "training" in spec:
+        lines.append(f"- Seed: {spec['training']['seed']}")
+    if provenance.get("spec_digest"):
+        lines.append(f"- Spec (SHA-256): `{provenance['spec_digest']}`")
+    lines += [f"- {_text(name)} (SHA-256): `{member['sha256']}`" for name, member in manifest["members"].items()]
+    return lines

@@ -1,0 +1,138 @@
+"""What a training run would need, worked out before any compute is spent; runs that cannot fit are refused here."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from superpose.engine import memory_required
+from superpose.engine.memory import available_memory
+from superpose.errors import SpecError, StateTooLargeError
+from superpose.learning.ansaetze import ANSAETZE
+
+if TYPE_CHECKING:
+    from superpose.datasets import Table
+    from superpose.learning.spec import TrainingSpec
+
+__all__ = ["Plan", "admit", "positive_class"]
+
+_MB = 10**6
+_PREDICTED_ROWS = 4096
+"""Rows of one engine call when a model is evaluated."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run needs at most.
+
+    Attributes:
+        n_trainings: networks to train: splits times the hybrid model and its controls.
+        n_steps: optimizer steps of all of them, if none stops early.
+        n_weights: trained angles of the circuit.
+        memory_bytes: states of the engine.
+    """
+
+    n_trainings: int
+    n_steps: int
+    n_weights: int
+    memory_bytes: int
+
+
+def admit(spec: TrainingSpec, table: Table | None = None) -> Plan:
+    """Check a spec against this machine and, if given, against the data.
+
+    Args:
+        spec: what to train.
+        table: the data it will be trained on.
+
+    Raises:
+        StateTooLargeError: the circuit's states need more memory than the machine has free or the spec allows; its
+            details say how many bytes are needed and allowed.
+        SpecError: the positive class is not one of the table's, or the run exceeds its own limits.
+    """
+    memory_bytes = _admit_memory(spec)
+    n_rows = table.n_rows if table is not None else 0
+    trained = 1.0 - spec.evaluation.test_fraction - spec.evaluation.validation_fraction
+    n_trainings = spec.evaluation.n_splits * (1 + len(spec.evaluation.controls))
+    steps_per_epoch = math.ceil(trained * n_rows / spec.training.batch_size)
+    plan = Plan(
+        n_trainings=n_trainings,
+        n_steps=n_trainings * spec.training.epochs * steps_per_epoch,
+        n_weights=ANSAETZE[spec.model.ansatz.name].n_weights(spec.model.n_qubits, spec.model.ansatz.layers),
+        memory_bytes=memory_bytes,
+    )
+    if table is not None:
+        _admit_table(spec, table, plan)
+    return plan
+
+
+def _admit_memory(spec: TrainingSpec) -> int:
+    n_qubits, batch = spec.model.n_qubits, spec.training.batch_size
+    needed = max(
+        memory_required(n_qubits, batch, dtype="float32", gradients=True),
+        memory_required(n_qubits, _PREDICTED_ROWS, dtype="float64", gradients=False),
+    )
+    allowed, whose = available_memory(), "this machine has free"
+    if spec.limits.memory_mb is not None and spec.limits.memory_mb * _MB < allowed:
+        allowed, whose = spec.limits.memory_mb * _MB, "limits.memory_mb allows"
+    if needed > allowed:
+        raise StateTooLargeError(
+            f"model.n_qubits: {n_qubits} qubits in batches of {batch} on the local engine needs {_size(needed)} "
+            f"of memory, {whose} {_size(allowed)}; use fewer qubits"
+            + (" or a smaller training.batch_size" if batch > 1 else ""),
+            field="model.n_qubits",
+            n_qubits=n_qubits,
+            needed_bytes=needed,
+            available_bytes=allowed,
+        )
+    return needed
+
+
+def _admit_table(spec: TrainingSpec, table: Table, plan: Plan) -> None:
+    positive_class(spec, table)
+    limits = spec.limits
+    if limits.max_steps is not None and plan.n_steps > limits.max_steps:
+        raise SpecError(
+            f"{plan.n_trainings} trainings of up to {spec.training.epochs} epochs are {plan.n_steps} steps, more than "
+            f"{limits.max_steps}; lower training.epochs or evaluation.n_splits, or raise the batch size",
+            "limits.max_steps",
+            n_steps=plan.n_steps,
+        )
+    known = spec.preprocessing.max_categories
+    columns = sum(1 if c.kind == "number" else min(known, int(table.features[c.name].nunique())) for c in table.columns)
+    if columns > limits.max_encoded_columns:
+        raise SpecError(
+            f"the {len(table.columns)} columns may become {columns} after one-hot encoding, more than "
+            f"{limits.max_encoded_columns}; drop columns or lower preprocessing.max_categories",
+            "limits.max_encoded_columns",
+            n_encoded_columns=columns,
+        )
+
+
+def positive_class(spec: TrainingSpec, table: Table) -> int:
+    """Index of the class that sensitivity and specificity speak of.
+
+    Raises:
+        SpecError: the spec names a class that the table does not have.
+    """
+    named = spec.evaluation.positive_class
+    if named is None:
+        return len(table.classes) - 1
+    if named not in table.classes:
+        raise SpecError(
+            f"must be one of the data's classes, {', '.join(table.classes[:20])}; got {named!r}",
+            "evaluation.positive_class",
+            allowed=list(table.classes[:20]),
+        )
+    return table.classes.index(named)
+
+
+def _size(n_bytes: int) -> str:
+    """Bytes as people read them, in powers of 1000."""
+    size = float(n_bytes)
+    for unit in ("bytes", "kB", "MB", "GB", "TB", "PB"):
+        if size < 1000:
+            return f"{size:.3g} {unit}"
+        size /= 1000
+    return f"{size:.3g} EB"
