@@ -57,6 +57,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "spec.invalid": (422, "Training spec is invalid"),
         "learning.not_fitted": (409, "Model is not fitted"),
         "learning.feature_mismatch": (422, "Rows do not fit the model"),
+        "learning.diverged": (422, "Training diverged"),
         "learning.checkpoint": (500, "Checkpoint is unusable"),
         "model.corrupt": (500, "Model file is corrupt"),
         "model.format": (500, "Model file cannot be read"),

@@ -20,7 +20,7 @@ from fastapi import FastAPI
 from superpose.api.app import create_app
 from superpose.api.edge import ACCESS_LOGGER, ERROR_LOGGER
 from superpose.errors import RequestError, StartError
-from superpose.service import Service, ServiceConfig
+from superpose.service import Service, ServiceConfig, Supervisor
 
 __all__ = ["bind", "serve"]
 
@@ -40,13 +40,14 @@ def serve(
     on_ready: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Open the service and answer HTTP until SIGTERM or SIGINT, or until ``stop`` is set.
+    """Open the service, keep its workers alive, and answer HTTP until SIGTERM or SIGINT, or until ``stop`` is set.
 
-    Requests under way are finished, event streams are ended so that clients come back to the next server.
-    Access and error lines go to ``logs/api.jsonl`` in the data directory.
+    Then requests under way are finished, event streams are ended so that clients come back to the next server, and
+    workers go on to their next checkpoint; a second signal does not wait for these. Access and error lines go to
+    ``logs/api.jsonl`` in the data directory.
 
     Args:
-        config: the service's settings.
+        config: the service's settings; with ``workers=0`` jobs wait for workers started elsewhere.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
         allow_remote: whether ``host`` may be other than loopback. There is no TLS: put a proxy that has it in front.
@@ -58,12 +59,14 @@ def serve(
         StartError: the address is taken or unknown.
         StoreError: the data directory cannot be used, or another server owns it.
     """
-    listening = bind(host, port, allow_remote=allow_remote)
-    try:
-        with Service.open(config) as service, _logging_to(config.data_dir / "logs" / "api.jsonl"), _quiet_signals():
-            asyncio.run(_run(create_app(service), listening, on_ready, stop))
-    finally:
-        listening.close()
+    with (
+        contextlib.closing(bind(host, port, allow_remote=allow_remote)) as listening,
+        _signals_set(threading.Event() if stop is None else stop) as ending,
+        Service.open(config) as service,
+        _logging_to(config.data_dir / "logs" / "api.jsonl"),
+        Supervisor(config) if config.workers else contextlib.nullcontext(),
+    ):
+        asyncio.run(_run(create_app(service), listening, on_ready, ending))
 
 
 def bind(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
@@ -110,7 +113,7 @@ def url_of(listening: socket.socket) -> str:
 
 
 async def _run(
-    app: FastAPI, listening: socket.socket, on_ready: Callable[[str], None] | None, stop: threading.Event | None
+    app: FastAPI, listening: socket.socket, on_ready: Callable[[str], None] | None, ending: threading.Event
 ) -> None:
     """Serve until told to stop, passing the word on to open streams."""
     server = uvicorn.Server(
@@ -134,23 +137,33 @@ async def _run(
     if server.started and on_ready is not None:
         on_ready(url_of(listening))
     while not serving.done():
-        if stop is not None and stop.is_set():
+        if ending.is_set() or server.should_exit:
             server.should_exit = True
-        if server.should_exit:
             app.state.draining.set()
         await asyncio.wait({serving}, timeout=0.05)
     await serving
 
 
 @contextlib.contextmanager
-def _quiet_signals() -> Iterator[None]:
-    """Let SIGTERM and SIGINT end ``serve`` by returning: uvicorn raises them again after its shutdown."""
+def _signals_set(ending: threading.Event) -> Iterator[threading.Event]:
+    """Let SIGTERM and SIGINT set ``ending``; one that comes after it is set interrupts.
+
+    While uvicorn serves it has handlers of its own, and raises what it caught again when it has shut down.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield
+        yield ending
         return
-    before = {name: signal.signal(name, lambda *_: None) for name in (signal.SIGTERM, signal.SIGINT)}
+    caught: list[int] = []
+
+    def handle(number: int, _: object) -> None:
+        caught.append(number)
+        ending.set()
+        if len(caught) > 1:
+            raise KeyboardInterrupt
+
+    before = {name: signal.signal(name, handle) for name in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield
+        yield ending
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
