@@ -5,15 +5,19 @@ is being computed form the next one. So an unloaded endpoint adds no delay, and 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from superpose.errors import OverloadedError
+from superpose.errors import InternalError, OverloadedError
+from superpose.service.traces import trace_of
 
 __all__ = ["BatchStats", "MicroBatcher"]
+
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -101,7 +105,8 @@ class MicroBatcher(Generic[T, R]):
                 try:
                     answers = await loop.run_in_executor(self._executor, self._compute, [w.item for w in batch])
                 except Exception as error:  # the computation as a whole: each caller learns of it
-                    answers = [error] * len(batch)
+                    _log.error("a batch of %d requests failed: %s", len(batch), trace_of(error))
+                    answers = [_unforeseen(error) for _ in batch]
                 self._count(batch, loop.time() - start)
                 for waiting, answer in zip(batch, answers, strict=True):
                     _give(waiting.answer, answer)
@@ -127,6 +132,13 @@ class MicroBatcher(Generic[T, R]):
         self.stats.n_rows += n_rows
         self.stats.n_batches += 1
         self.stats.max_batch_requests = max(self.stats.max_batch_requests, len(batch))
+
+
+def _unforeseen(error: Exception) -> InternalError:
+    """An error of the caller's own: one exception object must not be raised in several places."""
+    unforeseen = InternalError(f"The prediction failed with an unforeseen {type(error).__name__}; the log has it.")
+    unforeseen.__cause__ = error
+    return unforeseen
 
 
 def _give(future: asyncio.Future[R], answer: R | Exception) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -12,6 +13,7 @@ from superpose.errors import RequestError
 __all__ = ["ServiceConfig"]
 
 _MEBIBYTE = 1024 * 1024
+_MAY_BE_ZERO = {"workers", "progress_s", "cache_s"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,20 +68,8 @@ class ServiceConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser().absolute())
-        for item in fields(self):
-            value = getattr(self, item.name)
-            if item.name == "data_dir" or value is None:
-                continue
-            least = 0 if item.name in {"workers", "progress_s", "cache_s"} else None
-            if (
-                isinstance(value, bool)
-                or not isinstance(value, int | float)
-                or value < 0
-                or (least is None and not value)
-            ):
-                raise RequestError(
-                    f"{item.name} must be a positive number, got {value!r}.", field=item.name, got=repr(value)
-                )
+        for item in fields(self)[1:]:
+            _check_number(item.name, getattr(self, item.name), str(item.type))
         if self.heartbeat_period_s >= self.lease_s:
             raise RequestError(
                 f"heartbeat_s must be less than lease_s={self.lease_s:g}, got {self.heartbeat_s!r}; a third is usual.",
@@ -115,3 +105,15 @@ class ServiceConfig:
             raise RequestError(f"Service settings need data_dir and none of {unknown}.", unknown=unknown)
         values = {**document, "data_dir": Path(str(document["data_dir"]))}
         return cls(**values)  # type: ignore[arg-type]  # checked field by field in __post_init__
+
+
+def _check_number(name: str, value: object, kind: str) -> None:
+    """Hold a setting against its annotation: a positive number, whole for ``int``; None or zero where allowed."""
+    if value is None and kind.endswith("None"):
+        return
+    kinds = int if kind.startswith("int") else int | float
+    numeric = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    if not numeric or not isinstance(value, int | float) or value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
+        what = "whole number" if kind.startswith("int") else "number"
+        least = "0 or more" if name in _MAY_BE_ZERO else "above 0"
+        raise RequestError(f"{name} must be a {what} {least}, got {value!r}.", field=name, got=repr(value))

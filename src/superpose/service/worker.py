@@ -17,7 +17,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,6 +35,7 @@ from superpose.service.nouns import Job, JobKind, utc_now
 from superpose.service.registry import insert_version
 from superpose.service.runs import RUNS, Outcome, RunContext
 from superpose.service.tables import datasets
+from superpose.service.traces import trace_of
 
 __all__ = ["Worker", "run_worker"]
 
@@ -121,7 +121,7 @@ class Worker:
             code, message = error.code, error.message
             ended = self._write(lambda: self._store.fail(claim, code, message))
         except Exception as error:
-            _log.error("job %s: %s", claim.job.id, _trace(error))
+            _log.error("job %s: %s", claim.job.id, trace_of(error))
             unforeseen = _unforeseen(error, claim)
             ended = self._write(lambda: self._store.fail(claim, InternalError.code, unforeseen))
         if ended is not None:
@@ -202,7 +202,7 @@ class Worker:
             superpose.learning.run_experiment  # noqa: B018  # loads the room
             warm(_log.info)
         except Exception as error:  # the job that needs it will say what is wrong
-            _log.error("getting ready: %s", _trace(error))
+            _log.error("getting ready: %s", trace_of(error))
         return True
 
 
@@ -229,12 +229,6 @@ class _Reporter:
             self._keeper.lost = True  # the run stops at its next checkpoint
         except StoreError as error:  # an event less is better than a job less
             _log.warning("job %s: event not stored: %s", self._claim.job.id, error.message)
-
-
-def _trace(error: BaseException) -> str:
-    """Where an exception came from. Its message is left out: it may hold values of somebody's data."""
-    frames = "".join(traceback.format_tb(error.__traceback__))
-    return f"{type(error).__module__}.{type(error).__qualname__}\n{frames}"
 
 
 def _unforeseen(error: BaseException, claim: Claim) -> str:
