@@ -94,7 +94,21 @@ class Predictor:
 
         Cost: ``n_rows * 2**n_qubits`` per gate, memory for at most 4096 rows at a time.
         """
-        return self._model.probabilities(self._model.preprocessor.transform(rows))
+        return self.predict_encoded(self.encode(rows))
+
+    def encode(self, rows: Any) -> NDArray[np.float64]:
+        """Rows as the model's own numbers, float64 ``(n_rows, n_encoded)``, for `predict_encoded`.
+
+        A server encodes each request by itself, so that bad rows are their sender's problem, and predicts many at once.
+
+        Raises:
+            FeatureMismatchError: columns are absent, unknown or of the wrong kind.
+        """
+        return self._model.preprocessor.transform(rows)
+
+    def predict_encoded(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Probability of each class, float64 ``(n_rows, n_classes)``, of rows that `encode` made."""
+        return self._model.probabilities(encoded)
 
     def predict(self, rows: Any) -> list[ClassLabel]:
         """Most probable class of each row."""
