@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 
+from superpose.api.draining import unless_draining
 from superpose.errors import AccessError, NotFoundError
 from superpose.service import FINAL, Event, Principal, Service
 
@@ -42,7 +43,10 @@ async def event_stream(
     last = after
     yield f"retry: {_RETRY_MS}\n\n".encode("ascii")
     while not draining.is_set():
-        found = await _next_events(service, principal, job_id, last, draining)
+        news = service.jobs.wait_events(principal, job_id, last, timeout_s=KEEP_ALIVE_S)
+        found = await unless_draining(draining, news)
+        if found is None:
+            return
         for event in found:
             yield _frame(event)
             last = event.seq
@@ -58,20 +62,6 @@ async def event_stream(
         if job.status in FINAL:
             return
         yield b": keep-alive\n\n"
-
-
-async def _next_events(
-    service: Service, principal: Principal, job_id: str, after: int, draining: asyncio.Event
-) -> Sequence[Event]:
-    """The following events, or none after ``KEEP_ALIVE_S``, at the job's end, or when the server shuts down."""
-    news = asyncio.ensure_future(service.jobs.wait_events(principal, job_id, after, timeout_s=KEEP_ALIVE_S))
-    stop = asyncio.ensure_future(draining.wait())
-    try:
-        await asyncio.wait({news, stop}, return_when=asyncio.FIRST_COMPLETED)
-        return news.result() if news.done() else ()
-    finally:
-        news.cancel()
-        stop.cancel()
 
 
 def _frame(event: Event) -> bytes:

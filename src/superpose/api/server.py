@@ -51,7 +51,7 @@ def serve(
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
         allow_remote: whether ``host`` may be other than loopback. There is no TLS: put a proxy that has it in front.
-        on_ready: called with the URL once requests are answered.
+        on_ready: called with the URL, in a thread, once requests are answered; if it raises, serving ends.
         stop: ends serving when set; the way to stop a server that runs in a thread.
 
     Raises:
@@ -134,14 +134,20 @@ async def _run(
     serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     while not serving.done() and not server.started:
         await asyncio.sleep(0.005)
-    if server.started and on_ready is not None:
-        on_ready(url_of(listening))
+    # In a thread: whoever is told may well ask the server something before it returns.
+    telling = asyncio.ensure_future(asyncio.to_thread(on_ready or _say_nothing, url_of(listening)))
     while not serving.done():
-        if ending.is_set() or server.should_exit:
+        refused = telling.done() and telling.exception() is not None
+        if ending.is_set() or refused:
             server.should_exit = True
+        if server.should_exit:
             app.state.draining.set()
         await asyncio.wait({serving}, timeout=0.05)
-    await serving
+    await asyncio.gather(serving, telling)
+
+
+def _say_nothing(_: str) -> None:
+    """What is called if nobody wants to know that the server is ready."""
 
 
 @contextlib.contextmanager

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from superpose.api.answers import Json, caller
 from superpose.api.bodies import read_json
+from superpose.api.draining import unless_draining
 from superpose.errors import NotFoundError, RequestError
 from superpose.service import FINAL, JobKind, Service
 
@@ -44,7 +45,8 @@ def routes(service: Service) -> APIRouter:
             idempotency_key=idempotency_key,
         )
         if wait_s and job.status not in FINAL:
-            job = await service.jobs.wait(principal, job.id, timeout_s=wait_s)
+            waiting = service.jobs.wait(principal, job.id, timeout_s=wait_s)
+            job = await unless_draining(request.app.state.draining, waiting) or job
         status = 200 if job.status in FINAL else 202
         return Json(job.to_json(), status, {"Location": f"/v1/programs/{job.id}"})
 

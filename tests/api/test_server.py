@@ -1,0 +1,133 @@
+"""The server as a process: addresses, signals, restarts."""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+from superpose.api import serve
+from superpose.api.server import bind
+from superpose.errors import RequestError, StartError, StoreError
+from superpose.service import ServiceConfig
+from superpose.trust import read_key_file
+
+CODE = """
+import sys
+from pathlib import Path
+from superpose.api import serve
+from superpose.service import ServiceConfig
+serve(ServiceConfig(data_dir=Path(sys.argv[1]), workers=0), port=int(sys.argv[2]),
+      on_ready=lambda url: print(url, flush=True))
+print("ended", flush=True)
+"""
+
+
+@contextmanager
+def process(data_dir: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    with subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", CODE, str(data_dir), str(port)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as server:
+        assert server.stdout is not None
+        try:
+            yield server, server.stdout.readline().strip()
+        finally:
+            server.kill()
+
+
+def status(url: str, path: str, key: str | None = None) -> int:
+    parts = urlsplit(url)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+    try:
+        connection.request("GET", path, headers={"Authorization": f"Bearer {key}"} if key else {})
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_end_the_server_cleanly_and_the_next_one_goes_on(tmp_path: Path, number: signal.Signals) -> None:
+    with process(tmp_path / "data") as (server, url):
+        key = read_key_file(tmp_path / "data" / "keys" / "admin.key")
+        assert status(url, "/v1/version", key) == 200
+        server.send_signal(number)
+        out, err = server.communicate(timeout=30)
+        assert (server.returncode, out, err) == (0, "ended\n", "")
+    port = urlsplit(url).port
+    with process(tmp_path / "data", port or 0) as (server, again):
+        assert again == url
+        assert status(url, "/v1/version", key) == 200
+
+
+def test_a_request_under_way_is_finished(tmp_path: Path) -> None:
+    with process(tmp_path / "data") as (server, url):
+        key = read_key_file(tmp_path / "data" / "keys" / "admin.key")
+        parts = urlsplit(url)
+        connection = socket.create_connection((parts.hostname, parts.port), timeout=30)
+        body = b'{"name": "a", "builtin": "iris"}'
+        head = f"POST /v1/datasets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+        connection.sendall(f"{head}\r\nAuthorization: Bearer {key}\r\n\r\n".encode() + body[:5])
+        time.sleep(0.2)
+        server.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        connection.sendall(body[5:])
+        assert connection.recv(100).startswith(b"HTTP/1.1 201 ")
+        connection.close()
+        server.communicate(timeout=30)
+        assert server.returncode == 0
+
+
+def test_a_taken_port_and_an_unknown_host_are_told() -> None:
+    with bind("127.0.0.1", 0) as taken:
+        taken.listen()
+        with pytest.raises(StartError, match="--port"):
+            bind("127.0.0.1", taken.getsockname()[1])
+    with pytest.raises(StartError):
+        bind("no.such.host.invalid", 0)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_other_machines_may_not_reach_the_server_unless_that_is_wanted(host: str) -> None:
+    with pytest.raises(RequestError, match="TLS"):
+        bind(host, 0)
+
+
+def test_a_wanted_address_is_reached_over_loopback(tmp_path: Path) -> None:
+    urls: list[str] = []
+    stop = threading.Event()
+
+    def on_ready(url: str) -> None:
+        assert status(url, "/v2/health/live") == 200
+        urls.append(url)
+        stop.set()
+
+    config = ServiceConfig(data_dir=tmp_path / "data", workers=0)
+    serve(config, host="0.0.0.0", port=0, allow_remote=True, on_ready=on_ready, stop=stop)
+    assert urls[0].startswith("http://127.0.0.1:")
+
+
+def test_a_caller_that_fails_when_told_ends_the_server(tmp_path: Path) -> None:
+    def on_ready(url: str) -> None:
+        raise ValueError(url)
+
+    with pytest.raises(ValueError, match="http://127"):
+        serve(ServiceConfig(data_dir=tmp_path / "data", workers=0), port=0, on_ready=on_ready)
+
+
+def test_one_server_per_data_directory(start: Any) -> None:
+    with start() as api, pytest.raises(StoreError, match="in use by another server"):
+        serve(ServiceConfig(data_dir=api.data_dir, workers=0), port=0)
