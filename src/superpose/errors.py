@@ -54,6 +54,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── PayloadTooLargeError          service.payload_too_large
     │   ├── OverloadedError               service.overloaded
     │   ├── StoreError                    service.store
+    │   ├── ArtifactError                 service.artifact
     │   ├── LeaseLostError                service.lease_lost
     │   ├── JobCrashedError               service.job_crashed
     │   ├── InternalError                 service.internal
@@ -78,6 +79,7 @@ __all__ = [
     "AccessError",
     "AngleError",
     "ApiError",
+    "ArtifactError",
     "BackendError",
     "BackendUnknownError",
     "CheckpointError",
@@ -459,6 +461,12 @@ class StoreError(ServiceError):
     """The store cannot be opened, read or written."""
 
     code = "service.store"
+
+
+class ArtifactError(ServiceError):
+    """A stored file (a data set, a model) is gone, or its bytes have changed."""
+
+    code = "service.artifact"
 
 
 class LeaseLostError(ServiceError):

@@ -102,5 +102,5 @@ def test_settings_out_of_range_are_named(tmp_path: Path, fields: dict, match: st
 
 
 def test_unknown_settings_are_named(tmp_path: Path) -> None:
-    with pytest.raises(RequestError, match="none of .*colour"):
+    with pytest.raises(RequestError, match=r"none of .*colour"):
         ServiceConfig.from_json({"data_dir": str(tmp_path), "colour": "red"})

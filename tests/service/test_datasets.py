@@ -9,6 +9,7 @@ import pytest
 
 from superpose.datasets import builtin_table
 from superpose.errors import (
+    ArtifactError,
     ConflictError,
     DatasetEmptyError,
     DatasetFormatError,
@@ -19,7 +20,6 @@ from superpose.errors import (
     NotFoundError,
     PayloadTooLargeError,
     RequestError,
-    StoreError,
 )
 from superpose.service import JobKind, Principal, Role, Service, ServiceConfig
 from superpose.service.job_store import NewJob
@@ -152,10 +152,10 @@ def test_a_changed_file_is_noticed(service: Service, admin: Principal, config: S
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
-    with pytest.raises(StoreError, match="has changed"):
+    with pytest.raises(ArtifactError, match="has changed"):
         service.datasets.table(made)
     path.unlink()
-    with pytest.raises(StoreError, match="cannot be read"):
+    with pytest.raises(ArtifactError, match="cannot be read"):
         service.datasets.table(made)
 
 

@@ -74,6 +74,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "service.payload_too_large": (413, "Body is too large"),
         "service.overloaded": (503, "Overloaded"),
         "service.store": (500, "Store failed"),
+        "service.artifact": (500, "Stored file is damaged"),
         "service.lease_lost": (409, "Lease lost"),
         "service.job_crashed": (500, "Job crashed"),
         "service.transition": (409, "Not possible in this status"),

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from superpose.errors import StoreError
+from superpose.errors import ArtifactError
 from superpose.service.datadir import DataDir
 from superpose.service.names import new_id
 from superpose.trust import sha256_bytes
@@ -62,15 +62,15 @@ class Artifacts:
         """The bytes of an artifact.
 
         Raises:
-            StoreError: the file is gone or its bytes have changed.
+            ArtifactError: the file is gone or its bytes have changed.
         """
         try:
             content = self.path(digest).read_bytes()
         except OSError as error:
-            raise StoreError(f"Artifact {digest[:12]} cannot be read: {error.strerror}.", digest=digest) from error
+            raise ArtifactError(f"Artifact {digest[:12]} cannot be read: {error.strerror}.", digest=digest) from error
         found = sha256_bytes(content)
         if found != digest:
-            raise StoreError(
+            raise ArtifactError(
                 f"Artifact {digest[:12]} has changed: its bytes have SHA-256 {found[:12]}. Restore it from a backup.",
                 digest=digest,
                 found=found,

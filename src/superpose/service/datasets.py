@@ -137,7 +137,7 @@ class Datasets:
         """The content of a data set, verified; the last one asked for is kept in memory.
 
         Raises:
-            StoreError: its file is gone or has changed.
+            ArtifactError: its file is gone or has changed.
         """
         from superpose.datasets import table_from_parquet_bytes
 

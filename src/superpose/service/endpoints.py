@@ -123,7 +123,7 @@ class Endpoints:
 
         Raises:
             NotFoundError: there is none of this name in the caller's project.
-            ModelFileError, StoreError: the model file cannot be used.
+            ModelFileError, ArtifactError: the model file cannot be used.
         """
         found = self.get(principal, name)
         return found, self._loaded.get(found, lambda: self._read(found)).predictor
@@ -154,7 +154,7 @@ class Endpoints:
             RequestError: no rows, too many, or not a list of rows of one form.
             FeatureMismatchError: the rows do not have the model's columns; other callers are not touched by it.
             OverloadedError: too many rows wait at this endpoint.
-            ModelFileError, StoreError: the model file cannot be used.
+            ModelFileError, ArtifactError: the model file cannot be used.
         """
         principal.require(Role.PREDICTOR)
         n_rows = self._check_rows(rows)

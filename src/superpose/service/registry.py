@@ -64,7 +64,7 @@ class Models:
 
         Raises:
             NotFoundError: there is none in the caller's project.
-            StoreError: the file is gone or has changed.
+            ArtifactError: the file is gone or has changed.
         """
         found = self.version(principal, name, version)
         self.content(found)
@@ -74,7 +74,7 @@ class Models:
         """The bytes of a version's model file, checked against the registry.
 
         Raises:
-            StoreError: the file is gone or has changed.
+            ArtifactError: the file is gone or has changed.
         """
         return self._artifacts.read(version.artifact)
 

@@ -10,20 +10,20 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from superpose.errors import SuperposeError
 from superpose.service.batching import BatchStats, MicroBatcher
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Endpoint
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from superpose.learning.predictor import Predictor
 
-    Probabilities = NDArray[np.float64]
-
 __all__ = ["LoadedModels", "ServedModel"]
+
+Probabilities = NDArray[np.float64]
 
 
 class ServedModel:
@@ -57,25 +57,20 @@ class ServedModel:
             self.used_at_s = time.monotonic()
 
     def _compute(self, requests: Sequence[Sequence[Any]]) -> Sequence[Probabilities | Exception]:
-        """Answer several requests with one call of the model; if it refuses, find out whose rows are to blame."""
-        if len({isinstance(rows[0], dict) for rows in requests}) == 1:
-            try:
-                joined = self.predictor.predict_proba([row for rows in requests for row in rows])
-            except SuperposeError as error:
-                if len(requests) == 1:
-                    return [error]
-            else:
-                return _part(joined, [len(rows) for rows in requests])
-        return [self._compute([rows])[0] for rows in requests]
+        """Encode each request by itself, so that bad rows are their sender's problem, and predict all together."""
+        encoded = [self._encode(rows) for rows in requests]
+        good = [part for part in encoded if not isinstance(part, Exception)]
+        if not good:
+            return encoded
+        joined = self.predictor.predict_encoded(np.concatenate(good))  # (rows of all requests, n_classes)
+        answers = iter(np.split(joined, np.cumsum([len(part) for part in good[:-1]])))
+        return [part if isinstance(part, Exception) else next(answers) for part in encoded]
 
-
-def _part(joined: Probabilities, sizes: Sequence[int]) -> Sequence[Probabilities]:
-    """Cut the answer to a batch into the answers to its requests."""
-    parts, start = [], 0
-    for size in sizes:
-        parts.append(joined[start : start + size])
-        start += size
-    return parts
+    def _encode(self, rows: Sequence[Any]) -> NDArray[np.float64] | SuperposeError:
+        try:
+            return self.predictor.encode(rows)
+        except SuperposeError as error:
+            return error
 
 
 class LoadedModels:
