@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from superpose.errors import TrainingDivergedError
+from superpose.errors import ShapeError, TrainingDivergedError
 from superpose.learning.checkpoint import CheckpointStore, Stopped
 from superpose.learning.network import EVALUATION_ROWS
 from superpose.learning.spec import TrainingOptions
@@ -170,6 +170,7 @@ class Trainer:
         self._best = self._optimizer.vector.clone()
         self._epoch_generator = generator.get_state()
         self._progress = _Progress()
+        self._order: Tensor | None = None
 
     @property
     def history(self) -> list[EpochReport]:
@@ -223,17 +224,18 @@ class Trainer:
             self._epoch_generator = self.generator.get_state()
             self._order = torch.randperm(len(self.training), generator=self.generator)
         chosen = self._order[progress.step * size : (progress.step + 1) * size]
-        scores = self.network(self.training.rows[chosen])  # (batch, n_classes)
+        try:
+            scores = self.network(self.training.rows[chosen])  # (batch, n_classes)
+        except ShapeError:  # the engine takes finite angles only
+            if all(p.isfinite().all() for p in self.network.parameters()) and self.training.rows.isfinite().all():
+                raise
+            raise self._diverged(math.nan) from None
         loss = cross_entropy(scores, self.training.classes[chosen], weight=self._class_weights)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
         self._optimizer.step()
         value = loss.item()
         if not math.isfinite(value):
-            raise TrainingDivergedError(
-                f"the training loss became {value} in epoch {progress.epoch + 1}; lower training.learning_rate "
-                f"({self.options.learning_rate}) or scale the columns",
-                epoch=progress.epoch + 1,
-            )
+            raise self._diverged(value)
         progress.epoch_loss += value * len(chosen)
         progress.step += 1
         if progress.step * size < len(self.training):
@@ -241,7 +243,13 @@ class Trainer:
         self._end_epoch()
         return True
 
-    _order: Tensor | None = None
+    def _diverged(self, value: float) -> TrainingDivergedError:
+        epoch = self._progress.epoch + 1
+        return TrainingDivergedError(
+            f"the training loss became {value} in epoch {epoch}; lower training.learning_rate "
+            f"({self.options.learning_rate}) or scale the columns",
+            epoch=epoch,
+        )
 
     def _end_epoch(self) -> None:
         progress = self._progress

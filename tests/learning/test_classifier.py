@@ -1,0 +1,169 @@
+"""`HybridClassifier`: scikit-learn's own checks, accuracy on real data, and what its conventions promise."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import sklearn.exceptions
+from sklearn.base import clone
+from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_split
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.utils.estimator_checks import check_estimator
+
+from superpose.errors import DatasetOneClassError, FeatureMismatchError, NotFittedError, SpecError
+from superpose.learning import HybridClassifier, load_model
+
+EXPECTED_FAILURES: dict[str, str] = {}
+"""Every check of scikit-learn that fails, with the reason. This list may only shrink."""
+
+SMALL: dict[str, Any] = {"n_qubits": 2, "layers": 1, "epochs": 15, "learning_rate": 0.1, "random_state": 0}
+
+
+def test_scikit_learns_checks_pass_but_for_those_listed() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(HybridClassifier(**SMALL), on_fail=None, on_skip=None)
+    failed = {r["check_name"]: repr(r["exception"]) for r in results if r["status"] == "failed"}
+    assert {
+        name: failed.get(name)
+        for name in {*failed, *EXPECTED_FAILURES}
+        if (name in failed) != (name in EXPECTED_FAILURES)
+    } == {}
+    passed = [r for r in results if r["status"] == "passed"]
+    assert len(passed) > 50
+
+
+def test_it_does_well_on_real_data() -> None:
+    rows, labels = load_breast_cancer(return_X_y=True)
+    train, test, train_labels, test_labels = train_test_split(rows, labels, random_state=0, stratify=labels)
+    model = HybridClassifier(random_state=0).fit(train, train_labels)
+    assert model.score(test, test_labels) > 0.94
+    assert 1 <= model.n_iter_ <= 40
+    assert len(model.history_) == model.n_iter_
+
+
+def test_three_classes_with_text_labels() -> None:
+    data = load_iris(as_frame=True)
+    names = data.target_names[data.target]
+    model = HybridClassifier(random_state=0, epochs=60).fit(data.data, names)
+    assert list(model.classes_) == ["setosa", "versicolor", "virginica"]
+    assert model.score(data.data, names) > 0.9
+    probabilities = model.predict_proba(data.data)
+    assert probabilities.dtype == np.float64
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
+    assert list(model.feature_names_in_) == list(data.data.columns)
+
+
+def mixed(n_rows: int, seed: int) -> tuple[pd.DataFrame, np.ndarray]:
+    """Rows whose class hangs on a category and a number, both with missing values."""
+    rng = np.random.default_rng(seed)
+    ward = rng.choice(["north", "south", "east"], n_rows)
+    dose = rng.normal(size=n_rows)
+    labels = np.where((ward == "north") ^ (dose > 0.5), "ill", "well")
+    frame = pd.DataFrame({"ward": ward, "dose": dose, "note": rng.choice(["a", "b"], n_rows)})
+    frame.loc[rng.random(n_rows) < 0.05, "dose"] = np.nan
+    frame.loc[rng.random(n_rows) < 0.05, "ward"] = None
+    return frame, labels
+
+
+def test_data_frames_with_categories_and_missing_values() -> None:
+    frame, labels = mixed(300, 0)
+    model = HybridClassifier(n_qubits=3, epochs=80, patience=30, random_state=0).fit(frame, labels)
+    test, test_labels = mixed(300, 1)
+    assert model.score(test, test_labels) > 0.85
+    shuffled = test[["note", "dose", "ward"]]
+    np.testing.assert_array_equal(model.predict_proba(shuffled), model.predict_proba(test))
+    records = [{k: None if v != v else v for k, v in row.items()} for row in test.to_dict("records")]
+    np.testing.assert_array_equal(model.predict_proba(records), model.predict_proba(test))
+    with pytest.raises(FeatureMismatchError, match="lacks 'ward'"):
+        model.predict(test.drop(columns="ward"))
+    unknown = test.assign(ward="west")
+    assert np.isfinite(model.predict_proba(unknown)).all()
+
+
+def test_equal_seeds_give_equal_models_and_other_seeds_others() -> None:
+    rows, labels = load_iris(return_X_y=True)
+    first = HybridClassifier(**SMALL).fit(rows, labels)
+    second = clone(first).fit(rows, labels)
+    np.testing.assert_array_equal(first.predict_proba(rows), second.predict_proba(rows))
+    other = HybridClassifier(**{**SMALL, "random_state": 1}).fit(rows, labels)
+    assert np.abs(first.predict_proba(rows) - other.predict_proba(rows)).max() > 1e-3
+    state = HybridClassifier(**{**SMALL, "random_state": np.random.RandomState(3)}).fit(rows, labels)
+    again = HybridClassifier(**{**SMALL, "random_state": np.random.RandomState(3)}).fit(rows, labels)
+    np.testing.assert_array_equal(state.predict_proba(rows), again.predict_proba(rows))
+
+
+def test_class_weights_shift_what_is_predicted() -> None:
+    rng = np.random.default_rng(0)
+    rows = np.concatenate([rng.normal(0, 1, (180, 2)), rng.normal(1, 1, (20, 2))])
+    labels = np.repeat(["common", "rare"], [180, 20])
+
+    def share(class_weight: Any) -> float:
+        model = HybridClassifier(**SMALL, class_weight=class_weight).fit(rows, labels)
+        return float(np.mean(model.predict(rows) == "rare"))
+
+    assert share(None) < share("balanced") < share({"common": 0.01, "rare": 10.0})
+    with pytest.raises(SpecError, match="class_weight"):
+        share("unfair")
+
+
+def test_it_stops_early_and_keeps_its_best_weights() -> None:
+    rng = np.random.default_rng(0)
+    rows, labels = rng.normal(size=(80, 10)), rng.integers(0, 2, 80)  # nothing to learn: validation soon gets worse
+    model = HybridClassifier(random_state=0, epochs=200, patience=5).fit(rows, labels)
+    assert model.n_iter_ < 200
+    losses = [report.validation_loss for report in model.history_]
+    assert len(losses) - 1 - int(np.argmin(losses)) == 5
+
+
+def test_without_validation_rows_the_training_loss_decides() -> None:
+    rows, labels = load_iris(return_X_y=True)
+    model = HybridClassifier(**SMALL, validation_fraction=0).fit(rows, labels)
+    assert all(report.validation_loss is None for report in model.history_)
+    few = HybridClassifier(**SMALL).fit([[0.0], [1.0]], ["a", "b"])
+    assert list(few.predict([[0.0], [1.0]])) == ["a", "b"]
+
+
+def test_it_works_within_scikit_learns_tools() -> None:
+    rows, labels = load_iris(return_X_y=True)
+    scores = cross_val_score(make_pipeline(StandardScaler(), HybridClassifier(**SMALL)), rows, labels, cv=3)
+    assert scores.mean() > 0.6
+    search = GridSearchCV(HybridClassifier(**SMALL), {"layers": [1, 2]}, cv=2).fit(rows, labels)
+    assert search.best_params_["layers"] in (1, 2)
+
+
+def test_errors_are_ours_and_scikit_learns_at_once() -> None:
+    rows, labels = load_iris(return_X_y=True)
+    for error in (NotFittedError, sklearn.exceptions.NotFittedError):
+        with pytest.raises(error, match="not fitted"):
+            HybridClassifier().predict(rows)
+    for error in (DatasetOneClassError, ValueError):
+        with pytest.raises(error, match="at least two classes"):
+            HybridClassifier().fit(rows, np.zeros(len(rows)))
+    with pytest.raises(SpecError, match=r"model\.n_qubits"):
+        HybridClassifier(n_qubits=0).fit(rows, labels)
+    with pytest.raises(SpecError, match="validation_fraction"):
+        HybridClassifier(validation_fraction=1.0).fit(rows, labels)
+
+
+@pytest.mark.parametrize(
+    "labels", [np.array([0, 1]), np.array(["no", "yes"]), np.array([False, True]), np.array([1.5, 2.5])]
+)
+def test_a_saved_model_comes_back_with_labels_of_their_type(labels: np.ndarray, tmp_path: Path) -> None:
+    rows, codes = load_breast_cancer(return_X_y=True)
+    model = HybridClassifier(**{**SMALL, "epochs": 2}).fit(rows, labels[codes])
+    digest = model.save(tmp_path / "model.superpose")
+    loaded = load_model(tmp_path / "model.superpose", digest)
+    assert loaded.classes_.dtype == labels.dtype
+    np.testing.assert_array_equal(loaded.predict(rows), model.predict(rows))
+    np.testing.assert_array_equal(loaded.predict_proba(rows), model.predict_proba(rows))
+    assert loaded.save(tmp_path / "again.superpose") == digest
+    assert clone(loaded).fit(rows, codes).score(rows, codes) > 0.6, "hyperparameters come back too"
+    assert loaded.get_params()["layers"] == 1
