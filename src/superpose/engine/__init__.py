@@ -1,0 +1,22 @@
+"""How programs run on this machine: batched state vectors in vector registers, with exact adjoint gradients.
+
+Importing this compiles and loads nothing; the first call does, once per machine (`warm`).
+"""
+
+from __future__ import annotations
+
+from superpose.engine.cache import kernels_ready, warm
+from superpose.engine.memory import memory_required
+from superpose.engine.pool import get_threads, set_threads
+from superpose.engine.program import CompiledProgram, TapeState, compile_program
+
+__all__ = [
+    "CompiledProgram",
+    "TapeState",
+    "compile_program",
+    "get_threads",
+    "kernels_ready",
+    "memory_required",
+    "set_threads",
+    "warm",
+]

@@ -1,0 +1,20 @@
+"""Parts of a call of the compiled interpreter, as bits."""
+
+from __future__ import annotations
+
+__all__ = ["BACKWARD", "EXPECT", "FINISH", "FORWARD", "PREPARE", "SAVE", "WHOLE"]
+
+PREPARE = 1
+"""Angles of the rotations, their sines, and the tables of phases."""
+FORWARD = 2
+"""Run the circuit; without this the saved states are taken."""
+WHOLE = 4
+"""With the gates at its end that no observable sees."""
+SAVE = 8
+"""Keep the final states."""
+EXPECT = 16
+"""Expectations."""
+BACKWARD = 32
+"""Gradients per rotation and of inputs."""
+FINISH = 64
+"""Gradients of weights."""

@@ -1,0 +1,176 @@
+"""Vectors of one cache line for the kernels: a thin layer over LLVM's builder, reached through Numba intrinsics.
+
+A vector holds 16 float32 or 8 float64 lanes, always 64 bytes, so that byte offsets do not depend on the precision. LLVM
+splits it where the machine has narrower registers. An amplitude of a tile is two neighbouring vectors: real parts, then
+imaginary parts, one lane per sample.
+
+Every operation is a whole loop over the amplitudes with the signature ``operation(zero, block)``: ``zero`` is a number of
+the tile's precision, ``block`` the address of int64 arguments (see `superpose.engine.slots`). Addresses hide from Numba
+that an array is in use, so callers keep all arrays referenced until the kernel has returned.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from llvmlite import ir
+from numba import njit
+from numba.core import cgutils, types
+from numba.extending import intrinsic
+
+__all__ = ["LINE", "Amplitude", "Simd", "Value", "kernel", "operation"]
+
+LINE = 64
+kernel = njit(nogil=True, error_model="numpy")
+"""Decorator of the interpreter's parts; only its entry is compiled on its own and kept on disk."""
+Value = Any  # an LLVM value; llvmlite is not typed
+Amplitude = tuple[Value, Value]  # real and imaginary parts
+
+_I32, _I64 = ir.IntType(32), ir.IntType(64)
+_FLAGS = ("contract", "reassoc", "nsz")
+
+
+class Simd:
+    """Emits vector instructions for one element type into a builder."""
+
+    def __init__(self, builder: Any, element: Any) -> None:
+        self.b = builder
+        self.element = element
+        self.lanes = 16 if isinstance(element, ir.FloatType) else 8
+        self.size = LINE // self.lanes
+        self.type = ir.VectorType(element, self.lanes)
+
+    def int(self, value: int) -> Value:
+        """Return an int64 constant."""
+        return ir.Constant(_I64, value)
+
+    def load(self, address: Value) -> Value:
+        """Load the vector at an address that is a multiple of 64."""
+        value = self.b.load(self.b.inttoptr(address, self.type.as_pointer()))
+        value.align = LINE
+        return value
+
+    def store(self, value: Value, address: Value) -> None:
+        """Store a vector at an address that is a multiple of 64."""
+        self.b.store(value, self.b.inttoptr(address, self.type.as_pointer())).align = LINE
+
+    def at(self, address: Value, offset: int) -> Value:
+        """Return ``address + offset`` bytes."""
+        return self.b.add(address, self.int(offset)) if offset else address
+
+    def load_amplitude(self, address: Value) -> Amplitude:
+        """Load real and imaginary parts."""
+        return self.load(address), self.load(self.at(address, LINE))
+
+    def store_amplitude(self, value: Amplitude, address: Value) -> None:
+        """Store real and imaginary parts."""
+        self.store(value[0], address)
+        self.store(value[1], self.at(address, LINE))
+
+    def splat(self, scalar: Value) -> Value:
+        """Return the vector with ``scalar`` in every lane."""
+        empty = ir.Constant(self.type, ir.Undefined)
+        one = self.b.insert_element(empty, scalar, ir.Constant(_I32, 0))
+        return self.b.shuffle_vector(one, empty, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
+
+    def splat_at(self, address: Value) -> Value:
+        """Load one element and spread it over the lanes."""
+        return self.splat(self.b.load(self.b.inttoptr(address, self.element.as_pointer())))
+
+    def zero(self) -> Value:
+        """Return the vector of zeros."""
+        return ir.Constant(self.type, [0.0] * self.lanes)
+
+    def add(self, x: Value, y: Value) -> Value:
+        """Return ``x + y``."""
+        return self.b.fadd(x, y, flags=_FLAGS)
+
+    def sub(self, x: Value, y: Value) -> Value:
+        """Return ``x - y``."""
+        return self.b.fsub(x, y, flags=_FLAGS)
+
+    def mul(self, x: Value, y: Value) -> Value:
+        """Return ``x * y``."""
+        return self.b.fmul(x, y, flags=_FLAGS)
+
+    def neg(self, x: Value) -> Value:
+        """Return ``-x``."""
+        return self.b.fneg(x)
+
+    def fma(self, x: Value, y: Value, z: Value) -> Value:
+        """Return ``x * y + z``, fused where the machine can."""
+        name = f"llvm.fmuladd.v{self.lanes}{'f32' if self.lanes == 16 else 'f64'}"
+        function = cgutils.get_or_insert_function(self.b.module, ir.FunctionType(self.type, [self.type] * 3), name)
+        return self.b.call(function, [x, y, z])
+
+    def fms(self, x: Value, y: Value, z: Value) -> Value:
+        """Return ``z - x * y``."""
+        return self.fma(self.neg(x), y, z)
+
+    def line_of_parity(self, offset: Value, mask: Value) -> Value:
+        """Return 64 if an odd number of bits is set in ``offset & mask``, else 0."""
+        odd = self.b.and_(self.b.ctpop(self.b.and_(offset, mask)), self.int(1))
+        return self.b.shl(odd, self.int(6))
+
+    def opener(self, low: Value) -> Callable[[Value], Value]:
+        """Return the map that puts a zero bit above the bits of ``low`` (a number ``2**k - 1``) into an offset."""
+        high = self.b.not_(low)
+
+        def spread(offset: Value) -> Value:
+            return self.b.or_(self.b.shl(self.b.and_(offset, high), self.int(1)), self.b.and_(offset, low))
+
+        return spread
+
+    @contextmanager
+    def loop(self, count: Value) -> Iterator[Value]:
+        """Repeat the body for an index ``0 .. count - 1``."""
+        with cgutils.for_range(self.b, count, intp=_I64) as turn:
+            yield turn.index
+
+    def accumulator(self) -> Value:
+        """Return a variable that holds zeros; LLVM keeps it in a register."""
+        variable = cgutils.alloca_once(self.b, self.type)
+        self.b.store(self.zero(), variable)
+        return variable
+
+    def sums_of_lanes(self, rows: list[Value]) -> Value:
+        """Return the vector whose lane ``i`` is the sum over the lanes of ``rows[i]`` (as many rows as lanes)."""
+        if len(rows) == 1:
+            return rows[0]
+        half = len(rows) // 2
+        left, right = self.sums_of_lanes(rows[:half]), self.sums_of_lanes(rows[half:])
+        return self.fold(left, right)
+
+    def fold(self, left: Value, right: Value) -> Value:
+        """Return the sums of neighbouring lanes of ``left``, then those of ``right``."""
+        pick = ir.VectorType(_I32, self.lanes)
+        even = self.b.shuffle_vector(left, right, ir.Constant(pick, list(range(0, 2 * self.lanes, 2))))
+        odd = self.b.shuffle_vector(left, right, ir.Constant(pick, list(range(1, 2 * self.lanes, 2))))
+        return self.add(even, odd)
+
+
+def operation(body: Callable[[Simd, Callable[[int], Value]], None]) -> Any:
+    """Return the Numba intrinsic ``operation(zero, block)`` that runs ``body(simd, argument)``.
+
+    ``argument(slot)`` gives the int64 at that place of the block.
+    """
+
+    def typing(typingctx: Any, zero: Any, block: Any) -> Any:
+        signature = types.void(zero, types.intp)
+
+        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            simd = Simd(builder, context.get_value_type(signature.args[0]))
+            start = builder.inttoptr(args[1], _I64.as_pointer())
+
+            def argument(slot: int) -> Value:
+                return builder.load(builder.gep(start, [ir.Constant(_I32, slot)], source_etype=_I64))
+
+            body(simd, argument)
+            return context.get_dummy_value()
+
+        return signature, codegen
+
+    typing.__name__ = body.__name__
+    return intrinsic(typing)

@@ -1,0 +1,87 @@
+"""How much memory a call needs, and how much there is."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from superpose.engine.pool import get_threads
+from superpose.errors import StateTooLargeError
+
+__all__ = ["available_memory", "check_memory", "lanes_of", "memory_required"]
+
+_BYTES_PER_ROW = 128  # one amplitude of all samples of a tile
+_SMALL_BYTES = 64 << 20
+
+
+def lanes_of(dtype: str) -> int:
+    """Return how many samples a tile holds: 16 in float32, 8 in float64."""
+    return 16 if dtype == "float32" else 8
+
+
+def memory_required(n_qubits: int, batch: int, *, dtype: str = "float64", gradients: bool = False) -> int:
+    """Return the bytes that states take while a batch runs.
+
+    A tile of 16 (float32) or 8 (float64) samples holds ``2**n_qubits`` amplitudes of 128 bytes; each thread works on one
+    tile and its adjoint state, or the probabilities, at a time. With ``gradients``, the final states of the whole batch
+    are kept between `forward` and `backward` too.
+    """
+    n_tiles = -(-max(batch, 1) // lanes_of(dtype))
+    states = 2 * min(n_tiles, get_threads()) + (n_tiles if gradients else 0)
+    return int(states * _BYTES_PER_ROW << n_qubits)
+
+
+def available_memory() -> int:
+    """Return the bytes that this process may still take: what the system has free, within its control group's limit."""
+    free = _free_memory()
+    for limit, used in (
+        ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current"),
+        ("/sys/fs/cgroup/memory/memory.limit_in_bytes", "/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+    ):
+        try:
+            free = min(free, max(0, int(Path(limit).read_text()) - int(Path(used).read_text())))
+        except (OSError, ValueError):  # no such group, or no limit ("max")
+            continue
+    return free
+
+
+def _free_memory() -> int:
+    try:
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, ValueError, IndexError):
+        pass
+    try:
+        return int(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    except (AttributeError, OSError, ValueError):
+        return 1 << 62  # unknown: let the allocation speak
+
+
+def check_memory(needed: int, n_qubits: int, batch: int) -> None:
+    """Refuse what does not fit, before anything is allocated.
+
+    Raises:
+        StateTooLargeError: ``needed`` bytes are more than there are.
+    """
+    if needed <= _SMALL_BYTES:
+        return
+    free = available_memory()
+    if needed > free:
+        raise StateTooLargeError(
+            f"A batch of {batch} states of {n_qubits} qubits needs {_text(needed)} of memory, {_text(free)} are free; "
+            "use fewer qubits, a smaller batch or another backend.",
+            n_qubits=n_qubits,
+            batch=batch,
+            needed_bytes=needed,
+            available_bytes=free,
+        )
+
+
+def _text(n_bytes: int) -> str:
+    size = float(n_bytes)
+    for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
+        if size < 1024:
+            return f"{size:.3g} {unit}"
+        size /= 1024
+    return f"{size:.3g} PiB"
