@@ -103,7 +103,8 @@ class Client:
         """Run a quantum program on the service and wait for its result.
 
         Raises:
-            ApiError: the service refuses the program (``circuit.*``, ``engine.state_too_large``), or its job failed.
+            ApiError: the service refuses the program (``circuit.*``, ``engine.state_too_large``).
+            JobFailedError: its job did not succeed.
             WaitTimeoutError: ``timeout_s`` has passed; the job goes on.
         """
         return run_program(self._transport, self.jobs, program, timeout_s)
@@ -119,9 +120,4 @@ class Client:
         Raises:
             UnreachableError: nothing answers.
         """
-        from superpose.errors import ApiError
-
-        try:
-            return self._transport.send(Call("GET", "/v2/health/ready")).status == 200
-        except ApiError:
-            return False
+        return self._transport.send(Call("GET", "/v2/health/ready", accepted=(503,))).status == 200

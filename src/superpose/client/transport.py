@@ -46,7 +46,11 @@ ResultT = TypeVar("ResultT")
 
 @dataclass(frozen=True)
 class Call:
-    """One request. ``repeatable`` says that sending it twice does no harm; GET and DELETE always are."""
+    """One request.
+
+    ``repeatable`` says that sending it twice does no harm; GET and DELETE always are. Statuses in ``accepted`` are
+    answers, whatever they mean elsewhere.
+    """
 
     method: str
     path: str
@@ -56,6 +60,7 @@ class Call:
     content_type: str = "application/json"
     repeatable: bool = False
     timeout_s: float | None = None
+    accepted: tuple[int, ...] = ()
 
     @property
     def retry_allowed(self) -> bool:
@@ -78,7 +83,7 @@ class Transport:
     def __init__(self, url: str, key: str | None, timeout_s: float) -> None:
         self.url = url.rstrip("/")
         self._key = key
-        self._timeout_s = timeout_s
+        self.timeout_s = timeout_s
         self._shared = _connections(self.url)
         self._lane: _Lane | None = None
         self._closed = False
@@ -113,7 +118,7 @@ class Transport:
                     time.sleep(_backoff_s(attempt))
                     continue
                 raise self._unreachable(error, call) from None
-            if reply.status < 400:
+            if reply.status < 400 or reply.status in call.accepted:
                 return reply
             if reply.status == 404 and call.method == "DELETE" and attempt > 1:
                 return reply  # an earlier attempt did it, only its answer was lost
@@ -132,7 +137,7 @@ class Transport:
             UnreachableError: no connection, or it broke on the way.
             ApiError: the service refused.
         """
-        builder_timeout_s = call.timeout_s or self._timeout_s
+        builder_timeout_s = call.timeout_s or self.timeout_s
         try:
             request = self._call(
                 lambda http: self._builder(http, call, builder_timeout_s).streamed_read_buffer_limit(0).build_streamed()
@@ -168,7 +173,7 @@ class Transport:
 
     def _send_once(self, call: Call) -> Reply:
         def blocking(http: SyncClient) -> Reply:
-            response = self._builder(http, call, call.timeout_s or self._timeout_s).build().send()
+            response = self._builder(http, call, call.timeout_s or self.timeout_s).build().send()
             return Reply(response.status, _headers(response), bytes(response.bytes()))
 
         return self._call(blocking)
@@ -207,7 +212,7 @@ class Transport:
 
     def _unreachable(self, error: PyreqwestError, call: Call) -> UnreachableError:
         if isinstance(error, RequestTimeoutError) and not _never_sent(error):
-            limit_s = call.timeout_s or self._timeout_s
+            limit_s = call.timeout_s or self.timeout_s
             return UnreachableError(
                 f"The service at {self.url} did not answer {call.method} {call.path} within {limit_s:g} s. It may be "
                 "busy or starting; try again, or give the client a longer timeout_s.",

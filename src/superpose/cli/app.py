@@ -1,0 +1,123 @@
+"""All commands together, and what becomes of their errors."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from superpose.cli import (
+    datasets,
+    doctor,
+    endpoints,
+    jobs,
+    keys,
+    models,
+    predict,
+    quickstart,
+    run_program,
+    serve,
+    train,
+    version,
+    worker,
+)
+from superpose.cli.output import report_error
+from superpose.errors import ApiError, SuperposeError
+
+__all__ = ["app", "run"]
+
+USAGE: Final = 2
+INTERRUPTED: Final = 130
+
+_ORDER: Final = "quickstart serve worker train jobs datasets models deploy endpoints predict run keys doctor version"
+
+
+class InOrder(TyperGroup):
+    """Lists the commands in the order in which a newcomer meets them."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """All names, as ``_ORDER`` has them."""
+        return sorted(super().list_commands(ctx), key=_ORDER.split().index)
+
+
+app = typer.Typer(
+    name="superpose",
+    cls=InOrder,
+    help="Hybrid quantum-classical machine learning as a service: train, deploy, predict, honestly compared.",
+    epilog="Start with `superpose quickstart`. Every command takes --json and --help.",
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    no_args_is_help=False,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    context: typer.Context,
+    show_version: bool = typer.Option(False, "--version", help="Show the release and exit.", is_eager=True),
+) -> None:
+    """What runs before every command."""
+    if show_version:
+        version.show_version(as_json=False)
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        typer.echo(context.get_help())
+        raise typer.Exit
+
+
+app.command("quickstart")(quickstart.quickstart)
+app.command("serve")(serve.serve)
+app.command("worker")(worker.worker)
+app.command("train")(train.train)
+app.add_typer(jobs.app)
+app.add_typer(datasets.app)
+app.add_typer(models.app)
+app.command("deploy")(endpoints.deploy)
+app.add_typer(endpoints.app)
+app.command("predict")(predict.predict)
+app.command("run")(run_program.run_program)
+app.add_typer(keys.app)
+app.command("doctor")(doctor.doctor)
+app.command("version")(version.show_version)
+
+
+def usage_error() -> Any:
+    """The class of all errors of usage, which Typer names nowhere in public."""
+    return typer.BadParameter.__mro__[1]
+
+
+def run(arguments: Sequence[str]) -> int:
+    """The exit code of a command line; errors are told on stderr, and with --json on stdout too."""
+    as_json = "--json" in arguments
+    try:
+        outcome = typer.main.get_command(app).main(list(arguments), prog_name="superpose", standalone_mode=False)
+    except SuperposeError as error:
+        code = error.problem_code if isinstance(error, ApiError) else error.code
+        report_error(code, error.message, error.details, as_json=as_json)
+        return 1
+    except (KeyboardInterrupt, typer.Abort):
+        return INTERRUPTED
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # until the process ends
+        return 1
+    except Exception as error:
+        if isinstance(error, usage_error()):
+            error.show()
+            if as_json:
+                report_error("cli.usage", error.format_message(), {}, as_json=True, quiet=True)
+            return USAGE
+        if os.environ.get("SUPERPOSE_DEBUG"):
+            raise
+        message = (
+            f"This should not have happened: {type(error).__name__}: {error}. "
+            "Set SUPERPOSE_DEBUG=1 to see where, and please report it."
+        )
+        report_error("internal", message, {}, as_json=as_json)
+        return 1
+    return outcome if isinstance(outcome, int) else 0

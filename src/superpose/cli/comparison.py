@@ -1,0 +1,89 @@
+"""The honest table: hybrid model, controls and baseline, side by side, and the verdict under it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from superpose.cli.output import console, paragraph, show
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+__all__ = ["METRIC_TITLES", "comparison_table", "print_comparison", "rows_of"]
+
+METRIC_TITLES: Final = {
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "auc": "AUC",
+    "sensitivity": "sensitivity",
+    "specificity": "specificity",
+    "brier": "Brier score (low is good)",
+}
+_HEADS: Final = {
+    "hybrid": "hybrid\nmodel",
+    "classical_twin": "classical\ntwin",
+    "no_entanglement": "no\nentanglement",
+    "frozen": "frozen\nweights",
+    "baseline": "logistic\nregression",
+}
+
+
+def rows_of(evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """Name -> row of every model in an evaluation: hybrid, then the controls, then the baseline."""
+    models = evaluation.get("models") or {}
+    controls = models.get("controls") or {}
+    named = {"hybrid": models.get("hybrid"), **controls, "baseline": models.get("baseline")}
+    order = [name for name in _HEADS if name in named]
+    order += [name for name in named if name not in order]
+    return {name: named[name] for name in order if isinstance(named[name], Mapping)}
+
+
+def comparison_table(evaluation: Mapping[str, Any]) -> Table:
+    """The table: a column per model; per metric its mean over the splits, and below it the confidence interval."""
+    from rich.table import Table
+
+    rows = rows_of(evaluation)
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    made.add_column("", overflow="fold")
+    for name, row in rows.items():
+        head = _HEADS.get(name) or str(row.get("label", name)).replace(" ", "\n", 1)
+        made.add_column(head, no_wrap=True, style="bold" if name == "hybrid" else "")
+    made.add_row("parameters", *(f"{row.get('n_params', '–')}" for row in rows.values()))
+    for metric, title in METRIC_TITLES.items():
+        cells = [row.get("metrics", {}).get(metric) for row in rows.values()]
+        if any(isinstance(cell, Mapping) for cell in cells):
+            made.add_row(title, *(cell_text(cell) for cell in cells))
+    return made
+
+
+def cell_text(metric: object) -> str:
+    """A mean with its interval below: ``0.972`` over ``.951–.993``."""
+    if not isinstance(metric, Mapping) or not isinstance(metric.get("mean"), int | float):
+        return "–"
+    text = f"{metric['mean']:.3f}"
+    low, high = metric.get("low"), metric.get("high")
+    if isinstance(low, int | float) and isinstance(high, int | float):
+        text += f"\n[dim]{_short(low)}–{_short(high)}[/]"
+    return text
+
+
+def _short(value: float) -> str:
+    """A number in 0 .. 1 in four characters."""
+    text = f"{value:.3f}"
+    return text.removeprefix("0") if text.startswith("0.") else f"{value:.2f}"
+
+
+def print_comparison(evaluation: Mapping[str, Any], out: Console | None = None, *, indent: int = 0) -> None:
+    """Print the table, what its numbers are, and the verdict."""
+    out = out or console()
+    show(out, comparison_table(evaluation), indent=indent)
+    confidence = evaluation.get("confidence")
+    level = f"{100 * confidence:g} %" if isinstance(confidence, int | float) else "the"
+    n_splits = evaluation.get("n_splits", "all")
+    scope = f"Test rows of {n_splits} paired splits: the mean, and below it its {level} confidence interval."
+    out.print()
+    paragraph(out, scope, indent=indent, style="dim")
+    out.print()
+    paragraph(out, str(evaluation.get("verdict", "")), indent=indent)

@@ -1,0 +1,104 @@
+"""`superpose datasets`: add, list, show, remove."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
+from superpose.cli.output import age, print_json, print_table, section
+
+__all__ = ["app"]
+
+app = typer.Typer(name="datasets", help="Data sets to train on.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command()
+def add(  # noqa: PLR0913  # one parameter per option
+    source: Annotated[Path | None, typer.Argument(help="A CSV, Parquet or NPZ file.", show_default=False)] = None,
+    target: Annotated[str | None, typer.Option(help="Column to predict.", metavar="COLUMN")] = None,
+    name: Annotated[str | None, typer.Option(help="Name in the project [default: the file's].", metavar="NAME")] = None,
+    format: Annotated[str | None, typer.Option(help="csv, parquet or npz [default: by suffix].")] = None,
+    builtin: Annotated[
+        str | None, typer.Option(help="Take built-in data: breast_cancer, digits, iris or wine.", metavar="NAME")
+    ] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Register a table from a file, or data that come with superpose."""
+    if (source is None) == (builtin is None):
+        raise typer.BadParameter("give either a file or --builtin NAME")
+    if source is not None and target is None:
+        raise typer.BadParameter("say which column to predict: --target COLUMN")
+    with connect(url, key_file) as client:
+        if source is not None:
+            dataset = client.datasets.add(source, target=target or "", name=name, format=format)
+        else:
+            dataset = client.datasets.add_builtin(name or builtin or "", builtin)
+    if as_json:
+        print_json(dataset.to_dict())
+        return
+    typer.echo(
+        f"{dataset.name}: {dataset.n_rows} rows, {dataset.n_features} features, target {dataset.target} "
+        f"({', '.join(dataset.classes)}); id {dataset.id}"
+    )
+
+
+@app.command("list")
+def list_datasets(url: UrlOption = None, key_file: KeyFileOption = None, as_json: JsonOption = False) -> None:
+    """List the project's data sets."""
+    with connect(url, key_file) as client:
+        found = client.datasets.list()
+    if as_json:
+        print_json([dataset.to_dict() for dataset in found])
+        return
+    rows = [(d.name, d.n_rows, d.n_features, d.target, len(d.classes), age(d.created_at), d.id) for d in found]
+    header = ("name", "rows", "features", "target", "classes", "age", "id")
+    print_table(header, rows, right=("rows", "features", "classes"))
+
+
+@app.command()
+def show(
+    dataset: Annotated[str, typer.Argument(help="Name or id.")],
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a data set and its columns."""
+    with connect(url, key_file) as client:
+        found = client.datasets.get(dataset)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    section(
+        {
+            "name": found.name,
+            "id": found.id,
+            "rows": found.n_rows,
+            "target": f"{found.target} ({', '.join(found.classes)})",
+            "added": found.created_at,
+            "digest": found.digest,
+        }
+    )
+    rows = [(c.name, c.kind, c.unit, c.n_missing) for c in found.columns]
+    typer.echo()
+    print_table(("column", "kind", "unit", "missing"), rows, right=("missing",))
+
+
+@app.command()
+def remove(
+    dataset: Annotated[str, typer.Argument(help="Name or id.")],
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove a data set; models trained on it stay."""
+    with connect(url, key_file) as client:
+        client.datasets.delete(dataset)
+    if as_json:
+        print_json({"removed": dataset})
+    else:
+        typer.echo(f"removed data set {dataset}")

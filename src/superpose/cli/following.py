@@ -1,0 +1,143 @@
+"""Live progress of a job: three calm lines on a terminal, plain lines in a pipe."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from superpose.cli.output import console, note
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.live import Live
+
+    from superpose.client import Client, Event, Job
+
+__all__ = ["ProgressView", "follow", "progress_text", "variant_text"]
+
+_VARIANTS: Final = {
+    "hybrid": ("hybrid model", "hybrid"),
+    "classical_twin": ("classical twin", "twin"),
+    "no_entanglement": ("same circuit without entanglement", "unentangled"),
+    "frozen": ("same circuit with frozen random weights", "frozen"),
+    "baseline": ("baseline", "baseline"),
+}
+
+
+def variant_text(variant: object, *, short: bool = False) -> str:
+    """A variant in words, or in one."""
+    name = str(variant)
+    long_text, short_text = _VARIANTS.get(name, (name.replace("_", " "), name))
+    return short_text if short else long_text
+
+
+def place_text(progress: Mapping[str, Any]) -> str:
+    """Where in its work a training job is."""
+    parts = []
+    split = progress.get("split")  # counted from 0
+    if isinstance(split, int) and progress.get("n_splits"):
+        parts.append(f"split {split + 1} of {progress['n_splits']}")
+    elif progress.get("stage"):
+        parts.append(str(progress["stage"]).replace("_", " "))
+    if progress.get("variant"):
+        parts.append(variant_text(progress["variant"]))
+    if progress.get("epoch"):
+        parts.append(f"epoch {progress['epoch']} of {progress.get('n_epochs', '?')}")
+    return " · ".join(parts)
+
+
+def numbers_text(progress: Mapping[str, Any]) -> str:
+    """Loss and validation accuracy of the last epoch."""
+    parts = []
+    if isinstance(progress.get("loss"), int | float):
+        parts.append(f"loss {progress['loss']:.4f}")
+    if isinstance(progress.get("validation_accuracy"), int | float):
+        parts.append(f"validation accuracy {progress['validation_accuracy']:.3f}")
+    return " · ".join(parts)
+
+
+def eta_text(progress: Mapping[str, Any]) -> str:
+    """The time that is left."""
+    eta_s = progress.get("eta_s")
+    return f"ETA {eta_s:.0f} s" if isinstance(eta_s, int | float) else ""
+
+
+def progress_text(progress: Mapping[str, Any]) -> str:
+    """All of a progress event in one line."""
+    fraction = progress.get("fraction")
+    share = f"{100 * fraction:.0f} %" if isinstance(fraction, int | float) else ""
+    return " · ".join(
+        part for part in (share, place_text(progress), numbers_text(progress), eta_text(progress)) if part
+    )
+
+
+class ProgressView:
+    """Shows progress events of one job on a stream that need not be a terminal.
+
+    Args:
+        out: where to draw. On a terminal three lines are redrawn in place and vanish at the end; elsewhere one line is
+            written whenever the split or the variant changes.
+        indent: columns to the left of everything.
+    """
+
+    def __init__(self, out: Console, indent: int = 2) -> None:
+        self._out = out
+        self._indent = " " * indent
+        self._live: Live | None = None
+        self._last: Mapping[str, Any] = {}
+        self._place: tuple[object, ...] = ()
+
+    def __enter__(self) -> Self:
+        if self._out.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(self._drawing(), console=self._out, refresh_per_second=8, transient=True)
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def show(self, event: Event) -> None:
+        """Take in one event of the job."""
+        if event.kind == "progress":
+            self._last = event.data
+            if self._live is not None:
+                self._live.update(self._drawing())
+                return
+            place = tuple(self._last.get(name) for name in ("stage", "split", "variant"))
+            if place != self._place:
+                self._place = place
+                self._out.print(self._indent + progress_text(self._last), markup=False)
+        elif event.kind == "log" and event.data.get("message"):
+            self._out.print(self._indent + str(event.data["message"]), markup=False)
+
+    def _drawing(self) -> RenderableType:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        fraction = self._last.get("fraction")
+        done = float(fraction) if isinstance(fraction, int | float) else 0.0
+        line = Table.grid(padding=(0, 2, 0, 0))
+        share = Text(f"{100 * done:3.0f} %")
+        line.add_row(Text(self._indent[2:]), ProgressBar(1.0, done, width=48), share, Text(eta_text(self._last)))
+        place = place_text(self._last) or "waiting for a worker"
+        below = [Text(self._indent + text, style="dim") for text in (place, numbers_text(self._last))]
+        return Group(line, *below)
+
+
+def follow(client: Client, job_id: str) -> Job:
+    """The job once it has finished, its progress shown on stderr."""
+    with ProgressView(console(sys.stderr), indent=2) as view:
+        job = client.jobs.wait(job_id, view.show)
+    if job.error:
+        note(f"job {job.id} {job.status}: {job.error.get('message')}")
+    return job

@@ -1,0 +1,99 @@
+"""`superpose models`: list, show, download, card."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
+from superpose.cli.output import console, print_json, print_table, section
+
+__all__ = ["app"]
+
+app = typer.Typer(name="models", help="Trained models and their versions.", no_args_is_help=True, rich_markup_mode=None)
+NameArgument = Annotated[str, typer.Argument(help="Name of the model.")]
+VersionOption = Annotated[int | None, typer.Option("--version", help="Version [default: the latest].", metavar="N")]
+
+
+@app.command("list")
+def list_models(url: UrlOption = None, key_file: KeyFileOption = None, as_json: JsonOption = False) -> None:
+    """List the project's models."""
+    with connect(url, key_file) as client:
+        found = client.models.list()
+    if as_json:
+        print_json([model.to_dict() for model in found])
+        return
+    rows = [(model.name, len(model.versions), model.latest) for model in found]
+    print_table(("name", "versions", "latest"), rows, right=("versions", "latest"))
+
+
+@app.command()
+def show(
+    name: NameArgument,
+    version: VersionOption = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a version with the comparison it was judged by."""
+    with connect(url, key_file) as client:
+        found = client.models.version(name, version)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    from superpose.cli.comparison import print_comparison
+
+    section(
+        {
+            "model": f"{found.model} version {found.version}",
+            "job": found.job_id,
+            "created": found.created_at,
+            "digest": found.digest,
+        }
+    )
+    console().print()
+    print_comparison(found.evaluation)
+
+
+@app.command()
+def download(
+    name: NameArgument,
+    version: VersionOption = None,
+    output: Annotated[Path | None, typer.Option(help="File or directory [default: ./NAME-N.superpose].")] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Save a version's model file, checked against the registry's digest."""
+    with connect(url, key_file) as client:
+        path = client.models.download(name, version, output).absolute()
+    if as_json:
+        print_json({"model": name, "path": str(path), "size_bytes": path.stat().st_size})
+    else:
+        typer.echo(f"{path} ({path.stat().st_size / 1024:.0f} KiB)")
+
+
+@app.command()
+def card(
+    name: NameArgument,
+    version: VersionOption = None,
+    output: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Print a version's model card in Markdown: data, training, comparison, verdict, limits."""
+    from superpose.cli.card import model_card
+
+    with connect(url, key_file) as client:
+        text = model_card(client.models.version(name, version))
+    if output is not None:
+        output.write_text(text, encoding="utf-8")
+    if as_json:
+        print_json({"model": name, "card": text, "path": None if output is None else str(output.absolute())})
+    elif output is None:
+        typer.echo(text, nl=False)
+    else:
+        typer.echo(str(output.absolute()))

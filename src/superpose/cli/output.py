@@ -1,0 +1,134 @@
+"""What commands print: one JSON document, or calm tables; errors and progress on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+__all__ = [
+    "age",
+    "console",
+    "note",
+    "paragraph",
+    "print_json",
+    "print_table",
+    "report_error",
+    "section",
+    "show",
+    "table",
+]
+
+MAX_WIDTH: Final = 100
+PIPE_WIDTH: Final = 240
+TEXT_WIDTH: Final = 92
+
+
+def console(stream: IO[str] | None = None) -> Console:
+    """A console on stdout (or another stream): at most 100 columns on a terminal, no colour and no cuts in a pipe."""
+    from rich.console import Console
+
+    made = Console(file=stream, highlight=False, soft_wrap=False, emoji=False)
+    if made.is_terminal:
+        made.width = min(made.width, MAX_WIDTH)
+    else:
+        made = Console(file=stream, highlight=False, emoji=False, width=PIPE_WIDTH, color_system=None)
+    return made
+
+
+def print_json(document: object) -> None:
+    """Print one JSON document on stdout."""
+    sys.stdout.write(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Say something on stderr."""
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
+
+
+def show(out: Console, thing: RenderableType, *, indent: int = 0) -> None:
+    """Print a table or the like, without blanks at the ends of its lines."""
+    with out.capture() as captured:
+        out.print(thing)
+    lines = (line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
+    out.file.write("".join(f"{' ' * indent}{line}\n" if line else "\n" for line in lines))
+    out.file.flush()
+
+
+def paragraph(out: Console, text: str, *, indent: int = 0, style: str = "") -> None:
+    """Print running text, wrapped to a readable width."""
+    for line in textwrap.wrap(
+        text, min(out.width, TEXT_WIDTH) - indent, break_long_words=False, break_on_hyphens=False
+    ):
+        out.print(" " * indent + line, style=style, markup=False, soft_wrap=True)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> RenderableType:
+    """A table without lines; the columns named in ``right`` are aligned to the right."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for name in header:
+        made.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(Text(cell_text(cell)) for cell in row))
+    return made
+
+
+def print_table(header: Sequence[str], rows: Iterable[Sequence[object]], *, right: Sequence[str] = ()) -> None:
+    """Print a table on stdout."""
+    show(console(), table(header, rows, right=right))
+
+
+def section(members: Mapping[str, object]) -> None:
+    """Print names and values, one below the other."""
+    from rich.table import Table
+    from rich.text import Text
+
+    made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), show_header=False)
+    made.add_column(style="dim")
+    made.add_column(overflow="fold")
+    for name, value in members.items():
+        made.add_row(Text(name), Text(cell_text(value)))
+    show(console(), made)
+
+
+def cell_text(value: object) -> str:
+    """A value as it stands in a table."""
+    if value is None:
+        return "–"
+    if isinstance(value, datetime):
+        return value.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple):
+        return ", ".join(cell_text(item) for item in value)
+    return str(value)
+
+
+def age(moment: datetime) -> str:
+    """How long ago a moment was, in its largest unit."""
+    seconds = max(0, int((datetime.now(UTC) - moment).total_seconds()))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
+
+
+def report_error(code: str, message: str, details: Mapping[str, Any], *, as_json: bool, quiet: bool = False) -> None:
+    """Tell an error: one line on stderr, and with ``as_json`` an object on stdout."""
+    if not quiet:
+        console(sys.stderr).print(f"[bold red]error[/]\\[{code}]: ", end="", soft_wrap=True)
+        note(message)
+    if as_json:
+        error = {"code": code, "message": message, "details": json.loads(json.dumps(dict(details), default=str))}
+        print_json({"error": error})

@@ -1,0 +1,182 @@
+"""`superpose run`: a circuit from a file on the local backend."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from superpose.cli.connection import JsonOption
+from superpose.cli.output import console, note, print_json, show, table
+from superpose.errors import CircuitFormatError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from superpose.circuits import Observable, Program, ProgramResult
+
+__all__ = ["parse_observable", "parse_param", "run_program"]
+
+SHOWN: Final = 16
+_NUMBER: Final = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_VALUE: Final = re.compile(rf"([+-]?)({_NUMBER})?(?:(?<=\d|\.)\*)?(pi)?(?:/({_NUMBER}))?")
+_TERM: Final = re.compile(rf"([+-]?)(?:({_NUMBER})\*)?([IXYZ]+)")
+
+
+def run_program(  # one parameter per option
+    file: Annotated[Path, typer.Argument(help="A circuit (.qasm, .json) or a program (.json).", show_default=False)],
+    param: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Value of a parameter, repeatable; several values run as one batch.", metavar="NAME=VALUE[,...]"
+        ),
+    ] = None,
+    observable: Annotated[
+        list[str] | None,
+        typer.Option(help='Pauli sum such as "ZZ" or "0.5*ZI - XX", repeatable.', metavar="PAULIS"),
+    ] = None,
+    shots: Annotated[int | None, typer.Option(help="Measure this often [default: exact].", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampling.", min=0)] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a circuit file on this machine.
+
+    Needs no service.
+    Shows expectations of the observables, or counts with --shots, or the state's probabilities.
+    Angles are radians; pi may be used: --param theta=pi/4
+    """
+    from superpose.circuits import result_to_json
+    from superpose.facade import run
+
+    given = dict(parse_param(text) for text in param or ())
+    observables = tuple(parse_observable(text) for text in observable or ())
+    program = load_program(file, given, observables, shots, seed)
+    result = run(program)
+    if as_json:
+        print_json(result_to_json(result))
+    else:
+        show_result(result, program, observable or [])
+
+
+def parse_param(text: str) -> tuple[str, Any]:
+    """``name=value`` or ``name=value,value,...``, each a number or a multiple of pi."""
+    name, equals, values = text.partition("=")
+    numbers = [parse_value(value) for value in values.split(",")]
+    if not name or not equals or None in numbers:
+        raise typer.BadParameter(f"{text!r} is not NAME=VALUE with a number or a multiple of pi, such as theta=pi/4")
+    return name.strip(), numbers[0] if len(numbers) == 1 else [number or 0.0 for number in numbers]
+
+
+def parse_value(text: str) -> float | None:
+    """A number, ``pi``, ``-pi/2``, ``3*pi/4``; None for anything else."""
+    match = _VALUE.fullmatch(text.strip().replace(" ", ""))
+    if match is None or (match[2] is None and match[3] is None):
+        return None
+    value = float(match[2] or 1.0) * (math.pi if match[3] else 1.0)
+    divisor = float(match[4] or 1.0)
+    return (-value if match[1] == "-" else value) / divisor if divisor else None
+
+
+def parse_observable(text: str) -> Observable:
+    """A Pauli sum such as ``ZZ`` or ``0.5*ZI - XX``."""
+    from superpose.circuits import Observable
+
+    compact = re.sub(r"\s+", "", text)
+    terms: dict[str, float] = {}
+    at = 0
+    while at < len(compact):
+        match = _TERM.match(compact, at)
+        if match is None or (at > 0 and not match[1]):
+            raise typer.BadParameter(f'{text!r} is not a Pauli sum such as "ZZ" or "0.5*ZI - XX"')
+        sign = -1.0 if match[1] == "-" else 1.0
+        terms[match[3]] = terms.get(match[3], 0.0) + sign * float(match[2] or 1.0)
+        at = match.end()
+    if not terms:
+        raise typer.BadParameter("an observable needs at least one Pauli string, such as ZZ")
+    return Observable(terms)
+
+
+def load_program(
+    file: Path, params: Mapping[str, Any], observables: tuple[Observable, ...], shots: int | None, seed: int | None
+) -> Program:
+    """The program of a circuit file and the options, or a program file with what the options change.
+
+    Raises:
+        CircuitFormatError: the file cannot be read or is neither.
+        QasmError: the OpenQASM text cannot be read; names line and column.
+        ParameterUnboundError: a parameter has no value, or a value no parameter.
+    """
+    from superpose.circuits import Program
+    from superpose.facade import load
+
+    stored = read_program(file)
+    if stored is None:
+        return Program(load(file), params, observables, shots=shots, seed=seed)
+    changes: dict[str, Any] = {"params": {**stored.params, **params}}
+    changes |= {"observables": observables} if observables else {}
+    changes |= {name: value for name, value in (("shots", shots), ("seed", seed)) if value is not None}
+    return replace(stored, **changes)
+
+
+def read_program(file: Path) -> Program | None:
+    """The program in a JSON file; None where it holds something else, such as a circuit."""
+    from superpose.circuits import program_from_json
+
+    if file.suffix.lower() != ".json":
+        return None
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CircuitFormatError(f"{file} cannot be read: {error.strerror or error}.") from None
+    except ValueError as error:
+        raise CircuitFormatError(f"{file} is not JSON: {error}.") from None
+    if not isinstance(document, dict) or "circuit" not in document:
+        return None
+    return program_from_json(document)
+
+
+def show_result(result: ProgramResult, program: Program, names: Sequence[str]) -> None:
+    """Print tables: a line per batch entry for expectations; else the most probable bit strings."""
+    out = console()
+    if result.expectations is not None:
+        heads = [f"<{name}>" for name in names] or [str(observable) for observable in program.observables]
+        rows = [(entry, *(f"{v:+.6f}" for v in row)) for entry, row in enumerate(result.expectations.tolist())]
+        many = len(rows) > 1
+        show(out, table(("entry", *heads), rows) if many else table(heads, [row[1:] for row in rows]))
+    for entry, counts in enumerate(result.counts or ()):
+        if result.counts is not None and len(result.counts) > 1:
+            out.print(f"\nentry {entry}")
+        total = sum(counts.values())
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        rows = [(bits, number, f"{number / total:.4f}") for bits, number in ordered[:SHOWN]]
+        show(out, table(("bits", "count", "share"), rows, right=("count",)))
+        if len(ordered) > SHOWN:
+            out.print(f"… and {len(ordered) - SHOWN} more")
+    for entry, vector in enumerate([] if result.state_vectors is None else result.state_vectors):
+        if result.state_vectors is not None and len(result.state_vectors) > 1:
+            out.print(f"\nentry {entry}")
+        show_state(vector, program.n_qubits, out)
+    elapsed_s = result.provenance.get("elapsed_s")
+    if isinstance(elapsed_s, int | float):
+        note(f"{result.provenance.get('backend', 'local')}, {program.n_qubits} qubits, {1000 * elapsed_s:.2f} ms")
+
+
+def show_state(vector: Any, n_qubits: int, out: Console) -> None:
+    """Print the most probable bit strings of a state vector with their amplitudes."""
+    probabilities = abs(vector) ** 2
+    order = sorted(range(len(vector)), key=lambda index: (-round(float(probabilities[index]), 12), index))
+    shown = [index for index in order[:SHOWN] if probabilities[index] > 1e-12]
+    rows = [
+        (format(i, f"0{n_qubits}b"), f"{probabilities[i]:.6f}", f"{vector[i].real:+.6f} {vector[i].imag:+.6f}i")
+        for i in shown
+    ]
+    show(out, table(("bits", "probability", "amplitude"), rows))
+    rest = int((probabilities > 1e-12).sum()) - len(shown)
+    if rest > 0:
+        out.print(f"… and {rest} more")

@@ -1,0 +1,156 @@
+"""`superpose serve`."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from superpose import __version__
+from superpose.cli.connection import JsonOption
+from superpose.cli.kernel_build import KernelBuild
+from superpose.cli.output import print_json
+
+if TYPE_CHECKING:
+    from superpose.service import ServiceConfig, Supervisor
+
+__all__ = ["serve"]
+
+
+def serve(  # noqa: PLR0913  # one parameter per option
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where everything lasts [default: XDG data home/superpose].", metavar="DIR")
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(help="Worker processes for jobs.", min=0, max=256)] = 1,
+    ready_file: Annotated[
+        Path | None, typer.Option(help="Write URL, key file and pid here once requests are answered.", metavar="FILE")
+    ] = None,
+    allow_remote: Annotated[
+        bool, typer.Option("--allow-remote", help="Allow a host that other machines reach (there is no TLS yet).")
+    ] = False,
+    stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run the service and its workers.
+
+    It answers REST until Ctrl-C or SIGTERM. The first start makes the data directory and an admin key in it. The
+    other commands of this user find the service by themselves if it uses the default data directory.
+    """
+    from superpose.client import default_data_dir
+    from superpose.service import ServiceConfig
+
+    config = ServiceConfig(data_dir=data_dir or default_data_dir(), workers=workers)
+    stop = threading.Event()
+    if stop_with_stdin:
+        threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), name="superpose-parent", daemon=True).start()
+    Server(config, ready_file, as_json=as_json).run(host, port, allow_remote=allow_remote, stop=stop)
+
+
+class Server:
+    """The API and its workers in one command.
+
+    Args:
+        config: the service's settings.
+        ready_file: where to tell that requests are answered, or None.
+        as_json: whether to tell it on stdout as JSON.
+    """
+
+    def __init__(self, config: ServiceConfig, ready_file: Path | None, *, as_json: bool) -> None:
+        self._config = config
+        self._ready_file = ready_file
+        self._as_json = as_json
+        self._supervisor: Supervisor | None = None
+
+    def run(self, host: str, port: int, *, allow_remote: bool, stop: threading.Event) -> None:
+        """Serve until told to stop; then drain requests, then workers."""
+        from superpose.api import serve as serve_api
+
+        try:
+            serve_api(self._config, host=host, port=port, allow_remote=allow_remote, on_ready=self._on_ready, stop=stop)
+        finally:
+            self._forget()
+            if self._supervisor is not None:
+                self._supervisor.stop()
+
+    def _on_ready(self, url: str) -> None:
+        """Start the workers, and tell where the service is."""
+        from superpose.service import Supervisor
+
+        self._supervisor = Supervisor(self._config)
+        self._supervisor.start()
+        threading.Thread(target=self._get_kernels, name="superpose-kernels", daemon=True).start()
+        facts = {"url": url, "key_file": str(self._config.data_dir / "keys" / "admin.key"), "pid": os.getpid()}
+        write_facts(self._service_file, facts)
+        if self._ready_file is not None:
+            write_facts(self._ready_file.expanduser().absolute(), facts)
+        if self._as_json:
+            print_json({**facts, "data_dir": str(self._config.data_dir)})
+            return
+        typer.echo(f"superpose {__version__} serves at {url}")
+        typer.echo(f"  data     {self._config.data_dir}")
+        typer.echo(f"  key      {facts['key_file']} (admin)")
+        typer.echo(f"  workers  {self._config.workers}")
+        typer.echo("Stop it with Ctrl-C.")
+
+    def _get_kernels(self) -> None:
+        """Load the engine's kernels, so that the first prediction is quick; where they are not built, say so.
+
+        The workers build them; without workers a process of its own does, since a build cannot be interrupted.
+        """
+        from superpose.engine import kernels_ready, warm
+
+        if not kernels_ready():
+            began = time.monotonic()
+            self._say("building the engine's kernels, which is done once on a machine ...")
+            if self._config.workers == 0:
+                KernelBuild().wait()
+            while not kernels_ready():
+                time.sleep(0.2)
+            self._say(f"kernels ready after {time.monotonic() - began:.1f} s")
+        warm()
+
+    def _say(self, text: str) -> None:
+        if not self._as_json:
+            typer.echo(text)
+
+    @property
+    def _service_file(self) -> Path:
+        return self._config.data_dir / "service.json"
+
+    def _forget(self) -> None:
+        """Remove what says that this process serves."""
+        for path in (self._service_file, self._ready_file):
+            if path is not None:
+                with contextlib.suppress(OSError, ValueError, TypeError):
+                    if json.loads(path.read_text(encoding="utf-8")).get("pid") == os.getpid():
+                        path.unlink()
+
+
+def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
+    """Write a small JSON file that only its owner reads; it appears whole or not at all."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(facts) + "\n")
+        Path(temporary).replace(path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _stop_at_end_of_stdin(stop: threading.Event) -> None:
+    """Stop the server when who started it is gone: then the pipe on standard input ends."""
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    stop.set()

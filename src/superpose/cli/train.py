@@ -1,0 +1,85 @@
+"""`superpose train`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
+from superpose.cli.output import note, print_json
+from superpose.errors import JobFailedError, SpecError
+
+__all__ = ["read_spec", "train"]
+
+
+def train(  # noqa: PLR0913  # one parameter per option
+    spec: Annotated[str, typer.Argument(help="Training spec, YAML or JSON; - reads it from stdin.")],
+    dataset: Annotated[str, typer.Option(help="Name or id of the data set.", metavar="NAME")],
+    model: Annotated[str | None, typer.Option(help="Model to file it under [default: the data set's name].")] = None,
+    priority: Annotated[int, typer.Option(help="-10 to 10; higher starts first.")] = 0,
+    detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Train a model with its controls and a baseline.
+
+    Shows the comparison once all have been trained.
+    Ctrl-C stops watching; the job goes on (see `superpose jobs`).
+    """
+    from superpose.cli.comparison import print_comparison
+    from superpose.cli.following import follow
+
+    wanted = read_spec(spec)
+    with connect(url, key_file) as client:
+        job = client.jobs.train(dataset=dataset, model=model or dataset, spec=wanted, priority=priority)
+        if detach:
+            if as_json:
+                print_json(job.to_dict())
+            else:
+                typer.echo(f"submitted {job.id}; watch it with: superpose jobs watch {job.id}")
+            return
+        note(f"job {job.id}: {job.status}")
+        try:
+            job = follow(client, job.id)
+        except KeyboardInterrupt:
+            note(f"\njob {job.id} goes on; watch it with: superpose jobs watch {job.id}")
+            raise
+        if not job.succeeded:
+            error = job.error or {}
+            message = f"Job {job.id} {job.status}: {error.get('message', 'no reason was given')}"
+            raise JobFailedError(message, job_id=job.id, problem_code=str(error.get("code", job.status)))
+        version = client.models.version(job.model or model or dataset, job.model_version)
+    if as_json:
+        print_json({"job": job.to_dict(), "model_version": version.to_dict()})
+        return
+    print_comparison(version.evaluation)
+    typer.echo(
+        f"\n{version.model} version {version.version} is registered; deploy it with: superpose deploy {version.model}"
+    )
+
+
+def read_spec(source: str) -> dict[str, Any]:
+    """A training spec from a file or stdin; the service checks its fields.
+
+    Raises:
+        SpecError: it cannot be read, or is not one YAML or JSON object.
+    """
+    import yaml
+
+    try:
+        document = yaml.safe_load(sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SpecError(f"{source} cannot be read: {error.strerror or error}", "spec") from None
+    except UnicodeDecodeError:
+        raise SpecError(f"{source} is not UTF-8 text", "spec") from None
+    except yaml.YAMLError as error:
+        raise SpecError(f"{source} is neither YAML nor JSON: {' '.join(str(error).split())}", "spec") from None
+    if document is None:
+        return {}
+    if not isinstance(document, dict):
+        raise SpecError(f"{source} must hold one object of fields, got {type(document).__name__}", "spec")
+    return document
