@@ -77,9 +77,9 @@ def bind(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
         StartError: the address is taken or unknown.
     """
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[
-            0
-        ]
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
     except OSError as error:
         raise StartError(f"Host {host!r} is not an address of this machine: {error.strerror}.", host=host) from error
     if not allow_remote and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
@@ -88,7 +88,7 @@ def bind(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
             "travel readable. Listen on 127.0.0.1 behind a proxy with TLS, or allow it explicitly (--allow-remote).",
             host=host,
         )
-    listening = socket.socket(family, kind)
+    listening = socket.socket(family, kind, protocol)  # asyncio sets TCP_NODELAY only where the protocol is stated
     try:
         if os.name == "posix":  # elsewhere this would let a second server steal the port
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
