@@ -20,7 +20,7 @@ from superpose.cli.kernel_build import KernelBuild
 from superpose.cli.output import print_json
 
 if TYPE_CHECKING:
-    from superpose.service import ServiceConfig, Supervisor
+    from superpose.service import ServiceConfig
 
 __all__ = ["serve"]
 
@@ -69,7 +69,6 @@ class Server:
         self._config = config
         self._ready_file = ready_file
         self._as_json = as_json
-        self._supervisor: Supervisor | None = None
 
     def run(self, host: str, port: int, *, allow_remote: bool, stop: threading.Event) -> None:
         """Serve until told to stop; then drain requests, then workers."""
@@ -79,15 +78,9 @@ class Server:
             serve_api(self._config, host=host, port=port, allow_remote=allow_remote, on_ready=self._on_ready, stop=stop)
         finally:
             self._forget()
-            if self._supervisor is not None:
-                self._supervisor.stop()
 
     def _on_ready(self, url: str) -> None:
-        """Start the workers, and tell where the service is."""
-        from superpose.service import Supervisor
-
-        self._supervisor = Supervisor(self._config)
-        self._supervisor.start()
+        """Tell where the service is."""
         threading.Thread(target=self._get_kernels, name="superpose-kernels", daemon=True).start()
         facts = {"url": url, "key_file": str(self._config.data_dir / "keys" / "admin.key"), "pid": os.getpid()}
         write_facts(self._service_file, facts)
