@@ -62,7 +62,7 @@ class _Pointwise:
     n_inputs: int
     function: Callable[[Array], Array] = field(repr=False)
     derivative: Callable[[Array], Array] = field(repr=False)
-    options: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def n_angles(self) -> int:
@@ -87,7 +87,7 @@ class _Pairwise:
     n_inputs: int
     offset: float
     sign: float
-    options: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, float] = field(default_factory=dict, hash=False)
 
     @property
     def n_angles(self) -> int:
@@ -115,11 +115,15 @@ class _Pairwise:
 
 
 def _identity(n_inputs: int) -> FeatureMap:
-    return _Pointwise("identity", n_inputs, lambda x: x.copy(), np.ones_like)
+    return _Pointwise("identity", n_inputs, np.array, np.ones_like)
 
 
 def _arctan(n_inputs: int) -> FeatureMap:
-    return _Pointwise("arctan", n_inputs, np.arctan, lambda x: 1.0 / (1.0 + x * x))
+    return _Pointwise("arctan", n_inputs, np.arctan, _arctan_slope)
+
+
+def _arctan_slope(x: Array) -> Array:
+    return 1.0 / (1.0 + x * x)
 
 
 def _products(n_inputs: int) -> FeatureMap:

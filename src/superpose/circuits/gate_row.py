@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -73,7 +73,7 @@ class Gate:
         """Number of angles the gate takes."""
         return len(self.angle_names)
 
-    def matrix(self, angles: tuple[Angle, ...] | list[Angle] = ()) -> Matrix:
+    def matrix(self, angles: Sequence[Angle] = ()) -> Matrix:
         """Return the unitary for ``angles``.
 
         Args:
@@ -88,7 +88,7 @@ class Gate:
         self._check_angles(len(angles))
         return self.matrix_of(*angles)
 
-    def generators(self, angles: tuple[Angle, ...] | list[Angle] = ()) -> Matrix:
+    def generators(self, angles: Sequence[Angle] = ()) -> Matrix:
         """Return Hermitian ``G_k`` with ``d matrix / d angle_k = -i G_k matrix``.
 
         Returns:
@@ -104,7 +104,7 @@ class Gate:
             out[0] += coefficient * pauli_matrix(pauli)
         return out
 
-    def derivatives(self, angles: tuple[Angle, ...] | list[Angle] = ()) -> Matrix:
+    def derivatives(self, angles: Sequence[Angle] = ()) -> Matrix:
         """Return ``d matrix / d angle_k``, complex128 ``(n_angles, 2**n_qubits, 2**n_qubits)``."""
         return -1j * self.generators(angles) @ self.matrix(angles)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import cached_property
@@ -75,7 +76,7 @@ class Program:
         if self.dtype not in get_args(Dtype):
             raise ProgramError(f"dtype must be 'float64' or 'float32', got {self.dtype!r}.")
         self._set("circuit", self.circuit.copy())
-        self._set("params", MappingProxyType({_name(key): _values(_name(key), v) for key, v in self.params.items()}))
+        self._set("params", MappingProxyType(self._checked_params()))
         self._set("observables", self._checked_observables())
         self._set("input_names", tuple(_name(key) for key in self.input_names))
         self._set("shots", _integer("shots", self.shots, 1, 2**31 - 1))
@@ -132,6 +133,10 @@ class Program:
     def __hash__(self) -> int:
         return hash(self.digest)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        values = {f.name: getattr(self, f.name) for f in fields(self)} | {"params": dict(self.params)}
+        return type(self), tuple(values.values())
+
     def _set(self, name: str, value: object) -> None:
         object.__setattr__(self, name, value)
 
@@ -154,6 +159,10 @@ class Program:
                 )
         return tuple(given)
 
+    def _checked_params(self) -> dict[str, float | npt.NDArray[np.float64]]:
+        named = {_name(key): value for key, value in self.params.items()}
+        return {name: _values(name, named[name]) for name in sorted(named)}
+
     def _checked_inputs(self) -> npt.NDArray[np.float64] | None:
         if self.inputs is None:
             if self.feature_map is not None or self.input_names:
@@ -174,12 +183,7 @@ class Program:
         if self.initial_state is None:
             return None
         state = _array("initial_state", self.initial_state, np.complex128)
-        if (
-            state.ndim not in (1, 2)
-            or not state.size
-            or state.shape[-1].bit_length() - 1 != self.n_qubits
-            or (state.shape[-1] & (state.shape[-1] - 1))
-        ):
+        if state.ndim not in (1, 2) or not state.size or state.shape[-1] != 2**self.n_qubits:
             raise ProgramError(f"initial_state must have shape ([batch,] 2**{self.n_qubits}), got {state.shape}.")
         norms = np.atleast_1d(np.linalg.norm(state, axis=-1))
         worst = norms[np.argmax(np.abs(norms - 1.0))]
@@ -188,11 +192,11 @@ class Program:
         return state
 
     def _check_names(self) -> None:
-        known, given = set(self.circuit.parameters), [*self.params, *self.input_names]
-        twice = sorted({name for name in given if given.count(name) > 1}) if len(set(given)) < len(given) else []
+        known, given = set(self.circuit.parameters), Counter([*self.params, *self.input_names])
+        twice = sorted(name for name, times in given.items() if times > 1)
         if twice:
             raise ProgramError(f"Parameters {twice} get a value twice; name each once in params or input_names.")
-        unknown, missing = sorted(set(given) - known), [n for n in self.circuit.parameters if n not in set(given)]
+        unknown, missing = sorted(given.keys() - known), [n for n in self.circuit.parameters if n not in given]
         if unknown:
             raise ParameterUnboundError(
                 f"Circuit has no parameters {unknown}; it has {list(self.circuit.parameters) or 'none'}.",

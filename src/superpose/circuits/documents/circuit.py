@@ -50,7 +50,7 @@ def circuit_to_json(circuit: Circuit) -> dict[str, Any]:
     }
 
 
-def circuit_from_json(document: Document) -> Circuit:
+def circuit_from_json(document: Document, *, max_instructions: int = MAX_INSTRUCTIONS) -> Circuit:
     """Return the circuit that a "superpose.circuit" document describes.
 
     Raises:
@@ -59,18 +59,18 @@ def circuit_from_json(document: Document) -> Circuit:
 
     Cost: linear in the document.
     """
-    return read_circuit(document)
+    return read_circuit(document, "", max_instructions)
 
 
-def read_circuit(document: Document, path: str = "") -> Circuit:
+def read_circuit(document: Document, path: str, max_instructions: int) -> Circuit:
     """Return the circuit of a document that stands at ``path`` in another."""
     fields = Fields.of_document(document, CIRCUIT, VERSIONS, path)
     circuit = Circuit(fields.take("n_qubits", _n_qubits), fields.take("name", text, "circuit"))
     field = fields.path("instructions")
     instructions = fields.take("instructions", items)
     fields.end()
-    if len(instructions) > MAX_INSTRUCTIONS:
-        refuse(field, f"at most {MAX_INSTRUCTIONS} are read, got {len(instructions)}.")
+    if len(instructions) > max_instructions:
+        refuse(field, f"at most {max_instructions} are read, got {len(instructions)}.")
     for place, value in enumerate(instructions):
         here = f"{field}[{place}]"
         item = _instruction(value, here)

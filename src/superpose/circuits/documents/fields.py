@@ -7,7 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeGuard, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -25,7 +25,7 @@ _T = TypeVar("_T")
 
 def refuse(field: str, message: str) -> NoReturn:
     """Raise the error that ``field`` is wrong."""
-    raise CircuitFormatError(f"{field}: {message}" if field else message, field=field)
+    raise CircuitFormatError(f"{field or 'document'}: {message}", field=field)
 
 
 @contextmanager
@@ -163,24 +163,27 @@ def _flatten(value: object, field: str, n_axes: int, flat: list[float]) -> tuple
     if n_axes == 0:
         flat.append(number(value, field))
         return ()
-    if n_axes == 1 and isinstance(value, list) and set(map(type, value)) == {float}:  # the usual case, fast
-        if all(map(math.isfinite, value)):
-            flat += value
-            return (len(value),)
+    if n_axes == 1 and _all_floats(value):  # the usual case, without a path for each number
+        flat += value
+        return (len(value),)
     shapes = {_flatten(item, f"{field}[{i}]", n_axes - 1, flat) for i, item in enumerate(items(value, field))}
     if len(shapes) > 1:
         refuse(field, "must be rectangular: its rows have different lengths.")
     return (len(value), *(shapes.pop() if shapes else (0,) * (n_axes - 1)))  # type: ignore[arg-type]  # items() checked it
 
 
+def _all_floats(value: object) -> TypeGuard[list[float]]:
+    return isinstance(value, list) and set(map(type, value)) == {float} and all(map(math.isfinite, value))
+
+
 def _parsed(document: str | bytes) -> object:
     if len(document) > MAX_TEXT_BYTES:
-        refuse("", f"The document has {len(document)} bytes; at most {MAX_TEXT_BYTES} are read.")
+        refuse("", f"has {len(document)} bytes; at most {MAX_TEXT_BYTES} are read.")
     try:
         return json.loads(document, object_pairs_hook=_without_repeats, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise CircuitFormatError(f"The document is not JSON: {reason}.", field="") from None
+        raise CircuitFormatError(f"document: not JSON: {reason}.", field="") from None
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -192,7 +195,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> NoReturn:
-    refuse("", f"{name} is not a JSON number; all numbers are finite.")
+    refuse("", f"{name} is not a JSON number; numbers are finite.")
 
 
 def _kind(value: object) -> str:

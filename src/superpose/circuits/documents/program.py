@@ -9,7 +9,13 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.circuits.circuit import Circuit
-from superpose.circuits.documents.circuit import VERSIONS, circuit_to_json, read_circuit, terms_to_json
+from superpose.circuits.documents.circuit import (
+    MAX_INSTRUCTIONS,
+    VERSIONS,
+    circuit_to_json,
+    read_circuit,
+    terms_to_json,
+)
 from superpose.circuits.documents.fields import (
     Document,
     Fields,
@@ -58,10 +64,11 @@ def program_to_json(program: Program) -> dict[str, Any]:
     return document | {name: value for name, value in optional.items() if value not in (None, {}, [])}
 
 
-def program_from_json(document: Document) -> Program:
+def program_from_json(document: Document, *, max_instructions: int = MAX_INSTRUCTIONS) -> Program:
     """Return the program that a "superpose.program" document describes; nothing is run.
 
-    The circuit is a "superpose.circuit" document, or a string of OpenQASM 3.
+    The circuit is a "superpose.circuit" document, or a string of OpenQASM 3; with more instructions than
+    ``max_instructions`` it is refused.
 
     Raises:
         CircuitFormatError: The document is not one; ``details["field"]`` names the field.
@@ -71,7 +78,7 @@ def program_from_json(document: Document) -> Program:
     Cost: linear in the document.
     """
     fields = Fields.of_document(document, PROGRAM, VERSIONS)
-    circuit = fields.take("circuit", _circuit)
+    circuit = fields.take("circuit", _circuit(max_instructions))
     parts: dict[str, Any] = {
         "params": fields.take("params", map_of(_param), {}),
         "observables": fields.take("observables", list_of(_observable(circuit.n_qubits)), ()),
@@ -116,13 +123,16 @@ def result_from_json(document: Document) -> ProgramResult:
     return result
 
 
-def _circuit(value: object, field: str) -> Circuit:
-    if isinstance(value, str):
-        with located(field):
-            return from_qasm(value)
-    if isinstance(value, Mapping):
-        return read_circuit(value, field)
-    refuse(field, "must be a superpose.circuit document or a string of OpenQASM 3.")
+def _circuit(max_instructions: int) -> Callable[[object, str], Circuit]:
+    def read(value: object, field: str) -> Circuit:
+        if isinstance(value, str):
+            with located(field):
+                return from_qasm(value, max_instructions=max_instructions)
+        if isinstance(value, Mapping):
+            return read_circuit(value, field, max_instructions)
+        refuse(field, "must be a superpose.circuit document or a string of OpenQASM 3.")
+
+    return read
 
 
 def _param(value: object, field: str) -> float | npt.NDArray[np.float64]:

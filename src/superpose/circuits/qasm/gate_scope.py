@@ -23,11 +23,10 @@ from superpose.circuits.qasm.syntax import Call, GateDefinition, Modifier
 from superpose.circuits.qasm.values import Value, evaluate, evaluate_integer
 from superpose.errors import CircuitError, QasmError
 
-__all__ = ["MAX_INSTRUCTIONS", "GateScope"]
+__all__ = ["GateScope"]
 
-MAX_INSTRUCTIONS = 1_000_000
 MAX_DEFINITION_DEPTH = 50
-TOKENS_PER_CHARGE = 10
+TOKENS_PER_CHARGE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +52,12 @@ class GateScope:
     Args:
         source: The text, for errors.
         constants: Values of the text's constants, which definitions may use; read when a gate is called.
+        max_instructions: Most steps that all calls together may expand to.
     """
 
-    def __init__(self, source: Source, constants: dict[str, Value]) -> None:
+    def __init__(self, source: Source, constants: dict[str, Value], max_instructions: int) -> None:
         self._source = source
+        self._max_instructions = max_instructions
         self._constants = constants
         self._gates: dict[str, Gate | _Steps | _Defined] = {"U": GATES["u"]}
         self._n_charged = 0
@@ -102,7 +103,7 @@ class GateScope:
         """Return the steps of ``call`` with its angles and operands evaluated; global phases are "gphase" steps.
 
         Raises:
-            QasmError: Unknown gate, wrong arity, a qubit twice, or more than a million steps in all calls together.
+            QasmError: Unknown gate, wrong arity, a qubit twice, or too many steps in all calls together.
         """
         if len(set(qubits)) < len(qubits):
             raise self._source.error(call.offset, f"Gate {call.name!r} is called on one qubit twice.")
@@ -111,13 +112,13 @@ class GateScope:
         steps = self._expand_gate(call, angles, qubits[n_controls:], n_missing=max(0, n_controls - len(qubits)))
         for modifier, argument in zip(reversed(call.modifiers), reversed(arguments), strict=True):
             if modifier.kind == "inv":
-                self._charge(len(steps), modifier.offset)
+                self._charge(2 * len(steps), modifier.offset)
                 steps = inverted(steps)
             elif modifier.kind == "pow":
                 self._charge(len(steps) * abs(argument), modifier.offset)
                 steps = (steps if argument >= 0 else inverted(steps)) * abs(argument)
             else:
-                for control in qubits[n_controls - argument : n_controls]:
+                for control in reversed(qubits[n_controls - argument : n_controls]):
                     steps = controlled(steps, control, lambda made: self._charge(made, call.offset))
                     steps = negated_control(steps, control) if modifier.kind == "negctrl" else steps
                 n_controls -= argument
@@ -130,8 +131,8 @@ class GateScope:
 
     def _charge(self, n_steps: int, offset: int) -> None:
         self._n_charged += n_steps
-        if self._n_charged > MAX_INSTRUCTIONS:
-            raise self._source.error(offset, f"The gate calls expand to more than {MAX_INSTRUCTIONS} steps.")
+        if self._n_charged > self._max_instructions:
+            raise self._source.error(offset, f"The gate calls expand to more than {self._max_instructions} steps.")
 
     def _row_spelled_by(self, statement: GateDefinition) -> Gate | None:
         """The row of our table whose name and every step the definition has, if there is one."""

@@ -1,0 +1,273 @@
+"""JSON documents: exact round trips, golden files, and refusal of everything that is not one."""
+
+import contextlib
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from superpose.circuits import (
+    GATES,
+    Circuit,
+    Observable,
+    Parameter,
+    Program,
+    ProgramResult,
+    circuit_from_json,
+    circuit_to_json,
+    feature_map,
+    observable_from_json,
+    observable_to_json,
+    parameters,
+    program_from_json,
+    program_to_json,
+    result_from_json,
+    result_to_json,
+)
+from superpose.errors import CircuitError, CircuitFormatError, QasmError
+from superpose.testing.strategies import circuits, observables, programs
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def every_gate():
+    """A circuit with every gate of the table."""
+    x, theta = Parameter("x"), Parameter("θ")
+    circuit = Circuit(3, "every gate")
+    for row in sorted(GATES.values(), key=lambda row: row.name):
+        angles = [0.25, 2 * x - 0.1 * theta, theta / 4 + np.pi, -x][: row.n_angles]
+        circuit.append(row.name, range(row.n_qubits)[::-1], angles)
+    return circuit
+
+
+def full_program():
+    """A program with every part."""
+    x, w = parameters("x", 3), Parameter("w")
+    circuit = Circuit(2, "template").h(0).rx(2 * x[0] + 0.1, 1).rzz(x[2], 0, 1).ry(w - x[1], 0)
+    return Program(
+        circuit,
+        {"w": [0.1, 0.2]},
+        (Observable({"ZI": 1, "XX": -0.5}), Observable({}, 2)),
+        shots=100,
+        seed=7,
+        initial_state=np.array([[1, 0, 0, 0], [0, 0.6j, 0, -0.8]]),
+        feature_map=feature_map("products", 2),
+        inputs=[[1.0, 2.0], [3.0, 0.1]],
+        input_names=x,
+        dtype="float32",
+    )
+
+
+def full_result():
+    """A result with every part."""
+    return ProgramResult(
+        expectations=np.array([[0.1, -1.0]]),
+        counts=({"00": 3, "11": 5},),
+        state_vectors=np.array([[0.6, 0.8j]]),
+        provenance={"backend": "local", "seed": 7, "elapsed_s": 0.5, "versions": {"superpose": "0.1.0"}},
+    )
+
+
+CASES = {
+    "circuit_v1.json": (every_gate, circuit_to_json, circuit_from_json),
+    "observable_v1.json": (lambda: Observable({"ZI": 1, "XY": -0.5}), observable_to_json, observable_from_json),
+    "program_v1.json": (full_program, program_to_json, program_from_json),
+    "result_v1.json": (full_result, result_to_json, result_from_json),
+}
+"""Golden files: the newest version of each kind is also what is written today; older ones only stay readable."""
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden_file_is_read(name):
+    make, _, read = CASES[name]
+    assert read((GOLDEN / name).read_bytes()) == make()
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "_v1" in name])
+def test_golden_file_is_what_is_written(name):
+    make, write, _ = CASES[name]
+    assert json.loads((GOLDEN / name).read_text(encoding="utf-8")) == write(make())
+
+
+def test_every_golden_document_has_a_case():
+    assert {path.name for path in GOLDEN.glob("*.json")} == set(CASES)
+
+
+@settings(deadline=None, max_examples=60)
+@given(circuits())
+def test_circuits_round_trip(circuit):
+    back = circuit_from_json(json.dumps(circuit_to_json(circuit), allow_nan=False))
+    assert back == circuit
+    assert (back.name, back.digest) == (circuit.name, circuit.digest)
+
+
+@given(st.integers(1, 4).flatmap(observables))
+def test_observables_round_trip(observable):
+    assert observable_from_json(json.dumps(observable_to_json(observable), allow_nan=False)) == observable
+
+
+@settings(deadline=None, max_examples=60)
+@given(programs())
+def test_programs_round_trip(program):
+    document = program_to_json(program)
+    assert program_from_json(document) == program
+    assert program_from_json(json.dumps(document, allow_nan=False).encode()) == program
+
+
+def test_single_precision_states_come_back_with_equal_values():
+    states = np.array([[0.6, 0.8j]], dtype=np.complex64)
+    back = result_from_json(result_to_json(ProgramResult(state_vectors=states)))
+    np.testing.assert_array_equal(back.state_vectors, states)
+
+
+def test_program_with_openqasm():
+    text = 'OPENQASM 3.0; include "stdgates.inc"; input float x; qubit[2] q; rx(x) q[0]; cx q[0], q[1];'
+    document = {"format": "superpose.program", "version": 1, "circuit": text, "params": {"x": 1}}
+    assert program_from_json(document).circuit == Circuit(2).rx(Parameter("x"), 0).cx(0, 1)
+    with pytest.raises(QasmError, match="circuit: line 1, column 9") as caught:
+        program_from_json(document | {"circuit": "nonsense"})
+    assert caught.value.details["field"] == "circuit"
+
+
+GOOD = {
+    "circuit": circuit_to_json(Circuit(1).rx(Parameter("a"), 0)),
+    "program": program_to_json(Program(Circuit(1).rx(Parameter("a"), 0), {"a": 0.5})),
+    "observable": observable_to_json(Observable("Z")),
+    "result": result_to_json(ProgramResult()),
+}
+READ = {
+    "circuit": circuit_from_json,
+    "program": program_from_json,
+    "observable": observable_from_json,
+    "result": result_from_json,
+}
+
+
+def call(**changes):
+    return {"gate": "rx", "qubits": [0], "angles": [0.5]} | changes
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "changes"),
+    [
+        *[(kind, "extra", {"extra": 1}) for kind in GOOD],
+        *[(kind, "format", {"format": "superpose.other"}) for kind in GOOD],
+        *[(kind, "version", {"version": 2}) for kind in GOOD],
+        *[(kind, "version", {"version": True}) for kind in GOOD],
+        *[(kind, "version", {"version": None}) for kind in GOOD],
+        ("circuit", "n_qubits", {"n_qubits": 0}),
+        ("circuit", "n_qubits", {"n_qubits": 1.0}),
+        ("circuit", "n_qubits", {"n_qubits": 10**9}),
+        ("circuit", "name", {"name": 3}),
+        ("circuit", "instructions", {"instructions": {}}),
+        ("circuit", "instructions[0]", {"instructions": ["h"]}),
+        ("circuit", "instructions[0]", {"instructions": [call(gate="nope")]}),
+        ("circuit", "instructions[0]", {"instructions": [call(qubits=[0, 1])]}),
+        ("circuit", "instructions[0]", {"instructions": [call(angles=[])]}),
+        ("circuit", "instructions[0].extra", {"instructions": [call(extra=1)]}),
+        ("circuit", "instructions[1].qubits", {"instructions": [call(), call(qubits=[1])]}),
+        ("circuit", "instructions[0].qubits[0]", {"instructions": [call(qubits=["0"])]}),
+        ("circuit", "instructions[0].qubits[0]", {"instructions": [call(qubits=[True])]}),
+        ("circuit", "instructions[0].angles[0]", {"instructions": [call(angles=["x"])]}),
+        ("circuit", "instructions[0].angles[0]", {"instructions": [call(angles=[10**400])]}),
+        ("circuit", "instructions[0].angles[0]", {"instructions": [call(angles=[{"terms": {"pi": 1}}])]}),
+        ("circuit", "instructions[0].angles[0].terms.x", {"instructions": [call(angles=[{"terms": {"x": "1"}}])]}),
+        ("circuit", "instructions[0].angles[0].power", {"instructions": [call(angles=[{"power": 2}])]}),
+        ("observable", "terms", {"terms": {"A": 1}}),
+        ("observable", "terms.Z", {"terms": {"Z": None}}),
+        ("program", "circuit", {"circuit": 3}),
+        ("program", "circuit.n_qubits", {"circuit": GOOD["circuit"] | {"n_qubits": -1}}),
+        ("program", "circuit.format", {"circuit": {}}),
+        ("program", "circuit.instructions[0]", {"circuit": GOOD["circuit"] | {"instructions": [call(gate="q")]}}),
+        ("program", "params", {"params": [1]}),
+        ("program", "params.a", {"params": {"a": "1"}}),
+        ("program", "params.a[1]", {"params": {"a": [1, "2"]}}),
+        ("program", "observables", {"observables": "Z"}),
+        ("program", "observables[0]", {"observables": [{"ZZ": 1}]}),
+        ("program", "observables[0].Z", {"observables": [{"Z": [1, 0]}]}),
+        ("program", "shots", {"shots": "many"}),
+        ("program", "seed", {"seed": 1.5}),
+        ("program", "initial_state", {"initial_state": [1, 0]}),
+        ("program", "initial_state", {"initial_state": [[1, 0, 0], [0, 0, 0]]}),
+        ("program", "initial_state", {"initial_state": [[1, 0], [0]]}),
+        ("program", "feature_map", {"feature_map": {"name": "nope", "n_inputs": 1}}),
+        ("program", "feature_map.file", {"feature_map": {"name": "products", "n_inputs": 1, "file": "x"}}),
+        ("program", "inputs", {"inputs": [[1], [2, 3]]}),
+        ("program", "inputs[0][1]", {"inputs": [[1, "2"]]}),
+        ("program", "input_names[0]", {"input_names": [1]}),
+        ("program", "dtype", {"dtype": 64}),
+        ("result", "counts[0].0", {"counts": [{"0": 0.5}]}),
+        ("result", "expectations", {"expectations": [1]}),
+    ],
+)
+def test_wrong_field_is_named(kind, field, changes):
+    document = {key: value for key, value in (GOOD[kind] | changes).items() if value is not None}
+    for form in (document, json.dumps(document)):
+        with pytest.raises(CircuitError) as caught:
+            READ[kind](form)
+        assert caught.value.details["field"].startswith(field)
+        assert field in str(caught.value)
+
+
+NO_DOCUMENTS = [
+    *("", "{", "null", "[]", "3", '"x"', "[" * 100_000, "9" * 5000, b"\xff\xfe\x00"),
+    *('{"version": 1, "version": 1}', '{"version": NaN}', '{"format": 1e999}'),
+]
+
+
+@pytest.mark.parametrize("kind", READ)
+@pytest.mark.parametrize("text", NO_DOCUMENTS, ids=lambda text: repr(text[:30]))
+def test_what_is_no_document(kind, text):
+    with pytest.raises(CircuitFormatError):
+        READ[kind](text)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"shots": 0},
+        {"shots": 10**30},
+        {"seed": -1},
+        {"dtype": "float16"},
+        {"params": {"b": 1}},
+        {"params": {}},
+        {"params": {"a": [0.1, 0.2]}, "initial_state": [[[1, 0], [0, 0]]] * 3},
+        {"initial_state": [[2, 0], [0, 0]]},
+        {"feature_map": {"name": "products", "n_inputs": 10**9}, "inputs": [[1]], "input_names": ["a"]},
+    ],
+    ids=str,
+)
+def test_parts_that_do_not_fit(changes):
+    with pytest.raises(CircuitError):
+        program_from_json(GOOD["program"] | changes)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    st.sampled_from(sorted(READ)),
+    st.sampled_from(["circuit", "params", "observables", "inputs", "initial_state", "instructions", "terms", "counts"]),
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+        max_leaves=6,
+    ),
+)
+def test_any_value_is_read_or_refused(kind, field, value):
+    """Nothing but circuits' own errors comes out, whatever JSON goes in."""
+    with contextlib.suppress(CircuitError):
+        READ[kind](GOOD[kind] | {field: value})
+
+
+def test_instructions_are_limited():
+    circuit = circuit_to_json(Circuit(1).h(0).h(0).h(0))
+    assert circuit_from_json(circuit, max_instructions=3).n_instructions == 3
+    text = 'include "stdgates.inc"; qubit q; h q; h q; h q;'
+    for form in (circuit, text):
+        program = {"format": "superpose.program", "version": 1, "circuit": form}
+        assert program_from_json(program, max_instructions=3).circuit.n_instructions == 3
+        with pytest.raises(CircuitError) as caught:
+            program_from_json(program, max_instructions=2)
+        assert caught.value.details["field"].startswith("circuit")

@@ -1,0 +1,505 @@
+"""OpenQASM 3: exact round trips, golden files, what is read, and refusal with line and column of all the rest."""
+
+import contextlib
+import re
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from superpose.circuits import GATES, Circuit, Parameter, from_qasm, to_qasm
+from superpose.circuits.reference import unitary
+from superpose.errors import QasmError
+from superpose.testing.strategies import circuits
+
+GOLDEN = Path(__file__).parent / "golden"
+HEAD = 'OPENQASM 3.0; include "stdgates.inc"; '
+x, y = Parameter("x"), Parameter("y")
+
+
+def read(body, qubits=3):
+    """The circuit of ``body`` after the usual header and a register q."""
+    return from_qasm(f"{HEAD} input float x; input float[64] y; qubit[{qubits}] q; {body}")
+
+
+def same_unitary(a, b):
+    params = {"x": 0.37, "y": -1.2}
+    pick = lambda c: {n: params[n] for n in c.parameters}  # noqa: E731
+    np.testing.assert_allclose(unitary(a, pick(a)), unitary(b, pick(b)), atol=1e-12)
+
+
+# round trips
+
+
+@settings(deadline=None, max_examples=150)
+@given(circuits(), st.booleans())
+def test_round_trip_is_exact(circuit, measure):
+    text = to_qasm(circuit, measure=measure)
+    back = from_qasm(text, name=circuit.name)
+    assert back == circuit
+    assert (back.digest, back.parameters, back.name) == (circuit.digest, circuit.parameters, circuit.name)
+    assert to_qasm(back, measure=measure) == text
+
+
+def every_gate():
+    """A circuit with every gate of the table."""
+    theta = Parameter("θ")
+    circuit = Circuit(3, "every gate")
+    for row in sorted(GATES.values(), key=lambda row: row.name):
+        angles = [0.25, 2 * x - 0.1 * theta, theta / 4 + np.pi, -x][: row.n_angles]
+        circuit.append(row.name, range(row.n_qubits)[::-1], angles)
+    return circuit
+
+
+CASES = {
+    "every_gate_v1.qasm": (every_gate, {}),
+    "plain_v1.qasm": (lambda: Circuit(2).h(0).cx(0, 1).rz(x / 2 + np.pi / 2, 1), {"measure": True}),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_golden_file_is_read(name):
+    assert from_qasm((GOLDEN / name).read_text(encoding="utf-8")) == CASES[name][0]()
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if "_v1" in name])
+def test_golden_file_is_what_is_written(name):
+    make, options = CASES[name]
+    assert (GOLDEN / name).read_text(encoding="utf-8") == to_qasm(make(), **options)
+
+
+def test_every_golden_text_has_a_case():
+    assert {path.name for path in GOLDEN.glob("*.qasm")} == set(CASES)
+
+
+def test_text():
+    circuit = Circuit(2).rx(x, 0).ryy(np.pi / 4, 0, 1).p(-3 * np.pi / 2, 0).rz(0.1, 1)
+    assert to_qasm(circuit, measure=True).splitlines() == [
+        "OPENQASM 3.0;",
+        'include "stdgates.inc";',
+        "@superpose.parameter x",
+        "input float[64] x_;",
+        "gate rzz(theta) q0, q1 { cx q0, q1; rz(theta) q1; cx q0, q1; }",
+        "gate ryy(theta) q0, q1 { rx(pi/2) q0; rx(pi/2) q1; rzz(theta) q0, q1; rx(-pi/2) q0; rx(-pi/2) q1; }",
+        "qubit[2] q;",
+        "rx(x_) q[0];",
+        "ryy(pi/4) q[0], q[1];",
+        "p(-3*pi/2) q[0];",
+        "rz(0.1) q[1];",
+        "bit[2] c;",
+        "c = measure q;",
+    ]
+
+
+def test_names_that_clash_come_back():
+    names = ["q", "c", "x", "rzz", "x_", "q_", "theta", "rxx"]
+    circuit = Circuit(2)
+    for name in names:
+        circuit.rzz(Parameter(name), 0, 1)
+    back = from_qasm(to_qasm(circuit, measure=True))
+    assert back == circuit
+    assert back.parameters == tuple(names)
+
+
+# what is read
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ("h q;", Circuit(3).h(0).h(1).h(2)),
+        ("cx q[0], q[-1];", Circuit(3).cx(0, 2)),
+        ("qubit r; qubit[3] s; cx q, s; h r;", Circuit(7).cx(0, 4).cx(1, 5).cx(2, 6).h(3)),
+        ("qubit r; cx r, q;", Circuit(4).cx(3, 0).cx(3, 1).cx(3, 2)),
+        ("qreg r[2]; creg d[2]; cx r[0], r[1];", Circuit(5).cx(3, 4)),
+        ("const int n = 2; qubit[n * 2 - 1] r; x r[n];", Circuit(6).x(5)),
+        ("const float t = pi / 2; rx(t) q[0];", Circuit(3).rx(np.pi / 2, 0)),
+        ("U(0.1, 0.2, 0.3) q[0];", Circuit(3).u(0.1, 0.2, 0.3, 0)),
+        ("CX q[0], q[1]; phase(0.5) q[0]; cphase(0.5) q[0], q[1]; u1(x) q[2];",
+         Circuit(3).cx(0, 1).p(0.5, 0).cp(0.5, 0, 1).p(x, 2)),
+        ("barrier; h q[0]; barrier q; barrier q[0], q[1]; h q[1];", Circuit(3).h(0).h(1)),
+        ("// a comment\nh /* in\nside */ q[0]; /**/", Circuit(3).h(0)),
+        ("@other.tool keeps = this; {\nh q[0];", Circuit(3).h(0)),
+        ("gate g a { } g q[0]; gate k(t) a, b { cx a, b; rz(t / 2) b; } k(x) q[2], q[0];",
+         Circuit(3).cx(2, 0).rz(x / 2, 0)),
+        ("gate g(a, b) q { rx(a * b) q; rx(sin(a)) q; } g(2, 0.5) q[0];", Circuit(3).rx(1, 0).rx(np.sin(2), 0)),
+        ("const float k = 2; gate g(a) q { rx(k * a) q; } g(x) q[0];", Circuit(3).rx(2 * x, 0)),
+        ("bit[3] c; h q[0]; c = measure q;", Circuit(3).h(0)),
+        ("bit[3] c; h q[0]; measure q -> c;", Circuit(3).h(0)),
+        ("bit[3] c; c[0] = measure q[0]; h q[1]; c[1] = measure q[1]; c[2] = measure q[2];", Circuit(3).h(1)),
+        ("bit a; bit[2] b; a = measure q[0]; b[0] = measure q[1]; b[1] = measure q[2];", Circuit(3)),
+        ("measure q;", Circuit(3)),
+        ("bit[7] unused; h q[0];", Circuit(3).h(0)),
+    ],
+)  # fmt: skip
+def test_accepted(body, wanted):
+    assert read(body) == wanted
+
+
+@pytest.mark.parametrize(
+    ("expression", "wanted"),
+    [
+        ("x", x),
+        ("-x", -x),
+        ("2*x + 0.1", 2 * x + 0.1),
+        ("x*2/4 - (y - 1)", x / 2 - y + 1),
+        ("- - x", x),
+        ("-(x + y)*pi", -np.pi * x - np.pi * y),
+        ("(2 + 3)*x", 5 * x),
+        ("x - x + 1", 1),
+        ("π/2", np.pi / 2),
+        ("tau/4 - pi/2", 0),
+        ("euler", np.e),
+        ("ℇ + τ", np.e + 2 * np.pi),
+        ("2**3*x", 8 * x),
+        ("-2**2", -4),
+        ("2**-1", 0.5),
+        ("2**3**2", 512),
+        ("6/3", 2),
+        ("7.0/2", 3.5),
+        ("1/2.0", 0.5),
+        ("sqrt(4)*cos(0)", 2),
+        ("arccos(-1)", np.pi),
+        ("log(exp(1))", 1),
+        (".5", 0.5),
+        ("1.", 1),
+        ("1e-3", 1e-3),
+        ("2.5E+2", 250),
+        ("1_000.5", 1000.5),
+        ("0x1F", 31),
+        ("0b101", 5),
+        ("0o17", 15),
+        ("007", 7),
+    ],
+)
+def test_expressions(expression, wanted):
+    assert read(f"rx({expression}) q[0];").instructions[0].angles[0] == wanted
+
+
+@pytest.mark.parametrize(
+    ("body", "wanted"),
+    [
+        ("ctrl @ x q[0], q[1];", Circuit(3).cx(0, 1)),
+        ("ctrl(2) @ x q[0], q[1], q[2];", Circuit(3).ccx(0, 1, 2)),
+        ("ctrl @ ctrl @ x q[2], q[1], q[0];", Circuit(3).ccx(2, 1, 0)),
+        ("ctrl @ rx(x) q[0], q[1];", Circuit(3).crx(x, 0, 1)),
+        ("ctrl @ swap q[0], q[1], q[2];", Circuit(3).cswap(0, 1, 2)),
+        ("ctrl @ s q[0], q[1];", Circuit(3).cp(np.pi / 2, 0, 1)),
+        ("ctrl @ U(x, y, 1) q[0], q[1];", Circuit(3).cu(x, y, 1, x / 2, 0, 1)),
+        ("ctrl @ gphase(x) q[1];", Circuit(3).p(x, 1)),
+        ("ctrl(2) @ gphase(x) q[1], q[0];", Circuit(3).cp(x, 1, 0)),
+        ("inv @ s q[0];", Circuit(3).sdg(0)),
+        ("inv @ rx(x) q[0];", Circuit(3).rx(-x, 0)),
+        ("inv @ U(1, 2, 3) q[0];", Circuit(3).u(-1, -3, -2, 0)),
+        ("pow(2) @ t q[0];", Circuit(3).t(0).t(0)),
+        ("pow(-2) @ t q[0];", Circuit(3).tdg(0).tdg(0)),
+        ("pow(0) @ t q[0];", Circuit(3)),
+        ("negctrl @ x q[0], q[1];", Circuit(3).x(0).cx(0, 1).x(0)),
+        ("gate g(t) a, b { h a; cx a, b; rz(t) b; } inv @ g(x) q[0], q[1];", Circuit(3).rz(-x, 1).cx(0, 1).h(0)),
+        ("gate g a, b { h a; cx a, b; } ctrl @ g q[2], q[0], q[1];", Circuit(3).ch(2, 0).ccx(2, 0, 1)),
+        ("ctrl @ x q[0], q;", None),
+    ],
+)  # fmt: skip
+def test_modifiers(body, wanted):
+    if wanted is None:
+        with pytest.raises(QasmError):
+            read(body)
+    else:
+        assert read(body) == wanted
+
+
+@pytest.mark.parametrize("row", GATES.values(), ids=lambda row: row.name)
+def test_control_of_every_gate_is_exact(row):
+    """ctrl and negctrl of any row, against the block matrix."""
+    angles = [0.3 + 0.4 * k for k in range(row.n_angles)]
+    n = row.n_qubits
+    plain = to_qasm(Circuit(n).append(row.name, range(n), angles)).splitlines()
+    *head, call = [line for line in plain if not line.startswith("qubit")]
+    operands = ", ".join(f"q[{k}]" for k in range(n + 1))
+    name = call.split(" q[")[0]
+    d = 2**n
+    for modifier, block in [("ctrl", slice(d, None)), ("negctrl", slice(0, d)), ("inv @ ctrl", slice(d, None))]:
+        got = from_qasm("\n".join([*head, f"qubit[{n + 1}] q;", f"{modifier} @ {name} {operands};"]))
+        wanted = np.eye(2 * d, dtype=complex)
+        matrix = row.matrix(angles)
+        wanted[block, block] = matrix.conj().T if "inv" in modifier else matrix
+        np.testing.assert_allclose(unitary(got), wanted, atol=1e-12)
+
+
+def test_two_more_controls_of_deep_gates_are_exact():
+    got = from_qasm(HEAD + "qubit[5] q; ctrl(2) @ ccx q[0], q[1], q[2], q[3], q[4];")
+    wanted = np.eye(32)
+    wanted[-2:, -2:] = [[0, 1], [1, 0]]
+    np.testing.assert_allclose(unitary(got), wanted, atol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("name", "definition"),
+    [
+        ("h", "gate h a { U(pi/2, 0, pi) a; gphase(-pi/4); }"),
+        ("x", "gate x a { U(pi, 0, pi) a; gphase(-pi/2); }"),
+        ("y", "gate y a { U(pi, pi/2, pi/2) a; gphase(-pi/2); }"),
+        ("rx", "gate rx(t) a { U(t, -pi/2, pi/2) a; gphase(-t/2); }"),
+        ("ry", "gate ry(t) a { U(t, 0, 0) a; gphase(-t/2); }"),
+        ("rz", "gate rz(t) a { gphase(-t/2); U(0, 0, t) a; }"),
+        ("p", "gate p(t) a { ctrl @ gphase(t) a; }"),
+        ("u2", "gate u2(f, l) a { gphase(-(f + l + pi/2)/2); U(pi/2, f, l) a; }"),
+        ("u3", "gate u3(t, f, l) a { gphase(-(f + l + t)/2); U(t, f, l) a; }"),
+        ("cu", "gate p(t) a { U(0, 0, t) a; } gate cu(t, f, l, g) c, a { p(g - t/2) c; ctrl @ U(t, f, l) c, a; }"),
+        ("crx", "gate rx(t) a { U(t, -pi/2, pi/2) a; gphase(-t/2); } gate crx(t) c, a { ctrl @ rx(t) c, a; }"),
+        ("ch", "gate h a { U(pi/2, 0, pi) a; gphase(-pi/4); } gate ch c, a { ctrl @ h c, a; }"),
+    ],
+)
+def test_standard_definitions_give_our_gates_with_their_phase(name, definition):
+    """The definitions by which the OpenQASM 3 specification gives meaning to stdgates.inc, expanded from U alone."""
+    first = definition.rsplit("gate ", 1)[1]
+    n_angles = len(first[first.index("(") + 1 : first.index(")")].split(",")) if first.startswith(name + "(") else 0
+    angles = f"({', '.join(['x', 'y', '0.3', '1 - x'][:n_angles])})" if n_angles else ""
+    operands = "q[1], q[0]" if name in ("cu", "crx", "ch") else "q[1]"
+    call = f"{name}{angles} {operands};"
+    declarations = "input float x; input float y; qubit[2] q;"
+    same_unitary(from_qasm(f"{declarations} {definition} {call}"), from_qasm(f"{HEAD} {declarations} {call}"))
+
+
+def test_our_definitions_are_recognised_by_their_body():
+    ours = to_qasm(Circuit(2).rxx(x, 0, 1))
+    assert from_qasm(ours) == Circuit(2).rxx(x, 0, 1)
+    other = ours.replace("rz(theta) q1", "rz(-theta) q1")
+    back = from_qasm(other)
+    assert {item.gate for item in back.instructions} == {"h", "cx", "rz"}
+    same_unitary(back, Circuit(2).rxx(-x, 0, 1))
+    spelled = (
+        HEAD + "gate rxx(p0) a, b { h a; h b; cx a, b; rz(p0) b; cx a, b; h a; h b; } qubit[2] q; rxx(0.3) q[0], q[1];"
+    )
+    assert from_qasm(spelled) == Circuit(2).rxx(0.3, 0, 1)
+
+
+def test_global_phase_is_kept():
+    circuit = from_qasm(HEAD + "input float y; qubit[2] q; h q[0]; gphase(y/2 + 0.25);")
+    wanted = np.exp(1j * (0.3 / 2 + 0.25)) * unitary(Circuit(2).h(0))
+    np.testing.assert_allclose(unitary(circuit, {"y": 0.3}), wanted, atol=1e-15)
+    assert from_qasm(HEAD + "qubit q; gphase(pi); h q; gphase(-pi);") == Circuit(1).h(0)
+    assert from_qasm(HEAD + "qubit q; gphase(2*pi); h q;") == Circuit(1).h(0)
+
+
+def test_the_version_line_may_be_absent_or_3_1():
+    for head in ("", "OPENQASM 3;", "OPENQASM 3.1;", "\ufeffOPENQASM 3.0;\r\n"):
+        assert from_qasm(head + "qubit q; U(0, 0, 0) q;") == Circuit(1).u(0, 0, 0, 0)
+
+
+# what is refused
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "match"),
+    [
+        ("OPENQASM 2.0;\nqreg q[1];", 1, 10, "version 2.0"),
+        ("qubit q;\n  h q;", 2, 3, "include"),
+        ("qubit q;\n  foo q;", 2, 3, "define it first"),
+        ('include "other.inc";', 1, 1, "stdgates.inc"),
+        ('include "stdgates.inc"; include "stdgates.inc";', 1, 25, "twice"),
+        ("input int n;", 1, 7, "type 'int'"),
+        ("input angle[32] n;", 1, 7, "type 'angle'"),
+        ("input float pi;", 1, 1, "name of OpenQASM"),
+        ("input float x; input float x;", 1, 16, "declared twice"),
+        ("qubit x; bit x;", 1, 10, "declared twice"),
+        ("@superpose.parameter a\ninput float b; @superpose.parameter a\ninput float c;", 3, 1, "declared twice"),
+        ("@superpose.parameter a\nqubit q;", 2, 1, "before an input"),
+        ("@superpose.unknown a\nqubit q;", 1, 1, "no annotation"),
+        ("#pragma something\nqubit q;", 1, 1, "Pragmas"),
+        ("", 1, 1, "declares no qubits"),
+        ("bit c;", 1, 1, "declares no qubits"),
+        ("qubit[0] q;", 1, 7, "elements"),
+        ("qubit[2.0] q;", 1, 7, "integer"),
+        ("qubit[1000000000] q;", 1, 7, "elements"),
+        ("qubit[9999] q; qubit[9999] r;", 1, 16, "qubits"),
+        ("qubit q; const float a = b;", 1, 26, "named 'b'"),
+        ("input float x; const float a = x;", 1, 32, "must not hold inputs"),
+        ("const int a = 0.5;", 1, 15, "type int"),
+        ("const uint a = -1;", 1, 16, "type uint"),
+        ("const bool a = true;", 1, 7, "type 'bool'"),
+        ("$0 x;", 1, 1, "statement"),
+        ("h $0;", 1, 3, "Physical"),
+        ("qubit q; /* open", 1, 10, "never closed"),
+        ("qubit q; `", 1, 10, "no character"),
+        ("qubit q; é² q;", 1, 10, "not defined"),
+        ("qubit q; U(0, 0, 0) q", 1, 22, "';'"),
+        ("qubit q; U(0, 0) q;", 1, 10, "3 angles"),
+        ("qubit[2] q; U(0, 0, 0) q[0], q[1];", 1, 13, "1 qubits"),
+        ("qubit[2] q; U(0, 0, 0) q[2];", 1, 24, "outside"),
+        ("qubit[2] q; U(0, 0, 0) q[-3];", 1, 24, "outside"),
+        ("qubit q; U(0, 0, 0) q[0];", 1, 21, "no elements"),
+        ("qubit[2] q; U(0, 0, 0) q[0:1];", 1, 27, "Ranges"),
+        ("qubit[2] q; U(0, 0, 0) q[{0, 1}];", 1, 26, "number"),
+        ("qubit[2] q; U(0, 0, 0) r;", 1, 24, "register is named 'r'"),
+        ("bit[2] q; U(0, 0, 0) q;", 1, 22, "register is named 'q'"),
+        ("qubit q; U(z, 0, 0) q;", 1, 12, "named 'z'"),
+        ("input float x; qubit q; U(x*x, 0, 0) q;", 1, 27, "not affine"),
+        ("input float x; qubit q; U(1/x, 0, 0) q;", 1, 27, "not affine"),
+        ("input float x; qubit q; U(sin(x), 0, 0) q;", 1, 27, "affine"),
+        ("input float x; qubit q; U(x**2, 0, 0) q;", 1, 27, "affine"),
+        ("qubit q; U(1/2, 0, 0) q;", 1, 12, "divides integers"),
+        ("qubit q; U(1/0, 0, 0) q;", 1, 12, "zero"),
+        ("qubit q; U(1/0.0, 0, 0) q;", 1, 12, "zero"),
+        ("qubit q; U(sqrt(-1), 0, 0) q;", 1, 12, "no real value"),
+        ("qubit q; U((-1)**0.5, 0, 0) q;", 1, 12, "no real value"),
+        ("qubit q; U(1e999, 0, 0) q;", 1, 12, "finite"),
+        ("qubit q; U(10.0**999, 0, 0) q;", 1, 12, "no real value"),
+        ("qubit q; U(5 % 2, 0, 0) q;", 1, 14, "%"),
+        ("qubit q; U(mod(5, 2), 0, 0) q;", 1, 12, "two arguments"),
+        ("qubit q; U(floor(5), 0, 0) q;", 1, 12, "floor"),
+        ("qubit q; U(10ns, 0, 0) q;", 1, 12, "Timing"),
+        ("qubit q; U(1im, 0, 0) q;", 1, 12, "imaginary"),
+        ("qubit q; U(true, 0, 0) q;", 1, 12, "'true'"),
+        ("qubit q; U(" + "9" * 5000 + ", 0, 0) q;", 1, 12, "not a number"),
+        ("qubit q; U(9223372036854775807 * 3, 0, 0) q;", 1, 12, "64 bits"),
+        ("qubit q; U(10**400, 0, 0) q;", 1, 12, "no real value"),
+        ("qubit q; U(" + "(" * 100 + "1" + ")" * 100 + ", 0, 0) q;", 1, 62, "deep"),
+        ("qubit q; U(" + "2**" * 100 + "1, 0, 0) q;", 1, 162, "deep"),
+        ("qubit[2] q; ctrl @ U(0, 0, 0) q[0], q[0];", 1, 13, "one qubit twice"),
+        ("qubit[2] q; ctrl(0) @ U(0, 0, 0) q[0];", 1, 13, "at least one"),
+        ("qubit[2] q; ctrl(9) @ U(0, 0, 0) q[0];", 1, 13, "after its controls"),
+        ("qubit q; inv(2) @ U(0, 0, 0) q;", 1, 10, "no argument"),
+        ("qubit q; pow @ U(0, 0, 0) q;", 1, 10, "exponent"),
+        ("qubit q; pow(0.5) @ U(0, 0, 0) q;", 1, 14, "integer"),
+        ("qubit q; pow(10000000) @ U(0, 0, 0) q;", 1, 10, "more than 1000000"),
+        ("qubit q; gphase(1) q;", 1, 10, "0 qubits"),
+        ("gate g a { foo a; }", 1, 12, "not defined"),
+        ("gate g a { g a; }", 1, 12, "not defined"),
+        ("gate U a { }", 1, 6, "reserved"),
+        ("gate g a { } gate g a { }", 1, 14, "twice"),
+        ("gate g(a) a { }", 1, 1, "names of their own"),
+        ("gate g(pi) a { }", 1, 1, "names of their own"),
+        ("gate g a { U(0, 0, 0) b; } qubit q; g q;", 1, 23, "qubits a only"),
+        ("input float x; gate g a { U(x, 0, 0) a; } qubit q; g q;", 1, 29, "named 'x'"),
+        ("gate g a { if (true) {} }", 1, 12, "Only gate calls"),
+        ("gate g a { U(0, 0, 0) a;", 1, 25, "Only gate calls"),
+        ("qubit[2] q; bit[2] c; c = measure q; U(0, 0, 0) q[0];", 1, 38, "measure at the end"),
+        ("qubit[2] q; bit[2] c; c = measure q; c = measure q;", 1, 38, "twice"),
+        ("qubit[2] q; bit c; c = measure q[0];", 1, 20, "in another order"),
+        ("qubit[2] q; bit[2] c; c[1] = measure q[0]; c[0] = measure q[1];", 1, 44, "in another order"),
+        ("qubit[2] q; bit[3] c; c = measure q;", 1, 23, "2 qubits are measured into 3 bits"),
+        ("qubit[2] q; bit[2] c = measure q;", 1, 22, "declared with a value"),
+        ("qubit[2] q; bit[2] c; c = 3;", 1, 27, "Only measurements"),
+        ("qubit[2] q; bit[2] c; c[0] = measure r;", 1, 38, "named 'r'"),
+        ("qubit[2] q; qubit[3] r; ctrl @ U(0, 0, 0) q, r;", 1, 25, "different sizes"),
+        ("qubit q; U(0, 0, 0)[10] q;", 1, 20, "durations"),
+        ("int n = 3;", 1, 1, "Classical variables"),
+        ("x: y;", 1, 2, "a qubit"),
+        (";", 1, 1, "statement"),
+        ("{ }", 1, 1, "statement"),
+        ("}", 1, 1, "statement"),
+        ("void f;", 1, 1, "'void'"),
+    ],
+)
+def test_refused_at(text, line, column, match):
+    with pytest.raises(QasmError, match=match) as caught:
+        from_qasm(text)
+    assert (caught.value.line, caught.value.column) == (line, column)
+    assert caught.value.code == "circuit.qasm"
+
+
+@pytest.mark.parametrize(
+    "statement",
+    ["if (c == 1) x q[0];", "for int i in [0:3] { }", "while (true) { }", "switch (1) { }", "def f() { }", "return;",
+     "extern f();", "cal { }", "defcal x q { }", 'defcalgrammar "openpulse";', "reset q;", "let a = q[0:1];", "box { }",
+     "delay[10ns] q;", "duration d;", "stretch s;", "array[int, 3] a;", "output bit b;", "end;", "angle a;", "bool b;",
+     "nop;", "break;", "im;", "durationof(x);"],
+)  # fmt: skip
+def test_unsupported_features_are_named(statement):
+    with pytest.raises(QasmError) as caught:
+        read(statement)
+    keyword = re.match(r"\w+", statement).group()
+    assert keyword in str(caught.value) or "Timing" in str(caught.value)
+    assert caught.value.line == 1
+
+
+# hostile and large texts
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "gate g0 a { } "
+        + "".join(f"gate g{k} a {{{f' g{k - 1} a;' * 2} }} " for k in range(1, 49))
+        + "qubit q; g48 q;",
+        "gate g0 a { } " + "".join(f"gate g{k} a {{ g{k - 1} a; }} " for k in range(1, 200)) + "qubit q; g199 q;",
+        "gate g(t) a { U(" + "t+" * 20_000 + "t, 0, 0) a; } qubit[9999] q; g(1) q; g(2) q; g(3) q;",
+        HEAD + "qubit[40] q; ctrl(37) @ ccx " + ", ".join(f"q[{k}]" for k in range(40)) + ";",
+        "qubit q; " + "inv @ " * 2000 + "pow(1000) @ U(0, 0, 0) q;",
+        "qubit[9999] q; " + "U(0, 0, 0) q; " * 3,
+        "qubit q; U(2**2**2**2**2**2**2, 0, 0) q;",
+        "/*" * 50_000,
+        "(" * 50_000,
+        "qubit q; " + "-" * 50_000,
+        '"' * 50_000,
+    ],
+    ids=lambda text: text[-20:],
+)
+def test_hostile_texts_end_soon(text):
+    started = time.process_time()
+    with pytest.raises(QasmError):
+        from_qasm(text, max_instructions=20_000)
+    assert time.process_time() - started < 10
+
+
+def test_long_sums_are_read():
+    assert from_qasm("qubit q; U(" + "1.0+" * 50_000 + "1.0, 0, 0) q;").instructions[0].angles[0] == 50_001.0
+
+
+def test_a_large_circuit_makes_the_round_trip():
+    circuit = Circuit(10)
+    for k in range(10_000):
+        circuit.rx(2 * x + 0.1, k % 10).cx(k % 10, (k + 1) % 10)
+    started = time.process_time()
+    assert from_qasm(to_qasm(circuit)) == circuit
+    assert time.process_time() - started < 20
+
+
+FRAGMENTS = [
+    "OPENQASM 3.0;", HEAD, "qubit", "qubit[2] q;", "q", "bit[2] c;", "c", "=", "measure", "->", "gate", "g", "(", ")",
+    "{", "}", "[", "]", ",", ";", "h", "cx", "rx", "U", "ctrl", "inv", "pow", "@", "+", "-", "*", "/", "**", "pi", "x", "1",
+    "0.5", "2", "1ns", "input float x;", "barrier", "gphase", "const", "int", "//", "/*", "*/", '"', "@a b\n", "π",
+]  # fmt: skip
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=25).map(" ".join) | st.text(max_size=40))
+def test_any_text_is_read_or_refused(text):
+    with contextlib.suppress(QasmError):
+        from_qasm(text)
+
+
+@settings(deadline=None, max_examples=150)
+@given(circuits(max_instructions=5), st.data())
+def test_damaged_text_is_read_or_refused(circuit, data):
+    text = to_qasm(circuit)
+    place = data.draw(st.integers(0, len(text)))
+    cut = data.draw(st.integers(0, 5))
+    with contextlib.suppress(QasmError):
+        from_qasm(text[:place] + data.draw(st.sampled_from(["", *FRAGMENTS])) + text[place + cut :])
+
+
+# the published examples
+
+REPO = Path(__file__).parents[2]
+EXAMPLES = REPO.parent / "shared" / "data" / "circuits" / "openqasm"
+
+
+@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the published OpenQASM examples are not beside this repository")
+def test_published_examples_are_read_or_refused():
+    outcomes = {}
+    for path in sorted(EXAMPLES.rglob("*.qasm")):
+        text = path.read_text(encoding="utf-8")
+        try:
+            circuit = from_qasm(text)
+        except QasmError as error:
+            assert 1 <= error.line <= text.count("\n") + 1
+            outcomes[path.name] = None
+        else:
+            assert from_qasm(to_qasm(circuit)) == circuit
+            outcomes[path.name] = circuit
+    assert len(outcomes) >= 20
