@@ -271,7 +271,7 @@ def test_an_unforeseen_error_tells_nothing_but_its_id(start: Any) -> None:
             artifact.write_bytes(b"damaged")
         reply = api.call("POST", "/v1/jobs", {"kind": "train", "dataset": "a"})
         assert reply.status == 500
-        assert reply.code == "service.store"
+        assert reply.code == "service.artifact"
         assert str(api.data_dir) not in reply.body.decode()
         assert reply.json["details"] == {}
         for path in api.data_dir.glob("superpose.sqlite*"):

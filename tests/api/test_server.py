@@ -28,16 +28,16 @@ import sys
 from pathlib import Path
 from superpose.api import serve
 from superpose.service import ServiceConfig
-serve(ServiceConfig(data_dir=Path(sys.argv[1]), workers=0), port=int(sys.argv[2]),
+serve(ServiceConfig(data_dir=Path(sys.argv[1]), workers=int(sys.argv[3])), port=int(sys.argv[2]),
       on_ready=lambda url: print(url, flush=True))
 print("ended", flush=True)
 """
 
 
 @contextmanager
-def process(data_dir: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def process(data_dir: Path, port: int = 0, workers: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", CODE, str(data_dir), str(port)],
+        [sys.executable, "-W", "error", "-c", CODE, str(data_dir), str(port), str(workers)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -89,6 +89,21 @@ def test_a_request_under_way_is_finished(tmp_path: Path) -> None:
         connection.close()
         server.communicate(timeout=30)
         assert server.returncode == 0
+
+
+def test_workers_live_as_long_as_their_server(tmp_path: Path) -> None:
+    with process(tmp_path / "data", workers=1) as (server, url):
+        assert status(url, "/v2/health/ready") == 200
+        log = tmp_path / "data" / "logs" / "worker-0.log"
+        deadline = time.monotonic() + 30
+        while not log.exists() or " begins " not in log.read_text():
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        server.send_signal(signal.SIGTERM)
+        server.communicate(timeout=90)
+        assert server.returncode == 0
+        lines = log.read_text().splitlines()
+        assert [word in " ".join(lines) for word in (" begins ", " ends")] == [True, True]
 
 
 def test_a_taken_port_and_an_unknown_host_are_told() -> None:
