@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from superpose.service import Principal, Role, Service, ServiceConfig
+from superpose.engine import warm
+from superpose.service import (
+    FINAL,
+    Dataset,
+    Job,
+    ModelVersion,
+    Principal,
+    Role,
+    Service,
+    ServiceConfig,
+    Worker,
+)
 from superpose.trust import read_key_file
 
 
@@ -32,3 +47,75 @@ def stranger(service: Service, admin: Principal) -> Principal:
     """An admin of another project."""
     _, secret = service.keys.create(admin, project="elsewhere", role=Role.ADMIN)
     return service.authenticate(secret)
+
+
+#: Small enough to train in a second, with everything that an experiment has but the slow baseline.
+SMALL_SPEC: dict[str, Any] = {
+    "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
+    "training": {"epochs": 3, "batch_size": 32},
+    "evaluation": {"n_splits": 2, "controls": ["frozen"], "baseline": "none"},
+}
+
+#: Long enough to be disturbed in the middle.
+LONG_SPEC: dict[str, Any] = {
+    **SMALL_SPEC,
+    "training": {"epochs": 150, "patience": 150, "batch_size": 8},
+}
+
+CSV = b"age,dose,outcome\n" + b"".join(
+    b"%d,%.2f,%s\n" % (20 + i % 50, (i * 7 % 30) / 10, b"ill" if (i * 7 % 30) > 14 + i % 3 else b"well")
+    for i in range(90)
+)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kernels() -> None:
+    """Build the engine's kernels once, so that no test's time limit includes it."""
+    warm()
+
+
+@contextmanager
+def working(config: ServiceConfig) -> Iterator[Worker]:
+    """A worker in a thread until the block ends."""
+    worker = Worker(config)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join(60)
+    assert not thread.is_alive()
+
+
+def wait_for(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+    """What ``condition`` gives once it is true."""
+    until_s = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < until_s, "timed out"
+        time.sleep(0.02)
+    return found
+
+
+def ended(service: Service, job: Job, timeout_s: float = 60.0) -> Job:
+    """The job once it has ended."""
+
+    def look() -> Job | None:
+        found = service.store.get(job.id)
+        return found if found.status in FINAL else None
+
+    return wait_for(look, timeout_s)
+
+
+@pytest.fixture
+def dataset(service: Service, admin: Principal) -> Dataset:
+    return service.datasets.add(admin, name="trial", content=CSV, format="csv", target="outcome")
+
+
+@pytest.fixture
+def model(service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig) -> ModelVersion:
+    """A trained model."""
+    job = service.jobs.submit(admin, "train", SMALL_SPEC, dataset=dataset.id, model_name="outcome")
+    with working(config):
+        assert ended(service, job).status == "succeeded"
+    return service.models.version(admin, "outcome")

@@ -27,11 +27,20 @@ def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any
         StateTooLargeError: the circuit needs more memory than there is.
         DatasetTooSmallError: the table cannot be split as the spec asks.
     """
+    from superpose.datasets import stratified_splits
     from superpose.learning.admission import admit
     from superpose.learning.spec import TrainingSpec
 
     spec = TrainingSpec.from_dict(dict(payload))
     admit(spec, table)
+    evaluation = spec.evaluation
+    stratified_splits(  # whether the table can be split depends on neither seed nor number of splits
+        table.target.to_numpy(),
+        n_splits=1,
+        test_fraction=evaluation.test_fraction,
+        validation_fraction=evaluation.validation_fraction,
+        seed=0,
+    )
     return spec.to_dict()
 
 

@@ -34,6 +34,7 @@ class LeaseKeeper:
     def __init__(self, store: JobStore, claim: Claim, period_s: float) -> None:
         self.lost = False
         self.cancelling = False
+        self._ending = False
         self._store = store
         self._claim = claim
         self._period_s = period_s
@@ -50,6 +51,10 @@ class LeaseKeeper:
         self._over.set()
         self._thread.join()
 
+    def expect_end(self) -> None:
+        """The worker is about to end the attempt, after which the lease is rightly gone."""
+        self._ending = True
+
     def saw(self, status: JobStatus) -> None:
         """Take note of a status that another write of the worker brought back."""
         self.cancelling = self.cancelling or status is JobStatus.CANCELLING
@@ -64,7 +69,8 @@ class LeaseKeeper:
                 else:
                     self.saw(self._store.status(self._claim))
             except LeaseLostError as error:
-                _log.warning("%s", error.message)
+                if not self._ending:
+                    _log.warning("%s", error.message)
                 self.lost = True
                 return
             except StoreError as error:  # a busy or full disk may recover before the lease ends

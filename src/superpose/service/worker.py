@@ -107,23 +107,23 @@ class Worker:
 
         try:
             outcome = self._execute(claim, keeper)
-            ended = self._publish(claim, outcome)
+            ended = self._publish(claim, outcome, keeper)
         except LeaseLostError as error:
             _log.warning("%s", error.message)
             return
         except Stopped:
-            ended = None if keeper.lost else self._write(lambda: self._store.give_back(claim))
+            ended = None if keeper.lost else self._write(lambda: self._store.give_back(claim), keeper)
         except StoreError as error:
             # not the job's fault: its lease runs out, and the next attempt goes on from the checkpoint
             _log.error("job %s: %s", claim.job.id, error.message)
             return
         except SuperposeError as error:
             code, message = error.code, error.message
-            ended = self._write(lambda: self._store.fail(claim, code, message))
+            ended = self._write(lambda: self._store.fail(claim, code, message), keeper)
         except Exception as error:
             _log.error("job %s: %s", claim.job.id, trace_of(error))
             unforeseen = _unforeseen(error, claim)
-            ended = self._write(lambda: self._store.fail(claim, InternalError.code, unforeseen))
+            ended = self._write(lambda: self._store.fail(claim, InternalError.code, unforeseen), keeper)
         if ended is not None:
             _log.info("job %s: attempt %d ended, the job is %s", ended.id, claim.attempt, ended.status)
             if ended.finished_at is not None:
@@ -150,11 +150,11 @@ class Worker:
             directory.mkdir(mode=0o700)
             return RUNS[job.kind](job, context)
 
-    def _publish(self, claim: Claim, outcome: Outcome) -> Job | None:
+    def _publish(self, claim: Claim, outcome: Outcome, keeper: LeaseKeeper) -> Job | None:
         """Write success down: for a model, file, registry and job become visible in one step."""
         version = outcome.version
         if outcome.model_file is None or version is None:
-            return self._write(lambda: self._store.succeed(claim, outcome.result))
+            return self._write(lambda: self._store.succeed(claim, outcome.result), keeper)
         staged = self._artifacts.stage(outcome.model_file)
 
         def publish(connection: Connection, job: Job) -> Mapping[str, object]:
@@ -163,12 +163,13 @@ class Worker:
             return {**values, "result": {"model": job.model, **values, **outcome.result}}
 
         try:
-            return self._write(lambda: self._store.succeed(claim, outcome.result, publish=publish))
+            return self._write(lambda: self._store.succeed(claim, outcome.result, publish=publish), keeper)
         finally:
             self._artifacts.discard(staged)
 
-    def _write(self, write: Callable[[], Job]) -> Job | None:
+    def _write(self, write: Callable[[], Job], keeper: LeaseKeeper) -> Job | None:
         """Write an end down, with patience for a busy store; None if the lease is lost or the store stays shut."""
+        keeper.expect_end()
         for pause_s in (*_RETRY_S, None):
             try:
                 return write()

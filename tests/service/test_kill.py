@@ -1,0 +1,250 @@
+"""Real processes, really killed: the job finishes, and its numbers equal those of a run that nobody disturbed."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from superpose.datasets import Table
+from superpose.learning import TrainingSpec, run_experiment
+from superpose.service import Job, JobStatus, Principal, Service, ServiceConfig
+from superpose.trust import read_key_file
+
+from .conftest import CSV, ended, wait_for
+
+#: A server without HTTP: it owns the directory and keeps workers alive, until it is told or killed.
+SERVER = """
+import sys, threading, json, signal
+from superpose.service import Service, ServiceConfig, Supervisor
+config = ServiceConfig.from_json(json.loads(sys.argv[1]))
+stop = threading.Event()
+signal.signal(signal.SIGTERM, lambda *_: stop.set())
+with Service.open(config), Supervisor(config) as supervisor:
+    print("up", flush=True)
+    stop.wait()
+"""
+
+SPEC: dict[str, Any] = {
+    "model": {"n_qubits": 3, "ansatz": {"layers": 1}},
+    "training": {"epochs": 40, "patience": 40, "batch_size": 8},
+    "evaluation": {"n_splits": 2, "controls": ["no_entanglement"], "baseline": "none"},
+}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> ServiceConfig:
+    return ServiceConfig(data_dir=tmp_path / "data", lease_s=1.5, progress_s=0.0)
+
+
+@pytest.fixture
+def service(config: ServiceConfig) -> Iterator[Service]:
+    """A look into the data directory beside its server."""
+    with Service.open(config, exclusive=False) as opened:
+        yield opened
+
+
+@pytest.fixture
+def job(service: Service, admin: Principal) -> Job:
+    service.datasets.add(admin, name="trial", content=CSV, format="csv", target="outcome")
+    return service.jobs.submit(admin, "train", SPEC, dataset="trial", model_name="outcome")
+
+
+@pytest.fixture
+def admin(service: Service) -> Principal:
+    return service.authenticate(read_key_file(service.admin_key_path))
+
+
+class Server:
+    """A server process and its workers' processes, found through their logs."""
+
+    def __init__(self, config: ServiceConfig) -> None:
+        self.config = config
+        command = [sys.executable, "-c", SERVER, json.dumps(config.to_json())]
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self.process.stdout and self.process.stdout.readline() == "up\n"
+
+    def kill(self, number: int = signal.SIGKILL) -> int:
+        """End it, and wait for its end."""
+        self.process.send_signal(number)
+        return self.process.wait(60)
+
+    def clear_away(self) -> None:
+        """Leave nothing behind, however the test ended."""
+        if self.process.poll() is None:
+            self.kill()
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+Start = Callable[[ServiceConfig], Server]
+
+
+@pytest.fixture
+def start() -> Iterator[Start]:
+    """Starts servers."""
+    servers: list[Server] = []
+
+    def start_one(config: ServiceConfig) -> Server:
+        servers.append(Server(config))
+        return servers[-1]
+
+    yield start_one
+    for server in servers:
+        server.clear_away()
+
+
+def log_of(config: ServiceConfig, number: int = 0) -> str:
+    path = config.data_dir / "logs" / f"worker-{number}.log"
+    return path.read_text() if path.exists() else ""
+
+
+def worker_pids(config: ServiceConfig) -> dict[str, int]:
+    """Process of every worker that ever began, by worker id."""
+    logs = "".join(log_of(config, number) for number in range(config.workers))
+    return {name: int(pid) for name, pid in re.findall(r"worker (\w+) begins \(process (\d+)\)", logs)}
+
+
+def holder(service: Service, job: Job, attempt: int) -> str:
+    """Id of the worker that runs this attempt, once it does and has got somewhere."""
+    database = service.store.database
+
+    def look() -> str | None:
+        with database.read() as connection:
+            row = connection.exec_driver_sql(
+                "SELECT worker_id FROM jobs WHERE id = ? AND attempt = ?", (job.id, attempt)
+            ).first()
+        return row.worker_id if row and advanced(service, job, attempt) else None
+
+    return str(wait_for(look))
+
+
+def advanced(service: Service, job: Job, attempt: int) -> bool:
+    """Whether the attempt has left a checkpoint: several epochs are done."""
+    events = service.store.events(job.id)
+    mine = [event for event in events if event.kind == "progress" and event.data["attempt"] == attempt]
+    return len(mine) >= 2
+
+
+def undisturbed(service: Service, job: Job, directory: Path) -> tuple[str, dict[str, Any], bytes]:
+    """Digest, evaluation and file of the same experiment, run without any service."""
+    admin = Principal("key_x", "default", service.authenticate(read_key_file(service.admin_key_path)).role)
+    table: Table = service.datasets.table(service.datasets.get(admin, "trial"))
+    spec = TrainingSpec.from_dict(dict(job.payload))
+    found = run_experiment(spec, table, directory, on_event=lambda *_: None, should_stop=lambda: False)
+    return found.model_digest, found.evaluation, found.model_path.read_bytes()
+
+
+def check_equal(service: Service, admin: Principal, job: Job, directory: Path) -> None:
+    """Arrays, metrics and model digest equal an undisturbed run's, bit for bit; there is one version."""
+    digest, evaluation, content = undisturbed(service, job, directory)
+    version = service.models.version(admin, "outcome")
+    assert service.models.get(admin, "outcome").latest == 1
+    assert version.digest == digest
+    assert version.evaluation == evaluation
+    assert service.models.file_path(admin, "outcome").read_bytes() == content
+
+
+def test_kill_9_of_the_worker_then_of_the_server(
+    service: Service, admin: Principal, config: ServiceConfig, job: Job, tmp_path: Path, start: Start
+) -> None:
+    server = start(config)
+    first = holder(service, job, 1)
+    os.kill(worker_pids(config)[first], signal.SIGKILL)
+
+    second = holder(service, job, 2)  # the supervisor noticed, and another worker goes on
+    assert second != first
+    before = service.store.get(job.id).progress["fraction"]
+    server.kill()
+    wait_for(lambda: not alive(worker_pids(config)[second]))  # the worker notices that its parent is gone
+    assert service.store.get(job.id).status in {JobStatus.QUEUED, JobStatus.RUNNING}
+
+    server = start(config)
+    done = ended(service, job)
+    assert server.kill(signal.SIGTERM) == 0
+    assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 3)
+    third = [e for e in service.store.events(job.id) if e.kind == "progress" and e.data["attempt"] == 3]
+    assert third[0].data["fraction"] >= before  # checkpoints were used
+    reasons = [e.data["reason"] for e in service.store.events(job.id) if e.kind == "queued" and "reason" in e.data]
+    assert reasons == ["the worker died", "the worker stopped"]
+    check_equal(service, admin, job, tmp_path / "undisturbed")
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs (one that has ended and that nobody waited for does not)."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
+    return bool(state.strip()) and not state.startswith("Z")
+
+
+def test_kill_9_of_server_and_worker_at_once(
+    service: Service, admin: Principal, config: ServiceConfig, job: Job, tmp_path: Path, start: Start
+) -> None:
+    """A power cut: nobody is left to tell, so the lease has to run out."""
+    server = start(config)
+    first = holder(service, job, 1)
+    os.kill(worker_pids(config)[first], signal.SIGSTOP)  # so that it cannot react to the server's end
+    server.kill()
+    os.kill(worker_pids(config)[first], signal.SIGKILL)
+    assert service.store.get(job.id).status is JobStatus.RUNNING
+    server = start(config)
+    done = ended(service, job)
+    server.kill(signal.SIGTERM)
+    assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 2)
+    check_equal(service, admin, job, tmp_path / "undisturbed")
+
+
+def test_a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing_more(
+    service: Service, admin: Principal, config: ServiceConfig, job: Job, tmp_path: Path, start: Start
+) -> None:
+    config = ServiceConfig.from_json({**config.to_json(), "workers": 2})
+    server = start(config)
+    try:
+        first = holder(service, job, 1)
+        pid = worker_pids(config)[first]
+        os.kill(pid, signal.SIGSTOP)
+        stopped_at_s = time.monotonic()
+        second = holder(service, job, 2)
+        assert second != first
+        assert time.monotonic() - stopped_at_s > config.lease_s / 2
+        os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: f"Worker {first} lost attempt 1 of job {job.id}" in log_of(config) + log_of(config, 1))
+        done = ended(service, job)
+        assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 2)
+        events = service.store.events(job.id)
+        overtaken = next(e.seq for e in events if e.kind == "running" and e.data["attempt"] == 2)
+        assert {e.data["attempt"] for e in events if e.seq >= overtaken} == {2}
+        assert alive(pid)  # it lives on, for the next job
+    finally:
+        server.kill(signal.SIGTERM)
+    check_equal(service, admin, job, tmp_path / "undisturbed")
+
+
+def test_a_job_that_kills_its_workers_is_given_up(
+    service: Service, admin: Principal, config: ServiceConfig, start: Start
+) -> None:
+    """Each attempt's worker is killed; after ``max_attempts`` the job fails instead of going round for ever."""
+    config = ServiceConfig.from_json({**config.to_json(), "max_attempts": 2})
+    service.datasets.add(admin, name="trial", content=CSV, format="csv", target="outcome")
+    job = service.jobs.submit(admin, "train", SPEC, dataset="trial")
+    server = start(config)
+    for attempt in (1, 2):
+        worker_id = holder(service, job, attempt)
+        os.kill(worker_pids(config)[worker_id], signal.SIGKILL)
+    done = ended(service, job)
+    server.kill(signal.SIGTERM)
+    assert done.status is JobStatus.FAILED
+    assert done.error and done.error["code"] == "service.job_crashed"
+    assert "2 attempts ended without a word" in str(done.error["message"])

@@ -1,0 +1,196 @@
+"""A worker, from claim to registered model, and all the ways in which an attempt can end early."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import pytest
+
+from superpose.circuits import Circuit, Observable, Parameter, Program, program_to_json, result_from_json
+from superpose.learning import Predictor
+from superpose.service import Dataset, JobKind, JobStatus, ModelVersion, Principal, Service, ServiceConfig, worker
+from superpose.service.job_store import NewJob
+from superpose.trust import sha256_bytes
+
+from .conftest import LONG_SPEC, SMALL_SPEC, ended, wait_for, working
+
+
+def kinds(service: Service, job_id: str) -> list[str]:
+    return [event.kind for event in service.store.events(job_id) if event.kind not in {"progress", "metric", "log"}]
+
+
+def test_training_registers_a_model(
+    service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig, caplog: pytest.LogCaptureFixture
+) -> None:
+    with working(config):
+        job = ended(service, service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="outcome"))
+    assert (job.status, job.model, job.model_version, job.attempt) == (JobStatus.SUCCEEDED, "outcome", 1, 1)
+    assert kinds(service, job.id) == ["queued", "running", "succeeded"]
+    assert job.progress["fraction"] == 1.0
+    assert "lost" not in caplog.text
+    version = service.models.version(admin, "outcome", 1)
+    assert job.result == {
+        "model": "outcome",
+        "model_version": 1,
+        "digest": version.digest,
+        "evaluation": dict(version.evaluation),
+    }
+    assert set(version.metrics) >= {"accuracy", "auc", "brier"}
+    content = service.models.file_path(admin, "outcome", 1).read_bytes()
+    assert version.artifact == sha256_bytes(content)
+    assert Predictor.load(content, expected_digest=version.digest).manifest == version.manifest
+    assert not (config.data_dir / "jobs" / job.id).exists()
+    assert not list((config.data_dir / "staging").iterdir())
+    model = service.models.get(admin, "outcome")
+    assert (model.latest, [v.job_id for v in model.versions]) == (1, [job.id])
+    assert model.to_json()["versions"][0].keys() == {"model", "version", "digest", "job_id", "created_at", "metrics"}
+    assert version.to_json().keys() > {"manifest", "evaluation", "metrics"}
+
+
+def test_versions_count_on_and_equal_runs_give_equal_models(
+    service: Service, admin: Principal, model: ModelVersion, config: ServiceConfig
+) -> None:
+    other = {**SMALL_SPEC, "training": {"epochs": 2}}
+    with working(config):
+        again = ended(service, service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="outcome"))
+        third = ended(service, service.jobs.submit(admin, "train", other, dataset="trial", model_name="outcome"))
+    assert (again.model_version, third.model_version) == (2, 3)
+    digests = [version.digest for version in service.models.get(admin, "outcome").versions]
+    assert digests[0] == digests[1] == model.digest != digests[2]
+
+
+def test_a_program_runs(service: Service, admin: Principal, config: ServiceConfig) -> None:
+    theta = Parameter("theta")
+    circuit = Circuit(2).ry(theta, 0).cx(0, 1)
+    program = Program(circuit, {"theta": 0.0}, observables=(Observable({"ZZ": 1.0}), Observable({"ZI": 1.0})))
+    with working(config):
+        job = ended(service, service.jobs.submit(admin, "program", dict(program_to_json(program))))
+    assert job.status is JobStatus.SUCCEEDED
+    result = result_from_json(dict(job.result or {}))
+    assert result.expectations is not None
+    assert result.expectations.tolist() == [[1.0, 1.0]]
+    assert result.provenance["backend"] == "local"
+
+
+def test_a_result_that_is_too_large_is_refused_with_advice(
+    service: Service, admin: Principal, config: ServiceConfig
+) -> None:
+    circuit = Circuit(8)
+    for qubit in range(8):
+        circuit.h(qubit)
+    program = dict(program_to_json(Program(circuit, {}, shots=4_000, seed=1)))
+    with working(replace(config, max_result_bytes=1_000)):
+        job = ended(service, service.jobs.submit(admin, "program", program))
+    assert job.error and job.error["code"] == "service.payload_too_large"
+    assert "at most 1,000 are kept" in str(job.error["message"])
+
+
+def test_a_warm_worker_starts_a_job_soon(
+    service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig
+) -> None:
+    with working(config):
+        for _ in range(2):
+            job = ended(service, service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial"))
+    assert job.started_at
+    assert (job.started_at - job.created_at).total_seconds() < 0.5
+
+
+def test_cancelling_a_running_job(service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig) -> None:
+    job = service.jobs.submit(admin, "train", LONG_SPEC, dataset="trial", model_name="outcome")
+    with working(config):
+        wait_for(lambda: service.store.get(job.id).progress)
+        assert service.jobs.cancel(admin, job.id).status is JobStatus.CANCELLING
+        assert ended(service, job).status is JobStatus.CANCELLED
+    assert kinds(service, job.id) == ["queued", "running", "cancelling", "cancelled"]
+    assert service.models.list(admin).items == ()
+    assert not (config.data_dir / "jobs" / job.id).exists()
+
+
+def test_a_stopped_worker_gives_its_job_back_and_another_goes_on(
+    service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig
+) -> None:
+    spec = {**LONG_SPEC, "training": {**LONG_SPEC["training"], "epochs": 60}}
+    undisturbed = service.jobs.submit(admin, "train", spec, dataset="trial", model_name="outcome")
+    with working(config):
+        assert ended(service, undisturbed).status is JobStatus.SUCCEEDED
+    job = service.jobs.submit(admin, "train", spec, dataset="trial", model_name="outcome")
+    with working(config):
+        wait_for(lambda: service.store.get(job.id).progress.get("fraction", 0) > 0.05)
+    given_back = service.store.get(job.id)
+    assert given_back.status is JobStatus.QUEUED
+    before = given_back.progress["fraction"]
+    with working(config):
+        assert ended(service, job).attempt == 2
+    assert kinds(service, job.id) == ["queued", "running", "queued", "running", "succeeded"]
+    after = [
+        e.data["fraction"] for e in service.store.events(job.id) if e.kind == "progress" and e.data["attempt"] == 2
+    ]
+    assert after[0] >= before  # nothing was done twice
+    first, second = service.models.get(admin, "outcome").versions
+    assert second.digest == first.digest and second.evaluation == first.evaluation
+
+
+def test_damaged_checkpoints_cost_time_and_nothing_else(
+    service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig, model: ModelVersion
+) -> None:
+    job = service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="outcome")
+    directory = config.data_dir / "jobs" / job.id / "0"
+    directory.mkdir(parents=True)
+    (directory / "experiment.json").write_text("{ not what was written")
+    with working(config):
+        assert ended(service, job).status is JobStatus.SUCCEEDED
+    assert service.models.version(admin, "outcome", 2).digest == model.digest
+    logs = [event.data["message"] for event in service.store.events(job.id) if event.kind == "log"]
+    assert any("damaged checkpoint was thrown away" in message for message in logs)
+
+
+def test_a_job_that_cannot_be_done_fails_with_code_and_message(
+    service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig
+) -> None:
+    # past admission, as if a later release had written it
+    new = NewJob(
+        project="default",
+        kind=JobKind.TRAIN,
+        payload={"model": {"n_qubits": 0}},
+        created_by="k",
+        dataset_id=dataset.id,
+        model="m",
+    )
+    wrong_spec = service.store.submit(new)
+    damaged = service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial")
+    with working(config):
+        assert ended(service, wrong_spec).error == {
+            "code": "spec.invalid",
+            "message": "model.n_qubits: must be a whole number from 1 to 1000, got 0",
+        }
+        assert ended(service, damaged).status is JobStatus.SUCCEEDED  # the worker lives on
+        path: Path = config.data_dir / "artifacts" / dataset.artifact
+        path.write_bytes(path.read_bytes()[:-1])
+        again = service.store.submit(replace(new, payload=SMALL_SPEC))
+        error = ended(service, again).error
+    assert error and error["code"] == "service.artifact"
+
+
+def test_an_unforeseen_error_fails_the_job_and_tells_no_values(
+    service: Service,
+    admin: Principal,
+    dataset: Dataset,
+    config: ServiceConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def train(job: Any, context: Any) -> Any:
+        value = "enaJ"[::-1]  # the source line may be shown, the value not
+        raise ValueError(f"patient {value} Doe")
+
+    monkeypatch.setattr(worker, "RUNS", MappingProxyType({JobKind.TRAIN: train}))
+    with caplog.at_level(logging.INFO), working(config):
+        job = ended(service, service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial"))
+    assert job.error and job.error["code"] == "service.internal"
+    assert "unforeseen ValueError" in str(job.error["message"])
+    assert "builtins.ValueError" in caplog.text and "in train" in caplog.text
+    assert "Jane" not in caplog.text + str(job.to_json()) + str(service.store.events(job.id))
