@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import io
 import json
 import socket
 from typing import Any
 from urllib.parse import urlsplit
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import superpose.errors
@@ -150,6 +153,39 @@ def test_unknown_and_ill_typed_fields_are_named(api: Any, path: str, body: Any, 
     assert reply.code == "service.request"
     assert field in {error["field"] for error in reply.json["details"]["errors"]}
     assert field in reply.json["detail"]
+
+
+@pytest.mark.parametrize(
+    ("spec", "code", "words"),
+    [
+        ({"modle": {}}, "spec.invalid", "modle"),
+        ({"model": {"n_qubits": 0}}, "spec.invalid", "model.n_qubits"),
+        ({"model": {"ansatz": {"layers": "two"}}}, "spec.invalid", "model.ansatz.layers"),
+        ({"training": {"epochs": 1e308}}, "spec.invalid", "training.epochs"),
+        ({"model": {"n_qubits": 40}}, "engine.state_too_large", "memory"),
+    ],
+)
+def test_bad_training_specs_are_refused_before_any_compute(api: Any, spec: Any, code: str, words: str) -> None:
+    api.call("POST", "/v1/datasets", {"name": "for-specs", "builtin": "iris"})
+    reply = api.call("POST", "/v1/jobs", {"kind": "train", "dataset": "for-specs", "spec": spec})
+    assert (reply.status, reply.code) == (422, code)
+    assert words in reply.json["detail"]
+    assert api.call("POST", "/v1/jobs", {"kind": "train", "dataset": "none", "spec": {}}).code == "service.not_found"
+
+
+@pytest.mark.parametrize("format", ["parquet", "npz"])
+def test_binary_tables_come_in_too(api: Any, format: str) -> None:
+    sink = io.BytesIO()
+    if format == "npz":
+        np.savez(sink, x=np.eye(4), y=np.array([0, 1, 0, 1]))
+    else:
+        pd.DataFrame({"x_0": [1.0, 0, 0, 0], "y": [0, 1, 0, 1]}).to_parquet(sink)
+    media_type = {"npz": "application/x-npz", "parquet": "application/vnd.apache.parquet"}[format]
+    path = f"/v1/datasets?name=binary-{format}&target=y"
+    made = api.call("POST", path, sink.getvalue(), {"Content-Type": media_type})
+    assert (made.status, made.json["classes"], made.json["format"]) == (201, ["0", "1"], format)
+    reply = api.call("POST", path, CSV, {"Content-Type": media_type})
+    assert (reply.status, reply.code) == (422, "dataset.format")
 
 
 @pytest.mark.parametrize("body", [[], "text", 1, None, True])
