@@ -68,7 +68,7 @@ CSV = b"age,dose,outcome\n" + b"".join(
 )
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def kernels() -> None:
     """Build the engine's kernels once, so that no test's time limit includes it."""
     warm()
@@ -108,7 +108,7 @@ def ended(service: Service, job: Job, timeout_s: float = 60.0) -> Job:
 
 
 @pytest.fixture
-def dataset(service: Service, admin: Principal) -> Dataset:
+def dataset(service: Service, admin: Principal, kernels: None) -> Dataset:
     return service.datasets.add(admin, name="trial", content=CSV, format="csv", target="outcome")
 
 

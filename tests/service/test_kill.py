@@ -54,7 +54,7 @@ def service(config: ServiceConfig) -> Iterator[Service]:
 
 
 @pytest.fixture
-def job(service: Service, admin: Principal) -> Job:
+def job(service: Service, admin: Principal, kernels: None) -> Job:
     service.datasets.add(admin, name="trial", content=CSV, format="csv", target="outcome")
     return service.jobs.submit(admin, "train", SPEC, dataset="trial", model_name="outcome")
 
@@ -189,6 +189,7 @@ def alive(pid: int) -> bool:
     return bool(state.strip()) and not state.startswith("Z")
 
 
+@pytest.mark.slow
 def test_kill_9_of_server_and_worker_at_once(
     service: Service, admin: Principal, config: ServiceConfig, job: Job, tmp_path: Path, start: Start
 ) -> None:
@@ -232,6 +233,7 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing_more
     check_equal(service, admin, job, tmp_path / "undisturbed")
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_its_workers_is_given_up(
     service: Service, admin: Principal, config: ServiceConfig, start: Start
 ) -> None:

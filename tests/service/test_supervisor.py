@@ -1,0 +1,59 @@
+"""Worker processes: spawned, replaced when they die, drained when they are told to stop."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from superpose.service import Dataset, JobStatus, Principal, Service, ServiceConfig, Supervisor
+
+from .conftest import LONG_SPEC, wait_for
+
+
+def test_stopping_drains(service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig) -> None:
+    job = service.jobs.submit(admin, "train", LONG_SPEC, dataset="trial")
+    with Supervisor(config) as supervisor:
+        (pid,) = supervisor.worker_pids
+        wait_for(lambda: service.store.get(job.id).progress)
+    given_back = service.store.get(job.id)
+    assert (given_back.status, given_back.attempt) == (JobStatus.QUEUED, 1)
+    with service.store.database.read() as connection:
+        assert connection.exec_driver_sql("SELECT outcome, crashes FROM attempts, jobs").all() == [("given_back", 0)]
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    assert supervisor.worker_pids == ()
+    log = config.data_dir / "logs" / "worker-0.log"
+    assert log.stat().st_mode & 0o777 == 0o600
+    assert "attempt 1 ended, the job is queued" in log.read_text()
+
+
+def test_workers_that_die_young_are_replaced_ever_more_slowly(config: ServiceConfig) -> None:
+    pauses_s = []
+    with Supervisor(config) as supervisor:
+        for _ in range(3):
+            (pid,) = supervisor.worker_pids
+            os.kill(pid, signal.SIGKILL)
+            killed_at_s = time.monotonic()
+            wait_for(lambda dead=pid: supervisor.worker_pids not in {(), (dead,)})
+            pauses_s.append(time.monotonic() - killed_at_s)
+    assert [pause >= least for pause, least in zip(pauses_s, (0.2, 0.4, 0.8), strict=True)] == [True] * 3
+
+
+def test_a_worker_by_itself_ends_on_sigterm(config: ServiceConfig) -> None:
+    command = [sys.executable, "-m", "superpose.service.worker"]
+    worker = subprocess.Popen(
+        [*command, "--data-dir", str(config.data_dir)], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
+    )
+    assert worker.stderr
+    assert "begins" in worker.stderr.readline()
+    worker.terminate()
+    assert worker.wait(60) == 0
+    assert "ends" in worker.stderr.read()
+    worker.stderr.close()
+    wrong = subprocess.run(command, capture_output=True, text=True)
+    assert wrong.returncode == 2 and "--data-dir is needed" in wrong.stderr
