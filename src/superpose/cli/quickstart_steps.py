@@ -8,9 +8,9 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -36,6 +36,12 @@ SPEC: Final[dict[str, Any]] = {
     "training": {"epochs": 40, "seed": 0},
     "evaluation": {"n_splits": 5, "primary_metric": "accuracy"},
 }
+
+CONTROLS: Final = (
+    "The controls tell what the quantum part adds. Classical twin: a classical block of the same size in place of the "
+    "circuit. No entanglement: the circuit without its two-qubit gates. Frozen weights: the circuit as it was drawn at "
+    "random, only the layers around it trained."
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,8 @@ class Quickstart:
         with ExitStack() as undo:
             build = KernelBuild()
             undo.callback(build.stop)
-            room = undo.enter_context(self._room())
+            room = Path(tempfile.mkdtemp(prefix="superpose-"))  # logs, and data unless a directory was given
+            undo.callback(shutil.rmtree, room, ignore_errors=True)
             service = self._start(room, undo)
             with Client(service.url, key_file=service.key_file) as client:
                 dataset = self._register(client)
@@ -85,7 +92,10 @@ class Quickstart:
         rows = rows_of(version.evaluation)
         elapsed_s = time.monotonic() - self._started
         story.blank()
-        story.say(f"Done in {elapsed_s:.0f} s.")
+        left = "the service is up" if self._keep else "the service is stopped and nothing of it is left"
+        if self._given_data_dir is not None and not self._keep:
+            left = f"the service is stopped, its data are in {self._given_data_dir}"
+        story.say(f"Done in {elapsed_s:.0f} s; {left}.")
         return {
             "elapsed_s": round(elapsed_s, 2),
             "job_id": job.id,
@@ -99,15 +109,6 @@ class Quickstart:
             "prediction": {**answer.to_dict(), "truth": held_out.truth},
             "predict_latency_ms": round(latency_ms, 3),
         }
-
-    @contextmanager
-    def _room(self) -> Iterator[Path]:
-        """A temporary directory for logs, and for data unless a directory was given; removed unless it is to stay."""
-        room = Path(tempfile.mkdtemp(prefix="superpose-quickstart-"))
-        try:
-            yield room
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
 
     def _start(self, room: Path, undo: ExitStack) -> ReadyService:
         """The service, its kernels being built meanwhile if that was never done on this machine."""
@@ -174,6 +175,8 @@ class Quickstart:
         version = client.models.version(job.model or MODEL, job.model_version)
         self._story.step("Comparison")
         self._story.comparison(version.evaluation)
+        self._story.blank()
+        self._story.say(CONTROLS, dim=True)
         return version
 
     def _deploy(self, client: Client, version: ModelVersion) -> Endpoint:
@@ -217,8 +220,10 @@ class Quickstart:
         story.code(
             [
                 "import json, superpose",
-                f'client = superpose.Client("{service.url}", key_file="{service.key_file}")',
-                f'client.predict("{endpoint.name}", json.load(open("{body}"))["rows"])',
+                f'rows = json.load(open("{body}"))["rows"]',
+                f'client = superpose.Client("{service.url}",',
+                f'                          key_file="{service.key_file}")',
+                f'client.predict("{endpoint.name}", rows)',
             ]
         )
         story.blank()
@@ -230,10 +235,11 @@ class Quickstart:
         story = self._story
         story.step("Next")
         if self._keep:
-            story.say(f"The service stays up. Stop it with: kill {service.pid}")
-            story.say(f"Its data, the row and its log are in {room}; remove them when you are done.")
+            story.say(f"The service stays up until: kill {service.pid}")
+            story.say(f"Its log and data are in {room}; remove them when you are done. Speak to it with:")
+            story.code([f"export SUPERPOSE_URL={service.url}", f"export SUPERPOSE_KEY_FILE={service.key_file}"])
         else:
-            story.say("The service stops now; `superpose quickstart --keep` leaves it up to try the calls above.")
+            story.say("The service stops now; `superpose quickstart --keep` leaves it up, to try the calls above.")
         story.blank()
         story.code(
             [

@@ -59,7 +59,12 @@ class Story:
         if not self.out.is_terminal:
             yield
             return
-        with self.out.status(f"{text} …", spinner="dots"):
+        from rich.live import Live
+        from rich.padding import Padding
+        from rich.spinner import Spinner
+
+        spinner = Padding(Spinner("dots", text=f"{text} …", style="cyan"), (0, 0, 0, len(INDENT)))
+        with Live(spinner, console=self.out, refresh_per_second=10, transient=True):
             yield
 
     def comparison(self, evaluation: Mapping[str, Any]) -> None:

@@ -1,0 +1,208 @@
+"""The commands of each noun against a real service."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+ROW = {"sepal length": 5.1, "sepal width": 3.5, "petal length": 1.4, "petal width": 0.2}
+
+
+@pytest.fixture
+def table_file(tmp_path: Path) -> Path:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"age": rng.integers(20, 90, 60), "dose": rng.normal(size=60), "site": ["a", "b", "c"] * 20})
+    frame["ill"] = np.where(frame["age"] + 10 * frame["dose"] > 55, "yes", "no")
+    path = tmp_path / "patients.csv"
+    frame.to_csv(path, index=False)
+    return path
+
+
+def test_datasets(at_home: Callable[..., Any], table_file: Path) -> None:
+    said = at_home("datasets", "add", table_file, "--target", "ill")
+    assert said.code == 0, said.err
+    assert said.out.startswith("patients: 60 rows, 3 features, target ill (no, yes); id ds_")
+    shown = at_home("datasets", "show", "patients", "--json").json
+    assert shown["classes"] == ["no", "yes"]
+    assert {column["name"]: column["kind"] for column in shown["columns"]}["site"] == "category"
+    assert "category" in at_home("datasets", "show", shown["id"]).out
+    assert [d["name"] for d in at_home("datasets", "list", "--json").json].count("patients") == 1
+    assert "patients" in at_home("datasets", "list").out
+    again = at_home("datasets", "add", table_file, "--target", "ill", "--json")
+    assert again.json["id"] == shown["id"]
+    again = at_home("datasets", "add", "--builtin", "wine", "--name", "patients", "--json")
+    assert (again.code, again.json["error"]["code"]) == (1, "service.conflict")
+    assert at_home("datasets", "remove", "patients", "--json").json == {"removed": "patients"}
+    gone = at_home("datasets", "show", "patients")
+    assert (gone.code, gone.out) == (1, "")
+    assert gone.err.startswith("error[service.not_found]: ")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["--builtin", "iris", "some.csv"], ["some.csv"]],
+)
+def test_datasets_add_says_what_is_missing(superpose: Callable[..., Any], arguments: list[str]) -> None:
+    assert superpose("datasets", "add", *arguments).code == 2
+
+
+def test_a_table_that_cannot_be_used_is_refused_with_its_code(at_home: Callable[..., Any], tmp_path: Path) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("")
+    said = at_home("datasets", "add", empty, "--target", "x", "--json")
+    assert said.code == 1
+    assert said.json["error"]["code"].startswith("dataset.")
+    assert at_home("datasets", "add", tmp_path / "absent.csv", "--target", "x").err.startswith("error[dataset.format]")
+
+
+def test_jobs(at_home: Callable[..., Any], trained: str, spec_file: Path) -> None:
+    listed = at_home("jobs", "list", "--status", "succeeded", "--json").json
+    assert listed
+    job_id = listed[0]["id"]
+    assert listed[0]["model"] == trained
+    shown = at_home("jobs", "show", job_id)
+    assert "succeeded" in shown.out
+    assert job_id in at_home("jobs", "list").out
+    watched = at_home("jobs", "watch", job_id)
+    assert (watched.code, watched.out) == (0, f"{job_id} succeeded\n")
+    assert "split 1 of 2" in watched.err
+    assert at_home("jobs", "watch", job_id, "--json").json["id"] == job_id
+
+    submitted = at_home("train", spec_file, "--dataset", trained, "--model", "other", "--detach", "--json").json
+    assert submitted["status"] in {"queued", "running"}
+    cancelled = at_home("jobs", "cancel", submitted["id"], "--json").json
+    assert cancelled["status"] in {"cancelled", "cancelling", "succeeded"}
+    ended = at_home("jobs", "watch", submitted["id"])
+    assert ended.code == (0 if "succeeded" in ended.out else 1)
+    assert at_home("jobs", "show", "job_aaaaaaaaaaaa").err.startswith("error[service.not_found]")
+
+
+def test_training_prints_the_comparison_and_refuses_a_wrong_spec(
+    at_home: Callable[..., Any], trained: str, spec_file: Path, tmp_path: Path
+) -> None:
+    said = at_home("train", spec_file, "--dataset", trained)
+    assert said.code == 0, said.err
+    for words in ("hybrid", "classical", "logistic", "parameters", "balanced accuracy", "confidence interval"):
+        assert words in said.out
+    assert f"deploy it with: superpose deploy {trained}" in said.out
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text("model: {layers: 3}")
+    refused = at_home("train", wrong, "--dataset", trained, "--json")
+    assert refused.code == 1
+    assert refused.json["error"]["code"] == "spec.invalid"
+    assert refused.json["error"]["details"]["field"] == "model.layers"
+    wrong.write_text("- a\n- list")
+    assert "must hold one object" in at_home("train", wrong, "--dataset", trained).err
+    wrong.write_text("a: [")
+    assert "neither YAML nor JSON" in at_home("train", wrong, "--dataset", trained).err
+
+
+def test_models(at_home: Callable[..., Any], trained: str, tmp_path: Path) -> None:
+    listed = {model["name"]: model for model in at_home("models", "list", "--json").json}
+    assert listed[trained]["latest"] >= 1
+    assert trained in at_home("models", "list").out
+    shown = at_home("models", "show", trained, "--version", "1", "--json").json
+    assert set(shown) >= {"digest", "evaluation", "manifest", "metrics"}
+    assert "AUC" in at_home("models", "show", trained).out
+    saved = at_home("models", "download", trained, "--version", "1", "--output", tmp_path, "--json").json
+    assert saved["path"] == str(tmp_path / f"{trained}-1.superpose")
+    from superpose.learning.predictor import Predictor
+
+    assert len(Predictor.load(Path(saved["path"]), expected_digest=shown["digest"]).classes) == 3
+    card = at_home("models", "card", trained)
+    assert card.out.startswith(f"# {trained}, version ")
+    assert shown["evaluation"]["verdict"] in card.out
+    target = tmp_path / "card.md"
+    assert at_home("models", "card", trained, "--output", target).out == f"{target}\n"
+    assert target.read_text() == card.out
+    assert at_home("models", "show", "nothing").err.startswith("error[service.not_found]")
+
+
+def test_endpoints_and_predictions(
+    at_home: Callable[..., Any], served: Any, trained: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    columns = [c["name"] for c in at_home("datasets", "show", trained, "--json").json["columns"]]
+    deployed = at_home("deploy", trained, "--version", "1", "--name", "second")
+    assert deployed.out == f"second: {trained} version 1 answers at {served.url}/v1/endpoints/second/predict\n"
+    assert {e["name"] for e in at_home("endpoints", "list", "--json").json} >= {trained, "second"}
+    assert "second" in at_home("endpoints", "list").out
+    assert f"{trained} version 1" in at_home("endpoints", "show", "second").out
+
+    frame = pd.DataFrame([[5.1, 3.5, 1.4, 0.2], [6.9, 3.1, 5.4, 2.1]], columns=columns)
+    csv, parquet, document = tmp_path / "rows.csv", tmp_path / "rows.parquet", tmp_path / "rows.json"
+    frame.to_csv(csv, index=False)
+    frame.to_parquet(parquet)
+    document.write_text(json.dumps({"rows": frame.to_dict("records")}))
+    answers = [at_home("predict", "second", path, "--json").json for path in (csv, parquet, document)]
+    assert answers[0]["probabilities"] == answers[1]["probabilities"] == answers[2]["probabilities"]
+    assert np.allclose(np.sum(answers[0]["probabilities"], axis=1), 1)
+    shown = at_home("predict", "second", csv)
+    assert answers[0]["predictions"][0] in shown.out
+    assert "request" in shown.err
+    environment = {**os.environ, "XDG_DATA_HOME": str(served.home)}
+    piped = subprocess.run(
+        [sys.executable, "-m", "superpose", "predict", "second", "-", "--json"],
+        input=frame.to_json(orient="values"),
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+    assert np.allclose(json.loads(piped.stdout)["probabilities"], answers[0]["probabilities"])
+
+    document.write_text('[{"colour": "red"}]')
+    assert at_home("predict", "second", document).err.startswith("error[learning.feature_mismatch]")
+    document.write_text("[")
+    assert "is not JSON" in at_home("predict", "second", document).err
+    assert at_home("endpoints", "remove", "second", "--json").json == {"removed": "second"}
+    assert at_home("predict", "second", csv).err.startswith("error[service.not_found]")
+
+
+def test_keys_never_show_their_secret(at_home: Callable[..., Any], served: Any, tmp_path: Path, trained: str) -> None:
+    path = tmp_path / "reader.key"
+    made = at_home("keys", "create", "--role", "viewer", "--label", "reader", "--output", path)
+    assert made.code == 0, made.err
+    secret = path.read_text().strip()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert secret not in made.out + made.err
+    assert str(path) in made.out
+    again = at_home("keys", "create", "--output", path)
+    assert again.code == 2
+    assert "never overwrites" in again.err
+
+    listed = at_home("keys", "list", "--json")
+    assert secret not in listed.out
+    (key,) = [key for key in listed.json if key["label"] == "reader"]
+    assert (key["role"], key["revoked_at"]) == ("viewer", None)
+    options = ("--url", served.url, "--key-file", path)
+    assert at_home("models", "list", *options, "--json").json
+    refused = at_home("deploy", trained, "--name", "third", *options, "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (1, "auth.forbidden")
+    assert at_home("keys", "revoke", key["id"]).out == f"revoked {key['id']}\n"
+    assert "revoked" in at_home("keys", "list").out
+    refused = at_home("models", "list", *options)
+    assert refused.err.startswith("error[auth.key_invalid]")
+    assert secret not in refused.err
+    path.chmod(0o644)
+    assert at_home("models", "list", *options).err.startswith("error[auth.key_file]")
+
+
+def test_expired_keys_are_told_apart(at_home: Callable[..., Any], served: Any, tmp_path: Path) -> None:
+    path = tmp_path / "brief.key"
+    made = at_home("keys", "create", "--role", "viewer", "--expires-in-days", "0.00001", "--output", path, "--json")
+    assert made.code == 0, made.err
+    assert set(made.json) >= {"id", "key_file", "expires_at"}
+    assert "secret" not in made.json
+    import time
+
+    time.sleep(2)
+    assert at_home("models", "list", "--url", served.url, "--key-file", path).err.startswith("error[auth.key_expired]")
