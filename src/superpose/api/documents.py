@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
+from fastapi import Path
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["BuiltinDataset", "NewEndpoint", "NewKey", "TrainingJob", "body_of"]
+__all__ = ["LARGEST_VERSION", "BuiltinDataset", "NewEndpoint", "NewKey", "TrainingJob", "VersionNumber", "body_of"]
+
+LARGEST_VERSION = 2**31 - 1
+
+#: A model version in a path.
+VersionNumber = Annotated[int, Path(ge=1, le=LARGEST_VERSION)]
 
 
 def _text_only(value: object) -> object:
@@ -45,7 +51,7 @@ class NewEndpoint(Document):
 
     name: str
     model: str
-    version: Annotated[int | None, Field(ge=1, description="by default the newest")] = None
+    version: Annotated[int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the newest")] = None
 
 
 class NewKey(Document):

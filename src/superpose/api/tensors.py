@@ -125,7 +125,7 @@ def _tensor(tensor: Any, field: str) -> tuple[str, list[int], list[Any]]:
     name, shape, datatype, data = (tensor.get(key) for key in ("name", "shape", "datatype", "data"))
     if not isinstance(name, str) or not name:
         raise RequestError(f"{field} needs a name.", field=f"{field}.name")
-    if datatype not in _CELL_KINDS:
+    if not isinstance(datatype, str) or datatype not in _CELL_KINDS:
         raise RequestError(
             f"datatype of {name!r} must be one of {', '.join(sorted(_CELL_KINDS))}; got {str(datatype)[:40]!r}.",
             field=f"{field}.datatype",

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request
 from starlette.responses import FileResponse, Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
+from superpose.api.documents import VersionNumber
 from superpose.service import Part, Service
 
 __all__ = ["routes"]
@@ -29,12 +30,12 @@ def routes(service: Service) -> APIRouter:
         return Json(service.models.get(caller(request), name).to_json())
 
     @router.get("/{name}/versions/{number}")
-    def version(request: Request, name: str, number: int) -> Response:
+    def version(request: Request, name: str, number: VersionNumber) -> Response:
         """One version with its evaluation and manifest."""
         return Json(service.models.version(caller(request), name, number).to_json())
 
     @router.get("/{name}/versions/{number}/file")
-    def file(request: Request, name: str, number: int) -> Response:
+    def file(request: Request, name: str, number: VersionNumber) -> Response:
         """The version's model file; ``Repr-Digest`` (RFC 9530) is that of the whole file."""
         principal = caller(request)
         found = service.models.version(principal, name, number)
