@@ -13,6 +13,9 @@ __all__ = ["BaselineResult", "tuned_logistic_regression"]
 _STRENGTHS = np.logspace(-3, 3, 9)
 _FOLDS = 4
 
+_NEWTON_PARAMETERS = 300
+"""Up to so many parameters the Newton solver, whose cost is cubic in them, is the faster one by 3 to 10 times."""
+
 
 @dataclass(frozen=True)
 class BaselineResult:
@@ -54,10 +57,11 @@ def tuned_logistic_regression(
     from sklearn.model_selection import StratifiedKFold
 
     labels = np.unique(classes)
+    solver = "newton-cholesky" if encoded.shape[1] * len(labels) <= _NEWTON_PARAMETERS else "lbfgs"
 
     def fitted(strength: float, rows: NDArray[np.intp] | slice) -> LogisticRegression:
         weight = "balanced" if balanced else None
-        model = LogisticRegression(C=strength, class_weight=weight, max_iter=1000, tol=1e-5)
+        model = LogisticRegression(C=strength, class_weight=weight, max_iter=1000, tol=1e-5, solver=solver)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # not converging at C=1e3 on separable data is a loss that tuning sees
             return model.fit(encoded[rows], classes[rows])

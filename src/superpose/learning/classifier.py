@@ -18,7 +18,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from superpose.datasets import stratified_splits
 from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError, SpecError
-from superpose.learning.model_file import ModelFacts, read_model, write_model
+from superpose.learning.model_file import ModelFacts, ModelFile, read_model, write_model
 from superpose.learning.network import (
     NetworkShape,
     build_network,
@@ -92,10 +92,10 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         layers: int = 2,
         *,
         max_angle: float = math.pi / 2,
-        epochs: int = 40,
+        epochs: int = 60,
         batch_size: int = 32,
         learning_rate: float = 0.02,
-        weight_decay: float = 0.01,
+        weight_decay: float = 0.1,
         patience: int = 10,
         validation_fraction: float = 0.15,
         class_weight: str | Mapping[Any, float] | None = None,
@@ -139,7 +139,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             )
         seed = self._seed()
         train, validation = _validation_split(codes, self.validation_fraction, seed)
-        names = [str(name) for name in getattr(rows, "columns", [f"x{i}" for i in range(self.n_features_in_)])]
+        frame_names = rows.columns if is_frame(rows) else getattr(self, "feature_names_in_", None)
+        names = _default_names(self.n_features_in_) if frame_names is None else [str(name) for name in frame_names]
         # Small data still has common categories; only those that occur once are left out here.
         scaling = PreprocessingSpec(scaling=self.scaling, min_category_rows=2)
         self.preprocessor_ = Preprocessor.fit(_rows_at(rows, train), names, kinds, scaling)
@@ -198,7 +199,13 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             NotFittedError: ``fit`` has not been called.
             ValueError: the labels are neither texts, numbers nor truth values.
         """
+        if facts is None:
+            facts = ModelFacts(provenance={"spec": self._spec_sections()})
         return write_model(Path(path), self.to_trained_model(), facts)
+
+    def _spec_sections(self) -> dict[str, Any]:
+        """The hyperparameters as the sections of a spec that they belong to."""
+        return {"model": self._model_spec().to_dict(), "training": self._training_options().to_dict()}
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether ``fit`` has been called."""
@@ -274,16 +281,41 @@ def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> 
         ModelFileCorruptError: the bytes are not those of a whole model file, or not of the expected one.
         ModelFormatError: written in a format that this release does not know.
     """
-    model = read_model(path, expected_digest).model
-    classifier = HybridClassifier(n_qubits=model.block.circuit.n_qubits, max_angle=model.max_angle)
+    file = read_model(path, expected_digest)
+    model, names = file.model, file.model.preprocessor.columns.names
+    classifier = HybridClassifier(**_hyperparameters(file))
     classifier.classes_ = np.array(model.classes)
-    classifier.n_features_in_ = len(model.preprocessor.columns.names)
-    classifier.feature_names_in_ = np.array(model.preprocessor.columns.names, dtype=object)
+    classifier.n_features_in_ = len(names)
+    if names != _default_names(len(names)):
+        classifier.feature_names_in_ = np.array(names, dtype=object)
     classifier.preprocessor_ = model.preprocessor
     classifier.network_ = network_of_model(model)
     classifier.history_ = []
     classifier.n_iter_ = 0
     return classifier
+
+
+def _hyperparameters(file: ModelFile) -> dict[str, Any]:
+    """What a model file says about how its model was made, as arguments of `HybridClassifier`."""
+    spec = file.manifest["provenance"].get("spec", {})
+    network = spec.get("model", {})
+    found = {name: network[name] for name in ("n_qubits", "max_angle") if name in network}
+    found |= {"encoding": network["encoding"]["name"], **_renamed(network["ansatz"])} if network else {}
+    training = spec.get("training", {})
+    shared = ("epochs", "batch_size", "learning_rate", "weight_decay", "patience")
+    found |= {name: training[name] for name in shared if name in training}
+    if training.get("class_weights") == "balanced":
+        found["class_weight"] = "balanced"
+    return found
+
+
+def _renamed(ansatz: Mapping[str, Any]) -> dict[str, Any]:
+    return {"ansatz": ansatz["name"], "layers": ansatz["layers"]}
+
+
+def _default_names(n_columns: int) -> tuple[str, ...]:
+    """Names of columns that have none."""
+    return tuple(f"x{i}" for i in range(n_columns))
 
 
 def _is_number_column(series: Any) -> bool:

@@ -178,7 +178,7 @@ def _fact(comparison: Comparison) -> str:
 def _all(comparisons: Sequence[Comparison]) -> str:
     """Name who was compared, and the difference that came nearest to deciding."""
     names = _listed([f"the {LABELS[c.against]}" for c in comparisons], "or")
-    nearest = min(comparisons, key=lambda c: c.p_value)
+    nearest = max(comparisons, key=lambda c: abs(c.mean_difference) / max(c.high - c.mean_difference, 1e-12))
     return (
         f"{names} (nearest: {nearest.mean_difference:+.3f} against the {LABELS[nearest.against]}, "
         f"interval {nearest.low:+.3f} to {nearest.high:+.3f})"

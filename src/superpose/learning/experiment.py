@@ -19,6 +19,7 @@ import numpy as np
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from superpose import __version__
 from superpose.datasets import Split, Table, stratified_splits
@@ -98,7 +99,8 @@ def run_experiment(
     directory.mkdir(parents=True, exist_ok=True)
     run = _Run(spec, table, directory, on_event, should_stop)
     run.claim_directory()
-    with one_torch_thread():
+    # Small matrices gain nothing from BLAS threads, and beside other processes they lose a factor of ten.
+    with one_torch_thread(), threadpool_limits(1):
         return run.finish(run.results())
 
 

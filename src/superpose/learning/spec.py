@@ -3,7 +3,7 @@
 Every field has a default, so ``{}`` is a good spec::
 
     model: {n_qubits: 4, encoding: {name: angle}, ansatz: {name: strongly_entangling, layers: 2}}
-    training: {epochs: 40, seed: 0}
+    training: {epochs: 60, seed: 0}
     evaluation: {n_splits: 5, primary_metric: accuracy}
 """
 
@@ -97,10 +97,10 @@ class TrainingOptions(Section):
     """
 
     path: ClassVar[str] = "training"
-    epochs: int = integer(40, 1, 100_000)
+    epochs: int = integer(60, 1, 100_000)
     batch_size: int = integer(32, 1, 1_000_000)
     learning_rate: float = number(0.02, 0.0, 10.0, above=True)
-    weight_decay: float = number(0.01, 0.0, 10.0)
+    weight_decay: float = number(0.1, 0.0, 10.0)
     patience: int = integer(10, 1, 100_000)
     class_weights: str = choice("none", lambda: ("none", "balanced"))
     seed: int = integer(0, 0, 2**32 - 1)

@@ -1,0 +1,83 @@
+"""Model cards: everything a reader needs, from the manifest alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from sklearn.datasets import load_iris
+
+from superpose.datasets import builtin_table
+from superpose.explain import model_card
+from superpose.learning import HybridClassifier, Predictor, TrainingSpec, run_experiment
+
+SPEC = {
+    "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
+    "training": {"epochs": 2},
+    "evaluation": {"n_splits": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory) -> dict:
+    directory = tmp_path_factory.mktemp("run")
+    result = run_experiment(TrainingSpec.from_dict(SPEC), builtin_table("breast_cancer"), directory)
+    return Predictor.load(result.model_path).manifest
+
+
+def test_a_card_says_what_why_and_where_not(manifest: dict) -> None:
+    card = model_card(manifest)
+    titles = [line for line in card.splitlines() if line.startswith("#")]
+    assert titles == [
+        "# Model card: hybrid quantum-classical classifier on breast\\_cancer",
+        "## Model",
+        "## Data",
+        "## Results",
+        "## Compared with",
+        "## Intended use and limits",
+        "## Provenance",
+    ]
+    for said in (
+        "benign, malignant",
+        "2 qubits, 6 trained angles",
+        "569 rows",
+        "trained on 370 rows",
+        "hybrid model |",
+        "tuned logistic regression |",
+        "classical twin of equal parameter count |",
+        "**this model**",
+        "class malignant",
+        "95 % confidence",
+        "Not a medical device",
+        manifest["data"]["digest"],
+        manifest["provenance"]["spec_digest"],
+    ):
+        assert said in card, said
+    assert manifest["evaluation"]["verdict"][:20] in card
+    assert card.endswith("\n")
+    assert model_card(manifest) == card
+
+
+def test_tables_have_as_many_cells_in_every_row(manifest: dict) -> None:
+    rows = [line for line in model_card(manifest).splitlines() if line.startswith("|")]
+    assert len(rows) == 2 + 6 + 2 + 4
+    assert {row.count("|") for row in rows[:8]} == {9}
+    assert {row.count("|") for row in rows[8:]} == {6}
+
+
+def test_texts_from_the_data_cannot_break_the_page(manifest: dict) -> None:
+    data = manifest["data"] | {"name": "x](http://evil) | <script>\n# Big"}
+    card = model_card(manifest | {"data": data})
+    assert "<script>" not in card
+    assert "](" not in card
+    assert "\n# Big" not in card
+
+
+def test_a_model_without_evaluation_says_that_nothing_is_known(tmp_path: Path) -> None:
+    rows, labels = load_iris(return_X_y=True)
+    model = HybridClassifier(n_qubits=2, layers=1, epochs=1, random_state=0).fit(rows, labels)
+    model.save(tmp_path / "iris.superpose")
+    card = model_card(Predictor.load(tmp_path / "iris.superpose").manifest)
+    assert "nothing is known about how well" in card
+    assert "was not compared" in card
+    assert "says nothing else about the training data" in card

@@ -1,0 +1,47 @@
+"""Admission: what a run needs is known, and refused, before it starts."""
+
+from __future__ import annotations
+
+import pytest
+
+from superpose.datasets import builtin_table
+from superpose.errors import SpecError, StateTooLargeError
+from superpose.learning import TrainingSpec, admit
+
+
+def spec(**sections: dict) -> TrainingSpec:
+    return TrainingSpec.from_dict(sections)
+
+
+def test_the_plan_counts_trainings_steps_and_weights() -> None:
+    plan = admit(TrainingSpec(), builtin_table("breast_cancer"))
+    assert (plan.n_trainings, plan.n_weights) == (20, 24)
+    assert plan.n_steps == 20 * 60 * 12
+    assert 0 < plan.memory_bytes < 10**7
+
+
+def test_forty_qubits_are_refused_with_the_memory_they_would_need() -> None:
+    with pytest.raises(StateTooLargeError, match=r"model\.n_qubits: 40 qubits .* needs .* PB of memory") as caught:
+        admit(spec(model={"n_qubits": 40}))
+    assert caught.value.code == "engine.state_too_large"
+    assert caught.value.details["field"] == "model.n_qubits"
+    needed, available = caught.value.details["needed_bytes"], caught.value.details["available_bytes"]
+    assert isinstance(needed, int)
+    assert isinstance(available, int)
+    assert needed > 2**40 * 8 > available
+
+
+def test_a_specs_own_limits_hold() -> None:
+    with pytest.raises(StateTooLargeError, match=r"limits\.memory_mb allows 1 MB"):
+        admit(spec(model={"n_qubits": 14}, limits={"memory_mb": 1}))
+    iris = builtin_table("iris")
+    with pytest.raises(SpecError, match=r"limits\.max_steps: 20 trainings of up to 60 epochs are"):
+        admit(spec(limits={"max_steps": 100}), iris)
+    with pytest.raises(SpecError, match=r"limits\.max_encoded_columns: the 4 columns may become 4"):
+        admit(spec(limits={"max_encoded_columns": 3}), iris)
+
+
+def test_the_positive_class_must_be_one_of_the_data() -> None:
+    admit(spec(evaluation={"positive_class": "setosa"}), builtin_table("iris"))
+    with pytest.raises(SpecError, match="setosa, versicolor, virginica; got 'rose'"):
+        admit(spec(evaluation={"positive_class": "rose"}), builtin_table("iris"))
