@@ -1,0 +1,134 @@
+"""Servers and workers as processes: what they write, whom they refuse, how they end."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from superpose import Client
+
+
+@pytest.fixture
+def spawn(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts commands whose home is ``tmp_path``; ends what a failing test leaves."""
+    started: list[subprocess.Popen[str]] = []
+
+    def start(*arguments: str | Path) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "superpose", *map(str, arguments)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "XDG_DATA_HOME": str(tmp_path)},
+        )
+        started.append(process)
+        return process
+
+    yield start
+    for process in started:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def wait_for(path: Path) -> Any:
+    """The JSON in a file that another process writes."""
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return json.loads(path.read_text())
+
+
+def test_a_server_tells_where_it_is_refuses_a_second_and_drains(
+    spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready.json"
+    server = spawn("serve", "--port", "0", "--ready-file", ready, "--json")
+    facts = wait_for(ready)
+    data_dir = tmp_path / "superpose"
+    assert facts["pid"] == server.pid
+    assert json.loads((data_dir / "service.json").read_text()) == facts
+    assert stat.S_IMODE((data_dir / "service.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(data_dir.stat().st_mode) == 0o700
+    assert stat.S_IMODE(Path(facts["key_file"]).stat().st_mode) == 0o600
+    with Client(facts["url"], key_file=facts["key_file"]) as client:
+        assert client.ready()
+        assert client.version()["name"] == "superpose"
+
+    second = spawn("serve", "--port", "0")
+    out, err = second.communicate(timeout=60)
+    assert (second.returncode, out) == (1, "")
+    assert err.startswith("error[service.store]: ")
+    port = facts["url"].rpartition(":")[2]
+    third = spawn("serve", "--port", port, "--data-dir", tmp_path / "other", "--json")
+    out, err = third.communicate(timeout=60)
+    assert third.returncode == 1
+    assert json.loads(out)["error"]["code"] == "client.start"
+    remote = spawn("serve", "--host", "0.0.0.0", "--data-dir", tmp_path / "another")
+    out, err = remote.communicate(timeout=60)
+    assert (remote.returncode, out) == (1, "")
+    assert "--allow-remote" in err
+
+    server.send_signal(signal.SIGTERM)
+    out, err = server.communicate(timeout=60)
+    assert (server.returncode, err) == (0, "")
+    assert json.loads(out) == {**facts, "data_dir": str(data_dir)}
+    assert not ready.exists()
+    assert not (data_dir / "service.json").exists()
+
+
+def test_a_server_ends_with_who_started_it_and_with_ctrl_c(
+    spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    ready = tmp_path / "ready.json"
+    server = spawn("serve", "--port", "0", "--workers", "0", "--ready-file", ready, "--stop-with-stdin")
+    wait_for(ready)
+    out, err = server.communicate(timeout=60)  # closes standard input
+    assert (server.returncode, err) == (0, "")
+    assert "serves at http://127.0.0.1:" in out
+    assert "(admin)" in out
+
+    server = spawn("serve", "--port", "0", "--workers", "0", "--ready-file", ready)
+    wait_for(ready)
+    server.send_signal(signal.SIGINT)
+    _, err = server.communicate(timeout=60)
+    assert (server.returncode, err) == (0, "")
+
+
+def test_a_worker_beside_a_server_does_its_jobs(spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    ready = tmp_path / "ready.json"
+    spawn("serve", "--port", "0", "--workers", "0", "--ready-file", ready)
+    facts = wait_for(ready)
+    with Client(facts["url"], key_file=facts["key_file"]) as client:
+        client.datasets.add_builtin("iris")
+        spec = {"model": {"n_qubits": 2}, "training": {"epochs": 1}, "evaluation": {"n_splits": 2, "controls": []}}
+        job = client.jobs.train(dataset="iris", model="iris", spec=spec)
+        time.sleep(0.3)
+        assert client.jobs.get(job.id).status == "queued"
+        worker = spawn("worker", "--threads", "1", "--json")
+        assert client.jobs.wait(job.id, timeout_s=120).succeeded
+    worker.send_signal(signal.SIGTERM)
+    out, err = worker.communicate(timeout=60)
+    assert worker.returncode == 0, err
+    assert json.loads(out)["threads"] == 1
+
+
+def test_a_port_that_nothing_holds_is_found(spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        server = spawn("serve", "--port", str(taken.getsockname()[1]), "--data-dir", tmp_path / "data")
+        out, err = server.communicate(timeout=60)
+    assert (server.returncode, out) == (1, "")
+    assert "or 0 for a free one" in err
