@@ -51,9 +51,12 @@ def admit_program(payload: Mapping[str, object]) -> dict[str, Any]:
         CircuitFormatError: not a program.
         StateTooLargeError: it needs more memory than there is.
     """
+    from superpose.backends import LocalBackend
     from superpose.circuits import program_from_json, program_to_json
 
-    return dict(program_to_json(program_from_json(dict(payload))))
+    program = program_from_json(dict(payload))
+    LocalBackend().admit(program)
+    return dict(program_to_json(program))
 
 
 def check_priority(priority: object) -> int:
