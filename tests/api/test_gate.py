@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -163,6 +164,12 @@ def test_the_openapi_document_names_every_route(api: Any, all_routes: list[tuple
     document = api.call("GET", "/openapi.json").json
     assert {"/v1/jobs/{job_id}/events", "/v2/models/{name}/infer", "/v1/datasets"} <= set(document["paths"])
     assert sum(len(methods) for methods in document["paths"].values()) == len(all_routes) - 2
+    assert document["security"] == [{"key": []}]
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            assert "application/problem+json" in operation["responses"]["default"]["content"]
+            assert "422" not in operation["responses"]
+    assert "#/components/schemas/HTTPValidationError" not in json.dumps(document)
 
 
 def test_logs_hold_ids_and_no_secrets(api: Any) -> None:

@@ -13,6 +13,7 @@ from starlette.routing import Match
 from superpose import __version__
 from superpose.api.edge import Edge
 from superpose.api.gate import Gate
+from superpose.api.openapi import describe
 from superpose.api.problems import from_http_exception, from_validation_error, problem_response
 from superpose.api.routes import datasets, endpoints, inference, jobs, keys, models, programs, version
 from superpose.service import Service
@@ -39,6 +40,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.draining = asyncio.Event()
     for noun in (datasets, jobs, models, endpoints, programs, keys, inference, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
+    describe(app)
     # The last one added is the outermost.
     app.add_middleware(Gate, authenticate=service.authenticate)
     app.add_middleware(Edge)
