@@ -14,7 +14,6 @@ import typer
 
 from superpose.cli.connection import JsonOption
 from superpose.cli.output import console, note, print_json, show, table
-from superpose.errors import CircuitFormatError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,7 +24,7 @@ __all__ = ["parse_observable", "parse_param", "run_program"]
 
 SHOWN: Final = 16
 _NUMBER: Final = r"(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
-_VALUE: Final = re.compile(rf"([+-]?)({_NUMBER})?(?:(?<=\d|\.)\*)?(pi)?(?:/({_NUMBER}))?")
+_VALUE: Final = re.compile(rf"([+-]?)({_NUMBER})?\*?(pi)?(?:/({_NUMBER}))?")
 _TERM: Final = re.compile(rf"([+-]?)(?:({_NUMBER})\*)?([IXYZ]+)")
 
 
@@ -74,7 +73,7 @@ def parse_param(text: str) -> tuple[str, Any]:
 
 
 def parse_value(text: str) -> float | None:
-    """A number, ``pi``, ``-pi/2``, ``3*pi/4``; None for anything else."""
+    """A number, ``pi``, ``-pi/2``, ``3*pi/4``, ``2pi``; None for anything else."""
     match = _VALUE.fullmatch(text.strip().replace(" ", ""))
     if match is None or (match[2] is None and match[3] is None):
         return None
@@ -125,20 +124,17 @@ def load_program(
 
 
 def read_program(file: Path) -> Program | None:
-    """The program in a JSON file; None where it holds something else, such as a circuit."""
+    """The program in a JSON file; None where it holds something else, which `superpose.load` reads or refuses."""
     from superpose.circuits import program_from_json
 
     if file.suffix.lower() != ".json":
         return None
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise CircuitFormatError(f"{file} cannot be read: {error.strerror or error}.") from None
-    except ValueError as error:
-        raise CircuitFormatError(f"{file} is not JSON: {error}.") from None
-    if not isinstance(document, dict) or "circuit" not in document:
+    except (OSError, ValueError):
         return None
-    return program_from_json(document)
+    is_program = isinstance(document, dict) and document.get("format") == "superpose.program"
+    return program_from_json(document) if is_program else None
 
 
 def show_result(result: ProgramResult, program: Program, names: Sequence[str]) -> None:
