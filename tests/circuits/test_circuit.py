@@ -179,3 +179,15 @@ def test_a_hundred_thousand_instructions():
     assert circuit.n_instructions == 100_000
     assert time.process_time() - started < 5
     assert circuit.depth() > 1000
+
+
+def test_frozen_circuits_refuse_gates():
+    frozen = Circuit(1).h(0).frozen()
+    with pytest.raises(ProgramError, match=r"copy\(\)"):
+        frozen.x(0)
+    assert frozen == Circuit(1).h(0)
+    assert frozen.frozen() is frozen
+    assert frozen.copy().x(0).n_instructions == 2
+    assert frozen.inverse().compose(frozen).bind({}).x(0).n_instructions == 3
+    with pytest.raises(AttributeError):
+        frozen.n_qubits = 2

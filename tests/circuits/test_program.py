@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -53,6 +54,10 @@ def test_values_are_copied_and_read_only():
         program.params["a"] = 3
     with pytest.raises(AttributeError):
         program.shots = 3
+    with pytest.raises(ProgramError, match="append to its copy"):
+        program.circuit.h(0)
+    assert program.circuit.copy().h(0).n_instructions == 2
+    assert Program(program.circuit, program.params).circuit is program.circuit
     assert Program(ONE, {"a": [1.0, 2.0]}).digest == digest
 
 
@@ -85,8 +90,7 @@ def test_digest_tells_programs_apart():
 def test_programs_of_all_kinds(program):
     assert program.param_matrix().shape == (program.batch, program.circuit.n_params)
     assert copy.deepcopy(program) == pickle.loads(pickle.dumps(program)) == program
-    assert Program(program.circuit, program.params, program.observables, program.shots, program.seed,
-                   program.initial_state, dtype=program.dtype) == program  # fmt: skip
+    assert replace(program) == program
 
 
 @pytest.mark.parametrize(

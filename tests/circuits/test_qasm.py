@@ -461,8 +461,8 @@ def test_a_large_circuit_makes_the_round_trip():
 
 FRAGMENTS = [
     "OPENQASM 3.0;", HEAD, "qubit", "qubit[2] q;", "q", "bit[2] c;", "c", "=", "measure", "->", "gate", "g", "(", ")",
-    "{", "}", "[", "]", ",", ";", "h", "cx", "rx", "U", "ctrl", "inv", "pow", "@", "+", "-", "*", "/", "**", "pi", "x", "1",
-    "0.5", "2", "1ns", "input float x;", "barrier", "gphase", "const", "int", "//", "/*", "*/", '"', "@a b\n", "π",
+    "{", "}", "[", "]", ",", ";", "h", "cx", "rx", "U", "ctrl", "inv", "pow", "@", "+", "-", "*", "/", "**", "pi", "x",
+    "1", "0.5", "2", "1ns", "input float x;", "barrier", "gphase", "const", "int", "//", "/*", "*/", '"', "@a b\n", "π",
 ]  # fmt: skip
 
 

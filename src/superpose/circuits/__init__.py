@@ -13,11 +13,12 @@ from superpose.circuits.documents import (
     result_from_json,
     result_to_json,
 )
+from superpose.circuits.execution import Backend, Capabilities, ProgramResult
 from superpose.circuits.feature_maps import FEATURE_MAPS, FeatureMap, feature_map
 from superpose.circuits.gates import GATES, Gate, Step, gate
 from superpose.circuits.observables import Observable, z_all
 from superpose.circuits.parameters import Affine, AngleLike, Parameter, parameters
-from superpose.circuits.program import Backend, Capabilities, Dtype, Program, ProgramResult
+from superpose.circuits.program import Dtype, Program
 from superpose.circuits.qasm import from_qasm, to_qasm
 
 __all__ = [

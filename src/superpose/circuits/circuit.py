@@ -102,17 +102,18 @@ class Circuit(GateMethods):
     q1: ─────X──RZ(2*theta + 0.1)──
     """
 
-    __slots__ = ("_digest", "_frozen", "_instructions", "_names", "n_qubits", "name")
+    __slots__ = ("_digest", "_instructions", "_is_frozen", "_n_qubits", "_names", "_seen", "name")
     __hash__ = None  # type: ignore[assignment]  # circuits grow; use `digest` as a key
 
     def __init__(self, n_qubits: int, name: str = "circuit") -> None:
-        self.n_qubits = _index(n_qubits)
-        if self.n_qubits < 1:
+        self._n_qubits = _index(n_qubits)
+        if self._n_qubits < 1:
             raise ProgramError(f"A circuit has at least 1 qubit, got n_qubits={n_qubits}.")
         self.name = str(name)
         self._instructions: list[Instruction] = []
         self._names: dict[str, None] = {}  # in order of first appearance
-        self._frozen: tuple[Instruction, ...] | None = ()
+        self._seen: tuple[Instruction, ...] | None = ()  # what `instructions` gave last
+        self._is_frozen = False
         self._digest: str | None = None
 
     def append(self, gate: str, qubits: Sequence[int], angles: Sequence[AngleLike] = ()) -> Self:
@@ -128,7 +129,9 @@ class Circuit(GateMethods):
         return self._add(Instruction(gate, tuple(qubits), tuple(angles)))  # type: ignore[arg-type]  # made Affine there
 
     def _add(self, instruction: Instruction) -> Self:
-        if max(instruction.qubits) >= self.n_qubits:
+        if self._is_frozen:
+            raise ProgramError("This circuit belongs to a program and does not change; append to its copy().")
+        if max(instruction.qubits) >= self._n_qubits:
             raise QubitOutOfRangeError(
                 f"Gate {instruction.gate} on {instruction.qubits} does not fit a circuit of {self.n_qubits} qubits; "
                 f"qubits are 0 .. {self.n_qubits - 1}.",
@@ -139,7 +142,7 @@ class Circuit(GateMethods):
         for angle in instruction.angles:
             for name, _ in angle.terms:
                 self._names[name] = None
-        self._frozen = self._digest = None
+        self._seen = self._digest = None
         return self
 
     def extend(self, instructions: Iterable[Instruction]) -> Self:
@@ -153,11 +156,16 @@ class Circuit(GateMethods):
         return self
 
     @property
+    def n_qubits(self) -> int:
+        """Number of qubits."""
+        return self._n_qubits
+
+    @property
     def instructions(self) -> tuple[Instruction, ...]:
         """The gate calls, first applied first."""
-        if self._frozen is None:
-            self._frozen = tuple(self._instructions)
-        return self._frozen
+        if self._seen is None:
+            self._seen = tuple(self._instructions)
+        return self._seen
 
     @property
     def n_instructions(self) -> int:
@@ -226,10 +234,18 @@ class Circuit(GateMethods):
         return Circuit(self.n_qubits, self.name).extend(item.inverse() for item in reversed(self._instructions))
 
     def copy(self, name: str | None = None) -> Circuit:
-        """Return an independent copy, under another name if one is given."""
+        """Return an independent copy that can grow, under another name if one is given."""
         out = Circuit(self.n_qubits, self.name if name is None else name)
         out._instructions, out._names = list(self._instructions), dict(self._names)
-        out._frozen, out._digest = self._frozen, self._digest
+        out._seen, out._digest = self._seen, self._digest
+        return out
+
+    def frozen(self) -> Circuit:
+        """Return a copy that refuses further gates, as programs hold it; itself where it is one already."""
+        if self._is_frozen:
+            return self
+        out = self.copy()
+        out._is_frozen = True
         return out
 
     def depth(self) -> int:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields
 from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Literal, Protocol, get_args, runtime_checkable
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,15 @@ from superpose.circuits.observables import Observable
 from superpose.circuits.parameters import Parameter
 from superpose.errors import ObservableError, ParameterUnboundError, ProgramError
 
-__all__ = ["Backend", "Capabilities", "Dtype", "Program", "ProgramResult"]
+__all__ = ["Dtype", "Program"]
 
 Dtype = Literal["float64", "float32"]
+MAX_SHOTS = 2**31 - 1
 MAX_SEED = 2**63 - 1
 NORM_TOLERANCE = 1e-5
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Program:
     """A circuit template, parameter values and a question: the unit of batching, retrying and caching.
 
@@ -60,29 +61,48 @@ class Program:
     """
 
     circuit: Circuit
-    params: Mapping[str, float | npt.NDArray[np.float64]] = field(default_factory=dict)
-    observables: tuple[Observable, ...] = ()
-    shots: int | None = None
-    seed: int | None = None
-    initial_state: npt.NDArray[np.complex128] | None = None
-    feature_map: FeatureMap | None = None
-    inputs: npt.NDArray[np.float64] | None = None
-    input_names: tuple[str, ...] = ()
-    dtype: Dtype = "float64"
+    params: Mapping[str, float | npt.NDArray[np.float64]]
+    observables: tuple[Observable, ...]
+    shots: int | None
+    seed: int | None
+    initial_state: npt.NDArray[np.complex128] | None
+    feature_map: FeatureMap | None
+    inputs: npt.NDArray[np.float64] | None
+    input_names: tuple[str, ...]
+    dtype: Dtype
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.circuit, Circuit):
-            raise ProgramError(f"A program's circuit must be a Circuit, got {type(self.circuit).__name__}.")
-        if self.dtype not in get_args(Dtype):
-            raise ProgramError(f"dtype must be 'float64' or 'float32', got {self.dtype!r}.")
-        self._set("circuit", self.circuit.copy())
-        self._set("params", MappingProxyType(self._checked_params()))
-        self._set("observables", self._checked_observables())
-        self._set("input_names", tuple(_name(key) for key in self.input_names))
-        self._set("shots", _integer("shots", self.shots, 1, 2**31 - 1))
-        self._set("seed", _integer("seed", self.seed, 0, MAX_SEED))
-        self._set("inputs", self._checked_inputs())
-        self._set("initial_state", self._checked_state())
+    def __init__(  # noqa: PLR0913  # each argument is a part of the program, and all but the first are optional
+        self,
+        circuit: Circuit,
+        params: Mapping[Any, npt.ArrayLike] | None = None,
+        observables: Observable | Iterable[Observable] = (),
+        shots: int | None = None,
+        seed: int | None = None,
+        initial_state: npt.ArrayLike | None = None,
+        feature_map: FeatureMap | None = None,
+        inputs: npt.ArrayLike | None = None,
+        input_names: Iterable[str | Parameter] = (),
+        dtype: Dtype = "float64",
+    ) -> None:
+        if not isinstance(circuit, Circuit):
+            raise ProgramError(f"A program's circuit must be a Circuit, got {type(circuit).__name__}.")
+        if dtype not in get_args(Dtype):
+            raise ProgramError(f"dtype must be 'float64' or 'float32', got {dtype!r}.")
+        names = tuple(_name(key) for key in input_names)
+        parts = {
+            "circuit": circuit.frozen(),
+            "params": MappingProxyType(_checked_params({} if params is None else params)),
+            "observables": _checked_observables(observables, circuit.n_qubits),
+            "shots": _integer("shots", shots, 1, MAX_SHOTS),
+            "seed": _integer("seed", seed, 0, MAX_SEED),
+            "initial_state": _checked_state(initial_state, circuit.n_qubits),
+            "feature_map": feature_map,
+            "inputs": _checked_inputs(inputs, feature_map, names),
+            "input_names": names,
+            "dtype": dtype,
+        }
+        for name, value in parts.items():
+            object.__setattr__(self, name, value)
         self._check_names()
         self._check_batch()
 
@@ -137,59 +157,10 @@ class Program:
         values = {f.name: getattr(self, f.name) for f in fields(self)} | {"params": dict(self.params)}
         return type(self), tuple(values.values())
 
-    def _set(self, name: str, value: object) -> None:
-        object.__setattr__(self, name, value)
-
     def _angles(self) -> npt.NDArray[np.float64]:
         if self.inputs is None:
             return np.empty((1, 0))
         return self.inputs if self.feature_map is None else self.feature_map.apply(self.inputs)
-
-    def _checked_observables(self) -> tuple[Observable, ...]:
-        given: Sequence[Observable] = self.observables
-        if isinstance(given, Observable):
-            given = (given,)
-        for place, observable in enumerate(given):
-            if not isinstance(observable, Observable):
-                raise ProgramError(f"observables[{place}] must be an Observable, got {type(observable).__name__}.")
-            if observable.n_qubits != self.circuit.n_qubits:
-                raise ObservableError(
-                    f"observables[{place}] acts on {observable.n_qubits} qubits, the circuit on {self.n_qubits}.",
-                    index=place,
-                )
-        return tuple(given)
-
-    def _checked_params(self) -> dict[str, float | npt.NDArray[np.float64]]:
-        named = {_name(key): value for key, value in self.params.items()}
-        return {name: _values(name, named[name]) for name in sorted(named)}
-
-    def _checked_inputs(self) -> npt.NDArray[np.float64] | None:
-        if self.inputs is None:
-            if self.feature_map is not None or self.input_names:
-                raise ProgramError("A feature map or input names need inputs of shape (batch, n_inputs), got none.")
-            return None
-        inputs = _array("inputs", self.inputs, np.float64)
-        width = len(self.input_names) if self.feature_map is None else self.feature_map.n_inputs
-        if inputs.ndim != 2 or inputs.shape[1] != width or not len(inputs):
-            raise ProgramError(f"inputs must have shape (batch, {width}) with batch >= 1, got {inputs.shape}.")
-        if self.feature_map is not None and self.feature_map.n_angles != len(self.input_names):
-            raise ProgramError(
-                f"Feature map {self.feature_map.name!r} gives {self.feature_map.n_angles} angles, "
-                f"input_names has {len(self.input_names)}."
-            )
-        return inputs
-
-    def _checked_state(self) -> npt.NDArray[np.complex128] | None:
-        if self.initial_state is None:
-            return None
-        state = _array("initial_state", self.initial_state, np.complex128)
-        if state.ndim not in (1, 2) or not state.size or state.shape[-1] != 2**self.n_qubits:
-            raise ProgramError(f"initial_state must have shape ([batch,] 2**{self.n_qubits}), got {state.shape}.")
-        norms = np.atleast_1d(np.linalg.norm(state, axis=-1))
-        worst = norms[np.argmax(np.abs(norms - 1.0))]
-        if abs(worst - 1.0) > NORM_TOLERANCE:
-            raise ProgramError(f"initial_state must be normalised, got a norm of {worst:.6g}; divide by it.")
-        return state
 
     def _check_names(self) -> None:
         known, given = set(self.circuit.parameters), Counter([*self.params, *self.input_names])
@@ -221,69 +192,52 @@ class Program:
             raise ProgramError(f"{what} has {size} batch entries where others have {self.batch}; they must agree.")
 
 
-@dataclass(frozen=True, eq=False)
-class ProgramResult:
-    """What a backend answered.
-
-    Attributes:
-        expectations: Float64 ``(batch, n_observables)``, or None where the program has no observables.
-        counts: Per batch entry, how often each bit string was measured (qubit 0 leftmost); None unless asked for.
-        state_vectors: Complex ``(batch, 2**n_qubits)``, or None unless asked for.
-        provenance: How the answer came about, in JSON values: backend, versions, dtype, seed, seconds, program digest.
-    """
-
-    expectations: npt.NDArray[np.float64] | None = None
-    counts: tuple[Mapping[str, int], ...] | None = None
-    state_vectors: npt.NDArray[np.complex128] | npt.NDArray[np.complex64] | None = None
-    provenance: Mapping[str, Any] = field(default_factory=dict)
-
-    def __eq__(self, other: object) -> bool:
-        if not isinstance(other, ProgramResult):
-            return NotImplemented
-        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
-
-    __hash__ = None  # type: ignore[assignment]  # holds arrays
+def _checked_params(params: Mapping[Any, npt.ArrayLike]) -> dict[str, float | npt.NDArray[np.float64]]:
+    named = {_name(key): value for key, value in params.items()}
+    return {name: _values(name, named[name]) for name in sorted(named)}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capabilities:
-    """What a backend can do, so that a program can be refused, or placed elsewhere, before it is sent.
-
-    Attributes:
-        max_qubits: Largest circuit, or None where memory alone decides.
-        gates: Names of the gates taken as they are, or None for the whole table.
-        max_shots: Most shots per batch entry, or None without limit.
-        exact: Whether expectations without shots (the exact values) are given.
-        state_vectors: Whether state vectors are given.
-        initial_state: Whether a program may start from a state of its own.
-        simulator: Whether results are computed rather than measured.
-    """
-
-    max_qubits: int | None = None
-    gates: frozenset[str] | None = None
-    max_shots: int | None = None
-    exact: bool = False
-    state_vectors: bool = False
-    initial_state: bool = False
-    simulator: bool = False
+def _checked_observables(observables: Observable | Iterable[Observable], n_qubits: int) -> tuple[Observable, ...]:
+    given = (observables,) if isinstance(observables, Observable) else tuple(observables)
+    for place, observable in enumerate(given):
+        if not isinstance(observable, Observable):
+            raise ProgramError(f"observables[{place}] must be an Observable, got {type(observable).__name__}.")
+        if observable.n_qubits != n_qubits:
+            raise ObservableError(
+                f"observables[{place}] acts on {observable.n_qubits} qubits, the circuit on {n_qubits}.", index=place
+            )
+    return given
 
 
-@runtime_checkable
-class Backend(Protocol):
-    """Where programs run. Implementations pass `superpose.testing.check_backend`."""
+def _checked_inputs(
+    given: npt.ArrayLike | None, mapping: FeatureMap | None, names: tuple[str, ...]
+) -> npt.NDArray[np.float64] | None:
+    if given is None:
+        if mapping is not None or names:
+            raise ProgramError("A feature map or input names need inputs of shape (batch, n_inputs), got none.")
+        return None
+    inputs = _array("inputs", given, np.float64)
+    width = len(names) if mapping is None else mapping.n_inputs
+    if inputs.ndim != 2 or inputs.shape[1] != width or not len(inputs):
+        raise ProgramError(f"inputs must have shape (batch, {width}) with batch >= 1, got {inputs.shape}.")
+    if mapping is not None and mapping.n_angles != len(names):
+        raise ProgramError(
+            f"Feature map {mapping.name!r} gives {mapping.n_angles} angles, input_names has {len(names)}."
+        )
+    return inputs
 
-    @property
-    def name(self) -> str:
-        """The name that `superpose.run` and provenance use."""
-        ...
 
-    def capabilities(self) -> Capabilities:
-        """Return what this backend can do."""
-        ...
-
-    def run(self, program: Program) -> ProgramResult:
-        """Run ``program`` and return its result; see `Program` for which parts are filled."""
-        ...
+def _checked_state(given: npt.ArrayLike | None, n_qubits: int) -> npt.NDArray[np.complex128] | None:
+    if given is None:
+        return None
+    state = _array("initial_state", given, np.complex128)
+    if state.ndim not in (1, 2) or not state.size or state.shape[-1] != 2**n_qubits:
+        raise ProgramError(f"initial_state must have shape ([batch,] 2**{n_qubits}), got {state.shape}.")
+    norms = np.atleast_1d(np.linalg.norm(state, axis=-1))
+    worst = norms[np.argmax(np.abs(norms - 1.0))]
+    if abs(worst - 1.0) > NORM_TOLERANCE:
+        raise ProgramError(f"initial_state must be normalised, got a norm of {worst:.6g}; divide by it.")
+    return state
 
 
 def _name(key: object) -> str:
@@ -324,9 +278,3 @@ def _integer(what: str, value: object, low: int, high: int) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
         raise ProgramError(f"{what} must be an integer in {low} .. {high} or None, got {value!r}.")
     return int(value)
-
-
-def _same(a: object, b: object) -> bool:
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return np.array_equal(a, b)
-    return not isinstance(a, np.ndarray) and not isinstance(b, np.ndarray) and bool(a == b)

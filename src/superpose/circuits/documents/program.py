@@ -28,9 +28,10 @@ from superpose.circuits.documents.fields import (
     refuse,
     text,
 )
+from superpose.circuits.execution import ProgramResult
 from superpose.circuits.feature_maps import FeatureMap, feature_map
 from superpose.circuits.observables import Observable
-from superpose.circuits.program import Program, ProgramResult
+from superpose.circuits.program import Program
 from superpose.circuits.qasm import from_qasm
 
 __all__ = ["program_from_json", "program_to_json", "result_from_json", "result_to_json"]

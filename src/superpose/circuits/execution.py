@@ -1,0 +1,85 @@
+"""Where programs run and what comes back: the `Backend` protocol beside the values it takes and gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.circuits.program import Program
+
+__all__ = ["Backend", "Capabilities", "ProgramResult"]
+
+
+@dataclass(frozen=True, eq=False)
+class ProgramResult:
+    """What a backend answered.
+
+    Attributes:
+        expectations: Float64 ``(batch, n_observables)``, or None where the program has no observables.
+        counts: Per batch entry, how often each bit string was measured (qubit 0 leftmost); None unless asked for.
+        state_vectors: Complex ``(batch, 2**n_qubits)``, or None unless asked for.
+        provenance: How the answer came about, in JSON values: backend, versions, dtype, seed, seconds, program digest.
+    """
+
+    expectations: npt.NDArray[np.float64] | None = None
+    counts: tuple[Mapping[str, int], ...] | None = None
+    state_vectors: npt.NDArray[np.complex128] | npt.NDArray[np.complex64] | None = None
+    provenance: Mapping[str, Any] = field(default_factory=dict)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, ProgramResult):
+            return NotImplemented
+        return all(_same(getattr(self, f.name), getattr(other, f.name)) for f in fields(self))
+
+    __hash__ = None  # type: ignore[assignment]  # holds arrays
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a backend can do, so that a program can be refused, or placed elsewhere, before it is sent.
+
+    Attributes:
+        max_qubits: Largest circuit, or None where memory alone decides.
+        gates: Names of the gates taken as they are, or None for the whole table.
+        max_shots: Most shots per batch entry, or None without limit.
+        exact: Whether expectations without shots (the exact values) are given.
+        state_vectors: Whether state vectors are given.
+        initial_state: Whether a program may start from a state of its own.
+        simulator: Whether results are computed rather than measured.
+    """
+
+    max_qubits: int | None = None
+    gates: frozenset[str] | None = None
+    max_shots: int | None = None
+    exact: bool = False
+    state_vectors: bool = False
+    initial_state: bool = False
+    simulator: bool = False
+
+
+@runtime_checkable
+class Backend(Protocol):
+    """Where programs run. Implementations pass `superpose.testing.check_backend`."""
+
+    @property
+    def name(self) -> str:
+        """The name that `superpose.run` and provenance use."""
+        ...
+
+    def capabilities(self) -> Capabilities:
+        """Return what this backend can do."""
+        ...
+
+    def run(self, program: Program) -> ProgramResult:
+        """Run ``program`` and return its result; see `Program` for which parts are filled."""
+        ...
+
+
+def _same(a: object, b: object) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return np.array_equal(a, b)
+    return not isinstance(a, np.ndarray) and not isinstance(b, np.ndarray) and bool(a == b)

@@ -1,0 +1,151 @@
+"""Names to backends, files to circuits, and `run`: what a notebook needs first."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.backends import LocalBackend
+from superpose.circuits import (
+    Backend,
+    Circuit,
+    Observable,
+    Parameter,
+    Program,
+    ProgramResult,
+    circuit_from_json,
+    from_qasm,
+)
+from superpose.errors import BackendUnknownError, CircuitFormatError, ParameterUnboundError, ProgramError
+
+__all__ = ["BACKENDS", "load", "resolve_backend", "run"]
+
+BACKENDS: Mapping[str, Callable[[], Backend]] = MappingProxyType({"local": LocalBackend})
+"""Makers of backends by the name that `run` takes."""
+
+MAX_FILE_BYTES = 256 * 2**20
+
+ParamsLike = Mapping[str | Parameter, Any] | Mapping[str, Any] | npt.ArrayLike
+
+
+def run(
+    program: Program | Circuit,
+    params: ParamsLike | None = None,
+    *,
+    observables: Observable | Sequence[Observable] | None = None,
+    shots: int | None = None,
+    seed: int | None = None,
+    initial_state: npt.ArrayLike | None = None,
+    backend: str | Backend = "local",
+) -> ProgramResult:
+    """Run a circuit or a program and return its result.
+
+    Args:
+        program: A `Circuit`, or a `Program`, of which the parts given here are replaced.
+        params: Values by name, each a number or an array ``(batch,)``; or an array ``(n_params,)`` or
+            ``(batch, n_params)`` in the order of ``circuit.parameters``. Radians.
+        observables: What to measure; without any, counts (with shots) or state vectors (without) come back.
+        shots: Measurements per batch entry, or None for exact answers.
+        seed: Seed of the sampling.
+        initial_state: State ``(2**n_qubits,)`` or ``(batch, 2**n_qubits)`` instead of ``|0...0>``.
+        backend: Name of a backend, or one of your own.
+
+    Raises:
+        CircuitError: The parts do not fit; see `Program`.
+        BackendUnknownError: No backend has this name.
+        StateTooLargeError, UnsupportedProgramError: The backend cannot run this.
+
+    >>> from superpose.circuits import z_all
+    >>> run(Circuit(2).h(0).cx(0, 1), shots=4, seed=1).counts
+    ({'00': 1, '11': 3},)
+    >>> run(Circuit(2).x(1), observables=z_all(2)).expectations.tolist()
+    [[1.0, -1.0]]
+    """
+    runner = resolve_backend(backend)
+    if isinstance(program, Circuit):
+        parts: dict[str, Any] = {"circuit": program, "params": {}}
+    elif isinstance(program, Program):
+        parts = {}
+    else:
+        raise ProgramError(f"run takes a Circuit or a Program, got {type(program).__name__}; use load for files.")
+    if params is not None:
+        parts["params"] = _named(program if isinstance(program, Circuit) else program.circuit, params)
+    given = {"observables": observables, "shots": shots, "seed": seed, "initial_state": initial_state}
+    parts |= {name: value for name, value in given.items() if value is not None}
+    return runner.run(replace(program, **parts) if isinstance(program, Program) else Program(**parts))
+
+
+def resolve_backend(backend: str | Backend) -> Backend:
+    """Return the backend of this name; one that is a backend already, as it is.
+
+    Raises:
+        BackendUnknownError: No backend has this name.
+
+    >>> resolve_backend("local").name
+    'local'
+    """
+    if isinstance(backend, str):
+        if backend not in BACKENDS:
+            raise BackendUnknownError(
+                f"There is no backend {backend!r}; known are {', '.join(BACKENDS)}.",
+                name=backend,
+                allowed=list(BACKENDS),
+            )
+        return BACKENDS[backend]()
+    if not isinstance(backend, Backend):
+        raise BackendUnknownError(
+            f"A backend is named by a string or has name, capabilities() and run(); got {type(backend).__name__}."
+        )
+    return backend
+
+
+def load(source: str | Path) -> Circuit:
+    """Return the circuit in a file (``.qasm`` or ``.json``) or in a text (OpenQASM 3 or superpose JSON).
+
+    A string is taken for a text where it holds ``;`` or ``{``, and for a path otherwise.
+
+    Raises:
+        CircuitFormatError: The file cannot be read, is neither, or its JSON is no circuit.
+        QasmError: The OpenQASM text cannot be read; with line and column.
+
+    >>> load('OPENQASM 3.0; include "stdgates.inc"; qubit q; h q;') == Circuit(1).h(0)
+    True
+    """
+    if isinstance(source, str) and (";" in source or "{" in source):
+        return _parsed(source, "circuit", is_json=source.lstrip("\ufeff \t\r\n").startswith("{"))
+    path = Path(source)
+    if path.suffix.lower() not in (".qasm", ".json"):
+        raise CircuitFormatError(f"{path} is not named .qasm (OpenQASM 3) or .json (superpose); rename it.")
+    try:
+        if path.stat().st_size > MAX_FILE_BYTES:
+            raise CircuitFormatError(f"{path} has more than {MAX_FILE_BYTES:,} bytes; such files are not read.")
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise CircuitFormatError(f"{path} cannot be read: {error.strerror or error}.") from None
+    except ValueError:
+        raise CircuitFormatError(f"{path} is not text in UTF-8.") from None
+    return _parsed(text, path.stem, is_json=path.suffix.lower() == ".json")
+
+
+def _parsed(text: str, name: str, *, is_json: bool) -> Circuit:
+    return circuit_from_json(text) if is_json else from_qasm(text, name)
+
+
+def _named(circuit: Circuit, params: ParamsLike) -> Mapping[Any, Any]:
+    """Values by name, whatever form they came in."""
+    if isinstance(params, Mapping):
+        return params
+    values = np.asarray(params)
+    if values.ndim not in (1, 2) or values.shape[-1] != circuit.n_params:
+        raise ParameterUnboundError(
+            f"Circuit needs {circuit.n_params} parameters, got params.shape={values.shape}; "
+            f"the last axis must be {circuit.n_params}.",
+            shape=list(values.shape),
+        )
+    return dict(zip(circuit.parameters, values.T, strict=True))

@@ -1,0 +1,247 @@
+"""What every backend must do, checked through `Backend` alone and as far as its capabilities go."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.circuits import (
+    GATES,
+    Backend,
+    Capabilities,
+    Circuit,
+    Observable,
+    Parameter,
+    Program,
+    ProgramResult,
+    feature_map,
+    parameters,
+    result_from_json,
+    result_to_json,
+    z_all,
+)
+from superpose.circuits.reference import expectation, state_vector
+from superpose.errors import SuperposeError
+
+__all__ = ["BACKEND_CHECKS", "check_backend"]
+
+SHOTS = 4000
+FAILURE_PROBABILITY = 1e-9
+"""Of one comparison of a sampled number with its exact value, by Hoeffding's inequality."""
+
+EXACT_TOLERANCE = {"float64": 1e-12, "float32": 2e-5}
+
+
+def check_backend(backend: Backend, *, tolerance: float = 0.0) -> None:
+    """Check that ``backend`` keeps the contract of `Program` and `Backend`.
+
+    Args:
+        backend: What to check; it is sent some thirty small programs.
+        tolerance: What expectations and probabilities may be off beyond sampling, for backends with noise.
+
+    Raises:
+        AssertionError: It does not; the message says in what.
+    """
+    for check in BACKEND_CHECKS:
+        check(backend, tolerance)
+
+
+def check_description(backend: Backend, tolerance: float) -> None:
+    """The backend says who it is and what it can do."""
+    _require(isinstance(backend, Backend), "it has name, capabilities() and run(program)")
+    _require(isinstance(backend.name, str) and backend.name != "", "name is a string that is not empty")
+    capabilities = backend.capabilities()
+    _require(isinstance(capabilities, Capabilities), "capabilities() returns Capabilities")
+    _require(capabilities.max_qubits is None or capabilities.max_qubits >= 3, "it takes at least three qubits")
+
+
+def check_every_gate(backend: Backend, tolerance: float) -> None:
+    """Every gate that the backend takes acts as the gate table says, on qubits in any order."""
+    allowed = backend.capabilities().gates
+    for row in GATES.values():
+        if allowed is not None and row.name not in allowed:
+            continue
+        angles = [0.4 + 0.5 * k for k in range(row.n_angles)]
+        circuit = _spread(allowed)
+        circuit.append(row.name, [2, 0, 1][: row.n_qubits], angles)
+        _compare(backend, Program(circuit, {}, _pauli_sums()), tolerance, f"gate {row.name}")
+
+
+def check_batches(backend: Backend, tolerance: float) -> None:
+    """Parameters, affine angles, batches and feature maps reach the right entries of the result."""
+    a, b = Parameter("a"), Parameter("b")
+    circuit = Circuit(2).ry(2 * b + 0.1, 0).cx(0, 1).rx(a - b, 1)
+    params: dict[str, npt.ArrayLike] = {"a": [0.1, 0.7, -2.0], "b": 0.3}
+    _compare(backend, Program(circuit, params, z_all(2)), tolerance, "batch of parameters")
+    _compare(backend, Program(circuit, {"a": 1.0, "b": 0.3}, z_all(2)), tolerance, "batch of one")
+    x = parameters("x", 3)
+    mapped = Circuit(2).ry(x[0], 0).ry(x[1], 1).cx(0, 1).rx(x[2], 1)
+    inputs = np.array([[0.3, 0.4], [1.0, -1.0]])
+    program = Program(mapped, {}, z_all(2), feature_map=feature_map("products", 2), inputs=inputs, input_names=x)
+    _compare(backend, program, tolerance, "feature map")
+
+
+def check_counts(backend: Backend, tolerance: float) -> None:
+    """Counts name qubit 0 first, sum to the shots, and follow the probabilities; a seed repeats them."""
+    x = Parameter("x")
+    circuit = Circuit(3).ry(x, 0).cx(0, 1)
+    program = Program(circuit, {"x": [0.9, 2.0]}, shots=SHOTS, seed=11)
+    result = _run(backend, program)
+    _require(result.counts is not None and len(result.counts) == 2, "counts hold one mapping per batch entry")
+    for value, counts in zip([0.9, 2.0], result.counts or (), strict=True):
+        _require(sum(counts.values()) == SHOTS, "counts sum to the shots")
+        exact = np.abs(state_vector(circuit, {"x": value})) ** 2
+        for index, probability in enumerate(exact):
+            share = counts.get(format(index, "03b"), 0) / SHOTS
+            _require(abs(share - probability) <= tolerance + _error(1.0), f"share of {index:03b} is {probability:.3f}")
+        _require(tolerance > 0 or set(counts) <= {"000", "110"}, "bit strings have qubit 0 leftmost")
+    if backend.capabilities().simulator:
+        _require(_run(backend, program).counts == result.counts, "a seed repeats the counts")
+        unseeded = _run(backend, Program(circuit, {"x": [0.9, 2.0]}, shots=SHOTS))
+        _require("seed" in unseeded.provenance, "provenance has the seed that was drawn")
+        again = Program(circuit, {"x": [0.9, 2.0]}, shots=SHOTS, seed=unseeded.provenance["seed"])
+        _require(_run(backend, again).counts == unseeded.counts, "the seed in provenance repeats the counts")
+
+
+def check_estimates(backend: Backend, tolerance: float) -> None:
+    """Expectations are estimated from shots, Pauli strings of all letters and constants included."""
+    circuit = Circuit(3).ry(0.7, 0).cx(0, 1).rx(1.1, 2).cx(1, 2)
+    program = Program(circuit, {}, _pauli_sums(), shots=SHOTS, seed=5)
+    _compare(backend, program, tolerance, "estimates")
+
+
+def check_state_vectors(backend: Backend, tolerance: float) -> None:
+    """State vectors have qubit 0 as the most significant bit and the circuit's global phase."""
+    if not backend.capabilities().state_vectors:
+        return
+    x = Parameter("x")
+    circuit = Circuit(2).rz(x, 0).h(0).u(0.1, x, 0.3, 1).cx(0, 1)
+    result = _run(backend, Program(circuit, {"x": [0.4, 1.5]}))
+    exact = [state_vector(circuit, {"x": value}) for value in (0.4, 1.5)]
+    _close(result.state_vectors, exact, tolerance + EXACT_TOLERANCE["float64"], "state vectors")
+
+
+def check_initial_states(backend: Backend, tolerance: float) -> None:
+    """Programs may start from one state, or from one per batch entry."""
+    if not backend.capabilities().initial_state:
+        return
+    states = np.array([[0.6, 0, 0, 0.8j], [0, 1, 0, 0]])
+    circuit = Circuit(2).ry(0.3, 0).cx(0, 1)
+    for state in (states, states[0]):
+        _compare(backend, Program(circuit, {}, z_all(2), initial_state=state), tolerance, "initial state")
+        _compare(
+            backend, Program(circuit, {}, z_all(2), initial_state=state, shots=SHOTS, seed=3), tolerance, "sampled"
+        )
+
+
+def check_single_precision(backend: Backend, tolerance: float) -> None:
+    """dtype "float32" gives the same numbers to single precision."""
+    circuit = Circuit(2).ry(0.3, 0).cx(0, 1).rx(0.2, 1)
+    _compare(backend, Program(circuit, {}, z_all(2), dtype="float32"), tolerance, "float32")
+
+
+def check_provenance(backend: Backend, tolerance: float) -> None:
+    """The result says how it came about, as JSON values, and survives its document."""
+    program = Program(Circuit(1).h(0), {}, z_all(1), shots=10, seed=3)
+    result = _run(backend, program)
+    stated = dict(result.provenance)
+    for name in ("backend", "version", "program_digest", "elapsed_s", "seed"):
+        _require(name in stated, f"provenance has {name!r}")
+    _require(stated["backend"] == backend.name, "provenance names the backend")
+    _require(stated["program_digest"] == program.digest, "provenance holds the program's digest")
+    _require(json.loads(json.dumps(stated)) == stated, "provenance holds JSON values")
+    _require(result_from_json(result_to_json(result)) == result, "the result survives its JSON document")
+
+
+def check_too_large(backend: Backend, tolerance: float) -> None:
+    """A circuit beyond max_qubits is refused with an error of ours, at once."""
+    largest = backend.capabilities().max_qubits
+    if largest is None:
+        return
+    for n_qubits in (largest + 10, 5000):
+        try:
+            backend.run(Program(Circuit(n_qubits).h(0), {}, [Observable.z(0, n_qubits)]))
+        except SuperposeError:
+            continue
+        _require(False, f"{n_qubits} qubits are refused where max_qubits is {largest}")
+
+
+BACKEND_CHECKS: tuple[Callable[[Backend, float], None], ...] = (
+    check_description,
+    check_every_gate,
+    check_batches,
+    check_counts,
+    check_estimates,
+    check_state_vectors,
+    check_initial_states,
+    check_single_precision,
+    check_provenance,
+    check_too_large,
+)
+"""The checks, in the order in which they say most."""
+
+
+def _spread(allowed: frozenset[str] | None) -> Circuit:
+    """A circuit that makes all amplitudes of three qubits differ, of gates that the backend has."""
+    circuit = Circuit(3)
+    for qubit in range(3):
+        for name in ("ry", "rz"):
+            if allowed is None or name in allowed:
+                circuit.append(name, [qubit], [0.5 + 0.3 * qubit])
+    return circuit
+
+
+def _pauli_sums() -> tuple[Observable, ...]:
+    first = Observable({"ZII": 1.0, "IXI": 0.5, "IIY": -0.7, "III": 0.25})
+    return (first, Observable({"XYZ": 1.0, "ZZX": 0.3}), Observable({}, 3), Observable({"III": 2.0}))
+
+
+def _run(backend: Backend, program: Program) -> ProgramResult:
+    digest = program.digest
+    result = backend.run(program)
+    _require(isinstance(result, ProgramResult), "run returns a ProgramResult")
+    _require(replace(program).digest == digest, "run leaves the program as it was")
+    asked = (bool(program.observables), program.shots is not None)
+    _require((result.expectations is not None) == asked[0], "expectations come where there are observables")
+    _require((result.counts is not None) == (asked == (False, True)), "counts come with shots and no observables")
+    _require((result.state_vectors is not None) == (asked == (False, False)), "state vectors come without either")
+    return result
+
+
+def _compare(backend: Backend, program: Program, tolerance: float, what: str) -> None:
+    """Compare expectations with the reference, sampled ones within what chance allows."""
+    if program.shots is None and not backend.capabilities().exact:
+        program = replace(program, shots=SHOTS, seed=1)
+    result = _run(backend, program)
+    states = program.initial_state
+    wanted = np.empty((program.batch, len(program.observables)))
+    for entry, row in enumerate(program.param_matrix()):
+        values = dict(zip(program.circuit.parameters, row.tolist(), strict=True))
+        state = states[entry] if states is not None and states.ndim == 2 else states
+        for column, observable in enumerate(program.observables):
+            wanted[entry, column] = expectation(program.circuit, observable, values, state)
+    _require(result.expectations is not None and result.expectations.dtype == np.float64, "expectations are float64")
+    weights = np.array([sum(abs(k) for p, k in o.terms if p.strip("I")) for o in program.observables])
+    chance = 2 * _error(1.0) * weights if program.shots is not None else np.zeros_like(weights)
+    _close(result.expectations, wanted, tolerance + chance + EXACT_TOLERANCE[program.dtype], what)
+
+
+def _error(width: float) -> float:
+    """How far the mean of SHOTS values in an interval of this width strays, but for the failure probability."""
+    return width * math.sqrt(math.log(2 / FAILURE_PROBABILITY) / (2 * SHOTS))
+
+
+def _close(got: npt.ArrayLike | None, wanted: npt.ArrayLike, allowed: npt.ArrayLike, what: str) -> None:
+    _require(got is not None and np.shape(got) == np.shape(wanted), f"{what}: shape is {np.shape(wanted)}")
+    off = np.abs(np.asarray(got) - np.asarray(wanted))
+    _require(bool((off <= allowed).all()), f"{what}: off by {off.max():.3g} from {np.asarray(wanted)}")
+
+
+def _require(holds: bool, what: str) -> None:
+    if not holds:
+        raise AssertionError(f"The backend does not keep its contract: {what}.")
