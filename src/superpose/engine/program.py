@@ -273,7 +273,7 @@ class CompiledProgram:
                 f"initial_state must be numbers of shape ({d},) or (batch, {d}), got {array.dtype} {array.shape}.",
                 got=list(array.shape), allowed=["batch", d],
             )  # fmt: skip
-        state = np.ascontiguousarray(array, dtype=self._complex)
+        state = np.require(array, self._complex, ["C", "W"])  # kernels are compiled for writable arrays
         if not np.isfinite(state).all():
             raise ShapeError("initial_state must be finite, got NaN or infinity.")
         return state.view(self._real).reshape(-1)
