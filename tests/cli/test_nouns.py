@@ -120,8 +120,9 @@ def test_models(at_home: Callable[..., Any], trained: str, tmp_path: Path) -> No
 
     assert len(Predictor.load(Path(saved["path"]), expected_digest=shown["digest"]).classes) == 3
     card = at_home("models", "card", trained)
-    assert card.out.startswith(f"# {trained}, version ")
-    assert shown["evaluation"]["verdict"] in card.out
+    assert card.out.startswith("# Model card")
+    assert "## Compared with" in card.out
+    assert at_home("models", "card", trained, "--json").json == {"model": trained, "card": card.out, "path": None}
     target = tmp_path / "card.md"
     assert at_home("models", "card", trained, "--output", target).out == f"{target}\n"
     assert target.read_text() == card.out

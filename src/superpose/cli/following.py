@@ -114,9 +114,9 @@ class ProgressView:
             place = tuple(self._last.get(name) for name in ("stage", "split", "variant"))
             if place != self._place:
                 self._place = place
-                self._out.print(self._indent + progress_text(self._last), markup=False)
+                self._out.print(self._indent + progress_text(self._last), markup=False, soft_wrap=True)
         elif event.kind == "log" and event.data.get("message"):
-            self._out.print(self._indent + str(event.data["message"]), markup=False)
+            self._out.print(self._indent + str(event.data["message"]), markup=False, soft_wrap=True)
 
     def _drawing(self) -> RenderableType:
         from rich.console import Group

@@ -85,10 +85,10 @@ def card(
     as_json: JsonOption = False,
 ) -> None:
     """Print a version's model card in Markdown: data, training, comparison, verdict, limits."""
-    from superpose.cli.card import model_card
+    from superpose.explain import model_card
 
     with connect(url, key_file) as client:
-        text = model_card(client.models.version(name, version))
+        text = model_card(client.models.version(name, version).manifest)
     if output is not None:
         output.write_text(text, encoding="utf-8")
     if as_json:

@@ -33,7 +33,7 @@ N_CALLS: Final = 50
 #: What is trained: small enough for a minute on two cores, controls, baseline and five splits included.
 SPEC: Final[dict[str, Any]] = {
     "model": {"n_qubits": 4, "encoding": {"name": "angle"}, "ansatz": {"name": "strongly_entangling", "layers": 2}},
-    "training": {"epochs": 40, "seed": 0},
+    "training": {"seed": 0},
     "evaluation": {"n_splits": 5, "primary_metric": "accuracy"},
 }
 
@@ -152,7 +152,7 @@ class Quickstart:
         with story.waiting("building the engine's kernels, once on this machine"):
             built_s = build.wait()
         if built_s is not None:
-            story.say(f"first the engine's kernels were built, once on this machine: {built_s:.1f} s")
+            story.say(f"before it started, the engine's kernels were built, once on this machine: {built_s:.1f} s")
         pool = undo.enter_context(ThreadPoolExecutor(1))
         held_out = pool.submit(held_out_row, SPEC)
         started = time.monotonic()

@@ -98,7 +98,8 @@ class TrainingStory:
 
     def show(self, event: Event) -> None:
         """Take in one event of the job."""
-        self._view.show(event)
+        if event.kind == "progress":
+            self._view.show(event)
         if event.kind != "metric":
             return
         split, variant = event.data.get("split"), event.data.get("variant")

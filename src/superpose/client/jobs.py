@@ -29,7 +29,7 @@ class Jobs(Resource):
         self,
         *,
         dataset: str,
-        model: str,
+        model: str | None = None,
         spec: Mapping[str, Any] | None = None,
         priority: int = 0,
         idempotency_key: str | None = None,
@@ -38,7 +38,7 @@ class Jobs(Resource):
 
         Args:
             dataset: id or name of a registered data set.
-            model: name in the registry that the trained version is filed under.
+            model: name in the registry that the trained version is filed under; the data set's where it is left out.
             spec: the training spec; the service's defaults fill what is left out.
             priority: jobs of higher priority start first.
             idempotency_key: submitting twice with the same key gives the same job. One is made up where it is
