@@ -97,8 +97,8 @@ def test_programs_of_all_kinds(program):
     ("error", "match", "changes"),
     [
         (ProgramError, "Circuit", {"circuit": "h"}),
-        (ParameterUnboundError, "\\['a'\\] have no value", {"params": {}}),
-        (ParameterUnboundError, "no parameters \\['z'\\]", {"params": {"a": 1, "z": 1}}),
+        (ParameterUnboundError, "Parameters a have no value", {"params": {}}),
+        (ParameterUnboundError, "no parameters z; it has a", {"params": {"a": 1, "z": 1}}),
         (ParameterUnboundError, "named by", {"params": {0: 1}}),
         (ProgramError, "real numbers", {"params": {"a": "1"}}),
         (ProgramError, "real numbers", {"params": {"a": 1j}}),

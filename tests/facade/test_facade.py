@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import superpose
+import superpose.testing
 from superpose import facade
 from superpose.backends import LocalBackend, grouping, local
 from superpose.circuits import Circuit, Observable, Parameter, Program, circuit_to_json, parameters, to_qasm, z_all
@@ -148,3 +149,10 @@ def test_public_names_of_the_package():
 @pytest.mark.parametrize("module", [facade, local, grouping], ids=lambda module: module.__name__)
 def test_examples_in_docstrings(module):
     assert doctest.testmod(module).failed == 0
+
+
+def test_published_suites_are_loaded_by_name():
+    testing = superpose.testing
+    assert all(callable(getattr(testing, name)) for name in testing.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'check_qbit'"):
+        testing.check_qbit  # noqa: B018

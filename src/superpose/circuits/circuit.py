@@ -12,6 +12,7 @@ from typing import Self
 from superpose.circuits.builder import GateMethods
 from superpose.circuits.gates import GATES, gate
 from superpose.circuits.parameters import Affine, AngleLike, Parameter
+from superpose.circuits.wording import listed, shown
 from superpose.errors import GateArityError, ParameterUnboundError, ProgramError, QubitOutOfRangeError
 
 __all__ = ["Circuit", "Instruction"]
@@ -207,7 +208,7 @@ class Circuit(GateMethods):
         unknown = [name for name in named if name not in self._names]
         if unknown:
             raise ParameterUnboundError(
-                f"Circuit has no parameters {unknown}; it has {list(self._names) or 'none'}.", unknown=unknown
+                f"Circuit has no parameters {listed(unknown)}; it has {listed(self._names)}.", unknown=unknown[:100]
             )
         return Circuit(self.n_qubits, self.name).extend(item.bind(named) for item in self._instructions)
 
@@ -279,5 +280,5 @@ def _index(value: object) -> int:
         return operator.index(value)  # type: ignore[arg-type]  # what is not an integer is told so below
     except TypeError:
         raise QubitOutOfRangeError(
-            f"Qubits are counted and numbered by integers, got {value!r} of type {type(value).__name__}."
+            f"Qubits are counted and numbered by integers, got {shown(value)} of type {type(value).__name__}."
         ) from None

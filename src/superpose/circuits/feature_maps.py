@@ -14,6 +14,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from superpose.circuits.wording import listed, shown
 from superpose.errors import FeatureMapError
 
 __all__ = ["FEATURE_MAPS", "FeatureMap", "feature_map"]
@@ -154,13 +155,15 @@ def feature_map(name: str, n_inputs: int, **options: float) -> FeatureMap:
     array([[1., 2., 3., 2., 3., 6.]])
     """
     if name not in FEATURE_MAPS:
-        raise FeatureMapError(f"There is no feature map {name!r}; known are {', '.join(FEATURE_MAPS)}.", name=str(name))
+        raise FeatureMapError(f"There is no feature map {shown(name)}; known are {', '.join(FEATURE_MAPS)}.")
     if isinstance(n_inputs, bool) or not isinstance(n_inputs, int | np.integer) or n_inputs < 1:
-        raise FeatureMapError(f"A feature map takes at least 1 input, got n_inputs={n_inputs!r}.")
+        raise FeatureMapError(f"A feature map takes at least 1 input, got n_inputs={shown(n_inputs)}.")
     try:
         return FEATURE_MAPS[name](int(n_inputs), **options)
     except TypeError:
-        raise FeatureMapError(f"Feature map {name!r} does not take options {sorted(options)}.", name=name) from None
+        raise FeatureMapError(
+            f"Feature map {name!r} does not take options {listed(sorted(options))}.", name=name
+        ) from None
 
 
 def _check(values: npt.ArrayLike, width: int, name: str, role: str) -> Array:

@@ -18,6 +18,7 @@ from superpose.circuits.gate_matrices import Angle, Matrix
 from superpose.circuits.gate_row import Gate, Step
 from superpose.circuits.parameters import Parameter
 from superpose.circuits.pauli import pauli_matrix
+from superpose.circuits.wording import shown
 from superpose.errors import GateUnknownError
 
 __all__ = ["GATES", "Gate", "Step", "gate"]
@@ -263,5 +264,5 @@ def gate(name: str) -> Gate:
     if row is None:
         close = difflib.get_close_matches(str(name), GATES, n=3)
         hint = f"; did you mean {', '.join(close)}?" if close else f"; known are {', '.join(GATES)}."
-        raise GateUnknownError(f"There is no gate {name!r}{hint}", gate=str(name), allowed=list(GATES))
+        raise GateUnknownError(f"There is no gate {shown(name)}{hint}", gate=str(name)[:100], allowed=list(GATES))
     return row

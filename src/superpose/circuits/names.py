@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from superpose.circuits.wording import shown
 from superpose.errors import ParameterNameError
 
 __all__ = ["CONSTANTS", "FUNCTIONS", "KEYWORDS", "check_name", "is_identifier"]
@@ -56,7 +57,7 @@ def check_name(name: object) -> str:
         )
     if not is_identifier(name):
         raise ParameterNameError(
-            f"{name!r} cannot name a parameter; use letters, digits and underscores, a digit not first.", name=name
+            f"{shown(name)} cannot name a parameter; use letters, digits and underscores, a digit not first.", name=name
         )
     if name in KEYWORDS or name in CONSTANTS or name in FUNCTIONS:
         raise ParameterNameError(

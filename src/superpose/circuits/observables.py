@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.circuits.pauli import pauli_matrix
+from superpose.circuits.wording import listed, shown
 from superpose.errors import ObservableError
 
 __all__ = ["Observable", "z_all"]
@@ -85,7 +86,7 @@ class Observable:
         """
         outside = [qubit for qubit in letters if not 0 <= qubit < n_qubits]
         if outside:
-            raise ObservableError(f"Qubits {outside} do not lie in 0 .. {n_qubits - 1}.", qubits=outside)
+            raise ObservableError(f"Qubits {listed(outside)} do not lie in 0 .. {n_qubits - 1}.", qubits=outside[:100])
         return cls([("".join(letters.get(qubit, "I") for qubit in range(n_qubits)), coefficient)], n_qubits)
 
     def matrix(self) -> npt.NDArray[np.complex128]:
@@ -136,13 +137,17 @@ def z_all(n_qubits: int) -> tuple[Observable, ...]:
 
 def _check_pauli(pauli: object, n_qubits: int | None) -> int:
     if not isinstance(pauli, str) or not pauli or not set(pauli) <= set("IXYZ"):
-        raise ObservableError(f"A Pauli string is made of I, X, Y and Z, got {pauli!r}.")
+        raise ObservableError(f"A Pauli string is made of I, X, Y and Z, got {shown(pauli)}.")
     if n_qubits is not None and len(pauli) != n_qubits:
-        raise ObservableError(f"Pauli string {pauli!r} has {len(pauli)} letters where {n_qubits} qubits are meant.")
+        raise ObservableError(
+            f"Pauli string {shown(pauli)} has {len(pauli)} letters where {n_qubits} qubits are meant."
+        )
     return len(pauli)
 
 
 def _check_coefficient(pauli: str, coefficient: object) -> float:
     if isinstance(coefficient, bool) or not isinstance(coefficient, Real) or not math.isfinite(coefficient):
-        raise ObservableError(f"The coefficient of {pauli!r} must be a finite real number, got {coefficient!r}.")
+        raise ObservableError(
+            f"The coefficient of {shown(pauli)} must be a finite real number, got {shown(coefficient)}."
+        )
     return float(coefficient)

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.circuits.names import check_name
+from superpose.circuits.wording import listed, shown
 from superpose.errors import AngleError, ParameterNameError, ParameterUnboundError
 
 __all__ = ["Affine", "AngleLike", "Parameter", "parameters"]
@@ -84,7 +85,7 @@ class Affine:
         for name, coefficient in self.terms:
             if name not in values:
                 raise ParameterUnboundError(
-                    f"Parameter {name!r} has no value; got values for {sorted(values) or 'none'}.", name=name
+                    f"Parameter {name!r} has no value; got values for {listed(sorted(values))}.", name=name
                 )
             total = total + coefficient * values[name]
         return total
@@ -118,8 +119,8 @@ class Affine:
         if isinstance(other, Affine):
             if other.terms and self.terms:
                 raise AngleError(
-                    f"({self}) * ({other}) is not affine in its parameters; put such products into a feature map "
-                    "in front of the circuit, for instance feature_map('products', n_inputs)."
+                    f"({shown(self)}) * ({shown(other)}) is not affine in its parameters; put such products into "
+                    "a feature map in front of the circuit, for instance feature_map('products', n_inputs)."
                 )
             return other * self.constant if other.terms else self * other.constant
         if _is_real(other):
@@ -132,12 +133,14 @@ class Affine:
     def __truediv__(self, other: AngleLike) -> Affine:
         if isinstance(other, Affine):
             if other.terms:
-                raise AngleError(f"({self}) / ({other}) is not affine in its parameters; divide by a number.")
+                raise AngleError(
+                    f"({shown(self)}) / ({shown(other)}) is not affine in its parameters; divide by a number."
+                )
             other = other.constant
         if _is_real(other):
             divisor = float(other)
             if divisor == 0.0:
-                raise AngleError(f"({self}) / 0 is not an angle; divide by a number that is not zero.")
+                raise AngleError(f"({shown(self)}) / 0 is not an angle; divide by a number that is not zero.")
             terms = tuple((name, coefficient / divisor) for name, coefficient in self.terms)
             return _affine(tuple(pair for pair in terms if pair[1] != 0.0), self.constant / divisor)
         return NotImplemented
@@ -160,7 +163,7 @@ class Affine:
     def __float__(self) -> float:
         if self.terms:
             raise ParameterUnboundError(
-                f"{self} has no number while {', '.join(self.names)} are not bound; bind them first.", names=self.names
+                f"{shown(self)} has no number while {listed(self.names)} are not bound; bind them first."
             )
         return self.constant
 
@@ -235,7 +238,7 @@ def _term_text(name: str, coefficient: float) -> str:
 def _affine(terms: tuple[tuple[str, float], ...], constant: float) -> Affine:
     """Return the sum without checking names: for terms that come from other sums, sorted and without zeros."""
     if not math.isfinite(constant) or not all(math.isfinite(k) for _, k in terms):
-        raise AngleError(f"An angle must be finite, got constant {constant} and terms {terms}.")
+        raise AngleError(f"An angle must be finite, got constant {constant} and terms {shown(terms)}.")
     made = object.__new__(Affine)
     object.__setattr__(made, "terms", terms)
     object.__setattr__(made, "constant", constant + 0.0)

@@ -17,6 +17,7 @@ from superpose.circuits.circuit import Circuit
 from superpose.circuits.feature_maps import FeatureMap
 from superpose.circuits.observables import Observable
 from superpose.circuits.parameters import Parameter
+from superpose.circuits.wording import listed, shown
 from superpose.errors import ObservableError, ParameterUnboundError, ProgramError
 
 __all__ = ["Dtype", "Program"]
@@ -87,7 +88,7 @@ class Program:
         if not isinstance(circuit, Circuit):
             raise ProgramError(f"A program's circuit must be a Circuit, got {type(circuit).__name__}.")
         if dtype not in get_args(Dtype):
-            raise ProgramError(f"dtype must be 'float64' or 'float32', got {dtype!r}.")
+            raise ProgramError(f"dtype must be 'float64' or 'float32', got {shown(dtype)}.")
         names = tuple(_name(key) for key in input_names)
         parts = {
             "circuit": circuit.frozen(),
@@ -166,19 +167,23 @@ class Program:
         known, given = set(self.circuit.parameters), Counter([*self.params, *self.input_names])
         twice = sorted(name for name, times in given.items() if times > 1)
         if twice:
-            raise ProgramError(f"Parameters {twice} get a value twice; name each once in params or input_names.")
+            raise ProgramError(
+                f"Parameters {listed(twice)} get a value twice; name each once in params or input_names."
+            )
         unknown, missing = sorted(given.keys() - known), [n for n in self.circuit.parameters if n not in given]
         if unknown:
             raise ParameterUnboundError(
-                f"Circuit has no parameters {unknown}; it has {list(self.circuit.parameters) or 'none'}.",
-                unknown=unknown,
+                f"Circuit has no parameters {listed(unknown)}; it has {listed(self.circuit.parameters)}.",
+                unknown=unknown[:100],
             )
         if missing:
-            raise ParameterUnboundError(f"Parameters {missing} have no value; give one for each.", missing=missing)
+            raise ParameterUnboundError(
+                f"Parameters {listed(missing)} have no value; give one for each.", missing=missing[:100]
+            )
 
     def _sizes(self) -> list[tuple[str, int]]:
         """(what, batch size) of every value that is given per entry."""
-        sizes = [(f"params[{name!r}]", len(v)) for name, v in self.params.items() if isinstance(v, np.ndarray)]
+        sizes = [(f"params[{shown(name)}]", len(v)) for name, v in self.params.items() if isinstance(v, np.ndarray)]
         if self.inputs is not None:
             sizes.append(("inputs", len(self.inputs)))
         if self.initial_state is not None and self.initial_state.ndim == 2:
@@ -266,9 +271,11 @@ def _array(what: str, value: object, dtype: type[np.float64] | type[np.complex12
 
 
 def _values(name: str, value: object) -> float | npt.NDArray[np.float64]:
-    array = _array(f"params[{name!r}]", value, np.float64)
+    array = _array(f"params[{shown(name)}]", value, np.float64)
     if array.ndim > 1 or array.size == 0:
-        raise ProgramError(f"params[{name!r}] must be a number or an array of shape (batch,), got shape {array.shape}.")
+        raise ProgramError(
+            f"params[{shown(name)}] must be a number or an array of shape (batch,), got shape {array.shape}."
+        )
     return float(array) if array.ndim == 0 else array
 
 
@@ -276,5 +283,5 @@ def _integer(what: str, value: object, low: int, high: int) -> int | None:
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | np.integer) or not low <= value <= high:
-        raise ProgramError(f"{what} must be an integer in {low} .. {high} or None, got {value!r}.")
+        raise ProgramError(f"{what} must be an integer in {low} .. {high} or None, got {shown(value)}.")
     return int(value)

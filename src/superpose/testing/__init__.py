@@ -1,1 +1,29 @@
-"""Conformance suites: what every gate, backend, store and model must do, as checks to run on your own."""
+"""Conformance suites: what every gate, backend, store and model must do, as checks to run on your own.
+
+Names are loaded on first use, for each suite imports the room that it checks.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+_HOME_OF = {
+    "check_backend": "superpose.testing.backends",
+    "check_gate": "superpose.testing.gates",
+    "check_store": "superpose.testing.store",
+}
+
+__all__ = ["check_backend", "check_gate", "check_store"]
+
+if TYPE_CHECKING:
+    from superpose.testing.backends import check_backend as check_backend
+    from superpose.testing.gates import check_gate as check_gate
+    from superpose.testing.store import check_store as check_store
+
+
+def __getattr__(name: str) -> Any:
+    """Load a suite from its file."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'superpose.testing' has no attribute {name!r}")
+    return getattr(import_module(_HOME_OF[name]), name)

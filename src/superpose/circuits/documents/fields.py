@@ -18,6 +18,7 @@ __all__ = ["Document", "Fields", "located", "refuse"]
 
 Document = Mapping[str, Any] | str | bytes
 MAX_TEXT_BYTES = 256 * 2**20
+MAX_PATH_LENGTH = 200
 REQUIRED = object()
 
 _T = TypeVar("_T")
@@ -25,6 +26,7 @@ _T = TypeVar("_T")
 
 def refuse(field: str, message: str) -> NoReturn:
     """Raise the error that ``field`` is wrong."""
+    field = field if len(field) <= MAX_PATH_LENGTH else f"{field[:MAX_PATH_LENGTH]}..."
     raise CircuitFormatError(f"{field or 'document'}: {message}", field=field)
 
 
@@ -100,7 +102,7 @@ class Fields:
             CircuitFormatError: An unknown field.
         """
         if self._left:
-            refuse(self.path(min(self._left)[:80]), "is not a field that this version has.")
+            refuse(self.path(min(self._left)), "is not a field that this version has.")
 
 
 def text(value: object, field: str) -> str:
@@ -190,7 +192,7 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         repeated = Counter(key for key, _ in pairs).most_common(1)[0][0]
-        refuse(repeated[:80], "stands twice in one JSON object.")
+        refuse(repeated, "stands twice in one JSON object.")
     return found
 
 

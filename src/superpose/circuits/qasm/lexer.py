@@ -10,6 +10,8 @@ from superpose.errors import QasmError
 
 __all__ = ["Source", "Token", "tokenize"]
 
+MAX_TOKEN_LENGTH = 500
+
 _SKIPPED = r"(?:\s+|//[^\n]*|/\*(?s:.*?)\*/)*"
 _TOKENS = r"""
     (?P<name>[^\W\d]\w*)
@@ -73,6 +75,8 @@ def tokenize(source: Source) -> list[Token]:
                     match.start(kind), f"Timing and imaginary literals like {literal!r} are not supported."
                 )
         piece = match[kind]
+        if len(piece) > MAX_TOKEN_LENGTH and kind not in ("annotation", "pragma"):
+            raise source.error(match.start(kind), f"Names and literals of {len(piece)} characters are not supported.")
         tokens.append(Token(kind, piece or "end of text", match.start(kind)))
         pattern = _AT_START if piece in _STATEMENT_ENDS or kind in ("annotation", "pragma") else _INSIDE
     return tokens

@@ -30,6 +30,7 @@ from superpose.circuits.qasm.syntax import (
     Statement,
     Sum,
 )
+from superpose.circuits.wording import shown
 from superpose.errors import QasmError
 
 __all__ = ["PARAMETER_ANNOTATION", "parse"]
@@ -168,7 +169,9 @@ class _Parser:
             if keyword == PARAMETER_ANNOTATION:
                 name = rest.strip()
             elif keyword.startswith("@superpose"):
-                raise self.error(f"superpose has no annotation {keyword}; known is {PARAMETER_ANNOTATION}.", token)
+                raise self.error(
+                    f"superpose has no annotation {shown(keyword)}; known is {PARAMETER_ANNOTATION}.", token
+                )
         return name
 
     def include(self) -> Include:

@@ -17,6 +17,7 @@ from superpose.circuits.qasm.syntax import (
     Product,
     Sum,
 )
+from superpose.circuits.wording import shown
 from superpose.errors import AngleError
 
 __all__ = ["Value", "evaluate", "evaluate_integer"]
@@ -132,7 +133,7 @@ def _function(source: Source, node: FunctionCall, names: Mapping[str, Value]) ->
 
 def _plain(value: Value) -> float:
     if isinstance(value, Affine) and value.terms:
-        raise AngleError(f"({value}) must not hold inputs here; angles are affine in the inputs.")
+        raise AngleError(f"({shown(value)}) must not hold inputs here; angles are affine in the inputs.")
     return float(value)
 
 
