@@ -14,6 +14,7 @@ from superpose.errors import (
     DatasetTooSmallError,
     ForbiddenError,
     NotFoundError,
+    PayloadTooLargeError,
     RequestError,
     SpecError,
     StateTooLargeError,
@@ -113,6 +114,9 @@ def test_programs_are_admitted_too(service: Service, admin: Principal) -> None:
     large = Program(Circuit(40).h(0), {}, observables=(Observable.z(0, 40),))
     with pytest.raises(StateTooLargeError, match="40"):
         service.jobs.submit(admin, "program", dict(program_to_json(large)))
+    whole_state = Program(Circuit(22).h(0), {})  # fits into memory, but nobody could download it
+    with pytest.raises(PayloadTooLargeError, match="instead of state vectors"):
+        service.jobs.submit(admin, "program", dict(program_to_json(whole_state)))
 
 
 def test_other_projects_see_no_jobs(service: Service, admin: Principal, stranger: Principal, dataset: Dataset) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from superpose.errors import RequestError
+from superpose.errors import PayloadTooLargeError, RequestError
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
@@ -44,18 +44,28 @@ def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any
     return spec.to_dict()
 
 
-def admit_program(payload: Mapping[str, object]) -> dict[str, Any]:
-    """The program's JSON in canonical form, if the local backend can run it.
+def admit_program(payload: Mapping[str, object], *, max_result_bytes: int) -> dict[str, Any]:
+    """The program's JSON in canonical form, if the local backend can run it and its result can be kept.
 
     Raises:
         CircuitFormatError: not a program.
         StateTooLargeError: it needs more memory than there is.
+        PayloadTooLargeError: even at its shortest, the result as JSON has more than ``max_result_bytes``.
     """
     from superpose.backends import LocalBackend
     from superpose.circuits import program_from_json, program_to_json
 
     program = program_from_json(dict(payload))
     LocalBackend().admit(program)
+    n_numbers = len(program.observables) if program.observables else 0 if program.shots else 2 << program.n_qubits
+    least_bytes = program.batch * n_numbers * len("0.0,")
+    if least_bytes > max_result_bytes:
+        raise PayloadTooLargeError(
+            f"The result would have {least_bytes:,} bytes as JSON or more; at most {max_result_bytes:,} are kept. Ask "
+            "for expectations or counts instead of state vectors, or for fewer parameter values at once.",
+            least_bytes=least_bytes,
+            max_bytes=max_result_bytes,
+        )
     return dict(program_to_json(program))
 
 

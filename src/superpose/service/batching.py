@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 from superpose.errors import InternalError, OverloadedError
 from superpose.service.traces import trace_of
@@ -41,12 +43,34 @@ class _Waiting(Generic[T, R]):
     answer: asyncio.Future[R]
 
 
+@dataclass(eq=False)
+class _Line(Generic[T, R]):
+    """The requests of one event loop that wait."""
+
+    waiting: deque[_Waiting[T, R]] = field(default_factory=deque)
+    n_rows: int = 0
+    running: asyncio.Future[None] | None = None
+
+    def take(self, max_rows: int) -> list[_Waiting[T, R]]:
+        """The next batch: those who waited longest, as many as fit; callers who have gone are left out."""
+        batch: list[_Waiting[T, R]] = []
+        n_rows = 0
+        while self.waiting and (not batch or n_rows + self.waiting[0].n_rows <= max_rows):
+            waiting = self.waiting.popleft()
+            self.n_rows -= waiting.n_rows
+            if not waiting.answer.done():
+                batch.append(waiting)
+                n_rows += waiting.n_rows
+        return batch
+
+
 class MicroBatcher(Generic[T, R]):
-    """Collects the requests of one event loop and has them computed together in a thread.
+    """Collects requests and has them computed together in a thread. A server has one event loop; should there be
+    several (in threads of their own, or one after the other), each has a line of its own.
 
     Args:
         compute: answers a batch, in order; for a request that cannot be answered, the exception to raise for it.
-            It runs in ``executor``, one batch at a time.
+            It runs in ``executor``, one batch of a loop at a time.
         executor: where batches are computed.
         max_batch_rows: rows of a batch; a larger request runs alone.
         max_queue_rows: rows that may wait.
@@ -64,9 +88,8 @@ class MicroBatcher(Generic[T, R]):
         self._executor = executor
         self._max_batch_rows = max_batch_rows
         self._max_queue_rows = max_queue_rows
-        self._waiting: deque[_Waiting[T, R]] = deque()
-        self._waiting_rows = 0
-        self._running: asyncio.Future[None] | None = None
+        self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line[T, R]] = WeakKeyDictionary()
+        self._changing = threading.Lock()
         self._rows_per_s = 0.0
         self.stats = BatchStats()
 
@@ -76,29 +99,30 @@ class MicroBatcher(Generic[T, R]):
         Raises:
             OverloadedError: too many rows wait already.
         """
-        if self._waiting_rows and self._waiting_rows + n_rows > self._max_queue_rows:
+        loop = asyncio.get_running_loop()
+        with self._changing:
+            line = self._lines.setdefault(loop, _Line())
+        if line.n_rows and line.n_rows + n_rows > self._max_queue_rows:
             self.stats.n_refused += 1
             rate = self._rows_per_s or float(self._max_batch_rows)
             raise OverloadedError(
-                f"{self._waiting_rows:,} rows wait at this endpoint; at most {self._max_queue_rows:,} may. "
-                "Try again later.",
-                retry_after_s=round(min(60.0, max(0.1, self._waiting_rows / rate)), 3),
+                f"{line.n_rows:,} rows wait at this endpoint; at most {self._max_queue_rows:,} may. Try again later.",
+                retry_after_s=round(min(60.0, max(0.1, line.n_rows / rate)), 3),
                 max_queue_rows=self._max_queue_rows,
             )
-        loop = asyncio.get_running_loop()
         waiting: _Waiting[T, R] = _Waiting(item, n_rows, loop.create_future())
-        self._waiting.append(waiting)
-        self._waiting_rows += n_rows
-        if self._running is None or self._running.get_loop() is not loop:
-            self._running = asyncio.ensure_future(self._run())
+        line.waiting.append(waiting)
+        line.n_rows += n_rows
+        if line.running is None:
+            line.running = asyncio.ensure_future(self._run(line))
         return await waiting.answer
 
-    async def _run(self) -> None:
+    async def _run(self, line: _Line[T, R]) -> None:
         """Compute batches until nobody waits."""
         loop = asyncio.get_running_loop()
         try:
-            while self._waiting:
-                batch = self._take()
+            while line.waiting:
+                batch = line.take(self._max_batch_rows)
                 if not batch:
                     continue
                 start = loop.time()
@@ -111,27 +135,16 @@ class MicroBatcher(Generic[T, R]):
                 for waiting, answer in zip(batch, answers, strict=True):
                     _give(waiting.answer, answer)
         finally:
-            self._running = None
-
-    def _take(self) -> list[_Waiting[T, R]]:
-        """The next batch: those who waited longest, as many as fit; callers who have gone are left out."""
-        batch: list[_Waiting[T, R]] = []
-        n_rows = 0
-        while self._waiting and (not batch or n_rows + self._waiting[0].n_rows <= self._max_batch_rows):
-            waiting = self._waiting.popleft()
-            self._waiting_rows -= waiting.n_rows
-            if not waiting.answer.done():
-                batch.append(waiting)
-                n_rows += waiting.n_rows
-        return batch
+            line.running = None
 
     def _count(self, batch: Sequence[_Waiting[T, R]], elapsed_s: float) -> None:
         n_rows = sum(waiting.n_rows for waiting in batch)
-        self._rows_per_s = n_rows / max(elapsed_s, 1e-6)
-        self.stats.n_requests += len(batch)
-        self.stats.n_rows += n_rows
-        self.stats.n_batches += 1
-        self.stats.max_batch_requests = max(self.stats.max_batch_requests, len(batch))
+        with self._changing:
+            self._rows_per_s = n_rows / max(elapsed_s, 1e-6)
+            self.stats.n_requests += len(batch)
+            self.stats.n_rows += n_rows
+            self.stats.n_batches += 1
+            self.stats.max_batch_requests = max(self.stats.max_batch_requests, len(batch))
 
 
 def _unforeseen(error: Exception) -> InternalError:
