@@ -21,6 +21,7 @@ from superpose.errors import (
     ApiError,
     ClientError,
     KeyFileError,
+    KeyInvalidError,
     KeyMissingError,
     ProtocolError,
     UnreachableError,
@@ -285,3 +286,31 @@ def test_discovery_prefers_what_is_said(tmp_path: Path, monkeypatch: pytest.Monk
     (home / "service.json").write_text("{")
     assert repr(Client()) == "Client('http://127.0.0.1:8000', key from nowhere)"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host", "http://", "http://host:port", "nothing", ""])
+def test_an_address_that_is_none_is_refused_at_once(url: str) -> None:
+    with pytest.raises(UnreachableError, match="not the address of a service") as caught:
+        Client(url or " ", SECRET)
+    assert SECRET not in str(caught.value)
+
+
+def test_a_password_in_the_address_is_refused_and_not_repeated() -> None:
+    with pytest.raises(UnreachableError) as caught:
+        Client("http://user:hidden@127.0.0.1:8000", SECRET)
+    assert "hidden" not in str(caught.value) + repr(caught.value.details)
+
+
+def test_keys_from_the_environment_lose_their_line_end(
+    scripted: Any, answers: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUPERPOSE_URL", scripted.url)
+    monkeypatch.setenv("SUPERPOSE_KEY", SECRET + "\n")
+    scripted.script = [answers.http(200, endpoint())]
+    with Client() as client:
+        client.endpoints.get("e")
+    assert scripted.asked[0].headers["authorization"] == f"Bearer {SECRET}"
+    monkeypatch.setenv("SUPERPOSE_KEY", "clé secrète")
+    with pytest.raises(KeyInvalidError, match="from SUPERPOSE_KEY") as caught:
+        Client()
+    assert "secr" not in str(caught.value)

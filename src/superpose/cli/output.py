@@ -57,7 +57,7 @@ def note(text: str) -> None:
 def show(out: Console, thing: RenderableType, *, indent: int = 0) -> None:
     """Print a table or the like, without blanks at the ends of its lines."""
     with out.capture() as captured:
-        out.print(thing)
+        out.print(thing, width=out.width - indent)
     lines = (line.rstrip() for line in captured.get().rstrip("\n").split("\n"))
     out.file.write("".join(f"{' ' * indent}{line}\n" if line else "\n" for line in lines))
     out.file.flush()

@@ -79,6 +79,7 @@ class Quickstart:
             room = Path(tempfile.mkdtemp(prefix="superpose-"))  # logs, and data unless a directory was given
             undo.callback(shutil.rmtree, room, ignore_errors=True)
             service = self._start(room, undo)
+            undo.push(self._tell_interruption)
             with Client(service.url, key_file=service.key_file) as client:
                 dataset = self._register(client)
                 job, held_out = self._train(client, dataset, build, undo)
@@ -109,6 +110,12 @@ class Quickstart:
             "prediction": {**answer.to_dict(), "truth": held_out.truth},
             "predict_latency_ms": round(latency_ms, 3),
         }
+
+    def _tell_interruption(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Say that cleaning up goes on, where somebody has pressed Ctrl-C."""
+        if kind is not None and not issubclass(kind, Exception):
+            self._story.blank()
+            self._story.say("Interrupted: stopping the service and removing what it kept.")
 
     def _start(self, room: Path, undo: ExitStack) -> ReadyService:
         """The service, its kernels being built meanwhile if that was never done on this machine."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
-from superpose.errors import KeyMissingError
+from superpose.errors import KeyInvalidError, KeyMissingError, UnreachableError
 from superpose.trust import read_key_file
 
 __all__ = ["DEFAULT_URL", "SERVICE_FILE", "Connection", "default_data_dir", "discover"]
@@ -43,7 +44,38 @@ def discover(url: str | None = None, key: str | None = None, key_file: str | Pat
     Raises:
         KeyFileError: a key file cannot be used.
         KeyMissingError: ``key`` and ``key_file`` are both given.
+        KeyInvalidError: the key is nothing that can be sent.
+        UnreachableError: the address is none.
     """
+    connection = _discover(url, key, key_file)
+    _check_url(connection.url)
+    if connection.key is None:
+        return connection
+    stripped = connection.key.strip()
+    if not stripped or not stripped.isascii() or not stripped.isprintable() or " " in stripped:
+        raise KeyInvalidError(f"The API key from {connection.key_source} is empty or holds characters that no key has.")
+    return replace(connection, key=stripped)
+
+
+def _check_url(url: str) -> None:
+    """Refuse what is no address, without repeating a password that may stand in it.
+
+    Raises:
+        UnreachableError: not http(s)://host[:port], or with a user or password in it.
+    """
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+        plain = parts.username is None and parts.password is None and not parts.query and not parts.fragment
+    except ValueError:
+        good, plain = False, True
+    if not plain:
+        raise UnreachableError("The service's address holds a user, query or fragment; allowed is http(s)://host:port.")
+    if not good:
+        raise UnreachableError(f"{url!r} is not the address of a service; one looks like {DEFAULT_URL}.", url=url)
+
+
+def _discover(url: str | None, key: str | None, key_file: str | Path | None) -> Connection:
     if key is not None and key_file is not None:
         raise KeyMissingError(
             "key and key_file are both given; give one of them (a key file keeps the key out of your code)."

@@ -1,0 +1,111 @@
+"""How things look: narrow terminals, colours, live progress."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from superpose.cli.comparison import print_comparison
+from superpose.cli.following import ProgressView, progress_text
+from superpose.client import Event
+
+METRIC = {"mean": 0.9721, "low": 0.951, "high": 1.0, "values": [0.97, 0.98]}
+NAMES = ("accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "brier")
+ROW = {"label": "x", "n_params": 158, "n_trainable": 158, "metrics": {name: METRIC for name in NAMES}}
+EVALUATION: dict[str, Any] = {
+    "n_splits": 5,
+    "confidence": 0.95,
+    "verdict": "Undecided: " + "no difference in accuracy is large enough to tell anything from anything else, " * 3,
+    "models": {
+        "hybrid": ROW,
+        "baseline": ROW,
+        "controls": {"frozen": ROW, "no_entanglement": ROW, "classical_twin": ROW},
+    },
+}
+PROGRESS = {
+    "stage": "training",
+    "split": 1,
+    "n_splits": 5,
+    "variant": "no_entanglement",
+    "epoch": 12,
+    "n_epochs": 40,
+    "loss": 0.2312,
+    "validation_accuracy": 0.9581,
+    "eta_s": 12.4,
+    "fraction": 0.25,
+}
+
+
+@pytest.mark.parametrize("width", [80, 100])
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_comparison_fits_and_names_every_model(width: int, terminal: bool) -> None:
+    stream = io.StringIO()
+    out = Console(file=stream, width=width, force_terminal=terminal, color_system=None, highlight=False)
+    print_comparison(EVALUATION, out, indent=3)
+    lines = [
+        line.replace("\x1b[1m", "").replace("\x1b[2m", "").replace("\x1b[0m", "")
+        for line in stream.getvalue().splitlines()
+    ]
+    assert max(map(len, lines)) <= width
+    assert lines == [line.rstrip() for line in lines]
+    words = " ".join(" ".join(lines).split())
+    for title in (
+        "accuracy",
+        "balanced accuracy",
+        "AUC",
+        "sensitivity",
+        "specificity",
+        "parameters",
+        "0.972",
+        ".951–1.00",
+    ):
+        assert title in words
+    head = lines[0] + lines[1]
+    assert [head.index(word) for word in ("hybrid", "classical", "no ", "frozen", "logistic")] == sorted(
+        head.index(word) for word in ("hybrid", "classical", "no ", "frozen", "logistic")
+    )
+    assert " ".join(EVALUATION["verdict"].split()) in words
+
+
+def test_an_evaluation_without_controls_or_baseline_has_fewer_columns() -> None:
+    stream = io.StringIO()
+    lone = {**EVALUATION, "models": {"hybrid": ROW, "baseline": None, "controls": {}}}
+    print_comparison(lone, Console(file=stream, width=80))
+    assert "hybrid" in stream.getvalue()
+    assert "logistic" not in stream.getvalue()
+
+
+def test_progress_says_where_it_is_in_one_line() -> None:
+    assert progress_text(PROGRESS) == (
+        "25 % · split 2 of 5 · same circuit without entanglement · epoch 12 of 40 · loss 0.2312 · "
+        "validation accuracy 0.958 · ETA 12 s"
+    )
+    assert progress_text({"stage": "running"}) == "running"
+    assert progress_text({}) == ""
+
+
+def test_progress_is_drawn_in_place_on_a_terminal_and_told_once_in_a_pipe() -> None:
+    events = [
+        Event(number, None, "progress", {**PROGRESS, "epoch": number, "variant": variant})
+        for number, variant in ((1, "hybrid"), (2, "hybrid"), (3, "frozen"))
+    ]
+    stream = io.StringIO()
+    with ProgressView(Console(file=stream, width=90, force_terminal=True)) as view:
+        for event in events:
+            view.show(event)
+    drawn = stream.getvalue()
+    assert "ETA 12 s" in drawn
+    assert drawn.endswith("\x1b[2K") or "\x1b[2K" in drawn[-40:]  # what was drawn is taken away again
+
+    stream = io.StringIO()
+    with ProgressView(Console(file=stream, width=90)) as view:
+        for event in [*events, Event(4, None, "log", {"message": "a word"})]:
+            view.show(event)
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == 3
+    assert "epoch 1 of 40" in lines[0]
+    assert "frozen" in lines[1]
+    assert lines[2] == "  a word"
