@@ -130,6 +130,8 @@ def test_instructions_are_values():
     ("error", "build"),
     [
         (GateUnknownError, lambda c: c.append("nope", [0])),
+        (GateUnknownError, lambda c: c.append(["h"], [0])),
+        (GateUnknownError, lambda c: c.append(None, [0])),
         (GateArityError, lambda c: c.append("h", [0, 1])),
         (GateArityError, lambda c: c.append("rx", [0])),
         (GateArityError, lambda c: c.cx(1, 1)),

@@ -73,6 +73,12 @@ def test_parameter_equals_the_affine_it_is():
     assert {x: 1}[Affine({"x": 1})] == 1
 
 
+def test_copied_parameters_stay_parameters():
+    for other in (copy.deepcopy(x), pickle.loads(pickle.dumps(x))):
+        assert isinstance(other, Parameter)
+        assert (other.name, other) == ("x", x)
+
+
 def test_numpy_numbers_are_numbers():
     assert np.float64(2) * x == 2 * x
     assert np.float32(0.5) + x == x + 0.5

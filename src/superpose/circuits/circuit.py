@@ -42,7 +42,7 @@ class Instruction:
     angles: tuple[Affine, ...] = ()
 
     def __post_init__(self) -> None:
-        row = GATES.get(self.gate) or gate(self.gate)
+        row = gate(self.gate)
         qubits = tuple(map(_index, self.qubits))
         if len(qubits) != len(row.qubit_names) or (len(qubits) > 1 and len(set(qubits)) != len(qubits)):
             raise GateArityError(

@@ -260,9 +260,9 @@ def gate(name: str) -> Gate:
     Raises:
         GateUnknownError: No such row; the message names the closest ones.
     """
-    row = GATES.get(name)
+    row = GATES.get(name) if isinstance(name, str) else None
     if row is None:
-        close = difflib.get_close_matches(str(name), GATES, n=3)
+        close = difflib.get_close_matches(str(name)[:100], GATES, n=3)
         hint = f"; did you mean {', '.join(close)}?" if close else f"; known are {', '.join(GATES)}."
         raise GateUnknownError(f"There is no gate {shown(name)}{hint}", gate=str(name)[:100], allowed=list(GATES))
     return row
