@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import doctest
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from superpose.scheduling import QueuedJob, RunningJob, order_jobs
+from superpose.scheduling import QueuedJob, RunningJob, order, order_jobs
 from superpose.scheduling.order import AGING_S
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -19,7 +20,7 @@ def queued(name: str, project: str = "a", priority: int = 0, age_s: float = 0.0)
 
 
 @pytest.mark.parametrize(
-    ("jobs", "running", "order"),
+    ("jobs", "running", "wanted"),
     [
         ([], [], []),
         ([queued("young", age_s=1), queued("old", age_s=2)], [], ["old", "young"]),
@@ -42,8 +43,13 @@ def queued(name: str, project: str = "a", priority: int = 0, age_s: float = 0.0)
         ([queued("x"), queued("b"), queued("m")], [], ["b", "m", "x"]),
     ],
 )
-def test_order(jobs: list[QueuedJob], running: list[RunningJob], order: list[str]) -> None:
-    assert order_jobs(jobs, running, NOW) == order
+def test_order(jobs: list[QueuedJob], running: list[RunningJob], wanted: list[str]) -> None:
+    assert order_jobs(jobs, running, NOW) == wanted
+
+
+def test_the_example_in_the_documentation() -> None:
+    found = doctest.testmod(order)
+    assert found.attempted and not found.failed
 
 
 jobs = st.lists(
@@ -60,11 +66,11 @@ jobs = st.lists(
 
 @given(jobs, st.randoms(use_true_random=False))
 def test_every_job_is_placed_once_whatever_the_order_of_the_input(queue: list[QueuedJob], random) -> None:
-    order = order_jobs(queue, [], NOW)
-    assert sorted(order) == sorted(job.id for job in queue)
+    found = order_jobs(queue, [], NOW)
+    assert sorted(found) == sorted(job.id for job in queue)
     shuffled = list(queue)
     random.shuffle(shuffled)
-    assert order_jobs(shuffled, [], NOW) == order
+    assert order_jobs(shuffled, [], NOW) == found
 
 
 @given(jobs)

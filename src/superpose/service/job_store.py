@@ -330,7 +330,7 @@ class JobStore:
 
     def _expire(self, connection: Connection, which: ColumnElement[bool], reason: str) -> list[str]:
         """Take jobs back from their workers: to the queue, or to an end after too many crashes."""
-        held = select(jobs).where(jobs.c.worker_id.is_not(None), which)
+        held = select(jobs).where(jobs.c.lease_expires_at.is_not(None), which)  # there is an index on leases
         taken = []
         for row in connection.execute(held.order_by(jobs.c.number)).mappings().all():
             job, crashes = job_from_row(row), row["crashes"] + 1
