@@ -76,7 +76,12 @@ def test_every_command_has_help_and_json(superpose: Callable[..., Any], argument
     assert said.code == 0
     assert f"Usage: superpose {' '.join(arguments)}" in said.out
     assert "--json" in said.out
-    assert max(map(len, said.out.splitlines())) <= 100
+    assert max(map(len, said.out.splitlines())) <= 80
+
+
+def test_help_is_the_same_on_every_terminal_that_is_wide_enough() -> None:
+    narrow, wide = (in_a_shell("train", "--help", COLUMNS=columns).stdout for columns in ("80", "200"))
+    assert narrow == wide
 
 
 def test_the_list_of_commands_tells_all_of_each_line(superpose: Callable[..., Any]) -> None:

@@ -51,7 +51,9 @@ class Run:
 
     def left(self) -> list[str]:
         """Command lines of processes that live on."""
-        found = []
+        found: list[str] = []
+        if not Path("/proc/self/environ").exists():
+            return found  # only Linux tells
         for entry in Path("/proc").iterdir():
             if not entry.name.isdigit():
                 continue

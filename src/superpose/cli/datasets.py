@@ -17,10 +17,14 @@ app = typer.Typer(name="datasets", help="Data sets to train on.", no_args_is_hel
 
 @app.command()
 def add(  # noqa: PLR0913  # one parameter per option
-    source: Annotated[Path | None, typer.Argument(help="A CSV, Parquet or NPZ file.", show_default=False)] = None,
+    source: Annotated[
+        Path | None, typer.Argument(metavar="FILE", help="A CSV, Parquet or NPZ file.", show_default=False)
+    ] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict.", metavar="COLUMN")] = None,
     name: Annotated[str | None, typer.Option(help="Name in the project [default: the file's].", metavar="NAME")] = None,
-    format: Annotated[str | None, typer.Option(help="csv, parquet or npz [default: by suffix].")] = None,
+    format: Annotated[
+        str | None, typer.Option(help="csv, parquet or npz [default: by suffix].", metavar="FORMAT")
+    ] = None,
     builtin: Annotated[
         str | None, typer.Option(help="Take built-in data: breast_cancer, digits, iris or wine.", metavar="NAME")
     ] = None,
@@ -62,7 +66,7 @@ def list_datasets(url: UrlOption = None, key_file: KeyFileOption = None, as_json
 
 @app.command()
 def show(
-    dataset: Annotated[str, typer.Argument(help="Name or id.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name or id.")],
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -90,7 +94,7 @@ def show(
 
 @app.command()
 def remove(
-    dataset: Annotated[str, typer.Argument(help="Name or id.")],
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name or id.")],
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,

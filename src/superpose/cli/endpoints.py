@@ -15,7 +15,7 @@ app = typer.Typer(name="endpoints", help="Deployed models.", no_args_is_help=Tru
 
 
 def deploy(  # one parameter per option
-    model: Annotated[str, typer.Argument(help="Model to deploy.")],
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Model to deploy.")],
     version: Annotated[int | None, typer.Option(help="Version [default: the latest].", metavar="N")] = None,
     name: Annotated[str | None, typer.Option(help="Endpoint [default: the model's name].", metavar="NAME")] = None,
     url: UrlOption = None,
@@ -46,7 +46,7 @@ def list_endpoints(url: UrlOption = None, key_file: KeyFileOption = None, as_jso
 
 @app.command()
 def show(
-    endpoint: Annotated[str, typer.Argument(help="Name of the endpoint.")],
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")],
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -71,7 +71,7 @@ def show(
 
 @app.command()
 def remove(
-    endpoint: Annotated[str, typer.Argument(help="Name of the endpoint.")],
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")],
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,

@@ -12,13 +12,13 @@ from superpose.cli.output import age, print_json, print_table, section
 __all__ = ["app"]
 
 app = typer.Typer(name="jobs", help="Training jobs and program runs.", no_args_is_help=True, rich_markup_mode=None)
-JobArgument = Annotated[str, typer.Argument(help="Id of the job (job_...).")]
+JobArgument = Annotated[str, typer.Argument(metavar="JOB", help="Id of the job (job_...).")]
 
 
 @app.command("list")
 def list_jobs(
-    status: Annotated[str | None, typer.Option(help="Only jobs of this status.")] = None,
-    limit: Annotated[int, typer.Option(help="At most this many, newest first.", min=1)] = 20,
+    status: Annotated[str | None, typer.Option(help="Only jobs of this status.", metavar="STATUS")] = None,
+    limit: Annotated[int, typer.Option(help="At most this many, newest first.", metavar="N", min=1)] = 20,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,

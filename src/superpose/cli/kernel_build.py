@@ -7,6 +7,7 @@ begins with the precision that training does not use: the worker builds the othe
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -51,6 +52,8 @@ def main() -> None:
     from superpose.engine import kernels_ready, warm
     from superpose.engine.cache import load_kernel
 
+    if hasattr(os, "nice"):
+        os.nice(10)  # the worker's half is the one that is waited for
     began = time.perf_counter()
     built_s = None
     if not kernels_ready():

@@ -18,11 +18,15 @@ app = typer.Typer(name="keys", help="API keys (needs the role admin).", no_args_
 
 @app.command()
 def create(  # noqa: PLR0913  # one parameter per option
-    output: Annotated[Path | None, typer.Option(help="New file for the secret [default: ./<key id>.key].")] = None,
-    role: Annotated[str, typer.Option(help="admin, editor, viewer or predictor.")] = "editor",
+    output: Annotated[
+        Path | None, typer.Option(help="New file for the secret [default: ./KEY_ID.key].", metavar="FILE")
+    ] = None,
+    role: Annotated[str, typer.Option(help="admin, editor, viewer or predictor.", metavar="ROLE")] = "editor",
     project: Annotated[str | None, typer.Option(help="Project of the key [default: yours].", metavar="NAME")] = None,
-    label: Annotated[str, typer.Option(help="What the key is for.")] = "",
-    expires_in_days: Annotated[float | None, typer.Option(help="Days until it expires [default: never].")] = None,
+    label: Annotated[str, typer.Option(help="What the key is for.", metavar="TEXT")] = "",
+    expires_in_days: Annotated[
+        float | None, typer.Option(help="Days until it expires [default: never].", metavar="DAYS")
+    ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -74,7 +78,7 @@ def list_keys(url: UrlOption = None, key_file: KeyFileOption = None, as_json: Js
 
 @app.command()
 def revoke(
-    key_id: Annotated[str, typer.Argument(help="Id of the key (key_...).")],
+    key_id: Annotated[str, typer.Argument(metavar="KEY_ID", help="Id of the key (key_...).")],
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,

@@ -13,7 +13,7 @@ from superpose.cli.output import console, print_json, print_table, section
 __all__ = ["app"]
 
 app = typer.Typer(name="models", help="Trained models and their versions.", no_args_is_help=True, rich_markup_mode=None)
-NameArgument = Annotated[str, typer.Argument(help="Name of the model.")]
+NameArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
 VersionOption = Annotated[int | None, typer.Option("--version", help="Version [default: the latest].", metavar="N")]
 
 
@@ -61,7 +61,9 @@ def show(
 def download(
     name: NameArgument,
     version: VersionOption = None,
-    output: Annotated[Path | None, typer.Option(help="File or directory [default: ./NAME-N.superpose].")] = None,
+    output: Annotated[
+        Path | None, typer.Option(help="File or directory [default: ./NAME-N.superpose].", metavar="PATH")
+    ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -79,7 +81,7 @@ def download(
 def card(
     name: NameArgument,
     version: VersionOption = None,
-    output: Annotated[Path | None, typer.Option(help="Write it to this file.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Write it to this file.", metavar="FILE")] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,

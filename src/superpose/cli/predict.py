@@ -17,8 +17,10 @@ __all__ = ["predict", "read_rows"]
 
 
 def predict(
-    endpoint: Annotated[str, typer.Argument(help="Name of the endpoint.")],
-    rows: Annotated[str, typer.Argument(help="A .json, .csv or .parquet file with rows; - reads JSON from stdin.")],
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")],
+    rows: Annotated[
+        str, typer.Argument(metavar="ROWS", help="A .json, .csv or .parquet file with rows; - reads JSON from stdin.")
+    ],
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,

@@ -122,7 +122,8 @@ class Quickstart:
         story = self._story
         story.step("Service")
         data_dir = self._given_data_dir or room / "data"
-        server = ServerProcess(data_dir, room, keep=self._keep)
+        passing = self._given_data_dir is None and not self._keep
+        server = ServerProcess(data_dir, room, keep=self._keep, drain_s=2.0 if passing else 20.0)
         undo.callback(server.stop)
         with story.waiting("starting the service"):
             service = server.wait_ready()

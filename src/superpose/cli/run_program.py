@@ -29,7 +29,9 @@ _TERM: Final = re.compile(rf"([+-]?)(?:({_NUMBER})\*)?([IXYZ]+)")
 
 
 def run_program(  # one parameter per option
-    file: Annotated[Path, typer.Argument(help="A circuit (.qasm, .json) or a program (.json).", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="A circuit (.qasm, .json) or a program (.json).", show_default=False)
+    ],
     param: Annotated[
         list[str] | None,
         typer.Option(
@@ -40,8 +42,8 @@ def run_program(  # one parameter per option
         list[str] | None,
         typer.Option(help='Pauli sum such as "ZZ" or "0.5*ZI - XX", repeatable.', metavar="PAULIS"),
     ] = None,
-    shots: Annotated[int | None, typer.Option(help="Measure this often [default: exact].", min=1)] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the sampling.", min=0)] = None,
+    shots: Annotated[int | None, typer.Option(help="Measure this often [default: exact].", metavar="N", min=1)] = None,
+    seed: Annotated[int | None, typer.Option(help="Seed of the sampling.", metavar="N", min=0)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run a circuit file on this machine.

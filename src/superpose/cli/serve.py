@@ -29,12 +29,15 @@ def serve(  # noqa: PLR0913  # one parameter per option
     data_dir: Annotated[
         Path | None, typer.Option(help="Where everything lasts [default: XDG data home/superpose].", metavar="DIR")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", min=0, max=65535)] = 8000,
-    workers: Annotated[int, typer.Option(help="Worker processes for jobs.", min=0, max=256)] = 1,
+    host: Annotated[str, typer.Option(help="Address to listen on.", metavar="HOST")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", metavar="PORT", min=0, max=65535)] = 8000,
+    workers: Annotated[int, typer.Option(help="Worker processes for jobs.", metavar="N", min=0, max=256)] = 1,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write URL, key file and pid here once requests are answered.", metavar="FILE")
     ] = None,
+    drain_s: Annotated[
+        float, typer.Option(help="Time a stopping worker may take to its next checkpoint.", metavar="SECONDS", min=0.1)
+    ] = 20.0,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Allow a host that other machines reach (there is no TLS yet).")
     ] = False,
@@ -49,7 +52,7 @@ def serve(  # noqa: PLR0913  # one parameter per option
     from superpose.client import default_data_dir
     from superpose.service import ServiceConfig
 
-    config = ServiceConfig(data_dir=data_dir or default_data_dir(), workers=workers)
+    config = ServiceConfig(data_dir=data_dir or default_data_dir(), workers=workers, drain_s=drain_s)
     stop = threading.Event()
     if stop_with_stdin:
         threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), name="superpose-parent", daemon=True).start()

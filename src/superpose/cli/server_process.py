@@ -18,7 +18,7 @@ from superpose.errors import StartError
 __all__ = ["ReadyService", "ServerProcess"]
 
 START_S: Final = 45.0
-STOP_S: Final = 20.0
+STOP_S: Final = 15.0
 _LOOK_S: Final = 0.02
 
 
@@ -41,12 +41,15 @@ class ServerProcess:
         data_dir: the server's data directory.
         room: a directory for its log and ready file.
         keep: whether it shall outlive this process.
+        drain_s: how long its workers may take to a checkpoint when it stops.
     """
 
-    def __init__(self, data_dir: Path, room: Path, *, keep: bool = False) -> None:
+    def __init__(self, data_dir: Path, room: Path, *, keep: bool = False, drain_s: float = 20.0) -> None:
+        self._stop_s = drain_s + STOP_S
         self.log_path = room / "server.log"
         self._ready_path = room / "ready.json"
         arguments = ["serve", "--data-dir", str(data_dir), "--port", "0", "--ready-file", str(self._ready_path)]
+        arguments += ["--drain-s", str(drain_s)]
         if not keep:
             arguments.append("--stop-with-stdin")
         with self.log_path.open("wb") as log:
@@ -79,11 +82,11 @@ class ServerProcess:
         raise StartError(f"The service did not answer within {timeout_s:g} s.{self._last_words()}", timeout_s=timeout_s)
 
     def stop(self) -> None:
-        """Ask the server to drain and end; after 20 s end it and its workers by force."""
+        """Ask the server to drain and end; where that takes too long end it by force."""
         if self.process.returncode is not None:
             return
         self.process.terminate()
-        deadline = time.monotonic() + STOP_S
+        deadline = time.monotonic() + self._stop_s
         while not _has_ended(self.process) and time.monotonic() < deadline:
             time.sleep(_LOOK_S)
         # The server is not reaped yet, so its number still names its own session, of which nothing should be left.

@@ -16,10 +16,12 @@ __all__ = ["read_spec", "train"]
 
 
 def train(  # noqa: PLR0913  # one parameter per option
-    spec: Annotated[str, typer.Argument(help="Training spec, YAML or JSON; - reads it from stdin.")],
+    spec: Annotated[str, typer.Argument(metavar="SPEC", help="Training spec, YAML or JSON; - reads it from stdin.")],
     dataset: Annotated[str, typer.Option(help="Name or id of the data set.", metavar="NAME")],
-    model: Annotated[str | None, typer.Option(help="Model to file it under [default: the data set's name].")] = None,
-    priority: Annotated[int, typer.Option(help="-10 to 10; higher starts first.")] = 0,
+    model: Annotated[
+        str | None, typer.Option(help="Model to file it under [default: the data set's name].", metavar="NAME")
+    ] = None,
+    priority: Annotated[int, typer.Option(help="-10 to 10; higher starts first.", metavar="N")] = 0,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,

@@ -18,7 +18,7 @@ def worker(
     data_dir: Annotated[
         Path | None, typer.Option(help="The service's data directory [default: as for serve].", metavar="DIR")
     ] = None,
-    threads: Annotated[int | None, typer.Option(help="CPU threads to use [default: all].", min=1)] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads to use [default: all].", metavar="N", min=1)] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Run one more worker beside a service.
