@@ -169,9 +169,9 @@ def _compile(dtype: str) -> Any:
     one, two = (types.Array(tile, ndim, "C") for ndim in (1, 2))
     wide, wide2 = (types.Array(types.float64, ndim, "C") for ndim in (1, 2))
     ints = types.Array(types.int64, 1, "C")
-    signature = types.void(
+    signature = types.int64(
         tile, types.int64, types.int64, types.int64, ints, wide, wide2, wide, one, two,
-        wide, one, one, one, wide, ints, two, two, two, wide, wide2,
+        wide, one, one, ints, one, wide, ints, two, two, two, one, wide2,
     )  # fmt: skip
     entry = njit(nogil=True, error_model="numpy")(run_tape)
     entry._cache = KernelFile()

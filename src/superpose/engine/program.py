@@ -12,20 +12,21 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.circuits import Circuit, Observable
-from superpose.engine import tape
+from superpose.engine.arrays import Array, not_finite_error, real_array
 from superpose.engine.cache import load_kernel
-from superpose.engine.kernels import layout, modes
+from superpose.engine.frame import Frame
+from superpose.engine.kernels import layout, modes, slots
 from superpose.engine.lowering import Lowered, lower
 from superpose.engine.memory import check_memory, lanes_of, memory_required
 from superpose.engine.pool import get_threads, run_ranges
-from superpose.engine.sampling import counts_of, sample_states
-from superpose.engine.states import logical_states
-from superpose.engine.workspace import Workspace, aligned, give_back, take
+from superpose.engine.sampling import check_shots, counts_of, sample
+from superpose.engine.states import FinalStates, basis_indices, untiled
+from superpose.engine.tape import build_tape
+from superpose.engine.workspace import Shelf
 from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
 
 __all__ = ["CompiledProgram", "TapeState", "compile_program"]
 
-Array = npt.NDArray[Any]
 Dtype = Literal["float32", "float64"]
 
 SMALL_WORK = 60_000
@@ -34,14 +35,18 @@ SMALL_WORK = 60_000
 
 @dataclass(frozen=True, eq=False)
 class TapeState:
-    """What `CompiledProgram.backward` needs of a forward call: arrays only, never changed, safe to copy."""
+    """What `CompiledProgram.backward` needs of a forward call: arrays only, never changed, safe to copy.
+
+    Attributes:
+        inputs, weights: Float64 copies of what came in.
+        prepared: What the kernels computed for all samples together.
+        states: Final states, ``(n_tiles, 2 * lanes * rows)``.
+    """
 
     inputs: Array
     weights: Array
-    angles: Array
-    turns: Array
-    tables: Array
-    saved: Array
+    prepared: tuple[Array, ...]
+    states: Array
 
 
 class CompiledProgram:
@@ -73,16 +78,31 @@ class CompiledProgram:
         self._complex = np.complex64 if dtype == "float32" else np.complex128
         self._lanes = lanes_of(dtype)
         self._lowered: Lowered = lower(self.circuit)
-        self._tape = tape.build_tape(self._lowered, self.observables, self.input_names, self.weight_names, self._lanes)
-        self._zero = self._real(0)
+        self._tape = build_tape(self._lowered, self.observables, self.input_names, self.weight_names, self._lanes)
         header = self._tape
-        self._n_rotations, self._padded = header[layout.N_ROTATIONS], header[layout.PADDED]
-        self._rows_padded = header[layout.ROWS_PADDED]
-        self._tables_size = max(1, 2 * header[layout.N_KEPT] * self._rows_padded)
-        self._work_per_tile = max(1, header[layout.N_OPS]) << self.n_qubits
-        self._none1 = np.empty(0, self._real)
-        self._none2 = np.empty((0, 0), self._real)
-        self._wide2 = np.empty((0, 0), np.float64)
+        n_tables = 2 * header[layout.N_KEPT] * header[layout.ROWS_PADDED]
+        self._scratch = Shelf(
+            (
+                (header[layout.SIZE], self._real),
+                (header[layout.SIZE_WIDE], np.float64),
+                (slots.SIZE * layout.MAX_OPS, np.int64),
+            )
+        )
+        self._prepared = Shelf(
+            (
+                (header[layout.SIZE_ANGLES], np.float64),
+                (2 * header[layout.PADDED], self._real),
+                (n_tables, self._real),
+                (layout.FRAME_SIZE, np.int64),
+            )
+        )
+        self._n_rotations = header[layout.N_ROTATIONS]
+        self._state_size = 2 * self._lanes * header[layout.ROWS_PADDED]
+        self._work_per_tile = max(1, self._n_rotations) << self.n_qubits
+        self._zero = self._real(0)
+        self._none1, self._none2 = np.empty(0, self._real), np.empty((0, 0), self._real)
+        self._no_sums = np.empty((0, 0))
+        self._kernel: Any = None
 
     @property
     def n_inputs(self) -> int:
@@ -132,9 +152,12 @@ class CompiledProgram:
             StateTooLargeError: The states do not fit into memory.
         """
         x, w, initial = self._arrays(inputs, weights, initial_state)
-        call = self._call(x, w, initial=initial)
-        self._run(call, modes.PREPARE | modes.FORWARD | modes.EXPECT)
-        return call.out
+        self._check_memory(len(x))
+        out = np.empty((len(x), self.n_observables), self._real)
+        prepared = self._prepared.take()
+        self._run(modes.PREPARE | modes.FORWARD | modes.EXPECT, (x, w, initial), prepared, out=out)
+        self._prepared.give_back(prepared)
+        return out
 
     def forward(
         self, inputs: npt.ArrayLike | None, weights: npt.ArrayLike | None, *, initial_state: npt.ArrayLike | None = None
@@ -146,9 +169,11 @@ class CompiledProgram:
         Cost: keeps the final states, ``batch * 2**n_qubits`` amplitudes.
         """
         x, w, initial = self._arrays(inputs, weights, initial_state)
-        call = self._call(x, w, initial=initial, save=True)
-        self._run(call, modes.PREPARE | modes.FORWARD | modes.SAVE | modes.EXPECT)
-        return call.out, TapeState(call.inputs, call.weights, call.angles, call.turns, call.tables, call.saved)
+        states = self._new_states(len(x))
+        out = np.empty((len(x), self.n_observables), self._real)
+        prepared = self._prepared.new()
+        self._run(modes.PREPARE | modes.FORWARD | modes.SAVE | modes.EXPECT, (x, w, initial), prepared, states, out=out)
+        return out, TapeState(x.copy() if x is inputs else x, w.copy() if w is weights else w, prepared, states)
 
     def backward(self, tape_state: TapeState, grad_expectations: npt.ArrayLike) -> tuple[Array, Array]:
         """Return the gradients that flow back to inputs and weights.
@@ -164,14 +189,15 @@ class CompiledProgram:
             ShapeError: The gradient has another shape, or the state belongs to another program.
         """
         s = tape_state
-        if s.weights.shape != (self.n_weights,) or s.angles.shape != (self._padded,) or s.saved.dtype != self._real:
+        wanted = (self.n_weights,), (-(-len(s.inputs) // self._lanes), self._state_size), self._real
+        if (s.weights.shape, s.states.shape, s.states.dtype) != wanted or s.inputs.shape[1] != self.n_inputs:
             raise ShapeError(
                 "The tape state comes from another program; give the one that this program's forward gave."
             )
-        call = _Call(s.inputs, s.weights, s.angles, s.turns, s.tables, s.saved, self._none1)
-        self._expect_gradient(call, grad_expectations)
-        self._run(call, modes.BACKWARD | modes.FINISH)
-        return call.grad_inputs, call.grad_weights.astype(self._real, copy=False)
+        grad = self._gradient(grad_expectations, len(s.inputs))
+        return self._run_back(
+            modes.BACKWARD | modes.FINISH, (s.inputs, s.weights, self._none1, grad), s.prepared, s.states
+        )
 
     def value_and_grad(
         self,
@@ -189,10 +215,14 @@ class CompiledProgram:
         [[[0.877583]], [[]], [-0.479426]]
         """
         x, w, initial = self._arrays(inputs, weights, initial_state)
-        call = self._call(x, w, initial=initial)
-        self._expect_gradient(call, grad_expectations)
-        self._run(call, modes.PREPARE | modes.FORWARD | modes.EXPECT | modes.BACKWARD | modes.FINISH)
-        return call.out, call.grad_inputs, call.grad_weights.astype(self._real, copy=False)
+        self._check_memory(len(x))
+        grad = self._gradient(grad_expectations, len(x))
+        out = np.empty((len(x), self.n_observables), self._real)
+        prepared = self._prepared.take()
+        mode = modes.PREPARE | modes.FORWARD | modes.EXPECT | modes.BACKWARD | modes.FINISH
+        grad_inputs, grad_weights = self._run_back(mode, (x, w, initial, grad), prepared, out=out)
+        self._prepared.give_back(prepared)
+        return out, grad_inputs, grad_weights
 
     def state_vector(
         self, inputs: npt.ArrayLike | None, weights: npt.ArrayLike | None, *, initial_state: npt.ArrayLike | None = None
@@ -201,8 +231,10 @@ class CompiledProgram:
 
         Qubit 0 is the most significant bit of the index. complex64 for float32, complex128 for float64.
         """
-        call = self._final_states(inputs, weights, initial_state)
-        return logical_states(self._lowered, self._names(), call.saved, call.inputs, call.weights, self._complex)
+        states, x, w = self._final_states(inputs, weights, initial_state)
+        values: dict[str, Any] = dict(zip(self.input_names, x.T, strict=True))
+        values.update(zip(self.weight_names, w, strict=True))
+        return states.vectors(values, self._complex)
 
     def sample(
         self,
@@ -223,8 +255,9 @@ class CompiledProgram:
         Returns:
             int64 ``(batch, shots)`` basis indices, qubit 0 the most significant bit.
         """
-        call = self._final_states(inputs, weights, initial_state)
-        return sample_states(self._lowered, call.saved, len(call.inputs), shots, seed)
+        check_shots(shots, seed)
+        states, _, _ = self._final_states(inputs, weights, initial_state)
+        return sample(states.probabilities(), shots, seed)
 
     def counts(
         self,
@@ -238,143 +271,132 @@ class CompiledProgram:
         """Return per sample how often each bit string was measured (those of `sample` with the same seed)."""
         return counts_of(self.sample(inputs, weights, shots, seed, initial_state=initial_state), self.n_qubits)
 
-    def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        return self.input_names, self.weight_names
-
     def _arrays(
         self, inputs: npt.ArrayLike | None, weights: npt.ArrayLike | None, initial_state: npt.ArrayLike | None
     ) -> tuple[Array, Array, Array]:
-        w = _real_array("weights", np.empty(0) if weights is None else weights)
+        w = real_array("weights", np.empty(0) if weights is None else weights)
         if w.shape != (self.n_weights,):
             raise ShapeError(
                 f"weights must have shape ({self.n_weights},), one value per weight, got {w.shape}.",
-                got=list(w.shape), allowed=[self.n_weights],
-            )  # fmt: skip
+                got=list(w.shape),
+                allowed=[self.n_weights],
+            )
         initial = self._none1 if initial_state is None else self._initial(initial_state)
         n_states = initial.size >> (self.n_qubits + 1)
-        x = _real_array("inputs", np.empty((max(1, n_states), 0)) if inputs is None else inputs)
+        x = real_array("inputs", np.empty((max(1, n_states), 0)) if inputs is None else inputs)
         if x.ndim != 2 or x.shape[1] != self.n_inputs or not len(x):
             raise ShapeError(
                 f"inputs must have shape (batch, {self.n_inputs}) with batch >= 1, got {x.shape}.",
-                got=list(x.shape), allowed=["batch", self.n_inputs],
-            )  # fmt: skip
+                got=list(x.shape),
+                allowed=["batch", self.n_inputs],
+            )
         if n_states > 1 and n_states != len(x):
             raise ShapeError(
                 f"initial_state has {n_states} states where inputs have {len(x)} samples; give one state or one each.",
-                got=n_states, allowed=[1, len(x)],
-            )  # fmt: skip
+                got=n_states,
+                allowed=[1, len(x)],
+            )
         return x, w, initial
 
     def _initial(self, initial_state: npt.ArrayLike) -> Array:
+        """Return real and imaginary parts, flat, in the order in which the kernels number amplitudes."""
         array = np.asarray(initial_state)
         d = 1 << self.n_qubits
         if array.dtype.kind not in "iufc" or array.ndim not in (1, 2) or array.shape[-1] != d or not len(array):
             raise ShapeError(
                 f"initial_state must be numbers of shape ({d},) or (batch, {d}), got {array.dtype} {array.shape}.",
-                got=list(array.shape), allowed=["batch", d],
-            )  # fmt: skip
-        state = np.require(array, self._complex, ["C", "W"])  # kernels are compiled for writable arrays
-        if not np.isfinite(state).all():
-            raise ShapeError("initial_state must be finite, got NaN or infinity.")
-        return state.view(self._real).reshape(-1)
+                got=list(array.shape),
+                allowed=["batch", d],
+            )
+        if not np.isfinite(array).all():
+            raise ShapeError("initial_state must be finite, got NaN or infinity.", got="non-finite")
+        order = basis_indices(Frame.for_engine(self.n_qubits))
+        return np.ascontiguousarray(array[..., order], dtype=self._complex).view(self._real).reshape(-1)
 
-    def _call(self, inputs: Array, weights: Array, *, initial: Array, save: bool = False) -> _Call:
-        batch = len(inputs)
-        check_memory(memory_required(self.n_qubits, batch, dtype=self.dtype, gradients=save), self.n_qubits, batch)
-        call = _Call(
-            inputs,
-            weights,
-            aligned(self._padded, np.float64),
-            aligned(2 * self._padded, self._real),
-            aligned(self._tables_size, self._real),
-            np.empty((-(-batch // self._lanes), 2 * self._lanes * self._rows_padded), self._real)
-            if save
-            else self._none2,
-            initial,
-        )
-        call.out = np.empty((batch, self.n_observables), self._real)
-        call.grad = call.grad_inputs = self._none2
-        call.grad_weights, call.sums = np.empty(0), self._wide2
-        return call
-
-    def _expect_gradient(self, call: _Call, grad_expectations: npt.ArrayLike) -> None:
-        batch = len(call.inputs)
-        grad = _real_array("grad_expectations", grad_expectations, self._real)
+    def _gradient(self, grad_expectations: npt.ArrayLike, batch: int) -> Array:
+        grad = real_array("grad_expectations", grad_expectations, self._real)
         if grad.shape != (batch, self.n_observables):
             raise ShapeError(
                 f"grad_expectations must have shape ({batch}, {self.n_observables}), got {grad.shape}.",
-                got=list(grad.shape), allowed=[batch, self.n_observables],
-            )  # fmt: skip
-        call.grad = grad
-        call.grad_inputs = np.zeros((batch, self.n_inputs), self._real)
-        call.grad_weights = np.empty(self.n_weights)
-        call.sums = np.zeros((-(-batch // self._lanes), self._n_rotations))
+                got=list(grad.shape),
+                allowed=[batch, self.n_observables],
+            )
+        return grad
+
+    def _check_memory(self, batch: int, *, keep: bool = False) -> None:
+        needed = memory_required(self.n_qubits, batch, dtype=self.dtype, gradients=keep)
+        check_memory(needed, self.n_qubits, batch)
+
+    def _new_states(self, batch: int) -> Array:
+        self._check_memory(batch, keep=True)
+        return np.empty((-(-batch // self._lanes), self._state_size), self._real)
 
     def _final_states(
         self, inputs: npt.ArrayLike | None, weights: npt.ArrayLike | None, initial_state: npt.ArrayLike | None
-    ) -> _Call:
+    ) -> tuple[FinalStates, Array, Array]:
         x, w, initial = self._arrays(inputs, weights, initial_state)
-        call = self._call(x, w, initial=initial, save=True)
-        self._run(call, modes.PREPARE | modes.FORWARD | modes.WHOLE | modes.SAVE)
-        return call
+        saved = self._new_states(len(x))
+        prepared = self._prepared.take()
+        self._run(modes.PREPARE | modes.FORWARD | modes.WHOLE | modes.SAVE, (x, w, initial), prepared, saved)
+        frame = tuple(int(value) for value in prepared[3][:3])
+        shrink = float(prepared[0][self._tape[layout.SIZE_ANGLES] - 1])
+        self._prepared.give_back(prepared)
+        real, imaginary = untiled(saved, 1 << self.n_qubits, len(x))
+        return FinalStates(self._lowered, (frame[0] >> 7, frame[1] >> 7, frame[2]), shrink, real, imaginary), x, w
 
-    def _run(self, call: _Call, mode: int) -> None:
-        n_tiles = -(-len(call.inputs) // self._lanes)
-        threads = get_threads()
+    def _run_back(
+        self, mode: int, given: tuple[Array, ...], prepared: tuple[Array, ...], states: Array | None = None,
+        *, out: Array | None = None,
+    ) -> tuple[Array, Array]:  # fmt: skip
+        batch = len(given[0])
+        grad_inputs = np.empty((batch, self.n_inputs), self._real)
+        grad_weights = np.empty(self.n_weights, self._real)
+        sums = np.empty((-(-batch // self._lanes), self._n_rotations))
+        self._run(mode, given, prepared, states, out=out, gradients=(grad_inputs, grad_weights, sums))
+        return grad_inputs, grad_weights
+
+    def _run(
+        self, mode: int, given: tuple[Array, ...], prepared: tuple[Array, ...], states: Array | None = None,
+        *, out: Array | None = None, gradients: tuple[Array, Array, Array] | None = None,
+    ) -> None:  # fmt: skip
+        """Run parts of a call on all tiles, on several threads where that pays.
+
+        Args:
+            mode: Bits of `superpose.engine.kernels.modes`.
+            given: inputs, weights, initial state and, for gradients, the one that comes in.
+            prepared: From the shelf of that name.
+            states: Final states, written or read.
+            out: Expectations, written.
+            gradients: Of inputs and weights, written, and scratch for sums.
+        """
+        kernel = self._kernel
+        if kernel is None:
+            kernel = self._kernel = load_kernel(self.dtype)
+        tape, none2 = self._tape, self._none2
+        head = (tape.ints, tape.floats, *given, *(() if len(given) == 4 else (none2,)), *prepared)
+        tail = (
+            none2 if states is None else states,
+            none2 if out is None else out,
+            *(gradients or (none2, self._none1, self._no_sums)),
+        )
+
+        def part(mode: int, first: int, last: int) -> None:
+            scratch = self._scratch.take()
+            status = kernel(self._zero, mode, first, last, *head, *scratch, *tail)
+            self._scratch.give_back(scratch)
+            if status:
+                raise not_finite_error(status)
+
+        n_tiles, threads = -(-len(given[0]) // self._lanes), get_threads()
         if threads == 1 or n_tiles == 1 or n_tiles * self._work_per_tile < SMALL_WORK:
-            self._run_part(call, mode, 0, n_tiles)
+            part(mode, 0, n_tiles)
             return
         if mode & modes.PREPARE:
-            self._run_part(call, modes.PREPARE, 0, 0)
+            part(modes.PREPARE, 0, 0)
         middle = mode & ~(modes.PREPARE | modes.FINISH)
-        run_ranges(lambda first, last: self._run_part(call, middle, first, last), n_tiles, threads)
+        run_ranges(lambda first, last: part(middle, first, last), n_tiles, threads)
         if mode & modes.FINISH:
-            self._run_part(call, modes.FINISH, 0, 0)
-
-    def _run_part(self, call: _Call, mode: int, first: int, last: int) -> None:
-        kernel = load_kernel(self.dtype)
-        space: Workspace = take(self._tape, self._real)
-        kernel(
-            self._zero, mode, first, last, self._tape.ints, self._tape.floats, call.inputs, call.weights, call.initial,
-            call.grad, call.angles, call.turns, call.tables, space.work, space.wide, space.block, call.saved, call.out,
-            call.grad_inputs, call.grad_weights, call.sums,
-        )  # fmt: skip
-        give_back(space)
-
-
-class _Call:
-    """The arrays of one call; see `superpose.engine.kernels.run_tape`."""
-
-    __slots__ = (
-        "angles", "grad", "grad_inputs", "grad_weights", "initial", "inputs", "out", "saved", "sums", "tables", "turns",
-        "weights",
-    )  # fmt: skip
-
-    def __init__(
-        self, inputs: Array, weights: Array, angles: Array, turns: Array, tables: Array, saved: Array, initial: Array
-    ) -> None:
-        self.inputs, self.weights = inputs, weights
-        self.angles, self.turns, self.tables = angles, turns, tables
-        self.saved, self.initial = saved, initial
-        self.out: Array = np.empty((0, 0), turns.dtype)
-        self.grad: Array
-        self.grad_inputs: Array
-        self.grad_weights: Array
-        self.sums: Array
-
-
-def _real_array(what: str, value: npt.ArrayLike, dtype: type[np.float32] | type[np.float64] = np.float64) -> Array:
-    """Return a contiguous, finite array that later changes of ``value`` do not reach."""
-    try:
-        array = np.asarray(value)
-        if array.dtype.kind not in "iufb":
-            raise TypeError(f"dtype {array.dtype}")
-        out = np.array(array, dtype=dtype, order="C")
-    except (TypeError, ValueError) as error:
-        raise ShapeError(f"{what} must be an array of real numbers, got {type(value).__name__} ({error}).") from None
-    if not np.isfinite(out).all():
-        raise ShapeError(f"{what} must be finite, got NaN or infinity.", got="non-finite")
-    return out
+            part(modes.FINISH, 0, 0)
 
 
 def _check_definition(

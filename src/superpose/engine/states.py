@@ -2,51 +2,49 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from superpose.engine.arrays import Array
+from superpose.engine.frame import Frame, Pauli
 from superpose.engine.lowering import Lowered
 
-__all__ = ["basis_indices", "logical_states", "probabilities"]
-
-Array = npt.NDArray[Any]
+__all__ = ["FinalStates", "basis_indices", "untiled"]
 
 
-def basis_indices(lowered: Lowered) -> npt.NDArray[np.int64]:
+def basis_indices(frame: Frame) -> npt.NDArray[np.int64]:
     """Return ``p`` with ``F|j> = phase_j |p_j>``, int64 ``(2**n_qubits,)``.
 
     ``F^-1 Z_q F`` is a sign times ``Z^z``: bit q of ``p_j`` is the parity of ``j & z``, turned round by the sign. So ``p``
-    is linear over bits up to ``p_0``, and doubles bit by bit.
+    is linear over bits up to ``p_0`` and doubles bit by bit.
     """
-    n = lowered.n_qubits
-    out = np.array([lowered.frame.origin], dtype=np.int64)
+    n = frame.n_qubits
+    out = np.array([frame.origin], dtype=np.int64)
     for bit in range(n):
-        column = sum(1 << (n - 1 - q) for q, (_, z, _) in enumerate(lowered.frame.z) if z >> bit & 1)
+        column = sum(1 << (n - 1 - q) for q, (_, z, _) in enumerate(frame.z) if z >> bit & 1)
         out = np.concatenate([out, out ^ column])
     return out
 
 
-def _phases(lowered: Lowered) -> npt.NDArray[np.int64]:
-    """Return the quarter turns of ``F|j> = i^turns_j |p_j>``, int64 ``(2**n_qubits,)``.
+def _quarter_turns(frame: Frame) -> npt.NDArray[np.int64]:
+    """Return ``t`` with ``F|j> = i^t_j |p_j>``, int64 ``(2**n_qubits,)``.
 
-    ``F X_b = P F`` where P, a Pauli string, is found by inverting the frame bit by bit: from
-    ``X_q F|j> = F i^k X^x Z^z|j>`` follows ``turns_(j ^ x) = turns_j - k - 2 parity(j & z)`` for every qubit q, and the
-    ``x`` of all qubits span all bits.
+    From ``X_q F|j> = F i^k X^x Z^z|j>`` follows ``t_(j ^ x) = t_j - k - 2 parity(j & z)`` for every qubit q, and the ``x``
+    of all qubits span all bits.
     """
-    n = lowered.n_qubits
-    turns = np.zeros(1 << n, dtype=np.int64)
-    turns[0] = lowered.frame.quarters
+    turns = np.zeros(1 << frame.n_qubits, dtype=np.int64)
+    turns[0] = frame.quarters
     reached = np.zeros(1, dtype=np.int64)
-    for x, z, k in lowered.frame.x:
-        parity = np.bitwise_count(reached & z) & 1
-        turns[reached ^ x] = turns[reached] - k - 2 * parity.astype(np.int64)
+    for x, z, k in frame.x:
+        turns[reached ^ x] = turns[reached] - k - 2 * (np.bitwise_count(reached & z) & 1).astype(np.int64)
         reached = np.concatenate([reached, reached ^ x])
     return turns & 3
 
 
-def _amplitudes(saved: Array, n_rows: int, batch: int) -> tuple[Array, Array]:
+def untiled(saved: Array, n_rows: int, batch: int) -> tuple[Array, Array]:
     """Return real and imaginary parts, ``(batch, n_rows)``, of tiles ``(n_tiles, rows * 2 * lanes)``."""
     lanes = 16 if saved.dtype == np.float32 else 8
     tiles = saved.reshape(len(saved), -1, 2, lanes)[:, :n_rows]  # (tile, row, part, lane)
@@ -54,31 +52,35 @@ def _amplitudes(saved: Array, n_rows: int, batch: int) -> tuple[Array, Array]:
     return parts[0], parts[1]
 
 
-def logical_states(
-    lowered: Lowered,
-    names: tuple[tuple[str, ...], tuple[str, ...]],
-    saved: Array,
-    inputs: Array,
-    weights: Array,
-    dtype: Any,
-) -> Array:
-    """Return complex ``(batch, 2**n_qubits)``: the frame and the global phase applied."""
-    batch = len(inputs)
-    real, imaginary = _amplitudes(saved, 1 << lowered.n_qubits, batch)
-    values: dict[str, Any] = dict(zip(names[0], inputs.T, strict=True))
-    values.update(zip(names[1], weights, strict=True))
-    phase = np.zeros(batch)
-    for angle, factor in lowered.phase:
-        phase = phase + factor * angle.evaluate(values)
-    states = np.empty((batch, 1 << lowered.n_qubits), dtype)
-    turned = (real + 1j * imaginary) * np.exp(1j * phase)[:, None] * np.array([1, 1j, -1, -1j])[_phases(lowered)]
-    states[:, basis_indices(lowered)] = turned
-    return states
+class FinalStates(NamedTuple):
+    """States at the end of a tape: ``exp(i phase) F Q shrink (real + i imaginary)``, Q a Pauli string."""
 
+    lowered: Lowered
+    string: Pauli
+    shrink: float
+    real: Array
+    imaginary: Array
 
-def probabilities(lowered: Lowered, saved: Array, batch: int) -> npt.NDArray[np.float64]:
-    """Return the probability of each basis state, float64 ``(batch, 2**n_qubits)``."""
-    real, imaginary = _amplitudes(saved, 1 << lowered.n_qubits, batch)
-    out = np.empty((batch, 1 << lowered.n_qubits))
-    out[:, basis_indices(lowered)] = real.astype(np.float64) ** 2 + imaginary.astype(np.float64) ** 2
-    return out
+    def _indices(self) -> npt.NDArray[np.int64]:
+        """Return where amplitude ``j`` of the tape goes."""
+        places = basis_indices(self.lowered.frame)
+        return places[np.arange(len(places)) ^ self.string[0]]
+
+    def vectors(self, values: Mapping[str, Any], dtype: Any) -> Array:
+        """Return complex ``(batch, 2**n_qubits)`` for the parameters' values, each a number or an array ``(batch,)``."""
+        x, z, k = self.string
+        phase = np.zeros(len(self.real))
+        for angle, factor in self.lowered.phase:
+            phase = phase + factor * angle.evaluate(values)
+        j = np.arange(1 << self.lowered.n_qubits)
+        turns = _quarter_turns(self.lowered.frame)[j ^ x] + k + 2 * (np.bitwise_count(j & z) & 1).astype(np.int64)
+        factors = self.shrink * np.array([1, 1j, -1, -1j])[turns & 3]
+        states = np.empty(self.real.shape, dtype)
+        states[:, self._indices()] = (self.real + 1j * self.imaginary) * np.exp(1j * phase)[:, None] * factors
+        return states
+
+    def probabilities(self) -> npt.NDArray[np.float64]:
+        """Return the probability of each basis state, float64 ``(batch, 2**n_qubits)``."""
+        out = np.empty(self.real.shape)
+        out[:, self._indices()] = self.real.astype(np.float64) ** 2 + self.imaginary.astype(np.float64) ** 2
+        return out

@@ -1,65 +1,63 @@
-"""Working memory of the kernels: taken for one call of one thread, given back and used again."""
+"""Working memory of the kernels: taken for one call, given back and used again."""
 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from superpose.engine.kernels import layout, slots
-from superpose.engine.tape import Tape
-
-__all__ = ["Workspace", "aligned", "give_back", "take"]
+__all__ = ["Shelf"]
 
 KEEP_BYTES = 256 << 20
-"""Workspaces larger than this in sum are not kept."""
+"""Idle memory, of all shelves together, above which all of it is let go."""
+
+Array = npt.NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Workspace:
-    """Arrays that start on multiples of 64 bytes."""
-
-    work: npt.NDArray[Any]
-    wide: npt.NDArray[np.float64]
-    block: npt.NDArray[np.int64]
-    key: tuple[Any, ...]
-
-    @property
-    def nbytes(self) -> int:
-        """Size of the arrays."""
-        return self.work.nbytes + self.wide.nbytes + self.block.nbytes
-
-
-_idle: list[Workspace] = []
-_lock = threading.Lock()
-
-
-def aligned(size: int, dtype: Any) -> npt.NDArray[Any]:
+def _aligned(size: int, dtype: Any) -> Array:
     """Return an array of this many elements, not set, that starts on a multiple of 64 bytes."""
-    item = np.dtype(dtype).itemsize
-    raw = np.empty(size * item + 64, dtype=np.uint8)
+    n_bytes = size * np.dtype(dtype).itemsize
+    raw = np.empty(n_bytes + 64, dtype=np.uint8)
     skip = -raw.ctypes.data % 64
-    return raw[skip : skip + size * item].view(dtype)
+    return raw[skip : skip + n_bytes].view(dtype)
 
 
-def take(program: Tape, dtype: Any) -> Workspace:
-    """Return a workspace for this tape that nobody else has."""
-    key = (program.ints[layout.SIZE], program.ints[layout.SIZE_WIDE], dtype)
-    with _lock:
-        for place in range(len(_idle) - 1, -1, -1):
-            if _idle[place].key == key:
-                return _idle.pop(place)
-    return Workspace(aligned(key[0], dtype), aligned(key[1], np.float64), aligned(slots.SIZE, np.int64), key)
+class Shelf:
+    """Sets of arrays of given sizes and dtypes, each starting on a multiple of 64 bytes. For any number of threads.
 
+    Shelves for equal arrays share them.
+    """
 
-def give_back(space: Workspace) -> None:
-    """Keep the workspace for the next call, and forget the oldest ones beyond the limit."""
-    if space.nbytes > KEEP_BYTES // 2:
-        return
-    with _lock:
-        _idle.append(space)
-        while sum(kept.nbytes for kept in _idle) > KEEP_BYTES:
-            _idle.pop(0)
+    _idle: dict[Any, list[tuple[Array, ...]]] = {}  # noqa: RUF012  # shared on purpose, under the lock
+    _idle_bytes = 0
+    _lock = threading.Lock()
+
+    def __init__(self, arrays: Sequence[tuple[int, Any]]) -> None:
+        self._arrays = tuple((int(size), np.dtype(dtype)) for size, dtype in arrays)
+        self._bytes = sum(size * dtype.itemsize + 64 for size, dtype in self._arrays)
+
+    def new(self) -> tuple[Array, ...]:
+        """Return a set that nobody else has; what it holds is not defined."""
+        return tuple(_aligned(size, dtype) for size, dtype in self._arrays)
+
+    def take(self) -> tuple[Array, ...]:
+        """Return an idle set, or a new one."""
+        with Shelf._lock:
+            idle = Shelf._idle.get(self._arrays)
+            if idle:
+                Shelf._idle_bytes -= self._bytes
+                return idle.pop()
+        return self.new()
+
+    def give_back(self, arrays: tuple[Array, ...]) -> None:
+        """Make a set idle; the caller must not use it any more."""
+        with Shelf._lock:
+            if Shelf._idle_bytes + self._bytes > KEEP_BYTES:
+                Shelf._idle.clear()
+                Shelf._idle_bytes = 0
+            if self._bytes <= KEEP_BYTES // 4:
+                Shelf._idle.setdefault(self._arrays, []).append(arrays)
+                Shelf._idle_bytes += self._bytes

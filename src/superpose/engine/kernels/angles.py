@@ -1,19 +1,47 @@
-"""Compiled parts of the tape interpreter: angles, their sines, and tables of phases."""
+"""Compiled parts of the tape interpreter: angles, their sines, growth of scaled states, and tables of phases.
+
+A scaled rotation makes the states grow by ``1/cos(theta/2)``. To keep that below the square root of 2, its angle is first
+brought to ``[-pi/2, pi/2]`` by taking half turns ``(-i P)**k`` out, which a Pauli frame, built up while the angles are
+computed, collects behind all rotations: it turns the sign of those angles and observables that it anticommutes with. The
+growth is taken back where tables and "reset" rotations stand, which the lowering provides often enough.
+
+``angles`` holds, one after the other: the angles (signed); the factors of the rotations' gradients; the signs; the growths
+of the tables; and the inverse of the final states' growth, for expectations and for the whole tape.
+"""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+import numpy as np
+
 from superpose.engine.kernels import diagonals as d
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.simd import LINE, kernel
 
-__all__ = ["fill_table", "prepare", "transform", "turn_lanes"]
+__all__ = ["fill", "fill_table", "odd", "prepare", "transform", "turn_lanes"]
 
 _BIG_ANGLE = 1e5
 """Beyond this many radians the fast sine loses digits; such angles are reduced first."""
+
+
+@kernel
+def odd(bits: int) -> int:
+    """Return the parity of the number of bits set."""
+    shift = 32
+    while shift:
+        bits ^= bits >> shift
+        shift >>= 1
+    return bits & 1
+
+
+@kernel
+def fill(values: Any, start: int, stop: int, value: float) -> None:
+    """Set ``values[start:stop]``. (Assignments to slices take Numba long to compile.)"""
+    for k in range(start, stop):
+        values[k] = value
 
 
 @kernel
@@ -30,14 +58,17 @@ def transform(values: Any, start: int, n: int) -> None:
 
 
 @kernel
-def fill_table(zero: Any, op: int, ints: Any, angles: Any, to: int, wide: Any, block: Any) -> None:
-    """Write a table's phases to the address ``to``: cosines, then sines, of minus half the sum of its signed angles."""
+def fill_table(zero: Any, step: int, ints: Any, angles: Any, to: int, wide: Any, block: Any) -> None:
+    """Write a table's phases to the address ``to``: cosines, then sines, of minus half the sum of its angles."""
     rows, padded = ints[t.ROWS], ints[t.ROWS_PADDED]
-    wide[:padded] = 0.0
-    for k in range(ints[op + t.OP_R], ints[op + t.OP_R2]):
-        wide[ints[ints[t.MASK] + k]] -= angles[k]
+    for j in range(padded):
+        wide[j] = 0.0
+    for r in range(ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]):
+        wide[ints[ints[t.Z_OF] + r] >> 7] -= angles[r]
     transform(wide, 0, rows)
+    growth = 3 * ints[t.PADDED] + ints[step + t.STEP_BITS]
     block[s.SRC] = wide.ctypes.data
+    block[s.COEF] = angles.ctypes.data + 8 * growth
     block[s.DST] = to
     block[s.DST2] = to + padded * (LINE // ints[t.LANES])
     block[s.COUNT] = padded // 8
@@ -45,33 +76,117 @@ def fill_table(zero: Any, op: int, ints: Any, angles: Any, to: int, wide: Any, b
 
 
 @kernel
+def reduced(angle: float) -> float:
+    """Return the angle, less whole turns of the rotation if it is very large."""
+    return angle % (4.0 * math.pi) if abs(angle) > _BIG_ANGLE else angle
+
+
+@kernel
+def sign_angles(ints: Any, angles: Any, frame: Any) -> None:
+    """Sign the angles by the frame and move half turns into it; keep it where expectations end and at the very end."""
+    xs, zs, signs = ints[t.X_OF], ints[t.Z_OF], 2 * ints[t.PADDED]
+    x = z = quarters = 0
+    for r in range(ints[t.N_ROTATIONS]):
+        if r == ints[t.N_ROTATIONS_EXPECT]:
+            frame[3], frame[4], frame[5] = x, z, quarters
+        own_x, own_z = ints[xs + r], ints[zs + r]
+        sign = -1.0 if odd((own_x & z) ^ (own_z & x)) else 1.0
+        angle = sign * angles[r]
+        if ints[ints[t.BOOK] + r] == t.SCALED:
+            turns = int(np.rint(angle / math.pi))
+            angle -= math.pi * turns
+            if turns & 1:  # frame <- frame * P
+                quarters += odd(own_x & own_z) + 2 * odd(z & own_x)
+                x ^= own_x
+                z ^= own_z
+            quarters = (quarters + 3 * turns) & 3  # times (-i) ** turns
+        angles[signs + r] = sign
+        angles[r] = angle
+    frame[0], frame[1], frame[2] = x, z, quarters
+    if ints[t.N_ROTATIONS_EXPECT] == ints[t.N_ROTATIONS]:
+        frame[3], frame[4], frame[5] = x, z, quarters
+
+
+@kernel
+def keep_books(ints: Any, angles: Any, turns: Any, wide: Any) -> None:
+    """Follow the growth of the states forth, then back, and write coefficients and the gradients' factors.
+
+    ``wide`` holds the cosines, then the sines, which each rotation's own growth replaces.
+    """
+    padded, books, seen = ints[t.PADDED], ints[t.BOOK], ints[t.N_ROTATIONS_EXPECT]
+    growths, final = 3 * padded, 3 * padded + ints[t.N_TABLES]
+    growth = 1.0
+    angles[final] = 1.0
+    for r in range(ints[t.N_ROTATIONS]):
+        if r == seen:
+            angles[final] = 1.0 / growth
+        book, c, sine, own = ints[books + r], wide[r], wide[padded + r], 1.0
+        if book == t.SCALED:
+            own = 1.0 / c
+        elif book != t.PLAIN:
+            own = 1.0 / growth
+            c *= own
+            if book >= t.FIRST_TABLE:
+                angles[growths + book - t.FIRST_TABLE] = own
+        turns[r] = c
+        turns[padded + r] = sine * own
+        wide[padded + r] = own
+        growth *= own
+    angles[final + 1] = 1.0 / growth
+    if seen == ints[t.N_ROTATIONS]:
+        angles[final] = angles[final + 1]
+    growth = 1.0 / angles[final]
+    for r in range(seen - 1, -1, -1):
+        angles[padded + r] = angles[2 * padded + r] / (growth * growth)
+        growth *= wide[padded + r]
+
+
+@kernel
 def prepare(
-    zero: Any, ints: Any, floats: Any, weights: Any, angles: Any, turns: Any, tables: Any, wide: Any, block: Any
-) -> None:
-    """Angles of all rotations (their shared part), cosines and sines of the halves, and the tables that are kept."""
+    zero: Any,
+    ints: Any,
+    floats: Any,
+    weights: Any,
+    angles: Any,
+    turns: Any,
+    tables: Any,
+    frame: Any,
+    wide: Any,
+    block: Any,
+) -> bool:
+    """Compute everything that the samples of the batch share, unless a weight is not finite; return whether it was done."""
     n, padded = ints[t.N_ROTATIONS], ints[t.PADDED]
     start, index = ints[t.WEIGHT_START], ints[t.WEIGHT_INDEX]
     const, factor = ints[t.CONST], ints[t.WEIGHT_FACTOR]
-    for k in range(n):
-        angle = floats[const + k]
-        for place in range(ints[start + k], ints[start + k + 1]):
+    total = 0.0
+    for k in range(ints[t.N_WEIGHTS]):
+        total += weights[k] * 0.0
+    if total != 0.0:  # NaN too
+        return False
+    for r in range(n):
+        angle = floats[const + r]
+        for place in range(ints[start + r], ints[start + r + 1]):
             angle += floats[factor + place] * weights[ints[index + place]]
-        if abs(angle) > _BIG_ANGLE:
-            angle %= 4.0 * math.pi
-        angles[k] = angle
-    angles[n:padded] = 0.0
-    size = LINE // ints[t.LANES]
+        angles[r] = reduced(angle)
+    for r in range(n, padded):
+        angles[r] = 0.0
+    sign_angles(ints, angles, frame)
+    wide[2 * padded] = 1.0
     block[s.SRC] = angles.ctypes.data
-    block[s.DST] = turns.ctypes.data
-    block[s.DST2] = turns.ctypes.data + padded * size
+    block[s.COEF] = wide.ctypes.data + 16 * padded
+    block[s.DST] = wide.ctypes.data
+    block[s.DST2] = wide.ctypes.data + 8 * padded
     block[s.COUNT] = padded // 8
-    d.sines_of_halves(zero, block.ctypes.data)
+    d.sines_of_halves(1.0, block.ctypes.data)
+    keep_books(ints, angles, turns, wide)
     if ints[t.N_KEPT]:
-        for k in range(ints[t.N_OPS]):
-            op = ints[t.OPS] + k * t.OP_WIDTH
-            if ints[op] == t.TABLE and ints[op + t.OP_X] < ints[t.N_KEPT]:
-                to = tables.ctypes.data + ints[op + t.OP_X] * 2 * ints[t.ROWS_PADDED] * size
-                fill_table(zero, op, ints, angles, to, wide, block)
+        size = LINE // ints[t.LANES]
+        for k in range(ints[t.N_STEPS]):
+            step = ints[t.STEPS] + k * t.STEP_WIDTH
+            if ints[step] == t.TABLE and ints[step + t.STEP_BITS] < ints[t.N_KEPT]:
+                to = tables.ctypes.data + ints[step + t.STEP_BITS] * 2 * ints[t.ROWS_PADDED] * size
+                fill_table(zero, step, ints, angles, to, wide, block)
+    return True
 
 
 @kernel
@@ -79,22 +194,23 @@ def turn_lanes(
     zero: Any, ints: Any, floats: Any, angles: Any, inputs: Any, tile: int, work: Any, wide: Any, block: Any
 ) -> None:
     """Cosines and sines of the rotations whose angles differ between the samples of the tile."""
-    lanes = ints[t.LANES]
+    lanes, signs = ints[t.LANES], 2 * ints[t.PADDED]
     start, index, factor = ints[t.INPUT_START], ints[t.INPUT_INDEX], ints[t.INPUT_FACTOR]
-    size = LINE // lanes
+    n = min(lanes, inputs.shape[0] - tile * lanes)
+    wide[lanes] = 1.0
+    block[s.SRC] = wide.ctypes.data
+    block[s.COEF] = wide.ctypes.data + 8 * lanes
+    block[s.COUNT] = lanes // 8
     for k in range(ints[t.N_OF_LANES]):
-        rotation = ints[ints[t.OF_LANES] + k]
+        r = ints[ints[t.OF_LANES] + k]
         for lane in range(lanes):
-            angle = angles[rotation]
-            row = tile * lanes + lane
-            if row < inputs.shape[0]:
-                for place in range(ints[start + rotation], ints[start + rotation + 1]):
-                    angle += floats[factor + place] * inputs[row, ints[index + place]]
-            if abs(angle) > _BIG_ANGLE:
-                angle %= 4.0 * math.pi
-            wide[lane] = angle
-        block[s.SRC] = wide.ctypes.data
-        block[s.DST] = work.ctypes.data + (ints[t.AT_LANE] + 2 * k * lanes) * size
+            wide[lane] = angles[r]
+        for place in range(ints[start + r], ints[start + r + 1]):
+            scale, column = angles[signs + r] * floats[factor + place], ints[index + place]
+            for lane in range(n):
+                wide[lane] += scale * inputs[tile * lanes + lane, column]
+        for lane in range(n):
+            wide[lane] = reduced(wide[lane])
+        block[s.DST] = work.ctypes.data + (ints[t.AT_LANE] + 2 * k * lanes) * (LINE // lanes)
         block[s.DST2] = block[s.DST] + LINE
-        block[s.COUNT] = lanes // 8
         d.sines_of_halves(zero, block.ctypes.data)

@@ -37,7 +37,7 @@ __all__ = [
 def _phases(v: Simd, arg: Argument) -> Callable[[Value], tuple[Value, Value]]:
     """Return the reader of the table's phase number ``j``, spread over the lanes."""
     cosines, sines = arg(slots.SRC), arg(slots.DST)
-    shift = v.int(v.size.bit_length() - 1)
+    shift = v.const(v.size.bit_length() - 1)
 
     def read(j: Value) -> tuple[Value, Value]:
         offset = v.b.shl(j, shift)
@@ -49,7 +49,7 @@ def _phases(v: Simd, arg: Argument) -> Callable[[Value], tuple[Value, Value]]:
 def _rotate_table(v: Simd, arg: Argument) -> None:
     psi, read = arg(slots.PSI), _phases(v, arg)
     with v.loop(arg(slots.COUNT)) as j:
-        place = v.b.add(psi, v.b.shl(j, v.int(AMPLITUDE_SHIFT)))
+        place = v.b.add(psi, v.b.shl(j, v.const(AMPLITUDE_SHIFT)))
         (c, s), a = read(j), v.load_amplitude(place)
         v.store_amplitude((v.fms(s, a[1], v.mul(c, a[0])), v.fma(s, a[0], v.mul(c, a[1]))), place)
 
@@ -58,11 +58,11 @@ def _adjoint_table(v: Simd, arg: Argument) -> None:
     """Turn both states back; write per amplitude the sum over the lanes of ``Im(conj(lam) psi)``."""
     psi, lam, out, read = arg(slots.PSI), arg(slots.LAM), arg(slots.DST2), _phases(v, arg)
     with v.loop(arg(slots.COUNT)) as block:  # of as many amplitudes as there are lanes
-        first = v.b.mul(block, v.int(v.lanes))
+        first = v.b.mul(block, v.const(v.lanes))
 
         def overlap(k: int) -> Value:
-            j = v.b.add(first, v.int(k))
-            offset = v.b.shl(j, v.int(AMPLITUDE_SHIFT))
+            j = v.b.add(first, v.const(k))
+            offset = v.b.shl(j, v.const(AMPLITUDE_SHIFT))
             c, s = read(j)
             states = []
             for base in (psi, lam):
@@ -79,7 +79,7 @@ def _adjoint_table(v: Simd, arg: Argument) -> None:
             middle = (start + stop) // 2
             return v.fold(tree(start, middle), tree(middle, stop))
 
-        v.store(tree(0, v.lanes), v.b.add(out, v.b.mul(block, v.int(LINE))))
+        v.store(tree(0, v.lanes), v.b.add(out, v.b.mul(block, v.const(LINE))))
 
 
 _PI = Fraction("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899")
@@ -96,8 +96,9 @@ def _pieces_of_half_pi() -> list[float]:
 
 
 def _sines_of_halves(v: Simd, arg: Argument) -> None:
-    """Write cosines and sines of half the float64 angles at SRC, eight at a time: Taylor series on |r| <= pi/4.
+    """Write cosines and sines of half the float64 angles at SRC, eight at a time, times the float64 number at COEF.
 
+    Taylor series on |r| <= pi/4.
     Exact to one unit in the last place of float64 for angles below 1e5.
     """
     b = v.b
@@ -122,8 +123,9 @@ def _sines_of_halves(v: Simd, arg: Argument) -> None:
 
     rint = cgutils.get_or_insert_function(b.module, ir.FunctionType(wide.type, [wide.type]), "llvm.rint.v8f64")
     source, cosines, sines = arg(slots.SRC), arg(slots.DST), arg(slots.DST2)
+    factor = wide.splat_at(arg(slots.COEF))
     with v.loop(arg(slots.COUNT)) as block:
-        angle = wide.mul(wide.load(b.add(source, b.mul(block, v.int(LINE)))), number(0.5))
+        angle = wide.mul(wide.load(b.add(source, b.mul(block, v.const(LINE)))), number(0.5))
         turns = b.call(rint, [wide.mul(angle, number(float(2 / _PI)))])
         r = angle
         for piece in _pieces_of_half_pi():
@@ -136,8 +138,9 @@ def _sines_of_halves(v: Simd, arg: Argument) -> None:
         s = chosen(turned, wide.neg(s), s)
         c = chosen(b.and_(b.add(quarter, integer(1)), integer(2)), wide.neg(c), c)
         for value, base in ((c, cosines), (s, sines)):
-            out = value if v.lanes == 8 else b.fptrunc(value, ir.VectorType(v.element, 8))
-            place = b.add(base, b.mul(block, v.int(8 * v.size)))
+            scaled = wide.mul(value, factor)
+            out = scaled if v.lanes == 8 else b.fptrunc(scaled, ir.VectorType(v.element, 8))
+            place = b.add(base, b.mul(block, v.const(8 * v.size)))
             b.store(out, b.inttoptr(place, out.type.as_pointer())).align = 8 * v.size
 
 
@@ -145,7 +148,7 @@ def _probabilities(v: Simd, arg: Argument) -> None:
     """Write ``|psi|**2`` into the real parts of LAM."""
     psi, out = arg(slots.PSI), arg(slots.LAM)
     with v.loop(arg(slots.COUNT)) as turn:
-        j = v.b.shl(turn, v.int(AMPLITUDE_SHIFT))
+        j = v.b.shl(turn, v.const(AMPLITUDE_SHIFT))
         a = v.load_amplitude(v.b.add(psi, j))
         v.store(v.fma(a[1], a[1], v.mul(a[0], a[0])), v.b.add(out, j))
 
@@ -154,7 +157,7 @@ def _scale_adjoint(v: Simd, arg: Argument) -> None:
     """Write ``lam = d psi`` where the real parts of LAM hold ``d``."""
     psi, lam = arg(slots.PSI), arg(slots.LAM)
     with v.loop(arg(slots.COUNT)) as turn:
-        j = v.b.shl(turn, v.int(AMPLITUDE_SHIFT))
+        j = v.b.shl(turn, v.const(AMPLITUDE_SHIFT))
         place = v.b.add(lam, j)
         d, a = v.load(place), v.load_amplitude(v.b.add(psi, j))
         v.store_amplitude((v.mul(d, a[0]), v.mul(d, a[1])), place)
@@ -164,7 +167,7 @@ def _butterfly(v: Simd, arg: Argument) -> None:
     """One level of the Walsh-Hadamard transform of the real parts of LAM, over the bit X."""
     base, x, spread = arg(slots.LAM), arg(slots.X), v.opener(arg(slots.LOW))
     with v.loop(arg(slots.COUNT)) as turn:
-        j = spread(v.b.shl(turn, v.int(AMPLITUDE_SHIFT)))
+        j = spread(v.b.shl(turn, v.const(AMPLITUDE_SHIFT)))
         pa, pb = v.b.add(base, j), v.b.add(base, v.b.or_(j, x))
         a, b = v.load(pa), v.load(pb)
         v.store(v.add(a, b), pa)
@@ -175,9 +178,9 @@ def _butterfly_pair(v: Simd, arg: Argument) -> None:
     """Two levels at once, over the neighbouring bits X and 2 X."""
     base, x, bits = arg(slots.LAM), arg(slots.X), arg(slots.LOW)
     with v.loop(arg(slots.COUNT)) as turn:
-        j = v.b.shl(turn, v.int(AMPLITUDE_SHIFT))
+        j = v.b.shl(turn, v.const(AMPLITUDE_SHIFT))
         low = v.b.and_(j, bits)
-        j = v.b.or_(v.b.shl(v.b.sub(j, low), v.int(2)), low)
+        j = v.b.or_(v.b.shl(v.b.sub(j, low), v.const(2)), low)
         places = [v.b.add(base, j)]
         for _ in range(3):
             places.append(v.b.add(places[-1], x))
@@ -190,9 +193,9 @@ def _butterfly_pair(v: Simd, arg: Argument) -> None:
 
 def _expect_diagonal(v: Simd, arg: Argument) -> None:
     """Sum ``sigma p`` over the amplitudes, the real parts of LAM holding ``p``."""
-    base, z, sigma, total = arg(slots.LAM), arg(slots.Z), arg(slots.SIGMA), v.accumulator()
+    base, z, sigma, total = arg(slots.LAM), arg(slots.Z), arg(slots.SIGMA), v.variable(v.zero())
     with v.loop(arg(slots.COUNT)) as turn:
-        j = v.b.shl(turn, v.int(AMPLITUDE_SHIFT))
+        j = v.b.shl(turn, v.const(AMPLITUDE_SHIFT))
         sign = v.load(v.b.add(sigma, v.line_of_parity(j, z)))
         v.b.store(v.fma(sign, v.load(v.b.add(base, j)), v.b.load(total)), total)
     v.store(v.b.load(total), arg(slots.ACC))
@@ -202,7 +205,7 @@ def _weigh_diagonal(v: Simd, arg: Argument) -> None:
     """Add ``sigma w`` to the real parts of LAM; COEF points at w and -w."""
     base, z, coef = arg(slots.LAM), arg(slots.Z), arg(slots.COEF)
     with v.loop(arg(slots.COUNT)) as turn:
-        j = v.b.shl(turn, v.int(AMPLITUDE_SHIFT))
+        j = v.b.shl(turn, v.const(AMPLITUDE_SHIFT))
         place = v.b.add(base, j)
         w = v.load(v.b.add(coef, v.line_of_parity(j, z)))
         v.store(v.add(v.load(place), w), place)
@@ -213,9 +216,9 @@ def _expect(real: bool) -> Callable[[Simd, Argument], None]:
 
     def body(v: Simd, arg: Argument) -> None:
         psi, x, z, sigma = (arg(k) for k in (slots.PSI, slots.X, slots.Z, slots.SIGMA))
-        spread, total = v.opener(arg(slots.LOW)), v.accumulator()
+        spread, total = v.opener(arg(slots.LOW)), v.variable(v.zero())
         with v.loop(arg(slots.COUNT)) as turn:
-            j = spread(v.b.shl(turn, v.int(AMPLITUDE_SHIFT)))
+            j = spread(v.b.shl(turn, v.const(AMPLITUDE_SHIFT)))
             a, b = v.load_amplitude(v.b.add(psi, j)), v.load_amplitude(v.b.add(psi, v.b.xor(j, x)))
             if real:  # conj(b) (i a)
                 part = v.fms(b[0], a[1], v.mul(b[1], a[0]))
@@ -235,7 +238,7 @@ def _weigh(real: bool) -> Callable[[Simd, Argument], None]:
         psi, lam, x, z, coef = (arg(k) for k in (slots.PSI, slots.LAM, slots.X, slots.Z, slots.COEF))
         spread = v.opener(arg(slots.LOW))
         with v.loop(arg(slots.COUNT)) as turn:
-            j = spread(v.b.shl(turn, v.int(AMPLITUDE_SHIFT)))
+            j = spread(v.b.shl(turn, v.const(AMPLITUDE_SHIFT)))
             partner = v.b.xor(j, x)
             a, b = v.load_amplitude(v.b.add(psi, j)), v.load_amplitude(v.b.add(psi, partner))
             pa, pb = v.b.add(lam, j), v.b.add(lam, partner)

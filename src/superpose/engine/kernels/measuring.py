@@ -7,18 +7,25 @@ from typing import Any
 from superpose.engine.kernels import diagonals as d
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import slots as s
+from superpose.engine.kernels.angles import fill, odd
 from superpose.engine.kernels.simd import LINE, kernel
 
 __all__ = ["expect", "start_adjoint"]
 
 
 @kernel
-def load_string(string: int, ints: Any, block: Any) -> int:
-    """Fill the argument block for a Pauli string and return its kind."""
+def load_string(string: int, ints: Any, frame: Any, block: Any) -> float:
+    """Fill the argument block for a Pauli string and return its sign behind the frame."""
     place = ints[t.STRINGS] + 4 * string
     block[s.X], block[s.Z], block[s.LOW] = ints[place], ints[place + 1], ints[place + 2]
     block[s.COUNT] = ints[t.ROWS] // 2
-    return ints[place + 3]
+    return -1.0 if odd(block[s.X] & frame[4]) ^ odd(block[s.Z] & frame[3]) else 1.0
+
+
+@kernel
+def kind_of_string(string: int, ints: Any) -> int:
+    """Return REAL or IMAGINARY."""
+    return ints[ints[t.STRINGS] + 4 * string + 3]  # type: ignore[no-any-return]  # Numba's arrays are not typed
 
 
 @kernel
@@ -39,31 +46,35 @@ def transform_probabilities(zero: Any, rows: int, block: Any) -> None:
 
 
 @kernel
-def expect(zero: Any, ints: Any, floats: Any, tile: int, work: Any, out: Any, block: Any) -> None:
+def expect(
+    zero: Any, ints: Any, floats: Any, angles: Any, frame: Any, tile: int, work: Any, out: Any, block: Any
+) -> None:
     """Write the tile's rows of expectations."""
     lanes, rows, at, acc = ints[t.LANES], ints[t.ROWS], ints[t.AT_LAM], ints[t.AT_ACC]
     values = ints[t.AT_VALUES]
     n_observables, n_diagonal = ints[t.N_OBSERVABLES], ints[t.N_DIAGONAL]
-    work[values : values + n_observables * lanes] = 0.0
+    shrink = angles[3 * ints[t.PADDED] + ints[t.N_TABLES]]  # of the amplitudes
+    fill(work, values, values + n_observables * lanes, 0.0)
     if n_diagonal:
         block[s.COUNT] = rows
         d.probabilities(zero, block.ctypes.data)
         if ints[t.TRANSFORM]:
             transform_probabilities(zero, rows, block)
     for string in range(ints[t.N_STRINGS]):
-        source, scale = acc, 2.0
-        kind = load_string(string, ints, block)
+        source = acc
+        scale = load_string(string, ints, frame, block) * shrink * shrink
         if string < n_diagonal:
-            scale = 1.0
             if ints[t.TRANSFORM]:
                 source = at + (block[s.Z] >> 7) * 2 * lanes
             else:
                 block[s.COUNT] = rows
                 d.expect_diagonal(zero, block.ctypes.data)
-        elif kind == t.REAL:
-            d.expect_real(zero, block.ctypes.data)
         else:
-            d.expect_imaginary(zero, block.ctypes.data)
+            scale *= 2.0
+            if kind_of_string(string, ints) == t.REAL:
+                d.expect_real(zero, block.ctypes.data)
+            else:
+                d.expect_imaginary(zero, block.ctypes.data)
         for place in range(ints[ints[t.STRING_START] + string], ints[ints[t.STRING_START] + string + 1]):
             factor = scale * floats[ints[t.STRING_FACTOR] + place]
             to = values + ints[ints[t.STRING_OBSERVABLE] + place] * lanes
@@ -75,45 +86,44 @@ def expect(zero: Any, ints: Any, floats: Any, tile: int, work: Any, out: Any, bl
 
 
 @kernel
-def start_adjoint(zero: Any, ints: Any, floats: Any, tile: int, work: Any, grad: Any, block: Any) -> None:
+def weigh_string(string: int, sign: float, ints: Any, floats: Any, tile: int, work: Any, grad: Any) -> None:
+    """Write a string's weight, and minus that, for each sample."""
+    lanes, weights = ints[t.LANES], ints[t.AT_STRINGS]
+    n = min(lanes, grad.shape[0] - tile * lanes)
+    fill(work, weights, weights + lanes, 0.0)
+    for place in range(ints[ints[t.STRING_START] + string], ints[ints[t.STRING_START] + string + 1]):
+        factor = sign * floats[ints[t.STRING_FACTOR] + place]
+        observable = ints[ints[t.STRING_OBSERVABLE] + place]
+        for lane in range(n):
+            work[weights + lane] += factor * grad[tile * lanes + lane, observable]
+    for lane in range(lanes):
+        work[weights + lanes + lane] = -work[weights + lane]
+
+
+@kernel
+def start_adjoint(zero: Any, ints: Any, floats: Any, frame: Any, tile: int, work: Any, grad: Any, block: Any) -> None:
     """Write LAM, the observables weighted by the incoming gradient, applied to PSI."""
     lanes, rows, at = ints[t.LANES], ints[t.ROWS], ints[t.AT_LAM]
     weights, n_diagonal = ints[t.AT_STRINGS], ints[t.N_DIAGONAL]
     block[s.COEF] = work.ctypes.data + weights * (LINE // lanes)
-    n = min(lanes, grad.shape[0] - tile * lanes)
-    work[at : at + 2 * ints[t.ROWS_PADDED] * lanes] = 0.0
-    for string in range(ints[t.N_STRINGS]):
-        if string == n_diagonal:
-            finish_diagonal(zero, rows, ints[t.TRANSFORM], block)
-        work[weights : weights + 2 * lanes] = 0.0
-        for place in range(ints[ints[t.STRING_START] + string], ints[ints[t.STRING_START] + string + 1]):
-            factor = floats[ints[t.STRING_FACTOR] + place]
-            observable = ints[ints[t.STRING_OBSERVABLE] + place]
-            for lane in range(n):
-                work[weights + lane] += factor * grad[tile * lanes + lane, observable]
-        for lane in range(n):
-            work[weights + lanes + lane] = -work[weights + lane]
-        kind = load_string(string, ints, block)
-        if string < n_diagonal:
-            if ints[t.TRANSFORM]:
-                to = at + (block[s.Z] >> 7) * 2 * lanes
-                for lane in range(lanes):
-                    work[to + lane] = work[weights + lane]
-            else:
-                block[s.COUNT] = rows
-                d.weigh_diagonal(zero, block.ctypes.data)
-        elif kind == t.REAL:
+    fill(work, at, at + 2 * ints[t.ROWS_PADDED] * lanes, 0.0)
+    for string in range(n_diagonal):
+        weigh_string(string, load_string(string, ints, frame, block), ints, floats, tile, work, grad)
+        if ints[t.TRANSFORM]:
+            to = at + (block[s.Z] >> 7) * 2 * lanes
+            for lane in range(lanes):
+                work[to + lane] = work[weights + lane]
+        else:
+            block[s.COUNT] = rows
+            d.weigh_diagonal(zero, block.ctypes.data)
+    if n_diagonal:
+        if ints[t.TRANSFORM]:
+            transform_probabilities(zero, rows, block)
+        block[s.COUNT] = rows
+        d.scale_adjoint(zero, block.ctypes.data)
+    for string in range(n_diagonal, ints[t.N_STRINGS]):
+        weigh_string(string, load_string(string, ints, frame, block), ints, floats, tile, work, grad)
+        if kind_of_string(string, ints) == t.REAL:
             d.weigh_real(zero, block.ctypes.data)
         else:
             d.weigh_imaginary(zero, block.ctypes.data)
-    if n_diagonal == ints[t.N_STRINGS]:
-        finish_diagonal(zero, rows, ints[t.TRANSFORM], block)
-
-
-@kernel
-def finish_diagonal(zero: Any, rows: int, whether: int, block: Any) -> None:
-    """Turn the diagonal of the weighted observables, in the real parts of LAM, into LAM itself."""
-    if whether:
-        transform_probabilities(zero, rows, block)
-    block[s.COUNT] = rows
-    d.scale_adjoint(zero, block.ctypes.data)

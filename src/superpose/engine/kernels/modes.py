@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-__all__ = ["BACKWARD", "EXPECT", "FINISH", "FORWARD", "PREPARE", "SAVE", "WHOLE"]
+__all__ = [
+    "BACKWARD",
+    "BAD_GRADIENT",
+    "BAD_INPUTS",
+    "BAD_WEIGHTS",
+    "EXPECT",
+    "FINISH",
+    "FORWARD",
+    "PREPARE",
+    "SAVE",
+    "WHOLE",
+]
 
 PREPARE = 1
 """Angles of the rotations, their sines, and the tables of phases."""
@@ -18,3 +29,6 @@ BACKWARD = 32
 """Gradients per rotation and of inputs."""
 FINISH = 64
 """Gradients of weights."""
+
+BAD_WEIGHTS, BAD_INPUTS, BAD_GRADIENT = 1, 2, 4
+"""What the interpreter found to be NaN or infinite."""

@@ -1,17 +1,22 @@
 """Vector loops of Pauli rotations ``exp(-i theta/2 P)``, forward and adjoint.
 
-``P = i^k X^x Z^z`` takes amplitude ``j`` to its partner ``l = j ^ x`` with the sign ``sigma = (-1)^(z.j)``. With
+``P = i^k X^x Z^z`` takes amplitude ``j`` to its partner ``l = j ^ x`` with the sign ``sigma = (-1)^parity(j & z)``. With
 ``c = cos(theta/2)``, ``s = sin(theta/2)``:
 
     k = 1 ("real", an odd number of Y):   a_j' = c a_j - sigma s a_l      a_l' = c a_l + sigma s a_j
     k = 0 ("imaginary"):                  a_j' = c a_j - i sigma s a_l    a_l' = c a_l - i sigma s a_j
     x = 0 (diagonal):                     a_j' = (c - i sigma s) a_j
 
+"Scaled" rotations leave out the factor ``c``: one multiply-add instead of two operations per number, with the tangent in
+the place of the sine. The states then grow by ``1/c``; `superpose.engine.kernels.angles` keeps the books.
+
 The derivative of ``<psi|O|psi>`` is ``Im <lam|P psi>`` with ``lam = O psi`` taken to the same place of the circuit. The
 adjoint loops add it up per lane, then turn both states back. A pair of rotations with different ``x`` acts on four
 amplitudes that stay in registers meanwhile.
 
-Cost per pair of amplitudes: 8 multiply-adds forward, 21 adjoint.
+Loops run over one coset: the amplitudes at ``BASE ^ ELEMENTS[e]``, which all rotations of a block map to themselves.
+
+Cost per pair of amplitudes: 8 operations forward, 21 adjoint; 4 and 13 scaled.
 """
 
 from __future__ import annotations
@@ -27,9 +32,8 @@ __all__ = [
     "adjoint_pair_imaginary",
     "adjoint_pair_real",
     "adjoint_real",
-    "coefficients_of_lanes",
-    "coefficients_shared",
-    "gradient_diagonal",
+    "adjoint_scaled_imaginary",
+    "adjoint_scaled_real",
     "gradient_imaginary",
     "gradient_real",
     "rotate_diagonal",
@@ -37,24 +41,34 @@ __all__ = [
     "rotate_pair_imaginary",
     "rotate_pair_real",
     "rotate_real",
+    "rotate_scaled_imaginary",
+    "rotate_scaled_real",
+    "spread_coefficients",
     "start_imaginary",
     "start_real",
+    "take_coefficients",
 ]
 
 Argument = Callable[[int], Value]
+Body = Callable[[Simd, Argument], None]
 AMPLITUDE_SHIFT = 7  # 128 bytes per amplitude
+_OFFSET_SHIFT = 3  # 8 bytes per element of the coset's list
 
 
-def _turn(v: Simd, real: bool, c: Value, s: Value, a: Amplitude, b: Amplitude) -> tuple[Amplitude, Amplitude]:
-    """Rotate one pair; ``s`` carries the sign."""
+def _times(v: Simd, c: Value | None, x: Value) -> Value:
+    return x if c is None else v.mul(c, x)
+
+
+def _turn(v: Simd, real: bool, c: Value | None, s: Value, a: Amplitude, b: Amplitude) -> tuple[Amplitude, Amplitude]:
+    """Rotate one pair; ``s`` carries the sign, ``c`` is None for scaled rotations."""
     if real:
         return (
-            (v.fms(s, b[0], v.mul(c, a[0])), v.fms(s, b[1], v.mul(c, a[1]))),
-            (v.fma(s, a[0], v.mul(c, b[0])), v.fma(s, a[1], v.mul(c, b[1]))),
+            (v.fms(s, b[0], _times(v, c, a[0])), v.fms(s, b[1], _times(v, c, a[1]))),
+            (v.fma(s, a[0], _times(v, c, b[0])), v.fma(s, a[1], _times(v, c, b[1]))),
         )
     return (
-        (v.fma(s, b[1], v.mul(c, a[0])), v.fms(s, b[0], v.mul(c, a[1]))),
-        (v.fma(s, a[1], v.mul(c, b[0])), v.fms(s, a[0], v.mul(c, b[1]))),
+        (v.fma(s, b[1], _times(v, c, a[0])), v.fms(s, b[0], _times(v, c, a[1]))),
+        (v.fma(s, a[1], _times(v, c, b[0])), v.fms(s, a[0], _times(v, c, b[1]))),
     )
 
 
@@ -67,128 +81,143 @@ def _overlap(v: Simd, real: bool, a: Amplitude, b: Amplitude, la: Amplitude, lb:
     return v.fms(lb[1], a[0], v.fms(la[1], b[0], t))
 
 
-def _gather(v: Simd, variable: Value, sign: Value, value: Value) -> None:
+class _Coset:
+    """The amplitudes of one coset and the constants of the rotation(s) that a loop applies to them."""
+
+    def __init__(self, v: Simd, arg: Argument, states: tuple[int, ...], *, pair: bool = False) -> None:
+        self.v = v
+        self.states = [arg(state) for state in states]
+        self.base, self.elements, self.count = arg(slots.BASE), arg(slots.ELEMENTS), arg(slots.COUNT)
+        self.spreads = [v.opener(arg(low)) for low in ((slots.LOW, slots.LOW2) if pair else (slots.LOW,))]
+        self.x, self.z = arg(slots.X), arg(slots.Z)
+        self.sines = arg(slots.COEF)
+        if pair:
+            self.x2, self.z2 = arg(slots.X2), arg(slots.Z2)
+            self.cross, self.cross2 = arg(slots.CROSS), arg(slots.CROSS2)
+            self.sines2 = v.at(self.sines, 3 * LINE)
+
+    def cosine(self) -> Value:
+        """Load the cosine."""
+        return self.v.load(self.v.at(self.sines, 2 * LINE))
+
+    def offset(self, turn: Value) -> Value:
+        """Return the offset of the first amplitude for a turn of the loop."""
+        place = self.v.b.shl(turn, self.v.const(_OFFSET_SHIFT))
+        for spread in self.spreads:
+            place = spread(place)
+        return self.v.b.xor(self.base, self.v.load_int(self.v.b.add(self.elements, place)))
+
+    def places(self, *offsets: Value) -> list[Value]:
+        """Return the addresses of amplitudes, those of the first state first."""
+        return [self.v.b.add(state, offset) for state in self.states for offset in offsets]
+
+    def four(self, j: Value) -> list[Value]:
+        """Return the addresses at j, j^x, j^x2, j^x^x2."""
+        far = self.v.b.xor(j, self.x2)
+        return self.places(j, self.v.b.xor(j, self.x), far, self.v.b.xor(far, self.x))
+
+
+def _add_up(v: Simd, variable: Value, sigma: Value, line: Value, value: Value) -> None:
+    sign = v.load(v.b.add(sigma, line))
     v.b.store(v.fma(sign, value, v.b.load(variable)), variable)
 
 
-def _rotate(real: bool) -> Callable[[Simd, Argument], None]:
+def _rotate(real: bool, *, scaled: bool) -> Body:
     def body(v: Simd, arg: Argument) -> None:
-        psi, x, z, coef = (arg(k) for k in (slots.PSI, slots.X, slots.Z, slots.COEF))
-        spread, c, sines = v.opener(arg(slots.LOW)), v.load(coef), v.at(coef, LINE)
-        with v.loop(arg(slots.COUNT)) as turn:
-            j = spread(v.b.shl(turn, v.int(AMPLITUDE_SHIFT)))
-            pa, pb = v.b.add(psi, j), v.b.add(psi, v.b.xor(j, x))
-            s = v.load(v.b.add(sines, v.line_of_parity(j, z)))
-            a, b = _turn(v, real, c, s, v.load_amplitude(pa), v.load_amplitude(pb))
-            v.store_amplitude(a, pa)
-            v.store_amplitude(b, pb)
+        coset = _Coset(v, arg, (slots.PSI,))
+        c = None if scaled else coset.cosine()
+        with v.loop(coset.count) as turn:
+            j = coset.offset(turn)
+            s = v.load(v.b.add(coset.sines, v.line_of_parity(j, coset.z)))
+            places = coset.places(j, v.b.xor(j, coset.x))
+            a, b = (v.load_amplitude(place) for place in places)
+            v.store_amplitudes(_turn(v, real, c, s, a, b), places)
 
     return body
 
 
-def _start(real: bool) -> Callable[[Simd, Argument], None]:
-    """Rotation with ``x`` one bit whose upper amplitudes are still zero (and not yet written)."""
+def _start(real: bool) -> Body:
+    """Rotation of amplitudes below the highest bit of X, while those above are still zero (and not yet written)."""
 
     def body(v: Simd, arg: Argument) -> None:
-        psi, x, z, coef = (arg(k) for k in (slots.PSI, slots.X, slots.Z, slots.COEF))
-        c, sines = v.load(coef), v.at(coef, LINE)
+        psi, x, z, sines = (arg(k) for k in (slots.PSI, slots.X, slots.Z, slots.COEF))
+        c = v.load(v.at(sines, 2 * LINE))
         with v.loop(arg(slots.COUNT)) as turn:
-            j = v.b.shl(turn, v.int(AMPLITUDE_SHIFT))
-            pa, pb = v.b.add(psi, j), v.b.add(psi, v.b.xor(j, x))
+            j = v.b.shl(turn, v.const(AMPLITUDE_SHIFT))
             s = v.load(v.b.add(sines, v.line_of_parity(j, z)))
-            a = v.load_amplitude(pa)
-            v.store_amplitude((v.mul(c, a[0]), v.mul(c, a[1])), pa)
+            places = [v.b.add(psi, j), v.b.add(psi, v.b.xor(j, x))]
+            a = v.load_amplitude(places[0])
             b = (v.mul(s, a[0]), v.mul(s, a[1])) if real else (v.mul(s, a[1]), v.neg(v.mul(s, a[0])))
-            v.store_amplitude(b, pb)
+            v.store_amplitudes(((v.mul(c, a[0]), v.mul(c, a[1])), b), places)
 
     return body
 
 
-def _adjoint(real: bool, turn_back: bool = True) -> Callable[[Simd, Argument], None]:
+def _adjoint(real: bool, *, scaled: bool, turn_back: bool = True) -> Body:
     def body(v: Simd, arg: Argument) -> None:
-        psi, lam, x, z, coef, sigma = (
-            arg(k) for k in (slots.PSI, slots.LAM, slots.X, slots.Z, slots.COEF, slots.SIGMA)
-        )
-        spread, c, sines, total = v.opener(arg(slots.LOW)), v.load(coef), v.at(coef, LINE), v.accumulator()
-        with v.loop(arg(slots.COUNT)) as turn:
-            j = spread(v.b.shl(turn, v.int(AMPLITUDE_SHIFT)))
-            line, partner = v.line_of_parity(j, z), v.b.xor(j, x)
-            places = [v.b.add(base, k) for base in (psi, lam) for k in (j, partner)]
+        coset = _Coset(v, arg, (slots.PSI, slots.LAM))
+        c = None if scaled else coset.cosine()
+        sigma, total = arg(slots.SIGMA), v.variable(v.load(arg(slots.ACC)))
+        with v.loop(coset.count) as turn:
+            j = coset.offset(turn)
+            line = v.line_of_parity(j, coset.z)
+            places = coset.places(j, v.b.xor(j, coset.x))
             a, b, la, lb = (v.load_amplitude(place) for place in places)
-            _gather(v, total, v.load(v.b.add(sigma, line)), _overlap(v, real, a, b, la, lb))
+            _add_up(v, total, sigma, line, _overlap(v, real, a, b, la, lb))
             if turn_back:
-                s = v.load(v.b.add(sines, v.b.xor(line, v.int(LINE))))
-                turned = *_turn(v, real, c, s, a, b), *_turn(v, real, c, s, la, lb)
-                for value, place in zip(turned, places, strict=True):
-                    v.store_amplitude(value, place)
+                s = v.load(v.b.add(coset.sines, v.b.xor(line, v.const(LINE))))
+                v.store_amplitudes((*_turn(v, real, c, s, a, b), *_turn(v, real, c, s, la, lb)), places)
         v.store(v.b.load(total), arg(slots.ACC))
 
     return body
 
 
-def _four(v: Simd, j: Value, arg: dict[int, Value]) -> list[Value]:
-    """Return the offsets j, j^x, j^x2, j^x^x2."""
-    far = v.b.xor(j, arg[slots.X2])
-    return [j, v.b.xor(j, arg[slots.X]), far, v.b.xor(far, arg[slots.X])]
+def _rotate_pair(real: bool) -> Body:
+    def body(v: Simd, arg: Argument) -> None:
+        coset = _Coset(v, arg, (slots.PSI,), pair=True)
 
+        def sine(sines: Value, line: Value) -> Value:
+            return v.load(v.b.add(sines, line))
 
-_PAIR_SLOTS = (slots.PSI, slots.X, slots.Z, slots.X2, slots.Z2, slots.COEF, slots.CROSS, slots.CROSS2)
-
-
-def _rotate_pair(real: bool) -> Callable[[Simd, Argument], None]:
-    def body(v: Simd, argument: Argument) -> None:
-        arg = {k: argument(k) for k in _PAIR_SLOTS}
-        coef = arg[slots.COEF]
-        low, high = v.opener(argument(slots.LOW)), v.opener(argument(slots.LOW2))
-        sines, sines2 = v.at(coef, LINE), v.at(coef, 4 * LINE)
-        c, c2 = v.load(coef), v.load(v.at(coef, 3 * LINE))
-        with v.loop(argument(slots.COUNT)) as turn:
-            j = high(low(v.b.shl(turn, v.int(AMPLITUDE_SHIFT))))
-            places = [v.b.add(arg[slots.PSI], k) for k in _four(v, j, arg)]
+        with v.loop(coset.count) as turn:
+            j = coset.offset(turn)
+            places = coset.four(j)
             a, b, d, e = (v.load_amplitude(place) for place in places)
-            line = v.line_of_parity(j, arg[slots.Z])
-            line2 = v.line_of_parity(j, arg[slots.Z2])
-            a, b = _turn(v, real, c, v.load(v.b.add(sines, line)), a, b)
-            d, e = _turn(v, real, c, v.load(v.b.add(sines, v.b.xor(line, arg[slots.CROSS]))), d, e)
-            a, d = _turn(v, real, c2, v.load(v.b.add(sines2, line2)), a, d)
-            b, e = _turn(v, real, c2, v.load(v.b.add(sines2, v.b.xor(line2, arg[slots.CROSS2]))), b, e)
-            for value, place in zip((a, b, d, e), places, strict=True):
-                v.store_amplitude(value, place)
+            line, line2 = v.line_of_parity(j, coset.z), v.line_of_parity(j, coset.z2)
+            a, b = _turn(v, real, None, sine(coset.sines, line), a, b)
+            d, e = _turn(v, real, None, sine(coset.sines, v.b.xor(line, coset.cross)), d, e)
+            a, d = _turn(v, real, None, sine(coset.sines2, line2), a, d)
+            b, e = _turn(v, real, None, sine(coset.sines2, v.b.xor(line2, coset.cross2)), b, e)
+            v.store_amplitudes((a, b, d, e), places)
 
     return body
 
 
-def _adjoint_pair(real: bool) -> Callable[[Simd, Argument], None]:
-    def body(v: Simd, argument: Argument) -> None:
-        arg = {k: argument(k) for k in (*_PAIR_SLOTS, slots.LAM, slots.SIGMA)}
-        coef, sigma = arg[slots.COEF], arg[slots.SIGMA]
-        low, high = v.opener(argument(slots.LOW)), v.opener(argument(slots.LOW2))
-        sines, sines2 = v.at(coef, LINE), v.at(coef, 4 * LINE)
-        c, c2 = v.load(coef), v.load(v.at(coef, 3 * LINE))
-        total, total2 = v.accumulator(), v.accumulator()
+def _adjoint_pair(real: bool) -> Body:
+    def body(v: Simd, arg: Argument) -> None:
+        coset = _Coset(v, arg, (slots.PSI, slots.LAM), pair=True)
+        sigma, acc = arg(slots.SIGMA), arg(slots.ACC)
+        acc2 = v.at(acc, LINE)
+        total, total2 = v.variable(v.load(acc)), v.variable(v.load(acc2))
 
-        def back(
-            c: Value, sines: Value, line: Value, total: Value, four: tuple[Amplitude, ...]
-        ) -> tuple[Amplitude, ...]:
+        def back(sines: Value, line: Value, total: Value, four: tuple[Amplitude, ...]) -> tuple[Amplitude, ...]:
             a, b, la, lb = four
-            _gather(v, total, v.load(v.b.add(sigma, line)), _overlap(v, real, a, b, la, lb))
-            s = v.load(v.b.add(sines, v.b.xor(line, v.int(LINE))))
-            return *_turn(v, real, c, s, a, b), *_turn(v, real, c, s, la, lb)
+            _add_up(v, total, sigma, line, _overlap(v, real, a, b, la, lb))
+            s = v.load(v.b.add(sines, v.b.xor(line, v.const(LINE))))
+            return *_turn(v, real, None, s, a, b), *_turn(v, real, None, s, la, lb)
 
-        with v.loop(argument(slots.COUNT)) as turn:
-            j = high(low(v.b.shl(turn, v.int(AMPLITUDE_SHIFT))))
-            offsets = _four(v, j, arg)
-            places = [v.b.add(arg[base], k) for base in (slots.PSI, slots.LAM) for k in offsets]
+        with v.loop(coset.count) as turn:
+            j = coset.offset(turn)
+            places = coset.four(j)
             a, b, d, e, la, lb, ld, le = (v.load_amplitude(place) for place in places)
-            line, line2 = v.line_of_parity(j, arg[slots.Z]), v.line_of_parity(j, arg[slots.Z2])
-            a, d, la, ld = back(c2, sines2, line2, total2, (a, d, la, ld))
-            b, e, lb, le = back(c2, sines2, v.b.xor(line2, arg[slots.CROSS2]), total2, (b, e, lb, le))
-            a, b, la, lb = back(c, sines, line, total, (a, b, la, lb))
-            d, e, ld, le = back(c, sines, v.b.xor(line, arg[slots.CROSS]), total, (d, e, ld, le))
-            for value, place in zip((a, b, d, e, la, lb, ld, le), places, strict=True):
-                v.store_amplitude(value, place)
-        v.store(v.b.load(total), argument(slots.ACC))
-        v.store(v.b.load(total2), v.at(argument(slots.ACC), LINE))
+            line, line2 = v.line_of_parity(j, coset.z), v.line_of_parity(j, coset.z2)
+            a, d, la, ld = back(coset.sines2, line2, total2, (a, d, la, ld))
+            b, e, lb, le = back(coset.sines2, v.b.xor(line2, coset.cross2), total2, (b, e, lb, le))
+            a, b, la, lb = back(coset.sines, line, total, (a, b, la, lb))
+            d, e, ld, le = back(coset.sines, v.b.xor(line, coset.cross), total, (d, e, ld, le))
+            v.store_amplitudes((a, b, d, e, la, lb, ld, le), places)
+        v.store(v.b.load(total), acc)
+        v.store(v.b.load(total2), acc2)
 
     return body
 
@@ -199,56 +228,54 @@ def _phase(v: Simd, c: Value, s: Value, a: Amplitude) -> Amplitude:
 
 
 def _rotate_diagonal(v: Simd, arg: Argument) -> None:
-    psi, z, coef = (arg(k) for k in (slots.PSI, slots.Z, slots.COEF))
-    c, sines = v.load(coef), v.at(coef, LINE)
-    with v.loop(arg(slots.COUNT)) as turn:
-        j = v.b.shl(turn, v.int(AMPLITUDE_SHIFT))
-        place = v.b.add(psi, j)
-        s = v.load(v.b.add(sines, v.line_of_parity(j, z)))
-        v.store_amplitude(_phase(v, c, s, v.load_amplitude(place)), place)
+    coset = _Coset(v, arg, (slots.PSI,))
+    c = coset.cosine()
+    with v.loop(coset.count) as turn:
+        j = coset.offset(turn)
+        s = v.load(v.b.add(coset.sines, v.line_of_parity(j, coset.z)))
+        places = coset.places(j)
+        v.store_amplitudes((_phase(v, c, s, v.load_amplitude(places[0])),), places)
 
 
-def _adjoint_diagonal(turn_back: bool) -> Callable[[Simd, Argument], None]:
-    def body(v: Simd, arg: Argument) -> None:
-        psi, lam, z, coef, sigma = (arg(k) for k in (slots.PSI, slots.LAM, slots.Z, slots.COEF, slots.SIGMA))
-        c, sines, total = v.load(coef), v.at(coef, LINE), v.accumulator()
-        with v.loop(arg(slots.COUNT)) as turn:
-            j = v.b.shl(turn, v.int(AMPLITUDE_SHIFT))
-            line, pa, pl = v.line_of_parity(j, z), v.b.add(psi, j), v.b.add(lam, j)
-            a, la = v.load_amplitude(pa), v.load_amplitude(pl)
-            _gather(v, total, v.load(v.b.add(sigma, line)), v.fms(la[1], a[0], v.mul(la[0], a[1])))
-            if turn_back:
-                s = v.load(v.b.add(sines, v.b.xor(line, v.int(LINE))))
-                v.store_amplitude(_phase(v, c, s, a), pa)
-                v.store_amplitude(_phase(v, c, s, la), pl)
-        v.store(v.b.load(total), arg(slots.ACC))
-
-    return body
+def _adjoint_diagonal(v: Simd, arg: Argument) -> None:
+    coset = _Coset(v, arg, (slots.PSI, slots.LAM))
+    c, sigma, total = coset.cosine(), arg(slots.SIGMA), v.variable(v.load(arg(slots.ACC)))
+    with v.loop(coset.count) as turn:
+        j = coset.offset(turn)
+        line = v.line_of_parity(j, coset.z)
+        places = coset.places(j)
+        a, la = (v.load_amplitude(place) for place in places)
+        _add_up(v, total, sigma, line, v.fms(la[1], a[0], v.mul(la[0], a[1])))
+        s = v.load(v.b.add(coset.sines, v.b.xor(line, v.const(LINE))))
+        v.store_amplitudes((_phase(v, c, s, a), _phase(v, c, s, la)), places)
+    v.store(v.b.load(total), arg(slots.ACC))
 
 
 def _store_coefficients(v: Simd, arg: Argument, c: Value, s: Value) -> None:
     coef = arg(slots.COEF)
-    v.store(c, coef)
-    v.store(s, v.at(coef, LINE))
-    v.store(v.neg(s), v.at(coef, 2 * LINE))
+    v.store(s, coef)
+    v.store(v.neg(s), v.at(coef, LINE))
+    v.store(c, v.at(coef, 2 * LINE))
 
 
-def _coefficients_shared(v: Simd, arg: Argument) -> None:
+def _spread_coefficients(v: Simd, arg: Argument) -> None:
+    """Fill COEF from one cosine at SRC and one sine at DST."""
     _store_coefficients(v, arg, v.splat_at(arg(slots.SRC)), v.splat_at(arg(slots.DST)))
 
 
-def _coefficients_of_lanes(v: Simd, arg: Argument) -> None:
+def _take_coefficients(v: Simd, arg: Argument) -> None:
+    """Fill COEF from a vector of cosines at SRC and one of sines behind it."""
     _store_coefficients(v, arg, v.load(arg(slots.SRC)), v.load(v.at(arg(slots.SRC), LINE)))
 
 
-rotate_real, rotate_imaginary = operation(_rotate(True)), operation(_rotate(False))
-rotate_pair_real, rotate_pair_imaginary = operation(_rotate_pair(True)), operation(_rotate_pair(False))
+rotate_real, rotate_imaginary = (operation(_rotate(real, scaled=False)) for real in (True, False))
+rotate_scaled_real, rotate_scaled_imaginary = (operation(_rotate(real, scaled=True)) for real in (True, False))
+rotate_pair_real, rotate_pair_imaginary = (operation(_rotate_pair(real)) for real in (True, False))
 rotate_diagonal = operation(_rotate_diagonal)
-start_real, start_imaginary = operation(_start(True)), operation(_start(False))
-adjoint_real, adjoint_imaginary = operation(_adjoint(True)), operation(_adjoint(False))
-adjoint_pair_real, adjoint_pair_imaginary = operation(_adjoint_pair(True)), operation(_adjoint_pair(False))
-adjoint_diagonal = operation(_adjoint_diagonal(turn_back=True))
-gradient_real, gradient_imaginary = operation(_adjoint(True, False)), operation(_adjoint(False, False))
-gradient_diagonal = operation(_adjoint_diagonal(turn_back=False))
-coefficients_shared = operation(_coefficients_shared)
-coefficients_of_lanes = operation(_coefficients_of_lanes)
+start_real, start_imaginary = (operation(_start(real)) for real in (True, False))
+adjoint_real, adjoint_imaginary = (operation(_adjoint(real, scaled=False)) for real in (True, False))
+adjoint_scaled_real, adjoint_scaled_imaginary = (operation(_adjoint(real, scaled=True)) for real in (True, False))
+adjoint_pair_real, adjoint_pair_imaginary = (operation(_adjoint_pair(real)) for real in (True, False))
+adjoint_diagonal = operation(_adjoint_diagonal)
+gradient_real, gradient_imaginary = (operation(_adjoint(real, scaled=True, turn_back=False)) for real in (True, False))
+spread_coefficients, take_coefficients = operation(_spread_coefficients), operation(_take_coefficients)

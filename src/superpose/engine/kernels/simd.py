@@ -11,7 +11,7 @@ that an array is in use, so callers keep all arrays referenced until the kernel 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -42,7 +42,7 @@ class Simd:
         self.size = LINE // self.lanes
         self.type = ir.VectorType(element, self.lanes)
 
-    def int(self, value: int) -> Value:
+    def const(self, value: int) -> Value:
         """Return an int64 constant."""
         return ir.Constant(_I64, value)
 
@@ -58,7 +58,7 @@ class Simd:
 
     def at(self, address: Value, offset: int) -> Value:
         """Return ``address + offset`` bytes."""
-        return self.b.add(address, self.int(offset)) if offset else address
+        return self.b.add(address, self.const(offset)) if offset else address
 
     def load_amplitude(self, address: Value) -> Amplitude:
         """Load real and imaginary parts."""
@@ -68,6 +68,15 @@ class Simd:
         """Store real and imaginary parts."""
         self.store(value[0], address)
         self.store(value[1], self.at(address, LINE))
+
+    def store_amplitudes(self, values: Sequence[Amplitude], addresses: Sequence[Value]) -> None:
+        """Store several."""
+        for value, address in zip(values, addresses, strict=True):
+            self.store_amplitude(value, address)
+
+    def load_int(self, address: Value) -> Value:
+        """Load an int64."""
+        return self.b.load(self.b.inttoptr(address, _I64.as_pointer()))
 
     def splat(self, scalar: Value) -> Value:
         """Return the vector with ``scalar`` in every lane."""
@@ -111,15 +120,15 @@ class Simd:
 
     def line_of_parity(self, offset: Value, mask: Value) -> Value:
         """Return 64 if an odd number of bits is set in ``offset & mask``, else 0."""
-        odd = self.b.and_(self.b.ctpop(self.b.and_(offset, mask)), self.int(1))
-        return self.b.shl(odd, self.int(6))
+        odd = self.b.and_(self.b.ctpop(self.b.and_(offset, mask)), self.const(1))
+        return self.b.shl(odd, self.const(6))
 
     def opener(self, low: Value) -> Callable[[Value], Value]:
         """Return the map that puts a zero bit above the bits of ``low`` (a number ``2**k - 1``) into an offset."""
         high = self.b.not_(low)
 
         def spread(offset: Value) -> Value:
-            return self.b.or_(self.b.shl(self.b.and_(offset, high), self.int(1)), self.b.and_(offset, low))
+            return self.b.or_(self.b.shl(self.b.and_(offset, high), self.const(1)), self.b.and_(offset, low))
 
         return spread
 
@@ -129,19 +138,11 @@ class Simd:
         with cgutils.for_range(self.b, count, intp=_I64) as turn:
             yield turn.index
 
-    def accumulator(self) -> Value:
-        """Return a variable that holds zeros; LLVM keeps it in a register."""
+    def variable(self, value: Value) -> Value:
+        """Return a variable that holds ``value`` at first; LLVM keeps it in a register."""
         variable = cgutils.alloca_once(self.b, self.type)
-        self.b.store(self.zero(), variable)
+        self.b.store(value, variable)
         return variable
-
-    def sums_of_lanes(self, rows: list[Value]) -> Value:
-        """Return the vector whose lane ``i`` is the sum over the lanes of ``rows[i]`` (as many rows as lanes)."""
-        if len(rows) == 1:
-            return rows[0]
-        half = len(rows) // 2
-        left, right = self.sums_of_lanes(rows[:half]), self.sums_of_lanes(rows[half:])
-        return self.fold(left, right)
 
     def fold(self, left: Value, right: Value) -> Value:
         """Return the sums of neighbouring lanes of ``left``, then those of ``right``."""

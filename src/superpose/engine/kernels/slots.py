@@ -1,22 +1,24 @@
-"""Places in the argument block of the vector operations. All offsets and masks are in bytes (128 per amplitude)."""
+"""Places in the argument block of a vector loop. Offsets and masks are in bytes (128 per amplitude)."""
 
 from __future__ import annotations
 
 PSI = 0  # state
 LAM = 1  # adjoint state
 COUNT = 2  # turns of the loop
-LOW = 3  # bits below the lower pivot
-LOW2 = 4  # bits below the higher pivot
-X = 5  # partner of an amplitude: offset ^ X
-Z = 6  # sign of an amplitude: parity of offset & Z
-X2 = 7
-Z2 = 8
-CROSS = 9  # 64 if the second rotation's partner changes the first one's sign
-CROSS2 = 10  # 64 if the first rotation's partner changes the second one's sign
-COEF = 11  # cosine, sine, minus sine; for a pair those of the second follow
-SIGMA = 12  # the vectors +1 and -1
-ACC = 13  # where sums go
-SRC = 14
-DST = 15
-DST2 = 16
-SIZE = 17
+ELEMENTS = 3  # offsets of a coset's amplitudes, int64
+BASE = 4  # offset of the coset
+LOW = 5  # bits below the lower pivot
+LOW2 = 6  # bits below the higher pivot
+X = 7  # partner of an amplitude: offset ^ X
+Z = 8  # sign of an amplitude: parity of offset & Z
+X2 = 9
+Z2 = 10
+CROSS = 11  # 64 if the second rotation's partner changes the first one's sign
+CROSS2 = 12  # 64 if the first rotation's partner changes the second one's sign
+COEF = 13  # sine (or tangent), minus that, cosine; for a pair those of the second follow
+SIGMA = 14  # the vectors +1 and -1
+ACC = 15  # where sums go
+SRC = 16
+DST = 17
+DST2 = 18
+SIZE = 19

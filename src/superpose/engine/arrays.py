@@ -1,0 +1,36 @@
+"""Arrays that callers hand in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.engine.kernels import modes
+from superpose.errors import ShapeError
+
+__all__ = ["Array", "not_finite_error", "real_array"]
+
+Array = npt.NDArray[Any]
+
+
+def real_array(what: str, value: npt.ArrayLike, dtype: type[np.float32] | type[np.float64] = np.float64) -> Array:
+    """Return ``value`` as a contiguous array of ``dtype``: itself if it is one.
+
+    Raises:
+        ShapeError: It is not made of real numbers.
+    """
+    try:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiub":
+            raise TypeError(f"dtype {array.dtype}")
+        return np.ascontiguousarray(array, dtype) if array.ndim else np.asarray(array, dtype)
+    except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that wants gradients
+        raise ShapeError(f"{what} must be an array of real numbers, got {type(value).__name__} ({error}).") from None
+
+
+def not_finite_error(status: int) -> ShapeError:
+    """Return the error for what the kernels found to be NaN or infinite."""
+    what = "weights" if status & modes.BAD_WEIGHTS else "inputs" if status & modes.BAD_INPUTS else "grad_expectations"
+    return ShapeError(f"{what} must be finite, got NaN or infinity.", what=what, got="non-finite")

@@ -1,0 +1,71 @@
+"""Cosets: which amplitudes a run of rotations mixes with one another, and their numbering.
+
+Rotations about ``i^k X^x Z^z`` map amplitude ``j`` to itself and to ``j ^ x``. So those whose ``x`` lie in a space of
+dimension ``d`` over the two-element field keep each coset of ``2**d`` amplitudes together, and can be run on one coset
+after the other while it sits in the fastest cache.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+__all__ = ["Span"]
+
+
+class Span:
+    """A growing space of bit masks, in reduced echelon form: each basis vector has a pivot bit that no other one has.
+
+    Args:
+        dimension: Largest dimension.
+        n_bits: Bits that masks may have.
+    """
+
+    def __init__(self, dimension: int, n_bits: int) -> None:
+        self.dimension = min(dimension, n_bits)
+        self.n_bits = n_bits
+        self.basis: dict[int, int] = {}
+        """Pivot bit (a power of 2) to vector."""
+
+    def add(self, *masks: int) -> bool:
+        """Add masks to the space, unless that takes more dimensions than there may be; return whether it was done."""
+        basis = dict(self.basis)
+        for mask in masks:
+            rest = mask
+            for pivot, vector in basis.items():
+                if mask & pivot:
+                    rest ^= vector
+            if not rest:
+                continue
+            if len(basis) == self.dimension:
+                return False
+            pivot = rest & -rest  # the lowest bit, so that neighbours in memory come first
+            for other, vector in basis.items():
+                if vector & pivot:
+                    basis[other] = vector ^ rest
+            basis[pivot] = rest
+        self.basis = basis
+        return True
+
+    def fill(self) -> None:
+        """Add single bits, low ones first, until the space has its dimension."""
+        for bit in range(self.n_bits):
+            if len(self.basis) == self.dimension:
+                return
+            self.add(1 << bit)
+
+    @property
+    def pivots(self) -> list[int]:
+        """The pivot bits, ascending."""
+        return sorted(self.basis)
+
+    def elements(self) -> npt.NDArray[np.int64]:
+        """Return the masks of the space, ``(2**dimension,)``: number ``e`` has the pivots that the bits of ``e`` say."""
+        out = np.zeros(1, dtype=np.int64)
+        for pivot in self.pivots:
+            out = np.concatenate([out, out ^ self.basis[pivot]])
+        return out
+
+    def number(self, mask: int) -> int:
+        """Return the number of a mask of the space."""
+        return sum(1 << k for k, pivot in enumerate(self.pivots) if mask & pivot)
