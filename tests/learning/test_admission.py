@@ -21,7 +21,7 @@ def test_the_plan_counts_trainings_steps_and_weights() -> None:
 
 
 def test_forty_qubits_are_refused_with_the_memory_they_would_need() -> None:
-    with pytest.raises(StateTooLargeError, match=r"model\.n_qubits: 40 qubits .* needs .* PB of memory") as caught:
+    with pytest.raises(StateTooLargeError, match=r"model\.n_qubits: 40 qubits .* needs .* TB of memory") as caught:
         admit(spec(model={"n_qubits": 40}))
     assert caught.value.code == "engine.state_too_large"
     assert caught.value.details["field"] == "model.n_qubits"

@@ -152,12 +152,11 @@ def test_a_finished_run_is_not_done_again(table: Table, tmp_path: Path, undistur
 
 
 RUNNER = """
-import json, sys
+import functools, json, sys
 from pathlib import Path
 from superpose.datasets import builtin_table
-from superpose.learning import TrainingSpec, run_experiment
-import superpose.learning.training as training
-training.TrainingWatch.__dataclass_fields__["checkpoint_every_s"].default = 0.0
+from superpose.learning import TrainingSpec, TrainingWatch, experiment, run_experiment
+experiment.TrainingWatch = functools.partial(TrainingWatch, checkpoint_every_s=-1.0)  # after every step
 print("ready", flush=True)
 result = run_experiment(TrainingSpec.from_json(sys.argv[1]), builtin_table("iris"), Path(sys.argv[2]))
 print(result.model_digest, json.dumps(result.evaluation))
@@ -168,7 +167,7 @@ print(result.model_digest, json.dumps(result.evaluation))
 def test_kill_9_at_any_instant_and_calling_again_gives_the_same_bytes(
     undisturbed: tuple[ExperimentResult, Events], tmp_path: Path
 ) -> None:
-    pauses_s = [0.05, 0.15, 0.25]
+    pauses_s = [0.1, 0.3, 0.6, 1.0]
     while True:
         process = subprocess.Popen(
             [sys.executable, "-c", RUNNER, json.dumps(TINY), str(tmp_path)], stdout=subprocess.PIPE, text=True

@@ -25,7 +25,8 @@ TORCH_FREE = (
 
 @pytest.mark.parametrize("name", TORCH_FREE)
 def test_names_that_need_no_torch_do_not_load_it(name: str) -> None:
-    code = f"import sys; from superpose.learning import {name}; print(sorted({{'torch', 'sklearn', 'pandas'}} & set(sys.modules)))"
+    heavy = "{'torch', 'sklearn', 'pandas'}"
+    code = f"import sys; from superpose.learning import {name}; print(sorted({heavy} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
 
 

@@ -53,8 +53,15 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(predictor.predict_proba(many), np.tile(whole, (80, 1)), atol=1e-14)
 
 
+def test_requests_encoded_apart_are_predicted_together(tmp_path: Path) -> None:
+    _, predictor = served(tmp_path)
+    parts = [predictor.encode(FRAME.iloc[:7]), predictor.encode(FRAME.iloc[7:9])]
+    together = predictor.predict_encoded(np.concatenate(parts))
+    np.testing.assert_allclose(together, predictor.predict_proba(FRAME.iloc[:9]), atol=1e-14)
+
+
 def test_it_describes_itself(tmp_path: Path) -> None:
-    model, predictor = served(tmp_path)
+    _, predictor = served(tmp_path)
     assert predictor.classes == ("ill", "well")
     assert predictor.feature_names == ("age", "ward", "dose")
     assert predictor.input_schema == [

@@ -190,7 +190,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             NotFittedError: ``fit`` has not been called.
         """
         self._check_fitted()
-        return trained_model(self.network_, self.preprocessor_, tuple(label.item() for label in self.classes_.ravel()))
+        return trained_model(self.network_, self.preprocessor_, tuple(self.classes_.tolist()))
 
     def save(self, path: Path | str, facts: ModelFacts | None = None) -> str:
         """Write a model file, atomically, and return its digest; `superpose.load_model` reads it.
@@ -254,7 +254,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             if self.class_weight != "balanced":
                 raise SpecError(f"must be None, 'balanced' or a mapping, got {self.class_weight!r}", "class_weight")
             return balanced_class_weights(codes, n_classes)
-        return np.array([float(self.class_weight.get(label.item(), 1.0)) for label in self.classes_])
+        return np.array([float(self.class_weight.get(label, 1.0)) for label in self.classes_.tolist()])
 
     def _validated(self, X: Any, y: Any) -> tuple[Any, NDArray[Any], list[ColumnKind]]:
         """Rows, labels and column kinds, with ``n_features_in_`` and ``feature_names_in_`` set."""
