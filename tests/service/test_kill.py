@@ -22,16 +22,12 @@ from superpose.trust import read_key_file
 
 from .conftest import CSV, ended, wait_for
 
-#: A server without HTTP: it owns the directory and keeps workers alive, until it is told or killed.
+#: The real server, with short leases: HTTP, and workers that it keeps alive, until it is told or killed.
 SERVER = """
-import sys, threading, json, signal
-from superpose.service import Service, ServiceConfig, Supervisor
-config = ServiceConfig.from_json(json.loads(sys.argv[1]))
-stop = threading.Event()
-signal.signal(signal.SIGTERM, lambda *_: stop.set())
-with Service.open(config), Supervisor(config) as supervisor:
-    print("up", flush=True)
-    stop.wait()
+import json, sys
+from superpose.api import serve
+from superpose.service import ServiceConfig
+serve(ServiceConfig.from_json(json.loads(sys.argv[1])), port=0, on_ready=lambda url: print("up", flush=True))
 """
 
 SPEC: dict[str, Any] = {
