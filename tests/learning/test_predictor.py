@@ -12,6 +12,7 @@ import torch
 
 from superpose.errors import FeatureMismatchError, ModelFileCorruptError
 from superpose.learning import ANSAETZE, ENCODINGS, HybridClassifier, Predictor
+from superpose.testing import check_model
 
 rng = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -106,6 +107,38 @@ def test_threads_share_it(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert not wrong
+
+
+ROWS = [{k: None if v != v else v for k, v in row.items()} for row in FRAME.head(5).to_dict("records")]
+
+
+def test_it_keeps_the_published_contract(tmp_path: Path) -> None:
+    served(tmp_path)
+    check_model((tmp_path / "model.superpose").read_bytes(), ROWS)
+
+
+class DependsOnTheBatch(Predictor):
+    def predict_encoded(self, encoded: np.ndarray) -> np.ndarray:
+        found = super().predict_encoded(encoded)
+        return found[:, ::-1] if len(encoded) == 1 else found
+
+
+class TakesAnyDigest(Predictor):
+    @classmethod
+    def load(cls, source: object, expected_digest: str | None = None) -> Predictor:
+        return super().load(source)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"), [(DependsOnTheBatch, "rows beside it"), (TakesAnyDigest, "another digest expected")]
+)
+def test_the_suite_finds_what_is_wrong(
+    wrong: type[Predictor], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    served(tmp_path)
+    monkeypatch.setattr("superpose.testing.models.Predictor", wrong)
+    with pytest.raises(AssertionError, match=said):
+        check_model((tmp_path / "model.superpose").read_bytes(), ROWS)
 
 
 def test_it_loads_from_bytes_and_checks_the_digest(tmp_path: Path) -> None:

@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING, Any
 _HOME_OF = {
     "check_backend": "superpose.testing.backends",
     "check_gate": "superpose.testing.gates",
+    "check_model": "superpose.testing.models",
     "check_store": "superpose.testing.store",
 }
 
-__all__ = ["check_backend", "check_gate", "check_store"]
+__all__ = ["check_backend", "check_gate", "check_model", "check_store"]
 
 if TYPE_CHECKING:
     from superpose.testing.backends import check_backend as check_backend
     from superpose.testing.gates import check_gate as check_gate
+    from superpose.testing.models import check_model as check_model
     from superpose.testing.store import check_store as check_store
 
 
