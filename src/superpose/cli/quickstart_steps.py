@@ -127,7 +127,8 @@ class Quickstart:
         undo.callback(server.stop)
         with story.waiting("starting the service"):
             service = server.wait_ready()
-        story.say(f"running at {service.url}, data in {data_dir}")
+        story.line(f"running at {service.url}")
+        story.line(f"data in {data_dir}")
         return service
 
     def _register(self, client: Client) -> Dataset:
@@ -197,9 +198,7 @@ class Quickstart:
                 raise
             client.endpoints.delete(MODEL)
             endpoint = client.endpoints.create(MODEL, version.model, version.version)
-        self._story.say(
-            f"{endpoint.name}: model {endpoint.model} version {endpoint.version}, digest {version.digest[:12]}…"
-        )
+        self._story.line(f"model {endpoint.model} version {endpoint.version} answers at {client.url}{endpoint.url}")
         return endpoint
 
     def _predict(self, client: Client, endpoint: Endpoint, held_out: HeldOutRow) -> tuple[Prediction, float]:

@@ -44,6 +44,10 @@ class Story:
         """A paragraph within the step."""
         paragraph(self.out, text, indent=len(INDENT), style="dim" if dim else "")
 
+    def line(self, text: str) -> None:
+        """One line within the step, never wrapped."""
+        self.out.print(INDENT + text, markup=False, soft_wrap=True)
+
     def code(self, lines: Sequence[str]) -> None:
         """Lines to copy, never wrapped."""
         for line in lines:
