@@ -51,7 +51,11 @@ class ContestantProcess:
             env=_surroundings(threads),
             start_new_session=True,
         )
-        threading.Thread(target=self._listen, daemon=True).start()
+        if self._child.stdin is None or self._child.stdout is None:
+            raise ContestantFailedError("the process has no pipes")
+        self._stdin, self._stdout = self._child.stdin, self._child.stdout
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
 
     def __enter__(self) -> ContestantProcess:
         return self
@@ -60,9 +64,8 @@ class ContestantProcess:
         self.close()
 
     def _listen(self) -> None:
-        if self._child.stdout is not None:
-            for line in self._child.stdout:
-                self._answers.put(line)
+        for line in self._stdout:
+            self._answers.put(line)
         self._answers.put("")
 
     def _death(self) -> str:
@@ -75,14 +78,13 @@ class ContestantProcess:
 
     def _ask(self, wait_s: float, **request: Any) -> dict[str, Any]:
         try:
-            if self._child.stdin is not None:
-                self._child.stdin.write(json.dumps(request) + "\n")
-                self._child.stdin.flush()
+            self._stdin.write(json.dumps(request) + "\n")
+            self._stdin.flush()
             line = self._answers.get(timeout=wait_s)
         except queue.Empty:
             self.close()
             raise ContestantFailedError(f"{request['op']} took more than {wait_s:.0f} s") from None
-        except BrokenPipeError:
+        except (BrokenPipeError, ValueError):  # it has ended, or was closed here
             line = ""
         if not line:
             raise ContestantFailedError(self._death())
@@ -122,6 +124,10 @@ class ContestantProcess:
         with suppress(ProcessLookupError):
             os.killpg(self._child.pid, signal.SIGKILL)
         self._child.wait()
+        self._listener.join(timeout=5)
+        with suppress(BrokenPipeError):
+            self._stdin.close()
+        self._stdout.close()
         if not self._said.closed:
             self._said.close()
             self._directory.cleanup()
