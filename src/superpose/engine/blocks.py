@@ -60,7 +60,8 @@ class Span:
         return sorted(self.basis)
 
     def elements(self) -> npt.NDArray[np.int64]:
-        """Return the masks of the space, ``(2**dimension,)``: number ``e`` has the pivots that the bits of ``e`` say."""
+        """Return the masks of the space, ``(2**dimension,)``: number ``e`` has the pivots that the bits of ``e``
+        say."""
         out = np.zeros(1, dtype=np.int64)
         for pivot in self.pivots:
             out = np.concatenate([out, out ^ self.basis[pivot]])

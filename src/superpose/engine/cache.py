@@ -1,10 +1,10 @@
 """Where compiled kernels are kept between processes.
 
-Numba unpickles what it finds in its cache, so ours is a private directory: mode 0700, owned by the user, below directories
-that nobody else may change, named by a digest of the sources that are compiled, the versions of Numba, LLVM and Python and the
-processor. Each precision is one file in it, put there whole, so that processes may fill it at once. Where no such directory
-can be had, kernels are compiled in memory for this process, and one line in the log says so. A directory that was filled
-before and cannot be written to is used as it is.
+Numba unpickles what it finds in its cache, so ours is a private directory: mode 0700, owned by the user, below
+directories that nobody else may change, named by a digest of the sources that are compiled, the versions of Numba,
+LLVM and Python and the processor. Each precision is one file in it, put there whole, so that processes may fill it at
+once. Where no such directory can be had, kernels are compiled in memory for this process, and one line in the log
+says so. A directory that was filled before and cannot be written to is used as it is.
 """
 
 from __future__ import annotations
@@ -35,12 +35,10 @@ def cache_directory() -> Path:
 
     It lies in SUPERPOSE_CACHE_DIR, else in ``superpose`` below XDG_CACHE_HOME or ``~/.cache``.
     """
-    given = os.environ.get("SUPERPOSE_CACHE_DIR")
-    if given:
-        base = Path(given)
-    else:
-        base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "superpose"
-    return base.absolute() / f"kernels-{_key()}"
+    base = os.environ.get("SUPERPOSE_CACHE_DIR")
+    if not base:
+        base = str(Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "superpose")
+    return Path(base).absolute() / f"kernels-{_key()}"
 
 
 def _key() -> str:

@@ -39,8 +39,8 @@ def pauli_string(letters: Iterable[tuple[int, str]], n_qubits: int) -> Pauli:
 class Frame:
     """A Clifford operator ``F`` made of gates that permute and rephase basis states: X, Y, Z, S, CX, CY, CZ, SWAP.
 
-    The engine runs ``V`` where the circuit is ``F V``: appending a gate to the frame touches no amplitude, and a rotation
-    about ``P`` appended to the circuit becomes one about ``F^-1 P F`` of ``V``.
+    The engine runs ``V`` where the circuit is ``F V``: appending a gate to the frame touches no amplitude, and a
+    rotation about ``P`` appended to the circuit becomes one about ``F^-1 P F`` of ``V``.
 
     Attributes:
         x, z: ``F^-1 X_q F`` and ``F^-1 Z_q F`` per qubit.
@@ -58,9 +58,9 @@ class Frame:
     def for_engine(cls, n_qubits: int) -> Frame:
         """Return the frame that programs start with: a numbering of the amplitudes that suits the cache.
 
-        Amplitudes lie 128 bytes apart, so those that differ in bits from the sixth on only would share one of the 64 sets
-        of lines in the fast cache. From 9 qubits on, a higher bit therefore stands for an index with a low bit flipped too:
-        a permutation that the frame takes back.
+        Amplitudes lie 128 bytes apart, so those that differ in bits from the sixth on only would share one of the 64
+        sets of lines in the fast cache. From 9 qubits on, a higher bit therefore stands for an index with a low bit
+        flipped too: a permutation that the frame takes back.
         """
         frame = cls(n_qubits)
         if n_qubits > 8:

@@ -1,7 +1,7 @@
 """Circuits become Pauli rotations: every gate is permutations and signs (free, in the frame) and ``exp(-i angle/2 P)``.
 
-The table's generator column says which rotations a gate with an angle is; the few others stand here. What has neither is
-taken apart by its table decomposition.
+The table's generator column says which rotations a gate with an angle is; the few others stand here. What has neither
+is taken apart by its table decomposition.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ class _Lowering:
         self.phase: Angle = []
 
     def apply(self, name: str, qubits: tuple[int, ...], angles: tuple[Affine, ...]) -> None:
+        """Append a gate."""
         rule = _RULES.get(name)
         if rule is not None:
             rule(self, qubits, angles)
@@ -72,7 +73,8 @@ class _Lowering:
 
     def decompose(self, row: Gate, qubits: tuple[int, ...], angles: tuple[Affine, ...]) -> None:
         for step in row.decomposition:
-            self.apply(*row.call(step, qubits, angles))
+            name, places, values = row.call(step, qubits, angles)
+            self.apply(name, places, tuple(map(Affine.of, values)))
 
     def rotate(self, letters: object, angle: Affine, factor: float = 1.0) -> None:
         """Append ``exp(-i factor angle/2 P)``."""
@@ -221,7 +223,8 @@ _RULES: dict[str, _Rule] = {
 def lower(circuit: Circuit) -> Lowered:
     """Return the circuit as layers of Pauli rotations in front of a frame.
 
-    Rotations about one Pauli string that meet are merged; diagonal ones gather in as few layers as a bounded search finds.
+    Rotations about one Pauli string that meet are merged; diagonal ones gather in as few layers as a bounded search
+    finds.
 
     Cost: linear in the number of gates, some 10 us each.
     """

@@ -22,9 +22,9 @@ def lanes_of(dtype: str) -> int:
 def memory_required(n_qubits: int, batch: int, *, dtype: str = "float64", gradients: bool = False) -> int:
     """Return the bytes that states take while a batch runs.
 
-    A tile of 16 (float32) or 8 (float64) samples holds ``2**n_qubits`` amplitudes of 128 bytes; each thread works on one
-    tile and its adjoint state, or the probabilities, at a time. With ``gradients``, the final states of the whole batch
-    are kept between `forward` and `backward` too.
+    A tile of 16 (float32) or 8 (float64) samples holds ``2**n_qubits`` amplitudes of 128 bytes; each thread works on
+    one tile and its adjoint state, or the probabilities, at a time. With ``gradients``, the final states of the whole
+    batch are kept between `forward` and `backward` too.
     """
     n_tiles = -(-max(batch, 1) // lanes_of(dtype))
     states = 2 * min(n_tiles, get_threads()) + (n_tiles if gradients else 0)

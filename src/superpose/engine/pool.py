@@ -1,8 +1,8 @@
 """Threads of the engine: they run compiled kernels, which do not hold the interpreter's lock, over ranges of tiles.
 
 The caller works too and takes whatever no thread has taken, so a call never waits for threads busy with another call.
-Threads start when first needed, are daemons, and start anew in a forked child. Which thread runs a range does not change
-any result.
+Threads start when first needed, are daemons, and start anew in a forked child. Which thread runs a range does not
+change any result.
 """
 
 from __future__ import annotations

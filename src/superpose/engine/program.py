@@ -189,8 +189,10 @@ class CompiledProgram:
             ShapeError: The gradient has another shape, or the state belongs to another program.
         """
         s = tape_state
-        wanted = (self.n_weights,), (-(-len(s.inputs) // self._lanes), self._state_size), self._real
-        if (s.weights.shape, s.states.shape, s.states.dtype) != wanted or s.inputs.shape[1] != self.n_inputs:
+        n_tiles = -(-len(s.inputs) // self._lanes)
+        shapes = s.inputs.shape[1:], s.weights.shape, s.states.shape, s.prepared[0].shape
+        wanted = (self.n_inputs,), (self.n_weights,), (n_tiles, self._state_size), (self._tape[layout.SIZE_ANGLES],)
+        if shapes != wanted or s.states.dtype != self._real:
             raise ShapeError(
                 "The tape state comes from another program; give the one that this program's forward gave."
             )

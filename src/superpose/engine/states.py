@@ -18,8 +18,8 @@ __all__ = ["FinalStates", "basis_indices", "untiled"]
 def basis_indices(frame: Frame) -> npt.NDArray[np.int64]:
     """Return ``p`` with ``F|j> = phase_j |p_j>``, int64 ``(2**n_qubits,)``.
 
-    ``F^-1 Z_q F`` is a sign times ``Z^z``: bit q of ``p_j`` is the parity of ``j & z``, turned round by the sign. So ``p``
-    is linear over bits up to ``p_0`` and doubles bit by bit.
+    ``F^-1 Z_q F`` is a sign times ``Z^z``: bit q of ``p_j`` is the parity of ``j & z``, turned round by the sign. So
+    ``p`` is linear over bits up to ``p_0`` and doubles bit by bit.
     """
     n = frame.n_qubits
     out = np.array([frame.origin], dtype=np.int64)
@@ -32,8 +32,8 @@ def basis_indices(frame: Frame) -> npt.NDArray[np.int64]:
 def _quarter_turns(frame: Frame) -> npt.NDArray[np.int64]:
     """Return ``t`` with ``F|j> = i^t_j |p_j>``, int64 ``(2**n_qubits,)``.
 
-    From ``X_q F|j> = F i^k X^x Z^z|j>`` follows ``t_(j ^ x) = t_j - k - 2 parity(j & z)`` for every qubit q, and the ``x``
-    of all qubits span all bits.
+    From ``X_q F|j> = F i^k X^x Z^z|j>`` follows ``t_(j ^ x) = t_j - k - 2 parity(j & z)`` for every qubit q, and the
+    ``x`` of all qubits span all bits.
     """
     turns = np.zeros(1 << frame.n_qubits, dtype=np.int64)
     turns[0] = frame.quarters
@@ -64,12 +64,14 @@ class FinalStates(NamedTuple):
     def _indices(self) -> npt.NDArray[np.int64]:
         """Return where amplitude ``j`` of the tape goes."""
         places = basis_indices(self.lowered.frame)
-        return places[np.arange(len(places)) ^ self.string[0]]
+        moved: npt.NDArray[np.int64] = places[np.arange(len(places)) ^ self.string[0]]
+        return moved
 
     def vectors(self, values: Mapping[str, Any], dtype: Any) -> Array:
-        """Return complex ``(batch, 2**n_qubits)`` for the parameters' values, each a number or an array ``(batch,)``."""
+        """Return complex ``(batch, 2**n_qubits)`` for the parameters' values, each a number or an array
+        ``(batch,)``."""
         x, z, k = self.string
-        phase = np.zeros(len(self.real))
+        phase: Array = np.zeros(len(self.real))
         for angle, factor in self.lowered.phase:
             phase = phase + factor * angle.evaluate(values)
         j = np.arange(1 << self.lowered.n_qubits)

@@ -83,7 +83,7 @@ class _Writer:
         self.n_scaled = 0  # since the states' growth was undone
         self.elements: list[npt.NDArray[np.int64]] = []
         self.n_elements = 0
-        self.place_of_elements: dict[tuple[int, ...], int] = {}
+        self.place_of_elements: dict[tuple[tuple[int, int], ...], int] = {}
         self.block = self._new_block()
 
     def _new_block(self) -> _Block:
@@ -172,7 +172,8 @@ class _Writer:
         self.n_scaled = 0
 
     def add_start(self, layer: Layer) -> int:
-        """Write rotations that commute and whose highest flipped bits differ; return how many of the layer these are."""
+        """Write rotations that commute and whose highest flipped bits differ; return how many of the layer these
+        are."""
         items: list[tuple[int, int, Angle]] = []
         for (x, z), angle in zip(layer.masks, layer.angles, strict=True):
             if any(x.bit_length() == x2.bit_length() or anticommute(x, z, x2, z2) for x2, z2, _ in items):
@@ -278,7 +279,8 @@ def build_tape(
     for place, value in (
         (at.ROWS, rows), (at.ROWS_PADDED, max(rows, lanes)), (at.LANES, lanes), (at.N_STEPS, len(writer.steps)),
         (at.N_STEPS_EXPECT, n_expect), (at.N_START, n_start), (at.FIRST_GRADIENT, first_gradient),
-        (at.N_ROTATIONS, n_rotations), (at.N_ROTATIONS_EXPECT, n_rotations_expect), (at.PADDED, -(-n_rotations // 8) * 8), (at.N_OF_LANES, len(writer.of_lanes)),
+        (at.N_ROTATIONS, n_rotations), (at.N_ROTATIONS_EXPECT, n_rotations_expect),
+        (at.PADDED, -(-n_rotations // 8) * 8), (at.N_OF_LANES, len(writer.of_lanes)),
         (at.N_WEIGHTS, len(weights)), (at.N_INPUTS, len(inputs)), (at.N_OBSERVABLES, len(observables)),
         (at.N_STRINGS, len(strings)), (at.N_DIAGONAL, n_diagonal), (at.N_TABLES, writer.n_tables), (at.N_KEPT, n_kept),
         (at.TRANSFORM, n_diagonal >= TRANSFORM_MIN_STRINGS),
@@ -346,7 +348,8 @@ def _lay_out_workspace(header: npt.NDArray[np.int64]) -> None:
     needs_scratch_table = header[at.N_TABLES] > header[at.N_KEPT]
     end = 0
     for place, vectors in (
-        (at.AT_SIGMA, 2), (at.AT_COEF, 6 * at.MAX_OPS), (at.AT_ACC, 2 * at.MAX_OPS), (at.AT_PSI, 2 * rows + 6), (at.AT_LAM, 2 * rows + 6),
+        (at.AT_SIGMA, 2), (at.AT_COEF, 6 * at.MAX_OPS), (at.AT_ACC, 2 * at.MAX_OPS),
+        (at.AT_PSI, 2 * rows + 6), (at.AT_LAM, 2 * rows + 6),
         (at.AT_LANE, 2 * header[at.N_OF_LANES]), (at.AT_VALUES, header[at.N_OBSERVABLES]), (at.AT_STRINGS, 2),
         (at.AT_SUMS, rows // lanes), (at.AT_TABLE, 2 * rows // lanes * needs_scratch_table),
     ):  # fmt: skip

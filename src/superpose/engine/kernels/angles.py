@@ -1,12 +1,13 @@
 """Compiled parts of the tape interpreter: angles, their sines, growth of scaled states, and tables of phases.
 
-A scaled rotation makes the states grow by ``1/cos(theta/2)``. To keep that below the square root of 2, its angle is first
-brought to ``[-pi/2, pi/2]`` by taking half turns ``(-i P)**k`` out, which a Pauli frame, built up while the angles are
-computed, collects behind all rotations: it turns the sign of those angles and observables that it anticommutes with. The
-growth is taken back where tables and "reset" rotations stand, which the lowering provides often enough.
+A scaled rotation makes the states grow by ``1/cos(theta/2)``. To keep that below the square root of 2, its angle is
+first brought to ``[-pi/2, pi/2]`` by taking half turns ``(-i P)**k`` out, which a Pauli frame, built up while the
+angles are computed, collects behind all rotations: it turns the sign of those angles and observables that it
+anticommutes with. The growth is taken back where tables and "reset" rotations stand, which the lowering provides
+often enough.
 
-``angles`` holds, one after the other: the angles (signed); the factors of the rotations' gradients; the signs; the growths
-of the tables; and the inverse of the final states' growth, for expectations and for the whole tape.
+``angles`` holds, one after the other: the angles (signed); the factors of the rotations' gradients; the signs; the
+growths of the tables; and the inverse of the final states' growth, for expectations and for the whole tape.
 """
 
 from __future__ import annotations
@@ -154,7 +155,8 @@ def prepare(
     wide: Any,
     block: Any,
 ) -> bool:
-    """Compute everything that the samples of the batch share, unless a weight is not finite; return whether it was done."""
+    """Compute everything that the samples of the batch share, unless a weight is not finite; return whether it was
+    done."""
     n, padded = ints[t.N_ROTATIONS], ints[t.PADDED]
     start, index = ints[t.WEIGHT_START], ints[t.WEIGHT_INDEX]
     const, factor = ints[t.CONST], ints[t.WEIGHT_FACTOR]

@@ -220,10 +220,8 @@ def _expect(real: bool) -> Callable[[Simd, Argument], None]:
         with v.loop(arg(slots.COUNT)) as turn:
             j = spread(v.b.shl(turn, v.const(AMPLITUDE_SHIFT)))
             a, b = v.load_amplitude(v.b.add(psi, j)), v.load_amplitude(v.b.add(psi, v.b.xor(j, x)))
-            if real:  # conj(b) (i a)
-                part = v.fms(b[0], a[1], v.mul(b[1], a[0]))
-            else:  # conj(b) a
-                part = v.fma(b[0], a[0], v.mul(b[1], a[1]))
+            # the real part of conj(b) i a, or of conj(b) a
+            part = v.fms(b[0], a[1], v.mul(b[1], a[0])) if real else v.fma(b[0], a[0], v.mul(b[1], a[1]))
             sign = v.load(v.b.add(sigma, v.line_of_parity(j, z)))
             v.b.store(v.fma(sign, part, v.b.load(total)), total)
         v.store(v.b.load(total), arg(slots.ACC))

@@ -118,7 +118,8 @@ def adjoint(zero: Any, kind: int, address: int) -> None:
 
 @kernel
 def run_block(zero: Any, step: int, way: int, ints: Any, block: Any) -> None:
-    """Run a loaded block coset by coset: forth or back, or only its gradients if its rotations commute (any other way)."""
+    """Run a loaded block coset by coset: forth or back, or only its gradients if its rotations commute (any other
+    way)."""
     first, last = ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]
     inside = ints[step + t.STEP_INSIDE]
     base = 0
@@ -296,6 +297,51 @@ def not_finite(values: Any, first: int, last: int) -> bool:
     return total != 0.0  # NaN too
 
 
+@kernel
+def bring_state(
+    zero: Any,
+    mode: int,
+    tile: int,
+    ints: Any,
+    inputs: Any,
+    initial: Any,
+    angles: Any,
+    turns: Any,
+    tables: Any,
+    work: Any,
+    wide: Any,
+    block: Any,
+    saved: Any,
+) -> None:
+    """Bring the tile's final states into PSI: run the circuit, or take what was saved."""
+    at, n = ints[t.AT_PSI], 2 * ints[t.ROWS_PADDED] * ints[t.LANES]
+    if not mode & FORWARD:
+        for k in range(n):
+            work[at + k] = saved[tile, k]
+        return
+    end = ints[t.N_STEPS] if mode & WHOLE else ints[t.N_STEPS_EXPECT]
+    begin = 0
+    if initial.size:
+        load_state(ints, initial, tile, inputs.shape[0], work)
+    else:
+        start(zero, ints, turns, work, block)
+        begin = ints[t.N_START]
+    forward(zero, begin, end, ints, angles, turns, tables, work, wide, block)
+    if mode & SAVE:
+        for k in range(n):
+            saved[tile, k] = work[at + k]
+
+
+@kernel
+def clear_gradients(first: int, last: int, tile: int, ints: Any, grad_inputs: Any, sums: Any) -> None:
+    """Set the tile's rows of gradients to zero."""
+    for k in range(ints[t.N_ROTATIONS]):
+        sums[tile, k] = 0.0
+    for row in range(first, last):
+        for k in range(ints[t.N_INPUTS]):
+            grad_inputs[row, k] = 0.0
+
+
 def run_tape(
     zero: Any,
     mode: int,
@@ -339,52 +385,29 @@ def run_tape(
     Returns:
         0, or a sum of the BAD bits of `superpose.engine.kernels.modes`; then the results mean nothing.
     """
-    status = 0
-    if mode & PREPARE:
-        if not prepare(zero, ints, floats, weights, angles, turns, tables, frame, wide, block):
-            return BAD_WEIGHTS
-    lanes = ints[t.LANES]
-    size = LINE // lanes
-    at, n = ints[t.AT_PSI], 2 * ints[t.ROWS_PADDED] * lanes
-    sigma = ints[t.AT_SIGMA]
+    if mode & PREPARE and not prepare(zero, ints, floats, weights, angles, turns, tables, frame, wide, block):
+        return BAD_WEIGHTS
+    status, lanes = 0, ints[t.LANES]
+    size, sigma = LINE // lanes, ints[t.AT_SIGMA]
     fill(work, sigma, sigma + lanes, 1.0)
     fill(work, sigma + lanes, sigma + 2 * lanes, -1.0)
     for tile in range(first, last):
         row, end_row = tile * lanes, min((tile + 1) * lanes, inputs.shape[0])
-        if ints[t.N_OF_LANES] and mode & (FORWARD | BACKWARD):
+        if mode & FORWARD and not_finite(inputs, row, end_row):
+            status |= BAD_INPUTS
+        if ints[t.N_OF_LANES]:
             turn_lanes(zero, ints, floats, angles, inputs, tile, work, wide, block)
-        if mode & FORWARD:
-            if not_finite(inputs, row, end_row):
-                status |= BAD_INPUTS
-            end = ints[t.N_STEPS] if mode & WHOLE else ints[t.N_STEPS_EXPECT]
-            if initial.size:
-                load_state(ints, initial, tile, inputs.shape[0], work)
-                begin = 0
-            else:
-                start(zero, ints, turns, work, block)
-                begin = ints[t.N_START]
-            forward(zero, begin, end, ints, angles, turns, tables, work, wide, block)
-        else:
-            for k in range(n):
-                work[at + k] = saved[tile, k]
-        if mode & SAVE:
-            for k in range(n):
-                saved[tile, k] = work[at + k]
-        if mode & (EXPECT | BACKWARD):
-            block[s.PSI] = work.ctypes.data + at * size
-            block[s.LAM] = work.ctypes.data + ints[t.AT_LAM] * size
-            block[s.ACC] = work.ctypes.data + ints[t.AT_ACC] * size
-            block[s.SIGMA] = work.ctypes.data + sigma * size
+        bring_state(zero, mode, tile, ints, inputs, initial, angles, turns, tables, work, wide, block, saved)
+        block[s.PSI] = work.ctypes.data + ints[t.AT_PSI] * size
+        block[s.LAM] = work.ctypes.data + ints[t.AT_LAM] * size
+        block[s.ACC] = work.ctypes.data + ints[t.AT_ACC] * size
+        block[s.SIGMA] = work.ctypes.data + sigma * size
         if mode & EXPECT:
             expect(zero, ints, floats, angles, frame, tile, work, out, block)
         if mode & BACKWARD:
             if not_finite(grad, row, end_row):
                 status |= BAD_GRADIENT
-            for k in range(ints[t.N_ROTATIONS]):
-                sums[tile, k] = 0.0
-            for lane in range(row, end_row):
-                for k in range(ints[t.N_INPUTS]):
-                    grad_inputs[lane, k] = 0.0
+            clear_gradients(row, end_row, tile, ints, grad_inputs, sums)
             start_adjoint(zero, ints, floats, frame, tile, work, grad, block)
             backward(zero, ints, floats, angles, turns, tables, tile, work, wide, grad_inputs, sums, block)
     if mode & FINISH:

@@ -1,8 +1,9 @@
 """What stands where in the tape: two flat arrays, of integers and of numbers.
 
-Integers: a header (the names below are places in it), then sections whose starts the header holds. A *step* is a block of
-rotations or a table of phases. A *block* is a run of operations, each a rotation or a pair of rotations, that all map the
-same cosets of ``2**bits`` amplitudes to themselves, so that it is run on one coset after the other, in the fastest cache.
+Integers: a header (the names below are places in it), then sections whose starts the header holds. A *step* is a
+block of rotations or a table of phases. A *block* is a run of operations, each a rotation or a pair of rotations,
+that all map the same cosets of ``2**bits`` amplitudes to themselves, so that it is run on one coset after the other,
+in the fastest cache.
 
 A rotation ``r`` has the angle ``const[r] + sum(weight terms) + sum(input terms)``; one whose angle depends on inputs is
 "of lanes": each sample has its own. Masks of operations and steps are in bytes, 128 per amplitude.
@@ -12,19 +13,19 @@ from __future__ import annotations
 
 # fmt: off
 (
-    ROWS, ROWS_PADDED, LANES, N_STEPS, N_STEPS_EXPECT, N_START, FIRST_GRADIENT, N_ROTATIONS,
-    N_ROTATIONS_EXPECT, PADDED, N_OF_LANES, N_WEIGHTS, N_INPUTS, N_OBSERVABLES, N_STRINGS, N_DIAGONAL, N_TABLES, N_KEPT, TRANSFORM,
-    STEPS, OPS, WEIGHT_START, WEIGHT_INDEX, INPUT_START, INPUT_INDEX, LANE_OF, OF_LANES, X_OF, Z_OF, BOOK,
-    STRINGS, STRING_START, STRING_OBSERVABLE, ELEMENTS,
-    CONST, WEIGHT_FACTOR, INPUT_FACTOR, STRING_FACTOR,
-    AT_PSI, AT_LAM, AT_COEF, AT_SIGMA, AT_ACC, AT_LANE, AT_VALUES, AT_STRINGS, AT_SUMS, AT_TABLE, SIZE, SIZE_WIDE,
-    SIZE_ANGLES, HEADER,
+    ROWS, ROWS_PADDED, LANES, N_STEPS, N_STEPS_EXPECT, N_START, FIRST_GRADIENT, N_ROTATIONS, N_ROTATIONS_EXPECT,
+    PADDED, N_OF_LANES, N_WEIGHTS, N_INPUTS, N_OBSERVABLES, N_STRINGS, N_DIAGONAL, N_TABLES, N_KEPT, TRANSFORM, STEPS,
+    OPS, WEIGHT_START, WEIGHT_INDEX, INPUT_START, INPUT_INDEX, LANE_OF, OF_LANES, X_OF, Z_OF, BOOK, STRINGS,
+    STRING_START, STRING_OBSERVABLE, ELEMENTS, CONST, WEIGHT_FACTOR, INPUT_FACTOR, STRING_FACTOR, AT_PSI, AT_LAM,
+    AT_COEF, AT_SIGMA, AT_ACC, AT_LANE, AT_VALUES, AT_STRINGS, AT_SUMS, AT_TABLE, SIZE, SIZE_WIDE, SIZE_ANGLES,
+    HEADER,
 ) = range(52)
 """Places in the header: counts; starts of sections of the integers, then of the numbers; places in the workspace."""
 
 STEP_KIND, STEP_FIRST, STEP_LAST, STEP_BITS, STEP_ELEMENTS, STEP_INSIDE, STEP_WIDTH = range(7)
 """A block has operations FIRST .. LAST - 1; its list of 2**BITS offsets starts at ELEMENTS of the section of that name;
-INSIDE has the bits that number the amplitudes of a coset. A table has rotations FIRST .. LAST - 1 and its number in BITS."""
+INSIDE has the bits that number the amplitudes of a coset. A table has rotations FIRST .. LAST - 1 and its number in
+BITS."""
 BLOCK, TABLE = range(2)
 
 OP_KIND, OP_X, OP_Z, OP_R, OP_LOW, OP_X2, OP_Z2, OP_R2, OP_LOW2, OP_WIDTH = range(10)
@@ -33,8 +34,9 @@ REAL, IMAGINARY, SCALED_REAL, SCALED_IMAGINARY, PAIR_REAL, PAIR_IMAGINARY, DIAGO
 """Kinds of operations; see `superpose.engine.kernels.rotations`. Pairs are scaled."""
 
 PLAIN, SCALED, RESET, FIRST_TABLE = range(4)
-"""What `superpose.engine.kernels.angles` notes of a rotation: not scaled; scaled; not scaled, and the growth of the states
-so far is undone; from FIRST_TABLE on, the first of a table, which undoes it too: FIRST_TABLE plus the table's number."""
+"""What `superpose.engine.kernels.angles` notes of a rotation: not scaled; scaled; not scaled, and the growth of the
+states so far is undone; from FIRST_TABLE on, the first of a table, which undoes it too: FIRST_TABLE plus the table's
+number."""
 
 MAX_OPS = 24
 """Operations in one block, at most."""

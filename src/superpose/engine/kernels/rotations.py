@@ -1,14 +1,14 @@
 """Vector loops of Pauli rotations ``exp(-i theta/2 P)``, forward and adjoint.
 
-``P = i^k X^x Z^z`` takes amplitude ``j`` to its partner ``l = j ^ x`` with the sign ``sigma = (-1)^parity(j & z)``. With
-``c = cos(theta/2)``, ``s = sin(theta/2)``:
+``P = i^k X^x Z^z`` takes amplitude ``j`` to its partner ``l = j ^ x`` with the sign ``sigma = (-1)^parity(j & z)``.
+With ``c = cos(theta/2)``, ``s = sin(theta/2)``:
 
     k = 1 ("real", an odd number of Y):   a_j' = c a_j - sigma s a_l      a_l' = c a_l + sigma s a_j
     k = 0 ("imaginary"):                  a_j' = c a_j - i sigma s a_l    a_l' = c a_l - i sigma s a_j
     x = 0 (diagonal):                     a_j' = (c - i sigma s) a_j
 
-"Scaled" rotations leave out the factor ``c``: one multiply-add instead of two operations per number, with the tangent in
-the place of the sine. The states then grow by ``1/c``; `superpose.engine.kernels.angles` keeps the books.
+"Scaled" rotations leave out the factor ``c``: one multiply-add instead of two operations per number, with the tangent
+in the place of the sine. The states then grow by ``1/c``; `superpose.engine.kernels.angles` keeps the books.
 
 The derivative of ``<psi|O|psi>`` is ``Im <lam|P psi>`` with ``lam = O psi`` taken to the same place of the circuit. The
 adjoint loops add it up per lane, then turn both states back. A pair of rotations with different ``x`` acts on four

@@ -4,16 +4,16 @@ A vector holds 16 float32 or 8 float64 lanes, always 64 bytes, so that byte offs
 splits it where the machine has narrower registers. An amplitude of a tile is two neighbouring vectors: real parts, then
 imaginary parts, one lane per sample.
 
-Every operation is a whole loop over the amplitudes with the signature ``operation(zero, block)``: ``zero`` is a number of
-the tile's precision, ``block`` the address of int64 arguments (see `superpose.engine.slots`). Addresses hide from Numba
-that an array is in use, so callers keep all arrays referenced until the kernel has returned.
+Every operation is a whole loop over the amplitudes with the signature ``operation(zero, block)``: ``zero`` is a
+number of the tile's precision, ``block`` the address of int64 arguments (see `superpose.engine.slots`). Addresses
+hide from Numba that an array is in use, so callers keep all arrays referenced until the kernel has returned.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from llvmlite import ir
 from numba import njit
@@ -23,8 +23,14 @@ from numba.extending import intrinsic
 __all__ = ["LINE", "Amplitude", "Simd", "Value", "kernel", "operation"]
 
 LINE = 64
-kernel = njit(nogil=True, error_model="numpy")
-"""Decorator of the interpreter's parts; only its entry is compiled on its own and kept on disk."""
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+def kernel(function: _Function) -> _Function:
+    """Decorate a part of the interpreter; only its entry is compiled on its own and kept on disk."""
+    return njit(nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]  # Numba keeps the signature
+
+
 Value = Any  # an LLVM value; llvmlite is not typed
 Amplitude = tuple[Value, Value]  # real and imaginary parts
 

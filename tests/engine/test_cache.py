@@ -1,0 +1,176 @@
+"""The kernels' private directory."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from superpose.engine import kernels_ready, warm
+
+RUN = """
+import logging, sys, time
+logging.basicConfig(level=logging.INFO, stream=sys.stderr)
+begin = time.perf_counter()
+from superpose.circuits import Circuit, Parameter, z_all
+from superpose.engine import compile_program, kernels_ready, set_threads
+ready = kernels_ready()
+assert "superpose.engine.kernels.interpreter" not in sys.modules
+program = compile_program(Circuit(2).ry(Parameter("a"), 0).cx(0, 1), z_all(2))
+first = time.perf_counter()
+value = program.expectation(None, [0.5])[0, 1]
+print(ready, round(float(value), 5), time.perf_counter() - first)
+"""
+
+
+def run(code=RUN, **environment):
+    """Start a Python of its own; return its printed words and its log."""
+    got = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], env={**os.environ, **environment}, capture_output=True, text=True
+    )
+    assert got.returncode == 0, got.stderr
+    return got.stdout.split(), got.stderr
+
+
+@pytest.fixture(scope="module", name="warmed")
+def _warmed(tmp_path_factory):
+    """A cache of both precisions that a process of its own has filled."""
+    place = tmp_path_factory.mktemp("cache") / "new"
+    lines, _ = run(
+        "import superpose.engine as e; print(e.kernels_ready()); e.warm(); print(e.kernels_ready())",
+        SUPERPOSE_CACHE_DIR=str(place),
+    )
+    assert lines == ["False", "True"]
+    return place
+
+
+def directory_in(place: Path) -> Path:
+    (found,) = place.glob("kernels-*")
+    return found
+
+
+def test_warm_reports_and_is_quick_the_second_time():
+    warm()
+    lines = []
+    begin = time.perf_counter()
+    seconds = warm(lines.append)
+    assert time.perf_counter() - begin < 0.5
+    assert seconds < 0.5
+    assert kernels_ready()
+    assert len(lines) == 4
+    assert "float32" in lines[0]
+    assert "ready" in lines[-1]
+
+
+@pytest.mark.slow
+def test_cache_is_private_and_used_by_the_next_process(warmed):
+    found = directory_in(warmed)
+    assert stat.S_IMODE(found.stat().st_mode) == 0o700
+    assert sorted(path.name for path in found.iterdir()) == ["float32.kernel", "float64.kernel"]
+    assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in found.iterdir())
+    (ready, value, seconds), log = run(SUPERPOSE_CACHE_DIR=str(warmed))
+    assert (ready, value) == ("True", "0.87758")
+    assert float(seconds) < 3.0  # compiling takes several times that
+    assert "superpose" not in log
+
+
+@pytest.mark.slow
+def test_read_only_cache_is_used(warmed):
+    found = directory_in(warmed)
+    found.chmod(0o500)
+    try:
+        (ready, value, seconds), log = run(SUPERPOSE_CACHE_DIR=str(warmed))
+    finally:
+        found.chmod(0o700)
+    assert (ready, value) == ("True", "0.87758")
+    assert float(seconds) < 3.0
+    assert "superpose" not in log
+
+
+@pytest.mark.slow
+def test_open_directory_is_not_trusted(warmed):
+    found = directory_in(warmed)
+    found.chmod(0o770)
+    try:
+        (ready, value, _), log = run(SUPERPOSE_CACHE_DIR=str(warmed))
+    finally:
+        found.chmod(0o700)
+    assert (ready, value) == ("False", "0.87758")
+    assert "writable by nobody else" in log
+    assert log.count("superpose.engine") == 1
+
+
+@pytest.mark.slow
+def test_damaged_file_is_made_anew(warmed):
+    path = directory_in(warmed) / "float32.kernel"
+    content = path.read_bytes()
+    path.write_bytes(content[:-10] + b"0123456789")
+    (_, value, _), log = run(SUPERPOSE_CACHE_DIR=str(warmed))
+    assert value == "0.87758"
+    assert "damaged" in log
+    assert path.read_bytes() != content[:-10] + b"0123456789"
+
+
+@pytest.mark.slow
+def test_no_place_to_write(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("not a directory")
+    (ready, value, _), log = run(SUPERPOSE_CACHE_DIR=str(blocked / "below"))
+    assert (ready, value) == ("False", "0.87758")
+    assert log.count("superpose.engine") == 1
+    assert "for this process only" in log
+
+
+@pytest.mark.slow
+def test_two_processes_fill_one_cache(tmp_path):
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", RUN],
+            env={**os.environ, "SUPERPOSE_CACHE_DIR": str(tmp_path / "c")},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        out, _ = process.communicate()
+        assert process.returncode == 0
+        assert out.split()[1] == "0.87758"
+    assert [path.name for path in directory_in(tmp_path / "c").iterdir()] == ["float32.kernel"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", [("haswell", "+avx2,+fma,-avx512f"), ("nehalem", "+sse4.2,-avx,-avx2,-avx512f,-fma")])
+def test_processors_with_narrower_registers(cpu, tmp_path):
+    code = """
+import numpy as np
+from superpose.circuits import Circuit, Parameter, reference, z_all
+from superpose.engine import compile_program
+circuit = Circuit(5)
+for q in range(5):
+    circuit.ry(Parameter("x"), q).rz(Parameter("a"), q).rx(Parameter("b"), q).rz(0.3, q)
+for q in range(5):
+    circuit.cx(q, (q + 1) % 5).rxx(Parameter("a"), q, (q + 2) % 5)
+for dtype, tolerance in (("float32", 1e-5), ("float64", 1e-11)):
+    program = compile_program(circuit, z_all(5), inputs=["x"], dtype=dtype)
+    values, _, grad = program.value_and_grad([[0.2], [0.7]], [0.4, 1.1], np.ones((2, 5)))
+    want = [reference.expectation(circuit, o, {"x": 0.7, "a": 0.4, "b": 1.1}) for o in z_all(5)]
+    assert abs(values[1] - want).max() < tolerance
+    near = [program.expectation([[0.2], [0.7]], [0.4, 1.1 + step]).sum(dtype=np.float64) for step in (1e-2, -1e-2)]
+    assert abs((near[0] - near[1]) / 2e-2 - grad[1]) < 1e-3
+print("good")
+"""
+    lines, _ = run(code, NUMBA_CPU_NAME=cpu[0], NUMBA_CPU_FEATURES=cpu[1], SUPERPOSE_CACHE_DIR=str(tmp_path / "c"))
+    assert lines == ["good"]
+
+
+def test_import_compiles_nothing():
+    lines, _ = run(
+        "import sys, superpose.engine; print([m for m in sys.modules if m.split('.')[0] in ('numba', 'torch')])"
+    )
+    assert lines == ["[]"]
