@@ -70,6 +70,16 @@ def test_the_comparison_fits_and_names_every_model(width: int, terminal: bool) -
     assert " ".join(EVALUATION["verdict"].split()) in words
 
 
+@pytest.mark.parametrize("width", [45, 60])
+def test_a_narrow_terminal_gets_several_tables_each_with_the_names_of_its_rows(width: int) -> None:
+    stream = io.StringIO()
+    print_comparison(EVALUATION, Console(file=stream, width=width, color_system=None, highlight=False), indent=3)
+    text = stream.getvalue()
+    assert max(map(len, text.splitlines())) <= width
+    assert text.count("balanced accuracy ") == text.count("sensitivity ") == (2 if width == 60 else 3)
+    assert [text.count(word) for word in ("hybrid", "classical", "frozen", "logistic")] == [1, 1, 1, 1]
+
+
 def test_an_evaluation_without_controls_or_baseline_has_fewer_columns() -> None:
     stream = io.StringIO()
     lone = {**EVALUATION, "models": {"hybrid": ROW, "baseline": None, "controls": {}}}

@@ -40,13 +40,12 @@ def rows_of(evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {name: named[name] for name in order if isinstance(named[name], Mapping)}
 
 
-def comparison_table(evaluation: Mapping[str, Any]) -> Table:
+def comparison_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     """The table: a column per model; per metric its mean over the splits, and below it the confidence interval."""
     from rich.table import Table
 
-    rows = rows_of(evaluation)
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    made.add_column("", overflow="fold")
+    made.add_column("", overflow="fold", min_width=len(METRIC_TITLES["balanced_accuracy"]))
     for name, row in rows.items():
         head = _HEADS.get(name) or str(row.get("label", name)).replace(" ", "\n", 1)
         made.add_column(head, no_wrap=True, style="bold" if name == "hybrid" else "")
@@ -75,15 +74,29 @@ def _short(value: float) -> str:
     return text.removeprefix("0") if text.startswith("0.") else f"{value:.2f}"
 
 
+def _parts(rows: Mapping[str, Mapping[str, Any]], out: Console, width: int) -> list[list[str]]:
+    """The models in their order, in as few tables as a narrow terminal has room for."""
+    parts: list[list[str]] = [[]]
+    for name in rows:
+        wider = [*parts[-1], name]
+        if parts[-1] and out.measure(comparison_table({name: rows[name] for name in wider})).minimum > width:
+            parts.append([name])
+        else:
+            parts[-1] = wider
+    return parts
+
+
 def print_comparison(evaluation: Mapping[str, Any], out: Console | None = None, *, indent: int = 0) -> None:
     """Print the table, what its numbers are, and the verdict."""
     out = out or console()
-    show(out, comparison_table(evaluation), indent=indent)
+    rows = rows_of(evaluation)
+    for names in _parts(rows, out, out.width - indent):
+        show(out, comparison_table({name: rows[name] for name in names}), indent=indent)
+        out.print()
     confidence = evaluation.get("confidence")
     level = f"{100 * confidence:g} %" if isinstance(confidence, int | float) else "the"
     n_splits = evaluation.get("n_splits", "all")
     scope = f"Test rows of {n_splits} paired splits: the mean, and below it its {level} confidence interval."
-    out.print()
     paragraph(out, scope, indent=indent, style="dim")
     out.print()
     paragraph(out, str(evaluation.get("verdict", "")), indent=indent)
