@@ -152,3 +152,19 @@ def test_columns_without_any_value_and_constant_columns_do_no_harm() -> None:
     encoded = model.transform(rows)
     np.testing.assert_array_equal(encoded[:, :2], 0.0)
     assert encoded[:, 2].std() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("value", [1e308, -1e308, 1e32])
+def test_a_number_too_large_to_compute_with_is_refused_by_the_name_of_its_column(value: float) -> None:
+    rows = np.random.default_rng(0).normal(size=(20, 2)) * [1.0, 1e-3]
+    model = Preprocessor.fit(rows, ["dose", "age"], ["number"] * 2, PreprocessingSpec())
+    with pytest.raises(FeatureMismatchError, match=r"column 'age' holds .*e\+.* in row 1, too far from") as caught:
+        model.transform([[1.0, 1.0], [1.0, value]])
+    assert caught.value.details == {"column": "age", "row": 1}
+
+
+@pytest.mark.parametrize("scaling", ["standard", "robust", "minmax"])
+def test_training_rows_too_large_to_be_scaled_are_refused(scaling: str) -> None:
+    rows = [[1.0, 1.7e308], [2.0, -1.7e308], [3.0, 1.7e308], [4.0, -1.7e308]]
+    with pytest.raises(FeatureMismatchError, match="column 'dose' holds numbers too large to be scaled"):
+        Preprocessor.fit(rows, ["age", "dose"], ["number"] * 2, PreprocessingSpec(scaling=scaling))

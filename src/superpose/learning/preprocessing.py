@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoded", "Preprocessor"]
 
+LARGEST = 1e30
+"""Largest encoded value: sums of weighted inputs stay finite in float32."""
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -70,7 +73,16 @@ class Preprocessor:
         """
         columns = ColumnNames(tuple(names), tuple(kinds))
         block = read_rows(rows, columns)
-        fill, centre, scale = _fit_numbers(block.numbers, options)
+        with np.errstate(over="ignore", invalid="ignore"):
+            fill, centre, scale = _fit_numbers(block.numbers, options)
+        learnt = np.isfinite(fill) & np.isfinite(centre) & np.isfinite(scale)
+        if not learnt.all():
+            name = columns.numbers[int(np.argmin(learnt))][1]
+            raise FeatureMismatchError(
+                f"column {name!r} holds numbers too large to be scaled; give them in another unit, or leave the column "
+                "out",
+                column=name,
+            )
         known = [_known_categories(values, options) for values in block.categories]
         return cls(
             columns=columns,
@@ -117,9 +129,17 @@ class Preprocessor:
         return self.encode(rows).values
 
     def encode_block(self, block: RowBlock) -> Encoded:
-        """Encode rows that have been read."""
+        """Encode rows that have been read.
+
+        Raises:
+            FeatureMismatchError: a number is too large to compute with; the message names its column.
+        """
         filled = np.where(np.isnan(block.numbers), self.fill, block.numbers)
-        scaled = (filled - self.centre) / self.scale
+        with np.errstate(over="ignore"):
+            scaled = (filled - self.centre) / self.scale
+        if not (np.abs(scaled) <= LARGEST).all():
+            row, place = (int(i) for i in np.argwhere(~(np.abs(scaled) <= LARGEST))[0])
+            raise self._too_large(filled[row, place], place, row)
         if not self.categories:
             return Encoded(scaled, {})
         n_rows = len(block.numbers)
@@ -136,6 +156,15 @@ class Preprocessor:
             if n_unknown:
                 unknown[name] = n_unknown
         return Encoded(np.concatenate(parts, axis=1), unknown)
+
+    def _too_large(self, value: float, place: int, row: int) -> FeatureMismatchError:
+        name, centre, scale = self.columns.numbers[place][1], self.centre[place], self.scale[place]
+        return FeatureMismatchError(
+            f"column {name!r} holds {value:.6g} in row {row}, too far from {centre:.6g} (in steps of {scale:.6g}) to "
+            "compute with; a missing value is given as null",
+            column=name,
+            row=row,
+        )
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[np.float64]]]:
         """The preprocessor as a JSON description and plain arrays."""
