@@ -233,3 +233,18 @@ def test_what_is_no_program_is_refused(api: Any, body: Any) -> None:
     reply = api.call("POST", "/v1/programs", body)
     assert reply.status == 422
     assert reply.code.startswith("circuit.")
+
+
+def test_programs_that_are_long_to_check_are_refused_while_others_are_answered(api: Any) -> None:
+    doubling = "".join(f"gate g{i} q {{ g{i - 1} q; g{i - 1} q; }} " for i in range(1, 40))
+    text = f'OPENQASM 3; include "stdgates.inc"; gate g0 q {{ h q; }} {doubling} qubit q; g39 q;'
+    body = {**program(), "circuit": text}
+    with ThreadPoolExecutor(8) as pool:
+        waiting = [pool.submit(api.call, "POST", "/v1/programs", body) for _ in range(8)]
+        started = time.perf_counter()
+        assert api.call("GET", "/v1/version").json["limits"]["max_instructions"] == 100_000
+        elapsed_s = time.perf_counter() - started
+        replies = [future.result() for future in waiting]
+    assert {reply.code for reply in replies} == {"circuit.qasm"}
+    assert "more than 100000 steps" in replies[0].json["detail"]
+    assert elapsed_s < 2.0

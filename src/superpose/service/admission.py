@@ -44,18 +44,18 @@ def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any
     return spec.to_dict()
 
 
-def admit_program(payload: Mapping[str, object], *, max_result_bytes: int) -> dict[str, Any]:
+def admit_program(payload: Mapping[str, object], *, max_instructions: int, max_result_bytes: int) -> dict[str, Any]:
     """The program's JSON in canonical form, if the local backend can run it and its result can be kept.
 
     Raises:
-        CircuitFormatError: not a program.
+        CircuitFormatError: not a program, or one of more than ``max_instructions``.
         StateTooLargeError: it needs more memory than there is.
         PayloadTooLargeError: even at its shortest, the result as JSON has more than ``max_result_bytes``.
     """
     from superpose.backends import LocalBackend
     from superpose.circuits import program_from_json, program_to_json
 
-    program = program_from_json(dict(payload))
+    program = program_from_json(dict(payload), max_instructions=max_instructions)
     LocalBackend().admit(program)
     n_numbers = len(program.observables) if program.observables else 0 if program.shots else 2 << program.n_qubits
     least_bytes = program.batch * n_numbers * len("0.0,")

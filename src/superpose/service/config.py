@@ -33,6 +33,7 @@ class ServiceConfig:
         progress_s: shortest time between two stored progress events of one attempt.
         max_body_bytes: largest data set or program accepted, as bytes of the request.
         max_columns: largest number of columns of a data set.
+        max_instructions: instructions of a program; gate calls count expanded, some 30 us of checking each.
         max_result_bytes: largest result of a program job, as JSON.
         max_batch_rows: rows that one engine call of an endpoint answers together.
         max_request_rows: rows of one prediction request.
@@ -56,6 +57,7 @@ class ServiceConfig:
     progress_s: float = 0.2
     max_body_bytes: int = 64 * _MEBIBYTE
     max_columns: int = 2_000
+    max_instructions: int = 100_000
     max_result_bytes: int = 16 * _MEBIBYTE
     max_batch_rows: int = 1_024
     max_request_rows: int = 10_000

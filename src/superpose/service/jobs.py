@@ -184,7 +184,11 @@ class Jobs:
     def _submit_program(self, new: NewJob, dataset: str | None) -> Job:
         if dataset is not None or new.model is not None:
             raise RequestError("A program job takes neither 'dataset' nor 'model'.", field="dataset")
-        program = admit_program(new.payload, max_result_bytes=self._config.max_result_bytes)
+        program = admit_program(
+            new.payload,
+            max_instructions=self._config.max_instructions,
+            max_result_bytes=self._config.max_result_bytes,
+        )
         n_bytes = len(json_text(program))
         if n_bytes > self._config.max_result_bytes:
             raise PayloadTooLargeError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
@@ -17,12 +18,14 @@ from superpose.service import FINAL, JobKind, Service
 __all__ = ["routes"]
 
 MAX_WAIT_S = 60.0
+_CHECKED_AT_ONCE = 2  # checking takes processor time, which no number of long programs may take from other requests
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": {"type": "object"}}}}}
 
 
 def routes(service: Service) -> APIRouter:
     """The routes of programs."""
     router = APIRouter(prefix="/v1/programs", tags=["programs"])
+    checking = asyncio.Semaphore(_CHECKED_AT_ONCE)
 
     @router.post("", status_code=202, openapi_extra=_BODY)
     async def submit(
@@ -36,14 +39,15 @@ def routes(service: Service) -> APIRouter:
         if not isinstance(program, dict):
             raise RequestError(f"The body must be a program, a JSON object; got {type(program).__name__}.")
         principal = caller(request)
-        job = await run_in_threadpool(
-            service.jobs.submit,
-            principal,
-            JobKind.PROGRAM,
-            program,
-            priority=priority,
-            idempotency_key=idempotency_key,
-        )
+        async with checking:
+            job = await run_in_threadpool(
+                service.jobs.submit,
+                principal,
+                JobKind.PROGRAM,
+                program,
+                priority=priority,
+                idempotency_key=idempotency_key,
+            )
         if wait_s and job.status not in FINAL:
             waiting = service.jobs.wait(principal, job.id, timeout_s=wait_s)
             job = await unless_draining(request.app.state.draining, waiting) or job

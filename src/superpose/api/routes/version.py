@@ -21,7 +21,7 @@ def routes(service: Service) -> APIRouter:
         """The release that answers, and the limits it was given."""
         limits = {
             name: getattr(service.config, name)
-            for name in ("max_body_bytes", "max_columns", "max_request_rows", "max_result_bytes")
+            for name in ("max_body_bytes", "max_columns", "max_instructions", "max_request_rows", "max_result_bytes")
         }
         return Json({"name": "superpose", "version": __version__, "api_version": 1, "limits": limits})
 
