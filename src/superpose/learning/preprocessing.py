@@ -138,8 +138,7 @@ class Preprocessor:
         with np.errstate(over="ignore"):
             scaled = (filled - self.centre) / self.scale
         if not (np.abs(scaled) <= LARGEST).all():
-            row, place = (int(i) for i in np.argwhere(~(np.abs(scaled) <= LARGEST))[0])
-            raise self._too_large(filled[row, place], place, row)
+            raise self._too_large(filled, ~(np.abs(scaled) <= LARGEST))
         if not self.categories:
             return Encoded(scaled, {})
         n_rows = len(block.numbers)
@@ -157,11 +156,13 @@ class Preprocessor:
                 unknown[name] = n_unknown
         return Encoded(np.concatenate(parts, axis=1), unknown)
 
-    def _too_large(self, value: float, place: int, row: int) -> FeatureMismatchError:
+    def _too_large(self, numbers: NDArray[np.float64], refused: NDArray[np.bool_]) -> FeatureMismatchError:
+        """Of the first number that is refused."""
+        row, place = (int(i) for i in np.argwhere(refused)[0])
         name, centre, scale = self.columns.numbers[place][1], self.centre[place], self.scale[place]
         return FeatureMismatchError(
-            f"column {name!r} holds {value:.6g} in row {row}, too far from {centre:.6g} (in steps of {scale:.6g}) to "
-            "compute with; a missing value is given as null",
+            f"column {name!r} holds {numbers[row, place]:.6g} in row {row}, too far from {centre:.6g} (in steps of "
+            f"{scale:.6g}) to compute with; a missing value is given as null",
             column=name,
             row=row,
         )
