@@ -54,20 +54,6 @@ class Frame:
         self.origin = 0
         self.quarters = 0
 
-    @classmethod
-    def for_engine(cls, n_qubits: int) -> Frame:
-        """Return the frame that programs start with: a numbering of the amplitudes that suits the cache.
-
-        Amplitudes lie 128 bytes apart, so those that differ in bits from the sixth on only would share one of the 64
-        sets of lines in the fast cache. From 9 qubits on, a higher bit therefore stands for an index with a low bit
-        flipped too: a permutation that the frame takes back.
-        """
-        frame = cls(n_qubits)
-        if n_qubits > 8:
-            for bit in range(5, n_qubits):
-                frame.gate_cx(n_qubits - 1 - bit, n_qubits - 1 - bit % 5)
-        return frame
-
     def _bit(self, qubit: int) -> int:
         return self.origin >> (self.n_qubits - 1 - qubit) & 1
 

@@ -49,7 +49,7 @@ class Lowered(NamedTuple):
 class _Lowering:
     def __init__(self, n_qubits: int) -> None:
         self.n_qubits = n_qubits
-        self.frame = Frame.for_engine(n_qubits)
+        self.frame = Frame(n_qubits)
         self.layers: list[Layer] = []
         self.phase: Angle = []
 

@@ -5,30 +5,28 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from superpose.engine.layouts import lane_bits_of, lanes_of, runs_wide
 from superpose.engine.pool import get_threads
 from superpose.errors import StateTooLargeError
 
-__all__ = ["available_memory", "check_memory", "lanes_of", "memory_required"]
+__all__ = ["available_memory", "check_memory", "memory_required"]
 
-_BYTES_PER_ROW = 128  # one amplitude of all samples of a tile
+_BYTES_PER_ROW = 128  # a vector of real and one of imaginary parts
 _SMALL_BYTES = 64 << 20
-
-
-def lanes_of(dtype: str) -> int:
-    """Return how many samples a tile holds: 16 in float32, 8 in float64."""
-    return 16 if dtype == "float32" else 8
 
 
 def memory_required(n_qubits: int, batch: int, *, dtype: str = "float64", gradients: bool = False) -> int:
     """Return the bytes that states take while a batch runs.
 
-    A tile of 16 (float32) or 8 (float64) samples holds ``2**n_qubits`` amplitudes of 128 bytes; each thread works on
-    one tile and its adjoint state, or the probabilities, at a time. With ``gradients``, the final states of the whole
-    batch are kept between `forward` and `backward` too.
+    A tile, 16 (float32) or 8 (float64) samples, has ``2**n_qubits`` rows of 128 bytes; for few samples or large
+    states it is one sample and has a 16th or an 8th of that. Each thread works on one tile and its adjoint state, or
+    the probabilities, at a time. With ``gradients``, the final states of the whole batch are kept between `forward`
+    and `backward` too.
     """
-    n_tiles = -(-max(batch, 1) // lanes_of(dtype))
-    states = 2 * min(n_tiles, get_threads()) + (n_tiles if gradients else 0)
-    return int(states * _BYTES_PER_ROW << n_qubits)
+    wide = runs_wide(n_qubits, batch, dtype)
+    n_tiles = max(batch, 1) if wide else -(-max(batch, 1) // lanes_of(dtype))
+    n_rows = 1 << (n_qubits - lane_bits_of(dtype) if wide else n_qubits)
+    return (2 * min(n_tiles, get_threads()) + (n_tiles if gradients else 0)) * _BYTES_PER_ROW * n_rows
 
 
 def available_memory() -> int:

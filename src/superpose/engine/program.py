@@ -6,31 +6,22 @@ import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from superpose.circuits import Circuit, Observable
-from superpose.engine.arrays import Array, not_finite_error, real_array
-from superpose.engine.cache import load_kernel
-from superpose.engine.frame import Frame
-from superpose.engine.kernels import layout, modes, slots
-from superpose.engine.lowering import Lowered, lower
-from superpose.engine.memory import check_memory, lanes_of, memory_required
-from superpose.engine.pool import get_threads, run_ranges
+from superpose.engine.arrays import Array, real_array
+from superpose.engine.kernels import modes
+from superpose.engine.layouts import runs_wide
+from superpose.engine.lowering import lower
+from superpose.engine.memory import check_memory, memory_required
+from superpose.engine.runner import Dtype, Runner
 from superpose.engine.sampling import check_shots, counts_of, sample
-from superpose.engine.states import FinalStates, basis_indices, untiled
-from superpose.engine.tape import build_tape
-from superpose.engine.workspace import Shelf
 from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
 
 __all__ = ["CompiledProgram", "TapeState", "compile_program"]
-
-Dtype = Literal["float32", "float64"]
-
-SMALL_WORK = 60_000
-"""Amplitude updates below which a second thread costs more than it gives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +31,7 @@ class TapeState:
     Attributes:
         inputs, weights: Float64 copies of what came in.
         prepared: What the kernels computed for all samples together.
-        states: Final states, ``(n_tiles, 2 * lanes * rows)``.
+        states: Final states, by tiles.
     """
 
     inputs: Array
@@ -74,35 +65,25 @@ class CompiledProgram:
         known = set(self.input_names)
         self.weight_names = tuple(name for name in circuit.parameters if name not in known)
         self.n_qubits = circuit.n_qubits
-        self._real = np.float32 if dtype == "float32" else np.float64
-        self._complex = np.complex64 if dtype == "float32" else np.complex128
-        self._lanes = lanes_of(dtype)
-        self._lowered: Lowered = lower(self.circuit)
-        self._tape = build_tape(self._lowered, self.observables, self.input_names, self.weight_names, self._lanes)
-        header = self._tape
-        n_tables = 2 * header[layout.N_KEPT] * header[layout.ROWS_PADDED]
-        self._scratch = Shelf(
-            (
-                (header[layout.SIZE], self._real),
-                (header[layout.SIZE_WIDE], np.float64),
-                (slots.SIZE * layout.MAX_OPS, np.int64),
-            )
-        )
-        self._prepared = Shelf(
-            (
-                (header[layout.SIZE_ANGLES], np.float64),
-                (2 * header[layout.PADDED], self._real),
-                (n_tables, self._real),
-                (layout.FRAME_SIZE, np.int64),
-            )
-        )
-        self._n_rotations = header[layout.N_ROTATIONS]
-        self._state_size = 2 * self._lanes * header[layout.ROWS_PADDED]
-        self._work_per_tile = max(1, self._n_rotations) << self.n_qubits
-        self._zero = self._real(0)
-        self._none1, self._none2 = np.empty(0, self._real), np.empty((0, 0), self._real)
-        self._no_sums = np.empty((0, 0))
-        self._kernel: Any = None
+        self._real: type[Any] = np.float32 if dtype == "float32" else np.float64
+        self._complex: type[Any] = np.complex64 if dtype == "float32" else np.complex128
+        self._lowered = lower(self.circuit)
+        self._runners: dict[bool, Runner] = {}
+        self._no_state = np.empty(0, self._real)
+
+    def _runner(self, batch: int, *, keep: bool = False) -> Runner:
+        """Return the runner for a batch, after a look at the memory that it takes."""
+        check_memory(memory_required(self.n_qubits, batch, dtype=self.dtype, gradients=keep), self.n_qubits, batch)
+        wide = runs_wide(self.n_qubits, batch, self.dtype)
+        runner = self._runners.get(wide)
+        if runner is None:
+            names = self.input_names, self.weight_names
+            try:
+                runner = Runner(self._lowered, self.observables, names, self.dtype, wide=wide)
+            except ValueError:
+                runner = Runner(self._lowered, self.observables, names, self.dtype, wide=False)
+            self._runners[wide] = runner
+        return runner
 
     @property
     def n_inputs(self) -> int:
@@ -151,12 +132,11 @@ class CompiledProgram:
             ShapeError: An array has another shape, is not real, or holds NaN or infinity.
             StateTooLargeError: The states do not fit into memory.
         """
-        x, w, initial = self._arrays(inputs, weights, initial_state)
-        self._check_memory(len(x))
-        out = np.empty((len(x), self.n_observables), self._real)
-        prepared = self._prepared.take()
-        self._run(modes.PREPARE | modes.FORWARD | modes.EXPECT, (x, w, initial), prepared, out=out)
-        self._prepared.give_back(prepared)
+        runner, given = self._given(inputs, weights, initial_state)
+        out = np.empty((len(given[0]), self.n_observables), self._real)
+        prepared = runner.prepared.take()
+        runner.run(modes.PREPARE | modes.FORWARD | modes.EXPECT, given, prepared, out=out)
+        runner.prepared.give_back(prepared)
         return out
 
     def forward(
@@ -168,11 +148,12 @@ class CompiledProgram:
 
         Cost: keeps the final states, ``batch * 2**n_qubits`` amplitudes.
         """
-        x, w, initial = self._arrays(inputs, weights, initial_state)
-        states = self._new_states(len(x))
+        runner, given = self._given(inputs, weights, initial_state, keep=True)
+        x, w, _ = given
+        states = runner.new_states(len(x))
         out = np.empty((len(x), self.n_observables), self._real)
-        prepared = self._prepared.new()
-        self._run(modes.PREPARE | modes.FORWARD | modes.SAVE | modes.EXPECT, (x, w, initial), prepared, states, out=out)
+        prepared = runner.prepared.new()
+        runner.run(modes.PREPARE | modes.FORWARD | modes.SAVE | modes.EXPECT, given, prepared, states, out)
         return out, TapeState(x.copy() if x is inputs else x, w.copy() if w is weights else w, prepared, states)
 
     def backward(self, tape_state: TapeState, grad_expectations: npt.ArrayLike) -> tuple[Array, Array]:
@@ -188,18 +169,15 @@ class CompiledProgram:
         Raises:
             ShapeError: The gradient has another shape, or the state belongs to another program.
         """
-        s = tape_state
-        n_tiles = -(-len(s.inputs) // self._lanes)
-        shapes = s.inputs.shape[1:], s.weights.shape, s.states.shape, s.prepared[0].shape
-        wanted = (self.n_inputs,), (self.n_weights,), (n_tiles, self._state_size), (self._tape[layout.SIZE_ANGLES],)
-        if shapes != wanted or s.states.dtype != self._real:
+        state, batch = tape_state, len(tape_state.inputs)
+        runner = self._runner(batch, keep=True)
+        shapes = state.inputs.shape[1:], state.weights.shape
+        if shapes != ((self.n_inputs,), (self.n_weights,)) or not runner.accepts(state.states, state.prepared, batch):
             raise ShapeError(
                 "The tape state comes from another program; give the one that this program's forward gave."
             )
-        grad = self._gradient(grad_expectations, len(s.inputs))
-        return self._run_back(
-            modes.BACKWARD | modes.FINISH, (s.inputs, s.weights, self._none1, grad), s.prepared, s.states
-        )
+        given = state.inputs, state.weights, self._no_state, self._gradient(grad_expectations, batch)
+        return runner.run_back(modes.BACKWARD | modes.FINISH, given, state.prepared, state.states)
 
     def value_and_grad(
         self,
@@ -216,14 +194,14 @@ class CompiledProgram:
         >>> [array.round(6).tolist() for array in program.value_and_grad(None, [0.5], [[1.0]])]
         [[[0.877583]], [[]], [-0.479426]]
         """
-        x, w, initial = self._arrays(inputs, weights, initial_state)
-        self._check_memory(len(x))
-        grad = self._gradient(grad_expectations, len(x))
-        out = np.empty((len(x), self.n_observables), self._real)
-        prepared = self._prepared.take()
+        runner, given = self._given(inputs, weights, initial_state)
+        batch = len(given[0])
+        grad = self._gradient(grad_expectations, batch)
+        out = np.empty((batch, self.n_observables), self._real)
+        prepared = runner.prepared.take()
         mode = modes.PREPARE | modes.FORWARD | modes.EXPECT | modes.BACKWARD | modes.FINISH
-        grad_inputs, grad_weights = self._run_back(mode, (x, w, initial, grad), prepared, out=out)
-        self._prepared.give_back(prepared)
+        grad_inputs, grad_weights = runner.run_back(mode, (*given, grad), prepared, out=out)
+        runner.prepared.give_back(prepared)
         return out, grad_inputs, grad_weights
 
     def state_vector(
@@ -233,10 +211,10 @@ class CompiledProgram:
 
         Qubit 0 is the most significant bit of the index. complex64 for float32, complex128 for float64.
         """
-        states, x, w = self._final_states(inputs, weights, initial_state)
+        runner, (x, w, initial) = self._given(inputs, weights, initial_state, keep=True)
         values: dict[str, Any] = dict(zip(self.input_names, x.T, strict=True))
         values.update(zip(self.weight_names, w, strict=True))
-        return states.vectors(values, self._complex)
+        return runner.final_states((x, w, initial)).vectors(values, self._complex)
 
     def sample(
         self,
@@ -258,8 +236,8 @@ class CompiledProgram:
             int64 ``(batch, shots)`` basis indices, qubit 0 the most significant bit.
         """
         check_shots(shots, seed)
-        states, _, _ = self._final_states(inputs, weights, initial_state)
-        return sample(states.probabilities(), shots, seed)
+        runner, given = self._given(inputs, weights, initial_state, keep=True)
+        return sample(runner.final_states(given).probabilities(), shots, seed)
 
     def counts(
         self,
@@ -273,9 +251,15 @@ class CompiledProgram:
         """Return per sample how often each bit string was measured (those of `sample` with the same seed)."""
         return counts_of(self.sample(inputs, weights, shots, seed, initial_state=initial_state), self.n_qubits)
 
-    def _arrays(
-        self, inputs: npt.ArrayLike | None, weights: npt.ArrayLike | None, initial_state: npt.ArrayLike | None
-    ) -> tuple[Array, Array, Array]:
+    def _given(
+        self,
+        inputs: npt.ArrayLike | None,
+        weights: npt.ArrayLike | None,
+        initial_state: npt.ArrayLike | None,
+        *,
+        keep: bool = False,
+    ) -> tuple[Runner, tuple[Array, Array, Array]]:
+        """Return the runner and the arrays in its form: inputs, weights, and the initial state, empty for |0...0>."""
         w = real_array("weights", np.empty(0) if weights is None else weights)
         if w.shape != (self.n_weights,):
             raise ShapeError(
@@ -283,8 +267,8 @@ class CompiledProgram:
                 got=list(w.shape),
                 allowed=[self.n_weights],
             )
-        initial = self._none1 if initial_state is None else self._initial(initial_state)
-        n_states = initial.size >> (self.n_qubits + 1)
+        state = None if initial_state is None else self._checked_state(initial_state)
+        n_states = 0 if state is None else state.size >> self.n_qubits
         x = real_array("inputs", np.empty((max(1, n_states), 0)) if inputs is None else inputs)
         if x.ndim != 2 or x.shape[1] != self.n_inputs or not len(x):
             raise ShapeError(
@@ -298,10 +282,13 @@ class CompiledProgram:
                 got=n_states,
                 allowed=[1, len(x)],
             )
-        return x, w, initial
+        runner = self._runner(len(x), keep=keep)
+        if state is None:
+            return runner, (x, w, self._no_state)
+        placed = state[..., runner.first_layout.indices()].astype(self._complex, order="C")
+        return runner, (x, w, placed.view(self._real).reshape(-1))
 
-    def _initial(self, initial_state: npt.ArrayLike) -> Array:
-        """Return real and imaginary parts, flat, in the order in which the kernels number amplitudes."""
+    def _checked_state(self, initial_state: npt.ArrayLike) -> Array:
         array = np.asarray(initial_state)
         d = 1 << self.n_qubits
         if array.dtype.kind not in "iufc" or array.ndim not in (1, 2) or array.shape[-1] != d or not len(array):
@@ -312,8 +299,7 @@ class CompiledProgram:
             )
         if not np.isfinite(array).all():
             raise ShapeError("initial_state must be finite, got NaN or infinity.", got="non-finite")
-        order = basis_indices(Frame.for_engine(self.n_qubits))
-        return np.ascontiguousarray(array[..., order], dtype=self._complex).view(self._real).reshape(-1)
+        return array
 
     def _gradient(self, grad_expectations: npt.ArrayLike, batch: int) -> Array:
         grad = real_array("grad_expectations", grad_expectations, self._real)
@@ -324,81 +310,6 @@ class CompiledProgram:
                 allowed=[batch, self.n_observables],
             )
         return grad
-
-    def _check_memory(self, batch: int, *, keep: bool = False) -> None:
-        needed = memory_required(self.n_qubits, batch, dtype=self.dtype, gradients=keep)
-        check_memory(needed, self.n_qubits, batch)
-
-    def _new_states(self, batch: int) -> Array:
-        self._check_memory(batch, keep=True)
-        return np.empty((-(-batch // self._lanes), self._state_size), self._real)
-
-    def _final_states(
-        self, inputs: npt.ArrayLike | None, weights: npt.ArrayLike | None, initial_state: npt.ArrayLike | None
-    ) -> tuple[FinalStates, Array, Array]:
-        x, w, initial = self._arrays(inputs, weights, initial_state)
-        saved = self._new_states(len(x))
-        prepared = self._prepared.take()
-        self._run(modes.PREPARE | modes.FORWARD | modes.WHOLE | modes.SAVE, (x, w, initial), prepared, saved)
-        frame = tuple(int(value) for value in prepared[3][:3])
-        shrink = float(prepared[0][self._tape[layout.SIZE_ANGLES] - 1])
-        self._prepared.give_back(prepared)
-        real, imaginary = untiled(saved, 1 << self.n_qubits, len(x))
-        return FinalStates(self._lowered, (frame[0] >> 7, frame[1] >> 7, frame[2]), shrink, real, imaginary), x, w
-
-    def _run_back(
-        self, mode: int, given: tuple[Array, ...], prepared: tuple[Array, ...], states: Array | None = None,
-        *, out: Array | None = None,
-    ) -> tuple[Array, Array]:  # fmt: skip
-        batch = len(given[0])
-        grad_inputs = np.empty((batch, self.n_inputs), self._real)
-        grad_weights = np.empty(self.n_weights, self._real)
-        sums = np.empty((-(-batch // self._lanes), self._n_rotations))
-        self._run(mode, given, prepared, states, out=out, gradients=(grad_inputs, grad_weights, sums))
-        return grad_inputs, grad_weights
-
-    def _run(
-        self, mode: int, given: tuple[Array, ...], prepared: tuple[Array, ...], states: Array | None = None,
-        *, out: Array | None = None, gradients: tuple[Array, Array, Array] | None = None,
-    ) -> None:  # fmt: skip
-        """Run parts of a call on all tiles, on several threads where that pays.
-
-        Args:
-            mode: Bits of `superpose.engine.kernels.modes`.
-            given: inputs, weights, initial state and, for gradients, the one that comes in.
-            prepared: From the shelf of that name.
-            states: Final states, written or read.
-            out: Expectations, written.
-            gradients: Of inputs and weights, written, and scratch for sums.
-        """
-        kernel = self._kernel
-        if kernel is None:
-            kernel = self._kernel = load_kernel(self.dtype)
-        tape, none2 = self._tape, self._none2
-        head = (tape.ints, tape.floats, *given, *(() if len(given) == 4 else (none2,)), *prepared)
-        tail = (
-            none2 if states is None else states,
-            none2 if out is None else out,
-            *(gradients or (none2, self._none1, self._no_sums)),
-        )
-
-        def part(mode: int, first: int, last: int) -> None:
-            scratch = self._scratch.take()
-            status = kernel(self._zero, mode, first, last, *head, *scratch, *tail)
-            self._scratch.give_back(scratch)
-            if status:
-                raise not_finite_error(status)
-
-        n_tiles, threads = -(-len(given[0]) // self._lanes), get_threads()
-        if threads == 1 or n_tiles == 1 or n_tiles * self._work_per_tile < SMALL_WORK:
-            part(mode, 0, n_tiles)
-            return
-        if mode & modes.PREPARE:
-            part(modes.PREPARE, 0, 0)
-        middle = mode & ~(modes.PREPARE | modes.FINISH)
-        run_ranges(lambda first, last: part(middle, first, last), n_tiles, threads)
-        if mode & modes.FINISH:
-            part(modes.FINISH, 0, 0)
 
 
 def _check_definition(

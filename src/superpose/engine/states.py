@@ -12,10 +12,10 @@ from superpose.engine.arrays import Array
 from superpose.engine.frame import Frame, Pauli
 from superpose.engine.lowering import Lowered
 
-__all__ = ["FinalStates", "basis_indices", "untiled"]
+__all__ = ["FinalStates"]
 
 
-def basis_indices(frame: Frame) -> npt.NDArray[np.int64]:
+def _basis_indices(frame: Frame) -> npt.NDArray[np.int64]:
     """Return ``p`` with ``F|j> = phase_j |p_j>``, int64 ``(2**n_qubits,)``.
 
     ``F^-1 Z_q F`` is a sign times ``Z^z``: bit q of ``p_j`` is the parity of ``j & z``, turned round by the sign. So
@@ -44,27 +44,27 @@ def _quarter_turns(frame: Frame) -> npt.NDArray[np.int64]:
     return turns & 3
 
 
-def untiled(saved: Array, n_rows: int, batch: int) -> tuple[Array, Array]:
-    """Return real and imaginary parts, ``(batch, n_rows)``, of tiles ``(n_tiles, rows * 2 * lanes)``."""
-    lanes = 16 if saved.dtype == np.float32 else 8
-    tiles = saved.reshape(len(saved), -1, 2, lanes)[:, :n_rows]  # (tile, row, part, lane)
-    parts = tiles.transpose(2, 0, 3, 1).reshape(2, -1, n_rows)[:, :batch]  # (part, sample, row)
-    return parts[0], parts[1]
-
-
 class FinalStates(NamedTuple):
-    """States at the end of a tape: ``exp(i phase) F Q shrink (real + i imaginary)``, Q a Pauli string."""
+    """States at the end of a tape: ``exp(i phase) F Q shrink (real + i imaginary)``, Q a Pauli string.
+
+    Attributes:
+        lowered: Has the frame F and the phase.
+        indices: Index of the amplitude at each place.
+        string: Q.
+        shrink: Inverse of the states' growth.
+        real, imaginary: ``(batch, 2**n_qubits)``, by places.
+    """
 
     lowered: Lowered
+    indices: npt.NDArray[np.int64]
     string: Pauli
     shrink: float
     real: Array
     imaginary: Array
 
-    def _indices(self) -> npt.NDArray[np.int64]:
-        """Return where amplitude ``j`` of the tape goes."""
-        places = basis_indices(self.lowered.frame)
-        moved: npt.NDArray[np.int64] = places[np.arange(len(places)) ^ self.string[0]]
+    def _ends(self) -> npt.NDArray[np.int64]:
+        """Return which basis state the amplitude at each place belongs to."""
+        moved: npt.NDArray[np.int64] = _basis_indices(self.lowered.frame)[self.indices ^ self.string[0]]
         return moved
 
     def vectors(self, values: Mapping[str, Any], dtype: Any) -> Array:
@@ -74,15 +74,15 @@ class FinalStates(NamedTuple):
         phase: Array = np.zeros(len(self.real))
         for angle, factor in self.lowered.phase:
             phase = phase + factor * angle.evaluate(values)
-        j = np.arange(1 << self.lowered.n_qubits)
+        j = self.indices
         turns = _quarter_turns(self.lowered.frame)[j ^ x] + k + 2 * (np.bitwise_count(j & z) & 1).astype(np.int64)
         factors = self.shrink * np.array([1, 1j, -1, -1j])[turns & 3]
         states = np.empty(self.real.shape, dtype)
-        states[:, self._indices()] = (self.real + 1j * self.imaginary) * np.exp(1j * phase)[:, None] * factors
+        states[:, self._ends()] = (self.real + 1j * self.imaginary) * np.exp(1j * phase)[:, None] * factors
         return states
 
     def probabilities(self) -> npt.NDArray[np.float64]:
         """Return the probability of each basis state, float64 ``(batch, 2**n_qubits)``."""
         out = np.empty(self.real.shape)
-        out[:, self._indices()] = self.real.astype(np.float64) ** 2 + self.imaginary.astype(np.float64) ** 2
+        out[:, self._ends()] = self.real.astype(np.float64) ** 2 + self.imaginary.astype(np.float64) ** 2
         return out

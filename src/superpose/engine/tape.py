@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -10,25 +10,18 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.circuits import Observable
-from superpose.engine.blocks import Span
 from superpose.engine.frame import anticommute
 from superpose.engine.kernels import layout as at
-from superpose.engine.lowering import Angle, Layer, Lowered
+from superpose.engine.layouts import Layout
+from superpose.engine.lowering import Layer, Lowered
+from superpose.engine.steps import Sparse, Writer, below_top, kind_of
 
 __all__ = ["Tape", "build_tape"]
 
-TABLE_MIN_TERMS = 3
-"""From so many shared diagonal rotations in one layer on, one table of phases is cheaper."""
 TRANSFORM_MIN_STRINGS = 5
 """From so many diagonal Pauli strings on, one Walsh-Hadamard transform is cheaper."""
 KEPT_TABLES_BYTES = 8 << 20
 """Tables up to this size in sum are built once per call; others for each tile and use."""
-WHOLE_BITS = 8
-"""Up to so many qubits, both states of a tile fit the fast cache and a coset is all amplitudes."""
-BLOCK_BITS = 6
-"""Beyond, cosets have ``2**BLOCK_BITS`` amplitudes."""
-RESET_AFTER = 24
-"""So many scaled rotations may make the states grow, each by at most the square root of 2, until that is undone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,182 +33,6 @@ class Tape:
 
     def __getitem__(self, place: int) -> int:
         return int(self.ints[place])
-
-
-class _Sparse:
-    """Rows of (index, factor)."""
-
-    def __init__(self) -> None:
-        self.start, self.index, self.factor = [0], list[int](), list[float]()
-
-    def add_row(self, row: dict[int, float]) -> None:
-        self.index.extend(row)
-        self.factor.extend(row.values())
-        self.start.append(len(self.index))
-
-
-class _Block(NamedTuple):
-    """An open block: rotations as (kind, masks and numbers) that wait for their coset."""
-
-    span: Span
-    ops: list[tuple[int, list[tuple[int, int, int]]]]
-    """Kind, and one or two of (x, z, rotation)."""
-
-
-class _Writer:
-    """Collects the sections of the tape, step by step."""
-
-    def __init__(self, n_qubits: int, inputs: Sequence[str], weights: Sequence[str]) -> None:
-        self.n_qubits = n_qubits
-        self.bits = n_qubits if n_qubits <= WHOLE_BITS else BLOCK_BITS
-        self.place_of_input = {name: k for k, name in enumerate(inputs)}
-        self.place_of_weight = {name: k for k, name in enumerate(weights)}
-        self.const: list[float] = []
-        self.weights, self.inputs = _Sparse(), _Sparse()
-        self.xs: list[int] = []
-        self.zs: list[int] = []
-        self.books: list[int] = []
-        self.of_lanes: list[int] = []
-        self.steps: list[list[int]] = []
-        self.ops: list[tuple[int, ...]] = []
-        self.first_gradient: int | None = None
-        self.n_tables = 0
-        self.n_scaled = 0  # since the states' growth was undone
-        self.elements: list[npt.NDArray[np.int64]] = []
-        self.n_elements = 0
-        self.place_of_elements: dict[tuple[tuple[int, int], ...], int] = {}
-        self.block = self._new_block()
-
-    def _new_block(self) -> _Block:
-        return _Block(Span(self.bits, self.n_qubits), [])
-
-    def depends_on_inputs(self, angle: Angle) -> bool:
-        return any(name in self.place_of_input for affine, _ in angle for name, _ in affine.terms)
-
-    def add_rotation(self, x: int, z: int, angle: Angle, book: int) -> int:
-        """Note a rotation of the step that is being written and return its number."""
-        const, weights, inputs = 0.0, dict[int, float](), dict[int, float]()
-        for affine, factor in angle:
-            const += factor * affine.constant
-            for name, coefficient in affine.terms:
-                where, place = weights, self.place_of_weight.get(name)
-                if place is None:
-                    where, place = inputs, self.place_of_input[name]
-                where[place] = where.get(place, 0.0) + factor * coefficient
-        r = len(self.const)
-        self.const.append(const)
-        self.weights.add_row(weights)
-        self.inputs.add_row(inputs)
-        self.xs.append(x << 7)
-        self.zs.append(z << 7)
-        self.books.append(book)
-        if inputs:
-            self.of_lanes.append(r)
-        if self.first_gradient is None and (weights or inputs):
-            self.first_gradient = len(self.steps)
-        return r
-
-    def add(self, kind: int, *items: tuple[int, int, Angle], book: int = at.PLAIN) -> None:
-        """Write one rotation, or a pair, into the open block or a new one."""
-        xs = [x for x, _, _ in items]
-        if len(self.block.ops) == at.MAX_OPS or not self.block.span.add(*xs):
-            self.close()
-            self.block.span.add(*xs)
-        self.block.ops.append((kind, [(x, z, self.add_rotation(x, z, angle, book)) for x, z, angle in items]))
-
-    def close(self) -> None:
-        """Close the open block, if it has anything."""
-        span, waiting = self.block
-        if not waiting:
-            return
-        span.fill()
-        first = len(self.ops)
-        for kind, items in waiting:
-            (x, z, r), (x2, z2, r2) = items[0], items[-1]
-            n, n2 = span.number(x), span.number(x2)
-            lows = [-1 if kind == at.DIAGONAL else _below_top(n, 8), 0]
-            if len(items) == 2:
-                top = 1 << (n.bit_length() - 1)
-                lows = sorted((_below_top(n, 8), _below_top(n2 ^ n if n2 & top else n2, 8)))
-            self.ops.append((kind, x << 7, z << 7, r, lows[0], x2 << 7, z2 << 7, r2, lows[1]))
-        inside = sum(span.basis) << 7 | 127
-        elements = self._place_elements(span)
-        self.steps.append([at.BLOCK, first, len(self.ops), len(span.basis), elements, inside])
-        self.block = self._new_block()
-
-    def _place_elements(self, span: Span) -> int:
-        key = tuple(sorted(span.basis.items())) if span.dimension < self.n_qubits else ()
-        place = self.place_of_elements.get(key)
-        if place is None:
-            place = self.place_of_elements[key] = self.n_elements
-            self.elements.append(span.elements() << 7)
-            self.n_elements += len(self.elements[-1])
-        return place
-
-    def add_diagonal_layer(self, layer: Layer) -> None:
-        shared = []
-        for (_, z), angle in zip(layer.masks, layer.angles, strict=True):
-            if self.depends_on_inputs(angle):
-                self.add(at.DIAGONAL, (0, z, angle))
-            else:
-                shared.append((z, angle))
-        if len(shared) < TABLE_MIN_TERMS:
-            for z, angle in shared:
-                self.add(at.DIAGONAL, (0, z, angle))
-            return
-        self.close()
-        first = len(self.const)
-        for k, (z, angle) in enumerate(shared):
-            self.add_rotation(0, z, angle, at.FIRST_TABLE + self.n_tables if k == 0 else at.PLAIN)
-        self.steps.append([at.TABLE, first, len(self.const), self.n_tables, 0, 0])
-        self.n_tables += 1
-        self.n_scaled = 0
-
-    def add_start(self, layer: Layer) -> int:
-        """Write rotations that commute and whose highest flipped bits differ; return how many of the layer these
-        are."""
-        items: list[tuple[int, int, Angle]] = []
-        for (x, z), angle in zip(layer.masks, layer.angles, strict=True):
-            if any(x.bit_length() == x2.bit_length() or anticommute(x, z, x2, z2) for x2, z2, _ in items):
-                break
-            items.append((x, z, angle))
-        for x, z, angle in sorted(items, key=lambda item: item[0]):
-            self.add(_kind(x, z), (x, z, angle))
-        self.close()
-        return len(items)
-
-    def add_layer(self, layer: Layer, skip: int) -> None:
-        """Write rotations that are not diagonal: neighbours with shared angles, of one kind, in pairs."""
-        items = [(x, z, angle) for (x, z), angle in zip(layer.masks, layer.angles, strict=True)][skip:]
-        place = 0
-        while place < len(items):
-            item, kind = items[place], _kind(*items[place][:2])
-            place += 1
-            if self.depends_on_inputs(item[2]):
-                self.add(kind, item)
-                continue
-            if self.n_scaled >= RESET_AFTER:
-                self.add(kind, item, book=at.RESET)
-                self.n_scaled = 0
-                continue
-            if place < len(items):
-                other = items[place]
-                if other[0] != item[0] and _kind(*other[:2]) == kind and not self.depends_on_inputs(other[2]):
-                    self.add(kind + at.PAIR_REAL, item, other, book=at.SCALED)
-                    self.n_scaled += 2
-                    place += 1
-                    continue
-            self.add(kind + at.SCALED_REAL, item, book=at.SCALED)
-            self.n_scaled += 1
-
-
-def _kind(x: int, z: int) -> int:
-    return at.REAL if (x & z).bit_count() & 1 else at.IMAGINARY
-
-
-def _below_top(x: int, size: int) -> int:
-    """Return the mask, in bytes, of the places below the highest bit of ``x``."""
-    return (size << max(x.bit_length() - 1, 0)) - 1
 
 
 def _strings(
@@ -249,55 +66,95 @@ def _count_trailing(layers: Sequence[Layer], strings: Sequence[tuple[int, int]])
 
 
 def build_tape(
-    lowered: Lowered, observables: Sequence[Observable], inputs: Sequence[str], weights: Sequence[str], lanes: int
-) -> Tape:
-    """Return the tape; ``inputs`` and ``weights`` order the parameters."""
-    writer = _Writer(lowered.n_qubits, inputs, weights)
+    lowered: Lowered,
+    observables: Sequence[Observable],
+    names: tuple[Sequence[str], Sequence[str]],
+    layout: Layout,
+    lanes: int,
+) -> Tape | None:
+    """Return the tape, or None if the observables cannot be measured in a wide layout of this kind.
+
+    Args:
+        lowered: The circuit.
+        observables: What is measured.
+        names: Parameters given per sample, and those shared, in order.
+        layout: Where amplitudes lie at first; it is moved to where they lie at the end.
+        lanes: Numbers in one vector.
+    """
+    writer = Writer(layout, *names)
     strings, factors = _strings(lowered, observables)
     layers = lowered.layers
     n_seen = len(layers) - _count_trailing(layers, strings)
-    n_expect = n_rotations_expect = n_start = 0
+    n_start = 0
+    seen: _Seen | None = None
     for number, layer in enumerate(layers):
         if number == n_seen:
-            writer.close()
-            n_expect, n_rotations_expect = len(writer.steps), len(writer.const)
+            seen = _end_of_expectations(writer, strings)
         if layer.diagonal:
             writer.add_diagonal_layer(layer)
             continue
-        skip = writer.add_start(layer) if number == 0 else 0
-        n_start = n_start or len(writer.steps) * (skip > 0)
-        writer.add_layer(layer, skip)
+        items = [(x, z, angle) for (x, z), angle in zip(layer.masks, layer.angles, strict=True)]
+        if number == 0:
+            n_start, items = writer.add_start(items)
+        writer.add_layer(items, lambda number=number: _later(layers, number))  # type: ignore[misc]  # see there
     writer.close()
-    if n_seen == len(layers):
-        n_expect, n_rotations_expect = len(writer.steps), len(writer.const)
-    header = np.zeros(at.HEADER, dtype=np.int64)
-    rows = 1 << lowered.n_qubits
-    n_kept = min(writer.n_tables, KEPT_TABLES_BYTES // (2 * max(rows, lanes) * (64 // lanes)))
-    n_diagonal = sum(x == 0 for x, _ in strings)
+    if seen is None:
+        seen = _end_of_expectations(writer, strings)
+    return None if seen.strings is None else _assemble(writer, seen, factors, (lanes, len(observables), n_start))
+
+
+class _Seen(NamedTuple):
+    """What is known where expectations end: counts, and strings as (x, z) and as (x, z) among the places."""
+
+    n_steps: int
+    n_rotations: int
+    strings: list[tuple[int, int, int, int]] | None
+
+
+def _later(layers: Sequence[Layer], number: int) -> Iterator[int]:
+    """Return the X masks of the layers after this one."""
+    return (x for layer in layers[number + 1 :] if not layer.diagonal for x, _ in layer.masks)
+
+
+def _end_of_expectations(writer: Writer, strings: Sequence[tuple[int, int]]) -> _Seen:
+    flips = [x for x, _ in strings if x]
+    if not all(map(writer.runs, flips)):
+        writer.make_way(lambda: sorted(flips, key=writer.runs))
+    writer.close()
+    layout = writer.layout
+    placed = [(x, z, layout.place_x(x), layout.place_z(z)) for x, z in strings]
+    good = all(map(writer.runs, flips))
+    return _Seen(len(writer.steps), len(writer.const), placed if good else None)
+
+
+def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], counts: tuple[int, int, int]) -> Tape:
+    layout, strings = writer.layout, seen.strings or []
+    of_observable = Sparse()
+    for row in factors:
+        of_observable.add_row(row)
+    lanes, n_observables, n_start = counts
     n_rotations = len(writer.const)
+    lane_of = np.full(n_rotations, -1, dtype=np.int64)
+    lane_of[writer.of_lanes] = np.arange(len(writer.of_lanes))
+    shift = layout.n_lane_bits
+    rows = 1 << layout.n_row_bits
+    table_size = max(1 << layout.n_bits, lanes)
+    n_kept = min(writer.n_tables, KEPT_TABLES_BYTES // (2 * table_size * (64 // lanes)))
+    n_diagonal = sum(x == 0 for x, _, _, _ in strings)
     first_gradient = len(writer.steps) if writer.first_gradient is None else writer.first_gradient
+    header = np.zeros(at.HEADER, dtype=np.int64)
     for place, value in (
-        (at.ROWS, rows), (at.ROWS_PADDED, max(rows, lanes)), (at.LANES, lanes), (at.N_STEPS, len(writer.steps)),
-        (at.N_STEPS_EXPECT, n_expect), (at.N_START, n_start), (at.FIRST_GRADIENT, first_gradient),
-        (at.N_ROTATIONS, n_rotations), (at.N_ROTATIONS_EXPECT, n_rotations_expect),
+        (at.ROWS, rows), (at.ROWS_PADDED, max(rows, lanes)), (at.LANES, lanes), (at.LANE_BITS, shift),
+        (at.SAMPLES, lanes >> shift), (at.TABLE_SIZE, table_size), (at.N_STEPS, len(writer.steps)),
+        (at.N_STEPS_EXPECT, seen.n_steps), (at.N_START, n_start), (at.FIRST_GRADIENT, first_gradient),
+        (at.N_ROTATIONS, n_rotations), (at.N_ROTATIONS_EXPECT, seen.n_rotations),
         (at.PADDED, -(-n_rotations // 8) * 8), (at.N_OF_LANES, len(writer.of_lanes)),
-        (at.N_WEIGHTS, len(weights)), (at.N_INPUTS, len(inputs)), (at.N_OBSERVABLES, len(observables)),
-        (at.N_STRINGS, len(strings)), (at.N_DIAGONAL, n_diagonal), (at.N_TABLES, writer.n_tables), (at.N_KEPT, n_kept),
-        (at.TRANSFORM, n_diagonal >= TRANSFORM_MIN_STRINGS),
+        (at.N_WEIGHTS, len(writer.place_of_weight)), (at.N_INPUTS, len(writer.place_of_input)),
+        (at.N_OBSERVABLES, n_observables), (at.N_STRINGS, len(strings)), (at.N_DIAGONAL, n_diagonal),
+        (at.N_TABLES, writer.n_tables), (at.N_KEPT, n_kept), (at.TRANSFORM, n_diagonal >= TRANSFORM_MIN_STRINGS),
     ):  # fmt: skip
         header[place] = value
     _lay_out_workspace(header)
-    return _assemble(header, writer, strings, factors)
-
-
-def _assemble(
-    header: npt.NDArray[np.int64], writer: _Writer, strings: list[tuple[int, int]], factors: list[dict[int, float]]
-) -> Tape:
-    of_observable = _Sparse()
-    for row in factors:
-        of_observable.add_row(row)
-    lane_of = np.full(len(writer.const), -1, dtype=np.int64)
-    lane_of[writer.of_lanes] = np.arange(len(writer.of_lanes))
     floats = _join(
         header,
         0,
@@ -307,6 +164,11 @@ def _assemble(
         (at.INPUT_FACTOR, writer.inputs.factor),
         (at.STRING_FACTOR, of_observable.factor),
     )
+    placed = [
+        (row_x << 7, z >> shift << 7, z & layout.lanes, below_top(row_x, 128), kind_of(own_x, own_z), own_x, own_z)
+        for own_x, own_z, x, z in strings
+        for row_x in (x >> shift,)
+    ]
     sections = (
         (at.STEPS, writer.steps),
         (at.OPS, writer.ops),
@@ -318,8 +180,9 @@ def _assemble(
         (at.OF_LANES, writer.of_lanes),
         (at.X_OF, writer.xs),
         (at.Z_OF, writer.zs),
+        (at.PLACED_Z, writer.placed_zs),
         (at.BOOK, writer.books),
-        (at.STRINGS, [(x << 7, z << 7, _below_top(x, 128), _kind(x, z)) for x, z in strings]),
+        (at.STRINGS, placed),
         (at.STRING_START, of_observable.start),
         (at.STRING_OBSERVABLE, of_observable.index),
         (at.ELEMENTS, np.concatenate([np.empty(0, dtype=np.int64), *writer.elements])),
@@ -344,18 +207,18 @@ def _lay_out_workspace(header: npt.NDArray[np.int64]) -> None:
 
     The two states lie an odd number of cache lines apart, or they would fight for the same sets of the cache.
     """
-    lanes, rows = int(header[at.LANES]), int(header[at.ROWS_PADDED])
+    lanes, rows, table = int(header[at.LANES]), int(header[at.ROWS_PADDED]), int(header[at.TABLE_SIZE])
     needs_scratch_table = header[at.N_TABLES] > header[at.N_KEPT]
     end = 0
     for place, vectors in (
-        (at.AT_SIGMA, 2), (at.AT_COEF, 6 * at.MAX_OPS), (at.AT_ACC, 2 * at.MAX_OPS),
-        (at.AT_PSI, 2 * rows + 6), (at.AT_LAM, 2 * rows + 6),
+        (at.AT_SIGMA, 2), (at.AT_SIGNS, 1 << int(header[at.LANE_BITS])), (at.AT_COEF, 6 * at.MAX_OPS),
+        (at.AT_ACC, 2 * at.MAX_OPS), (at.AT_PSI, 2 * rows + 6), (at.AT_LAM, 2 * rows + 6),
         (at.AT_LANE, 2 * header[at.N_OF_LANES]), (at.AT_VALUES, header[at.N_OBSERVABLES]), (at.AT_STRINGS, 2),
-        (at.AT_SUMS, rows // lanes), (at.AT_TABLE, 2 * rows // lanes * needs_scratch_table),
+        (at.AT_SUMS, table // lanes), (at.AT_TABLE, 2 * table // lanes * needs_scratch_table),
     ):  # fmt: skip
         header[place] = end
         end += int(vectors) * lanes
     header[at.SIZE] = end
     padded, n_tables = int(header[at.PADDED]), int(header[at.N_TABLES])
-    header[at.SIZE_WIDE] = max(rows if n_tables else 0, lanes + 1, 2 * padded + 1, header[at.N_WEIGHTS])
+    header[at.SIZE_WIDE] = max(table if n_tables else 0, lanes + 1, 2 * padded + 1, header[at.N_WEIGHTS])
     header[at.SIZE_ANGLES] = 3 * padded + n_tables + 2

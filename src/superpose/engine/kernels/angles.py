@@ -61,18 +61,18 @@ def transform(values: Any, start: int, n: int) -> None:
 @kernel
 def fill_table(zero: Any, step: int, ints: Any, angles: Any, to: int, wide: Any, block: Any) -> None:
     """Write a table's phases to the address ``to``: cosines, then sines, of minus half the sum of its angles."""
-    rows, padded = ints[t.ROWS], ints[t.ROWS_PADDED]
-    for j in range(padded):
+    size = ints[t.TABLE_SIZE]
+    for j in range(size):
         wide[j] = 0.0
     for r in range(ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]):
-        wide[ints[ints[t.Z_OF] + r] >> 7] -= angles[r]
-    transform(wide, 0, rows)
+        wide[ints[ints[t.PLACED_Z] + r]] -= angles[r]
+    transform(wide, 0, ints[t.ROWS] << ints[t.LANE_BITS])
     growth = 3 * ints[t.PADDED] + ints[step + t.STEP_BITS]
     block[s.SRC] = wide.ctypes.data
     block[s.COEF] = angles.ctypes.data + 8 * growth
     block[s.DST] = to
-    block[s.DST2] = to + padded * (LINE // ints[t.LANES])
-    block[s.COUNT] = padded // 8
+    block[s.DST2] = to + size * (LINE // ints[t.LANES])
+    block[s.COUNT] = size // 8
     d.sines_of_halves(zero, block.ctypes.data)
 
 
@@ -186,7 +186,7 @@ def prepare(
         for k in range(ints[t.N_STEPS]):
             step = ints[t.STEPS] + k * t.STEP_WIDTH
             if ints[step] == t.TABLE and ints[step + t.STEP_BITS] < ints[t.N_KEPT]:
-                to = tables.ctypes.data + ints[step + t.STEP_BITS] * 2 * ints[t.ROWS_PADDED] * size
+                to = tables.ctypes.data + ints[step + t.STEP_BITS] * 2 * ints[t.TABLE_SIZE] * size
                 fill_table(zero, step, ints, angles, to, wide, block)
     return True
 
@@ -198,7 +198,8 @@ def turn_lanes(
     """Cosines and sines of the rotations whose angles differ between the samples of the tile."""
     lanes, signs = ints[t.LANES], 2 * ints[t.PADDED]
     start, index, factor = ints[t.INPUT_START], ints[t.INPUT_INDEX], ints[t.INPUT_FACTOR]
-    n = min(lanes, inputs.shape[0] - tile * lanes)
+    shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
+    n = min(lanes, (inputs.shape[0] - first) << shift)
     wide[lanes] = 1.0
     block[s.SRC] = wide.ctypes.data
     block[s.COEF] = wide.ctypes.data + 8 * lanes
@@ -210,7 +211,7 @@ def turn_lanes(
         for place in range(ints[start + r], ints[start + r + 1]):
             scale, column = angles[signs + r] * floats[factor + place], ints[index + place]
             for lane in range(n):
-                wide[lane] += scale * inputs[tile * lanes + lane, column]
+                wide[lane] += scale * inputs[first + (lane >> shift), column]
         for lane in range(n):
             wide[lane] = reduced(wide[lane])
         block[s.DST] = work.ctypes.data + (ints[t.AT_LANE] + 2 * k * lanes) * (LINE // lanes)

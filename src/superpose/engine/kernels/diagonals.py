@@ -19,6 +19,7 @@ from superpose.engine.kernels.simd import LINE, Simd, Value, operation
 
 __all__ = [
     "adjoint_table",
+    "adjoint_table_wide",
     "butterfly",
     "butterfly_pair",
     "expect_diagonal",
@@ -26,6 +27,7 @@ __all__ = [
     "expect_real",
     "probabilities",
     "rotate_table",
+    "rotate_table_wide",
     "scale_adjoint",
     "sines_of_halves",
     "weigh_diagonal",
@@ -52,6 +54,29 @@ def _rotate_table(v: Simd, arg: Argument) -> None:
         place = v.b.add(psi, v.b.shl(j, v.const(AMPLITUDE_SHIFT)))
         (c, s), a = read(j), v.load_amplitude(place)
         v.store_amplitude((v.fms(s, a[1], v.mul(c, a[0])), v.fma(s, a[0], v.mul(c, a[1]))), place)
+
+
+def _rotate_table_wide(v: Simd, arg: Argument) -> None:
+    """The same where a row's lanes are amplitudes, each with its own phase."""
+    psi, cosines, sines = arg(slots.PSI), arg(slots.SRC), arg(slots.DST)
+    with v.loop(arg(slots.COUNT)) as row:
+        place, line = v.b.add(psi, v.b.shl(row, v.const(AMPLITUDE_SHIFT))), v.b.mul(row, v.const(LINE))
+        c, s = v.load(v.b.add(cosines, line)), v.load(v.b.add(sines, line))
+        a = v.load_amplitude(place)
+        v.store_amplitude((v.fms(s, a[1], v.mul(c, a[0])), v.fma(s, a[0], v.mul(c, a[1]))), place)
+
+
+def _adjoint_table_wide(v: Simd, arg: Argument) -> None:
+    """The same as below where a row's lanes are amplitudes."""
+    psi, lam, out, cosines, sines = (arg(k) for k in (slots.PSI, slots.LAM, slots.DST2, slots.SRC, slots.DST))
+    with v.loop(arg(slots.COUNT)) as row:
+        offset, line = v.b.shl(row, v.const(AMPLITUDE_SHIFT)), v.b.mul(row, v.const(LINE))
+        c, s = v.load(v.b.add(cosines, line)), v.load(v.b.add(sines, line))
+        pa, pl = v.b.add(psi, offset), v.b.add(lam, offset)
+        a, la = v.load_amplitude(pa), v.load_amplitude(pl)
+        v.store(v.fms(la[1], a[0], v.mul(la[0], a[1])), v.b.add(out, line))
+        for value, place in ((a, pa), (la, pl)):
+            v.store_amplitude((v.fma(s, value[1], v.mul(c, value[0])), v.fms(s, value[0], v.mul(c, value[1]))), place)
 
 
 def _adjoint_table(v: Simd, arg: Argument) -> None:
@@ -255,6 +280,7 @@ def _weigh(real: bool) -> Callable[[Simd, Argument], None]:
 
 
 rotate_table, adjoint_table = operation(_rotate_table), operation(_adjoint_table)
+rotate_table_wide, adjoint_table_wide = operation(_rotate_table_wide), operation(_adjoint_table_wide)
 sines_of_halves = operation(_sines_of_halves)
 probabilities, scale_adjoint = operation(_probabilities), operation(_scale_adjoint)
 butterfly, butterfly_pair = operation(_butterfly), operation(_butterfly_pair)

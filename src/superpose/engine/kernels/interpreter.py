@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from superpose.engine.kernels import diagonals as d
+from superpose.engine.kernels import exchanges as e
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import rotations as r
 from superpose.engine.kernels import slots as s
@@ -32,10 +33,11 @@ __all__ = ["run_tape"]
 
 
 @kernel
-def load_turn(zero: Any, rotation: int, ints: Any, turns: Any, work: Any, block: Any, at: int) -> None:
+def load_turn(zero: Any, rotation: int, sign: int, ints: Any, turns: Any, work: Any, block: Any, at: int) -> None:
     """Put cosine, sine and minus sine of a rotation where the loops with the arguments at ``at`` look for them."""
     size = LINE // ints[t.LANES]
     lane = ints[ints[t.LANE_OF] + rotation]
+    block[at + s.SIGNS] = work.ctypes.data + (ints[t.AT_SIGNS] + sign * ints[t.LANES]) * size
     if lane >= 0:
         block[at + s.SRC] = work.ctypes.data + ints[t.AT_LANE] * size + 2 * LINE * lane
         r.take_coefficients(zero, block.ctypes.data + 8 * at)
@@ -61,7 +63,7 @@ def load_block(zero: Any, step: int, ints: Any, turns: Any, work: Any, block: An
         block[at + s.COUNT] = 1 << ints[step + t.STEP_BITS]
         coef = work.ctypes.data + ints[t.AT_COEF] * size + 6 * LINE * k
         block[at + s.COEF] = coef
-        load_turn(zero, ints[op + t.OP_R], ints, turns, work, block, at)
+        load_turn(zero, ints[op + t.OP_R], ints[op + t.OP_SIGN], ints, turns, work, block, at)
         acc = ints[t.AT_ACC] + 2 * k * ints[t.LANES]
         block[at + s.ACC] = work.ctypes.data + acc * size
         fill(work, acc, acc + 2 * ints[t.LANES], 0.0)
@@ -72,7 +74,7 @@ def load_block(zero: Any, step: int, ints: Any, turns: Any, work: Any, block: An
             block[at + s.CROSS] = odd(block[at + s.Z] & block[at + s.X2]) * LINE
             block[at + s.CROSS2] = odd(block[at + s.Z2] & block[at + s.X]) * LINE
             block[at + s.COEF] = coef + 3 * LINE
-            load_turn(zero, ints[op + t.OP_R2], ints, turns, work, block, at)
+            load_turn(zero, ints[op + t.OP_R2], ints[op + t.OP_SIGN2], ints, turns, work, block, at)
             block[at + s.COEF] = coef
         elif kind != t.DIAGONAL:
             block[at + s.COUNT] >>= 1
@@ -143,7 +145,7 @@ def run_block(zero: Any, step: int, way: int, ints: Any, block: Any) -> None:
 @kernel
 def load_table(zero: Any, step: int, ints: Any, angles: Any, tables: Any, work: Any, wide: Any, block: Any) -> None:
     """Fill the arguments for a table, which is made now unless it was kept."""
-    number, padded = ints[step + t.STEP_BITS], ints[t.ROWS_PADDED]
+    number, padded = ints[step + t.STEP_BITS], ints[t.TABLE_SIZE]
     size = LINE // ints[t.LANES]
     if number < ints[t.N_KEPT]:
         place = tables.ctypes.data + number * 2 * padded * size
@@ -154,21 +156,23 @@ def load_table(zero: Any, step: int, ints: Any, angles: Any, tables: Any, work: 
     block[s.LAM] = work.ctypes.data + ints[t.AT_LAM] * size
     block[s.SRC] = place
     block[s.DST] = place + padded * size
-    block[s.COUNT] = padded
+    block[s.COUNT] = ints[t.ROWS_PADDED]
 
 
 @kernel
 def load_state(ints: Any, initial: Any, tile: int, n_rows: int, work: Any) -> None:
     """Write the tile's initial states, given per sample or one for all; samples beyond the batch get zeros."""
     lanes, rows, at = ints[t.LANES], ints[t.ROWS], ints[t.AT_PSI]
-    several = initial.size > 2 * rows
+    shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
+    size = 2 * rows << shift
     fill(work, at, at + 2 * ints[t.ROWS_PADDED] * lanes, 0.0)
-    for lane in range(min(lanes, n_rows - tile * lanes)):
-        base = (tile * lanes + lane) * 2 * rows if several else 0
+    for lane in range(min(lanes, (n_rows - first) << shift)):
+        base = (first + (lane >> shift)) * size if initial.size > size else 0
+        base += 2 * (lane & ((1 << shift) - 1))
         for j in range(rows):
             place = at + 2 * j * lanes + lane
-            work[place] = initial[base + 2 * j]
-            work[place + lanes] = initial[base + 2 * j + 1]
+            work[place] = initial[base + (2 * j << shift)]
+            work[place + lanes] = initial[base + (2 * j << shift) + 1]
 
 
 @kernel
@@ -176,8 +180,8 @@ def start(zero: Any, ints: Any, turns: Any, work: Any, block: Any) -> None:
     """Write the state |0...0> after the blocks at its start, whose rotations have highest bits that only ascend."""
     lanes, at = ints[t.LANES], ints[t.AT_PSI]
     ready = 1
-    fill(work, at, at + lanes, 1.0)
-    fill(work, at + lanes, at + 2 * lanes, 0.0)
+    fill(work, at, at + 2 * lanes, 0.0)
+    fill(work, at, at + ints[t.SAMPLES], 1.0)  # the lanes of index 0
     for k in range(ints[t.N_START]):
         step = ints[t.STEPS] + k * t.STEP_WIDTH
         load_block(zero, step, ints, turns, work, block)
@@ -197,6 +201,33 @@ def start(zero: Any, ints: Any, turns: Any, work: Any, block: Any) -> None:
 
 
 @kernel
+def exchange(zero: Any, step: int, state: int, ints: Any, work: Any, block: Any) -> None:
+    """Run an exchange on the state that starts at the place ``state`` of the workspace."""
+    bit, flip, address = ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST], block.ctypes.data
+    block[s.PSI] = work.ctypes.data + state * (LINE // ints[t.LANES])
+    block[s.X], block[s.Z] = ints[step + t.STEP_INSIDE], ints[step + t.STEP_ELEMENTS]
+    block[s.LOW] = ints[step + t.STEP_BITS]
+    block[s.COUNT] = ints[t.ROWS] if flip else ints[t.ROWS] // 2
+    if flip:
+        if bit == 0:
+            e.flip_0(zero, address)
+        elif bit == 1:
+            e.flip_1(zero, address)
+        elif bit == 2:
+            e.flip_2(zero, address)
+        else:
+            e.flip_3(zero, address)
+    elif bit == 0:
+        e.swap_0(zero, address)
+    elif bit == 1:
+        e.swap_1(zero, address)
+    elif bit == 2:
+        e.swap_2(zero, address)
+    else:
+        e.swap_3(zero, address)
+
+
+@kernel
 def forward(
     zero: Any, first: int, last: int, ints: Any, angles: Any, turns: Any, tables: Any, work: Any, wide: Any, block: Any
 ) -> None:
@@ -206,7 +237,12 @@ def forward(
         step = ints[t.STEPS] + k * t.STEP_WIDTH
         if ints[step] == t.TABLE:
             load_table(zero, step, ints, angles, tables, work, wide, block)
-            d.rotate_table(zero, block.ctypes.data)
+            if ints[t.LANE_BITS]:
+                d.rotate_table_wide(zero, block.ctypes.data)
+            else:
+                d.rotate_table(zero, block.ctypes.data)
+        elif ints[step] == t.EXCHANGE:
+            exchange(zero, step, ints[t.AT_PSI], ints, work, block)
         else:
             load_block(zero, step, ints, turns, work, block)
             run_block(zero, step, way, ints, block)
@@ -214,19 +250,29 @@ def forward(
 
 @kernel
 def note(
-    rotation: int, at: int, ints: Any, floats: Any, angles: Any, tile: int, work: Any, grad_inputs: Any, sums: Any
+    rotation: int,
+    sign: int,
+    at: int,
+    ints: Any,
+    floats: Any,
+    angles: Any,
+    tile: int,
+    work: Any,
+    grad_inputs: Any,
+    sums: Any,
 ) -> None:
     """Store a rotation's gradient: the sum over the tile, and the inputs' share per sample."""
     lanes = ints[t.LANES]
-    scale, total = angles[ints[t.PADDED] + rotation], 0.0
+    signs, scale, total = ints[t.AT_SIGNS] + sign * lanes, angles[ints[t.PADDED] + rotation], 0.0
     for lane in range(lanes):
-        total += work[at + lane]
+        total += work[signs + lane] * work[at + lane]
     sums[tile, rotation] = scale * total
-    n = min(lanes, grad_inputs.shape[0] - tile * lanes)
+    shift, row = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
+    n = min(lanes, (grad_inputs.shape[0] - row) << shift)
     for place in range(ints[ints[t.INPUT_START] + rotation], ints[ints[t.INPUT_START] + rotation + 1]):
         factor, column = scale * floats[ints[t.INPUT_FACTOR] + place], ints[ints[t.INPUT_INDEX] + place]
         for lane in range(n):
-            grad_inputs[tile * lanes + lane, column] += factor * work[at + lane]
+            grad_inputs[row + (lane >> shift), column] += factor * work[signs + lane] * work[at + lane]
 
 
 @kernel
@@ -252,20 +298,38 @@ def backward(
         if ints[step] == t.TABLE:
             load_table(zero, step, ints, angles, tables, work, wide, block)
             block[s.DST2] = work.ctypes.data + at * (LINE // lanes)
-            block[s.COUNT] //= lanes
-            d.adjoint_table(zero, block.ctypes.data)
-            transform(work, at, ints[t.ROWS])
+            if ints[t.LANE_BITS]:
+                d.adjoint_table_wide(zero, block.ctypes.data)
+            else:
+                block[s.COUNT] //= lanes
+                d.adjoint_table(zero, block.ctypes.data)
+            transform(work, at, ints[t.ROWS] << ints[t.LANE_BITS])
             for rotation in range(first, last):
-                value = work[at + (ints[ints[t.Z_OF] + rotation] >> 7)]
+                value = work[at + ints[ints[t.PLACED_Z] + rotation]]
                 sums[tile, rotation] = angles[ints[t.PADDED] + rotation] * value
+            continue
+        if ints[step] == t.EXCHANGE:
+            exchange(zero, step, ints[t.AT_PSI], ints, work, block)
+            exchange(zero, step, ints[t.AT_LAM], ints, work, block)
             continue
         load_block(zero, step, ints, turns, work, block)
         run_block(zero, step, FINISH if k < ints[t.N_START] else BACKWARD, ints, block)
         for number in range(first, last):
             op, acc = ints[t.OPS] + number * t.OP_WIDTH, ints[t.AT_ACC] + 2 * (number - first) * lanes
-            note(ints[op + t.OP_R], acc, ints, floats, angles, tile, work, grad_inputs, sums)
+            note(ints[op + t.OP_R], ints[op + t.OP_SIGN], acc, ints, floats, angles, tile, work, grad_inputs, sums)
             if ints[op] == t.PAIR_REAL or ints[op] == t.PAIR_IMAGINARY:
-                note(ints[op + t.OP_R2], acc + lanes, ints, floats, angles, tile, work, grad_inputs, sums)
+                note(
+                    ints[op + t.OP_R2],
+                    ints[op + t.OP_SIGN2],
+                    acc + lanes,
+                    ints,
+                    floats,
+                    angles,
+                    tile,
+                    work,
+                    grad_inputs,
+                    sums,
+                )
 
 
 @kernel
@@ -391,8 +455,12 @@ def run_tape(
     size, sigma = LINE // lanes, ints[t.AT_SIGMA]
     fill(work, sigma, sigma + lanes, 1.0)
     fill(work, sigma + lanes, sigma + 2 * lanes, -1.0)
+    for k in range(1 << ints[t.LANE_BITS]):
+        for lane in range(lanes):
+            work[ints[t.AT_SIGNS] + k * lanes + lane] = -1.0 if odd(k & lane) else 1.0
     for tile in range(first, last):
-        row, end_row = tile * lanes, min((tile + 1) * lanes, inputs.shape[0])
+        row = tile * ints[t.SAMPLES]
+        end_row = min(row + ints[t.SAMPLES], inputs.shape[0])
         if mode & FORWARD and not_finite(inputs, row, end_row):
             status |= BAD_INPUTS
         if ints[t.N_OF_LANES]:

@@ -16,16 +16,17 @@ __all__ = ["expect", "start_adjoint"]
 @kernel
 def load_string(string: int, ints: Any, frame: Any, block: Any) -> float:
     """Fill the argument block for a Pauli string and return its sign behind the frame."""
-    place = ints[t.STRINGS] + 4 * string
-    block[s.X], block[s.Z], block[s.LOW] = ints[place], ints[place + 1], ints[place + 2]
+    place = ints[t.STRINGS] + t.STRING_WIDTH * string
+    block[s.X], block[s.Z] = ints[place + t.STRING_X], ints[place + t.STRING_Z]
+    block[s.LOW] = ints[place + t.STRING_LOW]
     block[s.COUNT] = ints[t.ROWS] // 2
-    return -1.0 if odd(block[s.X] & frame[4]) ^ odd(block[s.Z] & frame[3]) else 1.0
+    return -1.0 if odd((ints[place + t.STRING_OWN_X] & frame[4]) ^ (ints[place + t.STRING_OWN_Z] & frame[3])) else 1.0
 
 
 @kernel
-def kind_of_string(string: int, ints: Any) -> int:
-    """Return REAL or IMAGINARY."""
-    return ints[ints[t.STRINGS] + 4 * string + 3]  # type: ignore[no-any-return]  # Numba's arrays are not typed
+def of_string(string: int, what: int, ints: Any) -> int:
+    """Return an entry of a Pauli string."""
+    return ints[ints[t.STRINGS] + t.STRING_WIDTH * string + what]  # type: ignore[no-any-return]  # Numba's arrays are not typed
 
 
 @kernel
@@ -71,31 +72,38 @@ def expect(
                 d.expect_diagonal(zero, block.ctypes.data)
         else:
             scale *= 2.0
-            if kind_of_string(string, ints) == t.REAL:
+            if of_string(string, t.STRING_KIND, ints) == t.REAL:
                 d.expect_real(zero, block.ctypes.data)
             else:
                 d.expect_imaginary(zero, block.ctypes.data)
         for place in range(ints[ints[t.STRING_START] + string], ints[ints[t.STRING_START] + string + 1]):
             factor = scale * floats[ints[t.STRING_FACTOR] + place]
             to = values + ints[ints[t.STRING_OBSERVABLE] + place] * lanes
+            signs = ints[t.AT_SIGNS] + of_string(string, t.STRING_SIGN, ints) * lanes
             for lane in range(lanes):
-                work[to + lane] += factor * work[source + lane]
-    for lane in range(min(lanes, out.shape[0] - tile * lanes)):
-        for k in range(n_observables):
-            out[tile * lanes + lane, k] = work[values + k * lanes + lane]
+                work[to + lane] += factor * work[signs + lane] * work[source + lane]
+    shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
+    for k in range(n_observables):
+        for row in range(first, min(first + ints[t.SAMPLES], out.shape[0])):
+            total = 0.0
+            for lane in range((row - first) << shift, (row - first + 1) << shift):
+                total += work[values + k * lanes + lane]
+            out[row, k] = total
 
 
 @kernel
 def weigh_string(string: int, sign: float, ints: Any, floats: Any, tile: int, work: Any, grad: Any) -> None:
     """Write a string's weight, and minus that, for each sample."""
     lanes, weights = ints[t.LANES], ints[t.AT_STRINGS]
-    n = min(lanes, grad.shape[0] - tile * lanes)
+    shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
+    signs = ints[t.AT_SIGNS] + of_string(string, t.STRING_SIGN, ints) * lanes
+    n = min(lanes, (grad.shape[0] - first) << shift)
     fill(work, weights, weights + lanes, 0.0)
     for place in range(ints[ints[t.STRING_START] + string], ints[ints[t.STRING_START] + string + 1]):
         factor = sign * floats[ints[t.STRING_FACTOR] + place]
         observable = ints[ints[t.STRING_OBSERVABLE] + place]
         for lane in range(n):
-            work[weights + lane] += factor * grad[tile * lanes + lane, observable]
+            work[weights + lane] += factor * work[signs + lane] * grad[first + (lane >> shift), observable]
     for lane in range(lanes):
         work[weights + lanes + lane] = -work[weights + lane]
 
@@ -112,7 +120,7 @@ def start_adjoint(zero: Any, ints: Any, floats: Any, frame: Any, tile: int, work
         if ints[t.TRANSFORM]:
             to = at + (block[s.Z] >> 7) * 2 * lanes
             for lane in range(lanes):
-                work[to + lane] = work[weights + lane]
+                work[to + lane] += work[weights + lane]
         else:
             block[s.COUNT] = rows
             d.weigh_diagonal(zero, block.ctypes.data)
@@ -123,7 +131,7 @@ def start_adjoint(zero: Any, ints: Any, floats: Any, frame: Any, tile: int, work
         d.scale_adjoint(zero, block.ctypes.data)
     for string in range(n_diagonal, ints[t.N_STRINGS]):
         weigh_string(string, load_string(string, ints, frame, block), ints, floats, tile, work, grad)
-        if kind_of_string(string, ints) == t.REAL:
+        if of_string(string, t.STRING_KIND, ints) == t.REAL:
             d.weigh_real(zero, block.ctypes.data)
         else:
             d.weigh_imaginary(zero, block.ctypes.data)

@@ -252,7 +252,7 @@ def _adjoint_diagonal(v: Simd, arg: Argument) -> None:
 
 
 def _store_coefficients(v: Simd, arg: Argument, c: Value, s: Value) -> None:
-    coef = arg(slots.COEF)
+    coef, s = arg(slots.COEF), v.mul(s, v.load(arg(slots.SIGNS)))
     v.store(s, coef)
     v.store(v.neg(s), v.at(coef, LINE))
     v.store(c, v.at(coef, 2 * LINE))

@@ -21,4 +21,5 @@ ACC = 15  # where sums go
 SRC = 16
 DST = 17
 DST2 = 18
-SIZE = 19
+SIGNS = 19  # vector of signs of the lanes
+SIZE = 20

@@ -1,0 +1,193 @@
+"""One tape with its working memory: what turns arrays into calls of the compiled interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.circuits import Observable
+from superpose.engine.arrays import Array, not_finite_error
+from superpose.engine.cache import load_kernel
+from superpose.engine.kernels import layout, modes, slots
+from superpose.engine.layouts import Layout, lane_bits_of, lanes_of
+from superpose.engine.lowering import Lowered
+from superpose.engine.pool import get_threads, run_ranges
+from superpose.engine.states import FinalStates
+from superpose.engine.tape import build_tape
+from superpose.engine.workspace import Shelf
+
+__all__ = ["Dtype", "Runner"]
+
+Dtype = Literal["float32", "float64"]
+
+SMALL_WORK = 60_000
+"""Updates of vectors below which a second thread costs more than it gives."""
+
+
+class Runner:
+    """Runs a lowered circuit in one layout of the amplitudes. Immutable; for any number of threads.
+
+    Args:
+        lowered: The circuit.
+        observables: What is measured.
+        names: Parameters given per sample, and those shared, in order.
+        dtype: Precision.
+        wide: Whether the amplitudes of one sample fill the lanes, instead of samples.
+
+    Raises:
+        ValueError: The observables cannot be measured in the wide layout.
+    """
+
+    def __init__(
+        self,
+        lowered: Lowered,
+        observables: Sequence[Observable],
+        names: tuple[Sequence[str], Sequence[str]],
+        dtype: Dtype,
+        *,
+        wide: bool,
+    ) -> None:
+        self._lowered, self._dtype = lowered, dtype
+        self._real: type[Any] = np.float32 if dtype == "float32" else np.float64
+        lanes = lanes_of(dtype)
+        n_lane_bits = lane_bits_of(dtype) if wide else 0
+        self.samples = lanes >> n_lane_bits
+        """Samples per tile."""
+        self.first_layout, self._last_layout = (Layout(lowered.n_qubits, n_lane_bits) for _ in range(2))
+        tape = build_tape(lowered, observables, names, self._last_layout, lanes)
+        if tape is None:
+            raise ValueError("These observables flip too many different qubits for the wide layout.")
+        self._tape = tape
+        n_tables = 2 * tape[layout.N_KEPT] * tape[layout.TABLE_SIZE]
+        self._scratch = Shelf(
+            (
+                (tape[layout.SIZE], self._real),
+                (tape[layout.SIZE_WIDE], np.float64),
+                (slots.SIZE * layout.MAX_OPS, np.int64),
+            )
+        )
+        self.prepared = Shelf(
+            (
+                (tape[layout.SIZE_ANGLES], np.float64),
+                (2 * tape[layout.PADDED], self._real),
+                (n_tables, self._real),
+                (layout.FRAME_SIZE, np.int64),
+            )
+        )
+        """Memory for what a call computes for all its samples together."""
+        self._n_rotations = tape[layout.N_ROTATIONS]
+        self.state_size = 2 * lanes * tape[layout.ROWS_PADDED]
+        """Numbers in the state of a tile."""
+        self._work_per_tile = max(1, self._n_rotations) * tape[layout.ROWS]
+        self._n_inputs, self._n_weights = len(names[0]), len(names[1])
+        self._zero = self._real(0)
+        self._none1, self._none2 = np.empty(0, self._real), np.empty((0, 0), self._real)
+        self._no_sums = np.empty((0, 0))
+        self._kernel: Any = None
+
+    def n_tiles(self, batch: int) -> int:
+        """Return how many tiles a batch takes."""
+        return -(-batch // self.samples)
+
+    def new_states(self, batch: int) -> Array:
+        """Return memory for the final states of a batch."""
+        return np.empty((self.n_tiles(batch), self.state_size), self._real)
+
+    def accepts(self, states: Array, prepared: Sequence[Array], batch: int) -> bool:
+        """Return whether these may come from this runner."""
+        return (
+            states.shape == (self.n_tiles(batch), self.state_size)
+            and states.dtype == self._real
+            and prepared[0].shape == (self._tape[layout.SIZE_ANGLES],)
+        )
+
+    def run_back(
+        self,
+        mode: int,
+        given: tuple[Array, ...],
+        prepared: tuple[Array, ...],
+        states: Array | None = None,
+        out: Array | None = None,
+    ) -> tuple[Array, Array]:
+        """Run parts of a call that end with gradients; return those of inputs and weights. See `run`."""
+        batch = len(given[0])
+        grad_inputs = np.empty((batch, self._n_inputs), self._real)
+        grad_weights = np.empty(self._n_weights, self._real)
+        sums = np.empty((self.n_tiles(batch), self._n_rotations))
+        self.run(mode, given, prepared, states, out, (grad_inputs, grad_weights, sums))
+        return grad_inputs, grad_weights
+
+    def run(
+        self,
+        mode: int,
+        given: tuple[Array, ...],
+        prepared: tuple[Array, ...],
+        states: Array | None = None,
+        out: Array | None = None,
+        gradients: tuple[Array, Array, Array] | None = None,
+    ) -> None:
+        """Run parts of a call on all tiles, on several threads where that pays.
+
+        Args:
+            mode: Bits of `superpose.engine.kernels.modes`.
+            given: Inputs, weights, initial state (empty for |0...0>) and, for gradients, the one that comes in.
+            prepared: From the shelf of that name.
+            states: Final states, written or read.
+            out: Expectations, written.
+            gradients: Of inputs and weights, written, and scratch for sums.
+
+        Raises:
+            ShapeError: NaN or infinity came in.
+        """
+        kernel = self._kernel
+        if kernel is None:
+            kernel = self._kernel = load_kernel(self._dtype)
+        tape, none2 = self._tape, self._none2
+        head = (tape.ints, tape.floats, *given, *(() if len(given) == 4 else (none2,)), *prepared)
+        tail = (
+            none2 if states is None else states,
+            none2 if out is None else out,
+            *(gradients or (none2, self._none1, self._no_sums)),
+        )
+
+        def part(mode: int, first: int, last: int) -> None:
+            scratch = self._scratch.take()
+            status = kernel(self._zero, mode, first, last, *head, *scratch, *tail)
+            self._scratch.give_back(scratch)
+            if status:
+                raise not_finite_error(status)
+
+        n_tiles, threads = self.n_tiles(len(given[0])), get_threads()
+        if threads == 1 or n_tiles == 1 or n_tiles * self._work_per_tile < SMALL_WORK:
+            part(mode, 0, n_tiles)
+            return
+        if mode & modes.PREPARE:
+            part(modes.PREPARE, 0, 0)
+        middle = mode & ~(modes.PREPARE | modes.FINISH)
+        run_ranges(lambda first, last: part(middle, first, last), n_tiles, threads)
+        if mode & modes.FINISH:
+            part(modes.FINISH, 0, 0)
+
+    def final_states(self, given: tuple[Array, Array, Array]) -> FinalStates:
+        """Run the whole tape and return where it ends."""
+        batch = len(given[0])
+        states = self.new_states(batch)
+        prepared = self.prepared.take()
+        self.run(modes.PREPARE | modes.FORWARD | modes.WHOLE | modes.SAVE, given, prepared, states)
+        x, z, quarters = (int(value) for value in prepared[3][:3])
+        shrink = float(prepared[0][self._tape[layout.SIZE_ANGLES] - 1])
+        self.prepared.give_back(prepared)
+        real, imaginary = self._untiled(states, batch)
+        return FinalStates(self._lowered, self._last_layout.indices(), (x, z, quarters), shrink, real, imaginary)
+
+    def _untiled(self, states: Array, batch: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return real and imaginary parts, ``(batch, 2**n_qubits)``, by places."""
+        lanes = lanes_of(self._dtype)
+        rows = states.reshape(len(states), -1, 2, lanes)[:, : self._tape[layout.ROWS]]  # (tile, row, part, lane)
+        if self.samples == 1:
+            return rows[:, :, 0].reshape(batch, -1), rows[:, :, 1].reshape(batch, -1)  # (sample, row and lane)
+        parts = rows.transpose(2, 0, 3, 1).reshape(2, -1, rows.shape[1])[:, :batch]  # (part, sample, row)
+        return parts[0], parts[1]
