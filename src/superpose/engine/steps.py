@@ -36,6 +36,7 @@ class Sparse:
         self.start, self.index, self.factor = [0], list[int](), list[float]()
 
     def add_row(self, row: dict[int, float]) -> None:
+        """Add a row, given as a mapping from index to factor."""
         self.index.extend(row)
         self.factor.extend(row.values())
         self.start.append(len(self.index))
@@ -79,6 +80,7 @@ class Writer:
         return _Block(Span(self.bits, self.n_row_bits), [])
 
     def depends_on_inputs(self, angle: Angle) -> bool:
+        """Return whether the samples' angles differ."""
         return any(name in self.place_of_input for affine, _ in angle for name, _ in affine.terms)
 
     def add_rotation(self, x: int, z: int, angle: Angle, book: int) -> int:
@@ -162,6 +164,7 @@ class Writer:
         return place
 
     def add_diagonal_layer(self, layer: Layer) -> None:
+        """Write diagonal rotations: shared ones as a table where that is cheaper, the others one by one."""
         shared = []
         for (_, z), angle in zip(layer.masks, layer.angles, strict=True):
             if self.depends_on_inputs(angle):
@@ -270,6 +273,7 @@ def _first(masks: list[int], later: Iterator[int], n: int) -> list[int]:
 
 
 def kind_of(x: int, z: int) -> int:
+    """Return the kind of a rotation: REAL with an odd number of Y in its string, else IMAGINARY."""
     return at.REAL if (x & z).bit_count() & 1 else at.IMAGINARY
 
 

@@ -21,8 +21,9 @@ from superpose.engine.kernels import diagonals as d
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.simd import LINE, kernel
+from superpose.engine.kernels.walsh import transform_numbers
 
-__all__ = ["fill", "fill_table", "odd", "prepare", "transform", "turn_lanes"]
+__all__ = ["fill", "fill_table", "odd", "prepare", "turn_lanes"]
 
 _BIG_ANGLE = 1e5
 """Beyond this many radians the fast sine loses digits; such angles are reduced first."""
@@ -46,19 +47,6 @@ def fill(values: Any, start: int, stop: int, value: float) -> None:
 
 
 @kernel
-def transform(values: Any, start: int, n: int) -> None:
-    """Walsh-Hadamard transform of ``values[start : start + n]``, in place."""
-    h = 1
-    while h < n:
-        for base in range(start, start + n, 2 * h):
-            for j in range(base, base + h):
-                x, y = values[j], values[j + h]
-                values[j] = x + y
-                values[j + h] = x - y
-        h *= 2
-
-
-@kernel
 def fill_table(zero: Any, step: int, ints: Any, angles: Any, to: int, wide: Any, block: Any) -> None:
     """Write a table's phases to the address ``to``: cosines, then sines, of minus half the sum of its angles."""
     size = ints[t.TABLE_SIZE]
@@ -66,13 +54,13 @@ def fill_table(zero: Any, step: int, ints: Any, angles: Any, to: int, wide: Any,
         wide[j] = 0.0
     for r in range(ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]):
         wide[ints[ints[t.PLACED_Z] + r]] -= angles[r]
-    transform(wide, 0, ints[t.ROWS] << ints[t.LANE_BITS])
+    transform_numbers(1.0, wide, 0, ints[t.ROWS] << ints[t.LANE_BITS], block)
     growth = 3 * ints[t.PADDED] + ints[step + t.STEP_BITS]
     block[s.SRC] = wide.ctypes.data
     block[s.COEF] = angles.ctypes.data + 8 * growth
     block[s.DST] = to
     block[s.DST2] = to + size * (LINE // ints[t.LANES])
-    block[s.COUNT] = size // 8
+    block[s.COUNT] = size // ints[t.LANES]
     d.sines_of_halves(zero, block.ctypes.data)
 
 
@@ -203,7 +191,7 @@ def turn_lanes(
     wide[lanes] = 1.0
     block[s.SRC] = wide.ctypes.data
     block[s.COEF] = wide.ctypes.data + 8 * lanes
-    block[s.COUNT] = lanes // 8
+    block[s.COUNT] = 1
     for k in range(ints[t.N_OF_LANES]):
         r = ints[ints[t.OF_LANES] + k]
         for lane in range(lanes):

@@ -20,8 +20,6 @@ from superpose.engine.kernels.simd import LINE, Simd, Value, operation
 __all__ = [
     "adjoint_table",
     "adjoint_table_wide",
-    "butterfly",
-    "butterfly_pair",
     "expect_diagonal",
     "expect_imaginary",
     "expect_real",
@@ -120,53 +118,69 @@ def _pieces_of_half_pi() -> list[float]:
     return [*pieces, float(rest)]
 
 
+class _Turns:
+    """Eight float64 half angles as multiples of pi/2 and what is left of them."""
+
+    def __init__(self, v: Simd, wide: Simd, address: Value) -> None:
+        b = v.b
+        rint = cgutils.get_or_insert_function(b.module, ir.FunctionType(wide.type, [wide.type]), "llvm.rint.v8f64")
+
+        def number(value: float) -> Value:
+            return ir.Constant(wide.type, [value] * 8)
+
+        self.rest = wide.mul(wide.load(address), number(0.5))
+        turns = b.call(rint, [wide.mul(self.rest, number(float(2 / _PI)))])
+        for piece in _pieces_of_half_pi():
+            self.rest = wide.fma(turns, number(-piece), self.rest)
+        self.quarters = b.fptosi(turns, ir.VectorType(ir.IntType(32), 8))
+
+
 def _sines_of_halves(v: Simd, arg: Argument) -> None:
-    """Write cosines and sines of half the float64 angles at SRC, eight at a time, times the float64 number at COEF.
+    """Write cosines and sines of half the float64 angles at SRC, COUNT vectors of them, times the number at COEF.
 
-    Taylor series on |r| <= pi/4.
-    Exact to one unit in the last place of float64 for angles below 1e5.
+    The angles are reduced in float64, then come Taylor series on |r| <= pi/4 in the precision of the results. Exact to
+    about one unit in the last place for angles below 1e5.
     """
-    b = v.b
-    wide = Simd(b, ir.DoubleType())
-    index = ir.VectorType(ir.IntType(32), 8)
+    b, wide = v.b, Simd(v.b, ir.DoubleType())
+    index = ir.VectorType(ir.IntType(32), v.lanes)
+    single = v.lanes == 16
 
-    def number(value: float) -> Value:
-        return ir.Constant(wide.type, [value] * 8)
-
-    def integer(value: int) -> Value:
-        return ir.Constant(index, [value] * 8)
+    def joined(left: Value, right: Value) -> Value:
+        return b.shuffle_vector(left, right, ir.Constant(index, list(range(16))))
 
     def series(r2: Value, first: int, terms: int) -> Value:
         """Return ``sum((-1)**k r2**k / (2 k + first)!)``."""
-        total = number((-1.0) ** (terms - 1) / factorial(2 * (terms - 1) + first))
-        for k in range(terms - 2, -1, -1):
-            total = wide.fma(total, r2, number((-1.0) ** k / factorial(2 * k + first)))
+        coefficients = [(-1.0) ** k / factorial(2 * k + first) for k in range(terms)]
+        total = v.all(coefficients.pop())
+        while coefficients:
+            total = v.fma(total, r2, v.all(coefficients.pop()))
         return total
 
-    def chosen(bit: Value, yes: Value, no: Value) -> Value:
-        return b.select(b.icmp_signed("!=", bit, integer(0)), yes, no)
+    def chosen(bits: Value, bit: int, yes: Value, no: Value) -> Value:
+        found = b.and_(bits, ir.Constant(index, [bit] * v.lanes))
+        return b.select(b.icmp_signed("!=", found, ir.Constant(index, [0] * v.lanes)), yes, no)
 
-    rint = cgutils.get_or_insert_function(b.module, ir.FunctionType(wide.type, [wide.type]), "llvm.rint.v8f64")
     source, cosines, sines = arg(slots.SRC), arg(slots.DST), arg(slots.DST2)
-    factor = wide.splat_at(arg(slots.COEF))
+    number = wide.scalar_at(arg(slots.COEF))
+    factor = v.splat(b.fptrunc(number, v.element) if single else number)
     with v.loop(arg(slots.COUNT)) as block:
-        angle = wide.mul(wide.load(b.add(source, b.mul(block, v.const(LINE)))), number(0.5))
-        turns = b.call(rint, [wide.mul(angle, number(float(2 / _PI)))])
-        r = angle
-        for piece in _pieces_of_half_pi():
-            r = wide.fma(turns, number(-piece), r)
-        r2 = wide.mul(r, r)
-        sine, cosine = wide.mul(r, series(r2, 1, 8)), series(r2, 0, 9)
-        quarter = b.fptosi(turns, index)
-        odd, turned = b.and_(quarter, integer(1)), b.and_(quarter, integer(2))
-        c, s = chosen(odd, sine, cosine), chosen(odd, cosine, sine)
-        s = chosen(turned, wide.neg(s), s)
-        c = chosen(b.and_(b.add(quarter, integer(1)), integer(2)), wide.neg(c), c)
+        line = b.mul(block, v.const(LINE))
+        if single:
+            first = b.add(source, b.mul(block, v.const(2 * LINE)))
+            left, right = _Turns(v, wide, first), _Turns(v, wide, v.at(first, LINE))
+            half = ir.VectorType(v.element, 8)
+            r = joined(b.fptrunc(left.rest, half), b.fptrunc(right.rest, half))
+            quarters = joined(left.quarters, right.quarters)
+        else:
+            turned = _Turns(v, wide, b.add(source, line))
+            r, quarters = turned.rest, turned.quarters
+        r2 = v.mul(r, r)
+        sine, cosine = v.mul(r, series(r2, 1, 5 if single else 8)), series(r2, 0, 6 if single else 9)
+        c, s = chosen(quarters, 1, sine, cosine), chosen(quarters, 1, cosine, sine)
+        s = chosen(quarters, 2, v.neg(s), s)
+        c = chosen(b.add(quarters, ir.Constant(index, [1] * v.lanes)), 2, v.neg(c), c)
         for value, base in ((c, cosines), (s, sines)):
-            scaled = wide.mul(value, factor)
-            out = scaled if v.lanes == 8 else b.fptrunc(scaled, ir.VectorType(v.element, 8))
-            place = b.add(base, b.mul(block, v.const(8 * v.size)))
-            b.store(out, b.inttoptr(place, out.type.as_pointer())).align = 8 * v.size
+            v.store(v.mul(value, factor), b.add(base, line))
 
 
 def _probabilities(v: Simd, arg: Argument) -> None:
@@ -188,37 +202,9 @@ def _scale_adjoint(v: Simd, arg: Argument) -> None:
         v.store_amplitude((v.mul(d, a[0]), v.mul(d, a[1])), place)
 
 
-def _butterfly(v: Simd, arg: Argument) -> None:
-    """One level of the Walsh-Hadamard transform of the real parts of LAM, over the bit X."""
-    base, x, spread = arg(slots.LAM), arg(slots.X), v.opener(arg(slots.LOW))
-    with v.loop(arg(slots.COUNT)) as turn:
-        j = spread(v.b.shl(turn, v.const(AMPLITUDE_SHIFT)))
-        pa, pb = v.b.add(base, j), v.b.add(base, v.b.or_(j, x))
-        a, b = v.load(pa), v.load(pb)
-        v.store(v.add(a, b), pa)
-        v.store(v.sub(a, b), pb)
-
-
-def _butterfly_pair(v: Simd, arg: Argument) -> None:
-    """Two levels at once, over the neighbouring bits X and 2 X."""
-    base, x, bits = arg(slots.LAM), arg(slots.X), arg(slots.LOW)
-    with v.loop(arg(slots.COUNT)) as turn:
-        j = v.b.shl(turn, v.const(AMPLITUDE_SHIFT))
-        low = v.b.and_(j, bits)
-        j = v.b.or_(v.b.shl(v.b.sub(j, low), v.const(2)), low)
-        places = [v.b.add(base, j)]
-        for _ in range(3):
-            places.append(v.b.add(places[-1], x))
-        a, b, c, d = (v.load(place) for place in places)
-        a, b = v.add(a, b), v.sub(a, b)
-        c, d = v.add(c, d), v.sub(c, d)
-        for value, place in zip((v.add(a, c), v.add(b, d), v.sub(a, c), v.sub(b, d)), places, strict=True):
-            v.store(value, place)
-
-
 def _expect_diagonal(v: Simd, arg: Argument) -> None:
     """Sum ``sigma p`` over the amplitudes, the real parts of LAM holding ``p``."""
-    base, z, sigma, total = arg(slots.LAM), arg(slots.Z), arg(slots.SIGMA), v.variable(v.zero())
+    base, z, sigma, total = arg(slots.LAM), arg(slots.Z), arg(slots.SIGMA), v.variable(v.all(0.0))
     with v.loop(arg(slots.COUNT)) as turn:
         j = v.b.shl(turn, v.const(AMPLITUDE_SHIFT))
         sign = v.load(v.b.add(sigma, v.line_of_parity(j, z)))
@@ -241,7 +227,7 @@ def _expect(real: bool) -> Callable[[Simd, Argument], None]:
 
     def body(v: Simd, arg: Argument) -> None:
         psi, x, z, sigma = (arg(k) for k in (slots.PSI, slots.X, slots.Z, slots.SIGMA))
-        spread, total = v.opener(arg(slots.LOW)), v.variable(v.zero())
+        spread, total = v.opener(arg(slots.LOW)), v.variable(v.all(0.0))
         with v.loop(arg(slots.COUNT)) as turn:
             j = spread(v.b.shl(turn, v.const(AMPLITUDE_SHIFT)))
             a, b = v.load_amplitude(v.b.add(psi, j)), v.load_amplitude(v.b.add(psi, v.b.xor(j, x)))
@@ -283,7 +269,6 @@ rotate_table, adjoint_table = operation(_rotate_table), operation(_adjoint_table
 rotate_table_wide, adjoint_table_wide = operation(_rotate_table_wide), operation(_adjoint_table_wide)
 sines_of_halves = operation(_sines_of_halves)
 probabilities, scale_adjoint = operation(_probabilities), operation(_scale_adjoint)
-butterfly, butterfly_pair = operation(_butterfly), operation(_butterfly_pair)
 expect_diagonal, weigh_diagonal = operation(_expect_diagonal), operation(_weigh_diagonal)
 expect_real, expect_imaginary = operation(_expect(True)), operation(_expect(False))
 weigh_real, weigh_imaginary = operation(_weigh(True)), operation(_weigh(False))

@@ -13,7 +13,7 @@ from superpose.engine.kernels import exchanges as e
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import rotations as r
 from superpose.engine.kernels import slots as s
-from superpose.engine.kernels.angles import fill, fill_table, odd, prepare, transform, turn_lanes
+from superpose.engine.kernels.angles import fill, fill_table, odd, prepare, turn_lanes
 from superpose.engine.kernels.measuring import expect, start_adjoint
 from superpose.engine.kernels.modes import (
     BACKWARD,
@@ -28,6 +28,7 @@ from superpose.engine.kernels.modes import (
     WHOLE,
 )
 from superpose.engine.kernels.simd import LINE, kernel
+from superpose.engine.kernels.walsh import transform_numbers
 
 __all__ = ["run_tape"]
 
@@ -303,7 +304,7 @@ def backward(
             else:
                 block[s.COUNT] //= lanes
                 d.adjoint_table(zero, block.ctypes.data)
-            transform(work, at, ints[t.ROWS] << ints[t.LANE_BITS])
+            transform_numbers(zero, work, at, ints[t.ROWS] << ints[t.LANE_BITS], block)
             for rotation in range(first, last):
                 value = work[at + ints[ints[t.PLACED_Z] + rotation]]
                 sums[tile, rotation] = angles[ints[t.PADDED] + rotation] * value

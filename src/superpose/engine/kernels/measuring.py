@@ -8,7 +8,9 @@ from superpose.engine.kernels import diagonals as d
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.angles import fill, odd
+from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
 from superpose.engine.kernels.simd import LINE, kernel
+from superpose.engine.kernels.walsh import transform_vectors
 
 __all__ = ["expect", "start_adjoint"]
 
@@ -30,23 +32,6 @@ def of_string(string: int, what: int, ints: Any) -> int:
 
 
 @kernel
-def transform_probabilities(zero: Any, rows: int, block: Any) -> None:
-    """Walsh-Hadamard transform of the real parts of LAM."""
-    bit = 1
-    while bit < rows:
-        block[s.X] = bit << 7
-        block[s.LOW] = (bit << 7) - 1
-        if 2 * bit < rows:
-            block[s.COUNT] = rows // 4
-            d.butterfly_pair(zero, block.ctypes.data)
-            bit *= 4
-        else:
-            block[s.COUNT] = rows // 2
-            d.butterfly(zero, block.ctypes.data)
-            bit *= 2
-
-
-@kernel
 def expect(
     zero: Any, ints: Any, floats: Any, angles: Any, frame: Any, tile: int, work: Any, out: Any, block: Any
 ) -> None:
@@ -60,7 +45,8 @@ def expect(
         block[s.COUNT] = rows
         d.probabilities(zero, block.ctypes.data)
         if ints[t.TRANSFORM]:
-            transform_probabilities(zero, rows, block)
+            block[s.SRC], block[s.CROSS] = block[s.LAM], AMPLITUDE_SHIFT
+            transform_vectors(zero, rows, block)
     for string in range(ints[t.N_STRINGS]):
         source = acc
         scale = load_string(string, ints, frame, block) * shrink * shrink
@@ -126,7 +112,8 @@ def start_adjoint(zero: Any, ints: Any, floats: Any, frame: Any, tile: int, work
             d.weigh_diagonal(zero, block.ctypes.data)
     if n_diagonal:
         if ints[t.TRANSFORM]:
-            transform_probabilities(zero, rows, block)
+            block[s.SRC], block[s.CROSS] = block[s.LAM], AMPLITUDE_SHIFT
+            transform_vectors(zero, rows, block)
         block[s.COUNT] = rows
         d.scale_adjoint(zero, block.ctypes.data)
     for string in range(n_diagonal, ints[t.N_STRINGS]):

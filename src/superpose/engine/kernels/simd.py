@@ -90,13 +90,17 @@ class Simd:
         one = self.b.insert_element(empty, scalar, ir.Constant(_I32, 0))
         return self.b.shuffle_vector(one, empty, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
 
+    def scalar_at(self, address: Value) -> Value:
+        """Load one element."""
+        return self.b.load(self.b.inttoptr(address, self.element.as_pointer()))
+
     def splat_at(self, address: Value) -> Value:
         """Load one element and spread it over the lanes."""
-        return self.splat(self.b.load(self.b.inttoptr(address, self.element.as_pointer())))
+        return self.splat(self.scalar_at(address))
 
-    def zero(self) -> Value:
-        """Return the vector of zeros."""
-        return ir.Constant(self.type, [0.0] * self.lanes)
+    def all(self, value: float) -> Value:
+        """Return the vector with a constant in every lane."""
+        return ir.Constant(self.type, [value] * self.lanes)
 
     def add(self, x: Value, y: Value) -> Value:
         """Return ``x + y``."""
