@@ -122,6 +122,8 @@ def test_compressed_bodies_are_refused(api: Any) -> None:
         (b'{"a": ' + b"1" * 5_000 + b"}", "64 bits"),
         (b'{"a": "\\ud800"}', "not Unicode"),
         (b'{"kind": "train", "kind": "train"}', "'kind'"),
+        (b"[1]", "must be a"),
+        (b"null", "must be a"),
         (b"[" * 100_000, "nested"),
         (b"[" * 200 + b"]" * 200, "nested more than 64"),
         (b'{"a":' * 3_000 + b"1" + b"}" * 3_000, "nested"),

@@ -152,6 +152,12 @@ def test_a_predictor_key_may_predict_and_nothing_else(deployed: Any) -> None:
         assert (reply.status, reply.code) == (404, "service.not_found")
 
 
+def test_a_row_that_holds_the_answer_is_told_to_leave_it_out(deployed: Any) -> None:
+    reply = predict(deployed, [{"age": 40, "smoker": "no", "outcome": "ill"}], "mixed")
+    assert (reply.status, reply.code) == (422, "learning.feature_mismatch")
+    assert reply.json["detail"] == "column 'outcome' is what the model predicts; leave it out"
+
+
 def test_inference_protocol_metadata(deployed: Any) -> None:
     iris = deployed.call("GET", "/v2/models/iris").json
     assert (iris["name"], iris["versions"], iris["platform"]) == ("iris", ["1"], "superpose")
@@ -161,6 +167,9 @@ def test_inference_protocol_metadata(deployed: Any) -> None:
         {"name": "label", "datatype": "BYTES", "shape": [-1]},
     ]
     assert iris["parameters"]["classes"] == CLASSES
+    server = deployed.call("GET", "/v2").json
+    assert server == deployed.call("GET", "/v2/").json  # the protocol's OpenAPI document writes it so
+    assert set(server) == {"name", "version", "extensions"}
     assert deployed.call("GET", "/v2/models/iris/versions/1").json == iris
     assert deployed.call("GET", "/v2/models/iris/versions/2").code == "service.not_found"
     assert deployed.call("GET", "/v2/models/mixed").json["inputs"] == [

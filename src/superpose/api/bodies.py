@@ -23,6 +23,8 @@ _LARGEST_INTEGER = 2**63
 _DRAIN_S = 5.0
 _LARGE = 64 * 1024  # parsing more than this would hold up other requests
 
+_KINDS = {list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
+
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
@@ -102,6 +104,8 @@ async def read_model(request: Request, model: type[ModelT], max_bytes: int) -> M
         MediaTypeError, PayloadTooLargeError: as ``read_json``.
     """
     value = await read_json(request, max_bytes)
+    if not isinstance(value, dict):
+        raise RequestError(f"The body must be a JSON object, got {_KINDS.get(type(value), 'null')}.")
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -39,6 +39,7 @@ def _add_server_routes(router: APIRouter, service: Service) -> None:
         return Json({"ready": ok}, 200 if ok else 503)
 
     @router.get("")
+    @router.get("/")
     async def server() -> Response:
         """The server's metadata."""
         return Json({"name": "superpose", "version": __version__, "extensions": []})
