@@ -63,6 +63,7 @@ def test_equal_scores_and_constant_differences_do_not_decide() -> None:
     assert (equal.p_value, equal.decides, equal.low, equal.high) == (1.0, False, 0.0, 0.0)
     (constant,) = compare([0.9] * 5, {"frozen": [0.8] * 5}, **EXPERIMENT)
     assert not constant.decides
+    assert constant.low < 0 < constant.high  # what does not decide leaves zero in
     assert constant.p_value == pytest.approx(1 / 16)
 
 

@@ -86,6 +86,8 @@ def test_rows_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     with pytest.raises(FeatureMismatchError, match="row 0 lacks 'dose'") as caught:
         predictor.predict_proba([{"age": 1, "ward": "north"}])
     assert caught.value.code == "learning.feature_mismatch"
+    with pytest.raises(FeatureMismatchError, match=r"has unknown 'wardd' \(is 'wardd' meant to be 'ward'\?\)"):
+        predictor.predict_proba([{"age": 1, "wardd": "north", "dose": 1}])
     with pytest.raises(FeatureMismatchError, match="'age' takes a finite number"):
         predictor.predict_proba([{"age": "old", "ward": "north", "dose": 1}])
 

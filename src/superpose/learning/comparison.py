@@ -126,7 +126,8 @@ def compare(
             reach = float(stdtrit(freedom, 1.0 - allowed_error / (2.0 * count))) * error
         else:
             single = 1.0 if abs(mean) <= 1e-12 else 2.0 ** (1 - differences.size)
-            reach = 0.0
+            decided = count * single < allowed_error
+            reach = 0.0 if decided or single == 1.0 else 1.0  # a difference lies in -1 .. 1; its interval is not known
         p_value = min(1.0, count * single)
         rows.append(Comparison(against, metric, mean, mean - reach, mean + reach, p_value, p_value < allowed_error))
     return rows

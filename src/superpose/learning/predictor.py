@@ -8,6 +8,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from superpose.errors import FeatureMismatchError
 from superpose.learning.model_file import ModelFile, read_model
 from superpose.learning.trained_model import ClassLabel
 
@@ -104,7 +105,15 @@ class Predictor:
         Raises:
             FeatureMismatchError: columns are absent, unknown or of the wrong kind.
         """
-        return self._model.preprocessor.transform(rows)
+        try:
+            return self._model.preprocessor.transform(rows)
+        except FeatureMismatchError as error:
+            target = self._file.manifest.get("data", {}).get("target")
+            if error.details.get("missing") == [] and error.details.get("unknown") == [target]:
+                raise FeatureMismatchError(
+                    f"column {target!r} is what the model predicts; leave it out", missing=[], unknown=[target]
+                ) from None
+            raise
 
     def predict_encoded(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of each class, float64 ``(n_rows, n_classes)``, of rows that `encode` made."""

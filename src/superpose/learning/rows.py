@@ -122,7 +122,7 @@ def _check_names(got: Iterable[object], columns: ColumnNames, where: str) -> Non
     if missing:
         parts.append(f"lacks {_names(missing)}")
     if unknown:
-        near = difflib.get_close_matches(unknown[0], missing or columns.names, n=1)
+        near = difflib.get_close_matches(unknown[0], missing, n=1)
         parts.append(
             f"has unknown {_names(unknown)}" + (f" (is {unknown[0]!r} meant to be {near[0]!r}?)" if near else "")
         )
