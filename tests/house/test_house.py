@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,18 @@ def test_every_error_is_drawn_in_the_tree_with_its_code_and_codes_are_unique() -
     for leaf in leaves:
         assert re.search(rf"── {leaf.__name__}\s+({re.escape(leaf.code)}|\(the code)", tree), leaf.__name__
     assert len({leaf.code for leaf in leaves}) == len(leaves)
+
+
+def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
+    facts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[<>=]", line)[0] for line in facts["dependencies"]}
+    names = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+    used = set()
+    for path in SOURCES:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
+            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            used |= {module.partition(".")[0] for module in modules}
+    used = {names.get(name, name) for name in used - sys.stdlib_module_names - {"superpose"}}
+    assert used - declared == {"hypothesis"}  # superpose.testing's strategies, for those who test with it
+    assert declared - used == {"httptools"}  # named to uvicorn, not imported
