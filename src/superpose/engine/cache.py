@@ -14,6 +14,7 @@ import logging
 import os
 import pickle
 import stat
+import subprocess
 import sys
 import tempfile
 import threading
@@ -210,13 +211,45 @@ def warm(progress: Callable[[str], None] | None = None) -> float:
 
     Args:
         progress: Called with a line of text before and after each.
+
+    Cost: some 10 s of processor time for each precision that must be compiled; the two are compiled side by side.
     """
     begin = time.perf_counter()
+    missing = [] if kernels_ready() else [dtype for dtype in DTYPES if dtype not in _kernels]
+    other = _compile_elsewhere(missing[1]) if len(missing) > 1 else None
     for dtype in DTYPES:
         if progress:
-            what = "loading" if dtype in _kernels or kernels_ready() else "compiling, once per machine"
+            what = "compiling, once per machine" if dtype in missing else "loading"
             progress(f"Engine kernels for {dtype}: {what} ...")
+        if other is not None and dtype == missing[1]:
+            other.wait()  # if it failed, the kernels are compiled here
         load_kernel(dtype)
         if progress:
             progress(f"Engine kernels for {dtype}: ready after {time.perf_counter() - begin:.1f} s.")
     return time.perf_counter() - begin
+
+
+def _compile_elsewhere(dtype: str) -> subprocess.Popen[bytes] | None:
+    """Start a process that fills the cache for ``dtype``, if there are a cache and a processor for it."""
+    if _open_directory()[0] is None or (os.cpu_count() or 1) < 2 or not sys.executable:
+        return None
+    code = f"from superpose.engine.cache import load_kernel; load_kernel({dtype!r})"
+    try:
+        return subprocess.Popen(  # noqa: S603  # this Python, with code of our own
+            [sys.executable, "-c", code],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+    except OSError:
+        return None
+
+
+def _after_fork() -> None:
+    """Another thread may have held the lock when the process forked."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -59,7 +59,6 @@ class _Crew:
     """The threads of one process."""
 
     def __init__(self) -> None:
-        self.pid = os.getpid()
         self.jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self.size = 0
         self.lock = threading.Lock()
@@ -98,9 +97,6 @@ def get_threads() -> int:
 
 def run_ranges(work: Callable[[int, int], None], n_tiles: int, n_threads: int) -> None:
     """Call ``work(first, last)`` on ranges that cover ``0 .. n_tiles`` once, on up to ``n_threads`` threads."""
-    global _crew
-    if _crew.pid != os.getpid():  # a forked child has none of its parent's threads
-        _crew = _Crew()
     crew = _crew
     n_threads = min(n_threads, n_tiles)
     step = max(1, n_tiles // (4 * n_threads))
@@ -112,3 +108,13 @@ def run_ranges(work: Callable[[int, int], None], n_tiles: int, n_threads: int) -
     job.done.wait()
     if job.error is not None:
         raise job.error
+
+
+def _after_fork() -> None:
+    """A forked child has none of its parent's threads."""
+    global _crew
+    _crew = _Crew()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -367,6 +368,16 @@ def compile_program(
         while len(_programs) > _CACHE_SIZE:
             _programs.popitem(last=False)
     return made
+
+
+def _after_fork() -> None:
+    """Another thread may have held the lock when the process forked."""
+    global _programs_lock
+    _programs_lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _restore(

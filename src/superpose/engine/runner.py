@@ -23,7 +23,7 @@ __all__ = ["Dtype", "Runner"]
 
 Dtype = Literal["float32", "float64"]
 
-SMALL_WORK = 60_000
+SMALL_WORK = 100_000
 """Updates of vectors below which a second thread costs more than it gives."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -61,3 +62,12 @@ class Shelf:
             if self._bytes <= KEEP_BYTES // 4:
                 Shelf._idle.setdefault(self._arrays, []).append(arrays)
                 Shelf._idle_bytes += self._bytes
+
+
+def _after_fork() -> None:
+    """Another thread may have held the lock when the process forked."""
+    Shelf._lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
