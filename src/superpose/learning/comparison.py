@@ -148,9 +148,9 @@ def verdict(comparisons: Sequence[Comparison], n_splits: int, confidence: float)
         others = _all(comparisons)
         return f"Undecided: {scope}, no difference in {title} is large enough to tell the hybrid model from {others}."
     facts = _listed([_fact(c) for c in decided])
-    open_ones = [LABELS[c.against] for c in comparisons if not c.decides]
-    rest = f", and undecided against the {_listed(open_ones, 'or')}" if open_ones else ""
-    return f"{_conclusion(comparisons)}: {scope}, its {title} is {facts}{rest}."
+    open_ones = [f"the {LABELS[c.against]}" for c in comparisons if not c.decides]
+    rest = f", and undecided against {_listed(open_ones, 'or')}" if open_ones else ""
+    return f"{_conclusion(comparisons)}: {scope}, the hybrid model's {title} is {facts}{rest}."
 
 
 def _conclusion(comparisons: Sequence[Comparison]) -> str:
@@ -160,14 +160,14 @@ def _conclusion(comparisons: Sequence[Comparison]) -> str:
     if twin == "worse":
         return "The quantum circuit hurts here: a classical block of its size does better than the hybrid model"
     if twin == "better" and set(outcomes.values()) == {"better"}:
-        return "The quantum circuit helps here, as far as these controls can tell; about the hybrid model"
+        return "The quantum circuit helps here, as far as these controls can tell"
     if outcomes.get("baseline") == "worse":
         return "Prefer the classical baseline to the hybrid model here"
     if "worse" in outcomes.values():
         return "A simpler circuit does better than the hybrid model here"
     if twin == "better":
         return "The hybrid model beats its classical twin but not everything it was compared with"
-    return "Whether the quantum circuit helps is undecided for the hybrid model"
+    return "Whether the quantum circuit helps is undecided"
 
 
 def _fact(comparison: Comparison) -> str:
