@@ -116,6 +116,9 @@ def test_models(at_home: Callable[..., Any], trained: str, tmp_path: Path) -> No
     assert "AUC" in at_home("models", "show", trained).out
     saved = at_home("models", "download", trained, "--version", "1", "--output", tmp_path, "--json").json
     assert saved["path"] == str(tmp_path / f"{trained}-1.superpose")
+    nowhere = at_home("models", "download", trained, "--output", tmp_path / "none" / "x", "--json").json
+    assert nowhere["error"]["code"] == "service.request"
+    assert "cannot be written" in nowhere["error"]["message"]
     from superpose.learning.predictor import Predictor
 
     assert len(Predictor.load(Path(saved["path"]), expected_digest=shown["digest"]).classes) == 3

@@ -126,6 +126,17 @@ def test_a_worker_beside_a_server_does_its_jobs(spawn: Callable[..., subprocess.
     assert json.loads(out)["threads"] == 1
 
 
+def test_a_worker_begins_no_data_directory_of_its_own(
+    spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    worker = spawn("worker", "--data-dir", tmp_path / "typo", "--json")
+    out, err = worker.communicate(timeout=60)
+    assert worker.returncode == 1
+    assert json.loads(out)["error"]["code"] == "service.store"
+    assert "start it first: superpose serve" in err
+    assert not (tmp_path / "typo").exists()
+
+
 def test_a_port_that_nothing_holds_is_found(spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = spawn("serve", "--port", str(taken.getsockname()[1]), "--data-dir", tmp_path / "data")

@@ -9,6 +9,7 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import console, print_json, print_table, section
+from superpose.errors import RequestError
 
 __all__ = ["app"]
 
@@ -70,7 +71,13 @@ def download(
 ) -> None:
     """Save a version's model file, checked against the registry's digest."""
     with connect(url, key_file) as client:
-        path = client.models.download(name, version, output).absolute()
+        try:
+            path = client.models.download(name, version, output).absolute()
+        except OSError as error:
+            place = str(output or Path.cwd())
+            raise RequestError(
+                f"The model file cannot be written to {place}: {error.strerror}. Choose another --output.", path=place
+            ) from error
     if as_json:
         print_json({"model": name, "path": str(path), "size_bytes": path.stat().st_size})
     else:

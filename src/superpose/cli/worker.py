@@ -29,6 +29,9 @@ def worker(
     from superpose.service import ServiceConfig, run_worker
 
     config = ServiceConfig(data_dir=data_dir or default_data_dir(), threads_per_worker=threads)
-    if as_json:
-        print_json({"data_dir": str(config.data_dir), "pid": os.getpid(), "threads": config.worker_threads})
-    run_worker(config)
+
+    def tell() -> None:
+        if as_json:
+            print_json({"data_dir": str(config.data_dir), "pid": os.getpid(), "threads": config.worker_threads})
+
+    run_worker(config, on_ready=tell)

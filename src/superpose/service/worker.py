@@ -241,23 +241,37 @@ def _unforeseen(error: BaseException, claim: Claim) -> str:
     )
 
 
-def run_worker(config: ServiceConfig, *, worker_id: str | None = None, supervised: bool = False) -> None:
+def run_worker(
+    config: ServiceConfig,
+    *,
+    worker_id: str | None = None,
+    supervised: bool = False,
+    on_ready: Callable[[], None] = lambda: None,
+) -> None:
     """Run a worker in this process until SIGTERM or SIGINT; supervised, also until standard input ends.
 
     Args:
         config: the settings, as the server has them.
         worker_id: who holds the leases; random by default.
         supervised: standard input is a pipe from the parent, whose end means that the parent is gone.
+        on_ready: called once the data directory has been found usable.
 
     Raises:
-        StoreError: the data directory cannot be used.
+        StoreError: the data directory cannot be used, or no service has begun one there.
     """
+    if not config.data_dir.is_dir() or not any(config.data_dir.iterdir()):
+        raise StoreError(
+            f"No service keeps its data in {config.data_dir}. Name the directory of one that runs, or start it first: "
+            f"superpose serve --data-dir {config.data_dir}",
+            path=str(config.data_dir),
+        )
     os.umask(0o077)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
     )
     _share_cpu(config.worker_threads)
     worker = Worker(config, worker_id)
+    on_ready()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: worker.stop())
     if supervised:
