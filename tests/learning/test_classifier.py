@@ -69,6 +69,15 @@ def test_data_frames_with_categories_and_missing_values() -> None:
     assert np.isfinite(model.predict_proba(unknown)).all()
 
 
+def test_rows_may_be_named_also_where_all_columns_are_numbers() -> None:
+    frame, labels = load_iris(return_X_y=True, as_frame=True)
+    model = HybridClassifier(**SMALL).fit(frame, labels)
+    records = frame.head(5)[frame.columns[::-1]].to_dict("records")
+    np.testing.assert_array_equal(model.predict_proba(records), model.predict_proba(frame.head(5)))
+    with pytest.raises(FeatureMismatchError, match="row 0 lacks"):
+        model.predict([{"sepal length (cm)": 5.0}])
+
+
 def test_equal_seeds_give_equal_models_and_other_seeds_others() -> None:
     rows, labels = load_iris(return_X_y=True)
     first = HybridClassifier(**SMALL).fit(rows, labels)

@@ -167,10 +167,10 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         Raises:
             NotFittedError: ``fit`` has not been called.
             ValueError: the array does not have the columns seen by ``fit``.
-            FeatureMismatchError: the data frame does not.
+            FeatureMismatchError: the data frame, or the list of mappings from column name to value, does not.
         """
         self._check_fitted()
-        if self.preprocessor_.columns.categories or _has_categories(X):
+        if self.preprocessor_.columns.categories or _has_categories(X) or _is_named(X):
             encoded = self.preprocessor_.transform(X)
         else:
             rows = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
@@ -321,6 +321,11 @@ def _default_names(n_columns: int) -> tuple[str, ...]:
 def _is_number_column(series: Any) -> bool:
     kind = getattr(series.dtype, "kind", "O")
     return kind in "fiub"
+
+
+def _is_named(rows: Any) -> bool:
+    """Whether these rows map column names to values, as requests to an endpoint do."""
+    return isinstance(rows, list) and bool(rows) and isinstance(rows[0], Mapping)
 
 
 def _has_categories(rows: Any) -> bool:
