@@ -79,10 +79,7 @@ class CompiledProgram:
         runner = self._runners.get(wide)
         if runner is None:
             names = self.input_names, self.weight_names
-            try:
-                runner = Runner(self._lowered, self.observables, names, self.dtype, wide=wide)
-            except ValueError:
-                runner = Runner(self._lowered, self.observables, names, self.dtype, wide=False)
+            runner = Runner(self._lowered, self.observables, names, self.dtype, wide=wide)
             self._runners[wide] = runner
         return runner
 

@@ -36,9 +36,6 @@ class Runner:
         names: Parameters given per sample, and those shared, in order.
         dtype: Precision.
         wide: Whether the amplitudes of one sample fill the lanes, instead of samples.
-
-    Raises:
-        ValueError: The observables cannot be measured in the wide layout.
     """
 
     def __init__(
@@ -57,10 +54,7 @@ class Runner:
         self.samples = lanes >> n_lane_bits
         """Samples per tile."""
         self.first_layout, self._last_layout = (Layout(lowered.n_qubits, n_lane_bits) for _ in range(2))
-        tape = build_tape(lowered, observables, names, self._last_layout, lanes)
-        if tape is None:
-            raise ValueError("These observables flip too many different qubits for the wide layout.")
-        self._tape = tape
+        self._tape = tape = build_tape(lowered, observables, names, self._last_layout, lanes)
         n_tables = 2 * tape[layout.N_KEPT] * tape[layout.TABLE_SIZE]
         self._scratch = Shelf(
             (

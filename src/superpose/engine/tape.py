@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -35,10 +35,8 @@ class Tape:
         return int(self.ints[place])
 
 
-def _strings(
-    lowered: Lowered, observables: Sequence[Observable]
-) -> tuple[list[tuple[int, int]], list[dict[int, float]]]:
-    """Return the Pauli strings that the frame turns the observables into, diagonal ones first, and their coefficients.
+def _strings(lowered: Lowered, observables: Sequence[Observable]) -> dict[tuple[int, int], dict[int, float]]:
+    """Return the Pauli strings (x, z) that the frame turns the observables into, and their coefficients.
 
     Coefficients are per string a mapping from observable to factor.
     """
@@ -49,8 +47,7 @@ def _strings(
             sign = -1.0 if (k - ((x & z).bit_count() & 1)) & 2 else 1.0
             row = found.setdefault((x, z), {})
             row[place] = row.get(place, 0.0) + sign * coefficient
-    strings = sorted(found, key=lambda key: key[0] != 0)
-    return strings, [found[key] for key in strings]
+    return found
 
 
 def _count_trailing(layers: Sequence[Layer], strings: Sequence[tuple[int, int]]) -> int:
@@ -71,8 +68,8 @@ def build_tape(
     names: tuple[Sequence[str], Sequence[str]],
     layout: Layout,
     lanes: int,
-) -> Tape | None:
-    """Return the tape, or None if the observables cannot be measured in a wide layout of this kind.
+) -> Tape:
+    """Return the tape.
 
     Args:
         lowered: The circuit.
@@ -82,14 +79,14 @@ def build_tape(
         lanes: Numbers in one vector.
     """
     writer = Writer(layout, *names)
-    strings, factors = _strings(lowered, observables)
+    strings = _strings(lowered, observables)
     layers = lowered.layers
-    n_seen = len(layers) - _count_trailing(layers, strings)
+    n_seen = len(layers) - _count_trailing(layers, list(strings))
     n_start = 0
     seen: _Seen | None = None
     for number, layer in enumerate(layers):
         if number == n_seen:
-            seen = _end_of_expectations(writer, strings)
+            seen = _measure(writer, strings)
         if layer.diagonal:
             writer.add_diagonal_layer(layer)
             continue
@@ -99,16 +96,21 @@ def build_tape(
         writer.add_layer(items, lambda number=number: _later(layers, number))  # type: ignore[misc]  # see there
     writer.close()
     if seen is None:
-        seen = _end_of_expectations(writer, strings)
-    return None if seen.strings is None else _assemble(writer, seen, factors, (lanes, len(observables), n_start))
+        seen = _measure(writer, strings)
+    return _assemble(writer, seen, [strings[key] for key in seen.order], (lanes, len(observables), n_start))
 
 
 class _Seen(NamedTuple):
-    """What is known where expectations end: counts, and strings as (x, z) and as (x, z) among the places."""
+    """What is known where expectations end."""
 
     n_steps: int
+    n_steps_measured: int
+    """With the exchanges between strings."""
     n_rotations: int
-    strings: list[tuple[int, int, int, int]] | None
+    order: list[tuple[int, int]]
+    """Strings in the order in which they are measured, diagonal ones first."""
+    rows: list[tuple[int, ...]]
+    """What the tape says of them."""
 
 
 def _later(layers: Sequence[Layer], number: int) -> Iterator[int]:
@@ -116,19 +118,30 @@ def _later(layers: Sequence[Layer], number: int) -> Iterator[int]:
     return (x for layer in layers[number + 1 :] if not layer.diagonal for x, _ in layer.masks)
 
 
-def _end_of_expectations(writer: Writer, strings: Sequence[tuple[int, int]]) -> _Seen:
-    flips = [x for x, _ in strings if x]
-    if not all(map(writer.runs, flips)):
-        writer.make_way(lambda: sorted(flips, key=writer.runs))
+def _measure(writer: Writer, strings: Iterable[tuple[int, int]]) -> _Seen:
+    """Lay the strings out: those that flip lane bits wait for exchanges that make them flip rows only."""
     writer.close()
-    layout = writer.layout
-    placed = [(x, z, layout.place_x(x), layout.place_z(z)) for x, z in strings]
-    good = all(map(writer.runs, flips))
-    return _Seen(len(writer.steps), len(writer.const), placed if good else None)
+    n_steps, layout = len(writer.steps), writer.layout
+    shift = layout.n_lane_bits
+    left = sorted(strings, key=lambda string: string[0] != 0)
+    order: list[tuple[int, int]] = []
+    rows: list[tuple[int, ...]] = []
+    while left:
+        if not writer.runs(left[0][0]):
+            flips = [x for x, _ in left]
+            writer.make_way(lambda flips=flips: flips)  # type: ignore[misc]  # mypy cannot type a default of a lambda
+        for x, z in (string for string in left if writer.runs(string[0])):
+            row_x, placed_z = layout.place_x(x) >> shift, layout.place_z(z)
+            low, kind = below_top(row_x, 128), kind_of(x, z)
+            row_z, lane_z = placed_z >> shift, placed_z & layout.lanes
+            order.append((x, z))
+            rows.append((row_x << 7, row_z << 7, lane_z, low, kind, x, z, len(writer.steps)))
+        left = [string for string in left if not writer.runs(string[0])]
+    return _Seen(n_steps, len(writer.steps), len(writer.const), order, rows)
 
 
 def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], counts: tuple[int, int, int]) -> Tape:
-    layout, strings = writer.layout, seen.strings or []
+    layout = writer.layout
     of_observable = Sparse()
     for row in factors:
         of_observable.add_row(row)
@@ -140,17 +153,18 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
     rows = 1 << layout.n_row_bits
     table_size = max(1 << layout.n_bits, lanes)
     n_kept = min(writer.n_tables, KEPT_TABLES_BYTES // (2 * table_size * (64 // lanes)))
-    n_diagonal = sum(x == 0 for x, _, _, _ in strings)
+    n_strings, n_diagonal = len(seen.order), sum(x == 0 for x, _ in seen.order)
     first_gradient = len(writer.steps) if writer.first_gradient is None else writer.first_gradient
     header = np.zeros(at.HEADER, dtype=np.int64)
     for place, value in (
         (at.ROWS, rows), (at.ROWS_PADDED, max(rows, lanes)), (at.LANES, lanes), (at.LANE_BITS, shift),
         (at.SAMPLES, lanes >> shift), (at.TABLE_SIZE, table_size), (at.N_STEPS, len(writer.steps)),
-        (at.N_STEPS_EXPECT, seen.n_steps), (at.N_START, n_start), (at.FIRST_GRADIENT, first_gradient),
+        (at.N_STEPS_EXPECT, seen.n_steps), (at.N_STEPS_MEASURED, seen.n_steps_measured), (at.N_START, n_start),
+        (at.FIRST_GRADIENT, first_gradient),
         (at.N_ROTATIONS, n_rotations), (at.N_ROTATIONS_EXPECT, seen.n_rotations),
         (at.PADDED, -(-n_rotations // 8) * 8), (at.N_OF_LANES, len(writer.of_lanes)),
         (at.N_WEIGHTS, len(writer.place_of_weight)), (at.N_INPUTS, len(writer.place_of_input)),
-        (at.N_OBSERVABLES, n_observables), (at.N_STRINGS, len(strings)), (at.N_DIAGONAL, n_diagonal),
+        (at.N_OBSERVABLES, n_observables), (at.N_STRINGS, n_strings), (at.N_DIAGONAL, n_diagonal),
         (at.N_TABLES, writer.n_tables), (at.N_KEPT, n_kept), (at.TRANSFORM, n_diagonal >= TRANSFORM_MIN_STRINGS),
     ):  # fmt: skip
         header[place] = value
@@ -164,11 +178,6 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
         (at.INPUT_FACTOR, writer.inputs.factor),
         (at.STRING_FACTOR, of_observable.factor),
     )
-    placed = [
-        (row_x << 7, z >> shift << 7, z & layout.lanes, below_top(row_x, 128), kind_of(own_x, own_z), own_x, own_z)
-        for own_x, own_z, x, z in strings
-        for row_x in (x >> shift,)
-    ]
     sections = (
         (at.STEPS, writer.steps),
         (at.OPS, writer.ops),
@@ -182,7 +191,7 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
         (at.Z_OF, writer.zs),
         (at.PLACED_Z, writer.placed_zs),
         (at.BOOK, writer.books),
-        (at.STRINGS, placed),
+        (at.STRINGS, seen.rows),
         (at.STRING_START, of_observable.start),
         (at.STRING_OBSERVABLE, of_observable.index),
         (at.ELEMENTS, np.concatenate([np.empty(0, dtype=np.int64), *writer.elements])),

@@ -4,14 +4,16 @@ count in Z, the partner row in X, LOW the bits below the partner's, COUNT pairs 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from llvmlite import ir
 
+from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import slots
 from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT, Argument
-from superpose.engine.kernels.simd import Simd, Value, operation
+from superpose.engine.kernels.simd import LINE, Simd, Value, kernel, operation
 
-__all__ = ["flip_0", "flip_1", "flip_2", "flip_3", "swap_0", "swap_1", "swap_2", "swap_3"]
+__all__ = ["exchange", "exchange_up_to"]
 
 Body = Callable[[Simd, Argument], None]
 
@@ -57,5 +59,44 @@ def _flip(lane_bit: int) -> Body:
     return body
 
 
-swap_0, swap_1, swap_2, swap_3 = (operation(_swap(bit)) for bit in range(4))
-flip_0, flip_1, flip_2, flip_3 = (operation(_flip(bit)) for bit in range(4))
+_swap_0, _swap_1, _swap_2, _swap_3 = (operation(_swap(bit)) for bit in range(4))
+_flip_0, _flip_1, _flip_2, _flip_3 = (operation(_flip(bit)) for bit in range(4))
+
+
+@kernel
+def exchange(zero: Any, step: int, state: int, ints: Any, work: Any, block: Any) -> None:
+    """Run an exchange on the state that starts at the place ``state`` of the workspace."""
+    bit, flip, address = ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST], block.ctypes.data
+    block[slots.PSI] = work.ctypes.data + state * (LINE // ints[t.LANES])
+    block[slots.X], block[slots.Z] = ints[step + t.STEP_INSIDE], ints[step + t.STEP_ELEMENTS]
+    block[slots.LOW] = ints[step + t.STEP_BITS]
+    block[slots.COUNT] = ints[t.ROWS] if flip else ints[t.ROWS] // 2
+    if flip:
+        if bit == 0:
+            _flip_0(zero, address)
+        elif bit == 1:
+            _flip_1(zero, address)
+        elif bit == 2:
+            _flip_2(zero, address)
+        else:
+            _flip_3(zero, address)
+    elif bit == 0:
+        _swap_0(zero, address)
+    elif bit == 1:
+        _swap_1(zero, address)
+    elif bit == 2:
+        _swap_2(zero, address)
+    else:
+        _swap_3(zero, address)
+
+
+@kernel
+def exchange_up_to(zero: Any, step: int, last: int, both: bool, ints: Any, work: Any, block: Any) -> int:
+    """Run the exchanges that are steps ``step .. last - 1`` on PSI, and on LAM too if ``both``; return ``last``."""
+    for k in range(step, last):
+        place = ints[t.STEPS] + k * t.STEP_WIDTH
+        exchange(zero, place, ints[t.AT_PSI], ints, work, block)
+        if both:
+            exchange(zero, place, ints[t.AT_LAM], ints, work, block)
+    block[slots.PSI] = work.ctypes.data + ints[t.AT_PSI] * (LINE // ints[t.LANES])
+    return last

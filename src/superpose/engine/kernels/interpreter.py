@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import Any
 
 from superpose.engine.kernels import diagonals as d
-from superpose.engine.kernels import exchanges as e
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import rotations as r
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.angles import fill, fill_table, odd, prepare, turn_lanes
+from superpose.engine.kernels.exchanges import exchange
 from superpose.engine.kernels.measuring import expect, start_adjoint
 from superpose.engine.kernels.modes import (
     BACKWARD,
@@ -202,33 +202,6 @@ def start(zero: Any, ints: Any, turns: Any, work: Any, block: Any) -> None:
 
 
 @kernel
-def exchange(zero: Any, step: int, state: int, ints: Any, work: Any, block: Any) -> None:
-    """Run an exchange on the state that starts at the place ``state`` of the workspace."""
-    bit, flip, address = ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST], block.ctypes.data
-    block[s.PSI] = work.ctypes.data + state * (LINE // ints[t.LANES])
-    block[s.X], block[s.Z] = ints[step + t.STEP_INSIDE], ints[step + t.STEP_ELEMENTS]
-    block[s.LOW] = ints[step + t.STEP_BITS]
-    block[s.COUNT] = ints[t.ROWS] if flip else ints[t.ROWS] // 2
-    if flip:
-        if bit == 0:
-            e.flip_0(zero, address)
-        elif bit == 1:
-            e.flip_1(zero, address)
-        elif bit == 2:
-            e.flip_2(zero, address)
-        else:
-            e.flip_3(zero, address)
-    elif bit == 0:
-        e.swap_0(zero, address)
-    elif bit == 1:
-        e.swap_1(zero, address)
-    elif bit == 2:
-        e.swap_2(zero, address)
-    else:
-        e.swap_3(zero, address)
-
-
-@kernel
 def forward(
     zero: Any, first: int, last: int, ints: Any, angles: Any, turns: Any, tables: Any, work: Any, wide: Any, block: Any
 ) -> None:
@@ -293,7 +266,7 @@ def backward(
 ) -> None:
     """Go back through the tape with PSI and LAM."""
     lanes, at = ints[t.LANES], ints[t.AT_SUMS]
-    for k in range(ints[t.N_STEPS_EXPECT] - 1, ints[t.FIRST_GRADIENT] - 1, -1):
+    for k in range(ints[t.N_STEPS_MEASURED] - 1, ints[t.FIRST_GRADIENT] - 1, -1):
         step = ints[t.STEPS] + k * t.STEP_WIDTH
         first, last = ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]
         if ints[step] == t.TABLE:

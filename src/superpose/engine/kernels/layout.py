@@ -14,13 +14,14 @@ from __future__ import annotations
 
 # fmt: off
 (
-    ROWS, ROWS_PADDED, LANES, LANE_BITS, SAMPLES, TABLE_SIZE, N_STEPS, N_STEPS_EXPECT, N_START, FIRST_GRADIENT,
-    N_ROTATIONS, N_ROTATIONS_EXPECT, PADDED, N_OF_LANES, N_WEIGHTS, N_INPUTS, N_OBSERVABLES, N_STRINGS, N_DIAGONAL,
-    N_TABLES, N_KEPT, TRANSFORM, STEPS, OPS, WEIGHT_START, WEIGHT_INDEX, INPUT_START, INPUT_INDEX, LANE_OF, OF_LANES,
+    ROWS, ROWS_PADDED, LANES, LANE_BITS, SAMPLES, TABLE_SIZE, N_STEPS, N_STEPS_EXPECT, N_STEPS_MEASURED,
+    N_START, FIRST_GRADIENT, N_ROTATIONS, N_ROTATIONS_EXPECT, PADDED, N_OF_LANES, N_WEIGHTS, N_INPUTS, N_OBSERVABLES,
+    N_STRINGS, N_DIAGONAL, N_TABLES, N_KEPT, TRANSFORM, STEPS, OPS, WEIGHT_START, WEIGHT_INDEX, INPUT_START,
+    INPUT_INDEX, LANE_OF, OF_LANES,
     X_OF, Z_OF, PLACED_Z, BOOK, STRINGS, STRING_START, STRING_OBSERVABLE, ELEMENTS, CONST, WEIGHT_FACTOR,
     INPUT_FACTOR, STRING_FACTOR, AT_PSI, AT_LAM, AT_COEF, AT_SIGMA, AT_SIGNS, AT_ACC, AT_LANE, AT_VALUES, AT_STRINGS,
     AT_SUMS, AT_TABLE, SIZE, SIZE_WIDE, SIZE_ANGLES, HEADER,
-) = range(57)
+) = range(58)
 """Places in the header: counts; starts of sections of the integers, then of the numbers; places in the workspace."""
 
 STEP_KIND, STEP_FIRST, STEP_LAST, STEP_BITS, STEP_ELEMENTS, STEP_INSIDE, STEP_WIDTH = range(7)
@@ -33,8 +34,11 @@ BLOCK, TABLE, EXCHANGE = range(3)
 OP_KIND, OP_X, OP_Z, OP_SIGN, OP_R, OP_LOW, OP_X2, OP_Z2, OP_SIGN2, OP_R2, OP_LOW2, OP_WIDTH = range(12)
 """X and Z are those of the rows, SIGN is that of Z among the lanes. LOW are masks for `simd.Simd.opener`, in bytes of
 the list of offsets. R are the rotations."""
-STRING_X, STRING_Z, STRING_SIGN, STRING_LOW, STRING_KIND, STRING_OWN_X, STRING_OWN_Z, STRING_WIDTH = range(8)
-"""Of a Pauli string: as for operations; OWN are its masks among indices, not places."""
+STRING_X, STRING_Z, STRING_SIGN, STRING_LOW, STRING_KIND, STRING_OWN_X, STRING_OWN_Z = range(7)
+STRING_STEP, STRING_WIDTH = 7, 8
+"""Of a Pauli string: as for operations; OWN are its masks among indices, not places. It is measured when STEP steps are
+done: N_STEPS_EXPECT, or after some of the exchanges up to N_STEPS_MEASURED."""
+
 REAL, IMAGINARY, SCALED_REAL, SCALED_IMAGINARY, PAIR_REAL, PAIR_IMAGINARY, DIAGONAL = range(7)
 """Kinds of operations; see `superpose.engine.kernels.rotations`. Pairs are scaled."""
 

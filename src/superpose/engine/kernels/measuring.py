@@ -8,6 +8,7 @@ from superpose.engine.kernels import diagonals as d
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.angles import fill, odd
+from superpose.engine.kernels.exchanges import exchange, exchange_up_to
 from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
 from superpose.engine.kernels.simd import LINE, kernel
 from superpose.engine.kernels.walsh import transform_vectors
@@ -35,7 +36,7 @@ def of_string(string: int, what: int, ints: Any) -> int:
 def expect(
     zero: Any, ints: Any, floats: Any, angles: Any, frame: Any, tile: int, work: Any, out: Any, block: Any
 ) -> None:
-    """Write the tile's rows of expectations."""
+    """Write the tile's expectations."""
     lanes, rows, at, acc = ints[t.LANES], ints[t.ROWS], ints[t.AT_LAM], ints[t.AT_ACC]
     values = ints[t.AT_VALUES]
     n_observables, n_diagonal = ints[t.N_OBSERVABLES], ints[t.N_DIAGONAL]
@@ -47,8 +48,11 @@ def expect(
         if ints[t.TRANSFORM]:
             block[s.SRC], block[s.CROSS] = block[s.LAM], AMPLITUDE_SHIFT
             transform_vectors(zero, rows, block)
+    done = ints[t.N_STEPS_EXPECT]
     for string in range(ints[t.N_STRINGS]):
         source = acc
+        both = tile < 0  # never
+        done = exchange_up_to(zero, done, of_string(string, t.STRING_STEP, ints), both, ints, work, block)
         scale = load_string(string, ints, frame, block) * shrink * shrink
         if string < n_diagonal:
             if ints[t.TRANSFORM]:
@@ -68,12 +72,21 @@ def expect(
             signs = ints[t.AT_SIGNS] + of_string(string, t.STRING_SIGN, ints) * lanes
             for lane in range(lanes):
                 work[to + lane] += factor * work[signs + lane] * work[source + lane]
-    shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
-    for k in range(n_observables):
+    for k in range(done - 1, ints[t.N_STEPS_EXPECT] - 1, -1):
+        exchange(zero, ints[t.STEPS] + k * t.STEP_WIDTH, ints[t.AT_PSI], ints, work, block)
+    write_rows(ints, tile, work, out)
+
+
+@kernel
+def write_rows(ints: Any, tile: int, work: Any, out: Any) -> None:
+    """Write the tile's rows of results, summed over the lanes of each sample."""
+    lanes, shift, first = ints[t.LANES], ints[t.LANE_BITS], tile * ints[t.SAMPLES]
+    for k in range(ints[t.N_OBSERVABLES]):
+        values = ints[t.AT_VALUES] + k * lanes
         for row in range(first, min(first + ints[t.SAMPLES], out.shape[0])):
             total = 0.0
             for lane in range((row - first) << shift, (row - first + 1) << shift):
-                total += work[values + k * lanes + lane]
+                total += work[values + lane]
             out[row, k] = total
 
 
@@ -116,7 +129,10 @@ def start_adjoint(zero: Any, ints: Any, floats: Any, frame: Any, tile: int, work
             transform_vectors(zero, rows, block)
         block[s.COUNT] = rows
         d.scale_adjoint(zero, block.ctypes.data)
+    done = ints[t.N_STEPS_EXPECT]
     for string in range(n_diagonal, ints[t.N_STRINGS]):
+        both = tile >= 0  # always
+        done = exchange_up_to(zero, done, of_string(string, t.STRING_STEP, ints), both, ints, work, block)
         weigh_string(string, load_string(string, ints, frame, block), ints, floats, tile, work, grad)
         if of_string(string, t.STRING_KIND, ints) == t.REAL:
             d.weigh_real(zero, block.ctypes.data)
