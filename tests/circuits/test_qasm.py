@@ -448,6 +448,13 @@ def test_hostile_texts_end_soon(text):
     assert time.process_time() - started < 10
 
 
+def test_a_text_much_longer_than_its_instructions_may_be_is_refused_before_it_is_read() -> None:
+    text = 'OPENQASM 3; include "stdgates.inc"; qubit q; ' + "x q; " * 5_000
+    assert from_qasm(text, max_instructions=5_000).n_qubits == 1
+    with pytest.raises(QasmError, match="more than 10,200 words and signs are not read"):
+        from_qasm(text, max_instructions=10)
+
+
 def test_long_sums_are_read():
     assert from_qasm("qubit q; U(" + "1.0+" * 50_000 + "1.0, 0, 0) q;").instructions[0].angles[0] == 50_001.0
 

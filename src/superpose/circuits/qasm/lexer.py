@@ -51,11 +51,11 @@ class Source:
         return QasmError(message, line, offset - self._starts[line - 1] + 1)
 
 
-def tokenize(source: Source) -> list[Token]:
+def tokenize(source: Source, max_tokens: int) -> list[Token]:
     """Return the tokens of ``source``, comments left out, one of kind "end" last.
 
     Raises:
-        QasmError: A character or number that OpenQASM does not have.
+        QasmError: A character or number that OpenQASM does not have, or more than ``max_tokens``.
 
     Cost: linear in the text.
     """
@@ -77,6 +77,8 @@ def tokenize(source: Source) -> list[Token]:
         piece = match[kind]
         if len(piece) > MAX_TOKEN_LENGTH and kind not in ("annotation", "pragma"):
             raise source.error(match.start(kind), f"Names and literals of {len(piece)} characters are not supported.")
+        if len(tokens) >= max_tokens:
+            raise source.error(match.start(kind), f"Texts of more than {max_tokens:,} words and signs are not read.")
         tokens.append(Token(kind, piece or "end of text", match.start(kind)))
         pattern = _AT_START if piece in _STATEMENT_ENDS or kind in ("annotation", "pragma") else _INSIDE
     return tokens

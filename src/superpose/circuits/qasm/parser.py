@@ -66,19 +66,19 @@ _UNSUPPORTED = {
 _CLASSICAL = frozenset({"int", "uint", "float", "angle", "bool", "complex"})
 
 
-def parse(source: Source) -> Iterator[Statement]:
-    """Yield the statements of ``source``, in order.
+def parse(source: Source, max_tokens: int) -> Iterator[Statement]:
+    """Yield the statements of ``source``, of at most ``max_tokens``, in order.
 
     Raises:
         QasmError: The text is not OpenQASM 3, or uses what superpose does not read.
     """
-    return _Parser(source).program()
+    return _Parser(source, max_tokens).program()
 
 
 class _Parser:
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, max_tokens: int) -> None:
         self.source = source
-        self.tokens = tokenize(source)
+        self.tokens = tokenize(source, max_tokens)
         self.place = 0
         self.depth = 0
 

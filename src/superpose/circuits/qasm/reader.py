@@ -33,6 +33,8 @@ from superpose.errors import CircuitError, QasmError
 __all__ = ["MAX_QUBITS", "from_qasm"]
 
 MAX_QUBITS = 10_000
+TOKENS_PER_INSTRUCTION = 20  # ``rx(2*a + 0.1) q[0];`` has 13; a text of more is long before it is wrong
+TOKENS_LEAST = 10_000
 NO_PHASE = 1e-13  # what rounding may leave of global phases that cancel
 
 
@@ -45,7 +47,7 @@ def from_qasm(text: str, name: str = "circuit", *, max_instructions: int = 1_000
         text: The program.
         name: Name of the circuit; OpenQASM has none.
         max_instructions: Most steps to which gate calls may expand, so that a short text cannot ask for endless work;
-            long angles and modifiers inside definitions count too.
+            long angles and modifiers inside definitions count too. The text may have 20 words and signs for each.
 
     Raises:
         QasmError: The text is not OpenQASM 3, or says something that a `Circuit` cannot keep; with line and column.
@@ -57,7 +59,7 @@ def from_qasm(text: str, name: str = "circuit", *, max_instructions: int = 1_000
     """
     source = Source(text.removeprefix("\ufeff"))
     reader = _Reader(source, max_instructions)
-    for statement in parse(source):
+    for statement in parse(source, TOKENS_LEAST + TOKENS_PER_INSTRUCTION * max_instructions):
         try:
             reader.read(statement)
         except QasmError:
