@@ -59,7 +59,8 @@ def tokenize(source: Source, max_tokens: int) -> list[Token]:
 
     Cost: linear in the text.
     """
-    text, tokens = source.text, []
+    text = source.text
+    tokens: list[Token] = []
     pattern = _AT_START
     offset, kind = 0, ""
     while kind != "end":
