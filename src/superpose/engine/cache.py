@@ -14,7 +14,6 @@ import logging
 import os
 import pickle
 import stat
-import subprocess
 import sys
 import tempfile
 import threading
@@ -195,15 +194,17 @@ def load_kernel(dtype: str) -> Any:
 
 def kernels_ready() -> bool:
     """Return whether the kernels of both precisions are loaded or in the cache."""
-    if all(dtype in _kernels for dtype in DTYPES):
+    return all(map(_is_ready, DTYPES))
+
+
+def _is_ready(dtype: str) -> bool:
+    if dtype in _kernels:
         return True
     try:
         directory = cache_directory()
-    except RuntimeError:
+    except RuntimeError:  # no home directory
         return False
-    return _private(directory) is None and all(
-        dtype in _kernels or _file_of(directory, dtype).is_file() for dtype in DTYPES
-    )
+    return _private(directory) is None and _file_of(directory, dtype).is_file()
 
 
 def warm(progress: Callable[[str], None] | None = None) -> float:
@@ -212,37 +213,17 @@ def warm(progress: Callable[[str], None] | None = None) -> float:
     Args:
         progress: Called with a line of text before and after each.
 
-    Cost: some 10 s of processor time for each precision that must be compiled; the two are compiled side by side.
+    Cost: some 5 to 10 s of processor time for each precision that must be compiled. Two processes may do one each.
     """
     begin = time.perf_counter()
-    missing = [] if kernels_ready() else [dtype for dtype in DTYPES if dtype not in _kernels]
-    other = _compile_elsewhere(missing[1]) if len(missing) > 1 else None
     for dtype in DTYPES:
         if progress:
-            what = "compiling, once per machine" if dtype in missing else "loading"
+            what = "loading" if _is_ready(dtype) else "compiling, once per machine"
             progress(f"Engine kernels for {dtype}: {what} ...")
-        if other is not None and dtype == missing[1]:
-            other.wait()  # if it failed, the kernels are compiled here
         load_kernel(dtype)
         if progress:
             progress(f"Engine kernels for {dtype}: ready after {time.perf_counter() - begin:.1f} s.")
     return time.perf_counter() - begin
-
-
-def _compile_elsewhere(dtype: str) -> subprocess.Popen[bytes] | None:
-    """Start a process that fills the cache for ``dtype``, if there are a cache and a processor for it."""
-    if _open_directory()[0] is None or (os.cpu_count() or 1) < 2 or not sys.executable:
-        return None
-    code = f"from superpose.engine.cache import load_kernel; load_kernel({dtype!r})"
-    try:
-        return subprocess.Popen(  # noqa: S603  # this Python, with code of our own
-            [sys.executable, "-c", code],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-    except OSError:
-        return None
 
 
 def _after_fork() -> None:
