@@ -9,10 +9,11 @@ from superpose.engine.layouts import lane_bits_of, lanes_of, runs_wide
 from superpose.engine.pool import get_threads
 from superpose.errors import StateTooLargeError
 
-__all__ = ["available_memory", "check_memory", "memory_required"]
+__all__ = ["SMALL_BYTES", "available_memory", "check_memory", "memory_required"]
 
 _BYTES_PER_ROW = 128  # a vector of real and one of imaginary parts
-_SMALL_BYTES = 64 << 20
+SMALL_BYTES = 64 << 20
+"""Below this the free memory is not looked at."""
 
 
 def memory_required(n_qubits: int, batch: int, *, dtype: str = "float64", gradients: bool = False) -> int:
@@ -62,7 +63,7 @@ def check_memory(needed: int, n_qubits: int, batch: int) -> None:
     Raises:
         StateTooLargeError: ``needed`` bytes are more than there are.
     """
-    if needed <= _SMALL_BYTES:
+    if needed <= SMALL_BYTES:
         return
     free = available_memory()
     if needed > free:

@@ -17,7 +17,7 @@ from superpose.engine.arrays import Array, real_array
 from superpose.engine.kernels import modes
 from superpose.engine.layouts import runs_wide
 from superpose.engine.lowering import lower
-from superpose.engine.memory import check_memory, memory_required
+from superpose.engine.memory import SMALL_BYTES, check_memory, memory_required
 from superpose.engine.runner import Dtype, Runner
 from superpose.engine.sampling import check_shots, counts_of, sample
 from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
@@ -70,17 +70,24 @@ class CompiledProgram:
         self._complex: type[Any] = np.complex64 if dtype == "float32" else np.complex128
         self._lowered = lower(self.circuit)
         self._runners: dict[bool, Runner] = {}
+        self._small: dict[tuple[int, bool], Runner] = {}  # by batch size, where memory is no question
         self._no_state = np.empty(0, self._real)
 
     def _runner(self, batch: int, *, keep: bool = False) -> Runner:
         """Return the runner for a batch, after a look at the memory that it takes."""
-        check_memory(memory_required(self.n_qubits, batch, dtype=self.dtype, gradients=keep), self.n_qubits, batch)
+        known = self._small.get((batch, keep))
+        if known is not None:
+            return known
+        needed = memory_required(self.n_qubits, batch, dtype=self.dtype, gradients=keep)
+        check_memory(needed, self.n_qubits, batch)
         wide = runs_wide(self.n_qubits, batch, self.dtype)
         runner = self._runners.get(wide)
         if runner is None:
             names = self.input_names, self.weight_names
             runner = Runner(self._lowered, self.observables, names, self.dtype, wide=wide)
             self._runners[wide] = runner
+        if needed <= SMALL_BYTES and len(self._small) < 1000:
+            self._small[batch, keep] = runner
         return runner
 
     @property

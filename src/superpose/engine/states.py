@@ -68,21 +68,24 @@ class FinalStates(NamedTuple):
         return moved
 
     def vectors(self, values: Mapping[str, Any], dtype: Any) -> Array:
-        """Return complex ``(batch, 2**n_qubits)`` for the parameters' values, each a number or an array
-        ``(batch,)``."""
-        x, z, k = self.string
+        """Return complex ``(batch, 2**n_qubits)`` for the parameters' values, numbers or arrays ``(batch,)``."""
+        _, z, k = self.string
         phase: Array = np.zeros(len(self.real))
         for angle, factor in self.lowered.phase:
             phase = phase + factor * angle.evaluate(values)
-        j = self.indices
-        turns = _quarter_turns(self.lowered.frame)[j ^ x] + k + 2 * (np.bitwise_count(j & z) & 1).astype(np.int64)
-        factors = self.shrink * np.array([1, 1j, -1, -1j])[turns & 3]
+        ends = self._ends()
+        turns = _quarter_turns(self.lowered.frame)[self.indices ^ self.string[0]]
+        turns += k + 2 * (np.bitwise_count(self.indices & z) & 1).astype(np.int64)
+        factors = (self.shrink * np.array([1, 1j, -1, -1j]))[turns & 3]
         states = np.empty(self.real.shape, dtype)
-        states[:, self._ends()] = (self.real + 1j * self.imaginary) * np.exp(1j * phase)[:, None] * factors
+        for state, real, imaginary, angle in zip(states, self.real, self.imaginary, phase, strict=True):
+            state[ends] = (real + 1j * imaginary) * factors * np.exp(1j * angle)
         return states
 
     def probabilities(self) -> npt.NDArray[np.float64]:
         """Return the probability of each basis state, float64 ``(batch, 2**n_qubits)``."""
+        ends = self._ends()
         out = np.empty(self.real.shape)
-        out[:, self._ends()] = self.real.astype(np.float64) ** 2 + self.imaginary.astype(np.float64) ** 2
+        for row, real, imaginary in zip(out, self.real, self.imaginary, strict=True):
+            row[ends] = real.astype(np.float64) ** 2 + imaginary.astype(np.float64) ** 2
         return out

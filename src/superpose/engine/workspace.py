@@ -39,6 +39,8 @@ class Shelf:
     def __init__(self, arrays: Sequence[tuple[int, Any]]) -> None:
         self._arrays = tuple((int(size), np.dtype(dtype)) for size, dtype in arrays)
         self._bytes = sum(size * dtype.itemsize + 64 for size, dtype in self._arrays)
+        with Shelf._lock:
+            self._own = Shelf._idle.setdefault(self._arrays, [])
 
     def new(self) -> tuple[Array, ...]:
         """Return a set that nobody else has; what it holds is not defined."""
@@ -47,20 +49,20 @@ class Shelf:
     def take(self) -> tuple[Array, ...]:
         """Return an idle set, or a new one."""
         with Shelf._lock:
-            idle = Shelf._idle.get(self._arrays)
-            if idle:
+            if self._own:
                 Shelf._idle_bytes -= self._bytes
-                return idle.pop()
+                return self._own.pop()
         return self.new()
 
     def give_back(self, arrays: tuple[Array, ...]) -> None:
         """Make a set idle; the caller must not use it any more."""
         with Shelf._lock:
             if Shelf._idle_bytes + self._bytes > KEEP_BYTES:
-                Shelf._idle.clear()
+                for idle in Shelf._idle.values():
+                    idle.clear()
                 Shelf._idle_bytes = 0
             if self._bytes <= KEEP_BYTES // 4:
-                Shelf._idle.setdefault(self._arrays, []).append(arrays)
+                self._own.append(arrays)
                 Shelf._idle_bytes += self._bytes
 
 
