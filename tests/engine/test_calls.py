@@ -87,6 +87,20 @@ def test_backward_twice_and_after_copies(program):
     np.testing.assert_allclose(doubled[1], 2 * once[1], rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_copied_state_of_a_large_program(dtype, entangling_circuit):
+    """Copies of arrays need not start where the kernels want them to."""
+    circuit = entangling_circuit(9, 3)
+    program = compile_program(circuit, z_all(9), inputs=[f"x_{q}" for q in range(9)], dtype=dtype)
+    x, w, g = arrays(program, 2)
+    _, state = program.forward(x, w)
+    want = program.backward(state, g)
+    for _ in range(8):
+        state = copy.deepcopy(state)
+        assert same(want, program.backward(state, g))
+    assert same(want, program.backward(pickle.loads(pickle.dumps(state)), g))
+
+
 def test_state_keeps_its_own_copy_of_what_came_in(program):
     x, w, g = arrays(program, 20)
     want = program.value_and_grad(x, w, g)[1:]
@@ -106,6 +120,19 @@ def test_any_layout_and_dtype_is_taken(program):
     assert all(array.dtype == np.float32 for array in want)
     whole = program.expectation(np.ones((3, 5), dtype=np.int64), w)
     assert np.array_equal(whole, program.expectation(np.ones((3, 5)), w))
+
+
+def test_read_only_and_unaligned_arrays_are_taken(program):
+    x, w, g = arrays(program, 20)
+    want = program.value_and_grad(x, w, g)
+    for array in (x, w, g):
+        array.setflags(write=False)
+    assert same(want, program.value_and_grad(x, w, g))
+    odd = np.zeros(x.nbytes + 1, dtype=np.uint8)[1:].view(np.float64).reshape(x.shape)
+    odd[:] = x
+    assert not odd.flags.aligned
+    assert same(want, program.value_and_grad(odd, w, g))
+    assert same(want[:1], (program.expectation(np.asarray(x, order="F"), w),))
 
 
 def test_programs_without_inputs_weights_or_observables():

@@ -89,6 +89,8 @@ def test_memory_is_stated_and_refused_before_it_is_taken(entangling_circuit):
     program = compile_program(circuit, z_all(40))
     with pytest.raises(StateTooLargeError, match=r"40 qubits needs .* (TiB|PiB) of memory") as caught:
         program.expectation(None, None)
+    with pytest.raises(StateTooLargeError, match="2000 qubits"):
+        compile_program(Circuit(2000).h(0), []).expectation(None, None)
     details = caught.value.details
     assert details["n_qubits"] == 40
     assert details["needed_bytes"] > details["available_bytes"] > 0

@@ -16,7 +16,7 @@ Array = npt.NDArray[Any]
 
 
 def real_array(what: str, value: npt.ArrayLike, dtype: type[np.float32] | type[np.float64] = np.float64) -> Array:
-    """Return ``value`` as a contiguous array of ``dtype``: itself if it is one.
+    """Return ``value`` as an array of ``dtype`` in the form that the kernels take: itself if it has that form.
 
     Raises:
         ShapeError: It is not made of real numbers.
@@ -25,7 +25,8 @@ def real_array(what: str, value: npt.ArrayLike, dtype: type[np.float32] | type[n
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":
             raise TypeError(f"dtype {array.dtype}")
-        return np.ascontiguousarray(array, dtype) if array.ndim else np.asarray(array, dtype)
+        out = np.ascontiguousarray(array, dtype) if array.ndim else np.asarray(array, dtype)
+        return out if out.flags.carray else out.copy()  # the kernels' signature has writable, aligned arrays
     except (TypeError, ValueError, RuntimeError) as error:  # RuntimeError: a tensor that wants gradients
         raise ShapeError(f"{what} must be an array of real numbers, got {type(value).__name__} ({error}).") from None
 

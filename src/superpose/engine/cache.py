@@ -58,9 +58,13 @@ def _key() -> str:
 
 
 def _private(path: Path) -> str | None:
-    """Return why ``path`` may not be trusted, or None: it must be ours alone, and no parent open to others."""
-    uid = os.geteuid()
-    for place in (path, *path.parents):
+    """Return why ``path`` may not be trusted, or None.
+
+    It must be ours alone, and nobody else may be able to put another in its place: parents belong to us or to root and
+    are not writable by others, unless that is restricted by the sticky bit, or they lie below one that only we enter.
+    """
+    uid, hidden = os.geteuid(), False
+    for place in (*reversed(path.parents), path):
         try:
             found = place.lstat() if place == path else place.stat()
         except OSError as error:
@@ -70,8 +74,9 @@ def _private(path: Path) -> str | None:
         others = found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
         if place == path and (found.st_uid != uid or others):
             return f"{place} must be owned by the user and writable by nobody else"
-        if found.st_uid not in (0, uid) or (others and not found.st_mode & stat.S_ISVTX):
+        if not hidden and (found.st_uid not in (0, uid) or (others and not found.st_mode & stat.S_ISVTX)):
             return f"{place} can be changed by others"
+        hidden = hidden or (found.st_uid == uid and not found.st_mode & (stat.S_IRWXG | stat.S_IRWXO))
     return None
 
 

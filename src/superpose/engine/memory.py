@@ -78,7 +78,7 @@ def check_memory(needed: int, n_qubits: int, batch: int) -> None:
 
 
 def _text(n_bytes: int) -> str:
-    size = float(n_bytes)
+    size = float(min(n_bytes, 1 << 1000))  # more does not fit a float
     for unit in ("bytes", "KiB", "MiB", "GiB", "TiB"):
         if size < 1024:
             return f"{size:.3g} {unit}"

@@ -20,6 +20,7 @@ from superpose.engine.lowering import lower
 from superpose.engine.memory import SMALL_BYTES, check_memory, memory_required
 from superpose.engine.runner import Dtype, Runner
 from superpose.engine.sampling import check_shots, counts_of, sample
+from superpose.engine.workspace import aligned
 from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
 
 __all__ = ["CompiledProgram", "TapeState", "compile_program"]
@@ -159,7 +160,7 @@ class CompiledProgram:
         out = np.empty((len(x), self.n_observables), self._real)
         prepared = runner.prepared.new()
         runner.run(modes.PREPARE | modes.FORWARD | modes.SAVE | modes.EXPECT, given, prepared, states, out)
-        return out, TapeState(x.copy() if x is inputs else x, w.copy() if w is weights else w, prepared, states)
+        return out, TapeState(x.copy(), w.copy(), prepared, states)  # x and w may be the caller's own memory
 
     def backward(self, tape_state: TapeState, grad_expectations: npt.ArrayLike) -> tuple[Array, Array]:
         """Return the gradients that flow back to inputs and weights.
@@ -182,7 +183,7 @@ class CompiledProgram:
                 "The tape state comes from another program; give the one that this program's forward gave."
             )
         given = state.inputs, state.weights, self._no_state, self._gradient(grad_expectations, batch)
-        return runner.run_back(modes.BACKWARD | modes.FINISH, given, state.prepared, state.states)
+        return runner.run_back(modes.BACKWARD | modes.FINISH, given, aligned(state.prepared), state.states)
 
     def value_and_grad(
         self,

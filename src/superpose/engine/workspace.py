@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Shelf"]
+__all__ = ["Shelf", "aligned"]
 
 KEEP_BYTES = 256 << 20
 """Idle memory, of all shelves together, above which all of it is let go."""
@@ -18,12 +18,28 @@ KEEP_BYTES = 256 << 20
 Array = npt.NDArray[Any]
 
 
-def _aligned(size: int, dtype: Any) -> Array:
+LINE = 64
+
+
+def _new(size: int, dtype: Any) -> Array:
     """Return an array of this many elements, not set, that starts on a multiple of 64 bytes."""
     n_bytes = size * np.dtype(dtype).itemsize
-    raw = np.empty(n_bytes + 64, dtype=np.uint8)
-    skip = -raw.ctypes.data % 64
+    raw = np.empty(n_bytes + LINE, dtype=np.uint8)
+    skip = -raw.ctypes.data % LINE
     return raw[skip : skip + n_bytes].view(dtype)
+
+
+def aligned(arrays: Sequence[Array]) -> tuple[Array, ...]:
+    """Return the arrays, copied where they do not start on a multiple of 64 bytes (as after a deep copy)."""
+    out = []
+    for array in arrays:
+        if array.ctypes.data % LINE and array.size:
+            moved = _new(array.size, array.dtype)
+            moved[:] = array
+            out.append(moved)
+        else:
+            out.append(array)
+    return tuple(out)
 
 
 class Shelf:
@@ -44,7 +60,7 @@ class Shelf:
 
     def new(self) -> tuple[Array, ...]:
         """Return a set that nobody else has; what it holds is not defined."""
-        return tuple(_aligned(size, dtype) for size, dtype in self._arrays)
+        return tuple(_new(size, dtype) for size, dtype in self._arrays)
 
     def take(self) -> tuple[Array, ...]:
         """Return an idle set, or a new one."""
