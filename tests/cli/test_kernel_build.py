@@ -18,6 +18,8 @@ def test_two_processes_share_the_build_and_the_second_time_there_is_none(tmp_pat
     command = [sys.executable, "-m", "superpose.cli.kernel_build"]
     first = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=280)
     assert worker.wait(280) == 0
-    assert json.loads(first.stdout)["built_s"] > 1
+    began, ended = (json.loads(line) for line in first.stdout.splitlines())
+    assert began == {"building": True}
+    assert ended["built_s"] > 1
     second = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
-    assert json.loads(second.stdout) == {"built_s": None}
+    assert [json.loads(line) for line in second.stdout.splitlines()] == [{"building": False}, {"built_s": None}]

@@ -1,7 +1,8 @@
 """Builds the engine's kernels in a process of its own, beside everything else that a start has to do.
 
-``python -m superpose.cli.kernel_build`` prints ``{"built_s": seconds}``, null where there was nothing to build. It
-begins with the precision that training does not use: the worker builds the other one at the same time.
+``python -m superpose.cli.kernel_build`` prints ``{"building": true}`` or false at once, and at its end ``{"built_s":
+seconds}``, null where there was nothing to build. It begins with the precision that training does not use: the worker
+builds the other one at the same time.
 """
 
 from __future__ import annotations
@@ -31,13 +32,26 @@ class KernelBuild:
             start_new_session=True,
         )
 
+    def under_way(self) -> bool:
+        """Whether there is anything to build; waits for the process to look."""
+        return self._next("building") is True
+
     def wait(self) -> float | None:
         """Seconds that the build took; None where the kernels were there, or where others must build them."""
-        try:
-            built_s = json.loads(self._process.communicate()[0])["built_s"]
-        except (ValueError, KeyError, TypeError):
-            return None
+        built_s = self._next("built_s")
+        self._process.wait()
         return float(built_s) if isinstance(built_s, int | float) else None
+
+    def _next(self, name: str) -> object:
+        """What the process says of ``name``; None where it ends without a word."""
+        for line in self._process.stdout or ():
+            try:
+                document = json.loads(line)
+            except ValueError:
+                continue
+            if isinstance(document, dict) and name in document:
+                return document[name]
+        return None
 
     def stop(self) -> None:
         """End the process if it still runs."""
@@ -56,13 +70,21 @@ def main() -> None:
         os.nice(10)  # the worker's half is the one that is waited for
     began = time.perf_counter()
     built_s = None
-    if not kernels_ready():
+    building = not kernels_ready()
+    _say({"building": building})
+    if building:
         load_kernel("float64")
         if _cache_is_used():
             _wait_for_worker()
             warm()
             built_s = time.perf_counter() - began
-    sys.stdout.write(json.dumps({"built_s": built_s}) + "\n")
+    _say({"built_s": built_s})
+
+
+def _say(document: dict[str, object]) -> None:
+    """One line of JSON, at once."""
+    sys.stdout.write(json.dumps(document) + "\n")
+    sys.stdout.flush()
 
 
 def _cache_is_used() -> bool:

@@ -158,10 +158,11 @@ class Quickstart:
             f"{job.id}: a hybrid model, three controls and a baseline, on {n_splits} paired splits; "
             f"{SPEC['model']['n_qubits']} qubits, {SPEC['model']['ansatz']['layers']} layers, simulated here"
         )
-        with story.waiting("building the engine's kernels, once on this machine"):
-            built_s = build.wait()
-        if built_s is not None:
-            story.say(f"before it started, the engine's kernels were built, once on this machine: {built_s:.1f} s")
+        if build.under_way():
+            story.say("first the engine's kernels are built, which is done once on a machine ...")
+            with story.waiting("building"):
+                built_s = build.wait()
+            story.say("... they cannot be kept: see superpose doctor" if built_s is None else f"... in {built_s:.1f} s")
         pool = undo.enter_context(ThreadPoolExecutor(1))
         held_out = pool.submit(held_out_row, SPEC)
         started = time.monotonic()

@@ -22,7 +22,7 @@ def summarise(
     Args:
         spec: the evaluation section of the spec.
         splits: for each split, the result of each variant: "metrics", "n_params", "n_trainable".
-        test_over_train: rows of a test part over rows of the rest, for the corrected variance.
+        test_over_train: rows of a test part over rows that fit weights, for the corrected variance.
         positive: label of the positive class, None where there are more than two classes.
 
     Returns:

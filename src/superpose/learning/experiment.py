@@ -212,7 +212,7 @@ class _Run:
         evaluation = summarise(
             self.spec.evaluation,
             rows,
-            test_over_train=len(split.test) / (len(split.train) + len(split.validation)),
+            test_over_train=len(split.test) / len(split.train),  # validation rows fit no weight: the wider interval
             positive=self.table.classes[positive_class(self.spec, self.table)]
             if len(self.table.classes) == 2
             else None,
