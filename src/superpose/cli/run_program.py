@@ -53,11 +53,14 @@ def run_program(  # one parameter per option
     Angles are radians; pi may be used: --param theta=pi/4
     """
     from superpose.circuits import result_to_json
+    from superpose.engine import kernels_ready
     from superpose.facade import run
 
     given = dict(parse_param(text) for text in param or ())
     observables = tuple(parse_observable(text) for text in observable or ())
     program = load_program(file, given, observables, shots, seed)
+    if not kernels_ready((program.dtype,)):
+        note("building the engine's kernels for this precision, which is done once on a machine ...")
     result = run(program)
     if as_json:
         print_json(result_to_json(result))

@@ -5,24 +5,30 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import subprocess
+import sys
 import tempfile
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from superpose import __version__
 from superpose.cli.connection import JsonOption
-from superpose.cli.kernel_build import KernelBuild
 from superpose.cli.output import print_json
 
 if TYPE_CHECKING:
     from superpose.service import ServiceConfig
 
 __all__ = ["serve"]
+
+#: The precision that models are trained and served in.
+MODEL_DTYPES: Final = ("float32",)
+BUILD: Final = "from superpose.engine import warm; warm(dtypes=('float32',))"
+BUILD_S: Final = 60.0
 
 
 def serve(  # noqa: PLR0913  # one parameter per option
@@ -99,21 +105,21 @@ class Server:
         typer.echo("Stop it with Ctrl-C.")
 
     def _get_kernels(self) -> None:
-        """Load the engine's kernels, so that the first prediction is quick; where they are not built, say so.
+        """Load the kernels of models, so that the first prediction is quick; where they are not built, say so.
 
-        The workers build them; without workers a process of its own does, since a build cannot be interrupted.
+        A worker builds them; without workers a process of its own does, since a build cannot be interrupted.
         """
         from superpose.engine import kernels_ready, warm
 
-        if not kernels_ready():
+        if not kernels_ready(MODEL_DTYPES):
             began = time.monotonic()
             self._say("building the engine's kernels, which is done once on a machine ...")
             if self._config.workers == 0:
-                KernelBuild().wait()
-            while not kernels_ready():
+                subprocess.run([sys.executable, "-P", "-c", BUILD], stdin=subprocess.DEVNULL, check=False)  # noqa: S603  # ours
+            while not kernels_ready(MODEL_DTYPES) and time.monotonic() - began < BUILD_S:
                 time.sleep(0.2)
             self._say(f"kernels ready after {time.monotonic() - began:.1f} s")
-        warm()
+        warm(dtypes=MODEL_DTYPES)
 
     def _say(self, text: str) -> None:
         if not self._as_json:

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -176,7 +176,7 @@ def _compile(dtype: str) -> Any:
         tile, types.int64, types.int64, types.int64, ints, wide, wide2, wide, one, two,
         wide, one, one, ints, one, wide, ints, two, two, two, one, wide2,
     )  # fmt: skip
-    entry = njit(nogil=True, error_model="numpy")(run_tape)
+    entry = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(run_tape)
     entry._cache = KernelFile()
     entry.compile(signature)
     entry.disable_compile()
@@ -197,9 +197,9 @@ def load_kernel(dtype: str) -> Any:
     return entry
 
 
-def kernels_ready() -> bool:
-    """Return whether the kernels of both precisions are loaded or in the cache."""
-    return all(map(_is_ready, DTYPES))
+def kernels_ready(dtypes: Sequence[str] = DTYPES) -> bool:
+    """Return whether the kernels of these precisions are loaded or in the cache."""
+    return all(map(_is_ready, dtypes))
 
 
 def _is_ready(dtype: str) -> bool:
@@ -212,16 +212,17 @@ def _is_ready(dtype: str) -> bool:
     return _private(directory) is None and _file_of(directory, dtype).is_file()
 
 
-def warm(progress: Callable[[str], None] | None = None) -> float:
-    """Build the kernels of both precisions, or load them where they are in the cache, and return the seconds it took.
+def warm(progress: Callable[[str], None] | None = None, dtypes: Sequence[str] = DTYPES) -> float:
+    """Build the kernels of these precisions, or load them where they are in the cache, and return the seconds it took.
 
     Args:
         progress: Called with a line of text before and after each.
+        dtypes: "float32", which models are trained and served in, and "float64", in which circuits run by default.
 
     Cost: some 5 to 10 s of processor time for each precision that must be compiled. Two processes may do one each.
     """
     begin = time.perf_counter()
-    for dtype in DTYPES:
+    for dtype in dtypes:
         if progress:
             what = "loading" if _is_ready(dtype) else "compiling, once per machine"
             progress(f"Engine kernels for {dtype}: {what} ...")
