@@ -299,7 +299,7 @@ def kernels_are_built() -> bool:
     """Whether the kernels that training needs are there from an earlier start."""
     from superpose.engine import kernels_ready
 
-    return kernels_ready(("float32",))
+    return kernels_ready()
 
 
 def last_before_progress(client: Client, job: Job) -> int:

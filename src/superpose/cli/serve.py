@@ -25,10 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-#: The precision that models are trained and served in.
-MODEL_DTYPES: Final = ("float32",)
-BUILD: Final = "from superpose.engine import warm; warm(dtypes=('float32',))"
-BUILD_S: Final = 60.0
+#: Begins with the precision of predictions: a worker builds that of training at the same time.
+BUILD: Final = "from superpose.engine import warm; warm(dtypes=('float64', 'float32'))"
 
 
 def serve(  # noqa: PLR0913  # one parameter per option
@@ -78,6 +76,7 @@ class Server:
         self._config = config
         self._ready_file = ready_file
         self._as_json = as_json
+        self._build: subprocess.Popen[bytes] | None = None
 
     def run(self, host: str, port: int, *, allow_remote: bool, stop: threading.Event) -> None:
         """Serve until told to stop; then drain requests, then workers."""
@@ -87,6 +86,8 @@ class Server:
             serve_api(self._config, host=host, port=port, allow_remote=allow_remote, on_ready=self._on_ready, stop=stop)
         finally:
             self._forget()
+            if self._build is not None:
+                self._build.kill()
 
     def _on_ready(self, url: str) -> None:
         """Tell where the service is."""
@@ -105,21 +106,21 @@ class Server:
         typer.echo("Stop it with Ctrl-C.")
 
     def _get_kernels(self) -> None:
-        """Load the kernels of models, so that the first prediction is quick; where they are not built, say so.
+        """Load the engine's kernels, so that the first prediction is quick; where they are not built, say so.
 
-        A worker builds them; without workers a process of its own does, since a build cannot be interrupted.
+        A process of its own builds them, because a build cannot be interrupted and holds up every thread beside it.
         """
         from superpose.engine import kernels_ready, warm
 
-        if not kernels_ready(MODEL_DTYPES):
+        if not kernels_ready():
             began = time.monotonic()
             self._say("building the engine's kernels, which is done once on a machine ...")
-            if self._config.workers == 0:
-                subprocess.run([sys.executable, "-P", "-c", BUILD], stdin=subprocess.DEVNULL, check=False)  # noqa: S603  # ours
-            while not kernels_ready(MODEL_DTYPES) and time.monotonic() - began < BUILD_S:
-                time.sleep(0.2)
+            self._build = subprocess.Popen(  # noqa: S603  # ours
+                [sys.executable, "-P", "-c", BUILD], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
+            )
+            self._build.wait()
             self._say(f"kernels ready after {time.monotonic() - began:.1f} s")
-        warm(dtypes=MODEL_DTYPES)
+        warm()
 
     def _say(self, text: str) -> None:
         if not self._as_json:

@@ -201,7 +201,7 @@ class Worker:
             from superpose.engine import warm
 
             superpose.learning.run_experiment  # noqa: B018  # loads the room
-            warm(_log.info, ("float32",))  # the precision of models; a program in another brings its own
+            warm(_log.info, ("float32",))  # of training; the server has float64, of predictions, built meanwhile
         except Exception as error:  # the job that needs it will say what is wrong
             _log.error("getting ready: %s", trace_of(error))
         return True
