@@ -2,9 +2,9 @@
 
 Numba unpickles what it finds in its cache, so ours is a private directory: mode 0700, owned by the user, below
 directories that nobody else may change, named by a digest of the sources that are compiled, the versions of Numba,
-LLVM and Python and the processor. Each precision is one file in it, put there whole, so that processes may fill it at
-once. Where no such directory can be had, kernels are compiled in memory for this process, and one line in the log
-says so. A directory that was filled before and cannot be written to is used as it is.
+LLVM and Python and the processor. Each precision has two files in it, each put there whole, so that processes may fill
+it at once. Where no such directory can be had, kernels are compiled in memory for this process, and one line in the
+log says so. A directory that was filled before and cannot be written to is used as it is.
 """
 
 from __future__ import annotations
@@ -20,14 +20,26 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["cache_directory", "kernels_ready", "load_kernel", "warm"]
+
+
+class Kernel(NamedTuple):
+    """What runs tapes in one precision."""
+
+    run: Any
+    """The compiled `superpose.engine.kernels.interpreter.run_tape`."""
+    address: int
+    """Of the compiled vector operations, for its argument ``operate``."""
+    operations: Any
+    """Keeps them in memory."""
+
 
 DTYPES = ("float32", "float64")
 _log = logging.getLogger("superpose.engine")
 _lock = threading.RLock()
-_kernels: dict[str, Any] = {}
+_kernels: dict[str, Kernel] = {}
 
 
 def cache_directory() -> Path:
@@ -93,8 +105,8 @@ def _open_directory() -> tuple[Path | None, str]:
     return (None, reason) if reason else (path, "")
 
 
-def _file_of(directory: Path, dtype: str) -> Path:
-    return directory / f"{dtype}.kernel"
+def _files_of(directory: Path, dtype: str) -> tuple[Path, Path]:
+    return directory / f"{dtype}.operations", directory / f"{dtype}.interpreter"
 
 
 def _read(path: Path) -> Any:
@@ -125,42 +137,63 @@ def _write(path: Path, value: bytes) -> None:
         raise
 
 
-def _compile(dtype: str) -> Any:
-    """Return the entry for ``dtype``, from the cache or compiled and put there."""
-    from numba import njit, types
-    from numba.core.caching import _Cache
-    from numba.core.compiler import CompileResult
-    from numba.core.serialize import dumps
+def _compile(dtype: str) -> Kernel:
+    """Return the kernel for ``dtype``, from the cache or compiled and put there."""
+    from numba import types
 
     from superpose.engine.kernels.interpreter import run_tape
+    from superpose.engine.kernels.operations import operate
 
     directory, reason = _open_directory()
     if directory is None:
         _log.info("kernels of %s are compiled for this process only: %s", dtype, reason)
+    tile = types.float32 if dtype == "float32" else types.float64
+    one, two = (types.Array(tile, ndim, "C") for ndim in (1, 2))
+    wide, wide2 = (types.Array(types.float64, ndim, "C") for ndim in (1, 2))
+    ints, number = types.Array(types.int64, 1, "C"), types.int64
+    operations = _compile_function(
+        operate, types.void(tile, number, number), directory and _files_of(directory, dtype)[0], no_cpython_wrapper=True
+    )
+    (compiled,) = operations.overloads.values()
+    address = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_cfunc_wrapper_name)
+    signature = types.int64(
+        tile, number, number, number, number, ints, wide, wide2, wide, one, two,
+        wide, one, one, ints, one, wide, ints, two, two, two, one, wide2,
+    )  # fmt: skip
+    run = _compile_function(run_tape, signature, directory and _files_of(directory, dtype)[1], no_cfunc_wrapper=True)
+    return Kernel(run, address, operations)
+
+
+def _compile_function(function: Any, signature: Any, path: Path | None, **options: bool) -> Any:
+    """Compile one function for one signature, or load it from its file."""
+    from numba import njit
+    from numba.core.caching import _Cache
+    from numba.core.compiler import CompileResult
+    from numba.core.serialize import dumps
 
     class KernelFile(_Cache):  # type: ignore[misc]  # Numba is not typed
         """Numba's interface to our file."""
 
-        cache_path = str(directory)
+        cache_path = str(path and path.parent)
 
         def load_overload(self, sig: Any, target_context: Any) -> Any:
-            if directory is None:
+            if path is None:
                 return None
             target_context.refresh()
             try:
-                content = _read(_file_of(directory, dtype))
+                content = _read(path)
                 return None if content is None else CompileResult._rebuild(target_context, *content)
             except Exception as error:  # whatever a foreign or half-known file may cause: compile instead
-                _log.info("kernel file for %s cannot be used: %s", dtype, error)
+                _log.info("kernel file %s cannot be used: %s", path, error)
                 return None
 
         def save_overload(self, sig: Any, cres: Any) -> None:
-            if directory is None:
+            if path is None:
                 return
             try:
-                _write(_file_of(directory, dtype), dumps(cres._reduce()))
+                _write(path, dumps(cres._reduce()))
             except OSError as error:
-                _log.info("kernels of %s are kept for this process only: %s", dtype, error)
+                _log.info("kernel file %s cannot be written: %s", path, error)
 
         def enable(self) -> None: ...
 
@@ -168,23 +201,15 @@ def _compile(dtype: str) -> Any:
 
         def flush(self) -> None: ...
 
-    tile = types.float32 if dtype == "float32" else types.float64
-    one, two = (types.Array(tile, ndim, "C") for ndim in (1, 2))
-    wide, wide2 = (types.Array(types.float64, ndim, "C") for ndim in (1, 2))
-    ints = types.Array(types.int64, 1, "C")
-    signature = types.int64(
-        tile, types.int64, types.int64, types.int64, ints, wide, wide2, wide, one, two,
-        wide, one, one, ints, one, wide, ints, two, two, two, one, wide2,
-    )  # fmt: skip
-    entry = njit(nogil=True, error_model="numpy", no_cfunc_wrapper=True)(run_tape)
-    entry._cache = KernelFile()
-    entry.compile(signature)
-    entry.disable_compile()
-    return entry
+    compiled = njit(nogil=True, error_model="numpy", **options)(function)
+    compiled._cache = KernelFile()
+    compiled.compile(signature)
+    compiled.disable_compile()
+    return compiled
 
 
-def load_kernel(dtype: str) -> Any:
-    """Return the compiled interpreter `superpose.engine.kernels.interpreter.run_tape` for "float32" or "float64".
+def load_kernel(dtype: str) -> Kernel:
+    """Return the kernel for "float32" or "float64".
 
     Cost: some seconds where it must be compiled, a tenth of a second where it is in the cache, once per process.
     """
@@ -209,7 +234,7 @@ def _is_ready(dtype: str) -> bool:
         directory = cache_directory()
     except RuntimeError:  # no home directory
         return False
-    return _private(directory) is None and _file_of(directory, dtype).is_file()
+    return _private(directory) is None and all(path.is_file() for path in _files_of(directory, dtype))
 
 
 def warm(progress: Callable[[str], None] | None = None, dtypes: Sequence[str] = DTYPES) -> float:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from superpose.circuits import Observable
 from superpose.engine.arrays import Array, not_finite_error
-from superpose.engine.cache import load_kernel
+from superpose.engine.cache import Kernel, load_kernel
 from superpose.engine.kernels import layout, modes, slots
 from superpose.engine.layouts import Layout, lane_bits_of, lanes_of
 from superpose.engine.lowering import Lowered
@@ -80,7 +80,7 @@ class Runner:
         self._zero = self._real(0)
         self._none1, self._none2 = np.empty(0, self._real), np.empty((0, 0), self._real)
         self._no_sums = np.empty((0, 0))
-        self._kernel: Any = None
+        self._kernel: Kernel | None = None
 
     def n_tiles(self, batch: int) -> int:
         """Return how many tiles a batch takes."""
@@ -149,7 +149,7 @@ class Runner:
 
         def part(mode: int, first: int, last: int) -> None:
             scratch = self._scratch.take()
-            status = kernel(self._zero, mode, first, last, *head, *scratch, *tail)
+            status = kernel.run(self._zero, kernel.address, mode, first, last, *head, *scratch, *tail)
             self._scratch.give_back(scratch)
             if status:
                 raise not_finite_error(status)

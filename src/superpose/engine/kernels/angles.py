@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from superpose.engine.kernels import diagonals as d
 from superpose.engine.kernels import layout as t
+from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
-from superpose.engine.kernels.simd import LINE, kernel
+from superpose.engine.kernels.simd import LINE, address, call, kernel
 from superpose.engine.kernels.walsh import transform_numbers
 
 __all__ = ["fill", "fill_table", "odd", "prepare", "turn_lanes"]
@@ -54,14 +54,14 @@ def fill_table(zero: Any, step: int, ints: Any, angles: Any, to: int, wide: Any,
         wide[j] = 0.0
     for r in range(ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]):
         wide[ints[ints[t.PLACED_Z] + r]] -= angles[r]
-    transform_numbers(1.0, wide, 0, ints[t.ROWS] << ints[t.LANE_BITS], block)
+    transform_numbers(zero, 8, wide, 0, ints[t.ROWS] << ints[t.LANE_BITS], numbers.FLOAT64, block)
     growth = 3 * ints[t.PADDED] + ints[step + t.STEP_BITS]
-    block[s.SRC] = wide.ctypes.data
-    block[s.COEF] = angles.ctypes.data + 8 * growth
+    block[s.SRC] = address(wide)
+    block[s.COEF] = address(angles) + 8 * growth
     block[s.DST] = to
     block[s.DST2] = to + size * (LINE // ints[t.LANES])
     block[s.COUNT] = size // ints[t.LANES]
-    d.sines_of_halves(zero, block.ctypes.data)
+    call(zero, block[s.OPERATE], numbers.SINES, address(block))
 
 
 @kernel
@@ -162,19 +162,19 @@ def prepare(
         angles[r] = 0.0
     sign_angles(ints, angles, frame)
     wide[2 * padded] = 1.0
-    block[s.SRC] = angles.ctypes.data
-    block[s.COEF] = wide.ctypes.data + 16 * padded
-    block[s.DST] = wide.ctypes.data
-    block[s.DST2] = wide.ctypes.data + 8 * padded
+    block[s.SRC] = address(angles)
+    block[s.COEF] = address(wide) + 16 * padded
+    block[s.DST] = address(wide)
+    block[s.DST2] = address(wide) + 8 * padded
     block[s.COUNT] = padded // 8
-    d.sines_of_halves(1.0, block.ctypes.data)
+    call(zero, block[s.OPERATE], numbers.SINES + numbers.FLOAT64, address(block))
     keep_books(ints, angles, turns, wide)
     if ints[t.N_KEPT]:
         size = LINE // ints[t.LANES]
         for k in range(ints[t.N_STEPS]):
             step = ints[t.STEPS] + k * t.STEP_WIDTH
             if ints[step] == t.TABLE and ints[step + t.STEP_BITS] < ints[t.N_KEPT]:
-                to = tables.ctypes.data + ints[step + t.STEP_BITS] * 2 * ints[t.TABLE_SIZE] * size
+                to = address(tables) + ints[step + t.STEP_BITS] * 2 * ints[t.TABLE_SIZE] * size
                 fill_table(zero, step, ints, angles, to, wide, block)
     return True
 
@@ -184,13 +184,13 @@ def turn_lanes(
     zero: Any, ints: Any, floats: Any, angles: Any, inputs: Any, tile: int, work: Any, wide: Any, block: Any
 ) -> None:
     """Cosines and sines of the rotations whose angles differ between the samples of the tile."""
-    lanes, signs = ints[t.LANES], 2 * ints[t.PADDED]
+    lanes, signs, width = ints[t.LANES], 2 * ints[t.PADDED], ints[t.N_INPUTS]
     start, index, factor = ints[t.INPUT_START], ints[t.INPUT_INDEX], ints[t.INPUT_FACTOR]
     shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
-    n = min(lanes, (inputs.shape[0] - first) << shift)
+    n = min(lanes, (block[s.BATCH] - first) << shift)
     wide[lanes] = 1.0
-    block[s.SRC] = wide.ctypes.data
-    block[s.COEF] = wide.ctypes.data + 8 * lanes
+    block[s.SRC] = address(wide)
+    block[s.COEF] = address(wide) + 8 * lanes
     block[s.COUNT] = 1
     for k in range(ints[t.N_OF_LANES]):
         r = ints[ints[t.OF_LANES] + k]
@@ -199,9 +199,9 @@ def turn_lanes(
         for place in range(ints[start + r], ints[start + r + 1]):
             scale, column = angles[signs + r] * floats[factor + place], ints[index + place]
             for lane in range(n):
-                wide[lane] += scale * inputs[first + (lane >> shift), column]
+                wide[lane] += scale * inputs[(first + (lane >> shift)) * width + column]
         for lane in range(n):
             wide[lane] = reduced(wide[lane])
-        block[s.DST] = work.ctypes.data + (ints[t.AT_LANE] + 2 * k * lanes) * (LINE // lanes)
+        block[s.DST] = address(work) + (ints[t.AT_LANE] + 2 * k * lanes) * (LINE // lanes)
         block[s.DST2] = block[s.DST] + LINE
-        d.sines_of_halves(zero, block.ctypes.data)
+        call(zero, block[s.OPERATE], numbers.SINES, address(block))

@@ -14,23 +14,21 @@ from llvmlite import ir
 from numba.core import cgutils
 
 from superpose.engine.kernels import slots
-from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT, Argument
-from superpose.engine.kernels.simd import LINE, Simd, Value, operation
+from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
+from superpose.engine.kernels.simd import LINE, Argument, Body, Simd, Value
 
 __all__ = [
     "adjoint_table",
     "adjoint_table_wide",
+    "expect",
     "expect_diagonal",
-    "expect_imaginary",
-    "expect_real",
     "probabilities",
     "rotate_table",
     "rotate_table_wide",
     "scale_adjoint",
     "sines_of_halves",
+    "weigh",
     "weigh_diagonal",
-    "weigh_imaginary",
-    "weigh_real",
 ]
 
 
@@ -46,7 +44,8 @@ def _phases(v: Simd, arg: Argument) -> Callable[[Value], tuple[Value, Value]]:
     return read
 
 
-def _rotate_table(v: Simd, arg: Argument) -> None:
+def rotate_table(v: Simd, arg: Argument) -> None:
+    """Multiply by a table of phases."""
     psi, read = arg(slots.PSI), _phases(v, arg)
     with v.loop(arg(slots.COUNT)) as j:
         place = v.b.add(psi, v.b.shl(j, v.const(AMPLITUDE_SHIFT)))
@@ -54,7 +53,7 @@ def _rotate_table(v: Simd, arg: Argument) -> None:
         v.store_amplitude((v.fms(s, a[1], v.mul(c, a[0])), v.fma(s, a[0], v.mul(c, a[1]))), place)
 
 
-def _rotate_table_wide(v: Simd, arg: Argument) -> None:
+def rotate_table_wide(v: Simd, arg: Argument) -> None:
     """The same where a row's lanes are amplitudes, each with its own phase."""
     psi, cosines, sines = arg(slots.PSI), arg(slots.SRC), arg(slots.DST)
     with v.loop(arg(slots.COUNT)) as row:
@@ -64,7 +63,7 @@ def _rotate_table_wide(v: Simd, arg: Argument) -> None:
         v.store_amplitude((v.fms(s, a[1], v.mul(c, a[0])), v.fma(s, a[0], v.mul(c, a[1]))), place)
 
 
-def _adjoint_table_wide(v: Simd, arg: Argument) -> None:
+def adjoint_table_wide(v: Simd, arg: Argument) -> None:
     """The same as below where a row's lanes are amplitudes."""
     psi, lam, out, cosines, sines = (arg(k) for k in (slots.PSI, slots.LAM, slots.DST2, slots.SRC, slots.DST))
     with v.loop(arg(slots.COUNT)) as row:
@@ -77,7 +76,7 @@ def _adjoint_table_wide(v: Simd, arg: Argument) -> None:
             v.store_amplitude((v.fma(s, value[1], v.mul(c, value[0])), v.fms(s, value[0], v.mul(c, value[1]))), place)
 
 
-def _adjoint_table(v: Simd, arg: Argument) -> None:
+def adjoint_table(v: Simd, arg: Argument) -> None:
     """Turn both states back; write per amplitude the sum over the lanes of ``Im(conj(lam) psi)``."""
     psi, lam, out, read = arg(slots.PSI), arg(slots.LAM), arg(slots.DST2), _phases(v, arg)
     with v.loop(arg(slots.COUNT)) as block:  # of as many amplitudes as there are lanes
@@ -135,7 +134,7 @@ class _Turns:
         self.quarters = b.fptosi(turns, ir.VectorType(ir.IntType(32), 8))
 
 
-def _sines_of_halves(v: Simd, arg: Argument) -> None:
+def sines_of_halves(v: Simd, arg: Argument) -> None:
     """Write cosines and sines of half the float64 angles at SRC, COUNT vectors of them, times the number at COEF.
 
     The angles are reduced in float64, then come Taylor series on |r| <= pi/4 in the precision of the results. Exact to
@@ -183,7 +182,7 @@ def _sines_of_halves(v: Simd, arg: Argument) -> None:
             v.store(v.mul(value, factor), b.add(base, line))
 
 
-def _probabilities(v: Simd, arg: Argument) -> None:
+def probabilities(v: Simd, arg: Argument) -> None:
     """Write ``|psi|**2`` into the real parts of LAM."""
     psi, out = arg(slots.PSI), arg(slots.LAM)
     with v.loop(arg(slots.COUNT)) as turn:
@@ -192,7 +191,7 @@ def _probabilities(v: Simd, arg: Argument) -> None:
         v.store(v.fma(a[1], a[1], v.mul(a[0], a[0])), v.b.add(out, j))
 
 
-def _scale_adjoint(v: Simd, arg: Argument) -> None:
+def scale_adjoint(v: Simd, arg: Argument) -> None:
     """Write ``lam = d psi`` where the real parts of LAM hold ``d``."""
     psi, lam = arg(slots.PSI), arg(slots.LAM)
     with v.loop(arg(slots.COUNT)) as turn:
@@ -202,7 +201,7 @@ def _scale_adjoint(v: Simd, arg: Argument) -> None:
         v.store_amplitude((v.mul(d, a[0]), v.mul(d, a[1])), place)
 
 
-def _expect_diagonal(v: Simd, arg: Argument) -> None:
+def expect_diagonal(v: Simd, arg: Argument) -> None:
     """Sum ``sigma p`` over the amplitudes, the real parts of LAM holding ``p``."""
     base, z, sigma, total = arg(slots.LAM), arg(slots.Z), arg(slots.SIGMA), v.variable(v.all(0.0))
     with v.loop(arg(slots.COUNT)) as turn:
@@ -212,7 +211,7 @@ def _expect_diagonal(v: Simd, arg: Argument) -> None:
     v.store(v.b.load(total), arg(slots.ACC))
 
 
-def _weigh_diagonal(v: Simd, arg: Argument) -> None:
+def weigh_diagonal(v: Simd, arg: Argument) -> None:
     """Add ``sigma w`` to the real parts of LAM; COEF points at w and -w."""
     base, z, coef = arg(slots.LAM), arg(slots.Z), arg(slots.COEF)
     with v.loop(arg(slots.COUNT)) as turn:
@@ -222,7 +221,7 @@ def _weigh_diagonal(v: Simd, arg: Argument) -> None:
         v.store(v.add(v.load(place), w), place)
 
 
-def _expect(real: bool) -> Callable[[Simd, Argument], None]:
+def expect(real: bool) -> Body:
     """Half of ``<psi|P|psi>`` for a Pauli string that is not diagonal."""
 
     def body(v: Simd, arg: Argument) -> None:
@@ -240,7 +239,7 @@ def _expect(real: bool) -> Callable[[Simd, Argument], None]:
     return body
 
 
-def _weigh(real: bool) -> Callable[[Simd, Argument], None]:
+def weigh(real: bool) -> Body:
     """Add ``w P psi`` to LAM for a Pauli string that is not diagonal; COEF points at w and -w."""
 
     def body(v: Simd, arg: Argument) -> None:
@@ -263,12 +262,3 @@ def _weigh(real: bool) -> Callable[[Simd, Argument], None]:
             v.store_amplitude(lb, pb)
 
     return body
-
-
-rotate_table, adjoint_table = operation(_rotate_table), operation(_adjoint_table)
-rotate_table_wide, adjoint_table_wide = operation(_rotate_table_wide), operation(_adjoint_table_wide)
-sines_of_halves = operation(_sines_of_halves)
-probabilities, scale_adjoint = operation(_probabilities), operation(_scale_adjoint)
-expect_diagonal, weigh_diagonal = operation(_expect_diagonal), operation(_weigh_diagonal)
-expect_real, expect_imaginary = operation(_expect(True)), operation(_expect(False))
-weigh_real, weigh_imaginary = operation(_weigh(True)), operation(_weigh(False))

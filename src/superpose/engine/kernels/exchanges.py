@@ -1,21 +1,21 @@
-"""Vector loops that exchange lane bits with rows; see `superpose.engine.layouts`. Arguments: the state PSI, rows that
-count in Z, the partner row in X, LOW the bits below the partner's, COUNT pairs of rows (all rows to flip)."""
+"""Exchanges of lane bits with rows; see `superpose.engine.layouts`.
+
+Arguments of the vector loops: the state PSI, rows whose parity counts in Z, the partner row in X, LOW the bits below
+the partner's, COUNT pairs of rows (or rows, to flip).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from llvmlite import ir
 
 from superpose.engine.kernels import layout as t
-from superpose.engine.kernels import slots
-from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT, Argument
-from superpose.engine.kernels.simd import LINE, Simd, Value, kernel, operation
+from superpose.engine.kernels import numbers, slots
+from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
+from superpose.engine.kernels.simd import LINE, Argument, Body, Simd, Value, address, call, kernel
 
-__all__ = ["exchange", "exchange_up_to"]
-
-Body = Callable[[Simd, Argument], None]
+__all__ = ["exchange", "exchange_up_to", "flip", "swap"]
 
 
 def _shuffle(v: Simd, left: Value, right: Value, picks: list[int]) -> Value:
@@ -23,7 +23,7 @@ def _shuffle(v: Simd, left: Value, right: Value, picks: list[int]) -> Value:
     return v.b.shuffle_vector(left, right, mask)
 
 
-def _swap(lane_bit: int) -> Body:
+def swap(lane_bit: int) -> Body:
     """The even row of each pair gets the odd one's lanes with a zero bit in the place of its own with a one."""
     bit = 1 << lane_bit
 
@@ -43,7 +43,7 @@ def _swap(lane_bit: int) -> Body:
     return body
 
 
-def _flip(lane_bit: int) -> Body:
+def flip(lane_bit: int) -> Body:
     """Rows of odd parity get their lanes turned over in one bit."""
 
     def body(v: Simd, arg: Argument) -> None:
@@ -59,35 +59,16 @@ def _flip(lane_bit: int) -> Body:
     return body
 
 
-_swap_0, _swap_1, _swap_2, _swap_3 = (operation(_swap(bit)) for bit in range(4))
-_flip_0, _flip_1, _flip_2, _flip_3 = (operation(_flip(bit)) for bit in range(4))
-
-
 @kernel
 def exchange(zero: Any, step: int, state: int, ints: Any, work: Any, block: Any) -> None:
     """Run an exchange on the state that starts at the place ``state`` of the workspace."""
-    bit, flip, address = ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST], block.ctypes.data
-    block[slots.PSI] = work.ctypes.data + state * (LINE // ints[t.LANES])
+    flips = ints[step + t.STEP_LAST]
+    block[slots.PSI] = address(work) + state * (LINE // ints[t.LANES])
     block[slots.X], block[slots.Z] = ints[step + t.STEP_INSIDE], ints[step + t.STEP_ELEMENTS]
     block[slots.LOW] = ints[step + t.STEP_BITS]
-    block[slots.COUNT] = ints[t.ROWS] if flip else ints[t.ROWS] // 2
-    if flip:
-        if bit == 0:
-            _flip_0(zero, address)
-        elif bit == 1:
-            _flip_1(zero, address)
-        elif bit == 2:
-            _flip_2(zero, address)
-        else:
-            _flip_3(zero, address)
-    elif bit == 0:
-        _swap_0(zero, address)
-    elif bit == 1:
-        _swap_1(zero, address)
-    elif bit == 2:
-        _swap_2(zero, address)
-    else:
-        _swap_3(zero, address)
+    block[slots.COUNT] = ints[t.ROWS] if flips else ints[t.ROWS] // 2
+    number = ints[step + t.STEP_FIRST] + (numbers.FLIP if flips else numbers.SWAP)
+    call(zero, block[slots.OPERATE], number, address(block))
 
 
 @kernel
@@ -98,5 +79,5 @@ def exchange_up_to(zero: Any, step: int, last: int, both: bool, ints: Any, work:
         exchange(zero, place, ints[t.AT_PSI], ints, work, block)
         if both:
             exchange(zero, place, ints[t.AT_LAM], ints, work, block)
-    block[slots.PSI] = work.ctypes.data + ints[t.AT_PSI] * (LINE // ints[t.LANES])
+    block[slots.PSI] = address(work) + ints[t.AT_PSI] * (LINE // ints[t.LANES])
     return last

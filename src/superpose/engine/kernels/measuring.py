@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from superpose.engine.kernels import diagonals as d
 from superpose.engine.kernels import layout as t
+from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.angles import fill, odd
 from superpose.engine.kernels.exchanges import exchange, exchange_up_to
 from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
-from superpose.engine.kernels.simd import LINE, kernel
+from superpose.engine.kernels.simd import LINE, address, call, kernel
 from superpose.engine.kernels.walsh import transform_vectors
 
 __all__ = ["expect", "start_adjoint"]
@@ -44,10 +44,10 @@ def expect(
     fill(work, values, values + n_observables * lanes, 0.0)
     if n_diagonal:
         block[s.COUNT] = rows
-        d.probabilities(zero, block.ctypes.data)
+        call(zero, block[s.OPERATE], numbers.PROBABILITIES, address(block))
         if ints[t.TRANSFORM]:
             block[s.SRC], block[s.CROSS] = block[s.LAM], AMPLITUDE_SHIFT
-            transform_vectors(zero, rows, block)
+            transform_vectors(zero, rows, 0, block)
     done = ints[t.N_STEPS_EXPECT]
     for string in range(ints[t.N_STRINGS]):
         source = acc
@@ -59,13 +59,11 @@ def expect(
                 source = at + (block[s.Z] >> 7) * 2 * lanes
             else:
                 block[s.COUNT] = rows
-                d.expect_diagonal(zero, block.ctypes.data)
+                call(zero, block[s.OPERATE], numbers.EXPECT_DIAGONAL, address(block))
         else:
             scale *= 2.0
-            if of_string(string, t.STRING_KIND, ints) == t.REAL:
-                d.expect_real(zero, block.ctypes.data)
-            else:
-                d.expect_imaginary(zero, block.ctypes.data)
+            number = numbers.EXPECT + of_string(string, t.STRING_KIND, ints)
+            call(zero, block[s.OPERATE], number, address(block))
         for place in range(ints[ints[t.STRING_START] + string], ints[ints[t.STRING_START] + string + 1]):
             factor = scale * floats[ints[t.STRING_FACTOR] + place]
             to = values + ints[ints[t.STRING_OBSERVABLE] + place] * lanes
@@ -74,35 +72,37 @@ def expect(
                 work[to + lane] += factor * work[signs + lane] * work[source + lane]
     for k in range(done - 1, ints[t.N_STEPS_EXPECT] - 1, -1):
         exchange(zero, ints[t.STEPS] + k * t.STEP_WIDTH, ints[t.AT_PSI], ints, work, block)
-    write_rows(ints, tile, work, out)
+    write_rows(ints, tile, work, out, block)
 
 
 @kernel
-def write_rows(ints: Any, tile: int, work: Any, out: Any) -> None:
+def write_rows(ints: Any, tile: int, work: Any, out: Any, block: Any) -> None:
     """Write the tile's rows of results, summed over the lanes of each sample."""
     lanes, shift, first = ints[t.LANES], ints[t.LANE_BITS], tile * ints[t.SAMPLES]
     for k in range(ints[t.N_OBSERVABLES]):
         values = ints[t.AT_VALUES] + k * lanes
-        for row in range(first, min(first + ints[t.SAMPLES], out.shape[0])):
+        for row in range(first, min(first + ints[t.SAMPLES], block[s.BATCH])):
             total = 0.0
             for lane in range((row - first) << shift, (row - first + 1) << shift):
                 total += work[values + lane]
-            out[row, k] = total
+            out[row * ints[t.N_OBSERVABLES] + k] = total
 
 
 @kernel
-def weigh_string(string: int, sign: float, ints: Any, floats: Any, tile: int, work: Any, grad: Any) -> None:
+def weigh_string(string: int, sign: float, ints: Any, floats: Any, tile: int, work: Any, grad: Any, block: Any) -> None:
     """Write a string's weight, and minus that, for each sample."""
     lanes, weights = ints[t.LANES], ints[t.AT_STRINGS]
     shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
     signs = ints[t.AT_SIGNS] + of_string(string, t.STRING_SIGN, ints) * lanes
-    n = min(lanes, (grad.shape[0] - first) << shift)
+    n = min(lanes, (block[s.BATCH] - first) << shift)
     fill(work, weights, weights + lanes, 0.0)
     for place in range(ints[ints[t.STRING_START] + string], ints[ints[t.STRING_START] + string + 1]):
         factor = sign * floats[ints[t.STRING_FACTOR] + place]
         observable = ints[ints[t.STRING_OBSERVABLE] + place]
         for lane in range(n):
-            work[weights + lane] += factor * work[signs + lane] * grad[first + (lane >> shift), observable]
+            work[weights + lane] += (
+                factor * work[signs + lane] * grad[(first + (lane >> shift)) * ints[t.N_OBSERVABLES] + observable]
+            )
     for lane in range(lanes):
         work[weights + lanes + lane] = -work[weights + lane]
 
@@ -112,29 +112,27 @@ def start_adjoint(zero: Any, ints: Any, floats: Any, frame: Any, tile: int, work
     """Write LAM, the observables weighted by the incoming gradient, applied to PSI."""
     lanes, rows, at = ints[t.LANES], ints[t.ROWS], ints[t.AT_LAM]
     weights, n_diagonal = ints[t.AT_STRINGS], ints[t.N_DIAGONAL]
-    block[s.COEF] = work.ctypes.data + weights * (LINE // lanes)
+    block[s.COEF] = address(work) + weights * (LINE // lanes)
     fill(work, at, at + 2 * ints[t.ROWS_PADDED] * lanes, 0.0)
     for string in range(n_diagonal):
-        weigh_string(string, load_string(string, ints, frame, block), ints, floats, tile, work, grad)
+        weigh_string(string, load_string(string, ints, frame, block), ints, floats, tile, work, grad, block)
         if ints[t.TRANSFORM]:
             to = at + (block[s.Z] >> 7) * 2 * lanes
             for lane in range(lanes):
                 work[to + lane] += work[weights + lane]
         else:
             block[s.COUNT] = rows
-            d.weigh_diagonal(zero, block.ctypes.data)
+            call(zero, block[s.OPERATE], numbers.WEIGH_DIAGONAL, address(block))
     if n_diagonal:
         if ints[t.TRANSFORM]:
             block[s.SRC], block[s.CROSS] = block[s.LAM], AMPLITUDE_SHIFT
-            transform_vectors(zero, rows, block)
+            transform_vectors(zero, rows, 0, block)
         block[s.COUNT] = rows
-        d.scale_adjoint(zero, block.ctypes.data)
+        call(zero, block[s.OPERATE], numbers.SCALE_ADJOINT, address(block))
     done = ints[t.N_STEPS_EXPECT]
     for string in range(n_diagonal, ints[t.N_STRINGS]):
         both = tile >= 0  # always
         done = exchange_up_to(zero, done, of_string(string, t.STRING_STEP, ints), both, ints, work, block)
-        weigh_string(string, load_string(string, ints, frame, block), ints, floats, tile, work, grad)
-        if of_string(string, t.STRING_KIND, ints) == t.REAL:
-            d.weigh_real(zero, block.ctypes.data)
-        else:
-            d.weigh_imaginary(zero, block.ctypes.data)
+        weigh_string(string, load_string(string, ints, frame, block), ints, floats, tile, work, grad, block)
+        number = numbers.WEIGH + of_string(string, t.STRING_KIND, ints)
+        call(zero, block[s.OPERATE], number, address(block))

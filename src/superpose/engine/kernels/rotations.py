@@ -21,36 +21,22 @@ Cost per pair of amplitudes: 8 operations forward, 21 adjoint; 4 and 13 scaled.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from superpose.engine.kernels import slots
-from superpose.engine.kernels.simd import LINE, Amplitude, Simd, Value, operation
+from superpose.engine.kernels.simd import LINE, Amplitude, Argument, Body, Simd, Value
 
 __all__ = [
+    "AMPLITUDE_SHIFT",
+    "adjoint",
     "adjoint_diagonal",
-    "adjoint_imaginary",
-    "adjoint_pair_imaginary",
-    "adjoint_pair_real",
-    "adjoint_real",
-    "adjoint_scaled_imaginary",
-    "adjoint_scaled_real",
-    "gradient_imaginary",
-    "gradient_real",
+    "adjoint_pair",
+    "rotate",
     "rotate_diagonal",
-    "rotate_imaginary",
-    "rotate_pair_imaginary",
-    "rotate_pair_real",
-    "rotate_real",
-    "rotate_scaled_imaginary",
-    "rotate_scaled_real",
+    "rotate_pair",
     "spread_coefficients",
-    "start_imaginary",
-    "start_real",
+    "start",
     "take_coefficients",
 ]
 
-Argument = Callable[[int], Value]
-Body = Callable[[Simd, Argument], None]
 AMPLITUDE_SHIFT = 7  # 128 bytes per amplitude
 _OFFSET_SHIFT = 3  # 8 bytes per element of the coset's list
 
@@ -122,7 +108,9 @@ def _add_up(v: Simd, variable: Value, sigma: Value, line: Value, value: Value) -
     v.b.store(v.fma(sign, value, v.b.load(variable)), variable)
 
 
-def _rotate(real: bool, *, scaled: bool) -> Body:
+def rotate(real: bool, *, scaled: bool) -> Body:
+    """A rotation."""
+
     def body(v: Simd, arg: Argument) -> None:
         coset = _Coset(v, arg, (slots.PSI,))
         c = None if scaled else coset.cosine()
@@ -136,7 +124,7 @@ def _rotate(real: bool, *, scaled: bool) -> Body:
     return body
 
 
-def _start(real: bool) -> Body:
+def start(real: bool) -> Body:
     """Rotation of amplitudes below the highest bit of X, while those above are still zero (and not yet written)."""
 
     def body(v: Simd, arg: Argument) -> None:
@@ -153,7 +141,9 @@ def _start(real: bool) -> Body:
     return body
 
 
-def _adjoint(real: bool, *, scaled: bool, turn_back: bool = True) -> Body:
+def adjoint(real: bool, *, scaled: bool, turn_back: bool = True) -> Body:
+    """A rotation's gradient; unless it commutes with all before it, both states are turned back."""
+
     def body(v: Simd, arg: Argument) -> None:
         coset = _Coset(v, arg, (slots.PSI, slots.LAM))
         c = None if scaled else coset.cosine()
@@ -172,7 +162,9 @@ def _adjoint(real: bool, *, scaled: bool, turn_back: bool = True) -> Body:
     return body
 
 
-def _rotate_pair(real: bool) -> Body:
+def rotate_pair(real: bool) -> Body:
+    """Two scaled rotations."""
+
     def body(v: Simd, arg: Argument) -> None:
         coset = _Coset(v, arg, (slots.PSI,), pair=True)
 
@@ -193,7 +185,9 @@ def _rotate_pair(real: bool) -> Body:
     return body
 
 
-def _adjoint_pair(real: bool) -> Body:
+def adjoint_pair(real: bool) -> Body:
+    """Gradients of two scaled rotations; both states are turned back."""
+
     def body(v: Simd, arg: Argument) -> None:
         coset = _Coset(v, arg, (slots.PSI, slots.LAM), pair=True)
         sigma, acc = arg(slots.SIGMA), arg(slots.ACC)
@@ -227,7 +221,8 @@ def _phase(v: Simd, c: Value, s: Value, a: Amplitude) -> Amplitude:
     return v.fma(s, a[1], v.mul(c, a[0])), v.fms(s, a[0], v.mul(c, a[1]))
 
 
-def _rotate_diagonal(v: Simd, arg: Argument) -> None:
+def rotate_diagonal(v: Simd, arg: Argument) -> None:
+    """A diagonal rotation."""
     coset = _Coset(v, arg, (slots.PSI,))
     c = coset.cosine()
     with v.loop(coset.count) as turn:
@@ -237,7 +232,8 @@ def _rotate_diagonal(v: Simd, arg: Argument) -> None:
         v.store_amplitudes((_phase(v, c, s, v.load_amplitude(places[0])),), places)
 
 
-def _adjoint_diagonal(v: Simd, arg: Argument) -> None:
+def adjoint_diagonal(v: Simd, arg: Argument) -> None:
+    """A diagonal rotation's gradient; both states are turned back."""
     coset = _Coset(v, arg, (slots.PSI, slots.LAM))
     c, sigma, total = coset.cosine(), arg(slots.SIGMA), v.variable(v.load(arg(slots.ACC)))
     with v.loop(coset.count) as turn:
@@ -258,24 +254,11 @@ def _store_coefficients(v: Simd, arg: Argument, c: Value, s: Value) -> None:
     v.store(c, v.at(coef, 2 * LINE))
 
 
-def _spread_coefficients(v: Simd, arg: Argument) -> None:
+def spread_coefficients(v: Simd, arg: Argument) -> None:
     """Fill COEF from one cosine at SRC and one sine at DST."""
     _store_coefficients(v, arg, v.splat_at(arg(slots.SRC)), v.splat_at(arg(slots.DST)))
 
 
-def _take_coefficients(v: Simd, arg: Argument) -> None:
+def take_coefficients(v: Simd, arg: Argument) -> None:
     """Fill COEF from a vector of cosines at SRC and one of sines behind it."""
     _store_coefficients(v, arg, v.load(arg(slots.SRC)), v.load(v.at(arg(slots.SRC), LINE)))
-
-
-rotate_real, rotate_imaginary = (operation(_rotate(real, scaled=False)) for real in (True, False))
-rotate_scaled_real, rotate_scaled_imaginary = (operation(_rotate(real, scaled=True)) for real in (True, False))
-rotate_pair_real, rotate_pair_imaginary = (operation(_rotate_pair(real)) for real in (True, False))
-rotate_diagonal = operation(_rotate_diagonal)
-start_real, start_imaginary = (operation(_start(real)) for real in (True, False))
-adjoint_real, adjoint_imaginary = (operation(_adjoint(real, scaled=False)) for real in (True, False))
-adjoint_scaled_real, adjoint_scaled_imaginary = (operation(_adjoint(real, scaled=True)) for real in (True, False))
-adjoint_pair_real, adjoint_pair_imaginary = (operation(_adjoint_pair(real)) for real in (True, False))
-adjoint_diagonal = operation(_adjoint_diagonal)
-gradient_real, gradient_imaginary = (operation(_adjoint(real, scaled=True, turn_back=False)) for real in (True, False))
-spread_coefficients, take_coefficients = operation(_spread_coefficients), operation(_take_coefficients)

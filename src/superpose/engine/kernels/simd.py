@@ -4,9 +4,12 @@ A vector holds 16 float32 or 8 float64 lanes, always 64 bytes, so that byte offs
 splits it where the machine has narrower registers. An amplitude of a tile is two neighbouring vectors: real parts, then
 imaginary parts, one lane per sample.
 
-Every operation is a whole loop over the amplitudes with the signature ``operation(zero, block)``: ``zero`` is a
-number of the tile's precision, ``block`` the address of int64 arguments (see `superpose.engine.slots`). Addresses
-hide from Numba that an array is in use, so callers keep all arrays referenced until the kernel has returned.
+Every operation is a whole loop over amplitudes: a function ``body(simd, argument)`` that emits it, where
+``argument(slot)`` gives the int64 at that place of the argument block (see `superpose.engine.kernels.slots`).
+`superpose.engine.kernels.operations` numbers them and compiles them into one function, which the interpreter calls by
+its address: so they are compiled once, not again with everything that calls them.
+
+Addresses hide from Numba that an array is in use, so callers keep all arrays referenced until the kernel has returned.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["LINE", "Amplitude", "Simd", "Value", "kernel", "operation"]
+__all__ = ["LINE", "Amplitude", "Argument", "Body", "Simd", "Value", "address", "call", "emit", "kernel", "pointer"]
 
 LINE = 64
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -28,7 +31,7 @@ _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 def kernel(function: _Function) -> _Function:
     """Decorate a part of the interpreter; only its entry is compiled on its own and kept on disk."""
-    return njit(nogil=True, error_model="numpy")(function)  # type: ignore[no-any-return]  # Numba keeps the signature
+    return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[no-any-return]  # Numba keeps the signature
 
 
 Value = Any  # an LLVM value; llvmlite is not typed
@@ -36,6 +39,9 @@ Amplitude = tuple[Value, Value]  # real and imaginary parts
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
 _FLAGS = ("contract", "reassoc", "nsz")
+
+
+Argument = Callable[[int], Value]
 
 
 class Simd:
@@ -162,26 +168,61 @@ class Simd:
         return self.add(even, odd)
 
 
-def operation(body: Callable[[Simd, Callable[[int], Value]], None]) -> Any:
-    """Return the Numba intrinsic ``operation(zero, block)`` that runs ``body(simd, argument)``.
+Body = Callable[[Simd, Argument], None]
 
-    ``argument(slot)`` gives the int64 at that place of the block.
-    """
 
-    def typing(typingctx: Any, zero: Any, block: Any) -> Any:
-        signature = types.void(zero, types.intp)
+def operation_type(element: Any) -> Any:
+    """Return the LLVM type of `superpose.engine.kernels.operations.operate`, called from C."""
+    return ir.FunctionType(ir.VoidType(), [element, _I64, _I64])
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            simd = Simd(builder, context.get_value_type(signature.args[0]))
-            start = builder.inttoptr(args[1], _I64.as_pointer())
 
-            def argument(slot: int) -> Value:
-                return builder.load(builder.gep(start, [ir.Constant(_I32, slot)], source_etype=_I64))
+def emit(module: Any, name: str, body: Body, element: Any) -> Any:
+    """Add an LLVM function ``name(block)`` that runs ``body`` on the arguments at the address ``block``."""
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [_I64]), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    start = builder.inttoptr(function.args[0], _I64.as_pointer())
 
-            body(simd, argument)
-            return context.get_dummy_value()
+    def argument(slot: int) -> Value:
+        return builder.load(builder.gep(start, [ir.Constant(_I32, slot)], source_etype=_I64))
 
-        return signature, codegen
+    body(Simd(builder, element), argument)
+    builder.ret_void()
+    return function
 
-    typing.__name__ = body.__name__
-    return intrinsic(typing)
+
+def _call(typingctx: Any, zero: Any, operate: Any, number: Any, block: Any) -> Any:
+    """Call the compiled operations, whose address is ``operate``."""
+    signature = types.void(zero, types.int64, types.int64, types.int64)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        function = builder.inttoptr(args[1], operation_type(args[0].type).as_pointer())
+        builder.call(function, [args[0], args[2], args[3]])
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+call = intrinsic(_call)
+
+
+def _pointer(typingctx: Any, array: Any) -> Any:
+    """Return a pointer to the array's data, which can be indexed like it."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return context.make_array(signature.args[0])(context, builder, args[0]).data
+
+    return types.CPointer(array.dtype)(array), codegen
+
+
+def _address(typingctx: Any, pointer: Any) -> Any:
+    """Return the address in a pointer."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ptrtoint(args[0], _I64)
+
+    return types.int64(pointer), codegen
+
+
+pointer, address = intrinsic(_pointer), intrinsic(_address)

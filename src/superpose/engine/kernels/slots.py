@@ -22,4 +22,6 @@ SRC = 16
 DST = 17
 DST2 = 18
 SIGNS = 19  # vector of signs of the lanes
-SIZE = 20
+OPERATE = 20  # address of the operations, in the first block only
+BATCH = 21  # number of samples, in the first block only
+SIZE = 22

@@ -10,18 +10,18 @@ from typing import Any
 
 from llvmlite import ir
 
+from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
-from superpose.engine.kernels.rotations import Argument
-from superpose.engine.kernels.simd import LINE, Simd, kernel, operation
+from superpose.engine.kernels.simd import LINE, Argument, Simd, address, call, kernel
 
-__all__ = ["transform_numbers", "transform_vectors"]
+__all__ = ["butterflies", "butterfly_pairs", "transform_numbers", "transform_vectors", "within_vectors"]
 
 
 _VECTOR_SHIFT = 6  # 64 bytes
 
 
-def _butterfly(v: Simd, arg: Argument) -> None:
-    """One level, over the offset bit X, of COUNT pairs of vectors ``1 << CROSS`` bytes apart, from SRC on."""
+def butterflies(v: Simd, arg: Argument) -> None:
+    """One level, over the offset bit X, of COUNT pairs of vectors ``1 << CROSS`` bytes from SRC on."""
     base, x, shift, spread = arg(s.SRC), arg(s.X), arg(s.CROSS), v.opener(arg(s.LOW))
     with v.loop(arg(s.COUNT)) as turn:
         first = v.b.add(base, spread(v.b.shl(turn, shift)))
@@ -31,7 +31,7 @@ def _butterfly(v: Simd, arg: Argument) -> None:
         v.store(v.sub(a, b), second)
 
 
-def _butterfly_pair(v: Simd, arg: Argument) -> None:
+def butterfly_pairs(v: Simd, arg: Argument) -> None:
     """Two levels at once, over the neighbouring offset bits X and 2 X."""
     base, x, shift, bits = arg(s.SRC), arg(s.X), arg(s.CROSS), arg(s.LOW)
     with v.loop(arg(s.COUNT)) as turn:
@@ -47,7 +47,7 @@ def _butterfly_pair(v: Simd, arg: Argument) -> None:
             v.store(value, place)
 
 
-def _within_vectors(v: Simd, arg: Argument) -> None:
+def within_vectors(v: Simd, arg: Argument) -> None:
     """All levels over the lanes of COUNT vectors from SRC on."""
     base = arg(s.SRC)
     picks = ir.VectorType(ir.IntType(32), v.lanes)
@@ -61,35 +61,34 @@ def _within_vectors(v: Simd, arg: Argument) -> None:
         v.store(value, place)
 
 
-_between, _between_pairs, _within = operation(_butterfly), operation(_butterfly_pair), operation(_within_vectors)
-
-
 @kernel
-def transform_vectors(zero: Any, n: int, block: Any) -> None:
-    """Transform the ``n`` vectors at SRC, ``1 << CROSS`` bytes apart, each lane for itself."""
+def transform_vectors(zero: Any, n: int, precision: int, block: Any) -> None:
+    """Transform the ``n`` vectors at SRC, ``1 << CROSS`` bytes each lane for itself.
+
+    ``precision`` is 0, or FLOAT64 for float64 whatever the tile's.
+    """
     shift, bit = block[s.CROSS], 1
     while bit < n:
         block[s.X] = bit << shift
         block[s.LOW] = (bit << shift) - 1
         if 2 * bit < n:
             block[s.COUNT] = n // 4
-            _between_pairs(zero, block.ctypes.data)
+            call(zero, block[s.OPERATE], numbers.BUTTERFLY_PAIRS + precision, address(block))
             bit *= 4
         else:
             block[s.COUNT] = n // 2
-            _between(zero, block.ctypes.data)
+            call(zero, block[s.OPERATE], numbers.BUTTERFLIES + precision, address(block))
             bit *= 2
 
 
 @kernel
-def transform_numbers(zero: Any, values: Any, at: int, n: int, block: Any) -> None:
-    """Transform ``values[at : at + n]``, which starts at the beginning of a vector; ``zero`` is one of them in kind."""
-    lanes = LINE // values.itemsize
+def transform_numbers(zero: Any, lanes: int, values: Any, at: int, n: int, precision: int, block: Any) -> None:
+    """Transform ``values[at : at + n]``, which starts at the beginning of a vector of so many lanes."""
     if n >= lanes:
-        block[s.SRC], block[s.CROSS] = values.ctypes.data + at * values.itemsize, _VECTOR_SHIFT
+        block[s.SRC], block[s.CROSS] = address(values) + at * (LINE // lanes), _VECTOR_SHIFT
         block[s.COUNT] = n // lanes
-        _within(zero, block.ctypes.data)
-        transform_vectors(zero, n // lanes, block)
+        call(zero, block[s.OPERATE], numbers.WITHIN_VECTORS + precision, address(block))
+        transform_vectors(zero, n // lanes, precision, block)
         return
     h = 1
     while h < n:

@@ -1,0 +1,83 @@
+"""The table of vector operations, and the one compiled function that runs any of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from superpose.engine.kernels import diagonals as d
+from superpose.engine.kernels import exchanges, walsh
+from superpose.engine.kernels import layout as t
+from superpose.engine.kernels import numbers as n
+from superpose.engine.kernels import rotations as r
+from superpose.engine.kernels.simd import Body, emit
+
+__all__ = ["OPERATIONS", "operate"]
+
+_REAL = ((t.REAL, True), (t.IMAGINARY, False))
+_EITHER: dict[int, Body] = {
+    n.SINES: d.sines_of_halves,
+    n.BUTTERFLIES: walsh.butterflies,
+    n.BUTTERFLY_PAIRS: walsh.butterfly_pairs,
+    n.WITHIN_VECTORS: walsh.within_vectors,
+}
+OPERATIONS: dict[int, Body] = {
+    **{n.ROTATE + kind: r.rotate(real, scaled=False) for kind, real in _REAL},
+    **{n.ROTATE + t.SCALED_REAL + kind: r.rotate(real, scaled=True) for kind, real in _REAL},
+    **{n.ROTATE + t.PAIR_REAL + kind: r.rotate_pair(real) for kind, real in _REAL},
+    n.ROTATE + t.DIAGONAL: r.rotate_diagonal,
+    **{n.ADJOINT + kind: r.adjoint(real, scaled=False) for kind, real in _REAL},
+    **{n.ADJOINT + t.SCALED_REAL + kind: r.adjoint(real, scaled=True) for kind, real in _REAL},
+    **{n.ADJOINT + t.PAIR_REAL + kind: r.adjoint_pair(real) for kind, real in _REAL},
+    n.ADJOINT + t.DIAGONAL: r.adjoint_diagonal,
+    **{n.START + kind: r.start(real) for kind, real in _REAL},
+    **{n.GRADIENT + kind: r.adjoint(real, scaled=True, turn_back=False) for kind, real in _REAL},
+    n.SPREAD_COEFFICIENTS: r.spread_coefficients,
+    n.TAKE_COEFFICIENTS: r.take_coefficients,
+    n.ROTATE_TABLE: d.rotate_table,
+    n.ROTATE_TABLE + 1: d.rotate_table_wide,
+    n.ADJOINT_TABLE: d.adjoint_table,
+    n.ADJOINT_TABLE + 1: d.adjoint_table_wide,
+    **{n.SWAP + bit: exchanges.swap(bit) for bit in range(4)},
+    **{n.FLIP + bit: exchanges.flip(bit) for bit in range(4)},
+    n.PROBABILITIES: d.probabilities,
+    n.SCALE_ADJOINT: d.scale_adjoint,
+    **{n.EXPECT + kind: d.expect(real) for kind, real in _REAL},
+    **{n.WEIGH + kind: d.weigh(real) for kind, real in _REAL},
+    n.EXPECT_DIAGONAL: d.expect_diagonal,
+    n.WEIGH_DIAGONAL: d.weigh_diagonal,
+    **_EITHER,
+}
+
+
+def _dispatch(typingctx: Any, zero: Any, number: Any, block: Any) -> Any:
+    """Run operation ``number`` on the arguments at the address ``block``."""
+    signature = types.void(zero, types.int64, types.int64)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        element = args[0].type
+        table = [(number, body, element) for number, body in OPERATIONS.items()]
+        table += [(number + n.FLOAT64, body, ir.DoubleType()) for number, body in _EITHER.items()]
+        done = builder.append_basic_block("done")
+        choice = builder.switch(args[1], done)
+        for number, body, kind in table:
+            function = emit(builder.module, f"superpose_operation_{number}", body, kind)
+            with builder.goto_block(builder.append_basic_block(f"operation_{number}")):
+                choice.add_case(ir.Constant(ir.IntType(64), number), builder.block)
+                builder.call(function, [args[2]])
+                builder.branch(done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+dispatch = intrinsic(_dispatch)
+
+
+def operate(zero: Any, number: int, block: int) -> None:
+    """Run operation ``number`` of the table; ``zero`` is a number of the tile's precision."""
+    dispatch(zero, number, block)
