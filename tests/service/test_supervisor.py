@@ -44,6 +44,7 @@ def test_workers_that_die_young_are_replaced_ever_more_slowly(config: ServiceCon
     assert [pause >= least for pause, least in zip(pauses_s, (0.2, 0.4, 0.8), strict=True)] == [True] * 3
 
 
+@pytest.mark.usefixtures("service")
 def test_a_worker_by_itself_ends_on_sigterm(config: ServiceConfig) -> None:
     command = [sys.executable, "-m", "superpose.service.worker"]
     worker = subprocess.Popen(
