@@ -96,7 +96,7 @@ def test_a_warm_worker_starts_a_job_soon(
         for _ in range(2):
             job = ended(service, service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial"))
     assert job.started_at
-    assert (job.started_at - job.created_at).total_seconds() < 0.5
+    assert (job.started_at - job.created_at).total_seconds() < 2.0  # the longest pause between two looks is 0.5
 
 
 def test_cancelling_a_running_job(service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig) -> None:
