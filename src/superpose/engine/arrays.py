@@ -13,6 +13,7 @@ from superpose.errors import ShapeError
 __all__ = ["Array", "not_finite_error", "real_array"]
 
 Array = npt.NDArray[Any]
+_DTYPES = {kind: np.dtype(kind) for kind in (np.float32, np.float64)}
 
 
 def real_array(what: str, value: npt.ArrayLike, dtype: type[np.float32] | type[np.float64] = np.float64) -> Array:
@@ -21,6 +22,8 @@ def real_array(what: str, value: npt.ArrayLike, dtype: type[np.float32] | type[n
     Raises:
         ShapeError: It is not made of real numbers.
     """
+    if type(value) is np.ndarray and value.dtype is _DTYPES[dtype] and value.ndim and value.flags.carray:
+        return value
     try:
         array = np.asarray(value)
         if array.dtype.kind not in "fiub":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -10,8 +11,8 @@ import numpy.typing as npt
 
 from superpose.circuits import Observable
 from superpose.engine.arrays import Array, not_finite_error
-from superpose.engine.cache import Kernel, load_kernel
-from superpose.engine.kernels import layout, modes, slots
+from superpose.engine.kernel_table import Kernel, load_kernel
+from superpose.engine.kernels import arguments, layout, modes, slots
 from superpose.engine.layouts import Layout, lane_bits_of, lanes_of
 from superpose.engine.lowering import Lowered
 from superpose.engine.pool import get_threads, run_ranges
@@ -25,6 +26,8 @@ Dtype = Literal["float32", "float64"]
 
 SMALL_WORK = 100_000
 """Updates of vectors below which a second thread costs more than it gives."""
+
+_write_arguments = struct.Struct(f"={arguments.SIZE}q").pack_into
 
 
 class Runner:
@@ -61,6 +64,7 @@ class Runner:
                 (tape[layout.SIZE], self._real),
                 (tape[layout.SIZE_WIDE], np.float64),
                 (slots.SIZE * layout.MAX_OPS, np.int64),
+                (arguments.SIZE, np.int64),
             )
         )
         self.prepared = Shelf(
@@ -77,7 +81,7 @@ class Runner:
         """Numbers in the state of a tile."""
         self._work_per_tile = max(1, self._n_rotations) * tape[layout.ROWS]
         self._n_inputs, self._n_weights = len(names[0]), len(names[1])
-        self._zero = self._real(0)
+        self._operate = 0
         self._none1, self._none2 = np.empty(0, self._real), np.empty((0, 0), self._real)
         self._no_sums = np.empty((0, 0))
         self._kernel: Kernel | None = None
@@ -136,25 +140,26 @@ class Runner:
         Raises:
             ShapeError: NaN or infinity came in.
         """
-        kernel = self._kernel
-        if kernel is None:
-            kernel = self._kernel = load_kernel(self._dtype)
+        call = (self._kernel or self._loaded()).call
         tape, none2 = self._tape, self._none2
-        head = (tape.ints, tape.floats, *given, *(() if len(given) == 4 else (none2,)), *prepared)
-        tail = (
-            none2 if states is None else states,
-            none2 if out is None else out,
+        batch, initial = len(given[0]), given[2]
+        n_tiles, threads = self.n_tiles(batch), get_threads()
+        arrays = (
+            *(tape.ints, tape.floats, *given, *(() if len(given) == 4 else (none2,)), *prepared),
+            *(none2 if states is None else states, none2 if out is None else out),
             *(gradients or (none2, self._none1, self._no_sums)),
         )
+        values = (batch, n_tiles, initial.size, self._operate, *map(id, arrays))
 
         def part(mode: int, first: int, last: int) -> None:
             scratch = self._scratch.take()
-            status = kernel.run(self._zero, kernel.address, mode, first, last, *head, *scratch, *tail)
+            block: Any = scratch[-1]
+            _write_arguments(block, 0, mode, first, last, *values, *map(id, scratch))
+            status = call(0.0, id(block))
             self._scratch.give_back(scratch)
             if status:
                 raise not_finite_error(status)
 
-        n_tiles, threads = self.n_tiles(len(given[0])), get_threads()
         if threads == 1 or n_tiles == 1 or n_tiles * self._work_per_tile < SMALL_WORK:
             part(mode, 0, n_tiles)
             return
@@ -164,6 +169,12 @@ class Runner:
         run_ranges(lambda first, last: part(middle, first, last), n_tiles, threads)
         if mode & modes.FINISH:
             part(modes.FINISH, 0, 0)
+
+    def _loaded(self) -> Kernel:
+        """Load the kernels."""
+        self._operate = load_kernel("operations", self._dtype).address
+        self._kernel = load_kernel("interpreter", self._dtype)
+        return self._kernel
 
     def final_states(self, given: tuple[Array, Array, Array]) -> FinalStates:
         """Run the whole tape and return where it ends."""

@@ -14,6 +14,8 @@ __all__ = ["Shelf", "aligned"]
 
 KEEP_BYTES = 256 << 20
 """Idle memory, of all shelves together, above which all of it is let go."""
+SMALL_BYTES = 64 << 10
+"""Sets of this size or less are not counted and need no lock."""
 
 Array = npt.NDArray[Any]
 
@@ -64,6 +66,11 @@ class Shelf:
 
     def take(self) -> tuple[Array, ...]:
         """Return an idle set, or a new one."""
+        if self._bytes <= SMALL_BYTES:
+            try:
+                return self._own.pop()  # one step of the interpreter: no other thread gets the same
+            except IndexError:
+                return self.new()
         with Shelf._lock:
             if self._own:
                 Shelf._idle_bytes -= self._bytes
@@ -72,6 +79,9 @@ class Shelf:
 
     def give_back(self, arrays: tuple[Array, ...]) -> None:
         """Make a set idle; the caller must not use it any more."""
+        if self._bytes <= SMALL_BYTES:
+            self._own.append(arrays)  # as many as there were calls at once
+            return
         with Shelf._lock:
             if Shelf._idle_bytes + self._bytes > KEEP_BYTES:
                 for idle in Shelf._idle.values():

@@ -1,1 +1,1 @@
-"""Everything that is compiled. Only `superpose.engine.cache` imports the interpreter, when a kernel is first needed."""
+"""Everything that is compiled. Only `superpose.engine.machine_code` imports what needs Numba, when it must compile."""

@@ -1,13 +1,14 @@
-"""The tape interpreter, compiled by Numba once per precision; see `superpose.engine.cache` for when and where.
+"""The tape interpreter, compiled by Numba once per precision; see `superpose.engine.kernel_table` for when and where.
 
 One entry runs any part of a call (`run_tape`, chosen by the bits of ``mode``) over a range of tiles, without the GIL.
-Every argument array stays referenced by the caller while it runs: the vector loops know them by address only.
+Every argument array stays referenced by the caller while it runs: the kernels know them by address only.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from superpose.engine.kernels import arguments as a
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
@@ -26,7 +27,7 @@ from superpose.engine.kernels.modes import (
     SAVE,
     WHOLE,
 )
-from superpose.engine.kernels.simd import LINE, address, call, kernel, pointer
+from superpose.engine.kernels.simd import LINE, address, call, data, kernel
 from superpose.engine.kernels.walsh import transform_numbers
 
 __all__ = ["run_tape"]
@@ -335,59 +336,48 @@ def clear_gradients(first: int, last: int, tile: int, ints: Any, grad_inputs: An
             grad_inputs[row * ints[t.N_INPUTS] + k] = 0.0
 
 
-def run_tape(
-    zero: Any,
-    operate: int,
-    mode: int,
-    first: int,
-    last: int,
-    ints: Any,
-    floats: Any,
-    inputs: Any,
-    weights: Any,
-    initial: Any,
-    grad: Any,
-    angles: Any,
-    turns: Any,
-    tables: Any,
-    frame: Any,
-    work: Any,
-    wide: Any,
-    block: Any,
-    saved: Any,
-    out: Any,
-    grad_inputs: Any,
-    grad_weights: Any,
-    sums: Any,
-) -> int:
-    """Run the parts of a call that ``mode`` names over tiles ``first .. last - 1``.
+def run_tape(zero: Any, array: int) -> int:
+    """Run the parts of a call that MODE names over tiles ``FIRST .. LAST - 1``.
 
     Args:
-        zero: 0 of the tile's precision; the arrays called "tile's" below have that precision too.
-        operate: Address of the compiled `superpose.engine.kernels.operations.operate` of that precision.
-        mode: Sum of the bits of `superpose.engine.kernels.modes`.
-        first, last: Range of tiles.
-        ints, floats: The tape; see `superpose.engine.kernels.layout`.
-        inputs, weights: Float64 ``(batch, n_inputs)`` and ``(n_weights,)``.
-        initial: Tile's; empty for |0...0>, else real and imaginary parts ``(1 or batch, 2**n_qubits, 2)``, flat.
-        grad: Tile's ``(batch, n_observables)``, the gradient that comes in.
-        angles, turns, tables, frame: What PREPARE writes: float64, tile's, tile's, int64.
-        work, wide, block: Workspace of this thread: tile's, float64, int64; starts on multiples of 64 bytes.
-        saved: Tile's ``(n_tiles, 2 * lanes * rows)``: final states that SAVE writes, and that are read without FORWARD.
-        out, grad_inputs, grad_weights: Results, tile's.
-        sums: Float64 ``(n_tiles, n_rotations)``, scratch between BACKWARD and FINISH.
+        zero: 0 of the tile's precision; what is called "tile's" below has that precision too.
+        array: The int64 array of arguments, by the address of its object; at the places of
+            `superpose.engine.kernels.arguments`. Numbers:
+
+            - MODE: sum of the bits of `superpose.engine.kernels.modes`;
+            - FIRST, LAST, N_TILES, BATCH: range of tiles; tiles and samples of the whole call;
+            - N_INITIAL: how many numbers INITIAL has; 0 for |0...0>;
+            - OPERATE: address of the compiled `superpose.engine.kernels.operations.operate` of that precision.
+
+            C-contiguous arrays, by the addresses of their objects:
+
+            - INTS, FLOATS: the tape; see `superpose.engine.kernels.layout`;
+            - INPUTS, WEIGHTS: float64 ``(batch, n_inputs)`` and ``(n_weights,)``;
+            - INITIAL: tile's; real and imaginary parts ``(1 or batch, 2**n_qubits, 2)``;
+            - GRAD: tile's ``(batch, n_observables)``, the gradient that comes in;
+            - ANGLES, TURNS, TABLES, FRAME: what PREPARE writes: float64, tile's, tile's, int64;
+            - SAVED: tile's ``(n_tiles, 2 * lanes * rows)``: final states that SAVE writes, and that are read without
+              FORWARD;
+            - OUT, GRAD_INPUTS, GRAD_WEIGHTS: results, tile's;
+            - SUMS: float64 ``(n_tiles, n_rotations)``, scratch between BACKWARD and FINISH;
+            - WORK, WIDE, BLOCK: workspace of this thread: tile's, float64, int64; starts on multiples of 64 bytes.
 
     Returns:
         0, or a sum of the BAD bits of `superpose.engine.kernels.modes`; then the results mean nothing.
     """
-    # Numba compiles pointers in a fraction of the time that arrays take
-    batch, n_initial, n_tiles = inputs.shape[0], initial.size, sums.shape[0]
-    ints, floats, inputs, weights = pointer(ints), pointer(floats), pointer(inputs), pointer(weights)
-    initial, grad, saved, out = pointer(initial), pointer(grad), pointer(saved), pointer(out)
-    angles, turns, tables, frame = pointer(angles), pointer(turns), pointer(tables), pointer(frame)
-    work, wide, block = pointer(work), pointer(wide), pointer(block)
-    grad_inputs, grad_weights, sums = pointer(grad_inputs), pointer(grad_weights), pointer(sums)
-    block[s.OPERATE], block[s.BATCH] = operate, batch
+    arguments = data(0, array)
+    mode, first, last = arguments[a.MODE], arguments[a.FIRST], arguments[a.LAST]
+    batch, n_tiles, n_initial = arguments[a.BATCH], arguments[a.N_TILES], arguments[a.N_INITIAL]
+    ints, floats = data(0, arguments[a.INTS]), data(0.0, arguments[a.FLOATS])
+    inputs, weights = data(0.0, arguments[a.INPUTS]), data(0.0, arguments[a.WEIGHTS])
+    initial, grad = data(zero, arguments[a.INITIAL]), data(zero, arguments[a.GRAD])
+    angles, turns = data(0.0, arguments[a.ANGLES]), data(zero, arguments[a.TURNS])
+    tables, frame = data(zero, arguments[a.TABLES]), data(0, arguments[a.FRAME])
+    saved, out = data(zero, arguments[a.SAVED]), data(zero, arguments[a.OUT])
+    grad_inputs, grad_weights = data(zero, arguments[a.GRAD_INPUTS]), data(zero, arguments[a.GRAD_WEIGHTS])
+    sums = data(0.0, arguments[a.SUMS])
+    work, wide, block = data(zero, arguments[a.WORK]), data(0.0, arguments[a.WIDE]), data(0, arguments[a.BLOCK])
+    block[s.OPERATE], block[s.BATCH] = arguments[a.OPERATE], batch
     if mode & PREPARE and not prepare(zero, ints, floats, weights, angles, turns, tables, frame, wide, block):
         return BAD_WEIGHTS
     status, lanes = 0, ints[t.LANES]

@@ -23,14 +23,14 @@ from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-__all__ = ["LINE", "Amplitude", "Argument", "Body", "Simd", "Value", "address", "call", "emit", "kernel", "pointer"]
+__all__ = ["LINE", "Amplitude", "Argument", "Body", "Simd", "Value", "address", "call", "data", "emit", "kernel"]
 
 LINE = 64
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
 def kernel(function: _Function) -> _Function:
-    """Decorate a part of the interpreter; only its entry is compiled on its own and kept on disk."""
+    """Decorate a part of a kernel; only the rows of `superpose.engine.kernel_table` are compiled on their own."""
     return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[no-any-return]  # Numba keeps the signature
 
 
@@ -207,13 +207,24 @@ def _call(typingctx: Any, zero: Any, operate: Any, number: Any, block: Any) -> A
 call = intrinsic(_call)
 
 
-def _pointer(typingctx: Any, array: Any) -> Any:
-    """Return a pointer to the array's data, which can be indexed like it."""
+def _data(typingctx: Any, example: Any, array: Any) -> Any:
+    """Return a pointer to the data of a NumPy array, which can be indexed like it.
+
+    NumPy keeps their address in the first field of the array's C structure, behind the object header; compiled
+    extensions read it there too, so it does not move.
+
+    Args:
+        example: A number of the array's type.
+        array: Address of the array object, its ``id``.
+    """
+    kind = types.unliteral(example)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return context.make_array(signature.args[0])(context, builder, args[0]).data
+        pointer = context.get_value_type(kind).as_pointer()
+        place = builder.add(args[1], ir.Constant(_I64, object.__basicsize__))
+        return builder.load(builder.inttoptr(place, pointer.as_pointer()))
 
-    return types.CPointer(array.dtype)(array), codegen
+    return types.CPointer(kind)(example, types.int64), codegen
 
 
 def _address(typingctx: Any, pointer: Any) -> Any:
@@ -225,4 +236,4 @@ def _address(typingctx: Any, pointer: Any) -> Any:
     return types.int64(pointer), codegen
 
 
-pointer, address = intrinsic(_pointer), intrinsic(_address)
+data, address = intrinsic(_data), intrinsic(_address)

@@ -1,0 +1,175 @@
+"""The table of kernels: what is compiled, for which signature and when; and the kernels of this process.
+
+A kernel is compiled once per machine and kept as an object file (`superpose.engine.private_files`), named by precision
+and row, in a directory named by a digest of the engine's sources, of the versions of Numba and LLVM and of the
+processor. Where no such directory can be had, kernels are compiled in memory for this process, and one line in the log
+says so. With warm kernels a process imports no Numba.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import hashlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from superpose.engine import machine_code, private_files
+
+__all__ = ["KERNELS", "Kernel", "KernelRow", "kernel_directory", "kernels_ready", "load_kernel", "warm"]
+
+
+class KernelRow(NamedTuple):
+    """A kernel before it is compiled."""
+
+    function: str
+    """Module below `superpose.engine.kernels`, and name of the function there."""
+    signature: str
+    """As Numba writes it; ``{tile}`` stands for the precision."""
+    early: bool = True
+    """Whether it is compiled with the first ones, or only when it is needed or `superpose doctor --warm` asks."""
+
+
+ENTRY: Final = "int64({tile}, int64)"
+"""What Python calls: 0 of the precision, and the ``id`` of an int64 array of arguments; a status comes back."""
+OPERATE: Final = "void({tile}, int64, int64)"
+"""What kernels call: 0 of the precision, number of an operation, address of its arguments."""
+
+KERNELS: Final[dict[str, KernelRow]] = {
+    "operations": KernelRow("operations:operate", OPERATE),
+    "interpreter": KernelRow("interpreter:run_tape", ENTRY),
+}
+"""All kernels. To add one: a row here and a function in a module of `superpose.engine.kernels`."""
+DTYPES: Final = ("float32", "float64")
+
+_REAL: Final = {"float32": ctypes.c_float, "float64": ctypes.c_double}
+_log = logging.getLogger("superpose.engine")
+_lock = threading.RLock()
+
+
+class Kernel(NamedTuple):
+    """A kernel in this process."""
+
+    address: int
+    """Of the code, for other kernels."""
+    call: Callable[[float, int], int]
+    """For Python, if its signature is ENTRY: ``call(0.0, id(arguments))``. Does not hold the GIL."""
+
+
+_kernels: dict[tuple[str, str], Kernel] = {}
+
+
+def kernel_directory() -> str:
+    """Return the name of the directory for these kernels, this compiler and this processor."""
+    digest = hashlib.sha256()
+    here = Path(__file__)
+    for path in (here, here.with_name("machine_code.py"), *sorted(here.parent.glob("kernels/*.py"))):
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    digest.update(machine_code.compiler_version().encode())
+    return f"kernels-{digest.hexdigest()[:24]}"
+
+
+def load_kernel(name: str, dtype: str) -> Kernel:
+    """Return the kernel of this row for "float32" or "float64".
+
+    Cost: some seconds where it must be compiled, milliseconds where it was compiled before, once per process.
+    """
+    kernel = _kernels.get((name, dtype))
+    if kernel is None:
+        with _lock:
+            kernel = _kernels.get((name, dtype))
+            if kernel is None:
+                kernel = _kernels[name, dtype] = _made(name, dtype)
+    return kernel
+
+
+def _made(name: str, dtype: str) -> Kernel:
+    """Load a kernel from its file, or compile it and put it there."""
+    directory, reason = private_files.open_directory(kernel_directory())
+    path = None if directory is None else directory / f"{dtype}.{name}"
+    code, address = None if path is None else private_files.read(path), 0
+    if code is not None:
+        try:
+            address = machine_code.load_entry(code)
+        except RuntimeError as error:
+            _log.info("file %s cannot be used: %s", path, error)
+    if not address:
+        if path is None:
+            _tell_once(reason)
+        code = _compiled(name, dtype)
+        if path is not None:
+            private_files.write(path, code)
+        address = machine_code.load_entry(code)
+    return Kernel(address, ctypes.CFUNCTYPE(ctypes.c_int64, _REAL[dtype], ctypes.c_int64)(address))
+
+
+@functools.cache
+def _tell_once(reason: str) -> None:
+    _log.info("kernels are compiled for this process only: %s", reason)
+
+
+def _compiled(name: str, dtype: str) -> bytes:
+    row = KERNELS[name]
+    module, function = row.function.split(":")
+    found = getattr(import_module(f"superpose.engine.kernels.{module}"), function)
+    return machine_code.compile_entry(found, row.signature.format(tile=dtype))
+
+
+def _early() -> tuple[str, ...]:
+    return tuple(name for name, row in KERNELS.items() if row.early)
+
+
+def kernels_ready(dtypes: Sequence[str] = DTYPES, names: Sequence[str] | None = None) -> bool:
+    """Return whether these kernels (those compiled first, without ``names``) are loaded or compiled on this machine."""
+    wanted = [(name, dtype) for dtype in dtypes for name in (_early() if names is None else names)]
+    if all(kernel in _kernels for kernel in wanted):
+        return True
+    try:
+        directory = private_files.base_directory() / kernel_directory()
+    except RuntimeError:  # no home directory
+        return False
+    return private_files.untrusted(directory) is None and all(
+        (name, dtype) in _kernels or (directory / f"{dtype}.{name}").is_file() for name, dtype in wanted
+    )
+
+
+def warm(
+    progress: Callable[[str], None] | None = None,
+    dtypes: Sequence[str] = DTYPES,
+    names: Sequence[str] | None = None,
+) -> float:
+    """Build these kernels, or load them where they were built before, and return the seconds it took.
+
+    Args:
+        progress: Called with a line of text before and after each precision.
+        dtypes: "float32", which models are trained and served in, and "float64", in which circuits run by default.
+        names: Rows of `KERNELS`; those compiled first by default.
+
+    Cost: some 5 to 10 s of processor time for each precision that must be compiled. Two processes may do one each.
+    """
+    begin = time.perf_counter()
+    for dtype in dtypes:
+        if progress:
+            what = "loading" if kernels_ready((dtype,), names) else "compiling, once per machine"
+            progress(f"Engine kernels for {dtype}: {what} ...")
+        for name in _early() if names is None else names:
+            load_kernel(name, dtype)
+        if progress:
+            progress(f"Engine kernels for {dtype}: ready after {time.perf_counter() - begin:.1f} s.")
+    return time.perf_counter() - begin
+
+
+def _after_fork() -> None:
+    """Another thread may have held the lock when the process forked."""
+    global _lock
+    _lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
