@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 
 _HOME_OF = {
     "Circuit": "superpose.circuits",
+    "NoiseModel": "superpose.circuits",
     "Observable": "superpose.circuits",
     "Parameter": "superpose.circuits",
     "Program": "superpose.circuits",
@@ -28,6 +29,7 @@ __all__ = ["__version__", *sorted(_HOME_OF)]
 
 if TYPE_CHECKING:
     from superpose.circuits import Circuit as Circuit
+    from superpose.circuits import NoiseModel as NoiseModel
     from superpose.circuits import Observable as Observable
     from superpose.circuits import Parameter as Parameter
     from superpose.circuits import Program as Program

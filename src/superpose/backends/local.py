@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from superpose import __version__
 from superpose.backends.grouping import group_terms
-from superpose.circuits import Capabilities, Circuit, Program, ProgramResult
+from superpose.circuits import Capabilities, Circuit, Measure, Program, ProgramResult
 from superpose.engine import CompiledProgram, compile_program, get_threads, memory_required
 from superpose.engine.memory import available_memory
 from superpose.errors import StateTooLargeError, UnsupportedProgramError
@@ -134,6 +134,9 @@ class _Run:
 
     def __init__(self, program: Program, seed: int | None) -> None:
         self.program = program
+        self.body, self.measured = program.circuit, tuple[Measure, ...]()
+        if program.circuit.n_bits and not program.circuit.has_noise:
+            self.body, self.measured = program.circuit.without_final_measurements()
         self.seed = seed
         self.notes: dict[str, Any] = {}
         names, values = program.circuit.parameters, program.param_matrix()  # (batch, n_params)
@@ -159,32 +162,43 @@ class _Run:
             yield _Chunk(entries, self.inputs[entries], state[entries] if state is not None and many else state)
 
     def exact(self) -> npt.NDArray[np.float64]:
-        compiled, chunk = self.compiled(self.program.circuit, observables=True), self.whole()
+        compiled, chunk = self.compiled(self.body, observables=True), self.whole()
         values = compiled.expectation(chunk.inputs, self.weights, initial_state=chunk.initial_state)
         return values.astype(np.float64, copy=False)
 
     def state_vectors(self) -> npt.NDArray[Any]:
-        compiled, chunk = self.compiled(self.program.circuit, observables=False), self.whole()
+        compiled, chunk = self.compiled(self.body, observables=False), self.whole()
         return compiled.state_vector(chunk.inputs, self.weights, initial_state=chunk.initial_state)
 
     def counts(self) -> tuple[dict[str, int], ...]:
-        compiled = self.compiled(self.program.circuit, observables=False)
+        compiled = self.compiled(self.body, observables=False)
         found: list[dict[str, int]] = []
         for place, chunk in enumerate(self.chunks()):
-            found += compiled.counts(
+            counts = compiled.counts(
                 chunk.inputs,
                 self.weights,
                 self.program.shots or 1,
                 self.seed_of(0, place),
                 initial_state=chunk.initial_state,
             )
+            found += counts if not self.program.circuit.n_bits else map(self.of_bits, counts)
         return tuple(found)
+
+    def of_bits(self, counts: dict[str, int]) -> dict[str, int]:
+        """Counts over the circuit's bits from those over all qubits; bits that nothing writes read 0."""
+        out: dict[str, int] = {}
+        for string, number in counts.items():
+            bits = ["0"] * self.program.circuit.n_bits
+            for item in self.measured:
+                bits[item.bit] = string[item.qubit]
+            out["".join(bits)] = out.get("".join(bits), 0) + number
+        return dict(sorted(out.items()))
 
     def estimated(self) -> npt.NDArray[np.float64]:
         groups, constants = group_terms(self.program.observables)
         out = np.tile(constants, (self.program.batch, 1))  # (batch, n_observables)
         for number, group in enumerate(groups):
-            compiled = self.compiled(self.program.circuit.compose(group.rotation()), observables=False)
+            compiled = self.compiled(self.body.compose(group.rotation()), observables=False)
             for place, chunk in enumerate(self.chunks()):
                 samples = compiled.sample(
                     chunk.inputs,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from superpose.circuits.circuit import Circuit, Instruction
+from superpose.circuits.channels import CHANNELS, ChannelRow
+from superpose.circuits.circuit import Circuit
 from superpose.circuits.documents import (
     circuit_from_json,
     circuit_to_json,
@@ -16,27 +17,53 @@ from superpose.circuits.documents import (
 from superpose.circuits.execution import Backend, Capabilities, ProgramResult
 from superpose.circuits.feature_maps import FEATURE_MAPS, FeatureMap, feature_map
 from superpose.circuits.gates import GATES, Gate, Step, gate
+from superpose.circuits.instruction import Instruction
+from superpose.circuits.noise_model import NoiseModel
 from superpose.circuits.observables import Observable, z_all
+from superpose.circuits.operations import (
+    Barrier,
+    Channel,
+    Condition,
+    Delay,
+    If,
+    KrausChannel,
+    Measure,
+    Operation,
+    Reset,
+    walk,
+)
 from superpose.circuits.parameters import Affine, AngleLike, Parameter, parameters
 from superpose.circuits.program import Dtype, Program
 from superpose.circuits.qasm import from_qasm, to_qasm
 
 __all__ = [
+    "CHANNELS",
     "FEATURE_MAPS",
     "GATES",
     "Affine",
     "AngleLike",
     "Backend",
+    "Barrier",
     "Capabilities",
+    "Channel",
+    "ChannelRow",
     "Circuit",
+    "Condition",
+    "Delay",
     "Dtype",
     "FeatureMap",
     "Gate",
+    "If",
     "Instruction",
+    "KrausChannel",
+    "Measure",
+    "NoiseModel",
     "Observable",
+    "Operation",
     "Parameter",
     "Program",
     "ProgramResult",
+    "Reset",
     "Step",
     "circuit_from_json",
     "circuit_to_json",
@@ -51,5 +78,6 @@ __all__ = [
     "result_from_json",
     "result_to_json",
     "to_qasm",
+    "walk",
     "z_all",
 ]

@@ -1,98 +1,47 @@
-"""Circuits: lists of gate calls on numbered qubits, with angles that may stay symbolic."""
+"""Circuits: lists of operations on numbered qubits and classical bits, with angles that may stay symbolic."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import operator
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
-from superpose.circuits.builder import GateMethods
-from superpose.circuits.gates import GATES, gate
+import numpy.typing as npt
+
+from superpose.circuits.builder import ChannelMethods, GateMethods
+from superpose.circuits.instruction import Instruction, qubit_index
+from superpose.circuits.operations import (
+    Barrier,
+    Channel,
+    Condition,
+    Delay,
+    If,
+    KrausChannel,
+    Measure,
+    Operation,
+    Reset,
+    walk,
+)
 from superpose.circuits.parameters import Affine, AngleLike, Parameter
-from superpose.circuits.wording import listed, shown
-from superpose.errors import GateArityError, ParameterUnboundError, ProgramError, QubitOutOfRangeError
+from superpose.circuits.wording import listed
+from superpose.errors import ParameterUnboundError, ProgramError, QubitOutOfRangeError, UnsupportedProgramError
 
 __all__ = ["Circuit", "Instruction"]
 
 
-@dataclass(frozen=True, slots=True)
-class Instruction:
-    """One call of a gate.
-
-    Args:
-        gate: Name of a row of the gate table.
-        qubits: Distinct qubit indices, as many as the row asks for, controls first.
-        angles: As many angles as the row asks for; numbers become constant `Affine` values.
-
-    Raises:
-        GateUnknownError: No such gate.
-        GateArityError: Another number of qubits or angles, or a qubit twice.
-        QubitOutOfRangeError: A negative qubit.
-        AngleError: An angle is neither a finite real number nor an `Affine`.
-
-    >>> Instruction("rx", (0,), (0.5,))
-    Instruction(gate='rx', qubits=(0,), angles=(0.5,))
-    """
-
-    gate: str
-    qubits: tuple[int, ...]
-    angles: tuple[Affine, ...] = ()
-
-    def __post_init__(self) -> None:
-        row = gate(self.gate)
-        qubits = tuple(map(_index, self.qubits))
-        if len(qubits) != len(row.qubit_names) or (len(qubits) > 1 and len(set(qubits)) != len(qubits)):
-            raise GateArityError(
-                f"Gate {row.name} acts on {row.n_qubits} distinct qubits ({', '.join(row.qubit_names)}), got {qubits}.",
-                gate=row.name,
-                qubits=list(qubits),
-            )
-        if min(qubits) < 0:
-            raise QubitOutOfRangeError(
-                f"Qubits are numbered from 0, got {qubits} for gate {row.name}.", qubits=list(qubits)
-            )
-        if len(self.angles) != len(row.angle_names):
-            raise GateArityError(
-                f"Gate {row.name} takes {row.n_angles} angles ({', '.join(row.angle_names) or 'none'}), "
-                f"got {len(self.angles)}.",
-                gate=row.name,
-            )
-        object.__setattr__(self, "qubits", qubits)
-        object.__setattr__(self, "angles", tuple(map(Affine.of, self.angles)))
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the parameters in the angles, in order of appearance, each once."""
-        return tuple(dict.fromkeys(name for angle in self.angles for name in angle.names))
-
-    def bind(self, values: Mapping[str, AngleLike]) -> Instruction:
-        """Return the call with the parameters named in ``values`` replaced; itself where it has none of them."""
-        bound = tuple(angle.substitute(values) for angle in self.angles)
-        return self if bound == self.angles else Instruction(self.gate, self.qubits, bound)
-
-    def moved(self, places: Sequence[int]) -> Instruction:
-        """Return the call on qubits ``places[q]`` in the place of ``q``."""
-        return Instruction(self.gate, tuple(places[q] for q in self.qubits), self.angles)
-
-    def inverse(self) -> Instruction:
-        """Return the call that undoes this one."""
-        row = GATES[self.gate]
-        step = row.call(row.inverse, self.qubits, self.angles)
-        return Instruction(step.gate, step.qubits, tuple(map(Affine.of, step.angles)))
-
-
-class Circuit(GateMethods):
+class Circuit(GateMethods, ChannelMethods):
     """A circuit on qubits ``0 .. n_qubits - 1``; qubit 0 is the leftmost character of bit strings.
 
-    There is one method per gate of the table (``h``, ``rx``, ``cx``, ``u``, ...), angles first, then qubits; each
-    appends and returns the circuit. Circuits with equal qubit counts and instructions are equal; the name is a label.
+    There is one method per gate of the table (``h``, ``rx``, ``cx``, ``u``, ...), angles first, then qubits, and one
+    per noise channel (``depolarizing``, ``amplitude_damping``, ...), numbers first; each appends and returns the
+    circuit, as do ``measure``, ``reset``, ``delay``, ``barrier`` and ``if_``. Circuits with equal counts of qubits and
+    bits and equal operations are equal; the name is a label.
 
     Args:
         n_qubits: Number of qubits, at least 1.
         name: A label for people.
+        n_bits: Number of classical bits, which measurements write; bit 0 is the leftmost character of bit strings.
 
     >>> theta = Parameter("theta")
     >>> bell = Circuit(2, name="bell").h(0).cx(0, 1).rz(2 * theta + 0.1, 1)
@@ -103,17 +52,23 @@ class Circuit(GateMethods):
     q1: ─────X──RZ(2*theta + 0.1)──
     """
 
-    __slots__ = ("_digest", "_instructions", "_is_frozen", "_n_qubits", "_names", "_seen", "name")
+    __slots__ = (
+        "_digest", "_has_noise", "_instructions", "_is_frozen", "_is_unitary", "_n_bits", "_n_qubits", "_names",
+        "_seen", "name",
+    )  # fmt: skip
     __hash__ = None  # type: ignore[assignment]  # circuits grow; use `digest` as a key
 
-    def __init__(self, n_qubits: int, name: str = "circuit") -> None:
-        self._n_qubits = _index(n_qubits)
+    def __init__(self, n_qubits: int, name: str = "circuit", *, n_bits: int = 0) -> None:
+        self._n_qubits, self._n_bits = qubit_index(n_qubits), qubit_index(n_bits)
         if self._n_qubits < 1:
             raise ProgramError(f"A circuit has at least 1 qubit, got n_qubits={n_qubits}.")
+        if self._n_bits < 0:
+            raise ProgramError(f"A circuit has 0 or more classical bits, got n_bits={n_bits}.")
         self.name = str(name)
-        self._instructions: list[Instruction] = []
+        self._instructions: list[Operation] = []
         self._names: dict[str, None] = {}  # in order of first appearance
-        self._seen: tuple[Instruction, ...] | None = ()  # what `instructions` gave last
+        self._seen: tuple[Operation, ...] | None = ()  # what `instructions` gave last
+        self._is_unitary, self._has_noise = True, False
         self._is_frozen = False
         self._digest: str | None = None
 
@@ -129,32 +84,121 @@ class Circuit(GateMethods):
         """
         return self._add(Instruction(gate, tuple(qubits), tuple(angles)))  # type: ignore[arg-type]  # made Affine there
 
-    def _add(self, instruction: Instruction) -> Self:
+    def _add(self, item: Operation) -> Self:
         if self._is_frozen:
             raise ProgramError("This circuit belongs to a program and does not change; append to its copy().")
-        if max(instruction.qubits) >= self._n_qubits:
+        if item.qubits and max(item.qubits) >= self._n_qubits:
+            what = f"Gate {item.gate}" if isinstance(item, Instruction) else type(item).__name__
             raise QubitOutOfRangeError(
-                f"Gate {instruction.gate} on {instruction.qubits} does not fit a circuit of {self.n_qubits} qubits; "
+                f"{what} on {item.qubits} does not fit a circuit of {self.n_qubits} qubits; "
                 f"qubits are 0 .. {self.n_qubits - 1}.",
-                qubits=list(instruction.qubits),
+                qubits=list(item.qubits),
                 n_qubits=self.n_qubits,
             )
-        self._instructions.append(instruction)
-        for angle in instruction.angles:
-            for name, _ in angle.terms:
-                self._names[name] = None
+        if isinstance(item, Instruction):
+            for angle in item.angles:
+                for name, _ in angle.terms:
+                    self._names[name] = None
+        else:
+            self._note(item)
+        self._instructions.append(item)
         self._seen = self._digest = None
         return self
 
-    def extend(self, instructions: Iterable[Instruction]) -> Self:
-        """Append ready-made instructions and return the circuit.
+    def _note(self, item: Operation) -> None:
+        """Check and note what an operation that is no gate brings along."""
+        bits = item.bits
+        if bits and max(bits) >= self._n_bits:
+            raise QubitOutOfRangeError(
+                f"{type(item).__name__} uses classical bits {bits}, the circuit has {self._n_bits}; "
+                "make it with n_bits=... or use measure_all().",
+                bits=list(bits),
+                n_bits=self._n_bits,
+            )
+        self._names.update(dict.fromkeys(item.names))
+        if not isinstance(item, Barrier | Delay):
+            self._is_unitary = False
+        for inner in walk((item,)):
+            noisy = isinstance(inner, Channel | KrausChannel) or (isinstance(inner, Measure) and not inner.is_exact)
+            self._has_noise = self._has_noise or noisy
+
+    def extend(self, instructions: Iterable[Operation]) -> Self:
+        """Append ready-made operations and return the circuit.
 
         Raises:
-            QubitOutOfRangeError: A qubit is not in ``0 .. n_qubits - 1``; the instructions before it are kept.
+            QubitOutOfRangeError: A qubit is not in ``0 .. n_qubits - 1``, or a bit not in ``0 .. n_bits - 1``; the
+                operations before it are kept.
         """
         for item in instructions:
             self._add(item)
         return self
+
+    def measure(self, qubit: int, bit: int) -> Self:
+        """Append a measurement of Z on ``qubit`` into the classical bit ``bit``; return the circuit.
+
+        Raises:
+            QubitOutOfRangeError: No such qubit or bit.
+        """
+        return self._add(Measure(qubit, bit))
+
+    def measure_all(self) -> Self:
+        """Append a measurement of every qubit ``q`` into bit ``q``, made where missing; return the circuit.
+
+        >>> Circuit(2).h(0).measure_all().n_bits
+        2
+        """
+        if self._is_frozen:
+            raise ProgramError("This circuit belongs to a program and does not change; append to its copy().")
+        self._n_bits = max(self._n_bits, self._n_qubits)
+        return self.extend(Measure(qubit, qubit) for qubit in range(self._n_qubits))
+
+    def reset(self, qubit: int) -> Self:
+        """Append a reset of ``qubit`` to ``|0>``; return the circuit."""
+        return self._add(Reset(qubit))
+
+    def delay(self, duration_ns: float, qubit: int) -> Self:
+        """Append a delay of ``duration_ns`` nanoseconds on ``qubit``; return the circuit."""
+        return self._add(Delay(qubit, duration_ns))
+
+    def barrier(self, *qubits: int) -> Self:
+        """Append a barrier on these qubits, or on all without any; return the circuit."""
+        return self._add(Barrier(qubits or tuple(range(self._n_qubits))))
+
+    def if_(
+        self,
+        bits: int | Sequence[int],
+        value: int,
+        then: Circuit | Iterable[Operation],
+        otherwise: Circuit | Iterable[Operation] = (),
+    ) -> Self:
+        """Append feed-forward: ``then`` where the classical bits read as ``value``, else ``otherwise``.
+
+        Args:
+            bits: A bit, or several of which the first one is the most significant.
+            value: The integer that they must read as.
+            then: Operations, or a circuit whose operations are taken.
+            otherwise: Likewise.
+
+        >>> corrected = Circuit(2, n_bits=1).h(0).measure(0, 0).if_(0, 1, Circuit(2).x(1))
+        >>> corrected.is_unitary
+        False
+        """
+        chosen = (bits,) if isinstance(bits, int) else tuple(bits)
+        branches = [item.instructions if isinstance(item, Circuit) else tuple(item) for item in (then, otherwise)]
+        return self._add(If(Condition(chosen, value), *branches))
+
+    def channel(self, name: str, values: Sequence[float], qubits: Sequence[int]) -> Self:
+        """Append a noise channel of the table by name; return the circuit.
+
+        Raises:
+            ProgramError: No such channel, or numbers that it does not take.
+            QubitOutOfRangeError: The qubits do not fit.
+        """
+        return self._add(Channel(name, tuple(qubits), tuple(values)))
+
+    def kraus(self, operators: npt.ArrayLike, *qubits: int) -> Self:
+        """Append a channel given by Kraus operators ``(k, 2**m, 2**m)`` on ``m`` qubits; return the circuit."""
+        return self._add(KrausChannel(qubits, operators))
 
     @property
     def n_qubits(self) -> int:
@@ -162,15 +206,47 @@ class Circuit(GateMethods):
         return self._n_qubits
 
     @property
-    def instructions(self) -> tuple[Instruction, ...]:
-        """The gate calls, first applied first."""
+    def n_bits(self) -> int:
+        """Number of classical bits."""
+        return self._n_bits
+
+    @property
+    def is_unitary(self) -> bool:
+        """Whether there are only gates, delays and barriers."""
+        return self._is_unitary
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether there is a noise channel or a readout error."""
+        return self._has_noise
+
+    @property
+    def instructions(self) -> tuple[Operation, ...]:
+        """The operations, first applied first."""
         if self._seen is None:
             self._seen = tuple(self._instructions)
         return self._seen
 
+    def gate_calls(self) -> tuple[Instruction, ...]:
+        """Return the gate calls of a unitary circuit, delays and barriers left out.
+
+        Raises:
+            UnsupportedProgramError: It measures, resets, branches or has noise; ``details["operation"]`` says which.
+        """
+        if not self._is_unitary:
+            name = next(
+                type(i).__name__ for i in self._instructions if not isinstance(i, Instruction | Barrier | Delay)
+            )
+            raise UnsupportedProgramError(
+                f"This takes circuits of gates only, got one with {name}; circuits that measure, reset, branch or have "
+                "noise run through superpose.run.",
+                operation=name,
+            )
+        return tuple(item for item in self._instructions if isinstance(item, Instruction))
+
     @property
     def n_instructions(self) -> int:
-        """Number of gate calls."""
+        """Number of operations; what stands inside a condition counts with it as one."""
         return len(self._instructions)
 
     @property
@@ -185,13 +261,10 @@ class Circuit(GateMethods):
 
     @property
     def digest(self) -> str:
-        """Hex SHA-256 of qubit count and instructions, as JSON without spaces; the name does not enter."""
+        """Hex SHA-256 of counts and operations, as JSON without spaces; the name does not enter."""
         if self._digest is None:
-            instructions = [
-                [item.gate, item.qubits, [[a.constant, *a.terms] if a.terms else a.constant for a in item.angles]]
-                for item in self._instructions
-            ]
-            canonical = json.dumps([self.n_qubits, instructions], separators=(",", ":"))
+            head: list[Any] = [self.n_qubits, [_canonical(item) for item in self._instructions]]
+            canonical = json.dumps(head + [self.n_bits] * bool(self.n_bits), separators=(",", ":"))
             self._digest = hashlib.sha256(canonical.encode()).hexdigest()
         return self._digest
 
@@ -210,35 +283,92 @@ class Circuit(GateMethods):
             raise ParameterUnboundError(
                 f"Circuit has no parameters {listed(unknown)}; it has {listed(self._names)}.", unknown=unknown[:100]
             )
-        return Circuit(self.n_qubits, self.name).extend(item.bind(named) for item in self._instructions)
+        bound = Circuit(self.n_qubits, self.name, n_bits=self.n_bits)
+        return bound.extend(item.bind(named) for item in self._instructions)
 
-    def compose(self, other: Circuit, qubits: Sequence[int] | None = None) -> Circuit:
+    def compose(
+        self, other: Circuit, qubits: Sequence[int] | None = None, bits: Sequence[int] | None = None
+    ) -> Circuit:
         """Return this circuit followed by ``other``, whose qubit ``i`` is put on ``qubits[i]`` (default ``i``).
 
+        Args:
+            other: What follows.
+            qubits: Where its qubits go.
+            bits: Where its classical bits go, likewise; this circuit gets as many bits as that takes.
+
         Raises:
-            QubitOutOfRangeError: ``qubits`` does not name one distinct qubit of this circuit per qubit of ``other``.
+            QubitOutOfRangeError: ``qubits`` does not name one distinct qubit of this circuit per qubit of ``other``, or
+                ``bits`` not one distinct bit per bit.
         """
-        places = tuple(range(other.n_qubits)) if qubits is None else tuple(map(_index, qubits))
+        places = tuple(range(other.n_qubits)) if qubits is None else tuple(map(qubit_index, qubits))
         if len(places) != other.n_qubits or len(set(places)) != len(places):
             raise QubitOutOfRangeError(
                 f"A circuit of {other.n_qubits} qubits needs as many distinct qubits, got {places}.",
                 qubits=list(places),
             )
-        return self.copy().extend(item.moved(places) for item in other._instructions)
+        places_of_bits = tuple(range(other.n_bits)) if bits is None else tuple(map(qubit_index, bits))
+        if len(places_of_bits) != other.n_bits or len(set(places_of_bits)) != len(places_of_bits):
+            raise QubitOutOfRangeError(
+                f"A circuit of {other.n_bits} classical bits needs as many distinct bits, got {places_of_bits}.",
+                bits=list(places_of_bits),
+            )
+        out = self.copy()
+        out._n_bits = max(out._n_bits, 1 + max(places_of_bits, default=-1))
+        return out.extend(item.moved(places, places_of_bits) for item in other._instructions)
 
     def inverse(self) -> Circuit:
         """Return the circuit that undoes this one: each gate's inverse, in reverse order.
 
+        Raises:
+            UnsupportedProgramError: It measures, resets, branches or has noise.
+
         >>> Circuit(1).s(0).rx(0.5, 0).inverse().instructions[0]
         Instruction(gate='rx', qubits=(0,), angles=(-0.5,))
         """
-        return Circuit(self.n_qubits, self.name).extend(item.inverse() for item in reversed(self._instructions))
+        out = Circuit(self.n_qubits, self.name, n_bits=self.n_bits)
+        for item in reversed(self._instructions):
+            if isinstance(item, Instruction):
+                out._add(item.inverse())
+            elif isinstance(item, Barrier | Delay):
+                out._add(item)
+            else:
+                raise UnsupportedProgramError(
+                    f"A circuit with {type(item).__name__} has no inverse; only gates, delays and barriers have."
+                )
+        return out
+
+    def without_final_measurements(self) -> tuple[Circuit, tuple[Measure, ...]]:
+        """Return the circuit up to its final measurements, and these in order.
+
+        A measurement is final if no operation follows on its qubit (barriers and delays aside) and its bit is neither
+        read nor written afterwards. The circuit that is left keeps the number of bits.
+
+        >>> body, final = Circuit(2).h(0).measure_all().without_final_measurements()
+        >>> body.instructions == Circuit(2).h(0).instructions, len(final)
+        (True, 2)
+        """
+        busy_qubits, busy_bits = set[int](), set[int]()
+        kept: list[Operation] = []
+        final: list[Measure] = []
+        for item in reversed(self._instructions):
+            if isinstance(item, Measure) and item.qubit not in busy_qubits and item.bit not in busy_bits:
+                final.append(item)
+                busy_qubits.add(item.qubit)
+                busy_bits.add(item.bit)
+                continue
+            if not isinstance(item, Barrier | Delay):
+                busy_qubits.update(item.qubits)
+                busy_bits.update(item.bits)
+            kept.append(item)
+        body = Circuit(self.n_qubits, self.name, n_bits=self.n_bits).extend(reversed(kept))
+        return body, tuple(reversed(final))
 
     def copy(self, name: str | None = None) -> Circuit:
         """Return an independent copy that can grow, under another name if one is given."""
-        out = Circuit(self.n_qubits, self.name if name is None else name)
+        out = Circuit(self.n_qubits, self.name if name is None else name, n_bits=self.n_bits)
         out._instructions, out._names = list(self._instructions), dict(self._names)
         out._seen, out._digest = self._seen, self._digest
+        out._is_unitary, out._has_noise = self._is_unitary, self._has_noise
         return out
 
     def frozen(self) -> Circuit:
@@ -250,10 +380,10 @@ class Circuit(GateMethods):
         return out
 
     def depth(self) -> int:
-        """Return the number of layers when each gate starts as soon as its qubits are free; 0 when empty."""
+        """Return the number of layers when each operation starts as soon as its qubits are free; 0 when empty."""
         busy = [0] * self.n_qubits
         for item in self._instructions:
-            layer = 1 + max(busy[q] for q in item.qubits)
+            layer = 1 + max((busy[q] for q in item.qubits), default=0)
             for q in item.qubits:
                 busy[q] = layer
         return max(busy)
@@ -261,12 +391,14 @@ class Circuit(GateMethods):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Circuit):
             return NotImplemented
-        return self.n_qubits == other.n_qubits and self._instructions == other._instructions
+        counts = self.n_qubits == other.n_qubits and self.n_bits == other.n_bits
+        return counts and self._instructions == other._instructions
 
     def __repr__(self) -> str:
+        bits = f", n_bits={self.n_bits}" if self.n_bits else ""
         return (
             f"Circuit(n_qubits={self.n_qubits}, name={self.name!r}, "
-            f"n_instructions={self.n_instructions}, n_params={self.n_params})"
+            f"n_instructions={self.n_instructions}, n_params={self.n_params}{bits})"
         )
 
     def __str__(self) -> str:
@@ -275,10 +407,14 @@ class Circuit(GateMethods):
         return draw(self)
 
 
-def _index(value: object) -> int:
-    try:
-        return operator.index(value)  # type: ignore[arg-type]  # what is not an integer is told so below
-    except TypeError:
-        raise QubitOutOfRangeError(
-            f"Qubits are counted and numbered by integers, got {shown(value)} of type {type(value).__name__}."
-        ) from None
+def _canonical(item: Operation) -> list[Any]:
+    """Return what enters the digest; gate calls as before there were other operations."""
+    if isinstance(item, Instruction):
+        return [item.gate, item.qubits, [[a.constant, *a.terms] if a.terms else a.constant for a in item.angles]]
+    if isinstance(item, If):
+        branches = ([_canonical(inner) for inner in branch] for branch in (item.then, item.otherwise))
+        return ["If", item.condition.bits, item.condition.value, *branches]
+    if isinstance(item, KrausChannel):
+        numbers = [[number.real, number.imag] for matrix in item.operators for row in matrix for number in row]
+        return ["KrausChannel", item.qubits, numbers]
+    return [type(item).__name__, *(getattr(item, name) for name in item.__dataclass_fields__)]

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from superpose.circuits.gates import GATES
+from superpose.circuits.instruction import Instruction
+from superpose.circuits.operations import Barrier, Channel, Delay, If, KrausChannel, Measure, Operation
 
 if TYPE_CHECKING:
-    from superpose.circuits.circuit import Circuit, Instruction
+    from superpose.circuits.circuit import Circuit
 
 __all__ = ["draw"]
 
@@ -40,12 +42,15 @@ def draw(circuit: Circuit) -> str:
     return "\n".join([line + "─" for line in lines] + ([f"... and {', '.join(notes)}"] if notes else []))
 
 
-def _columns(circuit: Circuit) -> tuple[list[list[Instruction]], int]:
+def _columns(circuit: Circuit) -> tuple[list[list[Operation]], int]:
     """Instructions by column, and how many there are in the columns shown."""
-    columns: list[list[Instruction]] = []
+    columns: list[list[Operation]] = []
     free = [0] * circuit.n_qubits  # first free column per qubit
     n_drawn = 0
     for item in circuit.instructions:
+        if not item.qubits:  # a condition that holds nothing
+            n_drawn += 1
+            continue
         low, high = min(item.qubits), max(item.qubits)
         place = max(free[low : high + 1])
         if place >= MAX_COLUMNS:
@@ -58,10 +63,31 @@ def _columns(circuit: Circuit) -> tuple[list[list[Instruction]], int]:
     return columns, n_drawn
 
 
-def _fill(cells: list[str], item: Instruction) -> None:
+def _fill(cells: list[str], item: Operation) -> None:
     for q in range(min(item.qubits), max(item.qubits) + 1):
         cells[q] = "│"
-    for q, symbol in zip(item.qubits, GATES[item.gate].symbols, strict=True):
+    for q, symbol in zip(item.qubits, _symbols(item), strict=True):
         cells[q] = symbol
-    if item.angles:
+    if isinstance(item, Instruction) and item.angles:
         cells[item.qubits[-1]] += f"({', '.join(map(str, item.angles))})"
+
+
+def _symbols(item: Operation) -> tuple[str, ...]:
+    """Return what stands on each of the operation's qubits."""
+    match item:
+        case Instruction():
+            return GATES[item.gate].symbols
+        case Measure():
+            return (f"M→{item.bit}",)
+        case Delay():
+            return (f"DELAY({item.duration_ns:g} ns)",)
+        case Barrier():
+            return ("░",) * len(item.qubits)
+        case Channel():
+            return (f"{item.name}({', '.join(f'{value:g}' for value in item.values)})",) * len(item.qubits)
+        case KrausChannel():
+            return ("KRAUS",) * len(item.qubits)
+        case If():
+            read = ",".join(map(str, item.condition.bits))
+            return (f"IF({read}={item.condition.value})",) * len(item.qubits)
+    return ("|0>",)

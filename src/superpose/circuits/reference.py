@@ -75,7 +75,7 @@ def probabilities(circuit: Circuit, params: Mapping[str, float] | None = None) -
 
 
 def _apply(circuit: Circuit, params: Mapping[str, float], state: Complex) -> Complex:
-    for item in circuit.instructions:
+    for item in circuit.gate_calls():
         k = len(item.qubits)
         matrix = GATES[item.gate].matrix([float(angle.evaluate(params)) for angle in item.angles])
         axes = (tuple(range(k, 2 * k)), item.qubits)

@@ -229,6 +229,6 @@ def lower(circuit: Circuit) -> Lowered:
     Cost: linear in the number of gates, some 10 us each.
     """
     lowering = _Lowering(circuit.n_qubits)
-    for item in circuit.instructions:
+    for item in circuit.gate_calls():
         lowering.apply(item.gate, item.qubits, item.angles)
     return Lowered(circuit.n_qubits, lowering.layers, lowering.frame, lowering.phase)

@@ -73,7 +73,7 @@ def check_decomposition(gate: Gate) -> None:
         if gate.exact:
             _same(gate, "decomposition with phase", made, matrix)
     primitive = _primitive(Circuit(gate.n_qubits).append(gate.name, range(gate.n_qubits), _angle_sets(gate)[0]))
-    _require(gate, "decomposition to u and cx", {item.gate for item in primitive.instructions} <= {"u", "cx"})
+    _require(gate, "decomposition to u and cx", {item.gate for item in primitive.gate_calls()} <= {"u", "cx"})
 
 
 def check_controlled(gate: Gate) -> None:
@@ -123,9 +123,9 @@ def _circuit(gate: Gate, steps: tuple[Step, ...], angles: list[float], extra: in
 
 def _primitive(circuit: Circuit) -> Circuit:
     """``circuit`` with decompositions put in until none is left."""
-    while any(GATES[item.gate].decomposition for item in circuit.instructions):
+    while any(GATES[item.gate].decomposition for item in circuit.gate_calls()):
         flat = Circuit(circuit.n_qubits)
-        for item in circuit.instructions:
+        for item in circuit.gate_calls():
             row = GATES[item.gate]
             steps = [row.call(step, item.qubits, item.angles) for step in row.decomposition]
             for step in steps or [Step(item.gate, item.qubits, item.angles)]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from superpose.circuits.circuit import Circuit, Instruction
+from superpose.circuits.circuit import Circuit
 from superpose.circuits.documents.fields import (
     Document,
     Fields,
@@ -17,6 +17,7 @@ from superpose.circuits.documents.fields import (
     refuse,
     text,
 )
+from superpose.circuits.instruction import Instruction
 from superpose.circuits.observables import Observable
 from superpose.circuits.parameters import Affine
 
@@ -36,7 +37,7 @@ def circuit_to_json(circuit: Circuit) -> dict[str, Any]:
     [{'gate': 'x', 'qubits': [0]}]
     """
     instructions = []
-    for item in circuit.instructions:
+    for item in circuit.gate_calls():
         call: dict[str, Any] = {"gate": item.gate, "qubits": list(item.qubits)}
         if item.angles:
             call["angles"] = [_angle_to_json(angle) for angle in item.angles]

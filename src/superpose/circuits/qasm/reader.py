@@ -6,8 +6,9 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from superpose.circuits.circuit import Circuit, Instruction
+from superpose.circuits.circuit import Circuit
 from superpose.circuits.gates import Step
+from superpose.circuits.instruction import Instruction
 from superpose.circuits.names import CONSTANTS, FUNCTIONS
 from superpose.circuits.parameters import Affine, Parameter
 from superpose.circuits.qasm.expansion import GPHASE

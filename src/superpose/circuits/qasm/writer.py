@@ -37,7 +37,7 @@ def to_qasm(circuit: Circuit, *, measure: bool = False) -> str:
     h q[0];
     crx(2*theta) q[0], q[1];
     """
-    defined = _definitions({item.gate for item in circuit.instructions})
+    defined = _definitions({item.gate for item in circuit.gate_calls()})
     taken = {"U", *STDGATES, *ALIASES, *(row.name for row in defined), *circuit.parameters}
     qubits, bits = _free("q", taken), _free("c", taken)
     renamed = {}
@@ -51,7 +51,7 @@ def to_qasm(circuit: Circuit, *, measure: bool = False) -> str:
         lines.append(f"input float[64] {renamed.get(name, name)};")
     lines += [_definition(row) for row in defined]
     lines.append(f"qubit[{circuit.n_qubits}] {qubits};")
-    for item in circuit.instructions:
+    for item in circuit.gate_calls():
         operands = ", ".join([f"{qubits}[{q}]" for q in item.qubits])
         lines.append(f"{_call(GATES[item.gate], item.angles, renamed)} {operands};")
     if measure:
