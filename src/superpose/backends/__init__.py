@@ -1,7 +1,16 @@
-"""Where programs can run. Today this machine; one file per cloud later."""
+"""Where programs can run, and how long that takes. Today this machine; one file per cloud later."""
 
 from __future__ import annotations
 
 from superpose.backends.local import LocalBackend
+from superpose.backends.timing import QCS, ActiveReset, PassiveReset, PulseTimes, StepTimes, TimingModel
 
-__all__ = ["LocalBackend"]
+__all__ = [
+    "QCS",
+    "ActiveReset",
+    "LocalBackend",
+    "PassiveReset",
+    "PulseTimes",
+    "StepTimes",
+    "TimingModel",
+]
