@@ -13,11 +13,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata, util
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from superpose.client import default_data_dir, running_service
 
-__all__ = ["CHECKS", "Check", "kernels", "run_checks"]
+__all__ = ["CHECKS", "Check", "kernel_state", "kernels", "run_checks"]
 
 Status = Literal["ok", "note", "broken"]
 MIN_PYTHON: Final = (3, 11)
@@ -177,12 +177,30 @@ def service() -> Check:
 
 
 def kernels() -> Check:
-    """Whether the engine's kernels are built."""
-    from superpose.engine import kernels_ready
-
-    if kernels_ready():
-        return Check("kernels", "ok", "built")
+    """Whether the engine's kernels are built, and where they lie."""
+    state = kernel_state()
+    if state["directory"] is None:
+        return Check(
+            "kernels", "note", "cannot be kept between processes; set SUPERPOSE_CACHE_DIR to a private directory"
+        )
+    rows = state["rows"]
+    built = [row for row in rows if row["n_bytes"] is not None]
+    if all(row["n_bytes"] is not None for row in rows if row["early"]):
+        said = f"{len(built)} of {len(rows)} built, {state['n_bytes'] / 1e3:.0f} kB in {state['directory']}"
+        return Check("kernels", "ok", said)
     return Check("kernels", "note", "not built yet; `superpose doctor --warm` or the first start does it once")
+
+
+def kernel_state() -> dict[str, Any]:
+    """Return where the engine's kernels lie, and how large each is (None: not built), as JSON values."""
+    from superpose.engine.kernel_table import KERNELS, kernel_files
+
+    files, rows = kernel_files(), []
+    for (name, dtype), path in files.items():
+        n_bytes = path.stat().st_size if path.is_file() else None
+        rows.append({"name": name, "dtype": dtype, "early": KERNELS[name].early, "n_bytes": n_bytes})
+    directory = next((str(path.parent) for path in files.values()), None)
+    return {"directory": directory, "n_bytes": sum(row["n_bytes"] or 0 for row in rows), "rows": rows}
 
 
 CHECKS: Final[tuple[Callable[[], Check], ...]] = (

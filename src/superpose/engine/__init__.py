@@ -5,10 +5,11 @@ Importing this compiles and loads nothing; the first call does, once per machine
 
 from __future__ import annotations
 
-from superpose.engine.kernel_table import kernels_ready, warm
+from superpose.engine.kernel_table import kernels_ready
 from superpose.engine.memory import memory_required
 from superpose.engine.pool import get_threads, set_threads
 from superpose.engine.program import CompiledProgram, TapeState, compile_program
+from superpose.engine.warming import warm
 
 __all__ = [
     "CompiledProgram",

@@ -14,7 +14,6 @@ import hashlib
 import logging
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
@@ -22,7 +21,17 @@ from typing import Final, NamedTuple
 
 from superpose.engine import machine_code, private_files
 
-__all__ = ["KERNELS", "Kernel", "KernelRow", "kernel_directory", "kernels_ready", "load_kernel", "warm"]
+__all__ = [
+    "DTYPES",
+    "KERNELS",
+    "Kernel",
+    "KernelRow",
+    "early_kernels",
+    "kernel_directory",
+    "kernel_files",
+    "kernels_ready",
+    "load_kernel",
+]
 
 
 class KernelRow(NamedTuple):
@@ -121,48 +130,34 @@ def _compiled(name: str, dtype: str) -> bytes:
     return machine_code.compile_entry(found, row.signature.format(tile=dtype))
 
 
-def _early() -> tuple[str, ...]:
+def early_kernels() -> tuple[str, ...]:
+    """Return the names of the rows that are compiled first."""
     return tuple(name for name, row in KERNELS.items() if row.early)
+
+
+def kernel_files(names: Sequence[str] | None = None, dtypes: Sequence[str] = DTYPES) -> dict[tuple[str, str], Path]:
+    """Return where these kernels (all, without ``names``) are kept, by name and precision; nothing may be there yet.
+
+    Empty where no directory can be trusted.
+    """
+    try:
+        directory = private_files.base_directory() / kernel_directory()
+    except RuntimeError:  # no home directory
+        return {}
+    if directory.exists() and private_files.untrusted(directory) is not None:
+        return {}
+    wanted = KERNELS if names is None else names
+    return {(name, dtype): directory / f"{dtype}.{name}" for dtype in dtypes for name in wanted}
 
 
 def kernels_ready(dtypes: Sequence[str] = DTYPES, names: Sequence[str] | None = None) -> bool:
     """Return whether these kernels (those compiled first, without ``names``) are loaded or compiled on this machine."""
-    wanted = [(name, dtype) for dtype in dtypes for name in (_early() if names is None else names)]
-    if all(kernel in _kernels for kernel in wanted):
+    names = early_kernels() if names is None else names
+    wanted = {(name, dtype) for dtype in dtypes for name in names} - _kernels.keys()
+    if not wanted:
         return True
-    try:
-        directory = private_files.base_directory() / kernel_directory()
-    except RuntimeError:  # no home directory
-        return False
-    return private_files.untrusted(directory) is None and all(
-        (name, dtype) in _kernels or (directory / f"{dtype}.{name}").is_file() for name, dtype in wanted
-    )
-
-
-def warm(
-    progress: Callable[[str], None] | None = None,
-    dtypes: Sequence[str] = DTYPES,
-    names: Sequence[str] | None = None,
-) -> float:
-    """Build these kernels, or load them where they were built before, and return the seconds it took.
-
-    Args:
-        progress: Called with a line of text before and after each precision.
-        dtypes: "float32", which models are trained and served in, and "float64", in which circuits run by default.
-        names: Rows of `KERNELS`; those compiled first by default.
-
-    Cost: some 5 to 10 s of processor time for each precision that must be compiled. Two processes may do one each.
-    """
-    begin = time.perf_counter()
-    for dtype in dtypes:
-        if progress:
-            what = "loading" if kernels_ready((dtype,), names) else "compiling, once per machine"
-            progress(f"Engine kernels for {dtype}: {what} ...")
-        for name in _early() if names is None else names:
-            load_kernel(name, dtype)
-        if progress:
-            progress(f"Engine kernels for {dtype}: ready after {time.perf_counter() - begin:.1f} s.")
-    return time.perf_counter() - begin
+    files = kernel_files(names, dtypes)
+    return all(kernel in files and files[kernel].is_file() for kernel in wanted)
 
 
 def _after_fork() -> None:
