@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-__all__ = ["get_threads", "run_ranges", "set_threads"]
+__all__ = ["call_helpers", "get_threads", "run_ranges", "set_threads"]
 
 _MAX_THREADS = 256
 
@@ -59,7 +59,7 @@ class _Crew:
     """The threads of one process."""
 
     def __init__(self) -> None:
-        self.jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
+        self.jobs: queue.SimpleQueue[_Job | _Help] = queue.SimpleQueue()
         self.size = 0
         self.lock = threading.Lock()
 
@@ -108,6 +108,25 @@ def run_ranges(work: Callable[[int, int], None], n_tiles: int, n_threads: int) -
     job.done.wait()
     if job.error is not None:
         raise job.error
+
+
+class _Help:
+    """Something that threads of the crew may do while the caller is at work."""
+
+    def __init__(self, help_out: Callable[[], None]) -> None:
+        self.help = help_out
+
+
+def call_helpers(help_out: Callable[[], None], n_helpers: int) -> None:
+    """Have up to ``n_helpers`` threads call ``help_out``, some time or other; do not wait for them.
+
+    ``help_out`` must see for itself whether there is still anything to do, and raise nothing.
+    """
+    crew = _crew
+    crew.grow(n_helpers)
+    job = _Help(help_out)
+    for _ in range(n_helpers):
+        crew.jobs.put(job)
 
 
 def _after_fork() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -12,10 +13,10 @@ import numpy.typing as npt
 from superpose.circuits import Observable
 from superpose.engine.arrays import Array, not_finite_error
 from superpose.engine.kernel_table import Kernel, load_kernel
-from superpose.engine.kernels import arguments, layout, modes, slots
+from superpose.engine.kernels import arguments, layout, limits, modes
 from superpose.engine.layouts import Layout, lane_bits_of, lanes_of
 from superpose.engine.lowering import Lowered
-from superpose.engine.pool import get_threads, run_ranges
+from superpose.engine.pool import call_helpers, get_threads, run_ranges
 from superpose.engine.states import FinalStates
 from superpose.engine.tape import build_tape
 from superpose.engine.workspace import Shelf
@@ -26,6 +27,36 @@ Dtype = Literal["float32", "float64"]
 
 SMALL_WORK = 100_000
 """Updates of vectors below which a second thread costs more than it gives."""
+SHARED_ROWS = 8192
+"""Threads share states of so many rows (1 MiB); moving smaller ones between their caches takes the time it saves."""
+
+
+class _Team:
+    """The helpers of one call, which share its working memory."""
+
+    def __init__(self, call: Callable[[int, tuple[Array, ...]], int], scratch: tuple[Array, ...]) -> None:
+        self._call, self._scratch = call, scratch
+        self._lock, self._over, self._inside = threading.Lock(), False, 0
+        scratch[2][limits.WORD] = 0  # nothing to take yet
+
+    def help(self) -> None:
+        """Help, unless the call is over."""
+        with self._lock:
+            if self._over:
+                return
+            self._inside += 1
+        own = np.empty(arguments.SIZE, np.int64)
+        self._call(modes.HELP, (*self._scratch[:3], own))
+        with self._lock:
+            self._inside -= 1
+
+    def dismiss(self) -> int:
+        """End the call for its helpers and return how many have not left yet."""
+        with self._lock:
+            self._over = True
+            self._scratch[2][limits.WORD] = limits.OVER
+            return self._inside
+
 
 _write_arguments = struct.Struct(f"={arguments.SIZE}q").pack_into
 
@@ -63,7 +94,7 @@ class Runner:
             (
                 (tape[layout.SIZE], self._real),
                 (tape[layout.SIZE_WIDE], np.float64),
-                (slots.SIZE * layout.MAX_OPS, np.int64),
+                (limits.SIZE_BLOCK, np.int64),
                 (arguments.SIZE, np.int64),
             )
         )
@@ -151,15 +182,21 @@ class Runner:
         )
         values = (batch, n_tiles, initial.size, self._operate, *map(id, arrays))
 
-        def part(mode: int, first: int, last: int) -> None:
-            scratch = self._scratch.take()
+        def invoke(mode: int, first: int, last: int, scratch: tuple[Array, ...]) -> int:
             block: Any = scratch[-1]
             _write_arguments(block, 0, mode, first, last, *values, *map(id, scratch))
-            status = call(0.0, id(block))
+            return call(0.0, id(block))
+
+        def part(mode: int, first: int, last: int) -> None:
+            scratch = self._scratch.take()
+            status = invoke(mode, first, last, scratch)
             self._scratch.give_back(scratch)
             if status:
                 raise not_finite_error(status)
 
+        if n_tiles < threads and self._tape[layout.ROWS] >= SHARED_ROWS:
+            self._run_together(lambda mode, scratch: invoke(mode, 0, n_tiles, scratch), mode, threads)
+            return
         if threads == 1 or n_tiles == 1 or n_tiles * self._work_per_tile < SMALL_WORK:
             part(mode, 0, n_tiles)
             return
@@ -175,6 +212,21 @@ class Runner:
         self._operate = load_kernel("operations", self._dtype).address
         self._kernel = load_kernel("interpreter", self._dtype)
         return self._kernel
+
+    def _run_together(self, call: Callable[[int, tuple[Array, ...]], int], mode: int, threads: int) -> None:
+        """Run a call whose loops several threads share; see `superpose.engine.kernels.sharing`."""
+        scratch = self._scratch.take()
+        team = _Team(call, scratch)
+        call_helpers(team.help, min(threads, limits.CHUNKS) - 1)
+        try:
+            status = call(mode | modes.TEAM, scratch)
+        finally:
+            # a helper that is just leaving still looks at the block, and must never see another call's in it
+            if team.dismiss():
+                scratch = (*scratch[:2], self._scratch.new_array(2), scratch[3])
+        self._scratch.give_back(scratch)
+        if status:
+            raise not_finite_error(status)
 
     def final_states(self, given: tuple[Array, Array, Array]) -> FinalStates:
         """Run the whole tape and return where it ends."""

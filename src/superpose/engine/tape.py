@@ -12,6 +12,7 @@ import numpy.typing as npt
 from superpose.circuits import Observable
 from superpose.engine.frame import anticommute
 from superpose.engine.kernels import layout as at
+from superpose.engine.kernels.limits import CHUNKS, SPLIT_FROM, STREAM_ROWS
 from superpose.engine.layouts import Layout
 from superpose.engine.lowering import Layer, Lowered
 from superpose.engine.steps import Sparse, Writer, below_top, kind_of
@@ -217,13 +218,18 @@ def _lay_out_workspace(header: npt.NDArray[np.int64]) -> None:
     The two states lie an odd number of cache lines apart, or they would fight for the same sets of the cache.
     """
     lanes, rows, table = int(header[at.LANES]), int(header[at.ROWS_PADDED]), int(header[at.TABLE_SIZE])
+    split = rows >= SPLIT_FROM
+    n_chunks = CHUNKS if split else 1
     needs_scratch_table = header[at.N_TABLES] > header[at.N_KEPT]
     end = 0
     for place, vectors in (
         (at.AT_SIGMA, 2), (at.AT_SIGNS, 1 << int(header[at.LANE_BITS])), (at.AT_COEF, 6 * at.MAX_OPS),
-        (at.AT_ACC, 2 * at.MAX_OPS), (at.AT_PSI, 2 * rows + 6), (at.AT_LAM, 2 * rows + 6),
+        (at.AT_ACC, 2 * at.MAX_OPS * n_chunks), (at.AT_PSI, 2 * rows + 6), (at.AT_LAM, 2 * rows + 6),
         (at.AT_LANE, 2 * header[at.N_OF_LANES]), (at.AT_VALUES, header[at.N_OBSERVABLES]), (at.AT_STRINGS, 2),
-        (at.AT_SUMS, table // lanes), (at.AT_TABLE, 2 * table // lanes * needs_scratch_table),
+        (at.AT_SUMS, table // lanes * (header[at.N_TABLES] > 0)),
+        (at.AT_TABLE, 2 * table // lanes * needs_scratch_table),
+        (at.AT_STREAM, STREAM_ROWS * n_chunks * split),
+        (at.AT_STREAM_SUMS, (n_chunks * header[at.N_DIAGONAL] + 1) * split),
     ):  # fmt: skip
         header[place] = end
         end += int(vectors) * lanes

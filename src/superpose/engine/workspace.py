@@ -64,6 +64,10 @@ class Shelf:
         """Return a set that nobody else has; what it holds is not defined."""
         return tuple(_new(size, dtype) for size, dtype in self._arrays)
 
+    def new_array(self, place: int) -> Array:
+        """Return one array of such a set."""
+        return _new(*self._arrays[place])
+
     def take(self) -> tuple[Array, ...]:
         """Return an idle set, or a new one."""
         if self._bytes <= SMALL_BYTES:

@@ -20,6 +20,7 @@ import numpy as np
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
+from superpose.engine.kernels.sharing import clear, share_rows
 from superpose.engine.kernels.simd import LINE, address, call, kernel
 from superpose.engine.kernels.walsh import transform_numbers
 
@@ -50,8 +51,7 @@ def fill(values: Any, start: int, stop: int, value: float) -> None:
 def fill_table(zero: Any, step: int, ints: Any, angles: Any, to: int, wide: Any, block: Any) -> None:
     """Write a table's phases to the address ``to``: cosines, then sines, of minus half the sum of its angles."""
     size = ints[t.TABLE_SIZE]
-    for j in range(size):
-        wide[j] = 0.0
+    clear(zero, address(wide), max(1, size // 8), block)
     for r in range(ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]):
         wide[ints[ints[t.PLACED_Z] + r]] -= angles[r]
     transform_numbers(zero, 8, wide, 0, ints[t.ROWS] << ints[t.LANE_BITS], numbers.FLOAT64, block)
@@ -61,7 +61,7 @@ def fill_table(zero: Any, step: int, ints: Any, angles: Any, to: int, wide: Any,
     block[s.DST] = to
     block[s.DST2] = to + size * (LINE // ints[t.LANES])
     block[s.COUNT] = size // ints[t.LANES]
-    call(zero, block[s.OPERATE], numbers.SINES, address(block))
+    share_rows(zero, numbers.SINES, 0, block)
 
 
 @kernel

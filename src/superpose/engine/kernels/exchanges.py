@@ -13,7 +13,8 @@ from llvmlite import ir
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers, slots
 from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
-from superpose.engine.kernels.simd import LINE, Argument, Body, Simd, Value, address, call, kernel
+from superpose.engine.kernels.sharing import share_rows
+from superpose.engine.kernels.simd import LINE, Argument, Body, Simd, Value, address, kernel
 
 __all__ = ["exchange", "exchange_up_to", "flip", "swap"]
 
@@ -68,7 +69,7 @@ def exchange(zero: Any, step: int, state: int, ints: Any, work: Any, block: Any)
     block[slots.LOW] = ints[step + t.STEP_BITS]
     block[slots.COUNT] = ints[t.ROWS] if flips else ints[t.ROWS] // 2
     number = ints[step + t.STEP_FIRST] + (numbers.FLIP if flips else numbers.SWAP)
-    call(zero, block[slots.OPERATE], number, address(block))
+    share_rows(zero, number, 0, block)
 
 
 @kernel

@@ -14,6 +14,7 @@ from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.angles import fill, fill_table, odd, prepare, turn_lanes
 from superpose.engine.kernels.exchanges import exchange
+from superpose.engine.kernels.limits import SPLIT_FROM
 from superpose.engine.kernels.measuring import expect, start_adjoint
 from superpose.engine.kernels.modes import (
     BACKWARD,
@@ -23,9 +24,28 @@ from superpose.engine.kernels.modes import (
     EXPECT,
     FINISH,
     FORWARD,
+    HELP,
     PREPARE,
     SAVE,
+    TEAM,
     WHOLE,
+)
+from superpose.engine.kernels.sharing import (
+    COSETS,
+    D_COSETS,
+    D_INSIDE,
+    D_KIND,
+    D_OPS,
+    D_REVERSE,
+    D_SPLIT,
+    D_SUMS,
+    D_TEAM,
+    add_up,
+    clear,
+    finish_team,
+    help_out,
+    share,
+    share_rows,
 )
 from superpose.engine.kernels.simd import LINE, address, call, data, kernel
 from superpose.engine.kernels.walsh import transform_numbers
@@ -87,6 +107,22 @@ def run_block(zero: Any, step: int, way: int, ints: Any, block: Any) -> None:
     way)."""
     first, last = ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]
     inside = ints[step + t.STEP_INSIDE]
+    if block[D_SPLIT]:
+        for k in range(last - first):
+            number = numbers.ROTATE
+            if way == BACKWARD:
+                number = numbers.ADJOINT
+            elif way != FORWARD:
+                number = numbers.GRADIENT
+            block[k * s.SIZE + s.NUMBER] = number + ints[ints[t.OPS] + (first + k) * t.OP_WIDTH]
+        sums = 2 * (last - first) * LINE if way != FORWARD else 0
+        block[D_KIND], block[D_OPS], block[D_REVERSE] = COSETS, last - first, way == BACKWARD
+        block[D_COSETS], block[D_INSIDE] = ints[t.ROWS] >> ints[step + t.STEP_BITS], inside
+        block[D_SUMS] = sums
+        share(zero, block)
+        if sums:
+            add_up(zero, block[s.ACC], sums, 2 * (last - first), block)
+        return
     base = 0
     for _ in range(ints[t.ROWS] >> ints[step + t.STEP_BITS]):
         for turn in range(last - first):
@@ -119,12 +155,12 @@ def load_table(zero: Any, step: int, ints: Any, angles: Any, tables: Any, work: 
 
 
 @kernel
-def load_state(ints: Any, initial: Any, n_initial: int, tile: int, work: Any, block: Any) -> None:
+def load_state(zero: Any, ints: Any, initial: Any, n_initial: int, tile: int, work: Any, block: Any) -> None:
     """Write the tile's initial states, given per sample or one for all; samples beyond the batch get zeros."""
     lanes, rows, at = ints[t.LANES], ints[t.ROWS], ints[t.AT_PSI]
     shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
     size = 2 * rows << shift
-    fill(work, at, at + 2 * ints[t.ROWS_PADDED] * lanes, 0.0)
+    clear(zero, address(work) + at * (LINE // lanes), 2 * ints[t.ROWS_PADDED], block)
     for lane in range(min(lanes, (block[s.BATCH] - first) << shift)):
         base = (first + (lane >> shift)) * size if n_initial > size else 0
         base += 2 * (lane & ((1 << shift) - 1))
@@ -138,7 +174,7 @@ def load_state(ints: Any, initial: Any, n_initial: int, tile: int, work: Any, bl
 def start(zero: Any, ints: Any, turns: Any, work: Any, block: Any) -> None:
     """Write the state |0...0> after the blocks at its start, whose rotations have highest bits that only ascend."""
     lanes, at = ints[t.LANES], ints[t.AT_PSI]
-    ready = 1
+    psi, ready = address(work) + at * (LINE // lanes), 1
     fill(work, at, at + 2 * lanes, 0.0)
     fill(work, at, at + ints[t.SAMPLES], 1.0)  # the lanes of index 0
     for k in range(ints[t.N_START]):
@@ -149,11 +185,11 @@ def start(zero: Any, ints: Any, turns: Any, work: Any, block: Any) -> None:
             rows = 1
             while 2 * rows <= ints[op + t.OP_X] >> 7:
                 rows *= 2
-            fill(work, at + 2 * ready * lanes, at + 2 * rows * lanes, 0.0)
+            clear(zero, psi + 2 * ready * LINE, 2 * (rows - ready), block)
             block[place + s.COUNT] = rows
-            call(zero, block[s.OPERATE], numbers.START + ints[op], address(block) + 8 * place)
+            share_rows(zero, numbers.START + ints[op], place, block)
             ready = 2 * rows
-    fill(work, at + 2 * ready * lanes, at + 2 * ints[t.ROWS_PADDED] * lanes, 0.0)
+    clear(zero, psi + 2 * ready * LINE, 2 * (ints[t.ROWS_PADDED] - ready), block)
 
 
 @kernel
@@ -167,7 +203,7 @@ def forward(
         if ints[step] == t.TABLE:
             load_table(zero, step, ints, angles, tables, work, wide, block)
             number = numbers.ROTATE_TABLE + (1 if ints[t.LANE_BITS] else 0)
-            call(zero, block[s.OPERATE], number, address(block))
+            share_rows(zero, number, 0, block)
         elif ints[step] == t.EXCHANGE:
             exchange(zero, step, ints[t.AT_PSI], ints, work, block)
         else:
@@ -230,7 +266,7 @@ def backward(
             if ints[t.LANE_BITS] == 0:
                 number = numbers.ADJOINT_TABLE
                 block[s.COUNT] //= lanes
-            call(zero, block[s.OPERATE], number, address(block))
+            share_rows(zero, number, 0, block)
             transform_numbers(zero, lanes, work, at, ints[t.ROWS] << ints[t.LANE_BITS], 0, block)
             for rotation in range(first, last):
                 value = work[at + ints[ints[t.PLACED_Z] + rotation]]
@@ -316,7 +352,7 @@ def bring_state(
     end = ints[t.N_STEPS] if mode & WHOLE else ints[t.N_STEPS_EXPECT]
     begin = 0
     if n_initial:
-        load_state(ints, initial, n_initial, tile, work, block)
+        load_state(zero, ints, initial, n_initial, tile, work, block)
     else:
         start(zero, ints, turns, work, block)
         begin = ints[t.N_START]
@@ -334,6 +370,25 @@ def clear_gradients(first: int, last: int, tile: int, ints: Any, grad_inputs: An
     for row in range(first, last):
         for k in range(ints[t.N_INPUTS]):
             grad_inputs[row * ints[t.N_INPUTS] + k] = 0.0
+
+
+@kernel
+def start_block(mode: int, ints: Any, block: Any) -> None:
+    """Note who may help, and that no loop is cut yet."""
+    block[D_TEAM], block[D_SPLIT] = mode & TEAM, ints[t.ROWS] >= SPLIT_FROM
+    for k in range(t.MAX_OPS + 1):
+        block[k * s.SIZE + s.FIRST] = 0
+
+
+@kernel
+def load_signs(ints: Any, work: Any) -> None:
+    """Write the vectors +1 and -1, and those of the signs of lanes."""
+    lanes, sigma = ints[t.LANES], ints[t.AT_SIGMA]
+    fill(work, sigma, sigma + lanes, 1.0)
+    fill(work, sigma + lanes, sigma + 2 * lanes, -1.0)
+    for k in range(1 << ints[t.LANE_BITS]):
+        for lane in range(lanes):
+            work[ints[t.AT_SIGNS] + k * lanes + lane] = -1.0 if odd(k & lane) else 1.0
 
 
 def run_tape(zero: Any, array: int) -> int:
@@ -377,16 +432,17 @@ def run_tape(zero: Any, array: int) -> int:
     grad_inputs, grad_weights = data(zero, arguments[a.GRAD_INPUTS]), data(zero, arguments[a.GRAD_WEIGHTS])
     sums = data(0.0, arguments[a.SUMS])
     work, wide, block = data(zero, arguments[a.WORK]), data(0.0, arguments[a.WIDE]), data(0, arguments[a.BLOCK])
+    if mode & HELP:  # everything in the block is the leader's
+        help_out(zero, block)
+        return 0
     block[s.OPERATE], block[s.BATCH] = arguments[a.OPERATE], batch
+    start_block(mode, ints, block)
     if mode & PREPARE and not prepare(zero, ints, floats, weights, angles, turns, tables, frame, wide, block):
+        finish_team(block)
         return BAD_WEIGHTS
     status, lanes = 0, ints[t.LANES]
     size, sigma = LINE // lanes, ints[t.AT_SIGMA]
-    fill(work, sigma, sigma + lanes, 1.0)
-    fill(work, sigma + lanes, sigma + 2 * lanes, -1.0)
-    for k in range(1 << ints[t.LANE_BITS]):
-        for lane in range(lanes):
-            work[ints[t.AT_SIGNS] + k * lanes + lane] = -1.0 if odd(k & lane) else 1.0
+    load_signs(ints, work)
     for tile in range(first, last):
         row = tile * ints[t.SAMPLES]
         end_row = min(row + ints[t.SAMPLES], batch)
@@ -409,4 +465,5 @@ def run_tape(zero: Any, array: int) -> int:
             backward(zero, ints, floats, angles, turns, tables, tile, work, wide, grad_inputs, sums, block)
     if mode & FINISH:
         finish(n_tiles, ints, floats, sums, wide, grad_weights)
+    finish_team(block)
     return status

@@ -10,6 +10,18 @@ from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.angles import fill, odd
 from superpose.engine.kernels.exchanges import exchange, exchange_up_to
 from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
+from superpose.engine.kernels.sharing import (
+    D_KIND,
+    D_SPLIT,
+    D_SUMS,
+    EXPECT_STREAM,
+    WEIGH_STREAM,
+    add_up,
+    clear,
+    share,
+    share_rows,
+    share_sums,
+)
 from superpose.engine.kernels.simd import LINE, address, call, kernel
 from superpose.engine.kernels.walsh import transform_vectors
 
@@ -24,6 +36,16 @@ def load_string(string: int, ints: Any, frame: Any, block: Any) -> float:
     block[s.LOW] = ints[place + t.STRING_LOW]
     block[s.COUNT] = ints[t.ROWS] // 2
     return -1.0 if odd((ints[place + t.STRING_OWN_X] & frame[4]) ^ (ints[place + t.STRING_OWN_Z] & frame[3])) else 1.0
+
+
+@kernel
+def load_stream(ints: Any, work: Any, block: Any) -> None:
+    """Fill the argument block for all diagonal strings in one pass."""
+    size = LINE // ints[t.LANES]
+    block[s.ELEMENTS] = address(ints) + 8 * (ints[t.STRINGS] + t.STRING_Z)
+    block[s.X], block[s.COUNT] = ints[t.N_DIAGONAL], ints[t.ROWS]
+    block[s.SRC] = address(work) + ints[t.AT_STREAM] * size
+    block[s.DST] = address(work) + ints[t.AT_STREAM_SUMS] * size
 
 
 @kernel
@@ -42,7 +64,13 @@ def expect(
     n_observables, n_diagonal = ints[t.N_OBSERVABLES], ints[t.N_DIAGONAL]
     shrink = angles[3 * ints[t.PADDED] + ints[t.N_TABLES]]  # of the amplitudes
     fill(work, values, values + n_observables * lanes, 0.0)
-    if n_diagonal:
+    streams = block[D_SPLIT] and n_diagonal
+    if streams:
+        load_stream(ints, work, block)
+        block[D_KIND], block[D_SUMS] = EXPECT_STREAM, n_diagonal * LINE
+        share(zero, block)
+        add_up(zero, block[s.DST], n_diagonal * LINE, n_diagonal, block)
+    elif n_diagonal:
         block[s.COUNT] = rows
         call(zero, block[s.OPERATE], numbers.PROBABILITIES, address(block))
         if ints[t.TRANSFORM]:
@@ -55,15 +83,16 @@ def expect(
         done = exchange_up_to(zero, done, of_string(string, t.STRING_STEP, ints), both, ints, work, block)
         scale = load_string(string, ints, frame, block) * shrink * shrink
         if string < n_diagonal:
-            if ints[t.TRANSFORM]:
+            if streams:
+                source = ints[t.AT_STREAM_SUMS] + string * lanes
+            elif ints[t.TRANSFORM]:
                 source = at + (block[s.Z] >> 7) * 2 * lanes
             else:
                 block[s.COUNT] = rows
                 call(zero, block[s.OPERATE], numbers.EXPECT_DIAGONAL, address(block))
         else:
             scale *= 2.0
-            number = numbers.EXPECT + of_string(string, t.STRING_KIND, ints)
-            call(zero, block[s.OPERATE], number, address(block))
+            share_sums(zero, numbers.EXPECT + of_string(string, t.STRING_KIND, ints), block)
         for place in range(ints[ints[t.STRING_START] + string], ints[ints[t.STRING_START] + string + 1]):
             factor = scale * floats[ints[t.STRING_FACTOR] + place]
             to = values + ints[ints[t.STRING_OBSERVABLE] + place] * lanes
@@ -89,9 +118,11 @@ def write_rows(ints: Any, tile: int, work: Any, out: Any, block: Any) -> None:
 
 
 @kernel
-def weigh_string(string: int, sign: float, ints: Any, floats: Any, tile: int, work: Any, grad: Any, block: Any) -> None:
-    """Write a string's weight, and minus that, for each sample."""
-    lanes, weights = ints[t.LANES], ints[t.AT_STRINGS]
+def weigh_string(
+    string: int, sign: float, weights: int, ints: Any, floats: Any, tile: int, work: Any, grad: Any, block: Any
+) -> None:
+    """Write a string's weight, and minus that, for each sample to the place ``weights``."""
+    lanes = ints[t.LANES]
     shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
     signs = ints[t.AT_SIGNS] + of_string(string, t.STRING_SIGN, ints) * lanes
     n = min(lanes, (block[s.BATCH] - first) << shift)
@@ -113,9 +144,19 @@ def start_adjoint(zero: Any, ints: Any, floats: Any, frame: Any, tile: int, work
     lanes, rows, at = ints[t.LANES], ints[t.ROWS], ints[t.AT_LAM]
     weights, n_diagonal = ints[t.AT_STRINGS], ints[t.N_DIAGONAL]
     block[s.COEF] = address(work) + weights * (LINE // lanes)
-    fill(work, at, at + 2 * ints[t.ROWS_PADDED] * lanes, 0.0)
+    if block[D_SPLIT] and n_diagonal:
+        for string in range(n_diagonal):
+            sign = load_string(string, ints, frame, block)
+            place = ints[t.AT_STREAM_SUMS] + string * lanes  # the second half is overwritten by the next string's
+            weigh_string(string, sign, place, ints, floats, tile, work, grad, block)
+        load_stream(ints, work, block)
+        block[D_KIND] = WEIGH_STREAM
+        share(zero, block)
+        n_diagonal = 0
+    else:
+        clear(zero, block[s.LAM], 2 * ints[t.ROWS_PADDED], block)
     for string in range(n_diagonal):
-        weigh_string(string, load_string(string, ints, frame, block), ints, floats, tile, work, grad, block)
+        weigh_string(string, load_string(string, ints, frame, block), weights, ints, floats, tile, work, grad, block)
         if ints[t.TRANSFORM]:
             to = at + (block[s.Z] >> 7) * 2 * lanes
             for lane in range(lanes):
@@ -130,9 +171,10 @@ def start_adjoint(zero: Any, ints: Any, floats: Any, frame: Any, tile: int, work
         block[s.COUNT] = rows
         call(zero, block[s.OPERATE], numbers.SCALE_ADJOINT, address(block))
     done = ints[t.N_STEPS_EXPECT]
-    for string in range(n_diagonal, ints[t.N_STRINGS]):
+    for string in range(ints[t.N_DIAGONAL], ints[t.N_STRINGS]):
         both = tile >= 0  # always
         done = exchange_up_to(zero, done, of_string(string, t.STRING_STEP, ints), both, ints, work, block)
-        weigh_string(string, load_string(string, ints, frame, block), ints, floats, tile, work, grad, block)
-        number = numbers.WEIGH + of_string(string, t.STRING_KIND, ints)
-        call(zero, block[s.OPERATE], number, address(block))
+        block[s.COEF] = address(work) + weights * (LINE // lanes)
+        sign = load_string(string, ints, frame, block)
+        weigh_string(string, sign, weights, ints, floats, tile, work, grad, block)
+        share_rows(zero, numbers.WEIGH + of_string(string, t.STRING_KIND, ints), 0, block)

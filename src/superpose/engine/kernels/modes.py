@@ -10,8 +10,10 @@ __all__ = [
     "EXPECT",
     "FINISH",
     "FORWARD",
+    "HELP",
     "PREPARE",
     "SAVE",
+    "TEAM",
     "WHOLE",
 ]
 
@@ -29,6 +31,11 @@ BACKWARD = 32
 """Gradients per rotation and of inputs."""
 FINISH = 64
 """Gradients of weights."""
+
+TEAM = 128
+"""Other threads may help with loops; see `superpose.engine.kernels.sharing`."""
+HELP = 256
+"""Help the call with TEAM that has the same block, and do nothing else."""
 
 BAD_WEIGHTS, BAD_INPUTS, BAD_GRADIENT = 1, 2, 4
 """What the interpreter found to be NaN or infinite."""

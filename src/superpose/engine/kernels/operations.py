@@ -9,7 +9,7 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from superpose.engine.kernels import diagonals as d
-from superpose.engine.kernels import exchanges, walsh
+from superpose.engine.kernels import exchanges, streams, walsh
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers as n
 from superpose.engine.kernels import rotations as r
@@ -49,6 +49,12 @@ OPERATIONS: dict[int, Body] = {
     **{n.WEIGH + kind: d.weigh(real) for kind, real in _REAL},
     n.EXPECT_DIAGONAL: d.expect_diagonal,
     n.WEIGH_DIAGONAL: d.weigh_diagonal,
+    n.CLEAR: streams.clear,
+    n.ADD_VECTORS: streams.add_vectors,
+    n.PROBABILITY_ROWS: streams.probability_rows,
+    n.SCALE_ROWS: streams.scale_rows,
+    n.ADD_STRINGS: streams.add_strings,
+    n.SPREAD_STRINGS: streams.spread_strings,
     **_EITHER,
 }
 

@@ -23,6 +23,8 @@ from numba import njit
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from superpose.engine.kernels import slots
+
 __all__ = ["LINE", "Amplitude", "Argument", "Body", "Simd", "Value", "address", "call", "data", "emit", "kernel"]
 
 LINE = 64
@@ -53,6 +55,7 @@ class Simd:
         self.lanes = 16 if isinstance(element, ir.FloatType) else 8
         self.size = LINE // self.lanes
         self.type = ir.VectorType(element, self.lanes)
+        self.first: Value = self.const(0)
 
     def const(self, value: int) -> Value:
         """Return an int64 constant."""
@@ -150,8 +153,8 @@ class Simd:
 
     @contextmanager
     def loop(self, count: Value) -> Iterator[Value]:
-        """Repeat the body for an index ``0 .. count - 1``."""
-        with cgutils.for_range(self.b, count, intp=_I64) as turn:
+        """Repeat the body for an index ``FIRST .. count - 1``; FIRST is 0 unless the loop is cut into chunks."""
+        with cgutils.for_range(self.b, count, start=self.first, intp=_I64) as turn:
             yield turn.index
 
     def variable(self, value: Value) -> Value:
@@ -187,7 +190,9 @@ def emit(module: Any, name: str, body: Body, element: Any) -> Any:
     def argument(slot: int) -> Value:
         return builder.load(builder.gep(start, [ir.Constant(_I32, slot)], source_etype=_I64))
 
-    body(Simd(builder, element), argument)
+    simd = Simd(builder, element)
+    simd.first = argument(slots.FIRST)
+    body(simd, argument)
     builder.ret_void()
     return function
 

@@ -24,4 +24,6 @@ DST2 = 18
 SIGNS = 19  # vector of signs of the lanes
 OPERATE = 20  # address of the operations, in the first block only
 BATCH = 21  # number of samples, in the first block only
-SIZE = 22
+FIRST = 22  # the first turn of the loop, 0 unless it is cut into chunks
+NUMBER = 23  # which operation this is, in blocks
+SIZE = 24

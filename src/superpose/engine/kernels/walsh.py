@@ -12,7 +12,8 @@ from llvmlite import ir
 
 from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
-from superpose.engine.kernels.simd import LINE, Argument, Simd, address, call, kernel
+from superpose.engine.kernels.sharing import share_rows
+from superpose.engine.kernels.simd import LINE, Argument, Simd, address, kernel
 
 __all__ = ["butterflies", "butterfly_pairs", "transform_numbers", "transform_vectors", "within_vectors"]
 
@@ -73,11 +74,11 @@ def transform_vectors(zero: Any, n: int, precision: int, block: Any) -> None:
         block[s.LOW] = (bit << shift) - 1
         if 2 * bit < n:
             block[s.COUNT] = n // 4
-            call(zero, block[s.OPERATE], numbers.BUTTERFLY_PAIRS + precision, address(block))
+            share_rows(zero, numbers.BUTTERFLY_PAIRS + precision, 0, block)
             bit *= 4
         else:
             block[s.COUNT] = n // 2
-            call(zero, block[s.OPERATE], numbers.BUTTERFLIES + precision, address(block))
+            share_rows(zero, numbers.BUTTERFLIES + precision, 0, block)
             bit *= 2
 
 
@@ -87,7 +88,7 @@ def transform_numbers(zero: Any, lanes: int, values: Any, at: int, n: int, preci
     if n >= lanes:
         block[s.SRC], block[s.CROSS] = address(values) + at * (LINE // lanes), _VECTOR_SHIFT
         block[s.COUNT] = n // lanes
-        call(zero, block[s.OPERATE], numbers.WITHIN_VECTORS + precision, address(block))
+        share_rows(zero, numbers.WITHIN_VECTORS + precision, 0, block)
         transform_vectors(zero, n // lanes, precision, block)
         return
     h = 1
