@@ -12,7 +12,7 @@ import queue
 import threading
 from collections.abc import Callable
 
-__all__ = ["call_helpers", "get_threads", "run_ranges", "set_threads"]
+__all__ = ["call_others", "get_threads", "run_ranges", "set_threads"]
 
 _MAX_THREADS = 256
 
@@ -117,15 +117,15 @@ class _Help:
         self.help = help_out
 
 
-def call_helpers(help_out: Callable[[], None], n_helpers: int) -> None:
-    """Have up to ``n_helpers`` threads call ``help_out``, some time or other; do not wait for them.
+def call_others(help_out: Callable[[], None], n_others: int) -> None:
+    """Have up to ``n_others`` threads call ``help_out``, some time or other; do not wait for them.
 
     ``help_out`` must see for itself whether there is still anything to do, and raise nothing.
     """
     crew = _crew
-    crew.grow(n_helpers)
+    crew.grow(n_others)
     job = _Help(help_out)
-    for _ in range(n_helpers):
+    for _ in range(n_others):
         crew.jobs.put(job)
 
 

@@ -16,7 +16,7 @@ from superpose.engine.kernel_table import Kernel, load_kernel
 from superpose.engine.kernels import arguments, layout, limits, modes
 from superpose.engine.layouts import Layout, lane_bits_of, lanes_of
 from superpose.engine.lowering import Lowered
-from superpose.engine.pool import call_helpers, get_threads, run_ranges
+from superpose.engine.pool import call_others, get_threads, run_ranges
 from superpose.engine.states import FinalStates
 from superpose.engine.tape import build_tape
 from superpose.engine.workspace import Shelf
@@ -217,7 +217,7 @@ class Runner:
         """Run a call whose loops several threads share; see `superpose.engine.kernels.sharing`."""
         scratch = self._scratch.take()
         team = _Team(call, scratch)
-        call_helpers(team.help, min(threads, limits.CHUNKS) - 1)
+        call_others(team.help, min(threads, limits.CHUNKS) - 1)
         try:
             status = call(mode | modes.TEAM, scratch)
         finally:
