@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from superpose.backends.executable import LocalExecutable
 from superpose.backends.local import LocalBackend
 from superpose.backends.timing import QCS, ActiveReset, PassiveReset, PulseTimes, StepTimes, TimingModel
 
@@ -9,6 +10,7 @@ __all__ = [
     "QCS",
     "ActiveReset",
     "LocalBackend",
+    "LocalExecutable",
     "PassiveReset",
     "PulseTimes",
     "StepTimes",

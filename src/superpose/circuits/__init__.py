@@ -14,7 +14,14 @@ from superpose.circuits.documents import (
     result_from_json,
     result_to_json,
 )
-from superpose.circuits.execution import Backend, Capabilities, ProgramResult
+from superpose.circuits.execution import (
+    Backend,
+    Capabilities,
+    CompilingBackend,
+    Executable,
+    ProgramExecutable,
+    ProgramResult,
+)
 from superpose.circuits.feature_maps import FEATURE_MAPS, FeatureMap, feature_map
 from superpose.circuits.gates import GATES, Gate, Step, gate
 from superpose.circuits.instruction import Instruction
@@ -35,6 +42,7 @@ from superpose.circuits.operations import (
 from superpose.circuits.parameters import Affine, AngleLike, Parameter, parameters
 from superpose.circuits.program import Dtype, Program
 from superpose.circuits.qasm import from_qasm, to_qasm
+from superpose.circuits.template import ParamsLike, Template
 
 __all__ = [
     "CHANNELS",
@@ -48,9 +56,11 @@ __all__ = [
     "Channel",
     "ChannelRow",
     "Circuit",
+    "CompilingBackend",
     "Condition",
     "Delay",
     "Dtype",
+    "Executable",
     "FeatureMap",
     "Gate",
     "If",
@@ -61,10 +71,13 @@ __all__ = [
     "Observable",
     "Operation",
     "Parameter",
+    "ParamsLike",
     "Program",
+    "ProgramExecutable",
     "ProgramResult",
     "Reset",
     "Step",
+    "Template",
     "circuit_from_json",
     "circuit_to_json",
     "feature_map",

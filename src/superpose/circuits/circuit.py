@@ -375,6 +375,7 @@ class Circuit(GateMethods, ChannelMethods):
         """Return a copy that refuses further gates, as programs hold it; itself where it is one already."""
         if self._is_frozen:
             return self
+        _ = self.digest  # which every run of a program asks for, so that the next copy has it too
         out = self.copy()
         out._is_frozen = True
         return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, runtime_checkable
@@ -10,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.circuits.program import Program
+from superpose.circuits.template import ParamsLike, Template
 
-__all__ = ["Backend", "Capabilities", "ProgramResult"]
+__all__ = ["Backend", "Capabilities", "CompilingBackend", "Executable", "ProgramExecutable", "ProgramResult"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,91 @@ class Backend(Protocol):
     def run(self, program: Program) -> ProgramResult:
         """Run ``program`` and return its result; see `Program` for which parts are filled."""
         ...
+
+
+@runtime_checkable
+class Executable(Protocol):
+    """A template that was compiled for a backend: run with new values, it is not looked at again.
+
+    Executables may be used by several threads at once. Those that know exact gradients have `value_and_grad` too; see
+    `superpose.backends.LocalExecutable`.
+    """
+
+    @property
+    def template(self) -> Template:
+        """What was compiled."""
+        ...
+
+    @property
+    def n_runs(self) -> int:
+        """How often this was run."""
+        ...
+
+    def run(
+        self,
+        params: ParamsLike | None = None,
+        *,
+        shots: int | None = None,
+        seed: int | None = None,
+        initial_state: npt.ArrayLike | None = None,
+    ) -> ProgramResult:
+        """Run with values for the parameters (see `Template.values`); see `Program` for which parts are filled."""
+        ...
+
+
+@runtime_checkable
+class CompilingBackend(Backend, Protocol):
+    """A backend that takes structure and values apart: what a template costs is paid once."""
+
+    def compile(self, template: Template) -> Executable:
+        """Return ``template`` compiled; equal templates are compiled once."""
+        ...
+
+
+class ProgramExecutable:
+    """An executable for any backend: every run sends a whole program.
+
+    Args:
+        template: What is run.
+        backend: Where.
+    """
+
+    def __init__(self, template: Template, backend: Backend) -> None:
+        self._template, self._backend = template, backend
+        self._n_runs, self._lock = 0, threading.Lock()
+
+    @property
+    def template(self) -> Template:
+        """What is run."""
+        return self._template
+
+    @property
+    def n_runs(self) -> int:
+        """How often this was run."""
+        return self._n_runs
+
+    def run(
+        self,
+        params: ParamsLike | None = None,
+        *,
+        shots: int | None = None,
+        seed: int | None = None,
+        initial_state: npt.ArrayLike | None = None,
+    ) -> ProgramResult:
+        """Run with values for the parameters; see `Program`.
+
+        Raises:
+            CircuitError: Values and parameters do not fit; see `Template.values` and `Program`.
+        """
+        template = self._template
+        inputs, weights = template.values(params)
+        named: dict[str, Any] = dict(zip(template.weight_names, weights.tolist(), strict=True))
+        named.update(zip(template.input_names, inputs.T, strict=True))
+        asked = {"shots": shots, "seed": seed, "initial_state": initial_state, "dtype": template.dtype}
+        result = self._backend.run(Program(template.circuit, named, template.observables, **asked))  # type: ignore[arg-type]  # of mixed types
+        with self._lock:
+            self._n_runs += 1
+        return result
 
 
 def _same(a: object, b: object) -> bool:

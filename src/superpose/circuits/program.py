@@ -20,7 +20,7 @@ from superpose.circuits.parameters import Parameter
 from superpose.circuits.wording import listed, shown
 from superpose.errors import ObservableError, ParameterUnboundError, ProgramError
 
-__all__ = ["Dtype", "Program"]
+__all__ = ["Dtype", "Program", "checked_observables"]
 
 Dtype = Literal["float64", "float32"]
 MAX_SHOTS = 2**31 - 1
@@ -93,7 +93,7 @@ class Program:
         parts = {
             "circuit": circuit.frozen(),
             "params": MappingProxyType(_checked_params({} if params is None else params)),
-            "observables": _checked_observables(observables, circuit.n_qubits),
+            "observables": checked_observables(observables, circuit.n_qubits),
             "shots": _integer("shots", shots, 1, MAX_SHOTS),
             "seed": _integer("seed", seed, 0, MAX_SEED),
             "initial_state": _checked_state(initial_state, circuit.n_qubits),
@@ -202,7 +202,13 @@ def _checked_params(params: Mapping[Any, npt.ArrayLike]) -> dict[str, float | np
     return {name: _values(name, named[name]) for name in sorted(named)}
 
 
-def _checked_observables(observables: Observable | Iterable[Observable], n_qubits: int) -> tuple[Observable, ...]:
+def checked_observables(observables: Observable | Iterable[Observable], n_qubits: int) -> tuple[Observable, ...]:
+    """Return the observables as a tuple, after a look whether they act on ``n_qubits`` qubits.
+
+    Raises:
+        ObservableError: One acts on another number of qubits.
+        ProgramError: One is no observable.
+    """
     given = (observables,) if isinstance(observables, Observable) else tuple(observables)
     for place, observable in enumerate(given):
         if not isinstance(observable, Observable):

@@ -8,12 +8,13 @@ from __future__ import annotations
 from superpose.engine.kernel_table import kernels_ready
 from superpose.engine.memory import memory_required
 from superpose.engine.pool import get_threads, set_threads
-from superpose.engine.program import CompiledProgram, TapeState, compile_program
+from superpose.engine.program import CompiledProgram, TapeState, compile_count, compile_program
 from superpose.engine.warming import warm
 
 __all__ = [
     "CompiledProgram",
     "TapeState",
+    "compile_count",
     "compile_program",
     "get_threads",
     "kernels_ready",

@@ -23,7 +23,7 @@ from superpose.engine.sampling import check_shots, counts_of, sample
 from superpose.engine.workspace import aligned
 from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
 
-__all__ = ["CompiledProgram", "TapeState", "compile_program"]
+__all__ = ["CompiledProgram", "TapeState", "compile_count", "compile_program"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,6 +70,7 @@ class CompiledProgram:
         self._real: type[Any] = np.float32 if dtype == "float32" else np.float64
         self._complex: type[Any] = np.complex64 if dtype == "float32" else np.complex128
         self._lowered = lower(self.circuit)
+        _count_one()
         self._runners: dict[bool, Runner] = {}
         self._small: dict[tuple[int, bool], Runner] = {}  # by batch size, where memory is no question
         self._no_state = np.empty(0, self._real)
@@ -337,6 +338,7 @@ def _check_definition(
         )
 
 
+_n_compiled = 0
 _CACHE_SIZE = 256
 _programs: OrderedDict[Any, CompiledProgram] = OrderedDict()
 _programs_lock = threading.Lock()
@@ -373,6 +375,17 @@ def compile_program(
         while len(_programs) > _CACHE_SIZE:
             _programs.popitem(last=False)
     return made
+
+
+def compile_count() -> int:
+    """Return how many circuits this process has lowered so far; one that is run again with other values adds none."""
+    return _n_compiled
+
+
+def _count_one() -> None:
+    global _n_compiled
+    with _programs_lock:
+        _n_compiled += 1
 
 
 def _after_fork() -> None:
