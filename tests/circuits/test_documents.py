@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from superpose.circuits import (
     GATES,
     Circuit,
+    Measure,
+    NoiseModel,
     Observable,
     Parameter,
     Program,
@@ -19,6 +21,8 @@ from superpose.circuits import (
     circuit_from_json,
     circuit_to_json,
     feature_map,
+    noise_model_from_json,
+    noise_model_to_json,
     observable_from_json,
     observable_to_json,
     parameters,
@@ -28,7 +32,7 @@ from superpose.circuits import (
     result_to_json,
 )
 from superpose.errors import CircuitError, CircuitFormatError, QasmError
-from superpose.testing.strategies import circuits, observables, programs
+from superpose.testing.strategies import circuits, dynamic_circuits, observables, programs
 
 GOLDEN = Path(__file__).parent / "golden"
 
@@ -41,6 +45,40 @@ def every_gate():
         angles = [0.25, 2 * x - 0.1 * theta, theta / 4 + np.pi, -x][: row.n_angles]
         circuit.append(row.name, range(row.n_qubits)[::-1], angles)
     return circuit
+
+
+def every_operation():
+    """A circuit with every kind of operation."""
+    theta = Parameter("theta")
+    inner = Circuit(3, n_bits=3).x(0).if_(2, 0, [], Circuit(3).depolarizing(0.1, 1)).measure(0, 1)
+    return (
+        Circuit(3, "every operation", n_bits=3)
+        .h(0)
+        .barrier(0, 2)
+        .delay(12.5, 1)
+        .measure(0, 2)
+        .reset(0)
+        .amplitude_damping(0.25, 1)
+        .kraus([[[0, -1j], [1j, 0]]], 2)
+        .if_((0, 2), 2, Circuit(3).rx(2 * theta + 0.5, 1), inner)
+        .extend([Measure(1, 0, 0.125, 0.25)])
+    )
+
+
+def full_noise_model():
+    """A noise model with every part."""
+    flip = ("bit_flip", (0.25,))
+    return NoiseModel(
+        one_qubit=[flip, ("phase_damping", (0.5,))],
+        two_qubit=[("depolarizing2", (0.1,))],
+        gates={"x": [flip], "h": []},
+        local={("cx", (0, 1)): [flip]},
+        readout={0: (0.1, 0.2), 3: (0.0, 0.5)},
+        t1_ns={0: 5e4},
+        t2_ns=4e4,
+        gate_times_ns={"cx": 300.0},
+        excited=0.125,
+    )
 
 
 def full_program():
@@ -73,6 +111,8 @@ def full_result():
 
 CASES = {
     "circuit_v1.json": (every_gate, circuit_to_json, circuit_from_json),
+    "circuit_v2.json": (every_operation, circuit_to_json, circuit_from_json),
+    "noise_model_v1.json": (full_noise_model, noise_model_to_json, noise_model_from_json),
     "observable_v1.json": (lambda: Observable({"ZI": 1, "XY": -0.5}), observable_to_json, observable_from_json),
     "program_v1.json": (full_program, program_to_json, program_from_json),
     "result_v1.json": (full_result, result_to_json, result_from_json),
@@ -86,7 +126,7 @@ def test_golden_file_is_read(name):
     assert read((GOLDEN / name).read_bytes()) == make()
 
 
-@pytest.mark.parametrize("name", [name for name in CASES if "_v1" in name])
+@pytest.mark.parametrize("name", CASES)
 def test_golden_file_is_what_is_written(name):
     make, write, _ = CASES[name]
     assert json.loads((GOLDEN / name).read_text(encoding="utf-8")) == write(make())
@@ -102,6 +142,20 @@ def test_circuits_round_trip(circuit):
     back = circuit_from_json(json.dumps(circuit_to_json(circuit), allow_nan=False))
     assert back == circuit
     assert (back.name, back.digest) == (circuit.name, circuit.digest)
+
+
+@settings(deadline=None, max_examples=100)
+@given(dynamic_circuits())
+def test_circuits_of_any_operations_round_trip(circuit):
+    document = circuit_to_json(circuit)
+    back = circuit_from_json(json.dumps(document, allow_nan=False))
+    assert back == circuit
+    assert (back.n_bits, back.digest, back.parameters) == (circuit.n_bits, circuit.digest, circuit.parameters)
+    assert document["version"] == (2 if circuit.n_bits or len(circuit.instructions) > n_gates(circuit) else 1)
+
+
+def n_gates(circuit):
+    return sum(type(item).__name__ == "Instruction" for item in circuit.instructions)
 
 
 @given(st.integers(1, 4).flatmap(observables))
@@ -135,12 +189,16 @@ def test_program_with_openqasm():
 GOOD = {
     "circuit": circuit_to_json(Circuit(1).rx(Parameter("a"), 0)),
     "program": program_to_json(Program(Circuit(1).rx(Parameter("a"), 0), {"a": 0.5})),
+    "dynamic": circuit_to_json(every_operation()),
+    "noise": noise_model_to_json(full_noise_model()),
     "observable": observable_to_json(Observable("Z")),
     "result": result_to_json(ProgramResult()),
 }
 READ = {
     "circuit": circuit_from_json,
     "program": program_from_json,
+    "dynamic": circuit_from_json,
+    "noise": noise_model_from_json,
     "observable": observable_from_json,
     "result": result_from_json,
 }
@@ -150,12 +208,32 @@ def call(**changes):
     return {"gate": "rx", "qubits": [0], "angles": [0.5]} | changes
 
 
+def measured(**changes):
+    return {"operation": "measure", "qubit": 0, "bit": 0} | changes
+
+
+def channel(name, values):
+    return {"operation": "channel", "channel": name, "qubits": [0], "values": values}
+
+
+def kraus(operators):
+    return {"operation": "kraus", "qubits": [0], "operators": operators}
+
+
+def feed(then, **changes):
+    return {"operation": "if", "bits": [0], "value": 1, "then": then} | changes
+
+
+def nested(depth):
+    return feed([nested(depth - 1)] if depth > 1 else [call()])
+
+
 @pytest.mark.parametrize(
     ("kind", "field", "changes"),
     [
         *[(kind, "extra", {"extra": 1}) for kind in GOOD],
         *[(kind, "format", {"format": "superpose.other"}) for kind in GOOD],
-        *[(kind, "version", {"version": 2}) for kind in GOOD],
+        *[(kind, "version", {"version": 3}) for kind in GOOD],
         *[(kind, "version", {"version": True}) for kind in GOOD],
         *[(kind, "version", {"version": None}) for kind in GOOD],
         ("circuit", "n_qubits", {"n_qubits": 0}),
@@ -176,6 +254,33 @@ def call(**changes):
         ("circuit", "instructions[0].angles[0]", {"instructions": [call(angles=[{"terms": {"pi": 1}}])]}),
         ("circuit", "instructions[0].angles[0].terms.x", {"instructions": [call(angles=[{"terms": {"x": "1"}}])]}),
         ("circuit", "instructions[0].angles[0].power", {"instructions": [call(angles=[{"power": 2}])]}),
+        ("circuit", "n_bits", {"n_bits": 2}),
+        ("circuit", "instructions[0].gate", {"instructions": [{"operation": "reset", "qubit": 0}]}),
+        ("dynamic", "n_bits", {"n_bits": -1}),
+        ("dynamic", "n_bits", {"n_bits": 10**9}),
+        ("dynamic", "instructions[0].operation", {"instructions": [{"operation": "teleport"}]}),
+        ("dynamic", "instructions[0].operation", {"instructions": [{}]}),
+        ("dynamic", "instructions[0].bit", {"instructions": [{"operation": "measure", "qubit": 0}]}),
+        ("dynamic", "instructions[0]", {"instructions": [measured(bit=9)]}),
+        ("dynamic", "instructions[0]", {"instructions": [measured(qubit=9)]}),
+        ("dynamic", "instructions[0]", {"instructions": [measured(flip0=1.5)]}),
+        ("dynamic", "instructions[0].extra", {"instructions": [measured(extra=1)]}),
+        ("dynamic", "instructions[0]", {"instructions": [{"operation": "delay", "qubit": 0, "duration_ns": -1}]}),
+        ("dynamic", "instructions[0]", {"instructions": [{"operation": "barrier", "qubits": [0, 0]}]}),
+        ("dynamic", "instructions[0]", {"instructions": [channel("depolarise", [0.1])]}),
+        ("dynamic", "instructions[0]", {"instructions": [channel("bit_flip", [1.1])]}),
+        ("dynamic", "instructions[0]", {"instructions": [kraus([[[[1, 0]]]])]}),
+        ("dynamic", "instructions[0].operators", {"instructions": [kraus([[[[1]]]])]}),
+        ("dynamic", "instructions[0].operators", {"instructions": [kraus([[[1, 0]]])]}),
+        ("dynamic", "instructions[0].then[0].gate", {"instructions": [feed([call(gate=1)])]}),
+        ("dynamic", "instructions[0].then[0]", {"instructions": [feed([measured(flip1=-1)])]}),
+        ("dynamic", "instructions[0]", {"instructions": [feed([], value=9)]}),
+        ("dynamic", "instructions[0].otherwise", {"instructions": [feed([], otherwise=3)]}),
+        ("noise", "one_qubit[0].values", {"one_qubit": [{"channel": "bit_flip"}]}),
+        ("noise", "readout", {"readout": [0.1]}),
+        ("noise", "readout", {"readout": {"q0": [0.1, 0.2]}}),
+        ("noise", "t1_ns.0", {"t1_ns": {"0": "long"}}),
+        ("noise", "local[0].channels", {"local": [{"gate": "x", "qubits": [0]}]}),
         ("observable", "terms", {"terms": {"A": 1}}),
         ("observable", "terms.Z", {"terms": {"Z": None}}),
         ("program", "circuit", {"circuit": 3}),
@@ -259,6 +364,24 @@ def test_any_value_is_read_or_refused(kind, field, value):
     """Nothing but circuits' own errors comes out, whatever JSON goes in."""
     with contextlib.suppress(CircuitError):
         READ[kind](GOOD[kind] | {field: value})
+
+
+def test_conditions_hide_nothing():
+    """Operations inside conditions count, and conditions stand in each other at most 20 deep."""
+    document = GOOD["dynamic"] | {"instructions": [nested(20)]}
+    assert circuit_from_json(document, max_instructions=21).n_instructions == 1
+    for form, limit in [(document, 20), (GOOD["dynamic"] | {"instructions": [nested(21)]}, 100)]:
+        with pytest.raises(CircuitError) as caught:
+            circuit_from_json(form, max_instructions=limit)
+        assert caught.value.details["field"].startswith("instructions[0]")
+    deep_but_json = json.dumps(GOOD["dynamic"] | {"instructions": [nested(150)]})
+    with pytest.raises(CircuitFormatError, match="stands in 20 conditions"):
+        circuit_from_json(deep_but_json)
+    deep = json.dumps(GOOD["dynamic"] | {"instructions": []}).replace(
+        '"instructions": []', '"instructions": [' + '{"operation": "if", "then": [' * 50_000
+    )
+    with pytest.raises(CircuitFormatError):
+        circuit_from_json(deep)
 
 
 def test_instructions_are_limited():

@@ -16,7 +16,6 @@ from superpose.circuits import (
     Measure,
     Parameter,
     Reset,
-    circuit_to_json,
     to_qasm,
     walk,
 )
@@ -134,5 +133,3 @@ def test_conditions_read_their_first_bit_as_the_most_significant() -> None:
 def test_text_forms_without_a_place_for_them_refuse_by_name() -> None:
     with pytest.raises(UnsupportedProgramError, match="Channel"):
         to_qasm(Circuit(1).bit_flip(0.1, 0))
-    with pytest.raises(UnsupportedProgramError, match="Channel"):
-        circuit_to_json(Circuit(1).bit_flip(0.1, 0))

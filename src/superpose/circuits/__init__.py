@@ -7,6 +7,8 @@ from superpose.circuits.circuit import Circuit
 from superpose.circuits.documents import (
     circuit_from_json,
     circuit_to_json,
+    noise_model_from_json,
+    noise_model_to_json,
     observable_from_json,
     observable_to_json,
     program_from_json,
@@ -83,6 +85,8 @@ __all__ = [
     "feature_map",
     "from_qasm",
     "gate",
+    "noise_model_from_json",
+    "noise_model_to_json",
     "observable_from_json",
     "observable_to_json",
     "parameters",

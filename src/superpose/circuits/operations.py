@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from numbers import Real
 from typing import Self, TypeAlias
 
@@ -22,6 +22,7 @@ from superpose.circuits.wording import shown
 from superpose.errors import ProgramError, QubitOutOfRangeError
 
 __all__ = [
+    "MAX_IF_DEPTH",
     "Barrier",
     "Channel",
     "Condition",
@@ -33,6 +34,8 @@ __all__ = [
     "Reset",
     "walk",
 ]
+
+MAX_IF_DEPTH = 20
 
 
 class _Plain:
@@ -291,15 +294,24 @@ class If:
         condition: What is asked.
         then: Operations where it holds.
         otherwise: Operations where it does not.
+        depth: How many conditions stand in each other, this one counted.
+
+    Raises:
+        ProgramError: More than 20 conditions stand in each other.
     """
 
     condition: Condition
     then: tuple[Operation, ...]
     otherwise: tuple[Operation, ...] = ()
+    depth: int = field(init=False, repr=False, compare=False, default=1)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "then", tuple(self.then))
         object.__setattr__(self, "otherwise", tuple(self.otherwise))
+        inner = (item.depth for item in (*self.then, *self.otherwise) if isinstance(item, If))
+        object.__setattr__(self, "depth", 1 + max(inner, default=0))
+        if self.depth > MAX_IF_DEPTH:
+            raise ProgramError(f"Conditions may stand in each other {MAX_IF_DEPTH} deep, got {self.depth}.")
 
     @property
     def qubits(self) -> tuple[int, ...]:

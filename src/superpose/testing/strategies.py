@@ -5,9 +5,25 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import strategies as st
 
-from superpose.circuits import GATES, Affine, Circuit, Instruction, Observable, Program
+from superpose.circuits import (
+    GATES,
+    Affine,
+    Barrier,
+    Channel,
+    Circuit,
+    Condition,
+    Delay,
+    If,
+    Instruction,
+    KrausChannel,
+    Measure,
+    Observable,
+    Operation,
+    Program,
+    Reset,
+)
 
-__all__ = ["affines", "circuits", "observables", "programs"]
+__all__ = ["affines", "circuits", "dynamic_circuits", "observables", "operations", "programs"]
 
 NAMES = ("a", "theta", "w_0", "w_1", "w_10", "θ", "x", "q", "rzz", "c")
 """Parameter names with the awkward ones: a gate's, a register's, a Greek letter."""
@@ -37,6 +53,71 @@ def circuits(
         angles = draw(st.tuples(*[affines(names)] * row.n_angles))
         circuit.extend([Instruction(row.name, tuple(qubits), angles)])
     return circuit
+
+
+@st.composite
+def operations(
+    draw: st.DrawFn,
+    n_qubits: int,
+    n_bits: int,
+    names: tuple[str, ...] = NAMES,
+    *,
+    noise: bool = True,
+    depth: int = 2,
+) -> Operation:
+    """Anything that a circuit of so many qubits and bits holds.
+
+    Args:
+        draw: Hypothesis gives it.
+        n_qubits: Qubits there are, at least 1.
+        n_bits: Classical bits there are; without any there are no measurements and conditions.
+        names: Names of parameters.
+        noise: Whether channels and readout errors are among them.
+        depth: How deep conditions may stand in each other.
+    """
+    qubit = draw(st.integers(0, n_qubits - 1))
+    probability = st.floats(0.0, 1.0, allow_subnormal=False)
+    kinds = (
+        ["gate", "gate", "reset", "delay", "barrier"] + ["channel", "kraus"] * noise + ["measure", "if"] * bool(n_bits)
+    )
+    match draw(st.sampled_from(kinds)):
+        case "reset":
+            return Reset(qubit)
+        case "delay":
+            return Delay(qubit, draw(st.floats(0, 1e6, allow_subnormal=False)))
+        case "barrier":
+            return Barrier(tuple(draw(st.permutations(range(n_qubits)))[: draw(st.integers(1, n_qubits))]))
+        case "channel":
+            return Channel("pauli", (qubit,), tuple(x / 3 for x in draw(st.tuples(*[probability] * 3))))
+        case "kraus":
+            return KrausChannel((qubit,), Channel("amplitude_damping", (0,), (draw(probability),)).kraus())
+        case "measure":
+            flips = draw(st.tuples(probability, probability)) if noise and draw(st.booleans()) else (0.0, 0.0)
+            return Measure(qubit, draw(st.integers(0, n_bits - 1)), *flips)
+        case "if" if depth:
+            bits = tuple(draw(st.permutations(range(n_bits)))[: draw(st.integers(1, min(n_bits, 3)))])
+            inner = st.lists(operations(n_qubits, n_bits, names, noise=noise, depth=depth - 1), max_size=2)
+            return If(Condition(bits, draw(st.integers(0, 2 ** len(bits) - 1))), tuple(draw(inner)), tuple(draw(inner)))
+        case _:
+            row = draw(st.sampled_from([row for row in GATES.values() if row.n_qubits <= n_qubits]))
+            qubits = draw(st.permutations(range(n_qubits)))[: row.n_qubits]
+            return Instruction(row.name, tuple(qubits), draw(st.tuples(*[affines(names)] * row.n_angles)))
+
+
+@st.composite
+def dynamic_circuits(
+    draw: st.DrawFn,
+    max_qubits: int = 3,
+    max_bits: int = 4,
+    max_operations: int = 10,
+    names: tuple[str, ...] = NAMES,
+    *,
+    noise: bool = True,
+) -> Circuit:
+    """Circuits of any operations, with or without classical bits and noise."""
+    n_qubits, n_bits = draw(st.integers(1, max_qubits)), draw(st.integers(0, max_bits))
+    circuit = Circuit(n_qubits, n_bits=n_bits)
+    return circuit.extend(draw(st.lists(operations(n_qubits, n_bits, names, noise=noise), max_size=max_operations)))
 
 
 def observables(n_qubits: int) -> st.SearchStrategy[Observable]:

@@ -1,4 +1,4 @@
-"""Circuits and observables as JSON documents, version 1."""
+"""Circuits and observables as JSON documents."""
 
 from __future__ import annotations
 
@@ -10,53 +10,59 @@ from superpose.circuits.documents.fields import (
     Fields,
     integer,
     items,
-    list_of,
     located,
     map_of,
     number,
     refuse,
     text,
 )
+from superpose.circuits.documents.operations import OperationReader, operation_to_json
 from superpose.circuits.instruction import Instruction
 from superpose.circuits.observables import Observable
-from superpose.circuits.parameters import Affine
 
 __all__ = ["circuit_from_json", "circuit_to_json", "observable_from_json", "observable_to_json"]
 
 CIRCUIT = "superpose.circuit"
 OBSERVABLE = "superpose.observable"
 VERSIONS = (1,)
+CIRCUIT_VERSIONS = (1, 2)
 MAX_QUBITS = 10_000
+MAX_BITS = 100_000
 MAX_INSTRUCTIONS = 1_000_000
 
 
 def circuit_to_json(circuit: Circuit) -> dict[str, Any]:
     """Return ``circuit`` as a document of format "superpose.circuit", in JSON values.
 
+    A circuit of gates alone, without classical bits, is written in version 1, any other in version 2.
+
     >>> circuit_to_json(Circuit(1, name="flip").x(0))["instructions"]
     [{'gate': 'x', 'qubits': [0]}]
+    >>> circuit_to_json(Circuit(1).measure_all())["instructions"]
+    [{'operation': 'measure', 'qubit': 0, 'bit': 0}]
     """
-    instructions = []
-    for item in circuit.gate_calls():
-        call: dict[str, Any] = {"gate": item.gate, "qubits": list(item.qubits)}
-        if item.angles:
-            call["angles"] = [_angle_to_json(angle) for angle in item.angles]
-        instructions.append(call)
+    gates_only = not circuit.n_bits and all(isinstance(item, Instruction) for item in circuit.instructions)
     return {
         "format": CIRCUIT,
-        "version": VERSIONS[-1],
+        "version": 1 if gates_only else 2,
         "name": circuit.name,
         "n_qubits": circuit.n_qubits,
-        "instructions": instructions,
+        **({"n_bits": circuit.n_bits} if circuit.n_bits else {}),
+        "instructions": [operation_to_json(item) for item in circuit.instructions],
     }
 
 
 def circuit_from_json(document: Document, *, max_instructions: int = MAX_INSTRUCTIONS) -> Circuit:
     """Return the circuit that a "superpose.circuit" document describes.
 
+    Args:
+        document: Of version 1 (gates alone) or 2.
+        max_instructions: Most operations that are read, those inside conditions counted too.
+
     Raises:
         CircuitFormatError: The document is not one; ``details["field"]`` names the field.
-        GateUnknownError, GateArityError, QubitOutOfRangeError, ParameterNameError: An instruction cannot be, likewise.
+        GateUnknownError, GateArityError, QubitOutOfRangeError, ParameterNameError, ProgramError: An instruction cannot
+            be, likewise.
 
     Cost: linear in the document.
     """
@@ -65,17 +71,20 @@ def circuit_from_json(document: Document, *, max_instructions: int = MAX_INSTRUC
 
 def read_circuit(document: Document, path: str, max_instructions: int) -> Circuit:
     """Return the circuit of a document that stands at ``path`` in another."""
-    fields = Fields.of_document(document, CIRCUIT, VERSIONS, path)
-    circuit = Circuit(fields.take("n_qubits", _n_qubits), fields.take("name", text, "circuit"))
+    fields = Fields.of_document(document, CIRCUIT, CIRCUIT_VERSIONS, path)
+    n_qubits, name = fields.take("n_qubits", _n_qubits), fields.take("name", text, "circuit")
+    n_bits = fields.take("n_bits", _n_bits, 0) if fields.version > 1 else 0
+    circuit = Circuit(n_qubits, name, n_bits=n_bits)
     field = fields.path("instructions")
     instructions = fields.take("instructions", items)
     fields.end()
+    reader = OperationReader(max_instructions, gates_only=fields.version == 1)
     if len(instructions) > max_instructions:
         refuse(field, f"at most {max_instructions} are read, got {len(instructions)}.")
     for place, value in enumerate(instructions):
         here = f"{field}[{place}]"
-        item = _instruction(value, here)
-        with located(f"{here}.qubits"):
+        item = reader.read(value, here)
+        with located(f"{here}.qubits" if isinstance(item, Instruction) else here):
             circuit.extend((item,))
     return circuit
 
@@ -110,10 +119,6 @@ def terms_to_json(observable: Observable) -> dict[str, float]:
     return dict(observable.terms)
 
 
-def _angle_to_json(angle: Affine) -> float | dict[str, Any]:
-    return {"constant": angle.constant, "terms": dict(angle.terms)} if angle.terms else angle.constant
-
-
 def _n_qubits(value: object, field: str) -> int:
     n_qubits = integer(value, field)
     if not 1 <= n_qubits <= MAX_QUBITS:
@@ -121,22 +126,8 @@ def _n_qubits(value: object, field: str) -> int:
     return n_qubits
 
 
-def _instruction(value: object, field: str) -> Instruction:
-    fields = Fields(value, field)
-    gate = fields.take("gate", text)
-    qubits = fields.take("qubits", list_of(integer))
-    angles = fields.take("angles", list_of(_angle), ())
-    fields.end()
-    with located(field):
-        return Instruction(gate, qubits, angles)
-
-
-def _angle(value: object, field: str) -> Affine:
-    if not isinstance(value, dict):
-        return Affine.of(number(value, field))
-    fields = Fields(value, field)
-    constant = fields.take("constant", number, 0.0)
-    terms = fields.take("terms", map_of(number), {})
-    fields.end()
-    with located(field):
-        return Affine(tuple(terms.items()), constant)
+def _n_bits(value: object, field: str) -> int:
+    n_bits = integer(value, field)
+    if not 0 <= n_bits <= MAX_BITS:
+        refuse(field, f"must lie in 0 .. {MAX_BITS}, got another number.")
+    return n_bits

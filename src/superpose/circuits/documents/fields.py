@@ -56,6 +56,7 @@ class Fields:
             refuse(path, f"must be a JSON object, got {_kind(value)}.")
         self._left = dict(value)
         self._path = path
+        self.version = 0  # of the document, where it has been read
 
     @classmethod
     def of_document(cls, document: Document, format_name: str, versions: tuple[int, ...], path: str = "") -> Fields:
@@ -76,6 +77,7 @@ class Fields:
                 fields.path("version"),
                 f"this release reads {', '.join(map(str, versions))} of {format_name}, got {version}.",
             )
+        fields.version = version
         return fields
 
     def path(self, name: str) -> str:
