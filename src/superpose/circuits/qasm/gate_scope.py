@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from superpose.circuits.gates import GATES, Gate, Step
-from superpose.circuits.names import CONSTANTS, FUNCTIONS
 from superpose.circuits.parameters import Affine, Parameter
 from superpose.circuits.qasm.expansion import (
     ALIASES,
@@ -18,7 +17,9 @@ from superpose.circuits.qasm.expansion import (
     inverted,
     negated_control,
 )
+from superpose.circuits.qasm.language import Language
 from superpose.circuits.qasm.lexer import Source
+from superpose.circuits.qasm.qelib1 import GENERAL, QELIB1, QELIB1_STEPS
 from superpose.circuits.qasm.syntax import Call, GateDefinition, Modifier
 from superpose.circuits.qasm.values import Value, evaluate, evaluate_integer
 from superpose.errors import CircuitError, QasmError
@@ -53,25 +54,33 @@ class GateScope:
         source: The text, for errors.
         constants: Values of the text's constants, which definitions may use; read when a gate is called.
         max_instructions: Most steps that all calls together may expand to.
+        language: Of the text.
     """
 
-    def __init__(self, source: Source, constants: dict[str, Value], max_instructions: int) -> None:
-        self._source = source
+    def __init__(self, source: Source, constants: dict[str, Value], max_instructions: int, language: Language) -> None:
+        self._source, self._language = source, language
         self._max_instructions = max_instructions
         self._constants = constants
         self._gates: dict[str, Gate | _Steps | _Defined] = {"U": GATES["u"]}
+        if language.version == 2:
+            self._gates |= {"CX": GATES["cx"], "U": _Steps(("theta", "phi", "lam"), 1, GENERAL)}
         self._n_charged = 0
 
-    def include_stdgates(self, offset: int) -> None:
-        """Bring the gates of stdgates.inc into scope.
+    def include(self, path: str, offset: int) -> None:
+        """Bring the gates of stdgates.inc, or of qelib1.inc in OpenQASM 2, into scope.
 
         Raises:
-            QasmError: One of them is in scope already.
+            QasmError: Another file, or one of the gates is in scope already.
         """
-        for name, row in STDGATES.items():
-            self._add(name, row, offset)
-        for name, alias in ALIASES.items():
-            self._add(name, _Steps(*alias), offset)
+        if path != self._language.library:
+            raise self._source.error(offset, f'Only "{self._language.library}" can be included, got {path!r}.')
+        for name, gate in self._library().items():
+            self._add(name, gate, offset)
+
+    def _library(self) -> dict[str, Gate | _Steps]:
+        if self._language.version == 2:
+            return {**QELIB1, **{name: _Steps(*steps) for name, steps in QELIB1_STEPS.items()}}
+        return {**STDGATES, **{name: _Steps(*steps) for name, steps in ALIASES.items()}}
 
     def define(self, statement: GateDefinition) -> None:
         """Bring a gate defined in the text into scope; a definition that spells out a row of our table is that row.
@@ -80,7 +89,7 @@ class GateScope:
             QasmError: The name is taken, a gate of the body is not in scope, or definitions are nested too deeply.
         """
         names = (*statement.angles, *statement.qubits)
-        if len(set(names)) < len(names) or any(name in CONSTANTS or name in FUNCTIONS for name in names):
+        if len(set(names)) < len(names) or any(name in self._language.reserved for name in names):
             raise self._source.error(
                 statement.offset, f"Gate {statement.name!r}: its angles and qubits need names of their own."
             )
@@ -210,6 +219,6 @@ class GateScope:
             )
 
     def _unknown(self, call: Call) -> QasmError:
-        in_stdgates = call.name in STDGATES or call.name in ALIASES
-        hint = 'write include "stdgates.inc"; first.' if in_stdgates else "define it first."
+        library = self._language.library
+        hint = f'write include "{library}"; first.' if call.name in self._library() else "define it first."
         return self._source.error(call.offset, f"Gate {call.name!r} is not defined; {hint}")

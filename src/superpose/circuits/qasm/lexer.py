@@ -27,11 +27,12 @@ _AT_START = re.compile(
     rf"{_SKIPPED}(?:(?P<annotation>@[^\W\d][\w.]*[^\n]*)|(?P<pragma>\#?pragma\b[^\n]*)|{_TOKENS})", re.VERBOSE
 )
 _ONLY_SKIPPED = re.compile(_SKIPPED)
+_UNITS = frozenset({"ns", "us", "µs", "μs", "ms", "s"})
 _STATEMENT_ENDS = frozenset({";", "{", "}"})
 
 
 class Token(NamedTuple):
-    """A piece of the text; ``kind`` is name, number, string, symbol, annotation, hardware, pragma or end."""
+    """A piece of the text; ``kind`` is name, number, duration, string, symbol, annotation, hardware, pragma or end."""
 
     kind: str
     text: str
@@ -70,17 +71,20 @@ def tokenize(source: Source, max_tokens: int) -> list[Token]:
         kind, offset = match.lastgroup or "", match.end()
         if kind == "suffix":
             kind = "number"
-            if match["suffix"]:
+            if match["suffix"] in _UNITS:
+                kind = "duration"
+            elif match["suffix"]:
                 literal = match["number"] + match["suffix"]
                 raise source.error(
                     match.start(kind), f"Timing and imaginary literals like {literal!r} are not supported."
                 )
-        piece = match[kind]
+        start = match.start("number" if kind == "duration" else kind)
+        piece = text[start:offset] if kind == "duration" else match[kind]
         if len(piece) > MAX_TOKEN_LENGTH and kind not in ("annotation", "pragma"):
-            raise source.error(match.start(kind), f"Names and literals of {len(piece)} characters are not supported.")
+            raise source.error(start, f"Names and literals of {len(piece)} characters are not supported.")
         if len(tokens) >= max_tokens:
-            raise source.error(match.start(kind), f"Texts of more than {max_tokens:,} words and signs are not read.")
-        tokens.append(Token(kind, piece or "end of text", match.start(kind)))
+            raise source.error(start, f"Texts of more than {max_tokens:,} words and signs are not read.")
+        tokens.append(Token(kind, piece or "end of text", start))
         pattern = _AT_START if piece in _STATEMENT_ENDS or kind in ("annotation", "pragma") else _INSIDE
     return tokens
 

@@ -1,49 +1,41 @@
-"""A recursive-descent parser: OpenQASM 3 text to the tree of `syntax`."""
+"""A recursive-descent parser: OpenQASM 2 and 3 text to the tree of `syntax`."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
-from typing import TypeVar
 
-from superpose.circuits.names import FUNCTIONS, KEYWORDS
-from superpose.circuits.qasm.lexer import Source, Token, tokenize
+from superpose.circuits.qasm.expressions import ExpressionParser
+from superpose.circuits.qasm.language import OPENQASM_2, Language
+from superpose.circuits.qasm.lexer import Source, Token
 from superpose.circuits.qasm.syntax import (
     BarrierStatement,
     BitDeclaration,
+    BitTest,
     Call,
-    Constant,
     ConstDeclaration,
+    DelayStatement,
     Expression,
-    FunctionCall,
     GateDefinition,
+    IfStatement,
     Include,
     InputDeclaration,
     Measurement,
     Modifier,
-    Name,
-    Negation,
     Operand,
-    Power,
-    Product,
     QubitDeclaration,
+    ResetStatement,
     Statement,
-    Sum,
 )
 from superpose.circuits.wording import shown
-from superpose.errors import QasmError
 
 __all__ = ["PARAMETER_ANNOTATION", "parse"]
 
-MAX_DEPTH = 50
+MAX_NESTED = 20
 PARAMETER_ANNOTATION = "@superpose.parameter"
 
-_T = TypeVar("_T")
 _MODIFIERS = ("ctrl", "negctrl", "inv", "pow")
 _STARTS_CALL = (*_MODIFIERS, "gphase", "U")
 _UNSUPPORTED = {
-    "if": "classical control",
-    "else": "classical control",
     "switch": "classical control",
     "for": "loops",
     "while": "loops",
@@ -53,85 +45,46 @@ _UNSUPPORTED = {
     "cal": "pulse calibrations",
     "defcal": "pulse calibrations",
     "defcalgrammar": "pulse calibrations",
-    "reset": "resets",
     "let": "aliases",
     "box": "timing",
-    "delay": "timing",
     "duration": "timing",
     "stretch": "timing",
     "array": "classical arrays",
     "output": "classical outputs",
     "end": "early ends",
 }
+_NANOSECONDS = {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9}
 _CLASSICAL = frozenset({"int", "uint", "float", "angle", "bool", "complex"})
 
 
-def parse(source: Source, max_tokens: int) -> Iterator[Statement]:
-    """Yield the statements of ``source``, of at most ``max_tokens``, in order.
+def parse(source: Source, max_tokens: int) -> tuple[Language, Iterator[Statement]]:
+    """Return the language of ``source``, of at most ``max_tokens``, and its statements in order.
 
     Raises:
-        QasmError: The text is not OpenQASM 3, or uses what superpose does not read.
+        QasmError: The text is not OpenQASM 2 or 3, or uses what superpose does not read.
     """
-    return _Parser(source, max_tokens).program()
+    parser = _Parser(source, max_tokens)
+    parser.header()
+    return parser.language, parser.program()
 
 
-class _Parser:
-    def __init__(self, source: Source, max_tokens: int) -> None:
-        self.source = source
-        self.tokens = tokenize(source, max_tokens)
-        self.place = 0
-        self.depth = 0
-
-    # tokens
-
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.place]
-
-    def error(self, message: str, token: Token | None = None) -> QasmError:
-        return self.source.error((token or self.token).offset, message)
-
-    def next(self) -> Token:
-        token = self.tokens[self.place]
-        if token.kind != "end":
-            self.place += 1
-        return token
-
-    def accept(self, text: str) -> bool:
-        token = self.tokens[self.place]
-        if token.text == text:
-            self.place += 1
-            return True
-        return False
-
-    def expect(self, text: str) -> Token:
-        token = self.next()
-        if token.text != text:
-            raise self.error(f"Expected {text!r}, got {token.text!r}.", token)
-        return token
-
-    def name(self, what: str) -> str:
-        token = self.next()
-        if token.kind != "name":
-            raise self.error(f"Expected {what}, got {token.text!r}.", token)
-        if token.text in KEYWORDS:
-            raise self.error(f"Expected {what}, got the reserved word {token.text!r}.", token)
-        return token.text
-
-    def separated(self, item: Callable[[], _T]) -> tuple[_T, ...]:
-        items = [item()]
-        while self.accept(","):
-            items.append(item())
-        return tuple(items)
+class _Parser(ExpressionParser):
+    nested = 0
 
     # statements
 
-    def program(self) -> Iterator[Statement]:
+    def header(self) -> None:
         if self.accept("OPENQASM"):
             version = self.next()
-            if version.kind != "number" or version.text not in ("3", "3.0", "3.1"):
-                raise self.error(f"superpose reads OpenQASM 3.0 and 3.1, got version {version.text}.", version)
+            if version.kind != "number" or version.text not in ("2", "2.0", "3", "3.0", "3.1"):
+                raise self.error(f"superpose reads OpenQASM 2.0, 3.0 and 3.1, got version {version.text}.", version)
+            if version.text.startswith("2"):
+                self.language = OPENQASM_2
             self.expect(";")
+        elif self.token.text == "include" and self.tokens[self.place + 1].text[1:-1] == OPENQASM_2.library:
+            self.language = OPENQASM_2
+
+    def program(self) -> Iterator[Statement]:
         while self.token.kind != "end":
             yield self.statement()
 
@@ -144,6 +97,8 @@ class _Parser:
             raise self.error("Pragmas are not supported.")
         if start.kind != "name":
             raise self.error(f"Expected a statement, got {start.text!r}.")
+        if self.language is OPENQASM_2:
+            return self.old_statement(start)
         if start.text in _UNSUPPORTED:
             raise self.error(f"Statements with {start.text!r} ({_UNSUPPORTED[start.text]}) are not supported.")
         parameter = self.parameter_annotation(annotations)
@@ -156,10 +111,17 @@ class _Parser:
             return keyword(self)
         if start.text in _CLASSICAL:
             raise self.error(f"Classical variables ({start.text}) are not supported; declare it const or input float.")
-        if start.text in KEYWORDS and start.text not in _STARTS_CALL:
+        if start.text in self.language.keywords and start.text not in _STARTS_CALL:
             raise self.error(f"Statements that start with {start.text!r} are not supported.")
         after = self.tokens[self.place + 1].text
         return self.assignment() if after in ("=", "[") else self.call()
+
+    def old_statement(self, start: Token) -> Statement:
+        """A statement of OpenQASM 2."""
+        if start.text == "opaque":
+            raise self.error("Opaque gates have no definition, so no circuit can hold them.")
+        keyword = _OLD_STATEMENTS.get(start.text)
+        return self.call() if keyword is None else keyword(self)
 
     def parameter_annotation(self, annotations: list[Token]) -> str | None:
         """The parameter's own name, where an input was renamed for OpenQASM's sake; other tools' annotations pass."""
@@ -231,15 +193,6 @@ class _Parser:
         self.expect(";")
         return BitDeclaration(offset, name, size)
 
-    def index(self) -> Expression | None:
-        if not self.accept("["):
-            return None
-        value = self.expression()
-        if self.token.text in (":", ","):
-            raise self.error("Ranges and lists of indices are not supported; write one gate call per qubit.")
-        self.expect("]")
-        return value
-
     def gate_definition(self) -> GateDefinition:
         offset = self.next().offset
         name = self.name("the gate's name")
@@ -252,7 +205,9 @@ class _Parser:
         body = []
         while not self.accept("}"):
             token = self.token
-            if token.kind != "name" or (token.text in KEYWORDS and token.text not in (*_STARTS_CALL, "barrier")):
+            if token.kind != "name" or (
+                token.text in self.language.keywords and token.text not in (*_STARTS_CALL, "barrier")
+            ):
                 raise self.error(f"Only gate calls may stand in a gate definition, got {token.text!r}.")
             statement = self.barrier() if token.text == "barrier" else self.call()
             if isinstance(statement, Call):
@@ -262,10 +217,10 @@ class _Parser:
     def call(self) -> Call:
         offset, first = self.token.offset, self.place
         modifiers = []
-        while self.token.text in _MODIFIERS:
+        while self.language is not OPENQASM_2 and self.token.text in _MODIFIERS:
             modifiers.append(self.modifier())
         token = self.next()
-        if token.kind != "name" or (token.text in KEYWORDS and token.text not in ("gphase", "U")):
+        if token.kind != "name" or (token.text in self.language.keywords and token.text not in ("gphase", "U")):
             raise self.error(f"Expected the name of a gate, got {token.text!r}.", token)
         angles: tuple[Expression, ...] = ()
         if self.accept("(") and not self.accept(")"):
@@ -315,80 +270,78 @@ class _Parser:
         self.expect(";")
         return Measurement(bits.offset, qubits, bits)
 
-    # expressions, loosest binding first
+    def reset(self) -> ResetStatement:
+        offset = self.next().offset
+        operand = self.operand()
+        self.expect(";")
+        return ResetStatement(offset, operand)
 
-    def expression(self) -> Expression:
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise self.error(f"Expressions nested more than {MAX_DEPTH} deep are not supported.")
-        offset = self.token.offset
-        terms = [(1, self.product())]
-        while self.token.text in ("+", "-"):
-            sign = 1 if self.next().text == "+" else -1
-            terms.append((sign, self.product()))
-        self.depth -= 1
-        return terms[0][1] if len(terms) == 1 else Sum(offset, tuple(terms))
-
-    def product(self) -> Expression:
-        offset = self.token.offset
-        factors = [("*", self.unary())]
-        while self.token.text in ("*", "/"):
-            factors.append((self.next().text, self.unary()))
-        if self.token.text == "%":
-            raise self.error("The operator % is not supported.")
-        return factors[0][1] if len(factors) == 1 else Product(offset, tuple(factors))
-
-    def unary(self) -> Expression:
-        offset, negative = self.token.offset, False
-        while self.token.text == "-":
-            self.next()
-            negative = not negative
-        value = self.power()
-        return Negation(offset, value) if negative else value
-
-    def power(self) -> Expression:
-        offset = self.token.offset
-        base = self.atom()
-        if not self.accept("**"):
-            return base
-        self.depth += 1
-        if self.depth > MAX_DEPTH:
-            raise self.error(f"Expressions nested more than {MAX_DEPTH} deep are not supported.")
-        exponent = self.unary()
-        self.depth -= 1
-        return Power(offset, base, exponent)
-
-    def atom(self) -> Expression:
+    def delay(self) -> DelayStatement:
+        offset = self.next().offset
+        self.expect("[")
         token = self.next()
-        if token.kind == "number":
-            return Constant(token.offset, self.number(token))
-        if token.text == "(":
-            inner = self.expression()
-            self.expect(")")
-            return inner
-        if token.kind != "name":
-            raise self.error(f"Expected a number, a name or '(', got {token.text!r}.", token)
-        if token.text in FUNCTIONS:
-            self.expect("(")
-            argument = self.expression()
-            if self.token.text == ",":
-                raise self.error(f"Functions of two arguments such as {token.text} are not supported.", token)
-            self.expect(")")
-            return FunctionCall(token.offset, token.text, argument)
-        if token.text in KEYWORDS:
-            raise self.error(f"{token.text!r} is not supported in an expression.", token)
-        return Name(token.offset, token.text)
+        digits = token.text.rstrip("nuµμms")
+        unit = token.text[len(digits) :]
+        if token.kind != "duration" or unit not in _NANOSECONDS:
+            raise self.error(
+                f"A delay lasts a number of ns, us, ms or s, as in delay[100ns] q; got {token.text!r}.", token
+            )
+        self.expect("]")
+        operands = () if self.token.text == ";" else self.separated(self.operand)
+        self.expect(";")
+        return DelayStatement(offset, float(digits.replace("_", "")) * _NANOSECONDS[unit], operands)
 
-    def number(self, token: Token) -> int | float:
-        text = token.text
-        try:
-            if text.isdigit():
-                return int(text)
-            if re.fullmatch(r"0[xXoObB]\w+", text):
-                return int(text, 0)
-            return int(text) if re.fullmatch(r"[0-9_]+", text) else float(text)
-        except ValueError:
-            raise self.error(f"{text[:40]!r} is not a number.", token) from None
+    def condition(self) -> IfStatement:
+        """``if (bits == number && bit && !bit)``, a statement or a block, and ``else`` likewise."""
+        self.nested += 1
+        if self.nested > MAX_NESTED:
+            raise self.error(f"Conditions nested more than {MAX_NESTED} deep are not supported.")
+        offset = self.next().offset
+        self.expect("(")
+        tests = [self.bit_test()]
+        while self.accept("&&"):
+            tests.append(self.bit_test())
+        self.expect(")")
+        then, otherwise = self.body(), tuple[Statement, ...]()
+        if self.language is not OPENQASM_2 and self.accept("else"):
+            otherwise = self.body()
+        self.nested -= 1
+        return IfStatement(offset, tuple(tests), then, otherwise)
+
+    def bit_test(self) -> BitTest:
+        offset, negated = self.token.offset, self.accept("!")
+        operand = self.operand()
+        if self.language is OPENQASM_2 and (negated or operand.index is not None or self.token.text != "=="):
+            raise self.error("OpenQASM 2 compares a whole register with an integer, as in if (c == 1).")
+        if self.token.text not in ("==", "!="):
+            return BitTest(offset, operand, 1, not negated)
+        if negated:
+            raise self.error("Compare with == or !=, or test !bit, not both.")
+        equal = self.next().text == "=="
+        token = self.next()
+        if token.text in ("true", "false"):
+            return BitTest(offset, operand, int(token.text == "true"), equal)
+        value = self._number(token) if token.kind == "number" else None
+        if not isinstance(value, int):
+            raise self.error(f"Bits are compared with an integer, got {token.text!r}.", token)
+        return BitTest(offset, operand, value, equal)
+
+    def body(self) -> tuple[Statement, ...]:
+        if not self.accept("{"):
+            return (self.inner_statement(),)
+        statements = []
+        while not self.accept("}"):
+            statements.append(self.inner_statement())
+        return tuple(statements)
+
+    def inner_statement(self) -> Statement:
+        token = self.token
+        statement = self.statement()
+        if not isinstance(
+            statement, Call | Measurement | BarrierStatement | ResetStatement | DelayStatement | IfStatement
+        ):
+            raise self.error(f"Statements with {token.text!r} are not supported inside a condition.", token)
+        return statement
 
 
 _STATEMENTS: dict[str, Callable[[_Parser], Statement]] = {
@@ -401,4 +354,10 @@ _STATEMENTS: dict[str, Callable[[_Parser], Statement]] = {
     "gate": _Parser.gate_definition,
     "barrier": _Parser.barrier,
     "measure": _Parser.measurement,
+    "reset": _Parser.reset,
+    "delay": _Parser.delay,
+    "if": _Parser.condition,
+}
+_OLD_STATEMENTS: dict[str, Callable[[_Parser], Statement]] = {
+    word: _STATEMENTS[word] for word in ("include", "qreg", "creg", "gate", "barrier", "measure", "reset", "if")
 }

@@ -1,4 +1,4 @@
-"""The syntax tree of the OpenQASM 3 that superpose reads; every node knows the offset where it starts."""
+"""The syntax tree of the OpenQASM 2 and 3 that superpose reads; every node knows the offset where it starts."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from dataclasses import dataclass
 __all__ = [
     "BarrierStatement",
     "BitDeclaration",
+    "BitTest",
     "Call",
     "ConstDeclaration",
     "Constant",
+    "DelayStatement",
     "Expression",
     "FunctionCall",
     "GateDefinition",
+    "IfStatement",
     "Include",
     "InputDeclaration",
     "Measurement",
@@ -23,6 +26,7 @@ __all__ = [
     "Power",
     "Product",
     "QubitDeclaration",
+    "ResetStatement",
     "Statement",
     "Sum",
 ]
@@ -181,6 +185,39 @@ class Measurement(Node):
     bits: Operand | None
 
 
+@dataclass(frozen=True, slots=True)
+class ResetStatement(Node):
+    """``reset qubits``."""
+
+    qubits: Operand
+
+
+@dataclass(frozen=True, slots=True)
+class DelayStatement(Node):
+    """``delay[duration] qubits``; no operands mean all qubits."""
+
+    duration_ns: float
+    operands: tuple[Operand, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BitTest(Node):
+    """``bits == value``, or the contrary where not ``equal``."""
+
+    bits: Operand
+    value: int
+    equal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IfStatement(Node):
+    """``if (test && test ...) then else otherwise``."""
+
+    tests: tuple[BitTest, ...]
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...]
+
+
 Statement = (
     Include
     | InputDeclaration
@@ -191,4 +228,7 @@ Statement = (
     | Call
     | Measurement
     | BarrierStatement
+    | ResetStatement
+    | DelayStatement
+    | IfStatement
 )

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import cache
 from math import pi
+from typing import NamedTuple
 
 from superpose.circuits.circuit import Circuit
 from superpose.circuits.gates import GATES, Gate
+from superpose.circuits.instruction import Instruction
+from superpose.circuits.operations import Barrier, Delay, If, Measure, Operation, Reset, walk
 from superpose.circuits.parameters import Affine, number_text
 from superpose.circuits.qasm.expansion import ALIASES, STDGATES
 from superpose.circuits.qasm.parser import PARAMETER_ANNOTATION
+from superpose.errors import UnsupportedProgramError
 
 __all__ = ["to_qasm"]
 
@@ -24,7 +28,7 @@ def to_qasm(circuit: Circuit, *, measure: bool = False) -> str:
 
     Args:
         circuit: What to write.
-        measure: Whether to end with a measurement of all qubits into a bit register.
+        measure: Whether to end with a measurement of all qubits into a bit register, where the circuit has no bits.
 
     Cost: linear in the number of instructions.
 
@@ -37,7 +41,7 @@ def to_qasm(circuit: Circuit, *, measure: bool = False) -> str:
     h q[0];
     crx(2*theta) q[0], q[1];
     """
-    defined = _definitions({item.gate for item in circuit.gate_calls()})
+    defined = _definitions({item.gate for item in walk(circuit.instructions) if isinstance(item, Instruction)})
     taken = {"U", *STDGATES, *ALIASES, *(row.name for row in defined), *circuit.parameters}
     qubits, bits = _free("q", taken), _free("c", taken)
     renamed = {}
@@ -51,12 +55,54 @@ def to_qasm(circuit: Circuit, *, measure: bool = False) -> str:
         lines.append(f"input float[64] {renamed.get(name, name)};")
     lines += [_definition(row) for row in defined]
     lines.append(f"qubit[{circuit.n_qubits}] {qubits};")
-    for item in circuit.gate_calls():
-        operands = ", ".join([f"{qubits}[{q}]" for q in item.qubits])
-        lines.append(f"{_call(GATES[item.gate], item.angles, renamed)} {operands};")
-    if measure:
+    if circuit.n_bits:
+        lines.append(f"bit[{circuit.n_bits}] {bits};")
+    names = _Names(qubits, bits, renamed)
+    for item in circuit.instructions:
+        lines += _statement(item, names)
+    if measure and not circuit.n_bits:
         lines += [f"bit[{circuit.n_qubits}] {bits};", f"{bits} = measure {qubits};"]
     return "\n".join([*lines, ""])
+
+
+class _Names(NamedTuple):
+    """What the text calls the registers, and parameters where that differs from their names."""
+
+    qubits: str
+    bits: str
+    renamed: dict[str, str]
+
+
+def _statement(item: Operation, names: _Names) -> list[str]:
+    """The lines of one operation."""
+    operands = ", ".join([f"{names.qubits}[{q}]" for q in item.qubits])
+    match item:
+        case Instruction():
+            return [f"{_call(GATES[item.gate], item.angles, names.renamed)} {operands};"]
+        case Measure() if item.is_exact:
+            return [f"{names.bits}[{item.bit}] = measure {operands};"]
+        case Reset():
+            return [f"reset {operands};"]
+        case Delay():
+            return [f"delay[{number_text(item.duration_ns)}ns] {operands};"]
+        case Barrier():
+            return [f"barrier {operands};"]
+        case If():
+            return _condition(item, names)
+    what = "A measurement with a readout error" if isinstance(item, Measure) else type(item).__name__
+    raise UnsupportedProgramError(
+        f"{what} has no form in OpenQASM; write the circuit without noise, or as JSON.", operation=type(item).__name__
+    )
+
+
+def _condition(item: If, names: _Names) -> list[str]:
+    """An ``if`` on every bit of the condition."""
+    digits = format(item.condition.value, f"0{len(item.condition.bits)}b")
+    tests = [f"{names.bits}[{bit}] == {digit}" for bit, digit in zip(item.condition.bits, digits, strict=True)]
+    then, otherwise = (
+        [f"  {line}" for inner in branch for line in _statement(inner, names)] for branch in (item.then, item.otherwise)
+    )
+    return [f"if ({' && '.join(tests)}) {{", *then, *(["} else {", *otherwise] if otherwise else []), "}"]
 
 
 def _definitions(gates: Iterable[str]) -> list[Gate]:
