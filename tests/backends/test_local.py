@@ -163,3 +163,16 @@ def test_wide_observables_of_sampled_estimates():
         circuit.cx(qubit, qubit + 1)
     result = LocalBackend().run(Program(circuit, {}, [Observable("X" * n), Observable("Z" * n)], shots=20, seed=0))
     np.testing.assert_array_equal(result.expectations, [[1.0, 1.0]])
+
+
+def test_a_matrix_and_a_projector_are_estimated_from_few_settings():
+    """Five standard errors of each mean: failure probability below 1e-5 for all six together."""
+    rng = np.random.default_rng(3)
+    matrix = rng.normal(size=(4, 4)) + 1j * rng.normal(size=(4, 4))
+    observables = [Observable.hermitian(matrix + matrix.conj().T, [2, 0], 3), Observable.projector("0-1", "111")]
+    circuit = Circuit(3).ry(x, 0).cx(0, 1).rx(0.4, 2).cz(1, 2).ry(-0.3, 0)
+    result = LocalBackend().run(Program(circuit, {"x": [0.1, 0.9, 2.0]}, observables, shots=100_000, seed=5))
+    assert len(result.provenance["measured_bases"]) == 9
+    exact = LocalBackend().run(Program(circuit, {"x": [0.1, 0.9, 2.0]}, observables)).expectations
+    spread = [sum(k * k for pauli, k in o.terms if set(pauli) != {"I"}) ** 0.5 * 3 for o in observables]
+    assert (np.abs(result.expectations - exact) < 5 * np.array(spread) / 100_000**0.5).all()

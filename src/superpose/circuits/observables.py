@@ -1,9 +1,9 @@
-"""Observables: real sums of Pauli strings."""
+"""Observables: real sums of Pauli strings, also of projectors and Hermitian matrices."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from typing import Self
@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from superpose.circuits.expansion import matrix_terms, projector_terms
 from superpose.circuits.pauli import pauli_matrix
 from superpose.circuits.wording import listed, shown
 from superpose.errors import ObservableError
@@ -89,6 +90,80 @@ class Observable:
             raise ObservableError(f"Qubits {listed(outside)} do not lie in 0 .. {n_qubits - 1}.", qubits=outside[:100])
         return cls([("".join(letters.get(qubit, "I") for qubit in range(n_qubits)), coefficient)], n_qubits)
 
+    @classmethod
+    def projector(cls, *bits: str) -> Self:
+        """Return the projector on the basis states that a bit string, or one of several, names; "-" is any bit.
+
+        Its expectation is the probability to measure such a string. Bit strings that have a state in common are
+        refused, since the sum of their projectors is none; write that sum with ``+`` where it is meant.
+
+        Args:
+            bits: One character per qubit, qubit 0 leftmost; at most 12 of them 0 or 1.
+
+        Raises:
+            ObservableError: Other characters, more fixed bits, other lengths, or strings that overlap.
+
+        Cost: ``2**f`` Pauli strings for f fixed bits.
+
+        >>> Observable.projector("01")
+        Observable({'II': 0.25, 'IZ': -0.25, 'ZI': 0.25, 'ZZ': -0.25})
+        >>> Observable.projector("0-") + Observable.projector("11") == Observable.projector("0-", "11")
+        True
+        """
+        if not bits:
+            raise ObservableError("A projector needs at least one bit string, such as '01-'.")
+        terms = [pair for one in bits for pair in projector_terms(one).items()]
+        for place, one in enumerate(bits):
+            for other in bits[:place]:
+                if len(one) == len(other) and all(
+                    "-" in pair or pair[0] == pair[1] for pair in zip(one, other, strict=True)
+                ):
+                    raise ObservableError(
+                        f"Bit strings {shown(other)} and {shown(one)} have a basis state in common, so their sum is no "
+                        "projector; add the projectors with + if their sum is meant."
+                    )
+        return cls(terms, len(bits[0]))
+
+    @classmethod
+    def hermitian(cls, matrix: npt.ArrayLike, qubits: Sequence[int] | None = None, n_qubits: int | None = None) -> Self:
+        """Return the observable with this matrix on some qubits, as the exact sum of Pauli strings.
+
+        Coefficients that rounding leaves of zeros (below ``2**-50`` of the largest entry) are left out.
+
+        Args:
+            matrix: Hermitian to 1e-10 of its largest entry (and to 1e-10 where that is below 1), ``(2**k, 2**k)`` with
+                k at most 6.
+            qubits: The k qubits that it acts on, the first being the most significant bit of the matrix's index;
+                default ``0 .. k - 1``.
+            n_qubits: Number of qubits of the observable; default the fewest that hold ``qubits``.
+
+        Raises:
+            ObservableError: Another shape, numbers that are not finite or not Hermitian, or qubits that do not fit.
+
+        Cost: at most ``4**k`` Pauli strings, found in ``k * 4**k`` operations.
+
+        >>> Observable.hermitian([[0, 1], [1, 0]], [1], 3)
+        Observable({'IXI': 1.0})
+        """
+        terms = matrix_terms(matrix)
+        k = len(np.asarray(matrix)).bit_length() - 1
+        places = list(range(k)) if qubits is None else list(qubits)
+        if len(places) != k or len(set(places)) != k or not all(_is_index(q) for q in places):
+            raise ObservableError(
+                f"A matrix with {2**k} rows acts on {k} distinct qubits, got {shown(places)}.", n_qubits=k
+            )
+        size = max(places) + 1 if n_qubits is None else n_qubits
+        outside = [qubit for qubit in places if not 0 <= qubit < size]
+        if outside:
+            raise ObservableError(f"Qubits {listed(outside)} do not lie in 0 .. {size - 1}.", qubits=outside[:100])
+        found = []
+        for pauli, coefficient in terms.items():
+            letters = ["I"] * size
+            for qubit, letter in zip(places, pauli, strict=True):
+                letters[qubit] = letter
+            found.append(("".join(letters), coefficient))
+        return cls(found, size)
+
     def matrix(self) -> npt.NDArray[np.complex128]:
         """Return the matrix, complex128 ``(2**n_qubits, 2**n_qubits)``, for at most 12 qubits.
 
@@ -133,6 +208,10 @@ def z_all(n_qubits: int) -> tuple[Observable, ...]:
     (Observable({'ZI': 1.0}), Observable({'IZ': 1.0}))
     """
     return tuple(Observable.z(qubit, n_qubits) for qubit in range(n_qubits))
+
+
+def _is_index(qubit: object) -> bool:
+    return isinstance(qubit, int | np.integer) and not isinstance(qubit, bool)
 
 
 def _check_pauli(pauli: object, n_qubits: int | None) -> int:
