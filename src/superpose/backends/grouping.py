@@ -76,7 +76,9 @@ def group_terms(observables: Sequence[Observable]) -> tuple[list[MeasurementGrou
             else:
                 constants[index] += coefficient
     terms.sort(key=lambda term: (term[1].count("I"), term[1], term[0]))
-    bases = np.zeros((16, len(terms[0][1]) if terms else 0), dtype=np.uint8)  # (group, qubit): a letter, 0 for I
+    bases: npt.NDArray[np.uint8] = np.zeros(
+        (16, len(terms[0][1]) if terms else 0), dtype=np.uint8
+    )  # (group, qubit): a letter, 0 for I
     members: list[list[tuple[int, str, float]]] = []
     for term in terms:
         letters = np.frombuffer(term[1].encode(), np.uint8).copy()  # (qubit,)

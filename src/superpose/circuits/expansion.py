@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ HERMITIAN_TOLERANCE = 1e-10
 _ROUNDING = 2.0**-50  # coefficients below this, relative to the largest entry, are what rounding leaves of zeros
 
 
-def walsh_hadamard(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def walsh_hadamard(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Return ``out[..., z] = sum_j (-1)^parity(j & z) array[..., j]``; the last axis has ``2**n`` entries.
 
     Its own inverse up to the factor ``2**n``. Real or complex.
@@ -31,7 +32,7 @@ def walsh_hadamard(array: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     >>> walsh_hadamard(np.array([1.0, 2.0, 3.0, 5.0])).tolist()
     [11.0, -3.0, -5.0, 1.0]
     """
-    out = np.array(array)
+    out = np.array(array, order="C")
     rows = out.reshape(-1, out.shape[-1])
     half = 1
     while half < rows.shape[1]:

@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.circuits import Circuit, Observable
-from superpose.engine.arrays import Array, real_array
+from superpose.engine.arrays import Array, not_finite_error, real_array
+from superpose.engine.derivatives import Derivatives
 from superpose.engine.kernels import modes
 from superpose.engine.layouts import runs_wide
-from superpose.engine.lowering import lower
+from superpose.engine.lowering import Lowered, lower
+from superpose.engine.marginals import checked_qubits, marginal
 from superpose.engine.memory import SMALL_BYTES, check_memory, memory_required
 from superpose.engine.runner import Dtype, Runner
 from superpose.engine.sampling import check_shots, counts_of, sample
@@ -42,7 +44,7 @@ class TapeState:
     states: Array
 
 
-class CompiledProgram:
+class CompiledProgram(Derivatives):
     """A circuit with observables, lowered once and run on any batch. Immutable; calls from several threads are safe.
 
     Arrays are converted to contiguous ones; results have the program's dtype.
@@ -257,6 +259,62 @@ class CompiledProgram:
     ) -> list[dict[str, int]]:
         """Return per sample how often each bit string was measured (those of `sample` with the same seed)."""
         return counts_of(self.sample(inputs, weights, shots, seed, initial_state=initial_state), self.n_qubits)
+
+    def probabilities(
+        self,
+        inputs: npt.ArrayLike | None,
+        weights: npt.ArrayLike | None,
+        *,
+        qubits: Sequence[int] | None = None,
+        initial_state: npt.ArrayLike | None = None,
+    ) -> Array:
+        """Return the probability of each bit string.
+
+        Args:
+            inputs, weights, initial_state: See `expectation`.
+            qubits: Whose bits; None for all qubits.
+
+        Returns:
+            Array ``(batch, 2**k)`` for k qubits, the first the most significant bit of the index.
+
+        Raises:
+            QubitOutOfRangeError: ``qubits`` repeats or leaves the circuit.
+
+        >>> program = compile_program(Circuit(2).h(0).cx(0, 1), [], dtype="float64")
+        >>> program.probabilities(None, None).round(9).tolist()
+        [[0.5, 0.0, 0.0, 0.5]]
+        """
+        runner, given = self._given(inputs, weights, initial_state, keep=True)
+        chosen = checked_qubits(qubits, self.n_qubits)
+        return marginal(runner.final_states(given).probabilities(), chosen).astype(self._real, copy=False)
+
+    @property
+    def lowered(self) -> Lowered:
+        """The circuit as Pauli rotations, which the tape is written from."""
+        return self._lowered
+
+    def arrays(
+        self,
+        inputs: npt.ArrayLike | None,
+        weights: npt.ArrayLike | None,
+        grad_expectations: npt.ArrayLike | None = None,
+        *,
+        initial_state: npt.ArrayLike | None = None,
+    ) -> tuple[Array, Array, Array, Array | None]:
+        """Return what `value_and_grad` takes, checked, for methods that compute without the tape.
+
+        Returns:
+            Float64 inputs, weights and gradient (zeros for None), and the initial state ``(1 or batch, 2**n_qubits)``,
+            or None for ``|0...0>``.
+        """
+        _, (x, w, _) = self._given(inputs, weights, initial_state)
+        shape = len(x), self.n_observables
+        grad = np.zeros(shape) if grad_expectations is None else self._gradient(grad_expectations, len(x))
+        for array, status in ((w, modes.BAD_WEIGHTS), (x, modes.BAD_INPUTS), (grad, 0)):
+            if not np.isfinite(array).all():
+                raise not_finite_error(status)
+        state = None if initial_state is None else np.atleast_2d(self._checked_state(initial_state))
+        return x, w, grad.astype(np.float64, copy=False), state
 
     def _given(
         self,

@@ -88,4 +88,5 @@ class FinalStates(NamedTuple):
         out = np.empty(self.real.shape)
         for row, real, imaginary in zip(out, self.real, self.imaginary, strict=True):
             row[ends] = real.astype(np.float64) ** 2 + imaginary.astype(np.float64) ** 2
+        out *= self.shrink**2
         return out
