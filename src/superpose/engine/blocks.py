@@ -7,10 +7,12 @@ after the other while it sits in the fastest cache.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Span"]
+__all__ = ["Span", "duals"]
 
 
 class Span:
@@ -70,3 +72,49 @@ class Span:
     def number(self, mask: int) -> int:
         """Return the number of a mask of the space."""
         return sum(1 << k for k, pivot in enumerate(self.pivots) if mask & pivot)
+
+    def even_basis(self, zs: Sequence[int], ys: Sequence[int]) -> list[int]:
+        """Return a basis of the masks of the space that have even parity with every z.
+
+        Args:
+            zs: Masks.
+            ys: Masks of the space; the parity of ``ys[k] & zs[l]`` is 1 for k = l, else 0.
+        """
+        out, taken = [], 0
+        numbers = [self.number(y) for y in ys]
+        while numbers:
+            number = numbers.pop()
+            top = 1 << number.bit_length() - 1
+            taken |= top
+            numbers = [other ^ number if other & top else other for other in numbers]
+        for k, pivot in enumerate(self.pivots):
+            if taken >> k & 1:
+                continue
+            vector = self.basis[pivot]
+            for z, y in zip(zs, ys, strict=True):
+                if (vector & z).bit_count() & 1:
+                    vector ^= y
+            out.append(vector)
+        return out
+
+
+def duals(zs: Sequence[int]) -> list[int] | None:
+    """Return masks ``ys`` such that the parity of ``ys[k] & zs[l]`` is 1 for k = l, else 0.
+
+    None if the zs are dependent.
+    """
+    reduced: list[tuple[int, int, int]] = []  # row, which zs it is the sum of, its pivot bit
+    for k, z in enumerate(zs):
+        row, of = z, 1 << k
+        for other, other_of, pivot in reduced:
+            if row & pivot:
+                row, of = row ^ other, of ^ other_of
+        if not row:
+            return None
+        pivot = row & -row
+        reduced = [
+            (other ^ row, other_of ^ of, bit) if other & pivot else (other, other_of, bit)
+            for other, other_of, bit in reduced
+        ]
+        reduced.append((row, of, pivot))
+    return [sum(pivot for _, of, pivot in reduced if of >> k & 1) for k in range(len(zs))]

@@ -223,8 +223,8 @@ def _lay_out_workspace(header: npt.NDArray[np.int64]) -> None:
     needs_scratch_table = header[at.N_TABLES] > header[at.N_KEPT]
     end = 0
     for place, vectors in (
-        (at.AT_SIGMA, 2), (at.AT_SIGNS, 1 << int(header[at.LANE_BITS])), (at.AT_COEF, 6 * at.MAX_OPS),
-        (at.AT_ACC, 2 * at.MAX_OPS * n_chunks), (at.AT_PSI, 2 * rows + 6), (at.AT_LAM, 2 * rows + 6),
+        (at.AT_SIGMA, 2), (at.AT_SIGNS, 1 << int(header[at.LANE_BITS])), (at.AT_COEF, 3 * at.MOST * at.MAX_OPS),
+        (at.AT_ACC, at.MOST * at.MAX_OPS * n_chunks), (at.AT_PSI, 2 * rows + 6), (at.AT_LAM, 2 * rows + 6),
         (at.AT_LANE, 2 * header[at.N_OF_LANES]), (at.AT_VALUES, header[at.N_OBSERVABLES]), (at.AT_STRINGS, 2),
         (at.AT_SUMS, table // lanes * (header[at.N_TABLES] > 0)),
         (at.AT_TABLE, 2 * table // lanes * needs_scratch_table),

@@ -81,7 +81,7 @@ def sign_angles(ints: Any, angles: Any, frame: Any) -> None:
         own_x, own_z = ints[xs + r], ints[zs + r]
         sign = -1.0 if odd((own_x & z) ^ (own_z & x)) else 1.0
         angle = sign * angles[r]
-        if ints[ints[t.BOOK] + r] == t.SCALED:
+        if t.SCALED <= ints[ints[t.BOOK] + r] <= t.JOINED:
             turns = int(np.rint(angle / math.pi))
             angle -= math.pi * turns
             if turns & 1:  # frame <- frame * P
@@ -110,7 +110,7 @@ def keep_books(ints: Any, angles: Any, turns: Any, wide: Any) -> None:
         if r == seen:
             angles[final] = 1.0 / growth
         book, c, sine, own = ints[books + r], wide[r], wide[padded + r], 1.0
-        if book == t.SCALED:
+        if t.SCALED <= book <= t.JOINED:
             own = 1.0 / c
         elif book != t.PLAIN:
             own = 1.0 / growth
@@ -124,9 +124,11 @@ def keep_books(ints: Any, angles: Any, turns: Any, wide: Any) -> None:
     angles[final + 1] = 1.0 / growth
     if seen == ints[t.N_ROTATIONS]:
         angles[final] = angles[final + 1]
-    growth = 1.0 / angles[final]
+    growth = noted = 1.0 / angles[final]
     for r in range(seen - 1, -1, -1):
-        angles[padded + r] = angles[2 * padded + r] / (growth * growth)
+        if ints[books + r] != t.JOINED:
+            noted = growth
+        angles[padded + r] = angles[2 * padded + r] / (noted * noted)
         growth *= wide[padded + r]
 
 

@@ -74,31 +74,30 @@ def load_block(zero: Any, step: int, ints: Any, turns: Any, work: Any, block: An
     size, first = LINE // ints[t.LANES], ints[step + t.STEP_FIRST]
     for number in range(first, ints[step + t.STEP_LAST]):
         k, op = number - first, ints[t.OPS] + number * t.OP_WIDTH
-        at = k * s.SIZE
-        kind = ints[op]
+        at, n_own, coef = k * s.SIZE, ints[op + t.OP_COUNT], address(work) + ints[t.AT_COEF] * size + 9 * LINE * k
         block[at + s.PSI] = address(work) + ints[t.AT_PSI] * size
         block[at + s.LAM] = address(work) + ints[t.AT_LAM] * size
         block[at + s.SIGMA] = address(work) + ints[t.AT_SIGMA] * size
-        block[at + s.ELEMENTS] = address(ints) + 8 * (ints[t.ELEMENTS] + ints[step + t.STEP_ELEMENTS])
-        block[at + s.X], block[at + s.Z], block[at + s.LOW] = ints[op + t.OP_X], ints[op + t.OP_Z], ints[op + t.OP_LOW]
-        block[at + s.COUNT] = 1 << ints[step + t.STEP_BITS]
-        coef = address(work) + ints[t.AT_COEF] * size + 6 * LINE * k
+        for number_own in range(n_own):
+            own = op + t.OP_FIRST + number_own * t.OP_EACH
+            block[at + s.X + 2 * number_own], block[at + s.Z + 2 * number_own] = ints[own + t.OP_X], ints[own + t.OP_Z]
+            block[at + s.COEF] = coef + 3 * LINE * number_own
+            load_turn(zero, ints[own + t.OP_R], ints[own + t.OP_SIGN], ints, turns, work, block, at)
         block[at + s.COEF] = coef
-        load_turn(zero, ints[op + t.OP_R], ints[op + t.OP_SIGN], ints, turns, work, block, at)
-        acc = ints[t.AT_ACC] + 2 * k * ints[t.LANES]
+        acc = ints[t.AT_ACC] + t.MOST * k * ints[t.LANES]
         block[at + s.ACC] = address(work) + acc * size
-        fill(work, acc, acc + 2 * ints[t.LANES], 0.0)
-        if kind == t.PAIR_REAL or kind == t.PAIR_IMAGINARY:
-            block[at + s.COUNT] >>= 2
-            block[at + s.X2], block[at + s.Z2] = ints[op + t.OP_X2], ints[op + t.OP_Z2]
-            block[at + s.LOW2] = ints[op + t.OP_LOW2]
+        fill(work, acc, acc + t.MOST * ints[t.LANES], 0.0)
+        elements = ints[step + t.STEP_ELEMENTS]
+        block[at + s.COUNT] = 1 << ints[step + t.STEP_BITS]
+        if ints[op] != t.DIAGONAL:
+            block[at + s.COUNT] >>= n_own
+        if ints[op + t.OP_BASIS] >= 0:
+            elements = ints[op + t.OP_BASIS]
+        else:
+            block[at + s.LOW], block[at + s.LOW2] = ints[op + t.OP_LOW], ints[op + t.OP_LOW2]
             block[at + s.CROSS] = odd(block[at + s.Z] & block[at + s.X2]) * LINE
             block[at + s.CROSS2] = odd(block[at + s.Z2] & block[at + s.X]) * LINE
-            block[at + s.COEF] = coef + 3 * LINE
-            load_turn(zero, ints[op + t.OP_R2], ints[op + t.OP_SIGN2], ints, turns, work, block, at)
-            block[at + s.COEF] = coef
-        elif kind != t.DIAGONAL:
-            block[at + s.COUNT] >>= 1
+        block[at + s.ELEMENTS] = address(ints) + 8 * (ints[t.ELEMENTS] + elements)
 
 
 @kernel
@@ -115,13 +114,13 @@ def run_block(zero: Any, step: int, way: int, ints: Any, block: Any) -> None:
             elif way != FORWARD:
                 number = numbers.GRADIENT
             block[k * s.SIZE + s.NUMBER] = number + ints[ints[t.OPS] + (first + k) * t.OP_WIDTH]
-        sums = 2 * (last - first) * LINE if way != FORWARD else 0
+        sums = t.MOST * (last - first) * LINE if way != FORWARD else 0
         block[D_KIND], block[D_OPS], block[D_REVERSE] = COSETS, last - first, way == BACKWARD
         block[D_COSETS], block[D_INSIDE] = ints[t.ROWS] >> ints[step + t.STEP_BITS], inside
         block[D_SUMS] = sums
         share(zero, block)
         if sums:
-            add_up(zero, block[s.ACC], sums, 2 * (last - first), block)
+            add_up(zero, block[s.ACC], sums, t.MOST * (last - first), block)
         return
     base = 0
     for _ in range(ints[t.ROWS] >> ints[step + t.STEP_BITS]):
@@ -182,13 +181,17 @@ def start(zero: Any, ints: Any, turns: Any, work: Any, block: Any) -> None:
         load_block(zero, step, ints, turns, work, block)
         for number in range(ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]):
             op, place = ints[t.OPS] + number * t.OP_WIDTH, (number - ints[step + t.STEP_FIRST]) * s.SIZE
-            rows = 1
-            while 2 * rows <= ints[op + t.OP_X] >> 7:
-                rows *= 2
-            clear(zero, psi + 2 * ready * LINE, 2 * (rows - ready), block)
-            block[place + s.COUNT] = rows
-            share_rows(zero, numbers.START + ints[op], place, block)
-            ready = 2 * rows
+            kind = numbers.START + (t.IMAGINARY if ints[op] == t.IMAGINARY else t.REAL)
+            for own in range(ints[op + t.OP_COUNT]):
+                block[place + s.X], block[place + s.Z] = block[place + s.X + 2 * own], block[place + s.Z + 2 * own]
+                rows = 1
+                while 2 * rows <= block[place + s.X] >> 7:
+                    rows *= 2
+                clear(zero, psi + 2 * ready * LINE, 2 * (rows - ready), block)
+                block[place + s.COUNT] = rows
+                share_rows(zero, kind, place, block)
+                block[place + s.COEF] += 3 * LINE
+                ready = 2 * rows
     clear(zero, psi + 2 * ready * LINE, 2 * (ints[t.ROWS_PADDED] - ready), block)
 
 
@@ -279,24 +282,11 @@ def backward(
         load_block(zero, step, ints, turns, work, block)
         run_block(zero, step, FINISH if k < ints[t.N_START] else BACKWARD, ints, block)
         for number in range(first, last):
-            op, acc = ints[t.OPS] + number * t.OP_WIDTH, ints[t.AT_ACC] + 2 * (number - first) * lanes
-            note(
-                ints[op + t.OP_R], ints[op + t.OP_SIGN], acc, ints, floats, angles, tile, work, grad_inputs, sums, block
-            )
-            if ints[op] == t.PAIR_REAL or ints[op] == t.PAIR_IMAGINARY:
-                note(
-                    ints[op + t.OP_R2],
-                    ints[op + t.OP_SIGN2],
-                    acc + lanes,
-                    ints,
-                    floats,
-                    angles,
-                    tile,
-                    work,
-                    grad_inputs,
-                    sums,
-                    block,
-                )
+            op, acc = ints[t.OPS] + number * t.OP_WIDTH, ints[t.AT_ACC] + t.MOST * (number - first) * lanes
+            for place in range(ints[op + t.OP_COUNT]):
+                own = op + t.OP_FIRST + place * t.OP_EACH
+                r, sign = ints[own + t.OP_R], ints[own + t.OP_SIGN]
+                note(r, sign, acc + place * lanes, ints, floats, angles, tile, work, grad_inputs, sums, block)
 
 
 @kernel

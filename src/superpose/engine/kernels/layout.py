@@ -31,19 +31,29 @@ BITS. An exchange (see `superpose.engine.layouts`) has its lane bit in FIRST, wh
 parity counts in ELEMENTS, the partner in INSIDE, and in BITS the mask that leaves the partner's bit out."""
 BLOCK, TABLE, EXCHANGE = range(3)
 
-OP_KIND, OP_X, OP_Z, OP_SIGN, OP_R, OP_LOW, OP_X2, OP_Z2, OP_SIGN2, OP_R2, OP_LOW2, OP_WIDTH = range(12)
-"""X and Z are those of the rows, SIGN is that of Z among the lanes. LOW are masks for `simd.Simd.opener`, in bytes of
-the list of offsets. R are the rotations."""
+MOST = 3
+"""Rotations of one operation, at most."""
+OP_KIND, OP_COUNT, OP_BASIS, OP_LOW, OP_LOW2, OP_FIRST = range(6)
+OP_X, OP_Z, OP_SIGN, OP_R, OP_EACH = range(5)
+OP_WIDTH = OP_FIRST + MOST * OP_EACH
+"""An operation is COUNT rotations; each has OP_EACH entries from OP_FIRST on: X and Z are those of the rows, SIGN is
+that of Z among the lanes, R is its number. BASIS is where a bundle's offsets start among ELEMENTS; others have -1,
+and in LOW masks for `simd.Simd.opener`, in bytes of the block's list of offsets."""
 STRING_X, STRING_Z, STRING_SIGN, STRING_LOW, STRING_KIND, STRING_OWN_X, STRING_OWN_Z = range(7)
 STRING_STEP, STRING_WIDTH = 7, 8
 """Of a Pauli string: as for operations; OWN are its masks among indices, not places. It is measured when STEP steps are
 done: N_STEPS_EXPECT, or after some of the exchanges up to N_STEPS_MEASURED."""
 
-REAL, IMAGINARY, SCALED_REAL, SCALED_IMAGINARY, PAIR_REAL, PAIR_IMAGINARY, DIAGONAL = range(7)
-"""Kinds of operations; see `superpose.engine.kernels.rotations`. Pairs are scaled."""
+(
+    REAL, IMAGINARY, REAL_2, REAL_3, SCALED_IMAGINARY, PAIR_IMAGINARY, DIAGONAL,
+    SCALED_REAL, SCALED_REAL_2, SCALED_REAL_3, DIAGONAL_2, DIAGONAL_3, KINDS,
+) = range(13)
+"""Kinds of operations; see `superpose.engine.kernels.rotations` and, for all but the imaginary ones and DIAGONAL,
+`superpose.engine.kernels.bundles`. PAIR_IMAGINARY is scaled."""
 
-PLAIN, SCALED, RESET, FIRST_TABLE = range(4)
-"""What `superpose.engine.kernels.angles` notes of a rotation: not scaled; scaled; not scaled, and the growth of the
+PLAIN, SCALED, JOINED, RESET, FIRST_TABLE = range(5)
+"""What `superpose.engine.kernels.angles` notes of a rotation: not scaled; scaled; scaled, and its gradient is taken
+together with that of the next one, before either is turned back; not scaled, and the growth of the
 states so far is undone; from FIRST_TABLE on, the first of a table, which undoes it too: FIRST_TABLE plus the table's
 number."""
 

@@ -8,6 +8,7 @@ from llvmlite import ir
 from numba.core import types
 from numba.extending import intrinsic
 
+from superpose.engine.kernels import bundles as b
 from superpose.engine.kernels import diagonals as d
 from superpose.engine.kernels import exchanges, streams, walsh
 from superpose.engine.kernels import layout as t
@@ -18,6 +19,21 @@ from superpose.engine.kernels.simd import Body, emit
 __all__ = ["OPERATIONS", "operate"]
 
 _REAL = ((t.REAL, True), (t.IMAGINARY, False))
+_ROTATIONS: dict[int, tuple[Body, Body | None]] = {
+    t.REAL: (b.rotate_bundle(1, scaled=False), b.adjoint_bundle(1, scaled=False)),
+    t.REAL_2: (b.rotate_bundle(2, scaled=False), b.adjoint_bundle(2, scaled=False)),
+    t.REAL_3: (b.rotate_bundle(3, scaled=False), None),  # at the start of a tape, where nothing is turned back
+    t.SCALED_REAL: (b.rotate_bundle(1, scaled=True), b.adjoint_bundle(1, scaled=True)),
+    t.SCALED_REAL_2: (b.rotate_bundle(2, scaled=True), b.adjoint_bundle(2, scaled=True)),
+    t.SCALED_REAL_3: (b.rotate_bundle(3, scaled=True), b.adjoint_bundle(3, scaled=True)),
+    t.IMAGINARY: (r.rotate(scaled=False), r.adjoint(scaled=False)),
+    t.SCALED_IMAGINARY: (r.rotate(scaled=True), r.adjoint(scaled=True)),
+    t.PAIR_IMAGINARY: (r.rotate_pair, r.adjoint_pair),
+    t.DIAGONAL: (r.rotate_diagonal, r.adjoint_diagonal),
+    t.DIAGONAL_2: (b.rotate_diagonals(2), b.adjoint_diagonals(2)),
+    t.DIAGONAL_3: (b.rotate_diagonals(3), b.adjoint_diagonals(3)),
+}
+"""Forward and adjoint loops of each kind of operations."""
 _EITHER: dict[int, Body] = {
     n.SINES: d.sines_of_halves,
     n.BUTTERFLIES: walsh.butterflies,
@@ -25,16 +41,11 @@ _EITHER: dict[int, Body] = {
     n.WITHIN_VECTORS: walsh.within_vectors,
 }
 OPERATIONS: dict[int, Body] = {
-    **{n.ROTATE + kind: r.rotate(real, scaled=False) for kind, real in _REAL},
-    **{n.ROTATE + t.SCALED_REAL + kind: r.rotate(real, scaled=True) for kind, real in _REAL},
-    **{n.ROTATE + t.PAIR_REAL + kind: r.rotate_pair(real) for kind, real in _REAL},
-    n.ROTATE + t.DIAGONAL: r.rotate_diagonal,
-    **{n.ADJOINT + kind: r.adjoint(real, scaled=False) for kind, real in _REAL},
-    **{n.ADJOINT + t.SCALED_REAL + kind: r.adjoint(real, scaled=True) for kind, real in _REAL},
-    **{n.ADJOINT + t.PAIR_REAL + kind: r.adjoint_pair(real) for kind, real in _REAL},
-    n.ADJOINT + t.DIAGONAL: r.adjoint_diagonal,
+    **{n.ROTATE + kind: rotate for kind, (rotate, _) in _ROTATIONS.items()},
+    **{n.ADJOINT + kind: adjoint for kind, (_, adjoint) in _ROTATIONS.items() if adjoint},
     **{n.START + kind: r.start(real) for kind, real in _REAL},
-    **{n.GRADIENT + kind: r.adjoint(real, scaled=True, turn_back=False) for kind, real in _REAL},
+    **{n.GRADIENT + kind: b.gradient_bundle(size) for kind, size in ((t.REAL, 1), (t.REAL_2, 2), (t.REAL_3, 3))},
+    n.GRADIENT + t.IMAGINARY: r.adjoint(scaled=True, turn_back=False),
     n.SPREAD_COEFFICIENTS: r.spread_coefficients,
     n.TAKE_COEFFICIENTS: r.take_coefficients,
     n.ROTATE_TABLE: d.rotate_table,

@@ -1,4 +1,4 @@
-"""Vector loops of Pauli rotations ``exp(-i theta/2 P)``, forward and adjoint.
+"""Vector loops of Pauli rotations ``exp(-i theta/2 P)``, forward and adjoint, one by one or two imaginary ones at once.
 
 ``P = i^k X^x Z^z`` takes amplitude ``j`` to its partner ``l = j ^ x`` with the sign ``sigma = (-1)^parity(j & z)``.
 With ``c = cos(theta/2)``, ``s = sin(theta/2)``:
@@ -12,7 +12,8 @@ in the place of the sine. The states then grow by ``1/c``; `superpose.engine.ker
 
 The derivative of ``<psi|O|psi>`` is ``Im <lam|P psi>`` with ``lam = O psi`` taken to the same place of the circuit. The
 adjoint loops add it up per lane, then turn both states back. A pair of rotations with different ``x`` acts on four
-amplitudes that stay in registers meanwhile.
+amplitudes that stay in registers meanwhile. Real rotations have loops of their own, see
+`superpose.engine.kernels.bundles`.
 
 Loops run over one coset: the amplitudes at ``BASE ^ ELEMENTS[e]``, which all rotations of a block map to themselves.
 
@@ -45,24 +46,16 @@ def _times(v: Simd, c: Value | None, x: Value) -> Value:
     return x if c is None else v.mul(c, x)
 
 
-def _turn(v: Simd, real: bool, c: Value | None, s: Value, a: Amplitude, b: Amplitude) -> tuple[Amplitude, Amplitude]:
+def _turn(v: Simd, c: Value | None, s: Value, a: Amplitude, b: Amplitude) -> tuple[Amplitude, Amplitude]:
     """Rotate one pair; ``s`` carries the sign, ``c`` is None for scaled rotations."""
-    if real:
-        return (
-            (v.fms(s, b[0], _times(v, c, a[0])), v.fms(s, b[1], _times(v, c, a[1]))),
-            (v.fma(s, a[0], _times(v, c, b[0])), v.fma(s, a[1], _times(v, c, b[1]))),
-        )
     return (
         (v.fma(s, b[1], _times(v, c, a[0])), v.fms(s, b[0], _times(v, c, a[1]))),
         (v.fma(s, a[1], _times(v, c, b[0])), v.fms(s, a[0], _times(v, c, b[1]))),
     )
 
 
-def _overlap(v: Simd, real: bool, a: Amplitude, b: Amplitude, la: Amplitude, lb: Amplitude) -> Value:
+def _overlap(v: Simd, a: Amplitude, b: Amplitude, la: Amplitude, lb: Amplitude) -> Value:
     """Return the pair's part of ``Im <lam|P psi>``, without the sign."""
-    if real:
-        t = v.fma(lb[1], a[1], v.mul(lb[0], a[0]))
-        return v.fms(la[1], b[1], v.fms(la[0], b[0], t))
     t = v.fma(lb[0], a[1], v.mul(la[0], b[1]))
     return v.fms(lb[1], a[0], v.fms(la[1], b[0], t))
 
@@ -108,8 +101,8 @@ def _add_up(v: Simd, variable: Value, sigma: Value, line: Value, value: Value) -
     v.b.store(v.fma(sign, value, v.b.load(variable)), variable)
 
 
-def rotate(real: bool, *, scaled: bool) -> Body:
-    """A rotation."""
+def rotate(*, scaled: bool) -> Body:
+    """An imaginary rotation."""
 
     def body(v: Simd, arg: Argument) -> None:
         coset = _Coset(v, arg, (slots.PSI,))
@@ -119,7 +112,7 @@ def rotate(real: bool, *, scaled: bool) -> Body:
             s = v.load(v.b.add(coset.sines, v.line_of_parity(j, coset.z)))
             places = coset.places(j, v.b.xor(j, coset.x))
             a, b = (v.load_amplitude(place) for place in places)
-            v.store_amplitudes(_turn(v, real, c, s, a, b), places)
+            v.store_amplitudes(_turn(v, c, s, a, b), places)
 
     return body
 
@@ -141,8 +134,8 @@ def start(real: bool) -> Body:
     return body
 
 
-def adjoint(real: bool, *, scaled: bool, turn_back: bool = True) -> Body:
-    """A rotation's gradient; unless it commutes with all before it, both states are turned back."""
+def adjoint(*, scaled: bool, turn_back: bool = True) -> Body:
+    """An imaginary rotation's gradient; unless it commutes with all before it, both states are turned back."""
 
     def body(v: Simd, arg: Argument) -> None:
         coset = _Coset(v, arg, (slots.PSI, slots.LAM))
@@ -153,67 +146,59 @@ def adjoint(real: bool, *, scaled: bool, turn_back: bool = True) -> Body:
             line = v.line_of_parity(j, coset.z)
             places = coset.places(j, v.b.xor(j, coset.x))
             a, b, la, lb = (v.load_amplitude(place) for place in places)
-            _add_up(v, total, sigma, line, _overlap(v, real, a, b, la, lb))
+            _add_up(v, total, sigma, line, _overlap(v, a, b, la, lb))
             if turn_back:
                 s = v.load(v.b.add(coset.sines, v.b.xor(line, v.const(LINE))))
-                v.store_amplitudes((*_turn(v, real, c, s, a, b), *_turn(v, real, c, s, la, lb)), places)
+                v.store_amplitudes((*_turn(v, c, s, a, b), *_turn(v, c, s, la, lb)), places)
         v.store(v.b.load(total), arg(slots.ACC))
 
     return body
 
 
-def rotate_pair(real: bool) -> Body:
-    """Two scaled rotations."""
+def rotate_pair(v: Simd, arg: Argument) -> None:
+    """Two scaled imaginary rotations."""
+    coset = _Coset(v, arg, (slots.PSI,), pair=True)
 
-    def body(v: Simd, arg: Argument) -> None:
-        coset = _Coset(v, arg, (slots.PSI,), pair=True)
+    def sine(sines: Value, line: Value) -> Value:
+        return v.load(v.b.add(sines, line))
 
-        def sine(sines: Value, line: Value) -> Value:
-            return v.load(v.b.add(sines, line))
-
-        with v.loop(coset.count) as turn:
-            j = coset.offset(turn)
-            places = coset.four(j)
-            a, b, d, e = (v.load_amplitude(place) for place in places)
-            line, line2 = v.line_of_parity(j, coset.z), v.line_of_parity(j, coset.z2)
-            a, b = _turn(v, real, None, sine(coset.sines, line), a, b)
-            d, e = _turn(v, real, None, sine(coset.sines, v.b.xor(line, coset.cross)), d, e)
-            a, d = _turn(v, real, None, sine(coset.sines2, line2), a, d)
-            b, e = _turn(v, real, None, sine(coset.sines2, v.b.xor(line2, coset.cross2)), b, e)
-            v.store_amplitudes((a, b, d, e), places)
-
-    return body
+    with v.loop(coset.count) as turn:
+        j = coset.offset(turn)
+        places = coset.four(j)
+        a, b, d, e = (v.load_amplitude(place) for place in places)
+        line, line2 = v.line_of_parity(j, coset.z), v.line_of_parity(j, coset.z2)
+        a, b = _turn(v, None, sine(coset.sines, line), a, b)
+        d, e = _turn(v, None, sine(coset.sines, v.b.xor(line, coset.cross)), d, e)
+        a, d = _turn(v, None, sine(coset.sines2, line2), a, d)
+        b, e = _turn(v, None, sine(coset.sines2, v.b.xor(line2, coset.cross2)), b, e)
+        v.store_amplitudes((a, b, d, e), places)
 
 
-def adjoint_pair(real: bool) -> Body:
-    """Gradients of two scaled rotations; both states are turned back."""
+def adjoint_pair(v: Simd, arg: Argument) -> None:
+    """Gradients of two scaled imaginary rotations; both states are turned back."""
+    coset = _Coset(v, arg, (slots.PSI, slots.LAM), pair=True)
+    sigma, acc = arg(slots.SIGMA), arg(slots.ACC)
+    acc2 = v.at(acc, LINE)
+    total, total2 = v.variable(v.load(acc)), v.variable(v.load(acc2))
 
-    def body(v: Simd, arg: Argument) -> None:
-        coset = _Coset(v, arg, (slots.PSI, slots.LAM), pair=True)
-        sigma, acc = arg(slots.SIGMA), arg(slots.ACC)
-        acc2 = v.at(acc, LINE)
-        total, total2 = v.variable(v.load(acc)), v.variable(v.load(acc2))
+    def back(sines: Value, line: Value, total: Value, four: tuple[Amplitude, ...]) -> tuple[Amplitude, ...]:
+        a, b, la, lb = four
+        _add_up(v, total, sigma, line, _overlap(v, a, b, la, lb))
+        s = v.load(v.b.add(sines, v.b.xor(line, v.const(LINE))))
+        return *_turn(v, None, s, a, b), *_turn(v, None, s, la, lb)
 
-        def back(sines: Value, line: Value, total: Value, four: tuple[Amplitude, ...]) -> tuple[Amplitude, ...]:
-            a, b, la, lb = four
-            _add_up(v, total, sigma, line, _overlap(v, real, a, b, la, lb))
-            s = v.load(v.b.add(sines, v.b.xor(line, v.const(LINE))))
-            return *_turn(v, real, None, s, a, b), *_turn(v, real, None, s, la, lb)
-
-        with v.loop(coset.count) as turn:
-            j = coset.offset(turn)
-            places = coset.four(j)
-            a, b, d, e, la, lb, ld, le = (v.load_amplitude(place) for place in places)
-            line, line2 = v.line_of_parity(j, coset.z), v.line_of_parity(j, coset.z2)
-            a, d, la, ld = back(coset.sines2, line2, total2, (a, d, la, ld))
-            b, e, lb, le = back(coset.sines2, v.b.xor(line2, coset.cross2), total2, (b, e, lb, le))
-            a, b, la, lb = back(coset.sines, line, total, (a, b, la, lb))
-            d, e, ld, le = back(coset.sines, v.b.xor(line, coset.cross), total, (d, e, ld, le))
-            v.store_amplitudes((a, b, d, e, la, lb, ld, le), places)
-        v.store(v.b.load(total), acc)
-        v.store(v.b.load(total2), acc2)
-
-    return body
+    with v.loop(coset.count) as turn:
+        j = coset.offset(turn)
+        places = coset.four(j)
+        a, b, d, e, la, lb, ld, le = (v.load_amplitude(place) for place in places)
+        line, line2 = v.line_of_parity(j, coset.z), v.line_of_parity(j, coset.z2)
+        a, d, la, ld = back(coset.sines2, line2, total2, (a, d, la, ld))
+        b, e, lb, le = back(coset.sines2, v.b.xor(line2, coset.cross2), total2, (b, e, lb, le))
+        a, b, la, lb = back(coset.sines, line, total, (a, b, la, lb))
+        d, e, ld, le = back(coset.sines, v.b.xor(line, coset.cross), total, (d, e, ld, le))
+        v.store_amplitudes((a, b, d, e, la, lb, ld, le), places)
+    v.store(v.b.load(total), acc)
+    v.store(v.b.load(total2), acc2)
 
 
 def _phase(v: Simd, c: Value, s: Value, a: Amplitude) -> Amplitude:

@@ -18,7 +18,7 @@ from typing import Any
 from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.atomics import add_to, pause, publish, replace, seen, step_aside
-from superpose.engine.kernels.layout import MAX_OPS
+from superpose.engine.kernels.layout import MAX_OPS, MOST
 from superpose.engine.kernels.limits import CHUNK_ARGUMENTS, CHUNKS, FEWEST_TURNS, OVER, SPARE, STREAM_ROWS, WORD
 from superpose.engine.kernels.simd import LINE, address, call, kernel
 
@@ -76,7 +76,7 @@ def _run_cosets(zero: Any, chunk: int, own: int, block: Any) -> None:
     first, last = n * chunk // CHUNKS, n * (chunk + 1) // CHUNKS
     operate = block[s.OPERATE]
     if sums:
-        block[own + s.FIRST], block[own + s.COUNT] = 0, 2 * n_ops
+        block[own + s.FIRST], block[own + s.COUNT] = 0, MOST * n_ops
         block[own + s.DST] = block[s.ACC] + chunk * sums
         call(zero, operate, numbers.CLEAR, address(block) + 8 * own)
     if first == last:

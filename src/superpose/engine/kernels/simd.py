@@ -163,6 +163,16 @@ class Simd:
         self.b.store(value, variable)
         return variable
 
+    def int_variable(self, value: Value) -> Value:
+        """Return a variable for an int64; LLVM keeps it in a register."""
+        variable = cgutils.alloca_once(self.b, _I64)
+        self.b.store(value, variable)
+        return variable
+
+    def trailing_zeros(self, value: Value) -> Value:
+        """Return the number of zero bits below the lowest one of an int64 that is not 0."""
+        return self.b.cttz(value, ir.Constant(ir.IntType(1), 1))
+
     def fold(self, left: Value, right: Value) -> Value:
         """Return the sums of neighbouring lanes of ``left``, then those of ``right``."""
         pick = ir.VectorType(_I32, self.lanes)
