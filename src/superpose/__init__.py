@@ -21,6 +21,7 @@ _HOME_OF = {
     "HybridClassifier": "superpose.learning",
     "QuantumLayer": "superpose.learning",
     "compile": "superpose.facade",
+    "gradient": "superpose.facade",
     "load": "superpose.facade",
     "load_model": "superpose.learning",
     "run": "superpose.facade",
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from superpose.circuits import ProgramResult as ProgramResult
     from superpose.client import Client as Client
     from superpose.facade import compile as compile
+    from superpose.facade import gradient as gradient
     from superpose.facade import load as load
     from superpose.facade import run as run
     from superpose.learning import HybridClassifier as HybridClassifier

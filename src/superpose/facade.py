@@ -1,4 +1,4 @@
-"""Names to backends, files to circuits, `run` and `compile`: what a notebook needs first."""
+"""Names to backends, files to circuits, `run`, `gradient` and `compile`: what a notebook needs first."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from superpose.backends import LocalBackend
+from superpose.backends import LocalBackend, gradient_problem
 from superpose.circuits import (
     Backend,
     Circuit,
@@ -28,9 +28,11 @@ from superpose.circuits import (
     circuit_from_json,
     from_qasm,
 )
+from superpose.engine.gradients import GradientOptions
+from superpose.engine.gradients import gradient as by_method
 from superpose.errors import BackendUnknownError, CircuitFormatError, ParameterUnboundError, ProgramError
 
-__all__ = ["BACKENDS", "compile", "load", "resolve_backend", "run"]
+__all__ = ["BACKENDS", "compile", "gradient", "load", "resolve_backend", "run"]
 
 BACKENDS: Mapping[str, Callable[[], Backend]] = MappingProxyType({"local": LocalBackend})
 """Makers of backends by the name that `run` takes."""
@@ -72,17 +74,54 @@ def run(
     [[1.0, -1.0]]
     """
     runner = resolve_backend(backend)
-    if isinstance(program, Circuit):
-        parts: dict[str, Any] = {"circuit": program, "params": {}}
-    elif isinstance(program, Program):
-        parts = {}
-    else:
-        raise ProgramError(f"run takes a Circuit or a Program, got {type(program).__name__}; use load for files.")
-    if params is not None:
-        parts["params"] = _named(program if isinstance(program, Circuit) else program.circuit, params)
     given = {"observables": observables, "shots": shots, "seed": seed, "initial_state": initial_state}
-    parts |= {name: value for name, value in given.items() if value is not None}
-    return runner.run(replace(program, **parts) if isinstance(program, Program) else Program(**parts))
+    return runner.run(_program(program, params, given))
+
+
+def gradient(  # noqa: PLR0913  # those of `run`, the method and its options; all but the first are optional
+    program: Program | Circuit,
+    params: ParamsLike | None = None,
+    *,
+    observables: Observable | Sequence[Observable] | None = None,
+    method: str | None = None,
+    shots: int | None = None,
+    seed: int | None = None,
+    initial_state: npt.ArrayLike | None = None,
+    backend: str | Backend = "local",
+    step: float | None = None,
+    n_directions: int = 16,
+) -> npt.NDArray[np.float64]:
+    """Return the gradient of expectations with respect to a circuit's parameters, by any method, on any backend.
+
+    Args:
+        program, params, observables, shots, initial_state, backend: See `run`; there must be observables.
+        method: "adjoint" (exact; this machine, no shots), "parameter-shift" (exact, or unbiased with shots),
+            "finite-difference" or "spsa" (random directions); None takes the first of these that is possible.
+        seed: Of the sampling, and of SPSA's directions.
+        step: Of finite differences and SPSA, in radians; None takes one that suits the expectations' noise.
+        n_directions: Of SPSA.
+
+    Returns:
+        Float64 ``(batch, n_observables, n_params)``, parameters in the order of ``circuit.parameters``.
+
+    Raises:
+        CircuitError: The parts do not fit; see `Program`.
+        BackendUnknownError: No backend has this name.
+        StateTooLargeError, UnsupportedProgramError: The backend cannot run this, or not differentiate it so.
+
+    Cost: evaluations of the whole batch, sent as one program: about 3 per observable (adjoint), 2 per angle of a
+    rotation and 4 per angle of a controlled one (parameter shift), 2 per parameter (finite differences), 2 per
+    direction (SPSA).
+
+    >>> circuit = Circuit(1).ry(2 * Parameter("a"), 0)
+    >>> gradient(circuit, {"a": [0.0, 0.5]}, observables=Observable("Z")).round(6).tolist()
+    [[[0.0]], [[-1.682942]]]
+    """
+    runner = resolve_backend(backend)
+    given = {"observables": observables, "shots": shots, "seed": seed, "initial_state": initial_state}
+    problem = gradient_problem(_program(program, params, given), runner)
+    options = GradientOptions(step, n_directions, seed)
+    return by_method(problem, method or ("parameter-shift" if problem.adjoint is None else "adjoint"), options)
 
 
 def compile(
@@ -172,6 +211,20 @@ def load(source: str | Path) -> Circuit:
     except ValueError:
         raise CircuitFormatError(f"{path} is not text in UTF-8.") from None
     return _parsed(text, path.stem, is_json=path.suffix.lower() == ".json")
+
+
+def _program(program: Program | Circuit, params: ParamsLike | None, given: Mapping[str, Any]) -> Program:
+    """Return the program that a call means: the one given, with the parts given beside it in place of its own."""
+    if isinstance(program, Circuit):
+        parts: dict[str, Any] = {"circuit": program, "params": {}}
+    elif isinstance(program, Program):
+        parts = {}
+    else:
+        raise ProgramError(f"A Circuit or a Program is needed, got {type(program).__name__}; use load for files.")
+    if params is not None:
+        parts["params"] = _named(program if isinstance(program, Circuit) else program.circuit, params)
+    parts |= {name: value for name, value in given.items() if value is not None}
+    return replace(program, **parts) if isinstance(program, Program) else Program(**parts)
 
 
 def _parsed(text: str, name: str, *, is_json: bool) -> Circuit:

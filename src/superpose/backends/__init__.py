@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from superpose.backends.executable import LocalExecutable
+from superpose.backends.gradients import gradient_problem
 from superpose.backends.local import LocalBackend
 from superpose.backends.timing import QCS, ActiveReset, PassiveReset, PulseTimes, StepTimes, TimingModel
 
@@ -15,4 +16,5 @@ __all__ = [
     "PulseTimes",
     "StepTimes",
     "TimingModel",
+    "gradient_problem",
 ]

@@ -6,6 +6,7 @@ expectations come about: by this engine, by a backend with shots, through noise.
 
 from __future__ import annotations
 
+from superpose.engine.gradients.adjoint import adjoint_gradient
 from superpose.engine.gradients.fisher import fisher_metric
 from superpose.engine.gradients.hessian import directional_derivatives
 from superpose.engine.gradients.methods import GRADIENT_METHODS, gradient, program_gradient
@@ -17,6 +18,7 @@ __all__ = [
     "GRADIENT_METHODS",
     "GradientOptions",
     "GradientProblem",
+    "adjoint_gradient",
     "directional_derivatives",
     "fisher_metric",
     "gradient",

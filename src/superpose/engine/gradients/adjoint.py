@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
+from superpose.circuits import Circuit, Observable
 from superpose.engine.arrays import Array
 from superpose.engine.gradients.problem import GradientOptions, GradientProblem
-from superpose.engine.program import CompiledProgram
+from superpose.engine.program import compile_program
+from superpose.engine.runner import Dtype
 from superpose.errors import UnsupportedProgramError
 
-__all__ = ["adjoint", "adjoint_rows"]
+__all__ = ["adjoint", "adjoint_gradient"]
 
 
 def adjoint(problem: GradientProblem, options: GradientOptions) -> Array:
@@ -32,11 +36,25 @@ def adjoint(problem: GradientProblem, options: GradientOptions) -> Array:
     return problem.adjoint()
 
 
-def adjoint_rows(program: CompiledProgram, values: Array, initial_state: npt.ArrayLike | None = None) -> Array:
-    """Return ``(batch, n_observables, n_inputs)`` for a program whose parameters are all inputs.
+def adjoint_gradient(
+    circuit: Circuit,
+    values: Array,
+    observables: Sequence[Observable],
+    dtype: Dtype,
+    initial_state: npt.ArrayLike | None = None,
+) -> Array:
+    """Return the gradient of this engine's exact expectations, float64 ``(batch, n_observables, n_params)``.
 
     Each observable of each batch entry is one row of a call, with a one as its incoming gradient.
+
+    Args:
+        circuit: Gates only.
+        values: ``(batch, n_params)`` in the order of ``circuit.parameters``.
+        observables: What is measured.
+        dtype: Precision.
+        initial_state: ``(2**n_qubits,)`` or ``(batch, 2**n_qubits)``.
     """
+    program = compile_program(circuit, observables, inputs=circuit.parameters, dtype=dtype)
     batch, n_observables = len(values), program.n_observables
     rows = np.repeat(values, n_observables, axis=0)  # (batch * n_observables, n_inputs)
     state = None if initial_state is None else np.asarray(initial_state)

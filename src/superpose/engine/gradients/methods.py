@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from superpose.circuits import Circuit, Observable
 from superpose.engine.arrays import Array
-from superpose.engine.gradients.adjoint import adjoint, adjoint_rows
+from superpose.engine.gradients.adjoint import adjoint, adjoint_gradient
 from superpose.engine.gradients.finite_difference import finite_difference
 from superpose.engine.gradients.parameter_shift import parameter_shift
 from superpose.engine.gradients.problem import Evaluate, GradientOptions, GradientProblem
@@ -76,7 +76,7 @@ def engine_problem(
         circuit=circuit,
         values=values,
         evaluate=_evaluator(compiled, initial_state),
-        adjoint=lambda: adjoint_rows(compiled(circuit), values, initial_state),
+        adjoint=lambda: adjoint_gradient(circuit, values, observables, dtype, initial_state),
         noise=dtype,
     )
 
