@@ -16,7 +16,7 @@ N_QUBITS = 12
 
 @pytest.fixture(name="share_all", autouse=True)
 def _share_all(monkeypatch):
-    """Small states too, which pay less but run the same code."""
+    """Small states too, which gain nothing by it but run the same code."""
     monkeypatch.setattr(runner, "SHARED_ROWS", 512)
 
 
@@ -119,3 +119,18 @@ def test_errors_end_the_call_for_helpers_too(job):
         with pytest.raises(ShapeError, match="weights must be finite"):
             program.value_and_grad(x, np.full_like(w, np.nan), g)
     assert np.isfinite(program.value_and_grad(x, w, g)[0]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_tables_made_piece_by_piece_equal_whole_ones(dtype, entangling_circuit):
+    """Three samples are worth whole tables, one is not; more qubits than KEPT_TABLES_BITS never are."""
+    circuit = entangling_circuit(13, 2)
+    program = compile_program(circuit, z_all(13), inputs=[f"x_{q}" for q in range(13)], dtype=dtype)
+    rng = np.random.default_rng(4)
+    x, w, g = rng.normal(size=(3, 13)), rng.normal(size=program.n_weights), rng.normal(size=(3, 13))
+    whole = program.value_and_grad(x, w, g)
+    parts = [program.value_and_grad(x[k : k + 1], w, g[k : k + 1]) for k in range(3)]
+    atol = 2e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(np.concatenate([part[0] for part in parts]), whole[0], atol=atol)
+    np.testing.assert_allclose(np.concatenate([part[1] for part in parts]), whole[1], atol=atol)
+    np.testing.assert_allclose(sum(part[2] for part in parts), whole[2], atol=atol)

@@ -12,13 +12,15 @@ import numpy.typing as npt
 from superpose.circuits import Observable
 from superpose.engine.frame import anticommute
 from superpose.engine.kernels import layout as at
-from superpose.engine.kernels.limits import CHUNKS, SPLIT_FROM, STREAM_ROWS
+from superpose.engine.kernels.limits import CHUNKS, SPLIT_FROM, STREAM_ROWS, TABLE_ROWS
 from superpose.engine.layouts import Layout
 from superpose.engine.lowering import Layer, Lowered
 from superpose.engine.steps import Sparse, Writer, below_top, kind_of
 
 __all__ = ["Tape", "build_tape"]
 
+KEPT_TABLES_BITS = 18
+"""From so many qubits on, a single sample's tables are made piece by piece where they are used."""
 TRANSFORM_MIN_STRINGS = 5
 """From so many diagonal Pauli strings on, one Walsh-Hadamard transform is cheaper."""
 KEPT_TABLES_BYTES = 8 << 20
@@ -154,6 +156,9 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
     rows = 1 << layout.n_row_bits
     table_size = max(1 << layout.n_bits, lanes)
     n_kept = min(writer.n_tables, KEPT_TABLES_BYTES // (2 * table_size * (64 // lanes)))
+    tables_stream = shift > 0 and rows >= SPLIT_FROM
+    if tables_stream and layout.n_bits >= KEPT_TABLES_BITS:
+        n_kept = 0
     n_strings, n_diagonal = len(seen.order), sum(x == 0 for x, _ in seen.order)
     first_gradient = len(writer.steps) if writer.first_gradient is None else writer.first_gradient
     header = np.zeros(at.HEADER, dtype=np.int64)
@@ -166,7 +171,8 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
         (at.PADDED, -(-n_rotations // 8) * 8), (at.N_OF_LANES, len(writer.of_lanes)),
         (at.N_WEIGHTS, len(writer.place_of_weight)), (at.N_INPUTS, len(writer.place_of_input)),
         (at.N_OBSERVABLES, n_observables), (at.N_STRINGS, n_strings), (at.N_DIAGONAL, n_diagonal),
-        (at.N_TABLES, writer.n_tables), (at.N_KEPT, n_kept), (at.TRANSFORM, n_diagonal >= TRANSFORM_MIN_STRINGS),
+        (at.N_TABLES, writer.n_tables), (at.N_KEPT, n_kept),
+        (at.TABLES_STREAM, tables_stream), (at.TRANSFORM, n_diagonal >= TRANSFORM_MIN_STRINGS),
     ):  # fmt: skip
         header[place] = value
     _lay_out_workspace(header)
@@ -220,14 +226,17 @@ def _lay_out_workspace(header: npt.NDArray[np.int64]) -> None:
     lanes, rows, table = int(header[at.LANES]), int(header[at.ROWS_PADDED]), int(header[at.TABLE_SIZE])
     split = rows >= SPLIT_FROM
     n_chunks = CHUNKS if split else 1
-    needs_scratch_table = header[at.N_TABLES] > header[at.N_KEPT]
+    streams, kept = bool(header[at.TABLES_STREAM]), int(header[at.N_KEPT])
+    scratch_table = 2 * table // lanes
+    if streams:
+        scratch_table = CHUNKS * (TABLE_ROWS * lanes // 8 + 3 * TABLE_ROWS)
     end = 0
     for place, vectors in (
         (at.AT_SIGMA, 2), (at.AT_SIGNS, 1 << int(header[at.LANE_BITS])), (at.AT_COEF, 3 * at.MOST * at.MAX_OPS),
         (at.AT_ACC, at.MOST * at.MAX_OPS * n_chunks), (at.AT_PSI, 2 * rows + 6), (at.AT_LAM, 2 * rows + 6),
         (at.AT_LANE, 2 * header[at.N_OF_LANES]), (at.AT_VALUES, header[at.N_OBSERVABLES]), (at.AT_STRINGS, 2),
-        (at.AT_SUMS, table // lanes * (header[at.N_TABLES] > 0)),
-        (at.AT_TABLE, 2 * table // lanes * needs_scratch_table),
+        (at.AT_SUMS, table // lanes * (kept > 0 if streams else header[at.N_TABLES] > 0)),
+        (at.AT_TABLE, scratch_table * (header[at.N_TABLES] > (0 if streams else kept))),
         (at.AT_STREAM, STREAM_ROWS * n_chunks * split),
         (at.AT_STREAM_SUMS, (n_chunks * header[at.N_DIAGONAL] + 1) * split),
     ):  # fmt: skip
@@ -235,5 +244,7 @@ def _lay_out_workspace(header: npt.NDArray[np.int64]) -> None:
         end += int(vectors) * lanes
     header[at.SIZE] = end
     padded, n_tables = int(header[at.PADDED]), int(header[at.N_TABLES])
-    header[at.SIZE_WIDE] = max(table if n_tables else 0, lanes + 1, 2 * padded + 1, header[at.N_WEIGHTS])
+    whole = table if kept or (n_tables and not streams) else 0
+    sums = CHUNKS * (padded + 8) if streams else 0
+    header[at.SIZE_WIDE] = max(whole, sums, lanes + 1, 2 * padded + 1, header[at.N_WEIGHTS])
     header[at.SIZE_ANGLES] = 3 * padded + n_tables + 2

@@ -20,6 +20,7 @@ import numpy as np
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
+from superpose.engine.kernels.limits import D_KEEP
 from superpose.engine.kernels.sharing import clear, share_rows
 from superpose.engine.kernels.simd import LINE, address, call, kernel
 from superpose.engine.kernels.walsh import transform_numbers
@@ -171,7 +172,7 @@ def prepare(
     block[s.COUNT] = padded // 8
     call(zero, block[s.OPERATE], numbers.SINES + numbers.FLOAT64, address(block))
     keep_books(ints, angles, turns, wide)
-    if ints[t.N_KEPT]:
+    if ints[t.N_KEPT] and block[D_KEEP]:
         size = LINE // ints[t.LANES]
         for k in range(ints[t.N_STEPS]):
             step = ints[t.STEPS] + k * t.STEP_WIDTH

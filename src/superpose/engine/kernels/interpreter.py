@@ -14,7 +14,23 @@ from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.angles import fill, fill_table, odd, prepare, turn_lanes
 from superpose.engine.kernels.exchanges import exchange
-from superpose.engine.kernels.limits import SPLIT_FROM
+from superpose.engine.kernels.limits import (
+    CHUNKS,
+    COSETS,
+    D_COSETS,
+    D_INSIDE,
+    D_KEEP,
+    D_KIND,
+    D_OPS,
+    D_REVERSE,
+    D_SPLIT,
+    D_SUMS,
+    D_TEAM,
+    KEEP_TILES,
+    SPLIT_FROM,
+    TABLE_BACK_STREAM,
+    TABLE_STREAM,
+)
 from superpose.engine.kernels.measuring import expect, start_adjoint
 from superpose.engine.kernels.modes import (
     BACKWARD,
@@ -30,23 +46,7 @@ from superpose.engine.kernels.modes import (
     TEAM,
     WHOLE,
 )
-from superpose.engine.kernels.sharing import (
-    COSETS,
-    D_COSETS,
-    D_INSIDE,
-    D_KIND,
-    D_OPS,
-    D_REVERSE,
-    D_SPLIT,
-    D_SUMS,
-    D_TEAM,
-    add_up,
-    clear,
-    finish_team,
-    help_out,
-    share,
-    share_rows,
-)
+from superpose.engine.kernels.sharing import add_up, clear, finish_team, help_out, share, share_rows
 from superpose.engine.kernels.simd import LINE, address, call, data, kernel
 from superpose.engine.kernels.walsh import transform_numbers
 
@@ -154,6 +154,28 @@ def load_table(zero: Any, step: int, ints: Any, angles: Any, tables: Any, work: 
 
 
 @kernel
+def streams(step: int, ints: Any, block: Any) -> bool:
+    """Return whether a table is made bit by bit where it is used, instead of whole."""
+    return ints[t.TABLES_STREAM] and (not block[D_KEEP] or ints[step + t.STEP_BITS] >= ints[t.N_KEPT])
+
+
+@kernel
+def stream_table(zero: Any, kind: int, step: int, ints: Any, angles: Any, work: Any, wide: Any, block: Any) -> None:
+    """Turn PSI, or turn PSI and LAM back and leave the terms' sums in ``wide``, chunk by chunk."""
+    first, size = ints[step + t.STEP_FIRST], LINE // ints[t.LANES]
+    n_terms = ints[step + t.STEP_LAST] - first
+    block[s.PSI] = address(work) + ints[t.AT_PSI] * size
+    block[s.LAM] = address(work) + ints[t.AT_LAM] * size
+    block[s.COUNT], block[s.X2], block[s.X] = ints[t.ROWS], ints[t.LANES], n_terms
+    block[s.ELEMENTS] = address(ints) + 8 * (ints[t.PLACED_Z] + first)
+    block[s.SRC], block[s.ACC] = address(angles) + 8 * first, address(wide)
+    block[s.COEF] = address(angles) + 8 * (3 * ints[t.PADDED] + ints[step + t.STEP_BITS])
+    block[s.DST] = address(work) + ints[t.AT_TABLE] * size
+    block[D_KIND], block[D_SUMS] = kind, (n_terms + 7 >> 3) * LINE
+    share(zero, block)
+
+
+@kernel
 def load_state(zero: Any, ints: Any, initial: Any, n_initial: int, tile: int, work: Any, block: Any) -> None:
     """Write the tile's initial states, given per sample or one for all; samples beyond the batch get zeros."""
     lanes, rows, at = ints[t.LANES], ints[t.ROWS], ints[t.AT_PSI]
@@ -204,6 +226,9 @@ def forward(
     for k in range(first, last):
         step = ints[t.STEPS] + k * t.STEP_WIDTH
         if ints[step] == t.TABLE:
+            if streams(step, ints, block):
+                stream_table(zero, TABLE_STREAM, step, ints, angles, work, wide, block)
+                continue
             load_table(zero, step, ints, angles, tables, work, wide, block)
             number = numbers.ROTATE_TABLE + (1 if ints[t.LANE_BITS] else 0)
             share_rows(zero, number, 0, block)
@@ -262,6 +287,14 @@ def backward(
     for k in range(ints[t.N_STEPS_MEASURED] - 1, ints[t.FIRST_GRADIENT] - 1, -1):
         step = ints[t.STEPS] + k * t.STEP_WIDTH
         first, last = ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]
+        if ints[step] == t.TABLE and streams(step, ints, block):
+            stream_table(zero, TABLE_BACK_STREAM, step, ints, angles, work, wide, block)
+            for rotation in range(first, last):
+                value = 0.0
+                for chunk in range(CHUNKS):
+                    value += wide[(chunk * block[D_SUMS] >> 3) + rotation - first]
+                sums[tile * ints[t.N_ROTATIONS] + rotation] = angles[ints[t.PADDED] + rotation] * value
+            continue
         if ints[step] == t.TABLE:
             load_table(zero, step, ints, angles, tables, work, wide, block)
             block[s.DST2] = address(work) + at * (LINE // lanes)
@@ -363,8 +396,9 @@ def clear_gradients(first: int, last: int, tile: int, ints: Any, grad_inputs: An
 
 
 @kernel
-def start_block(mode: int, ints: Any, block: Any) -> None:
-    """Note who may help, and that no loop is cut yet."""
+def start_block(mode: int, n_tiles: int, ints: Any, block: Any) -> None:
+    """Note how loops are run, and that none is cut yet."""
+    block[D_KEEP] = not ints[t.TABLES_STREAM] or n_tiles >= KEEP_TILES
     block[D_TEAM], block[D_SPLIT] = mode & TEAM, ints[t.ROWS] >= SPLIT_FROM
     for k in range(t.MAX_OPS + 1):
         block[k * s.SIZE + s.FIRST] = 0
@@ -426,7 +460,7 @@ def run_tape(zero: Any, array: int) -> int:
         help_out(zero, block)
         return 0
     block[s.OPERATE], block[s.BATCH] = arguments[a.OPERATE], batch
-    start_block(mode, ints, block)
+    start_block(mode, n_tiles, ints, block)
     if mode & PREPARE and not prepare(zero, ints, floats, weights, angles, turns, tables, frame, wide, block):
         finish_team(block)
         return BAD_WEIGHTS

@@ -9,19 +9,9 @@ from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.angles import fill, odd
 from superpose.engine.kernels.exchanges import exchange, exchange_up_to
+from superpose.engine.kernels.limits import D_KIND, D_SPLIT, D_SUMS, EXPECT_STREAM, WEIGH_STREAM
 from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
-from superpose.engine.kernels.sharing import (
-    D_KIND,
-    D_SPLIT,
-    D_SUMS,
-    EXPECT_STREAM,
-    WEIGH_STREAM,
-    add_up,
-    clear,
-    share,
-    share_rows,
-    share_sums,
-)
+from superpose.engine.kernels.sharing import add_up, clear, share, share_rows, share_sums
 from superpose.engine.kernels.simd import LINE, address, call, kernel
 from superpose.engine.kernels.walsh import transform_vectors
 

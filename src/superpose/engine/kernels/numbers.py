@@ -28,4 +28,6 @@ PROBABILITY_ROWS = 62
 SCALE_ROWS = 63
 ADD_STRINGS = 64
 SPREAD_STRINGS = 65
+SPREAD_ANGLES = 66
+ADD_TERMS = 67
 FLOAT64 = 4  # added to the four before CLEAR: the same in float64, whatever the tile's precision

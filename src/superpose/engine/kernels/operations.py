@@ -66,6 +66,8 @@ OPERATIONS: dict[int, Body] = {
     n.SCALE_ROWS: streams.scale_rows,
     n.ADD_STRINGS: streams.add_strings,
     n.SPREAD_STRINGS: streams.spread_strings,
+    n.SPREAD_ANGLES: streams.spread_angles,
+    n.ADD_TERMS: streams.add_terms,
     **_EITHER,
 }
 

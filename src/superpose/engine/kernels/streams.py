@@ -6,11 +6,22 @@ at ELEMENTS plus 64 bytes per string; its low bits (X) choose a row of numbers, 
 
 from __future__ import annotations
 
+from llvmlite import ir
+
 from superpose.engine.kernels import slots
 from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
 from superpose.engine.kernels.simd import Argument, Simd, Value
 
-__all__ = ["add_strings", "add_vectors", "clear", "probability_rows", "scale_rows", "spread_strings"]
+__all__ = [
+    "add_strings",
+    "add_terms",
+    "add_vectors",
+    "clear",
+    "probability_rows",
+    "scale_rows",
+    "spread_angles",
+    "spread_strings",
+]
 
 _VECTOR_SHIFT = 6
 
@@ -72,3 +83,41 @@ def spread_strings(v: Simd, arg: Argument) -> None:
     with v.loop(arg(slots.COUNT)) as turn:
         row, sign = _string(v, arg, turn)
         v.store(v.fma(sign, v.load(_line(v, weights, turn)), v.load(row)), row)
+
+
+_WIDE_SHIFT = 3  # 8 bytes of float64, and of the terms' masks
+
+
+def _term(v: Simd, arg: Argument, turn: Value, size: int) -> tuple[Value, Value]:
+    """Return the address of the number of ``size`` bytes that a term chooses from SRC on by its mask at ELEMENTS, and
+    whether its sign is minus for the amplitudes from BASE on."""
+    z = v.load_int(v.b.add(arg(slots.ELEMENTS), v.b.shl(turn, v.const(_WIDE_SHIFT))))
+    place = v.b.mul(v.b.and_(z, arg(slots.X)), v.const(size))
+    odd = v.b.icmp_signed("!=", v.line_of_parity(arg(slots.BASE), z), v.const(0))
+    return v.b.add(arg(slots.SRC), place), odd
+
+
+def _double_at(v: Simd, address: Value) -> Value:
+    return v.b.inttoptr(address, ir.DoubleType().as_pointer())
+
+
+def spread_angles(v: Simd, arg: Argument) -> None:
+    """Subtract each term's float64 angle, at DST, from the float64 number that it chooses."""
+    angles = arg(slots.DST)
+    with v.loop(arg(slots.COUNT)) as turn:
+        address, odd = _term(v, arg, turn, 8)
+        angle = v.b.load(_double_at(v, v.b.add(angles, v.b.shl(turn, v.const(_WIDE_SHIFT)))))
+        place = _double_at(v, address)
+        v.b.store(v.b.fadd(v.b.load(place), v.b.select(odd, angle, v.b.fneg(angle))), place)
+
+
+def add_terms(v: Simd, arg: Argument) -> None:
+    """Add to each term's float64 sum, at DST, the number that it chooses."""
+    sums = arg(slots.DST)
+    with v.loop(arg(slots.COUNT)) as turn:
+        address, odd = _term(v, arg, turn, v.size)
+        number = v.scalar_at(address)
+        if v.lanes == 16:
+            number = v.b.fpext(number, ir.DoubleType())
+        place = _double_at(v, v.b.add(sums, v.b.shl(turn, v.const(_WIDE_SHIFT))))
+        v.b.store(v.b.fadd(v.b.load(place), v.b.select(odd, v.b.fneg(number), number)), place)
