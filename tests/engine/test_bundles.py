@@ -36,7 +36,7 @@ def test_duals_and_even_basis(seed):
     reached = {0}
     for vector in (*basis, *ys):
         reached |= {mask ^ vector for mask in reached}
-    assert reached == set(span.elements().tolist())
+    assert reached == set(span.elements())
 
 
 def reuploading(n, layers):

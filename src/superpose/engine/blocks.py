@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-import numpy.typing as npt
-
 __all__ = ["Span", "duals"]
 
 
@@ -19,19 +16,24 @@ class Span:
     """A growing space of bit masks, in reduced echelon form: each basis vector has a pivot bit that no other one has.
 
     Args:
-        dimension: Largest dimension.
+        dimension: Largest dimension. If it is ``n_bits``, the space is that of all masks from the start.
         n_bits: Bits that masks may have.
     """
+
+    __slots__ = ("basis", "dimension", "is_whole", "n_bits")
 
     def __init__(self, dimension: int, n_bits: int) -> None:
         self.dimension = min(dimension, n_bits)
         self.n_bits = n_bits
-        self.basis: dict[int, int] = {}
+        self.is_whole = self.dimension == n_bits
+        self.basis: dict[int, int] = {1 << bit: 1 << bit for bit in range(n_bits)} if self.is_whole else {}
         """Pivot bit (a power of 2) to vector."""
 
     def add(self, *masks: int) -> bool:
         """Add masks to the space, unless that takes more dimensions than there may be; return whether it was done."""
-        basis = dict(self.basis)
+        if self.is_whole:
+            return True
+        basis, dimension = self.basis, self.dimension
         for mask in masks:
             rest = mask
             for pivot, vector in basis.items():
@@ -39,12 +41,10 @@ class Span:
                     rest ^= vector
             if not rest:
                 continue
-            if len(basis) == self.dimension:
+            if len(basis) == dimension:
                 return False
             pivot = rest & -rest  # the lowest bit, so that neighbours in memory come first
-            for other, vector in basis.items():
-                if vector & pivot:
-                    basis[other] = vector ^ rest
+            basis = {other: vector ^ rest if vector & pivot else vector for other, vector in basis.items()}
             basis[pivot] = rest
         self.basis = basis
         return True
@@ -61,17 +61,18 @@ class Span:
         """The pivot bits, ascending."""
         return sorted(self.basis)
 
-    def elements(self) -> npt.NDArray[np.int64]:
-        """Return the masks of the space, ``(2**dimension,)``: number ``e`` has the pivots that the bits of ``e``
+    def elements(self) -> list[int]:
+        """Return the masks of the space, ``2**dimension`` of them: number ``e`` has the pivots that the bits of ``e``
         say."""
-        out = np.zeros(1, dtype=np.int64)
+        out = [0]
         for pivot in self.pivots:
-            out = np.concatenate([out, out ^ self.basis[pivot]])
+            vector = self.basis[pivot]
+            out += [element ^ vector for element in out]
         return out
 
     def number(self, mask: int) -> int:
         """Return the number of a mask of the space."""
-        return sum(1 << k for k, pivot in enumerate(self.pivots) if mask & pivot)
+        return mask if self.is_whole else sum(1 << k for k, pivot in enumerate(self.pivots) if mask & pivot)
 
     def even_basis(self, zs: Sequence[int], ys: Sequence[int]) -> list[int]:
         """Return a basis of the masks of the space that have even parity with every z.
@@ -80,21 +81,25 @@ class Span:
             zs: Masks.
             ys: Masks of the space; the parity of ``ys[k] & zs[l]`` is 1 for k = l, else 0.
         """
-        out, taken = [], 0
-        numbers = [self.number(y) for y in ys]
+        pairs = list(zip(zs, ys, strict=True))
+        pivots = self.pivots
+        if self.is_whole:
+            taken, numbers = 0, list(ys)
+        else:
+            taken, numbers = 0, [sum(pivot for pivot in pivots if y & pivot) for y in ys]
         while numbers:
             number = numbers.pop()
             top = 1 << number.bit_length() - 1
             taken |= top
             numbers = [other ^ number if other & top else other for other in numbers]
-        for k, pivot in enumerate(self.pivots):
-            if taken >> k & 1:
-                continue
-            vector = self.basis[pivot]
-            for z, y in zip(zs, ys, strict=True):
-                if (vector & z).bit_count() & 1:
-                    vector ^= y
-            out.append(vector)
+        out = []
+        for pivot in pivots:
+            if not pivot & taken:
+                vector = rest = self.basis[pivot]
+                for z, y in pairs:
+                    if (vector & z).bit_count() & 1:
+                        rest ^= y
+                out.append(rest)
         return out
 
 

@@ -6,9 +6,9 @@ A Pauli string is ``(x, z, k)``, meaning ``i^k X^x Z^z``: ``X^x`` flips the inde
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
-__all__ = ["Frame", "Pauli", "anticommute", "multiply", "pauli_string"]
+__all__ = ["METHODS", "Frame", "Pauli", "anticommute", "multiply", "pauli_string"]
 
 Pauli = tuple[int, int, int]
 
@@ -89,9 +89,14 @@ class Frame:
 
     def gate_cx(self, c: int, t: int) -> None:
         """Append CX: ``X_c -> X_c X_t`` and ``Z_t -> Z_c Z_t``."""
-        self.x[c] = multiply(self.x[c], self.x[t])
-        self.z[t] = multiply(self.z[c], self.z[t])
-        if self._bit(c):
+        xs, zs = self.x, self.z
+        x, z, k = xs[c]
+        x2, z2, k2 = xs[t]
+        xs[c] = x ^ x2, z ^ z2, (k + k2 + 2 * (z & x2).bit_count()) & 3
+        x, z, k = zs[c]
+        x2, z2, k2 = zs[t]
+        zs[t] = x ^ x2, z ^ z2, (k + k2 + 2 * (z & x2).bit_count()) & 3
+        if self.origin and self._bit(c):
             self.origin ^= 1 << (self.n_qubits - 1 - t)
 
     def gate_cz(self, a: int, b: int) -> None:
@@ -124,3 +129,94 @@ class Frame:
                 x, z, k = multiply(self.x[qubit], self.z[qubit])
                 out = multiply(out, (x, z, (k + 1) & 3))
         return out
+
+    def pull_masks(self, x: int, z: int) -> tuple[int, int, int]:
+        """Return masks of ``F^-1 P F`` for ``P = i^k X^x Z^z`` with k the parity of ``x & z``, and 1 if it is negative,
+        else 0."""
+        n = self.n_qubits
+        new_x = new_z = 0
+        k = (x & z).bit_count() & 1
+        for mask, images in ((x, self.x), (z, self.z)):
+            while mask:
+                place = mask.bit_length()
+                x2, z2, k2 = images[n - place]
+                k += k2 + 2 * (new_z & x2).bit_count()
+                new_x ^= x2
+                new_z ^= z2
+                mask ^= 1 << (place - 1)
+        return new_x, new_z, (k - ((new_x & new_z).bit_count() & 1)) >> 1 & 1
+
+    def half_turns(self, x: int, z: int, n: int) -> None:
+        """Append ``(-i P)^n`` for ``P = i^k X^x Z^z`` with k the parity of ``x & z``."""
+        self.quarters -= n
+        if n & 1:
+            self.quarters += ((x & z).bit_count() & 1) + 2 * (self.origin & z).bit_count()
+            self.origin ^= x
+            self._negate(self.x, z)
+            self._negate(self.z, x)
+
+    def _negate(self, images: list[Pauli], mask: int) -> None:
+        while mask:
+            place = mask.bit_length()
+            x, z, k = images[self.n_qubits - place]
+            images[self.n_qubits - place] = x, z, k ^ 2
+            mask ^= 1 << (place - 1)
+
+    def quarter_turns(self, z: int, n: int) -> None:
+        """Append ``exp(-i n pi/4 Z^z)`` times ``exp(i n pi/4)``, for odd n: ``X_q -> (-i)^n X_q Z^z`` where z has q."""
+        own_x, own_z, negative = self.pull_masks(0, z)
+        turn = own_x, own_z, (2 * negative - n) & 3
+        rest = z
+        while rest:
+            place = rest.bit_length()
+            self.x[self.n_qubits - place] = multiply(self.x[self.n_qubits - place], turn)
+            rest ^= 1 << (place - 1)
+        if (self.origin & z).bit_count() & 1:
+            self.quarters += n
+
+    def after(self, other: Frame) -> Frame:
+        """Return the frame of the product ``F G``, G being that of ``other``; a new one, or one of the two."""
+        if other.is_identity:
+            return self
+        if self.is_identity:
+            return other
+        out = Frame(self.n_qubits)
+        out.x = [other._pull(string) for string in self.x]
+        out.z = [other._pull(string) for string in self.z]
+        out.origin, turns = self.basis_state(other.origin)
+        out.quarters = other.quarters + turns
+        return out
+
+    def _pull(self, string: Pauli) -> Pauli:
+        """Return ``F^-1 P F`` for any string."""
+        x, z, k = string
+        new_x, new_z, negative = self.pull_masks(x, z)
+        k += ((new_x & new_z).bit_count() & 1) - ((x & z).bit_count() & 1) + 2 * negative
+        return new_x, new_z, k & 3
+
+    @property
+    def is_identity(self) -> bool:
+        """Whether nothing was appended, or nothing that remains."""
+        new = Frame(self.n_qubits)
+        return self.x == new.x and self.z == new.z and self.origin == 0 and self.quarters % 4 == 0
+
+    def basis_state(self, index: int) -> tuple[int, int]:
+        """Return p and t of ``F|index> = i^t |p>``.
+
+        ``p`` is affine in the bits of the index, as `z` says. With ``S`` the bits in which it differs from the origin,
+        ``X_S F|0> = F (F^-1 X_S F)|0>``, and the string on the right takes ``|0>`` to ``i^k |index>``.
+        """
+        n, target, k, z = self.n_qubits, self.origin, 0, 0
+        for q in range(n):
+            if (index & self.z[q][1]).bit_count() & 1:
+                target ^= 1 << (n - 1 - q)
+                _, z2, k2 = self.x[q]
+                k += k2 + 2 * (z & self.x[q][0]).bit_count()
+                z ^= z2
+        return target, (self.quarters - k) & 3
+
+
+METHODS: dict[str, Callable[..., None]] = {
+    name: getattr(Frame, f"gate_{name}") for name in ("x", "y", "z", "s", "sdg", "cx", "cy", "cz", "swap")
+}
+"""How each gate is appended: called with the frame and the qubits."""

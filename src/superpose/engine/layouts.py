@@ -120,31 +120,39 @@ class Layout:
         placed = [self.place_x(mask) for mask in masks]
         if not placed or not placed[0] & self.lanes:
             return []
-        n_clear = len(placed)
-        while True:
-            found = self._parities_clear_of(placed[:n_clear])
-            if found is not None:
-                return self._exchange(*found)
-            n_clear -= 1
+        found = self._parities_clear_of(placed[: self._n_clear(placed)])
+        return self._exchange(*found)
 
-    def _parities_clear_of(self, masks: Sequence[int]) -> tuple[list[int], list[int]] | None:
-        """Return the lane bits to give away and as many parities of places to take, or None if there are too few.
+    def _n_clear(self, masks: Sequence[int]) -> int:
+        """Return how many masks, from the first on, can be cleared of lane bits at once.
+
+        The parities that are even on a span of r dimensions span ``n_bits - r``, and ``n_row_bits - r + s`` in their
+        row parts if the span has s dimensions among the lanes. There have to be as many as lane bits that are flipped.
+        """
+        lanes, flipped, n_free = self.lanes, 0, self.n_row_bits
+        spanned: list[int] = []
+        among_lanes: list[int] = []
+        for number, mask in enumerate(masks):
+            n_free += _extends(among_lanes, mask & lanes) - _extends(spanned, mask)
+            flipped |= mask & lanes
+            if n_free < flipped.bit_count() or len(spanned) > self.n_row_bits:
+                return number
+        return len(masks)
+
+    def _parities_clear_of(self, masks: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Return the lane bits to give away and as many parities of places to take, which `_n_clear` says there are.
 
         The parities, and the lane bits that stay, are even on all masks; the row parts of the parities are independent.
         """
         spanned: dict[int, int] = {}
         for mask in masks:
             _insert(spanned, mask, -1)
-            if len(spanned) > self.n_row_bits:
-                return None
         leave = [bit for bit in range(self.n_lane_bits) if any(vector >> bit & 1 for vector in spanned.values())]
         parities: dict[int, int] = {}
         for bit in range(self.n_bits):
             if 1 << bit not in spanned:
                 parity = 1 << bit | sum(pivot for pivot, vector in spanned.items() if vector >> bit & 1)
                 _insert(parities, parity, ~self.lanes)
-        if len(parities) < len(leave):
-            return None
         # those without a lane part need one pass less
         return leave, sorted(parities.values(), key=lambda parity: parity & self.lanes != 0)[: len(leave)]
 
@@ -188,6 +196,15 @@ class Layout:
                 self.x_images[k] = x ^ one.partner ^ lane
         self.z_images = [self._through([one], z) for z in self.z_images]
         self.is_identity = False
+
+
+def _extends(basis: list[int], vector: int) -> int:
+    """Add a vector to a basis if it extends the span; return 1 if so, else 0."""
+    for other in basis:  # whose highest bits differ; a later one has none that an earlier one would take out
+        vector = min(vector, vector ^ other)
+    if vector:
+        basis.append(vector)
+    return int(vector != 0)
 
 
 def _insert(basis: dict[int, int], vector: int, within: int) -> int | None:

@@ -71,7 +71,7 @@ class CompiledProgram(Derivatives):
         self.n_qubits = circuit.n_qubits
         self._real: type[Any] = np.float32 if dtype == "float32" else np.float64
         self._complex: type[Any] = np.complex64 if dtype == "float32" else np.complex128
-        self._lowered = lower(self.circuit)
+        self._lowered = lower(self.circuit, self.observables)
         _count_one()
         self._runners: dict[bool, Runner] = {}
         self._small: dict[tuple[int, bool], Runner] = {}  # by batch size, where memory is no question
@@ -88,7 +88,7 @@ class CompiledProgram(Derivatives):
         runner = self._runners.get(wide)
         if runner is None:
             names = self.input_names, self.weight_names
-            runner = Runner(self._lowered, self.observables, names, self.dtype, wide=wide)
+            runner = Runner(self._lowered, names, self.dtype, wide=wide)
             self._runners[wide] = runner
         if needed <= SMALL_BYTES and len(self._small) < 1000:
             self._small[batch, keep] = runner
@@ -388,7 +388,8 @@ def _check_definition(
                 f"observables[{place}] acts on {observable.n_qubits} qubits, the circuit has {circuit.n_qubits}.",
                 index=place,
             )
-    unknown = [name for name in inputs if name not in set(circuit.parameters)]
+    known = set(circuit.parameters)
+    unknown = [name for name in inputs if name not in known]
     if unknown or len(set(inputs)) != len(inputs):
         raise ParameterUnboundError(
             f"inputs must name distinct parameters of the circuit {list(circuit.parameters)}, got {list(inputs)}.",

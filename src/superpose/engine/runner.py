@@ -10,7 +10,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from superpose.circuits import Observable
 from superpose.engine.arrays import Array, not_finite_error
 from superpose.engine.kernel_table import Kernel, load_kernel
 from superpose.engine.kernels import arguments, layout, limits, modes
@@ -65,8 +64,7 @@ class Runner:
     """Runs a lowered circuit in one layout of the amplitudes. Immutable; for any number of threads.
 
     Args:
-        lowered: The circuit.
-        observables: What is measured.
+        lowered: The circuit and what is measured.
         names: Parameters given per sample, and those shared, in order.
         dtype: Precision.
         wide: Whether the amplitudes of one sample fill the lanes, instead of samples.
@@ -75,7 +73,6 @@ class Runner:
     def __init__(
         self,
         lowered: Lowered,
-        observables: Sequence[Observable],
         names: tuple[Sequence[str], Sequence[str]],
         dtype: Dtype,
         *,
@@ -88,7 +85,7 @@ class Runner:
         self.samples = lanes >> n_lane_bits
         """Samples per tile."""
         self.first_layout, self._last_layout = (Layout(lowered.n_qubits, n_lane_bits) for _ in range(2))
-        self._tape = tape = build_tape(lowered, observables, names, self._last_layout, lanes)
+        self._tape = tape = build_tape(lowered, names, self._last_layout, lanes)
         n_tables = 2 * tape[layout.N_KEPT] * tape[layout.TABLE_SIZE]
         self._scratch = Shelf(
             (

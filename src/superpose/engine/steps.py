@@ -5,16 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from superpose.engine.blocks import Span, duals
-from superpose.engine.frame import anticommute
 from superpose.engine.kernels import layout as at
 from superpose.engine.layouts import Layout
-from superpose.engine.lowering import Angle, Layer
+from superpose.engine.passes.form import Angle, Rotation
 
-__all__ = ["Item", "Sparse", "Writer", "below_top", "kind_of"]
+__all__ = ["Sparse", "Turn", "Writer", "below_top", "kind_of"]
 
 TABLE_MIN_TERMS = 3
 """From so many shared diagonal rotations in one layer on, one table of phases is cheaper."""
@@ -30,31 +26,36 @@ SEARCH_BUNDLE = 24
 _REAL = (at.REAL, at.REAL_2, at.REAL_3)
 _SCALED = (at.SCALED_REAL, at.SCALED_REAL_2, at.SCALED_REAL_3)
 _DIAGONAL = (at.DIAGONAL, at.DIAGONAL_2, at.DIAGONAL_3)
-_BUNDLES = (*_REAL, *_SCALED, *_DIAGONAL[1:])
+_BUNDLES = frozenset((*_REAL, *_SCALED, *_DIAGONAL[1:]))
 
-Item = tuple[int, int, Angle]
-"""A rotation: masks (x, z) and angle."""
+Turn = tuple[int, int, float, dict[int, float], dict[int, float]]
+"""A rotation: masks x and z, and the angle by its constant and the factors of weights and inputs."""
+
+_NOTHING: dict[int, float] = {}
 
 
 class Sparse:
     """Rows of (index, factor)."""
+
+    __slots__ = ("factor", "index", "start")
 
     def __init__(self) -> None:
         self.start, self.index, self.factor = [0], list[int](), list[float]()
 
     def add_row(self, row: dict[int, float]) -> None:
         """Add a row, given as a mapping from index to factor."""
-        self.index.extend(row)
-        self.factor.extend(row.values())
+        if row:
+            self.index += row
+            self.factor += row.values()
         self.start.append(len(self.index))
 
 
 class _Block(NamedTuple):
-    """An open block: rotations as (kind, masks and numbers) that wait for their coset."""
+    """An open block: rotations that wait for their coset."""
 
     span: Span
-    ops: list[tuple[int, list[tuple[int, int, int, int]]]]
-    """Kind, and up to three of (x of the rows, z of the rows, z of the lanes, rotation)."""
+    ops: list[tuple[int, list[tuple[int, int]]]]
+    """Kind, and up to three of (x of the rows, number of the rotation)."""
 
 
 class Writer:
@@ -63,8 +64,10 @@ class Writer:
     def __init__(self, layout: Layout, inputs: Sequence[str], weights: Sequence[str]) -> None:
         self.layout = layout
         self.n_row_bits = layout.n_row_bits
-        self.place_of_input = {name: k for k, name in enumerate(inputs)}
-        self.place_of_weight = {name: k for k, name in enumerate(weights)}
+        self.n_weights, self.n_inputs = len(weights), len(inputs)
+        # one look-up per name: weights count from 0 up, inputs from -1 down
+        self.places = dict(zip(weights, range(self.n_weights), strict=True))
+        self.places.update(zip(inputs, range(-1, -self.n_inputs - 1, -1), strict=True))
         self.const: list[float] = []
         self.weights, self.inputs = Sparse(), Sparse()
         self.xs: list[int] = []
@@ -72,33 +75,49 @@ class Writer:
         self.placed_zs: list[int] = []
         self.books: list[int] = []
         self.of_lanes: list[int] = []
-        self.steps: list[list[int]] = []
-        self.ops: list[tuple[int, ...]] = []
+        self.n_steps = 0
+        self.steps: list[int] = []
+        self.ops: list[int] = []
+        self.n_ops = 0
         self.first_gradient: int | None = None
         self.n_tables = 0
         self.n_scaled = 0  # since the states' growth was undone
-        self.elements: list[npt.NDArray[np.int64]] = []
-        self.n_elements = 0
+        self.elements: list[int] = []
         self.place_of_elements: dict[tuple[tuple[int, int], ...], int] = {}
+        self.placed: dict[int, int] = {}  # masks of X, as amplitudes lie now
         self.block = self._new_block()
 
     def _new_block(self) -> _Block:
         return _Block(Span(BLOCK_BITS, self.n_row_bits), [])
 
-    def depends_on_inputs(self, angle: Angle) -> bool:
-        """Return whether the samples' angles differ."""
-        return any(name in self.place_of_input for affine, _ in angle for name, _ in affine.terms)
+    def turn(self, rotation: Rotation) -> Turn:
+        """Return a rotation with its parameters by their places."""
+        x, z, angle = rotation
+        if len(angle) == 1:
+            affine, factor = angle[0]
+            if not affine.terms:
+                return x, z, factor * affine.constant, _NOTHING, _NOTHING
+            if len(affine.terms) == 1:
+                name, coefficient = affine.terms[0]
+                place = self.places[name]
+                if place >= 0:
+                    return x, z, factor * affine.constant, {place: factor * coefficient}, _NOTHING
+                return x, z, factor * affine.constant, _NOTHING, {~place: factor * coefficient}
+        return x, z, *self._sum(angle)
 
-    def add_rotation(self, x: int, z: int, angle: Angle, book: int) -> int:
-        """Note a rotation of the step that is being written and return its number."""
+    def _sum(self, angle: Angle) -> tuple[float, dict[int, float], dict[int, float]]:
         const, weights, inputs = 0.0, dict[int, float](), dict[int, float]()
         for affine, factor in angle:
             const += factor * affine.constant
             for name, coefficient in affine.terms:
-                where, place = weights, self.place_of_weight.get(name)
-                if place is None:
-                    where, place = inputs, self.place_of_input[name]
+                place = self.places[name]
+                where, place = (weights, place) if place >= 0 else (inputs, ~place)
                 where[place] = where.get(place, 0.0) + factor * coefficient
+        return const, weights, inputs
+
+    def add_rotation(self, turn: Turn, book: int) -> int:
+        """Note a rotation of the step that is being written and return its number."""
+        x, z, const, weights, inputs = turn
         r = len(self.const)
         self.const.append(const)
         self.weights.add_row(weights)
@@ -110,38 +129,49 @@ class Writer:
         if inputs:
             self.of_lanes.append(r)
         if self.first_gradient is None and (weights or inputs):
-            self.first_gradient = len(self.steps)
+            self.first_gradient = self.n_steps
         return r
+
+    def add_step(self, *numbers: int) -> None:
+        """Write a step: kind, then what `superpose.engine.kernels.layout` says."""
+        self.steps += numbers
+        self.n_steps += 1
+
+    def place_x(self, x: int) -> int:
+        """Return where a mask of X has moved."""
+        placed = self.placed.get(x)
+        if placed is None:
+            placed = self.placed[x] = self.layout.place_x(x)
+        return placed
 
     def runs(self, x: int) -> bool:
         """Return whether a rotation with this mask flips no lane bit as amplitudes lie now."""
-        return not self.layout.place_x(x) & self.layout.lanes
+        return not self.place_x(x) & self.layout.lanes
 
-    def make_way(self, masks: Callable[[], list[int]]) -> None:
+    def make_way(self, masks: list[int]) -> None:
         """Exchange lane bits so that the first of these rotations, as many as can be, flip none."""
         self.close()
         shift = self.layout.n_lane_bits
-        for one in self.layout.make_way(masks()):
+        for one in self.layout.make_way(masks):
             rows, partner = one.rows >> shift << 7, one.partner >> shift << 7
-            self.steps.append(
-                [at.EXCHANGE, one.lane_bit, one.flip, below_top(one.partner >> shift, 128), rows, partner]
-            )
+            self.add_step(at.EXCHANGE, one.lane_bit, one.flip, below_top(one.partner >> shift, 128), rows, partner)
+        self.placed.clear()
 
-    def add(self, kind: int, *items: Item, book: int = at.PLAIN) -> None:
+    def add(self, kind: int, *turns: Turn, book: int = at.PLAIN) -> None:
         """Write an operation of one or more rotations into the open block or a new one."""
         shift = self.layout.n_lane_bits
-        xs = [self.layout.place_x(x) >> shift for x, _, _ in items]
+        xs = [self.place_x(turn[0]) >> shift for turn in turns]
         if kind in _DIAGONAL[1:]:
-            xs = duals([self.layout.place_z(z) >> shift for _, z, _ in items]) or xs
+            xs = duals([self.layout.place_z(turn[1]) >> shift for turn in turns]) or xs
         if len(self.block.ops) == at.MAX_OPS or not self.block.span.add(*xs):
             self.close()
             self.block.span.add(*xs)
-        rotations = []
-        for place, (row_x, (x, z, angle)) in enumerate(zip(xs, items, strict=True), 1):
-            joined = kind in _SCALED and place < len(items)
-            r = self.add_rotation(x, z, angle, at.JOINED if joined else book)
-            rotations.append((row_x, self.placed_zs[r] >> shift, self.placed_zs[r] & self.layout.lanes, r))
-        self.block.ops.append((kind, rotations))
+        if len(turns) > 1 and kind in _SCALED:
+            numbers = [self.add_rotation(turn, at.JOINED) for turn in turns[:-1]]
+            numbers.append(self.add_rotation(turns[-1], book))
+        else:
+            numbers = [self.add_rotation(turn, book) for turn in turns]
+        self.block.ops.append((kind, list(zip(xs, numbers, strict=True))))
 
     def close(self) -> None:
         """Close the open block, if it has anything."""
@@ -149,193 +179,215 @@ class Writer:
         if not waiting:
             return
         span.fill()
-        first = len(self.ops)
+        shift, lanes = self.layout.n_lane_bits, self.layout.lanes
         for kind, rotations in waiting:
-            basis, lows = -1, [-1, 0]
+            placed = [(x, self.placed_zs[r], r) for x, r in rotations]
+            basis, low, low2 = -1, -1, 0
             if kind in _BUNDLES:
-                basis = self._place_basis(span, rotations)
+                even = span.even_basis([z >> shift for _, z, _ in placed], [x for x, _, _ in placed])
+                basis = self._append_elements([*even, 0])  # the walk's last turn reads one offset in vain
             elif kind != at.DIAGONAL:
-                n, n2 = span.number(rotations[0][0]), span.number(rotations[-1][0])
-                lows = [below_top(n, 8), 0]
-                if len(rotations) == 2:
-                    top = 1 << (n.bit_length() - 1)
-                    lows = sorted((lows[0], below_top(n2 ^ n if n2 & top else n2, 8)))
-            row = [entry for x, z, sign, r in rotations for entry in (x << 7, z << 7, sign, r)]
-            row += [0] * (at.OP_WIDTH - at.OP_FIRST - len(row))
-            self.ops.append((kind, len(rotations), basis, *lows, *row))
+                low, low2 = _openers([span.number(x) for x, _, _ in placed])
+            self.ops += (kind, len(rotations), basis, low, low2)
+            for x, z, r in placed:
+                self.ops += (x << 7, z >> shift << 7, z & lanes, r)
+            self.ops += _PADDING[len(rotations)]
+        first, self.n_ops = self.n_ops, self.n_ops + len(waiting)
         inside = sum(span.basis) << 7 | 127
-        elements = self._place_elements(span)
-        self.steps.append([at.BLOCK, first, len(self.ops), len(span.basis), elements, inside])
+        self.add_step(at.BLOCK, first, self.n_ops, len(span.basis), self._place_elements(span), inside)
         self.block = self._new_block()
 
     def _place_elements(self, span: Span) -> int:
-        key = tuple(sorted(span.basis.items())) if span.dimension < self.n_row_bits else ()
+        key = () if span.is_whole else tuple(sorted(span.basis.items()))
         place = self.place_of_elements.get(key)
         if place is None:
-            place = self.place_of_elements[key] = self._append_elements(span.elements() << 7)
+            place = self.place_of_elements[key] = self._append_elements(span.elements())
         return place
 
-    def _place_basis(self, span: Span, rotations: Sequence[tuple[int, int, int, int]]) -> int:
-        """Write the offsets that a bundle's walk adds, and one that its last turn reads in vain."""
-        xs, zs = [x for x, _, _, _ in rotations], [z for _, z, _, _ in rotations]
-        return self._append_elements(np.array([*span.even_basis(zs, xs), 0], dtype=np.int64) << 7)
-
-    def _append_elements(self, elements: npt.NDArray[np.int64]) -> int:
-        place = self.n_elements
-        self.elements.append(elements)
-        self.n_elements += len(elements)
+    def _append_elements(self, elements: list[int]) -> int:
+        place = len(self.elements)
+        self.elements += [element << 7 for element in elements]
         return place
 
-    def add_diagonal_layer(self, layer: Layer) -> None:
-        """Write diagonal rotations: shared ones as a table where that is cheaper, the others one by one."""
-        shared, own = [], list[Item]()
-        for (_, z), angle in zip(layer.masks, layer.angles, strict=True):
-            if self.depends_on_inputs(angle):
-                own.append((0, z, angle))
-            else:
-                shared.append((z, angle))
+    def add_diagonal_layer(self, items: Sequence[Rotation]) -> None:
+        """Write diagonal rotations: shared ones as a table where that is cheaper, the others in bundles."""
+        turns = [self.turn(item) for item in items]
+        shared, own = [turn for turn in turns if not turn[4]], [turn for turn in turns if turn[4]]
         while own:
             bundle = self._take_diagonals(own)
             self.add(_DIAGONAL[len(bundle) - 1], *bundle)
         if len(shared) < (TABLE_MIN_TERMS_WIDE if self.layout.lanes else TABLE_MIN_TERMS):
-            for z, angle in shared:
-                self.add(at.DIAGONAL, (0, z, angle))
+            for turn in shared:
+                self.add(at.DIAGONAL, turn)
             return
         self.close()
         first = len(self.const)
-        for k, (z, angle) in enumerate(shared):
-            self.add_rotation(0, z, angle, at.FIRST_TABLE + self.n_tables if k == 0 else at.PLAIN)
-        self.steps.append([at.TABLE, first, len(self.const), self.n_tables, 0, 0])
+        self.add_rotation(shared[0], at.FIRST_TABLE + self.n_tables)
+        for turn in shared[1:]:
+            self.add_rotation(turn, at.PLAIN)
+        self.add_step(at.TABLE, first, len(self.const), self.n_tables, 0, 0)
         self.n_tables += 1
         self.n_scaled = 0
 
-    def _take_diagonals(self, items: list[Item]) -> list[Item]:
+    def _take_diagonals(self, turns: list[Turn]) -> list[Turn]:
         """Take off the first diagonal rotation and those that join its bundle: their masks are independent."""
-        shift, bundle = self.layout.n_lane_bits, [items.pop(0)]
+        shift, bundle = self.layout.n_lane_bits, [turns.pop(0)]
         masks = [self.layout.place_z(bundle[0][1]) >> shift]
+        spanned = {0, masks[0]}
         place = 0
-        while masks[0] and len(bundle) < at.MOST and place < min(len(items), SEARCH_BUNDLE):
-            mask = self.layout.place_z(items[place][1]) >> shift
-            if duals([*masks, mask]) is None:
+        while masks[0] and len(bundle) < at.MOST and place < min(len(turns), SEARCH_BUNDLE):
+            mask = self.layout.place_z(turns[place][1]) >> shift
+            if mask in spanned:
                 place += 1
             else:
-                masks.append(mask)
-                bundle.append(items.pop(place))
+                spanned |= {other ^ mask for other in spanned}
+                bundle.append(turns.pop(place))
         return bundle
 
-    def add_start(self, items: list[Item]) -> tuple[int, list[Item]]:
+    def add_start(self, items: list[Rotation]) -> tuple[int, list[Rotation]]:
         """Write rotations that commute and whose highest flipped bits differ, with which |0...0> is easily prepared.
 
         Returns:
             Number of steps written, and the rotations left, which follow them.
         """
-        chosen: list[tuple[int, Item]] = []
-        rest: list[Item] = []
+        chosen: list[tuple[int, Rotation]] = []
+        tops = set[int]()
+        rest: list[Rotation] = []
         for place, item in enumerate(items):
             x, z, _ = item
-            top = self.layout.place_x(x)
-            if any(anticommute(x, z, *other[:2]) for other in rest):
+            top = self.place_x(x)
+            if _hinders(x, z, rest):
                 rest += items[place:]
                 break
-            if not self.runs(x):
+            if top & self.layout.lanes:
                 rest.append(item)
-            elif any(
-                top.bit_length() == other_top.bit_length() or anticommute(x, z, *other[:2])
-                for other_top, other in chosen
-            ):
+            elif top.bit_length() in tops or any(_anticommute(x, z, other) for _, other in chosen):
                 rest += items[place:]
                 break
             else:
                 chosen.append((top, item))
-        ordered = [item for _, item in sorted(chosen, key=lambda pair: pair[0])]
+                tops.add(top.bit_length())
+        ordered = [self.turn(item) for _, item in sorted(chosen, key=lambda pair: pair[0])]
         while ordered:
             most = next((n for n in (3, 2) if len(ordered) >= n and _free_of_signs(ordered[:n])), 1)
             kind = at.IMAGINARY if kind_of(*ordered[0][:2]) else _REAL[most - 1]
             self.add(kind, *ordered[:most])
             ordered = ordered[most:]
         self.close()
-        return len(self.steps), rest
+        return self.n_steps, rest
 
-    def add_layer(self, items: list[Item], later: Callable[[], Iterator[int]]) -> None:
+    def add_layer(self, items: list[Rotation], later: Callable[[], Iterator[int]]) -> None:
         """Write rotations that are not diagonal: neighbours with shared angles, of one kind, in pairs.
 
         Args:
             items: The rotations.
             later: Gives the masks of X of the rotations that follow, as far as they are known.
         """
-        left = items[::-1]
-        free = bool(self.layout.lanes) and _commute(items)
+        left = [self.turn(item) for item in reversed(items)]
+        if not self.layout.lanes:
+            while left:
+                self._add_next(left)
+            return
+        free = _commute(items)
         while left:
             if not self.runs(left[-1][0]):
-                ready = [item for item in left if self.runs(item[0])] if free else []
+                ready = [turn for turn in left if self.runs(turn[0])] if free else []
                 if ready:
-                    left = [item for item in left if not self.runs(item[0])] + ready
+                    left = [turn for turn in left if not self.runs(turn[0])] + ready
                 else:
-                    todo = left[::-1]
-                    self.make_way(lambda todo=todo: _first([x for x, _, _ in todo], later(), self.n_row_bits))  # type: ignore[misc]  # mypy cannot type a default of a lambda
+                    self.make_way(_first([turn[0] for turn in reversed(left)], later(), self.n_row_bits))
             self._add_next(left)
 
-    def _add_next(self, left: list[Item]) -> None:
+    def _add_next(self, left: list[Turn]) -> None:
         """Write the last rotation of the list, and others that join it, and take them off."""
-        item = left.pop()
-        kind = kind_of(*item[:2])
-        plain = self.depends_on_inputs(item[2])
+        turn = left.pop()
+        kind = kind_of(turn[0], turn[1])
+        plain = bool(turn[4])
         if not plain and self.n_scaled >= RESET_AFTER:
-            self.add(kind, item, book=at.RESET)
+            self.add(kind, turn, book=at.RESET)
             self.n_scaled = 0
             return
-        items = [item]
+        turns = [turn]
         if kind == at.REAL:
-            self._fill_bundle(items, left, 2 if plain else at.MOST)
-            kind = (_REAL if plain else _SCALED)[len(items) - 1]
-        elif not plain and left and self._pairs(item, left[-1]):
-            kind, items = at.PAIR_IMAGINARY, [item, left.pop()]
+            self._fill_bundle(turns, left, 2 if plain else at.MOST)
+            kind = (_REAL if plain else _SCALED)[len(turns) - 1]
+        elif not plain and left and self._pairs(turn, left[-1]):
+            kind, turns = at.PAIR_IMAGINARY, [turn, left.pop()]
         elif not plain:
             kind = at.SCALED_IMAGINARY
-        self.add(kind, *items, book=at.PLAIN if plain else at.SCALED)
+        self.add(kind, *turns, book=at.PLAIN if plain else at.SCALED)
         if not plain:
-            self.n_scaled += len(items)
+            self.n_scaled += len(turns)
 
-    def _fill_bundle(self, items: list[Item], left: list[Item], most: int) -> None:
+    def _fill_bundle(self, turns: list[Turn], left: list[Turn], most: int) -> None:
         """Move rotations that join a bundle, and may be done now, from the end of the list to the bundle."""
-        plain, skipped = self.depends_on_inputs(items[0][2]), list[Item]()
+        plain, skipped = bool(turns[0][4]), list[Turn]()
         for place in range(len(left) - 1, max(-1, len(left) - 1 - SEARCH_BUNDLE), -1):
-            if len(items) == most:
+            if len(turns) == most:
                 return
-            item = left[place]
-            if (
-                self.depends_on_inputs(item[2]) == plain
-                and self.runs(item[0])
-                and _free_of_signs([*items, item])
-                and not any(anticommute(*item[:2], *other[:2]) for other in skipped)
-            ):
-                items.append(left.pop(place))
+            turn = left[place]
+            if bool(turn[4]) == plain and self._joins(turn, turns, skipped):
+                turns.append(left.pop(place))
             else:
-                skipped.append(item)
+                skipped.append(turn)
 
-    def _pairs(self, item: Item, other: Item) -> bool:
-        return (
-            other[0] != item[0]
-            and kind_of(*other[:2]) == at.IMAGINARY
-            and not self.depends_on_inputs(other[2])
-            and self.runs(other[0])
-        )
+    def _joins(self, turn: Turn, turns: list[Turn], skipped: list[Turn]) -> bool:
+        """Return whether a rotation joins a bundle and can move there across those that were skipped."""
+        x, z = turn[0], turn[1]
+        if not (x & z).bit_count() & 1:
+            return False
+        for other in turns:
+            if (x & other[1]).bit_count() & 1 or (z & other[0]).bit_count() & 1:
+                return False
+        for other in skipped:
+            if ((x & other[1]).bit_count() ^ (z & other[0]).bit_count()) & 1:
+                return False
+        return self.runs(x)
+
+    def _pairs(self, turn: Turn, other: Turn) -> bool:
+        return other[0] != turn[0] and not other[4] and kind_of(*other[:2]) == at.IMAGINARY and self.runs(other[0])
 
 
-def _free_of_signs(items: Sequence[Item]) -> bool:
+_PADDING = [[0] * (at.OP_WIDTH - at.OP_FIRST - n * at.OP_EACH) for n in range(at.MOST + 1)]
+
+
+def _openers(numbers: list[int]) -> tuple[int, int]:
+    """Return the masks below the highest bits of the numbers of one or two x, those of a coset's elements."""
+    n, n2 = numbers[0], numbers[-1]
+    low = below_top(n, 8)
+    if len(numbers) == 1:
+        return low, 0
+    low2 = below_top(n2 ^ n if n2 & 1 << (n.bit_length() - 1) else n2, 8)
+    return min(low, low2), max(low, low2)
+
+
+def _free_of_signs(turns: Sequence[Turn]) -> bool:
     """Return whether these are real rotations and each leaves the signs of the others as they are."""
     return all(
-        (x & z).bit_count() & 1 == (place == other)
-        for place, (x, _, _) in enumerate(items)
-        for other, (_, z, _) in enumerate(items)
+        (turn[0] & other[1]).bit_count() & 1 == (place == other_place)
+        for place, turn in enumerate(turns)
+        for other_place, other in enumerate(turns)
     )
 
 
-def _commute(items: Sequence[Item]) -> bool:
+def _anticommute(x: int, z: int, other: Rotation) -> bool:
+    return ((x & other[1]).bit_count() ^ (z & other[0]).bit_count()) & 1 == 1
+
+
+def _hinders(x: int, z: int, rest: Sequence[Rotation]) -> bool:
+    """Return whether one of the rotations does not change places with this one."""
+    return any(_anticommute(x, z, other) for other in rest)
+
+
+def _commute(items: Sequence[Rotation]) -> bool:
     """Return whether all of them commute (False for very many, to save the time)."""
-    return len(items) <= 64 and not any(
-        anticommute(*a[:2], *b[:2]) for place, a in enumerate(items) for b in items[:place]
-    )
+    if len(items) > 64:
+        return False
+    for place, (x, z, _) in enumerate(items):
+        for x2, z2, _ in items[:place]:
+            if ((x & z2).bit_count() ^ (z & x2).bit_count()) & 1:
+                return False
+    return True
 
 
 def _first(masks: list[int], later: Iterator[int], n: int) -> list[int]:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from superpose.circuits import Observable
-from superpose.engine.frame import anticommute
 from superpose.engine.kernels import layout as at
 from superpose.engine.kernels.limits import CHUNKS, SPLIT_FROM, STREAM_ROWS, TABLE_ROWS
 from superpose.engine.layouts import Layout
-from superpose.engine.lowering import Layer, Lowered
+from superpose.engine.lowering import Layer, Lowered, Strings
 from superpose.engine.steps import Sparse, Writer, below_top, kind_of
 
 __all__ = ["Tape", "build_tape"]
@@ -38,69 +36,36 @@ class Tape:
         return int(self.ints[place])
 
 
-def _strings(lowered: Lowered, observables: Sequence[Observable]) -> dict[tuple[int, int], dict[int, float]]:
-    """Return the Pauli strings (x, z) that the frame turns the observables into, and their coefficients.
-
-    Coefficients are per string a mapping from observable to factor.
-    """
-    found: dict[tuple[int, int], dict[int, float]] = {}
-    for place, observable in enumerate(observables):
-        for letters, coefficient in observable.terms:
-            x, z, k = lowered.frame.pull((q, letter) for q, letter in enumerate(letters) if letter != "I")
-            sign = -1.0 if (k - ((x & z).bit_count() & 1)) & 2 else 1.0
-            row = found.setdefault((x, z), {})
-            row[place] = row.get(place, 0.0) + sign * coefficient
-    return found
-
-
-def _count_trailing(layers: Sequence[Layer], strings: Sequence[tuple[int, int]]) -> int:
-    """Return how many layers at the end commute with all strings, so that expectations do not depend on them."""
-    count = 0
-    for layer in reversed(layers):
-        if len(layer.masks) * len(strings) > 100_000:
-            break
-        if any(anticommute(*mask, *string) for mask in layer.masks for string in strings):
-            break
-        count += 1
-    return count
-
-
-def build_tape(
-    lowered: Lowered,
-    observables: Sequence[Observable],
-    names: tuple[Sequence[str], Sequence[str]],
-    layout: Layout,
-    lanes: int,
-) -> Tape:
+def build_tape(lowered: Lowered, names: tuple[Sequence[str], Sequence[str]], layout: Layout, lanes: int) -> Tape:
     """Return the tape.
 
     Args:
-        lowered: The circuit.
-        observables: What is measured.
+        lowered: The circuit and what is measured.
         names: Parameters given per sample, and those shared, in order.
         layout: Where amplitudes lie at first; it is moved to where they lie at the end.
         lanes: Numbers in one vector.
+
+    Cost: linear in the rotations, some 4 us each.
     """
     writer = Writer(layout, *names)
-    strings = _strings(lowered, observables)
     layers = lowered.layers
-    n_seen = len(layers) - _count_trailing(layers, list(strings))
     n_start = 0
     seen: _Seen | None = None
     for number, layer in enumerate(layers):
-        if number == n_seen:
-            seen = _measure(writer, strings)
+        if number == lowered.n_seen:
+            seen = _measure(writer, lowered.strings)
+        items = layer.items
         if layer.diagonal:
-            writer.add_diagonal_layer(layer)
+            writer.add_diagonal_layer(items)
             continue
-        items = [(x, z, angle) for (x, z), angle in zip(layer.masks, layer.angles, strict=True)]
         if number == 0:
             n_start, items = writer.add_start(items)
-        writer.add_layer(items, lambda number=number: _later(layers, number))  # type: ignore[misc]  # see there
+        writer.add_layer(items, lambda number=number: _later(layers, number))  # type: ignore[misc]  # mypy cannot type a default of a lambda
     writer.close()
     if seen is None:
-        seen = _measure(writer, strings)
-    return _assemble(writer, seen, [strings[key] for key in seen.order], (lanes, len(observables), n_start))
+        seen = _measure(writer, lowered.strings)
+    factors = [lowered.strings[key] for key in seen.order]
+    return _assemble(writer, seen, factors, (lanes, lowered.n_observables, n_start))
 
 
 class _Seen(NamedTuple):
@@ -118,29 +83,28 @@ class _Seen(NamedTuple):
 
 def _later(layers: Sequence[Layer], number: int) -> Iterator[int]:
     """Return the X masks of the layers after this one."""
-    return (x for layer in layers[number + 1 :] if not layer.diagonal for x, _ in layer.masks)
+    return (item[0] for layer in layers[number + 1 :] if not layer.diagonal for item in layer.items)
 
 
-def _measure(writer: Writer, strings: Iterable[tuple[int, int]]) -> _Seen:
+def _measure(writer: Writer, strings: Strings) -> _Seen:
     """Lay the strings out: those that flip lane bits wait for exchanges that make them flip rows only."""
     writer.close()
-    n_steps, layout = len(writer.steps), writer.layout
+    n_steps, layout = writer.n_steps, writer.layout
     shift = layout.n_lane_bits
     left = sorted(strings, key=lambda string: string[0] != 0)
     order: list[tuple[int, int]] = []
     rows: list[tuple[int, ...]] = []
     while left:
         if not writer.runs(left[0][0]):
-            flips = [x for x, _ in left]
-            writer.make_way(lambda flips=flips: flips)  # type: ignore[misc]  # mypy cannot type a default of a lambda
+            writer.make_way([x for x, _ in left])
         for x, z in (string for string in left if writer.runs(string[0])):
-            row_x, placed_z = layout.place_x(x) >> shift, layout.place_z(z)
+            row_x, placed_z = writer.place_x(x) >> shift, layout.place_z(z)
             low, kind = below_top(row_x, 128), kind_of(x, z)
             row_z, lane_z = placed_z >> shift, placed_z & layout.lanes
             order.append((x, z))
-            rows.append((row_x << 7, row_z << 7, lane_z, low, kind, x, z, len(writer.steps)))
+            rows.append((row_x << 7, row_z << 7, lane_z, low, kind, x, z, writer.n_steps))
         left = [string for string in left if not writer.runs(string[0])]
-    return _Seen(n_steps, len(writer.steps), len(writer.const), order, rows)
+    return _Seen(n_steps, writer.n_steps, len(writer.const), order, rows)
 
 
 def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], counts: tuple[int, int, int]) -> Tape:
@@ -160,16 +124,16 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
     if tables_stream and layout.n_bits >= KEPT_TABLES_BITS:
         n_kept = 0
     n_strings, n_diagonal = len(seen.order), sum(x == 0 for x, _ in seen.order)
-    first_gradient = len(writer.steps) if writer.first_gradient is None else writer.first_gradient
+    first_gradient = writer.n_steps if writer.first_gradient is None else writer.first_gradient
     header = np.zeros(at.HEADER, dtype=np.int64)
     for place, value in (
         (at.ROWS, rows), (at.ROWS_PADDED, max(rows, lanes)), (at.LANES, lanes), (at.LANE_BITS, shift),
-        (at.SAMPLES, lanes >> shift), (at.TABLE_SIZE, table_size), (at.N_STEPS, len(writer.steps)),
+        (at.SAMPLES, lanes >> shift), (at.TABLE_SIZE, table_size), (at.N_STEPS, writer.n_steps),
         (at.N_STEPS_EXPECT, seen.n_steps), (at.N_STEPS_MEASURED, seen.n_steps_measured), (at.N_START, n_start),
         (at.FIRST_GRADIENT, first_gradient),
         (at.N_ROTATIONS, n_rotations), (at.N_ROTATIONS_EXPECT, seen.n_rotations),
         (at.PADDED, -(-n_rotations // 8) * 8), (at.N_OF_LANES, len(writer.of_lanes)),
-        (at.N_WEIGHTS, len(writer.place_of_weight)), (at.N_INPUTS, len(writer.place_of_input)),
+        (at.N_WEIGHTS, writer.n_weights), (at.N_INPUTS, writer.n_inputs),
         (at.N_OBSERVABLES, n_observables), (at.N_STRINGS, n_strings), (at.N_DIAGONAL, n_diagonal),
         (at.N_TABLES, writer.n_tables), (at.N_KEPT, n_kept),
         (at.TABLES_STREAM, tables_stream), (at.TRANSFORM, n_diagonal >= TRANSFORM_MIN_STRINGS),
@@ -201,7 +165,7 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
         (at.STRINGS, seen.rows),
         (at.STRING_START, of_observable.start),
         (at.STRING_OBSERVABLE, of_observable.index),
-        (at.ELEMENTS, np.concatenate([np.empty(0, dtype=np.int64), *writer.elements])),
+        (at.ELEMENTS, writer.elements),
     )
     ints = _join(header, at.HEADER, np.int64, *sections)
     ints[: at.HEADER] = header

@@ -36,7 +36,7 @@ def fisher_metric(
     vectors = (2 * n_rows + program.n_weights) << (program.n_qubits + 4)
     check_memory(n_bytes + vectors, program.n_qubits, n_rows)
     wide = runs_wide(program.n_qubits, n_rows, "float64")
-    runner = Runner(rotations.separated(program.lowered), (), (rotations.names(), ()), "float64", wide=wide)
+    runner = Runner(rotations.separated(program.lowered), (rotations.names(), ()), "float64", wide=wide)
     angles = rotations.angles(x, w)  # (batch, n_rotations)
     out = np.empty((len(x), program.n_weights, program.n_weights))
     for entry, row in enumerate(angles):

@@ -42,10 +42,10 @@ class Rotations(NamedTuple):
         """Return the lowered circuit with each rotation's angle a parameter of its own, and no global phase."""
         names = iter(self.names())
         layers = [
-            Layer(layer.diagonal, layer.masks, [[(Parameter(next(names)), 1.0)] for _ in layer.masks])
+            Layer(layer.diagonal, [(x, z, ((Parameter(next(names)), 1.0),)) for x, z, _ in layer.items])
             for layer in lowered.layers
         ]
-        return Lowered(lowered.n_qubits, layers, lowered.frame, [])
+        return lowered._replace(layers=layers, n_seen=len(layers), strings={}, n_observables=0, phase=())
 
 
 def rotations_of(program: CompiledProgram) -> Rotations:
@@ -53,12 +53,12 @@ def rotations_of(program: CompiledProgram) -> Rotations:
 
     Cost: ``n_rotations * (n_inputs + n_weights)`` numbers.
     """
-    layers = program.lowered.layers
-    masks = tuple(mask for layer in layers for mask in layer.masks)
+    rotations = [item for layer in program.lowered.layers for item in layer.items]
+    masks = tuple((x, z) for x, z, _ in rotations)
     places = [{name: k for k, name in enumerate(names)} for names in (program.input_names, program.weight_names)]
     by_input, by_weight = (np.zeros((len(masks), len(place))) for place in places)
     constant = np.zeros(len(masks))
-    for row, angle in enumerate(angle for layer in layers for angle in layer.angles):
+    for row, angle in enumerate(angle for _, _, angle in rotations):
         for affine, factor in angle:
             constant[row] += factor * affine.constant
             for name, coefficient in affine.terms:
