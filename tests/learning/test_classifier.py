@@ -164,3 +164,11 @@ def test_a_saved_model_comes_back_with_labels_of_their_type(labels: np.ndarray, 
     assert loaded.save(tmp_path / "again.superpose") == digest
     assert clone(loaded).fit(rows, codes).score(rows, codes) > 0.6, "hyperparameters come back too"
     assert loaded.get_params()["layers"] == 1
+
+
+def test_shifted_angles_train_the_same_model_as_the_adjoint_method() -> None:
+    rows, labels = load_iris(return_X_y=True)
+    options: dict[str, Any] = {"n_qubits": 2, "layers": 1, "epochs": 3, "random_state": 0}
+    exact = HybridClassifier(**options).fit(rows, labels).predict_proba(rows)
+    shifted = HybridClassifier(**options, gradient_method="parameter-shift").fit(rows, labels).predict_proba(rows)
+    np.testing.assert_allclose(shifted, exact, rtol=0, atol=1e-3)

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from superpose.circuits import Circuit, Observable, Parameter, reference
+from superpose.engine.gradients import GRADIENT_METHODS
 from superpose.errors import ParameterNameError, ShapeError, SpecError, UnsupportedProgramError
 from superpose.learning import ANSAETZE, ENCODINGS, QuantumLayer
 
@@ -171,17 +172,65 @@ def test_backward_can_be_repeated() -> None:
     assert torch.equal(layer.weights.grad, 2 * first)
 
 
-@pytest.mark.parametrize("encoding", ["angle", "iqp"])
-def test_a_second_derivative_is_refused_not_wrong(encoding: str) -> None:
-    layer = QuantumLayer(3, encoding, seed=0)
-    rows = inputs(2, 3).requires_grad_()
-    (plain,) = torch.autograd.grad(layer(rows).sum(), rows)
-    for loss in (layer(rows).sum(), layer(rows).square().sum()):
-        (grad,) = torch.autograd.grad(loss, rows, create_graph=True)
-        with pytest.raises(UnsupportedProgramError, match="differentiable once"):
-            grad.sum().backward()
-    (grad,) = torch.autograd.grad(layer(rows).sum(), rows, create_graph=True)
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_second_derivatives_are_exact(encoding: str) -> None:
+    layer = QuantumLayer(2, encoding, layers=1, dtype=torch.float64, seed=0)
+    rows = inputs(3, 2, dtype=torch.float64).requires_grad_(layer.block.feature_map_name == "identity")
+    weights = layer.weights.detach().clone().requires_grad_()
+
+    def run(rows: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(layer, {"weights": weights}, (rows,))
+
+    assert torch.autograd.gradgradcheck(run, (rows, weights))
+    (plain,) = torch.autograd.grad(run(rows, weights).square().sum(), weights)
+    (grad,) = torch.autograd.grad(run(rows, weights).square().sum(), weights, create_graph=True)
     assert torch.equal(grad, plain)
+
+
+def test_higher_derivatives_are_refused_not_wrong() -> None:
+    layer = QuantumLayer(2, "iqp", layers=1, seed=0)
+    rows = inputs(3, 2).requires_grad_()
+    (grad,) = torch.autograd.grad(layer(rows).sum(), rows, create_graph=True)
+    with pytest.raises(UnsupportedProgramError, match="one more"):  # the second of a feature map
+        grad.sum().backward()
+    (grad,) = torch.autograd.grad(layer(rows).sum(), layer.weights, create_graph=True)
+    (second,) = torch.autograd.grad(grad.sum(), layer.weights, create_graph=True)
+    with pytest.raises(UnsupportedProgramError, match="one more"):
+        second.sum().backward()
+    layer.gradient_method = "parameter-shift"
+    (grad,) = torch.autograd.grad(layer(rows).sum(), layer.weights, create_graph=True)
+    with pytest.raises(UnsupportedProgramError, match="need gradient_method='adjoint'"):
+        grad.sum().backward()
+
+
+@pytest.mark.parametrize("method", GRADIENT_METHODS)
+def test_gradient_methods_of_the_layer(method: str) -> None:
+    rows = inputs(4, 3, dtype=torch.float64).requires_grad_()
+    found = []
+    for name in ("adjoint", method, method):
+        layer = QuantumLayer(3, "reuploading", dtype=torch.float64, seed=1, gradient_method=name)
+        found.append(torch.autograd.grad(layer(rows).square().sum(), (rows, layer.weights)))
+    want, got, again = found
+    for exact, part, same in zip(want, got, again, strict=True):
+        assert torch.equal(part, same)
+        if method != "spsa":
+            torch.testing.assert_close(part, exact, rtol=0, atol=1e-7)
+        else:  # 16 directions: the standard error of an entry is at most a quarter of the gradient's norm
+            assert (part - exact).abs().max() < 6 * 0.25 * 4 * exact.norm()
+    copied = copy.deepcopy(layer)
+    assert copied.gradient_method == layer.gradient_method == method
+
+
+def test_layers_saved_before_there_were_gradient_methods_are_read() -> None:
+    layer = QuantumLayer(3, seed=0)
+    state = layer.__getstate__()
+    del state["_gradient_method"]
+    old = QuantumLayer.__new__(QuantumLayer)
+    old.__setstate__(state)
+    assert old.gradient_method == "adjoint"
+    old(inputs(2, 3)).sum().backward()
+    with pytest.raises(UnsupportedProgramError, match="must be one of adjoint"):
+        QuantumLayer(3, gradient_method="backprop")
 
 
 @pytest.mark.parametrize(

@@ -133,3 +133,10 @@ def test_yaml_that_is_broken_or_dangerous_is_refused(source: str, said: str) -> 
 def test_json_that_is_broken_is_refused() -> None:
     with pytest.raises(SpecError, match="is not JSON"):
         TrainingSpec.from_json(b"{")
+
+
+def test_gradient_method_is_a_field_that_older_specs_do_without() -> None:
+    assert TrainingSpec.from_dict({"training": {"epochs": 3}}).training.gradient_method == "adjoint"
+    assert TrainingSpec.from_yaml("training: {gradient_method: spsa}").training.gradient_method == "spsa"
+    with pytest.raises(SpecError, match=r"gradient_method.*did you mean 'parameter-shift'"):
+        TrainingSpec.from_dict({"training": {"gradient_method": "parameter_shift"}})

@@ -67,6 +67,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             training loss instead.
         class_weight: None, "balanced", or a mapping from label to weight.
         scaling: "standard", "robust", "minmax" or "none".
+        gradient_method: "adjoint", "parameter-shift", "finite-difference" or "spsa"; see `QuantumLayer`.
         random_state: seed; None takes one from NumPy's global generator.
 
     Attributes:
@@ -100,6 +101,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         validation_fraction: float = 0.15,
         class_weight: str | Mapping[Any, float] | None = None,
         scaling: str = "standard",
+        gradient_method: str = "adjoint",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_qubits = n_qubits
@@ -115,6 +117,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.validation_fraction = validation_fraction
         self.class_weight = class_weight
         self.scaling = scaling
+        self.gradient_method = gradient_method
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
@@ -146,7 +149,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.preprocessor_ = Preprocessor.fit(_rows_at(rows, train), names, kinds, scaling)
         encoded = self.preprocessor_.transform(rows)
         shape = NetworkShape(self.preprocessor_.n_encoded, len(self.classes_))
-        self.network_ = build_network(model, shape, "hybrid", torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        self.network_ = build_network(model, shape, "hybrid", generator, options.gradient_method)
         trainer = Trainer(
             self.network_,
             TrainingRows.from_arrays(encoded[train], codes[train]),
@@ -238,6 +242,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             patience=self.patience,
+            gradient_method=self.gradient_method,
         )
 
     def _seed(self) -> int:

@@ -360,7 +360,8 @@ class _Unit:
     def _new_network(self) -> HybridNetwork:
         shape = NetworkShape(self.data.preprocessor.n_encoded, len(self.run.table.classes))
         generator = torch.Generator().manual_seed(self.data.seed)
-        return build_network(self.run.spec.model, shape, self.variant, generator)
+        spec = self.run.spec
+        return build_network(spec.model, shape, self.variant, generator, spec.training.gradient_method)
 
     def _trained(self) -> dict[str, Any]:
         network, split = self._new_network(), self.data.split

@@ -132,7 +132,13 @@ def quantum_block_of(model: ModelSpec, variant: str = "hybrid") -> QuantumBlock:
     )
 
 
-def build_network(model: ModelSpec, shape: NetworkShape, variant: str, generator: torch.Generator) -> HybridNetwork:
+def build_network(
+    model: ModelSpec,
+    shape: NetworkShape,
+    variant: str,
+    generator: torch.Generator,
+    gradient_method: str = "adjoint",
+) -> HybridNetwork:
     """An untrained network; all its randomness comes from ``generator``, classical layers first.
 
     Args:
@@ -140,6 +146,7 @@ def build_network(model: ModelSpec, shape: NetworkShape, variant: str, generator
         shape: columns after preprocessing, and classes.
         variant: one of `VARIANTS`.
         generator: source of the initial weights.
+        gradient_method: how the circuit is differentiated; see `QuantumLayer`.
 
     Raises:
         ValueError: no variant of this name.
@@ -152,7 +159,7 @@ def build_network(model: ModelSpec, shape: NetworkShape, variant: str, generator
         if variant == "classical_twin":
             block = ClassicalBlock(model.n_qubits, quantum.n_weights)
         else:
-            block = QuantumLayer.from_block(quantum)
+            block = QuantumLayer.from_block(quantum, gradient_method=gradient_method)
         network = HybridNetwork(shape.n_columns, block, model.n_qubits, shape.n_classes, model.max_angle)
     for linear in (network.entry, network.exit):
         _reset_linear(linear, generator)

@@ -11,7 +11,9 @@ from torch import Tensor, nn
 
 from superpose.circuits import Circuit, Observable, circuit_from_json, circuit_to_json, z_all
 from superpose.engine import CompiledProgram, compile_program
+from superpose.engine.gradients import GRADIENT_METHODS
 from superpose.errors import ShapeError, UnsupportedProgramError
+from superpose.learning.autograd import expectations, mapped_inputs
 from superpose.learning.quantum_block import QuantumBlock, build_block
 
 __all__ = ["QuantumLayer"]
@@ -19,83 +21,14 @@ __all__ = ["QuantumLayer"]
 _ENGINE_DTYPES: dict[torch.dtype, Literal["float32", "float64"]] = {torch.float32: "float32", torch.float64: "float64"}
 
 
-class _Expectations(torch.autograd.Function):
-    """Expectations of a compiled program; the backward pass is the engine's adjoint method.
-
-    The backward pass runs the circuit again in the engine's fused call rather than keeping its final states: that takes
-    as long (4 qubits x 2 layers x batch 32: 31 instead of 34 us; 8 x 4 x 64: 0.36 instead of 0.33 ms; one thread of a
-    2-core machine) and needs no memory between the passes.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, angles: Tensor, weights: Tensor, program: CompiledProgram) -> Tensor:
-        """(batch, n_angles), (n_weights,) -> (batch, n_observables)."""
-        ctx.program = program
-        ctx.save_for_backward(angles, weights)
-        return torch.from_numpy(program.expectation(angles.detach().numpy(), weights.detach().numpy()))
-
-    @staticmethod
-    def backward(ctx: Any, grad_expectations: Tensor) -> tuple[Tensor, Tensor, None]:
-        """(batch, n_observables) -> (batch, n_angles), (n_weights,), None."""
-        angles, weights = ctx.saved_tensors  # raises if either was changed in place since forward
-        _, grad_angles, grad_weights = ctx.program.value_and_grad(
-            angles.detach().numpy(), weights.detach().numpy(), grad_expectations.detach().numpy()
-        )
-        found = torch.from_numpy(grad_angles), torch.from_numpy(grad_weights)
-        if torch.is_grad_enabled():  # create_graph=True
-            found = _once(found[0], angles, weights), _once(found[1], angles, weights)
-        return *found, None
-
-
-class _Gradient(torch.autograd.Function):
-    """A gradient that refuses to be differentiated again, rather than passing for a constant."""
-
-    @staticmethod
-    def forward(ctx: Any, gradient: Tensor, *sources: Tensor) -> Tensor:
-        """The gradient itself."""
-        return gradient.clone()
-
-    @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> Any:
-        """Refuse.
-
-        Raises:
-            UnsupportedProgramError: always.
-        """
-        raise UnsupportedProgramError("QuantumLayer is differentiable once; second derivatives are not implemented")
-
-
-def _once(gradient: Tensor, *sources: Tensor) -> Tensor:
-    found: Tensor = _Gradient.apply(gradient, *sources)  # type: ignore[no-untyped-call]  # torch leaves it so
-    return found
-
-
-class _MappedInputs(torch.autograd.Function):
-    """A named feature map, differentiated by its own vector-Jacobian product."""
-
-    @staticmethod
-    def forward(ctx: Any, inputs: Tensor, block: QuantumBlock) -> Tensor:
-        """(batch, n_inputs) -> (batch, n_angles)."""
-        ctx.block = block
-        ctx.save_for_backward(inputs)
-        angles = block.feature_map.apply(inputs.detach().numpy())
-        return torch.from_numpy(angles).to(inputs.dtype)
-
-    @staticmethod
-    def backward(ctx: Any, grad_angles: Tensor) -> tuple[Tensor, None]:
-        """(batch, n_angles) -> (batch, n_inputs), None."""
-        (inputs,) = ctx.saved_tensors
-        grad = ctx.block.feature_map.vjp(inputs.detach().numpy(), grad_angles.detach().numpy())
-        found = torch.from_numpy(grad).to(inputs.dtype)
-        return (_once(found, inputs) if torch.is_grad_enabled() else found), None
-
-
 class QuantumLayer(nn.Module):
     """Expectations of a circuit as a differentiable layer: ``(..., n_inputs) -> (..., n_observables)``.
 
-    Gradients with respect to inputs and weights are exact (adjoint method). The layer holds plain values only, so
-    ``state_dict``, ``copy.deepcopy`` and saving a module by its owner work, and a saved layer does not depend on a
-    process.
+    Gradients with respect to inputs and weights are exact (adjoint method), and so are second derivatives. Another
+    ``gradient_method`` shows how a model would train where states cannot be seen.
+
+    The layer holds plain values only, so ``state_dict``, ``copy.deepcopy`` and saving a module by its owner work, and a
+    saved layer does not depend on a process.
 
     Args:
         n_qubits: qubits; also the number of inputs, one angle in radians each.
@@ -105,10 +38,12 @@ class QuantumLayer(nn.Module):
         observables: what is measured; default Z on each qubit.
         dtype: torch.float32 or torch.float64, of weights, inputs and the simulated state.
         seed: of the initial weights, uniform in -pi .. pi; None takes them from torch's global generator.
+        gradient_method: "adjoint", "parameter-shift", "finite-difference" or "spsa" (16 random directions per sample,
+            drawn anew wherever inputs or weights differ; equal calls give equal gradients).
 
     Raises:
         SpecError: no encoding or ansatz of this name.
-        UnsupportedProgramError: another dtype.
+        UnsupportedProgramError: another dtype or gradient method.
 
     Cost: memory ``batch * 2**n_qubits`` complex numbers; one training step costs about three runs of the circuit.
     Source: Jones and Gacon 2020, arXiv 2009.02823 (adjoint gradients).
@@ -119,8 +54,9 @@ class QuantumLayer(nn.Module):
     """
 
     weights: nn.Parameter
+    _gradient_method = "adjoint"  # of layers that were saved before there were others
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # options of one circuit; the names are those of the spec
         self,
         n_qubits: int,
         encoding: str = "angle",
@@ -129,20 +65,31 @@ class QuantumLayer(nn.Module):
         observables: Sequence[Observable] | None = None,
         dtype: torch.dtype = torch.float32,
         seed: int | None = None,
-    ) -> None:  # six options of one circuit; the names are those of the spec
+        *,
+        gradient_method: str = "adjoint",
+    ) -> None:
         super().__init__()
+        self.gradient_method = gradient_method
         self._set_up(build_block(n_qubits, encoding, ansatz, layers, observables=observables), dtype, seed)
 
     @classmethod
-    def from_block(cls, block: QuantumBlock, dtype: torch.dtype = torch.float32, seed: int | None = None) -> Self:
+    def from_block(
+        cls,
+        block: QuantumBlock,
+        dtype: torch.dtype = torch.float32,
+        seed: int | None = None,
+        *,
+        gradient_method: str = "adjoint",
+    ) -> Self:
         """A layer of any `QuantumBlock`."""
         layer = cls.__new__(cls)
         nn.Module.__init__(layer)
+        layer.gradient_method = gradient_method
         layer._set_up(block, dtype, seed)
         return layer
 
     @classmethod
-    def from_circuit(
+    def from_circuit(  # noqa: PLR0913  # as __init__
         cls,
         circuit: Circuit,
         inputs: Sequence[str] = (),
@@ -152,6 +99,7 @@ class QuantumLayer(nn.Module):
         n_inputs: int | None = None,
         dtype: torch.dtype = torch.float32,
         seed: int | None = None,
+        gradient_method: str = "adjoint",
     ) -> Self:
         """A layer of any circuit.
 
@@ -163,6 +111,7 @@ class QuantumLayer(nn.Module):
             n_inputs: default ``len(inputs)``.
             dtype: torch.float32 or torch.float64.
             seed: of the initial weights.
+            gradient_method: see `QuantumLayer`.
 
         Raises:
             ParameterNameError: an input is not a parameter of the circuit, or their number does not fit the feature
@@ -170,7 +119,8 @@ class QuantumLayer(nn.Module):
         """
         measured = z_all(circuit.n_qubits) if observables is None else observables
         count = len(inputs) if n_inputs is None else n_inputs
-        return cls.from_block(QuantumBlock(circuit, tuple(inputs), count, feature_map, tuple(measured)), dtype, seed)
+        block = QuantumBlock(circuit, tuple(inputs), count, feature_map, tuple(measured))
+        return cls.from_block(block, dtype, seed, gradient_method=gradient_method)
 
     def _set_up(self, block: QuantumBlock, dtype: torch.dtype, seed: int | None) -> None:
         if dtype not in _ENGINE_DTYPES:
@@ -186,6 +136,20 @@ class QuantumLayer(nn.Module):
         with torch.no_grad():
             drawn = torch.rand(self.weights.shape, generator=generator, dtype=torch.float32)
             self.weights.copy_((2.0 * drawn - 1.0) * math.pi)
+
+    @property
+    def gradient_method(self) -> str:
+        """How the layer is differentiated: a row of `superpose.engine.gradients.GRADIENT_METHODS`."""
+        return self._gradient_method
+
+    @gradient_method.setter
+    def gradient_method(self, method: str) -> None:
+        if method not in GRADIENT_METHODS:
+            raise UnsupportedProgramError(
+                f"gradient_method must be one of {', '.join(GRADIENT_METHODS)}, got {method!r}",
+                allowed=list(GRADIENT_METHODS),
+            )
+        self._gradient_method = method
 
     @property
     def block(self) -> QuantumBlock:
@@ -249,16 +213,14 @@ class QuantumLayer(nn.Module):
         if block.feature_map_name == "identity":
             angles = flat  # (batch, n_angles)
         elif differentiable:
-            angles = _MappedInputs.apply(flat, block)  # type: ignore[no-untyped-call]  # torch leaves it so
+            angles = mapped_inputs(flat, block)
         else:
             angles = torch.from_numpy(block.feature_map.apply(flat.detach().numpy())).to(flat.dtype)
         if differentiable:
-            expectations = _Expectations.apply(angles, weights, program)  # type: ignore[no-untyped-call]  # same
+            found = expectations(angles, weights, program, self._gradient_method)
         else:
-            expectations = torch.from_numpy(program.expectation(angles.detach().numpy(), weights.detach().numpy()))
-        if inputs.ndim == 2:
-            return expectations  # type: ignore[no-any-return]  # a Tensor
-        return expectations.reshape(*inputs.shape[:-1], block.n_outputs)  # type: ignore[no-any-return]  # (..., n_observables)
+            found = torch.from_numpy(program.expectation(angles.detach().numpy(), weights.detach().numpy()))
+        return found if inputs.ndim == 2 else found.reshape(*inputs.shape[:-1], block.n_outputs)  # (..., n_observables)
 
     def _compile(self, dtype: torch.dtype) -> CompiledProgram:
         if dtype not in _ENGINE_DTYPES:

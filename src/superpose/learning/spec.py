@@ -15,6 +15,7 @@ from typing import Any, ClassVar, Self
 
 import yaml
 
+from superpose.engine.gradients import GRADIENT_METHODS
 from superpose.errors import SpecError
 from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.canonical import digest_json
@@ -93,7 +94,8 @@ class TrainingOptions(Section):
     """The training loop: AdamW on cross entropy, stopped when validation loss has not improved for ``patience`` epochs.
 
     ``class_weights``: "balanced" weighs classes inversely to their frequency; "none" keeps predicted probabilities
-    honest.
+    honest. ``gradient_method``: how the circuit is differentiated; "adjoint" is exact and by far the fastest here, the
+    others ("parameter-shift", "finite-difference", "spsa") show how a model would train where states cannot be seen.
     """
 
     path: ClassVar[str] = "training"
@@ -103,6 +105,7 @@ class TrainingOptions(Section):
     weight_decay: float = number(0.1, 0.0, 10.0)
     patience: int = integer(10, 1, 100_000)
     class_weights: str = choice("none", lambda: ("none", "balanced"))
+    gradient_method: str = choice("adjoint", lambda: tuple(GRADIENT_METHODS))
     seed: int = integer(0, 0, 2**32 - 1)
 
 
