@@ -53,6 +53,8 @@ OPERATE: Final = "void({tile}, int64, int64)"
 KERNELS: Final[dict[str, KernelRow]] = {
     "operations": KernelRow("operations:operate", OPERATE),
     "interpreter": KernelRow("interpreter:run_tape", ENTRY),
+    "transfer": KernelRow("transfer:run_transfer", ENTRY, early=False),
+    "trajectory": KernelRow("trajectory:run_trajectories", ENTRY, early=False),
 }
 """All kernels. To add one: a row here and a function in a module of `superpose.engine.kernels`."""
 DTYPES: Final = ("float32", "float64")

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Shelf", "aligned"]
+__all__ = ["Shelf", "aligned", "aligned_array"]
 
 KEEP_BYTES = 256 << 20
 """Idle memory, of all shelves together, above which all of it is let go."""
@@ -23,7 +23,7 @@ Array = npt.NDArray[Any]
 LINE = 64
 
 
-def _new(size: int, dtype: Any) -> Array:
+def aligned_array(size: int, dtype: Any) -> Array:
     """Return an array of this many elements, not set, that starts on a multiple of 64 bytes."""
     n_bytes = size * np.dtype(dtype).itemsize
     raw = np.empty(n_bytes + LINE, dtype=np.uint8)
@@ -36,7 +36,7 @@ def aligned(arrays: Sequence[Array]) -> tuple[Array, ...]:
     out = []
     for array in arrays:
         if array.ctypes.data % LINE and array.size:
-            moved = _new(array.size, array.dtype)
+            moved = aligned_array(array.size, array.dtype)
             moved[:] = array
             out.append(moved)
         else:
@@ -62,7 +62,7 @@ class Shelf:
 
     def new(self) -> tuple[Array, ...]:
         """Return a set that nobody else has; what it holds is not defined."""
-        return tuple(_new(size, dtype) for size, dtype in self._arrays)
+        return tuple(aligned_array(size, dtype) for size, dtype in self._arrays)
 
     def new_array(self, place: int) -> Array:
         """Return one array of such a set."""

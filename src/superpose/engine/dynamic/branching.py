@@ -1,0 +1,234 @@
+"""Exact branching: a circuit without noise on pure states, one for each run of outcomes that can happen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.circuits import Circuit, Instruction, Observable
+from superpose.circuits.operations import If, Measure, Operation, Reset
+from superpose.engine.dynamic.readout import bit_probabilities_of_pure
+from superpose.engine.dynamic.schedule import Annotated, live_bits
+from superpose.engine.program import CompiledProgram, compile_program
+from superpose.engine.runner import Dtype
+from superpose.errors import UnsupportedProgramError
+
+__all__ = ["MAX_BRANCHES", "BranchRunner", "Branches", "branch_bound"]
+
+MAX_BRANCHES = 1024
+"""Most branches per batch entry; more are trajectories' work."""
+NEVER = 1e-14
+"""An outcome less likely than this is rounding, and does not happen."""
+
+Array = npt.NDArray[np.float64]
+
+
+def branch_bound(operations: Sequence[Operation]) -> int:
+    """Return how many branches there can be at most: two per measurement or reset that runs, two more per misreading."""
+    bound = 1
+    for operation in operations:
+        if isinstance(operation, If):
+            bound *= max(branch_bound(operation.then), branch_bound(operation.otherwise))
+        elif isinstance(operation, Measure):
+            bound *= 2 if operation.flip0 == operation.flip1 == 0.0 else 4
+        elif isinstance(operation, Reset):
+            bound *= 2
+    return bound
+
+
+class Branches(NamedTuple):
+    """Pure states with their histories, those of one batch entry after those of another in no fixed order.
+
+    Attributes:
+        entries: Batch entry, ``(n,)``.
+        weights: Probability within the entry, ``(n,)``.
+        bits: Classical bits, uint8 ``(n, n_bits)``.
+        states: Normalised, complex ``(n, 2**n_qubits)``.
+    """
+
+    entries: npt.NDArray[np.int64]
+    weights: Array
+    bits: npt.NDArray[np.uint8]
+    states: npt.NDArray[np.complexfloating]
+
+    def where(self, chosen: npt.NDArray[np.bool_]) -> Branches:
+        """Return some of them."""
+        return Branches(*(array[chosen] for array in self))
+
+    def joined(self, other: Branches) -> Branches:
+        """Return both."""
+        return Branches(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+
+
+@dataclass(frozen=True, eq=False)
+class _Unitary:
+    """Gates in one piece, and which columns of inputs and weights they take."""
+
+    program: CompiledProgram
+    inputs: tuple[int, ...]
+    weights: tuple[int, ...]
+
+
+class BranchRunner:
+    """A circuit's operations, gates gathered into programs of the engine. Immutable; for any number of threads.
+
+    Args:
+        operations: In order, without channels.
+        n_qubits: Number of qubits.
+        n_bits: Number of classical bits.
+        names: Parameters given per sample, and those shared, in order.
+        wanted: Bits that are asked for at the end.
+        dtype: Precision of the states.
+    """
+
+    def __init__(
+        self,
+        operations: Sequence[Operation],
+        n_qubits: int,
+        n_bits: int,
+        names: tuple[Sequence[str], Sequence[str]],
+        wanted: Sequence[int] = (),
+        *,
+        dtype: Dtype = "float64",
+    ) -> None:
+        self.n_qubits, self.n_bits, self._names, self._dtype = n_qubits, n_bits, names, dtype
+        self._parts = self._gathered(live_bits(operations, wanted)[0])
+
+    def _gathered(self, entries: Sequence[Annotated]) -> list[_Unitary | tuple[Annotated, list[list[object]]]]:
+        out: list[_Unitary | tuple[Annotated, list[list[object]]]] = []
+        gates: list[Instruction] = []
+        for entry in entries:
+            if isinstance(entry.operation, Instruction):
+                gates.append(entry.operation)
+            elif isinstance(entry.operation, If | Measure | Reset):
+                out += self._unitary(gates)
+                gates = []
+                out.append((entry, [self._gathered(part) for part in entry.parts]))  # type: ignore[misc]  # recursive
+        return out + self._unitary(gates)
+
+    def _unitary(self, gates: list[Instruction]) -> list[_Unitary]:
+        if not gates:
+            return []
+        circuit = Circuit(self.n_qubits).extend(gates)
+        used = set(circuit.parameters)
+        columns = [tuple(k for k, name in enumerate(names) if name in used) for names in self._names]
+        inputs = [self._names[0][k] for k in columns[0]]
+        program = compile_program(circuit, (), inputs=inputs, dtype=self._dtype)
+        by_name = {name: k for k, name in enumerate(self._names[1])}
+        return [_Unitary(program, columns[0], tuple(by_name[name] for name in program.weight_names))]
+
+    def run(self, inputs: Array, weights: Array, initial: npt.NDArray[np.complexfloating]) -> Branches:
+        """Return the branches at the end.
+
+        Args:
+            inputs: ``(batch, n_inputs)``.
+            weights: ``(n_weights,)``.
+            initial: Normalised states ``(1 or batch, 2**n_qubits)``.
+
+        Raises:
+            UnsupportedProgramError: More branches than MAX_BRANCHES per entry.
+        """
+        batch = len(inputs)
+        start = Branches(
+            np.arange(batch), np.ones(batch), np.zeros((batch, self.n_bits), np.uint8),
+            np.broadcast_to(initial, (batch, initial.shape[1])),
+        )  # fmt: skip
+        return self._run(self._parts, start, inputs, weights)
+
+    def _run(self, parts: Sequence[object], branches: Branches, inputs: Array, weights: Array) -> Branches:
+        for part in parts:
+            if not len(branches.entries):
+                return branches
+            if isinstance(part, _Unitary):
+                states = part.program.state_vector(
+                    inputs[np.ix_(branches.entries, part.inputs)], weights[list(part.weights)],
+                    initial_state=branches.states,
+                )  # fmt: skip
+                branches = branches._replace(states=states)
+                continue
+            entry, inner = part  # type: ignore[misc]  # the other kind of part
+            operation = entry.operation
+            if isinstance(operation, If):
+                value = np.zeros(len(branches.entries), np.int64)
+                for bit in operation.condition.bits:
+                    value = 2 * value + branches.bits[:, bit]
+                holds = value == operation.condition.value
+                then = self._run(inner[0], branches.where(holds), inputs, weights)
+                branches = then.joined(self._run(inner[1], branches.where(~holds), inputs, weights))
+            else:
+                branches = self._measured(operation, branches, wanted=_is_read(entry))
+                if len(branches.entries) > MAX_BRANCHES * len(inputs):
+                    raise UnsupportedProgramError(
+                        f"The circuit has more than {MAX_BRANCHES} branches; use method='trajectories', or "
+                        "'density_matrix' for at most 12 qubits.",
+                        allowed=MAX_BRANCHES,
+                    )
+        return branches
+
+    def _measured(self, operation: Measure | Reset, branches: Branches, *, wanted: bool) -> Branches:
+        qubit = operation.qubits[0]
+        shape = (len(branches.entries), 1 << qubit, 2, -1)
+        halves = branches.states.reshape(shape)
+        ones = (np.abs(halves[:, :, 1]) ** 2).sum(axis=(1, 2), dtype=np.float64)
+        zeros = (np.abs(halves[:, :, 0]) ** 2).sum(axis=(1, 2), dtype=np.float64)
+        ones /= ones + zeros
+        out = None
+        for outcome, probability in ((0, 1.0 - ones), (1, ones)):
+            happens = probability > NEVER
+            found = branches.where(happens)
+            states = np.zeros_like(found.states).reshape((len(found.entries), *shape[1:]))
+            side = 0 if isinstance(operation, Reset) else outcome
+            norms = np.sqrt(probability[happens]).astype(states.real.dtype)[:, None, None]
+            states[:, :, side] = halves[happens][:, :, outcome] / norms
+            found = found._replace(
+                weights=found.weights * probability[happens], states=states.reshape(found.states.shape)
+            )
+            for made in self._read(operation, found, outcome) if wanted else [found]:
+                out = made if out is None else out.joined(made)
+        return branches if out is None else out
+
+    def _read(self, operation: Measure | Reset, branches: Branches, outcome: int) -> list[Branches]:
+        """Return the branches with the bit that is read, right or wrong."""
+        if isinstance(operation, Reset):
+            return [branches]
+        wrong = operation.flip1 if outcome else operation.flip0
+        out = []
+        for value, probability in ((outcome, 1.0 - wrong), (1 - outcome, wrong)):
+            if probability > 0.0:
+                bits = branches.bits.copy()
+                bits[:, operation.bit] = value
+                out.append(branches._replace(weights=branches.weights * probability, bits=bits))
+        return out
+
+    def expectations(self, branches: Branches, observables: Sequence[Observable], batch: int) -> Array:
+        """Return the expectations, ``(batch, n_observables)``, summed over branches."""
+        program = compile_program(Circuit(self.n_qubits), observables, dtype=self._dtype)
+        values = program.expectation(None, None, initial_state=branches.states) if len(branches.entries) > 1 else (
+            program.expectation(None, None, initial_state=branches.states[0])
+        )  # fmt: skip
+        out = np.zeros((batch, len(observables)))
+        np.add.at(out, branches.entries, branches.weights[:, None] * values)
+        return out
+
+    def density_matrices(self, branches: Branches, batch: int) -> npt.NDArray[np.complexfloating]:
+        """Return the mixtures of the branches, ``(batch, 2**n_qubits, 2**n_qubits)``."""
+        d = 1 << self.n_qubits
+        out = np.zeros((batch, d, d), branches.states.dtype)
+        for entry, weight, state in zip(branches.entries, branches.weights, branches.states, strict=True):
+            out[entry] += weight * np.outer(state, state.conj())
+        return out
+
+    def probabilities(self, branches: Branches, finals: Sequence[Measure], batch: int) -> Array:
+        """Return the probabilities of the bits, ``(batch, 2**n_bits)``, after the measurements at the end."""
+        out = np.zeros((batch, 1 << self.n_bits))
+        found = bit_probabilities_of_pure(branches.states, branches.bits, finals, self.n_bits)
+        np.add.at(out, branches.entries, branches.weights[:, None] * found)
+        return out
+
+
+def _is_read(entry: Annotated) -> bool:
+    return isinstance(entry.operation, Measure) and entry.operation.bit in entry.after
