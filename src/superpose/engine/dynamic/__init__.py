@@ -1,0 +1,7 @@
+"""How circuits with measurement, feed-forward, reset, delay and noise run: density matrices, branches, trajectories."""
+
+from __future__ import annotations
+
+from superpose.engine.dynamic.program import DynamicProgram, compile_dynamic
+
+__all__ = ["DynamicProgram", "compile_dynamic"]

@@ -31,6 +31,8 @@ _NOTHING = np.empty(0)
 """Stands for arrays that a part of the kernel does not use."""
 SMALL_WORK = 200_000
 """Multiplications below which a second thread costs more than it gives."""
+KEEP_BYTES = 1 << 30
+"""States kept for a gradient, as long as they are no larger than this; then fewer are kept and the rest recomputed."""
 CHUNK_NUMBERS = 1 << 23
 """Samples run together as long as their states have no more numbers than this (64 MiB)."""
 
@@ -179,7 +181,7 @@ class DensityRunner:
         """Return how many steps are kept at once: all, or where memory is short, the square root of all."""
         n = max(1, len(self._steps))
         whole = self.n_groups * batch * self.n_slots * self.size * 8
-        if whole <= min(1 << 30, available_memory() // 4):
+        if whole <= min(KEEP_BYTES, available_memory() // 4):
             return n
         return max(1, math.isqrt(n - 1) + 1)
 
