@@ -43,6 +43,8 @@ class KernelRow(NamedTuple):
     """As Numba writes it; ``{tile}`` stands for the precision."""
     early: bool = True
     """Whether it is compiled with the first ones, or only when it is needed or `superpose doctor --warm` asks."""
+    dtypes: tuple[str, ...] = ("float32", "float64")
+    """Precisions that it is compiled for."""
 
 
 ENTRY: Final = "int64({tile}, int64)"
@@ -53,8 +55,9 @@ OPERATE: Final = "void({tile}, int64, int64)"
 KERNELS: Final[dict[str, KernelRow]] = {
     "operations": KernelRow("operations:operate", OPERATE),
     "interpreter": KernelRow("interpreter:run_tape", ENTRY),
-    "transfer": KernelRow("transfer:run_transfer", ENTRY, early=False),
-    "trajectory": KernelRow("trajectory:run_trajectories", ENTRY, early=False),
+    "vector_loops": KernelRow("vectors:run_loop", OPERATE, early=False, dtypes=("float64",)),
+    "transfer": KernelRow("transfer:run_transfer", ENTRY, early=False, dtypes=("float64",)),
+    "trajectory": KernelRow("trajectory:run_trajectories", ENTRY, early=False, dtypes=("float64",)),
 }
 """All kernels. To add one: a row here and a function in a module of `superpose.engine.kernels`."""
 DTYPES: Final = ("float32", "float64")
@@ -149,13 +152,15 @@ def kernel_files(names: Sequence[str] | None = None, dtypes: Sequence[str] = DTY
     if directory.exists() and private_files.untrusted(directory) is not None:
         return {}
     wanted = KERNELS if names is None else names
-    return {(name, dtype): directory / f"{dtype}.{name}" for dtype in dtypes for name in wanted}
+    pairs = ((name, dtype) for dtype in dtypes for name in wanted if dtype in KERNELS[name].dtypes)
+    return {(name, dtype): directory / f"{dtype}.{name}" for name, dtype in pairs}
 
 
 def kernels_ready(dtypes: Sequence[str] = DTYPES, names: Sequence[str] | None = None) -> bool:
     """Return whether these kernels (those compiled first, without ``names``) are loaded or compiled on this machine."""
     names = early_kernels() if names is None else names
-    wanted = {(name, dtype) for dtype in dtypes for name in names} - _kernels.keys()
+    pairs = {(name, dtype) for dtype in dtypes for name in names if dtype in KERNELS[name].dtypes}
+    wanted = pairs - _kernels.keys()
     if not wanted:
         return True
     files = kernel_files(names, dtypes)

@@ -33,7 +33,8 @@ def warm(
             what = "loading" if kernels_ready((dtype,), names) else "compiling, once per machine"
             progress(f"Engine kernels for {dtype}: {what} ...")
         for name in early_kernels() if names is None else names:
-            load_kernel(name, dtype)
+            if dtype in KERNELS[name].dtypes:
+                load_kernel(name, dtype)
         if progress:
             progress(f"Engine kernels for {dtype}: ready after {time.perf_counter() - begin:.1f} s.")
     return time.perf_counter() - begin

@@ -26,7 +26,7 @@ LINE = 64
 def aligned_array(size: int, dtype: Any) -> Array:
     """Return an array of this many elements, not set, that starts on a multiple of 64 bytes."""
     n_bytes = size * np.dtype(dtype).itemsize
-    raw = np.empty(n_bytes + LINE, dtype=np.uint8)
+    raw: Array = np.empty(n_bytes + LINE, dtype=np.uint8)
     skip = -raw.ctypes.data % LINE
     return raw[skip : skip + n_bytes].view(dtype)
 
@@ -66,7 +66,7 @@ class Shelf:
 
     def new_array(self, place: int) -> Array:
         """Return one array of such a set."""
-        return _new(*self._arrays[place])
+        return aligned_array(*self._arrays[place])
 
     def take(self) -> tuple[Array, ...]:
         """Return an idle set, or a new one."""

@@ -46,12 +46,7 @@ class Placed:
             for name, coefficient in angle.terms:
                 shared, column = columns[name]
                 terms[shared].append((number, column, coefficient))
-        (self._by_input, self._by_weight) = (
-            tuple(np.array(part, dtype) for part, dtype in zip(zip(*found, strict=True), _DTYPES, strict=True))
-            if found
-            else tuple(np.empty(0, dtype) for dtype in _DTYPES)
-            for found in terms
-        )
+        self._by_input, self._by_weight = map(_columns, terms)
 
     def evaluate(self, inputs: Array, weights: Array) -> Array:
         """Return the angles, ``(batch, n_angles)``."""
@@ -74,4 +69,9 @@ class Placed:
         return by_input, by_weight
 
 
-_DTYPES = (np.int64, np.int64, np.float64)
+def _columns(
+    terms: Sequence[tuple[int, int, float]],
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Array]:
+    """Return numbers of angles, columns of parameters, and coefficients."""
+    numbers, columns, factors = zip(*terms, strict=True) if terms else ((), (), ())
+    return np.array(numbers, np.int64), np.array(columns, np.int64), np.array(factors, np.float64)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ Array = npt.NDArray[np.float64]
 
 
 def branch_bound(operations: Sequence[Operation]) -> int:
-    """Return how many branches there can be at most: two per measurement or reset that runs, two more per misreading."""
+    """Return how many branches there can be at most: two per measurement or reset that runs, four if misread."""
     bound = 1
     for operation in operations:
         if isinstance(operation, If):
@@ -53,15 +53,20 @@ class Branches(NamedTuple):
     entries: npt.NDArray[np.int64]
     weights: Array
     bits: npt.NDArray[np.uint8]
-    states: npt.NDArray[np.complexfloating]
+    states: npt.NDArray[Any]
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> Branches:
         """Return some of them."""
-        return Branches(*(array[chosen] for array in self))
+        return Branches(self.entries[chosen], self.weights[chosen], self.bits[chosen], self.states[chosen])
 
     def joined(self, other: Branches) -> Branches:
         """Return both."""
-        return Branches(*(np.concatenate(pair) for pair in zip(self, other, strict=True)))
+        return Branches(
+            np.concatenate([self.entries, other.entries]),
+            np.concatenate([self.weights, other.weights]),
+            np.concatenate([self.bits, other.bits]),
+            np.concatenate([self.states, other.states]),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +74,16 @@ class _Unitary:
     """Gates in one piece, and which columns of inputs and weights they take."""
 
     program: CompiledProgram
-    inputs: tuple[int, ...]
-    weights: tuple[int, ...]
+    inputs: list[int]
+    weights: list[int]
+
+
+@dataclass(frozen=True, eq=False)
+class _Event:
+    """A measurement, a reset or a condition with what stands in its two lists."""
+
+    entry: Annotated
+    parts: list[list[_Unitary | _Event]]
 
 
 class BranchRunner:
@@ -98,8 +111,8 @@ class BranchRunner:
         self.n_qubits, self.n_bits, self._names, self._dtype = n_qubits, n_bits, names, dtype
         self._parts = self._gathered(live_bits(operations, wanted)[0])
 
-    def _gathered(self, entries: Sequence[Annotated]) -> list[_Unitary | tuple[Annotated, list[list[object]]]]:
-        out: list[_Unitary | tuple[Annotated, list[list[object]]]] = []
+    def _gathered(self, entries: Sequence[Annotated]) -> list[_Unitary | _Event]:
+        out: list[_Unitary | _Event] = []
         gates: list[Instruction] = []
         for entry in entries:
             if isinstance(entry.operation, Instruction):
@@ -107,21 +120,21 @@ class BranchRunner:
             elif isinstance(entry.operation, If | Measure | Reset):
                 out += self._unitary(gates)
                 gates = []
-                out.append((entry, [self._gathered(part) for part in entry.parts]))  # type: ignore[misc]  # recursive
-        return out + self._unitary(gates)
+                out.append(_Event(entry, [self._gathered(part) for part in entry.parts]))
+        return [*out, *self._unitary(gates)]
 
     def _unitary(self, gates: list[Instruction]) -> list[_Unitary]:
         if not gates:
             return []
         circuit = Circuit(self.n_qubits).extend(gates)
         used = set(circuit.parameters)
-        columns = [tuple(k for k, name in enumerate(names) if name in used) for names in self._names]
+        columns = [[k for k, name in enumerate(names) if name in used] for names in self._names]
         inputs = [self._names[0][k] for k in columns[0]]
         program = compile_program(circuit, (), inputs=inputs, dtype=self._dtype)
         by_name = {name: k for k, name in enumerate(self._names[1])}
-        return [_Unitary(program, columns[0], tuple(by_name[name] for name in program.weight_names))]
+        return [_Unitary(program, columns[0], [by_name[name] for name in program.weight_names])]
 
-    def run(self, inputs: Array, weights: Array, initial: npt.NDArray[np.complexfloating]) -> Branches:
+    def run(self, inputs: Array, weights: Array, initial: npt.NDArray[Any]) -> Branches:
         """Return the branches at the end.
 
         Args:
@@ -139,28 +152,27 @@ class BranchRunner:
         )  # fmt: skip
         return self._run(self._parts, start, inputs, weights)
 
-    def _run(self, parts: Sequence[object], branches: Branches, inputs: Array, weights: Array) -> Branches:
+    def _run(self, parts: Sequence[_Unitary | _Event], branches: Branches, inputs: Array, weights: Array) -> Branches:
         for part in parts:
             if not len(branches.entries):
                 return branches
             if isinstance(part, _Unitary):
                 states = part.program.state_vector(
-                    inputs[np.ix_(branches.entries, part.inputs)], weights[list(part.weights)],
+                    inputs[branches.entries][:, part.inputs], weights[part.weights],
                     initial_state=branches.states,
                 )  # fmt: skip
                 branches = branches._replace(states=states)
                 continue
-            entry, inner = part  # type: ignore[misc]  # the other kind of part
-            operation = entry.operation
+            operation = part.entry.operation
             if isinstance(operation, If):
-                value = np.zeros(len(branches.entries), np.int64)
+                value: npt.NDArray[np.int64] = np.zeros(len(branches.entries), np.int64)
                 for bit in operation.condition.bits:
                     value = 2 * value + branches.bits[:, bit]
                 holds = value == operation.condition.value
-                then = self._run(inner[0], branches.where(holds), inputs, weights)
-                branches = then.joined(self._run(inner[1], branches.where(~holds), inputs, weights))
-            else:
-                branches = self._measured(operation, branches, wanted=_is_read(entry))
+                then = self._run(part.parts[0], branches.where(holds), inputs, weights)
+                branches = then.joined(self._run(part.parts[1], branches.where(~holds), inputs, weights))
+            elif isinstance(operation, Measure | Reset):
+                branches = self._measured(operation, branches, wanted=_is_read(part.entry))
                 if len(branches.entries) > MAX_BRANCHES * len(inputs):
                     raise UnsupportedProgramError(
                         f"The circuit has more than {MAX_BRANCHES} branches; use method='trajectories', or "
@@ -171,7 +183,7 @@ class BranchRunner:
 
     def _measured(self, operation: Measure | Reset, branches: Branches, *, wanted: bool) -> Branches:
         qubit = operation.qubits[0]
-        shape = (len(branches.entries), 1 << qubit, 2, -1)
+        shape = (len(branches.entries), 1 << qubit, 2, 1 << self.n_qubits - 1 - qubit)
         halves = branches.states.reshape(shape)
         ones = (np.abs(halves[:, :, 1]) ** 2).sum(axis=(1, 2), dtype=np.float64)
         zeros = (np.abs(halves[:, :, 0]) ** 2).sum(axis=(1, 2), dtype=np.float64)
@@ -214,7 +226,7 @@ class BranchRunner:
         np.add.at(out, branches.entries, branches.weights[:, None] * values)
         return out
 
-    def density_matrices(self, branches: Branches, batch: int) -> npt.NDArray[np.complexfloating]:
+    def density_matrices(self, branches: Branches, batch: int) -> npt.NDArray[Any]:
         """Return the mixtures of the branches, ``(batch, 2**n_qubits, 2**n_qubits)``."""
         d = 1 << self.n_qubits
         out = np.zeros((batch, d, d), branches.states.dtype)

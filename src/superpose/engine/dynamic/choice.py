@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
-from superpose.circuits.operations import Channel, Instruction, KrausChannel, Operation, walk
+from superpose.circuits import Instruction
+from superpose.circuits.operations import Channel, KrausChannel, Operation, walk
 from superpose.engine.dynamic.branching import MAX_BRANCHES, branch_bound
 from superpose.engine.dynamic.schedule import Annotated, live_bits
 from superpose.engine.dynamic.trajectories import trajectory_bytes
@@ -47,7 +48,7 @@ class _Size(NamedTuple):
 
     @property
     def density_bytes(self) -> int:
-        return 8 * 4 ** min(max(self.n_qubits, 2), 500) << self.slot_bits
+        return 8 << 2 * min(max(self.n_qubits, 2), 500) << self.slot_bits
 
     @property
     def density_work(self) -> float:
@@ -86,7 +87,11 @@ def _most_live(operations: Sequence[Operation], wanted: Sequence[int]) -> int:
 
 
 def choose(
-    method: Method, operations: Sequence[Operation], n_qubits: int, wanted: Sequence[int] = (), n_samples: int | None = None
+    method: Method,
+    operations: Sequence[Operation],
+    n_qubits: int,
+    wanted: Sequence[int] = (),
+    n_samples: int | None = None,
 ) -> Choice:
     """Return what runs.
 

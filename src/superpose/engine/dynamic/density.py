@@ -40,7 +40,7 @@ CHUNK_NUMBERS = 1 << 23
 def density_bytes(n_qubits: int, n_slots: int, *, gradients: bool = False) -> int:
     """Return the bytes that one sample's states take: 8 per Pauli string, real, and for gradients at least three times
     that (adjoint states and one kept state)."""
-    return (3 if gradients else 1) * n_slots * 8 * 4 ** max(n_qubits, 2)
+    return (3 if gradients else 1) * n_slots * 8 << 2 * max(n_qubits, 2)
 
 
 class _Call(NamedTuple):
@@ -109,7 +109,7 @@ class DensityRunner:
         self._rows = np.concatenate(
             [np.zeros((0, c.WIDTH), np.int64), *(step.group.rows for step in self._steps if isinstance(step, _Stage))]
         )
-        self.size = 4**self._padded
+        self.size = 1 << 2 * self._padded
         """Numbers of one state."""
         self.n_groups = sum(isinstance(step, _Stage) for step in self._steps)
         self.work = sum(step.group.work * len(step.slots) for step in self._steps if isinstance(step, _Stage))
@@ -117,7 +117,7 @@ class DensityRunner:
 
     def chunk_size(self, *, gradients: bool = False) -> int:
         """Return how many samples run together."""
-        numbers = self.n_slots * self.size * (3 + self._n_kept() if gradients else 1)
+        numbers = self.needed_bytes(gradients=gradients) // 8
         return max(1, CHUNK_NUMBERS // numbers)
 
     def _n_kept(self) -> int:
@@ -152,7 +152,7 @@ class DensityRunner:
         length = self._segment_length(call.batch)
         segments = [self._steps[k : k + length] for k in range(0, len(self._steps), length)]
         kept: list[Array] = []
-        before: list[dict[int, Array]] = []
+        before: list[Array] = []
         for segment in segments:
             kept.append(states.copy() if len(segments) > 1 else states[:0])
             before = self._replay(segment, call, states, keep=len(segments) == 1)
@@ -205,6 +205,7 @@ class DensityRunner:
         """Call the kernel; see `superpose.engine.kernels.transfer_columns`."""
         block = np.zeros(c.N_ARGUMENTS, np.int64)
         block[: len(numbers)] = numbers
+        block[c.ARG_OPERATE] = load_kernel("vector_loops", "float64").address
         block[c.BLOCKS :: 3] = id(_NOTHING)
         given = self._constant_arrays | {c.COS: call.cos, c.SIN: call.sin, c.SHARED: call.shared, c.OWN_TABLE: call.own}
         given |= arrays
@@ -240,9 +241,7 @@ class DensityRunner:
 
         _spread_out(part, call.batch * len(places) * len(group.starts), group.work * call.batch * len(places))
 
-    def _backward(
-        self, step: _Move | _Stage, call: _Call, states: Array, adjoint: Array, by_angle: Array
-    ) -> None:
+    def _backward(self, step: _Move | _Stage, call: _Call, states: Array, adjoint: Array, by_angle: Array) -> None:
         if isinstance(step, _Move):
             if step.kind == 1:
                 adjoint[:, step.source] += adjoint[:, step.target]

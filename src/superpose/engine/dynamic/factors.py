@@ -145,4 +145,5 @@ def _within(factor: Factor, qubits: tuple[int, ...]) -> Real:
     if factor.qubits == qubits:
         return factor.matrix
     one = np.eye(4)
-    return np.kron(factor.matrix, one) if factor.qubits[0] == qubits[0] else np.kron(one, factor.matrix)
+    pair = (factor.matrix, one) if factor.qubits[0] == qubits[0] else (one, factor.matrix)
+    return np.kron(*pair).astype(np.float64, copy=False)

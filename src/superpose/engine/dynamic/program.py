@@ -6,7 +6,6 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -15,43 +14,22 @@ import numpy.typing as npt
 
 from superpose.circuits import Circuit, Measure, Observable
 from superpose.engine.arrays import Array, real_array
+from superpose.engine.dynamic.arguments import Given, check_definition, checked
 from superpose.engine.dynamic.branching import BranchRunner
-from superpose.engine.dynamic.choice import METHODS, Choice, Method, check_trajectories, choose
+from superpose.engine.dynamic.choice import Choice, Method, check_trajectories, choose
 from superpose.engine.dynamic.density import DensityRunner, observables_of, zero_state
 from superpose.engine.dynamic.readout import bit_probabilities
 from superpose.engine.dynamic.superoperators import density_matrices, pauli_vectors
 from superpose.engine.dynamic.trajectories import TrajectoryRunner, pauli_terms
 from superpose.engine.runner import Dtype
 from superpose.engine.sampling import check_shots, sample
-from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
+from superpose.errors import ShapeError, UnsupportedProgramError
 
 __all__ = ["DynamicProgram", "compile_dynamic"]
 
 MAX_TABLE_BITS = 24
 """Most classical bits whose probabilities are given as one array."""
 DEFAULT_TRAJECTORIES = 1000
-
-
-@dataclass(frozen=True, eq=False)
-class _Given:
-    """Checked arrays of a call."""
-
-    inputs: Array
-    weights: Array
-    initial: npt.NDArray[np.complex128] | None
-
-    @property
-    def batch(self) -> int:
-        return len(self.inputs)
-
-    def pieces(self, size: int) -> list[tuple[slice, _Given]]:
-        """Return the batch in pieces."""
-        out = []
-        for first in range(0, self.batch, size):
-            part = slice(first, first + size)
-            initial = self.initial if self.initial is None or len(self.initial) == 1 else self.initial[part]
-            out.append((part, _Given(self.inputs[part], self.weights, initial)))
-        return out
 
 
 class DynamicProgram:
@@ -78,7 +56,7 @@ class DynamicProgram:
     ) -> None:
         self.circuit, self.observables = circuit.copy(), tuple(observables)
         self.input_names, self.dtype, self.method = tuple(inputs), dtype, method
-        _check_definition(self.circuit, self.observables, self.input_names, dtype, method)
+        check_definition(self.circuit, self.observables, self.input_names, dtype, method)
         known = set(self.input_names)
         self.weight_names = tuple(name for name in circuit.parameters if name not in known)
         self.n_qubits, self.n_bits = circuit.n_qubits, circuit.n_bits
@@ -205,7 +183,7 @@ class DynamicProgram:
             errors = np.zeros_like(values)
         return values.astype(self._real, copy=False), errors.astype(self._real, copy=False)
 
-    def _averaged(self, given: _Given, n_trajectories: int, seed: int | None) -> tuple[Array, Array]:
+    def _averaged(self, given: Given, n_trajectories: int, seed: int | None) -> tuple[Array, Array]:
         check_shots(n_trajectories, seed)
         terms = pauli_terms(self.observables)
         coefficients = np.zeros((len(terms), len(self.observables)))
@@ -219,7 +197,7 @@ class DynamicProgram:
             return values[:, 0], np.full(values[:, 0].shape, np.inf)
         return values.mean(axis=1), values.std(axis=1, ddof=1) / np.sqrt(n_trajectories)
 
-    def _branched(self, given: _Given) -> npt.NDArray[np.float64]:
+    def _branched(self, given: Given) -> npt.NDArray[np.float64]:
         runner = self._branching
         values = np.zeros((given.batch, len(self.observables)))
         for part, piece in given.pieces(_pure_chunk(self.n_qubits)):
@@ -272,8 +250,8 @@ class DynamicProgram:
     def _check_gradient(self) -> None:
         """Refuse gradients without a density matrix."""
         advice = (
-            "Gradients of dynamic circuits come from the density matrix; use method='density_matrix' (or 'auto', at most "
-            "12 qubits), or parameter shifts of expectations."
+            "Gradients of dynamic circuits come from the density matrix; use method='density_matrix' (or 'auto'), or "
+            "parameter shifts of expectations."
         )
         if self.method not in ("auto", "density_matrix"):
             raise UnsupportedProgramError(f"method={self.method!r} gives no gradients. {advice}", method=self.method)
@@ -320,7 +298,7 @@ class DynamicProgram:
         self._refuse_trajectories(method, "exact probabilities")
         return self._table(given, method).astype(self._real, copy=False)
 
-    def _table(self, given: _Given, method: str) -> npt.NDArray[np.float64]:
+    def _table(self, given: Given, method: str) -> npt.NDArray[np.float64]:
         if self._n_outcomes > MAX_TABLE_BITS:
             raise UnsupportedProgramError(
                 f"Probabilities are given for at most {MAX_TABLE_BITS} bits, got {self._n_outcomes}; use counts.",
@@ -388,12 +366,12 @@ class DynamicProgram:
                 f"Trajectories give no {what}; use expectation or counts, or method='density_matrix'.", method=method
             )
 
-    def _start(self, given: _Given) -> npt.NDArray[np.float64]:
+    def _start(self, given: Given) -> npt.NDArray[np.float64]:
         if given.initial is None:
             return zero_state(self.n_qubits)
         return pauli_vectors(given.initial[:, :, None] * given.initial[:, None, :].conj())
 
-    def _pure(self, given: _Given) -> npt.NDArray[np.complex128]:
+    def _pure(self, given: Given) -> npt.NDArray[np.complex128]:
         if given.initial is not None:
             return given.initial
         out = np.zeros((1, 1 << self.n_qubits), np.complex128)
@@ -402,39 +380,9 @@ class DynamicProgram:
 
     def _given(
         self, inputs: npt.ArrayLike | None, weights: npt.ArrayLike | None, initial_state: npt.ArrayLike | None
-    ) -> _Given:
-        """Check the arrays of a call."""
-        n_inputs, n_weights = len(self.input_names), len(self.weight_names)
-        state = None if initial_state is None else np.atleast_2d(np.asarray(initial_state))
-        if state is not None and (state.dtype.kind not in "iufc" or state.ndim != 2 or len(state[0]) != 1 << self.n_qubits):
-            raise ShapeError(
-                f"initial_state must be numbers of shape ([batch,] 2**{self.n_qubits}), got {state.shape}.",
-                got=list(state.shape),
-            )
-        x = real_array("inputs", np.empty((1 if state is None else len(state), 0)) if inputs is None else inputs)
-        w = real_array("weights", np.empty(0) if weights is None else weights)
-        if w.shape != (n_weights,):
-            raise ShapeError(
-                f"weights must have shape ({n_weights},), one value per weight, got {w.shape}.",
-                got=list(w.shape),
-                allowed=[n_weights],
-            )
-        if x.ndim != 2 or x.shape[1] != n_inputs or not len(x):
-            raise ShapeError(
-                f"inputs must have shape (batch, {n_inputs}) with batch >= 1, got {x.shape}.",
-                got=list(x.shape),
-                allowed=["batch", n_inputs],
-            )
-        if state is not None and len(state) not in (1, len(x)):
-            raise ShapeError(
-                f"initial_state has {len(state)} states where inputs have {len(x)} samples; give one or one each.",
-                got=len(state),
-                allowed=[1, len(x)],
-            )
-        for what, array in (("inputs", x), ("weights", w), ("initial_state", state)):
-            if array is not None and not np.isfinite(array).all():
-                raise ShapeError(f"{what} must be finite, got NaN or infinity.", what=what, got="non-finite")
-        return _Given(x, w, None if state is None else state.astype(np.complex128))
+    ) -> Given:
+        sizes = self.n_qubits, len(self.input_names), len(self.weight_names)
+        return checked(sizes, inputs, weights, initial_state)
 
 
 def _bits(indices: npt.NDArray[np.int64], n_bits: int) -> npt.NDArray[np.uint8]:
@@ -447,30 +395,6 @@ def _seed(seed: int | None) -> int:
 
 def _pure_chunk(n_qubits: int) -> int:
     return max(1, 2**20 >> n_qubits)
-
-
-def _check_definition(
-    circuit: Circuit, observables: tuple[Observable, ...], inputs: tuple[str, ...], dtype: str, method: str
-) -> None:
-    if dtype not in ("float32", "float64"):
-        raise UnsupportedProgramError(f"dtype must be 'float32' or 'float64', got {dtype!r}.", got=str(dtype)[:100])
-    if method not in METHODS:
-        raise UnsupportedProgramError(
-            f"method must be one of {', '.join(METHODS)}, got {method!r}.", got=str(method)[:100], allowed=list(METHODS)
-        )
-    for place, observable in enumerate(observables):
-        if observable.n_qubits != circuit.n_qubits:
-            raise ObservableError(
-                f"observables[{place}] acts on {observable.n_qubits} qubits, the circuit on {circuit.n_qubits}.",
-                index=place,
-            )
-    unknown = [name for name in inputs if name not in circuit.parameters]
-    if unknown or len(set(inputs)) != len(inputs):
-        raise ParameterUnboundError(
-            f"inputs must name distinct parameters of the circuit ({', '.join(circuit.parameters[:20])}), "
-            f"got {', '.join(map(str, inputs[:20]))}.",
-            unknown=unknown[:100],
-        )
 
 
 _CACHE_SIZE = 64

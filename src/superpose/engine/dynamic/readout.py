@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,9 +49,7 @@ class Expectations:
             states[:, slot, self.indices] += entries
 
 
-def bit_probabilities(
-    states: Mapping[int, Array], finals: Sequence[Measure], n_qubits: int, n_bits: int
-) -> Array:
+def bit_probabilities(states: Mapping[int, Array], finals: Sequence[Measure], n_qubits: int, n_bits: int) -> Array:
     """Return the probabilities of all bits' values, ``(batch, 2**n_bits)``, bit 0 the most significant.
 
     Args:
@@ -98,7 +97,7 @@ def flipped(probabilities: Array, n_bits: int, bit: int, flip0: float, flip1: fl
 
 
 def bit_probabilities_of_pure(
-    states: npt.NDArray[np.complexfloating], bits: npt.NDArray[np.uint8], finals: Sequence[Measure], n_bits: int
+    states: npt.NDArray[Any], bits: npt.NDArray[np.uint8], finals: Sequence[Measure], n_bits: int
 ) -> Array:
     """Return the probabilities of all bits' values, ``(n, 2**n_bits)``, of pure states ``(n, 2**n_qubits)``.
 
@@ -119,7 +118,9 @@ def bit_probabilities_of_pure(
     places = np.zeros(1, np.int64)
     for measure in finals:
         places = (places[:, None] + np.array([0, 1]) * 2 ** (n_bits - 1 - measure.bit)).reshape(-1)
-    at = bits.astype(np.int64) @ (1 << np.arange(n_bits - 1, -1, -1, dtype=np.int64))
+    earlier = bits.astype(np.int64)
+    earlier[:, [measure.bit for measure in finals]] = 0  # written again
+    at = earlier @ (1 << np.arange(n_bits - 1, -1, -1, dtype=np.int64))
     out = np.zeros((len(states), 1 << n_bits))
     np.put_along_axis(out, at[:, None] + places, found, axis=1)
     return out

@@ -1,8 +1,8 @@
 """A circuit with classical bits as a fixed plan over slots, each holding the part of a mixed state with one record.
 
-The state of qubits and bits together is a density matrix per value of the bits. Only the bits that a later condition
-reads, or that are asked for at the end, are told apart (they are *live*); a measurement into any other bit is a channel.
-So resets and overwritten measurements never multiply the work, and every step is linear: gradients flow back through it.
+The state of qubits and bits together is a density matrix per value of the bits. Only bits that a later condition reads,
+or that are asked for at the end, are told apart (they are *live*); a measurement into any other bit is a channel. So
+resets and overwritten measurements never multiply the work, and every step is linear: gradients flow back through it.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def live_bits(operations: Sequence[Operation], wanted: Iterable[int]) -> tuple[l
     live = frozenset(wanted)
     out = []
     for operation in reversed(operations):
-        after, parts = live, ()
+        after, parts = live, tuple[list[Annotated], ...]()
         if isinstance(operation, Measure):
             live = live - {operation.bit}
         elif isinstance(operation, If):

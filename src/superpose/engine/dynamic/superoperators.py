@@ -8,6 +8,7 @@ complex matrix is enough, and a channel on m qubits is a real ``4**m`` matrix, i
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -106,11 +107,11 @@ def pauli_vectors(density: Complex) -> Real:
     return np.ascontiguousarray(array.reshape(len(array), -1).real)
 
 
-def density_matrices(vectors: Real, dtype: type[np.complex64] | type[np.complex128]) -> npt.NDArray[np.complexfloating]:
+def density_matrices(vectors: Real, dtype: type[np.complex64] | type[np.complex128]) -> npt.NDArray[Any]:
     """Return ``(batch, 2**n, 2**n)`` for states ``(batch, 4**n)`` in the Pauli basis."""
     batch, size = vectors.shape
     n = (size.bit_length() - 1) // 2
-    array = vectors.astype(dtype).reshape(batch, 1, size, 1)
+    array: npt.NDArray[Any] = vectors.astype(dtype).reshape(batch, 1, size, 1)
     for _ in range(n):  # axes: batch, rows so far, digits to come, columns so far
         left, right = array.shape[1], array.shape[3]
         digits = array.reshape(batch, left, 4, -1, right) / 2

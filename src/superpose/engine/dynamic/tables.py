@@ -184,9 +184,7 @@ class Tables:
             if factor.qubits == qubits:
                 return c.WHOLE, at, 0, 0
             return c.ONE, at, qubits.index(factor.qubits[0]), 0
-        letters = "".join(
-            factor.letters[factor.qubits.index(q)] if q in factor.qubits else "I" for q in qubits
-        )
+        letters = "".join(factor.letters[factor.qubits.index(q)] if q in factor.qubits else "I" for q in qubits)
         pairs = rotation_pairs(letters)
         first = self._pairs_of.get((letters, len(qubits)))
         if first is None:

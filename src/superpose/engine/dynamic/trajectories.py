@@ -1,4 +1,4 @@
-"""Trajectories: pure states that run through a circuit with measurement and noise, each with random numbers of its own."""
+"""Trajectories: pure states that run through measurement and noise, each with random numbers of its own."""
 
 from __future__ import annotations
 
@@ -208,11 +208,11 @@ class TrajectoryRunner:
             r.ONE: np.eye(4, dtype=np.complex128).reshape(-1),
         }  # fmt: skip
         wanted = (r.EXPECT if len(masks) else 0) | (r.SAMPLE if sample else 0)
-        kernel = load_kernel("trajectory", "float64")
+        kernel, loops = load_kernel("trajectory", "float64"), load_kernel("vector_loops", "float64").address
 
         def part(first: int, last: int) -> None:
             block = np.zeros(r.N_ARGUMENTS, np.int64)
-            block[: r.N_NUMBERS] = first, last, self._n, n_trajectories, wanted, self._n_matrices
+            block[: r.N_NUMBERS] = first, last, self._n, n_trajectories, wanted, self._n_matrices, loops
             used = arrays | self._scratch()
             for place, array in used.items():
                 block[place : place + 3] = id(array), *(*array.shape, 0)[:2]

@@ -15,11 +15,12 @@ import numpy as np
 from superpose.engine.kernels import trajectory_rows as r
 from superpose.engine.kernels import vector_slots as s
 from superpose.engine.kernels.philox import seeded, uniform
-from superpose.engine.kernels.simd import data
-from superpose.engine.kernels.vectors import complex_loop
+from superpose.engine.kernels.pure_states import drawn_index, pauli_expectations, squared_norm
+from superpose.engine.kernels.simd import call, data
 from superpose.engine.kernels.views import array_kernel, start_of, view1, view2, view3
 
 __all__ = ["run_trajectories"]
+
 
 @array_kernel
 def _places(bits: Any, n: int, n_vectors: int, args: Any) -> int:
@@ -62,7 +63,7 @@ def _apply(matrix: Any, bits: Any, n: int, n_vectors: int, coefficients: Any, ar
         number = s.APPLY_COMPLEX_2 + bits[0] + bits[1] + 3
     else:
         number = s.APPLY_COMPLEX_2 + (bits[0] + 1 if inside else 0)
-    complex_loop(number, start_of(args))
+    call(0.0, args[s.OPERATE], number, start_of(args))
 
 
 @array_kernel
@@ -70,7 +71,7 @@ def _reduced(bit: int, n_vectors: int, bits: Any, sums: Any, args: Any, rho: Any
     """Write the density matrix of the qubit at a bit of the index, not normalised, ``(2, 2)``."""
     bits[0] = bit
     inside = _places(bits, 1, n_vectors, args)
-    complex_loop(s.POPULATIONS + (bit + 1 if inside else 0), start_of(args))
+    call(0.0, args[s.OPERATE], s.POPULATIONS + (bit + 1 if inside else 0), start_of(args))
     a = b = x = y = 0.0
     for lane in range(s.N_LANES):
         if inside:
@@ -128,17 +129,8 @@ def _pair(matrix: Any, at: int, a: int, b: int, n: int, pending: Any, damped: An
 
 
 @array_kernel
-def _norm(state: Any) -> float:
-    total = 0.0
-    for k in range(0, len(state), 8):
-        for lane in range(8):
-            total += state[k + lane] * state[k + lane]
-    return total
-
-
-@array_kernel
 def _is_one(matrix: Any) -> bool:
-    return matrix[0, 0] == 1.0 and matrix[1, 1] == 1.0 and matrix[0, 1] == 0.0 and matrix[1, 0] == 0.0
+    return bool(matrix[0, 0] == 1.0 and matrix[1, 1] == 1.0 and matrix[0, 1] == 0.0 and matrix[1, 0] == 0.0)
 
 
 @array_kernel
@@ -208,8 +200,8 @@ def _kraus1(
 def _flush(
     every: bool, spared: int, n: int, n_vectors: int, pending: Any, damped: Any, bits: Any, squares: Any, one: Any,
     coefficients: Any, args: Any,
-) -> None:
-    """Apply what is gathered, qubits in pairs: all of it, or what changes weights (``damped``), but for one qubit."""  # fmt: skip
+) -> None:  # fmt: skip
+    """Apply what is gathered, in pairs: all of it, or what changes weights (``damped``), but for one qubit."""
     first = -1
     for q in range(n):
         if q == spared or _is_one(pending[q]) or not (every or damped[q]):
@@ -236,12 +228,12 @@ def _copy(source: Any, target: Any, n: int) -> None:
 
 @array_kernel
 def _kraus2(
-    a: int, b: int, operators: Any, at: int, n_operators: int, u: float, state: Any, saved: Any, n: int,
-    n_vectors: int, pending: Any, damped: Any, bits: Any, squares: Any, one: Any, coefficients: Any, args: Any,
-) -> None:
-    """Apply the operator on two qubits that ``u`` chooses; the norm becomes one."""  # fmt: skip
+    a: int, b: int, operators: Any, at: int, n_operators: int, u: float, state: Any, saved: Any, n: int, n_vectors:
+    int, pending: Any, damped: Any, bits: Any, squares: Any, one: Any, coefficients: Any, args: Any,
+) -> None:  # fmt: skip
+    """Apply the operator on two qubits that ``u`` chooses; the norm becomes one."""
     _flush(True, -1, n, n_vectors, pending, damped, bits, squares, one, coefficients, args)
-    whole, total = _norm(state), 0.0
+    whole, total = squared_norm(state), 0.0
     _copy(state, saved, len(state))
     for place in range(1, n_operators + 1):
         k = place if place < n_operators else 0  # the first operator is what is left over
@@ -249,7 +241,7 @@ def _kraus2(
             _copy(saved, state, len(state))
         _pair(operators, at + 16 * k, a, b, n, pending, damped, bits, squares)
         _apply(squares[0], bits, 2, n_vectors, coefficients, args)
-        weight = _norm(state)
+        weight = squared_norm(state)
         total += weight
         if k == 0 or u * whole < total:
             _scale(pending[a], 1.0 / np.sqrt(weight))
@@ -257,155 +249,135 @@ def _kraus2(
 
 
 @array_kernel
-def _expect(n: int, state: Any, masks: Any, probabilities: Any, out: Any) -> None:
-    """Write the expectations of Pauli strings (masks x, z, number of Ys) in a state that need not be normalised."""
-    size = 1 << n
-    for k in range(size):
-        at = (k >> 3) * 16 + (k & 7)
-        probabilities[k] = state[at] * state[at] + state[at + 8] * state[at + 8]
-    h = 1
-    while h < size:
-        for base in range(0, size, 2 * h):
-            for j in range(base, base + h):
-                x, y = probabilities[j], probabilities[j + h]
-                probabilities[j] = x + y
-                probabilities[j + h] = x - y
-        h *= 2
-    norm = probabilities[0]
-    for t in range(len(masks)):
-        x, z, ys = masks[t, 0], masks[t, 1], masks[t, 2]
-        if x == 0:
-            out[t] = probabilities[z] / norm
-            continue
-        real, imaginary = 0.0, 0.0
-        for j in range(size):
-            k = j ^ x
-            a, b = (j >> 3) * 16 + (j & 7), (k >> 3) * 16 + (k & 7)
-            odd = j & z
-            for shift in (32, 16, 8, 4, 2, 1):
-                odd ^= odd >> shift
-            sign = 1.0 - 2.0 * (odd & 1)
-            real += sign * (state[b] * state[a] + state[b + 8] * state[a + 8])
-            imaginary += sign * (state[b] * state[a + 8] - state[b + 8] * state[a])
-        turn = ys & 3
-        out[t] = (real if turn == 0 else -imaginary if turn == 1 else -real if turn == 2 else imaginary) / norm
-
-
-@array_kernel
-def _draw(n: int, state: Any, u: float) -> int:
-    """Return a basis state drawn by the state's weights."""
-    norm = _norm(state)
-    target, total, last = u * norm, 0.0, 0
-    for vector in range((1 << n) >> 3):
-        piece = 0.0
-        for k in range(16):
-            piece += state[16 * vector + k] * state[16 * vector + k]
-        if total + piece <= target:
-            total += piece
-            continue
-        for lane in range(8):
-            weight = state[16 * vector + lane] ** 2 + state[16 * vector + 8 + lane] ** 2
-            total += weight
-            if weight > 0.0:
-                last = 8 * vector + lane
-            if total > target:
-                return last
-    return last
-
-
-@array_kernel
 def _bits_have(record: Any, codes: Any, at: int, n_bits: int, wanted: int) -> bool:
     value = 0
     for k in range(n_bits):
         value = 2 * value + record[codes[at + k]]
-    return value == wanted
+    return bool(value == wanted)
+
+
+@array_kernel
+def _gather(matrices: Any, at: int, pending: Any, work: Any) -> None:
+    """Multiply what is pending on a qubit by the 2x2 matrix that starts at ``matrices[at]``."""
+    for i in range(2):
+        for j in range(2):
+            work[i, j] = matrices[at + 2 * i + j]
+    _multiply(work, pending, pending)
+
+
+@array_kernel
+def _jump(row: Any, u: float, numbers: Any, codes: Any, pending: Any) -> None:
+    """Gather the Pauli string of a mixture that ``u`` chooses."""
+    k = 0
+    while k < row[2] - 1 and u >= numbers[row[1] + k]:
+        k += 1
+    width = row[4]
+    for j in range(width):  # codes: the qubits, then the letters of each string
+        _pauli(codes[row[3] + width * (1 + k) + j], pending[codes[row[3] + j]])
+
+
+@array_kernel
+def _outcome(row: Any, u: float, rho: Any, pending: Any) -> int:
+    """Project a qubit in the state ``rho`` onto the outcome that ``u`` chooses, and return that; a reset flips 1."""
+    zero, one = rho[0, 0].real, rho[1, 1].real
+    outcome = 1 if u * (zero + one) >= zero else 0
+    for k in range(2):
+        pending[1 - outcome, k] = 0.0
+    _scale(pending, 1.0 / np.sqrt(one if outcome else zero))
+    if row[0] == r.RESET and outcome:
+        _pauli(1, pending)
+    return outcome
+
+
+@array_kernel
+def _look(
+    row: Any, u: float, n: int, constants: Any, pending: Any, damped: Any, bits: Any, squares: Any, one: Any, small:
+    Any, coefficients: Any, sums: Any, args: Any,
+) -> int:  # fmt: skip
+    """Look at a qubit and choose an outcome, which is returned, or a channel's operator; the norm becomes one."""
+    q, n_vectors = row[1], (1 << n) >> s.LANE_BITS
+    rho, product, work = small[0], small[1], small[2]
+    _flush(False, q, n, n_vectors, pending, damped, bits, squares, one, coefficients, args)
+    _reduced(n - 1 - q, n_vectors, bits, sums, args, rho)
+    _turned(rho, pending[q], product)
+    damped[q] = 1
+    if row[0] == r.KRAUS1:
+        _kraus1(q, constants, row[3], row[4], u, rho, product, work, pending)
+        return 0
+    return _outcome(row, u, rho, pending[q])
+
+
+@array_kernel
+def _apply_pair(
+    matrices: Any, at: int, row: Any, n: int, pending: Any, damped: Any, bits: Any, squares: Any, coefficients: Any,
+    args: Any,
+) -> None:  # fmt: skip
+    """Apply a 4x4 matrix to two qubits, with what is pending on them."""
+    _pair(matrices, at, row[1], row[2], n, pending, damped, bits, squares)
+    _apply(squares[0], bits, 2, (1 << n) >> s.LANE_BITS, coefficients, args)
+
+
+@array_kernel
+def _channel(
+    row: Any, u: float, lower: float, n: int, constants: Any, numbers: Any, state: Any, saved: Any, pending: Any,
+    damped: Any, bits: Any, squares: Any, one: Any, small: Any, coefficients: Any, sums: Any, args: Any,
+) -> float:  # fmt: skip
+    """Let a channel act; return the new lower bound of the squared norm."""
+    bound = numbers[row[5]]
+    if u < bound or bound >= 1.0:
+        if row[0] == r.KRAUS1:
+            _look(row, u, n, constants, pending, damped, bits, squares, one, small, coefficients, sums, args)
+        else:
+            _kraus2(
+                row[1], row[2], constants, row[3], row[4], u, state, saved, n, (1 << n) >> s.LANE_BITS, pending,
+                damped, bits, squares, one, coefficients, args,
+            )  # fmt: skip
+        return 1.0
+    if row[0] == r.KRAUS1:
+        _gather(constants, row[3], pending[row[1]], small[2])
+        damped[row[1]] = 1
+    else:
+        _apply_pair(constants, row[3], row, n, pending, damped, bits, squares, coefficients, args)
+    return float(lower * (1.0 - bound))
 
 
 @array_kernel
 def _run_one(
-    n: int, tape: Any, matrices: Any, gates_at: int, constants: Any, numbers: Any, codes: Any, state: Any,
-    saved: Any, record: Any, stream: Any, words: Any, pending: Any, damped: Any, bits: Any, squares: Any, one: Any,
-    small: Any, coefficients: Any, sums: Any, args: Any,
-) -> None:
-    """Run one trajectory along the tape, all of it applied to the state at the end."""  # fmt: skip
+    n: int, tape: Any, matrices: Any, gates_at: int, constants: Any, numbers: Any, codes: Any, state: Any, saved:
+    Any, record: Any, stream: Any, words: Any, pending: Any, damped: Any, bits: Any, squares: Any, one: Any, small:
+    Any, coefficients: Any, sums: Any, args: Any,
+) -> None:  # fmt: skip
+    """Run one trajectory along the tape, all of it applied to the state at the end."""
     n_vectors = (1 << n) >> s.LANE_BITS
-    rho, product, work = small[0], small[1], small[2]
     lower = 1.0  # the squared norm is at least this
     at = 0
     while at < len(tape):
         row = tape[at]
         at += 1
-        kind, q = row[0], row[1]
+        kind = row[0]
         if kind == r.GATE1:
-            for i in range(2):
-                for j in range(2):
-                    work[i, j] = matrices[gates_at + row[3] + 2 * i + j]
-            _multiply(work, pending[q], pending[q])
+            _gather(matrices, gates_at + row[3], pending[row[1]], small[2])
         elif kind == r.GATE2:
-            _pair(matrices, gates_at + row[3], q, row[2], n, pending, damped, bits, squares)
-            _apply(squares[0], bits, 2, n_vectors, coefficients, args)
+            _apply_pair(matrices, gates_at + row[3], row, n, pending, damped, bits, squares, coefficients, args)
         elif kind == r.PAULIS:
-            u, k = uniform(stream, words), 0
-            while k < row[2] - 1 and u >= numbers[row[1] + k]:
-                k += 1
-            width = row[4]
-            for j in range(width):  # codes: the qubits, then the letters of each string
-                _pauli(codes[row[3] + width * (1 + k) + j], pending[codes[row[3] + j]])
-        elif kind == r.UNLESS:
-            if not _bits_have(record, codes, row[2], row[3], row[4]):
-                at = row[1]
-        elif kind == r.JUMP:
-            at = row[1]
-        elif kind == r.KRAUS2:
+            _jump(row, uniform(stream, words), numbers, codes, pending)
+        elif kind == r.KRAUS1 or kind == r.KRAUS2:
+            lower = _channel(
+                row, uniform(stream, words), lower, n, constants, numbers, state, saved, pending, damped, bits, squares,
+                one, small, coefficients, sums, args,
+            )  # fmt: skip
+        elif kind == r.MEASURE or kind == r.RESET:
             u = uniform(stream, words)
-            if u >= numbers[row[5]]:
-                _pair(constants, row[3], q, row[2], n, pending, damped, bits, squares)
-                _apply(squares[0], bits, 2, n_vectors, coefficients, args)
-                lower *= 1.0 - numbers[row[5]]
-            else:
-                _kraus2(
-                    q, row[2], constants, row[3], row[4], u, state, saved, n, n_vectors, pending, damped, bits,
-                    squares, one, coefficients, args,
-                )  # fmt: skip
-                lower = 1.0
-        elif kind == r.KRAUS1 and numbers[row[5]] < 1.0:
-            u = uniform(stream, words)
-            if u >= numbers[row[5]]:
-                for i in range(2):
-                    for j in range(2):
-                        work[i, j] = constants[row[3] + 2 * i + j]
-                _multiply(work, pending[q], pending[q])
-                lower *= 1.0 - numbers[row[5]]
-            else:
-                _flush(False, q, n, n_vectors, pending, damped, bits, squares, one, coefficients, args)
-                _reduced(n - 1 - q, n_vectors, bits, sums, args, rho)
-                _turned(rho, pending[q], product)
-                _kraus1(q, constants, row[3], row[4], u, rho, product, work, pending)
-                lower = 1.0
-            damped[q] = 1
-        else:  # what must look at the qubit: measurements, resets, channels far from the identity
-            u = uniform(stream, words)
-            _flush(False, q, n, n_vectors, pending, damped, bits, squares, one, coefficients, args)
-            _reduced(n - 1 - q, n_vectors, bits, sums, args, rho)
-            _turned(rho, pending[q], product)
+            found = _look(row, u, n, constants, pending, damped, bits, squares, one, small, coefficients, sums, args)
             lower = 1.0
-            damped[q] = 1
-            if kind == r.KRAUS1:
-                _kraus1(q, constants, row[3], row[4], u, rho, product, work, pending)
-                continue
-            zero, ones = rho[0, 0].real, rho[1, 1].real
-            outcome = 1 if u * (zero + ones) >= zero else 0
-            for k in range(2):
-                pending[q, 1 - outcome, k] = 0.0
-            _scale(pending[q], 1.0 / np.sqrt(ones if outcome else zero))
             if kind == r.MEASURE:
-                flip = numbers[row[3] + outcome]
-                record[row[2]] = outcome ^ (1 if flip > 0.0 and uniform(stream, words) < flip else 0)
-            elif outcome:
-                _pauli(1, pending[q])
+                flip = numbers[row[3] + found]
+                record[row[2]] = found ^ (1 if flip > 0.0 and uniform(stream, words) < flip else 0)
+        elif kind == r.JUMP or not _bits_have(record, codes, row[2], row[3], row[4]):
+            at = row[1]
         if lower < r.SMALL:  # before the numbers become too small
             _flush(True, -1, n, n_vectors, pending, damped, bits, squares, one, coefficients, args)
-            _scale(pending[0], 1.0 / np.sqrt(_norm(state)))
+            _scale(pending[0], 1.0 / np.sqrt(squared_norm(state)))
             lower = 1.0
     _flush(True, -1, n, n_vectors, pending, damped, bits, squares, one, coefficients, args)
 
@@ -430,6 +402,7 @@ def _run(array: int) -> int:
     squares, one = view3(0j, a[r.SQUARES], 2, 4, 4), view1(0j, a[r.ONE], 16)
     coefficients, sums = reals[: r.N_COEFFICIENTS], reals[r.N_COEFFICIENTS :]
     args, bits, damped = whole[: s.SIZE], whole[s.SIZE : s.SIZE + 2], whole[s.SIZE + 2 :]
+    args[s.OPERATE] = a[r.ARG_OPERATE]
     args[s.BASE], args[s.COEFS], args[s.SUMS] = start_of(state), start_of(coefficients), start_of(sums)
     for item in range(a[r.ARG_FIRST], a[r.ARG_LAST]):
         entry = item // n_each
@@ -447,9 +420,9 @@ def _run(array: int) -> int:
             pending, damped, bits, squares, one, small, coefficients, sums, args,
         )  # fmt: skip
         if wanted & r.EXPECT:
-            _expect(n, state, masks, saved, values[item])
+            pauli_expectations(n, state, masks, saved, values[item])
         if wanted & r.SAMPLE:
-            drawn[item] = _draw(n, state, uniform(stream, words))
+            drawn[item] = drawn_index(n, state, uniform(stream, words))
     return 0
 
 

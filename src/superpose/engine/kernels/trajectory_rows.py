@@ -1,7 +1,7 @@
 """Rows of a trajectory's tape, and the arguments of its kernel.
 
-A row is ``(kind, a, b, c, d, e)``. Offsets count entries of the flat tables MATRICES (gates, per batch entry), CONSTANTS
-(operators of channels), NUMBERS (probabilities) and CODES (letters of Pauli strings, bits of conditions).
+A row is ``(kind, a, b, c, d, e)``. Offsets count entries of the flat tables MATRICES (gates, per batch entry),
+CONSTANTS (operators of channels), NUMBERS (probabilities) and CODES (letters of Pauli strings, bits of conditions).
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ N_COEFFICIENTS = 256
 N_REALS = N_COEFFICIENTS + 32
 
 # Places in the array of arguments: numbers, then three places for each array: its object's address and two lengths.
-ARG_FIRST, ARG_LAST, ARG_QUBITS, ARG_EACH, ARG_WANTED, ARG_MATRICES = range(6)
-N_NUMBERS = 6
+ARG_FIRST, ARG_LAST, ARG_QUBITS, ARG_EACH, ARG_WANTED, ARG_MATRICES, ARG_OPERATE = range(7)
+N_NUMBERS = 7
 (
     TAPE,  # int64 (n_rows, 6)
     KEYS,  # uint64 (batch, 2)

@@ -1,6 +1,4 @@
-"""Serial kernels of density matrices in the Pauli basis: coefficients, runs of blocks on tiles, and their gradients.
-
-"""
+"""Serial kernels of density matrices in the Pauli basis: coefficients, runs of blocks on tiles, and their gradients."""
 
 from __future__ import annotations
 
@@ -8,91 +6,58 @@ from typing import Any
 
 from superpose.engine.kernels import transfer_columns as c
 from superpose.engine.kernels import vector_slots as s
-from superpose.engine.kernels.simd import data
-from superpose.engine.kernels.vectors import real_loop
+from superpose.engine.kernels.simd import call, data
 from superpose.engine.kernels.views import array_kernel, start_of, view1, view2, view3
 
 __all__ = ["run_transfer"]
 
+
 @array_kernel
-def _multiply(kind: int, row: Any, dim: int, constants: Any, pairs: Any, cos: Any, sin: Any, m: Any, temporary: Any) -> None:
-    """Replace the matrix ``m``, ``(dim, dim)``, by factor times ``m``."""
-    if kind == c.ROTATION:
-        u, v = cos[row[1]], sin[row[1]]
-        for p in range(row[2], row[2] + row[3]):
-            i, j = pairs[p, 0], pairs[p, 1]
-            for k in range(dim):
-                x, y = m[i, k], m[j, k]
-                m[i, k] = u * x - v * y
-                m[j, k] = v * x + u * y
-        return
-    if kind == c.ONE:
-        step = 4 if row[2] == 0 else 1
-        for other in range(4):
-            base = other if row[2] == 0 else 4 * other
-            for i in range(4):
-                for k in range(dim):
-                    temporary[i, k] = 0.0
-                for j in range(4):
-                    f = constants[row[1] + 4 * i + j]
-                    if f != 0.0:
-                        for k in range(dim):
-                            temporary[i, k] += f * m[base + j * step, k]
-            for i in range(4):
-                for k in range(dim):
-                    m[base + i * step, k] = temporary[i, k]
-        return
-    for i in range(dim):
+def _rotate(row: Any, dim: int, pairs: Any, u: float, v: float, m: Any) -> None:
+    """Turn pairs of rows of ``m`` by the angle with cosine ``u`` and sine ``v``."""
+    for p in range(row[2], row[2] + row[3]):
+        i, j = pairs[p, 0], pairs[p, 1]
         for k in range(dim):
-            temporary[i, k] = 0.0
-        for j in range(dim):
-            f = constants[row[1] + dim * i + j]
-            if f != 0.0:
-                for k in range(dim):
-                    temporary[i, k] += f * m[j, k]
-    for i in range(dim):
-        for k in range(dim):
-            m[i, k] = temporary[i, k]
+            x, y = m[i, k], m[j, k]
+            m[i, k] = u * x - v * y
+            m[j, k] = v * x + u * y
 
 
 @array_kernel
-def _transposed(kind: int, row: Any, dim: int, constants: Any, pairs: Any, cos: Any, sin: Any, m: Any, temporary: Any) -> None:
-    """Replace ``m`` by the factor's transpose times ``m``."""
-    if kind == c.ROTATION:
-        u, v = cos[row[1]], sin[row[1]]
-        for p in range(row[2], row[2] + row[3]):
-            i, j = pairs[p, 0], pairs[p, 1]
-            for k in range(dim):
-                x, y = m[i, k], m[j, k]
-                m[i, k] = u * x + v * y
-                m[j, k] = u * y - v * x
-        return
-    if kind == c.ONE:
-        step = 4 if row[2] == 0 else 1
-        for other in range(4):
-            base = other if row[2] == 0 else 4 * other
-            for i in range(4):
-                for k in range(dim):
-                    temporary[i, k] = 0.0
-                for j in range(4):
-                    f = constants[row[1] + 4 * j + i]
-                    for k in range(dim):
-                        temporary[i, k] += f * m[base + j * step, k]
-            for i in range(4):
-                for k in range(dim):
-                    m[base + i * step, k] = temporary[i, k]
-        return
-    for i in range(dim):
+def _times(
+    constants: Any, at: int, size: int, down: int, along: int, base: int, step: int, dim: int, m: Any, temporary: Any
+) -> None:
+    """Multiply ``size`` rows of ``m``, from ``base`` in steps, by the constant matrix with these strides."""
+    for i in range(size):
         for k in range(dim):
             temporary[i, k] = 0.0
-        for j in range(dim):
-            f = constants[row[1] + dim * j + i]
+        for j in range(size):
+            f = constants[at + i * down + j * along]
             if f != 0.0:
                 for k in range(dim):
-                    temporary[i, k] += f * m[j, k]
-    for i in range(dim):
+                    temporary[i, k] += f * m[base + j * step, k]
+    for i in range(size):
         for k in range(dim):
-            m[i, k] = temporary[i, k]
+            m[base + i * step, k] = temporary[i, k]
+
+
+@array_kernel
+def _multiply(
+    forward: bool, row: Any, dim: int, constants: Any, pairs: Any, cos: Any, sin: Any, m: Any, temporary: Any
+) -> None:
+    """Replace the matrix ``m``, ``(dim, dim)``, by a factor, or its transpose, times ``m``."""
+    if row[0] == c.ROTATION:
+        sine = sin[row[1]]
+        _rotate(row, dim, pairs, cos[row[1]], sine if forward else -sine, m)
+        return
+    whole = row[0] == c.WHOLE
+    size = dim if whole else 4
+    down, along = (size, 1) if forward else (1, size)
+    first = row[2] == 0  # of a block's two qubits
+    for other in range(1 if whole else 4):
+        base = other if first else 4 * other
+        step = 1 if whole or not first else 4
+        _times(constants, row[1], size, down, along, base, step, dim, m, temporary)
 
 
 @array_kernel
@@ -117,9 +82,9 @@ def _coefficients(row: Any, lane_rows: Any, lane_columns: Any, matrix: Any, out:
 
 @array_kernel
 def prepare(
-    own: int, blocks: Any, factors: Any, constants: Any, pairs: Any, cos: Any, sin: Any,
-    lane_rows: Any, lane_columns: Any, coefficients: Any, scratch: Any,
-) -> None:
+    own: int, blocks: Any, factors: Any, constants: Any, pairs: Any, cos: Any, sin: Any, lane_rows: Any,
+    lane_columns: Any, coefficients: Any, scratch: Any,
+) -> None:  # fmt: skip
     """Write the coefficients of all blocks that are ``own`` to a sample (1), or of all others (0).
 
     Args:
@@ -129,7 +94,7 @@ def prepare(
         lane_rows, lane_columns: Entry of the matrix for each lane.
         coefficients: Written.
         scratch: ``(2, 16, 16)`` or more.
-    """  # fmt: skip
+    """
     matrix, temporary = scratch[0], scratch[1]
     for b in range(len(blocks)):
         row = blocks[b]
@@ -147,7 +112,7 @@ def prepare(
         for i in range(dim):
             matrix[i, i] = 1.0
         for f in range(row[c.FIRST], row[c.LAST]):
-            _multiply(factors[f, 0], factors[f], dim, constants, pairs, cos, sin, matrix, temporary)
+            _multiply(True, factors[f], dim, constants, pairs, cos, sin, matrix, temporary)
         _coefficients(row, lane_rows, lane_columns, matrix, coefficients)
 
 
@@ -161,7 +126,7 @@ def _apply(row: Any, offset: int, states: Any, start: int, table: Any, offsets: 
         for k in range(4):
             args[s.LOWS + k] = row[c.LOWS + k]
             args[s.STRIDES + k] = row[c.STRIDES + k]
-        real_loop(row[c.LOOP], start_of(args))
+        call(0.0, args[s.OPERATE], row[c.LOOP], start_of(args))
         return
     dim, where, n_bits = row[c.DIMENSION], row[c.OFFSETS], row[c.N_BITS]
     for turn in range(row[c.COUNT]):
@@ -202,10 +167,9 @@ def _scatter(states: Any, start: int, chunks: Any, chunk: int, tile: Any, at: in
 
 @array_kernel
 def forward_tiles(
-    first: int, last: int, blocks: Any, shared: Any, own: Any, own_size: int, offsets: Any,
-    states: Any, sample_size: int, places: Any, starts: Any, chunks: Any, chunk: int, tile: Any,
-    sums: Any, args: Any,
-) -> None:
+    first: int, last: int, blocks: Any, shared: Any, own: Any, own_size: int, offsets: Any, states: Any,
+    sample_size: int, places: Any, starts: Any, chunks: Any, chunk: int, tile: Any, sums: Any, args: Any,
+) -> None:  # fmt: skip
     """Run a group of blocks on the tiles numbered ``first .. last - 1``: samples, then slots, then tiles of a state.
 
     Args:
@@ -222,7 +186,7 @@ def forward_tiles(
         chunk: Numbers per piece; 0 runs in place.
         tile: Scratch.
         sums, args: Scratch, 2048 numbers and the vector loops' arguments.
-    """  # fmt: skip
+    """
     n_starts, n_places = len(starts), len(places)
     for item in range(first, last):
         sample = item // (n_starts * n_places)
@@ -257,7 +221,7 @@ def _sum_products(
     for k in range(4):
         args[s.LOWS + k] = row[c.LOWS + k]
         args[s.STRIDES + k] = row[c.STRIDES + k]
-    real_loop(row[c.OUTER], start_of(args))
+    call(0.0, args[s.OPERATE], row[c.OUTER], start_of(args))
     for i in range(1 << row[c.N_OUT]):
         for j in range(dim):
             for lane in range(s.N_LANES):
@@ -268,16 +232,16 @@ def _sum_products(
 
 @array_kernel
 def backward_tiles(
-    first: int, last: int, blocks: Any, shared: Any, own: Any, own_size: int, offsets: Any,
-    states: Any, adjoints: Any, sample_size: int, places: Any, starts: Any, chunks: Any, chunk: int, size: int,
-    tiles: Any, lane_rows: Any, lane_columns: Any, sums: Any, args: Any, environments: Any,
-) -> None:
+    first: int, last: int, blocks: Any, shared: Any, own: Any, own_size: int, offsets: Any, states: Any, adjoints:
+    Any, sample_size: int, places: Any, starts: Any, chunks: Any, chunk: int, size: int, tiles: Any, lane_rows: Any,
+    lane_columns: Any, sums: Any, args: Any, environments: Any,
+) -> None:  # fmt: skip
     """Run a group back: adjoint states from after to before it, and gradients by the blocks' matrices.
 
     ``states`` are those before the group; they are not changed. ``tiles`` is scratch for the tile's adjoint and for
     the states before each block that needs a gradient, ``size`` numbers each. ``environments`` has a row per tile,
     written. Other arguments as in `forward_tiles`.
-    """  # fmt: skip
+    """
     n_starts, n_places, n_blocks = len(starts), len(places), len(blocks)
     base = start_of(tiles)
     for item in range(first, last):
@@ -319,6 +283,17 @@ def backward_tiles(
 
 
 @array_kernel
+def _slope(row: Any, dim: int, pairs: Any, gradient: Any, after: Any) -> float:
+    """Return the derivative by a rotation's angle, given the gradient by the product up to it and that product."""
+    total = 0.0
+    for p in range(row[2], row[2] + row[3]):
+        i, j = pairs[p, 0], pairs[p, 1]
+        for k in range(dim):
+            total += gradient[j, k] * after[i, k] - gradient[i, k] * after[j, k]
+    return total
+
+
+@array_kernel
 def factor_gradients(
     blocks: Any, factors: Any, constants: Any, pairs: Any, cos: Any, sin: Any, environments: Any, scratch: Any, out: Any
 ) -> None:
@@ -340,7 +315,7 @@ def factor_gradients(
         for i in range(dim):
             matrix[i, i] = 1.0
         for f in range(f0, row[c.LAST]):
-            _multiply(factors[f, 0], factors[f], dim, constants, pairs, cos, sin, matrix, temporary)
+            _multiply(True, factors[f], dim, constants, pairs, cos, sin, matrix, temporary)
             for i in range(dim):
                 for j in range(dim):
                     scratch[2 + f - f0, i, j] = matrix[i, j]
@@ -348,15 +323,9 @@ def factor_gradients(
             for j in range(dim):
                 matrix[i, j] = environments[row[c.ENVIRONMENT] + i * dim + j]
         for f in range(row[c.LAST] - 1, f0 - 1, -1):
-            row_f = factors[f]
-            if row_f[0] == c.ROTATION:
-                after, total = scratch[2 + f - f0], 0.0
-                for p in range(row_f[2], row_f[2] + row_f[3]):
-                    i, j = pairs[p, 0], pairs[p, 1]
-                    for k in range(dim):
-                        total += matrix[j, k] * after[i, k] - matrix[i, k] * after[j, k]
-                out[row_f[1]] += total
-            _transposed(row_f[0], row_f, dim, constants, pairs, cos, sin, matrix, temporary)
+            if factors[f, 0] == c.ROTATION:
+                out[factors[f, 1]] += _slope(factors[f], dim, pairs, matrix, scratch[2 + f - f0])
+            _multiply(False, factors[f], dim, constants, pairs, cos, sin, matrix, temporary)
 
 
 @array_kernel
@@ -395,6 +364,7 @@ def _run(array: int) -> int:
     places, starts = view1(0, a[c.PLACES], a[c.PLACES + 1]), view1(0, a[c.STARTS], a[c.STARTS + 1])
     chunks, tiles = view1(0, a[c.CHUNKS], a[c.CHUNKS + 1]), view1(0.0, a[c.TILES], a[c.TILES + 1])
     sums, args = view1(0.0, a[c.SUMS], a[c.SUMS + 1]), view1(0, a[c.LOOP_ARGUMENTS], a[c.LOOP_ARGUMENTS + 1])
+    args[s.OPERATE] = a[c.ARG_OPERATE]
     if mode == c.FORWARD_TILES:
         forward_tiles(
             first, last, blocks, shared, own, own_size, offsets, states, sample_size, places, starts, chunks,

@@ -32,9 +32,9 @@ WHOLE, ONE, ROTATION = 0, 1, 2  # kinds: on all qubits of the block, on one of t
 PREPARE_SHARED, PREPARE_OWN, FORWARD_TILES, BACKWARD_TILES, ANGLES = range(5)
 
 # Places in the array of arguments: numbers, then three places for each array: its object's address and two lengths.
-ARG_MODE, ARG_FIRST, ARG_LAST, ARG_OWN_SIZE, ARG_SAMPLE_SIZE, ARG_CHUNK, ARG_SIZE = range(7)
+ARG_MODE, ARG_FIRST, ARG_LAST, ARG_OWN_SIZE, ARG_SAMPLE_SIZE, ARG_CHUNK, ARG_SIZE, ARG_OPERATE = range(8)
 (
     BLOCKS, FACTORS, CONSTANTS, PAIRS, OFFSET_TABLE, COS, SIN, SHARED, OWN_TABLE, LANE_ROWS, LANE_COLUMNS, STATES,
     ADJOINTS, PLACES, STARTS, CHUNKS, TILES, SUMS, LOOP_ARGUMENTS, SCRATCH, ENVIRONMENTS, BY_ANGLE,
-) = range(7, 7 + 3 * 22, 3)  # fmt: skip
-N_ARGUMENTS = 7 + 3 * 22
+) = range(8, 8 + 3 * 22, 3)  # fmt: skip
+N_ARGUMENTS = 8 + 3 * 22

@@ -9,7 +9,8 @@ LOWS = 3  # four masks of the vectors below each bit that lies outside the lanes
 STRIDES = 7  # four distances in bytes of these bits
 OTHER = 11  # address of the adjoint state
 SUMS = 12  # where sums go
-SIZE = 13
+OPERATE = 13  # address of the compiled loops, for the kernels that call them
+SIZE = 14
 
 # Which lanes the lowest bits of an operator's index lie in: the last qubits of a state stand within a vector.
 REAL_LANES_1 = ((), (2,), (0, 1))

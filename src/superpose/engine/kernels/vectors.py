@@ -1,4 +1,4 @@
-"""Small operators applied to long states in vector registers: eight float64 lanes, whatever the machine splits them into.
+"""Small operators applied to long states in vector registers: eight float64 lanes, however the machine splits them.
 
 A state's index is a string of bits. An operator acts on a few of them (real: two bits per qubit, a digit of a Pauli
 string; complex: one per qubit). Bits outside the lanes select vectors; the lowest three bits select a lane, and an
@@ -16,9 +16,9 @@ from numba.core import types
 from numba.extending import intrinsic
 
 from superpose.engine.kernels import vector_slots as s
-from superpose.engine.kernels.simd import LINE, Argument, Body, Simd, Value, emit
+from superpose.engine.kernels.simd import LINE, Argument, Body, Simd, Value
 
-__all__ = ["LOOPS", "complex_loop", "real_loop"]
+__all__ = ["LOOPS", "run_loop"]
 
 Lanes = tuple[int, ...]
 
@@ -111,7 +111,7 @@ def outer_real(n_bits: int, lanes: Lanes) -> Body:
 
 
 def apply_complex(n_bits: int, lanes: Lanes) -> Body:
-    """Multiply a complex state by a complex ``2**n_bits`` operator, in place; real before imaginary parts everywhere."""
+    """Multiply a complex state by a complex ``2**n_bits`` operator, in place; real parts before imaginary ones."""
 
     def body(v: Simd, arg: Argument) -> None:
         n_out = n_bits - len(lanes)
@@ -183,45 +183,45 @@ LOOPS: dict[int, Body] = {
 """Every vector loop by number (see `superpose.engine.kernels.vector_slots`)."""
 
 
-def _loops(first: int, last: int) -> Any:
-    """Return an intrinsic that runs the loops numbered ``first .. last - 1`` on an argument block's address."""
+def _dispatch(typingctx: Any, number: Any, block: Any) -> Any:
+    """Run the loop of this number on the argument block at an address."""
+    signature = types.void(types.int64, types.int64)
 
-    def dispatch(typingctx: Any, number: Any, block: Any) -> Any:
-        signature = types.void(types.int64, types.int64)
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        done = builder.append_basic_block("done")
+        choice = builder.switch(args[0], done)
+        for number, body in LOOPS.items():
+            function = _emitted(builder.module, f"superpose_loop_{number}", body)
+            with builder.goto_block(builder.append_basic_block(f"loop_{number}")):
+                choice.add_case(ir.Constant(ir.IntType(64), number), builder.block)
+                builder.call(function, [args[1]])
+                builder.branch(done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
 
-        def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            name = f"superpose_dynamic_{first}"
-            function = builder.module.globals.get(name)
-            if function is None:
-                function = _switch(builder.module, name, first, last)
-            builder.call(function, args)
-            return context.get_dummy_value()
-
-        return signature, codegen
-
-    return intrinsic(dispatch)
+    return signature, codegen
 
 
-def _switch(module: Any, name: str, first: int, last: int) -> Any:
-    """Add the function ``name(number, block)`` that runs one of the loops."""
+dispatch = intrinsic(_dispatch)
+
+
+def run_loop(zero: Any, number: int, block: int) -> None:
+    """Run loop ``number`` of the table; ``zero`` is 0.0. Other kernels call this by its address."""
+    dispatch(number, block)
+
+
+def _emitted(module: Any, name: str, body: Body) -> Any:
+    """Add the function ``name(block)`` that runs one loop on the arguments at an address, all turns of it."""
     number = ir.IntType(64)
-    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [number, number]), name)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), [number]), name)
     function.linkage = "internal"
     function.attributes.add("noinline")
     builder = ir.IRBuilder(function.append_basic_block("entry"))
-    done = function.append_basic_block("done")
-    choice = builder.switch(function.args[0], done)
-    for k in range(first, last):
-        loop = emit(module, f"{name}_{k}", LOOPS[k], ir.DoubleType())
-        block = function.append_basic_block(f"loop_{k}")
-        choice.add_case(ir.Constant(number, k), block)
-        builder.position_at_end(block)
-        builder.call(loop, [function.args[1]])
-        builder.branch(done)
-    builder.position_at_end(done)
+    start = builder.inttoptr(function.args[0], number.as_pointer())
+
+    def argument(slot: int) -> Value:
+        return builder.load(builder.gep(start, [ir.Constant(ir.IntType(32), slot)], source_etype=number))
+
+    body(Simd(builder, ir.DoubleType()), argument)
     builder.ret_void()
     return function
-
-
-real_loop = _loops(0, s.APPLY_COMPLEX_1)
-complex_loop = _loops(s.APPLY_COMPLEX_1, s.N_LOOPS)
