@@ -20,11 +20,11 @@ from statistics import mean, median
 from typing import Any
 
 import numpy as np
-from superpose.engine.dynamic import compile_dynamic
 
 import superpose
 from harness import environment_facts, print_json, print_table, say
 from superpose.backends.timing import QCS, ActiveReset, TimingModel
+from superpose.engine.dynamic import compile_dynamic
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "quantum-cloud" / "qcs_timing"
 FILES = {
