@@ -18,6 +18,7 @@ from superpose.circuits import (
     CompilingBackend,
     Dtype,
     Executable,
+    NoiseModel,
     Observable,
     Parameter,
     ParamsLike,
@@ -40,7 +41,7 @@ BACKENDS: Mapping[str, Callable[[], Backend]] = MappingProxyType({"local": Local
 MAX_FILE_BYTES = 256 * 2**20
 
 
-def run(
+def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the first are optional
     program: Program | Circuit,
     params: ParamsLike | None = None,
     *,
@@ -48,6 +49,7 @@ def run(
     shots: int | None = None,
     seed: int | None = None,
     initial_state: npt.ArrayLike | None = None,
+    noise: NoiseModel | None = None,
     backend: str | Backend = "local",
 ) -> ProgramResult:
     """Run a circuit or a program and return its result.
@@ -60,6 +62,7 @@ def run(
         shots: Measurements per batch entry, or None for exact answers.
         seed: Seed of the sampling.
         initial_state: State ``(2**n_qubits,)`` or ``(batch, 2**n_qubits)`` instead of ``|0...0>``.
+        noise: How the processor errs: `NoiseModel.apply` writes it into the circuit first.
         backend: Name of a backend, or one of your own.
 
     Raises:
@@ -75,7 +78,7 @@ def run(
     """
     runner = resolve_backend(backend)
     given = {"observables": observables, "shots": shots, "seed": seed, "initial_state": initial_state}
-    return runner.run(_program(program, params, given))
+    return runner.run(_noisy(_program(program, params, given), noise))
 
 
 def gradient(  # noqa: PLR0913  # those of `run`, the method and its options; all but the first are optional
@@ -87,6 +90,7 @@ def gradient(  # noqa: PLR0913  # those of `run`, the method and its options; al
     shots: int | None = None,
     seed: int | None = None,
     initial_state: npt.ArrayLike | None = None,
+    noise: NoiseModel | None = None,
     backend: str | Backend = "local",
     step: float | None = None,
     n_directions: int = 16,
@@ -94,7 +98,7 @@ def gradient(  # noqa: PLR0913  # those of `run`, the method and its options; al
     """Return the gradient of expectations with respect to a circuit's parameters, by any method, on any backend.
 
     Args:
-        program, params, observables, shots, initial_state, backend: See `run`; there must be observables.
+        program, params, observables, shots, initial_state, noise, backend: See `run`; there must be observables.
         method: "adjoint" (exact; this machine, no shots), "parameter-shift" (exact, or unbiased with shots),
             "finite-difference" or "spsa" (random directions); None takes the first of these that is possible.
         seed: Of the sampling, and of SPSA's directions.
@@ -119,7 +123,7 @@ def gradient(  # noqa: PLR0913  # those of `run`, the method and its options; al
     """
     runner = resolve_backend(backend)
     given = {"observables": observables, "shots": shots, "seed": seed, "initial_state": initial_state}
-    problem = gradient_problem(_program(program, params, given), runner)
+    problem = gradient_problem(_noisy(_program(program, params, given), noise), runner)
     options = GradientOptions(step, n_directions, seed)
     return by_method(problem, method or ("parameter-shift" if problem.adjoint is None else "adjoint"), options)
 
@@ -225,6 +229,10 @@ def _program(program: Program | Circuit, params: ParamsLike | None, given: Mappi
         parts["params"] = _named(program if isinstance(program, Circuit) else program.circuit, params)
     parts |= {name: value for name, value in given.items() if value is not None}
     return replace(program, **parts) if isinstance(program, Program) else Program(**parts)
+
+
+def _noisy(program: Program, noise: NoiseModel | None) -> Program:
+    return program if noise is None else replace(program, circuit=noise.apply(program.circuit))
 
 
 def _parsed(text: str, name: str, *, is_json: bool) -> Circuit:

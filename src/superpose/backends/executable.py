@@ -12,7 +12,9 @@ import numpy.typing as npt
 
 from superpose import __version__
 from superpose.backends.admission import admit
-from superpose.backends.plan import Plan, Values, plan_of
+from superpose.backends.dynamic_plan import DynamicPlan
+from superpose.backends.plan import Plan, Values
+from superpose.backends.plans import plan_of
 from superpose.circuits import ParamsLike, ProgramResult, Template
 from superpose.engine import get_threads
 
@@ -124,14 +126,16 @@ class LocalExecutable:
             self._n_runs += 1
 
 
-def answered(plan: Plan, values: Values, shots: int | None, seed: int | None, facts: dict[str, Any]) -> ProgramResult:
+def answered(
+    plan: Plan | DynamicPlan, values: Values, shots: int | None, seed: int | None, facts: dict[str, Any]
+) -> ProgramResult:
     """Answer what template and shots ask for; provenance has ``facts`` too."""
     template = plan.template
     admit(template, values.batch, shots)
     started_at, started = datetime.now(UTC), time.perf_counter()
     if shots is not None and seed is None:
         seed = int(np.random.default_rng().integers(2**63 - 1))
-    parts = plan.answer(values, shots, seed)
+    parts, notes = plan.answer(values, shots, seed)
     provenance = {
         "backend": "local",
         "version": __version__,
@@ -142,6 +146,6 @@ def answered(plan: Plan, values: Values, shots: int | None, seed: int | None, fa
         "started_at": started_at.isoformat(),
         "elapsed_s": time.perf_counter() - started,
         **facts,
-        **plan.notes(shots),
+        **notes,
     }
     return ProgramResult(**parts, provenance=provenance)

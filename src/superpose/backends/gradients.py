@@ -9,6 +9,7 @@ import numpy as np
 from superpose.backends.local import LocalBackend
 from superpose.circuits import Backend, Circuit, Program
 from superpose.engine.arrays import Array
+from superpose.engine.dynamic import compile_dynamic
 from superpose.engine.gradients import GradientProblem, adjoint_gradient
 from superpose.errors import ProgramError, ProviderError
 
@@ -66,8 +67,8 @@ def _adjoint(program: Program, backend: Backend) -> Callable[[], Array] | None:
     """Return the adjoint method where the backend is this machine's engine and the program asks for exact values."""
     if not isinstance(backend, LocalBackend) or program.shots is not None:
         return None
-    body = program.circuit if program.circuit.has_noise else program.circuit.without_final_measurements()[0]
-    if not body.is_unitary:
+    body = program.circuit.without_final_measurements()[0]
+    if not body.is_unitary and not compile_dynamic(body, program.observables).gives_gradients:
         return None
     return lambda: adjoint_gradient(
         body, program.param_matrix(), program.observables, program.dtype, program.initial_state

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from superpose.backends.admission import MAX_SHOTS, admit
 from superpose.backends.executable import LocalExecutable, answered
-from superpose.backends.plan import Values, plan_of
+from superpose.backends.plan import Values
+from superpose.backends.plans import plan_of
 from superpose.circuits import Capabilities, Program, ProgramResult, Template
 from superpose.engine import memory_required
 from superpose.engine.memory import available_memory

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -16,11 +13,10 @@ from superpose.backends.grouping import MeasurementGroup, group_terms
 from superpose.circuits import Circuit, Measure, Template
 from superpose.engine import CompiledProgram, compile_program
 
-__all__ = ["TILE", "Plan", "Values", "chunk_size", "plan_of"]
+__all__ = ["TILE", "Answer", "Plan", "Values", "chunk_size", "seed_of"]
 
 CHUNK_AMPLITUDES = 2**20
 TILE = 16  # batch entries that the engine takes at once, at most
-KEPT_PLANS = 256
 
 
 class Values(NamedTuple):
@@ -34,6 +30,18 @@ class Values(NamedTuple):
     def batch(self) -> int:
         """Number of batch entries."""
         return len(self.inputs)
+
+
+class Answer(NamedTuple):
+    """What a run gave.
+
+    Attributes:
+        parts: Of the `superpose.circuits.ProgramResult`.
+        notes: What provenance says about the way there.
+    """
+
+    parts: dict[str, Any]
+    notes: dict[str, Any]
 
 
 class Plan:
@@ -69,8 +77,11 @@ class Plan:
         rotated = [self._compiled(self.body.compose(group.rotation()), observables=False) for group in groups]
         return list(zip(groups, rotated, strict=True)), constants
 
-    def answer(self, values: Values, shots: int | None, seed: int | None) -> dict[str, Any]:
-        """Return the parts of the `superpose.circuits.ProgramResult` that template and shots ask for."""
+    def answer(self, values: Values, shots: int | None, seed: int | None) -> Answer:
+        """Return what template and shots ask for."""
+        return Answer(self._parts(values, shots, seed), self.notes(shots))
+
+    def _parts(self, values: Values, shots: int | None, seed: int | None) -> dict[str, Any]:
         if self.template.observables:
             return {"expectations": self.exact(values) if shots is None else self.estimated(values, shots, seed)}
         if shots is not None:
@@ -92,7 +103,7 @@ class Plan:
         """Return per batch entry how often each bit string was measured."""
         found: list[dict[str, int]] = []
         for place, chunk in enumerate(self._chunks(values)):
-            counts = self.bare.counts(*chunk[:2], shots, _seed_of(seed, 0, place), initial_state=chunk.initial_state)
+            counts = self.bare.counts(*chunk[:2], shots, seed_of(seed, 0, place), initial_state=chunk.initial_state)
             found += map(self._of_bits, counts) if self.template.circuit.n_bits else counts
         return tuple(found)
 
@@ -114,7 +125,7 @@ class Plan:
             first = 0
             for place, chunk in enumerate(self._chunks(values)):
                 samples = compiled.sample(
-                    *chunk[:2], shots, _seed_of(seed, number, place), initial_state=chunk.initial_state
+                    *chunk[:2], shots, seed_of(seed, number, place), initial_state=chunk.initial_state
                 )  # (entries, shots)
                 out[first : first + chunk.batch] += group.estimates(samples, len(self.template.observables))
                 first += chunk.batch
@@ -136,34 +147,7 @@ def chunk_size(n_qubits: int) -> int:
     return max(TILE, CHUNK_AMPLITUDES >> n_qubits)
 
 
-def _seed_of(seed: int | None, group: int, chunk: int) -> int:
+def seed_of(seed: int | None, group: int, chunk: int) -> int:
     """An independent seed for each measurement setting and piece of the batch."""
     sequence = np.random.SeedSequence(entropy=seed, spawn_key=(group, chunk))
     return int(sequence.generate_state(1, np.uint64)[0] >> 1)
-
-
-_plans: OrderedDict[Any, Plan] = OrderedDict()
-_plans_lock = threading.Lock()
-
-
-def plan_of(template: Template) -> Plan:
-    """Return the plan of a template; equal ones get the same, as long as it is among the last 256."""
-    with _plans_lock:
-        found = _plans.get(template.key)
-        if found is None:
-            found = _plans[template.key] = Plan(template)  # looks at the circuit only where it has measurements
-            if len(_plans) > KEPT_PLANS:
-                _plans.popitem(last=False)
-        else:
-            _plans.move_to_end(template.key)
-    return found
-
-
-def _after_fork() -> None:
-    """Another thread may have held the lock when the process forked."""
-    global _plans_lock
-    _plans_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)

@@ -241,6 +241,33 @@ class BranchRunner:
         np.add.at(out, branches.entries, branches.weights[:, None] * found)
         return out
 
+    def sample(
+        self, branches: Branches, entry: int, finals: Sequence[Measure], shots: int, generator: np.random.Generator
+    ) -> npt.NDArray[np.uint8]:
+        """Return the bits of ``shots`` runs of a batch entry, uint8 ``(shots, n_bits)``, readout errors included.
+
+        Args:
+            branches: What `run` gave.
+            entry: The batch entry.
+            finals: Measurements at the end, each into a bit of its own.
+            shots: Number of runs.
+            generator: Where random numbers come from.
+        """
+        rows = np.flatnonzero(branches.entries == entry)
+        weights = branches.weights[rows] / branches.weights[rows].sum()
+        chosen = generator.choice(len(rows), size=shots, p=weights)
+        out = branches.bits[rows[chosen]].copy()
+        for place in np.unique(chosen) if finals else ():
+            mine = np.flatnonzero(chosen == place)
+            sums = np.cumsum(np.abs(branches.states[rows[place]]).astype(np.float64) ** 2)
+            index = np.searchsorted(sums, generator.random(len(mine)) * sums[-1], side="right")
+            index = np.minimum(index, len(sums) - 1)
+            for measure in finals:
+                found = index >> self.n_qubits - 1 - measure.qubit & 1
+                wrong = generator.random(len(mine)) < np.where(found, measure.flip1, measure.flip0)
+                out[mine, measure.bit] = found ^ wrong
+        return out
+
 
 def _is_read(entry: Annotated) -> bool:
     return isinstance(entry.operation, Measure) and entry.operation.bit in entry.after

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from superpose.circuits import Circuit, Measure, Observable
 from superpose.engine.arrays import Array, real_array
 from superpose.engine.dynamic.arguments import Given, check_definition, checked
-from superpose.engine.dynamic.branching import BranchRunner
+from superpose.engine.dynamic.branching import BranchRunner, branch_bound
 from superpose.engine.dynamic.choice import Choice, Method, check_trajectories, choose
 from superpose.engine.dynamic.density import DensityRunner, observables_of, zero_state
 from superpose.engine.dynamic.readout import bit_probabilities
@@ -23,7 +23,7 @@ from superpose.engine.dynamic.superoperators import density_matrices, pauli_vect
 from superpose.engine.dynamic.trajectories import TrajectoryRunner, pauli_terms
 from superpose.engine.runner import Dtype
 from superpose.engine.sampling import check_shots, sample
-from superpose.errors import ShapeError, UnsupportedProgramError
+from superpose.errors import ShapeError, StateTooLargeError, UnsupportedProgramError
 
 __all__ = ["DynamicProgram", "compile_dynamic"]
 
@@ -73,9 +73,33 @@ class DynamicProgram:
 
     def __repr__(self) -> str:
         return (
-            f"DynamicProgram(n_qubits={self.n_qubits}, n_bits={self.n_bits}, n_inputs={len(self.input_names)}, "
-            f"n_weights={len(self.weight_names)}, n_observables={len(self.observables)}, method={self.method!r})"
+            f"DynamicProgram(n_qubits={self.n_qubits}, n_bits={self.n_bits}, n_inputs={self.n_inputs}, "
+            f"n_weights={self.n_weights}, n_observables={self.n_observables}, method={self.method!r})"
         )
+
+    @property
+    def n_inputs(self) -> int:
+        """Number of parameters given per sample."""
+        return len(self.input_names)
+
+    @property
+    def n_weights(self) -> int:
+        """Number of parameters shared by the batch."""
+        return len(self.weight_names)
+
+    @property
+    def n_observables(self) -> int:
+        """Number of expectations per sample."""
+        return len(self.observables)
+
+    @property
+    def gives_gradients(self) -> bool:
+        """Whether `value_and_grad` can run here now."""
+        try:
+            self._check_gradient()
+        except (UnsupportedProgramError, StateTooLargeError):
+            return False
+        return True
 
     @property
     def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -92,10 +116,19 @@ class DynamicProgram:
             StateTooLargeError, UnsupportedProgramError: The method asked for cannot run this.
         """
         wanted = self._wanted if bits else ()
-        found = choose(self.method, self._operations, self.n_qubits, wanted, n_samples)
+        method = self.method
+        if method == "auto" and bits and n_samples is not None and self.n_bits > MAX_TABLE_BITS:
+            method = "auto" if not self.circuit.has_noise else "trajectories"
+        found = choose(method, self._operations, self.n_qubits, wanted, n_samples)
         if found.method == "trajectories":
             check_trajectories(self.n_qubits)
         return found
+
+    def n_branches(self, *, bits: bool = False, method: str = "density_matrix") -> int:
+        """Return how many states are told apart by their classical bits at most; for pure states, by outcomes too."""
+        if method == "branching":
+            return branch_bound(self._operations)
+        return (self._density_of_bits if bits else self._density).n_slots
 
     @cached_property
     def _density(self) -> DensityRunner:
@@ -107,7 +140,8 @@ class DynamicProgram:
 
     @cached_property
     def _branching(self) -> BranchRunner:
-        return BranchRunner(self._operations, self.n_qubits, self._n_outcomes, self._names, dtype=self.dtype)
+        n_bits = max(self.n_bits, self.n_qubits)  # all qubits may be measured
+        return BranchRunner(self._operations, self.n_qubits, n_bits, self._names, dtype=self.dtype)
 
     @cached_property
     def _branching_of_bits(self) -> BranchRunner:
@@ -121,7 +155,7 @@ class DynamicProgram:
 
     @cached_property
     def _trajectories_of_bits(self) -> TrajectoryRunner:
-        operations = self._operations + (self._finals if self.n_bits else ())
+        operations = self._operations + self._finals
         return TrajectoryRunner(operations, self.n_qubits, self.n_bits, self._names)
 
     def expectation(
@@ -335,14 +369,61 @@ class DynamicProgram:
             shots: At least 1. With trajectories, each shot is one.
             seed: Equal seeds give equal results on any number of threads.
         """
+        if not self.n_bits:
+            indices = self.sample_qubits(inputs, weights, shots, seed, initial_state=initial_state)
+            return _bits(indices, self.n_qubits)
         check_shots(shots, seed)
         given = self._given(inputs, weights, initial_state)
         method = self.choice(bits=True, n_samples=shots).method
         if method == "trajectories":
             arrays = given.inputs, given.weights, given.initial
-            found = self._trajectories_of_bits.run(arrays, shots, _seed(seed), sample=not self.n_bits)
-            return found.bits if self.n_bits else _bits(found.drawn, self.n_qubits)
-        return _bits(sample(self._table(given, method), shots, seed), self._n_outcomes)
+            return self._trajectories_of_bits.run(arrays, shots, _seed(seed)).bits
+        if method == "branching":
+            return self._drawn(self._branching_of_bits, given, self._finals, shots, seed)
+        return _bits(sample(self._table(given, method), shots, seed), self.n_bits)
+
+    def sample_qubits(
+        self,
+        inputs: npt.ArrayLike | None,
+        weights: npt.ArrayLike | None,
+        shots: int,
+        seed: int | None = None,
+        *,
+        initial_state: npt.ArrayLike | None = None,
+    ) -> npt.NDArray[np.int64]:
+        """Measure all qubits, without readout errors, in place of the measurements at the end; see `sample`.
+
+        Returns:
+            int64 ``(batch, shots)`` basis indices, qubit 0 the most significant bit.
+        """
+        check_shots(shots, seed)
+        given = self._given(inputs, weights, initial_state)
+        method = self.choice(n_samples=shots).method
+        if method == "trajectories":
+            arrays = given.inputs, given.weights, given.initial
+            return self._trajectories.run(arrays, shots, _seed(seed), sample=True).drawn
+        every = tuple(Measure(q, q) for q in range(self.n_qubits))
+        if method == "branching":
+            bits = self._drawn(self._branching, given, every, shots, seed)
+            return bits[..., : self.n_qubits].astype(np.int64) @ (1 << np.arange(self.n_qubits - 1, -1, -1))
+        runner = self._density
+        table = np.empty((given.batch, 1 << self.n_qubits))
+        for part, piece in given.pieces(runner.chunk_size()):
+            states = runner.states(piece.inputs, piece.weights, self._start(piece))
+            summed = states[:, sorted(runner.records.values())].sum(axis=1)
+            table[part] = bit_probabilities({0: summed}, every, self.n_qubits, self.n_qubits)
+        return sample(table, shots, seed)
+
+    def _drawn(
+        self, runner: BranchRunner, given: Given, finals: Sequence[Measure], shots: int, seed: int | None
+    ) -> npt.NDArray[np.uint8]:
+        """Draw branches, then what is measured in each."""
+        out = []
+        generator = np.random.Generator(np.random.PCG64(seed))
+        for _, piece in given.pieces(_pure_chunk(self.n_qubits)):
+            branches = runner.run(piece.inputs, piece.weights, self._pure(piece))
+            out += [runner.sample(branches, entry, finals, shots, generator) for entry in range(piece.batch)]
+        return np.stack(out)
 
     def counts(
         self,

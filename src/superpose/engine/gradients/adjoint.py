@@ -9,8 +9,9 @@ import numpy.typing as npt
 
 from superpose.circuits import Circuit, Observable
 from superpose.engine.arrays import Array
+from superpose.engine.dynamic import DynamicProgram, compile_dynamic
 from superpose.engine.gradients.problem import GradientOptions, GradientProblem
-from superpose.engine.program import compile_program
+from superpose.engine.program import CompiledProgram, compile_program
 from superpose.engine.runner import Dtype
 from superpose.errors import UnsupportedProgramError
 
@@ -48,13 +49,17 @@ def adjoint_gradient(
     Each observable of each batch entry is one row of a call, with a one as its incoming gradient.
 
     Args:
-        circuit: Gates only.
+        circuit: Gates; or, where a density matrix fits, noise, measurement and feed-forward too.
         values: ``(batch, n_params)`` in the order of ``circuit.parameters``.
         observables: What is measured.
         dtype: Precision.
         initial_state: ``(2**n_qubits,)`` or ``(batch, 2**n_qubits)``.
     """
-    program = compile_program(circuit, observables, inputs=circuit.parameters, dtype=dtype)
+    program: CompiledProgram | DynamicProgram
+    if circuit.is_unitary:
+        program = compile_program(circuit, observables, inputs=circuit.parameters, dtype=dtype)
+    else:
+        program = compile_dynamic(circuit, observables, inputs=circuit.parameters, dtype=dtype)
     batch, n_observables = len(values), program.n_observables
     rows = np.repeat(values, n_observables, axis=0)  # (batch * n_observables, n_inputs)
     state = None if initial_state is None else np.asarray(initial_state)
