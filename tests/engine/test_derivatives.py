@@ -88,6 +88,9 @@ def test_hessian_vector_products(seed, random_circuit, random_observables):
     grad = rng.normal(size=(5, program.n_observables))
     dx, dw = rng.normal(size=x.shape), rng.normal(size=w.shape)
     got = directional_derivatives(program, (x, w, grad), dx, dw, initial_state=states)
+    carried = directional_derivatives(program, (x, w, grad), dx, dw, initial_state=states, method="tangents")
+    for found, exact in zip(got, carried, strict=True):
+        np.testing.assert_allclose(found, exact, rtol=0, atol=1e-10)
     step = 1e-5
     ahead, behind = (program.value_and_grad(x + s * dx, w + s * dw, grad, initial_state=states) for s in (step, -step))
     for found, up, down in zip(got, ahead, behind, strict=True):
@@ -99,7 +102,24 @@ def test_hessian_vector_products(seed, random_circuit, random_observables):
     )
 
 
-def test_the_hessian_of_a_closed_form():
+@pytest.mark.parametrize("size", [1e-6, 1.0, 1e6])
+def test_directions_of_any_length(size, entangling_circuit):
+    """Shifts along the line scale with the direction, and directions that turn nothing give zeros."""
+    program = compile_program(entangling_circuit(4, 3), z_all(4), dtype="float64")
+    rng = np.random.default_rng(8)
+    w, grad = rng.normal(size=program.n_weights), rng.normal(size=(1, 4))
+    v = size * rng.normal(size=program.n_weights)
+    want = directional_derivatives(program, (None, w, grad), None, v, method="tangents")
+    got = directional_derivatives(program, (None, w, grad), None, v)
+    for found, exact in zip(got, want, strict=True):
+        np.testing.assert_allclose(found, exact, rtol=0, atol=1e-11 * size)
+    assert not any(part.any() for part in directional_derivatives(program, (None, w, grad), None, 0 * v))
+    with pytest.raises(UnsupportedProgramError, match="'shifts' or 'tangents'"):
+        directional_derivatives(program, (None, w, grad), None, v, method="guess")
+
+
+@pytest.mark.parametrize("method", ["shifts", "tangents"])
+def test_the_hessian_of_a_closed_form(method):
     """<ZZ> of two-qubit MaxCut is sin(4 b) sin(2 g): its second derivatives are known, to rounding."""
     b, g = Parameter("b"), Parameter("g")
     circuit = Circuit(2).h(0).h(1).rzz(2 * g, 0, 1).rx(2 * b, 0).rx(2 * b, 1)
@@ -116,7 +136,7 @@ def test_the_hessian_of_a_closed_form():
         sign = program.expectation(None, point)[0, 0] / (four[0] * two[0])
         assert sign == pytest.approx(1.0, abs=1e-12)
         for k, name in enumerate(program.weight_names):
-            row = program.hessian_vector(None, point, [[1.0]], np.eye(2)[k])
+            row = directional_derivatives(program, (None, point, [[1.0]]), None, np.eye(2)[k], method=method)[2]
             want = [second[name, other] for other in program.weight_names]
             np.testing.assert_allclose(row, want, rtol=0, atol=1e-12)
 

@@ -7,8 +7,8 @@ expectations come about: by this engine, by a backend with shots, through noise.
 from __future__ import annotations
 
 from superpose.engine.gradients.adjoint import adjoint_gradient
+from superpose.engine.gradients.directional import directional_derivatives
 from superpose.engine.gradients.fisher import fisher_metric
-from superpose.engine.gradients.hessian import directional_derivatives
 from superpose.engine.gradients.methods import GRADIENT_METHODS, gradient, program_gradient
 from superpose.engine.gradients.parameter_shift import shift_rule
 from superpose.engine.gradients.probabilities import probabilities_and_grad

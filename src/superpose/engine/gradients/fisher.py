@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,8 +37,7 @@ def fisher_metric(
     n_bytes = memory_required(program.n_qubits, n_rows, dtype="float64", gradients=True)
     vectors = (2 * n_rows + program.n_weights) << (program.n_qubits + 4)
     check_memory(n_bytes + vectors, program.n_qubits, n_rows)
-    wide = runs_wide(program.n_qubits, n_rows, "float64")
-    runner = Runner(rotations.separated(program.lowered), (rotations.names(), ()), "float64", wide=wide)
+    runner = _separated(program, runs_wide(program.n_qubits, n_rows, "float64"))
     angles = rotations.angles(x, w)  # (batch, n_rotations)
     out = np.empty((len(x), program.n_weights, program.n_weights))
     for entry, row in enumerate(angles):
@@ -46,6 +47,13 @@ def fisher_metric(
             start = one[runner.first_layout.indices()].astype(np.complex128).view(np.float64)
         out[entry] = _metric(_derivatives(runner, rotations, row, active, start))
     return out.astype(program.dtype, copy=False)
+
+
+@lru_cache(maxsize=16)
+def _separated(program: CompiledProgram, wide: bool) -> Runner:
+    """Return what runs the program's rotations with an angle each."""
+    rotations = rotations_of(program)
+    return Runner(rotations.separated(program.lowered), (rotations.names(), ()), "float64", wide=wide)
 
 
 def _derivatives(

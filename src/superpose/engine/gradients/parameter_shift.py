@@ -21,7 +21,7 @@ def shift_rule(frequencies: tuple[float, ...]) -> tuple[tuple[float, float], ...
     Exact for every ``f`` that is a sum of a constant and of sines and cosines with these frequencies: two evaluations
     for a Pauli rotation (frequency 1), four for a controlled one (1/2 and 1), ``2 R`` for R frequencies.
 
-    Source: Wierichs, Izaac, Wang and Lin 2022, arXiv 2107.12390, sec. 3 and 4 (equidistant frequencies have the shifts
+    Source: Wierichs, Izaac, Wang and Lin 2022, arXiv 2107.12390 (equidistant frequencies have the shifts
     ``(2 m - 1) pi / (2 R w)``, w the least; the coefficients solve ``sum(2 c sin(w shift)) = w`` for each frequency w).
 
     >>> [[round(number, 6) for number in pair] for pair in shift_rule((1.0,))]

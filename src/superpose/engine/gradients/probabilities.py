@@ -7,6 +7,7 @@ in the adjoint, in one transform of its own.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -42,9 +43,7 @@ def probabilities_and_grad(
             got=len(chosen),
             allowed=MAX_GRADIENT_QUBITS,
         )
-    strings = compile_program(
-        program.circuit, _z_strings(chosen, program.n_qubits), inputs=program.input_names, dtype=program.dtype
-    )
+    strings = _measuring_z_strings(program, chosen)
     size = 1 << len(chosen)
     grad = real_array("grad_probabilities", grad_probabilities)
     if grad.ndim != 2 or grad.shape[1] != size:
@@ -57,6 +56,13 @@ def probabilities_and_grad(
     values, grad_inputs, grad_weights = strings.value_and_grad(inputs, weights, of_strings, initial_state=initial_state)
     found = walsh_hadamard(values.astype(np.float64, copy=False)) / size
     return found.astype(program.dtype, copy=False), grad_inputs, grad_weights
+
+
+@lru_cache(maxsize=16)
+def _measuring_z_strings(program: CompiledProgram, chosen: tuple[int, ...]) -> CompiledProgram:
+    """Return the program with all Z strings of some qubits as its observables."""
+    strings = _z_strings(chosen, program.n_qubits)
+    return compile_program(program.circuit, strings, inputs=program.input_names, dtype=program.dtype)
 
 
 def _z_strings(chosen: tuple[int, ...], n_qubits: int) -> list[Observable]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -48,6 +49,7 @@ class Rotations(NamedTuple):
         return lowered._replace(layers=layers, n_seen=len(layers), strings={}, n_observables=0, phase=())
 
 
+@lru_cache(maxsize=64)
 def rotations_of(program: CompiledProgram) -> Rotations:
     """Return the rotations that a program runs as.
 

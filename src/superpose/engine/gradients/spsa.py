@@ -20,7 +20,7 @@ def spsa(problem: GradientProblem, options: GradientOptions) -> Array:
     entry has directions of its own; equal seeds give equal directions.
 
     Cost: ``2 n_directions`` evaluations of the batch, in one call.
-    Source: Spall 1992, IEEE Trans. Autom. Control 37(3):332, eq. 2.
+    Source: Spall 1992, IEEE Trans. Autom. Control 37(3):332.
     """
     step, n = options.step_for(problem.noise), options.n_directions
     generator = np.random.Generator(np.random.PCG64(options.seed))

@@ -1,4 +1,4 @@
-"""Second derivatives, exact: the adjoint method differentiated once more, along a direction.
+"""The adjoint method differentiated once more, along a direction.
 
 States are carried with their tangents, the derivatives along the direction, forward through the rotations; then both,
 with the observable applied to them, backward. NumPy in complex128, a few batch entries at a time, so that they stay in
@@ -8,96 +8,53 @@ the cache.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from superpose.circuits import Observable
 from superpose.circuits.expansion import walsh_hadamard
-from superpose.engine.arrays import Array, real_array
-from superpose.engine.gradients.rotations import Rotations, rotations_of
+from superpose.engine.arrays import Array
+from superpose.engine.gradients.rotations import Rotations
 from superpose.engine.lowering import Lowered
 from superpose.engine.memory import check_memory
 from superpose.engine.program import CompiledProgram
-from superpose.errors import ShapeError
 
-__all__ = ["Directional", "directional_derivatives"]
+__all__ = ["carried_tangents"]
 
 CHUNK_AMPLITUDES = 1 << 13
 """Amplitudes per state of the entries that are computed together: the six arrays of them stay in the cache."""
 
 
-class Directional(NamedTuple):
-    """Derivatives along a direction.
-
-    Attributes:
-        expectations: Of the expectations, ``(batch, n_observables)``.
-        grad_inputs: Of the gradient of the inputs, ``(batch, n_inputs)``.
-        grad_weights: Of the gradient of the weights, ``(n_weights,)``.
-    """
-
-    expectations: Array
-    grad_inputs: Array
-    grad_weights: Array
-
-
-def directional_derivatives(
-    program: CompiledProgram,
-    given: tuple[npt.ArrayLike | None, npt.ArrayLike | None, npt.ArrayLike],
-    input_direction: npt.ArrayLike | None,
-    weight_direction: npt.ArrayLike | None,
-    *,
-    initial_state: npt.ArrayLike | None = None,
-) -> Directional:
-    """Return how expectations and gradients change along a direction: ``J v`` and ``H v``.
+def carried_tangents(
+    program: CompiledProgram, rotations: Rotations, given: tuple[Array, Array, Array], state: Array | None
+) -> tuple[Array, Array]:
+    """Return how expectations, and gradients with respect to the rotations' angles, change along a direction.
 
     Args:
         program: The circuit and its observables.
-        given: Inputs, weights and the gradient that comes in, as `CompiledProgram.value_and_grad` takes them.
-        input_direction: ``(batch, n_inputs)``; None for zero.
-        weight_direction: ``(n_weights,)``; None for zero.
-        initial_state: See `CompiledProgram.expectation`.
+        rotations: Its rotations.
+        given: Angles and how fast they turn, ``(batch, n_rotations)``, and the gradient that comes in,
+            ``(batch, n_observables)``.
+        state: Initial state, ``(1 or batch, 2**n_qubits)``, or None for ``|0...0>``.
 
-    Raises:
-        ShapeError: An array has another shape, is not real, or holds NaN or infinity.
-        StateTooLargeError: The states do not fit into memory.
-
-    Cost: some 50 ns per rotation, amplitude and batch entry (2-core x86 machine), in complex128 whatever the program's
-    precision; twelve states of ``2**n_qubits`` amplitudes.
+    Returns:
+        Float64 ``(batch, n_observables)`` and ``(batch, n_rotations)``.
     """
-    x, w, grad, state = program.arrays(*given, initial_state=initial_state)
-    dx = _direction("input_direction", input_direction, x.shape)
-    dw = _direction("vector", weight_direction, w.shape)
-    n = program.n_qubits
+    angles, turns, grad = given
+    n, batch = program.n_qubits, len(angles)
     size = max(1, CHUNK_AMPLITUDES >> n)
-    check_memory(12 * min(size, len(x)) << (n + 4), n, len(x))
-    rotations = rotations_of(program)
-    angles = rotations.angles(x, w)  # (batch, n_rotations)
-    turns = dx @ rotations.by_input.T + rotations.by_weight @ dw  # (batch, n_rotations): how angles change
+    check_memory(12 * min(size, batch) << (n + 4), n, batch)
     sweep = _Sweep(rotations, program.lowered, program.observables)
-    expectations, changes = np.empty((len(x), program.n_observables)), np.empty(angles.shape)
-    for first in range(0, len(x), size):
+    expectations, changes = np.empty((batch, program.n_observables)), np.empty(angles.shape)
+    for first in range(0, batch, size):
         some = slice(first, first + size)
-        start = np.zeros((len(x[some]), 1 << n), np.complex128)
+        start = np.zeros((len(angles[some]), 1 << n), np.complex128)
         if state is None:
             start[:, 0] = 1.0
         else:
             start[:] = state if len(state) == 1 else state[some]
         expectations[some], changes[some] = sweep.run(start, angles[some], turns[some], grad[some])
-    found = expectations, changes @ rotations.by_input, changes.sum(axis=0) @ rotations.by_weight
-    return Directional(*(array.astype(program.dtype, copy=False) for array in found))
-
-
-def _direction(what: str, given: npt.ArrayLike | None, shape: tuple[int, ...]) -> Array:
-    array = np.zeros(shape) if given is None else real_array(what, given)
-    if array.shape != shape:
-        raise ShapeError(
-            f"{what} must have shape {shape}, got {array.shape}.", got=list(array.shape), allowed=list(shape)
-        )
-    if not np.isfinite(array).all():
-        raise ShapeError(f"{what} must be finite, got NaN or infinity.", what=what, got="non-finite")
-    return array
+    return expectations, changes
 
 
 class _Sweep:
