@@ -105,3 +105,15 @@ def test_refused():
 def test_without_parameters_there_is_nothing_to_differentiate():
     for method in ("adjoint", "parameter-shift", "finite-difference", "spsa"):
         assert gradient(Circuit(2).h(0), observables=OBSERVABLES, method=method).shape == (1, 2, 0)
+
+
+def test_shift_rules_hold_through_noise_measurement_and_feed_forward():
+    """Parameter shift through channels and conditions equals the adjoint method, and finite differences."""
+    messy = Circuit(2, n_bits=1).ry(a, 0).depolarizing(0.1, 0).crx(b, 0, 1).amplitude_damping(0.2, 1).measure(0, 0)
+    messy.if_([0], 1, Circuit(2).rx(2 * c, 1), Circuit(2).cry(a - c, 1, 0)).reset(0).ry(b, 0).bit_flip(0.05, 0)
+    want = gradient(messy, VALUES, observables=OBSERVABLES)
+    assert np.abs(want).max() > 0.1
+    shifted = gradient(messy, VALUES, observables=OBSERVABLES, method="parameter-shift")
+    np.testing.assert_allclose(shifted, want, rtol=0, atol=1e-11)
+    differences = gradient(messy, VALUES, observables=OBSERVABLES, method="finite-difference")
+    np.testing.assert_allclose(differences, want, rtol=0, atol=1e-8)

@@ -59,8 +59,19 @@ def gradient_problem(program: Program, backend: Backend) -> GradientProblem:
         values=program.param_matrix(),
         evaluate=evaluate,
         adjoint=_adjoint(program, backend),
-        noise=program.dtype if program.shots is None else "shots",
+        noise=_noise(program, backend),
     )
+
+
+def _noise(program: Program, backend: Backend) -> str:
+    """Return what the expectations are uncertain by: rounding, shots, or trajectories, which are as shots."""
+    if program.shots is not None:
+        return "shots"
+    body = program.circuit.without_final_measurements()[0]
+    if isinstance(backend, LocalBackend) and not body.is_unitary:
+        method = compile_dynamic(body, program.observables).choice().method
+        return "shots" if method == "trajectories" else program.dtype
+    return program.dtype
 
 
 def _adjoint(program: Program, backend: Backend) -> Callable[[], Array] | None:

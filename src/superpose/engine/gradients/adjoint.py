@@ -15,7 +15,7 @@ from superpose.engine.program import CompiledProgram, compile_program
 from superpose.engine.runner import Dtype
 from superpose.errors import UnsupportedProgramError
 
-__all__ = ["adjoint", "adjoint_gradient"]
+__all__ = ["adjoint", "adjoint_gradient", "exact_program"]
 
 
 def adjoint(problem: GradientProblem, options: GradientOptions) -> Array:
@@ -29,12 +29,21 @@ def adjoint(problem: GradientProblem, options: GradientOptions) -> Array:
     """
     if problem.adjoint is None:
         raise UnsupportedProgramError(
-            "The adjoint method needs the state: shots=None, the local backend, and a circuit of gates only; "
-            "use 'parameter-shift' (exact or with shots), 'finite-difference' or 'spsa'.",
+            "The adjoint method needs the state: shots=None, the local backend, and a circuit of gates, or one whose "
+            "density matrix fits; use 'parameter-shift' (exact or with shots), 'finite-difference' or 'spsa'.",
             got="adjoint",
             allowed=["parameter-shift", "finite-difference", "spsa"],
         )
     return problem.adjoint()
+
+
+def exact_program(
+    circuit: Circuit, observables: Sequence[Observable], dtype: Dtype
+) -> CompiledProgram | DynamicProgram:
+    """Return what computes a circuit's expectations on this machine, all parameters being inputs."""
+    if circuit.is_unitary:
+        return compile_program(circuit, observables, inputs=circuit.parameters, dtype=dtype)
+    return compile_dynamic(circuit, observables, inputs=circuit.parameters, dtype=dtype)
 
 
 def adjoint_gradient(
@@ -55,11 +64,7 @@ def adjoint_gradient(
         dtype: Precision.
         initial_state: ``(2**n_qubits,)`` or ``(batch, 2**n_qubits)``.
     """
-    program: CompiledProgram | DynamicProgram
-    if circuit.is_unitary:
-        program = compile_program(circuit, observables, inputs=circuit.parameters, dtype=dtype)
-    else:
-        program = compile_dynamic(circuit, observables, inputs=circuit.parameters, dtype=dtype)
+    program = exact_program(circuit, observables, dtype)
     batch, n_observables = len(values), program.n_observables
     rows = np.repeat(values, n_observables, axis=0)  # (batch * n_observables, n_inputs)
     state = None if initial_state is None else np.asarray(initial_state)

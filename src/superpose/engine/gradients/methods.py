@@ -10,12 +10,12 @@ import numpy.typing as npt
 
 from superpose.circuits import Circuit, Observable
 from superpose.engine.arrays import Array
-from superpose.engine.gradients.adjoint import adjoint, adjoint_gradient
+from superpose.engine.gradients.adjoint import adjoint, adjoint_gradient, exact_program
 from superpose.engine.gradients.finite_difference import finite_difference
 from superpose.engine.gradients.parameter_shift import parameter_shift
 from superpose.engine.gradients.problem import Evaluate, GradientOptions, GradientProblem
 from superpose.engine.gradients.spsa import spsa
-from superpose.engine.program import CompiledProgram, compile_program
+from superpose.engine.program import CompiledProgram
 from superpose.engine.runner import Dtype
 from superpose.errors import UnsupportedProgramError
 
@@ -62,32 +62,30 @@ def engine_problem(
     """Return the problem of a circuit whose exact expectations this engine computes.
 
     Args:
-        circuit: Gates only.
+        circuit: Gates; or noise, measurement and feed-forward too, where those are computed exactly.
         values: ``(batch, n_params)`` in the order of ``circuit.parameters``.
         observables: What is measured.
         dtype: Precision.
         initial_state: ``(2**n_qubits,)`` or ``(batch, 2**n_qubits)``.
     """
 
-    def compiled(some: Circuit) -> CompiledProgram:
-        return compile_program(some, observables, inputs=some.parameters, dtype=dtype)
-
     return GradientProblem(
         circuit=circuit,
         values=values,
-        evaluate=_evaluator(compiled, initial_state),
+        evaluate=_evaluator(observables, dtype, initial_state),
         adjoint=lambda: adjoint_gradient(circuit, values, observables, dtype, initial_state),
         noise=dtype,
     )
 
 
-def _evaluator(compiled: Callable[[Circuit], CompiledProgram], initial_state: npt.ArrayLike | None) -> Evaluate:
+def _evaluator(observables: Sequence[Observable], dtype: Dtype, initial_state: npt.ArrayLike | None) -> Evaluate:
     def evaluate(circuit: Circuit, points: Array) -> Array:
+        program = exact_program(circuit, observables, dtype)
         n_points, batch, n_params = points.shape
         state = None if initial_state is None else np.asarray(initial_state)
         if state is not None and state.ndim == 2 and len(state) > 1:
             state = np.tile(state, (n_points, 1))
-        rows = compiled(circuit).expectation(points.reshape(n_points * batch, n_params), None, initial_state=state)
+        rows = program.expectation(points.reshape(n_points * batch, n_params), None, initial_state=state)
         return rows.reshape(n_points, batch, rows.shape[1]).astype(np.float64, copy=False)
 
     return evaluate
