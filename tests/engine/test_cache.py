@@ -252,6 +252,22 @@ def test_machine_code_is_called_by_its_address():
     assert call(-5) == -1
 
 
+def test_numba_of_others_is_left_as_it_was():
+    from numba import njit
+    from numba.core.registry import cpu_target
+
+    @njit
+    def evens(array):
+        return [value**3 for value in array[::2]], np.linalg.norm(array)
+
+    codegen, kept = cpu_target.target_context.codegen(), cpu_target.target_context.cached_internal_func
+    machine_code.compile_entry(add_one, "int64(int64)")
+    assert "_library_class" not in vars(codegen)
+    assert "set_env" not in vars(codegen)
+    assert cpu_target.target_context.cached_internal_func is kept
+    assert evens(np.arange(5.0)) == ([0.0, 8.0, 64.0], pytest.approx(30**0.5))
+
+
 def test_kernels_find_the_data_of_arrays():
     array = np.arange(3.0)
     assert ctypes.c_void_p.from_address(id(array) + object.__basicsize__).value == array.ctypes.data

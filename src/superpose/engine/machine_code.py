@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import functools
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from typing import Any
 __all__ = ["compile_entry", "compiler_version", "load_entry"]
 
 _ENTRY = "superpose_entry"
-_SETTINGS = ("NUMBA_OPT", "NUMBA_LOOP_VECTORIZE", "NUMBA_SLP_VECTORIZE", "NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO")
+_SETTINGS = ("NUMBA_BOUNDSCHECK", "NUMBA_DEBUGINFO")
 _engines: list[Any] = []  # keep loaded code in memory
 
 
@@ -75,7 +77,8 @@ def compile_entry(function: Any, signature: str) -> bytes:
 
     compiled = njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)
     arguments, result = normalize_signature(signature)
-    compiled.compile(result(*arguments))
+    with _linking_only():
+        compiled.compile(result(*arguments))
     (made,) = compiled.overloads.values()
     llvm = _binding()
     module = llvm.parse_assembly(made.library.get_llvm_str())
@@ -85,7 +88,46 @@ def compile_entry(function: Any, signature: str) -> bytes:
             place.linkage = "external" if place.name == _ENTRY else "internal"
         elif not place.name.startswith("llvm.") and not llvm.address_of_symbol(place.name):
             raise RuntimeError(f"{function.__name__} needs {place.name}, which other processes do not have.")
-    return bytes(_target_machine().emit_object(module))
+    machine, options = _target_machine(), llvm.create_pipeline_tuning_options(speed_level=3)
+    options.loop_vectorization, options.slp_vectorization = True, False
+    passes = llvm.create_pass_builder(machine, options)
+    passes.getModulePassManager().run(module, passes)
+    return bytes(machine.emit_object(module))
+
+
+@contextmanager
+def _linking_only() -> Iterator[None]:
+    """Have Numba link what it compiles, without optimising each function and making it callable on its own.
+
+    All of it is optimised once, when everything is together: that halves the time. What Numba compiles for others
+    meanwhile waits for the lock, and what it keeps of its own functions is kept apart.
+    """
+    from numba.core.codegen import JITCodeLibrary
+    from numba.core.compiler_lock import global_compiler_lock
+    from numba.core.registry import cpu_target
+
+    class Library(JITCodeLibrary):  # type: ignore[misc]  # Numba is not typed
+        def add_llvm_module(self, ll_module: Any) -> None:
+            self._final_module.link_in(ll_module)
+
+        def finalize(self) -> None:
+            for library in dict.fromkeys(self._linking_libraries):
+                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+            self._finalized = True
+
+        def get_pointer_to_function(self, name: str) -> int:
+            self._ensure_finalized()
+            return 0
+
+    with global_compiler_lock:
+        context = cpu_target.target_context
+        codegen, kept = context.codegen(), context.cached_internal_func
+        codegen._library_class, codegen.set_env, context.cached_internal_func = Library, lambda *_: None, {}
+        try:
+            yield
+        finally:
+            del codegen._library_class, codegen.set_env
+            context.cached_internal_func = kept
 
 
 def _entry(made: Any) -> Any:
