@@ -1,4 +1,4 @@
-"""Gate calls of OpenQASM 3, with definitions and modifiers, brought down to calls of the gate table.
+"""Gate calls of OpenQASM, with definitions and modifiers, brought down to calls of the gate table.
 
 A list of operations is the exact product of its parts; ``gphase`` stays among them as a pseudo-gate, because under a
 control it becomes a real phase.
@@ -6,13 +6,26 @@ control it becomes a real phase.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from math import pi
+from typing import TypeAlias
 
 from superpose.circuits.gates import GATES, Gate, Step
 from superpose.circuits.parameters import Affine, Parameter
 
-__all__ = ["ALIASES", "GPHASE", "STDGATES", "controlled", "flattened", "inverted", "negated_control"]
+__all__ = [
+    "ALIASES",
+    "GPHASE",
+    "LIBRARY_3",
+    "STDGATES",
+    "Library",
+    "Template",
+    "controlled",
+    "flattened",
+    "inverted",
+    "negated_control",
+]
 
 GPHASE = "gphase"
 _theta, _phi, _lam = (Parameter(name) for name in ("theta", "phi", "lam"))
@@ -20,7 +33,10 @@ _theta, _phi, _lam = (Parameter(name) for name in ("theta", "phi", "lam"))
 STDGATES = {row.qasm: row for row in GATES.values() if row.qasm is not None and row.qasm != "U"}
 """The gates of stdgates.inc that are rows of our table, by their name there."""
 
-ALIASES: dict[str, tuple[tuple[str, ...], int, tuple[Step, ...]]] = {
+Template: TypeAlias = tuple[tuple[str, ...], int, tuple[Step, ...]]
+"""A gate as angle names, number of qubits, and exact steps."""
+
+ALIASES: dict[str, Template] = {
     "CX": ((), 2, (Step("cx", (0, 1)),)),
     "phase": (("lam",), 1, (Step("p", (0,), (_lam,)),)),
     "cphase": (("lam",), 2, (Step("cp", (0, 1), (_lam,)),)),
@@ -32,7 +48,27 @@ ALIASES: dict[str, tuple[tuple[str, ...], int, tuple[Step, ...]]] = {
         (Step("rz", (0,), (_lam,)), Step("ry", (0,), (_theta,)), Step("rz", (0,), (_phi,))),
     ),
 }
-"""The other gates of stdgates.inc, as angle names, number of qubits, and exact steps."""
+"""The other gates of stdgates.inc."""
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """The gates that a version of OpenQASM starts from.
+
+    Attributes:
+        path: The file that may be included.
+        built_in: Gates that are always there.
+        included: Those of the file.
+        extension: Gates that many tools have beside them; always there, and a definition in the text goes first.
+    """
+
+    path: str
+    built_in: Mapping[str, Gate | Template]
+    included: Mapping[str, Gate | Template]
+    extension: Mapping[str, Gate | Template]
+
+
+LIBRARY_3 = Library("stdgates.inc", {"U": GATES["u"]}, {**STDGATES, **ALIASES}, {})
 
 
 def inverted(steps: list[Step]) -> list[Step]:

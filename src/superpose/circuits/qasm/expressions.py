@@ -1,13 +1,13 @@
-"""Tokens taken one by one, and expressions out of them, for both versions of OpenQASM."""
+"""Tokens and expressions, as all versions of OpenQASM have them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Mapping
+from typing import ClassVar, TypeVar
 
-from superpose.circuits.qasm.language import OPENQASM_3, Language
-from superpose.circuits.qasm.lexer import Source, Token, tokenize
+from superpose.circuits.names import FUNCTIONS, KEYWORDS
+from superpose.circuits.qasm.lexer import Lexer, Source, Token
 from superpose.circuits.qasm.syntax import (
     Constant,
     Expression,
@@ -28,152 +28,165 @@ _T = TypeVar("_T")
 
 
 class ExpressionParser:
-    """A text as tokens, and its expressions as trees.
+    """A recursive-descent parser of expressions over a stream of tokens.
+
+    Attributes:
+        keywords: Words that are no names.
+        functions: Function names, as written, and their names in OpenQASM 3.
+        power: The sign of powers.
 
     Args:
         source: The text.
-        max_tokens: Most words and signs that it may have.
+        max_tokens: Most tokens that are read.
     """
 
-    language: Language = OPENQASM_3
+    keywords: ClassVar[frozenset[str]] = KEYWORDS
+    functions: ClassVar[Mapping[str, str]] = {name: name for name in FUNCTIONS}
+    power: ClassVar[str] = "**"
 
     def __init__(self, source: Source, max_tokens: int) -> None:
         self.source = source
-        self.tokens = tokenize(source, max_tokens)
+        self.lexer = Lexer(source, max_tokens)
+        self.tokens: list[Token] = []
         self.place = 0
-        self.in_index = False
-        self._depth = 0
+        self.depth = 0
 
     # tokens
 
     @property
     def token(self) -> Token:
-        """The token that is next."""
+        """The next token, which stays."""
+        if self.place == len(self.tokens):
+            self.tokens, self.place = [], 0
+            self.lexer.more(self.tokens)
         return self.tokens[self.place]
 
+    def after(self) -> Token:
+        """The token behind the next one."""
+        if self.token.kind != "end" and self.place + 1 == len(self.tokens):
+            self.lexer.more(self.tokens)
+        return self.tokens[min(self.place + 1, len(self.tokens) - 1)]
+
     def error(self, message: str, token: Token | None = None) -> QasmError:
-        """Return the error ``message`` at a token, the next one by default."""
+        """Return the error ``message`` at ``token``, or at the next one."""
         return self.source.error((token or self.token).offset, message)
 
     def next(self) -> Token:
         """Take the next token."""
-        token = self.tokens[self.place]
+        token = self.token
         if token.kind != "end":
             self.place += 1
         return token
 
     def accept(self, text: str) -> bool:
-        """Take the next token if it reads so, and return whether it did."""
-        token = self.tokens[self.place]
-        if token.text == text:
+        """Take the next token if it is ``text``; return whether it was."""
+        if self.token.text == text:
             self.place += 1
             return True
         return False
 
     def expect(self, text: str) -> Token:
-        """Take the next token, which must read so."""
+        """Take the next token, which must be ``text``."""
         token = self.next()
         if token.text != text:
             raise self.error(f"Expected {text!r}, got {token.text!r}.", token)
         return token
 
     def name(self, what: str) -> str:
-        """Take a name that is no reserved word."""
+        """Take the next token, which must be a name."""
         token = self.next()
         if token.kind != "name":
             raise self.error(f"Expected {what}, got {token.text!r}.", token)
-        if token.text in self.language.keywords:
+        if token.text in self.keywords:
             raise self.error(f"Expected {what}, got the reserved word {token.text!r}.", token)
         return token.text
 
     def separated(self, item: Callable[[], _T]) -> tuple[_T, ...]:
-        """Return one or more items with commas between them."""
+        """Take one or more items with commas between them."""
         items = [item()]
         while self.accept(","):
             items.append(item())
         return tuple(items)
 
-    def index(self) -> Expression | None:
-        """Take ``[expression]`` if there is one."""
-        if not self.accept("["):
-            return None
-        self.in_index = True
-        value = self.expression()
-        self.in_index = False
-        if self.token.text in (":", ","):
-            raise self.error("Ranges and lists of indices are not supported; write one gate call per qubit.")
-        self.expect("]")
-        return value
-
     # expressions, loosest binding first
 
     def expression(self) -> Expression:
-        """Take an expression."""
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise self.error(f"Expressions nested more than {MAX_DEPTH} deep are not supported.")
+        """Take a sum, or what is one in a wider sense."""
+        self.deeper()
         offset = self.token.offset
-        terms = [(1, self._product())]
+        terms = [(1, self.product())]
         while self.token.text in ("+", "-"):
             sign = 1 if self.next().text == "+" else -1
-            terms.append((sign, self._product()))
-        self._depth -= 1
+            terms.append((sign, self.product()))
+        self.depth -= 1
         return terms[0][1] if len(terms) == 1 else Sum(offset, tuple(terms))
 
-    def _product(self) -> Expression:
+    def deeper(self) -> None:
+        """Count one more level of nesting."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise self.error(f"Expressions nested more than {MAX_DEPTH} deep are not supported.")
+
+    def product(self) -> Expression:
+        """Take factors with ``*`` or ``/`` between them."""
         offset = self.token.offset
-        factors = [("*", self._unary())]
+        factors = [("*", self.unary())]
         while self.token.text in ("*", "/"):
-            factors.append((self.next().text, self._unary()))
+            factors.append((self.next().text, self.unary()))
         if self.token.text == "%":
             raise self.error("The operator % is not supported.")
         return factors[0][1] if len(factors) == 1 else Product(offset, tuple(factors))
 
-    def _unary(self) -> Expression:
+    def unary(self) -> Expression:
+        """Take a power with signs in front of it."""
         offset, negative = self.token.offset, False
         while self.token.text == "-":
             self.next()
             negative = not negative
-        value = self._power()
+        value = self.powers()
         return Negation(offset, value) if negative else value
 
-    def _power(self) -> Expression:
+    def powers(self) -> Expression:
+        """Take an atom, perhaps with an exponent; exponents bind from the right."""
         offset = self.token.offset
-        base = self._atom()
-        if not self.accept(self.language.power):
+        base = self.atom()
+        if not self.accept(self.power):
             return base
-        self._depth += 1
-        if self._depth > MAX_DEPTH:
-            raise self.error(f"Expressions nested more than {MAX_DEPTH} deep are not supported.")
-        exponent = self._unary()
-        self._depth -= 1
+        self.deeper()
+        exponent = self.unary()
+        self.depth -= 1
         return Power(offset, base, exponent)
 
-    def _atom(self) -> Expression:
+    def atom(self) -> Expression:
+        """Take a number, a name, a function call or an expression in parentheses."""
         token = self.next()
         if token.kind == "number":
-            value = self._number(token)
-            return Constant(token.offset, value if self.language.has_integers or self.in_index else float(value))
+            return Constant(token.offset, self.number(token))
         if token.kind == "duration":
-            raise self.error(f"Timing literals like {token.text!r} are not supported here.", token)
+            raise self.error(f"Timing literals like {token.text!r} stand in delays only.", token)
         if token.text == "(":
             inner = self.expression()
             self.expect(")")
             return inner
         if token.kind != "name":
             raise self.error(f"Expected a number, a name or '(', got {token.text!r}.", token)
-        if token.text in self.language.functions:
+        if token.text in self.functions:
             self.expect("(")
             argument = self.expression()
             if self.token.text == ",":
                 raise self.error(f"Functions of two arguments such as {token.text} are not supported.", token)
             self.expect(")")
-            return FunctionCall(token.offset, self.language.functions[token.text], argument)
-        if token.text in self.language.keywords:
+            return FunctionCall(token.offset, self.functions[token.text], argument)
+        if token.text in self.keywords:
             raise self.error(f"{token.text!r} is not supported in an expression.", token)
+        return self.named(token)
+
+    def named(self, token: Token) -> Expression:
+        """Return the expression that a name is."""
         return Name(token.offset, token.text)
 
-    def _number(self, token: Token) -> int | float:
+    def number(self, token: Token) -> int | float:
+        """Return the value of a literal; an int where it is written as one."""
         text = token.text
         try:
             if text.isdigit():

@@ -9,17 +9,15 @@ from dataclasses import dataclass
 from superpose.circuits.gates import GATES, Gate, Step
 from superpose.circuits.parameters import Affine, Parameter
 from superpose.circuits.qasm.expansion import (
-    ALIASES,
     GPHASE,
-    STDGATES,
+    Library,
+    Template,
     controlled,
     flattened,
     inverted,
     negated_control,
 )
-from superpose.circuits.qasm.language import Language
 from superpose.circuits.qasm.lexer import Source
-from superpose.circuits.qasm.qelib1 import GENERAL, QELIB1, QELIB1_STEPS
 from superpose.circuits.qasm.syntax import Call, GateDefinition, Modifier
 from superpose.circuits.qasm.values import Value, evaluate, evaluate_integer
 from superpose.errors import CircuitError, QasmError
@@ -47,40 +45,59 @@ class _Defined:
     depth: int
 
 
+def _entry(gate: Gate | Template) -> Gate | _Steps:
+    return gate if isinstance(gate, Gate) else _Steps(*gate)
+
+
 class GateScope:
     """Gates by name, and the exact expansion of calls to them.
 
     Args:
         source: The text, for errors.
+        library: The gates that are built in and those that may be included.
+        reserved: Names that angles and qubits of definitions may not have.
         constants: Values of the text's constants, which definitions may use; read when a gate is called.
         max_instructions: Most steps that all calls together may expand to.
-        language: Of the text.
     """
 
-    def __init__(self, source: Source, constants: dict[str, Value], max_instructions: int, language: Language) -> None:
-        self._source, self._language = source, language
+    def __init__(
+        self,
+        source: Source,
+        library: Library,
+        reserved: frozenset[str],
+        constants: dict[str, Value],
+        max_instructions: int,
+    ) -> None:
+        self._source = source
+        self._library = library
+        self._reserved = reserved
         self._max_instructions = max_instructions
         self._constants = constants
-        self._gates: dict[str, Gate | _Steps | _Defined] = {"U": GATES["u"]}
-        if language.version == 2:
-            self._gates |= {"CX": GATES["cx"], "U": _Steps(("theta", "phi", "lam"), 1, GENERAL)}
+        self._gates: dict[str, Gate | _Steps | _Defined] = {n: _entry(g) for n, g in library.built_in.items()}
+        self._replaceable = {name: _entry(gate) for name, gate in library.extension.items()}
         self._n_charged = 0
 
     def include(self, path: str, offset: int) -> None:
-        """Bring the gates of stdgates.inc, or of qelib1.inc in OpenQASM 2, into scope.
+        """Bring the gates of the library's file into scope.
 
         Raises:
             QasmError: Another file, or one of the gates is in scope already.
         """
-        if path != self._language.library:
-            raise self._source.error(offset, f'Only "{self._language.library}" can be included, got {path!r}.')
-        for name, gate in self._library().items():
-            self._add(name, gate, offset)
+        if path != self._library.path:
+            raise self._source.error(offset, f'Only "{self._library.path}" can be included, got {path!r}.')
+        for name, gate in self._library.included.items():
+            self._add(name, _entry(gate), offset)
 
-    def _library(self) -> dict[str, Gate | _Steps]:
-        if self._language.version == 2:
-            return {**QELIB1, **{name: _Steps(*steps) for name, steps in QELIB1_STEPS.items()}}
-        return {**STDGATES, **{name: _Steps(*steps) for name, steps in ALIASES.items()}}
+    def shape(self, name: str) -> tuple[int, int, bool] | None:
+        """Return numbers of angles and qubits, and whether it is that row of the gate table; None for no such gate."""
+        gate = self._found(name)
+        if gate is None:
+            return None
+        if isinstance(gate, _Defined):
+            return len(gate.definition.angles), len(gate.definition.qubits), False
+        if isinstance(gate, _Steps):
+            return len(gate.angles), gate.n_qubits, False
+        return gate.n_angles, gate.n_qubits, gate.name == name
 
     def define(self, statement: GateDefinition) -> None:
         """Bring a gate defined in the text into scope; a definition that spells out a row of our table is that row.
@@ -89,13 +106,13 @@ class GateScope:
             QasmError: The name is taken, a gate of the body is not in scope, or definitions are nested too deeply.
         """
         names = (*statement.angles, *statement.qubits)
-        if len(set(names)) < len(names) or any(name in self._language.reserved for name in names):
+        if len(set(names)) < len(names) or any(name in self._reserved for name in names):
             raise self._source.error(
                 statement.offset, f"Gate {statement.name!r}: its angles and qubits need names of their own."
             )
         depth = 1
         for call in statement.body:
-            inner = self._gates.get(call.name)
+            inner = self._found(call.name)
             if inner is None and call.name != GPHASE:
                 raise self._unknown(call)
             if isinstance(inner, _Defined):
@@ -121,14 +138,14 @@ class GateScope:
         steps = self._expand_gate(call, angles, qubits[n_controls:], n_missing=max(0, n_controls - len(qubits)))
         for modifier, argument in zip(reversed(call.modifiers), reversed(arguments), strict=True):
             if modifier.kind == "inv":
-                self._charge(2 * len(steps), modifier.offset)
+                self.charge(2 * len(steps), modifier.offset)
                 steps = inverted(steps)
             elif modifier.kind == "pow":
-                self._charge(len(steps) * abs(argument), modifier.offset)
+                self.charge(len(steps) * abs(argument), modifier.offset)
                 steps = (steps if argument >= 0 else inverted(steps)) * abs(argument)
             else:
                 for control in reversed(qubits[n_controls - argument : n_controls]):
-                    steps = controlled(steps, control, lambda made: self._charge(made, call.offset))
+                    steps = controlled(steps, control, lambda made: self.charge(made, call.offset))
                     steps = negated_control(steps, control) if modifier.kind == "negctrl" else steps
                 n_controls -= argument
         return steps
@@ -138,7 +155,15 @@ class GateScope:
             raise self._source.error(offset, f"Gate {name!r} is defined twice.")
         self._gates[name] = gate
 
-    def _charge(self, n_steps: int, offset: int) -> None:
+    def _found(self, name: str) -> Gate | _Steps | _Defined | None:
+        return self._gates.get(name) or self._replaceable.get(name)
+
+    def charge(self, n_steps: int, offset: int) -> None:
+        """Count steps.
+
+        Raises:
+            QasmError: Too many in all.
+        """
         self._n_charged += n_steps
         if self._n_charged > self._max_instructions:
             raise self._source.error(offset, f"The gate calls expand to more than {self._max_instructions} steps.")
@@ -173,8 +198,8 @@ class GateScope:
     def _expand_gate(
         self, call: Call, angles: tuple[Affine, ...], qubits: tuple[int, ...], n_missing: int
     ) -> list[Step]:
-        self._charge(1 + call.n_tokens // TOKENS_PER_CHARGE, call.offset)
-        gate = self._gates.get(call.name)
+        self.charge(1 + call.n_tokens // TOKENS_PER_CHARGE, call.offset)
+        gate = self._found(call.name)
         got = (len(angles), len(qubits) - n_missing)
         if call.name == GPHASE:
             self._check_arity(call, (1, 0), got)
@@ -219,6 +244,6 @@ class GateScope:
             )
 
     def _unknown(self, call: Call) -> QasmError:
-        library = self._language.library
-        hint = f'write include "{library}"; first.' if call.name in self._library() else "define it first."
+        in_library = call.name in self._library.included
+        hint = f'write include "{self._library.path}"; first.' if in_library else "define it first."
         return self._source.error(call.offset, f"Gate {call.name!r} is not defined; {hint}")

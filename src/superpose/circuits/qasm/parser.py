@@ -1,42 +1,41 @@
-"""A recursive-descent parser: OpenQASM 2 and 3 text to the tree of `syntax`."""
+"""OpenQASM 3 text to the tree of `syntax`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from typing import ClassVar
 
-from superpose.circuits.qasm.expressions import ExpressionParser
-from superpose.circuits.qasm.language import OPENQASM_2, Language
-from superpose.circuits.qasm.lexer import Source, Token
+from superpose.circuits.names import KEYWORDS
+from superpose.circuits.operations import MAX_IF_DEPTH
+from superpose.circuits.qasm.lexer import NS_OF, Token
+from superpose.circuits.qasm.statements import StatementParser
 from superpose.circuits.qasm.syntax import (
-    BarrierStatement,
     BitDeclaration,
-    BitTest,
     Call,
+    Comparison,
+    Constant,
     ConstDeclaration,
     DelayStatement,
     Expression,
-    GateDefinition,
     IfStatement,
-    Include,
     InputDeclaration,
     Measurement,
     Modifier,
     Operand,
     QubitDeclaration,
-    ResetStatement,
     Statement,
 )
 from superpose.circuits.wording import shown
 
-__all__ = ["PARAMETER_ANNOTATION", "parse"]
+__all__ = ["PARAMETER_ANNOTATION", "Parser3"]
 
-MAX_NESTED = 20
 PARAMETER_ANNOTATION = "@superpose.parameter"
 
 _MODIFIERS = ("ctrl", "negctrl", "inv", "pow")
 _STARTS_CALL = (*_MODIFIERS, "gphase", "U")
 _UNSUPPORTED = {
-    "switch": "classical control",
+    "else": "without an if before it",
+    "switch": "classical control other than if",
     "for": "loops",
     "while": "loops",
     "def": "subroutines",
@@ -46,49 +45,33 @@ _UNSUPPORTED = {
     "defcal": "pulse calibrations",
     "defcalgrammar": "pulse calibrations",
     "let": "aliases",
-    "box": "timing",
-    "duration": "timing",
-    "stretch": "timing",
+    "box": "timing other than delays",
+    "duration": "timing other than delays",
+    "stretch": "timing other than delays",
     "array": "classical arrays",
     "output": "classical outputs",
     "end": "early ends",
 }
-_NANOSECONDS = {"ns": 1.0, "us": 1e3, "µs": 1e3, "μs": 1e3, "ms": 1e6, "s": 1e9}
 _CLASSICAL = frozenset({"int", "uint", "float", "angle", "bool", "complex"})
+_IN_BLOCKS = frozenset({"barrier", "measure", "reset", "delay", "if"})
 
 
-def parse(source: Source, max_tokens: int) -> tuple[Language, Iterator[Statement]]:
-    """Return the language of ``source``, of at most ``max_tokens``, and its statements in order.
+class Parser3(StatementParser):
+    """Yields the statements of an OpenQASM 3 program."""
 
-    Raises:
-        QasmError: The text is not OpenQASM 2 or 3, or uses what superpose does not read.
-    """
-    parser = _Parser(source, max_tokens)
-    parser.header()
-    return parser.language, parser.program()
-
-
-class _Parser(ExpressionParser):
-    nested = 0
-
-    # statements
+    blocks = 0  # conditions around the present statement
 
     def header(self) -> None:
-        if self.accept("OPENQASM"):
+        """Take the version line, which may be absent."""
+        if self.token.text == "OPENQASM":
+            self.next()
             version = self.next()
-            if version.kind != "number" or version.text not in ("2", "2.0", "3", "3.0", "3.1"):
+            if version.kind != "number" or version.text not in ("3", "3.0", "3.1"):
                 raise self.error(f"superpose reads OpenQASM 2.0, 3.0 and 3.1, got version {version.text}.", version)
-            if version.text.startswith("2"):
-                self.language = OPENQASM_2
             self.expect(";")
-        elif self.token.text == "include" and self.tokens[self.place + 1].text[1:-1] == OPENQASM_2.library:
-            self.language = OPENQASM_2
-
-    def program(self) -> Iterator[Statement]:
-        while self.token.kind != "end":
-            yield self.statement()
 
     def statement(self) -> Statement:
+        """Take one statement, with the annotations before it."""
         annotations = []
         while self.token.kind == "annotation":
             annotations.append(self.next())
@@ -97,31 +80,27 @@ class _Parser(ExpressionParser):
             raise self.error("Pragmas are not supported.")
         if start.kind != "name":
             raise self.error(f"Expected a statement, got {start.text!r}.")
-        if self.language is OPENQASM_2:
-            return self.old_statement(start)
         if start.text in _UNSUPPORTED:
             raise self.error(f"Statements with {start.text!r} ({_UNSUPPORTED[start.text]}) are not supported.")
         parameter = self.parameter_annotation(annotations)
         if parameter is not None and start.text != "input":
             raise self.error(f"{PARAMETER_ANNOTATION} belongs before an input declaration.")
+        if self.blocks and start.text in KEYWORDS and start.text not in (*_STARTS_CALL, *_IN_BLOCKS):
+            raise self.error(f"Statements with {start.text!r} inside a condition are not supported.")
         if start.text == "input":
             return self.input_declaration(parameter)
-        keyword = _STATEMENTS.get(start.text)
+        keyword = self.statements.get(start.text)
         if keyword is not None:
             return keyword(self)
         if start.text in _CLASSICAL:
             raise self.error(f"Classical variables ({start.text}) are not supported; declare it const or input float.")
-        if start.text in self.language.keywords and start.text not in _STARTS_CALL:
+        if not self.may_start_call(start.text):
             raise self.error(f"Statements that start with {start.text!r} are not supported.")
-        after = self.tokens[self.place + 1].text
-        return self.assignment() if after in ("=", "[") else self.call()
+        return self.assignment() if self.after().text in ("=", "[") else self.call()
 
-    def old_statement(self, start: Token) -> Statement:
-        """A statement of OpenQASM 2."""
-        if start.text == "opaque":
-            raise self.error("Opaque gates have no definition, so no circuit can hold them.")
-        keyword = _OLD_STATEMENTS.get(start.text)
-        return self.call() if keyword is None else keyword(self)
+    def may_start_call(self, word: str) -> bool:
+        """Return whether a gate call may start with ``word``."""
+        return word not in KEYWORDS or word in _STARTS_CALL
 
     def parameter_annotation(self, annotations: list[Token]) -> str | None:
         """The parameter's own name, where an input was renamed for OpenQASM's sake; other tools' annotations pass."""
@@ -136,15 +115,10 @@ class _Parser(ExpressionParser):
                 )
         return name
 
-    def include(self) -> Include:
-        offset = self.next().offset
-        token = self.next()
-        if token.kind != "string":
-            raise self.error(f"Expected the name of a file in quotes, got {token.text!r}.", token)
-        self.expect(";")
-        return Include(offset, token.text[1:-1])
+    # declarations
 
     def input_declaration(self, parameter: str | None) -> InputDeclaration:
+        """Take ``input float name;``."""
         offset = self.next().offset
         kind = self.next()
         if kind.text != "float":
@@ -155,11 +129,13 @@ class _Parser(ExpressionParser):
         return InputDeclaration(offset, name, parameter)
 
     def type_width(self) -> None:
+        """Take a type's width in brackets, which is not kept."""
         if self.accept("["):
             self.expression()
             self.expect("]")
 
     def const_declaration(self) -> ConstDeclaration:
+        """Take ``const type name = value;``."""
         offset = self.next().offset
         kind = self.next()
         if kind.text not in ("int", "uint", "float"):
@@ -171,68 +147,57 @@ class _Parser(ExpressionParser):
         self.expect(";")
         return ConstDeclaration(offset, kind.text, name, value)
 
-    def register(self) -> tuple[int, str, Expression | None, bool]:
-        """Offset, name, size, and whether an initial value follows."""
+    def register(self) -> tuple[int, str, Expression | None]:
+        """Offset, name and size."""
         keyword = self.next()
         old = keyword.text in ("qreg", "creg")
         size = None if old else self.index()
         name = self.name("the register's name")
         if old:
             size = self.index()
-        return keyword.offset, name, size, self.token.text == "="
+        return keyword.offset, name, size
 
     def qubit_declaration(self) -> QubitDeclaration:
-        offset, name, size, _ = self.register()
+        """Take a register of qubits."""
+        offset, name, size = self.register()
         self.expect(";")
         return QubitDeclaration(offset, name, size)
 
     def bit_declaration(self) -> BitDeclaration:
-        offset, name, size, has_value = self.register()
-        if has_value:
-            raise self.error("Bits that are declared with a value are not supported; write bit[n] c; c = measure q;")
+        """Take a register of bits."""
+        offset, name, size = self.register()
+        measured = self.measured() if self.token.text == "=" else None
         self.expect(";")
-        return BitDeclaration(offset, name, size)
+        return BitDeclaration(offset, name, size, measured)
 
-    def gate_definition(self) -> GateDefinition:
-        offset = self.next().offset
-        name = self.name("the gate's name")
-        angles: tuple[str, ...] = ()
-        if self.accept("(") and not self.accept(")"):
-            angles = self.separated(lambda: self.name("an angle's name"))
-            self.expect(")")
-        qubits = self.separated(lambda: self.name("a qubit's name"))
-        self.expect("{")
-        body = []
-        while not self.accept("}"):
-            token = self.token
-            if token.kind != "name" or (
-                token.text in self.language.keywords and token.text not in (*_STARTS_CALL, "barrier")
-            ):
-                raise self.error(f"Only gate calls may stand in a gate definition, got {token.text!r}.")
-            statement = self.barrier() if token.text == "barrier" else self.call()
-            if isinstance(statement, Call):
-                body.append(statement)
-        return GateDefinition(offset, name, angles, qubits, tuple(body))
+    def index(self) -> Expression | None:
+        """Take an index in brackets, if there is one."""
+        if not self.accept("["):
+            return None
+        value = self.expression()
+        if self.token.text in (":", ","):
+            raise self.error("Ranges and lists of indices are not supported; write one gate call per qubit.")
+        self.expect("]")
+        return value
+
+    # calls and measurements
 
     def call(self) -> Call:
+        """Take a gate call."""
         offset, first = self.token.offset, self.place
         modifiers = []
-        while self.language is not OPENQASM_2 and self.token.text in _MODIFIERS:
+        while self.token.text in _MODIFIERS:
             modifiers.append(self.modifier())
         token = self.next()
-        if token.kind != "name" or (token.text in self.language.keywords and token.text not in ("gphase", "U")):
+        if token.kind != "name" or (token.text in KEYWORDS and token.text not in ("gphase", "U")):
             raise self.error(f"Expected the name of a gate, got {token.text!r}.", token)
-        angles: tuple[Expression, ...] = ()
-        if self.accept("(") and not self.accept(")"):
-            angles = self.separated(self.expression)
-            self.expect(")")
+        angles = self.angles()
         if self.token.text == "[":
             raise self.error("Gate durations are not supported.")
-        operands = () if self.token.text == ";" else self.separated(self.operand)
-        self.expect(";")
-        return Call(offset, tuple(modifiers), token.text, angles, operands, self.place - first)
+        return Call(offset, tuple(modifiers), token.text, angles, self.operands(), self.place - first)
 
     def modifier(self) -> Modifier:
+        """Take a modifier and its @."""
         token = self.next()
         argument = None
         if self.accept("("):
@@ -241,123 +206,103 @@ class _Parser(ExpressionParser):
         self.expect("@")
         return Modifier(token.offset, token.text, argument)
 
-    def operand(self) -> Operand:
-        token = self.token
-        if token.kind == "hardware":
-            raise self.error(f"Physical qubits such as {token.text} are not supported; declare a register.")
-        return Operand(token.offset, self.name("a qubit"), self.index())
-
-    def barrier(self) -> BarrierStatement:
-        offset = self.next().offset
-        operands = () if self.token.text == ";" else self.separated(self.operand)
-        self.expect(";")
-        return BarrierStatement(offset, operands)
-
-    def measurement(self) -> Measurement:
-        offset = self.next().offset
-        qubits = self.operand()
-        bits = self.operand() if self.accept("->") else None
-        self.expect(";")
-        return Measurement(offset, qubits, bits)
-
     def assignment(self) -> Measurement:
+        """Take ``bits = measure qubits;``."""
         bits = self.operand()
+        qubits = self.measured()
+        self.expect(";")
+        return Measurement(bits.offset, qubits, bits)
+
+    def measured(self) -> Operand:
+        """``= measure qubits``."""
         self.expect("=")
         if self.token.text != "measure":
             raise self.error("Only measurements may be assigned; classical computation is not supported.")
         self.next()
-        qubits = self.operand()
-        self.expect(";")
-        return Measurement(bits.offset, qubits, bits)
-
-    def reset(self) -> ResetStatement:
-        offset = self.next().offset
-        operand = self.operand()
-        self.expect(";")
-        return ResetStatement(offset, operand)
+        return self.operand()
 
     def delay(self) -> DelayStatement:
+        """Take ``delay[time] qubits;``."""
         offset = self.next().offset
         self.expect("[")
         token = self.next()
-        digits = token.text.rstrip("nuµμms")
-        unit = token.text[len(digits) :]
-        if token.kind != "duration" or unit not in _NANOSECONDS:
-            raise self.error(
-                f"A delay lasts a number of ns, us, ms or s, as in delay[100ns] q; got {token.text!r}.", token
-            )
+        if token.kind != "duration":
+            raise self.error(f"A delay lasts a literal time such as 100ns, got {token.text!r}.", token)
         self.expect("]")
-        operands = () if self.token.text == ";" else self.separated(self.operand)
-        self.expect(";")
-        return DelayStatement(offset, float(digits.replace("_", "")) * _NANOSECONDS[unit], operands)
+        digits = token.text.rstrip("nuµμms")
+        try:
+            time = float(digits) * NS_OF[token.text[len(digits) :]]
+        except ValueError:
+            raise self.error(f"A delay lasts a decimal number of ns, us, ms or s, got {token.text!r}.", token) from None
+        return DelayStatement(offset, time, self.operands())
+
+    # conditions
 
     def condition(self) -> IfStatement:
-        """``if (bits == number && bit && !bit)``, a statement or a block, and ``else`` likewise."""
-        self.nested += 1
-        if self.nested > MAX_NESTED:
-            raise self.error(f"Conditions nested more than {MAX_NESTED} deep are not supported.")
+        """Take ``if (comparisons) block else block``."""
         offset = self.next().offset
+        if self.blocks == MAX_IF_DEPTH:
+            raise self.source.error(offset, f"Conditions more than {MAX_IF_DEPTH} deep are not supported.")
         self.expect("(")
-        tests = [self.bit_test()]
+        comparisons = [self.comparison()]
         while self.accept("&&"):
-            tests.append(self.bit_test())
-        self.expect(")")
-        then, otherwise = self.body(), tuple[Statement, ...]()
-        if self.language is not OPENQASM_2 and self.accept("else"):
-            otherwise = self.body()
-        self.nested -= 1
-        return IfStatement(offset, tuple(tests), then, otherwise)
+            comparisons.append(self.comparison())
+        if self.token.text != ")":
+            raise self.error(
+                f"Conditions compare bits with == or != and join comparisons with &&; {self.token.text!r} is not "
+                "supported."
+            )
+        self.next()
+        then = self.block()
+        otherwise = self.block() if self.accept("else") else ()
+        return IfStatement(offset, tuple(comparisons), then, otherwise)
 
-    def bit_test(self) -> BitTest:
-        offset, negated = self.token.offset, self.accept("!")
-        operand = self.operand()
-        if self.language is OPENQASM_2 and (negated or operand.index is not None or self.token.text != "=="):
-            raise self.error("OpenQASM 2 compares a whole register with an integer, as in if (c == 1).")
+    def comparison(self) -> Comparison:
+        """Take one comparison of bits with a value."""
+        if self.accept("("):
+            self.deeper()
+            inner = self.comparison()
+            self.expect(")")
+            self.depth -= 1
+            return inner
+        offset = self.token.offset
+        if self.accept("!"):
+            return Comparison(offset, self.operand(), is_equal=False, value=None)
+        bits = self.operand()
         if self.token.text not in ("==", "!="):
-            return BitTest(offset, operand, 1, not negated)
-        if negated:
-            raise self.error("Compare with == or !=, or test !bit, not both.")
-        equal = self.next().text == "=="
-        token = self.next()
+            return Comparison(offset, bits, is_equal=True, value=None)
+        is_equal = self.next().text == "=="
+        token = self.token
         if token.text in ("true", "false"):
-            return BitTest(offset, operand, int(token.text == "true"), equal)
-        value = self._number(token) if token.kind == "number" else None
-        if not isinstance(value, int):
-            raise self.error(f"Bits are compared with an integer, got {token.text!r}.", token)
-        return BitTest(offset, operand, value, equal)
+            self.next()
+            return Comparison(offset, bits, is_equal, Constant(token.offset, int(token.text == "true")))
+        return Comparison(offset, bits, is_equal, self.expression())
 
-    def body(self) -> tuple[Statement, ...]:
-        if not self.accept("{"):
-            return (self.inner_statement(),)
+    def block(self) -> tuple[Statement, ...]:
+        """Statements in braces, or a single one without."""
+        self.blocks += 1
         statements = []
-        while not self.accept("}"):
-            statements.append(self.inner_statement())
+        if self.accept("{"):
+            while not self.accept("}"):
+                if self.token.kind == "end":
+                    raise self.error("This block is never closed; end it with }.")
+                statements.append(self.statement())
+        else:
+            statements.append(self.statement())
+        self.blocks -= 1
         return tuple(statements)
 
-    def inner_statement(self) -> Statement:
-        token = self.token
-        statement = self.statement()
-        if not isinstance(
-            statement, Call | Measurement | BarrierStatement | ResetStatement | DelayStatement | IfStatement
-        ):
-            raise self.error(f"Statements with {token.text!r} are not supported inside a condition.", token)
-        return statement
-
-
-_STATEMENTS: dict[str, Callable[[_Parser], Statement]] = {
-    "include": _Parser.include,
-    "const": _Parser.const_declaration,
-    "qubit": _Parser.qubit_declaration,
-    "qreg": _Parser.qubit_declaration,
-    "bit": _Parser.bit_declaration,
-    "creg": _Parser.bit_declaration,
-    "gate": _Parser.gate_definition,
-    "barrier": _Parser.barrier,
-    "measure": _Parser.measurement,
-    "reset": _Parser.reset,
-    "delay": _Parser.delay,
-    "if": _Parser.condition,
-}
-_OLD_STATEMENTS: dict[str, Callable[[_Parser], Statement]] = {
-    word: _STATEMENTS[word] for word in ("include", "qreg", "creg", "gate", "barrier", "measure", "reset", "if")
-}
+    statements: ClassVar[dict[str, Callable[[Parser3], Statement]]] = {
+        "include": StatementParser.include,
+        "const": const_declaration,
+        "qubit": qubit_declaration,
+        "qreg": qubit_declaration,
+        "bit": bit_declaration,
+        "creg": bit_declaration,
+        "gate": StatementParser.gate_definition,
+        "barrier": StatementParser.barrier,
+        "measure": StatementParser.measurement,
+        "reset": StatementParser.reset,
+        "delay": delay,
+        "if": condition,
+    }

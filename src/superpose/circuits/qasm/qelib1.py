@@ -1,68 +1,96 @@
-"""The gates of qelib1.inc, the library of OpenQASM 2, as rows of our table or exact steps.
+"""The gates of OpenQASM 2: U and CX, those of qelib1.inc, and those that Qiskit's reader has beside them.
 
-Phases are those that qiskit gives these gates: ``rz``, ``rzz`` and ``rxx`` have determinant 1, ``u`` and its kin
-have a real upper left entry. Source: Cross et al., arXiv 1707.03429, section 3, and Maslov, Phys. Rev. A 93, 022311
-(2016) for the gates up to relative phases.
+The standard leaves global phases open; they are those of Qiskit's gates of the same names: ``U`` and ``u3`` have a real
+upper left entry, ``u1`` is ``diag(1, exp(i lam))``, ``rx``, ``ry`` and ``rz`` have determinant 1.
+
+Source: Cross, Bishop, Smolin, Gambetta, arXiv:1707.03429; the names that `qiskit.qasm2` lists as legacy instructions,
+against whose matrices a test compares every gate. Relative-phase Toffoli gates: Maslov, arXiv:1508.03273.
 """
 
 from __future__ import annotations
 
 from math import pi
 
-from superpose.circuits.gates import GATES, Step
+from superpose.circuits.gates import GATES, Gate, Step
 from superpose.circuits.parameters import Parameter
-from superpose.circuits.qasm.expansion import controlled
+from superpose.circuits.qasm.expansion import GPHASE, Library, Template
 
-__all__ = ["GENERAL", "QELIB1", "QELIB1_STEPS"]
+__all__ = ["LIBRARY_2"]
 
 _theta, _phi, _lam = (Parameter(name) for name in ("theta", "phi", "lam"))
-_SAME = (
-    "cx", "id", "x", "y", "z", "h", "s", "sdg", "t", "tdg", "rx", "ry", "rz", "sx", "sxdg", "p", "cz", "cy",
-    "swap", "ch", "ccx", "cswap", "crx", "cry", "crz", "cp", "cu", "rxx", "rzz",
+_UP, _DOWN = (pi / 4,), (-pi / 4,)
+
+
+def _phase_of_ones(angle: float, n_qubits: int) -> list[Step]:
+    """Steps that multiply the basis state of ones alone by ``exp(i angle)``.
+
+    The product of bits is ``2**(1-n)`` times the sum over non-empty sets of qubits of their parity, odd sets with sign
+    +1 and even ones with -1; a Gray code walks through the sets with one cx for each.
+    """
+    steps: list[Step] = []
+    for target in range(n_qubits):
+        for count in range(1 << target):
+            gray = count ^ (count >> 1)
+            sign = -1 if gray.bit_count() % 2 else 1
+            steps.append(Step("p", (target,), (sign * angle / 2 ** (n_qubits - 1),)))
+            if target:
+                changed = min(((count + 1) & -(count + 1)).bit_length() - 1, target - 1)
+                steps.append(Step("cx", (changed, target)))
+    return steps
+
+
+def _controlled_root_of_x(angle: float, n_controls: int) -> Template:
+    """X to the power ``angle / pi``, with 1 kept, under so many controls: a phase between two Hadamards."""
+    h = Step("h", (n_controls,))
+    return (), n_controls + 1, (h, *_phase_of_ones(angle, n_controls + 1), h)
+
+
+def _relative_phase_cx(control: int, target: int) -> list[Step]:
+    return [Step("p", (target,), _UP), Step("cx", (control, target)), Step("p", (target,), _DOWN)]
+
+
+def _rccx() -> Template:
+    h, first = Step("h", (2,)), _relative_phase_cx(1, 2)
+    return (), 3, (h, *first, Step("cx", (0, 2)), *first, h)
+
+
+def _rc3x() -> Template:
+    h, outer = Step("h", (3,)), _relative_phase_cx(2, 3)
+    inner = [step for _ in range(2) for step in (Step("cx", (0, 3)), *_relative_phase_cx(1, 3))]
+    return (), 4, (h, *outer, h, *inner, h, *outer, h)
+
+
+_U3: Template = (
+    ("theta", "phi", "lam"), 1, (Step("u", (0,), (_theta, _phi, _lam)), Step(GPHASE, (), (-_theta / 2,))),
+)  # fmt: skip
+_U2: Template = (
+    ("phi", "lam"), 1, (Step("p", (0,), (_lam,)), Step("ry", (0,), (pi / 2,)), Step("p", (0,), (_phi,))),
 )  # fmt: skip
 
-GENERAL = (Step("p", (0,), (_lam,)), Step("ry", (0,), (_theta,)), Step("p", (0,), (_phi,)))
-"""The general gate on one qubit, whose upper left entry is real; our own u has the phase of OpenQASM 3."""
-
-QELIB1 = {
-    **{name: GATES[name] for name in _SAME},
-    "u1": GATES["p"],
-    "cu1": GATES["cp"],
+_INCLUDED: dict[str, Gate | Template] = {
+    **{
+        name: GATES[name]
+        for name in ("cx", "id", "x", "y", "z", "h", "s", "sdg", "t", "tdg", "rx", "ry", "rz", "cz", "cy", "ch")
+    },
+    "ccx": GATES["ccx"],
+    "crz": GATES["crz"],
+    "u1": (("lam",), 1, (Step("p", (0,), (_lam,)),)),
+    "u2": _U2,
+    "u3": _U3,
+    "cu1": (("lam",), 2, (Step("cp", (0, 1), (_lam,)),)),
+    "cu3": (("theta", "phi", "lam"), 2, (Step("cu", (0, 1), (_theta, _phi, _lam, 0.0)),)),
 }
-"""Gates of qelib1.inc that are rows of our table, by their name there."""
 
-
-def _controlled(gate: str, n_qubits: int, n_controls: int) -> tuple[Step, ...]:
-    """A gate on the last qubits under so many controls in front of it."""
-    steps = [Step(gate, tuple(range(n_controls, n_controls + n_qubits)))]
-    for control in range(n_controls - 1, -1, -1):
-        steps = controlled(steps, control, lambda n_steps: None)
-    return tuple(steps)
-
-
-def _relative_phase(*calls: tuple[str, int, int]) -> tuple[Step, ...]:
-    """Steps from (gate, control or -1, target): H, T and their like on the target, or CX."""
-    return tuple(Step(gate, (target,) if control < 0 else (control, target)) for gate, control, target in calls)
-
-
-QELIB1_STEPS: dict[str, tuple[tuple[str, ...], int, tuple[Step, ...]]] = {
+_EXTENSION: dict[str, Gate | Template] = {
+    **{name: GATES[name] for name in ("p", "cp", "sx", "sxdg", "swap", "cswap", "crx", "cry", "cu", "rxx", "rzz")},
+    "u": _U3,
     "u0": (("gamma",), 1, (Step("id", (0,)),)),
-    "u": (("theta", "phi", "lam"), 1, GENERAL),
-    "u3": (("theta", "phi", "lam"), 1, GENERAL),
-    "u2": (("phi", "lam"), 1, (Step("p", (0,), (_lam,)), Step("ry", (0,), (pi / 2,)), Step("p", (0,), (_phi,)))),
-    "cu3": (("theta", "phi", "lam"), 2, (Step("cu", (0, 1), (_theta, _phi, _lam, 0)),)),
-    "csx": ((), 2, _controlled("sx", 1, 1)),
-    "c3x": ((), 4, _controlled("ccx", 3, 1)),
-    "c4x": ((), 5, _controlled("ccx", 3, 2)),
-    "c3sqrtx": ((), 4, _controlled("sx", 1, 3)),
-    "rccx": ((), 3, _relative_phase(
-        ("h", -1, 2), ("t", -1, 2), ("cx", 1, 2), ("tdg", -1, 2), ("cx", 0, 2), ("t", -1, 2), ("cx", 1, 2),
-        ("tdg", -1, 2), ("h", -1, 2),
-    )),
-    "rc3x": ((), 4, _relative_phase(
-        ("h", -1, 3), ("t", -1, 3), ("cx", 2, 3), ("tdg", -1, 3), ("h", -1, 3), ("cx", 0, 3), ("t", -1, 3),
-        ("cx", 1, 3), ("tdg", -1, 3), ("cx", 0, 3), ("t", -1, 3), ("cx", 1, 3), ("tdg", -1, 3), ("h", -1, 3),
-        ("t", -1, 3), ("cx", 2, 3), ("tdg", -1, 3), ("h", -1, 3),
-    )),
-}  # fmt: skip
-"""The other gates of qelib1.inc, as angle names, number of qubits, and exact steps."""
+    "csx": _controlled_root_of_x(pi / 2, 1),
+    "c3x": _controlled_root_of_x(pi, 3),
+    "c4x": _controlled_root_of_x(pi, 4),
+    "c3sqrtx": _controlled_root_of_x(pi / 2, 3),
+    "rccx": _rccx(),
+    "rc3x": _rc3x(),
+}
+
+LIBRARY_2 = Library("qelib1.inc", {"U": _U3, "CX": GATES["cx"]}, _INCLUDED, _EXTENSION)

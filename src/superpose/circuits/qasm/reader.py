@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable
+from dataclasses import replace
 
 from superpose.circuits.circuit import Circuit
-from superpose.circuits.gates import Step
-from superpose.circuits.instruction import Instruction
+from superpose.circuits.names import CONSTANTS, FUNCTIONS
 from superpose.circuits.operations import Barrier, Condition, Delay, If, Measure, Operation, Reset
 from superpose.circuits.parameters import Affine, Parameter
-from superpose.circuits.qasm.expansion import GPHASE
+from superpose.circuits.qasm.calls import CallReader
+from superpose.circuits.qasm.expansion import LIBRARY_3
 from superpose.circuits.qasm.gate_scope import GateScope
-from superpose.circuits.qasm.language import Language
-from superpose.circuits.qasm.lexer import Source
-from superpose.circuits.qasm.parser import parse
+from superpose.circuits.qasm.lexer import SKIPPED, Source
+from superpose.circuits.qasm.parser import Parser3
+from superpose.circuits.qasm.parser2 import KEYWORDS_2, Parser2
+from superpose.circuits.qasm.qelib1 import LIBRARY_2
+from superpose.circuits.qasm.registers import Registers
 from superpose.circuits.qasm.syntax import (
     BarrierStatement,
     BitDeclaration,
-    BitTest,
     Call,
+    Comparison,
     ConstDeclaration,
     DelayStatement,
-    Expression,
     GateDefinition,
     IfStatement,
     Include,
@@ -37,82 +38,77 @@ from superpose.circuits.qasm.syntax import (
 from superpose.circuits.qasm.values import Value, evaluate, evaluate_integer
 from superpose.errors import CircuitError, QasmError
 
-__all__ = ["MAX_QUBITS", "from_qasm"]
+__all__ = ["from_qasm"]
 
-MAX_QUBITS = 10_000
 TOKENS_PER_INSTRUCTION = 20  # ``rx(2*a + 0.1) q[0];`` has 13; a text of more is long before it is wrong
 TOKENS_LEAST = 10_000
-NO_PHASE = 1e-13  # what rounding may leave of global phases that cancel
+
+_VERSION_2 = re.compile(SKIPPED + r"""(?:OPENQASM\s++2(?:\.0)?\s*+;|include\s*+["']qelib1\.inc["'])""")
 
 
 def from_qasm(text: str, name: str = "circuit", *, max_instructions: int = 1_000_000) -> Circuit:
-    """Return the circuit that OpenQASM 2 or 3 ``text`` describes; see `superpose.circuits.qasm` for what is read.
+    """Return the circuit that OpenQASM ``text`` describes; see `superpose.circuits.qasm` for what is read.
 
-    Without a version in its first line a text is taken for OpenQASM 3.
-
-    A global phase (``gphase``) is kept exactly, as the pair ``rz(-2 g)``, ``p(2 g)`` on qubit 0 at the end.
+    Text that starts with ``OPENQASM 2.0;`` or the inclusion of ``qelib1.inc`` is OpenQASM 2, any other OpenQASM 3. Bit
+    ``i`` of the circuit is the ``i``-th bit that the text declares. A global phase is kept exactly, as a pair
+    ``rz(-2 g)``, ``p(2 g)`` on qubit 0 behind the gates with which the circuit begins; inside a condition it could not
+    be observed and is left out, as is a condition that can never hold.
 
     Args:
         text: The program.
         name: Name of the circuit; OpenQASM has none.
-        max_instructions: Most steps to which gate calls may expand, so that a short text cannot ask for endless work;
-            long angles and modifiers inside definitions count too. The text may have 20 words and signs for each.
+        max_instructions: Most steps to which gate calls and other statements may expand, so that a short text cannot
+            ask for endless work; long angles and modifiers inside definitions count too. The text may have 20 words
+            and signs for each.
 
     Raises:
-        QasmError: The text is neither, or says something that a `Circuit` cannot keep; with line and column.
+        QasmError: The text is not OpenQASM, or says something that a `Circuit` cannot keep; with line and column.
 
-    Cost: linear in the text and in the gate calls after expansion, some 30 us each.
+    Cost: linear in the text and in the gate calls after expansion: some 4 us for a call that stood in the text before,
+    10 us for one whose angles are plain numbers, 30 us for any other.
 
     >>> from_qasm('OPENQASM 3; include "stdgates.inc"; input float x; qubit[2] q; h q[0]; cp(2*x + pi) q[0], q[1];')
     Circuit(n_qubits=2, name='circuit', n_instructions=2, n_params=1)
+    >>> from_qasm('OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; h q[0]; measure q -> c;')
+    Circuit(n_qubits=2, name='circuit', n_instructions=3, n_params=0, n_bits=2)
     """
-    source = Source(text.removeprefix("\ufeff"))
-    language, statements = parse(source, TOKENS_LEAST + TOKENS_PER_INSTRUCTION * max_instructions)
-    reader = _Reader(source, language, max_instructions)
-    for statement in statements:
-        try:
-            reader.read(statement)
-        except QasmError:
-            raise
-        except CircuitError as error:
-            raise source.error(statement.offset, error.message) from error
-    return reader.circuit(name)
-
-
-@dataclass(frozen=True, slots=True)
-class _Register:
-    start: int
-    size: int | None  # None for a single one
-
-    def places(self) -> range:
-        return range(self.start, self.start + (1 if self.size is None else self.size))
+    return _Reader(text.removeprefix("\ufeff"), max_instructions).circuit(name)
 
 
 class _Reader:
-    def __init__(self, source: Source, language: Language, max_instructions: int) -> None:
-        self.source, self.language = source, language
+    def __init__(self, text: str, max_instructions: int) -> None:
+        self.source = Source(text)
+        is_2 = _VERSION_2.match(text) is not None
+        self.reserved = (KEYWORDS_2 | Parser2.functions.keys()) if is_2 else (CONSTANTS | FUNCTIONS)
         self.constants: dict[str, Value] = {}
         self.names: dict[str, Value] = {}  # constants and inputs
-        self.gates = GateScope(source, self.constants, max_instructions, language)
+        library = LIBRARY_2 if is_2 else LIBRARY_3
+        self.gates = GateScope(self.source, library, self.reserved, self.constants, max_instructions)
         self.parameters: set[str] = set()
-        self.qubits: dict[str, _Register] = {}
-        self.bits: dict[str, _Register] = {}
-        self.n_qubits = self.n_bits = 0
-        self.operations: list[Operation] = []
-        self.is_conditional = False
-        self.phase = Affine()
-        self.thrown_away: dict[int, int] = {}  # qubits measured into no bit, and where
-
-    def read(self, statement: object) -> None:
-        _READ[type(statement)](self, statement)
+        self.qubits = Registers(self.source, self.names, "qubit")
+        self.bits = Registers(self.source, self.names, "bit")
+        self.calls = CallReader(self.source, self.gates, self.qubits, self.names, has_integers=not is_2)
+        parse = Parser2 if is_2 else Parser3
+        self.parser = parse(
+            self.source, TOKENS_LEAST + TOKENS_PER_INSTRUCTION * max_instructions, self.calls.take_plain
+        )
 
     def circuit(self, name: str) -> Circuit:
-        if not self.n_qubits:
+        """Read everything and return the circuit."""
+        for statement in self.parser.program():
+            self.read(statement)
+        if not self.qubits.n_places:
             raise self.source.error(0, "The program declares no qubits; declare qubit[n] q;")
-        circuit = Circuit(self.n_qubits, name, n_bits=self.n_bits).extend(self.operations)
-        if self.phase.terms or abs(math.remainder(self.phase.constant, math.tau)) > NO_PHASE:
-            circuit.append("rz", (0,), (-2 * self.phase,)).append("p", (0,), (2 * self.phase,))
-        return circuit
+        circuit = Circuit(self.qubits.n_places, name, n_bits=self.bits.n_places)
+        return circuit.extend(self.calls.with_phase())
+
+    def read(self, statement: Statement) -> None:
+        try:
+            _READ[type(statement)](self, statement)
+        except QasmError:
+            raise
+        except CircuitError as error:
+            raise self.source.error(statement.offset, error.message) from error
 
     # declarations
 
@@ -122,7 +118,7 @@ class _Reader:
     def declare(self, name: str, offset: int) -> None:
         if name in self.names or name in self.qubits or name in self.bits:
             raise self.source.error(offset, f"{name!r} is declared twice.")
-        if name in self.language.reserved:
+        if name in self.reserved:
             raise self.source.error(offset, f"{name!r} is a name of OpenQASM itself and cannot be declared.")
 
     def input(self, statement: InputDeclaration) -> None:
@@ -144,151 +140,99 @@ class _Reader:
             raise self.source.error(statement.value.offset, f"{value} is no value of type {statement.type}.")
         self.names[statement.name] = self.constants[statement.name] = value
 
-    def size(self, expression: Expression | None) -> int | None:
-        if expression is None:
-            return None
-        size = evaluate_integer(self.source, expression, self.names, "A register's size")
-        if not 1 <= size <= MAX_QUBITS:
-            raise self.source.error(expression.offset, f"A register has 1 .. {MAX_QUBITS} elements, got {size}.")
-        return size
-
     def qubit(self, statement: QubitDeclaration) -> None:
         self.declare(statement.name, statement.offset)
-        register = _Register(self.n_qubits, self.size(statement.size))
-        self.n_qubits += len(register.places())
-        if self.n_qubits > MAX_QUBITS:
-            raise self.source.error(statement.offset, f"A program may declare {MAX_QUBITS} qubits.")
-        self.qubits[statement.name] = register
+        self.qubits.declare(statement)
 
     def bit(self, statement: BitDeclaration) -> None:
         self.declare(statement.name, statement.offset)
-        register = _Register(self.n_bits, self.size(statement.size))
-        self.n_bits += len(register.places())
-        if self.n_bits > MAX_QUBITS:
-            raise self.source.error(statement.offset, f"A program may declare {MAX_QUBITS} classical bits.")
-        self.bits[statement.name] = register
+        self.bits.declare(statement)
+        if statement.measured is not None:
+            bits = Operand(statement.offset, statement.name, None)
+            self.measurement(Measurement(statement.offset, statement.measured, bits))
 
     def definition(self, statement: GateDefinition) -> None:
         self.gates.define(statement)
 
-    # gate calls
+    # operations
 
     def call(self, statement: Call) -> None:
-        operands = [self.resolve(operand, self.qubits, "qubit") for operand in statement.operands]
-        sizes = {len(o) for o in operands if isinstance(o, range)}
-        if len(sizes) > 1:
-            raise self.source.error(statement.offset, f"Registers of different sizes {sorted(sizes)} in one gate call.")
-        angles = tuple(Affine.of(evaluate(self.source, angle, self.names)) for angle in statement.angles)
-        for k in range(sizes.pop() if sizes else 1):
-            qubits = tuple(o[k] if isinstance(o, range) else o for o in operands)
-            for step in self.gates.expand(statement, angles, qubits, self.names):
-                self.emit(step, statement.offset)
-
-    def emit(self, step: Step, offset: int) -> None:
-        if step.gate == GPHASE:
-            if self.is_conditional:
-                raise self.source.error(offset, "Global phases inside a condition are not supported.")
-            self.phase = self.phase + step.angles[0]
-            return
-        self.append(Instruction(step.gate, step.qubits, tuple(map(Affine.of, step.angles))), offset)
-
-    def append(self, item: Operation, offset: int) -> None:
-        late = self.thrown_away.keys() & set(item.qubits) if self.thrown_away else ()
-        if late and not isinstance(item, Barrier | Delay):
-            raise self.source.error(
-                offset, "Operations behind a measurement into no bit are not supported; measure into a bit."
-            )
-        self.operations.append(item)
-
-    def resolve(self, operand: Operand, registers: Mapping[str, _Register], what: str) -> range | int:
-        """The places that ``operand`` names: a range for a whole register, one index otherwise."""
-        register = registers.get(operand.name)
-        if register is None:
-            raise self.source.error(operand.offset, f"No {what} register is named {operand.name!r}; declare it first.")
-        if operand.index is None:
-            return register.start if register.size is None else register.places()
-        index = evaluate_integer(self.source, operand.index, self.names, "An index")
-        if register.size is None or not -register.size <= index < register.size:
-            raise self.source.error(
-                operand.offset, f"Index {index} lies outside {operand.name!r} of {register.size or 'no'} elements."
-            )
-        return register.places()[index]
-
-    # what is no gate
-
-    def places(self, operand: Operand) -> list[int]:
-        return _list(self.resolve(operand, self.qubits, "qubit"))
-
-    def all_places(self, operands: Sequence[Operand]) -> list[int]:
-        """The qubits of all operands, each once; all qubits without any."""
-        if not operands:
-            return list(range(self.n_qubits))
-        return list(dict.fromkeys(place for operand in operands for place in self.places(operand)))
+        self.calls.read(statement, self.parser.lexer.offset if self.parser.is_done else None)
 
     def measurement(self, statement: Measurement) -> None:
-        qubits = self.places(statement.qubits)
+        qubits = self.qubits.places(statement.qubits)
         if statement.bits is None:
-            self.thrown_away.update(dict.fromkeys(qubits, statement.offset))
+            self.calls.unobserve(qubits, statement.offset)
             return
-        bits = _list(self.resolve(statement.bits, self.bits, "bit"))
+        bits = self.bits.places(statement.bits)
         if len(bits) != len(qubits):
             raise self.source.error(statement.offset, f"{len(qubits)} qubits are measured into {len(bits)} bits.")
-        for qubit, bit in zip(qubits, bits, strict=True):
-            self.append(Measure(qubit, bit), statement.offset)
+        self.calls.emit([Measure(q, b) for q, b in zip(qubits, bits, strict=True)], statement.offset)
 
     def reset(self, statement: ResetStatement) -> None:
-        for qubit in self.places(statement.qubits):
-            self.append(Reset(qubit), statement.offset)
+        places = [q for operand in statement.operands for q in self.qubits.places(operand)]
+        self.calls.emit([Reset(q) for q in places], statement.offset)
 
     def delay(self, statement: DelayStatement) -> None:
-        for qubit in self.all_places(statement.operands):
-            self.append(Delay(qubit, statement.duration_ns), statement.offset)
+        places = self.all_or(statement.operands)
+        self.calls.emit([Delay(q, statement.duration_ns) for q in places], statement.offset)
 
     def barrier(self, statement: BarrierStatement) -> None:
-        qubits = self.all_places(statement.operands)
-        if qubits:
-            self.append(Barrier(tuple(qubits)), statement.offset)
+        places = tuple(dict.fromkeys(self.all_or(statement.operands)))
+        if places:
+            self.calls.emit([Barrier(places)], statement.offset)
+
+    def all_or(self, operands: tuple[Operand, ...]) -> list[int]:
+        if not operands:
+            return list(range(self.qubits.n_places))
+        return [q for operand in operands for q in self.qubits.places(operand)]
+
+    # conditions
 
     def condition(self, statement: IfStatement) -> None:
-        branches = [self.branch(statement.then), self.branch(statement.otherwise)]
-        first = statement.tests[0]
-        if len(statement.tests) == 1 and not first.equal:
-            branches.reverse()
-            first = replace(first, equal=True)
-        condition = self.bit_tests((first, *statement.tests[1:]))
-        if condition is None:
-            self.operations += branches[1]
-        else:
-            self.append(If(condition, *branches), statement.offset)
+        then, otherwise = (self.inner(block) for block in (statement.then, statement.otherwise))
+        tests = list(statement.comparisons)
+        if len(tests) == 1 and not tests[0].is_equal and len(self.bits.places(tests[0].bits)) > 1:
+            then, otherwise = otherwise, then
+            tests = [replace(tests[0], is_equal=True)]
+        wanted = self.wanted(tests)
+        if wanted:
+            value = int("".join(map(str, wanted.values())), 2)
+            self.calls.emit([If(Condition(tuple(wanted), value), then, otherwise)], statement.offset)
+        else:  # it never holds, or always
+            self.calls.emit(otherwise if wanted is None else then, statement.offset)
 
-    def branch(self, statements: Sequence[Statement]) -> tuple[Operation, ...]:
-        outside, before = self.operations, self.is_conditional
-        self.operations, self.is_conditional = [], True
-        for inner in statements:
-            self.read(inner)
-        inside, self.operations, self.is_conditional = self.operations, outside, before
-        return tuple(inside)
+    def inner(self, block: tuple[Statement, ...]) -> tuple[Operation, ...]:
+        with self.calls.apart() as operations:
+            for statement in block:
+                self.read(statement)
+        return tuple(operations)
 
-    def bit_tests(self, tests: Sequence[BitTest]) -> Condition | None:
-        """The condition, or None where it never holds; element 0 of a register is the least significant."""
+    def wanted(self, tests: list[Comparison]) -> dict[int, int] | None:
+        """What each bit must be, the most significant first, or None where the comparisons cannot all hold."""
         wanted: dict[int, int] = {}
-        possible = True
         for test in tests:
-            bits, value = _list(self.resolve(test.bits, self.bits, "bit")), test.value
-            possible = possible and value < 1 << len(bits)
-            if not test.equal:
-                if len(bits) > 1:
-                    raise self.source.error(test.offset, "A register compared with != stands alone in a condition.")
-                value ^= 1
-            for place in range(len(bits) - 1, -1, -1):
-                digit = value >> place & 1
-                possible = possible and wanted.setdefault(bits[place], digit) == digit
-        digits = "".join(map(str, wanted.values()))
-        return Condition(tuple(wanted), int(digits, 2)) if possible else None
+            places, value = self.bits.places(test.bits), self.compared_with(test)
+            if not test.is_equal:
+                if len(places) > 1:
+                    raise self.source.error(test.offset, "A register compared with != cannot be joined with &&.")
+                if value not in (0, 1):
+                    continue
+                value = 1 - value
+            if not 0 <= value < 1 << len(places):
+                return None
+            for shift in range(len(places) - 1, -1, -1):  # the last bit of a register is the most significant
+                digit = (value >> shift) & 1
+                if wanted.setdefault(places[shift], digit) != digit:
+                    return None
+        return wanted
 
-
-def _list(places: range | int) -> list[int]:
-    return [places] if isinstance(places, int) else list(places)
+    def compared_with(self, test: Comparison) -> int:
+        if test.value is not None:
+            return evaluate_integer(self.source, test.value, self.names, "What bits are compared with")
+        if len(self.bits.places(test.bits)) > 1:
+            raise self.source.error(test.offset, "A register is no condition; compare it with an integer.")
+        return 1
 
 
 _READ: dict[type, Callable[..., None]] = {
@@ -300,8 +244,8 @@ _READ: dict[type, Callable[..., None]] = {
     GateDefinition: _Reader.definition,
     Call: _Reader.call,
     Measurement: _Reader.measurement,
-    BarrierStatement: _Reader.barrier,
     ResetStatement: _Reader.reset,
     DelayStatement: _Reader.delay,
+    BarrierStatement: _Reader.barrier,
     IfStatement: _Reader.condition,
 }

@@ -1,4 +1,4 @@
-"""The syntax tree of the OpenQASM 2 and 3 that superpose reads; every node knows the offset where it starts."""
+"""The syntax tree of the OpenQASM that superpose reads; every node knows the offset where it starts."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 __all__ = [
     "BarrierStatement",
     "BitDeclaration",
-    "BitTest",
     "Call",
+    "Comparison",
     "ConstDeclaration",
     "Constant",
     "DelayStatement",
@@ -171,10 +171,11 @@ class QubitDeclaration(Node):
 
 @dataclass(frozen=True, slots=True)
 class BitDeclaration(Node):
-    """``bit name`` or ``bit[size] name``."""
+    """``bit name`` or ``bit[size] name``; ``measured`` are the qubits of ``bit name = measure qubits``."""
 
     name: str
     size: Expression | None
+    measured: Operand | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +190,7 @@ class Measurement(Node):
 class ResetStatement(Node):
     """``reset qubits``."""
 
-    qubits: Operand
+    operands: tuple[Operand, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,19 +202,19 @@ class DelayStatement(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class BitTest(Node):
-    """``bits == value``, or the contrary where not ``equal``."""
+class Comparison(Node):
+    """``bits == value`` or ``bits != value``; no value where a bit stands alone, negated if not ``is_equal``."""
 
     bits: Operand
-    value: int
-    equal: bool
+    is_equal: bool
+    value: Expression | None
 
 
 @dataclass(frozen=True, slots=True)
 class IfStatement(Node):
-    """``if (test && test ...) then else otherwise``."""
+    """``if (comparison && ...) { then } else { otherwise }``."""
 
-    tests: tuple[BitTest, ...]
+    comparisons: tuple[Comparison, ...]
     then: tuple[Statement, ...]
     otherwise: tuple[Statement, ...]
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cache
 from math import pi
-from typing import NamedTuple
 
 from superpose.circuits.circuit import Circuit
 from superpose.circuits.gates import GATES, Gate
 from superpose.circuits.instruction import Instruction
-from superpose.circuits.operations import Barrier, Delay, If, Measure, Operation, Reset, walk
+from superpose.circuits.operations import Barrier, Condition, Delay, If, Measure, Operation, Reset, walk
 from superpose.circuits.parameters import Affine, number_text
 from superpose.circuits.qasm.expansion import ALIASES, STDGATES
 from superpose.circuits.qasm.parser import PARAMETER_ANNOTATION
@@ -28,20 +27,29 @@ def to_qasm(circuit: Circuit, *, measure: bool = False) -> str:
 
     Args:
         circuit: What to write.
-        measure: Whether to end with a measurement of all qubits into a bit register, where the circuit has no bits.
+        measure: Whether to end with a measurement of all qubits, as `Circuit.measure_all` appends it.
+
+    Raises:
+        UnsupportedProgramError: It has noise channels or readout errors, for which OpenQASM has no words;
+            ``details["operation"]`` says which. Send such a circuit as JSON, or a noise model beside it.
 
     Cost: linear in the number of instructions.
 
     >>> from superpose.circuits.parameters import Parameter
-    >>> print(to_qasm(Circuit(2).h(0).crx(2 * Parameter("theta"), 0, 1)), end="")
+    >>> print(to_qasm(Circuit(2).h(0).crx(2 * Parameter("theta"), 0, 1).measure_all()), end="")
     OPENQASM 3.0;
     include "stdgates.inc";
     input float[64] theta;
     qubit[2] q;
+    bit[2] c;
     h q[0];
     crx(2*theta) q[0], q[1];
+    c = measure q;
     """
-    defined = _definitions({item.gate for item in walk(circuit.instructions) if isinstance(item, Instruction)})
+    if measure:
+        circuit = circuit.copy().measure_all()
+    operations = walk(circuit.instructions)
+    defined = _definitions({item.gate for item in operations if isinstance(item, Instruction)})
     taken = {"U", *STDGATES, *ALIASES, *(row.name for row in defined), *circuit.parameters}
     qubits, bits = _free("q", taken), _free("c", taken)
     renamed = {}
@@ -57,52 +65,68 @@ def to_qasm(circuit: Circuit, *, measure: bool = False) -> str:
     lines.append(f"qubit[{circuit.n_qubits}] {qubits};")
     if circuit.n_bits:
         lines.append(f"bit[{circuit.n_bits}] {bits};")
-    names = _Names(qubits, bits, renamed)
-    for item in circuit.instructions:
-        lines += _statement(item, names)
-    if measure and not circuit.n_bits:
-        lines += [f"bit[{circuit.n_qubits}] {bits};", f"{bits} = measure {qubits};"]
+    lines += _Body(circuit, qubits, bits, renamed).lines(circuit.instructions, "")
     return "\n".join([*lines, ""])
 
 
-class _Names(NamedTuple):
-    """What the text calls the registers, and parameters where that differs from their names."""
+class _Body:
+    """Writes operations line by line."""
 
-    qubits: str
-    bits: str
-    renamed: dict[str, str]
+    def __init__(self, circuit: Circuit, qubits: str, bits: str, renamed: dict[str, str]) -> None:
+        self.circuit = circuit
+        self.q = [f"{qubits}[{q}]" for q in range(circuit.n_qubits)]
+        self.c = [f"{bits}[{b}]" for b in range(circuit.n_bits)]
+        self.bits = bits
+        self.measured_all = f"{bits} = measure {qubits};"
+        self.renamed = renamed
 
+    def lines(self, operations: Sequence[Operation], indent: str) -> list[str]:
+        out: list[str] = []
+        everything = [Measure(q, q) for q in range(self.circuit.n_qubits)]
+        n, place = len(everything) if self.circuit.n_bits == self.circuit.n_qubits else 0, 0
+        while place < len(operations):
+            item = operations[place]
+            if n and item == everything[0] and list(operations[place : place + n]) == everything:
+                out.append(indent + self.measured_all)
+                place += n
+                continue
+            out += self.condition(item, indent) if isinstance(item, If) else [indent + self.line(item)]
+            place += 1
+        return out
 
-def _statement(item: Operation, names: _Names) -> list[str]:
-    """The lines of one operation."""
-    operands = ", ".join([f"{names.qubits}[{q}]" for q in item.qubits])
-    match item:
-        case Instruction():
-            return [f"{_call(GATES[item.gate], item.angles, names.renamed)} {operands};"]
-        case Measure() if item.is_exact:
-            return [f"{names.bits}[{item.bit}] = measure {operands};"]
-        case Reset():
-            return [f"reset {operands};"]
-        case Delay():
-            return [f"delay[{number_text(item.duration_ns)}ns] {operands};"]
-        case Barrier():
-            return [f"barrier {operands};"]
-        case If():
-            return _condition(item, names)
-    what = "A measurement with a readout error" if isinstance(item, Measure) else type(item).__name__
-    raise UnsupportedProgramError(
-        f"{what} has no form in OpenQASM; write the circuit without noise, or as JSON.", operation=type(item).__name__
-    )
+    def line(self, item: Operation) -> str:
+        operands = ", ".join([self.q[q] for q in item.qubits])
+        match item:
+            case Instruction():
+                return f"{_call(GATES[item.gate], item.angles, self.renamed)} {operands};"
+            case Measure() if item.is_exact:
+                return f"{self.c[item.bit]} = measure {operands};"
+            case Reset():
+                return f"reset {operands};"
+            case Delay():
+                return f"delay[{number_text(item.duration_ns)}ns] {operands};"
+            case Barrier():
+                return f"barrier {operands};"
+        name = "Measure with a readout error" if isinstance(item, Measure) else type(item).__name__
+        raise UnsupportedProgramError(
+            f"OpenQASM 3 has no words for {name}; write the circuit as JSON, or without noise and send a noise model "
+            "beside it.",
+            operation=type(item).__name__,
+        )
 
+    def condition(self, item: If, indent: str) -> list[str]:
+        inner = indent + "  "
+        lines = [f"{indent}if ({self.asked(item.condition)}) {{", *self.lines(item.then, inner)]
+        if item.otherwise:
+            lines += [f"{indent}}} else {{", *self.lines(item.otherwise, inner)]
+        return [*lines, f"{indent}}}"]
 
-def _condition(item: If, names: _Names) -> list[str]:
-    """An ``if`` on every bit of the condition."""
-    digits = format(item.condition.value, f"0{len(item.condition.bits)}b")
-    tests = [f"{names.bits}[{bit}] == {digit}" for bit, digit in zip(item.condition.bits, digits, strict=True)]
-    then, otherwise = (
-        [f"  {line}" for inner in branch for line in _statement(inner, names)] for branch in (item.then, item.otherwise)
-    )
-    return [f"if ({' && '.join(tests)}) {{", *then, *(["} else {", *otherwise] if otherwise else []), "}"]
+    def asked(self, condition: Condition) -> str:
+        n = len(condition.bits)
+        if n > 1 and condition.bits == tuple(reversed(range(self.circuit.n_bits))):  # the last bit weighs most
+            return f"{self.bits} == {condition.value}"
+        values = [(condition.value >> (n - 1 - place)) & 1 for place in range(n)]
+        return " && ".join([f"{self.c[bit]} == {value}" for bit, value in zip(condition.bits, values, strict=True)])
 
 
 def _definitions(gates: Iterable[str]) -> list[Gate]:
