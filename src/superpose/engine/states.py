@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -70,9 +71,12 @@ class FinalStates(NamedTuple):
     def vectors(self, values: Mapping[str, Any], dtype: Any) -> Array:
         """Return complex ``(batch, 2**n_qubits)`` for the parameters' values, numbers or arrays ``(batch,)``."""
         _, z, k = self.string
-        phase: Array = np.zeros(len(self.real))
+        # summed exactly: a plain sum over the 2353 gates of QASMBench's basis_trotter_n4 is off by 1e-11
+        constant = math.fsum(factor * angle.constant for angle, factor in self.lowered.phase)
+        phase: Array = np.full(len(self.real), constant)
         for angle, factor in self.lowered.phase:
-            phase = phase + factor * angle.evaluate(values)
+            for name, coefficient in angle.terms:
+                phase = phase + factor * coefficient * values[name]
         ends = self._ends()
         turns = _quarter_turns(self.lowered.frame)[self.indices ^ self.string[0]]
         turns += k + 2 * (np.bitwise_count(self.indices & z) & 1).astype(np.int64)
