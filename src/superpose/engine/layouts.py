@@ -76,6 +76,8 @@ class Layout:
             for row_bit in range(5, self.n_row_bits):
                 self._add(n_lane_bits + row_bit % 5, 1 << (n_lane_bits + row_bit))
         self.is_identity = self.n_row_bits <= 8 and not n_lane_bits
+        self._x_tables: list[list[int]] | None = None  # made where they are needed
+        self._z_tables: list[list[int]] | None = None
 
     @property
     def lanes(self) -> int:
@@ -89,22 +91,19 @@ class Layout:
 
     def place_x(self, mask: int) -> int:
         """Return where the mask of an X string has moved."""
-        return self._image(mask, self.x_images)
+        if self.is_identity:
+            return mask
+        if self._x_tables is None:
+            self._x_tables = _tables(self.x_images)
+        return _image(mask, self._x_tables)
 
     def place_z(self, mask: int) -> int:
         """Return where the mask of a Z string has moved."""
-        return self._image(mask, self.z_images)
-
-    def _image(self, mask: int, images: Sequence[int]) -> int:
         if self.is_identity:
             return mask
-        out = bit = 0
-        while mask:
-            if mask & 1:
-                out ^= images[bit]
-            mask >>= 1
-            bit += 1
-        return out
+        if self._z_tables is None:
+            self._z_tables = _tables(self.z_images)
+        return _image(mask, self._z_tables)
 
     def indices(self) -> npt.NDArray[np.int64]:
         """Return the index of the amplitude at each place, ``(2**n_bits,)``."""
@@ -195,7 +194,30 @@ class Layout:
             elif odd != x >> one.lane_bit & 1:
                 self.x_images[k] = x ^ one.partner ^ lane
         self.z_images = [self._through([one], z) for z in self.z_images]
-        self.is_identity = False
+        self.is_identity, self._x_tables, self._z_tables = False, None, None
+
+
+_CHUNK = 5
+_LOW = (1 << _CHUNK) - 1
+
+
+def _tables(images: Sequence[int]) -> list[list[int]]:
+    """Return the images of all masks of some bits at a time."""
+    tables = []
+    for start in range(0, len(images), _CHUNK):
+        table = [0]
+        for image in images[start : start + _CHUNK]:
+            table += [other ^ image for other in table]
+        tables.append(table)
+    return tables
+
+
+def _image(mask: int, tables: list[list[int]]) -> int:
+    out = 0
+    for table in tables:
+        out ^= table[mask & _LOW]
+        mask >>= _CHUNK
+    return out
 
 
 def _extends(basis: list[int], vector: int) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
+
+import numpy as np
 
 from superpose.engine.blocks import Span, duals
 from superpose.engine.kernels import layout as at
@@ -37,25 +39,22 @@ _NOTHING: dict[int, float] = {}
 class Sparse:
     """Rows of (index, factor)."""
 
-    __slots__ = ("factor", "index", "start")
-
-    def __init__(self) -> None:
-        self.start, self.index, self.factor = [0], list[int](), list[float]()
-
-    def add_row(self, row: dict[int, float]) -> None:
-        """Add a row, given as a mapping from index to factor."""
-        if row:
-            self.index += row
-            self.factor += row.values()
-        self.start.append(len(self.index))
+    def __init__(self, rows: Iterable[dict[int, float]]) -> None:
+        start, index, factor = [0], list[int](), list[float]()
+        for row in rows:
+            if row:
+                index += row
+                factor += row.values()
+            start.append(len(index))
+        self.start, self.index, self.factor = start, index, factor
 
 
 class _Block(NamedTuple):
     """An open block: rotations that wait for their coset."""
 
     span: Span
-    ops: list[tuple[int, list[tuple[int, int]]]]
-    """Kind, and up to three of (x of the rows, number of the rotation)."""
+    ops: list[tuple[int, int, list[int]]]
+    """Kind, number of the first rotation, and the x of the rows of each, up to three."""
 
 
 class Writer:
@@ -68,13 +67,10 @@ class Writer:
         # one look-up per name: weights count from 0 up, inputs from -1 down
         self.places = dict(zip(weights, range(self.n_weights), strict=True))
         self.places.update(zip(inputs, range(-1, -self.n_inputs - 1, -1), strict=True))
-        self.const: list[float] = []
-        self.weights, self.inputs = Sparse(), Sparse()
-        self.xs: list[int] = []
-        self.zs: list[int] = []
+        self.turns: list[Turn] = []
         self.placed_zs: list[int] = []
+        """Of the rotations in steps that are written."""
         self.books: list[int] = []
-        self.of_lanes: list[int] = []
         self.n_steps = 0
         self.steps: list[int] = []
         self.ops: list[int] = []
@@ -85,6 +81,7 @@ class Writer:
         self.elements: list[int] = []
         self.place_of_elements: dict[tuple[tuple[int, int], ...], int] = {}
         self.placed: dict[int, int] = {}  # masks of X, as amplitudes lie now
+        self.also_placed: dict[int, int] = {}  # masks of Z
         self.block = self._new_block()
 
     def _new_block(self) -> _Block:
@@ -115,22 +112,17 @@ class Writer:
                 where[place] = where.get(place, 0.0) + factor * coefficient
         return const, weights, inputs
 
-    def add_rotation(self, turn: Turn, book: int) -> int:
-        """Note a rotation of the step that is being written and return its number."""
-        x, z, const, weights, inputs = turn
-        r = len(self.const)
-        self.const.append(const)
-        self.weights.add_row(weights)
-        self.inputs.add_row(inputs)
-        self.xs.append(x)
-        self.zs.append(z)
-        self.placed_zs.append(self.layout.place_z(z))
+    def add_rotation(self, turn: Turn, book: int) -> None:
+        """Note a rotation of the step that is being written."""
+        self.turns.append(turn)
         self.books.append(book)
-        if inputs:
-            self.of_lanes.append(r)
-        if self.first_gradient is None and (weights or inputs):
+        if self.first_gradient is None and (turn[3] or turn[4]):
             self.first_gradient = self.n_steps
-        return r
+
+    def _place_zs(self) -> None:
+        """Note where the masks of Z of the step's rotations have moved."""
+        place_z = self.place_z
+        self.placed_zs += [place_z(turn[1]) for turn in self.turns[len(self.placed_zs) :]]
 
     def add_step(self, *numbers: int) -> None:
         """Write a step: kind, then what `superpose.engine.kernels.layout` says."""
@@ -142,6 +134,13 @@ class Writer:
         placed = self.placed.get(x)
         if placed is None:
             placed = self.placed[x] = self.layout.place_x(x)
+        return placed
+
+    def place_z(self, z: int) -> int:
+        """Return where a mask of Z has moved."""
+        placed = self.also_placed.get(z)
+        if placed is None:
+            placed = self.also_placed[z] = self.layout.place_z(z)
         return placed
 
     def runs(self, x: int) -> bool:
@@ -156,22 +155,26 @@ class Writer:
             rows, partner = one.rows >> shift << 7, one.partner >> shift << 7
             self.add_step(at.EXCHANGE, one.lane_bit, one.flip, below_top(one.partner >> shift, 128), rows, partner)
         self.placed.clear()
+        self.also_placed.clear()
 
     def add(self, kind: int, *turns: Turn, book: int = at.PLAIN) -> None:
         """Write an operation of one or more rotations into the open block or a new one."""
         shift = self.layout.n_lane_bits
         xs = [self.place_x(turn[0]) >> shift for turn in turns]
         if kind in _DIAGONAL[1:]:
-            xs = duals([self.layout.place_z(turn[1]) >> shift for turn in turns]) or xs
+            xs = duals([self.place_z(turn[1]) >> shift for turn in turns]) or xs
         if len(self.block.ops) == at.MAX_OPS or not self.block.span.add(*xs):
             self.close()
             self.block.span.add(*xs)
+        first = len(self.turns)
         if len(turns) > 1 and kind in _SCALED:
-            numbers = [self.add_rotation(turn, at.JOINED) for turn in turns[:-1]]
-            numbers.append(self.add_rotation(turns[-1], book))
+            for turn in turns[:-1]:
+                self.add_rotation(turn, at.JOINED)
+            self.add_rotation(turns[-1], book)
         else:
-            numbers = [self.add_rotation(turn, book) for turn in turns]
-        self.block.ops.append((kind, list(zip(xs, numbers, strict=True))))
+            for turn in turns:
+                self.add_rotation(turn, book)
+        self.block.ops.append((kind, first, xs))
 
     def close(self) -> None:
         """Close the open block, if it has anything."""
@@ -179,19 +182,21 @@ class Writer:
         if not waiting:
             return
         span.fill()
-        shift, lanes = self.layout.n_lane_bits, self.layout.lanes
-        for kind, rotations in waiting:
-            placed = [(x, self.placed_zs[r], r) for x, r in rotations]
+        self._place_zs()
+        shift, lanes, ops = self.layout.n_lane_bits, self.layout.lanes, self.ops
+        for kind, r, xs in waiting:
+            zs = self.placed_zs[r : r + len(xs)]
             basis, low, low2 = -1, -1, 0
             if kind in _BUNDLES:
-                even = span.even_basis([z >> shift for _, z, _ in placed], [x for x, _, _ in placed])
+                even = span.even_basis([z >> shift for z in zs] if shift else zs, xs)
                 basis = self._append_elements([*even, 0])  # the walk's last turn reads one offset in vain
             elif kind != at.DIAGONAL:
-                low, low2 = _openers([span.number(x) for x, _, _ in placed])
-            self.ops += (kind, len(rotations), basis, low, low2)
-            for x, z, r in placed:
-                self.ops += (x << 7, z >> shift << 7, z & lanes, r)
-            self.ops += _PADDING[len(rotations)]
+                low, low2 = _openers([span.number(x) for x in xs])
+            ops += (kind, len(xs), basis, low, low2)
+            for x, z in zip(xs, zs, strict=True):
+                ops += (x << 7, z >> shift << 7, z & lanes, r)
+                r += 1
+            ops += _PADDING[len(xs)]
         first, self.n_ops = self.n_ops, self.n_ops + len(waiting)
         inside = sum(span.basis) << 7 | 127
         self.add_step(at.BLOCK, first, self.n_ops, len(span.basis), self._place_elements(span), inside)
@@ -221,22 +226,23 @@ class Writer:
                 self.add(at.DIAGONAL, turn)
             return
         self.close()
-        first = len(self.const)
+        first = len(self.turns)
         self.add_rotation(shared[0], at.FIRST_TABLE + self.n_tables)
         for turn in shared[1:]:
             self.add_rotation(turn, at.PLAIN)
-        self.add_step(at.TABLE, first, len(self.const), self.n_tables, 0, 0)
+        self._place_zs()
+        self.add_step(at.TABLE, first, len(self.turns), self.n_tables, 0, 0)
         self.n_tables += 1
         self.n_scaled = 0
 
     def _take_diagonals(self, turns: list[Turn]) -> list[Turn]:
         """Take off the first diagonal rotation and those that join its bundle: their masks are independent."""
         shift, bundle = self.layout.n_lane_bits, [turns.pop(0)]
-        masks = [self.layout.place_z(bundle[0][1]) >> shift]
+        masks = [self.place_z(bundle[0][1]) >> shift]
         spanned = {0, masks[0]}
         place = 0
         while masks[0] and len(bundle) < at.MOST and place < min(len(turns), SEARCH_BUNDLE):
-            mask = self.layout.place_z(turns[place][1]) >> shift
+            mask = self.place_z(turns[place][1]) >> shift
             if mask in spanned:
                 place += 1
             else:
@@ -383,11 +389,9 @@ def _commute(items: Sequence[Rotation]) -> bool:
     """Return whether all of them commute (False for very many, to save the time)."""
     if len(items) > 64:
         return False
-    for place, (x, z, _) in enumerate(items):
-        for x2, z2, _ in items[:place]:
-            if ((x & z2).bit_count() ^ (z & x2).bit_count()) & 1:
-                return False
-    return True
+    x, z = (np.array([item[place] for item in items], dtype=np.int64) for place in (0, 1))
+    odd = np.bitwise_count(x[:, None] & z)
+    return not ((odd ^ odd.T) & 1).any()
 
 
 def _first(masks: list[int], later: Iterator[int], n: int) -> list[int]:

@@ -104,18 +104,18 @@ def _measure(writer: Writer, strings: Strings) -> _Seen:
             order.append((x, z))
             rows.append((row_x << 7, row_z << 7, lane_z, low, kind, x, z, writer.n_steps))
         left = [string for string in left if not writer.runs(string[0])]
-    return _Seen(n_steps, writer.n_steps, len(writer.const), order, rows)
+    return _Seen(n_steps, writer.n_steps, len(writer.turns), order, rows)
 
 
 def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], counts: tuple[int, int, int]) -> Tape:
     layout = writer.layout
-    of_observable = Sparse()
-    for row in factors:
-        of_observable.add_row(row)
+    of_observable, turns = Sparse(factors), writer.turns
+    weights, inputs = Sparse([turn[3] for turn in turns]), Sparse([turn[4] for turn in turns])
+    of_lanes = [r for r, turn in enumerate(turns) if turn[4]]
     lanes, n_observables, n_start = counts
-    n_rotations = len(writer.const)
+    n_rotations = len(turns)
     lane_of = np.full(n_rotations, -1, dtype=np.int64)
-    lane_of[writer.of_lanes] = np.arange(len(writer.of_lanes))
+    lane_of[of_lanes] = np.arange(len(of_lanes))
     shift = layout.n_lane_bits
     rows = 1 << layout.n_row_bits
     table_size = max(1 << layout.n_bits, lanes)
@@ -132,7 +132,7 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
         (at.N_STEPS_EXPECT, seen.n_steps), (at.N_STEPS_MEASURED, seen.n_steps_measured), (at.N_START, n_start),
         (at.FIRST_GRADIENT, first_gradient),
         (at.N_ROTATIONS, n_rotations), (at.N_ROTATIONS_EXPECT, seen.n_rotations),
-        (at.PADDED, -(-n_rotations // 8) * 8), (at.N_OF_LANES, len(writer.of_lanes)),
+        (at.PADDED, -(-n_rotations // 8) * 8), (at.N_OF_LANES, len(of_lanes)),
         (at.N_WEIGHTS, writer.n_weights), (at.N_INPUTS, writer.n_inputs),
         (at.N_OBSERVABLES, n_observables), (at.N_STRINGS, n_strings), (at.N_DIAGONAL, n_diagonal),
         (at.N_TABLES, writer.n_tables), (at.N_KEPT, n_kept),
@@ -144,22 +144,22 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
         header,
         0,
         np.float64,
-        (at.CONST, writer.const),
-        (at.WEIGHT_FACTOR, writer.weights.factor),
-        (at.INPUT_FACTOR, writer.inputs.factor),
+        (at.CONST, [turn[2] for turn in turns]),
+        (at.WEIGHT_FACTOR, weights.factor),
+        (at.INPUT_FACTOR, inputs.factor),
         (at.STRING_FACTOR, of_observable.factor),
     )
     sections = (
         (at.STEPS, writer.steps),
         (at.OPS, writer.ops),
-        (at.WEIGHT_START, writer.weights.start),
-        (at.WEIGHT_INDEX, writer.weights.index),
-        (at.INPUT_START, writer.inputs.start),
-        (at.INPUT_INDEX, writer.inputs.index),
+        (at.WEIGHT_START, weights.start),
+        (at.WEIGHT_INDEX, weights.index),
+        (at.INPUT_START, inputs.start),
+        (at.INPUT_INDEX, inputs.index),
         (at.LANE_OF, lane_of),
-        (at.OF_LANES, writer.of_lanes),
-        (at.X_OF, writer.xs),
-        (at.Z_OF, writer.zs),
+        (at.OF_LANES, of_lanes),
+        (at.X_OF, [turn[0] for turn in turns]),
+        (at.Z_OF, [turn[1] for turn in turns]),
         (at.PLACED_Z, writer.placed_zs),
         (at.BOOK, writer.books),
         (at.STRINGS, seen.rows),
