@@ -26,6 +26,7 @@ COMMANDS = [
     *(["endpoints", verb] for verb in ("list", "show", "remove")),
     ["predict"],
     ["run"],
+    ["explain-circuit"],
     *(["keys", verb] for verb in ("create", "list", "revoke")),
     ["doctor"],
     ["version"],

@@ -14,6 +14,7 @@ from superpose.cli import (
     datasets,
     doctor,
     endpoints,
+    explain_circuit,
     jobs,
     keys,
     models,
@@ -33,7 +34,10 @@ __all__ = ["app", "run"]
 USAGE: Final = 2
 INTERRUPTED: Final = 130
 
-_ORDER: Final = "quickstart serve worker train jobs datasets models deploy endpoints predict run keys doctor version"
+_ORDER: Final = (
+    "quickstart serve worker train jobs datasets models deploy endpoints predict "
+    "run explain-circuit keys doctor version"
+)
 
 
 class InOrder(TyperGroup):
@@ -82,6 +86,7 @@ app.command("deploy")(endpoints.deploy)
 app.add_typer(endpoints.app)
 app.command("predict")(predict.predict)
 app.command("run")(run_program.run_program)
+app.command("explain-circuit")(explain_circuit.explain_circuit)
 app.add_typer(keys.app)
 app.command("doctor")(doctor.doctor)
 app.command("version")(version.show_version)
