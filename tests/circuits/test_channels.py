@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from qiskit.quantum_info import SuperOp
@@ -16,6 +18,7 @@ from qiskit_aer.noise import (
 from superpose.circuits import CHANNELS, Channel, Circuit, KrausChannel, NoiseModel
 from superpose.circuits.pauli import pauli_matrix
 from superpose.errors import GateUnknownError, ProgramError
+from superpose.testing.channels import CHANNEL_CHECKS, check_channel
 
 VALUES = {
     "bit_flip": [(0.0,), (0.3,), (1.0,)],
@@ -52,6 +55,28 @@ CASES = [(name, values) for name in CHANNELS for values in VALUES[name]]
 def superoperator(kraus: np.ndarray) -> np.ndarray:
     """Column-stacking superoperator, qiskit's convention."""
     return sum(np.kron(k.conj(), k) for k in kraus)
+
+
+@pytest.mark.parametrize("check", CHANNEL_CHECKS, ids=lambda check: check.__name__)
+@pytest.mark.parametrize("row", CHANNELS.values(), ids=lambda row: row.name)
+def test_row_of_the_table(row, check) -> None:
+    check(row)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "match"),
+    [
+        ({"is_valid": lambda p: True}, "refused|wrong"),
+        ({"is_valid": lambda p: False}, "taken"),
+        ({"is_valid": lambda p: p < 1.2}, "range|sum"),
+        ({"paulis_of": lambda p: {"I": 1.0 - p, "X": p / 2}}, "sum"),
+        ({"paulis_of": lambda p: {"II": 1.0 - p, "XX": p}}, "shape"),
+        ({"paulis_of": None, "kraus_of": lambda p: np.array([np.eye(2) * (1 - p)])}, "sum"),
+    ],
+)
+def test_check_channel_notices_a_wrong_row(wrong, match) -> None:
+    with pytest.raises((AssertionError, ValueError), match=match):
+        check_channel(replace(CHANNELS["bit_flip"], **wrong))
 
 
 @pytest.mark.parametrize(("name", "values"), CASES)

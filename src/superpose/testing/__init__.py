@@ -1,4 +1,4 @@
-"""Conformance suites: what every gate, backend, store and model must do, as checks to run on your own.
+"""Conformance suites: what every gate, channel, backend, store and model must do, as checks to run on your own.
 
 Names are loaded on first use, for each suite imports the room that it checks.
 """
@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 _HOME_OF = {
     "check_backend": "superpose.testing.backends",
+    "check_channel": "superpose.testing.channels",
     "check_gate": "superpose.testing.gates",
     "check_model": "superpose.testing.models",
     "check_store": "superpose.testing.store",
 }
 
-__all__ = ["check_backend", "check_gate", "check_model", "check_store"]
+__all__ = ["check_backend", "check_channel", "check_gate", "check_model", "check_store"]
 
 if TYPE_CHECKING:
     from superpose.testing.backends import check_backend as check_backend
+    from superpose.testing.channels import check_channel as check_channel
     from superpose.testing.gates import check_gate as check_gate
     from superpose.testing.models import check_model as check_model
     from superpose.testing.store import check_store as check_store
