@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["OURS", "OURS_LAYER", "REFERENCE", "RIVALS", "Contestant", "rival_names"]
+__all__ = ["OURS", "OURS_LAYER", "OURS_SERIAL", "REFERENCE", "RIVALS", "Contestant", "rival_names"]
 
 
 @dataclass(frozen=True)
@@ -12,16 +12,19 @@ class Contestant:
     """One contestant: the module of this package that times it, and the locked environment it runs in.
 
     ``environment`` is the stem of ``locks/<environment>.txt``; None is the environment that runs the command. Of the
-    weight gradients, those of the ``judged_angles`` (of phi, theta, omega) are compared with the exact ones.
+    weight gradients, those of the ``judged_angles`` (of phi, theta, omega; all if empty) are compared with the exact ones.
+    ``threads`` overrides those of the run.
     """
 
     name: str
     module: str
     environment: str | None
-    judged_angles: tuple[int, ...] = (0, 1, 2)
+    judged_angles: tuple[int, ...] = ()
+    threads: int | None = None
 
 
 OURS = Contestant("superpose", "superpose_engine", None)
+OURS_SERIAL = Contestant("superpose, 1 thread", "superpose_engine", None, threads=1)
 OURS_LAYER = Contestant("superpose layer", "superpose_layer", None)
 REFERENCE = Contestant("reference", "reference_sketch", None, judged_angles=(1,))
 """The first sketch's driver has a sign fault in the gradients of phi and omega, outside its kernels."""
@@ -35,6 +38,7 @@ RIVALS = (
     Contestant("lightning", "pennylane_lightning", "jax_and_torch"),
     Contestant("qulacs", "qulacs_backprop", "jax_and_torch"),
     Contestant("torchquantum", "torchquantum_functional", "torchquantum"),
+    Contestant("catalyst", "catalyst_qjit", "catalyst"),
 )
 
 

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import pennylane as qml
 
 from rivals.circuit import Task
+from rivals.pennylane_circuit import apply_circuit
 from rivals.protocol import Candidate, Step
 
 __all__ = ["PACKAGES", "candidates"]
@@ -19,21 +20,23 @@ def _build(task: Task, *, broadcast: bool) -> Step:
 
     @qml.qnode(qml.device("default.qubit", wires=len(qubits)), interface="jax", diff_method="backprop")
     def circuit(inputs, weights):
-        qml.AngleEmbedding(inputs, wires=qubits, rotation="Y")
-        qml.StronglyEntanglingLayers(weights, wires=qubits)
+        apply_circuit(task.case, inputs, weights)
         return [qml.expval(qml.PauliZ(qubit)) for qubit in qubits]
 
     def stacked(inputs, weights):
         return jnp.stack(circuit(inputs, weights), -1)
 
     batched = stacked if broadcast else jax.vmap(stacked, (0, None))
+    numbers = [jnp.asarray(array) for array in (task.inputs, task.weights, task.upstream)]
+    if not task.gradients:
+        alone = jax.jit(lambda inputs, weights: (batched(inputs, weights),))
+        return Step(lambda: jax.block_until_ready(alone(*numbers[:2])), lambda results: results)
 
     @jax.jit
     def step(inputs, weights, upstream):
         values, pullback = jax.vjp(batched, inputs, weights)
         return values, *pullback(upstream.astype(values.dtype))
 
-    numbers = [jnp.asarray(array) for array in (task.inputs, task.weights, task.upstream)]
     return Step(lambda: jax.block_until_ready(step(*numbers)), lambda results: results)
 
 

@@ -11,6 +11,7 @@ import pennylane as qml
 import torch
 
 from rivals.circuit import Task
+from rivals.pennylane_circuit import apply_circuit
 from rivals.protocol import Candidate, Step
 
 __all__ = ["PACKAGES", "candidates"]
@@ -24,15 +25,17 @@ def _build(task: Task, *, batch_obs: bool, device_vjp: bool) -> Step:
 
     @qml.qnode(simulator, interface="torch", diff_method="adjoint", device_vjp=device_vjp)
     def circuit(inputs, weights):
-        qml.AngleEmbedding(inputs, wires=qubits, rotation="Y")
-        qml.StronglyEntanglingLayers(weights, wires=qubits)
+        apply_circuit(task.case, inputs, weights)
         return [qml.expval(qml.PauliZ(qubit)) for qubit in qubits]
 
-    inputs = torch.from_numpy(task.inputs).requires_grad_()
-    weights = torch.from_numpy(task.weights).requires_grad_()
+    inputs = torch.from_numpy(task.inputs).requires_grad_(task.gradients)
+    weights = torch.from_numpy(task.weights).requires_grad_(task.gradients)
     upstream = torch.from_numpy(task.upstream)
 
     def run():
+        if not task.gradients:
+            with torch.no_grad():
+                return (torch.stack(circuit(inputs, weights), -1),)
         values = torch.stack(circuit(inputs, weights), -1)
         return values.detach(), *torch.autograd.grad(values, (inputs, weights), upstream.to(values.dtype))
 
@@ -40,7 +43,9 @@ def _build(task: Task, *, batch_obs: bool, device_vjp: bool) -> Step:
 
 
 def candidates(task: Task) -> list[Candidate]:
-    """The three gradient routes."""
+    """The three gradient routes; one way forward."""
+    if not task.gradients:
+        return [Candidate("expval", "complex64", lambda: _build(task, batch_obs=False, device_vjp=False))]
     return [
         Candidate("batch_obs", "complex64", lambda: _build(task, batch_obs=True, device_vjp=False)),
         Candidate("jacobian", "complex64", lambda: _build(task, batch_obs=False, device_vjp=False)),

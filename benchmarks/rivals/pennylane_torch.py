@@ -10,6 +10,7 @@ import pennylane as qml
 import torch
 
 from rivals.circuit import Task, z_signs
+from rivals.pennylane_circuit import apply_circuit
 from rivals.protocol import Candidate, Step
 
 __all__ = ["PACKAGES", "candidates"]
@@ -28,25 +29,30 @@ def _build(task: Task, *, single: bool) -> Step:
     def circuit(inputs, weights):
         if single:
             qml.StatePrep(zero, wires=qubits, validate_norm=False)
-        qml.AngleEmbedding(inputs, wires=qubits, rotation="Y")
-        qml.StronglyEntanglingLayers(weights, wires=qubits)
+        apply_circuit(task.case, inputs, weights)
         return qml.probs(wires=qubits) if single else [qml.expval(qml.PauliZ(qubit)) for qubit in qubits]
 
-    inputs = torch.from_numpy(task.inputs).requires_grad_()
-    weights = torch.from_numpy(task.weights).requires_grad_()
+    inputs = torch.from_numpy(task.inputs).requires_grad_(task.gradients)
+    weights = torch.from_numpy(task.weights).requires_grad_(task.gradients)
     upstream = torch.from_numpy(task.upstream)
 
-    def run():
+    def expectations():
         measured = circuit(inputs, weights)
-        values = measured @ signs if single else torch.stack(measured, -1)
+        return measured @ signs if single else torch.stack(measured, -1)
+
+    def run():
+        if not task.gradients:
+            with torch.no_grad():
+                return (expectations(),)
+        values = expectations()
         return values.detach(), *torch.autograd.grad(values, (inputs, weights), upstream.to(values.dtype))
 
     return Step(run, lambda results: tuple(result.numpy() for result in results))
 
 
 def candidates(task: Task) -> list[Candidate]:
-    """As its tutorials write it, and in single precision."""
-    return [
-        Candidate("expval", "complex128", lambda: _build(task, single=False)),
-        Candidate("probs from a complex64 state", "complex64", lambda: _build(task, single=True)),
-    ]
+    """As its tutorials write it, and in single precision where its gates keep it (H, CZ and IsingZZ do not)."""
+    found = [Candidate("expval", "complex128", lambda: _build(task, single=False))]
+    if task.case.family in ("strongly_entangling", "reuploading"):
+        found.append(Candidate("probs from a complex64 state", "complex64", lambda: _build(task, single=True)))
+    return found

@@ -109,10 +109,11 @@ class ContestantProcess:
             directory=str(directory),
             threads=task.threads,
             options=task.options,
+            gradients=task.gradients,
             limit_s=limit_s,
         )
         with np.load(directory / "results.npz") as results:
-            return facts, (results["expectations"], results["grad_inputs"], results["grad_weights"])
+            return facts, tuple(results[name] for name in results.files)
 
     def time(self, n_steps: int, warm: int, limit_s: float) -> list[float]:
         """Milliseconds of ``n_steps`` steps, after ``warm`` untimed ones."""

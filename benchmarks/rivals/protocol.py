@@ -1,6 +1,6 @@
 """One contestant in a process of its own: JSON lines in on stdin, JSON lines out on stdout.
 
-    {"op": "setup", "module", "case", "directory", "threads", "options"}
+    {"op": "setup", "module", "case", "directory", "threads", "options", "gradients"}
         -> {"ok": true, "variant", "precision", "first_ms", "step_ms", "tried", "versions"}; the results of the first
            step stand in directory/results.npz
     {"op": "time", "n_steps", "warm"} -> {"ok": true, "ms": [...]}
@@ -35,11 +35,11 @@ __all__ = ["Candidate", "Step", "choose", "serve", "time_steps"]
 
 
 class Step(NamedTuple):
-    """A training step ready to run: ``run()`` returns native results once they are computed, ``arrays(results)`` the
-    expectations, input gradients and weight gradients as NumPy arrays."""
+    """A step ready to run: ``run()`` returns native results once they are computed, ``arrays(results)`` the expectations,
+    and where gradients are asked for those of inputs and weights, as NumPy arrays."""
 
     run: Callable[[], Any]
-    arrays: Callable[[Any], tuple[Any, Any, Any]]
+    arrays: Callable[[Any], tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -130,11 +130,11 @@ def _setup(request: dict[str, Any]) -> tuple[Step, dict[str, Any]]:
             upstream=arrays["upstream"],
             threads=request["threads"],
             options=request["options"],
+            gradients=request["gradients"],
         )
     choice = choose(module.candidates(task), request["limit_s"])
-    names = ("expectations", "grad_inputs", "grad_weights")
-    arrays = (np.asarray(array, np.float64) for array in choice.step.arrays(choice.results))
-    np.savez(directory / "results.npz", **dict(zip(names, arrays, strict=True)))
+    arrays = [np.asarray(array, np.float64) for array in choice.step.arrays(choice.results)]
+    np.savez(directory / "results.npz", *arrays)
     return choice.step, {
         "variant": choice.candidate.variant,
         "precision": choice.candidate.precision,

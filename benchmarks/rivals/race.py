@@ -67,11 +67,12 @@ def build(
     options: dict[str, str] | None = None,
 ) -> Runner:
     """Starts a contestant, has it take its first step, and turns it away unless its numbers are right."""
+    task = replace(task, options=options or {}, threads=contestant.threads or task.threads)
     runner = Runner(contestant, ContestantProcess(python, task.threads))
     process = runner.process
     try:
         if process is not None:
-            runner.facts, step = process.setup(contestant.module, replace(task, options=options or {}), setup_s)
+            runner.facts, step = process.setup(contestant.module, task, setup_s)
             wrong = disagreement(step, exact, runner.facts["precision"], contestant.judged_angles)
             if wrong:
                 runner.give_up(f"disagrees: {wrong}")

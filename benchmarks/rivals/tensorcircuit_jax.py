@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import tensorcircuit as tc
 
-from rivals.circuit import Task, ring_pairs, z_signs
+from rivals.circuit import Task, z_signs
+from rivals.families import blocks
 from rivals.protocol import Candidate, Step
 
 __all__ = ["PACKAGES", "candidates"]
@@ -18,11 +19,39 @@ __all__ = ["PACKAGES", "candidates"]
 PACKAGES = ("tensorcircuit-ng", "jax", "jaxlib")
 
 
-def _rotation(angles):
-    phi, theta, omega = angles
-    cos, sin = jnp.cos(theta / 2), jnp.sin(theta / 2)
-    a, b = jnp.exp(-0.5j * (phi + omega)) * cos, jnp.exp(0.5j * (phi - omega)) * sin
-    return jnp.array([[a, -b], [b.conj(), a.conj()]])
+def _turn(axis, angle):
+    cos, sin = jnp.cos(angle / 2), jnp.sin(angle / 2)
+    if axis == "y":
+        return jnp.array([[cos, -sin], [sin, cos]])
+    return jnp.array([[jax.lax.complex(cos, -sin), 0], [0, jax.lax.complex(cos, sin)]])
+
+
+def _rotation(axes, angles):
+    if axes == "zyz":
+        phi, theta, omega = angles
+        cos, sin = jnp.cos(theta / 2), jnp.sin(theta / 2)
+        a, b = jnp.exp(-0.5j * (phi + omega)) * cos, jnp.exp(0.5j * (phi - omega)) * sin
+        return jnp.array([[a, -b], [b.conj(), a.conj()]])
+    product = jnp.eye(2)
+    for axis, angle in zip(axes, angles, strict=True):
+        product = _turn(axis, angle) @ product
+    return product
+
+
+def _apply(circuit, block, n, inputs, weights):
+    for qubit in range(n):
+        if block.kind == "encode":
+            (circuit.ry if block.axes == "y" else circuit.rz)(qubit, theta=inputs[qubit])
+        elif block.kind == "rotate":
+            circuit.any(qubit, unitary=_rotation(block.axes, weights[block.layer, qubit]))
+        elif block.kind == "hadamard":
+            circuit.h(qubit)
+        elif block.kind == "ring":
+            circuit.cnot(qubit, (qubit + block.reach) % n)
+        elif block.kind == "couple" and qubit < n - 1:
+            circuit.rzz(qubit, qubit + 1, theta=weights[block.layer, qubit])
+        elif block.kind == "signs" and qubit < n - 1:
+            circuit.cz(qubit, qubit + 1)
 
 
 def _build(task: Task, contractor: str, *, from_state: bool) -> Step:
@@ -33,25 +62,23 @@ def _build(task: Task, contractor: str, *, from_state: bool) -> Step:
 
     def one(inputs, weights):
         circuit = tc.Circuit(case.n_qubits)
-        for qubit in range(case.n_qubits):
-            circuit.ry(qubit, theta=inputs[qubit])
-        for layer in range(case.layers):
-            for qubit in range(case.n_qubits):
-                circuit.any(qubit, unitary=_rotation(weights[layer, qubit]))
-            for control, target in ring_pairs(case.n_qubits, layer):
-                circuit.cnot(control, target)
+        for block in blocks(case):
+            _apply(circuit, block, case.n_qubits, inputs, weights)
         if from_state:
             return backend.abs(circuit.state()) ** 2 @ signs
         return backend.real(backend.stack([circuit.expectation_ps(z=[qubit]) for qubit in range(case.n_qubits)]))
 
     batched = backend.vmap(one, vectorized_argnums=0)
+    numbers = [jnp.asarray(array) for array in (task.inputs, task.weights, task.upstream)]
+    if not task.gradients:
+        alone = jax.jit(lambda inputs, weights: (batched(inputs, weights),))
+        return Step(lambda: jax.block_until_ready(alone(*numbers[:2])), lambda results: results)
 
     @jax.jit
     def step(inputs, weights, upstream):
         values, pullback = jax.vjp(batched, inputs, weights)
         return values, *pullback(upstream)
 
-    numbers = [jnp.asarray(array) for array in (task.inputs, task.weights, task.upstream)]
     return Step(lambda: jax.block_until_ready(step(*numbers)), lambda results: results)
 
 
