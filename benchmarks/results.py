@@ -1,14 +1,13 @@
 """Rows on disk as they come: a long benchmark survives interruption and goes on where it stopped.
 
-A file holds ``{"environment", "rows"}`` as ``--json`` prints it. Its environment names the engine's sources, the rivals'
-locks and the options that change what a row means (``key``); a file with another key is begun anew.
+A file holds ``{"environment", "rows"}`` as ``--json`` prints it. Its environment has a ``key`` of the engine's sources,
+the rivals' locks and the options that change what a row means; a file with another key is begun anew.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,7 @@ class Results:
             beside = self.path.with_suffix(".part")
             report = {"environment": self.environment, "rows": list(self._rows.values())}
             beside.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
-            os.replace(beside, self.path)
+            beside.replace(self.path)
 
     def rows(self, cases: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """The rows, all or those of the cases."""

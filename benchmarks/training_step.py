@@ -9,20 +9,17 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from harness import available_cores, environment_facts, format_ms, print_json, print_table, say
+from harness import available_cores, environment_facts, print_json, print_table, say
 from results import RESULTS, Results, sources_key
 from rivals import OURS, OURS_LAYER, OURS_SERIAL, REFERENCE, RIVALS, Contestant, rival_names
-from rivals.circuit import Case, make_task
-from rivals.contest import Entry, Pythons, contest, install
-from rivals.families import family_of
-from rivals.goals import Patience, judged
+from rivals.circuit import Case
+from rivals.contest import Entry, install
 from rivals.race import Limits
+from rivals.rows import Work, columns, footnotes, measure
 
 FULL_CASES = (
     "2x1x1",
@@ -67,6 +64,15 @@ class Plan:
         per_case = self.limits.rounds_s + (_CASE_S - 15) * (len(self.rivals) + 3) / (len(RIVALS) + 3)
         return min(self.minutes, len(self.cases) * per_case / 60)
 
+    @property
+    def work(self) -> Work:
+        """What is to be measured: ours on all threads, on one and through torch, and the rivals."""
+        listed = [Entry(contestant, keep=True) for contestant in (OURS, OURS_SERIAL, OURS_LAYER)]
+        if self.reference is not None:
+            listed.append(Entry(REFERENCE, {"path": str(self.reference.resolve())}, keep=True))
+        listed += [Entry(rival) for rival in self.rivals]
+        return Work(self.cases, tuple(listed), self.limits, self.threads, self.minutes)
+
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
@@ -75,7 +81,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="two cases, four rivals, under a minute")
     parser.add_argument("--full", action="store_true", help="the whole grid, without the clock of --minutes")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
-    parser.add_argument("--save", action="store_true", help="keep rows in results/training_step.json, go on where it stopped")
+    parser.add_argument(
+        "--save", action="store_true", help="keep rows in results/training_step.json, go on where it stopped"
+    )
     parser.add_argument("--fresh", action="store_true", help="with --save: begin the file anew")
     parser.add_argument("--install-only", action="store_true", help="make the rivals' environments and stop")
     parser.add_argument("--threads", type=int, default=2, help="threads for every contestant (2)")
@@ -104,108 +112,6 @@ def plan_run(arguments: argparse.Namespace) -> Plan:
     )
 
 
-def _entries(plan: Plan) -> list[Entry]:
-    listed = [Entry(contestant, keep=True) for contestant in (OURS, OURS_SERIAL, OURS_LAYER)]
-    if plan.reference is not None:
-        listed.append(Entry(REFERENCE, {"path": str(plan.reference.resolve())}, keep=True))
-    return listed + [Entry(rival) for rival in plan.rivals]
-
-
-def row_of(case: Case, reports: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """The JSON row of a case. ``ratio_to_best`` is the best rival's time over ours: above 1, ours is faster."""
-    rivals = dict(reports)
-    ours, layer, serial = (rivals.pop(name.name) for name in (OURS, OURS_LAYER, OURS_SERIAL))
-    reference = rivals.pop(REFERENCE.name, None)
-    row: dict[str, Any] = {
-        "case": str(case),
-        "family": case.family,
-        "circuit": family_of(case).words,
-        "n_qubits": case.n_qubits,
-        "layers": case.layers,
-        "batch": case.batch,
-        "ours_ms": ours.get("ms"),
-        "ours_1_thread_ms": serial.get("ms"),
-        "gain_of_threads": serial["ms"] / ours["ms"] if "ms" in serial and "ms" in ours else None,
-        "ours_first_ms": ours.get("first_ms"),
-        "ours_layer_ms": layer.get("ms"),
-        **judged(case, ours, rivals),
-        "ours": ours,
-        "ours_1_thread": serial,
-        "ours_layer": layer,
-        "rivals": rivals,
-    }
-    if reference is not None:
-        both = "ms" in reference and "ms" in ours
-        row |= {"reference": reference, "ratio_to_reference": reference["ms"] / ours["ms"] if both else None}
-    return row
-
-
-def measure(plan: Plan, pythons: Pythons, results: Results) -> None:
-    """Adds the rows of all cases that the results do not hold yet."""
-    patience, end, begin = Patience(), time.monotonic() + 60 * plan.minutes, time.monotonic()
-    for row in results.rows():
-        patience.learn(Case.parse(row["case"]), row)
-    waiting = [case for case in plan.cases if not results.has(str(case))]
-    for index, case in enumerate(waiting):
-        deadline = end - plan.limits.rounds_s * (len(waiting) - index)
-        reports, versions = contest(
-            _entries(plan),
-            make_task(case, plan.threads),
-            pythons,
-            plan.limits,
-            lambda contestant, case=case: patience.reason(contestant.name, case),
-            deadline,
-        )
-        row = row_of(case, reports)
-        patience.learn(case, row)
-        results.add(row, versions)
-        spent_s = time.monotonic() - begin
-        left_minutes = spent_s / (index + 1) * (len(waiting) - index - 1) / 60
-        ratio = f"{row['ratio_to_best']:.2f} x {row['best_rival']}" if row["ratio_to_best"] else "no ratio"
-        say(f"{case}: {ratio}, goal {row['goal']}; {index + 1} of {len(waiting)} cases, about {left_minutes:.0f} min left")
-
-
-def _show(report: Mapping[str, Any]) -> str:
-    return format_ms(report["ms"]) if "ms" in report else "–"
-
-
-def _columns(plan: Plan) -> dict[str, Any]:
-    columns: dict[str, Any] = {
-        "case": lambda row: row["case"],
-        "superpose": lambda row: format_ms(row["ours_ms"]),
-        "1 thread": lambda row: format_ms(row["ours_1_thread_ms"]),
-        "first call": lambda row: format_ms(row["ours_first_ms"]),
-        "QuantumLayer": lambda row: format_ms(row["ours_layer_ms"]),
-    }
-    if plan.reference is not None:
-        columns["reference"] = lambda row: _show(row.get("reference", {}))
-    for rival in plan.rivals:
-        columns[rival.name] = lambda row, name=rival.name: _show(row["rivals"].get(name, {}))
-    columns["best / ours"] = lambda row: f"{row['ratio_to_best']:.2f}" if row["ratio_to_best"] else "–"
-    columns["goal"] = lambda row: f"{row['goal']:.0f}" if row["goal"] else "–"
-    columns["met"] = lambda row: {True: "yes", False: "no", None: "–"}[row["met"]]
-    return columns
-
-
-def _footnotes(rows: Sequence[Mapping[str, Any]], environment: Mapping[str, Any]) -> list[str]:
-    notes = [f"{environment['cpu']}, {environment['threads']} threads, Python {environment['python']}"]
-    for row in rows:
-        case = row["case"]
-        ours = {"superpose": row["ours"], "1 thread": row["ours_1_thread"], "QuantumLayer": row["ours_layer"]}
-        reports = {**ours, **row["rivals"]}
-        if "reference" in row:
-            reports["reference"] = row["reference"]
-        best = row["rivals"].get(row["best_rival"])
-        if best:
-            notes.append(f"{case}: best {row['best_rival']} ({best['variant']}), first {format_ms(best['first_ms'])}")
-        missing = {name: report["unavailable"] for name, report in reports.items() if "unavailable" in report}
-        notes += [f"{case}: {name}: {reason}" for name, reason in missing.items()]
-        doubles = [name for name, report in reports.items() if report.get("precision") == "complex128"]
-        if doubles:
-            notes.append(f"{case}: in complex128: {', '.join(doubles)}")
-    return notes
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; 0 when ours was measured in every case."""
     arguments = _arguments(argv)
@@ -225,12 +131,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     key = sources_key(plan.threads, [rival.name for rival in plan.rivals])
     results = Results(path, environment_facts(plan.threads), key, fresh=arguments.fresh)
     say(f"{len(plan.cases)} cases, {len(plan.rivals)} rivals: about {plan.estimate_minutes:.0f} minutes")
-    measure(plan, pythons, results)
+    measure(plan.work, pythons, results)
     rows = results.rows([str(case) for case in plan.cases])
+    shown = columns(plan.rivals, reference=plan.reference is not None)
     if arguments.json:
         print_json(results.environment, rows)
     else:
-        print_table("One training step, best rival over ours", rows, _columns(plan), _footnotes(rows, results.environment))
+        print_table("One training step, best rival over ours", rows, shown, footnotes(rows, results.environment))
     return 0 if all(row["ours_ms"] is not None for row in rows) else 1
 
 

@@ -12,8 +12,8 @@ class Contestant:
     """One contestant: the module of this package that times it, and the locked environment it runs in.
 
     ``environment`` is the stem of ``locks/<environment>.txt``; None is the environment that runs the command. Of the
-    weight gradients, those of the ``judged_angles`` (of phi, theta, omega; all if empty) are compared with the exact ones.
-    ``threads`` overrides those of the run.
+    weight gradients, those of the ``judged_angles`` (of phi, theta, omega; all if empty) are compared with the exact
+    ones. ``threads`` overrides those of the run.
     """
 
     name: str

@@ -116,7 +116,9 @@ def exact_step(task: Task) -> Step:
             continue
         for gate in members:
             done.append(gate)
-            state = judge.turn(state, gate.name, gate.qubits, judge._angle(gate.source, gate.index) if gate.source else zero)
+            state = judge.turn(
+                state, gate.name, gate.qubits, judge._angle(gate.source, gate.index) if gate.source else zero
+            )
     expectations = (np.abs(state) ** 2).T @ judge.signs
     if not task.gradients:
         return (expectations,)

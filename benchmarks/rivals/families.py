@@ -29,8 +29,8 @@ class Block:
     """The same on every qubit, or along a ring or a chain.
 
     ``kind`` is one of "encode" (R_axes(inputs[:, q])), "rotate" (for each axis of ``axes`` in turn
-    R_axis(weights[layer, q, k]), k from ``first``), "hadamard", "couple" (RZZ(weights[layer, q]) on q and q + 1), "ring" (CNOT from q to
-    q + reach), "signs" (CZ on q and q + 1).
+    R_axis(weights[layer, q, k]), k from ``first``), "hadamard", "couple" (RZZ(weights[layer, q]) on q and q + 1),
+    "ring" (CNOT from q to q + reach), "signs" (CZ on q and q + 1).
     """
 
     kind: str

@@ -26,12 +26,14 @@ def goal_of(case: Case, best_rival_ms: float) -> float:
     return 5.0 if case.batch == 1 and 16 <= case.n_qubits <= 20 else 10.0
 
 
-def judged(case: Case, ours: Mapping[str, Any], rivals: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def judged(
+    case: Case, ours: Mapping[str, Any], rivals: Mapping[str, Mapping[str, Any]], *, gradients: bool = True
+) -> dict[str, Any]:
     """The best rival, the ratio to it, the goal and whether it is met (None without both times)."""
     timed = {name: report["ms"] for name, report in rivals.items() if "ms" in report}
     best = min(timed, key=timed.__getitem__) if timed else None
     ratio = timed[best] / ours["ms"] if best and "ms" in ours else None
-    goal = goal_of(case, timed[best]) if best else None
+    goal = (goal_of(case, timed[best]) if gradients else 1.0) if best else None
     return {
         "best_rival": best,
         "best_rival_ms": timed[best] if best else None,

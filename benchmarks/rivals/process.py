@@ -18,7 +18,7 @@ import numpy as np
 from rivals.circuit import Task
 from rivals.exact import Step
 
-__all__ = ["ContestantFailedError", "ContestantProcess"]
+__all__ = ["ContestantFailedError", "ContestantProcess", "surroundings"]
 
 _PROTOCOL = Path(__file__).resolve().with_name("protocol.py")
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -28,7 +28,7 @@ class ContestantFailedError(Exception):
     """A contestant raised, died or took too long; the message is the reason to report."""
 
 
-def _surroundings(threads: int) -> dict[str, str]:
+def surroundings(threads: int) -> dict[str, str]:
     """The child's environment variables: thread limits set, OPENBLAS_CORETYPE unset (it slows NumPy rivals)."""
     variables = {name: value for name, value in os.environ.items() if name not in ("OPENBLAS_CORETYPE", "PYTHONPATH")}
     variables |= dict.fromkeys(_THREAD_VARIABLES, str(threads))
@@ -48,7 +48,7 @@ class ContestantProcess:
             stdout=subprocess.PIPE,
             stderr=self._said,
             text=True,
-            env=_surroundings(threads),
+            env=surroundings(threads),
             start_new_session=True,
         )
         if self._child.stdin is None or self._child.stdout is None:
@@ -114,6 +114,10 @@ class ContestantProcess:
         )
         with np.load(directory / "results.npz") as results:
             return facts, tuple(results[name] for name in results.files)
+
+    def again(self, task: Task, limit_s: float) -> dict[str, Any]:
+        """Has it build the variant it chose at setup for another task; facts of that first step alone."""
+        return self._ask(limit_s, op="again", case=str(task.case))
 
     def time(self, n_steps: int, warm: int, limit_s: float) -> list[float]:
         """Milliseconds of ``n_steps`` steps, after ``warm`` untimed ones."""

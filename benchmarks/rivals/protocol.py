@@ -3,6 +3,7 @@
     {"op": "setup", "module", "case", "directory", "threads", "options", "gradients"}
         -> {"ok": true, "variant", "precision", "first_ms", "step_ms", "tried", "versions"}; the results of the first
            step stand in directory/results.npz
+    {"op": "again", "case"} -> {"ok": true, "first_ms"}: another circuit, in the variant chosen at setup
     {"op": "time", "n_steps", "warm"} -> {"ok": true, "ms": [...]}
     anything that fails -> {"ok": false, "error"}
 
@@ -29,14 +30,14 @@ if __name__ == "__main__":  # appended, so that no file here can hide a library 
 
 import numpy as np
 
-from rivals.circuit import Case, Task
+from rivals.circuit import Case, Task, make_task
 
 __all__ = ["Candidate", "Step", "choose", "serve", "time_steps"]
 
 
 class Step(NamedTuple):
-    """A step ready to run: ``run()`` returns native results once they are computed, ``arrays(results)`` the expectations,
-    and where gradients are asked for those of inputs and weights, as NumPy arrays."""
+    """A step ready to run: ``run()`` returns native results once they are computed, ``arrays(results)`` the
+    expectations, and where gradients are asked for those of inputs and weights, as NumPy arrays."""
 
     run: Callable[[], Any]
     arrays: Callable[[Any], tuple[Any, ...]]
@@ -132,7 +133,8 @@ def _setup(request: dict[str, Any]) -> tuple[Step, dict[str, Any]]:
             options=request["options"],
             gradients=request["gradients"],
         )
-    choice = choose(module.candidates(task), request["limit_s"])
+    candidates = module.candidates(task)
+    choice = choose(candidates[:1] if task.options.get("only") == "first" else candidates, request["limit_s"])
     arrays = [np.asarray(array, np.float64) for array in choice.step.arrays(choice.results)]
     np.savez(directory / "results.npz", *arrays)
     return choice.step, {
@@ -145,16 +147,33 @@ def _setup(request: dict[str, Any]) -> tuple[Step, dict[str, Any]]:
     }
 
 
+def _again(request: dict[str, Any], earlier: dict[str, Any], variant: str) -> tuple[Step, dict[str, Any]]:
+    """Builds and runs one variant for another case, in a process that has run one before."""
+    module = importlib.import_module(f"rivals.{earlier['module']}")
+    task = make_task(Case.parse(request["case"]), earlier["threads"])
+    candidates = module.candidates(task)
+    candidate = next((c for c in candidates if c.variant == variant), candidates[0])
+    begin = time.perf_counter()
+    step = candidate.build()
+    step.run()
+    return step, {"first_ms": (time.perf_counter() - begin) * 1e3}
+
+
 def serve(requests: IO[str], answers: IO[str]) -> None:
     """Answers requests until the input ends."""
     step: Step | None = None
+    earlier: dict[str, Any] = {}
+    variant = ""
     for line in requests:
         try:
             request = json.loads(line)
             if request["op"] == "setup":
                 step, answer = _setup(request)
+                earlier, variant = request, answer["variant"]
             elif step is None:
                 raise RuntimeError("The first request must be a setup")
+            elif request["op"] == "again":
+                step, answer = _again(request, earlier, variant)
             else:
                 time_steps(step.run, request["warm"])
                 answer = {"ms": time_steps(step.run, request["n_steps"])}

@@ -54,7 +54,7 @@ class Library:
 
 
 def _reduced(case: Case) -> tuple[list[Block], list[Block], NDArray[np.float32]]:
-    """Blocks on the product state, blocks on the whole state, and the signs ``(2**n, n)`` that remain to be measured."""
+    """Blocks on the product state, blocks on the whole state, and the signs ``(2**n, n)`` that are measured."""
     rest, signs = blocks(case), z_signs(case.n_qubits)
     while rest:
         last = rest.pop()
@@ -132,7 +132,15 @@ def _turn(xp: Any, axes: str, angles: Any) -> Any:
         return xp.stack([xp.stack([cos, -sin], -1), xp.stack([sin, cos], -1)], -2)
     if axes == "yzy":
         left, right = _turn(xp, "y", angles[..., 2:]), _turn(xp, "yz", angles[..., :2])
-        return xp.stack([(left[..., :, 0, None] * right[..., 0, None, :] + left[..., :, 1, None] * right[..., 1, None, :])[..., row, :] for row in (0, 1)], -2)
+        return xp.stack(
+            [
+                (left[..., :, 0, None] * right[..., 0, None, :] + left[..., :, 1, None] * right[..., 1, None, :])[
+                    ..., row, :
+                ]
+                for row in (0, 1)
+            ],
+            -2,
+        )
     before = angles[..., 0] if middle else 0 * half
     after = angles[..., middle + 1] if middle + 1 < len(axes) else 0 * half
     a, b = xp.exp(-0.5j * (before + after)) * cos, xp.exp(0.5j * (before - after)) * sin
@@ -158,7 +166,10 @@ class _Forward:
         self.local, rest, signs = _reduced(case)
         self.rest = [part for block in rest for part in (_split(block) if form.pair else [block])]
         self.signs = library.constant(signs)
-        self.phases = {"couple": library.constant(zz_signs(case.n_qubits)), "rotate": library.constant(z_signs(case.n_qubits))}
+        self.phases = {
+            "couple": library.constant(zz_signs(case.n_qubits)),
+            "rotate": library.constant(z_signs(case.n_qubits)),
+        }
         self.chain = library.constant(chain_signs(case.n_qubits))
         self.gathers = {
             block.reach: library.gather(ring_permutation(case.n_qubits, block.reach))
@@ -177,10 +188,8 @@ class _Forward:
             state = self._steps(now, whole) @ state
         else:
             state = self._steps(now, state)
-        if self.form.pair:
-            chances = (state * state).sum(0)
-        else:
-            chances = state.real * state.real + state.imag * state.imag
+        real, imaginary = (state[0], state[1]) if self.form.pair else (state.real, state.imag)
+        chances = real * real + imaginary * imaginary
         return (self.signs.T @ chances).T if self.form.innermost else chances @ self.signs
 
     def _product(self, now: _Pass) -> Any:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,14 +12,15 @@ import pytest
 
 import training_step
 from harness import environment_facts, format_ms, print_json, print_table, spread
-from rivals import OURS, OURS_LAYER, REFERENCE, RIVALS, Contestant
+from rivals import OURS, OURS_LAYER, OURS_SERIAL, REFERENCE, RIVALS, Contestant
 from rivals.circuit import Case, make_task, ring_pairs, ring_permutation, z_signs
 from rivals.environments import ensure_environment, interpreter, lock_files
 from rivals.exact import disagreement, exact_step
 from rivals.process import ContestantFailedError, ContestantProcess
 from rivals.protocol import Candidate, Step, choose
 from rivals.race import Limits, Runner, build, race
-from superpose.circuits import Circuit, reference, z_all
+from rivals.rows import row_of
+from superpose.circuits import Circuit, reference
 
 TORCH = Contestant("torch", "torch_by_hand", None)  # runs in this environment: torch is a dependency
 PYTHON = Path(sys.executable)
@@ -32,54 +32,23 @@ def test_a_case_is_read_and_written() -> None:
     assert str(Case(8, 4, 64)) == "8x4x64"
 
 
-@pytest.mark.parametrize("text", ["8x4", "8x4x0", "1x1x1", "8x-4x2", "axbxc", ""])
+@pytest.mark.parametrize("text", ["8x4", "8x4x0", "1x1x1", "8x-4x2", "axbxc", "", "unknown:8x4x2", "iqp@x:8x4x2"])
 def test_an_unreadable_case_says_what_a_case_is(text: str) -> None:
     with pytest.raises(ValueError, match="QUBITSxLAYERSxBATCH"):
         Case.parse(text)
     assert training_step.main(["--case", text or "x"]) == 2
 
 
-@pytest.mark.parametrize("layer", [0, 1, 2])
-def test_a_ring_as_a_gather_equals_its_gates(layer: int) -> None:
+@pytest.mark.parametrize("reach", [1, 2, 3])
+def test_a_ring_as_a_gather_equals_its_gates(reach: int) -> None:
     n = 4
     circuit = Circuit(n)
     for qubit in range(n):
         circuit.ry(0.3 + 0.2 * qubit, qubit)
     before = reference.state_vector(circuit).ravel()
-    for control, target in ring_pairs(n, layer):
+    for control, target in ring_pairs(n, reach):
         circuit.cx(control, target)
-    np.testing.assert_allclose(before[ring_permutation(n, layer)], reference.state_vector(circuit).ravel())
-
-
-def test_the_judge_agrees_with_the_reference_of_the_circuits_room() -> None:
-    task = make_task(SMALL, 1)
-    expectations, _, _ = exact_step(task)
-    for sample in range(SMALL.batch):
-        circuit = Circuit(SMALL.n_qubits)
-        for qubit, angle in enumerate(task.inputs[sample].tolist()):
-            circuit.ry(angle, qubit)
-        for layer in range(SMALL.layers):
-            for qubit, (phi, theta, omega) in enumerate(task.weights[layer].tolist()):
-                circuit.rz(phi, qubit).ry(theta, qubit).rz(omega, qubit)
-            for control, target in ring_pairs(SMALL.n_qubits, layer):
-                circuit.cx(control, target)
-        want = [reference.expectation(circuit, z) for z in z_all(SMALL.n_qubits)]
-        np.testing.assert_allclose(expectations[sample], want, atol=1e-12)
-
-
-def test_the_judges_gradients_are_finite_differences() -> None:
-    task = make_task(SMALL, 1)
-    _, grad_inputs, grad_weights = exact_step(task)
-    wide = replace(task, inputs=task.inputs.astype(np.float64), weights=task.weights.astype(np.float64))
-    for name, gradient in (("inputs", grad_inputs), ("weights", grad_weights)):
-        numbers = getattr(wide, name)
-        for index in np.ndindex(*gradient.shape):
-            losses = []
-            for shift in (1e-5, -1e-5):
-                moved = numbers.copy()
-                moved[index] += shift
-                losses.append(float((exact_step(replace(wide, **{name: moved}))[0] * task.upstream).sum()))
-            assert gradient[index] == pytest.approx((losses[0] - losses[1]) / 2e-5, abs=1e-6)
+    np.testing.assert_allclose(before[ring_permutation(n, reach)], reference.state_vector(circuit).ravel())
 
 
 def test_signs_of_z_count_qubit_0_as_the_high_bit() -> None:
@@ -132,8 +101,8 @@ def test_a_rival_runs_from_its_process_to_its_row() -> None:
     finally:
         if runner.process is not None:
             runner.process.close()
-    missing = {c.name: Runner(c, unavailable="not here") for c in (OURS, OURS_LAYER, REFERENCE)}
-    row = training_step.row_of(SMALL, {**missing, TORCH.name: runner})
+    missing = {c.name: Runner(c, unavailable="not here") for c in (OURS, OURS_SERIAL, OURS_LAYER, REFERENCE)}
+    row = row_of(SMALL, {name: found.report() for name, found in {**missing, TORCH.name: runner}.items()})
     assert row["best_rival"] == "torch"
     assert row["rivals"]["torch"]["rounds"] == 2
     assert row["best_rival_ms"] == row["rivals"]["torch"]["ms"] > 0
@@ -179,8 +148,10 @@ def test_a_closed_process_answers_no_more() -> None:
 
 def test_ratio_is_the_best_rivals_time_over_ours() -> None:
     facts = {"first_ms": 5.0, "variant": "v", "precision": "complex64", "tried": {}}
-    names = {OURS: [2.0, 1.0, 3.0], OURS_LAYER: [4.0], RIVALS[0]: [8.0], RIVALS[1]: [6.0]}
-    row = training_step.row_of(SMALL, {c.name: Runner(c, facts=facts, turns_ms=times) for c, times in names.items()})
+    names = {OURS: [2.0, 1.0, 3.0], OURS_SERIAL: [3.0], OURS_LAYER: [4.0], RIVALS[0]: [8.0], RIVALS[1]: [6.0]}
+    row = row_of(SMALL, {c.name: Runner(c, facts=facts, turns_ms=times).report() for c, times in names.items()})
+    assert (row["case"], row["family"], row["gain_of_threads"]) == ("3x2x4", "strongly_entangling", 1.5)
+    assert (row["goal"], row["met"]) == (10.0, False)
     assert (row["ours_ms"], row["ours_layer_ms"], row["ours_first_ms"]) == (2.0, 4.0, 5.0)
     assert (row["best_rival"], row["best_rival_ms"], row["ratio_to_best"]) == (RIVALS[1].name, 6.0, 3.0)
     assert "reference" not in row
@@ -192,6 +163,9 @@ def test_the_command_line_becomes_a_plan() -> None:
 
     assert [str(case) for case in plan().cases] == list(training_step.CASES)
     assert plan().rivals == RIVALS
+    assert [str(case) for case in plan("--full").cases] == list(training_step.FULL_CASES)
+    assert plan("--full").minutes == float("inf")
+    assert 0 < plan("--quick").estimate_minutes < plan("--full").estimate_minutes < 25
     assert [rival.name for rival in plan("--quick").rivals] == list(training_step.QUICK_RIVALS)
     assert [str(case) for case in plan("--quick", "--case", "5x1x2").cases] == ["5x1x2"]
     assert [rival.name for rival in plan("--rival", "qulacs").rivals] == ["qulacs"]
