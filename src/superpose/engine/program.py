@@ -22,6 +22,7 @@ from superpose.engine.marginals import checked_qubits, marginal
 from superpose.engine.memory import SMALL_BYTES, check_memory, memory_required
 from superpose.engine.runner import Dtype, Runner
 from superpose.engine.sampling import check_shots, counts_of, sample
+from superpose.engine.tape_files import MIN_GATES, TapeFile
 from superpose.engine.workspace import aligned
 from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
 
@@ -71,8 +72,11 @@ class CompiledProgram(Derivatives):
         self.n_qubits = circuit.n_qubits
         self._real: type[Any] = np.float32 if dtype == "float32" else np.float64
         self._complex: type[Any] = np.complex64 if dtype == "float32" else np.complex128
-        self._lowered = lower(self.circuit, self.observables)
-        _count_one()
+        self._files = self._tape_files()
+        self._kept = {wide: file.read() for wide, file in self._files.items()}
+        self._lowered: Lowered | None = None
+        if not any(self._kept.values()):
+            self._lowered = self._lower()
         self._runners: dict[bool, Runner] = {}
         self._small: dict[tuple[int, bool], Runner] = {}  # by batch size, where memory is no question
         self._no_state = np.empty(0, self._real)
@@ -87,12 +91,31 @@ class CompiledProgram(Derivatives):
         wide = runs_wide(self.n_qubits, batch, self.dtype)
         runner = self._runners.get(wide)
         if runner is None:
-            names = self.input_names, self.weight_names
-            runner = Runner(self._lowered, names, self.dtype, wide=wide)
-            self._runners[wide] = runner
+            runner = self._runners[wide] = self._new_runner(wide=wide)
         if needed <= SMALL_BYTES and len(self._small) < 1000:
             self._small[batch, keep] = runner
         return runner
+
+    def _new_runner(self, *, wide: bool) -> Runner:
+        """Return a runner for a tape that was kept, or for one that is written and kept now."""
+        names, kept = (self.input_names, self.weight_names), self._kept.get(wide)
+        if kept is not None:
+            return Runner(kept.lowered, names, self.dtype, wide=wide, written=kept)
+        runner = Runner(self.lowered, names, self.dtype, wide=wide)
+        if self._files:
+            self._files[wide].write(runner.written)
+        return runner
+
+    def _tape_files(self) -> dict[bool, TapeFile]:
+        """Return where tapes are kept, for a circuit that is large enough, by whether they are wide."""
+        if self.circuit.n_instructions < MIN_GATES:
+            return {}
+        given = self.input_names, self.dtype
+        return {wide: TapeFile(self.circuit, self.observables, given, wide=wide) for wide in (False, True)}
+
+    def _lower(self) -> Lowered:
+        _count_one()
+        return lower(self.circuit, self.observables)
 
     @property
     def n_inputs(self) -> int:
@@ -291,6 +314,8 @@ class CompiledProgram(Derivatives):
     @property
     def lowered(self) -> Lowered:
         """The circuit as Pauli rotations, which the tape is written from."""
+        if self._lowered is None:
+            self._lowered = self._lower()
         return self._lowered
 
     def arrays(

@@ -18,6 +18,7 @@ from superpose.engine.lowering import Lowered
 from superpose.engine.pool import call_others, get_threads, run_ranges
 from superpose.engine.states import FinalStates
 from superpose.engine.tape import build_tape
+from superpose.engine.tape_files import Written
 from superpose.engine.workspace import Shelf
 
 __all__ = ["Dtype", "Runner"]
@@ -68,6 +69,10 @@ class Runner:
         names: Parameters given per sample, and those shared, in order.
         dtype: Precision.
         wide: Whether the amplitudes of one sample fill the lanes, instead of samples.
+        written: The tape, where another runner has written it.
+
+    Attributes:
+        written: The tape.
     """
 
     def __init__(
@@ -77,6 +82,7 @@ class Runner:
         dtype: Dtype,
         *,
         wide: bool,
+        written: Written | None = None,
     ) -> None:
         self._lowered, self._dtype = lowered, dtype
         self._real: type[Any] = np.float32 if dtype == "float32" else np.float64
@@ -84,8 +90,12 @@ class Runner:
         n_lane_bits = lane_bits_of(dtype) if wide else 0
         self.samples = lanes >> n_lane_bits
         """Samples per tile."""
-        self.first_layout, self._last_layout = (Layout(lowered.n_qubits, n_lane_bits) for _ in range(2))
-        self._tape = tape = build_tape(lowered, names, self._last_layout, lanes)
+        self.first_layout = Layout(lowered.n_qubits, n_lane_bits)
+        if written is None:
+            last_layout = Layout(lowered.n_qubits, n_lane_bits)
+            written = Written(build_tape(lowered, names, last_layout, lanes), last_layout, lowered)
+        self.written = written
+        self._tape, self._last_layout = tape, _ = written[:2]
         n_tables = 2 * tape[layout.N_KEPT] * tape[layout.TABLE_SIZE]
         self._scratch = Shelf(
             (
