@@ -190,7 +190,7 @@ def resolve_backend(backend: str | Backend) -> Backend:
 
 
 def load(source: str | Path) -> Circuit:
-    """Return the circuit in a file (``.qasm`` or ``.json``) or in a text (OpenQASM 3 or superpose JSON).
+    """Return the circuit in a file (``.qasm`` or ``.json``) or in a text (OpenQASM 2 or 3, or superpose JSON).
 
     A string is taken for a text where it holds ``;`` or ``{``, and for a path otherwise.
 
@@ -205,7 +205,7 @@ def load(source: str | Path) -> Circuit:
         return _parsed(source, "circuit", is_json=source.lstrip("\ufeff \t\r\n").startswith("{"))
     path = Path(source)
     if path.suffix.lower() not in (".qasm", ".json"):
-        raise CircuitFormatError(f"{path} is not named .qasm (OpenQASM 3) or .json (superpose); rename it.")
+        raise CircuitFormatError(f"{path} is not named .qasm (OpenQASM 2 or 3) or .json (superpose); rename it.")
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise CircuitFormatError(f"{path} has more than {MAX_FILE_BYTES:,} bytes; such files are not read.")

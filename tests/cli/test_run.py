@@ -55,6 +55,22 @@ def test_counts_and_probabilities(superpose: Callable[..., Any], circuit_file: P
     assert state[2].split() == ["11", "0.500000", "+0.000000", "-0.707107i"]
 
 
+def test_openqasm_2_with_feed_forward(superpose: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "old.qasm"
+    path.write_text(
+        'OPENQASM 2.0;\ninclude "qelib1.inc";\nqreg q[2];\ncreg c[2];\nu2(0,pi) q[0];\nmeasure q[0] -> c[0];\n'
+        "if (c == 1) x q[1];\nmeasure q[1] -> c[1];\n"
+    )
+    said = superpose("run", path, "--shots", "1000", "--seed", "7", "--json")
+    assert said.code == 0, said.err
+    (counts,) = said.json["counts"]
+    assert set(counts) == {"00", "11"} and sum(counts.values()) == 1000
+    path.write_text("OPENQASM 2.0;\nqreg q[2];\nopaque magic a;\n")
+    refused = superpose("run", path, "--shots", "10")
+    assert refused.code != 0
+    assert "line 3, column 1" in refused.err and "Opaque" in refused.err
+
+
 def test_circuits_and_programs_in_json(superpose: Callable[..., Any], tmp_path: Path) -> None:
     theta = Parameter("theta")
     circuit = Circuit(1).ry(theta, 0)

@@ -117,6 +117,24 @@ def test_load_files_and_texts(tmp_path):
     assert superpose.load(qasm) == circuit
 
 
+MEASURED = {
+    "OpenQASM 3": 'include "stdgates.inc"; qubit[2] q; bit[2] c; x q[0]; c = measure q;',
+    "OpenQASM 2": 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; x q[0]; measure q -> c;',
+}
+
+
+@pytest.mark.parametrize("text", MEASURED.values(), ids=MEASURED)
+def test_texts_that_measure_at_the_end(text):
+    """Exact answers are those before the measurements; counts are over the bits."""
+    circuit = load(text)
+    assert run(circuit, observables=Observable("ZI")).expectations.tolist() == [[-1.0]]
+    assert run(circuit, observables=Observable("ZI"), shots=10).expectations.tolist() == [[-1.0]]
+    np.testing.assert_allclose(run(circuit).state_vectors, [[0, 0, 1, 0]], atol=1e-15)
+    assert run(circuit, shots=10).counts == ({"10": 10},)
+    crossed = load(text.replace("c = measure q;", "c[1] = measure q[0];").replace("q -> c;", "q[0] -> c[1];"))
+    assert run(crossed, shots=10).counts == ({"01": 10},)
+
+
 def test_load_refuses(tmp_path):
     cases = {
         "missing.qasm": (None, "cannot be read"),

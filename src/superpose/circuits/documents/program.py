@@ -68,7 +68,7 @@ def program_to_json(program: Program) -> dict[str, Any]:
 def program_from_json(document: Document, *, max_instructions: int = MAX_INSTRUCTIONS) -> Program:
     """Return the program that a "superpose.program" document describes; nothing is run.
 
-    The circuit is a "superpose.circuit" document, or a string of OpenQASM 3; with more instructions than
+    The circuit is a "superpose.circuit" document, or a string of OpenQASM 2 or 3; with more instructions than
     ``max_instructions`` it is refused.
 
     Raises:
@@ -131,7 +131,7 @@ def _circuit(max_instructions: int) -> Callable[[object, str], Circuit]:
                 return from_qasm(value, max_instructions=max_instructions)
         if isinstance(value, Mapping):
             return read_circuit(value, field, max_instructions)
-        refuse(field, "must be a superpose.circuit document or a string of OpenQASM 3.")
+        refuse(field, "must be a superpose.circuit document or a string of OpenQASM 2 or 3.")
 
     return read
 
