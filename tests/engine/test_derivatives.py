@@ -77,8 +77,9 @@ def test_probabilities_of_many_qubits_and_their_limits(entangling_circuit):
     for qubits in ([], [0, 0], [15], [-1]):
         with pytest.raises(QubitOutOfRangeError):
             program.probabilities(None, w, qubits=qubits)
-    with pytest.raises(ShapeError, match="grad_probabilities"):
-        program.probabilities_and_grad(None, w, [[1.0]], qubits=[0, 1])
+    for wrong in ([[1.0]], np.ones((2, 4)), 1.0):
+        with pytest.raises(ShapeError, match=r"grad_probabilities must have shape \(1, 4\)"):
+            program.probabilities_and_grad(None, w, wrong, qubits=[0, 1])
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -17,7 +17,7 @@ from superpose.engine.gradients import (
 )
 from superpose.engine.gradients.methods import engine_problem
 from superpose.engine.gradients.occurrences import frequencies, occurrences
-from superpose.errors import UnsupportedProgramError
+from superpose.errors import StateTooLargeError, UnsupportedProgramError
 
 EXACT = {"adjoint": 1e-12, "parameter-shift": 1e-12, "finite-difference": 1e-8}
 OBSERVABLES = [Observable({"ZII": 1.0}), Observable({"XYZ": 0.7, "IXX": -0.4, "ZZI": 0.2})]
@@ -167,3 +167,14 @@ def test_occurrences_keep_everything_but_the_angles():
 def test_refused(build):
     with pytest.raises(UnsupportedProgramError):
         build()
+
+
+@pytest.mark.parametrize("method", ["parameter-shift", "finite-difference", "spsa"])
+def test_more_points_than_fit_into_memory_are_refused(method):
+    circuit = Circuit(1)
+    for k in range(3000):
+        circuit.rx(Parameter(f"p_{k}"), 0)
+    values = np.broadcast_to(0.0, (2**24, 3000))  # a view of one number
+    problem = GradientProblem(circuit, values, lambda circuit, points: points, None)
+    with pytest.raises(StateTooLargeError, match="smaller batch"):
+        gradient(problem, method)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from superpose.engine.arrays import Array
-from superpose.engine.gradients.problem import GradientOptions, GradientProblem
+from superpose.engine.gradients.problem import GradientOptions, GradientProblem, check_points
 
 __all__ = ["finite_difference"]
 
@@ -18,6 +18,7 @@ def finite_difference(problem: GradientProblem, options: GradientOptions) -> Arr
     Cost: ``2 n_params`` evaluations of the batch, in one call.
     """
     n_params, step = problem.values.shape[1], options.step_for(problem.noise)
+    check_points(2 * n_params, len(problem.values), n_params)
     moves = step * np.eye(n_params)[:, np.newaxis]  # (n_params, 1, n_params)
     points = np.concatenate([problem.values + moves, problem.values - moves])  # (2 n_params, batch, n_params)
     if not n_params:

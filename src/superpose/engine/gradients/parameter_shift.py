@@ -9,7 +9,7 @@ import numpy as np
 
 from superpose.engine.arrays import Array
 from superpose.engine.gradients.occurrences import frequencies, occurrences
-from superpose.engine.gradients.problem import GradientOptions, GradientProblem
+from superpose.engine.gradients.problem import GradientOptions, GradientProblem, check_points
 
 __all__ = ["parameter_shift", "shift_rule"]
 
@@ -49,9 +49,10 @@ def parameter_shift(problem: GradientProblem, options: GradientOptions) -> Array
     if not own.angles:
         n_observables = problem.evaluate(own.circuit, np.empty((1, batch, 0))).shape[2]
         return np.zeros((batch, n_observables, len(names)))
-    base = np.stack([np.broadcast_to(angle.evaluate(values), batch) for angle in own.angles], axis=1)
     rules = [shift_rule(frequencies(*call)) for call in own.calls]
     shifts = [(place, shift, c) for place, rule in enumerate(rules) for shift, c in rule]
+    check_points(2 * len(shifts), batch, len(rules))
+    base = np.stack([np.broadcast_to(angle.evaluate(values), batch) for angle in own.angles], axis=1)
     points = np.tile(base, (2 * len(shifts), 1, 1))  # (n_points, batch, n_angles)
     for number, (place, shift, _) in enumerate(shifts):
         points[2 * number, :, place] += shift

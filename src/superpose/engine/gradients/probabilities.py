@@ -44,13 +44,13 @@ def probabilities_and_grad(
             allowed=MAX_GRADIENT_QUBITS,
         )
     strings = _measuring_z_strings(program, chosen)
-    size = 1 << len(chosen)
+    size, batch = 1 << len(chosen), len(program.arrays(inputs, weights, initial_state=initial_state)[0])
     grad = real_array("grad_probabilities", grad_probabilities)
-    if grad.ndim != 2 or grad.shape[1] != size:
+    if grad.shape != (batch, size):
         raise ShapeError(
-            f"grad_probabilities must have shape (batch, {size}), got {grad.shape}.",
+            f"grad_probabilities must have shape ({batch}, {size}), got {grad.shape}.",
             got=list(grad.shape),
-            allowed=["batch", size],
+            allowed=[batch, size],
         )
     of_strings = walsh_hadamard(grad) / size
     values, grad_inputs, grad_weights = strings.value_and_grad(inputs, weights, of_strings, initial_state=initial_state)

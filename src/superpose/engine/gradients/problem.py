@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from superpose.circuits import Circuit
 from superpose.engine.arrays import Array
-from superpose.errors import UnsupportedProgramError
+from superpose.engine.memory import SMALL_BYTES, available_memory
+from superpose.errors import StateTooLargeError, UnsupportedProgramError
 
-__all__ = ["Evaluate", "GradientOptions", "GradientProblem"]
+__all__ = ["Evaluate", "GradientOptions", "GradientProblem", "check_points"]
 
 Evaluate = Callable[[Circuit, Array], Array]
 """From a circuit and values ``(n_points, batch, n_params)`` of its parameters to expectations
@@ -18,6 +19,22 @@ Evaluate = Callable[[Circuit, Array], Array]
 
 STEPS = {"float64": 1e-5, "float32": 5e-3, "shots": 0.25}
 """Steps of finite differences by the noise of expectations: near the cube root of it, for the best of both errors."""
+
+
+def check_points(n_points: int, batch: int, n_params: int) -> None:
+    """Refuse more shifted points than fit into memory, before they are made.
+
+    Raises:
+        StateTooLargeError: They do not fit.
+    """
+    needed = 3 * 8 * n_points * batch * n_params  # the points, and what a program and the engine make of them
+    if needed > SMALL_BYTES and needed > (free := available_memory()):
+        raise StateTooLargeError(
+            f"{n_points} shifted points of {batch} batch entries and {n_params} angles need {needed >> 20} MiB of "
+            f"memory, {free >> 20} MiB are free; use a smaller batch, or method 'adjoint' or 'spsa'.",
+            needed_bytes=needed,
+            available_bytes=free,
+        )
 
 
 @dataclass(frozen=True, eq=False, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from superpose.engine.arrays import Array
-from superpose.engine.gradients.problem import GradientOptions, GradientProblem
+from superpose.engine.gradients.problem import GradientOptions, GradientProblem, check_points
 
 __all__ = ["spsa"]
 
@@ -23,6 +23,7 @@ def spsa(problem: GradientProblem, options: GradientOptions) -> Array:
     Source: Spall 1992, IEEE Trans. Autom. Control 37(3):332.
     """
     step, n = options.step_for(problem.noise), options.n_directions
+    check_points(2 * n, *problem.values.shape)
     generator = np.random.Generator(np.random.PCG64(options.seed))
     directions = 1.0 - 2.0 * generator.integers(0, 2, (n, *problem.values.shape))  # (n, batch, n_params)
     points = np.concatenate([problem.values + step * directions, problem.values - step * directions])
