@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -111,3 +112,31 @@ def test_environment_sets_the_threads():
             check=True,
         )
         assert run.stdout.strip() == (want or str(len(os.sched_getaffinity(0))))
+
+
+def test_mates_sleep_between_calls(job):
+    program, arrays = job
+    set_threads(3)
+    for _ in range(20):
+        program.value_and_grad(*arrays)
+    time.sleep(0.05)
+    begin = time.process_time()
+    time.sleep(0.4)
+    assert time.process_time() - begin < 0.1
+
+
+def test_a_process_may_end_while_mates_are_awake():
+    code = """
+import numpy as np
+from superpose.circuits import Circuit, Parameter, z_all
+from superpose.engine import compile_program, set_threads
+set_threads(3)
+circuit = Circuit(9)
+for q in range(9):
+    circuit.ry(Parameter(f"w_{q}"), q)
+program = compile_program(circuit, z_all(9))
+for _ in range(9):
+    program.value_and_grad(np.empty((300, 0)), np.ones(9), np.ones((300, 9)))
+"""
+    for _ in range(3):
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

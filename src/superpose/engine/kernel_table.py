@@ -55,6 +55,7 @@ OPERATE: Final = "void({tile}, int64, int64)"
 KERNELS: Final[dict[str, KernelRow]] = {
     "operations": KernelRow("operations:operate", OPERATE),
     "interpreter": KernelRow("interpreter:run_tape", ENTRY),
+    "crew": KernelRow("crew:crew", ENTRY),
     "vector_loops": KernelRow("vectors:run_loop", OPERATE, early=False, dtypes=("float64",)),
     "transfer": KernelRow("transfer:run_transfer", ENTRY, early=False, dtypes=("float64",)),
     "trajectory": KernelRow("trajectory:run_trajectories", ENTRY, early=False, dtypes=("float64",)),

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import struct
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -15,7 +14,7 @@ from superpose.engine.kernel_table import Kernel, load_kernel
 from superpose.engine.kernels import arguments, layout, limits, modes
 from superpose.engine.layouts import Layout, lane_bits_of, lanes_of
 from superpose.engine.lowering import Lowered
-from superpose.engine.pool import call_others, get_threads, run_ranges
+from superpose.engine.pool import Mate, Work, gather, get_threads, run_together
 from superpose.engine.states import FinalStates
 from superpose.engine.tape import build_tape
 from superpose.engine.tape_files import Written
@@ -25,38 +24,12 @@ __all__ = ["Dtype", "Runner"]
 
 Dtype = Literal["float32", "float64"]
 
-SMALL_WORK = 100_000
+SMALL_WORK = 60_000
 """Updates of vectors below which a second thread costs more than it gives."""
+WORK_PER_ROTATION = 48
+"""What a rotation of a tile takes besides the updates of its rows, as if it had so many more."""
 SHARED_ROWS = 8192
 """Threads share states of so many rows (1 MiB); moving smaller ones between their caches takes the time it saves."""
-
-
-class _Team:
-    """The helpers of one call, which share its working memory."""
-
-    def __init__(self, call: Callable[[int, tuple[Array, ...]], int], scratch: tuple[Array, ...]) -> None:
-        self._call, self._scratch = call, scratch
-        self._lock, self._over, self._inside = threading.Lock(), False, 0
-        scratch[2][limits.WORD] = 0  # nothing to take yet
-
-    def help(self) -> None:
-        """Help, unless the call is over."""
-        with self._lock:
-            if self._over:
-                return
-            self._inside += 1
-        own = np.empty(arguments.SIZE, np.int64)
-        self._call(modes.HELP, (*self._scratch[:3], own))
-        with self._lock:
-            self._inside -= 1
-
-    def dismiss(self) -> int:
-        """End the call for its helpers and return how many have not left yet."""
-        with self._lock:
-            self._over = True
-            self._scratch[2][limits.WORD] = limits.OVER
-            return self._inside
-
 
 _write_arguments = struct.Struct(f"={arguments.SIZE}q").pack_into
 
@@ -117,7 +90,7 @@ class Runner:
         self._n_rotations = tape[layout.N_ROTATIONS]
         self.state_size = 2 * lanes * tape[layout.ROWS_PADDED]
         """Numbers in the state of a tile."""
-        self._work_per_tile = max(1, self._n_rotations) * tape[layout.ROWS]
+        self._work_per_tile = max(1, self._n_rotations) * (tape[layout.ROWS] + WORK_PER_ROTATION)
         self._n_inputs, self._n_weights = len(names[0]), len(names[1])
         self._operate = 0
         self._none1, self._none2 = np.empty(0, self._real), np.empty((0, 0), self._real)
@@ -178,7 +151,7 @@ class Runner:
         Raises:
             ShapeError: NaN or infinity came in.
         """
-        call = (self._kernel or self._loaded()).call
+        kernel = self._kernel or self._loaded()
         tape, none2 = self._tape, self._none2
         batch, initial = len(given[0]), given[2]
         n_tiles, threads = self.n_tiles(batch), get_threads()
@@ -189,51 +162,55 @@ class Runner:
         )
         values = (batch, n_tiles, initial.size, self._operate, *map(id, arrays))
 
-        def invoke(mode: int, first: int, last: int, scratch: tuple[Array, ...]) -> int:
-            block: Any = scratch[-1]
-            _write_arguments(block, 0, mode, first, last, *values, *map(id, scratch))
-            return call(0.0, id(block))
-
-        def part(mode: int, first: int, last: int) -> None:
+        shared, mates = n_tiles < threads and self._tape[layout.ROWS] >= SHARED_ROWS, list[Mate]()
+        if shared:
+            mates = gather(self._dtype, min(threads, limits.CHUNKS) - 1)
+        elif threads > 1 and n_tiles > 1 and n_tiles * self._work_per_tile >= SMALL_WORK:
+            mates = gather(self._dtype, min(threads, n_tiles) - 1)
+        if shared and mates:
+            status = self._run_shared(kernel, mode, values, mates)
+        elif mates:
+            status = self._run_tiles(kernel, mode, values, n_tiles, mates)
+        else:
             scratch = self._scratch.take()
-            status = invoke(mode, first, last, scratch)
+            block: Any = scratch[-1]
+            _write_arguments(block, 0, mode, 0, n_tiles, *values, *map(id, scratch))
+            status = kernel.call(0.0, id(block))
             self._scratch.give_back(scratch)
-            if status:
-                raise not_finite_error(status)
+        if status:
+            raise not_finite_error(status)
 
-        if n_tiles < threads and self._tape[layout.ROWS] >= SHARED_ROWS:
-            self._run_together(lambda mode, scratch: invoke(mode, 0, n_tiles, scratch), mode, threads)
-            return
-        if threads == 1 or n_tiles == 1 or n_tiles * self._work_per_tile < SMALL_WORK:
-            part(mode, 0, n_tiles)
-            return
-        if mode & modes.PREPARE:
-            part(modes.PREPARE, 0, 0)
-        middle = mode & ~(modes.PREPARE | modes.FINISH)
-        run_ranges(lambda first, last: part(middle, first, last), n_tiles, threads)
-        if mode & modes.FINISH:
-            part(modes.FINISH, 0, 0)
+    def _run_tiles(
+        self, kernel: Kernel, mode: int, values: tuple[int, ...], n_tiles: int, mates: Sequence[Mate]
+    ) -> int:
+        """Run a call whose tiles several threads take; return the status."""
+        scratches = [self._scratch.take() for _ in range(len(mates) + 1)]
+        before, middle, after = mode & modes.PREPARE, mode & ~(modes.PREPARE | modes.FINISH), mode & modes.FINISH
+        blocks: list[Any] = [scratch[-1] for scratch in scratches]
+        for block, scratch in zip(blocks, scratches, strict=True):
+            _write_arguments(block, 0, middle, 0, 0, *values, *map(id, scratch))
+        status = run_together(Work(self._dtype, kernel.address, n_tiles, before, middle, after, blocks), mates)
+        for scratch in scratches:
+            self._scratch.give_back(scratch)
+        return status
+
+    def _run_shared(self, kernel: Kernel, mode: int, values: tuple[int, ...], mates: Sequence[Mate]) -> int:
+        """Run a call whose loops several threads share; see `superpose.engine.kernels.sharing`. Return the status."""
+        scratch = self._scratch.take()
+        scratch[2][limits.WORD] = 0  # nothing to take yet
+        blocks: list[Any] = [scratch[-1], *(np.empty(arguments.SIZE, np.int64) for _ in mates)]
+        for block in blocks:
+            given = modes.HELP, 0, values[1], *values, *map(id, scratch[:3]), id(block)
+            _write_arguments(block, 0, *given)
+        status = run_together(Work(self._dtype, kernel.address, 0, 0, mode | modes.TEAM, 0, blocks), mates)
+        self._scratch.give_back(scratch)
+        return status
 
     def _loaded(self) -> Kernel:
         """Load the kernels."""
         self._operate = load_kernel("operations", self._dtype).address
         self._kernel = load_kernel("interpreter", self._dtype)
         return self._kernel
-
-    def _run_together(self, call: Callable[[int, tuple[Array, ...]], int], mode: int, threads: int) -> None:
-        """Run a call whose loops several threads share; see `superpose.engine.kernels.sharing`."""
-        scratch = self._scratch.take()
-        team = _Team(call, scratch)
-        call_others(team.help, min(threads, limits.CHUNKS) - 1)
-        try:
-            status = call(mode | modes.TEAM, scratch)
-        finally:
-            # a helper that is just leaving still looks at the block, and must never see another call's in it
-            if team.dismiss():
-                scratch = (*scratch[:2], self._scratch.new_array(2), scratch[3])
-        self._scratch.give_back(scratch)
-        if status:
-            raise not_finite_error(status)
 
     def final_states(self, given: tuple[Array, Array, Array]) -> FinalStates:
         """Run the whole tape and return where it ends."""

@@ -19,7 +19,8 @@ from superpose.engine.kernel_table import load_kernel
 from superpose.engine.kernels import transfer_columns as c
 from superpose.engine.kernels import vector_slots
 from superpose.engine.memory import available_memory
-from superpose.engine.pool import get_threads, run_ranges
+from superpose.engine.pool import get_threads
+from superpose.engine.ranges import run_ranges
 from superpose.engine.workspace import aligned_array
 
 __all__ = ["DensityRunner", "density_bytes"]

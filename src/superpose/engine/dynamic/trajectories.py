@@ -15,7 +15,8 @@ from superpose.engine.dynamic.angles import Angles
 from superpose.engine.kernel_table import load_kernel
 from superpose.engine.kernels import trajectory_rows as r
 from superpose.engine.kernels import vector_slots
-from superpose.engine.pool import get_threads, run_ranges
+from superpose.engine.pool import get_threads
+from superpose.engine.ranges import run_ranges
 from superpose.engine.workspace import aligned_array
 from superpose.errors import UnsupportedProgramError
 
