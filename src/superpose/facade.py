@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from superpose.backends import LocalBackend, gradient_problem
+from superpose.backends import LocalBackend
 from superpose.circuits import (
     Backend,
     Circuit,
@@ -26,11 +26,7 @@ from superpose.circuits import (
     ProgramExecutable,
     ProgramResult,
     Template,
-    circuit_from_json,
-    from_qasm,
 )
-from superpose.engine.gradients import GradientOptions
-from superpose.engine.gradients import gradient as by_method
 from superpose.errors import BackendUnknownError, CircuitFormatError, ParameterUnboundError, ProgramError
 
 __all__ = ["BACKENDS", "compile", "gradient", "load", "resolve_backend", "run"]
@@ -121,6 +117,10 @@ def gradient(  # noqa: PLR0913  # those of `run`, the method and its options; al
     >>> gradient(circuit, {"a": [0.0, 0.5]}, observables=Observable("Z")).round(6).tolist()
     [[[0.0]], [[-1.682942]]]
     """
+    from superpose.backends import gradient_problem  # a room that `run` does without
+    from superpose.engine.gradients import GradientOptions
+    from superpose.engine.gradients import gradient as by_method
+
     runner = resolve_backend(backend)
     given = {"observables": observables, "shots": shots, "seed": seed, "initial_state": initial_state}
     problem = gradient_problem(_noisy(_program(program, params, given), noise), runner)
@@ -236,6 +236,8 @@ def _noisy(program: Program, noise: NoiseModel | None) -> Program:
 
 
 def _parsed(text: str, name: str, *, is_json: bool) -> Circuit:
+    from superpose.circuits import circuit_from_json, from_qasm  # parsers, that `run` does without
+
     return circuit_from_json(text) if is_json else from_qasm(text, name)
 
 

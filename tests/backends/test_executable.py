@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import threading
 import time
 
@@ -24,7 +26,7 @@ from superpose.circuits import (
     result_to_json,
     z_all,
 )
-from superpose.engine import compile_count
+from superpose.engine import compile_count, warm
 from superpose.errors import ObservableError, ParameterUnboundError, ProgramError, ShapeError, UnsupportedProgramError
 
 
@@ -221,3 +223,17 @@ def test_a_run_with_new_values_costs_less_than_the_goal():
         executable.run(params)
         times.append(time.perf_counter() - begin)
     assert min(times[10:]) < 0.4e-3
+
+
+def test_a_plain_run_enters_only_the_rooms_it_needs():
+    code = """
+import sys
+import superpose
+from superpose import Circuit, Observable
+superpose.run(Circuit(2).h(0).cx(0, 1), observables=Observable("XX"))
+heavy = ("numba", "torch", "superpose.engine.dynamic", "superpose.engine.gradients", "superpose.circuits.qasm",
+         "superpose.circuits.documents", "superpose.backends.timing")
+print([name for name in heavy if name in sys.modules])
+"""
+    warm(dtypes=("float64",))
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"

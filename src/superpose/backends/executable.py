@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from superpose import __version__
 from superpose.backends.admission import admit
-from superpose.backends.dynamic_plan import DynamicPlan
 from superpose.backends.plan import Plan, Values
 from superpose.backends.plans import plan_of
 from superpose.circuits import ParamsLike, ProgramResult, Template
 from superpose.engine import get_threads
+
+if TYPE_CHECKING:
+    from superpose.backends.dynamic_plan import DynamicPlan
 
 __all__ = ["LocalExecutable", "answered"]
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from superpose.backends.dynamic_plan import DynamicPlan
 from superpose.backends.plan import Plan
 from superpose.circuits import Template
+
+if TYPE_CHECKING:
+    from superpose.backends.dynamic_plan import DynamicPlan
 
 __all__ = ["plan_of"]
 
@@ -36,6 +38,8 @@ def _made(template: Template) -> Plan | DynamicPlan:
     circuit = template.circuit
     if circuit.is_unitary or (not circuit.has_noise and circuit.without_final_measurements()[0].is_unitary):
         return Plan(template)
+    from superpose.backends.dynamic_plan import DynamicPlan  # a room that most processes never enter
+
     return DynamicPlan(template)
 
 

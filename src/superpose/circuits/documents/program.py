@@ -32,7 +32,6 @@ from superpose.circuits.execution import ProgramResult
 from superpose.circuits.feature_maps import FeatureMap, feature_map
 from superpose.circuits.observables import Observable
 from superpose.circuits.program import Program
-from superpose.circuits.qasm import from_qasm
 
 __all__ = ["program_from_json", "program_to_json", "result_from_json", "result_to_json"]
 
@@ -128,6 +127,8 @@ def _circuit(max_instructions: int) -> Callable[[object, str], Circuit]:
     def read(value: object, field: str) -> Circuit:
         if isinstance(value, str):
             with located(field):
+                from superpose.circuits.qasm import from_qasm  # only where a document has text
+
                 return from_qasm(value, max_instructions=max_instructions)
         if isinstance(value, Mapping):
             return read_circuit(value, field, max_instructions)
