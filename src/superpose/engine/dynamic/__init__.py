@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from superpose.engine.dynamic.program import DynamicProgram, compile_dynamic
+from superpose.engine.dynamic.compiling import compile_dynamic
+from superpose.engine.dynamic.program import DynamicProgram
 
 __all__ = ["DynamicProgram", "compile_dynamic"]

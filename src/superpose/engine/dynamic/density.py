@@ -215,7 +215,7 @@ class DensityRunner:
         load_kernel("transfer", "float64").call(0.0, id(block))
 
     def _start(self, batch: int, initial: Array) -> Array:
-        states = _zeros((batch, self.n_slots, self.size))
+        states = _empty(batch * self.n_slots * self.size).reshape(batch, self.n_slots, self.size)
         if self._padded > self.n_qubits:  # a qubit in |0> in front
             initial = np.concatenate([initial, 0 * initial, 0 * initial, initial], axis=1)
         states[:, 0] = initial

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import threading
-from collections import OrderedDict
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -21,11 +18,12 @@ from superpose.engine.dynamic.density import DensityRunner, observables_of, zero
 from superpose.engine.dynamic.readout import bit_probabilities
 from superpose.engine.dynamic.superoperators import density_matrices, pauli_vectors
 from superpose.engine.dynamic.trajectories import TrajectoryRunner, pauli_terms
+from superpose.engine.memory import check_memory
 from superpose.engine.runner import Dtype
 from superpose.engine.sampling import check_shots, sample
 from superpose.errors import ShapeError, StateTooLargeError, UnsupportedProgramError
 
-__all__ = ["DynamicProgram", "compile_dynamic"]
+__all__ = ["DynamicProgram"]
 
 MAX_TABLE_BITS = 24
 """Most classical bits whose probabilities are given as one array."""
@@ -104,6 +102,15 @@ class DynamicProgram:
     @property
     def _names(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return self.input_names, self.weight_names
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.circuit, self.observables, self.input_names, self.dtype, self.method)
+
+    def __copy__(self) -> DynamicProgram:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> DynamicProgram:
+        return self
 
     def choice(self, *, bits: bool = False, n_samples: int | None = None) -> Choice:
         """Return the method that runs.
@@ -273,6 +280,7 @@ class DynamicProgram:
             raise ShapeError("grad_expectations must be finite, got NaN or infinity.", got="non-finite")
         self._check_gradient()
         runner, read = self._density, observables_of(self.observables, self.n_qubits)
+        check_memory(runner.needed_bytes(gradients=True), self.n_qubits, 1)
         values, by_input = np.empty(grad.shape), np.empty(given.inputs.shape)
         by_weight = np.zeros(len(self.weight_names))
         for part, piece in given.pieces(runner.chunk_size(gradients=True)):
@@ -476,62 +484,3 @@ def _seed(seed: int | None) -> int:
 
 def _pure_chunk(n_qubits: int) -> int:
     return max(1, 2**20 >> n_qubits)
-
-
-_CACHE_SIZE = 64
-_programs: OrderedDict[Any, DynamicProgram] = OrderedDict()
-_programs_lock = threading.Lock()
-
-
-def compile_dynamic(
-    circuit: Circuit,
-    observables: Sequence[Observable] = (),
-    *,
-    inputs: Sequence[str] = (),
-    dtype: Dtype = "float64",
-    method: Method = "auto",
-) -> DynamicProgram:
-    """Return the program that runs a circuit with measurement, feed-forward, reset or noise; equal requests share one.
-
-    Args:
-        circuit: The circuit; later changes do not reach the program.
-        observables: What `DynamicProgram.expectation` measures; may be empty.
-        inputs: Names of the parameters whose values are given per sample; all others are weights.
-        dtype: Precision of results.
-        method: "density_matrix": exact, ``4**n_qubits`` real numbers per state, at most 12 classical bits told apart
-            at a time. "branching": exact, pure states, no noise channels, at most 1024 branches. "trajectories":
-            sampled. "auto": the cheapest exact one that fits, else trajectories.
-
-    Raises:
-        ObservableError: An observable acts on another number of qubits.
-        ParameterUnboundError: ``inputs`` names something else than distinct parameters of the circuit.
-        UnsupportedProgramError: Another dtype or method.
-
-    >>> from superpose.circuits import Channel
-    >>> circuit = Circuit(1).x(0).channel("amplitude_damping", (0.25,), (0,))
-    >>> compile_dynamic(circuit, [Observable("Z")]).expectation(None, None).tolist()
-    [[-0.5]]
-    """
-    observables, inputs = tuple(observables), tuple(inputs)
-    key = (circuit.digest, observables, inputs, dtype, method)
-    with _programs_lock:
-        found = _programs.get(key)
-        if found is not None:
-            _programs.move_to_end(key)
-            return found
-    made = DynamicProgram(circuit, observables, inputs, dtype, method)
-    with _programs_lock:
-        made = _programs.setdefault(key, made)
-        while len(_programs) > _CACHE_SIZE:
-            _programs.popitem(last=False)
-    return made
-
-
-def _after_fork() -> None:
-    """Another thread may have held the lock when the process forked."""
-    global _programs_lock
-    _programs_lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
