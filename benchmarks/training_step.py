@@ -88,7 +88,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--install-only", action="store_true", help="make the rivals' environments and stop")
     parser.add_argument("--threads", type=int, default=2, help="threads for every contestant (2)")
     parser.add_argument("--minutes", type=float, default=11.0, help="about the longest a run without --full takes (11)")
-    parser.add_argument("--limit", type=float, default=60.0, help="seconds for one rival to build one case (60)")
+    parser.add_argument("--limit", type=float, default=40.0, help="seconds for one rival to build one case (40)")
     parser.add_argument("--reference", type=Path, metavar="FILE", help="also time a sketch with class Net in FILE")
     return parser.parse_args(argv)
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from rivals.circuit import Case
+from rivals.process import TOO_LONG
 
 __all__ = ["Patience", "goal_of", "judged"]
 
-_FAR, _TIMES = 30.0, 2
+_FAR, _TIMES, _VERY_FAR = 30.0, 2, 100.0
 _ALWAYS_FROM = 16
 
 
@@ -44,23 +45,34 @@ def judged(
 
 
 class Patience:
-    """Remembers who was more than 30 times slower than the best rival, and spares them the larger cases.
+    """Remembers who was far behind the best rival or took too long to build, and spares them the larger cases.
 
-    Twice in a family is enough, one sample and batches counted apart; from 16 qubits everybody runs.
+    Far behind is more than 30 times slower twice in a family or 100 times once, one sample and batches counted apart;
+    from 16 qubits, where the order changes, everybody runs. Who took too long to build is spared circuits of that family
+    that have no fewer gates.
     """
 
     def __init__(self) -> None:
-        self._far: dict[tuple[str, str, bool], list[str]] = defaultdict(list)
+        self._far: dict[tuple[str, str, bool], list[tuple[str, float]]] = defaultdict(list)
+        self._unbuilt: dict[tuple[str, str], list[Case]] = defaultdict(list)
 
     def reason(self, name: str, case: Case) -> str | None:
         """Why a rival is not run in this case, or None."""
+        for smaller in self._unbuilt[name, case.family]:
+            if smaller.n_qubits * smaller.layers <= case.n_qubits * case.layers:
+                return f"not run: took too long to build at {smaller.size}"
         before = self._far[name, case.family, case.batch == 1]
-        if len(before) < _TIMES or case.n_qubits >= _ALWAYS_FROM:
+        enough = len(before) >= _TIMES or any(times > _VERY_FAR for _, times in before)
+        if not enough or case.n_qubits >= _ALWAYS_FROM:
             return None
-        return f"not run: more than {_FAR:.0f} times slower than the best rival at {' and '.join(before[:_TIMES])}"
+        told = " and ".join(f"{times:.0f} times at {size}" for size, times in before[:_TIMES])
+        return f"not run: slower than the best rival by {told}"
 
     def learn(self, case: Case, row: Mapping[str, Any]) -> None:
         """Takes a finished row into account."""
         for name, report in row["rivals"].items():
-            if "ms" in report and row["best_rival_ms"] and report["ms"] > _FAR * row["best_rival_ms"]:
-                self._far[name, case.family, case.batch == 1].append(case.size)
+            if TOO_LONG in report.get("unavailable", ""):
+                self._unbuilt[name, case.family].append(case)
+            elif "ms" in report and row["best_rival_ms"] and report["ms"] > _FAR * row["best_rival_ms"]:
+                times = report["ms"] / row["best_rival_ms"]
+                self._far[name, case.family, case.batch == 1].append((case.size, times))

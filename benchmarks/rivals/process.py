@@ -18,9 +18,12 @@ import numpy as np
 from rivals.circuit import Task
 from rivals.exact import Step
 
-__all__ = ["ContestantFailedError", "ContestantProcess", "surroundings"]
+__all__ = ["TOO_LONG", "ContestantFailedError", "ContestantProcess", "surroundings"]
 
 _PROTOCOL = Path(__file__).resolve().with_name("protocol.py")
+TOO_LONG = "took more than"
+"""In the reason of a contestant whose time ran out."""
+
 _THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -83,7 +86,7 @@ class ContestantProcess:
             line = self._answers.get(timeout=wait_s)
         except queue.Empty:
             self.close()
-            raise ContestantFailedError(f"{request['op']} took more than {wait_s:.0f} s") from None
+            raise ContestantFailedError(f"{request['op']} {TOO_LONG} {wait_s:.0f} s") from None
         except (BrokenPipeError, ValueError):  # it has ended, or was closed here
             line = ""
         if not line:

@@ -58,13 +58,13 @@ def _row(case: Case, **times: float) -> dict[str, Any]:
     return {"rivals": {name: {"ms": ms} for name, ms in times.items()}, "best_rival_ms": min(times.values())}
 
 
-def test_who_was_far_behind_twice_is_spared_larger_cases_of_the_family_and_told_so() -> None:
+def test_who_was_far_behind_is_spared_larger_cases_of_the_family_and_told_so() -> None:
     patience = Patience()
     for case in (Case(4, 2, 32), Case(8, 4, 64)):
         assert patience.reason("slow", case) is None
         patience.learn(case, _row(case, fast=1.0, slow=31.0, fair=30.0))
     assert patience.reason("slow", Case(12, 4, 64)) == (
-        "not run: more than 30 times slower than the best rival at 4x2x32 and 8x4x64"
+        "not run: slower than the best rival by 31 times at 4x2x32 and 31 times at 8x4x64"
     )
     for name, case in (
         ("fair", Case(12, 4, 64)),
@@ -73,6 +73,16 @@ def test_who_was_far_behind_twice_is_spared_larger_cases_of_the_family_and_told_
         ("slow", Case(12, 4, 64, "iqp")),
     ):
         assert patience.reason(name, case) is None
+    patience.learn(Case(4, 2, 32, "iqp"), _row(Case(4, 2, 32, "iqp"), fast=1.0, slow=101.0))
+    assert "101 times at 4x2x32" in str(patience.reason("slow", Case(12, 4, 64, "iqp")))
+
+
+def test_who_took_too_long_to_build_is_spared_circuits_with_as_many_gates() -> None:
+    patience, case = Patience(), Case(8, 4, 64)
+    patience.learn(case, {"rivals": {"slow": {"unavailable": "setup took more than 40 s"}}, "best_rival_ms": 1.0})
+    assert patience.reason("slow", Case(16, 2, 1)) == "not run: took too long to build at 8x4x64"
+    assert patience.reason("slow", Case(6, 4, 64)) is None
+    assert patience.reason("slow", Case(8, 4, 64, "iqp")) is None
 
 
 def test_rows_survive_an_interruption_and_not_another_engine(tmp_path: Path) -> None:
