@@ -15,7 +15,7 @@ from qiskit_aer.noise import (
     thermal_relaxation_error,
 )
 
-from superpose.circuits import CHANNELS, Channel, Circuit, KrausChannel, NoiseModel
+from superpose.circuits import CHANNELS, Channel, Circuit, KrausChannel, NoiseModel, from_qasm
 from superpose.circuits.pauli import pauli_matrix
 from superpose.errors import GateUnknownError, ProgramError
 from superpose.testing.channels import CHANNEL_CHECKS, check_channel
@@ -122,6 +122,18 @@ def test_relaxation_stands_behind_gates_that_take_time_and_in_delays() -> None:
     assert [type(item).__name__ for item in noisy.instructions[-1].then] == ["Delay", "Channel"]
 
 
+def test_global_phases_have_no_noise() -> None:
+    model = NoiseModel(one_qubit=[("bit_flip", (0.1,))], t1_ns=1e4, t2_ns=1e4, gate_times_ns={"rz": 1.0, "p": 1.0})
+    text = 'OPENQASM 2.0; include "qelib1.inc"; qreg q[2]; creg c[2]; u3(1,2,3) q[0]; u2(1,2) q[1]; measure q -> c;'
+    circuit = from_qasm(text)
+    assert [item.gate for item in circuit.instructions[:4]] == ["u", "u", "rz", "p"]
+    kinds = [type(item).__name__ for item in model.apply(circuit).instructions]
+    assert kinds == ["Instruction", "Channel"] * 2 + ["Instruction"] * 2 + ["Measure"] * 2
+    for near in (Circuit(2).rz(0.5, 0).p(0.5, 0), Circuit(2).rz(0.5, 0).p(-0.5, 1), Circuit(1).rz(0.5, 0)):
+        found = [item for item in model.apply(near).instructions if isinstance(item, Channel)]
+        assert len(found) == 2 * near.n_instructions
+
+
 def test_readout_errors_are_written_into_measurements() -> None:
     model = NoiseModel(readout={1: (0.1, 0.2)})
     measured = model.apply(Circuit(2).measure_all()).instructions
@@ -132,6 +144,13 @@ def test_readout_errors_are_written_into_measurements() -> None:
 def test_impossible_models_are_refused() -> None:
     with pytest.raises(ProgramError, match="both t1_ns and t2_ns"):
         NoiseModel(t1_ns=1.0)
+    for t1, t2 in [(1e4, 3e4), (-1e4, 1e4), ({3: 1e4}, {3: 3e4}), ({3: 1e4}, 3e4)]:
+        with pytest.raises(ProgramError, match="t2_ns <= 2 t1_ns"):
+            NoiseModel(t1_ns=t1, t2_ns=t2)
+    with pytest.raises(ProgramError, match="excited <= 1"):
+        NoiseModel(t1_ns=1.0, t2_ns=1.0, excited=1.5)
+    with pytest.raises(ProgramError, match="nanoseconds"):
+        NoiseModel(gate_times_ns={"h": -1.0})
     with pytest.raises(ProgramError, match="needs 0 <= p"):
         NoiseModel(one_qubit=[("bit_flip", (2.0,))])
     with pytest.raises(GateUnknownError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -29,7 +30,8 @@ class NoiseModel:
 
     Behind a gate stand the channels of the most specific entry: of the gate on these qubits (``local``), else of the
     gate (``gates``), else of its number of qubits (``one_qubit``, ``two_qubit``). A channel on one qubit behind a
-    larger gate stands on each of its qubits. Relaxation follows, where times are given.
+    larger gate stands on each of its qubits. Relaxation follows, where times are given. A pair ``rz(a)``, ``p(-a)`` on
+    one qubit, as which `from_qasm` writes a global phase, is no gate of a processor and has no noise.
 
     Attributes:
         one_qubit, two_qubit: Channels behind every gate on one or two qubits, as (name, numbers).
@@ -41,7 +43,8 @@ class NoiseModel:
         excited: Share of 1 that qubits relax to.
 
     Raises:
-        ProgramError: An unknown channel, numbers it does not take, or relaxation with only one of the two times.
+        ProgramError: An unknown channel, numbers it does not take, relaxation with only one of the two times or with
+            ``t2_ns > 2 t1_ns``, or a negative gate time.
         GateUnknownError: An unknown gate.
 
     >>> model = NoiseModel(one_qubit=[("depolarizing", (0.01,))], readout=(0.02, 0.05))
@@ -71,6 +74,11 @@ class NoiseModel:
         object.__setattr__(self, "gate_times_ns", times)
         if (self.t1_ns is None) != (self.t2_ns is None):
             raise ProgramError("Relaxation needs both t1_ns and t2_ns; give both or neither.")
+        for qubit in _qubits(self.t1_ns) | _qubits(self.t2_ns):
+            self._relaxed((qubit,), 1.0)
+        for gate_name, time_ns in times.items():
+            if not 0.0 <= time_ns < math.inf:
+                raise ProgramError(f"gate_times_ns[{gate_name!r}] must be 0 or more nanoseconds, got {time_ns}.")
         flips = self.readout.values() if isinstance(self.readout, Mapping) else [self.readout]
         for flip0, flip1 in flips:
             Measure(0, 0, flip0, flip1)
@@ -93,7 +101,14 @@ class NoiseModel:
 
     def _noisy(self, operations: Iterable[Operation]) -> list[Operation]:
         out: list[Operation] = []
+        phase, place = None, 0  # the operation that would end a global phase, and where the noise before it starts
         for item in operations:
+            if item == phase:
+                del out[place:]  # the noise of its first half
+                out.append(item)
+                phase = None
+                continue
+            phase, place = _end_of_phase(item), len(out) + 1
             if isinstance(item, Measure):
                 out.append(self._misread(item))
             elif isinstance(item, If):
@@ -134,6 +149,18 @@ class NoiseModel:
             if t1 is not None and t2 is not None:
                 out.append(Channel("thermal_relaxation", (qubit,), (t1, t2, time_ns, self.excited)))
         return out
+
+
+def _end_of_phase(item: Operation) -> Instruction | None:
+    """The gate that makes a global phase of an rz in front of it."""
+    if isinstance(item, Instruction) and item.gate == "rz":
+        return Instruction("p", item.qubits, (-item.angles[0],))
+    return None
+
+
+def _qubits(times: Times) -> set[int]:
+    """The qubits that have times of their own; 0 stands for all others."""
+    return set(times) | {0} if isinstance(times, Mapping) else {0}
 
 
 def _checked(specs: Iterable[NoiseSpec]) -> tuple[NoiseSpec, ...]:

@@ -74,6 +74,12 @@ class CallReader:
         self._made: dict[str, _Made] = {}  # by a whole call as it stands in the text
         self._pending: CallMatch | None = None
 
+    def forget(self) -> None:
+        """Forget what calls meant, since a gate has been defined that may go before one used so far."""
+        self._shapes.clear()
+        self._templates.clear()
+        self._made.clear()
+
     # the short path
 
     def take_plain(self, match: CallMatch) -> bool:

@@ -64,7 +64,7 @@ _U3: Template = (
     ("theta", "phi", "lam"), 1, (Step("u", (0,), (_theta, _phi, _lam)), Step(GPHASE, (), (-_theta / 2,))),
 )  # fmt: skip
 _U2: Template = (
-    ("phi", "lam"), 1, (Step("p", (0,), (_lam,)), Step("ry", (0,), (pi / 2,)), Step("p", (0,), (_phi,))),
+    ("phi", "lam"), 1, (Step("u", (0,), (pi / 2, _phi, _lam)), Step(GPHASE, (), (-pi / 4,))),
 )  # fmt: skip
 
 _INCLUDED: dict[str, Gate | Template] = {

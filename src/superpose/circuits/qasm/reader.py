@@ -153,6 +153,7 @@ class _Reader:
 
     def definition(self, statement: GateDefinition) -> None:
         self.gates.define(statement)
+        self.calls.forget()
 
     # operations
 
