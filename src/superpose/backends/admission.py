@@ -5,7 +5,7 @@ from __future__ import annotations
 from superpose.backends.plan import chunk_size
 from superpose.circuits import Program, Template
 from superpose.engine import memory_required
-from superpose.engine.memory import SMALL_BYTES, available_memory
+from superpose.engine.memory import SMALL_BYTES, Returns, available_memory
 from superpose.errors import StateTooLargeError, UnsupportedProgramError
 
 __all__ = ["MAX_SHOTS", "admit", "needed_bytes"]
@@ -21,9 +21,8 @@ def needed_bytes(template: Template | Program, batch: int, shots: int | None) ->
     exact = bool(template.observables) and shots is None
     if shots is not None:
         batch = min(batch, chunk_size(n_qubits))
-    needed = memory_required(n_qubits, batch, dtype=template.dtype, gradients=not exact)
-    if not exact:  # the states in the circuit's order, and what is computed from them
-        needed += (batch * 48) << n_qubits
+    returns: Returns = "expectations" if exact else "states" if shots is None else "probabilities"
+    needed = memory_required(n_qubits, batch, dtype=template.dtype, returns=returns)
     return needed + batch * (shots or 0) * BYTES_PER_SHOT
 
 

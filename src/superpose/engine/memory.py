@@ -4,30 +4,53 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
-from superpose.engine.layouts import lane_bits_of, lanes_of, runs_wide
+from superpose.engine.layouts import lanes_of, runs_wide
 from superpose.engine.pool import get_threads
 from superpose.errors import StateTooLargeError
 
-__all__ = ["SMALL_BYTES", "available_memory", "check_memory", "memory_required"]
+__all__ = ["ONE_AT_A_TIME_FROM", "SMALL_BYTES", "Returns", "available_memory", "check_memory", "memory_required"]
 
 _BYTES_PER_ROW = 128  # a vector of real and one of imaginary parts
+_WORKSPACE = 1 << 20  # sums, arguments and pieces of tables of one thread
 SMALL_BYTES = 64 << 20
 """Below this the free memory is not looked at."""
+ONE_AT_A_TIME_FROM = 20
+"""From so many qubits on all threads share one state after the other, however many there are: less memory."""
+
+Returns = Literal["expectations", "gradients", "states", "probabilities"]
 
 
-def memory_required(n_qubits: int, batch: int, *, dtype: str = "float64", gradients: bool = False) -> int:
+def memory_required(
+    n_qubits: int, batch: int, *, dtype: str = "float64", gradients: bool = False, returns: Returns = "expectations"
+) -> int:
     """Return the bytes that states take while a batch runs.
 
-    A tile, 16 (float32) or 8 (float64) samples, has ``2**n_qubits`` rows of 128 bytes; for few samples or large
-    states it is one sample and has a 16th or an 8th of that. Each thread works on one tile and its adjoint state, or
-    the probabilities, at a time. With ``gradients``, the final states of the whole batch are kept between `forward`
-    and `backward` too.
+    A state of ``2**n_qubits`` amplitudes takes 8 bytes per amplitude in float32, 16 in float64. Few samples, or large
+    states, run one after the other on each thread, or, from 20 qubits on, on all threads together: forward each in one
+    state, with `CompiledProgram.value_and_grad` in two. Other samples run in tiles of 16 (float32) or 8 (float64), in
+    two states each. Final states and probabilities (8 bytes per basis state) that are returned come on top.
+
+    Args:
+        n_qubits, batch, dtype: As in `CompiledProgram`.
+        gradients: The final states of the batch are kept between `forward` and `backward`, with two more per thread.
+        returns: What comes back: "expectations", "gradients" (of `value_and_grad`), "states" or "probabilities" (of
+            `sample` and `counts` too).
     """
+    batch = max(batch, 1)
     wide = runs_wide(n_qubits, batch, dtype)
-    n_tiles = max(batch, 1) if wide else -(-max(batch, 1) // lanes_of(dtype))
-    n_rows = 1 << (n_qubits - lane_bits_of(dtype) if wide else n_qubits)
-    return (2 * min(n_tiles, get_threads()) + (n_tiles if gradients else 0)) * _BYTES_PER_ROW * n_rows
+    state = (_BYTES_PER_ROW // lanes_of(dtype)) << n_qubits
+    n_tiles = batch if wide else -(-batch // lanes_of(dtype))
+    tile = state if wide else state * lanes_of(dtype)
+    at_once = 1 if n_qubits >= ONE_AT_A_TIME_FROM else min(n_tiles, get_threads())
+    if wide and returns in ("states", "probabilities"):
+        at_once = 1
+    forward = 1 if wide and not gradients and returns != "gradients" else 2
+    results = {"states": state, "probabilities": 8 << n_qubits}.get(returns, 0) * batch
+    kept = n_tiles * tile if gradients or (results and not wide) else 0
+    workspace = _WORKSPACE * at_once if wide else 0
+    return forward * at_once * tile + kept + results + workspace
 
 
 def available_memory() -> int:

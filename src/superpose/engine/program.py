@@ -19,9 +19,9 @@ from superpose.engine.kernels import modes
 from superpose.engine.layouts import runs_wide
 from superpose.engine.lowering import Lowered, lower
 from superpose.engine.marginals import checked_qubits, marginal
-from superpose.engine.memory import SMALL_BYTES, check_memory, memory_required
+from superpose.engine.memory import SMALL_BYTES, Returns, check_memory, memory_required
 from superpose.engine.runner import Dtype, Runner
-from superpose.engine.sampling import check_shots, counts_of, sample
+from superpose.engine.sampling import check_shots, counts_from, draw, sample
 from superpose.engine.tape_files import MIN_GATES, TapeFile
 from superpose.engine.workspace import aligned
 from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
@@ -78,22 +78,22 @@ class CompiledProgram(Derivatives):
         if not any(self._kept.values()):
             self._lowered = self._lower()
         self._runners: dict[bool, Runner] = {}
-        self._small: dict[tuple[int, bool], Runner] = {}  # by batch size, where memory is no question
+        self._small: dict[tuple[int, bool, str], Runner] = {}  # by batch size, where memory is no question
         self._no_state = np.empty(0, self._real)
 
-    def _runner(self, batch: int, *, keep: bool = False) -> Runner:
+    def _runner(self, batch: int, *, keep: bool = False, returns: Returns = "expectations") -> Runner:
         """Return the runner for a batch, after a look at the memory that it takes."""
-        known = self._small.get((batch, keep))
+        known = self._small.get((batch, keep, returns))
         if known is not None:
             return known
-        needed = memory_required(self.n_qubits, batch, dtype=self.dtype, gradients=keep)
+        needed = memory_required(self.n_qubits, batch, dtype=self.dtype, gradients=keep, returns=returns)
         check_memory(needed, self.n_qubits, batch)
         wide = runs_wide(self.n_qubits, batch, self.dtype)
         runner = self._runners.get(wide)
         if runner is None:
             runner = self._runners[wide] = self._new_runner(wide=wide)
         if needed <= SMALL_BYTES and len(self._small) < 1000:
-            self._small[batch, keep] = runner
+            self._small[batch, keep, returns] = runner
         return runner
 
     def _new_runner(self, *, wide: bool) -> Runner:
@@ -226,7 +226,7 @@ class CompiledProgram(Derivatives):
         >>> [array.round(6).tolist() for array in program.value_and_grad(None, [0.5], [[1.0]])]
         [[[0.877583]], [[]], [-0.479426]]
         """
-        runner, given = self._given(inputs, weights, initial_state)
+        runner, given = self._given(inputs, weights, initial_state, returns="gradients")
         batch = len(given[0])
         grad = self._gradient(grad_expectations, batch)
         out = np.empty((batch, self.n_observables), self._real)
@@ -243,7 +243,7 @@ class CompiledProgram(Derivatives):
 
         Qubit 0 is the most significant bit of the index. complex64 for float32, complex128 for float64.
         """
-        runner, (x, w, initial) = self._given(inputs, weights, initial_state, keep=True)
+        runner, (x, w, initial) = self._given(inputs, weights, initial_state, returns="states")
         values: dict[str, Any] = dict(zip(self.input_names, x.T, strict=True))
         values.update(zip(self.weight_names, w, strict=True))
         return runner.final_states((x, w, initial)).vectors(values, self._complex)
@@ -268,7 +268,7 @@ class CompiledProgram(Derivatives):
             int64 ``(batch, shots)`` basis indices, qubit 0 the most significant bit.
         """
         check_shots(shots, seed)
-        runner, given = self._given(inputs, weights, initial_state, keep=True)
+        runner, given = self._given(inputs, weights, initial_state, returns="probabilities")
         return sample(runner.final_states(given).probabilities(), shots, seed)
 
     def counts(
@@ -281,7 +281,10 @@ class CompiledProgram(Derivatives):
         initial_state: npt.ArrayLike | None = None,
     ) -> list[dict[str, int]]:
         """Return per sample how often each bit string was measured (those of `sample` with the same seed)."""
-        return counts_of(self.sample(inputs, weights, shots, seed, initial_state=initial_state), self.n_qubits)
+        check_shots(shots, seed)
+        runner, given = self._given(inputs, weights, initial_state, returns="probabilities")
+        outcomes, _ = draw(runner.final_states(given).probabilities(), shots, seed)
+        return counts_from(outcomes, self.n_qubits)
 
     def probabilities(
         self,
@@ -307,7 +310,7 @@ class CompiledProgram(Derivatives):
         >>> program.probabilities(None, None).round(9).tolist()
         [[0.5, 0.0, 0.0, 0.5]]
         """
-        runner, given = self._given(inputs, weights, initial_state, keep=True)
+        runner, given = self._given(inputs, weights, initial_state, returns="probabilities")
         chosen = checked_qubits(qubits, self.n_qubits)
         return marginal(runner.final_states(given).probabilities(), chosen).astype(self._real, copy=False)
 
@@ -348,6 +351,7 @@ class CompiledProgram(Derivatives):
         initial_state: npt.ArrayLike | None,
         *,
         keep: bool = False,
+        returns: Returns = "expectations",
     ) -> tuple[Runner, tuple[Array, Array, Array]]:
         """Return the runner and the arrays in its form: inputs, weights, and the initial state, empty for |0...0>."""
         w = real_array("weights", np.empty(0) if weights is None else weights)
@@ -372,7 +376,7 @@ class CompiledProgram(Derivatives):
                 got=n_states,
                 allowed=[1, len(x)],
             )
-        runner = self._runner(len(x), keep=keep)
+        runner = self._runner(len(x), keep=keep, returns=returns)
         if state is None:
             return runner, (x, w, self._no_state)
         placed = state[..., runner.first_layout.indices()].astype(self._complex, order="C")

@@ -14,10 +14,12 @@ from superpose.engine.kernel_table import Kernel, load_kernel
 from superpose.engine.kernels import arguments, layout, limits, modes
 from superpose.engine.layouts import Layout, lane_bits_of, lanes_of
 from superpose.engine.lowering import Lowered
+from superpose.engine.memory import ONE_AT_A_TIME_FROM
 from superpose.engine.pool import Mate, Work, gather, get_threads, run_together
 from superpose.engine.states import FinalStates
 from superpose.engine.tape import build_tape
 from superpose.engine.tape_files import Written
+from superpose.engine.unloading import LargeStates, Unloading
 from superpose.engine.workspace import Shelf
 
 __all__ = ["Dtype", "Runner"]
@@ -57,7 +59,8 @@ class Runner:
         wide: bool,
         written: Written | None = None,
     ) -> None:
-        self._lowered, self._dtype = lowered, dtype
+        self._lowered = lowered
+        self._dtype = self.dtype = dtype
         self._real: type[Any] = np.float32 if dtype == "float32" else np.float64
         lanes = lanes_of(dtype)
         n_lane_bits = lane_bits_of(dtype) if wide else 0
@@ -70,14 +73,11 @@ class Runner:
         self.written = written
         self._tape, self._last_layout = tape, _ = written[:2]
         n_tables = 2 * tape[layout.N_KEPT] * tape[layout.TABLE_SIZE]
-        self._scratch = Shelf(
-            (
-                (tape[layout.SIZE], self._real),
-                (tape[layout.SIZE_WIDE], np.float64),
-                (limits.SIZE_BLOCK, np.int64),
-                (arguments.SIZE, np.int64),
-            )
-        )
+        own = (tape[layout.SIZE_WIDE], np.float64), (limits.SIZE_BLOCK, np.int64), (arguments.SIZE, np.int64)
+        self._scratch = Shelf(((tape[layout.SIZE], self._real), *own))
+        self._forward_scratch = self._scratch
+        if tape[layout.ROWS] >= limits.SPLIT_FROM:  # such states need no place for the adjoint one to be measured
+            self._forward_scratch = Shelf(((tape[layout.AT_LAM], self._real), *own))
         self.prepared = Shelf(
             (
                 (tape[layout.SIZE_ANGLES], np.float64),
@@ -96,6 +96,7 @@ class Runner:
         self._none1, self._none2 = np.empty(0, self._real), np.empty((0, 0), self._real)
         self._no_sums = np.empty((0, 0))
         self._kernel: Kernel | None = None
+        self._unloading: Unloading | None = None
 
     def n_tiles(self, batch: int) -> int:
         """Return how many tiles a batch takes."""
@@ -137,6 +138,7 @@ class Runner:
         states: Array | None = None,
         out: Array | None = None,
         gradients: tuple[Array, Array, Array] | None = None,
+        one: tuple[int, tuple[Array, ...]] | None = None,
     ) -> None:
         """Run parts of a call on all tiles, on several threads where that pays.
 
@@ -147,6 +149,7 @@ class Runner:
             states: Final states, written or read.
             out: Expectations, written.
             gradients: Of inputs and weights, written, and scratch for sums.
+            one: A tile instead of all, and the working memory for it, which the caller keeps.
 
         Raises:
             ShapeError: NaN or infinity came in.
@@ -162,21 +165,24 @@ class Runner:
         )
         values = (batch, n_tiles, initial.size, self._operate, *map(id, arrays))
 
-        shared, mates = n_tiles < threads and self._tape[layout.ROWS] >= SHARED_ROWS, list[Mate]()
-        if shared:
+        few = n_tiles < threads or one is not None or self._lowered.n_qubits >= ONE_AT_A_TIME_FROM
+        shared, mates = few and self._tape[layout.ROWS] >= SHARED_ROWS, list[Mate]()
+        if shared and threads > 1:
             mates = gather(self._dtype, min(threads, limits.CHUNKS) - 1)
-        elif threads > 1 and n_tiles > 1 and n_tiles * self._work_per_tile >= SMALL_WORK:
+        elif one is None and threads > 1 and n_tiles > 1 and n_tiles * self._work_per_tile >= SMALL_WORK:
             mates = gather(self._dtype, min(threads, n_tiles) - 1)
         if shared and mates:
-            status = self._run_shared(kernel, mode, values, mates)
+            status = self._run_shared(kernel, mode, values, mates, one)
         elif mates:
             status = self._run_tiles(kernel, mode, values, n_tiles, mates)
         else:
-            scratch = self._scratch.take()
+            shelf = self._shelf(mode)
+            first, scratch = one or (0, shelf.take())
             block: Any = scratch[-1]
-            _write_arguments(block, 0, mode, 0, n_tiles, *values, *map(id, scratch))
+            _write_arguments(block, 0, mode, first, first + 1 if one else n_tiles, *values, *map(id, scratch))
             status = kernel.call(0.0, id(block))
-            self._scratch.give_back(scratch)
+            if one is None:
+                shelf.give_back(scratch)
         if status:
             raise not_finite_error(status)
 
@@ -184,26 +190,40 @@ class Runner:
         self, kernel: Kernel, mode: int, values: tuple[int, ...], n_tiles: int, mates: Sequence[Mate]
     ) -> int:
         """Run a call whose tiles several threads take; return the status."""
-        scratches = [self._scratch.take() for _ in range(len(mates) + 1)]
+        shelf = self._shelf(mode)
+        scratches = [shelf.take() for _ in range(len(mates) + 1)]
         before, middle, after = mode & modes.PREPARE, mode & ~(modes.PREPARE | modes.FINISH), mode & modes.FINISH
         blocks: list[Any] = [scratch[-1] for scratch in scratches]
         for block, scratch in zip(blocks, scratches, strict=True):
             _write_arguments(block, 0, middle, 0, 0, *values, *map(id, scratch))
         status = run_together(Work(self._dtype, kernel.address, n_tiles, before, middle, after, blocks), mates)
         for scratch in scratches:
-            self._scratch.give_back(scratch)
+            shelf.give_back(scratch)
         return status
 
-    def _run_shared(self, kernel: Kernel, mode: int, values: tuple[int, ...], mates: Sequence[Mate]) -> int:
+    def _shelf(self, mode: int) -> Shelf:
+        return self._scratch if mode & modes.BACKWARD else self._forward_scratch
+
+    def _run_shared(
+        self,
+        kernel: Kernel,
+        mode: int,
+        values: tuple[int, ...],
+        mates: Sequence[Mate],
+        one: tuple[int, tuple[Array, ...]] | None,
+    ) -> int:
         """Run a call whose loops several threads share; see `superpose.engine.kernels.sharing`. Return the status."""
-        scratch = self._scratch.take()
+        shelf = self._shelf(mode)
+        first, scratch = one or (0, shelf.take())
+        last = first + 1 if one else values[1]
         scratch[2][limits.WORD] = 0  # nothing to take yet
         blocks: list[Any] = [scratch[-1], *(np.empty(arguments.SIZE, np.int64) for _ in mates)]
         for block in blocks:
-            given = modes.HELP, 0, values[1], *values, *map(id, scratch[:3]), id(block)
+            given = modes.HELP, first, last, *values, *map(id, scratch[:3]), id(block)
             _write_arguments(block, 0, *given)
         status = run_together(Work(self._dtype, kernel.address, 0, 0, mode | modes.TEAM, 0, blocks), mates)
-        self._scratch.give_back(scratch)
+        if one is None:
+            shelf.give_back(scratch)
         return status
 
     def _loaded(self) -> Kernel:
@@ -212,9 +232,33 @@ class Runner:
         self._kernel = load_kernel("interpreter", self._dtype)
         return self._kernel
 
-    def final_states(self, given: tuple[Array, Array, Array]) -> FinalStates:
+    def unload(self, given: tuple[Array, Array, Array], out: Array, factors: Array) -> None:
+        """Run the whole tape, sample by sample, in the layout for single samples, and copy each final state out.
+
+        Args:
+            given: Inputs, weights, initial states.
+            out: ``(batch, 2**n_qubits)``, written: see `superpose.engine.unloading.Unloading.write`.
+            factors: ``(batch,)``, which the states are multiplied with.
+        """
+        if self._unloading is None:
+            self._unloading = Unloading(self._lowered, self._last_layout, self._dtype)
+        prepared, scratch = self.prepared.take(), self._forward_scratch.take()
+        at_state = self._tape[layout.AT_PSI]
+        mode = modes.PREPARE | modes.FORWARD | modes.WHOLE
+        for sample, (row, factor) in enumerate(zip(out, factors, strict=True)):
+            self.run(mode, given, prepared, one=(sample, scratch))
+            mode &= ~modes.PREPARE
+            x, z, quarters = (int(value) for value in prepared[3][:3])
+            shrink = float(prepared[0][self._tape[layout.SIZE_ANGLES] - 1])
+            self._unloading.write(scratch[0], at_state, (x, z, quarters), shrink * factor, row)
+        self.prepared.give_back(prepared)
+        self._forward_scratch.give_back(scratch)
+
+    def final_states(self, given: tuple[Array, Array, Array]) -> FinalStates | LargeStates:
         """Run the whole tape and return where it ends."""
         batch = len(given[0])
+        if self.samples == 1:
+            return LargeStates(self, given, self._lowered)
         states = self.new_states(batch)
         prepared = self.prepared.take()
         self.run(modes.PREPARE | modes.FORWARD | modes.WHOLE | modes.SAVE, given, prepared, states)
@@ -228,7 +272,5 @@ class Runner:
         """Return real and imaginary parts, ``(batch, 2**n_qubits)``, by places."""
         lanes = lanes_of(self._dtype)
         rows = states.reshape(len(states), -1, 2, lanes)[:, : self._tape[layout.ROWS]]  # (tile, row, part, lane)
-        if self.samples == 1:
-            return rows[:, :, 0].reshape(batch, -1), rows[:, :, 1].reshape(batch, -1)  # (sample, row and lane)
         parts = rows.transpose(2, 0, 3, 1).reshape(2, -1, rows.shape[1])[:, :batch]  # (part, sample, row)
         return parts[0], parts[1]

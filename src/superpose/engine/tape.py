@@ -197,12 +197,13 @@ def _lay_out_workspace(header: npt.NDArray[np.int64]) -> None:
     end = 0
     for place, vectors in (
         (at.AT_SIGMA, 2), (at.AT_SIGNS, 1 << int(header[at.LANE_BITS])), (at.AT_COEF, 3 * at.MOST * at.MAX_OPS),
-        (at.AT_ACC, at.MOST * at.MAX_OPS * n_chunks), (at.AT_PSI, 2 * rows + 6), (at.AT_LAM, 2 * rows + 6),
+        (at.AT_ACC, at.MOST * at.MAX_OPS * n_chunks), (at.AT_PSI, 2 * rows + 6),
         (at.AT_LANE, 2 * header[at.N_OF_LANES]), (at.AT_VALUES, header[at.N_OBSERVABLES]), (at.AT_STRINGS, 2),
         (at.AT_SUMS, table // lanes * (kept > 0 if streams else header[at.N_TABLES] > 0)),
         (at.AT_TABLE, scratch_table * (header[at.N_TABLES] > (0 if streams else kept))),
         (at.AT_STREAM, STREAM_ROWS * n_chunks * split),
         (at.AT_STREAM_SUMS, (n_chunks * header[at.N_DIAGONAL] + 1) * split),
+        (at.AT_LAM, 2 * rows + 6),  # last: what only goes forward leaves it out
     ):  # fmt: skip
         header[place] = end
         end += int(vectors) * lanes
