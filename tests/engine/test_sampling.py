@@ -71,7 +71,7 @@ def test_counts_are_those_of_the_samples_with_few_and_many_shots(shots, random_c
 
 
 def test_few_shots_of_many_states_follow_the_probabilities():
-    """Seed 5; per block of 2**14 a fair sampler exceeds the chi-squared bound (15 degrees of freedom) once in 10,000."""
+    """Seed 5; a fair sampler exceeds the chi-squared bound of 16 blocks (15 degrees of freedom) once in 10,000."""
     weights = np.random.default_rng(0).random(1 << 18)
     weights[1000:20000] = 0.0
     (row,) = draw(weights[None], 60_000, 5)[0]
