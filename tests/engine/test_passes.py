@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import math
+import time
 from collections.abc import Callable
 
 import numpy as np
@@ -13,9 +15,12 @@ from hypothesis import strategies as st
 from superpose.circuits import GATES, Affine, Circuit, Observable, Parameter, reference
 from superpose.engine import compile_program
 from superpose.engine.frame import Frame
+from superpose.engine.layouts import Layout
 from superpose.engine.lowering import layers_of, lower, strings_of
 from superpose.engine.passes import PASSES, gather_diagonals, put_unseen_last, translate
 from superpose.engine.passes.form import Angle, Form, rotations_of
+from superpose.engine.tape import build_tape
+from superpose.errors import UnsupportedProgramError
 
 VALUES = {"a": 0.37, "b": -1.21, "c": 2.9}
 ALL = list(dict.fromkeys([*PASSES, gather_diagonals]))
@@ -192,3 +197,47 @@ def test_diagonals_gather():
 def test_rotations_are_asked_for_once_the_gates_are_folded():
     with pytest.raises(ValueError, match="fold_permutations"):
         rotations_of(translate(Circuit(2).cx(0, 1)))
+
+
+def many_gates(n_gates: int) -> Circuit:
+    """Gates as compiled circuits have them, on 18 qubits, with angles that are numbers and some parameters."""
+    rng = np.random.default_rng(0)
+    circuit = Circuit(18)
+    rows = [GATES[name] for name in ("h", "t", "cx", "rz", "s", "x", "cz", "tdg", "u", "rzz", "ry", "ccx")]
+    for number, pick in enumerate(rng.integers(len(rows), size=n_gates).tolist()):
+        qubits = rng.permutation(18)[: rows[pick].n_qubits].tolist()
+        angles = [Parameter(f"p_{number % 50}") if number % 3 else 0.1 * number] * rows[pick].n_angles
+        circuit.append(rows[pick].name, qubits, angles)
+    return circuit
+
+
+def test_time_and_memory_per_gate_do_not_grow():
+    """Of this thread alone: ten times the gates may take 25 times the time, where a square would take 100 times."""
+    seconds, sizes = [], []
+    for n_gates in (5_000, 50_000):
+        circuit = many_gates(n_gates)
+        names = (), circuit.parameters
+        best = math.inf
+        for _ in range(3 if n_gates < 10_000 else 1):
+            start = time.thread_time()
+            lowered = lower(circuit, [Observable({"Z" * 18: 1.0})])
+            tape = build_tape(lowered, names, Layout(18, 4), 16)
+            best = min(best, time.thread_time() - start)
+        seconds.append(best)
+        sizes.append(tape.ints.nbytes + tape.floats.nbytes)
+    assert seconds[1] < 25 * seconds[0], seconds
+    assert sizes[1] < 11 * sizes[0]
+    assert sizes[1] < 400 * 50_000, "bytes per gate"
+    assert gc.isenabled()
+
+
+def test_collector_stays_as_it_was():
+    gc.disable()
+    try:
+        lower(Circuit(1).h(0))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+    with pytest.raises(UnsupportedProgramError):
+        lower(Circuit(1).reset(0))
+    assert gc.isenabled()

@@ -51,10 +51,21 @@ class Span:
 
     def fill(self) -> None:
         """Add single bits, low ones first, until the space has its dimension."""
+        basis = self.basis
+        missing = self.dimension - len(basis)
         for bit in range(self.n_bits):
-            if len(self.basis) == self.dimension:
+            if not missing:
                 return
-            self.add(1 << bit)
+            mask = 1 << bit
+            # a pivot that stands in its vector alone is that bit; other pivots leave it if the bit joins
+            rest = mask ^ basis.get(mask, 0)
+            if rest:
+                pivot = rest & -rest
+                for other, vector in basis.items():
+                    if vector & pivot:
+                        basis[other] = vector ^ rest
+                basis[pivot] = rest
+                missing -= 1
 
     @property
     def pivots(self) -> list[int]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from superpose.circuits import Circuit, Observable
+from superpose.engine.collector import collector_paused
 from superpose.engine.frame import Frame
 from superpose.engine.passes import PASSES, Pass, gather_diagonals, put_unseen_last, translate
 from superpose.engine.passes.form import Angle, Form, Rotation, rotations_of
@@ -54,14 +55,15 @@ def lower(circuit: Circuit, observables: Sequence[Observable] = ()) -> Lowered:
     Raises:
         UnsupportedProgramError: A gate has no rule, generator or decomposition.
 
-    Cost: linear in the number of gates, some 3 us each.
+    Cost: linear in the number of gates: 5 to 15 us each, fewest where angles are parameters.
     """
-    form = translate(circuit)
-    given: dict[Pass, Form] = {}
-    for one in PASSES:
-        if given.get(one) is not form:  # else nothing has changed since that pass gave it
-            form = given[one] = one(form)
-    return arrange(form, observables)
+    with collector_paused():
+        form = translate(circuit)
+        given: dict[Pass, Form] = {}
+        for one in PASSES:
+            if given.get(one) is not form:  # else nothing has changed since that pass gave it
+                form = given[one] = one(form)
+        return arrange(form, observables)
 
 
 def arrange(form: Form, observables: Sequence[Observable]) -> Lowered:
