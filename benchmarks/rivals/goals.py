@@ -48,7 +48,7 @@ class Patience:
     """Remembers who was far behind the best rival or took too long to build, and spares them the larger cases.
 
     Far behind is more than 30 times slower twice in a family or 100 times once, one sample and batches counted apart;
-    from 16 qubits, where the order changes, everybody runs. Who took too long to build is spared circuits of that family
+    from 16 qubits, where the order changes, everybody runs. Who took too long to build is spared circuits of the family
     that have no fewer gates.
     """
 
