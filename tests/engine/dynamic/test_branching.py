@@ -183,3 +183,24 @@ def test_limits_and_errors_by_name():
         program.expectation([[0.0]], None, initial_state=[1, 0, 0])
     with pytest.raises(ShapeError, match="grad_expectations"):
         program.value_and_grad([[0.0]], None, [[1.0, 2.0]])
+
+
+def test_example_in_the_docstring():
+    import doctest
+
+    from superpose.engine.dynamic import compiling
+
+    found = doctest.testmod(compiling)
+    assert found.attempted and not found.failed
+
+
+def test_programs_are_shared_copied_and_pickled():
+    import copy
+    import pickle
+
+    circuit = Circuit(1).h(0).reset(0)
+    program = compile_dynamic(circuit, z_all(1))
+    assert compile_dynamic(circuit.copy(), z_all(1)) is program
+    assert copy.deepcopy(program) is program
+    again = pickle.loads(pickle.dumps(program))
+    np.testing.assert_array_equal(again.expectation(None, None), program.expectation(None, None))

@@ -46,7 +46,7 @@ def compile_dynamic(
 
     >>> from superpose.circuits import Channel
     >>> circuit = Circuit(1).x(0).channel("amplitude_damping", (0.25,), (0,))
-    >>> compile_dynamic(circuit, [Observable("Z")]).expectation(None, None).tolist()
+    >>> compile_dynamic(circuit, [Observable("Z")]).expectation(None, None).round(12).tolist()
     [[-0.5]]
     """
     observables, inputs = tuple(observables), tuple(inputs)
