@@ -129,13 +129,13 @@ class DensityRunner:
         states = density_bytes(self.n_qubits, self.n_slots)
         return states * (3 + self._n_kept()) if gradients else states
 
-    def states(self, inputs: Array, weights: Array, initial: Array) -> Array:
+    def states(self, inputs: Array, weights: Array, initial: Array | None) -> Array:
         """Return the final states, ``(batch, n_slots, 4**n_qubits)`` (two qubits at least).
 
         Args:
             inputs: ``(batch, n_inputs)``.
             weights: ``(n_weights,)``.
-            initial: States ``(1 or batch, 4**n_qubits)``.
+            initial: States ``(1 or batch, 4**n_qubits)``; None for ``|0...0>``.
         """
         call = self._call(inputs, weights)
         states = self._start(call.batch, initial)
@@ -144,7 +144,7 @@ class DensityRunner:
         return states
 
     def value_and_grad(
-        self, inputs: Array, weights: Array, initial: Array, expectations: Expectations, gradients: Array
+        self, inputs: Array, weights: Array, initial: Array | None, expectations: Expectations, gradients: Array
     ) -> tuple[Array, Array, Array]:
         """Return expectations and the gradients by inputs and weights; see `states`."""
         call = self._call(inputs, weights)
@@ -214,8 +214,12 @@ class DensityRunner:
             block[place : place + 3] = id(array), *(*array.shape, 0)[:2]
         load_kernel("transfer", "float64").call(0.0, id(block))
 
-    def _start(self, batch: int, initial: Array) -> Array:
+    def _start(self, batch: int, initial: Array | None) -> Array:
         states = _empty(batch * self.n_slots * self.size).reshape(batch, self.n_slots, self.size)
+        if initial is None:  # |0...0>: one for every string of I and Z
+            states[:, 0] = 0.0
+            states[:, 0, _i_and_z(self._padded)] = 1.0
+            return states
         if self._padded > self.n_qubits:  # a qubit in |0> in front
             initial = np.concatenate([initial, 0 * initial, 0 * initial, initial], axis=1)
         states[:, 0] = initial
@@ -314,12 +318,12 @@ def _moved(block: Block, by: int) -> Block:
     return Block(tuple(q + by for q in block.qubits), factors)
 
 
-def zero_state(n_qubits: int) -> Array:
-    """Return ``|0...0>``, ``(1, 4**n_qubits)``."""
-    out = np.ones(1)
+def _i_and_z(n_qubits: int) -> Ints:
+    """Return the entries of the Pauli strings made of I and Z."""
+    out = np.zeros(1, np.int64)
     for _ in range(n_qubits):
-        out = np.multiply.outer(out, [1.0, 0.0, 0.0, 1.0]).reshape(-1)
-    return out[None]
+        out = (4 * out[:, None] + np.array([0, 3])).reshape(-1)
+    return out
 
 
 def observables_of(observables: Sequence[Observable], n_qubits: int) -> Expectations:

@@ -14,7 +14,7 @@ from superpose.engine.arrays import Array, real_array
 from superpose.engine.dynamic.arguments import Given, check_definition, checked
 from superpose.engine.dynamic.branching import BranchRunner, branch_bound
 from superpose.engine.dynamic.choice import Choice, Method, check_trajectories, choose
-from superpose.engine.dynamic.density import DensityRunner, observables_of, zero_state
+from superpose.engine.dynamic.density import DensityRunner, observables_of
 from superpose.engine.dynamic.readout import bit_probabilities
 from superpose.engine.dynamic.superoperators import density_matrices, pauli_vectors
 from superpose.engine.dynamic.trajectories import TrajectoryRunner, pauli_terms
@@ -455,9 +455,9 @@ class DynamicProgram:
                 f"Trajectories give no {what}; use expectation or counts, or method='density_matrix'.", method=method
             )
 
-    def _start(self, given: Given) -> npt.NDArray[np.float64]:
+    def _start(self, given: Given) -> npt.NDArray[np.float64] | None:
         if given.initial is None:
-            return zero_state(self.n_qubits)
+            return None
         return pauli_vectors(given.initial[:, :, None] * given.initial[:, None, :].conj())
 
     def _pure(self, given: Given) -> npt.NDArray[np.complex128]:
