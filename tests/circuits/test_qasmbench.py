@@ -92,7 +92,7 @@ def aer_amplitudes(path: Path) -> np.ndarray:
     """Aer's amplitudes before the final measurements, in our order of qubits."""
     circuit = theirs(path)
     circuit.remove_final_measurements()
-    simulator = AerSimulator(method="statevector", precision="double", fusion_enable=False)
+    simulator = AerSimulator(method="statevector", precision="double")
     plain = transpile(circuit, simulator, optimization_level=0)
     plain.save_statevector()
     state = np.asarray(simulator.run(plain).result().get_statevector())

@@ -23,8 +23,10 @@ from superpose.circuits.qasm.values import Value, evaluate
 
 __all__ = ["CallReader"]
 
+MAX_DECIMAL = 100
 NO_PHASE = 1e-13  # what rounding may leave of global phases that cancel
 _FACTOR = r"(?:pi|(?:[0-9]++\.?[0-9]*+|\.[0-9]++)(?:[eE][+-]?[0-9]++)?)"
+_DECIMAL = re.compile(r"-?[0-9]++\.[0-9]++", re.ASCII)
 _PRODUCT = re.compile(rf" *+-?{_FACTOR}(?:[*/]{_FACTOR})*+ *+", re.ASCII)
 _PIECES = re.compile(rf"{_FACTOR}|[-*/]", re.ASCII)
 
@@ -71,6 +73,7 @@ class CallReader:
         self._templates: dict[str, _Template] = {}  # by a call's head as it stands in the text
         self._angles: dict[str, Affine] = {}
         self._shapes: dict[str, tuple[int, int, bool]] = {}
+        self._places: dict[str, list[int]] = {}
         self._made: dict[str, _Made] = {}  # by a whole call as it stands in the text
         self._pending: CallMatch | None = None
 
@@ -108,11 +111,19 @@ class CallReader:
             template = self._numeric(head, match.start(1))
         else:
             self._gates.charge(max(1, len(template.steps)), match.start(1))
-        places = [self._qubits.element(text) for text in match["operands"].split(",")]
-        if template is None or template.n_operands != len(places) or len({*places, None}) <= len(places):
+        places = self._places.get(match["operands"]) or self._named(match["operands"])
+        if template is None or places is None or template.n_operands != len(places):
             return None
         self._templates[head] = template
-        return template.on([place for place in places if place is not None]), template.phase
+        return template.on(places), template.phase
+
+    def _named(self, operands: str) -> list[int] | None:
+        """The distinct places that elements of registers have, None where they are none."""
+        places = [p for p in map(self._qubits.element, operands.split(",")) if p is not None]
+        if len(set(places)) <= operands.count(","):
+            return None
+        self._places[operands] = places
+        return places
 
     def _numeric(self, head: str, offset: int) -> _Template | None:
         """The template of a head whose angles are products of numbers and pi, else None."""
@@ -136,7 +147,11 @@ class CallReader:
     def _angle(self, text: str) -> Affine | None:
         """The value of a product of numbers and pi, None for any other text; as the evaluator has it, only sooner."""
         found = self._angles.get(text)
-        if found is None and _PRODUCT.fullmatch(text):
+        if found is not None:
+            return found
+        if _DECIMAL.fullmatch(text) and len(text) < MAX_DECIMAL:
+            return Affine.of(float(text))
+        if _PRODUCT.fullmatch(text):
             pieces = _PIECES.findall(text)
             value = self._product(pieces[1:] if pieces[0] == "-" else pieces, -1 if pieces[0] == "-" else 1)
             if value is None or not math.isfinite(value):
