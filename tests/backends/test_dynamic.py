@@ -130,3 +130,11 @@ def test_compiled_templates_and_gradients_through_noise():
     plain = Circuit(1).ry(a, 0)
     found = superpose.gradient(plain, {"a": 0.5}, observables=Observable("Z"), noise=model)
     assert found[0, 0, 0] == pytest.approx(-0.7 * math.sin(0.5), abs=1e-14)
+
+
+def test_delays_relax_under_a_noise_model():
+    circuit = Circuit(1).x(0).delay(700.0, 0)
+    model = NoiseModel(t1_ns=1000.0, t2_ns=1500.0)
+    found = superpose.run(circuit, observables=Observable("Z"), noise=model).expectations[0, 0]
+    assert found == pytest.approx(1 - 2 * math.exp(-0.7), abs=1e-14)
+    assert superpose.run(circuit, observables=Observable("Z")).expectations[0, 0] == -1.0

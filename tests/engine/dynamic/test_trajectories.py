@@ -66,7 +66,7 @@ def test_feed_forward(seed):
     exact = compile_dynamic(measured, method="density_matrix").probabilities(None, weights)[0]
     rows = compile_dynamic(measured, method="trajectories").sample(None, weights, N, seed)[0]
     found = np.bincount(rows @ [4, 2, 1], minlength=8) / N
-    np.testing.assert_array_less(np.abs(found - exact), WIDTH * np.sqrt(exact * (1 - exact) / N) + 0.002)
+    np.testing.assert_array_less(np.abs(found - exact), WIDTH * np.sqrt(np.abs(exact * (1 - exact)) / N) + 0.002)
 
 
 def not_large(item):

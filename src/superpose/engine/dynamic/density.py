@@ -23,7 +23,7 @@ from superpose.engine.pool import get_threads
 from superpose.engine.ranges import run_ranges
 from superpose.engine.workspace import aligned_array
 
-__all__ = ["DensityRunner", "density_bytes"]
+__all__ = ["DensityRunner"]
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -36,12 +36,6 @@ KEEP_BYTES = 1 << 30
 """States kept for a gradient, as long as they are no larger than this; then fewer are kept and the rest recomputed."""
 CHUNK_NUMBERS = 1 << 23
 """Samples run together as long as their states have no more numbers than this (64 MiB)."""
-
-
-def density_bytes(n_qubits: int, n_slots: int, *, gradients: bool = False) -> int:
-    """Return the bytes that one sample's states take: 8 per Pauli string, real, and for gradients at least three times
-    that (adjoint states and one kept state)."""
-    return (3 if gradients else 1) * n_slots * 8 << 2 * max(n_qubits, 2)
 
 
 class _Call(NamedTuple):
@@ -125,8 +119,8 @@ class DensityRunner:
         return min(self.n_groups, 2 * math.isqrt(self.n_groups) + 1)
 
     def needed_bytes(self, *, gradients: bool = False) -> int:
-        """Return the bytes that one sample takes."""
-        states = density_bytes(self.n_qubits, self.n_slots)
+        """Return the bytes that one sample takes: 8 per Pauli string and slot, times the states kept for gradients."""
+        states = 8 * self.n_slots * self.size
         return states * (3 + self._n_kept()) if gradients else states
 
     def states(self, inputs: Array, weights: Array, initial: Array | None) -> Array:
