@@ -43,6 +43,7 @@ class LocalBackend:
             state_vectors=True,
             initial_state=True,
             simulator=True,
+            dynamic=True,
         )
 
     def admit(self, program: Program) -> None:

@@ -52,6 +52,7 @@ class Capabilities:
         state_vectors: Whether state vectors are given.
         initial_state: Whether a program may start from a state of its own.
         simulator: Whether results are computed rather than measured.
+        dynamic: Whether circuits may measure in the middle, branch on what was read, reset, and hold noise channels.
     """
 
     max_qubits: int | None = None
@@ -61,6 +62,7 @@ class Capabilities:
     state_vectors: bool = False
     initial_state: bool = False
     simulator: bool = False
+    dynamic: bool = False
 
 
 @runtime_checkable

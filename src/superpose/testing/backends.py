@@ -158,6 +158,26 @@ def check_provenance(backend: Backend, tolerance: float) -> None:
     _require(result_from_json(result_to_json(result)) == result, "the result survives its JSON document")
 
 
+def check_dynamic(backend: Backend, tolerance: float) -> None:
+    """Feed-forward acts on what was read, resets and channels act on states, and counts are over classical bits."""
+    if not backend.capabilities().dynamic:
+        return
+    circuit = Circuit(2, n_bits=2).ry(0.7, 0).measure(0, 0).if_(0, 1, Circuit(2).x(1)).measure(1, 1)
+    observables = (Observable("ZI"), Observable("IZ"), Observable("ZZ"))
+    wanted = [[math.cos(0.7), math.cos(0.7), 1.0]]
+    shots = None if backend.capabilities().exact else SHOTS
+    allowed = tolerance + (2 * _error(1.0) if shots else EXACT_TOLERANCE["float64"])
+    _close(_run(backend, Program(circuit, {}, observables, shots=shots, seed=1)).expectations, wanted, allowed, "feed")
+    counts = (_run(backend, Program(circuit, {}, shots=SHOTS, seed=1)).counts or ({},))[0]
+    _require(sum(counts.values()) == SHOTS, "counts of bits sum to the shots")
+    _require(tolerance > 0 or set(counts) <= {"00", "11"}, "counts are over classical bits, bit 0 leftmost")
+    share = counts.get("11", 0) / SHOTS
+    _require(abs(share - math.sin(0.35) ** 2) <= tolerance + _error(1.0), "outcomes follow their probabilities")
+    noisy = Circuit(2).x(0).amplitude_damping(0.25, 0).x(1).reset(1)
+    found = _run(backend, Program(noisy, {}, z_all(2), shots=shots, seed=1)).expectations
+    _close(found, [[-0.5, 1.0]], allowed, "channel and reset")
+
+
 def check_too_large(backend: Backend, tolerance: float) -> None:
     """A circuit beyond max_qubits is refused with an error of ours, at once."""
     largest = backend.capabilities().max_qubits
@@ -181,6 +201,7 @@ BACKEND_CHECKS: tuple[Callable[[Backend, float], None], ...] = (
     check_initial_states,
     check_single_precision,
     check_provenance,
+    check_dynamic,
     check_too_large,
 )
 """The checks, in the order in which they say most."""
