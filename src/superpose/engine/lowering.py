@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
 
 from superpose.circuits import Circuit, Observable
 from superpose.engine.collector import collector_paused
@@ -47,6 +51,17 @@ class Lowered(NamedTuple):
     n_observables: int
     frame: Frame
     phase: Angle
+
+    def phases(self, values: Mapping[str, Any], batch: int) -> npt.NDArray[np.float64]:
+        """Return each sample's phase, float64 ``(batch,)``, for parameters' values, numbers or arrays ``(batch,)``.
+
+        Constants are summed exactly: a plain sum over the 2353 gates of QASMBench's basis_trotter_n4 is off by 1e-11.
+        """
+        total = np.full(batch, math.fsum(factor * angle.constant for angle, factor in self.phase))
+        for angle, factor in self.phase:
+            for name, coefficient in angle.terms:
+                total += factor * coefficient * values[name]
+        return total
 
 
 def lower(circuit: Circuit, observables: Sequence[Observable] = ()) -> Lowered:

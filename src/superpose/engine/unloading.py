@@ -188,9 +188,7 @@ class LargeStates:
     def vectors(self, values: Mapping[str, Any], dtype: Any) -> Array:
         """Return complex ``(batch, 2**n_qubits)`` for the parameters' values, numbers or arrays ``(batch,)``."""
         batch = len(self._given[0])
-        phase: Array = np.zeros(batch)
-        for angle, factor in self._lowered.phase:
-            phase = phase + factor * angle.evaluate(values)
+        phase = self._lowered.phases(values, batch)
         own = np.complex64 if self._runner.dtype == "float32" else np.complex128
         out = np.empty((batch, 1 << self._lowered.n_qubits), own)
         self._runner.unload(self._given, out, np.exp(1j * phase))
