@@ -33,7 +33,7 @@ class Span:
         """Add masks to the space, unless that takes more dimensions than there may be; return whether it was done."""
         if self.is_whole:
             return True
-        basis, dimension = self.basis, self.dimension
+        old = basis = self.basis
         for mask in masks:
             rest = mask
             for pivot, vector in basis.items():
@@ -41,10 +41,14 @@ class Span:
                     rest ^= vector
             if not rest:
                 continue
-            if len(basis) == dimension:
+            if len(basis) == self.dimension:
                 return False
             pivot = rest & -rest  # the lowest bit, so that neighbours in memory come first
-            basis = {other: vector ^ rest if vector & pivot else vector for other, vector in basis.items()}
+            if basis is old:
+                basis = dict(old)
+            for other, vector in basis.items():
+                if vector & pivot:
+                    basis[other] = vector ^ rest
             basis[pivot] = rest
         self.basis = basis
         return True

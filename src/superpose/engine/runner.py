@@ -20,7 +20,7 @@ from superpose.engine.states import FinalStates
 from superpose.engine.tape import build_tape
 from superpose.engine.tape_files import Written
 from superpose.engine.unloading import LargeStates, Unloading
-from superpose.engine.workspace import Shelf
+from superpose.engine.workspace import Shelf, rounded
 
 __all__ = ["Dtype", "Runner"]
 
@@ -73,11 +73,11 @@ class Runner:
         self.written = written
         self._tape, self._last_layout = tape, _ = written[:2]
         n_tables = 2 * tape[layout.N_KEPT] * tape[layout.TABLE_SIZE]
-        own = (tape[layout.SIZE_WIDE], np.float64), (limits.SIZE_BLOCK, np.int64), (arguments.SIZE, np.int64)
-        self._scratch = Shelf(((tape[layout.SIZE], self._real), *own))
+        own = (rounded(tape[layout.SIZE_WIDE]), np.float64), (limits.SIZE_BLOCK, np.int64), (arguments.SIZE, np.int64)
+        self._scratch = Shelf(((rounded(tape[layout.SIZE]), self._real), *own))
         self._forward_scratch = self._scratch
         if tape[layout.ROWS] >= limits.SPLIT_FROM:  # such states need no place for the adjoint one to be measured
-            self._forward_scratch = Shelf(((tape[layout.AT_LAM], self._real), *own))
+            self._forward_scratch = Shelf(((rounded(tape[layout.AT_LAM]), self._real), *own))
         self.prepared = Shelf(
             (
                 (tape[layout.SIZE_ANGLES], np.float64),
