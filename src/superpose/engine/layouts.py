@@ -193,7 +193,11 @@ class Layout:
                 self.x_images[k] = x ^ lane if odd else x
             elif odd != x >> one.lane_bit & 1:
                 self.x_images[k] = x ^ one.partner ^ lane
-        self.z_images = [self._through([one], z) for z in self.z_images]
+        if one.flip:
+            self.z_images = [z ^ one.rows if z & lane else z for z in self.z_images]
+        else:
+            partner, mixed = one.partner, one.rows | lane
+            self.z_images = [z ^ mixed if (not z & partner) != (not z & lane) else z for z in self.z_images]
         self.is_identity, self._x_tables, self._z_tables = False, None, None
 
 
@@ -223,7 +227,9 @@ def _image(mask: int, tables: list[list[int]]) -> int:
 def _extends(basis: list[int], vector: int) -> int:
     """Add a vector to a basis if it extends the span; return 1 if so, else 0."""
     for other in basis:  # whose highest bits differ; a later one has none that an earlier one would take out
-        vector = min(vector, vector ^ other)
+        rest = vector ^ other
+        if rest < vector:
+            vector = rest
     if vector:
         basis.append(vector)
     return int(vector != 0)
