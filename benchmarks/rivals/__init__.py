@@ -13,7 +13,7 @@ class Contestant:
 
     ``environment`` is the stem of ``locks/<environment>.txt``; None is the environment that runs the command. Of the
     weight gradients, those of the ``judged_angles`` (of phi, theta, omega; all if empty) are compared with the exact
-    ones. ``threads`` overrides those of the run.
+    ones. ``threads`` overrides those of the run. ``always``: never spared a case for having been slow in smaller ones.
     """
 
     name: str
@@ -21,6 +21,7 @@ class Contestant:
     environment: str | None
     judged_angles: tuple[int, ...] = ()
     threads: int | None = None
+    always: bool = False
 
 
 OURS = Contestant("superpose", "superpose_engine", None)
@@ -30,13 +31,13 @@ REFERENCE = Contestant("reference", "reference_sketch", None, judged_angles=(1,)
 """The first sketch's driver has a sign fault in the gradients of phi and omega, outside its kernels."""
 
 RIVALS = (
-    Contestant("jax", "jax_by_hand", "jax_and_torch"),
-    Contestant("torch", "torch_by_hand", "jax_and_torch"),
+    Contestant("jax", "jax_by_hand", "jax_and_torch", always=True),
+    Contestant("torch", "torch_by_hand", "jax_and_torch", always=True),
     Contestant("tensorcircuit", "tensorcircuit_jax", "jax_and_torch"),
     Contestant("pennylane-jax", "pennylane_jax", "jax_and_torch"),
     Contestant("pennylane-torch", "pennylane_torch", "jax_and_torch"),
     Contestant("lightning", "pennylane_lightning", "jax_and_torch"),
-    Contestant("qulacs", "qulacs_backprop", "jax_and_torch"),
+    Contestant("qulacs", "qulacs_backprop", "jax_and_torch", always=True),
     Contestant("torchquantum", "torchquantum_functional", "torchquantum"),
     Contestant("catalyst", "catalyst_qjit", "catalyst"),
 )

@@ -73,7 +73,7 @@ def measure(work: Work, pythons: Pythons, results: Results) -> None:
     for index, case in enumerate(waiting):
 
         def turned_away(contestant: Contestant, case: Case = case) -> str | None:
-            return patience.reason(contestant.name, case)
+            return None if contestant.always else patience.reason(contestant.name, case)
 
         task = make_task(case, work.threads, gradients=work.gradients)
         deadline = end - work.limits.rounds_s * (len(waiting) - index)

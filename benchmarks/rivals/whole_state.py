@@ -78,17 +78,18 @@ def _split(block: Block) -> list[Block]:
 
 
 def forms(case: Case) -> list[Form]:
-    """The forms worth trying for a case."""
+    """The forms worth trying for a case, the usually fastest first, since building them all may take too long."""
     _, rest, _ = _reduced(case)
     encodes = any(block.kind == "encode" and block.axes == "y" for block in rest)
     wide = min(case.n_qubits, 6)
-    found = [Form(True, 4), Form(False, 4), Form(True, 4, pair=True), Form(False, 4, pair=True)]
+    pairs = [Form(False, 4, pair=True), Form(True, 4, pair=True)]
     if case.family == "iqp":  # all its matrices are real
-        found = found[2:] if case.n_qubits <= 4 else [*found[2:], Form(True, wide, pair=True)]
-    elif encodes:
-        found += [Form(False, 2, joined=True), Form(False, 4, joined=True)]
-    elif case.n_qubits <= 6 and rest and case.batch >= 8:
-        found = [Form(True, wide, collapse=True), *found[:3]]
+        return pairs if case.n_qubits <= 4 else [*pairs, Form(True, wide, pair=True)]
+    found = [Form(False, 4), pairs[0], Form(True, 4), pairs[1]]
+    if encodes:
+        return [found[0], Form(False, 2, joined=True), Form(False, 4, joined=True), *found[1:]]
+    if case.n_qubits <= 6 and rest and case.batch >= 8:
+        return [found[0], Form(True, wide, collapse=True), *found[1:]]
     return found
 
 

@@ -77,6 +77,10 @@ def test_who_was_far_behind_is_spared_larger_cases_of_the_family_and_told_so() -
     assert "101 times at 4x2x32" in str(patience.reason("slow", Case(12, 4, 64, "iqp")))
 
 
+def test_the_strongest_at_some_size_are_never_spared() -> None:
+    assert {rival.name for rival in RIVALS if rival.always} == {"jax", "torch", "qulacs"}
+
+
 def test_who_took_too_long_to_build_is_spared_circuits_with_as_many_gates() -> None:
     patience, case = Patience(), Case(8, 4, 64)
     patience.learn(case, {"rivals": {"slow": {"unavailable": "setup took more than 40 s"}}, "best_rival_ms": 1.0})
