@@ -70,7 +70,7 @@ def lower(circuit: Circuit, observables: Sequence[Observable] = ()) -> Lowered:
     Raises:
         UnsupportedProgramError: A gate has no rule, generator or decomposition.
 
-    Cost: linear in the number of gates: 5 to 15 us each, fewest where angles are parameters.
+    Cost: linear in the number of gates: 5 to 20 us each, fewest where angles are parameters.
     """
     with collector_paused():
         form = translate(circuit)
