@@ -30,6 +30,9 @@ Ints = npt.NDArray[np.int64]
 
 _NOTHING = np.empty(0)
 """Stands for arrays that a part of the kernel does not use."""
+IDLE_BYTES = 256 << 20
+"""States of one call, no larger than this, are kept: fresh memory costs as much as a pass over it."""
+_idle: list[Array] = []
 SMALL_WORK = 200_000
 """Multiplications below which a second thread costs more than it gives."""
 KEEP_BYTES = 1 << 30
@@ -151,7 +154,7 @@ class DensityRunner:
         for segment in segments:
             kept.append(states.copy() if len(segments) > 1 else states[:0])
             before = self._replay(segment, call, states, keep=len(segments) == 1)
-        values = expectations.values(states[:, slots])
+        values = expectations.values(states, slots)
         adjoint = _zeros(states.shape)
         expectations.adjoint(gradients, adjoint, slots)
         by_angle = np.zeros((call.batch, call.cos.shape[1]))
@@ -209,7 +212,9 @@ class DensityRunner:
         load_kernel("transfer", "float64").call(0.0, id(block))
 
     def _start(self, batch: int, initial: Array | None) -> Array:
-        states = _empty(batch * self.n_slots * self.size).reshape(batch, self.n_slots, self.size)
+        size = batch * self.n_slots * self.size
+        states = _idle_or_new(size)
+        states = states.reshape(batch, self.n_slots, self.size)
         if initial is None:  # |0...0>: one for every string of I and Z
             states[:, 0] = 0.0
             states[:, 0, _i_and_z(self._padded)] = 1.0
@@ -218,6 +223,11 @@ class DensityRunner:
             initial = np.concatenate([initial, 0 * initial, 0 * initial, initial], axis=1)
         states[:, 0] = initial
         return states
+
+    def give_back(self, states: Array) -> None:
+        """Keep the memory of states for a next call; the caller must not use them any more."""
+        if states.nbytes <= IDLE_BYTES:
+            _idle[:] = [states.reshape(-1)]
 
     def _forward(self, step: _Move | _Stage, call: _Call, states: Array) -> None:
         if isinstance(step, _Move):
@@ -292,6 +302,15 @@ def _zeros(shape: tuple[int, ...]) -> Array:
     out = _empty(math.prod(shape)).reshape(shape)
     out[...] = 0.0
     return out
+
+
+def _idle_or_new(size: int) -> Array:
+    """Return the memory of an earlier call where it has this size."""
+    try:
+        kept = _idle.pop()  # one step of the interpreter: no other thread gets the same
+    except IndexError:
+        return _empty(size)
+    return kept if kept.size == size else _empty(size)
 
 
 def _empty(size: int) -> Array:

@@ -220,7 +220,8 @@ class DynamicProgram:
             values = np.empty((given.batch, len(self.observables)))
             for part, piece in given.pieces(runner.chunk_size()):
                 states = runner.states(piece.inputs, piece.weights, self._start(piece))
-                values[part] = read.values(states[:, sorted(runner.records.values())])
+                values[part] = read.values(states, sorted(runner.records.values()))
+                runner.give_back(states)
             errors = np.zeros_like(values)
         return values.astype(self._real, copy=False), errors.astype(self._real, copy=False)
 
@@ -359,6 +360,7 @@ class DynamicProgram:
             states = runner.states(piece.inputs, piece.weights, self._start(piece))
             by_record = {record: states[:, slot] for record, slot in runner.records.items()}
             out[part] = bit_probabilities(by_record, self._finals, self.n_qubits, self._n_outcomes)
+            runner.give_back(states)
         return out
 
     def sample(
@@ -420,6 +422,7 @@ class DynamicProgram:
             states = runner.states(piece.inputs, piece.weights, self._start(piece))
             summed = states[:, sorted(runner.records.values())].sum(axis=1)
             table[part] = bit_probabilities({0: summed}, every, self.n_qubits, self.n_qubits)
+            runner.give_back(states)
         return sample(table, shots, seed)
 
     def _drawn(

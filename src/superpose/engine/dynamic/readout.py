@@ -36,9 +36,10 @@ class Expectations:
         for row, column, coefficient in entries:
             self.coefficients[row, column] += coefficient
 
-    def values(self, states: Array) -> Array:
-        """Return ``(batch, n_observables)`` of states ``(batch, slots, 4**n)``, summed over slots."""
-        out: Array = states[:, :, self.indices].sum(axis=1) @ self.coefficients
+    def values(self, states: Array, slots: Sequence[int]) -> Array:
+        """Return ``(batch, n_observables)`` of states ``(batch, n_slots, 4**n)``, summed over some slots."""
+        entries = sum((states[:, slot, self.indices] for slot in slots), np.zeros((len(states), len(self.indices))))
+        out: Array = entries @ self.coefficients
         return out
 
     def adjoint(self, gradients: Array, states: Array, slots: Sequence[int]) -> None:
