@@ -5,7 +5,7 @@
     Goal: 5 ms over a step.
 (b) From the start of a new process to its first gradient, imports and all; ours has warm kernels. Goal: 500 ms.
 
-    python benchmarks/new_circuit.py [--quick] [--json] [--save]
+    python benchmarks/new_circuit.py [--quick] [--json] [--save] [--size 8x4x64]
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ GOAL_MS, GOAL_PROCESS_MS = 5.0, 500.0
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--quick", action="store_true", help="one size, two rivals, under a minute")
+    parser.add_argument("--size", action="append", metavar="QxLxB", help="qubits x layers x batch; may be repeated")
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--save", action="store_true", help="keep rows in results/new_circuit.json")
     parser.add_argument("--threads", type=int, default=2, help="threads for every contestant (2)")
@@ -116,8 +117,8 @@ def _row(question: str, case: str, goal_ms: float, reports: dict[str, dict[str, 
 
 
 def _measure(arguments: argparse.Namespace, rivals: Sequence[Contestant], threads: int, results: Results) -> None:
-    pythons, quick = install(rivals), arguments.quick
-    for size in SIZES[:1] if quick else SIZES:
+    pythons = install(rivals)
+    for size in arguments.size or (SIZES[:1] if arguments.quick else SIZES):
         for question in ("structure", "process"):
             reports: dict[str, dict[str, Any]] = {}
             for contestant in (OURS, *rivals):
