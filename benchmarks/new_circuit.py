@@ -28,7 +28,7 @@ from rivals.exact import exact_step
 from rivals.process import ContestantFailedError, surroundings
 from rivals.race import build
 
-SIZES = ("4x2x32", "8x4x64", "12x4x64")
+SIZES = ("4x2x32", "8x4x64")
 JITTED = ("jax", "tensorcircuit", "pennylane-jax", "catalyst")
 EAGER = ("torch", "pennylane-torch", "qulacs", "torchquantum")
 _FIRST = Path(__file__).resolve().parent / "rivals" / "first_result.py"
@@ -42,7 +42,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="one JSON object instead of a table")
     parser.add_argument("--save", action="store_true", help="keep rows in results/new_circuit.json")
     parser.add_argument("--threads", type=int, default=2, help="threads for every contestant (2)")
-    parser.add_argument("--limit", type=float, default=100.0, help="seconds for one first call (100)")
+    parser.add_argument("--limit", type=float, default=60.0, help="seconds for one first call (60)")
     return parser.parse_args(argv)
 
 
