@@ -100,6 +100,12 @@ def aer_amplitudes(path: Path) -> np.ndarray:
     return state.reshape((2,) * n).transpose(range(n - 1, -1, -1)).reshape(-1)
 
 
+def furthest(a: np.ndarray, b: np.ndarray) -> float:
+    """Largest distance between amplitudes, piece by piece, for the large states fill the memory already."""
+    assert a.shape == b.shape
+    return max(float(np.abs(a[k : k + 2**18] - b[k : k + 2**18]).max()) for k in range(0, len(a), 2**18))
+
+
 @cache
 def n_primitive(gate: str) -> int:
     """How many gates on one qubit and CX a gate is, as QASMBench counts: 15 for ccx."""
@@ -113,11 +119,11 @@ def test_amplitudes_are_aers(path: Path) -> None:
     circuit = ours(path)
     wanted = aer_amplitudes(path)
     double = superpose.run(circuit).state_vectors[0]
-    np.testing.assert_allclose(double, wanted, rtol=0, atol=1e-12)
+    assert furthest(double, wanted) <= 1e-12
     del double
     n_gates = sum(n_primitive(item.gate) for item in circuit.instructions if isinstance(item, Instruction))
     single = superpose.run(Program(circuit, dtype="float32")).state_vectors[0]
-    assert np.abs(single - wanted).max() <= 5e-8 * max(n_gates, 1)
+    assert furthest(single, wanted) <= 5e-8 * n_gates
 
 
 def aer_frequencies(path: Path, shots: int) -> np.ndarray:
