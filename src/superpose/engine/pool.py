@@ -29,7 +29,8 @@ _MAX_THREADS = duties.MOST_MATES + 1
 _AWAKE_S = 100e-6
 """How long a mate looks for work before it sleeps. (Waking one takes some 50 us.)"""
 _LONGEST_REST = 64
-"""Calls for which a mate may be left asleep that came too late again and again, as on a machine busy with others."""
+"""Short calls for which a mate may be left asleep that came too late again and again, as on a machine busy with
+others."""
 
 
 def _default_threads() -> int:
@@ -42,7 +43,7 @@ def _default_threads() -> int:
 
 
 _write_head = struct.Struct(f"={duties.STATUSES}q").pack_into
-_NOTHING = (0,) * (duties.STATUSES - duties.N_MATES - 1)
+_NOTHING = (0,) * (duties.STATUSES - duties.LONG - 1)
 
 
 class Work(NamedTuple):
@@ -55,6 +56,7 @@ class Work(NamedTuple):
         before, mode, after: Modes (see `superpose.engine.kernels.modes`) of what the caller runs alone first, of what
             it runs together with the mates, and of what it runs alone last; 0 for nothing.
         arguments: The interpreter's, the caller's first, then one for each mate, with its mode in it.
+        long: What the mates were gathered with.
     """
 
     dtype: str
@@ -64,6 +66,7 @@ class Work(NamedTuple):
     mode: int
     after: int
     arguments: Sequence[npt.NDArray[np.int64]]
+    long: bool = False
 
 
 class Mate:
@@ -83,19 +86,22 @@ class Mate:
             self._call(0.0, id(self.box))
             self._wake.get()
 
-    def is_ready(self) -> bool:
-        """Return whether it looks for work; wake it if it sleeps and was of use lately. The caller has the crew's
-        lock."""
+    def is_ready(self, *, long: bool) -> bool:
+        """Return whether it looks for work; wake it if it sleeps and was of use lately, or if the call is long. The
+        caller has the crew's lock."""
         box = self.box
         word = box[duties.WORD]
         if word != duties.ASLEEP:
+            if long and word == duties.READY and not self._wake.qsize():
+                self._wake.put(None)  # should it fall asleep just now
             return bool(word == duties.READY)
-        if self._calls_left:
-            self._calls_left -= 1
-            return False
-        done = int(box[duties.DONE])
-        self._rest = min(2 * self._rest, _LONGEST_REST) if done == self._done else 1
-        self._done, self._calls_left = done, self._rest - 1
+        if not long:
+            if self._calls_left:
+                self._calls_left -= 1
+                return False
+            done = int(box[duties.DONE])
+            self._rest = min(2 * self._rest, _LONGEST_REST) if done == self._done else 1
+            self._done, self._calls_left = done, self._rest - 1
         box[duties.WORD] = duties.READY
         self._wake.put(None)
         return True
@@ -121,7 +127,7 @@ def _spins(call: Callable[[float, int], int]) -> int:
         begin = time.perf_counter()
         call(0.0, id(box))
         shortest = min(shortest, time.perf_counter() - begin)
-    return int(looks * _AWAKE_S / shortest)
+    return int((1 + duties.LATE) * looks * _AWAKE_S / shortest)
 
 
 class _Crew:
@@ -132,14 +138,14 @@ class _Crew:
         self._lock = threading.Lock()
         self._spins = 0
 
-    def gather(self, n: int, call: Callable[[float, int], int]) -> list[Mate]:
+    def gather(self, n: int, call: Callable[[float, int], int], *, long: bool) -> list[Mate]:
         """Return up to so many mates that look for work, or will when they are awake."""
         with self._lock:
             if len(self.mates) < n:
                 self._spins = self._spins or _spins(call)
                 for number in range(len(self.mates) + 1, n + 1):
                     self.mates.append(Mate(number, self._spins, call))
-            return [mate for mate in self.mates[:n] if mate.is_ready()]
+            return [mate for mate in self.mates[:n] if mate.is_ready(long=long)]
 
     def stop(self) -> None:
         """End all threads: compiled code must not run when the process takes it out of memory."""
@@ -168,9 +174,15 @@ def get_threads() -> int:
     return _threads
 
 
-def gather(dtype: str, n: int) -> list[Mate]:
-    """Return up to ``n`` mates for `run_together` that have nothing to do."""
-    return _crew.gather(n, load_kernel("crew", dtype).call)
+def gather(dtype: str, n: int, *, long: bool = False) -> list[Mate]:
+    """Return up to ``n`` mates for `run_together` that have nothing to do.
+
+    Args:
+        dtype: Precision of the call.
+        n: Most mates that it can use.
+        long: Whether it takes so long that waking a mate is nothing beside it.
+    """
+    return _crew.gather(n, load_kernel("crew", dtype).call, long=long)
 
 
 def run_together(work: Work, mates: Sequence[Mate]) -> int:
@@ -183,7 +195,7 @@ def run_together(work: Work, mates: Sequence[Mate]) -> int:
     step = max(1, work.n_tiles // (4 * n_mates + 4))
     _write_head(
         job, 0, duties.JOB, work.entry, work.dtype == "float64", work.n_tiles, step, work.before, work.mode, work.after,
-        n_mates, *_NOTHING,
+        n_mates, work.long, *_NOTHING,
     )  # fmt: skip
     for k, mate in enumerate(mates):
         job[duties.STATUSES + k], job[duties.BOXES + k] = 0, mate.word

@@ -30,6 +30,8 @@ SMALL_WORK = 60_000
 """Updates of vectors below which a second thread costs more than it gives."""
 WORK_PER_ROTATION = 48
 """What a rotation of a tile takes besides the updates of its rows, as if it had so many more."""
+LONG_WORK = 16 * SMALL_WORK
+"""From here on a call takes so long that waking a thread is nothing beside it, some milliseconds."""
 SHARED_ROWS = 8192
 """Threads share states of so many rows (1 MiB); moving smaller ones between their caches takes the time it saves."""
 
@@ -168,9 +170,9 @@ class Runner:
         few = n_tiles < threads or one is not None or self._lowered.n_qubits >= ONE_AT_A_TIME_FROM
         shared, mates = few and self._tape[layout.ROWS] >= SHARED_ROWS, list[Mate]()
         if shared and threads > 1:
-            mates = gather(self._dtype, min(threads, limits.CHUNKS) - 1)
+            mates = gather(self._dtype, min(threads, limits.CHUNKS) - 1, long=True)
         elif one is None and threads > 1 and n_tiles > 1 and n_tiles * self._work_per_tile >= SMALL_WORK:
-            mates = gather(self._dtype, min(threads, n_tiles) - 1)
+            mates = gather(self._dtype, min(threads, n_tiles) - 1, long=self._is_long(n_tiles))
         if shared and mates:
             status = self._run_shared(kernel, mode, values, mates, one)
         elif mates:
@@ -196,10 +198,15 @@ class Runner:
         blocks: list[Any] = [scratch[-1] for scratch in scratches]
         for block, scratch in zip(blocks, scratches, strict=True):
             _write_arguments(block, 0, middle, 0, 0, *values, *map(id, scratch))
-        status = run_together(Work(self._dtype, kernel.address, n_tiles, before, middle, after, blocks), mates)
+        status = run_together(
+            Work(self._dtype, kernel.address, n_tiles, before, middle, after, blocks, self._is_long(n_tiles)), mates
+        )
         for scratch in scratches:
             shelf.give_back(scratch)
         return status
+
+    def _is_long(self, n_tiles: int) -> bool:
+        return n_tiles * self._work_per_tile >= LONG_WORK
 
     def _shelf(self, mode: int) -> Shelf:
         return self._scratch if mode & modes.BACKWARD else self._forward_scratch
@@ -221,7 +228,7 @@ class Runner:
         for block in blocks:
             given = modes.HELP, first, last, *values, *map(id, scratch[:3]), id(block)
             _write_arguments(block, 0, *given)
-        status = run_together(Work(self._dtype, kernel.address, 0, 0, mode | modes.TEAM, 0, blocks), mates)
+        status = run_together(Work(self._dtype, kernel.address, 0, 0, mode | modes.TEAM, 0, blocks, long=True), mates)
         if one is None:
             shelf.give_back(scratch)
         return status

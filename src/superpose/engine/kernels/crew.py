@@ -1,9 +1,9 @@
 """Several threads in one call, without Python: one leads, others that wait in compiled code join it.
 
 A mate is a thread that looks at the word in its box for a while (`serve`) and goes back to Python, to sleep, if nothing
-comes. The word says READY, ASLEEP, RUNNING, or is the id of a job that the mate may take. A leader offers its
-job to mates that are READY, works itself, and takes back what no mate has taken: so it never waits for a thread
-that has not come to run, and a mate never looks at a job that is over.
+comes. The word says READY, ASLEEP, RUNNING, HELD, or is the id of a job that the mate may take. A leader holds mates that
+are READY, so that they do not fall asleep while it prepares its job, offers it to them, works itself, and takes back what
+no mate has taken: so it never waits for a thread that has not come to run, and a mate never looks at a job that is over.
 
 In a job with tiles, whoever takes part runs ranges of them that nobody has taken; in one without, everybody runs the
 interpreter once, which knows how to share a state (`superpose.engine.kernels.sharing`).
@@ -78,15 +78,19 @@ def _alone(job: Any, mode: int) -> int:
 @kernel
 def _lead(job: Any, me: int) -> int:
     """Run the job with the id ``me`` with whoever helps."""
+    n, left, taken, spins, status = job[d.N_MATES], address(job) + 8 * d.LEFT, 0, 0, 0
+    for k in range(n):
+        box = job[d.BOXES + k]
+        if not replace(box, d.READY, d.HELD) and not (job[d.LONG] and replace(box, d.ASLEEP, d.HELD)):
+            job[d.BOXES + k] = 0
     if job[d.BEFORE]:
         status = _alone(job, job[d.BEFORE])
-        if status:
-            return status
-    data(0, job[d.ARGUMENTS])[a.MODE] = job[d.MODE]
-    n, left, taken, spins = job[d.N_MATES], address(job) + 8 * d.LEFT, 0, 0
     for k in range(n):
-        if not replace(job[d.BOXES + k], d.READY, me):
-            job[d.BOXES + k] = 0
+        if job[d.BOXES + k]:
+            publish(job[d.BOXES + k], d.READY if status else me)
+    if status:
+        return status
+    data(0, job[d.ARGUMENTS])[a.MODE] = job[d.MODE]
     status = _run(job, 0)
     for k in range(n):
         if job[d.BOXES + k] and not replace(job[d.BOXES + k], me, d.READY):
@@ -106,11 +110,11 @@ def _lead(job: Any, me: int) -> int:
 
 @kernel
 def _serve(box: Any) -> None:
-    """Look for jobs until none has come for SPINS looks, or STOP is set."""
-    word, stop, spins = address(box) + 8 * d.WORD, address(box) + 8 * d.STOP, 0
+    """Look for jobs until none has come for SPINS looks, some more after being woken, or STOP is set."""
+    word, stop, spins = address(box) + 8 * d.WORD, address(box) + 8 * d.STOP, -d.LATE * box[d.SPINS]
     while True:
         found = seen(word)
-        if found > d.RUNNING and replace(word, found, d.RUNNING):
+        if found > d.HELD and replace(word, found, d.RUNNING):
             job = data(0, found)
             left, own = address(job) + 8 * d.LEFT, 0
             while job[d.BOXES + own] != word:
@@ -122,8 +126,9 @@ def _serve(box: Any) -> None:
             spins = 0
             continue
         spins += 1
-        if (spins > box[d.SPINS] or seen(stop)) and replace(word, d.READY, d.ASLEEP):
-            return
+        if spins > box[d.SPINS] or seen(stop):
+            if replace(word, d.READY, d.ASLEEP) or seen(word) == d.ASLEEP:
+                return
         if spins & 15:
             pause()
         else:

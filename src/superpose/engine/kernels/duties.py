@@ -9,12 +9,9 @@ JOB, BOX = range(2)
 
 ENTRY, DOUBLE = 1, 2  # address of the interpreter, and whether it takes a float64
 N_TILES, STEP = 3, 4  # 0 tiles: everybody runs the interpreter once; STEP tiles are taken at a time
-BEFORE, MODE, AFTER = (
-    5,
-    6,
-    7,
-)  # modes of what the leader runs first, of what all run, of what the leader runs last; or 0
+BEFORE, MODE, AFTER = 5, 6, 7  # modes of what the leader runs first, of what all run, of what it runs last; or 0
 N_MATES = 8
+LONG = 9  # 1 if sleeping mates have been woken for this job, so that they may be held too
 NEXT = 16  # the first tile that nobody has taken; a cache line of its own
 LEFT = 24  # how many mates have done their part; likewise
 STATUSES = 32  # of the mates
@@ -25,6 +22,7 @@ JOB_SIZE = ARGUMENTS + MOST_MATES + 1
 SPINS = 1  # of a box: how often the mate looks before it goes to sleep
 STOP = 2  # 1 when the process ends
 DONE = 3  # how many jobs it has done
-WORD = 8  # READY, ASLEEP, RUNNING or the id of a job on offer; a cache line of its own
-READY, ASLEEP, RUNNING = range(3)
+WORD = 8  # READY, ASLEEP, RUNNING, HELD or the id of a job on offer; a cache line of its own
+READY, ASLEEP, RUNNING, HELD = range(4)
+LATE = 9  # so many times SPINS more looks has a mate that was woken, for who woke it may not have its job ready yet
 BOX_SIZE = 16
