@@ -1,9 +1,10 @@
 """Several threads in one call, without Python: one leads, others that wait in compiled code join it.
 
 A mate is a thread that looks at the word in its box for a while (`serve`) and goes back to Python, to sleep, if nothing
-comes. The word says READY, ASLEEP, RUNNING, HELD, or is the id of a job that the mate may take. A leader holds mates that
-are READY, so that they do not fall asleep while it prepares its job, offers it to them, works itself, and takes back what
-no mate has taken: so it never waits for a thread that has not come to run, and a mate never looks at a job that is over.
+comes. The word says READY, ASLEEP, RUNNING, HELD, or is the id of a job that the mate may take. A leader holds mates
+that are READY, so that they do not fall asleep while it prepares its job, offers it to them, works itself, and takes
+back what no mate has taken: so it never waits for a thread that has not come to run, and a mate never looks at a job
+that is over.
 
 In a job with tiles, whoever takes part runs ranges of them that nobody has taken; in one without, everybody runs the
 interpreter once, which knows how to share a state (`superpose.engine.kernels.sharing`).
@@ -76,18 +77,30 @@ def _alone(job: Any, mode: int) -> int:
 
 
 @kernel
-def _lead(job: Any, me: int) -> int:
-    """Run the job with the id ``me`` with whoever helps."""
-    n, left, taken, spins, status = job[d.N_MATES], address(job) + 8 * d.LEFT, 0, 0, 0
-    for k in range(n):
+def _hold(job: Any) -> None:
+    """Hold the mates that can be had for a job, and forget the others."""
+    for k in range(job[d.N_MATES]):
         box = job[d.BOXES + k]
         if not replace(box, d.READY, d.HELD) and not (job[d.LONG] and replace(box, d.ASLEEP, d.HELD)):
             job[d.BOXES + k] = 0
+
+
+@kernel
+def _tell(job: Any, word: int) -> None:
+    """Write a word for the mates that are held."""
+    for k in range(job[d.N_MATES]):
+        if job[d.BOXES + k]:
+            publish(job[d.BOXES + k], word)
+
+
+@kernel
+def _lead(job: Any, me: int) -> int:
+    """Run the job with the id ``me`` with whoever helps."""
+    n, left, taken, spins, status = job[d.N_MATES], address(job) + 8 * d.LEFT, 0, 0, 0
+    _hold(job)
     if job[d.BEFORE]:
         status = _alone(job, job[d.BEFORE])
-    for k in range(n):
-        if job[d.BOXES + k]:
-            publish(job[d.BOXES + k], d.READY if status else me)
+    _tell(job, d.READY if status else me)
     if status:
         return status
     data(0, job[d.ARGUMENTS])[a.MODE] = job[d.MODE]
@@ -126,9 +139,9 @@ def _serve(box: Any) -> None:
             spins = 0
             continue
         spins += 1
-        if spins > box[d.SPINS] or seen(stop):
-            if replace(word, d.READY, d.ASLEEP) or seen(word) == d.ASLEEP:
-                return
+        is_tired = spins > box[d.SPINS] or seen(stop)
+        if is_tired and (replace(word, d.READY, d.ASLEEP) or seen(word) == d.ASLEEP):
+            return
         if spins & 15:
             pause()
         else:
