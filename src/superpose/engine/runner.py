@@ -171,7 +171,7 @@ class Runner:
         shared, mates = few and self._tape[layout.ROWS] >= SHARED_ROWS, list[Mate]()
         if shared and threads > 1:
             mates = gather(self._dtype, min(threads, limits.CHUNKS) - 1, long=True)
-        elif one is None and threads > 1 and n_tiles > 1 and n_tiles * self._work_per_tile >= SMALL_WORK:
+        elif one is None and threads > 1 and n_tiles > 1 and self._is_worth_sharing(n_tiles, mode):
             mates = gather(self._dtype, min(threads, n_tiles) - 1, long=self._is_long(n_tiles))
         if shared and mates:
             status = self._run_shared(kernel, mode, values, mates, one)
@@ -204,6 +204,10 @@ class Runner:
         for scratch in scratches:
             shelf.give_back(scratch)
         return status
+
+    def _is_worth_sharing(self, n_tiles: int, mode: int) -> bool:
+        """Return whether a call takes long enough for a second thread; a forward pass is a third of the work."""
+        return n_tiles * self._work_per_tile >= (SMALL_WORK if mode & modes.BACKWARD else 3 * SMALL_WORK)
 
     def _is_long(self, n_tiles: int) -> bool:
         return n_tiles * self._work_per_tile >= LONG_WORK
