@@ -163,7 +163,7 @@ class _Forward:
     """Expectations of one case in one form; everything that does not depend on the arguments is made once."""
 
     def __init__(self, case: Case, library: Library, form: Form) -> None:
-        self.n, self.form, self.library, self.xp = case.n_qubits, form, library, library.xp
+        self.n, self.form, self.arrays, self.xp = case.n_qubits, form, library, library.xp
         self.local, rest, signs = _reduced(case)
         self.rest = [part for block in rest for part in (_split(block) if form.pair else [block])]
         self.signs = library.constant(signs)
@@ -185,7 +185,7 @@ class _Forward:
         now = _Pass(self, inputs, weights)
         state = self._expand(self._product(now))
         if self.form.collapse:
-            whole = self.library.complex_of(self.library.constant(np.eye(1 << self.n, dtype=np.float32)))
+            whole = self.arrays.complex_of(self.arrays.constant(np.eye(1 << self.n, dtype=np.float32)))
             state = self._steps(now, whole) @ state
         else:
             state = self._steps(now, state)
@@ -234,7 +234,7 @@ class _Forward:
 
     def _expand(self, vectors: Any) -> Any:
         state = self._outer(vectors)
-        whole = self.library.complex_of(state)
+        whole = self.arrays.complex_of(state)
         return self.xp.stack([whole.real, whole.imag], 0) if self.form.pair else whole
 
     def _steps(self, now: _Pass, state: Any) -> Any:
@@ -290,7 +290,7 @@ class _Forward:
             size = min(self.form.group, self.n - first)
             matrix = self.flips[size] if block.kind == "hadamard" else now.grouped(block, first)[block.layer]
             if not self.form.pair:
-                matrix = self.library.complex_of(matrix)
+                matrix = self.arrays.complex_of(matrix)
             state = self._product_with(matrix, state, first)
         return state
 
