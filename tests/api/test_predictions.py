@@ -16,7 +16,7 @@ import pytest
 
 from superpose.learning import Predictor
 from superpose.service import ServiceConfig
-from superpose.service.worker import Worker
+from superpose.service.work.worker import Worker
 
 ROW = {"sepal length": 5.1, "sepal width": 3.5, "petal length": 1.4, "petal width": 0.2}
 CELLS = list(ROW.values())

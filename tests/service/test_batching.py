@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from superpose.errors import InternalError, OverloadedError
-from superpose.service.batching import MicroBatcher
+from superpose.service.serving.batching import MicroBatcher
 
 
 class Doubler:

@@ -10,7 +10,7 @@ import pytest
 
 from superpose.errors import RequestError, StoreError
 from superpose.service import Principal, Service, ServiceConfig
-from superpose.service.datadir import DataDir
+from superpose.service.store.datadir import DataDir
 
 
 def test_everything_is_private(service: Service, config: ServiceConfig) -> None:

@@ -22,7 +22,7 @@ from superpose.errors import (
     RequestError,
 )
 from superpose.service import JobKind, Principal, Role, Service, ServiceConfig
-from superpose.service.job_store import NewJob
+from superpose.service.store.job_store import NewJob
 
 CSV = b"age,dose,outcome\n" + b"".join(b"%d,%d.5,%s\n" % (i, i % 7, b"ill" if i % 3 else b"well") for i in range(30))
 

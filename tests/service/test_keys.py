@@ -190,8 +190,8 @@ def test_lists_come_in_parts(service: Service, admin: Principal) -> None:
 
 
 def test_key_history_names_the_actor(service: Service, admin: Principal, config: ServiceConfig) -> None:
-    from superpose.service.database import Database
-    from superpose.service.history import read_events
+    from superpose.service.store.database import Database
+    from superpose.service.store.history import read_events
 
     key, _ = service.keys.create(admin, role="viewer", label="x")
     service.keys.revoke(admin, key.id)

@@ -12,11 +12,11 @@ from sqlalchemy import insert, text
 
 from superpose.errors import LeaseLostError, StoreError, TransitionError
 from superpose.service import TRANSITIONS, JobKind, JobStatus
-from superpose.service.database import Database
-from superpose.service.job_store import JobStore, NewJob
 from superpose.service.nouns import Clock, utc_now
 from superpose.service.statuses import FINAL, check_transition
-from superpose.service.tables import projects
+from superpose.service.store.database import Database
+from superpose.service.store.job_store import JobStore, NewJob
+from superpose.service.store.tables import projects
 from superpose.testing.store import STORE_CHECKS, ManualClock, OpenStore, check_store
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from superpose.service.batching import BatchStats
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import (
     Dataset,
@@ -22,9 +21,10 @@ from superpose.service.nouns import (
     Role,
     iso,
 )
-from superpose.service.pages import MAX_LIMIT, Part
 from superpose.service.service import Service
+from superpose.service.serving.batching import BatchStats
 from superpose.service.statuses import FINAL, TRANSITIONS, JobStatus
+from superpose.service.store.pages import MAX_LIMIT, Part
 
 __all__ = [
     "FINAL",
@@ -54,15 +54,15 @@ __all__ = [
 ]
 
 _HOME_OF = {
-    "Supervisor": "superpose.service.supervisor",
-    "Worker": "superpose.service.worker",
-    "run_worker": "superpose.service.worker",
+    "Supervisor": "superpose.service.work.supervisor",
+    "Worker": "superpose.service.work.worker",
+    "run_worker": "superpose.service.work.worker",
 }
 
 if TYPE_CHECKING:
-    from superpose.service.supervisor import Supervisor as Supervisor
-    from superpose.service.worker import Worker as Worker
-    from superpose.service.worker import run_worker as run_worker
+    from superpose.service.work.supervisor import Supervisor as Supervisor
+    from superpose.service.work.worker import Worker as Worker
+    from superpose.service.work.worker import run_worker as run_worker
 
 
 def __getattr__(name: str) -> Any:

@@ -6,20 +6,20 @@ from pathlib import Path
 
 from sqlalchemy import select
 
-from superpose.service.artifacts import Artifacts
+from superpose.service.catalogue.datasets import Datasets
+from superpose.service.catalogue.models import Models
 from superpose.service.config import ServiceConfig
-from superpose.service.database import Database
-from superpose.service.datadir import DataDir
-from superpose.service.datasets import Datasets
-from superpose.service.endpoints import Endpoints
-from superpose.service.job_store import JobStore
-from superpose.service.jobs import Jobs
-from superpose.service.keys import Keys
 from superpose.service.nouns import Clock, Principal, utc_now
-from superpose.service.registry import Models
-from superpose.service.serving import LoadedModels
+from superpose.service.people.keys import Keys
+from superpose.service.serving.endpoints import Endpoints
+from superpose.service.serving.loaded_models import LoadedModels
 from superpose.service.statuses import FINAL
-from superpose.service.tables import datasets, jobs, model_versions
+from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.database import Database
+from superpose.service.store.datadir import DataDir
+from superpose.service.store.job_store import JobStore
+from superpose.service.store.tables import datasets, jobs, model_versions
+from superpose.service.work.jobs import Jobs
 
 __all__ = ["Service"]
 

@@ -16,9 +16,9 @@ from superpose.errors import (
     SuperposeError,
     TransitionError,
 )
-from superpose.service.job_store import Claim, JobStore, NewJob
 from superpose.service.nouns import Clock, Job, JobKind
 from superpose.service.statuses import TRANSITIONS, JobStatus
+from superpose.service.store.job_store import Claim, JobStore, NewJob
 
 __all__ = ["STORE_CHECKS", "ManualClock", "OpenStore", "check_store"]
 

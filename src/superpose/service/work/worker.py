@@ -24,18 +24,18 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from superpose.errors import CheckpointError, InternalError, LeaseLostError, NotFoundError, StoreError, SuperposeError
-from superpose.service.artifacts import Artifacts
+from superpose.service.catalogue.models import insert_version
 from superpose.service.config import ServiceConfig
-from superpose.service.database import Database
-from superpose.service.datadir import DataDir
-from superpose.service.job_store import Claim, JobStore
-from superpose.service.lease_keeper import LeaseKeeper
 from superpose.service.names import new_id
 from superpose.service.nouns import Job, JobKind, utc_now
-from superpose.service.registry import insert_version
-from superpose.service.runs import RUNS, Outcome, RunContext
-from superpose.service.tables import datasets
+from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.database import Database
+from superpose.service.store.datadir import DataDir
+from superpose.service.store.job_store import Claim, JobStore
+from superpose.service.store.tables import datasets
 from superpose.service.traces import trace_of
+from superpose.service.work.lease_keeper import LeaseKeeper
+from superpose.service.work.runs import RUNS, Outcome, RunContext
 
 __all__ = ["Worker", "run_worker"]
 
@@ -302,8 +302,8 @@ def _share_cpu(n_threads: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """``python -m superpose.service.worker``: a worker by itself, or with ``--supervised`` one of a supervisor's."""
-    parser = argparse.ArgumentParser(prog="python -m superpose.service.worker", description=main.__doc__)
+    """``python -m superpose.service.work.worker``: a worker by itself, or ``--supervised``: one of a supervisor's."""
+    parser = argparse.ArgumentParser(prog="python -m superpose.service.work.worker", description=main.__doc__)
     parser.add_argument("--data-dir", type=Path, help="the service's data directory")
     parser.add_argument("--supervised", action="store_true", help="read settings as JSON from standard input")
     given = parser.parse_args(arguments)

@@ -8,7 +8,7 @@ from datetime import datetime
 from sqlalchemy import Connection, func, insert, select
 
 from superpose.service.nouns import Event
-from superpose.service.tables import events
+from superpose.service.store.tables import events
 
 __all__ = ["append_event", "read_events"]
 

@@ -20,13 +20,13 @@ from superpose.errors import (
     NotFoundError,
     RequestError,
 )
-from superpose.service.database import Database
-from superpose.service.datadir import DataDir
-from superpose.service.history import append_event
 from superpose.service.names import check_name
 from superpose.service.nouns import Clock, Key, Page, Principal, Role
-from superpose.service.pages import Part, read_page
-from superpose.service.tables import keys, projects
+from superpose.service.store.database import Database
+from superpose.service.store.datadir import DataDir
+from superpose.service.store.history import append_event
+from superpose.service.store.pages import Part, read_page
+from superpose.service.store.tables import keys, projects
 from superpose.trust import key_digest, keys_equal, mint_key, parse_key_id, read_key_file, write_key_file
 
 __all__ = ["OPERATOR_PROJECT", "Keys"]

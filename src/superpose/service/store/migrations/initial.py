@@ -1,32 +1,12 @@
-"""The schema, version by version. A migration is never edited once released: a change is a new one at the end.
-
-Times are integers, microseconds since 1970 UTC; JSON is text. ``tables.py`` describes the newest version for queries,
-and a test holds that description against what these statements build.
-"""
+"""Version 1, released in 0.1.0: projects, keys, data sets, jobs with attempts and events, models, endpoints."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from superpose.service.store.migrations.migration import Migration
 
-from sqlalchemy import Connection
+__all__ = ["INITIAL"]
 
-import superpose
-from superpose.errors import StoreError
-from superpose.service.nouns import Clock
-
-__all__ = ["MIGRATIONS", "SCHEMA_VERSION", "Migration", "migrate", "schema_version"]
-
-
-@dataclass(frozen=True)
-class Migration:
-    """The statements that lead from version ``version - 1`` to ``version``."""
-
-    version: int
-    summary: str
-    statements: tuple[str, ...]
-
-
-_V1 = (
+_UP = (
     """CREATE TABLE projects (
         name TEXT PRIMARY KEY,
         created_at INTEGER NOT NULL
@@ -155,50 +135,21 @@ _V1 = (
     )""",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (
-    Migration(1, "projects, keys, data sets, jobs with attempts and events, models, endpoints", _V1),
+_DOWN = tuple(
+    f"DROP TABLE {table}"
+    for table in (
+        "endpoints",
+        "model_versions",
+        "models",
+        "events",
+        "attempts",
+        "jobs",
+        "datasets",
+        "keys",
+        "projects",
+    )
 )
 
-#: The version this release reads and writes.
-SCHEMA_VERSION = MIGRATIONS[-1].version
-
-
-def schema_version(connection: Connection) -> int:
-    """Version of the schema in a database; 0 for an empty one."""
-    known = connection.exec_driver_sql(
-        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
-    ).scalar_one()
-    if not known:
-        return 0
-    return int(connection.exec_driver_sql("SELECT coalesce(max(version), 0) FROM schema_version").scalar_one())
-
-
-def migrate(connection: Connection, clock: Clock, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:
-    """Bring a database to the newest version inside the caller's transaction; returns the version found before.
-
-    Raises:
-        StoreError: the database was written by a newer release.
-    """
-    found, newest = schema_version(connection), migrations[-1].version
-    if found > newest:
-        raise StoreError(
-            f"The data directory has schema version {found}; superpose {superpose.__version__} reads up to {newest}. "
-            "Start it with the newer release that wrote it, or use another data directory.",
-            found=found,
-            newest=newest,
-        )
-    if found == 0:
-        connection.exec_driver_sql(
-            "CREATE TABLE IF NOT EXISTS schema_version "
-            "(version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL, release TEXT NOT NULL)"
-        )
-    for migration in migrations:
-        if migration.version <= found:
-            continue
-        for statement in migration.statements:
-            connection.exec_driver_sql(statement)
-        connection.exec_driver_sql(
-            "INSERT INTO schema_version (version, applied_at, release) VALUES (?, ?, ?)",
-            (migration.version, round(clock().timestamp() * 1e6), superpose.__version__),
-        )
-    return found
+INITIAL = Migration(
+    summary="projects, keys, data sets, jobs with attempts and events, models, endpoints", up=_UP, down=_DOWN
+)

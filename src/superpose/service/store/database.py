@@ -13,17 +13,18 @@ import math
 import os
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from sqlite3 import Connection as SqliteConnection
+from typing import cast
 
 from sqlalchemy import Connection, create_engine, event
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from superpose.errors import StoreError
-from superpose.service.migrations import migrate
 from superpose.service.nouns import Clock, utc_now
+from superpose.service.store.migrations import migrate, migrate_down, schema_version
 
 __all__ = ["Database", "json_text"]
 
@@ -78,8 +79,7 @@ class Database:
         event.listen(self._engine, "connect", self._set_up)
         event.listen(self._engine, "begin", _begin)
         try:
-            with self.write() as connection:
-                migrate(connection, clock)
+            self._migrate(clock)
         except StoreError:
             self.close()
             raise
@@ -96,6 +96,38 @@ class Database:
         ):
             connection.execute(f"PRAGMA {pragma}").fetchall()
 
+    def _migrate(self, clock: Clock) -> None:
+        """Bring the schema to the newest version."""
+        with self._rebuilding() as connection:
+            migrate(connection, clock)
+
+    def migrate_down(self, version: int) -> None:
+        """Bring the schema back to an older version, for the release that reads it; then close this store.
+
+        Raises:
+            StoreError: the version is not an older one, or rows would be lost.
+        """
+        with self._rebuilding() as connection:
+            migrate_down(connection, version)
+
+    @contextmanager
+    def _rebuilding(self) -> Iterator[Connection]:
+        """A write for changes of the schema.
+
+        Foreign keys rest meanwhile, as SQLite asks of whoever builds a table anew, and are checked before the end.
+        """
+        with self._transaction("IMMEDIATE", foreign_keys=False) as connection:
+            before = schema_version(connection)
+            yield connection
+            if schema_version(connection) != before:
+                broken = connection.exec_driver_sql("PRAGMA foreign_key_check").fetchall()
+                if broken:
+                    raise StoreError(
+                        f"The schema cannot leave version {before}: {len(broken)} rows refer to rows that are not "
+                        f"there (the first in table {broken[0][0]!r}). Nothing was changed.",
+                        path=str(self.path),
+                    )
+
     def read(self) -> AbstractContextManager[Connection]:
         """A transaction that sees one state of the store and does not wait for writers."""
         return self._transaction("DEFERRED")
@@ -109,9 +141,11 @@ class Database:
         return self._transaction("IMMEDIATE")
 
     @contextmanager
-    def _transaction(self, mode: str) -> Iterator[Connection]:
+    def _transaction(self, mode: str, foreign_keys: bool = True) -> Iterator[Connection]:
         try:
-            with self._turn, self._engine.connect() as connection:
+            with self._turn, self._engine.connect() as connection, ExitStack() as settings:
+                if not foreign_keys:
+                    settings.enter_context(_foreign_keys_rest(connection))
                 connection = connection.execution_options(superpose_begin=mode)
                 with connection.begin():
                     yield connection
@@ -126,6 +160,17 @@ class Database:
     def close(self) -> None:
         """Close all connections."""
         self._engine.dispose()
+
+
+@contextmanager
+def _foreign_keys_rest(connection: Connection) -> Iterator[None]:
+    """Do not enforce foreign keys; SQLite takes the setting outside transactions only, so the driver is told."""
+    driver = cast(SqliteConnection, connection.connection.driver_connection)
+    driver.execute("PRAGMA foreign_keys=OFF")
+    try:
+        yield
+    finally:
+        driver.execute("PRAGMA foreign_keys=ON")
 
 
 def _begin(connection: Connection) -> None:

@@ -8,12 +8,12 @@ from pathlib import Path
 from sqlalchemy import Connection, RowMapping, func, insert, select
 
 from superpose.errors import NotFoundError
-from superpose.service.artifacts import Artifacts
-from superpose.service.database import Database
-from superpose.service.history import append_event
 from superpose.service.nouns import Clock, Job, Model, ModelVersion, Page, Principal, Role
-from superpose.service.pages import Part, read_page
-from superpose.service.tables import model_versions, models
+from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.database import Database
+from superpose.service.store.history import append_event
+from superpose.service.store.pages import Part, read_page
+from superpose.service.store.tables import model_versions, models
 
 __all__ = ["Models", "insert_version", "version_row"]
 

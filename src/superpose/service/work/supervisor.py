@@ -15,10 +15,10 @@ from dataclasses import dataclass, field
 
 from superpose.errors import StoreError
 from superpose.service.config import ServiceConfig
-from superpose.service.database import Database
-from superpose.service.datadir import DataDir
-from superpose.service.job_store import JobStore
 from superpose.service.names import new_id
+from superpose.service.store.database import Database
+from superpose.service.store.datadir import DataDir
+from superpose.service.store.job_store import JobStore
 
 __all__ = ["Supervisor"]
 
@@ -133,7 +133,7 @@ class Supervisor:
         slot.worker_id, slot.started_at_s = new_id("worker"), time.monotonic()
         with self._open_log(slot.number) as log:
             slot.process = subprocess.Popen(
-                [sys.executable, "-m", "superpose.service.worker", "--supervised"],
+                [sys.executable, "-m", "superpose.service.work.worker", "--supervised"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,

@@ -8,8 +8,8 @@ import time
 from types import TracebackType
 
 from superpose.errors import LeaseLostError, StoreError
-from superpose.service.job_store import Claim, JobStore
 from superpose.service.statuses import JobStatus
+from superpose.service.store.job_store import Claim, JobStore
 
 __all__ = ["LeaseKeeper"]
 

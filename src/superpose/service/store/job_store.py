@@ -15,12 +15,12 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, sele
 
 from superpose.errors import ConflictError, JobCrashedError, LeaseLostError, NotFoundError
 from superpose.scheduling import QueuedJob, RunningJob, order_jobs
-from superpose.service.database import Database, json_text
-from superpose.service.history import append_event, read_events
 from superpose.service.names import new_id
 from superpose.service.nouns import Clock, Event, Job, JobKind, utc_now
 from superpose.service.statuses import FINAL, HELD, JobStatus, check_transition
-from superpose.service.tables import attempts, jobs
+from superpose.service.store.database import Database, json_text
+from superpose.service.store.history import append_event, read_events
+from superpose.service.store.tables import attempts, jobs
 from superpose.trust import sha256_bytes
 
 __all__ = ["Claim", "JobStore", "NewJob"]

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
 from superpose.errors import ConflictError, NotFoundError, RequestError
-from superpose.service.batching import BatchStats
+from superpose.service.catalogue.models import Models, version_row
 from superpose.service.config import ServiceConfig
-from superpose.service.database import Database
-from superpose.service.history import append_event
 from superpose.service.names import check_name, new_id
 from superpose.service.nouns import Clock, Endpoint, ModelVersion, Page, Prediction, Principal, Role
-from superpose.service.pages import Part, read_page
-from superpose.service.registry import Models, version_row
-from superpose.service.serving import LoadedModels
-from superpose.service.tables import endpoints
+from superpose.service.serving.batching import BatchStats
+from superpose.service.serving.loaded_models import LoadedModels
+from superpose.service.store.database import Database
+from superpose.service.store.history import append_event
+from superpose.service.store.pages import Part, read_page
+from superpose.service.store.tables import endpoints
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor

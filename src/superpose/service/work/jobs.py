@@ -9,16 +9,16 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import Connection, select
 
 from superpose.errors import ConflictError, PayloadTooLargeError, RequestError
-from superpose.service.admission import admit_program, admit_training, check_idempotency_key, check_priority
+from superpose.service.catalogue.datasets import Datasets
 from superpose.service.config import ServiceConfig
-from superpose.service.database import Database, json_text
-from superpose.service.datasets import Datasets
-from superpose.service.job_store import JobStore, NewJob, job_from_row
 from superpose.service.names import check_name
 from superpose.service.nouns import Dataset, Event, Job, JobKind, Page, Principal, Role
-from superpose.service.pages import Part, read_page
 from superpose.service.statuses import FINAL, JobStatus
-from superpose.service.tables import datasets, jobs
+from superpose.service.store.database import Database, json_text
+from superpose.service.store.job_store import JobStore, NewJob, job_from_row
+from superpose.service.store.pages import Part, read_page
+from superpose.service.store.tables import datasets, jobs
+from superpose.service.work.admission import admit_program, admit_training, check_idempotency_key, check_priority
 
 __all__ = ["Jobs"]
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, RowMapping, Select, insert, or_, select, update
 
 from superpose.errors import ConflictError, NotFoundError, PayloadTooLargeError
-from superpose.service.artifacts import Artifacts, Staged
 from superpose.service.config import ServiceConfig
-from superpose.service.database import Database
-from superpose.service.history import append_event
 from superpose.service.names import check_name, new_id
 from superpose.service.nouns import Clock, Dataset, Page, Principal, Role
-from superpose.service.pages import Part, read_page
 from superpose.service.statuses import FINAL
-from superpose.service.tables import datasets, jobs
+from superpose.service.store.artifacts import Artifacts, Staged
+from superpose.service.store.database import Database
+from superpose.service.store.history import append_event
+from superpose.service.store.pages import Part, read_page
+from superpose.service.store.tables import datasets, jobs
 
 if TYPE_CHECKING:
     from superpose.datasets import Table

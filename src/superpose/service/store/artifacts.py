@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from superpose.errors import ArtifactError
-from superpose.service.datadir import DataDir
 from superpose.service.names import new_id
+from superpose.service.store.datadir import DataDir
 from superpose.trust import sha256_bytes
 
 __all__ = ["Artifacts", "Staged"]

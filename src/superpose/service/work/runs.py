@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from superpose.errors import ModelFileCorruptError, PayloadTooLargeError
-from superpose.service.artifacts import Artifacts
 from superpose.service.config import ServiceConfig
-from superpose.service.database import json_text
 from superpose.service.nouns import Job, JobKind
+from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.database import json_text
 from superpose.trust import sha256_bytes
 
 __all__ = ["RUNS", "Outcome", "RunContext"]

@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import SuperposeError
-from superpose.service.batching import BatchStats, MicroBatcher
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Endpoint
+from superpose.service.serving.batching import BatchStats, MicroBatcher
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor

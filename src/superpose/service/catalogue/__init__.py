@@ -1,0 +1,1 @@
+"""What jobs work with and make: data sets and models."""

@@ -1,0 +1,1 @@
+"""Endpoints: models in memory that answer in micro-batches."""

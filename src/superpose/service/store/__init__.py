@@ -1,0 +1,1 @@
+"""Where the service keeps things: SQLite, artifacts, the data directory, the job store."""

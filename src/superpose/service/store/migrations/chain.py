@@ -1,0 +1,97 @@
+"""The schema, version by version, and the walk along it in both directions.
+
+A migration is never edited once released: a change is a new one at the end, in a file of its own. Times are integers,
+microseconds since 1970 UTC; JSON is text. ``tables.py`` describes the newest version for queries, and a test holds that
+description against what these statements build.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import Connection
+
+import superpose
+from superpose.errors import StoreError
+from superpose.service.nouns import Clock
+from superpose.service.store.migrations.initial import INITIAL
+from superpose.service.store.migrations.job_kinds import JOB_KINDS
+from superpose.service.store.migrations.migration import Migration
+
+__all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "migrate_down", "schema_version"]
+
+MIGRATIONS: tuple[Migration, ...] = (
+    INITIAL,
+    JOB_KINDS,
+)
+
+#: The version this release reads and writes.
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+def schema_version(connection: Connection) -> int:
+    """Version of the schema in a database; 0 for an empty one."""
+    known = connection.exec_driver_sql(
+        "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'schema_version'"
+    ).scalar_one()
+    if not known:
+        return 0
+    return int(connection.exec_driver_sql("SELECT coalesce(max(version), 0) FROM schema_version").scalar_one())
+
+
+def migrate(connection: Connection, clock: Clock, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:
+    """Bring a database to the newest version inside the caller's transaction; returns the version found before.
+
+    Raises:
+        StoreError: the database was written by a newer release.
+    """
+    found, newest = schema_version(connection), len(migrations)
+    if found > newest:
+        raise StoreError(
+            f"The data directory has schema version {found}; superpose {superpose.__version__} reads up to {newest}. "
+            "Start it with the newer release that wrote it, or use another data directory.",
+            found=found,
+            newest=newest,
+        )
+    if found == 0:
+        connection.exec_driver_sql(
+            "CREATE TABLE IF NOT EXISTS schema_version "
+            "(version INTEGER PRIMARY KEY, applied_at INTEGER NOT NULL, release TEXT NOT NULL)"
+        )
+    for version, migration in enumerate(migrations[found:], found + 1):
+        for statement in migration.up:
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql(
+            "INSERT INTO schema_version (version, applied_at, release) VALUES (?, ?, ?)",
+            (version, round(clock().timestamp() * 1e6), superpose.__version__),
+        )
+    return found
+
+
+def migrate_down(connection: Connection, version: int, migrations: tuple[Migration, ...] = MIGRATIONS) -> int:
+    """Bring a database back to an older version inside the caller's transaction; returns the version found before.
+
+    Raises:
+        StoreError: the version is not below the database's own, or rows would be lost on the way.
+    """
+    found = schema_version(connection)
+    if not 0 <= version <= found <= len(migrations):
+        raise StoreError(
+            f"The schema cannot go back from version {found} to {version}; from 0 to {min(found, len(migrations))} "
+            "are allowed.",
+            found=found,
+            newest=len(migrations),
+        )
+    for current in range(found, version, -1):
+        migration = migrations[current - 1]
+        for obstacle in migration.obstacles:
+            n_rows = int(connection.exec_driver_sql(obstacle.count).scalar_one())
+            if n_rows:
+                raise StoreError(
+                    f"The schema cannot go back from version {current} to {current - 1}: {n_rows} "
+                    f"{obstacle.what} would be lost. Remove them first, or stay with this release.",
+                    found=found,
+                    newest=len(migrations),
+                )
+        for statement in migration.down:
+            connection.exec_driver_sql(statement)
+        connection.exec_driver_sql("DELETE FROM schema_version WHERE version = ?", (current,))
+    return found

@@ -1,0 +1,1 @@
+"""Jobs from admission to result: the workers and who keeps them alive."""
