@@ -12,8 +12,9 @@ import pytest
 
 from superpose.circuits import Circuit, Observable, Parameter, Program, program_to_json, result_from_json
 from superpose.learning import Predictor
-from superpose.service import Dataset, JobKind, JobStatus, ModelVersion, Principal, Service, ServiceConfig, worker
+from superpose.service import Dataset, JobKind, JobStatus, ModelVersion, Principal, Service, ServiceConfig
 from superpose.service.store.job_store import NewJob
+from superpose.service.work import worker
 from superpose.trust import sha256_bytes
 
 from .conftest import LONG_SPEC, SMALL_SPEC, ended, wait_for, working
