@@ -6,7 +6,8 @@ Run it with the released code, not with today's::
     PYTHONPATH=RELEASED/src python tests/service/data/make_release_1.py tests/service/data/release_1.tar.xz
 
 In it: two data sets (one deleted), a trained model, an endpoint, an editor's key, a finished program job, a queued
-training job and a queued program job. ``expected.json`` beside the data has the rows, their probabilities and the jobs' results.
+training job and a queued program job. ``expected.json`` beside the data has the rows, their probabilities and the
+result of the finished job.
 The keys in it open nothing else.
 """
 
