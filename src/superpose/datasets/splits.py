@@ -19,7 +19,7 @@ Indices = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Disjoint ascending row indices that together cover all rows."""
+    """Disjoint ascending row indices; together all rows, except where a split by time leaves out newer ones."""
 
     train: Indices
     validation: Indices

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -156,6 +156,19 @@ class Table:
             digest.update(_number_bytes(values) if column.kind == "number" else _json(values.tolist()))
         digest.update(_json(self.target.tolist()))
         return digest.hexdigest()
+
+    def without(self, names: Collection[str]) -> Table:
+        """The same rows without some of the feature columns.
+
+        Raises:
+            DatasetEmptyError: no feature column is left.
+        """
+        kept = tuple(column for column in self.columns if column.name not in names)
+        if not kept:
+            raise DatasetEmptyError(
+                f"Without {_listing(sorted(names))}, table {self.name!r} has no feature column left to learn from."
+            )
+        return replace(self, features=self.features[[column.name for column in kept]], columns=kept)
 
     def schema(self) -> dict[str, Any]:
         """The description of the table without its values, as JSON values."""

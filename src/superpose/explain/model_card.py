@@ -83,6 +83,13 @@ def _model(manifest: Mapping[str, Any]) -> list[str]:
     ]
 
 
+_MISSING_TEXTS = {
+    "impute": "Missing numbers are filled from training rows",
+    "indicator": "Missing numbers are filled from training rows, and a column of its own tells that they were missing",
+    "refuse": "Rows with missing values are refused",
+}
+
+
 def _data(manifest: Mapping[str, Any]) -> list[str]:
     data = manifest.get("data") or {}
     columns = manifest["pipeline"]["preprocessing"]["columns"]
@@ -97,10 +104,28 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
         *lines,
         f"- Rows per class: {counts}",
         f"- This model: trained on {split['train']} rows, stopped early by {split['validation']} validation rows, "
-        f"tested on {split['test']} rows that it never saw; split at random, each class in proportion",
-        "- Missing numbers are filled from training rows; categories that training rows hardly have count as unknown",
+        f"tested on {split['test']} rows that it never saw; {_split_text(data.get('split_by') or {})}",
+        f"- {_MISSING_TEXTS[_missing_policy(manifest)]}; categories that training rows hardly have count as unknown",
         f"- Digest (SHA-256): `{data['digest']}`",
     ]
+
+
+def _split_text(split: Mapping[str, Any]) -> str:
+    column = _text(split.get("column") or "")
+    together = f" that keeps rows with the same {column} together" if column else ""
+    return {
+        "grouped": f"rows with the same {column} are together in one part",
+        "time": f"trained on the past and tested on later rows, by {column}",
+        "site": f"tested on a {column} of which no row was trained on",
+        "k_fold": f"one fold of a cross-validation{together}",
+    }.get(str(split.get("kind")), "split at random, each class in proportion")
+
+
+def _missing_policy(manifest: Mapping[str, Any]) -> str:
+    preprocessing = manifest["pipeline"]["preprocessing"]
+    if preprocessing.get("missing") == "refuse":
+        return "refuse"
+    return "indicator" if any(column.get("indicator") for column in preprocessing["columns"]) else "impute"
 
 
 def _results(manifest: Mapping[str, Any]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,12 +11,13 @@ from superpose.engine import memory_required
 from superpose.engine.memory import available_memory
 from superpose.errors import SpecError, StateTooLargeError
 from superpose.learning.ansaetze import ANSAETZE
+from superpose.learning.splitting import feature_table
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
     from superpose.learning.spec import TrainingSpec
 
-__all__ = ["Plan", "admit", "positive_class"]
+__all__ = ["Plan", "admit", "class_weights", "positive_class"]
 
 _MB = 10**6
 _PREDICTED_ROWS = 4096
@@ -49,7 +51,9 @@ def admit(spec: TrainingSpec, table: Table | None = None) -> Plan:
     Raises:
         StateTooLargeError: the circuit's states need more memory than the machine has free or the spec allows; its
             details say how many bytes are needed and allowed.
-        SpecError: the positive class is not one of the table's, or the run exceeds its own limits.
+        SpecError: a class or column that the spec names is not one of the table's, a value is missing where the spec
+            takes none, or the run exceeds its own limits.
+        DatasetEmptyError: the spec leaves no feature column.
     """
     memory_bytes = _admit_memory(spec)
     n_rows = table.n_rows if table is not None else 0
@@ -91,6 +95,9 @@ def _admit_memory(spec: TrainingSpec) -> int:
 
 def _admit_table(spec: TrainingSpec, table: Table, plan: Plan) -> None:
     positive_class(spec, table)
+    class_weights(spec, table.classes)
+    table = feature_table(spec, table)
+    _admit_gaps(spec, table)
     limits = spec.limits
     if limits.max_steps is not None and plan.n_steps > limits.max_steps:
         raise SpecError(
@@ -101,6 +108,8 @@ def _admit_table(spec: TrainingSpec, table: Table, plan: Plan) -> None:
         )
     known = spec.preprocessing.max_categories
     columns = sum(1 if c.kind == "number" else min(known, int(table.features[c.name].nunique())) for c in table.columns)
+    if spec.preprocessing.missing == "indicator":
+        columns += sum(1 for c in table.columns if c.n_missing)
     if columns > limits.max_encoded_columns:
         raise SpecError(
             f"the {len(table.columns)} columns may become {columns} after one-hot encoding, more than "
@@ -108,6 +117,37 @@ def _admit_table(spec: TrainingSpec, table: Table, plan: Plan) -> None:
             "limits.max_encoded_columns",
             n_encoded_columns=columns,
         )
+
+
+def _admit_gaps(spec: TrainingSpec, table: Table) -> None:
+    gaps = {column.name: column.n_missing for column in table.columns if column.n_missing}
+    if gaps and spec.preprocessing.missing == "refuse":
+        shown = ", ".join(f"{name} ({count})" for name, count in list(gaps.items())[:5])
+        raise SpecError(
+            f"is 'refuse', but {len(gaps)} column(s) have missing values: {shown}; fill them, exclude the columns, or "
+            "say 'impute' or 'indicator'",
+            "preprocessing.missing",
+            missing=gaps,
+        )
+
+
+def class_weights(spec: TrainingSpec, classes: Sequence[str]) -> dict[str, float] | None:
+    """Weight of each class where the spec maps classes to weights, else None.
+
+    Raises:
+        SpecError: the mapping names a class that the table does not have.
+    """
+    given = spec.training.class_weights
+    if isinstance(given, str):
+        return None
+    unknown = sorted(set(given) - set(classes))
+    if unknown:
+        raise SpecError(
+            f"weighs {unknown[0]!r}, which is not one of the data's classes, {', '.join(list(classes)[:20])}",
+            "training.class_weights",
+            allowed=list(classes)[:20],
+        )
+    return {label: given.get(label, 1.0) for label in classes}
 
 
 def positive_class(spec: TrainingSpec, table: Table) -> int:

@@ -37,7 +37,7 @@ def tuned_logistic_regression(
     classes: NDArray[np.integer],
     test: NDArray[np.float64],
     *,
-    balanced: bool,
+    class_weights: NDArray[np.float64] | None,
     seed: int,
 ) -> BaselineResult:
     """Fit on the training part with the C of lowest cross-validated log loss, and predict the test part.
@@ -49,7 +49,7 @@ def tuned_logistic_regression(
         encoded: ``(n_train, n_columns)``; training and validation rows together, since folds take validation's place.
         classes: class indices ``(n_train,)``, each class at least once.
         test: ``(n_test, n_columns)``.
-        balanced: weigh classes inversely to their frequency.
+        class_weights: weight of each class by its index, ``(n_classes,)``; None weighs all alike.
         seed: shuffles the folds.
     """
     from sklearn.linear_model import LogisticRegression
@@ -59,8 +59,9 @@ def tuned_logistic_regression(
     labels = np.unique(classes)
     solver = "newton-cholesky" if encoded.shape[1] * len(labels) <= _NEWTON_PARAMETERS else "lbfgs"
 
+    weight = None if class_weights is None else {int(label): float(class_weights[label]) for label in labels}
+
     def fitted(strength: float, rows: NDArray[np.intp] | slice) -> LogisticRegression:
-        weight = "balanced" if balanced else None
         model = LogisticRegression(C=strength, class_weight=weight, max_iter=1000, tol=1e-5, solver=solver)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # not converging at C=1e3 on separable data is a loss that tuning sees

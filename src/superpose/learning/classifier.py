@@ -309,8 +309,8 @@ def _hyperparameters(file: ModelFile) -> dict[str, Any]:
     training = spec.get("training", {})
     shared = ("epochs", "batch_size", "learning_rate", "weight_decay", "patience")
     found |= {name: training[name] for name in shared if name in training}
-    if training.get("class_weights") == "balanced":
-        found["class_weight"] = "balanced"
+    if training.get("class_weights", "none") != "none":
+        found["class_weight"] = training["class_weights"]
     return found
 
 

@@ -22,9 +22,9 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from superpose import __version__
-from superpose.datasets import Split, Table, stratified_splits
+from superpose.datasets import Split, Table
 from superpose.errors import CheckpointError
-from superpose.learning.admission import admit, positive_class
+from superpose.learning.admission import admit, class_weights, positive_class
 from superpose.learning.baseline import tuned_logistic_regression
 from superpose.learning.canonical import digest_bytes, write_atomically
 from superpose.learning.checkpoint import CheckpointStore, read_sealed_json, write_sealed_json
@@ -41,7 +41,15 @@ from superpose.learning.network import (
 )
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.spec import TrainingSpec
-from superpose.learning.training import EpochReport, Trainer, TrainingRows, TrainingWatch, one_torch_thread
+from superpose.learning.splitting import feature_table, splits_of
+from superpose.learning.training import (
+    EpochReport,
+    Trainer,
+    TrainingRows,
+    TrainingWatch,
+    balanced_class_weights,
+    one_torch_thread,
+)
 
 __all__ = ["ExperimentResult", "run_experiment"]
 
@@ -131,15 +139,20 @@ class _Run:
 
     @cached_property
     def splits(self) -> list[Split]:
-        """All splits, made from labels and seed alone."""
-        evaluation = self.spec.evaluation
-        return stratified_splits(
-            self.table.target.to_numpy(),
-            n_splits=evaluation.n_splits,
-            test_fraction=evaluation.test_fraction,
-            validation_fraction=evaluation.validation_fraction,
-            seed=self.spec.training.seed,
-        )
+        """All splits, made from table and spec alone; every variant uses the same."""
+        return splits_of(self.spec, self.table)
+
+    @cached_property
+    def features(self) -> Table:
+        """The table without the columns that are no features."""
+        return feature_table(self.spec, self.table)
+
+    def class_weights(self, classes: NDArray[np.int64]) -> NDArray[np.float64] | None:
+        """Weight of each class, ``(n_classes,)``, in fitting rows of these classes; None weighs all alike."""
+        if self.spec.training.class_weights == "balanced":
+            return balanced_class_weights(classes, len(self.table.classes))
+        given = class_weights(self.spec, self.table.classes)
+        return None if given is None else np.array(list(given.values()))
 
     def claim_directory(self) -> None:
         """Make sure that the directory holds this run or nothing; work of another version is done again.
@@ -212,19 +225,36 @@ class _Run:
         evaluation = summarise(
             self.spec.evaluation,
             rows,
-            test_over_train=len(split.test) / len(split.train),  # validation rows fit no weight: the wider interval
+            # validation rows fit no weight: the wider interval
+            test_over_train=max(len(s.test) / len(s.train) for s in self.splits),
             positive=self.table.classes[positive_class(self.spec, self.table)]
             if len(self.table.classes) == 2
             else None,
         )
         data = _SplitData(self, 0)
         model = trained_model(_Unit(self, data, "hybrid", 0).network(), data.preprocessor, self.table.classes)
-        facts = ModelFacts(evaluation=evaluation, data=_data_facts(self.table, split), provenance=self._provenance())
+        facts = ModelFacts(evaluation=evaluation, data=self._data_facts(split), provenance=self._provenance())
         content, digest = encode_model(model, facts)
         path = self.directory / "model.superpose"
         write_atomically(path, content)
         self.on_event("log", {"message": evaluation["verdict"]})
         return ExperimentResult(evaluation, path, digest)
+
+    def _data_facts(self, split: Split) -> dict[str, Any]:
+        """What a model file says about its data: names, counts and digests, no values."""
+        table, features, chosen = self.table, self.features, self.spec.split
+        return {
+            "name": table.name,
+            "digest": table.digest,
+            "n_rows": table.n_rows,
+            "n_features": len(features.columns),
+            "n_missing": sum(column.n_missing for column in features.columns),
+            "target": table.target_name,
+            "class_counts": table.class_counts,
+            "units": {column.name: column.unit for column in features.columns if column.unit},
+            "split_by": chosen.to_dict(),
+            "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+        }
 
     def _provenance(self) -> dict[str, Any]:
         """What made the model; no clock and no host, so that equal runs give equal files."""
@@ -261,20 +291,20 @@ class _SplitData:
         return self._preprocessor(self.split.train)
 
     def _preprocessor(self, places: NDArray[np.int64]) -> Preprocessor:
-        table = self.run.table
+        table = self.run.features
         names, kinds = [c.name for c in table.columns], [c.kind for c in table.columns]
         return Preprocessor.fit(table.features.iloc[places], names, kinds, self.run.spec.preprocessing)
 
     @cached_property
     def encoded(self) -> NDArray[np.float64]:
         """All rows of the table, ``(n_rows, n_columns)``."""
-        return self.preprocessor.transform(self.run.table.features)
+        return self.preprocessor.transform(self.run.features.features)
 
     @cached_property
     def encoded_for_baseline(self) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """All rows, preprocessed as learnt from training and validation rows, and the places of those."""
         places = np.sort(np.concatenate([self.split.train, self.split.validation]))
-        return self._preprocessor(places).transform(self.run.table.features), places
+        return self._preprocessor(places).transform(self.run.features.features), places
 
     def rows(self, places: NDArray[np.int64]) -> TrainingRows:
         """Rows as the trainer takes them."""
@@ -346,7 +376,7 @@ class _Unit:
             encoded[places],
             self.run.classes[places],
             encoded[self.data.split.test],
-            balanced=self.run.spec.training.class_weights == "balanced",
+            class_weights=self.run.class_weights(self.run.classes[places]),
             seed=self.data.seed,
         )
         return {
@@ -372,6 +402,7 @@ class _Unit:
             self.run.spec.training,
             n_classes=len(self.run.table.classes),
             generator=torch.Generator().manual_seed(self.data.seed + 1),
+            class_weights=self.run.class_weights(self.run.classes[split.train]),
         )
         watch = TrainingWatch(on_epoch=self._on_epoch, should_stop=self.run.should_stop, store=self._store)
         try:
@@ -416,18 +447,3 @@ class _Unit:
         network = self._new_network()
         network.load_state_dict(safetensors.torch.load(content))
         return network
-
-
-def _data_facts(table: Table, split: Split) -> dict[str, Any]:
-    """What a model file says about its data: names, counts and digests, no values."""
-    return {
-        "name": table.name,
-        "digest": table.digest,
-        "n_rows": table.n_rows,
-        "n_features": len(table.columns),
-        "n_missing": sum(column.n_missing for column in table.columns),
-        "target": table.target_name,
-        "class_counts": table.class_counts,
-        "units": {column.name: column.unit for column in table.columns if column.unit},
-        "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
-    }

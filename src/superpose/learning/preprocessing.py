@@ -40,7 +40,8 @@ class Preprocessor:
     """Learnt preprocessing: number columns become ``(x - centre) / scale``, each category column its one-hot block.
 
     The encoded columns are all number columns in order, then for each category column one column per known category. An
-    unknown category becomes zeros in its whole block; a missing one becomes ``category_fill``.
+    unknown category becomes zeros in its whole block; a missing one becomes ``category_fill``. After those comes one
+    column per name in ``indicators``: 1 where the value is missing; a missing category of such a column becomes zeros.
 
     Attributes:
         columns: names and kinds.
@@ -49,6 +50,8 @@ class Preprocessor:
         scale: ``(n_number_columns,)``, none of them 0.
         categories: known categories of each category column.
         category_fill: most frequent category of each, or None where none is known.
+        indicators: names of the columns whose missing values have an indicator, in the order of ``columns``.
+        refuses_missing: whether a missing value is an error.
     """
 
     columns: ColumnNames
@@ -57,6 +60,8 @@ class Preprocessor:
     scale: NDArray[np.float64]
     categories: tuple[tuple[str, ...], ...]
     category_fill: tuple[str | None, ...]
+    indicators: tuple[str, ...] = ()
+    refuses_missing: bool = False
 
     @classmethod
     def fit(cls, rows: Any, names: Sequence[str], kinds: Sequence[ColumnKind], options: PreprocessingSpec) -> Self:
@@ -69,10 +74,12 @@ class Preprocessor:
             options: how to fill and scale.
 
         Raises:
-            FeatureMismatchError: a row does not fit the columns.
+            FeatureMismatchError: a row does not fit the columns, or has a missing value that the options refuse.
         """
         columns = ColumnNames(tuple(names), tuple(kinds))
         block = read_rows(rows, columns)
+        if options.missing == "refuse":
+            _refuse_missing(columns, block)
         with np.errstate(over="ignore", invalid="ignore"):
             fill, centre, scale = _fit_numbers(block.numbers, options)
         learnt = np.isfinite(fill) & np.isfinite(centre) & np.isfinite(scale)
@@ -91,27 +98,31 @@ class Preprocessor:
             scale=scale,
             categories=tuple(tuple(sorted(counts)) for counts in known),
             category_fill=tuple(min(c, key=lambda word: (-c[word], word)) if c else None for c in known),
+            indicators=tuple(_with_gaps(columns, block)) if options.missing == "indicator" else (),
+            refuses_missing=options.missing == "refuse",
         )
 
     @property
     def n_encoded(self) -> int:
         """Number of encoded columns."""
-        return len(self.columns.numbers) + sum(len(known) for known in self.categories)
+        return len(self.columns.numbers) + sum(len(known) for known in self.categories) + len(self.indicators)
 
     @property
     def encoded_names(self) -> tuple[str, ...]:
-        """Name of each encoded column; a category's is ``column=category``."""
+        """Name of each encoded column; a category's is ``column=category``, an indicator's ``column is missing``."""
         numbers = [name for _, name in self.columns.numbers]
         pairs = zip(self.columns.categories, self.categories, strict=True)
-        return (*numbers, *(f"{name}={word}" for (_, name), known in pairs for word in known))
+        words = (f"{name}={word}" for (_, name), known in pairs for word in known)
+        return (*numbers, *words, *(f"{name} is missing" for name in self.indicators))
 
     @cached_property
     def _places(self) -> tuple[dict[str | None, int], ...]:
         """For each category column, the encoded place of a category within its block; None stands for missing."""
         places: list[dict[str | None, int]] = []
-        for known, fill in zip(self.categories, self.category_fill, strict=True):
+        columns = zip(self.columns.categories, self.categories, self.category_fill, strict=True)
+        for (_, name), known, fill in columns:
             place: dict[str | None, int] = {word: i for i, word in enumerate(known)}
-            if fill is not None:
+            if fill is not None and name not in self.indicators:
                 place[None] = place[fill]
             places.append(place)
         return tuple(places)
@@ -132,14 +143,17 @@ class Preprocessor:
         """Encode rows that have been read.
 
         Raises:
-            FeatureMismatchError: a number is too large to compute with; the message names its column.
+            FeatureMismatchError: a number is too large to compute with, or a value is missing that must not be; the
+                message names its column.
         """
+        if self.refuses_missing:
+            _refuse_missing(self.columns, block)
         filled = np.where(np.isnan(block.numbers), self.fill, block.numbers)
         with np.errstate(over="ignore"):
             scaled = (filled - self.centre) / self.scale
         if not (np.abs(scaled) <= LARGEST).all():
             raise self._too_large(filled, ~(np.abs(scaled) <= LARGEST))
-        if not self.categories:
+        if not self.categories and not self.indicators:
             return Encoded(scaled, {})
         n_rows = len(block.numbers)
         parts = [scaled]
@@ -154,6 +168,8 @@ class Preprocessor:
             n_unknown = sum(word is not None and word not in place for word in words)
             if n_unknown:
                 unknown[name] = n_unknown
+        gaps = _gaps(self.columns, block)
+        parts += [gaps[name][:, None].astype(np.float64) for name in self.indicators]
         return Encoded(np.concatenate(parts, axis=1), unknown)
 
     def _too_large(self, numbers: NDArray[np.float64], refused: NDArray[np.bool_]) -> FeatureMismatchError:
@@ -172,7 +188,13 @@ class Preprocessor:
         described = [{"name": n, "kind": k} for n, k in zip(self.columns.names, self.columns.kinds, strict=True)]
         for (place, _), known, fill in zip(self.columns.categories, self.categories, self.category_fill, strict=True):
             described[place] |= {"categories": list(known), "fill": fill}  # type: ignore[dict-item]  # JSON is mixed
-        return {"columns": described}, {"fill": self.fill, "centre": self.centre, "scale": self.scale}
+        for column in described:
+            if column["name"] in self.indicators:
+                column["indicator"] = True  # type: ignore[assignment]  # JSON is mixed
+        description: dict[str, Any] = {"columns": described}
+        if self.refuses_missing:
+            description["missing"] = "refuse"
+        return description, {"fill": self.fill, "centre": self.centre, "scale": self.scale}
 
     @classmethod
     def from_parts(cls, description: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> Self:
@@ -199,7 +221,34 @@ class Preprocessor:
             scale=scale,
             categories=tuple(tuple(c["categories"]) for c in words),
             category_fill=tuple(c["fill"] for c in words),
+            indicators=tuple(c["name"] for c in described if c.get("indicator") is True),
+            refuses_missing=description.get("missing") == "refuse",
         )
+
+
+def _gaps(columns: ColumnNames, block: RowBlock) -> dict[str, NDArray[np.bool_]]:
+    """Where each column has no value, ``(n_rows,)`` by name."""
+    gaps = {name: np.isnan(block.numbers[:, place]) for place, (_, name) in enumerate(columns.numbers)}
+    for (_, name), words in zip(columns.categories, block.categories, strict=True):
+        gaps[name] = np.fromiter((word is None for word in words), dtype=bool, count=len(words))
+    return gaps
+
+
+def _with_gaps(columns: ColumnNames, block: RowBlock) -> list[str]:
+    """Names of the columns that have missing values, in order."""
+    gaps = _gaps(columns, block)
+    return [name for name in columns.names if gaps[name].any()]
+
+
+def _refuse_missing(columns: ColumnNames, block: RowBlock) -> None:
+    for name, gap in _gaps(columns, block).items():
+        if gap.any():
+            raise FeatureMismatchError(
+                f"column {name!r} has no value in row {int(gap.argmax())}, and preprocessing.missing is 'refuse'; give "
+                "the value, or train with 'impute' or 'indicator'",
+                column=name,
+                row=int(gap.argmax()),
+            )
 
 
 def _known_categories(values: Sequence[str | None], options: PreprocessingSpec) -> Counter[str]:

@@ -10,6 +10,7 @@ Every field has a default, so ``{}`` is a good spec::
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
@@ -21,22 +22,37 @@ from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.canonical import digest_json
 from superpose.learning.encodings import ENCODINGS
 from superpose.learning.metrics import METRICS
-from superpose.learning.spec_fields import Section, choice, integer, number, section, subset, text
+from superpose.learning.spec_fields import (
+    Section,
+    choice,
+    choice_or_weights,
+    integer,
+    names,
+    number,
+    section,
+    subset,
+    text,
+)
 
 __all__ = [
     "CONTROLS",
+    "SPLIT_KINDS",
     "AnsatzSpec",
     "EncodingSpec",
     "EvaluationSpec",
     "LimitsSpec",
     "ModelSpec",
     "PreprocessingSpec",
+    "SplitSpec",
     "TrainingOptions",
     "TrainingSpec",
 ]
 
 CONTROLS = ("classical_twin", "no_entanglement", "frozen")
 """The controls an experiment can train beside the hybrid model."""
+
+SPLIT_KINDS = ("stratified", "grouped", "time", "site", "k_fold")
+"""The ways to part rows into train, validation and test."""
 
 _MAX_YAML_CHARACTERS = 200_000
 
@@ -80,11 +96,16 @@ class PreprocessingSpec(Section):
     "none". ``imputation`` fills missing numbers ("median" or "mean"); missing categories take the most frequent one.
     A category that fewer than ``min_category_rows`` training rows have, or that is not among the ``max_categories``
     most frequent, is treated as unknown: it encodes as zeros, and its text does not enter the model file.
+    ``missing``: "impute" fills missing values; "indicator" fills them and adds a column that is 1 where a value was
+    missing, for each column with missing training values (a missing category becomes zeros then); "refuse" takes no
+    missing value, neither in training nor in a prediction. ``exclude`` names columns that are no features.
     """
 
     path: ClassVar[str] = "preprocessing"
     scaling: str = choice("standard", lambda: ("standard", "robust", "minmax", "none"))
     imputation: str = choice("median", lambda: ("median", "mean"))
+    missing: str = choice("impute", lambda: ("impute", "indicator", "refuse"))
+    exclude: tuple[str, ...] = names()
     max_categories: int = integer(50, 1, 10_000)
     min_category_rows: int = integer(5, 1, 1_000_000)
 
@@ -93,9 +114,11 @@ class PreprocessingSpec(Section):
 class TrainingOptions(Section):
     """The training loop: AdamW on cross entropy, stopped when validation loss has not improved for ``patience`` epochs.
 
-    ``class_weights``: "balanced" weighs classes inversely to their frequency; "none" keeps predicted probabilities
-    honest. ``gradient_method``: how the circuit is differentiated; "adjoint" is exact and by far the fastest here, the
-    others ("parameter-shift", "finite-difference", "spsa") show how a model would train where states cannot be seen.
+    ``class_weights``: "balanced" weighs classes inversely to their frequency; a mapping such as ``{ill: 3}`` gives
+    weights by class, 1 where none is given; "none" keeps predicted probabilities honest. The hybrid model, its
+    controls and the baseline use the same weights. ``gradient_method``: how the circuit is differentiated; "adjoint" is
+    exact and by far the fastest here, the others ("parameter-shift", "finite-difference", "spsa") show how a model
+    would train where states cannot be seen.
     """
 
     path: ClassVar[str] = "training"
@@ -104,7 +127,7 @@ class TrainingOptions(Section):
     learning_rate: float = number(0.02, 0.0, 10.0, above=True)
     weight_decay: float = number(0.1, 0.0, 10.0)
     patience: int = integer(10, 1, 100_000)
-    class_weights: str = choice("none", lambda: ("none", "balanced"))
+    class_weights: str | Mapping[str, float] = choice_or_weights("none", ("none", "balanced"))
     gradient_method: str = choice("adjoint", lambda: tuple(GRADIENT_METHODS))
     seed: int = integer(0, 0, 2**32 - 1)
 
@@ -138,6 +161,32 @@ class EvaluationSpec(Section):
 
 
 @dataclass(frozen=True)
+class SplitSpec(Section):
+    """How rows are parted into train, validation and test; all models of an experiment see the same parts.
+
+    ``kind``: "stratified" parts rows at random, each class in proportion; "grouped" keeps rows with one value in
+    ``column`` (a patient) together; "time" trains on the past and tests on what came after, by ``column`` (numbers, or
+    dates in ISO 8601); "site" tests each split on one value of ``column`` (a hospital) of which no row was trained on;
+    "k_fold" tests every row once, in ``evaluation.n_splits`` folds, and keeps groups together if ``column`` is given.
+    The column is not a feature.
+    """
+
+    path: ClassVar[str] = "split"
+    kind: str = choice("stratified", lambda: SPLIT_KINDS)
+    column: str | None = text(None, 256)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.column is None and self.kind in ("grouped", "time", "site"):
+            raise SpecError(f"is needed: the column to split by, for kind {self.kind!r}", self.field_path("column"))
+        if self.column is not None and self.kind == "stratified":
+            raise SpecError(
+                f"is {self.column!r}, but a stratified split takes no column; say kind: grouped, time, site or k_fold",
+                self.field_path("column"),
+            )
+
+
+@dataclass(frozen=True)
 class LimitsSpec(Section):
     """What a run may use at most; None leaves it to the machine.
 
@@ -159,8 +208,19 @@ class TrainingSpec(Section):
     model: ModelSpec = section(ModelSpec)
     preprocessing: PreprocessingSpec = section(PreprocessingSpec)
     training: TrainingOptions = section(TrainingOptions)
+    split: SplitSpec = section(SplitSpec)
     evaluation: EvaluationSpec = section(EvaluationSpec)
     limits: LimitsSpec = section(LimitsSpec)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        rest, n_splits = self.evaluation.validation_fraction, self.evaluation.n_splits
+        if self.split.kind == "k_fold" and rest + 1 / n_splits > 0.9:
+            raise SpecError(
+                f"{rest} and a fold of {n_splits} for testing leave less than a tenth of the rows for training; lower "
+                "it or use more folds",
+                "evaluation.validation_fraction",
+            )
 
     @classmethod
     def from_yaml(cls, source: str) -> Self:

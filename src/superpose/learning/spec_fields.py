@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 from superpose.errors import SpecError
 
-__all__ = ["Section", "choice", "integer", "number", "section", "subset", "text"]
+__all__ = ["Section", "choice", "choice_or_weights", "integer", "names", "number", "section", "subset", "text"]
 
 Rule = Callable[[Any, str], Any]
 
@@ -110,6 +110,44 @@ def text(default: str | None, max_length: int = 200) -> Any:
     return _field(default, rule)
 
 
+def names(max_names: int = 2_000) -> Any:
+    """A list of different names, empty by default; kept in order."""
+
+    def rule(value: Any, path: str) -> tuple[str, ...]:
+        texts = isinstance(value, list | tuple) and all(isinstance(name, str) and name for name in value)
+        if not texts or len(value) > max_names or len(set(value)) != len(value):
+            raise SpecError(f"must be a list of at most {max_names} different names, got {_shown(value)}", path)
+        return tuple(value)
+
+    return _field((), rule)
+
+
+def choice_or_weights(default: str, allowed: tuple[str, ...]) -> Any:
+    """One of the words in ``allowed``, or a mapping from texts to positive numbers."""
+
+    def rule(value: Any, path: str) -> str | dict[str, float]:
+        if isinstance(value, Mapping):
+            weighed = {str(label): _weight(weight, f"{path}[{label!r}]"[:200], path) for label, weight in value.items()}
+            if weighed and len(weighed) == len(value):
+                return weighed
+        elif isinstance(value, str) and value in allowed:
+            return value
+        raise SpecError(
+            f"must be one of {', '.join(allowed)}, or a mapping from class to weight; got {_shown(value)}",
+            path,
+            allowed=list(allowed),
+        )
+
+    return _field(default, rule)
+
+
+def _weight(value: Any, place: str, path: str) -> float:
+    real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if not real or not 0 < value <= 1e6:
+        raise SpecError(f"must map classes to numbers above 0, at most 1e6; {place} is {_shown(value)}", path)
+    return float(value)
+
+
 def section(kind: type[Section]) -> Any:
     """A nested section; a mapping is read as one."""
 
@@ -161,5 +199,7 @@ class Section:
             value = getattr(self, field.name)
             if isinstance(value, Section):
                 value = value.to_dict()
+            elif isinstance(value, Mapping):
+                value = dict(value)
             values[field.name] = list(value) if isinstance(value, tuple) else value
         return values

@@ -147,7 +147,8 @@ class Trainer:
         options: the training section of a spec.
         n_classes: classes, for class weights.
         generator: shuffles the rows; belongs to the trainer from here on.
-        class_weights: ``(n_classes,)``, default by ``options.class_weights``.
+        class_weights: ``(n_classes,)``; needed where ``options.class_weights`` is a mapping, since the trainer knows no
+            labels, and by default as that option says.
     """
 
     def __init__(

@@ -17,6 +17,8 @@ __all__ = ["admit_program", "admit_training", "check_idempotency_key", "check_pr
 
 MAX_PRIORITY = 10
 _MAX_KEY = 200
+_TRIED_SPLITS = 3
+"""Random splits made before a job is accepted; whether rows can be split hardly depends on the seed."""
 
 
 def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any]:
@@ -27,20 +29,13 @@ def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any
         StateTooLargeError: the circuit needs more memory than there is.
         DatasetTooSmallError: the table cannot be split as the spec asks.
     """
-    from superpose.datasets import stratified_splits
     from superpose.learning.admission import admit
     from superpose.learning.spec import TrainingSpec
+    from superpose.learning.splitting import splits_of
 
     spec = TrainingSpec.from_dict(dict(payload))
     admit(spec, table)
-    evaluation = spec.evaluation
-    stratified_splits(  # whether the table can be split depends on neither seed nor number of splits
-        table.target.to_numpy(),
-        n_splits=1,
-        test_fraction=evaluation.test_fraction,
-        validation_fraction=evaluation.validation_fraction,
-        seed=0,
-    )
+    splits_of(spec, table, at_most=_TRIED_SPLITS)
     return spec.to_dict()
 
 

@@ -1,0 +1,116 @@
+"""The splits that a spec asks for, made from the table alone, and the columns that are features."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.datasets import (
+    Split,
+    Table,
+    grouped_splits,
+    k_fold_splits,
+    site_splits,
+    stratified_splits,
+    time_splits,
+)
+from superpose.errors import SpecError
+
+if TYPE_CHECKING:
+    from superpose.learning.spec import TrainingSpec
+
+__all__ = ["feature_table", "splits_of"]
+
+
+def feature_table(spec: TrainingSpec, table: Table) -> Table:
+    """The table without the columns that the spec excludes and without the one it splits by.
+
+    Raises:
+        SpecError: the spec names a column that the table does not have.
+        DatasetEmptyError: no feature is left.
+    """
+    excluded = dict.fromkeys(spec.preprocessing.exclude, "preprocessing.exclude")
+    if spec.split.column is not None:
+        excluded[spec.split.column] = "split.column"
+    for name, field in excluded.items():
+        if name not in table.feature_names:
+            hint = "; it is the target" if name == table.target_name else ""
+            shown = ", ".join(table.feature_names[:10]) + (", ..." if table.n_features > 10 else "")
+            raise SpecError(f"{name!r} is not a feature column{hint}; columns are {shown}", field, column=name)
+    return table.without(excluded) if excluded else table
+
+
+def splits_of(spec: TrainingSpec, table: Table, *, at_most: int | None = None) -> list[Split]:
+    """The splits of a table as the spec asks for them; equal specs on equal tables give equal splits.
+
+    Args:
+        spec: kind and column in ``split``, numbers and shares in ``evaluation``, seed in ``training``.
+        table: with the column to split by.
+        at_most: make only so many random splits, to see whether the table can be split at all.
+
+    Raises:
+        SpecError: the column is absent, has missing values, or is no time.
+        DatasetTooSmallError: the rows cannot be split this way.
+    """
+    evaluation, kind, labels = spec.evaluation, spec.split.kind, table.target.to_numpy()
+    shared: dict[str, Any] = {
+        "n_splits": evaluation.n_splits,
+        "validation_fraction": evaluation.validation_fraction,
+        "seed": spec.training.seed,
+    }
+    few = shared | {"n_splits": min(evaluation.n_splits, at_most or evaluation.n_splits)}
+    test: dict[str, Any] = {"test_fraction": evaluation.test_fraction}
+    if kind == "stratified":
+        return stratified_splits(labels, **few, **test)
+    keys = None if spec.split.column is None else _column(table, spec.split.column)
+    if kind == "k_fold":
+        return k_fold_splits(labels, groups=keys, **shared)
+    if keys is None:
+        raise SpecError(f"is needed for kind {kind!r}", "split.column")
+    if kind == "grouped":
+        return grouped_splits(labels, keys, **few, **test)
+    if kind == "site":
+        return site_splits(labels, keys, **shared)
+    del shared["seed"]
+    return time_splits(labels, _times(keys, spec.split.column or ""), **shared, **test)
+
+
+def _column(table: Table, name: str) -> NDArray[Any]:
+    """Values of the column to split by, without gaps."""
+    if name not in table.feature_names:
+        raise SpecError(
+            f"{name!r} is not a column of {table.name!r}; columns are {', '.join(table.feature_names[:10])}",
+            "split.column",
+            column=name,
+        )
+    column = table.columns[table.feature_names.index(name)]
+    if column.n_missing:
+        raise SpecError(
+            f"{name!r} is missing in {column.n_missing} of {table.n_rows} rows; every row needs a value to be split by",
+            "split.column",
+            column=name,
+            n_missing=column.n_missing,
+        )
+    return table.features[name].to_numpy()
+
+
+def _times(values: NDArray[Any], name: str) -> NDArray[np.float64]:
+    """Times as numbers: numbers themselves, or dates in ISO 8601 as seconds since 1970 UTC."""
+    if values.dtype.kind == "f":
+        return values.astype(np.float64)
+    import pandas as pd
+
+    parsed = pd.to_datetime(pd.Series(values), format="ISO8601", utc=True, errors="coerce")
+    bad = np.flatnonzero(parsed.isna().to_numpy())
+    if len(bad):
+        raise SpecError(
+            f"{name!r} is no time: data row {bad[0] + 1} has {str(values[bad[0]])[:40]!r}; allowed are numbers and "
+            "dates such as 2025-03-31 or 2025-03-31T08:00:00Z",
+            "split.column",
+            column=name,
+            row=int(bad[0]) + 1,
+        )
+    seconds: NDArray[np.float64] = parsed.astype("int64").to_numpy() / 1e9
+    return seconds
