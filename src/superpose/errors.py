@@ -54,6 +54,9 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── PayloadTooLargeError          service.payload_too_large
     │   ├── OverloadedError               service.overloaded
     │   ├── StoreError                    service.store
+    │   ├── CertificateError              service.certificate
+    │   ├── SettingError                  service.setting
+    │   ├── BackupError                   service.backup
     │   ├── ArtifactError                 service.artifact
     │   ├── LeaseLostError                service.lease_lost
     │   ├── JobCrashedError               service.job_crashed
@@ -82,6 +85,8 @@ __all__ = [
     "ArtifactError",
     "BackendError",
     "BackendUnknownError",
+    "BackupError",
+    "CertificateError",
     "CheckpointError",
     "CircuitError",
     "CircuitFormatError",
@@ -129,6 +134,7 @@ __all__ = [
     "QubitOutOfRangeError",
     "RequestError",
     "ServiceError",
+    "SettingError",
     "ShapeError",
     "SpecError",
     "StartError",
@@ -461,6 +467,24 @@ class StoreError(ServiceError):
     """The store cannot be opened, read or written."""
 
     code = "service.store"
+
+
+class CertificateError(ServiceError):
+    """A TLS certificate or its private key is absent, unusable, or open to other users of the machine."""
+
+    code = "service.certificate"
+
+
+class SettingError(ServiceError):
+    """A setting in a configuration file, the environment or a flag is unknown or out of its range."""
+
+    code = "service.setting"
+
+
+class BackupError(ServiceError):
+    """A backup cannot be made, is damaged, or cannot be restored where it was asked for."""
+
+    code = "service.backup"
 
 
 class ArtifactError(ServiceError):

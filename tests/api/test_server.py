@@ -117,8 +117,9 @@ def test_a_taken_port_and_an_unknown_host_are_told() -> None:
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
 def test_other_machines_may_not_reach_the_server_unless_that_is_wanted(host: str) -> None:
-    with pytest.raises(RequestError, match="TLS"):
-        bind(host, 0)
+    for no_reason in (None, "", "  "):
+        with pytest.raises(RequestError, match="--certificate and --key"):
+            bind(host, 0, behind_proxy=no_reason)
 
 
 def test_a_wanted_address_is_reached_over_loopback(tmp_path: Path) -> None:
@@ -131,8 +132,10 @@ def test_a_wanted_address_is_reached_over_loopback(tmp_path: Path) -> None:
         stop.set()
 
     config = ServiceConfig(data_dir=tmp_path / "data", workers=0)
-    serve(config, host="0.0.0.0", port=0, allow_remote=True, on_ready=on_ready, stop=stop)
+    reason = "the test is its own proxy"
+    serve(config, host="0.0.0.0", port=0, behind_proxy=reason, on_ready=on_ready, stop=stop)
     assert urls[0].startswith("http://127.0.0.1:")
+    assert reason in (config.data_dir / "logs" / "api.jsonl").read_text()
 
 
 def test_a_caller_that_fails_when_told_ends_the_server(tmp_path: Path) -> None:

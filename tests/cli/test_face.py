@@ -28,7 +28,9 @@ COMMANDS = [
     ["run"],
     ["explain-circuit"],
     *(["keys", verb] for verb in ("create", "list", "revoke")),
+    ["config", "show"],
     ["doctor"],
+    ["health"],
     ["version"],
 ]
 

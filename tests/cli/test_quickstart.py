@@ -39,7 +39,7 @@ class Run:
 
     def __init__(self, room: Path, *arguments: str) -> None:
         self.room = room
-        self.mark = f"SUPERPOSE_TEST_MARK={uuid.uuid4()}"
+        self.mark = f"QUICKSTART_TEST_MARK={uuid.uuid4()}"
         name, value = self.mark.split("=")
         self.process = subprocess.Popen(
             [sys.executable, "-m", "superpose", "quickstart", *arguments],

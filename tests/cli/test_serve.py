@@ -80,7 +80,7 @@ def test_a_server_tells_where_it_is_refuses_a_second_and_drains(
     remote = spawn("serve", "--host", "0.0.0.0", "--data-dir", tmp_path / "another")
     out, err = remote.communicate(timeout=60)
     assert (remote.returncode, out) == (1, "")
-    assert "--allow-remote" in err
+    assert "--certificate and --key" in err
 
     server.send_signal(signal.SIGTERM)
     out, err = server.communicate(timeout=60)

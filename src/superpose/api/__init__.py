@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from superpose.api.app import create_app
 from superpose.api.server import serve
+from superpose.api.tls import Tls
 
-__all__ = ["create_app", "serve"]
+__all__ = ["Tls", "create_app", "serve"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import json
 import logging
 import logging.handlers
 import os
@@ -12,6 +13,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import uvicorn
@@ -19,7 +21,8 @@ from fastapi import FastAPI
 
 from superpose.api.app import create_app
 from superpose.api.edge import ACCESS_LOGGER, ERROR_LOGGER
-from superpose.errors import RequestError, StartError
+from superpose.api.tls import Tls
+from superpose.errors import CertificateError, RequestError, StartError
 from superpose.service import Service, ServiceConfig, Supervisor
 
 __all__ = ["bind", "serve"]
@@ -36,44 +39,49 @@ def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
-    allow_remote: bool = False,
+    tls: Tls | None = None,
+    behind_proxy: str | None = None,
     on_ready: Callable[[str], None] | None = None,
     stop: threading.Event | None = None,
 ) -> None:
-    """Open the service, keep its workers alive, and answer HTTP until SIGTERM or SIGINT, or until ``stop`` is set.
+    """Open the service, keep its workers alive, and answer HTTP(S) until SIGTERM or SIGINT, or until ``stop`` is set.
 
     Then requests under way are finished, event streams are ended so that clients come back to the next server, and
     workers go on to their next checkpoint; a second signal does not wait for these. Access and error lines go to
-    ``logs/api.jsonl`` in the data directory.
+    ``logs/api.jsonl`` in the data directory. SIGHUP has a renewed certificate read.
 
     Args:
         config: the service's settings; with ``workers=0`` jobs wait for workers started elsewhere.
         host: address to listen on.
         port: port to listen on; 0 takes a free one.
-        allow_remote: whether ``host`` may be other than loopback. There is no TLS: put a proxy that has it in front.
+        tls: certificate and key; without them only loopback addresses are served.
+        behind_proxy: why ``host`` may be other than loopback without ``tls``, such as "nginx in this pod ends TLS".
         on_ready: called with the URL, in a thread, once requests are answered; if it raises, serving ends.
         stop: ends serving when set; the way to stop a server that runs in a thread.
 
     Raises:
-        RequestError: ``host`` is not loopback and ``allow_remote`` is not given.
+        RequestError: ``host`` is not loopback and neither ``tls`` nor ``behind_proxy`` is given.
         StartError: the address is taken or unknown.
         StoreError: the data directory cannot be used, or another server owns it.
     """
     with (
-        contextlib.closing(bind(host, port, allow_remote=allow_remote)) as listening,
+        contextlib.closing(bind(host, port, tls=tls, behind_proxy=behind_proxy)) as listening,
         _signals_set(threading.Event() if stop is None else stop) as ending,
+        _hangup_reloads(tls),
         Service.open(config) as service,
         _logging_to(config.data_dir / "logs" / "api.jsonl"),
         Supervisor(config) if config.workers else contextlib.nullcontext(),
     ):
-        asyncio.run(_run(create_app(service), listening, on_ready, ending))
+        if behind_proxy:
+            _log_fact("plaintext allowed", host=host, reason=behind_proxy)
+        asyncio.run(_run(create_app(service), listening, tls, on_ready, ending))
 
 
-def bind(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
+def bind(host: str, port: int, *, tls: Tls | None = None, behind_proxy: str | None = None) -> socket.socket:
     """A socket bound to the address.
 
     Raises:
-        RequestError: ``host`` is not loopback and ``allow_remote`` is not given.
+        RequestError: ``host`` is not loopback and neither ``tls`` nor a reason to go without is given.
         StartError: the address is taken or unknown.
     """
     try:
@@ -82,10 +90,11 @@ def bind(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
         )[0]
     except OSError as error:
         raise StartError(f"Host {host!r} is not an address of this machine: {error.strerror}.", host=host) from error
-    if not allow_remote and not ipaddress.ip_address(str(address[0]).partition("%")[0]).is_loopback:
+    if tls is None and not (behind_proxy or "").strip() and not _is_loopback(str(address[0])):
         raise RequestError(
-            f"Host {host!r} can be reached from other machines, and this server has no TLS yet: keys and data would "
-            "travel readable. Listen on 127.0.0.1 behind a proxy with TLS, or allow it explicitly (--allow-remote).",
+            f"Host {host!r} can be reached from other machines, and no certificate is given: keys and data would "
+            "travel readable. Give --certificate and --key, listen on 127.0.0.1, or, where a proxy on this host ends "
+            'TLS, say so: --behind-proxy "which proxy".',
             host=host,
         )
     listening = socket.socket(family, kind, protocol)  # asyncio sets TCP_NODELAY only where the protocol is stated
@@ -103,17 +112,26 @@ def bind(host: str, port: int, *, allow_remote: bool = False) -> socket.socket:
     return listening
 
 
-def url_of(listening: socket.socket) -> str:
+def url_of(listening: socket.socket, tls: Tls | None = None) -> str:
     """The URL under which a bound socket is reached from this machine."""
+    scheme = "http" if tls is None else "https"
     host, port = listening.getsockname()[:2]
     address = ipaddress.ip_address(host.partition("%")[0])
     if address.is_unspecified:
         host = "::1" if address.version == 6 else "127.0.0.1"
-    return f"http://[{host}]:{port}" if address.version == 6 else f"http://{host}:{port}"
+    return f"{scheme}://[{host}]:{port}" if address.version == 6 else f"{scheme}://{host}:{port}"
+
+
+def _is_loopback(address: str) -> bool:
+    return ipaddress.ip_address(address.partition("%")[0]).is_loopback
 
 
 async def _run(
-    app: FastAPI, listening: socket.socket, on_ready: Callable[[str], None] | None, ending: threading.Event
+    app: FastAPI,
+    listening: socket.socket,
+    tls: Tls | None,
+    on_ready: Callable[[str], None] | None,
+    ending: threading.Event,
 ) -> None:
     """Serve until told to stop, passing the word on to open streams."""
     server = uvicorn.Server(
@@ -129,13 +147,14 @@ async def _run(
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_GRACE_S,
+            ssl_context_factory=None if tls is None else lambda *_: tls.context,
         )
     )
     serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     while not serving.done() and not server.started:
         await asyncio.sleep(0.005)
     # In a thread: whoever is told may well ask the server something before it returns.
-    telling = asyncio.ensure_future(asyncio.to_thread(on_ready or _say_nothing, url_of(listening)))
+    telling = asyncio.ensure_future(asyncio.to_thread(on_ready or _say_nothing, url_of(listening, tls)))
     while not serving.done():
         refused = telling.done() and telling.exception() is not None
         if ending.is_set() or refused:
@@ -173,6 +192,34 @@ def _signals_set(ending: threading.Event) -> Iterator[threading.Event]:
     finally:
         for name, handler in before.items():
             signal.signal(name, handler)
+
+
+@contextlib.contextmanager
+def _hangup_reloads(tls: Tls | None) -> Iterator[None]:
+    """Let SIGHUP have a renewed certificate read; without TLS it ends the server, as it ends other programs."""
+    if tls is None or threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGHUP"):
+        yield
+        return
+
+    def reload(_: int, __: object) -> None:
+        try:
+            tls.reload()
+        except CertificateError as error:
+            _log_fact("certificate not reloaded", error=error.message)
+        else:
+            _log_fact("certificate reloaded", certificate=str(tls.certificate))
+
+    before = signal.signal(signal.SIGHUP, reload)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def _log_fact(event: str, **facts: object) -> None:
+    """A line about the server itself in its log."""
+    at = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    logging.getLogger(ERROR_LOGGER).warning(json.dumps({"at": at, "event": event, **facts}))
 
 
 @contextlib.contextmanager

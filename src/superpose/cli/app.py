@@ -5,16 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Final
 
 import typer
 from typer.core import TyperGroup
 
 from superpose.cli import (
+    config,
     datasets,
     doctor,
     endpoints,
     explain_circuit,
+    health,
     jobs,
     keys,
     models,
@@ -26,6 +29,7 @@ from superpose.cli import (
     version,
     worker,
 )
+from superpose.cli.connection import trust_ca_file
 from superpose.cli.output import report_error
 from superpose.errors import ApiError, SuperposeError
 
@@ -36,7 +40,7 @@ INTERRUPTED: Final = 130
 
 _ORDER: Final = (
     "quickstart serve worker train jobs datasets models deploy endpoints predict "
-    "run explain-circuit keys doctor version"
+    "run explain-circuit keys config doctor health version"
 )
 
 
@@ -65,11 +69,18 @@ app = typer.Typer(
 def root(
     context: typer.Context,
     show_version: bool = typer.Option(False, "--version", help="Show the release and exit.", is_eager=True),
+    ca_file: Path | None = typer.Option(  # noqa: B008  # Typer's form
+        None,
+        "--ca-file",
+        metavar="PEM",
+        help="Certificates to trust beside the system's, for an https service [env: SUPERPOSE_CA_FILE].",
+    ),
 ) -> None:
     """What runs before every command."""
     if show_version:
         version.show_version(as_json=False)
         raise typer.Exit
+    trust_ca_file(ca_file)
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
         raise typer.Exit
@@ -88,7 +99,9 @@ app.command("predict")(predict.predict)
 app.command("run")(run_program.run_program)
 app.command("explain-circuit")(explain_circuit.explain_circuit)
 app.add_typer(keys.app)
+app.add_typer(config.app)
 app.command("doctor")(doctor.doctor)
+app.command("health")(health.health)
 app.command("version")(version.show_version)
 
 

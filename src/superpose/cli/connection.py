@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,9 @@ import typer
 if TYPE_CHECKING:
     from superpose.client import Client
 
-__all__ = ["JsonOption", "KeyFileOption", "UrlOption", "connect"]
+__all__ = ["JsonOption", "KeyFileOption", "UrlOption", "connect", "trust_ca_file"]
+
+_trusted: ContextVar[Path | None] = ContextVar("trusted", default=None)
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document and nothing else.")]
 UrlOption = Annotated[
@@ -29,4 +32,9 @@ def connect(url: str | None, key_file: Path | None) -> Client:
     """A client from the options; what they leave open comes from the environment or the service running here."""
     from superpose.client import Client
 
-    return Client(url, key_file=key_file)
+    return Client(url, key_file=key_file, ca_file=_trusted.get())
+
+
+def trust_ca_file(path: Path | None) -> None:
+    """Have clients made from now on trust the certificates in a PEM file; None leaves it to the environment."""
+    _trusted.set(path)

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from superpose import __version__
+from superpose.cli.config import ConfigOption
 from superpose.cli.connection import JsonOption
 from superpose.cli.output import print_json
 
 if TYPE_CHECKING:
-    from superpose.service import ServiceConfig
+    from superpose.cli.settings import Settings
 
 __all__ = ["serve"]
 
@@ -33,18 +34,36 @@ def serve(  # noqa: PLR0913  # one parameter per option
     data_dir: Annotated[
         Path | None, typer.Option(help="Where everything lasts [default: XDG data home/superpose].", metavar="DIR")
     ] = None,
-    host: Annotated[str, typer.Option(help="Address to listen on.", metavar="HOST")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 takes a free one.", metavar="PORT", min=0, max=65535)] = 8000,
-    workers: Annotated[int, typer.Option(help="Worker processes for jobs.", metavar="N", min=0, max=256)] = 1,
+    host: Annotated[str | None, typer.Option(help="Address to listen on [default: 127.0.0.1].", metavar="HOST")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port; 0 takes a free one [default: 8000].", metavar="PORT", min=0, max=65535)
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Worker processes for jobs [default: 1].", metavar="N", min=0, max=256)
+    ] = None,
     ready_file: Annotated[
         Path | None, typer.Option(help="Write URL, key file and pid here once requests are answered.", metavar="FILE")
     ] = None,
     drain_s: Annotated[
-        float, typer.Option(help="Time a stopping worker may take to its next checkpoint.", metavar="SECONDS", min=0.1)
-    ] = 20.0,
-    allow_remote: Annotated[
-        bool, typer.Option("--allow-remote", help="Allow a host that other machines reach (there is no TLS yet).")
-    ] = False,
+        float | None,
+        typer.Option(
+            help="Time a stopping worker may take to its next checkpoint [default: 20].", metavar="SECONDS", min=0.1
+        ),
+    ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="TLS certificate and intermediates, PEM; SIGHUP reads it again.", metavar="FILE"),
+    ] = None,
+    key: Annotated[Path | None, typer.Option(help="Private key of the certificate, PEM.", metavar="FILE")] = None,
+    behind_proxy: Annotated[
+        str | None,
+        typer.Option(
+            help="Allow a host that other machines reach without a certificate, for this reason: the proxy on this "
+            "host that ends TLS.",
+            metavar="REASON",
+        ),
+    ] = None,
+    config: ConfigOption = None,
     stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -53,37 +72,60 @@ def serve(  # noqa: PLR0913  # one parameter per option
     It answers REST until Ctrl-C or SIGTERM. The first start makes the data directory and an admin key in it. The
     other commands of this user find the service by themselves if it uses the default data directory.
     """
-    from superpose.client import default_data_dir
-    from superpose.service import ServiceConfig
+    from superpose.cli.settings import load_settings
 
-    config = ServiceConfig(data_dir=data_dir or default_data_dir(), workers=workers, drain_s=drain_s)
+    flags = {
+        "data_dir": data_dir,
+        "host": host,
+        "port": port,
+        "workers": workers,
+        "drain_s": drain_s,
+        "tls_certificate": certificate,
+        "tls_key": key,
+        "behind_proxy": behind_proxy,
+    }
+    settings = load_settings(flags, config_file=config)
     stop = threading.Event()
     if stop_with_stdin:
         threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), name="superpose-parent", daemon=True).start()
-    Server(config, ready_file, as_json=as_json).run(host, port, allow_remote=allow_remote, stop=stop)
+    Server(settings, ready_file, as_json=as_json).run(stop)
 
 
 class Server:
     """The API and its workers in one command.
 
     Args:
-        config: the service's settings.
+        settings: of the service and the server.
         ready_file: where to tell that requests are answered, or None.
         as_json: whether to tell it on stdout as JSON.
     """
 
-    def __init__(self, config: ServiceConfig, ready_file: Path | None, *, as_json: bool) -> None:
-        self._config = config
+    def __init__(self, settings: Settings, ready_file: Path | None, *, as_json: bool) -> None:
+        self._config = settings.service
+        self._server = settings.server
         self._ready_file = ready_file
         self._as_json = as_json
         self._build: subprocess.Popen[bytes] | None = None
 
-    def run(self, host: str, port: int, *, allow_remote: bool, stop: threading.Event) -> None:
+    def run(self, stop: threading.Event) -> None:
         """Serve until told to stop; then drain requests, then workers."""
+        from superpose.api import Tls
         from superpose.api import serve as serve_api
 
+        told = self._server
+        tls = None
+        if told.tls_certificate is not None and told.tls_key is not None:
+            tls = Tls(told.tls_certificate, told.tls_key)
         try:
-            serve_api(self._config, host=host, port=port, allow_remote=allow_remote, on_ready=self._on_ready, stop=stop)
+            serve_api(
+                self._config,
+                host=told.host,
+                port=told.port,
+                tls=tls,
+                behind_proxy=told.behind_proxy,
+                on_ready=self._on_ready,
+                stop=stop,
+            )
         finally:
             self._forget()
             if self._build is not None:
@@ -92,7 +134,14 @@ class Server:
     def _on_ready(self, url: str) -> None:
         """Tell where the service is."""
         threading.Thread(target=self._get_kernels, name="superpose-kernels", daemon=True).start()
-        facts = {"url": url, "key_file": str(self._config.data_dir / "keys" / "admin.key"), "pid": os.getpid()}
+        url = (self._server.public_url or url).rstrip("/")
+        facts: dict[str, Any] = {
+            "url": url,
+            "key_file": str(self._config.data_dir / "keys" / "admin.key"),
+            "pid": os.getpid(),
+        }
+        if self._server.tls_certificate is not None:
+            facts["certificate"] = str(self._server.tls_certificate)
         write_facts(self._service_file, facts)
         if self._ready_file is not None:
             write_facts(self._ready_file.expanduser().absolute(), facts)

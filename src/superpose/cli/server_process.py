@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from superpose.cli.settings import without_settings
 from superpose.errors import StartError
 
 __all__ = ["ReadyService", "ServerProcess"]
@@ -58,6 +59,7 @@ class ServerProcess:
                 stdin=subprocess.DEVNULL if keep else subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
+                env=without_settings(os.environ),
                 start_new_session=True,
             )
 

@@ -33,6 +33,8 @@ class Client:
         key_file: a file with the key (mode 0600); else SUPERPOSE_KEY_FILE, else SUPERPOSE_KEY, else the running
             service's own key file.
         timeout_s: how long one answer may take.
+        ca_file: PEM file of certificates to trust beside the system's, for an https address whose certificate an
+            organisation signed itself; else SUPERPOSE_CA_FILE.
 
     Use it as a context manager, or call ``close``. One client serves many threads.
 
@@ -53,9 +55,10 @@ class Client:
         *,
         key_file: str | Path | None = None,
         timeout_s: float = 30.0,
+        ca_file: str | Path | None = None,
     ) -> None:
-        connection = discover(url, key, key_file)
-        self._transport = Transport(connection.url, connection.key, timeout_s)
+        connection = discover(url, key, key_file, ca_file)
+        self._transport = Transport(connection.url, connection.key, timeout_s, connection.ca_file)
         self._key_source = connection.key_source
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
@@ -121,3 +124,11 @@ class Client:
             UnreachableError: nothing answers.
         """
         return self._transport.send(Call("GET", "/v2/health/ready", accepted=(503,))).status == 200
+
+    def live(self) -> bool:
+        """Whether the service's process answers, ready or not; needs no key.
+
+        Raises:
+            UnreachableError: nothing answers.
+        """
+        return self._transport.send(Call("GET", "/v2/health/live", accepted=(503,))).status == 200

@@ -25,6 +25,7 @@ class Connection:
     url: str
     key: str | None = field(repr=False)
     key_source: str
+    ca_file: Path | None = None
 
 
 def default_data_dir() -> Path:
@@ -34,12 +35,18 @@ def default_data_dir() -> Path:
     return base / "superpose"
 
 
-def discover(url: str | None = None, key: str | None = None, key_file: str | Path | None = None) -> Connection:
+def discover(
+    url: str | None = None,
+    key: str | None = None,
+    key_file: str | Path | None = None,
+    ca_file: str | Path | None = None,
+) -> Connection:
     """The connection that arguments, environment and a service running here add up to, in this order.
 
     Address: ``url``, SUPERPOSE_URL, the service that runs from the default data directory, http://127.0.0.1:8000.
     Key: ``key``, ``key_file``, SUPERPOSE_KEY_FILE, SUPERPOSE_KEY; the running service's own key file only with the
-    running service's own address, so that it never travels elsewhere.
+    running service's own address, so that it never travels elsewhere. Trusted certificates beside the system's:
+    ``ca_file``, SUPERPOSE_CA_FILE, the running service's own certificate with its own address.
 
     Raises:
         KeyFileError: a key file cannot be used.
@@ -49,6 +56,8 @@ def discover(url: str | None = None, key: str | None = None, key_file: str | Pat
     """
     connection = _discover(url, key, key_file)
     _check_url(connection.url)
+    if named := ca_file or os.environ.get("SUPERPOSE_CA_FILE"):
+        connection = replace(connection, ca_file=Path(named))
     if connection.key is None:
         return connection
     stripped = connection.key.strip()
@@ -83,17 +92,24 @@ def _discover(url: str | None, key: str | None, key_file: str | Path | None) -> 
     local = running_service()
     named = url or os.environ.get("SUPERPOSE_URL")
     address = named or (local.url if local else DEFAULT_URL)
+    own = local if local is not None and address.rstrip("/") == local.url.rstrip("/") else None
+    found, source = _find_key(key, key_file, own)
+    return Connection(address, found, source, own.certificate if own else None)
+
+
+def _find_key(key: str | None, key_file: str | Path | None, own: RunningService | None) -> tuple[str | None, str]:
+    """The key and where it came from."""
     if key is not None:
-        return Connection(address, key, "the key argument")
+        return key, "the key argument"
     if key_file is not None:
-        return Connection(address, read_key_file(Path(key_file).expanduser()), str(key_file))
+        return read_key_file(Path(key_file).expanduser()), str(key_file)
     if path := os.environ.get("SUPERPOSE_KEY_FILE"):
-        return Connection(address, read_key_file(Path(path).expanduser()), path)
+        return read_key_file(Path(path).expanduser()), path
     if from_environment := os.environ.get("SUPERPOSE_KEY"):
-        return Connection(address, from_environment, "SUPERPOSE_KEY")
-    if local is not None and address.rstrip("/") == local.url.rstrip("/"):
-        return Connection(address, read_key_file(local.key_file), str(local.key_file))
-    return Connection(address, None, "nowhere")
+        return from_environment, "SUPERPOSE_KEY"
+    if own is not None:
+        return read_key_file(own.key_file), str(own.key_file)
+    return None, "nowhere"
 
 
 @dataclass(frozen=True)
@@ -103,6 +119,7 @@ class RunningService:
     url: str
     key_file: Path
     pid: int
+    certificate: Path | None = None
 
 
 def running_service(data_dir: Path | None = None) -> RunningService | None:
@@ -110,7 +127,8 @@ def running_service(data_dir: Path | None = None) -> RunningService | None:
     path = (data_dir or default_data_dir()) / SERVICE_FILE
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        service = RunningService(str(document["url"]), Path(document["key_file"]), int(document["pid"]))
+        certificate = Path(document["certificate"]) if document.get("certificate") else None
+        service = RunningService(str(document["url"]), Path(document["key_file"]), int(document["pid"]), certificate)
         os.kill(service.pid, 0)
     except PermissionError:
         return None

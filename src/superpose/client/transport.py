@@ -11,6 +11,7 @@ import itertools
 import os
 import queue
 import random
+import re
 import threading
 import time
 import weakref
@@ -18,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
@@ -40,6 +42,7 @@ CONNECT_TIMEOUT_S: Final = 5.0
 _IDEMPOTENT_METHODS: Final = frozenset({"GET", "DELETE"})
 _BUSY_STATUSES: Final = frozenset({429, 503})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
 _JITTER = random.SystemRandom()
 ResultT = TypeVar("ResultT")
 
@@ -80,11 +83,12 @@ class Reply:
 class Transport:
     """Sends calls to one service. The key stands in no ``repr``, message or URL."""
 
-    def __init__(self, url: str, key: str | None, timeout_s: float) -> None:
+    def __init__(self, url: str, key: str | None, timeout_s: float, ca_file: Path | None = None) -> None:
         self.url = url.rstrip("/")
         self._key = key
         self.timeout_s = timeout_s
-        self._shared = _connections(self.url)
+        self._roots = None if ca_file is None else read_ca_file(ca_file)
+        self._shared = _connections(self.url, self._roots)
         self._lane: _Lane | None = None
         self._closed = False
 
@@ -198,7 +202,7 @@ class Transport:
             return blocking(self._shared)
         lane = self._lane
         if lane is None or lane.pid != os.getpid():
-            lane = self._lane = _Lane(_connections(self.url))
+            lane = self._lane = _Lane(_connections(self.url, self._roots))
         try:
             return lane.run(blocking)
         except (KeyboardInterrupt, SystemExit):
@@ -265,7 +269,22 @@ def _work(calls: queue.SimpleQueue[Callable[[], None] | None]) -> None:
         del call  # a waiting thread keeps nothing of the last answer alive
 
 
-def _connections(url: str) -> SyncClient:
+def read_ca_file(path: Path) -> bytes:
+    """The PEM certificates that shall be trusted beside the system's.
+
+    Raises:
+        ClientError: the file cannot be read or holds no certificate.
+    """
+    try:
+        content = path.expanduser().read_bytes()
+    except OSError as error:
+        raise ClientError(f"CA file {path} cannot be read: {error.strerror}.", path=str(path)) from error
+    if b"-----BEGIN CERTIFICATE-----" not in content:
+        raise ClientError(f"CA file {path} holds no certificate in PEM form.", path=str(path))
+    return content
+
+
+def _connections(url: str, roots: bytes | None = None) -> SyncClient:
     builder = (
         SyncClientBuilder()
         .user_agent(f"superpose-python/{__version__}")
@@ -275,7 +294,12 @@ def _connections(url: str) -> SyncClient:
     )
     if (urlsplit(url).hostname or "") in _LOOPBACK:
         builder = builder.no_proxy()
-    return builder.build()
+    for certificate in _CERTIFICATE.findall(roots or b""):
+        builder = builder.add_root_certificate_pem(certificate)
+    try:
+        return builder.build()
+    except PyreqwestError as error:
+        raise ClientError(f"The CA file's certificates cannot be used: {error.message}.") from error
 
 
 def _headers(response: BaseResponse) -> dict[str, str]:

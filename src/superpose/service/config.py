@@ -70,8 +70,9 @@ class ServiceConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser().absolute())
-        for item in fields(self)[1:]:
-            _check_number(item.name, getattr(self, item.name), str(item.type))
+        for item in fields(self):
+            if str(item.type).startswith(("int", "float")):
+                _check_number(item.name, getattr(self, item.name), str(item.type))
         if self.heartbeat_period_s >= self.lease_s:
             raise RequestError(
                 f"heartbeat_s must be less than lease_s={self.lease_s:g}, got {self.heartbeat_s!r}; a third is usual.",
