@@ -60,6 +60,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── ArtifactError                 service.artifact
     │   ├── LeaseLostError                service.lease_lost
     │   ├── JobCrashedError               service.job_crashed
+    │   ├── JobDependencyError            service.job_dependency
     │   ├── InternalError                 service.internal
     │   └── TransitionError               service.transition
     └── ClientError
@@ -108,6 +109,7 @@ __all__ = [
     "GateUnknownError",
     "InternalError",
     "JobCrashedError",
+    "JobDependencyError",
     "JobFailedError",
     "KeyExpiredError",
     "KeyFileError",
@@ -503,6 +505,12 @@ class JobCrashedError(ServiceError):
     """Too many attempts of a job ended without a word from their worker."""
 
     code = "service.job_crashed"
+
+
+class JobDependencyError(ServiceError):
+    """A job that another comes after has failed or was cancelled, so the other one cannot begin."""
+
+    code = "service.job_dependency"
 
 
 class InternalError(ServiceError):

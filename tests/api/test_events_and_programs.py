@@ -235,6 +235,17 @@ def test_what_is_no_program_is_refused(api: Any, body: Any) -> None:
     assert reply.code.startswith("circuit.")
 
 
+def test_a_program_comes_after_other_jobs(api: Any) -> None:
+    first, other = (api.call("POST", "/v1/programs", program(angle)).json["id"] for angle in (0.1, 0.2))
+    reply = api.call("POST", f"/v1/programs?after={first}&after={other}&priority=10", program(0.3))
+    assert (reply.status, reply.json["after"]) == (202, [first, other])
+    api.call("POST", f"/v1/jobs/{other}/cancel")
+    failed = api.call("GET", reply.headers["location"]).json
+    assert (failed["status"], failed["error"]["code"]) == ("failed", "service.job_dependency")
+    assert api.call("POST", f"/v1/programs?after={other}", program(0.3)).code == "service.job_dependency"
+    assert api.call("POST", "/v1/programs?after=job_nowhere", program(0.3)).status == 404
+
+
 def test_programs_that_are_long_to_check_are_refused_while_others_are_answered(api: Any) -> None:
     doubling = "".join(f"gate g{i} q {{ g{i - 1} q; g{i - 1} q; }} " for i in range(1, 40))
     text = f'OPENQASM 3; include "stdgates.inc"; gate g0 q {{ h q; }} {doubling} qubit q; g39 q;'

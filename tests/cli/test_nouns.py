@@ -78,7 +78,12 @@ def test_jobs(at_home: Callable[..., Any], trained: str, spec_file: Path) -> Non
     assert "split 1 of 2" in watched.err
     assert at_home("jobs", "watch", job_id, "--json").json["id"] == job_id
 
-    submitted = at_home("train", spec_file, "--dataset", trained, "--model", "other", "--detach", "--json").json
+    long = ("--dataset", trained, "--model", "other", "--detach", "--json")
+    submitted = at_home("train", spec_file, *long).json
+    second = at_home("train", spec_file, *long, "--after", job_id, "--after", submitted["id"]).json
+    assert second["after"] == [job_id, submitted["id"]]
+    assert submitted["id"] in at_home("jobs", "show", second["id"]).out
+    at_home("jobs", "cancel", second["id"])
     assert submitted["status"] in {"queued", "running"}
     cancelled = at_home("jobs", "cancel", submitted["id"], "--json").json
     assert cancelled["status"] in {"cancelled", "cancelling", "succeeded"}

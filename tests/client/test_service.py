@@ -140,6 +140,28 @@ def test_jobs_are_listed_and_equal_submissions_are_one(client: Client, version: 
     assert client.jobs.wait(first.id, timeout_s=60).finished
 
 
+def test_a_job_comes_after_another_and_fails_with_it(client: Client, version: ModelVersion) -> None:
+    first = client.jobs.train(dataset="patients", model="triage", spec=SPEC, after=[version.job_id])
+    second = client.jobs.train(dataset="patients", model="triage", spec=SPEC, after=[first, version.job_id])
+    assert second.after == (first.id, version.job_id)
+    assert client.jobs.wait(second.id, timeout_s=60).succeeded
+    began, before = client.jobs.get(second.id).started_at, client.jobs.get(first.id).finished_at
+    assert began and before and began >= before
+
+    long = {**SPEC, "training": {"epochs": 5_000, "patience": 5_000}}
+    first = client.jobs.train(dataset="patients", model="triage", spec=long)
+    second = client.jobs.train(dataset="patients", model="triage", spec=SPEC, after=[first])
+    client.jobs.cancel(first.id)
+    failed = client.jobs.wait(second.id, timeout_s=60)
+    assert failed.error and failed.error["code"] == "service.job_dependency"
+    assert f"comes after job {first.id}, which is cancelled" in failed.error["message"]
+    with pytest.raises(ApiError) as refused:
+        client.jobs.train(dataset="patients", model="triage", spec=SPEC, after=[first])
+    assert (refused.value.problem_code, refused.value.status) == ("service.job_dependency", 409)
+    with pytest.raises(ApiError, match="no job 'job_nowhere' in this project to come after"):
+        client.jobs.train(dataset="patients", model="triage", spec=SPEC, after=["job_nowhere"])
+
+
 def test_models_are_downloaded_whole_or_not_at_all(client: Client, version: ModelVersion, tmp_path: Path) -> None:
     assert [model.name for model in client.models.list()] == ["triage"]
     assert isinstance(client.models.get("triage"), Model)

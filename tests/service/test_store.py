@@ -17,22 +17,23 @@ from superpose.service.statuses import FINAL, check_transition
 from superpose.service.store.database import Database
 from superpose.service.store.job_store import JobStore, NewJob
 from superpose.service.store.tables import projects
-from superpose.testing.store import STORE_CHECKS, ManualClock, OpenStore, check_store
+from superpose.testing.store import STORE_CHECKS, STORE_RULES, ManualClock, OpenStore, check_store
 
 
-def store_at(path: Path | None, clock: Clock = utc_now) -> JobStore:
+def store_at(path: Path | None, clock: Clock | ManualClock = utc_now) -> JobStore:
     database = Database(path, clock=clock)
     with database.write() as connection:
         if not connection.execute(text("SELECT count(*) FROM projects")).scalar_one():
             connection.execute(insert(projects), [{"name": n, "created_at": clock()} for n in ("lab", "clinic")])
-    return JobStore(database, clock=clock, lease_s=30.0, max_attempts=3)
+    steady = clock.steady if isinstance(clock, ManualClock) else None
+    return JobStore(database, STORE_RULES, clock=clock, steady=steady)
 
 
 @pytest.fixture(params=["memory", "file"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path):
     opened: list[JobStore] = []
 
-    def open_one(clock: Clock) -> JobStore:
+    def open_one(clock: ManualClock) -> JobStore:
         path = tmp_path / f"store{len(opened)}.sqlite" if request.param == "file" else None
         opened.append(store_at(path, clock))
         return opened[-1]
@@ -48,13 +49,11 @@ def test_store_conforms(check: Callable[[OpenStore], None], open_store: OpenStor
 
 
 def test_check_store_finds_a_store_that_does_not_fence(tmp_path: Path) -> None:
-    class Unfenced(JobStore):
-        def _held(self, connection, claim):
-            return self._get(connection, claim.job.id)
-
-    def open_unfenced(clock: Clock) -> JobStore:
+    def open_unfenced(clock: ManualClock) -> JobStore:
         fenced = store_at(None, clock)
-        return Unfenced(fenced.database, clock=clock, lease_s=30.0, max_attempts=3)
+        lives = fenced._lives
+        lives.held = lambda connection, claim: lives.get(connection, claim.job.id)  # type: ignore[method-assign]
+        return fenced
 
     with pytest.raises(AssertionError, match="LeaseLostError"):
         check_store(open_unfenced)

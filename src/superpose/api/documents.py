@@ -44,6 +44,7 @@ class TrainingJob(Document):
     )
     spec: Annotated[dict[str, Any], Field(description="training spec; absent fields take their defaults")] = {}
     priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
+    after: Annotated[list[str], Field(max_length=100, description="jobs that must have succeeded before")] = []
 
 
 class NewEndpoint(Document):

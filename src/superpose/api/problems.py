@@ -80,6 +80,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "service.artifact": (500, "Stored file is damaged"),
         "service.lease_lost": (409, "Lease lost"),
         "service.job_crashed": (500, "Job crashed"),
+        "service.job_dependency": (409, "A job that it comes after did not succeed"),
         "service.transition": (409, "Not possible in this status"),
         "service.internal": (500, "Internal error"),
     }

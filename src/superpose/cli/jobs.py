@@ -56,6 +56,8 @@ def show(
             "progress": progress_text(job.progress) or None,
             "attempt": job.attempt,
             "priority": job.priority,
+            **({"after": ", ".join(job.after)} if job.after else {}),
+            **({"not before": job.not_before_at} if job.not_before_at else {}),
             "data set": job.dataset,
             "model": job.model if job.model_version is None else f"{job.model} version {job.model_version}",
             "submitted": job.created_at,

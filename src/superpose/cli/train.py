@@ -22,6 +22,9 @@ def train(  # noqa: PLR0913  # one parameter per option
         str | None, typer.Option(help="Model to file it under [default: the data set's name].", metavar="NAME")
     ] = None,
     priority: Annotated[int, typer.Option(help="-10 to 10; higher starts first.", metavar="N")] = 0,
+    after: Annotated[
+        list[str] | None, typer.Option(help="Begin once this job has succeeded; may be given again.", metavar="JOB")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -37,7 +40,9 @@ def train(  # noqa: PLR0913  # one parameter per option
 
     wanted = read_spec(spec)
     with connect(url, key_file) as client:
-        job = client.jobs.train(dataset=dataset, model=model or dataset, spec=wanted, priority=priority)
+        job = client.jobs.train(
+            dataset=dataset, model=model or dataset, spec=wanted, priority=priority, after=after or ()
+        )
         if detach:
             if as_json:
                 print_json(job.to_dict())

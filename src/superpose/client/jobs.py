@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from superpose.client.nouns import FINAL_STATUSES, Event, Job, Listing
@@ -33,6 +33,7 @@ class Jobs(Resource):
         spec: Mapping[str, Any] | None = None,
         priority: int = 0,
         idempotency_key: str | None = None,
+        after: Sequence[Job | str] = (),
     ) -> Job:
         """Submit a training job.
 
@@ -43,11 +44,22 @@ class Jobs(Resource):
             priority: jobs of higher priority start first.
             idempotency_key: submitting twice with the same key gives the same job. One is made up where it is
                 left out, so that a request repeated after a broken connection never trains twice.
+            after: jobs, or their ids, at most 100, that must have succeeded before this one begins. If one of them
+                fails or is cancelled, this one fails (``service.job_dependency``).
 
         Raises:
-            ApiError: the spec (``spec.invalid``), data set or model name is refused.
+            ApiError: the spec (``spec.invalid``), data set or model name is refused, or a job to come after is not
+                there or has failed.
         """
-        document = {"kind": "train", "dataset": dataset, "model": model, "spec": dict(spec or {}), "priority": priority}
+        document: dict[str, Any] = {
+            "kind": "train",
+            "dataset": dataset,
+            "model": model,
+            "spec": dict(spec or {}),
+            "priority": priority,
+        }
+        if after:  # a service of an older release knows no such field
+            document["after"] = [job.id if isinstance(job, Job) else job for job in after]
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
         return Job.from_json(read_json(self._transport.send(call)))

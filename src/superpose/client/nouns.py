@@ -131,7 +131,11 @@ class Dataset(Noun):
 
 @dataclass(frozen=True)
 class Job(Noun):
-    """A submitted job; ``status`` is one of queued, running, waiting, cancelling, succeeded, failed, cancelled."""
+    """A submitted job; ``status`` is one of queued, running, waiting, cancelling, succeeded, failed, cancelled.
+
+    A queued job begins once all jobs in ``after`` have succeeded and ``not_before_at``, the end of the pause after an
+    attempt that failed, is past.
+    """
 
     id: str
     kind: str
@@ -147,6 +151,8 @@ class Job(Noun):
     progress: Mapping[str, Any]
     error: Mapping[str, Any] | None
     result: Mapping[str, Any] | None
+    after: tuple[str, ...] = ()
+    not_before_at: datetime | None = None
 
     @property
     def finished(self) -> bool:
@@ -177,6 +183,8 @@ class Job(Noun):
             progress=f.object("progress"),
             error=f.maybe_object("error"),
             result=f.maybe_object("result"),
+            after=f.texts("after") if "after" in f.members else (),
+            not_before_at=f.maybe_time("not_before_at"),
         )
 
     def _repr_html_(self) -> str:

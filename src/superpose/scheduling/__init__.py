@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from superpose.scheduling.backoff import Backoff
 from superpose.scheduling.order import QueuedJob, RunningJob, order_jobs
 
-__all__ = ["QueuedJob", "RunningJob", "order_jobs"]
+__all__ = ["Backoff", "QueuedJob", "RunningJob", "order_jobs"]

@@ -9,11 +9,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from superpose.errors import RequestError
+from superpose.scheduling import Backoff
+from superpose.service.rules import JobRules
 
 __all__ = ["ServiceConfig"]
 
 _MEBIBYTE = 1024 * 1024
-_MAY_BE_ZERO = {"workers", "progress_s", "cache_s"}
+_MAY_BE_ZERO = {"workers", "progress_s", "cache_s", "max_retries"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +29,9 @@ class ServiceConfig:
         lease_s: how long a worker may be silent before its job is given to another.
         heartbeat_s: how often a worker extends its lease; None means a third of ``lease_s``.
         max_attempts: attempts that may end by a crash before the job counts as failed.
+        max_retries: attempts that may end with an error that passes (such as a full disk) before the job fails.
+        retry_first_s: pause before the first retry; it doubles from one to the next, less up to a half by chance.
+        retry_longest_s: longest pause before a retry.
         drain_s: how long a stopping worker may take to reach its next checkpoint.
         poll_min_s: pause between two looks for work shortly after there was some.
         poll_max_s: the same pause after a long idle time.
@@ -51,6 +56,9 @@ class ServiceConfig:
     lease_s: float = 30.0
     heartbeat_s: float | None = None
     max_attempts: int = 5
+    max_retries: int = 5
+    retry_first_s: float = 1.0
+    retry_longest_s: float = 300.0
     drain_s: float = 20.0
     poll_min_s: float = 0.05
     poll_max_s: float = 0.5
@@ -88,6 +96,14 @@ class ServiceConfig:
     def worker_threads(self) -> int:
         """CPU threads of one worker."""
         return self.threads_per_worker or max(1, (os.cpu_count() or 1) // max(1, self.workers))
+
+    @property
+    def job_rules(self) -> JobRules:
+        """What the job store grants to a job."""
+        backoff = Backoff(self.retry_first_s, self.retry_longest_s)
+        return JobRules(
+            lease_s=self.lease_s, max_attempts=self.max_attempts, max_retries=self.max_retries, backoff=backoff
+        )
 
     def to_json(self) -> dict[str, object]:
         """The settings as JSON values, such as a supervisor hands to its workers."""

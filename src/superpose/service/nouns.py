@@ -158,7 +158,11 @@ class Dataset:
 
 @dataclass(frozen=True)
 class Job:
-    """What a user submitted, and how far it is. ``number`` counts the jobs of the store in order of submission."""
+    """What a user submitted, and how far it is.
+
+    ``number`` counts the jobs of the store in order of submission. A queued job begins once all jobs in ``after`` have
+    succeeded and ``not_before_at``, the end of the pause after a failed attempt, is past.
+    """
 
     id: str
     number: int = field(repr=False)
@@ -178,6 +182,8 @@ class Job:
     error: Mapping[str, object] | None
     result: Mapping[str, object] | None = field(repr=False)
     dataset_id: str | None = field(repr=False)
+    after: tuple[str, ...]
+    not_before_at: datetime | None
 
     def to_json(self) -> dict[str, object]:
         """The job as the API sends it."""
@@ -190,7 +196,9 @@ class Job:
             "dataset": self.dataset,
             "model": self.model,
             "model_version": self.model_version,
+            "after": list(self.after),
             "created_at": iso(self.created_at),
+            "not_before_at": iso(self.not_before_at),
             "started_at": iso(self.started_at),
             "finished_at": iso(self.finished_at),
             "progress": dict(self.progress),

@@ -45,7 +45,7 @@ class Service:
         self._database = Database(data_dir.database_path, busy_timeout_s=config.busy_timeout_s, clock=clock)
         self._artifacts = Artifacts(data_dir)
         self._loaded = LoadedModels(config)
-        self.store = JobStore(self._database, clock=clock, lease_s=config.lease_s, max_attempts=config.max_attempts)
+        self.store = JobStore.opened(self._database, config.job_rules, clock=clock)
         self.keys = Keys(self._database, clock=clock, cache_s=config.cache_s)
         self.datasets = Datasets(self._database, self._artifacts, config, clock)
         self.jobs = Jobs(self._database, self.store, self.datasets, config)

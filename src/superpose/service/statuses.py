@@ -29,9 +29,10 @@ TRANSITIONS: Mapping[JobStatus, Mapping[JobStatus, str]] = MappingProxyType(
         JobStatus.QUEUED: {
             JobStatus.RUNNING: "a worker claims the job",
             JobStatus.CANCELLED: "the user cancels it before any worker took it",
+            JobStatus.FAILED: "a job that it comes after has failed or was cancelled",
         },
         JobStatus.RUNNING: {
-            JobStatus.QUEUED: "the lease expires, the worker dies, or it gives the job back",
+            JobStatus.QUEUED: "the lease expires, the worker dies or gives the job back, or meets an error that passes",
             JobStatus.WAITING: "the worker is released while a QPU queues",
             JobStatus.CANCELLING: "the user cancels it",
             JobStatus.SUCCEEDED: "the worker finishes",

@@ -5,42 +5,27 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from superpose.errors import (
-    ConflictError,
-    LeaseLostError,
-    NotFoundError,
-    StoreError,
-    SuperposeError,
-    TransitionError,
-)
-from superpose.service.nouns import Clock, Job, JobKind
+from superpose.errors import ConflictError, LeaseLostError, NotFoundError, StoreError, TransitionError
+from superpose.service.nouns import Job
 from superpose.service.statuses import TRANSITIONS, JobStatus
-from superpose.service.store.job_store import Claim, JobStore, NewJob
+from superpose.service.store.claims import Claim
+from superpose.testing.store_cases import (
+    STORE_RULES,
+    ManualClock,
+    OpenStore,
+    claimed,
+    expect,
+    expect_error,
+    kinds,
+    new_job,
+)
+from superpose.testing.store_waits import WAITING_CHECKS
 
-__all__ = ["STORE_CHECKS", "ManualClock", "OpenStore", "check_store"]
+__all__ = ["STORE_CHECKS", "STORE_RULES", "ManualClock", "OpenStore", "check_store"]
 
-#: Opens a new, empty store in which project ``lab`` and ``clinic`` exist, with this clock, 30 s leases and 3 attempts.
-OpenStore = Callable[[Clock], JobStore]
-
-_LEASE_S = 30.0
-
-
-class ManualClock:
-    """A clock that stands still until ``advance`` is called."""
-
-    def __init__(self) -> None:
-        self._at = datetime(2026, 1, 1, tzinfo=UTC)
-
-    def __call__(self) -> datetime:
-        """The time."""
-        return self._at
-
-    def advance(self, seconds: float) -> None:
-        """Let time pass."""
-        self._at += timedelta(seconds=seconds)
+_LEASE_S = STORE_RULES.lease_s
 
 
 def check_store(open_store: OpenStore) -> None:
@@ -51,48 +36,6 @@ def check_store(open_store: OpenStore) -> None:
     """
     for check in STORE_CHECKS:
         check(open_store)
-
-
-def expect(found: object, wanted: object, what: str) -> None:
-    """Compare, and say what was compared."""
-    if found != wanted:
-        raise AssertionError(f"{what}: found {found!r}, wanted {wanted!r}")
-
-
-def expect_error(kind: type[SuperposeError], call: Callable[[], object], what: str) -> None:
-    """Call, and demand an error of this class."""
-    try:
-        found = call()
-    except kind:
-        return
-    except SuperposeError as error:
-        raise AssertionError(f"{what}: {type(error).__name__} ({error}), wanted {kind.__name__}") from error
-    raise AssertionError(f"{what}: no {kind.__name__}, got {found!r}")
-
-
-def new_job(**changes: object) -> NewJob:
-    """A small submission."""
-    values: dict[str, object] = {
-        "project": "lab",
-        "kind": JobKind.TRAIN,
-        "payload": {"epochs": 3},
-        "created_by": "key_test",
-        "model": "tumour",
-    }
-    return NewJob(**{**values, **changes})  # type: ignore[arg-type]  # a mapping of fields
-
-
-def claimed(store: JobStore, worker_id: str = "w1") -> Claim:
-    """A claim that must be there."""
-    claim = store.claim(worker_id)
-    if claim is None:
-        raise AssertionError("claim: nothing found, wanted the queued job")
-    return claim
-
-
-def kinds(store: JobStore, job: Job) -> list[str]:
-    """Kinds of a job's events."""
-    return [event.kind for event in store.events(job.id)]
 
 
 def submitted_job_is_stored_and_found(open_store: OpenStore) -> None:
@@ -277,7 +220,8 @@ def dead_workers_are_released_at_once(open_store: OpenStore) -> None:
 
 def crashes_are_bounded(open_store: OpenStore) -> None:
     """After three crashed attempts a job fails and says so; attempts given back do not count."""
-    store = open_store(ManualClock())
+    clock = ManualClock()
+    store = open_store(clock)
     job = store.submit(new_job())
     for _ in range(4):
         expect(store.give_back(claimed(store)).status, JobStatus.QUEUED, "given back")
@@ -285,6 +229,7 @@ def crashes_are_bounded(open_store: OpenStore) -> None:
         claimed(store, "w1")
         store.release_worker("w1")
         expect(store.get(job.id).status, wanted, "after a crash")
+        clock.advance(STORE_RULES.backoff.longest_s)
     ended = store.get(job.id)
     expect((ended.attempt, (ended.error or {})["code"]), (7, "service.job_crashed"), "failed job")
     expect(store.claim("w1"), None, "queue")
@@ -384,4 +329,5 @@ STORE_CHECKS: tuple[Callable[[OpenStore], None], ...] = (
     cancelling,
     every_change_is_in_the_table,
     concurrent_claims_share_out_the_queue,
+    *WAITING_CHECKS,
 )

@@ -40,6 +40,7 @@ def routes(service: Service) -> APIRouter:
             dataset=wanted.dataset,
             priority=wanted.priority,
             idempotency_key=idempotency_key,
+            after=wanted.after,
         )
         return Json(job.to_json(), 202, {"Location": f"/v1/jobs/{job.id}"})
 

@@ -32,6 +32,7 @@ def routes(service: Service) -> APIRouter:
         request: Request,
         wait_s: Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="time to wait for the result")] = 0.0,
         priority: Annotated[int, Query(ge=-10, le=10, description="higher goes first")] = 0,
+        after: Annotated[list[str] | None, Query(description="jobs that must have succeeded before")] = None,
         idempotency_key: Annotated[str | None, Header(description="one job per key")] = None,
     ) -> Response:
         """Run a program: 200 with the ended job if it ends within ``wait_s``, else 202 with the job to come back to."""
@@ -47,6 +48,7 @@ def routes(service: Service) -> APIRouter:
                 program,
                 priority=priority,
                 idempotency_key=idempotency_key,
+                after=after or (),
             )
         if wait_s and job.status not in FINAL:
             waiting = service.jobs.wait(principal, job.id, timeout_s=wait_s)

@@ -7,58 +7,27 @@ has gone on without that worker. Every change of status goes through the table i
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, Connection, RowMapping, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from superpose.errors import ConflictError, JobCrashedError, LeaseLostError, NotFoundError
+from superpose.errors import ConflictError
 from superpose.scheduling import QueuedJob, RunningJob, order_jobs
 from superpose.service.names import new_id
-from superpose.service.nouns import Clock, Event, Job, JobKind, utc_now
-from superpose.service.statuses import FINAL, HELD, JobStatus, check_transition
-from superpose.service.store.database import Database, json_text
-from superpose.service.store.history import append_event, read_events
+from superpose.service.nouns import Clock, Event, Job, iso, utc_now
+from superpose.service.rules import JobRules
+from superpose.service.statuses import HELD, JobStatus
+from superpose.service.store import dependencies
+from superpose.service.store.claims import Claim, NewJob, Publish
+from superpose.service.store.database import Database
+from superpose.service.store.history import read_events
+from superpose.service.store.job_lives import JobLives, job_from_row
+from superpose.service.store.steady_clock import steady_clock
 from superpose.service.store.tables import attempts, jobs
-from superpose.trust import sha256_bytes
 
-__all__ = ["Claim", "JobStore", "NewJob"]
-
-Publish = Callable[[Connection, Job], Mapping[str, object]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class NewJob:
-    """What a submission says; ``dataset`` is the data set's name, ``created_by`` the id of the caller's key."""
-
-    project: str
-    kind: JobKind
-    payload: Mapping[str, object]
-    created_by: str
-    dataset_id: str | None = None
-    dataset: str | None = None
-    model: str | None = None
-    priority: int = 0
-    idempotency_key: str | None = None
-
-    def digest(self) -> str:
-        """What two submissions under one idempotency key must agree on."""
-        facts = [self.kind, self.payload, self.dataset_id, self.model, self.priority]
-        return sha256_bytes(json_text(facts).encode())
-
-
-@dataclass(frozen=True)
-class Claim:
-    """A worker's right to one attempt of a job; ``job.attempt`` is the fencing token."""
-
-    job: Job
-    worker_id: str
-
-    @property
-    def attempt(self) -> int:
-        """Number of the attempt, from 1."""
-        return self.job.attempt
+__all__ = ["Claim", "JobRules", "JobStore", "NewJob", "Publish"]
 
 
 class JobStore:
@@ -66,18 +35,36 @@ class JobStore:
 
     Args:
         database: where they are kept.
-        clock: what tells the time; leases are measured with it.
-        lease_s: length of a lease in seconds.
-        max_attempts: crashed attempts after which a job fails.
+        rules: leases, and how often a job may be tried.
+        clock: the time of day, which users read.
+        steady: the time for leases and pauses; by default ``clock``. One that never jumps is better
+            (``steady_clock``).
+        chance: a random number from 0 to 1, for the pauses before retries.
     """
 
     def __init__(
-        self, database: Database, *, clock: Clock = utc_now, lease_s: float = 30.0, max_attempts: int = 5
+        self,
+        database: Database,
+        rules: JobRules | None = None,
+        *,
+        clock: Clock = utc_now,
+        steady: Clock | None = None,
+        chance: Callable[[], float] = random.random,
     ) -> None:
         self.database = database
+        self.rules = rules or JobRules()
         self._clock = clock
-        self._lease = timedelta(seconds=lease_s)
-        self._max_attempts = max_attempts
+        self._steady = steady or clock
+        self._lease = timedelta(seconds=self.rules.lease_s)
+        self._lives = JobLives(self.rules, clock, self._steady, chance)
+
+    @classmethod
+    def opened(cls, database: Database, rules: JobRules, *, clock: Clock = utc_now) -> JobStore:
+        """The store as servers and workers open it: its leases run by the machine's steady clock.
+
+        A ``clock`` other than the time of day tells the time for leases too.
+        """
+        return cls(database, rules, clock=clock, steady=steady_clock(database) if clock is utc_now else clock)
 
     # -- what users do ------------------------------------------------------------------------------------------
 
@@ -90,6 +77,8 @@ class JobStore:
 
         Raises:
             ConflictError: the idempotency key was used for a different submission.
+            NotFoundError, JobDependencyError: a job that this one comes after is not in the project, or has not
+                succeeded and never will.
         """
         with self.database.write() as connection:
             known = self._submitted_before(connection, new)
@@ -97,6 +86,7 @@ class JobStore:
                 return known
             if check is not None:
                 check(connection)
+            still_open = dependencies.open_those(connection, new.project, new.after)
             now, job_id = self._clock(), new_id("job")
             connection.execute(
                 insert(jobs).values(
@@ -116,10 +106,14 @@ class JobStore:
                     created_by=new.created_by,
                     created_at=now,
                     progress={},
+                    retries=0,
+                    after=list(dict.fromkeys(new.after)),
                 )
             )
-            job = self._get(connection, job_id)
-            self._record(connection, job, str(JobStatus.QUEUED), new.created_by, {"kind": str(new.kind)})
+            dependencies.add(connection, job_id, still_open)
+            job = self._lives.get(connection, job_id)
+            data: dict[str, object] = {"kind": str(new.kind), **({"after": list(job.after)} if job.after else {})}
+            self._lives.record(connection, job, str(JobStatus.QUEUED), new.created_by, data)
             return job
 
     def get(self, job_id: str, *, project: str | None = None) -> Job:
@@ -129,7 +123,7 @@ class JobStore:
             NotFoundError: there is no such job, or it is another project's.
         """
         with self.database.read() as connection:
-            return self._get(connection, job_id, project)
+            return self._lives.get(connection, job_id, project)
 
     def cancel(self, job_id: str, *, actor: str, project: str | None = None) -> Job:
         """Cancel a job: at once if no worker holds it, else through its worker. Again has no further effect.
@@ -139,11 +133,11 @@ class JobStore:
             TransitionError: the job has succeeded or failed.
         """
         with self.database.write() as connection:
-            job = self._get(connection, job_id, project)
+            job = self._lives.get(connection, job_id, project)
             if job.status in {JobStatus.CANCELLING, JobStatus.CANCELLED}:
                 return job
             after = JobStatus.CANCELLING if job.status is JobStatus.RUNNING else JobStatus.CANCELLED
-            return self._change(connection, job, after, actor=actor)
+            return self._lives.change(connection, job, after, actor=actor)
 
     def events(self, job_id: str, *, after: int = 0, limit: int = 1_000, project: str | None = None) -> list[Event]:
         """Events of a job with ``seq > after``, oldest first.
@@ -152,18 +146,21 @@ class JobStore:
             NotFoundError: as for ``get``.
         """
         with self.database.read() as connection:
-            self._get(connection, job_id, project)
+            self._lives.get(connection, job_id, project)
             return read_events(connection, job_id, after, limit)
 
     # -- what workers do ----------------------------------------------------------------------------------------
 
     def has_work(self) -> bool:
-        """Whether a claim could find something: a queued job or an expired lease. Does not wait for writers."""
+        """Whether a claim could find something: a job that may begin, or an expired lease.
+
+        Does not wait for writers.
+        """
         with self.database.read() as connection:
-            queued = select(jobs.c.number).where(jobs.c.status == str(JobStatus.QUEUED)).limit(1)
-            if connection.execute(queued).first():
+            ready = select(jobs.c.number).where(self._is_ready()).limit(1)
+            if connection.execute(ready).first():
                 return True
-            expired = select(jobs.c.number).where(jobs.c.lease_expires_at <= self._clock()).limit(1)
+            expired = select(jobs.c.number).where(jobs.c.lease_expires_at <= self._steady()).limit(1)
             return connection.execute(expired).first() is not None
 
     def claim(self, worker_id: str) -> Claim | None:
@@ -173,11 +170,11 @@ class JobStore:
         """
         with self.database.write() as connection:
             now = self._clock()
-            self._expire(connection, jobs.c.lease_expires_at <= now, "the lease expired")
+            self._lives.expire(connection, jobs.c.lease_expires_at <= self._steady(), "the lease expired")
             first = self._first_in_order(connection, now)
             if first is None:
                 return None
-            job = self._get(connection, first)
+            job = self._lives.get(connection, first)
             attempt = job.attempt + 1
             connection.execute(
                 insert(attempts).values(job_id=job.id, attempt=attempt, worker_id=worker_id, started_at=now)
@@ -185,10 +182,13 @@ class JobStore:
             values = {
                 "attempt": attempt,
                 "worker_id": worker_id,
-                "lease_expires_at": now + self._lease,
+                "lease_expires_at": self._steady() + self._lease,
+                "not_before_at": None,
                 "started_at": job.started_at or now,
             }
-            return Claim(self._change(connection, job, JobStatus.RUNNING, actor=worker_id, values=values), worker_id)
+            return Claim(
+                self._lives.change(connection, job, JobStatus.RUNNING, actor=worker_id, values=values), worker_id
+            )
 
     def heartbeat(self, claim: Claim) -> JobStatus:
         """Extend the lease; tells whether the job is ``running`` or ``cancelling``.
@@ -197,9 +197,9 @@ class JobStore:
             LeaseLostError: the attempt is no longer the job's current one.
         """
         with self.database.write() as connection:
-            job = self._held(connection, claim)
+            job = self._lives.held(connection, claim)
             connection.execute(
-                update(jobs).where(jobs.c.id == job.id).values(lease_expires_at=self._clock() + self._lease)
+                update(jobs).where(jobs.c.id == job.id).values(lease_expires_at=self._steady() + self._lease)
             )
             return job.status
 
@@ -210,7 +210,7 @@ class JobStore:
             LeaseLostError: the attempt is no longer the job's current one.
         """
         with self.database.read() as connection:
-            return self._held(connection, claim).status
+            return self._lives.held(connection, claim).status
 
     def append(self, claim: Claim, kind: str, data: Mapping[str, object]) -> JobStatus:
         """Record an event of the attempt; one of kind ``progress`` also becomes the job's progress.
@@ -219,8 +219,8 @@ class JobStore:
             LeaseLostError: the attempt is no longer the job's current one.
         """
         with self.database.write() as connection:
-            job = self._held(connection, claim)
-            self._record(connection, job, kind, claim.worker_id, {**data, "attempt": claim.attempt})
+            job = self._lives.held(connection, claim)
+            self._lives.record(connection, job, kind, claim.worker_id, {**data, "attempt": claim.attempt})
             if kind == "progress":
                 connection.execute(update(jobs).where(jobs.c.id == job.id).values(progress=dict(data)))
             return job.status
@@ -234,11 +234,11 @@ class JobStore:
             LeaseLostError: the attempt is no longer the job's current one.
         """
         with self.database.write() as connection:
-            job = self._held(connection, claim)
+            job = self._lives.held(connection, claim)
             if job.status is JobStatus.CANCELLING:
-                return self._end(connection, job, claim, JobStatus.CANCELLED)
+                return self._lives.end(connection, job, claim, JobStatus.CANCELLED)
             values = {"result": dict(result), **(publish(connection, job) if publish else {})}
-            return self._end(connection, job, claim, JobStatus.SUCCEEDED, values=values)
+            return self._lives.end(connection, job, claim, JobStatus.SUCCEEDED, values=values)
 
     def fail(self, claim: Claim, code: str, message: str) -> Job:
         """Finish a job with an error; one that is being cancelled becomes ``cancelled``.
@@ -247,11 +247,36 @@ class JobStore:
             LeaseLostError: the attempt is no longer the job's current one.
         """
         with self.database.write() as connection:
-            job = self._held(connection, claim)
+            job = self._lives.held(connection, claim)
             if job.status is JobStatus.CANCELLING:
-                return self._end(connection, job, claim, JobStatus.CANCELLED)
+                return self._lives.end(connection, job, claim, JobStatus.CANCELLED)
             error = {"code": code, "message": message}
-            return self._end(connection, job, claim, JobStatus.FAILED, values={"error": error}, data=error)
+            return self._lives.end(connection, job, claim, JobStatus.FAILED, values={"error": error}, data=error)
+
+    def retry(self, claim: Claim, code: str, message: str) -> Job:
+        """End an attempt with an error that may pass: the job is tried again after a pause.
+
+        After ``rules.max_retries`` such attempts it fails; one that is being cancelled becomes ``cancelled``.
+
+        Raises:
+            LeaseLostError: the attempt is no longer the job's current one.
+        """
+        with self.database.write() as connection:
+            job = self._lives.held(connection, claim)
+            if job.status is JobStatus.CANCELLING:
+                return self._lives.end(connection, job, claim, JobStatus.CANCELLED)
+            retries = 1 + int(connection.execute(select(jobs.c.retries).where(jobs.c.id == job.id)).scalar_one())
+            error = {"code": code, "message": message}
+            values: dict[str, object] = {"retries": retries}
+            if retries > self.rules.max_retries:
+                return self._lives.end(
+                    connection, job, claim, JobStatus.FAILED, values={**values, "error": error}, data=error
+                )
+            values["not_before_at"] = again_at = self._lives.pause(retries)
+            data = {"reason": "the error may pass", "error": error, "not_before_at": iso(again_at)}
+            return self._lives.end(
+                connection, job, claim, JobStatus.QUEUED, values=values, data=data, outcome="retried"
+            )
 
     def give_back(self, claim: Claim) -> Job:
         """Return a job to the queue unharmed, as a worker does that stops; a cancelling job becomes ``cancelled``.
@@ -260,29 +285,23 @@ class JobStore:
             LeaseLostError: the attempt is no longer the job's current one.
         """
         with self.database.write() as connection:
-            job = self._held(connection, claim)
+            job = self._lives.held(connection, claim)
             after = JobStatus.CANCELLED if job.status is JobStatus.CANCELLING else JobStatus.QUEUED
-            return self._end(connection, job, claim, after, data={"reason": "the worker stopped"})
+            return self._lives.end(connection, job, claim, after, data={"reason": "the worker stopped"})
 
     # -- what the supervisor does -------------------------------------------------------------------------------
 
     def expire_leases(self) -> list[str]:
         """Take back the jobs whose leases have expired; returns their ids."""
         with self.database.write() as connection:
-            return self._expire(connection, jobs.c.lease_expires_at <= self._clock(), "the lease expired")
+            return self._lives.expire(connection, jobs.c.lease_expires_at <= self._steady(), "the lease expired")
 
     def release_worker(self, worker_id: str) -> list[str]:
         """Take back at once the jobs of a worker known to be dead; returns their ids."""
         with self.database.write() as connection:
-            return self._expire(connection, jobs.c.worker_id == worker_id, "the worker died")
+            return self._lives.expire(connection, jobs.c.worker_id == worker_id, "the worker died")
 
     # -- inside a transaction -----------------------------------------------------------------------------------
-
-    def _get(self, connection: Connection, job_id: str, project: str | None = None) -> Job:
-        row = connection.execute(select(jobs).where(jobs.c.id == job_id)).mappings().first()
-        if row is None or (project is not None and row["project"] != project):
-            raise NotFoundError(f"There is no job {job_id!r} in this project.", kind="job", id=job_id)
-        return job_from_row(row)
 
     def _submitted_before(self, connection: Connection, new: NewJob) -> Job | None:
         if new.idempotency_key is None:
@@ -299,13 +318,14 @@ class JobStore:
             )
         return job_from_row(row)
 
+    def _is_ready(self) -> ColumnElement[bool]:
+        """Whether a row of ``jobs`` may begin: queued, its pause over, nothing left to come after."""
+        rested = jobs.c.not_before_at.is_(None) | (jobs.c.not_before_at <= self._steady())
+        return (jobs.c.status == str(JobStatus.QUEUED)) & rested & dependencies.has_none_open()
+
     def _first_in_order(self, connection: Connection, now: datetime) -> str | None:
         """Ask the policy. Within a project and priority the oldest is always first, so only those are read."""
-        heads = (
-            select(func.min(jobs.c.number))
-            .where(jobs.c.status == str(JobStatus.QUEUED))
-            .group_by(jobs.c.project, jobs.c.priority)
-        )
+        heads = select(func.min(jobs.c.number)).where(self._is_ready()).group_by(jobs.c.project, jobs.c.priority)
         queued = connection.execute(
             select(jobs.c.id, jobs.c.project, jobs.c.priority, jobs.c.created_at).where(jobs.c.number.in_(heads))
         ).all()
@@ -314,97 +334,3 @@ class JobStore:
         held = connection.execute(select(jobs.c.id, jobs.c.project).where(jobs.c.status.in_([*map(str, HELD)])))
         order = order_jobs([QueuedJob(*row) for row in queued], [RunningJob(*row) for row in held], now)
         return order[0]
-
-    def _held(self, connection: Connection, claim: Claim) -> Job:
-        """The claimed job, if the claim still holds: the fence in front of every worker's write."""
-        row = connection.execute(select(jobs).where(jobs.c.id == claim.job.id)).mappings().first()
-        if row is None or row["worker_id"] != claim.worker_id or row["attempt"] != claim.attempt:
-            now = "gone" if row is None else f"{row['status']}, attempt {row['attempt']}"
-            raise LeaseLostError(
-                f"Worker {claim.worker_id} lost attempt {claim.attempt} of job {claim.job.id}, which is now {now}; "
-                "the write was refused.",
-                job_id=claim.job.id,
-                attempt=claim.attempt,
-            )
-        return job_from_row(row)
-
-    def _expire(self, connection: Connection, which: ColumnElement[bool], reason: str) -> list[str]:
-        """Take jobs back from their workers: to the queue, or to an end after too many crashes."""
-        held = select(jobs).where(jobs.c.lease_expires_at.is_not(None), which)  # there is an index on leases
-        taken = []
-        for row in connection.execute(held.order_by(jobs.c.number)).mappings().all():
-            job, crashes = job_from_row(row), row["crashes"] + 1
-            claim = Claim(job, row["worker_id"])
-            values: dict[str, object] = {"crashes": crashes}
-            data: dict[str, object] = {"reason": reason, "attempt": job.attempt}
-            if job.status is JobStatus.CANCELLING:
-                after = JobStatus.CANCELLED
-            elif crashes >= self._max_attempts:
-                after = JobStatus.FAILED
-                values["error"] = data["error"] = _crashed(job.id, crashes)
-            else:
-                after = JobStatus.QUEUED
-            self._end(connection, job, claim, after, values=values, data=data, outcome="crashed")
-            taken.append(job.id)
-        return taken
-
-    def _end(
-        self,
-        connection: Connection,
-        job: Job,
-        claim: Claim,
-        after: JobStatus,
-        *,
-        values: Mapping[str, object] | None = None,
-        data: Mapping[str, object] | None = None,
-        outcome: str | None = None,
-    ) -> Job:
-        """End an attempt and move its job on."""
-        connection.execute(
-            update(attempts)
-            .where(attempts.c.job_id == job.id, attempts.c.attempt == job.attempt)
-            .values(
-                ended_at=self._clock(), outcome=outcome or ("given_back" if after is JobStatus.QUEUED else str(after))
-            )
-        )
-        free = {"worker_id": None, "lease_expires_at": None, **(values or {})}
-        return self._change(connection, job, after, actor=claim.worker_id, values=free, data=data)
-
-    def _change(
-        self,
-        connection: Connection,
-        job: Job,
-        after: JobStatus,
-        *,
-        actor: str,
-        values: Mapping[str, object] | None = None,
-        data: Mapping[str, object] | None = None,
-    ) -> Job:
-        """The only place where a status changes: table, row, event."""
-        check_transition(job.id, job.status, after)
-        finished = {"finished_at": self._clock()} if after in FINAL else {}
-        row = {**(values or {}), **finished, "status": str(after)}
-        connection.execute(update(jobs).where(jobs.c.id == job.id).values(**row))
-        changed = self._get(connection, job.id)
-        self._record(connection, changed, str(after), actor, {"attempt": changed.attempt, **(data or {})})
-        return changed
-
-    def _record(self, connection: Connection, job: Job, kind: str, actor: str, data: Mapping[str, object]) -> None:
-        append_event(
-            connection, subject=job.id, project=job.project, at=self._clock(), kind=kind, actor=actor, data=data
-        )
-
-
-def job_from_row(row: RowMapping) -> Job:
-    """The noun of a row of ``jobs``."""
-    same = {name: row[name] for name in Job.__dataclass_fields__ if name not in {"kind", "status"}}
-    return Job(**same, kind=JobKind(row["kind"]), status=JobStatus(row["status"]))
-
-
-def _crashed(job_id: str, crashes: int) -> dict[str, object]:
-    """The error of a job whose attempts keep dying."""
-    error = JobCrashedError(
-        f"Job {job_id} was given up: {crashes} attempts ended without a word from their worker (killed, out of memory, "
-        "or silent past the lease). Look into the worker's log, then submit it again, smaller if memory is short.",
-    )
-    return {"code": error.code, "message": error.message}

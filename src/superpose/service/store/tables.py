@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import JSON, Column, Dialect, Integer, MetaData, Table, Text, TypeDecorator
 
 __all__ = [
+    "EPOCH",
     "UtcTime",
     "attempts",
     "datasets",
@@ -18,10 +19,12 @@ __all__ = [
     "metadata",
     "model_versions",
     "models",
+    "open_dependencies",
     "projects",
+    "steady_clocks",
 ]
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class UtcTime(TypeDecorator[datetime]):
@@ -32,11 +35,11 @@ class UtcTime(TypeDecorator[datetime]):
 
     def process_bind_param(self, value: datetime | None, dialect: Dialect) -> int | None:
         """Aware time to microseconds."""
-        return None if value is None else (value - _EPOCH) // timedelta(microseconds=1)
+        return None if value is None else (value - EPOCH) // timedelta(microseconds=1)
 
     def process_result_value(self, value: Any | None, dialect: Dialect) -> datetime | None:
         """Microseconds to aware time."""
-        return None if value is None else _EPOCH + timedelta(microseconds=value)
+        return None if value is None else EPOCH + timedelta(microseconds=value)
 
 
 metadata = MetaData()
@@ -103,6 +106,20 @@ jobs = Table(
     Column("progress", _JSON),
     Column("error", _JSON),
     Column("result", _JSON),
+    Column("retries", Integer),
+    Column("not_before_at", UtcTime),
+    Column("after", _JSON),
+)
+
+open_dependencies = Table(
+    "open_dependencies",
+    metadata,
+    Column("after_id", Text, primary_key=True),
+    Column("job_id", Text, primary_key=True),
+)
+
+steady_clocks = Table(
+    "steady_clocks", metadata, Column("machine_boot", Text, primary_key=True), Column("offset_us", Integer)
 )
 
 attempts = Table(

@@ -15,7 +15,8 @@ from superpose.service.names import check_name
 from superpose.service.nouns import Dataset, Event, Job, JobKind, Page, Principal, Role
 from superpose.service.statuses import FINAL, JobStatus
 from superpose.service.store.database import Database, json_text
-from superpose.service.store.job_store import JobStore, NewJob, job_from_row
+from superpose.service.store.job_lives import job_from_row
+from superpose.service.store.job_store import JobStore, NewJob
 from superpose.service.store.pages import Part, read_page
 from superpose.service.store.tables import datasets, jobs
 from superpose.service.work.admission import admit_program, admit_training, check_idempotency_key, check_priority
@@ -42,7 +43,7 @@ class Jobs:
         self._datasets = datasets
         self._config = config
 
-    def submit(  # the fields of a submission
+    def submit(  # noqa: PLR0913  # the fields of a submission
         self,
         principal: Principal,
         kind: JobKind | str,
@@ -52,6 +53,7 @@ class Jobs:
         dataset: str | None = None,
         priority: int = 0,
         idempotency_key: str | None = None,
+        after: Sequence[str] = (),
     ) -> Job:
         """Check a submission and put it into the queue.
 
@@ -63,11 +65,13 @@ class Jobs:
             dataset: train only: id or name of the data set.
             priority: -10 to 10; higher goes first.
             idempotency_key: under one key, equal submissions give one job.
+            after: ids of the caller's jobs, at most 100, that must have succeeded before this one begins.
 
         Raises:
             ForbiddenError: the caller's role is too small.
             RequestError: unknown kind, or a field that is absent, superfluous or out of range.
-            NotFoundError: no such data set in the caller's project.
+            NotFoundError: no such data set, or no such job to come after, in the caller's project.
+            JobDependencyError: a job to come after has failed or was cancelled.
             SpecError, CircuitError, DatasetError, StateTooLargeError: the job cannot succeed; refused before any
                 compute is spent.
             ConflictError: the idempotency key was used for a different submission.
@@ -85,6 +89,7 @@ class Jobs:
             model=model_name,
             priority=priority,
             idempotency_key=idempotency_key,
+            after=tuple(after),
         )
         if new.kind is JobKind.TRAIN:
             return self._submit_training(principal, new, dataset)

@@ -9,7 +9,8 @@ from types import TracebackType
 
 from superpose.errors import LeaseLostError, StoreError
 from superpose.service.statuses import JobStatus
-from superpose.service.store.job_store import Claim, JobStore
+from superpose.service.store.claims import Claim
+from superpose.service.work.job_store_port import JobStorePort
 
 __all__ = ["LeaseKeeper"]
 
@@ -31,7 +32,7 @@ class LeaseKeeper:
         cancelling: the user has cancelled the job.
     """
 
-    def __init__(self, store: JobStore, claim: Claim, period_s: float) -> None:
+    def __init__(self, store: JobStorePort, claim: Claim, period_s: float) -> None:
         self.lost = False
         self.cancelling = False
         self._ending = False

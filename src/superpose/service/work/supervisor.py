@@ -59,7 +59,7 @@ class Supervisor:
         self.config = config
         self._data_dir = DataDir(config.data_dir)
         self._database = Database(self._data_dir.database_path, busy_timeout_s=config.busy_timeout_s)
-        self._store = JobStore(self._database, lease_s=config.lease_s, max_attempts=config.max_attempts)
+        self._store = JobStore.opened(self._database, config.job_rules)
         self._slots = [_Slot(number) for number in range(config.workers)]
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="superpose-supervisor", daemon=True)

@@ -64,7 +64,7 @@ class Worker:
         self._data_dir = DataDir(config.data_dir)
         self._database = Database(self._data_dir.database_path, busy_timeout_s=config.busy_timeout_s)
         self._artifacts = Artifacts(self._data_dir)
-        self._store = JobStore(self._database, lease_s=config.lease_s, max_attempts=config.max_attempts)
+        self._store = JobStore.opened(self._database, config.job_rules)
         self._stopping = threading.Event()
         self._ready = False
 

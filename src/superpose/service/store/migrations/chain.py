@@ -14,6 +14,7 @@ from superpose.errors import StoreError
 from superpose.service.nouns import Clock
 from superpose.service.store.migrations.initial import INITIAL
 from superpose.service.store.migrations.job_kinds import JOB_KINDS
+from superpose.service.store.migrations.job_order import JOB_ORDER
 from superpose.service.store.migrations.migration import Migration
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "migrate_down", "schema_version"]
@@ -21,6 +22,7 @@ __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "migrate_down", "schema_ve
 MIGRATIONS: tuple[Migration, ...] = (
     INITIAL,
     JOB_KINDS,
+    JOB_ORDER,
 )
 
 #: The version this release reads and writes.

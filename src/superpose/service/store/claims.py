@@ -1,0 +1,59 @@
+"""What goes into the job store and comes out of it: submissions and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from sqlalchemy import Connection
+
+from superpose.service.nouns import Job, JobKind
+from superpose.service.store.database import json_text
+from superpose.trust import sha256_bytes
+
+__all__ = ["MAX_AFTER", "Claim", "NewJob", "Publish"]
+
+#: Jobs that one job may come after.
+MAX_AFTER = 100
+
+Publish = Callable[[Connection, Job], Mapping[str, object]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NewJob:
+    """What a submission says.
+
+    ``dataset`` is the data set's name, ``created_by`` the id of the caller's key, ``after`` the ids of the jobs that
+    must have succeeded before this one begins. Since these must be in the store already, jobs never wait in a circle.
+    """
+
+    project: str
+    kind: JobKind
+    payload: Mapping[str, object]
+    created_by: str
+    dataset_id: str | None = None
+    dataset: str | None = None
+    model: str | None = None
+    priority: int = 0
+    idempotency_key: str | None = None
+    after: tuple[str, ...] = ()
+
+    def digest(self) -> str:
+        """What two submissions under one idempotency key must agree on."""
+        facts: list[object] = [self.kind, self.payload, self.dataset_id, self.model, self.priority]
+        if self.after:  # else as earlier releases wrote it
+            facts.append(sorted(self.after))
+        return sha256_bytes(json_text(facts).encode())
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A worker's right to one attempt of a job; ``job.attempt`` is the fencing token."""
+
+    job: Job
+    worker_id: str
+
+    @property
+    def attempt(self) -> int:
+        """Number of the attempt, from 1."""
+        return self.job.attempt
