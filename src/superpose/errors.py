@@ -48,6 +48,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     ├── ServiceError
     │   ├── NotFoundError                 service.not_found
     │   ├── ConflictError                 service.conflict
+    │   ├── VersionInUseError             service.version_in_use
     │   ├── RequestError                  service.request
     │   ├── MediaTypeError                service.media_type
     │   ├── MethodError                   service.method
@@ -147,6 +148,7 @@ __all__ = [
     "TransitionError",
     "UnreachableError",
     "UnsupportedProgramError",
+    "VersionInUseError",
     "WaitTimeoutError",
 ]
 
@@ -429,6 +431,12 @@ class ConflictError(ServiceError):
     """The name is taken, or the thing is in a state that does not allow this."""
 
     code = "service.conflict"
+
+
+class VersionInUseError(ServiceError):
+    """A model version cannot be deleted, because an endpoint, an alias or a job needs it; details name them."""
+
+    code = "service.version_in_use"
 
 
 class RequestError(ServiceError):

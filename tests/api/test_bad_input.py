@@ -275,7 +275,8 @@ def test_unknown_paths_and_methods(api: Any) -> None:
         assert api.call("GET", path).code == "service.not_found"
     reply = api.call("PUT", "/v1/jobs")
     assert (reply.status, reply.code, reply.headers["allow"]) == (405, "service.method", "GET, POST")
-    assert api.call("GET", "/v1/models/m/versions/one").code == "service.request"
+    assert api.call("GET", "/v1/models/m/versions/0").code == "service.request"
+    assert api.call("GET", "/v1/models/m/versions/one").code == "service.not_found"  # no such alias
     for path in (
         "/v1/jobs/job_x",
         "/v1/models/m",

@@ -7,12 +7,29 @@ from typing import Annotated, Any, Literal
 from fastapi import Path
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-__all__ = ["LARGEST_VERSION", "BuiltinDataset", "NewEndpoint", "NewKey", "TrainingJob", "VersionNumber", "body_of"]
+from superpose.errors import RequestError
+
+__all__ = [
+    "LARGEST_VERSION",
+    "AliasMove",
+    "BuiltinDataset",
+    "Edits",
+    "NewEndpoint",
+    "NewKey",
+    "TrainingJob",
+    "VersionName",
+    "VersionNumber",
+    "body_of",
+    "version_of",
+]
 
 LARGEST_VERSION = 2**31 - 1
 
 #: A model version in a path.
 VersionNumber = Annotated[int, Path(ge=1, le=LARGEST_VERSION)]
+
+#: A model version in a path, by number or alias.
+VersionName = Annotated[str, Path(description="number or alias")]
 
 
 def _text_only(value: object) -> object:
@@ -53,6 +70,24 @@ class NewEndpoint(Document):
     name: str
     model: str
     version: Annotated[int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the newest")] = None
+    alias: Annotated[str | None, Field(description="the version by its alias; it is looked up once")] = None
+
+
+class AliasMove(Document):
+    """Which version an alias is to stand for."""
+
+    version: Annotated[int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the newest")] = None
+    alias: Annotated[str | None, Field(description="the version by another alias")] = None
+    expected: Annotated[
+        int | None, Field(ge=0, le=LARGEST_VERSION, description="refuse unless it stands for this now; 0: for none")
+    ] = None
+
+
+class Edits(Document):
+    """Changes of a note and tags; what is absent stays."""
+
+    note: Annotated[str | None, Field(description="the new note; empty removes it")] = None
+    tags: Annotated[dict[str, str | None] | None, Field(description="values to set; null removes a tag")] = None
 
 
 class NewKey(Document):
@@ -62,6 +97,17 @@ class NewKey(Document):
     project: Annotated[str | None, Field(description="by default the caller's")] = None
     label: str = ""
     expires_at: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text_only)] | None = None
+
+
+def version_of(number: int | None, alias: str | None) -> int | str | None:
+    """The version that a document names by number, by alias, or not at all.
+
+    Raises:
+        RequestError: it names both.
+    """
+    if number is not None and alias is not None:
+        raise RequestError("Name a version by 'version' or by 'alias', not by both.", field="alias")
+    return number if alias is None else alias
 
 
 def body_of(document: type[Document]) -> dict[str, Any]:

@@ -68,6 +68,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "auth.forbidden": (403, "Not allowed for this key"),
         "service.not_found": (404, "Not found"),
         "service.conflict": (409, "Conflict"),
+        "service.version_in_use": (409, "Model version is in use"),
         "service.request": (400, "Request is not well formed"),
         "service.media_type": (415, "Unsupported media type"),
         "service.method": (405, "Method not allowed"),

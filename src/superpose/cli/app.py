@@ -20,9 +20,9 @@ from superpose.cli import (
     health,
     jobs,
     keys,
-    models,
     predict,
     quickstart,
+    registry,
     run_program,
     serve,
     train,
@@ -92,7 +92,7 @@ app.command("worker")(worker.worker)
 app.command("train")(train.train)
 app.add_typer(jobs.app)
 app.add_typer(datasets.app)
-app.add_typer(models.app)
+app.add_typer(registry.app)  # the models commands, with those that registry.py adds
 app.command("deploy")(endpoints.deploy)
 app.add_typer(endpoints.app)
 app.command("predict")(predict.predict)

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
+from superpose.cli.lineage import DrawingOption, draw
 from superpose.cli.output import age, print_json, print_table, section
 
 __all__ = ["app"]
@@ -90,6 +91,19 @@ def show(
     rows = [(c.name, c.kind, c.unit, c.n_missing) for c in found.columns]
     typer.echo()
     print_table(("column", "kind", "unit", "missing"), rows, right=("missing",))
+
+
+@app.command()
+def lineage(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name or id of the data set.")],
+    form: DrawingOption = "text",
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw what was made from the data set's content."""
+    with connect(url, key_file) as client:
+        draw(client.datasets.lineage(dataset), form, as_json=as_json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`superpose deploy` and `superpose endpoints`: list, show, remove."""
+"""`superpose deploy` and `superpose endpoints`: list, show, lineage, remove."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Annotated
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
+from superpose.cli.lineage import DrawingOption, draw
+from superpose.cli.models import reference
 from superpose.cli.output import age, print_json, print_table, section
 
 __all__ = ["app", "deploy"]
@@ -16,7 +18,7 @@ app = typer.Typer(name="endpoints", help="Deployed models.", no_args_is_help=Tru
 
 def deploy(  # one parameter per option
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model to deploy.")],
-    version: Annotated[int | None, typer.Option(help="Version [default: the latest].", metavar="N")] = None,
+    version: Annotated[str | None, typer.Option(help="Number or alias [default: the latest].", metavar="N")] = None,
     name: Annotated[str | None, typer.Option(help="Endpoint [default: the model's name].", metavar="NAME")] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -24,12 +26,13 @@ def deploy(  # one parameter per option
 ) -> None:
     """Put a model version behind an endpoint."""
     with connect(url, key_file) as client:
-        endpoint = client.endpoints.create(name or model, model, version)
+        endpoint = client.endpoints.create(name or model, model, reference(version))
         address = client.url + endpoint.url
     if as_json:
         print_json(endpoint.to_dict())
     else:
-        typer.echo(f"{endpoint.name}: {endpoint.model} version {endpoint.version} answers at {address}")
+        by = f" ({endpoint.alias})" if endpoint.alias else ""
+        typer.echo(f"{endpoint.name}: {endpoint.model} version {endpoint.version}{by} answers at {address}")
 
 
 @app.command("list")
@@ -67,6 +70,19 @@ def show(
             "created": found.created_at,
         }
     )
+
+
+@app.command()
+def lineage(
+    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")],
+    form: DrawingOption = "text",
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Draw what the endpoint's answers come from."""
+    with connect(url, key_file) as client:
+        draw(client.endpoints.lineage(endpoint), form, as_json=as_json)
 
 
 @app.command()

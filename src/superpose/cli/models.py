@@ -1,4 +1,4 @@
-"""`superpose models`: list, show, download, card."""
+"""`superpose models`: list, show, download, card; what changes the registry is in `registry.py`."""
 
 from __future__ import annotations
 
@@ -11,23 +11,54 @@ from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, conne
 from superpose.cli.output import console, print_json, print_table, section
 from superpose.errors import RequestError
 
-__all__ = ["app"]
+__all__ = ["NameArgument", "VersionOption", "app", "reference"]
 
 app = typer.Typer(name="models", help="Trained models and their versions.", no_args_is_help=True, rich_markup_mode=None)
 NameArgument = Annotated[str, typer.Argument(metavar="MODEL", help="Name of the model.")]
-VersionOption = Annotated[int | None, typer.Option("--version", help="Version [default: the latest].", metavar="N")]
+VersionOption = Annotated[
+    str | None, typer.Option("--version", help="Number or alias [default: the latest].", metavar="N")
+]
+
+
+def reference(version: str | None) -> int | str | None:
+    """A version as it was named on the command line: a number, an alias, or the latest."""
+    if version is None or version == "latest":
+        return None
+    return int(version) if version.isascii() and version.isdigit() else version
 
 
 @app.command("list")
-def list_models(url: UrlOption = None, key_file: KeyFileOption = None, as_json: JsonOption = False) -> None:
-    """List the project's models."""
+def list_models(
+    query: Annotated[
+        str | None,
+        typer.Argument(metavar="[QUERY]", help="Terms that must all hold, such as: 'accuracy>0.9 tag:site=north'."),
+    ] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the project's models, or search them.
+
+    A term is a word, a comparison (accuracy>0.9, n_qubits<=4), or tag:NAME=VALUE,
+    dataset:, family:, alias:, name:, note: with a text.
+    """
     with connect(url, key_file) as client:
-        found = client.models.list()
+        found = client.models.list(query)
     if as_json:
         print_json([model.to_dict() for model in found])
         return
-    rows = [(model.name, len(model.versions), model.latest) for model in found]
-    print_table(("name", "versions", "latest"), rows, right=("versions", "latest"))
+    rows = [
+        (
+            model.name,
+            len(model.versions),
+            model.latest,
+            [f"{alias}={version}" for alias, version in model.aliases.items()] or None,
+            *(() if model.matched is None else (list(model.matched),)),
+        )
+        for model in found
+    ]
+    heads = ("name", "versions", "latest", "aliases", *(("matched",) if query else ()))
+    print_table(heads, rows, right=("versions", "latest"))
 
 
 @app.command()
@@ -40,7 +71,7 @@ def show(
 ) -> None:
     """Show a version with the comparison it was judged by."""
     with connect(url, key_file) as client:
-        found = client.models.version(name, version)
+        found = client.models.version(name, reference(version))
     if as_json:
         print_json(found.to_dict())
         return
@@ -52,6 +83,9 @@ def show(
             "job": found.job_id,
             "created": found.created_at,
             "digest": found.digest,
+            "aliases": list(found.aliases) or None,
+            "tags": [f"{name}={value}" for name, value in found.tags.items()] or None,
+            "note": found.note or None,
         }
     )
     console().print()
@@ -72,7 +106,7 @@ def download(
     """Save a version's model file, checked against the registry's digest."""
     with connect(url, key_file) as client:
         try:
-            path = client.models.download(name, version, output).absolute()
+            path = client.models.download(name, reference(version), output).absolute()
         except OSError as error:
             place = str(output or Path.cwd())
             raise RequestError(
@@ -97,7 +131,7 @@ def card(
     from superpose.explain import model_card
 
     with connect(url, key_file) as client:
-        text = model_card(client.models.version(name, version).manifest)
+        text = model_card(client.models.version(name, reference(version)).manifest)
     if output is not None:
         output.write_text(text, encoding="utf-8")
     if as_json:

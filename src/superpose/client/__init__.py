@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from superpose.client.client import Client
 from superpose.client.discovery import RunningService, default_data_dir, running_service
+from superpose.client.lineage import Lineage
 from superpose.client.nouns import (
     FINAL_STATUSES,
     Column,
@@ -30,6 +31,7 @@ __all__ = [
     "Event",
     "Job",
     "Key",
+    "Lineage",
     "Listing",
     "Model",
     "ModelVersion",

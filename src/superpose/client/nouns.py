@@ -210,11 +210,15 @@ class Event(Noun):
 
 @dataclass(frozen=True)
 class Model(Noun):
-    """A name in the registry with the numbers of its versions."""
+    """A name in the registry with the numbers of its versions; ``matched`` are those that a search found."""
 
     name: str
     versions: tuple[int, ...]
     latest: int | None
+    note: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, int] = field(default_factory=dict)
+    matched: tuple[int, ...] | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -227,7 +231,15 @@ class Model(Noun):
         latest = f.members.get("latest")
         if isinstance(latest, dict):
             latest = latest.get("version")
-        return cls(f.text("name"), versions, latest if isinstance(latest, int) else max(versions, default=None))
+        return cls(
+            name=f.text("name"),
+            versions=versions,
+            latest=latest if isinstance(latest, int) else max(versions, default=None),
+            note=f.maybe_text("note") or "",
+            tags=f.object("tags"),
+            aliases=f.object("aliases"),
+            matched=None if f.members.get("matched") is None else tuple(f.array("matched")),
+        )
 
 
 @dataclass(frozen=True)
@@ -242,6 +254,9 @@ class ModelVersion(Noun):
     metrics: Mapping[str, Any]
     evaluation: Mapping[str, Any]
     manifest: Mapping[str, Any]
+    note: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -256,6 +271,9 @@ class ModelVersion(Noun):
             metrics=f.object("metrics"),
             evaluation=f.object("evaluation"),
             manifest=f.object("manifest"),
+            note=f.maybe_text("note") or "",
+            tags=f.object("tags"),
+            aliases=f.texts("aliases"),
         )
 
     def _repr_html_(self) -> str:
@@ -265,7 +283,10 @@ class ModelVersion(Noun):
 
 @dataclass(frozen=True)
 class Endpoint(Noun):
-    """A name under which a model version answers predictions; ``state`` is "loaded" or "unloaded"."""
+    """A name under which a model version answers predictions; ``state`` is "loaded" or "unloaded".
+
+    ``alias`` is what the version was asked for by, None where it was its number.
+    """
 
     name: str
     model: str
@@ -273,6 +294,7 @@ class Endpoint(Noun):
     state: str
     created_at: datetime
     url: str
+    alias: str | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -285,6 +307,7 @@ class Endpoint(Noun):
             state=f.text("state"),
             created_at=f.time("created_at"),
             url=f.maybe_text("url") or "",
+            alias=f.maybe_text("alias"),
         )
 
 

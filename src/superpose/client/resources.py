@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
-from superpose.client.nouns import Dataset, Endpoint, Key, Listing, Model, ModelVersion, NewKey, NounT
+from superpose.client.lineage import Lineage
+from superpose.client.nouns import Dataset, Endpoint, Key, Listing, NewKey, NounT
 from superpose.client.transport import Call, Reply, Transport
-from superpose.errors import DatasetFormatError, ModelFileCorruptError, ProtocolError
+from superpose.errors import DatasetFormatError, ProtocolError
 
-__all__ = ["Datasets", "Endpoints", "Keys", "Models", "json_call", "read_json"]
+__all__ = ["Datasets", "Endpoints", "Keys", "json_call", "read_json"]
 
 _PAGE: Final = 200
 _CONTENT_TYPES: Final = {
@@ -84,8 +85,16 @@ class Resource:
     def _get(self, path: str) -> Any:
         return read_json(self._transport.send(Call("GET", path)))
 
+    def _read(self, call: Call) -> Any:
+        return read_json(self._transport.send(call))
+
     def _post(self, path: str, document: Mapping[str, Any]) -> Any:
         return read_json(self._transport.send(json_call("POST", path, document)))
+
+    def _change(self, method: str, path: str, document: Mapping[str, Any]) -> Any:
+        """A PUT or PATCH; members that are None are sent, because here null has a meaning of its own."""
+        body = json.dumps(document, allow_nan=False).encode()
+        return read_json(self._transport.send(Call(method, path, body=body, repeatable=method == "PUT")))
 
     def _delete(self, path: str) -> None:
         self._transport.send(Call("DELETE", path))
@@ -142,58 +151,13 @@ class Datasets(Resource):
         """One data set."""
         return Dataset.from_json(self._get(f"/v1/datasets/{segment(id_or_name)}"))
 
+    def lineage(self, id_or_name: str) -> Lineage:
+        """What was made from this content, under whatever name it was registered."""
+        return Lineage.from_json(self._get(f"/v1/datasets/{segment(id_or_name)}/lineage"))
+
     def delete(self, id_or_name: str) -> None:
         """Remove a data set; models trained on it stay."""
         self._delete(f"/v1/datasets/{segment(id_or_name)}")
-
-
-class Models(Resource):
-    """Models of the key's project: names with versions counted from 1."""
-
-    def list(self) -> Listing[Model]:
-        """All models."""
-        return items(self._transport, "/v1/models", Model.from_json, {}, None)
-
-    def get(self, name: str) -> Model:
-        """One model with the numbers of its versions."""
-        return Model.from_json(self._get(f"/v1/models/{segment(name)}"))
-
-    def version(self, name: str, version: int | None = None) -> ModelVersion:
-        """One version with its manifest and evaluation; the latest where ``version`` is left out."""
-        number = self._latest(name) if version is None else version
-        return ModelVersion.from_json(self._get(f"/v1/models/{segment(name)}/versions/{number}"))
-
-    def download(self, name: str, version: int | None = None, path: str | Path | None = None) -> Path:
-        """Save a version's model file and return where; its manifest must have the registry's digest.
-
-        Args:
-            name: the model.
-            version: its version; the latest where it is left out.
-            path: file or directory to write; ``NAME-VERSION.superpose`` here where it is left out. The file appears
-                whole or not at all.
-
-        Raises:
-            ModelFileCorruptError: the bytes are not those the registry knows.
-        """
-        registered = self.version(name, version)
-        reply = self._transport.send(Call("GET", f"/v1/models/{segment(name)}/versions/{registered.version}/file"))
-        if manifest_digest(reply.body) != registered.digest:
-            raise ModelFileCorruptError(
-                f"The file of {name} version {registered.version} that arrived is not the one in the registry: its "
-                "manifest has another digest. Download it again; if it stays so, the service's copy is damaged.",
-                expected=registered.digest,
-            )
-        target = Path(path).expanduser() if path is not None else Path.cwd()
-        if target.is_dir():
-            target = target / f"{name}-{registered.version}.superpose"
-        write_whole(target, reply.body)
-        return target
-
-    def _latest(self, name: str) -> int:
-        latest = self.get(name).latest
-        if latest is None:
-            raise ProtocolError(f"Model {name!r} has no version yet.")
-        return latest
 
 
 def manifest_digest(model_file: bytes) -> str | None:
@@ -224,9 +188,13 @@ def write_whole(target: Path, content: bytes) -> None:
 class Endpoints(Resource):
     """Endpoints of the key's project: names that answer predictions."""
 
-    def create(self, name: str, model: str, version: int | None = None) -> Endpoint:
-        """Deploy a model version under a name; the latest where ``version`` is left out."""
-        return Endpoint.from_json(self._post("/v1/endpoints", {"name": name, "model": model, "version": version}))
+    def create(self, name: str, model: str, version: int | str | None = None) -> Endpoint:
+        """Deploy a model version under a name; the latest where ``version`` is left out.
+
+        An alias such as "champion" is looked up once: the endpoint says which version it stood for, and keeps it.
+        """
+        by = "alias" if isinstance(version, str) else "version"
+        return Endpoint.from_json(self._post("/v1/endpoints", {"name": name, "model": model, by: version}))
 
     def list(self) -> Listing[Endpoint]:
         """All endpoints."""
@@ -235,6 +203,10 @@ class Endpoints(Resource):
     def get(self, name: str) -> Endpoint:
         """One endpoint."""
         return Endpoint.from_json(self._get(f"/v1/endpoints/{segment(name)}"))
+
+    def lineage(self, name: str) -> Lineage:
+        """What the endpoint's answers come from."""
+        return Lineage.from_json(self._get(f"/v1/endpoints/{segment(name)}/lineage"))
 
     def delete(self, name: str) -> None:
         """Remove an endpoint; the model stays."""

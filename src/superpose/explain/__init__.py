@@ -1,7 +1,8 @@
-"""Explaining models: pure functions of a model's manifest."""
+"""Explaining models: pure functions of a model's manifest, evaluation and file."""
 
 from __future__ import annotations
 
 from superpose.explain.model_card import model_card
+from superpose.explain.version_diff import diff_versions
 
-__all__ = ["model_card"]
+__all__ = ["diff_versions", "model_card"]

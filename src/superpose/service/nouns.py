@@ -234,6 +234,9 @@ class ModelVersion:
     metrics: Mapping[str, object] = field(repr=False)
     evaluation: Mapping[str, object] = field(repr=False)
     manifest: Mapping[str, object] = field(repr=False)
+    note: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The model version as the API sends it."""
@@ -244,6 +247,9 @@ class ModelVersion:
             "job_id": self.job_id,
             "created_at": iso(self.created_at),
             "metrics": dict(self.metrics),
+            "note": self.note,
+            "tags": dict(self.tags),
+            "aliases": list(self.aliases),
             "evaluation": dict(self.evaluation),
             "manifest": dict(self.manifest),
         }
@@ -251,16 +257,24 @@ class ModelVersion:
     def summary(self) -> dict[str, object]:
         """The model version without evaluation and manifest, as lists show it."""
         full = self.to_json()
-        return {name: full[name] for name in ("model", "version", "digest", "job_id", "created_at", "metrics")}
+        return {name: value for name, value in full.items() if name not in ("evaluation", "manifest")}
 
 
 @dataclass(frozen=True)
 class Model:
-    """A name in the registry with its versions, oldest first."""
+    """A name in the registry with its versions, oldest first; ``matched`` are those that a search found."""
 
     name: str
     created_at: datetime
     versions: tuple[ModelVersion, ...]
+    note: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+    matched: tuple[int, ...] | None = None
+
+    @property
+    def aliases(self) -> dict[str, int]:
+        """Each alias and the number of the version it stands for."""
+        return {alias: version.version for version in self.versions for alias in version.aliases}
 
     @property
     def latest(self) -> int:
@@ -273,13 +287,17 @@ class Model:
             "name": self.name,
             "created_at": iso(self.created_at),
             "latest": self.latest,
+            "note": self.note,
+            "tags": dict(self.tags),
+            "aliases": self.aliases,
             "versions": [version.summary() for version in self.versions],
+            **({} if self.matched is None else {"matched": list(self.matched)}),
         }
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A name under which a model version answers predictions."""
+    """A name under which a model version answers predictions; ``alias`` is what that version was asked for by."""
 
     id: str
     name: str
@@ -288,6 +306,7 @@ class Endpoint:
     version: int
     state: str
     created_at: datetime
+    alias: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """The endpoint as the API sends it; ``url`` is the path to call, below the service's address."""
@@ -295,6 +314,7 @@ class Endpoint:
             "name": self.name,
             "model": self.model,
             "version": self.version,
+            "alias": self.alias,
             "state": self.state,
             "created_at": iso(self.created_at),
             "url": f"/v1/endpoints/{self.name}/predict",

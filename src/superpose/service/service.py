@@ -6,8 +6,12 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from superpose.service.catalogue.aliases import Aliases
+from superpose.service.catalogue.curation import Curation
 from superpose.service.catalogue.datasets import Datasets
+from superpose.service.catalogue.lineage import Lineages
 from superpose.service.catalogue.models import Models
+from superpose.service.catalogue.version_diff import VersionDiffs
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Clock, Principal, utc_now
 from superpose.service.people.keys import Keys
@@ -34,6 +38,10 @@ class Service:
         datasets: data sets.
         jobs: jobs.
         models: the model registry.
+        aliases: names that stand for versions of models, and the histories of models.
+        curation: notes, tags and deletion of models.
+        lineages: what comes from what.
+        diffs: what sets two versions apart.
         endpoints: endpoints.
         keys: API keys.
         store: the queue that workers and the supervisor use.
@@ -50,6 +58,10 @@ class Service:
         self.datasets = Datasets(self._database, self._artifacts, config, clock)
         self.jobs = Jobs(self._database, self.store, self.datasets, config)
         self.models = Models(self._database, self._artifacts)
+        self.aliases = Aliases(self._database, clock)
+        self.curation = Curation(self._database, self._artifacts, clock)
+        self.lineages = Lineages(self._database)
+        self.diffs = VersionDiffs(self.models)
         self.endpoints = Endpoints(self._database, self.models, self._loaded, config, clock)
 
     @classmethod
@@ -110,7 +122,8 @@ class Service:
         """Remove what crashes left behind: artifacts without a row, checkpoints of jobs that have ended."""
         with self._database.write() as connection:
             used = set(connection.execute(select(datasets.c.artifact).where(datasets.c.deleted_at.is_(None))).scalars())
-            used |= set(connection.execute(select(model_versions.c.artifact)).scalars())
+            kept = select(model_versions.c.artifact).where(model_versions.c.deleted_at.is_(None))
+            used |= set(connection.execute(kept).scalars())
             self._artifacts.sweep(used)
         self._artifacts.clear_staging()
         found = self._data_dir.job_ids()  # before the query, so that a job claimed meanwhile is not among them

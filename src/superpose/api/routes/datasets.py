@@ -76,6 +76,11 @@ def routes(service: Service) -> APIRouter:
         """One data set."""
         return Json(service.datasets.get(caller(request), id_or_name).to_json())
 
+    @router.get("/{id_or_name}/lineage")
+    def lineage(request: Request, id_or_name: str) -> Response:
+        """What was made from this content, as a graph."""
+        return Json(service.lineages.of_dataset(caller(request), id_or_name).to_json())
+
     @router.delete("/{id_or_name}", status_code=204)
     def delete(request: Request, id_or_name: str) -> Response:
         """Delete a data set and its content."""

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import read_json, read_model
-from superpose.api.documents import NewEndpoint, body_of
+from superpose.api.documents import NewEndpoint, body_of, version_of
 from superpose.api.problems import request_id_of
 from superpose.api.rows import rows_of
 from superpose.service import Part, Service
@@ -28,7 +28,11 @@ def routes(service: Service) -> APIRouter:
         """Deploy a model version under a name."""
         wanted = await read_model(request, NewEndpoint, max_bytes)
         made = await run_in_threadpool(
-            service.endpoints.create, caller(request), wanted.name, wanted.model, wanted.version
+            service.endpoints.create,
+            caller(request),
+            wanted.name,
+            wanted.model,
+            version_of(wanted.version, wanted.alias),
         )
         return Json(made.to_json(), 201, {"Location": f"/v1/endpoints/{made.name}"})
 
@@ -41,6 +45,11 @@ def routes(service: Service) -> APIRouter:
     def get(request: Request, name: str) -> Response:
         """One endpoint."""
         return Json(service.endpoints.get(caller(request), name).to_json())
+
+    @router.get("/{name}/lineage")
+    def lineage(request: Request, name: str) -> Response:
+        """What the endpoint's answers come from, as a graph."""
+        return Json(service.lineages.of_endpoint(caller(request), name).to_json())
 
     @router.delete("/{name}", status_code=204)
     def delete(request: Request, name: str) -> Response:

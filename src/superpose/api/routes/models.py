@@ -5,11 +5,14 @@ from __future__ import annotations
 import base64
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
+from starlette.concurrency import run_in_threadpool
 from starlette.responses import FileResponse, Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
-from superpose.api.documents import VersionNumber
+from superpose.api.bodies import read_model
+from superpose.api.documents import LARGEST_VERSION, AliasMove, Edits, VersionName, body_of, version_of
+from superpose.errors import RequestError
 from superpose.service import Part, Service
 
 __all__ = ["routes"]
@@ -18,32 +21,130 @@ __all__ = ["routes"]
 def routes(service: Service) -> APIRouter:
     """The routes of models."""
     router = APIRouter(prefix="/v1/models", tags=["models"])
+    _read_routes(router, service)
+    _change_routes(router, service)
+    return router
 
+
+def _read_routes(router: APIRouter, service: Service) -> None:
     @router.get("")
-    def list_models(request: Request, part: Annotated[Part, Depends(part_of)]) -> Response:
-        """Models of the project."""
-        return page_answer(service.models.list(caller(request), part))
+    def list_models(
+        request: Request,
+        part: Annotated[Part, Depends(part_of)],
+        query: Annotated[str | None, Query(description='such as: accuracy>0.9 tag:site=north "hand lens"')] = None,
+    ) -> Response:
+        """Models of the project; with a query those of which a version matches all its terms."""
+        return page_answer(service.models.list(caller(request), part, query=query))
 
     @router.get("/{name}")
     def get(request: Request, name: str) -> Response:
         """One model with its versions."""
         return Json(service.models.get(caller(request), name).to_json())
 
-    @router.get("/{name}/versions/{number}")
-    def version(request: Request, name: str, number: VersionNumber) -> Response:
-        """One version with its evaluation and manifest."""
-        return Json(service.models.version(caller(request), name, number).to_json())
+    @router.get("/{name}/history")
+    def history(request: Request, name: str, part: Annotated[Part, Depends(part_of)]) -> Response:
+        """What happened to the model, newest first."""
+        return page_answer(service.aliases.history(caller(request), name, part))
 
-    @router.get("/{name}/versions/{number}/file")
-    def file(request: Request, name: str, number: VersionNumber) -> Response:
+    @router.get("/{name}/lineage")
+    def lineage(request: Request, name: str) -> Response:
+        """What the model's versions come from and what uses them, as a graph."""
+        return Json(service.lineages.of_model(caller(request), name).to_json())
+
+    @router.get("/{name}/diff")
+    def diff(
+        request: Request,
+        name: str,
+        before: Annotated[str, Query(description="number or alias")],
+        after: Annotated[str | None, Query(description="number or alias; by default the newest")] = None,
+        other: Annotated[str | None, Query(description="the model of `after`, where it is another one")] = None,
+    ) -> Response:
+        """What sets one version apart from another."""
+        second = None if after is None else _version(after)
+        return Json(service.diffs.between(caller(request), name, _version(before), second, other=other))
+
+    @router.get("/{name}/versions/{version}")
+    def version(request: Request, name: str, version: VersionName) -> Response:
+        """One version with its evaluation and manifest."""
+        return Json(service.models.version(caller(request), name, _version(version)).to_json())
+
+    @router.get("/{name}/versions/{version}/file")
+    def file(request: Request, name: str, version: VersionName) -> Response:
         """The version's model file; ``Repr-Digest`` (RFC 9530) is that of the whole file."""
         principal = caller(request)
-        found = service.models.version(principal, name, number)
-        path = service.models.file_path(principal, name, number)
+        found = service.models.version(principal, name, _version(version))
+        path = service.models.file_path(principal, name, found.version)
         sha256 = base64.b64encode(bytes.fromhex(found.artifact)).decode("ascii")
         headers = {"Repr-Digest": f"sha-256=:{sha256}:", "ETag": f'"{found.artifact}"', "Cache-Control": "no-store"}
         return FileResponse(
             path, headers=headers, media_type="application/zip", filename=f"{found.model}-{found.version}.superpose"
         )
 
-    return router
+
+def _change_routes(router: APIRouter, service: Service) -> None:
+    max_bytes = service.config.max_body_bytes
+
+    @router.patch("/{name}", openapi_extra=body_of(Edits))
+    async def edit(request: Request, name: str) -> Response:
+        """Change the model's note and tags."""
+        wanted = await read_model(request, Edits, max_bytes)
+        found = await run_in_threadpool(
+            service.curation.edit_model, caller(request), name, note=wanted.note, tags=wanted.tags
+        )
+        return Json(found.to_json())
+
+    @router.patch("/{name}/versions/{version}", openapi_extra=body_of(Edits))
+    async def edit_version(request: Request, name: str, version: VersionName) -> Response:
+        """Change a version's note and tags."""
+        wanted = await read_model(request, Edits, max_bytes)
+        found = await run_in_threadpool(
+            service.curation.edit_version,
+            caller(request),
+            name,
+            _version(version),
+            note=wanted.note,
+            tags=wanted.tags,
+        )
+        return Json(found.to_json())
+
+    @router.put("/{name}/aliases/{alias}", openapi_extra=body_of(AliasMove))
+    async def move_alias(request: Request, name: str, alias: str) -> Response:
+        """Let an alias stand for a version, in one step; answers with that version."""
+        wanted = await read_model(request, AliasMove, max_bytes)
+        found = await run_in_threadpool(
+            service.aliases.move,
+            caller(request),
+            name,
+            alias,
+            version_of(wanted.version, wanted.alias),
+            expected=wanted.expected,
+        )
+        return Json(found.to_json())
+
+    @router.delete("/{name}/aliases/{alias}", status_code=204)
+    def remove_alias(request: Request, name: str, alias: str) -> Response:
+        """Remove an alias; the version stays."""
+        service.aliases.remove(caller(request), name, alias)
+        return Response(status_code=204)
+
+    @router.delete("/{name}/versions/{version}", status_code=204)
+    def delete_version(request: Request, name: str, version: VersionName) -> Response:
+        """Delete a version that nothing uses."""
+        service.curation.delete_version(caller(request), name, _version(version))
+        return Response(status_code=204)
+
+    @router.delete("/{name}", status_code=204)
+    def delete(request: Request, name: str) -> Response:
+        """Delete a model with all its versions, if nothing uses any of them."""
+        service.curation.delete_model(caller(request), name)
+        return Response(status_code=204)
+
+
+def _version(text: str) -> int | str | None:
+    """A version named in a URL: a number, an alias, or ``latest``."""
+    if not (text.isascii() and text.isdigit()):
+        return None if text == "latest" else text
+    number = int(text) if len(text) <= 10 else 0
+    if not 1 <= number <= LARGEST_VERSION:
+        raise RequestError(f"version must be 1 to {LARGEST_VERSION} or an alias, got {text[:40]!r}.", field="version")
+    return number

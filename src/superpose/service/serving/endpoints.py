@@ -53,8 +53,10 @@ class Endpoints:
         self._n_deleted = 0
         self._changing = threading.Lock()
 
-    def create(self, principal: Principal, name: str, model: str, version: int | None = None) -> Endpoint:
-        """Put a model version behind a name; by default the newest one, which stays that one.
+    def create(self, principal: Principal, name: str, model: str, version: int | str | None = None) -> Endpoint:
+        """Put a model version behind a name: a number, an alias, or by default the newest one, which stays that one.
+
+        An alias is looked up once: the endpoint keeps the version and the alias, and stays when the alias moves.
 
         Raises:
             ForbiddenError: the caller's role is too small.
@@ -71,7 +73,10 @@ class Endpoints:
                 raise ConflictError(
                     f"Endpoint {name!r} exists. Choose another name, or delete it first.", kind="endpoint", name=name
                 )
-            made = Endpoint(new_id("ep"), name, principal.project, model, found.version, "unloaded", self._clock())
+            alias = version if isinstance(version, str) else None
+            made = Endpoint(
+                new_id("ep"), name, principal.project, model, found.version, "unloaded", self._clock(), alias
+            )
             connection.execute(
                 insert(endpoints).values(
                     id=made.id,
@@ -80,6 +85,7 @@ class Endpoints:
                     model=model,
                     version=found.version,
                     created_at=made.created_at,
+                    alias=alias,
                 )
             )
             self._record(connection, made, principal, "created")
@@ -238,7 +244,7 @@ class Endpoints:
         return self._endpoint(row)
 
     def _endpoint(self, row: RowMapping) -> Endpoint:
-        names = ("id", "name", "project", "model", "version", "created_at")
+        names = ("id", "name", "project", "model", "version", "created_at", "alias")
         state = "unloaded" if self._loaded.peek(row["id"]) is None else "loaded"
         return Endpoint(**{name: row[name] for name in names}, state=state)
 
@@ -250,7 +256,12 @@ class Endpoints:
             at=self._clock(),
             kind=kind,
             actor=principal.key_id,
-            data={"name": endpoint.name, "model": endpoint.model, "version": endpoint.version},
+            data={
+                "name": endpoint.name,
+                "model": endpoint.model,
+                "version": endpoint.version,
+                "alias": endpoint.alias,
+            },
         )
 
 

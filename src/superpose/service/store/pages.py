@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, Select
 from superpose.errors import RequestError
 from superpose.service.nouns import Page
 
-__all__ = ["MAX_LIMIT", "Part", "read_page"]
+__all__ = ["MAX_LIMIT", "Part", "decode_cursor", "encode_cursor", "read_page"]
 
 T = TypeVar("T")
 
@@ -43,20 +43,26 @@ def read_page(
 ) -> Page[T]:
     """The rows of ``query`` behind the cursor, in the order of a column whose values are unique."""
     if part.cursor is not None:
-        last = _decode(part.cursor)
+        last = decode_cursor(part.cursor)
         query = query.where(order < last if newest_first else order > last)
     query = query.add_columns(order.label("page_order")).order_by(order.desc() if newest_first else order.asc())
     rows = connection.execute(query.limit(part.limit + 1)).mappings().all()
     shown = rows[: part.limit]
-    following = _encode(shown[-1]["page_order"]) if len(rows) > part.limit else None
+    following = encode_cursor(shown[-1]["page_order"]) if len(rows) > part.limit else None
     return Page(tuple(make(row) for row in shown), following)
 
 
-def _encode(value: object) -> str:
+def encode_cursor(value: object) -> str:
+    """The cursor of what comes after ``value``."""
     return base64.urlsafe_b64encode(json.dumps(value).encode()).decode().rstrip("=")
 
 
-def _decode(cursor: str) -> str | int:
+def decode_cursor(cursor: str) -> str | int:
+    """The value that a cursor stands for.
+
+    Raises:
+        RequestError: it is not a cursor.
+    """
     try:
         value = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except ValueError:

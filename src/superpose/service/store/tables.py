@@ -17,6 +17,7 @@ __all__ = [
     "jobs",
     "keys",
     "metadata",
+    "model_aliases",
     "model_versions",
     "models",
     "open_dependencies",
@@ -151,6 +152,8 @@ models = Table(
     Column("project", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("created_at", UtcTime),
+    Column("note", Text),
+    Column("tags", _JSON),
 )
 
 model_versions = Table(
@@ -166,6 +169,20 @@ model_versions = Table(
     Column("metrics", _JSON),
     Column("evaluation", _JSON),
     Column("manifest", _JSON),
+    Column("note", Text),
+    Column("tags", _JSON),
+    Column("deleted_at", UtcTime),
+)
+
+model_aliases = Table(
+    "model_aliases",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("alias", Text, primary_key=True),
+    Column("version", Integer),
+    Column("moved_at", UtcTime),
+    Column("moved_by", Text),
 )
 
 endpoints = Table(
@@ -177,4 +194,5 @@ endpoints = Table(
     Column("model", Text),
     Column("version", Integer),
     Column("created_at", UtcTime),
+    Column("alias", Text),
 )

@@ -1,0 +1,157 @@
+"""The model registry: versions, aliases, notes, search, differences, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from superpose.client.lineage import Lineage
+from superpose.client.nouns import Event, Listing, Model, ModelVersion
+from superpose.client.resources import Resource, items, manifest_digest, segment, write_whole
+from superpose.client.transport import Call
+from superpose.errors import ModelFileCorruptError
+
+__all__ = ["Models", "VersionRef"]
+
+#: How a version is named: its number, an alias such as "champion", or None for the latest.
+VersionRef = int | str | None
+
+
+class Models(Resource):
+    """Models of the key's project: names with versions counted from 1."""
+
+    def list(self, query: str | None = None) -> Listing[Model]:
+        """All models, or those of which a version matches every term of ``query``.
+
+        A term is a word (looked for in name, notes, tags, data set, family), a comparison such as ``accuracy>0.9`` or
+        ``n_qubits<=4``, or one of ``tag:site=north``, ``dataset:``, ``family:``, ``alias:``, ``name:``, ``note:``.
+
+        Raises:
+            ApiError: the query cannot be read (``service.request``).
+        """
+        return items(self._transport, "/v1/models", Model.from_json, {} if query is None else {"query": query}, None)
+
+    def get(self, name: str) -> Model:
+        """One model with the numbers of its versions."""
+        return Model.from_json(self._get(f"/v1/models/{segment(name)}"))
+
+    def version(self, name: str, version: VersionRef = None) -> ModelVersion:
+        """One version with its manifest and evaluation, by number or alias; the latest where it is left out."""
+        return ModelVersion.from_json(self._get(_path(name, version)))
+
+    def edit(
+        self,
+        name: str,
+        *,
+        version: VersionRef = None,
+        note: str | None = None,
+        tags: Mapping[str, str | None] | None = None,
+    ) -> Model | ModelVersion:
+        """Change the note and tags of a model, or of one of its versions; the history keeps what was there.
+
+        Args:
+            name: the model.
+            version: the version, by number or alias; None means the model itself.
+            note: the new note, empty to remove it; None leaves it.
+            tags: values to set, None to remove a tag; others stay.
+        """
+        edits = {"note": note, "tags": None if tags is None else dict(tags)}
+        document = {key: value for key, value in edits.items() if value is not None}
+        if version is None:
+            return Model.from_json(self._change("PATCH", f"/v1/models/{segment(name)}", document))
+        return ModelVersion.from_json(self._change("PATCH", _path(name, version), document))
+
+    def move_alias(
+        self, name: str, alias: str, version: VersionRef = None, *, expected: int | None = None
+    ) -> ModelVersion:
+        """Let an alias stand for a version, in one step.
+
+        Args:
+            name: the model.
+            alias: such as "champion"; new or known.
+            version: by number or another alias; the latest where it is left out.
+            expected: refuse (``service.conflict``) unless the alias stands for this version now; 0 for a new one.
+        """
+        by = "alias" if isinstance(version, str) else "version"
+        document = {key: value for key, value in {by: version, "expected": expected}.items() if value is not None}
+        path = f"/v1/models/{segment(name)}/aliases/{segment(alias)}"
+        return ModelVersion.from_json(self._change("PUT", path, document))
+
+    def remove_alias(self, name: str, alias: str) -> None:
+        """Remove an alias; the version stays."""
+        self._delete(f"/v1/models/{segment(name)}/aliases/{segment(alias)}")
+
+    def history(self, name: str, *, limit: int | None = None) -> Listing[Event]:
+        """What happened to a model, newest first: versions, moves of aliases, edits, deletions."""
+        return items(self._transport, f"/v1/models/{segment(name)}/history", Event.from_json, {}, limit)
+
+    def lineage(self, name: str) -> Lineage:
+        """Where a model's versions come from, and what uses them."""
+        return Lineage.from_json(self._get(f"/v1/models/{segment(name)}/lineage"))
+
+    def diff(
+        self, name: str, before: int | str, after: VersionRef = None, *, other: str | None = None
+    ) -> dict[str, Any]:
+        """What sets version ``after`` (the latest where it is left out) apart from ``before``.
+
+        Args:
+            name: the model of ``before``.
+            before: number or alias.
+            after: number or alias.
+            other: the model of ``after``, where it is another one.
+
+        Returns:
+            ``spec``, ``data``, ``metrics`` with intervals, ``circuit``, ``weights`` and ``environment``.
+        """
+        query: dict[str, str | int | float] = {"before": before}
+        query |= {} if after is None else {"after": after}
+        query |= {} if other is None else {"other": other}
+        return dict(self._read(Call("GET", f"/v1/models/{segment(name)}/diff", query=query)))
+
+    def delete(self, name: str, version: VersionRef = None) -> None:
+        """Delete a version, or the whole model where ``version`` is left out.
+
+        Raises:
+            ApiError: ``service.version_in_use``; the details name the endpoints, aliases and jobs that need it.
+        """
+        self._delete(f"/v1/models/{segment(name)}" if version is None else _path(name, version))
+
+    def download(self, name: str, version: VersionRef = None, path: str | Path | None = None) -> Path:
+        """Save a version's model file and return where; its manifest must have the registry's digest.
+
+        Args:
+            name: the model.
+            version: by number or alias; the latest where it is left out.
+            path: file or directory to write; ``NAME-VERSION.superpose`` here where it is left out. The file appears
+                whole or not at all.
+
+        Raises:
+            ModelFileCorruptError: the bytes are not those the registry knows.
+        """
+        registered = self.version(name, version)
+        target = Path(path).expanduser() if path is not None else Path.cwd()
+        if target.is_dir():
+            target = target / f"{name}-{registered.version}.superpose"
+        write_whole(target, self.content(registered))
+        return target
+
+    def content(self, version: ModelVersion) -> bytes:
+        """The bytes of a version's model file; the manifest in them must have the registry's digest.
+
+        Raises:
+            ModelFileCorruptError: the bytes are not those the registry knows.
+        """
+        reply = self._transport.send(Call("GET", f"{_path(version.model, version.version)}/file"))
+        if manifest_digest(reply.body) != version.digest:
+            raise ModelFileCorruptError(
+                f"The file of {version.model} version {version.version} that arrived is not the one in the registry: "
+                "its manifest has another digest. Download it again; if it stays so, the service's copy is damaged.",
+                expected=version.digest,
+            )
+        return reply.body
+
+
+def _path(name: str, version: VersionRef) -> str:
+    reference = "latest" if version is None else str(version)
+    return f"/v1/models/{segment(name)}/versions/{segment(reference)}"

@@ -1,0 +1,165 @@
+"""What sets two model versions apart: spec, data, figures, circuit, weights, environment."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from superpose.learning import ModelFile
+
+__all__ = ["diff_versions"]
+
+Side = tuple[Mapping[str, Any], Mapping[str, Any], "ModelFile | None"]
+
+_SPLITTING = ("n_splits", "test_fraction", "validation_fraction")
+
+
+def diff_versions(before: Side, after: Side) -> dict[str, Any]:
+    """The differences between two versions, as JSON values.
+
+    Args:
+        before: manifest, evaluation and model file of the first version; None for a file of another kind.
+        after: the same of the second.
+
+    Returns:
+        ``spec``: changed fields, each with path, before and after. ``data``: digest and row counts of both, and whether
+        they are the same content. ``metrics``: for each figure of the hybrid model its mean and interval on both sides
+        and the difference after - before; where both were measured on the very same splits also the interval of that
+        difference (``paired``, corrected for the overlap of splits, Nadeau and Bengio 2003). ``circuit``: qubits, gates
+        and parameters. ``weights``: per array both norms and, where shapes agree, the norm of the difference.
+        ``environment``: versions of the software.
+    """
+    return {
+        "spec": _changes(_part(before, "provenance", "spec"), _part(after, "provenance", "spec")),
+        "data": _data(before, after),
+        "metrics": _metrics(before, after),
+        "circuit": _circuits(before, after),
+        "weights": _weights(before[2], after[2]),
+        "environment": _changes(_part(before, "provenance", "versions"), _part(after, "provenance", "versions")),
+    }
+
+
+def _part(side: Side, *path: str) -> Any:
+    found: Any = side[0]
+    for name in path:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found
+
+
+def _flat(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping):
+        for name, item in value.items():
+            yield from _flat(item, f"{path}.{name}" if path else str(name))
+    elif value is not None or path:
+        yield path, value
+
+
+def _changes(before: Any, after: Any) -> list[dict[str, Any]]:
+    """Fields whose values differ, by path; a field that one side lacks is None there."""
+    one, two = dict(_flat(before)), dict(_flat(after))
+    paths = [*one, *(path for path in two if path not in one)]
+    return [
+        {"path": path, "before": one.get(path), "after": two.get(path)}
+        for path in paths
+        if one.get(path) != two.get(path)
+    ]
+
+
+def _data(before: Side, after: Side) -> dict[str, Any]:
+    sides = [_part(side, "data") or {} for side in (before, after)]
+    names = ("name", "digest", "n_rows", "n_features", "target")
+    first, second = ({name: data.get(name) for name in names} for data in sides)
+    same = first["digest"] is not None and first["digest"] == second["digest"]
+    return {"same": same, "before": first, "after": second}
+
+
+def _metrics(before: Side, after: Side) -> dict[str, Any]:
+    first, second = (_figures(side) for side in (before, after))
+    paired = _same_splits(before, after)
+    rows = {}
+    for name in [*first, *(name for name in second if name not in first)]:
+        one, two = first.get(name), second.get(name)
+        row: dict[str, Any] = {"before": _interval(one), "after": _interval(two), "difference": None, "paired": None}
+        if one and two:
+            row["difference"] = two["mean"] - one["mean"]
+            row["paired"] = _paired(one["values"], two["values"], name, after) if paired else None
+        rows[name] = row
+    return {"same_splits": paired, "figures": rows}
+
+
+def _figures(side: Side) -> Mapping[str, Any]:
+    models = side[1].get("models") or {}
+    return dict((models.get("hybrid") or {}).get("metrics") or {})
+
+
+def _interval(figure: Mapping[str, Any] | None) -> dict[str, float] | None:
+    return None if figure is None else {name: figure[name] for name in ("mean", "low", "high")}
+
+
+def _same_splits(before: Side, after: Side) -> bool:
+    """Whether both were measured on the same test rows: same content, same seed, same splitting."""
+    keys = []
+    for side in (before, after):
+        evaluation = _part(side, "provenance", "spec", "evaluation") or {}
+        seed = _part(side, "provenance", "spec", "training", "seed")
+        others = {name: value for name, value in evaluation.items() if name in _SPLITTING or "split" in name}
+        keys.append((_part(side, "data", "digest"), seed, others, side[1].get("confidence")))
+    return keys[0] == keys[1] and keys[0][0] is not None and bool(keys[0][2])
+
+
+def _paired(one: list[float], two: list[float], metric: str, side: Side) -> dict[str, Any] | None:
+    from superpose.learning.comparison import compare
+
+    split = _part(side, "data", "split") or {}
+    if len(one) != len(two) or len(one) < 2 or not split.get("train"):
+        return None
+    ratio = split["test"] / split["train"]
+    found = compare(
+        two, {"baseline": one}, metric=metric, test_over_train=ratio, confidence=side[1].get("confidence", 0.95)
+    )[0]
+    return {name: getattr(found, name) for name in ("low", "high", "p_value", "outcome")}
+
+
+def _circuits(before: Side, after: Side) -> dict[str, Any]:
+    return {name: _circuit(side) for name, side in (("before", before), ("after", after))}
+
+
+def _circuit(side: Side) -> dict[str, Any] | None:
+    if side[2] is None:
+        return None
+    model = side[2].model
+    circuit = model.block.circuit
+    gates = Counter(str(getattr(item, "gate", type(item).__name__.lower())) for item in circuit.instructions)
+    return {
+        "n_qubits": circuit.n_qubits,
+        "n_gates": sum(gates.values()),
+        "gates": dict(sorted(gates.items())),
+        "n_weights": model.block.n_weights,
+        "n_params": model.n_params,
+        "n_observables": model.block.n_outputs,
+    }
+
+
+def _weights(before: ModelFile | None, after: ModelFile | None) -> dict[str, Any] | None:
+    """Norms (Frobenius) of each trained array and of its change."""
+    if before is None or after is None:
+        return None
+    one, two = before.model.arrays, after.model.arrays
+    rows = {}
+    for name in sorted(set(one) | set(two)):
+        first, second = one.get(name), two.get(name)
+        difference = None
+        if first is not None and second is not None and first.shape == second.shape:
+            difference = float(np.linalg.norm(second.astype(np.float64) - first.astype(np.float64)))
+        rows[name] = {
+            "before": {"shape": list(first.shape), "norm": float(np.linalg.norm(first))} if first is not None else None,
+            "after": {"shape": list(second.shape), "norm": float(np.linalg.norm(second))}
+            if second is not None
+            else None,
+            "difference": difference,
+        }
+    return rows

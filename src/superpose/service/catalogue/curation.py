@@ -1,0 +1,219 @@
+"""What people add to the registry and take away from it: notes and tags, and the deletion of versions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Table, select, update
+
+from superpose.errors import RequestError, VersionInUseError
+from superpose.service.catalogue.models import VersionRef, model_row, model_subject, version_row
+from superpose.service.names import check_name
+from superpose.service.nouns import Clock, Model, ModelVersion, Principal, Role
+from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.database import Database
+from superpose.service.store.history import append_event
+from superpose.service.store.tables import endpoints, model_versions, models
+
+__all__ = ["Curation"]
+
+MAX_NOTE = 10_000
+MAX_TAGS = 50
+MAX_TAG_VALUE = 200
+
+
+class Curation:
+    """Notes, tags and deletion for a service's models.
+
+    Args:
+        database: where models are registered.
+        artifacts: where their files lie.
+        clock: what tells the time.
+    """
+
+    def __init__(self, database: Database, artifacts: Artifacts, clock: Clock) -> None:
+        self._database = database
+        self._artifacts = artifacts
+        self._clock = clock
+
+    def edit_model(
+        self, principal: Principal, model: str, *, note: str | None = None, tags: Mapping[str, Any] | None = None
+    ) -> Model:
+        """Change a model's note and tags; what was there before stands in its history.
+
+        Args:
+            principal: the caller; an editor.
+            model: the model.
+            note: the new note, empty to remove it; None leaves it.
+            tags: values to set, None to remove a tag; tags not named stay.
+
+        Raises:
+            NotFoundError: no such model in the caller's project.
+            RequestError: a note or tag that is too long, or no text.
+        """
+        principal.require(Role.EDITOR)
+        with self._database.write() as connection:
+            found = model_row(connection, principal.project, model)
+            where = (models.c.project == principal.project) & (models.c.name == model)
+            self._edit(connection, principal, found, models, where, _edits(found, note, tags))
+            return model_row(connection, principal.project, model)
+
+    def edit_version(
+        self,
+        principal: Principal,
+        model: str,
+        version: VersionRef,
+        *,
+        note: str | None = None,
+        tags: Mapping[str, Any] | None = None,
+    ) -> ModelVersion:
+        """Change a version's note and tags, as ``edit_model`` does a model's.
+
+        Raises:
+            NotFoundError, RequestError: as for ``edit_model``.
+        """
+        principal.require(Role.EDITOR)
+        with self._database.write() as connection:
+            found = version_row(connection, principal.project, model, version)
+            where = _one(principal.project, model, found.version)
+            self._edit(connection, principal, found, model_versions, where, _edits(found, note, tags))
+            return version_row(connection, principal.project, model, found.version)
+
+    def delete_version(self, principal: Principal, model: str, version: VersionRef) -> None:
+        """Delete a version and its file. Its number is not given again, and its digest stays in the history.
+
+        Raises:
+            NotFoundError: no such version in the caller's project.
+            VersionInUseError: an endpoint, an alias or a job that has not ended uses it; ``details`` name them.
+        """
+        principal.require(Role.EDITOR)
+        with self._database.write() as connection:
+            found = version_row(connection, principal.project, model, version)
+            self._delete(connection, principal, found)
+        self._remove_file(found.artifact)
+
+    def delete_model(self, principal: Principal, model: str) -> None:
+        """Delete all versions of a model, or none.
+
+        Raises:
+            NotFoundError, VersionInUseError: as for ``delete_version``.
+        """
+        principal.require(Role.EDITOR)
+        with self._database.write() as connection:
+            found = model_row(connection, principal.project, model)
+            for version in found.versions:
+                self._delete(connection, principal, version)
+            self._edit(
+                connection,
+                principal,
+                found,
+                models,
+                (models.c.project == principal.project) & (models.c.name == model),
+                {"note": "", "tags": {}},
+            )
+        for version in found.versions:
+            self._remove_file(version.artifact)
+
+    def _delete(self, connection: Connection, principal: Principal, found: ModelVersion) -> None:
+        users = _users(connection, principal.project, found)
+        if users:
+            named = ", ".join(f"{user['kind']} {user['name']!r}" for user in users[:5])
+            raise VersionInUseError(
+                f"Version {found.version} of model {found.model!r} cannot be deleted: it is used by {named}"
+                f"{' and others' if users[5:] else ''}. Remove or move them first.",
+                model=found.model,
+                version=found.version,
+                used_by=users[:50],
+            )
+        now = self._clock()
+        connection.execute(
+            update(model_versions)
+            .where(_one(principal.project, found.model, found.version))
+            .values(deleted_at=now, metrics={}, evaluation={}, manifest={}, note="", tags={})
+        )
+        data = {"version": found.version, "digest": found.digest}
+        self._record(connection, principal, found.model, "version_deleted", data)
+
+    def _remove_file(self, artifact: str) -> None:
+        """Remove a file that no version refers to any more; only after the deletion is certain."""
+        with self._database.write() as connection:
+            same = select(model_versions.c.version).where(
+                model_versions.c.artifact == artifact, model_versions.c.deleted_at.is_(None)
+            )
+            if connection.execute(same).first() is None:
+                self._artifacts.remove(artifact)
+
+    def _edit(
+        self,
+        connection: Connection,
+        principal: Principal,
+        found: Model | ModelVersion,
+        table: Table,
+        where: Any,
+        after: Mapping[str, Any],
+    ) -> None:
+        before = {"note": found.note, "tags": dict(found.tags)}
+        changed = {name: value for name, value in after.items() if value != before[name]}
+        if not changed:
+            return
+        connection.execute(update(table).where(where).values(**changed))
+        name, version = (found.name, None) if isinstance(found, Model) else (found.model, found.version)
+        data = {"version": version, "before": {name: before[name] for name in changed}, "after": changed}
+        self._record(connection, principal, name, "edited", data)
+
+    def _record(
+        self, connection: Connection, principal: Principal, model: str, kind: str, data: Mapping[str, object]
+    ) -> None:
+        append_event(
+            connection,
+            subject=model_subject(principal.project, model),
+            project=principal.project,
+            at=self._clock(),
+            kind=kind,
+            actor=principal.key_id,
+            data=data,
+        )
+
+
+def _one(project: str, model: str, version: int) -> Any:
+    return (
+        (model_versions.c.project == project)
+        & (model_versions.c.model == model)
+        & (model_versions.c.version == version)
+    )
+
+
+def _users(connection: Connection, project: str, found: ModelVersion) -> list[dict[str, object]]:
+    """What a version is needed for: kind and name of each."""
+    deployed = connection.execute(
+        select(endpoints.c.name).where(
+            endpoints.c.project == project, endpoints.c.model == found.model, endpoints.c.version == found.version
+        )
+    ).scalars()
+    return [
+        *({"kind": "endpoint", "name": name} for name in deployed),
+        *({"kind": "alias", "name": alias} for alias in found.aliases),
+    ]
+
+
+def _edits(found: Model | ModelVersion, note: str | None, tags: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The note and tags after an edit, checked."""
+    if note is not None and len(note) > MAX_NOTE:
+        raise RequestError(f"note has {len(note):,} characters; at most {MAX_NOTE:,} are kept.", field="note")
+    merged = dict(found.tags)
+    for name, value in (tags or {}).items():
+        check_name(name, "tag")
+        if value is None:
+            merged.pop(name, None)
+            continue
+        if not isinstance(value, str) or len(value) > MAX_TAG_VALUE:
+            raise RequestError(
+                f"Tag {name!r} must have a text of at most {MAX_TAG_VALUE} characters as its value, or null to remove "
+                f"it; got {type(value).__name__ if not isinstance(value, str) else f'{len(value)} characters'}.",
+                field=f"tags.{name}",
+            )
+        merged[name] = value
+    if len(merged) > MAX_TAGS:
+        raise RequestError(f"There would be {len(merged)} tags; at most {MAX_TAGS} are kept.", field="tags")
+    return {"note": found.note if note is None else note, "tags": merged}

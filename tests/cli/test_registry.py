@@ -1,0 +1,77 @@
+"""The registry's commands against a real service; what they show is what client and API give."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+
+@pytest.fixture
+def versions(at_home: Callable[..., Any], trained: str, spec_file: Any) -> str:
+    """A model with at least two versions."""
+    if len(at_home("models", "show", trained, "--version", "2", "--json").json) == 1:  # only an error
+        assert at_home("train", spec_file, "--dataset", trained).code == 0
+    return trained
+
+
+def test_aliases_notes_search_and_history(at_home: Callable[..., Any], versions: str) -> None:
+    assert at_home("models", "alias", versions, "champion", "--version", "1").out == (
+        f"champion of {versions} is version 1\n"
+    )
+    refused = at_home("models", "alias", versions, "champion", "--version", "2", "--expected", "2", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (1, "service.conflict")
+    shown = at_home("models", "show", versions, "--version", "champion", "--json").json
+    assert (shown["version"], shown["aliases"]) == (1, ["champion"])
+    deployed = at_home("deploy", versions, "--version", "champion", "--name", "by-alias")
+    assert f"{versions} version 1 (champion) answers at" in deployed.out
+    at_home("models", "alias", versions, "champion", "--version", "2")
+    assert at_home("endpoints", "show", "by-alias", "--json").json["version"] == 1
+
+    at_home("models", "annotate", versions, "--note", "For the greenhouse.", "--tag", "site=north", "--tag", "who=kim")
+    edited = at_home("models", "annotate", versions, "--tag", "who=", "--json").json
+    assert (edited["note"], edited["tags"]) == ("For the greenhouse.", {"site": "north"})
+    wrong = at_home("models", "annotate", versions, "--tag", "site", "--json").json
+    assert wrong["error"]["code"] == "service.request"
+    found = at_home("models", "list", "accuracy>0 tag:site=north greenhouse", "--json").json
+    assert [(model["name"], 2 in model["matched"]) for model in found] == [(versions, True)]
+    assert "champion=2" in at_home("models", "list", "greenhouse").out
+    assert at_home("models", "list", "accuracy>2", "--json").json == []
+    assert "allowed are accuracy" in at_home("models", "list", "velocity>2").err
+
+    history = at_home("models", "history", versions, "--json").json
+    assert [event["kind"] for event in history][:4] == ["edited", "edited", "alias_moved", "alias_moved"]
+    assert "champion: 1 -> 2" in at_home("models", "history", versions).out
+
+
+def test_lineage_is_drawn(at_home: Callable[..., Any], versions: str) -> None:
+    at_home("models", "alias", versions, "drawn", "--version", "1")
+    graph = at_home("models", "lineage", versions, "--json").json
+    dataset = next(node for node in graph["nodes"] if node["kind"] == "dataset")
+    tree = at_home("models", "lineage", versions).out.splitlines()
+    assert tree[0] == f"data set {dataset['label']} ({dataset['digest'][:12]})"
+    assert any(line.endswith("alias drawn") for line in tree)
+    assert any(f"└── {versions} version 1 (" in line for line in tree)
+    drawing = at_home("models", "lineage", versions, "--format", "mermaid").out.splitlines()
+    assert drawing[0] == "flowchart LR"
+    assert len(drawing) == 1 + len(graph["nodes"]) + len(graph["edges"])
+    assert at_home("datasets", "lineage", versions, "--json").json["nodes"][0]["digest"] == dataset["digest"]
+    assert at_home("models", "lineage", versions, "--format", "picture").code == 2
+    at_home("models", "unalias", versions, "drawn")
+
+
+def test_differences_are_shown(at_home: Callable[..., Any], versions: str) -> None:
+    found = at_home("models", "diff", versions, "1", "2", "--json").json
+    assert set(found) >= {"spec", "data", "metrics", "circuit", "weights", "environment"}
+    shown = at_home("models", "diff", versions, "1", "2").out
+    for words in ("data: the same content", "accuracy", "paired", "n_qubits", "norm of weights", "environment"):
+        assert words in shown
+
+
+def test_a_version_in_use_is_not_removed(at_home: Callable[..., Any], versions: str) -> None:
+    at_home("models", "alias", versions, "kept", "--version", "1")
+    refused = at_home("models", "remove", versions, "--version", "1", "--json")
+    assert (refused.code, refused.json["error"]["code"]) == (1, "service.version_in_use")
+    assert {"kind": "alias", "name": "kept"} in refused.json["error"]["details"]["used_by"]
+    assert at_home("models", "unalias", versions, "kept", "--json").json == {"model": versions, "removed": "kept"}
