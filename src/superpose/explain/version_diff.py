@@ -107,7 +107,8 @@ def _same_splits(before: Side, after: Side) -> bool:
         evaluation = _part(side, "provenance", "spec", "evaluation") or {}
         seed = _part(side, "provenance", "spec", "training", "seed")
         others = {name: value for name, value in evaluation.items() if name in _SPLITTING or "split" in name}
-        keys.append((_part(side, "data", "digest"), seed, others, side[1].get("confidence")))
+        by = _part(side, "provenance", "spec", "split")
+        keys.append((_part(side, "data", "digest"), seed, others, side[1].get("confidence"), by))
     return keys[0] == keys[1] and keys[0][0] is not None and bool(keys[0][2])
 
 
