@@ -31,6 +31,8 @@ COMMANDS = [
     ["config", "show"],
     ["doctor"],
     ["health"],
+    ["backup"],
+    ["restore"],
     ["version"],
 ]
 

@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from superpose.cli import (
+    backup,
     config,
     datasets,
     doctor,
@@ -40,7 +41,7 @@ INTERRUPTED: Final = 130
 
 _ORDER: Final = (
     "quickstart serve worker train jobs datasets models deploy endpoints predict "
-    "run explain-circuit keys config doctor health version"
+    "run explain-circuit keys config doctor health backup restore version"
 )
 
 
@@ -102,6 +103,8 @@ app.add_typer(keys.app)
 app.add_typer(config.app)
 app.command("doctor")(doctor.doctor)
 app.command("health")(health.health)
+app.command("backup")(backup.backup)
+app.command("restore")(backup.restore)
 app.command("version")(version.show_version)
 
 

@@ -1,0 +1,60 @@
+"""`superpose backup` and `superpose restore`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from superpose.cli.config import ConfigOption
+from superpose.cli.connection import JsonOption
+from superpose.cli.output import note, print_json, section
+
+__all__ = ["backup", "restore"]
+
+SECRETS = "It holds the admin key and every project's data: keep it as secret as the service itself."
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The tar file to make.", metavar="FILE")],
+    data_dir: Annotated[
+        Path | None, typer.Option(help="The service's data directory [default: as for serve].", metavar="DIR")
+    ] = None,
+    config: ConfigOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Back up store, artifacts and admin key while the service runs.
+
+    The file appears whole or not at all and is readable by its owner only.
+    """
+    from superpose.cli.settings import load_settings
+    from superpose.service.operations.backup import make_backup
+
+    settings = load_settings({"data_dir": data_dir}, config_file=config).service
+    report = make_backup(settings.data_dir, file, busy_timeout_s=settings.busy_timeout_s)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        section(report.to_json())
+    note(SECRETS)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="A backup.", metavar="FILE")],
+    directory: Annotated[Path, typer.Argument(help="An empty or new directory.", metavar="DIR")],
+    as_json: JsonOption = False,
+) -> None:
+    """Make a data directory from a backup.
+
+    Every file is checked against its digest first; nothing appears in the
+    directory if one is damaged. Then: superpose serve --data-dir DIR
+    """
+    from superpose.service.operations.restore import restore_backup
+
+    report = restore_backup(file, directory)
+    if as_json:
+        print_json(report.to_json())
+    else:
+        section(report.to_json())
+    note(f"The admin key is in {report.path / 'keys' / 'admin.key'}; keys revoked since the backup are valid again.")

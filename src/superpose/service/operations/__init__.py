@@ -1,0 +1,1 @@
+"""What keeps a service well: backup and restore, retention, checks, measurements, traces."""

@@ -1,0 +1,224 @@
+"""Backup while everything goes on, restore into an empty directory, and what is refused."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import io
+import json
+import stat
+import tarfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from superpose.circuits import Circuit, Observable, Program, program_to_json
+from superpose.errors import BackupError, NotFoundError, SuperposeError
+from superpose.service import ModelVersion, Principal, Service, ServiceConfig
+from superpose.service.operations.backup import make_backup
+from superpose.service.operations.restore import restore_backup
+from superpose.trust import read_key_file
+
+from .conftest import CSV, SMALL_SPEC, ended, working
+
+ROWS = [{"age": 20 + 3 * i, "dose": 0.2 * i} for i in range(12)]
+PROGRAM = dict(program_to_json(Program(Circuit(2).h(0).cx(0, 1), observables=Observable("ZZ"))))
+
+
+def unpacked(path: Path) -> dict[str, bytes]:
+    """The files of a backup."""
+    with tarfile.open(path) as archive:
+        return {m.name: archive.extractfile(m).read() for m in archive}  # type: ignore[union-attr]  # regular files
+
+
+def packed(path: Path, files: dict[str, bytes]) -> Path:
+    """A tar file of these files."""
+    with tarfile.open(path, "w") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    return path
+
+
+def test_a_backup_under_load_is_whole_and_its_copy_answers_the_same_and_goes_on(
+    service: Service, config: ServiceConfig, admin: Principal, model: ModelVersion, tmp_path: Path
+) -> None:
+    service.endpoints.create(admin, "outcome", model="outcome")
+    before = asyncio.run(service.endpoints.predict(admin, "outcome", ROWS))
+    waiting = service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="again")
+    stop, failed = threading.Event(), list[BaseException]()
+
+    def load(number: int) -> None:
+        """Data sets come and go, jobs are submitted and cancelled, as fast as the store takes them."""
+        count = 0
+        try:
+            while not stop.is_set():
+                count += 1
+                content = CSV.replace(b"age", f"age{number}x{count}".encode())
+                made = service.datasets.add(
+                    admin, name=f"d{number}-{count}", content=content, format="csv", target="outcome"
+                )
+                job = service.jobs.submit(admin, "program", PROGRAM)
+                service.jobs.cancel(admin, job.id)
+                if count % 2:
+                    service.datasets.delete(admin, made.id)
+        except BaseException as error:
+            failed.append(error)
+
+    threads = [threading.Thread(target=load, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    try:
+        reports = [make_backup(config.data_dir, tmp_path / f"b{i}.tar") for i in range(4)]
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    assert not failed
+    assert len({report.n_files for report in reports}) > 1  # artifacts came and went meanwhile
+    assert not list(config.data_dir.glob(".backup-*"))
+    assert [p.name for p in tmp_path.iterdir() if p.name.startswith(".")] == []
+
+    for report in reports:
+        assert stat.S_IMODE(report.path.stat().st_mode) == 0o600
+        target = tmp_path / "restored" / report.path.stem
+        restored = restore_backup(report.path, target)
+        assert (restored.n_files, restored.n_bytes) == (report.n_files, report.n_bytes)
+        assert stat.S_IMODE(target.stat().st_mode) == 0o700
+        assert {stat.S_IMODE(p.stat().st_mode) for p in target.rglob("*") if p.is_file()} == {0o600}
+        with Service.open(ServiceConfig(data_dir=target)) as copy:
+            owner = copy.authenticate(read_key_file(copy.admin_key_path))
+            for item in copy.datasets.list(owner).items:
+                assert copy.datasets.table(item).n_rows == 90  # its artifact is there and has its digest
+            answer = asyncio.run(copy.endpoints.predict(owner, "outcome", ROWS))
+            assert answer.probabilities == before.probabilities
+    assert copy.store.get(waiting.id).status == "queued"
+    config = ServiceConfig(data_dir=target)
+    with Service.open(config) as copy, working(config):
+        assert ended(copy, waiting).status == "succeeded"
+        assert copy.models.version(owner, "again").version == 1
+    with pytest.raises(NotFoundError):
+        service.models.version(admin, "again")  # the original went its own way
+
+
+def test_the_state_is_the_one_of_a_moment(service: Service, config: ServiceConfig, tmp_path: Path) -> None:
+    """Every pair of rows that is written in one transaction is in the copy together or not at all."""
+    stop = threading.Event()
+
+    def write() -> None:
+        number = 0
+        while not stop.is_set():
+            number += 1
+            with service.store.database.write() as connection:
+                for half in ("a", "b"):
+                    connection.exec_driver_sql(
+                        "INSERT INTO projects (name, created_at) VALUES (?, 0)", (f"{number}{half}",)
+                    )
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    try:
+        paths = [make_backup(config.data_dir, tmp_path / f"{i}.tar").path for i in range(5)]
+    finally:
+        stop.set()
+        thread.join()
+    counts = []
+    for path in paths:
+        restore_backup(path, tmp_path / f"{path.stem}-restored")
+        copied = ServiceConfig(data_dir=tmp_path / f"{path.stem}-restored")
+        with Service.open(copied) as copy, copy.store.database.read() as connection:
+            names = connection.exec_driver_sql("SELECT name FROM projects WHERE name GLOB '[0-9]*'").scalars().all()
+        assert {name[:-1] for name in names if name[-1] == "a"} == {name[:-1] for name in names if name[-1] == "b"}
+        counts.append(len(names))
+    assert counts == sorted(counts)
+    assert counts[-1] > 0
+
+
+@pytest.fixture
+def backup(service: Service, config: ServiceConfig, admin: Principal, tmp_path: Path) -> Path:
+    """A backup with one data set."""
+    service.datasets.add(admin, name="trial", content=CSV, format="csv", target="outcome")
+    return make_backup(config.data_dir, tmp_path / "backup.tar").path
+
+
+def artifact(files: dict[str, bytes]) -> str:
+    return next(name for name in files if name.startswith("artifacts/"))
+
+
+def flipped(content: bytes) -> bytes:
+    middle = len(content) // 2
+    return content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
+
+
+DAMAGES: dict[str, tuple[Callable[[dict[str, bytes]], Any], str]] = {
+    "artifact": (lambda f: f.update({artifact(f): flipped(f[artifact(f)])}), r"artifacts/[0-9a-f]{64} .*is damaged"),
+    "store": (
+        lambda f: f.update({"superpose.sqlite": flipped(f["superpose.sqlite"])}),
+        "superpose.sqlite .*is damaged",
+    ),
+    "key": (lambda f: f.update({"keys/admin.key": flipped(f["keys/admin.key"])}), "keys/admin.key .*is damaged"),
+    "manifest": (lambda f: f.update({"manifest.json": flipped(f["manifest.json"])}), "manifest.json .*is damaged"),
+    "absent": (lambda f: f.pop(artifact(f)), r"artifacts/[0-9a-f]{64} is missing"),
+    "no manifest": (lambda f: f.pop("manifest.sha256"), "before its manifest"),
+    "foreign": (lambda f: f.update({"../evil": b"x"}), r"holds '\.\./evil'"),
+    "added": (lambda f: f.update({f"artifacts/{'0' * 64}": b"x"}), "not in its manifest"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_backup_is_refused_by_the_name_of_the_damaged_file(backup: Path, tmp_path: Path, damage: str) -> None:
+    files = unpacked(backup)
+    spoil, message = DAMAGES[damage]
+    spoil(files)
+    with pytest.raises(BackupError, match=message):
+        restore_backup(packed(tmp_path / "damaged.tar", files), tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+    assert not list(tmp_path.glob(".target*"))
+
+
+def test_a_cut_backup_and_one_of_a_newer_release_are_refused(backup: Path, tmp_path: Path) -> None:
+    content, target = backup.read_bytes(), tmp_path / "target"
+    cut = tmp_path / "cut.tar"
+    for n_bytes in (0, 100, 600, len(content) // 2, len(content) - 11_000):
+        cut.write_bytes(content[:n_bytes])
+        with pytest.raises(BackupError, match="damaged"):
+            restore_backup(cut, target)
+    files = unpacked(backup)
+    for change, message in (({"schema_version": 999}, "newer release"), ({"version": 2}, "version 2; this release")):
+        manifest = json.dumps({**json.loads(files["manifest.json"]), **change}).encode()
+        changed = {**files, "manifest.json": manifest, "manifest.sha256": hashlib.sha256(manifest).hexdigest().encode()}
+        with pytest.raises(BackupError, match=message):
+            restore_backup(packed(tmp_path / "newer.tar", changed), target)
+    assert not target.exists()
+
+
+def test_nothing_is_overwritten_and_what_is_no_data_directory_is_told(
+    backup: Path, config: ServiceConfig, tmp_path: Path
+) -> None:
+    with pytest.raises(BackupError, match="exists and is not overwritten"):
+        make_backup(config.data_dir, backup)
+    with pytest.raises(BackupError, match="no superpose data"):
+        make_backup(tmp_path / "elsewhere", tmp_path / "x.tar")
+    with pytest.raises(BackupError, match="not an empty directory"):
+        restore_backup(backup, config.data_dir)
+    with pytest.raises(BackupError, match="cannot be read"):
+        restore_backup(tmp_path / "absent.tar", tmp_path / "target")
+    with pytest.raises(BackupError, match="cannot be written"):
+        make_backup(config.data_dir, tmp_path / "no" / "such" / "room.tar")
+    (tmp_path / "empty").mkdir()
+    assert restore_backup(backup, tmp_path / "empty").path == tmp_path / "empty"
+
+
+def test_an_artifact_whose_bytes_have_changed_is_told_instead_of_backed_up(
+    service: Service, config: ServiceConfig, backup: Path, tmp_path: Path
+) -> None:
+    found = next((config.data_dir / "artifacts").iterdir())
+    found.write_bytes(flipped(found.read_bytes()))
+    with pytest.raises(BackupError, match=f"artifacts/{found.name} has changed"):
+        make_backup(config.data_dir, tmp_path / "next.tar")
+    assert not (tmp_path / "next.tar").exists()
+    assert issubclass(BackupError, SuperposeError)
