@@ -21,6 +21,7 @@ _HOME_OF = {
     "HybridClassifier": "superpose.learning",
     "QuantumLayer": "superpose.learning",
     "compile": "superpose.facade",
+    "export_module": "superpose.learning",
     "gradient": "superpose.facade",
     "load": "superpose.facade",
     "load_model": "superpose.learning",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from superpose.facade import run as run
     from superpose.learning import HybridClassifier as HybridClassifier
     from superpose.learning import QuantumLayer as QuantumLayer
+    from superpose.learning import export_module as export_module
     from superpose.learning import load_model as load_model
 
 

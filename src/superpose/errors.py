@@ -35,7 +35,9 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── NotFittedError                learning.not_fitted
     │   ├── FeatureMismatchError          learning.feature_mismatch
     │   ├── CheckpointError               learning.checkpoint
-    │   └── TrainingDivergedError         learning.diverged
+    │   ├── TrainingDivergedError         learning.diverged
+    │   ├── ModuleExportError             module.not_exportable
+    │   └── ModuleFormatError             module.format
     ├── ModelFileError
     │   ├── ModelFileCorruptError         model.corrupt
     │   └── ModelFormatError              model.format
@@ -123,6 +125,8 @@ __all__ = [
     "ModelFileCorruptError",
     "ModelFileError",
     "ModelFormatError",
+    "ModuleExportError",
+    "ModuleFormatError",
     "NotFittedError",
     "NotFoundError",
     "ObservableError",
@@ -365,6 +369,18 @@ class TrainingDivergedError(LearningError):
     """The training loss is no longer a finite number."""
 
     code = "learning.diverged"
+
+
+class ModuleExportError(LearningError):
+    """A PyTorch module cannot be exported; the message names the operator or statement, and its line if torch tells."""
+
+    code = "module.not_exportable"
+
+
+class ModuleFormatError(LearningError):
+    """Not an exported module, or one that uses what exported modules may not."""
+
+    code = "module.format"
 
 
 class ModelFileError(SuperposeError):

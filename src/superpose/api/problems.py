@@ -58,6 +58,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "learning.not_fitted": (409, "Model is not fitted"),
         "learning.feature_mismatch": (422, "Rows do not fit the model"),
         "learning.diverged": (422, "Training diverged"),
+        "module.not_exportable": (422, "Module cannot be exported"),
+        "module.format": (422, "Not an exported module"),
         "learning.checkpoint": (500, "Checkpoint is unusable"),
         "model.corrupt": (500, "Model file is corrupt"),
         "model.format": (500, "Model file cannot be read"),

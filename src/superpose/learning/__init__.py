@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from superpose.learning.experiment import ExperimentResult, run_experiment
     from superpose.learning.metrics import METRICS, evaluate
     from superpose.learning.model_file import ModelFacts, ModelFile, read_model, with_signature, write_model
+    from superpose.learning.modules.exported import ExportedModule
+    from superpose.learning.modules.exporting import export_module
+    from superpose.learning.modules.recipe import ModuleRecipe
     from superpose.learning.network import ClassicalBlock, HybridNetwork, build_network
     from superpose.learning.predictor import Predictor
     from superpose.learning.preprocessing import Preprocessor
@@ -38,10 +41,12 @@ __all__ = [
     "Encoding",
     "EpochReport",
     "ExperimentResult",
+    "ExportedModule",
     "HybridClassifier",
     "HybridNetwork",
     "ModelFacts",
     "ModelFile",
+    "ModuleRecipe",
     "Plan",
     "Predictor",
     "Preprocessor",
@@ -58,6 +63,7 @@ __all__ = [
     "build_network",
     "compare",
     "evaluate",
+    "export_module",
     "load_model",
     "read_model",
     "run_experiment",
@@ -76,6 +82,9 @@ _HOMES = {
     "experiment": ("ExperimentResult", "run_experiment"),
     "metrics": ("METRICS", "evaluate"),
     "model_file": ("ModelFacts", "ModelFile", "read_model", "with_signature", "write_model"),
+    "modules.exported": ("ExportedModule",),
+    "modules.exporting": ("export_module",),
+    "modules.recipe": ("ModuleRecipe",),
     "network": ("ClassicalBlock", "HybridNetwork", "build_network"),
     "predictor": ("Predictor",),
     "preprocessing": ("Preprocessor",),

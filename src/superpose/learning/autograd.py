@@ -14,7 +14,7 @@ from superpose.engine.gradients import GradientOptions, directional_derivatives,
 from superpose.errors import UnsupportedProgramError
 from superpose.learning.quantum_block import QuantumBlock
 
-__all__ = ["expectations", "mapped_inputs"]
+__all__ = ["expectation_gradients", "expectations", "mapped_inputs"]
 
 
 def expectations(angles: Tensor, weights: Tensor, program: CompiledProgram, method: str) -> Tensor:
@@ -51,14 +51,14 @@ class _Expectations(torch.autograd.Function):
         if torch.is_grad_enabled():  # create_graph=True
             found = _Gradients.apply(angles, weights, grad_expectations, ctx.program, ctx.method)  # type: ignore[no-untyped-call]  # as above
         else:
-            found = _gradients(angles, weights, grad_expectations, ctx.program, ctx.method)
+            found = expectation_gradients(angles, weights, grad_expectations, ctx.program, ctx.method)
         return *found, None, None
 
 
-def _gradients(
+def expectation_gradients(
     angles: Tensor, weights: Tensor, grad_expectations: Tensor, program: CompiledProgram, method: str
 ) -> tuple[Tensor, Tensor]:
-    """Gradients ``(batch, n_angles)`` and ``(n_weights,)``."""
+    """Gradients ``(batch, n_angles)``, ``(n_weights,)`` of the expectations' sum weighted by ``grad_expectations``."""
     x, w, grad = angles.detach().numpy(), weights.detach().numpy(), grad_expectations.detach().numpy()
     if method == "adjoint":
         _, grad_angles, grad_weights = program.value_and_grad(x, w, grad)
@@ -84,7 +84,7 @@ class _Gradients(torch.autograd.Function):
         """The gradients themselves, (batch, n_angles) and (n_weights,)."""
         ctx.program, ctx.method = program, method
         ctx.save_for_backward(angles, weights, grad_expectations)
-        return _gradients(angles, weights, grad_expectations, program, method)
+        return expectation_gradients(angles, weights, grad_expectations, program, method)
 
     @staticmethod
     def backward(ctx: Any, grad_angles: Tensor, grad_weights: Tensor) -> tuple[Any, ...]:

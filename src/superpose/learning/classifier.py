@@ -17,7 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from superpose.datasets import stratified_splits
-from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError, SpecError
+from superpose.errors import DatasetOneClassError, DatasetTooSmallError, ModelFormatError, NotFittedError, SpecError
 from superpose.learning.model_file import ModelFacts, ModelFile, read_model, write_model
 from superpose.learning.network import (
     NetworkShape,
@@ -288,6 +288,11 @@ def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> 
     """
     file = read_model(path, expected_digest)
     model, names = file.model, file.model.preprocessor.columns.names
+    if not isinstance(model, TrainedModel):
+        raise ModelFormatError(
+            f"the model file holds a {model.kind!r}, which is no HybridClassifier; "
+            "superpose.learning.Predictor.load serves it"
+        )
     classifier = HybridClassifier(**_hyperparameters(file))
     classifier.classes_ = np.array(model.classes)
     classifier.n_features_in_ = len(names)

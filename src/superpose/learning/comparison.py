@@ -133,40 +133,45 @@ def compare(
     return rows
 
 
-def verdict(comparisons: Sequence[Comparison], n_splits: int, confidence: float) -> str:
+def verdict(comparisons: Sequence[Comparison], n_splits: int, confidence: float, subject: str = "hybrid model") -> str:
     """One sentence: what the comparisons decide about the quantum circuit, and no more than that.
 
     "Helps" needs the hybrid model to beat its classical twin and every other control and baseline that was run; "hurts"
-    needs it to lose to the twin; any other decided difference is named for what it is.
+    needs it to lose to the twin; any other decided difference is named for what it is. ``subject`` is what the sentence
+    calls the model.
     """
     if not comparisons:
-        return "Undecided: the hybrid model was trained without controls or a baseline to compare it with."
+        return f"Undecided: the {subject} was trained without controls or a baseline to compare it with."
     title = METRICS[comparisons[0].metric].title
     scope = f"over {n_splits} paired splits at {100 * confidence:g} % confidence"
     decided = [c for c in comparisons if c.decides]
     if not decided:
         others = _all(comparisons)
-        return f"Undecided: {scope}, no difference in {title} is large enough to tell the hybrid model from {others}."
+        return f"Undecided: {scope}, no difference in {title} is large enough to tell the {subject} from {others}."
     facts = _listed([_fact(c) for c in decided])
     open_ones = [f"the {LABELS[c.against]}" for c in comparisons if not c.decides]
     rest = f", and undecided against {_listed(open_ones, 'or')}" if open_ones else ""
-    return f"{_conclusion(comparisons)}: {scope}, the hybrid model's {title} is {facts}{rest}."
+    return f"{_conclusion(comparisons, subject)}: {scope}, the {subject}'s {title} is {facts}{rest}."
 
 
-def _conclusion(comparisons: Sequence[Comparison]) -> str:
+def _conclusion(comparisons: Sequence[Comparison], subject: str) -> str:
     """The headline of a verdict in which at least one comparison decides."""
     outcomes = {c.against: c.outcome for c in comparisons}
     twin = outcomes.get("classical_twin")
     if twin == "worse":
-        return "The quantum circuit hurts here: a classical block of its size does better than the hybrid model"
+        return f"The quantum circuit hurts here: a classical block of its size does better than the {subject}"
     if twin == "better" and set(outcomes.values()) == {"better"}:
         return "The quantum circuit helps here, as far as these controls can tell"
     if outcomes.get("baseline") == "worse":
-        return "Prefer the classical baseline to the hybrid model here"
+        return f"Prefer the classical baseline to the {subject} here"
     if "worse" in outcomes.values():
-        return "A simpler circuit does better than the hybrid model here"
+        return f"A simpler circuit does better than the {subject} here"
     if twin == "better":
-        return "The hybrid model beats its classical twin but not everything it was compared with"
+        return f"The {subject} beats its classical twin but not everything it was compared with"
+    if set(outcomes) == {"baseline"}:
+        return f"The {subject} does better than the classical baseline here"
+    if set(outcomes.values()) == {"better"}:
+        return f"The {subject} does better here than everything it was compared with, no classical twin among them"
     return "Whether the quantum circuit helps is undecided"
 
 

@@ -15,7 +15,12 @@ Unit = Mapping[str, Any]
 
 
 def summarise(
-    spec: EvaluationSpec, splits: Sequence[Mapping[str, Unit]], *, test_over_train: float, positive: str | None
+    spec: EvaluationSpec,
+    splits: Sequence[Mapping[str, Unit]],
+    *,
+    test_over_train: float,
+    positive: str | None,
+    subject: str = "hybrid model",
 ) -> dict[str, Any]:
     """The evaluation as JSON values.
 
@@ -24,13 +29,16 @@ def summarise(
         splits: for each split, the result of each variant: "metrics", "n_params", "n_trainable".
         test_over_train: rows of a test part over rows that fit weights, for the corrected variance.
         positive: label of the positive class, None where there are more than two classes.
+        subject: what the verdict calls the model that the experiment is about.
 
     Returns:
         ``primary_metric``, ``n_splits``, ``confidence``, ``positive_class``, ``models`` with "hybrid", "baseline" (or
         None) and "controls", ``comparisons``, ``verdict``, and ``model_metrics``: the registered model's own figures,
         those of the hybrid model of the first split on rows that it never saw.
     """
-    rows = {variant: _row(spec, variant, [s[variant] for s in splits], test_over_train) for variant in splits[0]}
+    rows = {
+        variant: _row(spec, variant, [s[variant] for s in splits], test_over_train, subject) for variant in splits[0]
+    }
     metric = spec.primary_metric
     values = {variant: row["metrics"][metric]["values"] for variant, row in rows.items()}
     comparisons = compare(
@@ -51,12 +59,14 @@ def summarise(
             "controls": {name: rows[name] for name in spec.controls},
         },
         "comparisons": [comparison.to_dict() for comparison in comparisons],
-        "verdict": verdict(comparisons, len(splits), spec.confidence),
+        "verdict": verdict(comparisons, len(splits), spec.confidence, subject),
         "model_metrics": dict(splits[0]["hybrid"]["metrics"]),
     }
 
 
-def _row(spec: EvaluationSpec, variant: str, units: Sequence[Unit], test_over_train: float) -> dict[str, Any]:
+def _row(
+    spec: EvaluationSpec, variant: str, units: Sequence[Unit], test_over_train: float, subject: str
+) -> dict[str, Any]:
     """One variant's label, size, and each metric's mean, interval and value per split."""
     metrics = {}
     for name in METRICS:
@@ -64,7 +74,7 @@ def _row(spec: EvaluationSpec, variant: str, units: Sequence[Unit], test_over_tr
         mean, low, high = mean_interval(values, test_over_train, spec.confidence)
         metrics[name] = {"mean": mean, "low": low, "high": high, "values": values}
     return {
-        "label": LABELS[variant],
+        "label": subject if variant == "hybrid" else LABELS[variant],
         "n_params": units[0]["n_params"],
         "n_trainable": units[0]["n_trainable"],
         "metrics": metrics,

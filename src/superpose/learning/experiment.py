@@ -20,6 +20,7 @@ import safetensors.torch
 import torch
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
+from torch import nn
 
 from superpose import __version__
 from superpose.datasets import Split, Table
@@ -31,15 +32,9 @@ from superpose.learning.checkpoint import CheckpointStore, read_sealed_json, wri
 from superpose.learning.evaluation import summarise
 from superpose.learning.metrics import evaluate
 from superpose.learning.model_file import ModelFacts, encode_model
-from superpose.learning.network import (
-    HybridNetwork,
-    NetworkShape,
-    build_network,
-    count_parameters,
-    probabilities,
-    trained_model,
-)
+from superpose.learning.network import NetworkShape, count_parameters
 from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.recipe import CircuitRecipe, Recipe
 from superpose.learning.spec import TrainingSpec
 from superpose.learning.splitting import feature_table, splits_of
 from superpose.learning.training import (
@@ -83,6 +78,7 @@ def run_experiment(
     *,
     on_event: OnEvent = lambda kind, data: None,
     should_stop: Callable[[], bool] = lambda: False,
+    recipe: Recipe | None = None,
 ) -> ExperimentResult:
     """Train and judge as the spec says, durably.
 
@@ -92,6 +88,7 @@ def run_experiment(
         directory: the run's own directory, made if absent; call again with the same arguments to continue in it.
         on_event: receives ("progress", {...}), ("metric", {...}) and ("log", {...}).
         should_stop: when it says yes, the run saves a checkpoint and raises `Stopped`.
+        recipe: what networks are trained; by default those of the spec's circuit.
 
     Raises:
         Stopped: on request; the same call continues.
@@ -105,8 +102,9 @@ def run_experiment(
     """
     admit(spec, table)
     directory.mkdir(parents=True, exist_ok=True)
-    run = _Run(spec, table, directory, on_event, should_stop)
+    run = _Run(spec, table, directory, on_event, should_stop, recipe or CircuitRecipe(spec))
     run.claim_directory()
+    run.check_columns()
     # Small matrices gain nothing from BLAS threads, and beside other processes they lose a factor of ten.
     with one_torch_thread(), threadpool_limits(1):
         return run.finish(run.results())
@@ -121,6 +119,7 @@ class _Run:
     directory: Path
     on_event: OnEvent
     should_stop: Callable[[], bool]
+    recipe: Recipe
     started: float = field(default_factory=time.monotonic)
     reported: float = -1.0
     first_fraction: float | None = None
@@ -166,9 +165,10 @@ class _Run:
             "table": self.table.digest,
             "version": __version__,
             "torch": torch.__version__,
+            "recipe": self.recipe.identity,
         }
         found = read_sealed_json(path)
-        if found is not None and any(found.get(key) != mine[key] for key in ("spec", "table")):
+        if found is not None and any(found.get(key) != mine[key] for key in ("spec", "table", "recipe")):
             raise CheckpointError(
                 f"{self.directory.name} holds a run with another spec or other data; use an empty directory"
             )
@@ -179,6 +179,11 @@ class _Run:
             shutil.rmtree(self.directory / "units", ignore_errors=True)
         if found != mine:
             write_sealed_json(path, mine)
+
+    def check_columns(self) -> None:
+        """Make sure that every split has columns that the recipe can take."""
+        for split in range(len(self.splits)):
+            self.recipe.check_columns(_SplitData(self, split).preprocessor.n_encoded)
 
     def results(self) -> list[dict[str, dict[str, Any]]]:
         """Result of every unit, by split and variant; those that have one on disk are not done again."""
@@ -230,9 +235,10 @@ class _Run:
             positive=self.table.classes[positive_class(self.spec, self.table)]
             if len(self.table.classes) == 2
             else None,
+            subject=self.recipe.subject,
         )
         data = _SplitData(self, 0)
-        model = trained_model(_Unit(self, data, "hybrid", 0).network(), data.preprocessor, self.table.classes)
+        model = self.recipe.model(_Unit(self, data, "hybrid", 0).network(), data.preprocessor, self.table.classes)
         facts = ModelFacts(evaluation=evaluation, data=self._data_facts(split), provenance=self._provenance())
         content, digest = encode_model(model, facts)
         path = self.directory / "model.superpose"
@@ -265,6 +271,7 @@ class _Run:
             "split": 0,
             "versions": {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__},
             "backend": "local",
+            **self.recipe.provenance(),
         }
 
 
@@ -356,7 +363,7 @@ class _Unit:
         self.run.progress(self.units_before + 1, {**facts, "epoch": result["n_epochs"]}, always=True)
         return result
 
-    def network(self) -> HybridNetwork:
+    def network(self) -> nn.Module:
         """The trained network, of the unit that keeps it."""
         found = read_sealed_json(self._directory / "result.json")
         if found is None:
@@ -387,11 +394,9 @@ class _Unit:
             "inverse_regularisation": found.inverse_regularisation,
         }
 
-    def _new_network(self) -> HybridNetwork:
+    def _new_network(self) -> nn.Module:
         shape = NetworkShape(self.data.preprocessor.n_encoded, len(self.run.table.classes))
-        generator = torch.Generator().manual_seed(self.data.seed)
-        spec = self.run.spec
-        return build_network(spec.model, shape, self.variant, generator, spec.training.gradient_method)
+        return self.run.recipe.network(shape, self.variant, self.data.seed)
 
     def _trained(self) -> dict[str, Any]:
         network, split = self._new_network(), self.data.split
@@ -413,7 +418,7 @@ class _Unit:
             return self._trained()
         n_params, n_trainable = count_parameters(network)
         result = {
-            "metrics": self._metrics(probabilities(network, self.data.encoded[split.test])),
+            "metrics": self._metrics(self.run.recipe.probabilities(network, self.data.encoded[split.test])),
             "n_params": n_params,
             "n_trainable": n_trainable,
             "n_epochs": len(trainer.history),
@@ -437,7 +442,7 @@ class _Unit:
         }
         self.run.progress(self.units_before + share, facts)
 
-    def _saved_network(self, result: Mapping[str, Any]) -> HybridNetwork:
+    def _saved_network(self, result: Mapping[str, Any]) -> nn.Module:
         try:
             content = (self._directory / "network.safetensors").read_bytes()
         except FileNotFoundError:

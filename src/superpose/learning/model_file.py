@@ -18,15 +18,16 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from superpose import __version__
-from superpose.circuits import from_qasm, to_qasm
+from superpose.circuits import from_qasm
 from superpose.errors import ModelFileCorruptError, ModelFormatError, SuperposeError
 from superpose.learning.canonical import digest_bytes, write_atomically
 from superpose.learning.container import MAX_FILE_BYTES, pack, unpack
-from superpose.learning.trained_model import TrainedModel
+from superpose.learning.trained_model import CIRCUIT_MEMBER, ServedModel, TrainedModel
 
 __all__ = [
     "FORMAT_VERSION",
     "KIND",
+    "KINDS",
     "ModelFacts",
     "ModelFile",
     "encode_model",
@@ -37,8 +38,10 @@ __all__ = [
 
 FORMAT_VERSION = 1
 KIND = "hybrid_classifier"
+KINDS = (KIND, "module_classifier")
+"""Kinds of models that this release reads: a circuit between classical layers, and a user's own exported module."""
 
-_MANIFEST, _ARRAYS, _CIRCUIT = "manifest.json", "arrays.safetensors", "circuits/quantum.qasm"
+_MANIFEST, _ARRAYS = "manifest.json", "arrays.safetensors"
 _SIGNATURES = "signatures/"
 
 
@@ -69,20 +72,20 @@ class ModelFile:
     """
 
     manifest: dict[str, Any]
-    model: TrainedModel
+    model: ServedModel
     digest: str
     signatures: dict[str, bytes]
 
 
-def encode_model(model: TrainedModel, facts: ModelFacts | None = None) -> tuple[bytes, str]:
+def encode_model(model: ServedModel, facts: ModelFacts | None = None) -> tuple[bytes, str]:
     """The bytes of a model file and the model's digest; equal models and facts give equal bytes."""
     facts = facts or ModelFacts()
     description, arrays = model.to_parts()
-    members = {_ARRAYS: safetensors.numpy.save(arrays), _CIRCUIT: to_qasm(model.block.circuit).encode()}
+    members = {_ARRAYS: safetensors.numpy.save(arrays), **model.to_members()}
     manifest = {
         "format": "superpose-model",
         "format_version": FORMAT_VERSION,
-        "kind": KIND,
+        "kind": model.kind,
         "superpose_version": __version__,
         "members": {name: {"sha256": digest_bytes(content), "size": len(content)} for name, content in members.items()},
         "pipeline": description,
@@ -94,7 +97,7 @@ def encode_model(model: TrainedModel, facts: ModelFacts | None = None) -> tuple[
     return pack({_MANIFEST: text, **members}), digest_bytes(text)
 
 
-def write_model(path: Path, model: TrainedModel, facts: ModelFacts | None = None) -> str:
+def write_model(path: Path, model: ServedModel, facts: ModelFacts | None = None) -> str:
     """Write a model file atomically, and return its digest.
 
     Raises:
@@ -175,15 +178,16 @@ def _read_manifest(content: bytes) -> dict[str, Any]:
             "install the release that wrote it or a newer one",
             format_version=version if isinstance(version, int | str) else None,
         )
-    if kind != KIND:
-        raise ModelFormatError(f"the model file holds a {kind!r}, this release knows {KIND!r}")
+    if kind not in KINDS:
+        raise ModelFormatError(f"the model file holds a {kind!r}, this release knows {' and '.join(map(repr, KINDS))}")
     return manifest
 
 
 def _check_members(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
     listed = manifest.get("members")
     present = {n for n in members if n != _MANIFEST and not n.startswith(_SIGNATURES)}
-    if not isinstance(listed, dict) or present != set(listed) or present != {_ARRAYS, _CIRCUIT}:
+    known = present == {_ARRAYS, CIRCUIT_MEMBER} if manifest["kind"] == KIND else _ARRAYS in present
+    if not isinstance(listed, dict) or present != set(listed) or not known:
         raise ModelFileCorruptError(
             f"members must be those that the manifest lists and this format has; got {sorted(present)}, "
             f"listed {sorted(listed) if isinstance(listed, dict) else listed!r}"
@@ -194,10 +198,15 @@ def _check_members(members: Mapping[str, bytes], manifest: Mapping[str, Any]) ->
             raise ModelFileCorruptError(f"member {name} is not the one that the manifest lists: its digest differs")
 
 
-def _build(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> TrainedModel:
+def _build(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> ServedModel:
     try:
         arrays = {name: np.array(array) for name, array in safetensors.numpy.load(members[_ARRAYS]).items()}
-        circuit = from_qasm(members[_CIRCUIT].decode())
+        if manifest["kind"] != KIND:
+            from superpose.learning.modules.model import ModuleModel
+
+            rest = {name: content for name, content in members.items() if name in manifest["members"]}
+            return ModuleModel.from_parts(manifest["pipeline"], arrays, rest)
+        circuit = from_qasm(members[CIRCUIT_MEMBER].decode())
         return TrainedModel.from_parts(manifest["pipeline"], arrays, circuit)
     except (SuperposeError, SafetensorError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ModelFileCorruptError(

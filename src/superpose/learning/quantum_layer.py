@@ -198,6 +198,8 @@ class QuantumLayer(nn.Module):
                 f"inputs must be (..., {block.n_inputs}) of dtype {weights.dtype}, got shape={tuple(inputs.shape)}, "
                 f"dtype={inputs.dtype}; layer.double() or inputs.float() make dtypes equal"
             )
+        if torch.compiler.is_compiling():
+            return self._as_operator(inputs)
         if not (inputs.is_cpu and weights.is_cpu):
             raise UnsupportedProgramError(
                 f"QuantumLayer runs on the CPU, got inputs on {inputs.device} and weights on {weights.device}; "
@@ -220,6 +222,15 @@ class QuantumLayer(nn.Module):
             found = expectations(angles, weights, program, self._gradient_method)
         else:
             found = torch.from_numpy(program.expectation(angles.detach().numpy(), weights.detach().numpy()))
+        return found if inputs.ndim == 2 else found.reshape(*inputs.shape[:-1], block.n_outputs)  # (..., n_observables)
+
+    def _as_operator(self, inputs: Tensor) -> Tensor:
+        """``forward`` while torch captures a module: the same as one operator, which the graph can hold."""
+        from superpose.learning.modules.quantum import quantum_layer, register_layer
+
+        block = self.block
+        flat = inputs if inputs.ndim == 2 else inputs.reshape(-1, block.n_inputs)  # (batch, n_inputs)
+        found: Tensor = quantum_layer(flat, self.weights, register_layer(block), self._gradient_method)
         return found if inputs.ndim == 2 else found.reshape(*inputs.shape[:-1], block.n_outputs)  # (..., n_observables)
 
     def _compile(self, dtype: torch.dtype) -> CompiledProgram:

@@ -8,17 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.circuits import Circuit
+from superpose.circuits import Circuit, to_qasm
 from superpose.engine import CompiledProgram, compile_program
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_block import QuantumBlock
 
-__all__ = ["CLASS_TYPES", "ClassLabel", "TrainedModel"]
+__all__ = ["CIRCUIT_MEMBER", "CLASS_TYPES", "ClassLabel", "ServedModel", "TrainedModel", "class_type_of"]
 
 ClassLabel = str | int | float | bool
 
@@ -29,6 +29,48 @@ _CHUNK_ROWS = 4096
 """Rows of one engine call: bounds memory, large enough to fill the engine's tiles."""
 
 _PREPROCESSING = "preprocessing."
+
+CIRCUIT_MEMBER = "circuits/quantum.qasm"
+"""Where a model file keeps the circuit."""
+
+
+class ServedModel(Protocol):
+    """What a model file holds and a predictor serves, of whatever kind."""
+
+    kind: ClassVar[str]
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        """From rows to encoded rows ``(n_rows, n_columns)``."""
+        ...
+
+    @property
+    def classes(self) -> tuple[ClassLabel, ...]:
+        """Labels, in the order of the probabilities."""
+        ...
+
+    @property
+    def n_params(self) -> int:
+        """Trained numbers."""
+        ...
+
+    def probabilities(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Class probabilities ``(n_rows, n_classes)`` of encoded rows, in float64; safe for threads."""
+        ...
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """The model as a JSON description and arrays."""
+        ...
+
+    def to_members(self) -> dict[str, bytes]:
+        """Further members of its file, by name."""
+        ...
+
+
+def class_type_of(classes: tuple[ClassLabel, ...]) -> str:
+    """The type of all class labels: a key of `CLASS_TYPES`, or "mixed"."""
+    types = {type(label) for label in classes}
+    return next((name for name, kind in CLASS_TYPES.items() if types == {kind}), "mixed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +85,8 @@ class TrainedModel:
         max_angle: bound of the angles that enter the circuit, in radians.
         classes: labels, in the order of the probabilities.
     """
+
+    kind: ClassVar[str] = "hybrid_classifier"
 
     preprocessor: Preprocessor
     block: QuantumBlock
@@ -70,8 +114,7 @@ class TrainedModel:
     @property
     def class_type(self) -> str:
         """The type of all class labels: a key of `CLASS_TYPES`."""
-        types = {type(label) for label in self.classes}
-        return next((name for name, kind in CLASS_TYPES.items() if types == {kind}), "mixed")
+        return class_type_of(self.classes)
 
     @property
     def n_params(self) -> int:
@@ -125,6 +168,10 @@ class TrainedModel:
         }
         plain = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
         return description, plain | {_PREPROCESSING + name: array for name, array in arrays.items()}
+
+    def to_members(self) -> dict[str, bytes]:
+        """The circuit as OpenQASM 3."""
+        return {CIRCUIT_MEMBER: to_qasm(self.block.circuit).encode()}
 
     @classmethod
     def from_parts(cls, description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], circuit: Circuit) -> Self:

@@ -1,8 +1,8 @@
 """The training loop: AdamW on cross entropy with early stopping, resumed from a checkpoint bit for bit.
 
 Everything that decides the next step is in the state that a checkpoint holds: weights, optimizer moments, best weights,
-the generator that shuffles rows, the place within the epoch, and the history. torch runs on one thread meanwhile, so
-that sums have one order.
+buffers that training changes, the generator that shuffles rows, torch's own generator (dropout draws from it), the
+place within the epoch, and the history. torch runs on one thread meanwhile, so that sums have one order.
 """
 
 from __future__ import annotations
@@ -169,6 +169,9 @@ class Trainer:
         self._class_weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         self._optimizer = _AdamW([p for p in network.parameters() if p.requires_grad], options)
         self._best = self._optimizer.vector.clone()
+        kept = network.state_dict()
+        self._buffers = {name: buffer for name, buffer in network.named_buffers() if name in kept}
+        self._best_buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
         self._epoch_generator = generator.get_state()
         self._progress = _Progress()
         self._order: Tensor | None = None
@@ -193,7 +196,8 @@ class Trainer:
             TrainingDivergedError: the loss is no longer finite.
         """
         watch = watch or TrainingWatch()
-        with one_torch_thread():
+        with one_torch_thread(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.generator.initial_seed())  # dropout and the like draw from the global generator
             saved = watch.store.load() if watch.store else None
             if saved:
                 self._restore(*saved)
@@ -215,6 +219,9 @@ class Trainer:
                     stored = time.monotonic()
             with torch.no_grad():
                 self._optimizer.vector.copy_(self._best)
+                for name, buffer in self._buffers.items():
+                    buffer.copy_(self._best_buffers[name])
+            self.network.eval()
             for parameter in self.network.parameters():
                 parameter.grad = None
 
@@ -225,6 +232,7 @@ class Trainer:
             self._epoch_generator = self.generator.get_state()
             self._order = torch.randperm(len(self.training), generator=self.generator)
         chosen = self._order[progress.step * size : (progress.step + 1) * size]
+        self.network.train()
         try:
             scores = self.network(self.training.rows[chosen])  # (batch, n_classes)
         except ShapeError:  # the engine takes finite angles only
@@ -266,6 +274,8 @@ class Trainer:
         if score < progress.best_score:
             progress.best_score, progress.best_epoch = score, progress.epoch
             self._best.copy_(self._optimizer.vector)
+            for name, buffer in self._buffers.items():
+                self._best_buffers[name].copy_(buffer)
         stale = progress.epoch - progress.best_epoch >= self.options.patience
         progress.finished = stale or progress.epoch >= self.options.epochs
 
@@ -280,6 +290,9 @@ class Trainer:
             "best_weights": self._best.numpy(),
             # Within an epoch, the state that its order was drawn from; between epochs, the current one.
             "generator": (self._epoch_generator if self._progress.step else self.generator.get_state()).numpy(),
+            "torch_generator": torch.get_rng_state().numpy(),
+            **{f"buffer.{name}": buffer.numpy() for name, buffer in self._buffers.items()},
+            **{f"best_buffer.{name}": buffer.numpy() for name, buffer in self._best_buffers.items()},
         }
         facts: dict[str, Any] = {"n_steps": optimizer.n_steps, **vars(self._progress)}
         if math.isinf(self._progress.best_score):
@@ -292,6 +305,11 @@ class Trainer:
         with torch.no_grad():
             for name, target in zip(("weights", "moment_1", "moment_2", "best_weights"), targets, strict=True):
                 target.copy_(torch.from_numpy(arrays[name]))
+            for name, buffer in self._buffers.items():
+                buffer.copy_(torch.from_numpy(arrays[f"buffer.{name}"]))
+                self._best_buffers[name].copy_(torch.from_numpy(arrays[f"best_buffer.{name}"]))
+        if "torch_generator" in arrays:  # absent from checkpoints of release 0.1
+            torch.set_rng_state(torch.from_numpy(arrays["torch_generator"]))
         optimizer.grad.zero_()
         self.generator.set_state(torch.from_numpy(arrays["generator"]))
         optimizer.n_steps = facts.pop("n_steps")
@@ -304,7 +322,8 @@ class Trainer:
 
 
 def forward_in_chunks(network: nn.Module, rows: Tensor) -> Tensor:
-    """Scores ``(n_rows, n_classes)`` without gradients, a bounded number of rows at a time."""
+    """Scores ``(n_rows, n_classes)`` in predicting mode, without gradients, a bounded number of rows at a time."""
+    network.eval()
     with torch.no_grad():
         parts = [network(rows[i : i + EVALUATION_ROWS]) for i in range(0, len(rows), EVALUATION_ROWS)]
         return parts[0] if len(parts) == 1 else torch.cat(parts)

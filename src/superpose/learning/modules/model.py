@@ -1,0 +1,137 @@
+"""A trained module as plain values: what a model file of kind ``module_classifier`` holds and a predictor serves.
+
+NumPy runs the module where it knows all its operators; else torch does, loaded when the first such model is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.errors import ModuleFormatError
+from superpose.learning.modules.exported import ExportedModule
+from superpose.learning.modules.losses import check_outputs, numpy_scores
+from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.trained_model import CLASS_TYPES, ClassLabel, class_type_of
+
+__all__ = ["ModuleModel"]
+
+_CHUNK_ROWS = 4096
+"""Rows of one run of the graph: bounds memory."""
+
+_PREPROCESSING, _MODULE = "preprocessing.", "module."
+
+Outputs = Callable[[NDArray[np.float64]], NDArray[np.float64]]
+
+
+@dataclass(frozen=True, eq=False)
+class ModuleModel:
+    """Encoded rows -> the module -> class scores -> softmax.
+
+    Attributes:
+        preprocessor: from rows to encoded rows, ``(n_rows, n_columns)``.
+        module: the exported module with its trained arrays.
+        loss: a row of `LOSSES`; says how outputs become class scores.
+        classes: labels, in the order of the probabilities.
+    """
+
+    kind: ClassVar[str] = "module_classifier"
+
+    preprocessor: Preprocessor
+    module: ExportedModule
+    loss: str
+    classes: tuple[ClassLabel, ...]
+
+    def __post_init__(self) -> None:
+        check_outputs(self.loss, self.module.n_outputs, len(self.classes))
+        if self.preprocessor.n_encoded != self.module.n_columns:
+            raise ValueError(
+                f"the module takes {self.module.n_columns} columns, preprocessing gives {self.preprocessor.n_encoded}"
+            )
+        if len(set(self.classes)) != len(self.classes) or class_type_of(self.classes) not in CLASS_TYPES:
+            raise ValueError(f"classes must be at least two different labels of one type, got {self.classes!r}")
+
+    @property
+    def n_params(self) -> int:
+        """Numbers in the module's parameters."""
+        return self.module.n_params
+
+    @cached_property
+    def _outputs(self) -> Outputs:
+        from superpose.learning.modules.network import ModuleNetwork, module_outputs, one_thread_in_servers
+
+        one_thread_in_servers()
+        network = ModuleNetwork(self.module, self.loss).eval()
+        return lambda encoded: module_outputs(network, encoded)
+
+    def probabilities(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Class probabilities ``(n_rows, n_classes)`` of encoded rows ``(n_rows, n_columns)``, in float64.
+
+        Raises:
+            ModuleFormatError: the module cannot be computed on these rows.
+        """
+        if not len(encoded):
+            return np.empty((0, len(self.classes)))
+        if len(encoded) > _CHUNK_ROWS:
+            starts = range(0, len(encoded), _CHUNK_ROWS)
+            return np.concatenate([self.probabilities(encoded[i : i + _CHUNK_ROWS]) for i in starts])
+        scores = np.array(numpy_scores(self._outputs(encoded), self.loss), dtype=np.float64)  # (n_rows, n_classes)
+        scores -= scores.max(axis=1, keepdims=True)
+        np.exp(scores, out=scores)
+        scores /= scores.sum(axis=1, keepdims=True)
+        return scores
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """The model, except for graphs and circuits, as a JSON description and plain arrays."""
+        preprocessing, learnt = self.preprocessor.to_parts()
+        described = self.module.describe()
+        description = {
+            "preprocessing": preprocessing,
+            "network": {
+                "layers": ["module", "softmax"],
+                "loss": self.loss,
+                "n_columns": self.module.n_columns,
+                "n_params": self.n_params,
+                "n_qubits": max((b.circuit.n_qubits for b in self.module.layers.values()), default=0),
+                "module": described,
+            },
+            "classes": list(self.classes),
+            "class_type": class_type_of(self.classes),
+        }
+        arrays = {_PREPROCESSING + name: array for name, array in learnt.items()}
+        arrays |= {_MODULE + name: np.ascontiguousarray(array) for name, array in sorted(self.module.arrays.items())}
+        return description, arrays
+
+    def to_members(self) -> dict[str, bytes]:
+        """Graphs and circuits."""
+        return self.module.to_members()
+
+    @classmethod
+    def from_parts(
+        cls, description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], members: Mapping[str, bytes]
+    ) -> Self:
+        """The inverse of `to_parts` and `to_members`; every part is checked, and nothing of it is executed.
+
+        Raises:
+            ModuleFormatError: graphs, circuits and arrays do not make a module; also ValueError, KeyError, TypeError.
+        """
+        network = description["network"]
+        own = {name.removeprefix(_MODULE): array for name, array in arrays.items() if name.startswith(_MODULE)}
+        learnt = {name.removeprefix(_PREPROCESSING): a for name, a in arrays.items() if name.startswith(_PREPROCESSING)}
+        if len(own) + len(learnt) != len(arrays):
+            raise ModuleFormatError("the model file holds arrays of neither the module nor its preprocessing")
+        module = ExportedModule.from_parts(network["module"], members, own)
+        if not set(module.to_members()) == set(members) - {"arrays.safetensors"}:
+            raise ModuleFormatError("the model file has members that its module does not use")
+        kind = CLASS_TYPES[description["class_type"]]
+        return cls(
+            preprocessor=Preprocessor.from_parts(description["preprocessing"], learnt),
+            module=module,
+            loss=str(network["loss"]),
+            classes=tuple(kind(label) for label in description["classes"]),
+        )

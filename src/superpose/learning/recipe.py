@@ -1,0 +1,91 @@
+"""What an experiment trains: a spec's circuit, or a module that a user exported. All else is the same for both."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from superpose.learning.network import HybridNetwork, NetworkShape, build_network, probabilities, trained_model
+from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.spec import TrainingSpec
+from superpose.learning.trained_model import ClassLabel, ServedModel
+
+__all__ = ["CircuitRecipe", "Recipe"]
+
+
+class Recipe(Protocol):
+    """How the networks of an experiment are made, and how one becomes a model."""
+
+    @property
+    def identity(self) -> str:
+        """What two runs in one directory must agree on besides spec and data."""
+        ...
+
+    @property
+    def subject(self) -> str:
+        """What sentences call the model that the experiment is about."""
+        ...
+
+    def check_columns(self, n_encoded: int) -> None:
+        """Refuse a split whose encoded columns do not fit, before anything is trained.
+
+        Raises:
+            SpecError: they do not.
+        """
+        ...
+
+    def network(self, shape: NetworkShape, variant: str, seed: int) -> nn.Module:
+        """An untrained network: rows ``(batch, n_columns)`` to class scores ``(batch, n_classes)``."""
+        ...
+
+    def probabilities(self, network: nn.Module, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Class probabilities ``(n_rows, n_classes)`` of encoded rows."""
+        ...
+
+    def model(self, network: nn.Module, preprocessor: Preprocessor, classes: tuple[ClassLabel, ...]) -> ServedModel:
+        """The trained network as plain values."""
+        ...
+
+    def provenance(self) -> dict[str, Any]:
+        """What the model file says about where the network came from; JSON values."""
+        ...
+
+
+class CircuitRecipe:
+    """The network of a spec: classical layers around a circuit."""
+
+    identity = "circuit"
+    subject = "hybrid model"
+
+    def __init__(self, spec: TrainingSpec) -> None:
+        self._spec = spec
+
+    def check_columns(self, n_encoded: int) -> None:
+        """Any number will do: the first layer is built for it."""
+
+    def network(self, shape: NetworkShape, variant: str, seed: int) -> nn.Module:
+        """See `Recipe`."""
+        generator = torch.Generator().manual_seed(seed)
+        return build_network(self._spec.model, shape, variant, generator, self._spec.training.gradient_method)
+
+    def probabilities(self, network: nn.Module, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """See `Recipe`."""
+        return probabilities(_hybrid(network), encoded)
+
+    def model(self, network: nn.Module, preprocessor: Preprocessor, classes: tuple[ClassLabel, ...]) -> ServedModel:
+        """See `Recipe`."""
+        return trained_model(_hybrid(network), preprocessor, classes)
+
+    def provenance(self) -> dict[str, Any]:
+        """See `Recipe`."""
+        return {}
+
+
+def _hybrid(network: nn.Module) -> HybridNetwork:
+    if not isinstance(network, HybridNetwork):
+        raise TypeError(f"expected a HybridNetwork, got {type(network).__name__}")
+    return network
