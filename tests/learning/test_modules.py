@@ -19,6 +19,7 @@ from torch import nn
 from superpose import QuantumLayer, export_module
 from superpose.datasets import Table, builtin_table
 from superpose.errors import ModelFileCorruptError, ModuleExportError, ModuleFormatError, SpecError
+from superpose.explain import model_card
 from superpose.learning import (
     ExportedModule,
     ModuleRecipe,
@@ -262,6 +263,9 @@ def test_a_model_file_of_a_module_serves_what_the_module_gives(
     file = read_model(found.model_path)
     assert file.manifest["kind"] == "module_classifier"
     assert file.manifest["provenance"]["module"]["name"] == "Hybrid"
+    card = model_card(file.manifest)
+    assert "PyTorch module Hybrid" in card
+    assert "3 qubits" in card
     rows = table.features.iloc[:40]
     module = users.Hybrid(4, 3)
     arrays = file.model.module.arrays  # type: ignore[attr-defined]

@@ -64,22 +64,47 @@ def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 def _model(manifest: Mapping[str, Any]) -> list[str]:
     pipeline = manifest["pipeline"]
     network, classes = pipeline["network"], pipeline["classes"]
+    if "module" in network:
+        return [_classes(classes), *_module(manifest, network)]
     circuit = network["circuit"]
     spec = manifest.get("provenance", {}).get("spec", {}).get("model", {})
     made_of = ""
     if spec:
         ansatz = spec["ansatz"]
         made_of = f", {spec['encoding']['name']} encoding, {ansatz['layers']} layers of the {ansatz['name']} ansatz"
-    shown = ", ".join(_text(label) for label in classes[:_MAX_CLASSES])
-    more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""
     return [
-        f"- Classes: {shown}{more}",
+        _classes(classes),
         f"- Architecture: linear layer from {network['n_columns']} encoded columns to {circuit['n_inputs']} angles of "
         f"at most {network['max_angle']:.4g} radians, circuit, linear layer to {len(classes)} classes, softmax",
         f"- Circuit: {network['n_qubits']} qubits, {len(circuit['weight_names'])} trained angles, "
         f"{len(circuit['observables'])} observables{_text(made_of)}",
         f"- Parameters: {network['n_params']}",
         "- Predictions are computed by simulating the circuit exactly on a classical machine, without shot noise.",
+    ]
+
+
+def _classes(classes: Sequence[Any]) -> str:
+    shown = ", ".join(_text(label) for label in classes[:_MAX_CLASSES])
+    more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""
+    return f"- Classes: {shown}{more}"
+
+
+def _module(manifest: Mapping[str, Any], network: Mapping[str, Any]) -> list[str]:
+    module, layers = network["module"], network["module"]["layers"]
+    circuits = ", ".join(
+        f"{layer['n_qubits']} qubits with {len(layer['weight_names'])} angles and "
+        f"{len(layer['observables'])} observables"
+        for layer in layers.values()
+    )
+    digest = (manifest.get("provenance") or {}).get("module", {}).get("digest")
+    return [
+        f"- Architecture: the user's own PyTorch module {_text(module['name'])}, exported to a graph of "
+        f"{len(module['operators'])} kinds of operators; {network['n_columns']} encoded columns to "
+        f"{module['n_outputs']} outputs, trained with {_text(network['loss'])}",
+        f"- Circuits: {circuits or 'none'}",
+        f"- Parameters: {network['n_params']}, of which {module['n_trainable']} were trained",
+        *([f"- Exported module (SHA-256): `{_text(digest)}`"] if digest else []),
+        *(["- Circuits are simulated exactly on a classical machine, without shot noise."] if layers else []),
     ]
 
 
@@ -172,7 +197,13 @@ def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
         f"**{_text(evaluation['verdict'])}**",
         "",
         *_table(
-            [f"difference in {title}, hybrid minus", "mean", "interval", "p", "outcome"],
+            [
+                f"difference in {title}, {evaluation['models']['hybrid']['label']} minus",
+                "mean",
+                "interval",
+                "p",
+                "outcome",
+            ],
             [
                 [
                     _text(labels[row["against"]]),

@@ -133,15 +133,18 @@ def _circuit(side: Side) -> dict[str, Any] | None:
     if side[2] is None:
         return None
     model = side[2].model
-    circuit = model.block.circuit
-    gates = Counter(str(getattr(item, "gate", type(item).__name__.lower())) for item in circuit.instructions)
+    if not model.blocks:
+        return None
+    circuits = [block.circuit for block in model.blocks]
+    items = [item for circuit in circuits for item in circuit.instructions]
+    gates = Counter(str(getattr(item, "gate", type(item).__name__.lower())) for item in items)
     return {
-        "n_qubits": circuit.n_qubits,
+        "n_qubits": max(circuit.n_qubits for circuit in circuits),
         "n_gates": sum(gates.values()),
         "gates": dict(sorted(gates.items())),
-        "n_weights": model.block.n_weights,
+        "n_weights": sum(block.n_weights for block in model.blocks),
         "n_params": model.n_params,
-        "n_observables": model.block.n_outputs,
+        "n_observables": sum(block.n_outputs for block in model.blocks),
     }
 
 

@@ -265,13 +265,12 @@ class _Run:
     def _provenance(self) -> dict[str, Any]:
         """What made the model; no clock and no host, so that equal runs give equal files."""
         return {
-            "spec": self.spec.to_dict(),
             "spec_digest": self.spec.digest,
             "dataset_digest": self.table.digest,
             "split": 0,
             "versions": {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__},
             "backend": "local",
-            **self.recipe.provenance(),
+            **self.recipe.provenance(self.spec),
         }
 
 

@@ -50,8 +50,8 @@ class Recipe(Protocol):
         """The trained network as plain values."""
         ...
 
-    def provenance(self) -> dict[str, Any]:
-        """What the model file says about where the network came from; JSON values."""
+    def provenance(self, spec: TrainingSpec) -> dict[str, Any]:
+        """What the model file says about where the network came from, the spec included; JSON values."""
         ...
 
 
@@ -80,9 +80,9 @@ class CircuitRecipe:
         """See `Recipe`."""
         return trained_model(_hybrid(network), preprocessor, classes)
 
-    def provenance(self) -> dict[str, Any]:
+    def provenance(self, spec: TrainingSpec) -> dict[str, Any]:
         """See `Recipe`."""
-        return {}
+        return {"spec": spec.to_dict()}
 
 
 def _hybrid(network: nn.Module) -> HybridNetwork:

@@ -54,6 +54,16 @@ class ServedModel(Protocol):
         """Trained numbers."""
         ...
 
+    @property
+    def blocks(self) -> tuple[QuantumBlock, ...]:
+        """Its circuits, each once."""
+        ...
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """Its arrays, without those of the preprocessing."""
+        ...
+
     def probabilities(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Class probabilities ``(n_rows, n_classes)`` of encoded rows, in float64; safe for threads."""
         ...
@@ -120,6 +130,11 @@ class TrainedModel:
     def n_params(self) -> int:
         """Trained numbers of the network."""
         return sum(array.size for array in self.arrays.values())
+
+    @property
+    def blocks(self) -> tuple[QuantumBlock, ...]:
+        """The one circuit."""
+        return (self.block,)
 
     @cached_property
     def _program(self) -> CompiledProgram:

@@ -14,6 +14,7 @@ from superpose.learning.modules.exported import ExportedModule
 from superpose.learning.modules.losses import check_outputs
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.spec import TrainingSpec
+from superpose.learning.splitting import feature_table
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
@@ -79,10 +80,10 @@ def admit_module(module: ExportedModule, loss: str, document: Mapping[str, Any],
     spec = module_spec(module, document)
     admit(replace(spec, limits=replace(spec.limits, memory_mb=None)), table)
     check_outputs(loss, module.n_outputs, len(table.classes))
-    names, kinds = [c.name for c in table.columns], [c.kind for c in table.columns]
-    n_encoded = Preprocessor.fit(table.features, names, kinds, spec.preprocessing).n_encoded
-    check_columns(module, n_encoded)
     _admit_memory(module, spec)
+    table = feature_table(spec, table)
+    names, kinds = [c.name for c in table.columns], [c.kind for c in table.columns]
+    check_columns(module, Preprocessor.fit(table.features, names, kinds, spec.preprocessing).n_encoded)
     return spec
 
 
@@ -95,7 +96,8 @@ def check_columns(module: ExportedModule, n_encoded: int) -> None:
     if n_encoded != module.n_columns:
         raise SpecError(
             f"module {module.name} takes {module.n_columns} columns, the data have {n_encoded} after preprocessing "
-            "(one per number column, one per known value of a category column); export it for as many, or drop columns",
+            "(one per number column, per known value of a category column, per indicator of a gap); export "
+            "it for as many, or drop columns",
             "module",
             n_columns=module.n_columns,
             n_encoded=n_encoded,

@@ -17,6 +17,7 @@ from superpose.errors import ModuleFormatError
 from superpose.learning.modules.exported import ExportedModule
 from superpose.learning.modules.losses import check_outputs, numpy_scores
 from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.trained_model import CLASS_TYPES, ClassLabel, class_type_of
 
 __all__ = ["ModuleModel"]
@@ -60,6 +61,16 @@ class ModuleModel:
     def n_params(self) -> int:
         """Numbers in the module's parameters."""
         return self.module.n_params
+
+    @property
+    def blocks(self) -> tuple[QuantumBlock, ...]:
+        """The module's circuits, each once."""
+        return tuple(block for _, block in sorted(self.module.layers.items()))
+
+    @property
+    def arrays(self) -> Mapping[str, NDArray[Any]]:
+        """The module's arrays."""
+        return self.module.arrays
 
     @cached_property
     def _outputs(self) -> Outputs:

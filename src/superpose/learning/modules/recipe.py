@@ -16,6 +16,7 @@ from superpose.learning.modules.model import ModuleModel
 from superpose.learning.modules.network import ModuleNetwork, module_outputs
 from superpose.learning.network import EVALUATION_ROWS, NetworkShape
 from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.spec import TrainingSpec
 from superpose.learning.trained_model import ClassLabel
 
 __all__ = ["ModuleRecipe"]
@@ -71,9 +72,10 @@ class ModuleRecipe:
         """The trained module with what stands before and behind it."""
         return ModuleModel(preprocessor, _module_network(network).trained_module(), self._loss, classes)
 
-    def provenance(self) -> dict[str, Any]:
-        """The exported module's name and digest."""
-        return {"module": {"name": self._module.name, "digest": self.digest, "loss": self._loss}}
+    def provenance(self, spec: TrainingSpec) -> dict[str, Any]:
+        """The exported module's name and digest, and the spec without the section that is not for modules."""
+        sections = {name: value for name, value in spec.to_dict().items() if name != "model"}
+        return {"spec": sections, "module": {"name": self._module.name, "digest": self.digest, "loss": self._loss}}
 
 
 def _module_network(network: nn.Module) -> ModuleNetwork:
