@@ -290,3 +290,43 @@ def test_a_prediction_is_fast(deployed: Any) -> None:
         taken_ms.append((time.perf_counter() - started) * 1000)
     connection.close()
     assert statistics.median(taken_ms) < 25
+
+
+def test_an_endpoint_changes_over_http(deployed: Any) -> None:
+    """The endpoint moves from one model to another and back; bodies that do not fit are refused by field."""
+    assert deployed.call("POST", "/v1/endpoints", {"name": "moving", "model": "iris"}).status == 201
+    path = "/v1/endpoints/moving"
+    moved = deployed.call("PATCH", path, {"model": "mixed", "limits": {"max_delay_ms": 0}})
+    assert (moved.status, moved.json["model"], moved.json["revision"]) == (200, "mixed", 2)
+    assert moved.json["limits"]["max_delay_ms"] == 0
+    assert predict(deployed, [{"age": 30, "smoker": "yes"}], "moving").json["model"] == "mixed"
+    assert deployed.call("POST", f"{path}/rollback", {}).json["model"] == "iris"
+    assert predict(deployed, [CELLS], "moving").json["model"] == "iris"
+    canary = deployed.call("PUT", f"{path}/canary", {"percent": 50, "model": "mixed", "seed": 1}).json["canary"]
+    assert {name: canary[name] for name in ("model", "version", "percent", "by", "seed")} == {
+        "model": "mixed",
+        "version": 1,
+        "percent": 50,
+        "by": "request_id",
+        "seed": 1,
+    }
+    sides = deployed.call("GET", f"{path}/stats").json["sides"]
+    assert [side["side"] for side in sides] == ["stable", "canary"]
+    assert deployed.call("PATCH", path, {"version": 1, "model": "mixed"}).code == "service.conflict"
+    assert deployed.call("DELETE", f"{path}/canary").json["canary"] is None
+    assert deployed.call("POST", f"{path}/promote").code == "service.conflict"
+    assert [r["model"] for r in deployed.call("GET", f"{path}/revisions").json["items"]] == ["iris", "mixed", "iris"]
+    events = deployed.call("GET", f"{path}/events?after=1").json["items"]
+    assert [event["kind"] for event in events] == ["updated", "rolled_back", "canary_started", "canary_stopped"]
+    for method, where, body in (
+        ("PATCH", path, {}),
+        ("PATCH", path, {"version": "2"}),
+        ("PATCH", path, {"limits": {"max_batch_rows": 0}}),
+        ("PATCH", path, {"limits": {"speed": 1}}),
+        ("PUT", f"{path}/canary", {"percent": 0, "model": "mixed"}),
+        ("PUT", f"{path}/canary", {"percent": 5, "by": "luck"}),
+        ("POST", f"{path}/rollback", {"revision": 0}),
+    ):
+        assert deployed.call(method, where, body).code == "service.request", (method, body)
+    assert deployed.call("PATCH", path, {"version": 9}).code == "service.not_found"
+    assert deployed.call("DELETE", path).status == 204

@@ -68,8 +68,7 @@ def test_a_table_that_cannot_be_used_is_refused_with_its_code(at_home: Callable[
 def test_jobs(at_home: Callable[..., Any], trained: str, spec_file: Path) -> None:
     listed = at_home("jobs", "list", "--status", "succeeded", "--json").json
     assert listed
-    job_id = listed[0]["id"]
-    assert listed[0]["model"] == trained
+    job_id = next(job["id"] for job in listed if job["model"] == trained)
     shown = at_home("jobs", "show", job_id)
     assert "succeeded" in shown.out
     assert job_id in at_home("jobs", "list").out

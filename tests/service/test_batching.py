@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from superpose.errors import InternalError, OverloadedError
-from superpose.service.serving.batching import MicroBatcher
+from superpose.service.serving.batching import BatchLimits, MicroBatcher
 
 
 class Doubler:
@@ -37,7 +38,7 @@ def doubler() -> Doubler:
 @pytest.fixture
 def batcher(doubler: Doubler):
     with ThreadPoolExecutor(2) as executor:
-        yield MicroBatcher(doubler, executor, max_batch_rows=8, max_queue_rows=20)
+        yield MicroBatcher(doubler, executor, BatchLimits(max_batch_rows=8, max_queue_rows=20))
 
 
 def test_an_idle_batcher_answers_at_once(batcher: MicroBatcher, doubler: Doubler) -> None:
@@ -145,3 +146,76 @@ def test_a_loop_that_ended_in_the_middle_does_not_block_the_next(batcher: MicroB
     asyncio.run(leave())
     doubler.go.set()
     assert asyncio.run(batcher.submit(4, 1)) == 8
+
+
+def test_small_batches_are_computed_in_the_loop_and_large_ones_beside_it() -> None:
+    names: list[str] = []
+
+    def compute(items: Sequence[int]) -> Sequence[int]:
+        names.append(threading.current_thread().name)
+        time.sleep(0.02 if len(items) > 4 else 0)
+        return items
+
+    async def ask() -> None:
+        for n in (1, 1, 1, 8, 8, 1):
+            await asyncio.gather(*(batcher.submit(i, 1) for i in range(n)))
+
+    with ThreadPoolExecutor(1, "beside") as executor:
+        batcher: MicroBatcher[int, int] = MicroBatcher(compute, executor, BatchLimits(100, 100), inline_s=0.005)
+        asyncio.run(ask())
+    assert [name.startswith("beside") for name in names] == [True, False, False, True, True, False]
+
+
+def test_under_load_a_batch_waits_for_company_but_not_for_long() -> None:
+    """Callers come in twos, a moment apart: after two together, one waits for the other; alone, it is not held up."""
+    batches: list[int] = []
+
+    def compute(items: Sequence[int]) -> Sequence[int]:
+        batches.append(len(items))
+        return items
+
+    async def pair(gap_s: float) -> None:
+        first = asyncio.create_task(batcher.submit(1, 1))
+        await asyncio.sleep(gap_s)
+        await asyncio.gather(first, batcher.submit(2, 1))
+
+    async def ask() -> tuple[float, float]:
+        loop = asyncio.get_running_loop()
+        await asyncio.gather(batcher.submit(1, 1), batcher.submit(2, 1), batcher.submit(3, 1))
+        await pair(0.01)
+        await pair(0.01)
+        start_s = loop.time()
+        await batcher.submit(1, 1)  # nobody comes: waits its 0.2 s
+        alone_s = loop.time() - start_s
+        await asyncio.sleep(0.3)  # idle: company is no longer expected
+        start_s = loop.time()
+        await batcher.submit(1, 1)
+        return alone_s, loop.time() - start_s
+
+    with ThreadPoolExecutor(1) as executor:
+        limits = BatchLimits(100, 100, max_delay_s=0.2)
+        batcher: MicroBatcher[int, int] = MicroBatcher(compute, executor, limits)
+        alone_s, idle_s = asyncio.run(ask())
+    assert batches == [3, 2, 2, 1, 1]
+    assert 0.15 < alone_s < 1.0
+    assert idle_s < 0.15
+
+
+def test_too_many_under_way_are_refused_with_the_time_that_those_before_will_take() -> None:
+    """At 10 ms a row, 20 that wait take 0.2 s."""
+
+    def compute(items: Sequence[int]) -> Sequence[int]:
+        time.sleep(0.01 * len(items))
+        return items
+
+    async def ask() -> list[object]:
+        for _ in range(3):
+            await asyncio.gather(*(batcher.submit(i, 1) for i in range(5)))
+        return await asyncio.gather(*(batcher.submit(i, 1) for i in range(30)), return_exceptions=True)
+
+    with ThreadPoolExecutor(1) as executor:
+        batcher: MicroBatcher[int, int] = MicroBatcher(compute, executor, BatchLimits(100, 100, max_concurrency=20))
+        answers = asyncio.run(ask())
+    refused = [answer for answer in answers if isinstance(answer, OverloadedError)]
+    assert len(refused) == 10 and answers[:20] == list(range(20))
+    assert all(0.1 <= error.retry_after_s <= 0.4 for error in refused)

@@ -13,8 +13,8 @@ __all__ = [
     "LARGEST_VERSION",
     "AliasMove",
     "BuiltinDataset",
+    "Document",
     "Edits",
-    "NewEndpoint",
     "NewKey",
     "TrainingJob",
     "VersionName",
@@ -62,15 +62,6 @@ class TrainingJob(Document):
     spec: Annotated[dict[str, Any], Field(description="training spec; absent fields take their defaults")] = {}
     priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
     after: Annotated[list[str], Field(max_length=100, description="jobs that must have succeeded before")] = []
-
-
-class NewEndpoint(Document):
-    """A name for a model version to answer under."""
-
-    name: str
-    model: str
-    version: Annotated[int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the newest")] = None
-    alias: Annotated[str | None, Field(description="the version by its alias; it is looked up once")] = None
 
 
 class AliasMove(Document):

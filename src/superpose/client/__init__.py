@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from superpose.client.client import Client
 from superpose.client.discovery import RunningService, default_data_dir, running_service
+from superpose.client.endpoint_nouns import Canary, Endpoint, Revision, SideStats
 from superpose.client.lineage import Lineage
 from superpose.client.nouns import (
     FINAL_STATUSES,
     Column,
     Dataset,
-    Endpoint,
     Event,
     Job,
     Key,
@@ -24,6 +24,7 @@ from superpose.client.sse import ServerSentEvent, parse_events
 
 __all__ = [
     "FINAL_STATUSES",
+    "Canary",
     "Client",
     "Column",
     "Dataset",
@@ -37,8 +38,10 @@ __all__ = [
     "ModelVersion",
     "NewKey",
     "Prediction",
+    "Revision",
     "RunningService",
     "ServerSentEvent",
+    "SideStats",
     "default_data_dir",
     "parse_events",
     "rows_to_json",

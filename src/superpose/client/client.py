@@ -8,11 +8,12 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from superpose.client.discovery import discover
+from superpose.client.endpoints import Endpoints
 from superpose.client.jobs import Jobs
 from superpose.client.models import Models
 from superpose.client.nouns import Prediction
 from superpose.client.programs import run_program
-from superpose.client.resources import Datasets, Endpoints, Keys, json_call, read_json, segment
+from superpose.client.resources import Datasets, Keys, json_call, read_json, segment
 from superpose.client.rows import rows_to_json
 from superpose.client.transport import Call, Transport
 

@@ -59,6 +59,10 @@ class Fields:
         """An integer."""
         return int(self._read(name, (int,), "an integer"))
 
+    def number(self, name: str) -> float:
+        """A number."""
+        return float(self._read(name, (int, float), "a number"))
+
     def maybe_whole(self, name: str) -> int | None:
         """An integer, or None where it is null or absent."""
         return None if self.members.get(name) is None else self.whole(name)

@@ -17,7 +17,6 @@ __all__ = [
     "FINAL_STATUSES",
     "Column",
     "Dataset",
-    "Endpoint",
     "Event",
     "Job",
     "Key",
@@ -279,36 +278,6 @@ class ModelVersion(Noun):
     def _repr_html_(self) -> str:
         facts = {"digest": self.digest, "job": self.job_id, "created at": self.created_at}
         return fields_html(f"{self.model} version {self.version}", facts) + comparison_html(self.evaluation)
-
-
-@dataclass(frozen=True)
-class Endpoint(Noun):
-    """A name under which a model version answers predictions; ``state`` is "loaded" or "unloaded".
-
-    ``alias`` is what the version was asked for by, None where it was its number.
-    """
-
-    name: str
-    model: str
-    version: int
-    state: str
-    created_at: datetime
-    url: str
-    alias: str | None = None
-
-    @classmethod
-    def from_json(cls, document: object) -> Self:
-        """An endpoint from the service's JSON."""
-        f = Fields.of("endpoint", document)
-        return cls(
-            name=f.text("name"),
-            model=f.text("model"),
-            version=f.whole("version"),
-            state=f.text("state"),
-            created_at=f.time("created_at"),
-            url=f.maybe_text("url") or "",
-            alias=f.maybe_text("alias"),
-        )
 
 
 @dataclass(frozen=True)

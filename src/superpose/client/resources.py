@@ -15,11 +15,11 @@ from typing import Any, Final
 from urllib.parse import quote
 
 from superpose.client.lineage import Lineage
-from superpose.client.nouns import Dataset, Endpoint, Key, Listing, NewKey, NounT
+from superpose.client.nouns import Dataset, Key, Listing, NewKey, NounT
 from superpose.client.transport import Call, Reply, Transport
 from superpose.errors import DatasetFormatError, ProtocolError
 
-__all__ = ["Datasets", "Endpoints", "Keys", "json_call", "read_json"]
+__all__ = ["Datasets", "Keys", "json_call", "read_json"]
 
 _PAGE: Final = 200
 _CONTENT_TYPES: Final = {
@@ -183,34 +183,6 @@ def write_whole(target: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-class Endpoints(Resource):
-    """Endpoints of the key's project: names that answer predictions."""
-
-    def create(self, name: str, model: str, version: int | str | None = None) -> Endpoint:
-        """Deploy a model version under a name; the latest where ``version`` is left out.
-
-        An alias such as "champion" is looked up once: the endpoint says which version it stood for, and keeps it.
-        """
-        by = "alias" if isinstance(version, str) else "version"
-        return Endpoint.from_json(self._post("/v1/endpoints", {"name": name, "model": model, by: version}))
-
-    def list(self) -> Listing[Endpoint]:
-        """All endpoints."""
-        return items(self._transport, "/v1/endpoints", Endpoint.from_json, {}, None)
-
-    def get(self, name: str) -> Endpoint:
-        """One endpoint."""
-        return Endpoint.from_json(self._get(f"/v1/endpoints/{segment(name)}"))
-
-    def lineage(self, name: str) -> Lineage:
-        """What the endpoint's answers come from."""
-        return Lineage.from_json(self._get(f"/v1/endpoints/{segment(name)}/lineage"))
-
-    def delete(self, name: str) -> None:
-        """Remove an endpoint; the model stays."""
-        self._delete(f"/v1/endpoints/{segment(name)}")
 
 
 class Keys(Resource):

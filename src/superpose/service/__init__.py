@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import (
     Dataset,
-    Endpoint,
     Event,
     Job,
     JobKind,
@@ -23,6 +22,8 @@ from superpose.service.nouns import (
 )
 from superpose.service.service import Service
 from superpose.service.serving.batching import BatchStats
+from superpose.service.serving.deployment import Canary, Endpoint, Limits, Revision, SplitBy
+from superpose.service.serving.traffic import SideStats
 from superpose.service.statuses import FINAL, TRANSITIONS, JobStatus
 from superpose.service.store.pages import MAX_LIMIT, Part
 
@@ -31,6 +32,7 @@ __all__ = [
     "MAX_LIMIT",
     "TRANSITIONS",
     "BatchStats",
+    "Canary",
     "Dataset",
     "Endpoint",
     "Event",
@@ -38,15 +40,19 @@ __all__ = [
     "JobKind",
     "JobStatus",
     "Key",
+    "Limits",
     "Model",
     "ModelVersion",
     "Page",
     "Part",
     "Prediction",
     "Principal",
+    "Revision",
     "Role",
     "Service",
     "ServiceConfig",
+    "SideStats",
+    "SplitBy",
     "Supervisor",
     "Worker",
     "iso",

@@ -15,7 +15,7 @@ from superpose.service.rules import JobRules
 __all__ = ["ServiceConfig"]
 
 _MEBIBYTE = 1024 * 1024
-_MAY_BE_ZERO = {"workers", "progress_s", "cache_s", "max_retries"}
+_MAY_BE_ZERO = {"workers", "progress_s", "cache_s", "max_retries", "max_delay_ms"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +43,8 @@ class ServiceConfig:
         max_batch_rows: rows that one engine call of an endpoint answers together.
         max_request_rows: rows of one prediction request.
         max_queue_rows: rows that may wait at one endpoint before it answers "overloaded".
+        max_delay_ms: how long a request may wait on purpose for others to join its batch, once requests come together.
+        max_concurrency: requests under way at one endpoint before it answers "overloaded".
         predict_threads: predictions that are computed at the same time; None means the number of CPUs.
         idle_unload_s: idle time after which an endpoint lets go of its model.
         max_loaded_models: models kept in memory; the one unused for longest goes first.
@@ -70,6 +72,8 @@ class ServiceConfig:
     max_batch_rows: int = 1_024
     max_request_rows: int = 10_000
     max_queue_rows: int = 20_000
+    max_delay_ms: float = 1.0
+    max_concurrency: int = 2_000
     predict_threads: int | None = None
     idle_unload_s: float = 600.0
     max_loaded_models: int = 32

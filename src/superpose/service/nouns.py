@@ -17,7 +17,6 @@ from superpose.service.statuses import JobStatus
 __all__ = [
     "Clock",
     "Dataset",
-    "Endpoint",
     "Event",
     "Job",
     "JobKind",
@@ -292,32 +291,6 @@ class Model:
             "aliases": self.aliases,
             "versions": [version.summary() for version in self.versions],
             **({} if self.matched is None else {"matched": list(self.matched)}),
-        }
-
-
-@dataclass(frozen=True)
-class Endpoint:
-    """A name under which a model version answers predictions; ``alias`` is what that version was asked for by."""
-
-    id: str
-    name: str
-    project: str = field(repr=False)
-    model: str
-    version: int
-    state: str
-    created_at: datetime
-    alias: str | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """The endpoint as the API sends it; ``url`` is the path to call, below the service's address."""
-        return {
-            "name": self.name,
-            "model": self.model,
-            "version": self.version,
-            "alias": self.alias,
-            "state": self.state,
-            "created_at": iso(self.created_at),
-            "url": f"/v1/endpoints/{self.name}/predict",
         }
 
 

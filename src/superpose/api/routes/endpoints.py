@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import read_json, read_model
-from superpose.api.documents import NewEndpoint, body_of, version_of
+from superpose.api.documents import body_of, version_of
+from superpose.api.endpoint_documents import EndpointChange, NewCanary, NewEndpoint, Rollback
 from superpose.api.problems import request_id_of
 from superpose.api.rows import rows_of
 from superpose.service import Part, Service
@@ -33,6 +34,7 @@ def routes(service: Service) -> APIRouter:
             wanted.name,
             wanted.model,
             version_of(wanted.version, wanted.alias),
+            wanted.limits.given(),
         )
         return Json(made.to_json(), 201, {"Location": f"/v1/endpoints/{made.name}"})
 
@@ -57,6 +59,8 @@ def routes(service: Service) -> APIRouter:
         service.endpoints.delete(caller(request), name)
         return Response(status_code=204)
 
+    _add_rollout_routes(router, service)
+
     @router.post("/{name}/predict", openapi_extra=_PREDICT_BODY)
     async def predict(request: Request, name: str) -> Response:
         """Classes and probabilities of rows."""
@@ -67,6 +71,78 @@ def routes(service: Service) -> APIRouter:
         return Json(prediction.to_json())
 
     return router
+
+
+def _add_rollout_routes(router: APIRouter, service: Service) -> None:
+    """What changes an endpoint's version, and what tells of it."""
+    endpoints, max_bytes = service.endpoints, service.config.max_body_bytes
+
+    @router.patch("/{name}", openapi_extra=body_of(EndpointChange))
+    async def update(request: Request, name: str) -> Response:
+        """Put another version behind the name, change limits, or both; no request fails meanwhile."""
+        wanted = await read_model(request, EndpointChange, max_bytes)
+        limits = wanted.limits.given()
+        changed = await run_in_threadpool(
+            endpoints.update,
+            caller(request),
+            name,
+            model=wanted.model,
+            version=version_of(wanted.version, wanted.alias),
+            limits=limits,
+        )
+        return Json(changed.to_json())
+
+    @router.post("/{name}/rollback", openapi_extra=body_of(Rollback))
+    async def rollback(request: Request, name: str) -> Response:
+        """Put back what answered before, as a new revision."""
+        wanted = await read_model(request, Rollback, max_bytes)
+        changed = await run_in_threadpool(endpoints.rollback, caller(request), name, wanted.revision)
+        return Json(changed.to_json())
+
+    @router.put("/{name}/canary", openapi_extra=body_of(NewCanary))
+    async def start_canary(request: Request, name: str) -> Response:
+        """Let another version answer a share of the requests."""
+        wanted = await read_model(request, NewCanary, max_bytes)
+        changed = await run_in_threadpool(
+            endpoints.start_canary,
+            caller(request),
+            name,
+            percent=wanted.percent,
+            version=version_of(wanted.version, wanted.alias),
+            model=wanted.model,
+            by=wanted.by,
+            seed=wanted.seed,
+        )
+        return Json(changed.to_json())
+
+    @router.delete("/{name}/canary")
+    def stop_canary(request: Request, name: str) -> Response:
+        """Let the endpoint's own version answer all requests again."""
+        return Json(endpoints.stop_canary(caller(request), name).to_json())
+
+    @router.post("/{name}/promote")
+    def promote(request: Request, name: str) -> Response:
+        """Let the canary answer all requests."""
+        return Json(endpoints.promote(caller(request), name).to_json())
+
+    @router.get("/{name}/revisions")
+    def revisions(request: Request, name: str, part: Annotated[Part, Depends(part_of)]) -> Response:
+        """Which versions stood behind the name, newest first."""
+        return page_answer(endpoints.revisions(caller(request), name, part))
+
+    @router.get("/{name}/events")
+    def events(
+        request: Request,
+        name: str,
+        after: Annotated[int, Query(ge=0, le=2**53, description="last event that you have")] = 0,
+    ) -> Response:
+        """What happened to the endpoint, oldest first; at most 500 at a time."""
+        return Json({"items": [event.to_json() for event in endpoints.events(caller(request), name, after)]})
+
+    @router.get("/{name}/stats")
+    def stats(request: Request, name: str) -> Response:
+        """Requests, errors and latency of the endpoint's version and of its canary, since the server started."""
+        return Json({"sides": [side.to_json() for side in endpoints.traffic(caller(request), name)]})
 
 
 _CELL: dict[str, Any] = {"type": ["number", "string", "boolean", "null"]}

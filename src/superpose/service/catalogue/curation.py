@@ -14,7 +14,7 @@ from superpose.service.nouns import Clock, Model, ModelVersion, Principal, Role
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.history import append_event
-from superpose.service.store.tables import endpoints, model_versions, models
+from superpose.service.store.tables import endpoint_canaries, endpoints, model_versions, models
 
 __all__ = ["Curation"]
 
@@ -191,8 +191,18 @@ def _users(connection: Connection, project: str, found: ModelVersion) -> list[di
             endpoints.c.project == project, endpoints.c.model == found.model, endpoints.c.version == found.version
         )
     ).scalars()
+    canaries = connection.execute(
+        select(endpoints.c.name)
+        .join(endpoint_canaries, endpoint_canaries.c.endpoint_id == endpoints.c.id)
+        .where(
+            endpoint_canaries.c.project == project,
+            endpoint_canaries.c.model == found.model,
+            endpoint_canaries.c.version == found.version,
+        )
+    ).scalars()
     return [
         *({"kind": "endpoint", "name": name} for name in deployed),
+        *({"kind": "canary", "name": name} for name in canaries),
         *({"kind": "alias", "name": alias} for alias in found.aliases),
     ]
 

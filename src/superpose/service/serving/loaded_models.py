@@ -8,22 +8,34 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import SuperposeError
 from superpose.service.config import ServiceConfig
-from superpose.service.nouns import Endpoint
-from superpose.service.serving.batching import BatchStats, MicroBatcher
+from superpose.service.serving.batching import BatchLimits, BatchStats, MicroBatcher
+from superpose.service.serving.deployment import Limits
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
 
-__all__ = ["LoadedModels", "ServedModel"]
+__all__ = ["Answer", "LoadedModels", "Rows", "ServedModel"]
 
-Probabilities = NDArray[np.float64]
+Rows = Sequence[Any] | NDArray[Any]
+
+_INLINE_S = 0.0007  # a batch that takes less is computed in the event loop, which would otherwise wait for a thread
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One request's rows: ``probabilities`` (n_rows, n_classes) and the place of the most probable class of each."""
+
+    probabilities: list[list[float]]
+    best: list[int]
 
 
 class ServedModel:
@@ -32,15 +44,15 @@ class ServedModel:
     Args:
         predictor: the model.
         executor: where predictions are computed.
-        config: limits of batch and queue.
+        limits: bounds of batch and queue, all of them stated.
     """
 
-    def __init__(self, predictor: Predictor, executor: Executor, config: ServiceConfig) -> None:
+    def __init__(self, predictor: Predictor, executor: Executor, limits: Limits) -> None:
         self.predictor = predictor
         self.classes = tuple(map(str, predictor.classes))
         self.used_at_s = time.monotonic()
-        self._batcher: MicroBatcher[Sequence[Any], Probabilities] = MicroBatcher(
-            self._compute, executor, max_batch_rows=config.max_batch_rows, max_queue_rows=config.max_queue_rows
+        self._batcher: MicroBatcher[Rows, Answer] = MicroBatcher(
+            self._compute, executor, _batch_limits(limits), inline_s=_INLINE_S
         )
 
     @property
@@ -48,33 +60,79 @@ class ServedModel:
         """How requests were batched since the model was loaded."""
         return self._batcher.stats
 
-    async def predict(self, rows: Sequence[Any], n_rows: int) -> Probabilities:
-        """Probabilities (n_rows, n_classes) of one request's rows."""
+    def adjust(self, limits: Limits) -> None:
+        """Go on with other bounds of batch and queue, all of them stated."""
+        self._batcher.limits = _batch_limits(limits)
+
+    async def predict(self, rows: Rows, n_rows: int) -> Answer:
+        """Probabilities of one request's rows."""
         self.used_at_s = time.monotonic()
         try:
             return await self._batcher.submit(rows, n_rows)
         finally:
             self.used_at_s = time.monotonic()
 
-    def _compute(self, requests: Sequence[Sequence[Any]]) -> Sequence[Probabilities | Exception]:
-        """Encode each request by itself, so that bad rows are their sender's problem, and predict all together."""
-        encoded = [self._encode(rows) for rows in requests]
+    def _compute(self, requests: Sequence[Rows]) -> Sequence[Answer | Exception]:
+        """Encode and predict all together; where some rows are bad, so that these are their sender's problem only."""
+        encoded = self._encode_together(requests)
         good = [part for part in encoded if not isinstance(part, Exception)]
         if not good:
-            return encoded
-        joined = self.predictor.predict_encoded(np.concatenate(good))  # (rows of all requests, n_classes)
-        answers = iter(np.split(joined, np.cumsum([len(part) for part in good[:-1]])))
-        return [part if isinstance(part, Exception) else next(answers) for part in encoded]
+            return cast("list[Exception]", encoded)
+        probabilities = self.predictor.predict_encoded(good[0] if len(good) == 1 else np.concatenate(good))
+        all_rows, all_best = probabilities.tolist(), probabilities.argmax(axis=1).tolist()
+        answers: list[Answer | Exception] = []
+        start = 0
+        for part in encoded:
+            if isinstance(part, Exception):
+                answers.append(part)
+                continue
+            end = start + len(part)
+            answers.append(Answer(all_rows[start:end], all_best[start:end]))
+            start = end
+        return answers
 
-    def _encode(self, rows: Sequence[Any]) -> NDArray[np.float64] | SuperposeError:
+    def _encode_together(self, requests: Sequence[Rows]) -> Sequence[NDArray[np.float64] | SuperposeError]:
+        """Each request's encoded rows, or what is wrong with them.
+
+        Requests of one form are read in one go, which costs little more than reading one; a row is checked by itself
+        in any case, so what can be read together can be read alone.
+        """
+        if len(requests) > 1 and len({_form(rows) for rows in requests}) == 1:
+            try:
+                joined = self.predictor.encode(
+                    np.concatenate(requests)
+                    if isinstance(requests[0], np.ndarray)
+                    else [row for rows in requests for row in rows]
+                )
+            except (SuperposeError, ValueError):  # some rows are bad, or arrays differ in width
+                return [self._encode(rows) for rows in requests]
+            ends = list(accumulate(map(len, requests)))
+            return [joined[end - len(rows) : end] for rows, end in zip(requests, ends, strict=True)]
+        return [self._encode(rows) for rows in requests]
+
+    def _encode(self, rows: Rows) -> NDArray[np.float64] | SuperposeError:
         try:
             return self.predictor.encode(rows)
         except SuperposeError as error:
             return error
 
 
+def _form(rows: Rows) -> str:
+    """Whether rows are an array, objects or lists."""
+    return f"array of {rows.dtype.kind}" if isinstance(rows, np.ndarray) else type(rows[0]).__name__
+
+
+def _batch_limits(limits: Limits) -> BatchLimits:
+    return BatchLimits(
+        max_batch_rows=cast("int", limits.max_batch_rows),
+        max_queue_rows=cast("int", limits.max_queue_rows),
+        max_concurrency=cast("int", limits.max_concurrency),
+        max_delay_s=cast("float", limits.max_delay_ms) / 1000,
+    )
+
+
 class LoadedModels:
-    """The models in memory, at most ``max_loaded_models``, by endpoint id.
+    """The models in memory, at most ``max_loaded_models``, each under a key that names endpoint and model version.
 
     Args:
         config: limits.
@@ -90,31 +148,43 @@ class LoadedModels:
         self._changing = threading.Lock()
         self._timer: asyncio.TimerHandle | None = None
 
-    def peek(self, endpoint_id: str) -> ServedModel | None:
-        """The endpoint's model if it is in memory."""
-        return self._served.get(endpoint_id)
+    def peek(self, key: str) -> ServedModel | None:
+        """The model if it is in memory."""
+        return self._served.get(key)
 
-    def get(self, endpoint: Endpoint, read: Callable[[], Predictor]) -> ServedModel:
-        """The endpoint's model; ``read`` loads it if it is not in memory, once for all who ask meanwhile."""
+    def get(self, key: str, limits: Limits, read: Callable[[], Predictor]) -> ServedModel:
+        """The model; ``read`` loads it if it is not in memory, once for all who ask meanwhile.
+
+        Args:
+            key: the model's.
+            limits: the endpoint's; where they are None, the service's settings hold.
+            read: loads the model.
+        """
         with self._changing:
-            turn = self._loading.setdefault(endpoint.id, threading.Lock())
+            turn = self._loading.setdefault(key, threading.Lock())
         with turn:
-            served = self._served.get(endpoint.id)
+            served = self._served.get(key)
             if served is None:
-                served = ServedModel(read(), self._executor, self._config)
+                served = ServedModel(read(), self._executor, limits.within(self._config))
                 with self._changing:
-                    self._served[endpoint.id] = served
+                    self._served[key] = served
                     while len(self._served) > self._config.max_loaded_models:
                         oldest = min(self._served, key=lambda name: self._served[name].used_at_s)
                         self._served.pop(oldest)
         with self._changing:
-            self._loading.pop(endpoint.id, None)
+            self._loading.pop(key, None)
         return served
 
-    def unload(self, endpoint_id: str) -> None:
-        """Let go of an endpoint's model; predictions under way still finish."""
+    def adjust(self, key: str, limits: Limits) -> None:
+        """Give a loaded model other limits."""
+        served = self._served.get(key)
+        if served is not None:
+            served.adjust(limits.within(self._config))
+
+    def unload(self, key: str) -> None:
+        """Let go of a model; predictions under way still finish."""
         with self._changing:
-            self._served.pop(endpoint_id, None)
+            self._served.pop(key, None)
 
     def unload_idle(self) -> int:
         """Let go of models that nobody used for ``idle_unload_s``; returns how many."""

@@ -5,13 +5,16 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Column, Dialect, Integer, MetaData, Table, Text, TypeDecorator
+from sqlalchemy import JSON, Column, Dialect, Float, Integer, MetaData, Table, Text, TypeDecorator
 
 __all__ = [
     "EPOCH",
     "UtcTime",
     "attempts",
     "datasets",
+    "endpoint_canaries",
+    "endpoint_limits",
+    "endpoint_revisions",
     "endpoints",
     "events",
     "jobs",
@@ -195,4 +198,40 @@ endpoints = Table(
     Column("version", Integer),
     Column("created_at", UtcTime),
     Column("alias", Text),
+)
+
+endpoint_revisions = Table(
+    "endpoint_revisions",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("model", Text),
+    Column("version", Integer),
+    Column("alias", Text),
+    Column("origin", Integer),
+    Column("created_at", UtcTime),
+    Column("created_by", Text),
+)
+
+endpoint_canaries = Table(
+    "endpoint_canaries",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("project", Text),
+    Column("model", Text),
+    Column("version", Integer),
+    Column("percent", Float),
+    Column("split_by", Text),
+    Column("seed", Integer),
+    Column("started_at", UtcTime),
+)
+
+endpoint_limits = Table(
+    "endpoint_limits",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("max_batch_rows", Integer),
+    Column("max_delay_ms", Float),
+    Column("max_queue_rows", Integer),
+    Column("max_concurrency", Integer),
 )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 import superpose
 from superpose.errors import StoreError
 from superpose.service.nouns import Clock
+from superpose.service.store.migrations.endpoint_rollouts import ENDPOINT_ROLLOUTS
 from superpose.service.store.migrations.initial import INITIAL
 from superpose.service.store.migrations.job_kinds import JOB_KINDS
 from superpose.service.store.migrations.job_order import JOB_ORDER
@@ -25,6 +26,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     JOB_KINDS,
     JOB_ORDER,
     REGISTRY,
+    ENDPOINT_ROLLOUTS,
 )
 
 #: The version this release reads and writes.

@@ -1,0 +1,68 @@
+"""The JSON bodies that the routes of endpoints read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from superpose.api.documents import LARGEST_VERSION, Document
+
+__all__ = ["EndpointChange", "LimitChanges", "NewCanary", "NewEndpoint", "Rollback"]
+
+_OR_SETTING = "null for the service's setting"
+
+
+class LimitChanges(Document):
+    """Limits of an endpoint; absent ones stay as they are."""
+
+    max_batch_rows: Annotated[int | None, Field(description=f"rows that one engine call answers; {_OR_SETTING}")] = None
+    max_delay_ms: Annotated[
+        float | None, Field(description=f"longest wait on purpose for others to join a batch; {_OR_SETTING}")
+    ] = None
+    max_queue_rows: Annotated[int | None, Field(description=f"rows that may wait; {_OR_SETTING}")] = None
+    max_concurrency: Annotated[int | None, Field(description=f"requests that may be under way; {_OR_SETTING}")] = None
+
+    def given(self) -> dict[str, float | None]:
+        """The limits that the body names."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+
+class NewEndpoint(Document):
+    """A name for a model version to answer under."""
+
+    name: str
+    model: str
+    version: Annotated[int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the newest")] = None
+    alias: Annotated[str | None, Field(description="the version by its alias; it is looked up once")] = None
+    limits: LimitChanges = LimitChanges()
+
+
+class EndpointChange(Document):
+    """What an endpoint is to answer with from now on; absent fields stay as they are."""
+
+    model: Annotated[str | None, Field(description="by default the one it has")] = None
+    version: Annotated[
+        int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the newest if a model is given")
+    ] = None
+    alias: Annotated[str | None, Field(description="the version by its alias; it is looked up once")] = None
+    limits: LimitChanges = LimitChanges()
+
+
+class Rollback(Document):
+    """Which revision to go back to."""
+
+    revision: Annotated[
+        int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the one before the present one")
+    ] = None
+
+
+class NewCanary(Document):
+    """A model version that is to answer a share of an endpoint's requests."""
+
+    percent: Annotated[float, Field(description="share of the requests, above 0 and below 100")]
+    version: Annotated[int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the newest")] = None
+    alias: Annotated[str | None, Field(description="the version by its alias; it is looked up once")] = None
+    model: Annotated[str | None, Field(description="by default the endpoint's")] = None
+    by: Annotated[str, Field(description="how requests are chosen: request_id or random")] = "request_id"
+    seed: Annotated[int, Field(ge=0, lt=2**63, description="of the choice")] = 0

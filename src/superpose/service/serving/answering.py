@@ -1,0 +1,233 @@
+"""Answering predictions: from a name to a side, a loaded model, a batch, and counts. The hot path of the service."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from superpose.errors import NotFoundError, OverloadedError, RequestError
+from superpose.service.config import ServiceConfig
+from superpose.service.names import new_id
+from superpose.service.nouns import Prediction
+from superpose.service.serving.batching import BatchStats
+from superpose.service.serving.deployment import Canary, CanarySplit, Endpoint
+from superpose.service.serving.loaded_models import LoadedModels, Rows, ServedModel
+from superpose.service.serving.traffic import SideStats, Traffic
+
+if TYPE_CHECKING:
+    from superpose.learning.predictor import Predictor
+
+__all__ = ["Answering", "side_key"]
+
+
+def side_key(endpoint_id: str, model: str, version: int) -> str:
+    """The key of an endpoint's model version among loaded models."""
+    return f"{endpoint_id}/{model}/{version}"
+
+
+@dataclass(frozen=True)
+class _Side:
+    """A model version behind an endpoint, and what it has answered."""
+
+    name: str
+    model: str
+    version: int
+    key: str
+    traffic: Traffic
+
+
+@dataclass(frozen=True)
+class _Route:
+    """An endpoint as it was read, with its sides."""
+
+    read_at_s: float
+    endpoint: Endpoint
+    stable: _Side
+    canary: _Side | None
+    split: CanarySplit | None
+
+    def side(self, request_id: str, version: int | None) -> _Side:
+        """Which side answers a request; one that names a version gets that one.
+
+        Raises:
+            NotFoundError: no side has this version.
+        """
+        canary, split = self.canary, self.split
+        if version is not None:
+            for side in (self.stable, canary):
+                if side is not None and side.version == version:
+                    return side
+            answering = f"{self.stable.version}" + (f" and {canary.version}" if canary else "")
+            raise NotFoundError(
+                f"Endpoint {self.endpoint.name!r} answers with version {answering}, not {version}.",
+                version=self.stable.version,
+            )
+        if canary is None or split is None or not split.chooses(request_id):
+            return self.stable
+        return canary
+
+
+class Answering:
+    """Answers predictions of all endpoints.
+
+    Args:
+        find: reads an endpoint from the store by project and name; raises ``NotFoundError``.
+        read: loads a model version of a project from the registry.
+        loaded: the models in memory.
+        config: limits.
+    """
+
+    def __init__(
+        self,
+        find: Callable[[str, str], Endpoint],
+        read: Callable[[str, str, int], Predictor],
+        loaded: LoadedModels,
+        config: ServiceConfig,
+    ) -> None:
+        self._find = find
+        self._read = read
+        self._loaded = loaded
+        self._config = config
+        self._routes: dict[tuple[str, str], _Route] = {}
+        self._traffic: dict[tuple[str, str], Traffic] = {}
+        self._splits: dict[str, tuple[Canary, CanarySplit]] = {}
+        self._n_forgotten = 0
+        self._changing = threading.Lock()
+
+    async def predict(
+        self, project: str, name: str, rows: Rows, *, request_id: str | None = None, version: int | None = None
+    ) -> Prediction:
+        """Class probabilities of rows; see ``Endpoints.predict``."""
+        started_s = time.perf_counter()
+        n_rows = self._check_rows(rows)
+        request_id = request_id or new_id("req")
+        route = self._routes.get((project, name))
+        if route is None or time.monotonic() - route.read_at_s >= self._config.cache_s:
+            route = await asyncio.to_thread(self._look_up, project, name)
+        side = route.side(request_id, version)
+        try:
+            served = self._loaded.peek(side.key)
+            if served is None:
+                served = await asyncio.to_thread(self.load, route.endpoint, side.model, side.version)
+            self._loaded.unload_idle_later()
+            answer = await served.predict(rows, n_rows)
+        except OverloadedError:
+            side.traffic.refused()
+            raise
+        except Exception:
+            side.traffic.answered(time.perf_counter() - started_s, n_rows, failed=True)
+            raise
+        side.traffic.answered(time.perf_counter() - started_s, n_rows)
+        classes = served.classes
+        return Prediction(
+            model=side.model,
+            model_version=side.version,
+            request_id=request_id,
+            classes=classes,
+            probabilities=tuple(map(tuple, answer.probabilities)),
+            predictions=tuple([classes[index] for index in answer.best]),
+        )
+
+    def load(self, endpoint: Endpoint, model: str, version: int) -> ServedModel:
+        """A model version for an endpoint, loaded if it is not in memory.
+
+        Raises:
+            ModelFileError, ArtifactError: the model file cannot be used.
+        """
+        return self._loaded.get(
+            side_key(endpoint.id, model, version),
+            endpoint.limits,
+            lambda: self._read(endpoint.project, model, version),
+        )
+
+    def forget(self, endpoint: Endpoint) -> None:
+        """Read the endpoint anew at its next request: it was changed or deleted."""
+        with self._changing:
+            self._n_forgotten += 1
+            self._routes.pop((endpoint.project, endpoint.name), None)
+
+    def forget_all_of(self, endpoint: Endpoint) -> None:
+        """Let go of all that is kept about a deleted endpoint."""
+        self.forget(endpoint)
+        with self._changing:
+            self._splits.pop(endpoint.id, None)
+            for key in [key for key in self._traffic if key[0].startswith(f"{endpoint.id}/")]:
+                self._loaded.unload(key[0])
+                self._traffic.pop(key)
+
+    def stats(self, endpoint: Endpoint) -> tuple[SideStats, ...]:
+        """What the sides of an endpoint have answered since the server started, the stable one first."""
+        route = self._route(endpoint, 0.0)
+        found = []
+        for side in (route.stable, route.canary):
+            if side is not None:
+                served = self._loaded.peek(side.key)
+                batches = BatchStats() if served is None else served.stats
+                found.append(side.traffic.stats(side.name, side.model, side.version, batches))
+        return tuple(found)
+
+    def _look_up(self, project: str, name: str) -> _Route:
+        at_s, n_forgotten = time.monotonic(), self._n_forgotten
+        try:
+            found = self._find(project, name)
+        except NotFoundError:
+            with self._changing:
+                self._routes.pop((project, name), None)
+            raise
+        route = self._route(found, at_s)
+        with self._changing:
+            if n_forgotten == self._n_forgotten:  # else what was read may be older than a change
+                self._routes[project, name] = route
+        return route
+
+    def _route(self, endpoint: Endpoint, at_s: float) -> _Route:
+        canary = endpoint.canary
+        stable = self._side(endpoint, "stable", endpoint.model, endpoint.version)
+        if canary is None:
+            return _Route(at_s, endpoint, stable, None, None)
+        other = self._side(endpoint, "canary", canary.model, canary.version)
+        return _Route(at_s, endpoint, stable, other, self._split(endpoint, canary))
+
+    def _side(self, endpoint: Endpoint, name: str, model: str, version: int) -> _Side:
+        key = side_key(endpoint.id, model, version)
+        with self._changing:
+            traffic = self._traffic.setdefault((key, name), Traffic())
+        return _Side(name, model, version, key, traffic)
+
+    def _split(self, endpoint: Endpoint, canary: Canary) -> CanarySplit:
+        """The canary's split, which goes on where it was as long as the canary is the same."""
+        with self._changing:
+            known = self._splits.get(endpoint.id)
+            if known is None or known[0] != canary:
+                known = self._splits[endpoint.id] = (canary, CanarySplit(canary))
+        return known[1]
+
+    def _check_rows(self, rows: Any) -> int:
+        if isinstance(rows, np.ndarray):
+            if rows.ndim != 2 or not len(rows):
+                raise RequestError(f"rows must have shape (rows, columns), got {rows.shape}.", field="rows")
+        elif not isinstance(rows, list | tuple) or not rows:
+            raise RequestError("rows must be a list with at least one row.", field="rows")
+        if len(rows) > self._config.max_request_rows:
+            raise RequestError(
+                f"A request may have {self._config.max_request_rows:,} rows, got {len(rows):,}. Send several requests.",
+                field="rows",
+                max_rows=self._config.max_request_rows,
+            )
+        if isinstance(rows, np.ndarray):
+            return len(rows)
+        mappings = isinstance(rows[0], Mapping)
+        for index, row in enumerate(rows):
+            if not (isinstance(row, Mapping) if mappings else isinstance(row, list | tuple)):
+                raise RequestError(
+                    "rows must be all objects (column name to value) or all lists of values; row "
+                    f"{index} is {type(row).__name__}.",
+                    field=f"rows[{index}]",
+                )
+        return len(rows)
