@@ -24,9 +24,10 @@ def backup(
     config: ConfigOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Back up store, artifacts and admin key while the service runs.
+    """Back up the data of a service, running or not.
 
-    The file appears whole or not at all and is readable by its owner only.
+    Store, artifacts and admin key go into one tar file. It appears whole or
+    not at all and is readable by its owner only.
     """
     from superpose.cli.settings import load_settings
     from superpose.service.operations.backup import make_backup
