@@ -37,12 +37,12 @@ class Authority:
         self.ca_file = room / "ca.pem"
         self.ca_file.write_bytes(made.public_bytes(serialization.Encoding.PEM))
 
-    def sign(self, name: str = "server", address: str = "127.0.0.1") -> Pair:
-        """A new pair for an address, under the same file names for the same ``name``."""
+    def sign(self, name: str = "server", address: str = "127.0.0.1", days: float = 100.0) -> Pair:
+        """A new pair for an address, under the same file names for the same ``name``, good for some days from now."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         made = (
-            _begin(subject, self._name, key)
+            _begin(subject, self._name, key, days)
             .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(address))]), critical=False)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .sign(self._key, hashes.SHA256())
@@ -58,7 +58,9 @@ class Authority:
         return pair
 
 
-def _begin(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
+def _begin(
+    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, days: float = 100.0
+) -> x509.CertificateBuilder:
     now = datetime.now(UTC)
     return (
         x509.CertificateBuilder()
@@ -66,6 +68,6 @@ def _begin(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKe
         .issuer_name(issuer)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(days=1))
+        .not_valid_before(now - timedelta(days=10))
+        .not_valid_after(now + timedelta(days=days))
     )

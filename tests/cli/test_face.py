@@ -130,7 +130,7 @@ def test_without_a_terminal_there_is_no_colour_and_with_no_color_neither() -> No
     document = json.loads(done.stdout)
     assert done.returncode == (0 if document["healthy"] else 1)
     assert {check["name"] for check in document["checks"]} >= {"python", "packages", "kernels", "memory", "disk"}
-    assert all(check["status"] in {"ok", "note", "broken"} for check in document["checks"])
+    assert all(check["status"] in {"ok", "warn", "fail"} for check in document["checks"])
     done = in_a_shell("doctor", NO_COLOR="1", FORCE_COLOR="1")
     assert "\x1b[3" not in done.stdout
 

@@ -5,10 +5,12 @@ The standard library's ``ssl`` negotiates X25519 here; a listener with post-quan
 
 from __future__ import annotations
 
+import contextlib
 import os
 import ssl
 import stat
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from superpose.errors import CertificateError
@@ -45,6 +47,33 @@ class Tls:
         """
         self._loaded()  # a trial, so that the context in use never holds half a pair
         self.context.load_cert_chain(self.certificate, self.key, _no_password)
+
+    def ends_at(self) -> datetime:
+        """When the certificate's time is over.
+
+        A handshake with ourselves in memory, because the standard library reads certificates of peers only.
+
+        Raises:
+            CertificateError: its time is over or has not begun.
+        """
+        client_side = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        client_side.check_hostname = False
+        client_side.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # the certificate itself is what we trust here
+        client_side.load_verify_locations(self.certificate)
+        to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+        client = client_side.wrap_bio(to_client, to_server)
+        server = self.context.wrap_bio(to_server, to_client, server_side=True)
+        try:
+            for side in (client, server, client, server):
+                with contextlib.suppress(ssl.SSLWantReadError):
+                    side.do_handshake()
+        except ssl.SSLError as error:
+            reason = getattr(error, "verify_message", None) or error.reason
+            raise CertificateError(
+                f"Certificate {self.certificate} cannot be used: {reason}. Renew it.", path=str(self.certificate)
+            ) from error
+        told = client.getpeercert() or {}
+        return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(told["notAfter"])), UTC)
 
     def _loaded(self) -> ssl.SSLContext:
         for path in (self.certificate, self.key):
