@@ -45,8 +45,16 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── KeyMissingError               auth.key_missing
     │   ├── KeyInvalidError               auth.key_invalid
     │   ├── KeyExpiredError               auth.key_expired
+    │   ├── TooManyWrongKeysError         auth.too_many_wrong_keys
     │   ├── KeyFileError                  auth.key_file
+    │   ├── ProjectArchivedError          auth.project_archived
+    │   ├── ScopeError                    auth.scope
     │   └── ForbiddenError                auth.forbidden
+    ├── QuotaError
+    │   ├── JobQuotaError                 quota.jobs
+    │   ├── ByteQuotaError                quota.bytes
+    │   ├── SecondsQuotaError             quota.seconds
+    │   └── RequestQuotaError             quota.requests
     ├── ServiceError
     │   ├── NotFoundError                 service.not_found
     │   ├── ConflictError                 service.conflict
@@ -90,6 +98,7 @@ __all__ = [
     "BackendError",
     "BackendUnknownError",
     "BackupError",
+    "ByteQuotaError",
     "CertificateError",
     "CheckpointError",
     "CircuitError",
@@ -114,6 +123,7 @@ __all__ = [
     "JobCrashedError",
     "JobDependencyError",
     "JobFailedError",
+    "JobQuotaError",
     "KeyExpiredError",
     "KeyFileError",
     "KeyInvalidError",
@@ -135,11 +145,16 @@ __all__ = [
     "ParameterUnboundError",
     "PayloadTooLargeError",
     "ProgramError",
+    "ProjectArchivedError",
     "ProtocolError",
     "ProviderError",
     "QasmError",
     "QubitOutOfRangeError",
+    "QuotaError",
     "RequestError",
+    "RequestQuotaError",
+    "ScopeError",
+    "SecondsQuotaError",
     "ServiceError",
     "SettingError",
     "ShapeError",
@@ -148,6 +163,7 @@ __all__ = [
     "StateTooLargeError",
     "StoreError",
     "SuperposeError",
+    "TooManyWrongKeysError",
     "TrainingDivergedError",
     "TransitionError",
     "UnreachableError",
@@ -421,6 +437,28 @@ class KeyExpiredError(AccessError):
     code = "auth.key_expired"
 
 
+class TooManyWrongKeysError(AccessError):
+    """Too many wrong API keys came from one address; ``retry_after_s`` says when to try again."""
+
+    code = "auth.too_many_wrong_keys"
+
+    def __init__(self, message: str, *, retry_after_s: float, **details: object) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, **details)
+        self.retry_after_s = retry_after_s
+
+
+class ProjectArchivedError(AccessError):
+    """The key's project is archived."""
+
+    code = "auth.project_archived"
+
+
+class ScopeError(AccessError):
+    """None of the key's scopes allows this."""
+
+    code = "auth.scope"
+
+
 class KeyFileError(AccessError):
     """A key file is absent, malformed, or open to other users of the machine."""
 
@@ -431,6 +469,42 @@ class ForbiddenError(AccessError):
     """The key's role does not allow this."""
 
     code = "auth.forbidden"
+
+
+class QuotaError(SuperposeError):
+    """A quota of the project is used up."""
+
+
+class JobQuotaError(QuotaError):
+    """As many jobs as are allowed have not ended yet."""
+
+    code = "quota.jobs"
+
+
+class ByteQuotaError(QuotaError):
+    """The project's data sets and model files have as many bytes as are allowed."""
+
+    code = "quota.bytes"
+
+
+class SecondsQuotaError(QuotaError):
+    """The project's jobs have run for as long as is allowed; ``retry_after_s`` says when the next period begins."""
+
+    code = "quota.seconds"
+
+    def __init__(self, message: str, *, retry_after_s: float, **details: object) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, **details)
+        self.retry_after_s = retry_after_s
+
+
+class RequestQuotaError(QuotaError):
+    """The project sends more requests than are allowed; ``retry_after_s`` says when one more is."""
+
+    code = "quota.requests"
+
+    def __init__(self, message: str, *, retry_after_s: float, **details: object) -> None:
+        super().__init__(message, retry_after_s=retry_after_s, **details)
+        self.retry_after_s = retry_after_s
 
 
 class ServiceError(SuperposeError):

@@ -113,7 +113,11 @@ def running(config: ServiceConfig) -> Iterator[Api]:
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """One server for all tests that leave it as they found it."""
     config = ServiceConfig(
-        data_dir=tmp_path_factory.mktemp("service") / "data", workers=0, max_body_bytes=MAX_BODY_BYTES, cache_s=0.2
+        data_dir=tmp_path_factory.mktemp("service") / "data",
+        workers=0,
+        max_body_bytes=MAX_BODY_BYTES,
+        cache_s=0.2,
+        wrong_keys_per_minute=100_000,
     )
     with running(config) as server:
         yield server

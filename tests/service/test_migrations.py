@@ -113,7 +113,7 @@ def test_tables_describe_what_the_migrations_build() -> None:
 def test_a_later_version_is_applied_to_data_that_is_there_already(tmp_path: Path) -> None:
     database = Database(tmp_path / "s.sqlite")
     with database.write() as connection:
-        connection.execute(text("INSERT INTO projects VALUES ('lab', 0)"))
+        connection.execute(text("INSERT INTO projects (name, created_at) VALUES ('lab', 0)"))
     added = Migration("budgets", up=("ALTER TABLE projects ADD COLUMN budget_usd REAL",), down=())
     with database.write() as connection:
         assert migrate(connection, utc_now, (*MIGRATIONS, added)) == SCHEMA_VERSION

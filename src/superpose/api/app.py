@@ -15,7 +15,20 @@ from superpose.api.edge import Edge
 from superpose.api.gate import Gate
 from superpose.api.openapi import describe
 from superpose.api.problems import from_http_exception, from_validation_error, problem_response
-from superpose.api.routes import datasets, endpoints, inference, jobs, keys, models, programs, version
+from superpose.api.routes import (
+    audit,
+    datasets,
+    endpoints,
+    inference,
+    jobs,
+    keys,
+    models,
+    programs,
+    projects,
+    usage,
+    users,
+    version,
+)
 from superpose.service import Service
 
 __all__ = ["create_app"]
@@ -38,11 +51,12 @@ def create_app(service: Service) -> FastAPI:
         exception_handlers={HTTPException: _on_http_exception, RequestValidationError: _on_validation_error},
     )
     app.state.draining = asyncio.Event()
-    for noun in (datasets, jobs, models, endpoints, programs, keys, inference, version):
+    people = (projects, users, keys, usage, audit)
+    for noun in (datasets, jobs, models, endpoints, programs, *people, inference, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.
-    app.add_middleware(Gate, authenticate=service.authenticate)
+    app.add_middleware(Gate, service=service)
     app.add_middleware(Edge)
     return app
 

@@ -16,6 +16,7 @@ __all__ = [
     "Document",
     "Edits",
     "NewKey",
+    "Time",
     "TrainingJob",
     "VersionName",
     "VersionNumber",
@@ -36,6 +37,10 @@ def _text_only(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError("a time is text in ISO 8601 with a zone, such as 2030-01-31T12:00:00Z")
     return value
+
+
+#: A time with its zone, as ISO 8601 text.
+Time = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text_only)]
 
 
 class Document(BaseModel):
@@ -87,7 +92,10 @@ class NewKey(Document):
     role: Annotated[str, Field(description="admin, editor, viewer or predictor")]
     project: Annotated[str | None, Field(description="by default the caller's")] = None
     label: str = ""
-    expires_at: Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_text_only)] | None = None
+    expires_at: Time | None = None
+    user: Annotated[str | None, Field(description="id of the member it belongs to; by default the caller's")] = None
+    scopes: Annotated[list[str] | None, Field(description="such as datasets:read; by default all the role may")] = None
+    operator: Annotated[bool, Field(description="whether it operates the whole installation")] = False
 
 
 def version_of(number: int | None, alias: str | None) -> int | str | None:

@@ -1,17 +1,15 @@
 """The gate: no request passes without a key, except the two that ask whether the server lives.
 
-It stands before routing, so a route added tomorrow is closed until someone opens it here, and a caller without a key
-learns nothing about which routes there are.
+Nor beyond the key's scopes, nor beyond its project's quota of requests. It stands before routing, so a route added
+tomorrow is closed until someone opens it here, and a caller without a key learns nothing about which routes there are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from superpose.errors import KeyInvalidError, KeyMissingError
-from superpose.service import Principal
+from superpose.service import Origin, Principal, Service, check_scope, coming_from
 
 __all__ = ["OPEN_PATHS", "Gate", "bearer_key"]
 
@@ -24,20 +22,26 @@ class Gate:
 
     Args:
         app: what stands behind it.
-        authenticate: from a key to whom it stands for; raises ``AccessError``.
+        service: who knows the keys and quotas.
     """
 
-    def __init__(self, app: ASGIApp, authenticate: Callable[[str], Principal]) -> None:
+    def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
-        self._authenticate = authenticate
+        self._service = service
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on if its key is good."""
-        if scope["type"] == "http" and scope["path"] not in OPEN_PATHS:
-            key = bearer_key(scope["headers"])
-            state = scope.setdefault("state", {})
-            state["principal"] = self._authenticate(key)
-        await self._app(scope, receive, send)
+        """Pass a request on if its key is good for it."""
+        if scope["type"] != "http" or scope["path"] in OPEN_PATHS:
+            await self._app(scope, receive, send)
+            return
+        source = scope["client"][0] if scope.get("client") else None
+        principal: Principal = self._service.authenticate(bearer_key(scope["headers"]), source)
+        state = scope.setdefault("state", {})
+        state["principal"] = principal
+        check_scope(principal, scope["method"], scope["path"])
+        self._service.quotas.admit_request(principal)
+        with coming_from(Origin(state.get("request_id"), source)):
+            await self._app(scope, receive, send)
 
 
 def bearer_key(headers: list[tuple[bytes, bytes]]) -> str:

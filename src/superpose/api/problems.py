@@ -21,7 +21,6 @@ from superpose.errors import (
     InternalError,
     MethodError,
     NotFoundError,
-    OverloadedError,
     RequestError,
     SuperposeError,
 )
@@ -66,6 +65,13 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "auth.key_missing": (401, "API key is missing"),
         "auth.key_invalid": (401, "API key is not valid"),
         "auth.key_expired": (401, "API key has expired"),
+        "auth.too_many_wrong_keys": (429, "Too many wrong API keys"),
+        "auth.project_archived": (403, "Project is archived"),
+        "auth.scope": (403, "Outside this key's scopes"),
+        "quota.jobs": (429, "Too many jobs"),
+        "quota.bytes": (409, "No room left"),
+        "quota.seconds": (429, "Compute time is used up"),
+        "quota.requests": (429, "Too many requests"),
         "auth.key_file": (500, "Key file is unusable"),
         "auth.forbidden": (403, "Not allowed for this key"),
         "service.not_found": (404, "Not found"),
@@ -157,6 +163,7 @@ def _headers(status: int, error: SuperposeError) -> dict[str, str]:
         headers["Connection"] = "close"
     if isinstance(error, MethodError):
         headers["Allow"] = ", ".join(map(str, cast("list[str]", error.details.get("allowed", []))))
-    if isinstance(error, OverloadedError):
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after_s)))
+    retry_after_s = getattr(error, "retry_after_s", None)
+    if status in (429, 503) and isinstance(retry_after_s, int | float):
+        headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))
     return headers

@@ -11,7 +11,6 @@ from superpose.service.nouns import (
     Event,
     Job,
     JobKind,
-    Key,
     Model,
     ModelVersion,
     Page,
@@ -20,17 +19,27 @@ from superpose.service.nouns import (
     Role,
     iso,
 )
+from superpose.service.people.audit import AuditFilter
+from superpose.service.people.key import Key
+from superpose.service.people.project import Project
+from superpose.service.people.quotas import Usage
+from superpose.service.people.scopes import check_scope
+from superpose.service.people.user import Member, User
 from superpose.service.service import Service
 from superpose.service.serving.batching import BatchStats
 from superpose.service.serving.deployment import Canary, Endpoint, Limits, Revision, SplitBy
 from superpose.service.serving.traffic import SideStats
 from superpose.service.statuses import FINAL, TRANSITIONS, JobStatus
+from superpose.service.store.audit_log import AuditEntry, Verification, verify_entries
+from superpose.service.store.origin import Origin, coming_from
 from superpose.service.store.pages import MAX_LIMIT, Part
 
 __all__ = [
     "FINAL",
     "MAX_LIMIT",
     "TRANSITIONS",
+    "AuditEntry",
+    "AuditFilter",
     "BatchStats",
     "Canary",
     "Dataset",
@@ -41,12 +50,15 @@ __all__ = [
     "JobStatus",
     "Key",
     "Limits",
+    "Member",
     "Model",
     "ModelVersion",
+    "Origin",
     "Page",
     "Part",
     "Prediction",
     "Principal",
+    "Project",
     "Revision",
     "Role",
     "Service",
@@ -54,9 +66,15 @@ __all__ = [
     "SideStats",
     "SplitBy",
     "Supervisor",
+    "Usage",
+    "User",
+    "Verification",
     "Worker",
+    "check_scope",
+    "coming_from",
     "iso",
     "run_worker",
+    "verify_entries",
 ]
 
 _HOME_OF = {

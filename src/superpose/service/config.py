@@ -50,6 +50,9 @@ class ServiceConfig:
         max_loaded_models: models kept in memory; the one unused for longest goes first.
         cache_s: how long a key or endpoint looked up may be used before it is read again.
         busy_timeout_s: how long a write waits for another process's transaction.
+        max_key_days: days for which a new API key may be valid at most; None for no end.
+        key_used_s: how exact the time is at which a key was last used.
+        wrong_keys_per_minute: wrong keys from one address that are looked at; more are told to wait.
     """
 
     data_dir: Path
@@ -79,6 +82,9 @@ class ServiceConfig:
     max_loaded_models: int = 32
     cache_s: float = 1.0
     busy_timeout_s: float = 15.0
+    max_key_days: float | None = None
+    key_used_s: float = 300.0
+    wrong_keys_per_minute: int = 60
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser().absolute())

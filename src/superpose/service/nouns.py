@@ -20,7 +20,6 @@ __all__ = [
     "Event",
     "Job",
     "JobKind",
-    "Key",
     "Model",
     "ModelVersion",
     "Page",
@@ -69,11 +68,25 @@ class JobKind(StrEnum):
 
 @dataclass(frozen=True)
 class Principal:
-    """Who calls: the key, its project and its role."""
+    """Who calls.
+
+    Attributes:
+        key_id: the key.
+        project: its project.
+        role: what the caller may do there: the key's role or its user's in the project, whichever is less.
+        user_id: the user to whom the key belongs.
+        operator: whether the caller operates the whole installation: projects, users, quotas, everyone's keys.
+        scopes: what the key may touch; None where only the role restricts.
+        requests_per_minute: the project's quota of requests; None for no limit.
+    """
 
     key_id: str
     project: str
     role: Role
+    user_id: str | None = None
+    operator: bool = False
+    scopes: tuple[str, ...] | None = None
+    requests_per_minute: int | None = None
 
     def require(self, role: Role) -> None:
         """Refuse a caller whose role does not include ``role``.
@@ -89,6 +102,20 @@ class Principal:
                 needed=str(role),
             )
 
+    def require_operator(self) -> None:
+        """Refuse a caller who does not operate the installation.
+
+        Raises:
+            ForbiddenError: the key is no operator's.
+        """
+        if not self.operator:
+            raise ForbiddenError(
+                f"This needs an operator's key; key {self.key_id} is {self.role} of project {self.project!r} only. Ask "
+                "the operator of this installation.",
+                role=str(self.role),
+                needed="operator",
+            )
+
 
 @dataclass(frozen=True)
 class Page(Generic[T]):
@@ -96,31 +123,6 @@ class Page(Generic[T]):
 
     items: tuple[T, ...]
     next: str | None = None
-
-
-@dataclass(frozen=True)
-class Key:
-    """An API key without its secret."""
-
-    id: str
-    project: str
-    role: Role
-    label: str
-    created_at: datetime
-    expires_at: datetime | None = None
-    revoked_at: datetime | None = None
-
-    def to_json(self) -> dict[str, object]:
-        """The key as the API sends it."""
-        return {
-            "id": self.id,
-            "project": self.project,
-            "role": str(self.role),
-            "label": self.label,
-            "created_at": iso(self.created_at),
-            "expires_at": iso(self.expires_at),
-            "revoked_at": iso(self.revoked_at),
-        }
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,13 @@ from superpose.service.catalogue.models import Models
 from superpose.service.catalogue.version_diff import VersionDiffs
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Clock, Principal, utc_now
+from superpose.service.people.audit import Audit
+from superpose.service.people.door import Door
 from superpose.service.people.keys import Keys
+from superpose.service.people.last_used import LastUsed
+from superpose.service.people.projects import Projects
+from superpose.service.people.quotas import Quotas
+from superpose.service.people.users import Users
 from superpose.service.serving.endpoints import Endpoints
 from superpose.service.serving.loaded_models import LoadedModels
 from superpose.service.statuses import FINAL
@@ -44,6 +50,10 @@ class Service:
         diffs: what sets two versions apart.
         endpoints: endpoints.
         keys: API keys.
+        projects: projects and their members.
+        users: people and service accounts.
+        quotas: what projects may use, and what they do.
+        audit: who changed what.
         store: the queue that workers and the supervisor use.
     """
 
@@ -53,9 +63,22 @@ class Service:
         self._database = Database(data_dir.database_path, busy_timeout_s=config.busy_timeout_s, clock=clock)
         self._artifacts = Artifacts(data_dir)
         self._loaded = LoadedModels(config)
-        self.store = JobStore.opened(self._database, config.job_rules, clock=clock)
-        self.keys = Keys(self._database, clock=clock, cache_s=config.cache_s)
-        self.datasets = Datasets(self._database, self._artifacts, config, clock)
+        self.quotas = Quotas(self._database, size_of=self._artifacts.size, clock=clock)
+        self.store = JobStore.opened(self._database, config.job_rules, clock=clock, admit=self.quotas.admit_job)
+        self._last_used = LastUsed(self._database, clock, coarse_s=config.key_used_s)
+        self._door = Door(
+            self._database,
+            clock=clock,
+            last_used=self._last_used,
+            cache_s=config.cache_s,
+            wrong_keys_per_minute=config.wrong_keys_per_minute,
+        )
+        forget = self._door.forget
+        self.keys = Keys(self._database, clock=clock, max_key_days=config.max_key_days, changed=forget)
+        self.projects = Projects(self._database, clock=clock, changed=forget)
+        self.users = Users(self._database, clock=clock, changed=forget)
+        self.audit = Audit(self._database)
+        self.datasets = Datasets(self._database, self._artifacts, config, clock, self.quotas)
         self.jobs = Jobs(self._database, self.store, self.datasets, config)
         self.models = Models(self._database, self._artifacts)
         self.aliases = Aliases(self._database, clock)
@@ -96,19 +119,26 @@ class Service:
         """The file of the first admin key, readable by its owner only."""
         return self._data_dir.admin_key_path
 
-    def authenticate(self, secret: str | None) -> Principal:
+    def authenticate(self, secret: str | None, source: str | None = None) -> Principal:
         """Whom an API key stands for.
+
+        Args:
+            secret: the key.
+            source: the address it came from; too many wrong keys from one are told to wait.
 
         Raises:
             KeyMissingError: no key was given.
-            KeyInvalidError: the key is unknown or revoked.
+            KeyInvalidError: the key is unknown or revoked, or its user is disabled or no member any more.
+            TooManyWrongKeysError: the same, after too many from one address.
             KeyExpiredError: the key's time is over.
+            ProjectArchivedError: its project is archived.
         """
-        return self.keys.authenticate(secret)
+        return self._door.authenticate(secret, source)
 
     def close(self) -> None:
         """Let go of models, connections and the directory."""
         self._loaded.close()
+        self._last_used.flush()
         self._database.close()
         self._data_dir.unlock()
 

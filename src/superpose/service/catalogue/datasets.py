@@ -11,6 +11,7 @@ from superpose.errors import ConflictError, NotFoundError, PayloadTooLargeError
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name, new_id
 from superpose.service.nouns import Clock, Dataset, Page, Principal, Role
+from superpose.service.people.quotas import Quotas
 from superpose.service.statuses import FINAL
 from superpose.service.store.artifacts import Artifacts, Staged
 from superpose.service.store.database import Database
@@ -32,13 +33,17 @@ class Datasets:
         artifacts: where their contents lie.
         config: limits.
         clock: what tells the time.
+        quotas: what a project may store.
     """
 
-    def __init__(self, database: Database, artifacts: Artifacts, config: ServiceConfig, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, artifacts: Artifacts, config: ServiceConfig, clock: Clock, quotas: Quotas
+    ) -> None:
         self._database = database
         self._artifacts = artifacts
         self._config = config
         self._clock = clock
+        self._quotas = quotas
         self._last_table: tuple[str, Table] | None = None
         self._reading = threading.Lock()
 
@@ -58,6 +63,7 @@ class Datasets:
             PayloadTooLargeError: more bytes than ``max_body_bytes``.
             DatasetError: the table cannot be learned from; the code says why.
             ConflictError: the name is taken by another data set.
+            ByteQuotaError: the project has no room for it.
         """
         from superpose.datasets import read_table
 
@@ -183,6 +189,7 @@ class Datasets:
                 name=dataset.name,
                 id=known.id,
             )
+        self._quotas.admit_bytes(connection, principal.project, staged.n_bytes)
         values = {name: getattr(dataset, name) for name in Dataset.__dataclass_fields__}
         connection.execute(insert(datasets).values(**values, project=principal.project))
         self._record(connection, dataset, principal, "created")

@@ -28,6 +28,11 @@ class Staged:
     digest: str
     path: Path
 
+    @property
+    def n_bytes(self) -> int:
+        """How many bytes it has."""
+        return self.path.stat().st_size
+
 
 class Artifacts:
     """The artifacts of a data directory."""
@@ -35,6 +40,7 @@ class Artifacts:
     def __init__(self, data_dir: DataDir) -> None:
         self._directory = data_dir.artifacts
         self._staging = data_dir.staging
+        self._sizes: dict[str, int] = {}  # of a digest's bytes, which never change
 
     def stage(self, content: bytes) -> Staged:
         """Write ``content`` where it outlasts a power cut, ready to be published."""
@@ -77,9 +83,20 @@ class Artifacts:
             )
         return content
 
+    def size(self, digest: str) -> int:
+        """How many bytes an artifact has; 0 for one whose file is gone."""
+        known = self._sizes.get(digest)
+        if known is None:
+            try:
+                known = self._sizes[digest] = self.path(digest).stat().st_size
+            except OSError:
+                return 0
+        return known
+
     def remove(self, digest: str) -> None:
         """Remove an artifact. Call inside a write transaction in which no row refers to it."""
         self.path(digest).unlink(missing_ok=True)
+        self._sizes.pop(digest, None)
 
     def sweep(self, referred: Collection[str]) -> None:
         """Remove what no row refers to. Call inside a write transaction."""

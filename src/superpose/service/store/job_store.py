@@ -40,6 +40,7 @@ class JobStore:
         steady: the time for leases and pauses; by default ``clock``. One that never jumps is better
             (``steady_clock``).
         chance: a random number from 0 to 1, for the pauses before retries.
+        admit: called with the project inside each submission's transaction; raises to refuse one more job.
     """
 
     def __init__(
@@ -50,6 +51,7 @@ class JobStore:
         clock: Clock = utc_now,
         steady: Clock | None = None,
         chance: Callable[[], float] = random.random,
+        admit: Callable[[Connection, str], None] | None = None,
     ) -> None:
         self.database = database
         self.rules = rules or JobRules()
@@ -57,14 +59,23 @@ class JobStore:
         self._steady = steady or clock
         self._lease = timedelta(seconds=self.rules.lease_s)
         self._lives = JobLives(self.rules, clock, self._steady, chance)
+        self._admit = admit
 
     @classmethod
-    def opened(cls, database: Database, rules: JobRules, *, clock: Clock = utc_now) -> JobStore:
+    def opened(
+        cls,
+        database: Database,
+        rules: JobRules,
+        *,
+        clock: Clock = utc_now,
+        admit: Callable[[Connection, str], None] | None = None,
+    ) -> JobStore:
         """The store as servers and workers open it: its leases run by the machine's steady clock.
 
         A ``clock`` other than the time of day tells the time for leases too.
         """
-        return cls(database, rules, clock=clock, steady=steady_clock(database) if clock is utc_now else clock)
+        steady = steady_clock(database) if clock is utc_now else clock
+        return cls(database, rules, clock=clock, steady=steady, admit=admit)
 
     # -- what users do ------------------------------------------------------------------------------------------
 
@@ -79,11 +90,14 @@ class JobStore:
             ConflictError: the idempotency key was used for a different submission.
             NotFoundError, JobDependencyError: a job that this one comes after is not in the project, or has not
                 succeeded and never will.
+            QuotaError: the project's quotas allow no more jobs.
         """
         with self.database.write() as connection:
             known = self._submitted_before(connection, new)
             if known is not None:
                 return known
+            if self._admit is not None:
+                self._admit(connection, new.project)
             if check is not None:
                 check(connection)
             still_open = dependencies.open_those(connection, new.project, new.after)

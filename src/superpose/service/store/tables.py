@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Column, Dialect, Float, Integer, MetaData, Table, Text, TypeDecorator
+from sqlalchemy import JSON, Boolean, Column, Dialect, Float, Integer, MetaData, Table, Text, TypeDecorator
 
 __all__ = [
     "EPOCH",
     "UtcTime",
     "attempts",
+    "audit",
+    "audit_head",
     "datasets",
     "endpoint_canaries",
     "endpoint_limits",
@@ -19,13 +21,16 @@ __all__ = [
     "events",
     "jobs",
     "keys",
+    "members",
     "metadata",
     "model_aliases",
     "model_versions",
     "models",
     "open_dependencies",
     "projects",
+    "quotas",
     "steady_clocks",
+    "users",
 ]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -50,7 +55,44 @@ metadata = MetaData()
 
 _JSON = JSON(none_as_null=True)
 
-projects = Table("projects", metadata, Column("name", Text, primary_key=True), Column("created_at", UtcTime))
+projects = Table(
+    "projects",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("created_at", UtcTime),
+    Column("title", Text),
+    Column("archived_at", UtcTime),
+    Column("account_id", Text),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text),
+    Column("email", Text),
+    Column("kind", Text),
+    Column("created_at", UtcTime),
+    Column("created_by", Text),
+    Column("disabled_at", UtcTime),
+)
+
+members = Table(
+    "members",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("role", Text),
+    Column("created_at", UtcTime),
+)
+
+quotas = Table(
+    "quotas",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("quantity", Text, primary_key=True),
+    Column("allowed", Integer),
+)
 
 keys = Table(
     "keys",
@@ -63,6 +105,12 @@ keys = Table(
     Column("created_at", UtcTime),
     Column("expires_at", UtcTime),
     Column("revoked_at", UtcTime),
+    Column("user_id", Text),
+    Column("operator", Boolean),
+    Column("scopes", _JSON),
+    Column("last_used_at", UtcTime),
+    Column("previous_digest", Text),
+    Column("previous_until", UtcTime),
 )
 
 datasets = Table(
@@ -234,4 +282,30 @@ endpoint_limits = Table(
     Column("max_delay_ms", Float),
     Column("max_queue_rows", Integer),
     Column("max_concurrency", Integer),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("seq", Integer, primary_key=True),
+    Column("at", UtcTime),
+    Column("project", Text),
+    Column("actor", Text),
+    Column("user_id", Text),
+    Column("action", Text),
+    Column("subject", Text),
+    Column("data", _JSON),
+    Column("request_id", Text),
+    Column("source", Text),
+    Column("previous", Text),
+    Column("digest", Text),
+    Column("signature", Text),
+)
+
+audit_head = Table(
+    "audit_head",
+    metadata,
+    Column("one", Integer, primary_key=True),
+    Column("seq", Integer),
+    Column("digest", Text),
 )

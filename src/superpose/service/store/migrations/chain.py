@@ -17,6 +17,7 @@ from superpose.service.store.migrations.initial import INITIAL
 from superpose.service.store.migrations.job_kinds import JOB_KINDS
 from superpose.service.store.migrations.job_order import JOB_ORDER
 from superpose.service.store.migrations.migration import Migration
+from superpose.service.store.migrations.people import PEOPLE
 from superpose.service.store.migrations.registry import REGISTRY
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "migrate_down", "schema_version"]
@@ -27,6 +28,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     JOB_ORDER,
     REGISTRY,
     ENDPOINT_ROLLOUTS,
+    PEOPLE,
 )
 
 #: The version this release reads and writes.
