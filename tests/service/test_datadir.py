@@ -14,7 +14,7 @@ from superpose.service.store.datadir import DataDir
 
 
 def test_everything_is_private(service: Service, config: ServiceConfig) -> None:
-    service.datasets.add_builtin(service.keys.authenticate(service.admin_key_path.read_text().strip()), "i", "iris")
+    service.datasets.add_builtin(service.authenticate(service.admin_key_path.read_text().strip()), "i", "iris")
     for path in [config.data_dir, *config.data_dir.rglob("*")]:
         assert path.stat().st_mode & 0o777 == (0o700 if path.is_dir() else 0o600), path
 

@@ -46,7 +46,7 @@ _NOT_ENDED = tuple(str(status) for status in JobStatus if status not in FINAL)
 #: artifacts adds a row.
 STORED = (
     select(datasets.c.project, datasets.c.artifact).where(datasets.c.deleted_at.is_(None)),
-    select(model_versions.c.project, model_versions.c.artifact),
+    select(model_versions.c.project, model_versions.c.artifact).where(model_versions.c.deleted_at.is_(None)),
 )
 
 
