@@ -69,6 +69,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── SettingError                  service.setting
     │   ├── BackupError                   service.backup
     │   ├── ArtifactError                 service.artifact
+    │   ├── ByteRangeError                service.range
     │   ├── LeaseLostError                service.lease_lost
     │   ├── JobCrashedError               service.job_crashed
     │   ├── JobDependencyError            service.job_dependency
@@ -99,6 +100,7 @@ __all__ = [
     "BackendUnknownError",
     "BackupError",
     "ByteQuotaError",
+    "ByteRangeError",
     "CertificateError",
     "CheckpointError",
     "CircuitError",
@@ -591,6 +593,12 @@ class ArtifactError(ServiceError):
     """A stored file (a data set, a model) is gone, or its bytes have changed."""
 
     code = "service.artifact"
+
+
+class ByteRangeError(ServiceError):
+    """The part of a file that a request asks for is not there."""
+
+    code = "service.range"
 
 
 class LeaseLostError(ServiceError):

@@ -116,6 +116,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
         data_dir=tmp_path_factory.mktemp("service") / "data",
         workers=0,
         max_body_bytes=MAX_BODY_BYTES,
+        max_dataset_bytes=MAX_BODY_BYTES,
         cache_s=0.2,
         wrong_keys_per_minute=100_000,
     )

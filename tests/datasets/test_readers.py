@@ -233,7 +233,6 @@ def test_parquet_types() -> None:
 @pytest.mark.parametrize(
     ("column", "words"),
     [
-        (pd.date_range("2024-01-01", periods=2), "type timestamp"),
         ([[1], [2]], "type list"),
         ([2**60 + 1, 2], "beyond 2..53"),
     ],

@@ -28,7 +28,7 @@ from superpose.trust import read_key_file
 
 @pytest.fixture
 def config(tmp_path: Path) -> ServiceConfig:
-    return ServiceConfig(data_dir=tmp_path / "data", max_body_bytes=1_000_000, max_columns=50)
+    return ServiceConfig(data_dir=tmp_path / "data", max_dataset_bytes=1_000_000, max_columns=50)
 
 
 @pytest.fixture

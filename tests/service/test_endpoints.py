@@ -44,7 +44,7 @@ def test_an_endpoint_answers_as_its_model_file_does(
 ) -> None:
     assert service.endpoints.get(admin, endpoint).state == "unloaded"
     answer = asyncio.run(service.endpoints.predict(PREDICTOR, endpoint, rows(5), request_id="req_mine"))
-    expected = Predictor.load(service.models.file_path(admin, "outcome")).predict_proba(rows(5))
+    expected = Predictor.load(service.models.content(service.models.version(admin, "outcome"))).predict_proba(rows(5))
     np.testing.assert_allclose(answer.probabilities, expected, rtol=1e-6)
     assert (answer.model, answer.model_version, answer.request_id) == ("outcome", 1, "req_mine")
     assert answer.classes == ("ill", "well")
@@ -171,7 +171,7 @@ def test_names_projects_and_roles(
         lambda: service.endpoints.delete(stranger, endpoint),
         lambda: service.endpoints.create(stranger, "mine", "outcome"),
         lambda: service.models.get(stranger, "outcome"),
-        lambda: service.models.file_path(stranger, "outcome", 1),
+        lambda: service.models.file(stranger, "outcome", 1),
         lambda: asyncio.run(service.endpoints.predict(stranger, endpoint, rows(1))),
     ):
         with pytest.raises(NotFoundError):
@@ -209,9 +209,9 @@ def test_an_endpoint_keeps_its_version(
 
 
 def test_a_changed_model_file_is_not_served(
-    service: Service, admin: Principal, endpoint: str, model: ModelVersion
+    service: Service, admin: Principal, endpoint: str, model: ModelVersion, config: ServiceConfig
 ) -> None:
-    path = service.models.file_path(admin, "outcome")
+    path = config.data_dir / "artifacts" / service.models.version(admin, "outcome").artifact
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)

@@ -147,7 +147,7 @@ def check_equal(service: Service, admin: Principal, job: Job, directory: Path) -
     assert service.models.get(admin, "outcome").latest == 1
     assert version.digest == digest
     assert version.evaluation == evaluation
-    assert service.models.file_path(admin, "outcome").read_bytes() == content
+    assert service.models.content(service.models.version(admin, "outcome")) == content
 
 
 def test_kill_9_of_the_worker_then_of_the_server(

@@ -60,6 +60,10 @@ def viewer(service: Service, admin: Principal) -> Principal:
     return service.authenticate(secret)
 
 
+def artifact_path(service: Service, principal: Principal, name: str, version: int | None = None) -> Path:
+    return service.config.data_dir / "artifacts" / service.models.version(principal, name, version).artifact
+
+
 def test_an_alias_moves_in_one_step_and_leaves_a_history(
     service: Service, admin: Principal, viewer: Principal, stranger: Principal
 ) -> None:
@@ -288,7 +292,7 @@ def test_what_is_used_is_not_deleted(
     assert service.models.get(admin, "short-lived").latest == 2  # nothing was deleted by halves
     with pytest.raises(ForbiddenError):
         service.curation.delete_version(viewer, "short-lived", 2)
-    path: Path = service.models.file_path(admin, "short-lived", 2)
+    path = artifact_path(service, admin, "short-lived", 2)
     service.curation.delete_version(admin, "short-lived", 2)
     assert not path.exists()
     assert service.models.version(admin, "short-lived").version == 1
@@ -297,8 +301,8 @@ def test_what_is_used_is_not_deleted(
     third = service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="short-lived")
     with working(config):
         assert ended(service, third).model_version == 3  # a number is given once
-    shared = service.models.file_path(admin, "second")
-    assert service.models.file_path(admin, "short-lived", 3) == shared  # equal runs, one file
+    shared = artifact_path(service, admin, "second")
+    assert artifact_path(service, admin, "short-lived", 3) == shared  # equal runs, one file
     service.endpoints.delete(admin, "used")
     service.aliases.remove(admin, "short-lived", "champion")
     service.curation.delete_model(admin, "short-lived")

@@ -114,7 +114,7 @@ def test_no_request_fails_while_the_version_changes(service: Service, admin: Pri
 
 @contextmanager
 def damaged(service: Service, admin: Principal, version: int) -> Iterator[None]:
-    path = service.models.file_path(admin, "outcome", version)
+    path = service.config.data_dir / "artifacts" / service.models.version(admin, "outcome", version).artifact
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
     yield

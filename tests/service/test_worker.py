@@ -41,7 +41,7 @@ def test_training_registers_a_model(
         "evaluation": dict(version.evaluation),
     }
     assert set(version.metrics) >= {"accuracy", "auc", "brier"}
-    content = service.models.file_path(admin, "outcome", 1).read_bytes()
+    content = service.models.content(service.models.version(admin, "outcome", 1))
     assert version.artifact == sha256_bytes(content)
     assert Predictor.load(content, expected_digest=version.digest).manifest == version.manifest
     assert not (config.data_dir / "jobs" / job.id).exists()

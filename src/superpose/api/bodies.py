@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from io import RawIOBase
+from pathlib import Path
 from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -15,12 +17,13 @@ from starlette.requests import Request
 from superpose.api.problems import from_validation_error
 from superpose.errors import MediaTypeError, PayloadTooLargeError, RequestError
 
-__all__ = ["JSON_LIMIT", "check_values", "media_type_of", "read_body", "read_json", "read_model"]
+__all__ = ["JSON_LIMIT", "check_values", "media_type_of", "read_body", "read_json", "read_model", "receive_file"]
 
 JSON_LIMIT = 16 * 1024 * 1024
 MAX_DEPTH = 64
 _LARGEST_INTEGER = 2**63
 _DRAIN_S = 5.0
+_WRITTEN_BYTES = 1024 * 1024
 _LARGE = 64 * 1024  # parsing more than this would hold up other requests
 
 _KINDS = {list: "a list", str: "text", bool: "true or false", int: "a number", float: "a number"}
@@ -36,12 +39,45 @@ def media_type_of(request: Request) -> str:
 async def read_body(request: Request, max_bytes: int) -> bytes:
     """The body, if it is at most ``max_bytes`` long.
 
-    A body that is too long is read on and dropped for a while, so that a client that sends before it listens gets
-    to see the answer; not where it states ``Expect: 100-continue`` and so waits for one.
-
     Raises:
         PayloadTooLargeError: it is longer, by its Content-Length or as it arrives.
         MediaTypeError: it is compressed.
+    """
+    parts = [part async for part in _parts(request, max_bytes)]
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def receive_file(request: Request, path: Path, max_bytes: int) -> None:
+    """Write the body to an existing file as it arrives, in constant memory.
+
+    Raises:
+        PayloadTooLargeError, MediaTypeError: as for ``read_body``.
+        ClientDisconnect: the client went away.
+        OSError: the file cannot be written.
+    """
+    with path.open("r+b", buffering=0) as file:
+        kept: list[bytes] = []
+        n_bytes = 0
+        async for part in _parts(request, max_bytes):
+            kept.append(part)
+            n_bytes += len(part)
+            if n_bytes >= _WRITTEN_BYTES:  # a slow disk holds up nobody else
+                await run_in_threadpool(_write_all, file, kept)
+                kept, n_bytes = [], 0
+        await run_in_threadpool(_write_all, file, kept)
+
+
+def _write_all(file: RawIOBase, parts: list[bytes]) -> None:
+    rest = memoryview(b"".join(parts))
+    while rest:
+        rest = rest[file.write(rest) or 0 :]
+
+
+async def _parts(request: Request, max_bytes: int) -> AsyncIterator[bytes]:
+    """The parts of the body as they arrive.
+
+    A body that is too long is read on and dropped for a while, so that a client that sends before it listens gets
+    to see the answer; not where it states ``Expect: 100-continue`` and so waits for one.
     """
     coding = request.headers.get("content-encoding", "identity").strip().lower()
     if coding not in ("", "identity"):
@@ -52,20 +88,17 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     expected = int(stated) if stated.isascii() and stated.isdigit() else None
     if expected is not None and expected > max_bytes and "expect" in request.headers:
         _refuse(max_bytes)
-    parts: list[bytes] = []
     n_bytes, deadline = 0, 0.0
     async for part in request.stream():
         n_bytes += len(part)
         if n_bytes <= max_bytes:
-            parts.append(part)
+            yield part
             continue
-        parts.clear()
         deadline = deadline or time.monotonic() + _DRAIN_S
         if n_bytes > 4 * max_bytes + JSON_LIMIT or time.monotonic() > deadline:
             break
     if n_bytes > max_bytes:
         _refuse(max_bytes)
-    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 async def read_json(request: Request, max_bytes: int, *, checked: bool = True) -> Any:

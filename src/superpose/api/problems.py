@@ -18,6 +18,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from superpose.errors import (
+    ByteRangeError,
     InternalError,
     MethodError,
     NotFoundError,
@@ -87,6 +88,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "service.setting": (500, "Setting is unusable"),
         "service.backup": (500, "Backup failed"),
         "service.artifact": (500, "Stored file is damaged"),
+        "service.range": (416, "Range is outside the file"),
         "service.lease_lost": (409, "Lease lost"),
         "service.job_crashed": (500, "Job crashed"),
         "service.job_dependency": (409, "A job that it comes after did not succeed"),
@@ -163,6 +165,8 @@ def _headers(status: int, error: SuperposeError) -> dict[str, str]:
         headers["Connection"] = "close"
     if isinstance(error, MethodError):
         headers["Allow"] = ", ".join(map(str, cast("list[str]", error.details.get("allowed", []))))
+    if isinstance(error, ByteRangeError):
+        headers["Content-Range"] = f"bytes */{error.details.get('n_bytes', 0)}"
     retry_after_s = getattr(error, "retry_after_s", None)
     if status in (429, 503) and isinstance(retry_after_s, int | float):
         headers["Retry-After"] = str(max(1, math.ceil(retry_after_s)))

@@ -1,4 +1,4 @@
-"""`superpose datasets`: add, list, show, remove."""
+"""`superpose datasets`: add, list, show, sheet, download, remove."""
 
 from __future__ import annotations
 
@@ -9,9 +9,13 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.lineage import DrawingOption, draw
-from superpose.cli.output import age, print_json, print_table, section
+from superpose.cli.output import age, note, print_json, print_table, section
+from superpose.cli.units import read_units
+from superpose.errors import RequestError
 
 __all__ = ["app"]
+
+_SHOWN = 5
 
 app = typer.Typer(name="datasets", help="Data sets to train on.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -29,6 +33,15 @@ def add(  # noqa: PLR0913  # one parameter per option
     builtin: Annotated[
         str | None, typer.Option(help="Take built-in data: breast_cancer, digits, iris or wine.", metavar="NAME")
     ] = None,
+    unit: Annotated[
+        list[str] | None, typer.Option(help="Unit of a column; may be repeated.", metavar="COLUMN=UNIT")
+    ] = None,
+    units: Annotated[
+        Path | None,
+        typer.Option(
+            help="Units from a file: CSV with columns name and unit, or a YAML or JSON mapping.", metavar="FILE"
+        ),
+    ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -38,9 +51,12 @@ def add(  # noqa: PLR0913  # one parameter per option
         raise typer.BadParameter("give either a file or --builtin NAME")
     if source is not None and target is None:
         raise typer.BadParameter("say which column to predict: --target COLUMN")
+    known = read_units(units, unit or [])
+    if builtin is not None and known:
+        raise typer.BadParameter("built-in data have their units")
     with connect(url, key_file) as client:
         if source is not None:
-            dataset = client.datasets.add(source, target=target or "", name=name, format=format)
+            dataset = client.datasets.add(source, target=target or "", name=name, format=format, units=known)
         else:
             dataset = client.datasets.add_builtin(name or builtin or "", builtin)
     if as_json:
@@ -50,6 +66,10 @@ def add(  # noqa: PLR0913  # one parameter per option
         f"{dataset.name}: {dataset.n_rows} rows, {dataset.n_features} features, target {dataset.target} "
         f"({', '.join(dataset.classes)}); id {dataset.id}"
     )
+    for warning in dataset.warnings[:_SHOWN]:
+        note(f"warning: {warning}")
+    if dataset.warnings[_SHOWN:]:
+        note(f"and {len(dataset.warnings) - _SHOWN} more; see: superpose datasets sheet {dataset.name}")
 
 
 @app.command("list")
@@ -104,6 +124,55 @@ def lineage(
     """Draw what was made from the data set's content."""
     with connect(url, key_file) as client:
         draw(client.datasets.lineage(dataset), form, as_json=as_json)
+
+
+@app.command()
+def sheet(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name or id.")],
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what each column is and holds, and what is odd."""
+    with connect(url, key_file) as client:
+        found = client.datasets.sheet(dataset)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    classes = ", ".join(f"{label} {count}" for label, count in found.class_counts.items())
+    section({"name": found.name, "rows": found.n_rows, "target": f"{found.target} ({classes})"})
+    typer.echo()
+    rows = [(c.name, c.type, c.unit, c.n_missing, c.n_distinct, c.summary) for c in found.columns]
+    print_table(("column", "type", "unit", "missing", "distinct", "values"), rows, right=("missing", "distinct"))
+    if found.warnings:
+        typer.echo()
+    for warning in found.warnings:
+        typer.echo(f"warning: {warning}")
+
+
+@app.command()
+def download(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name or id.")],
+    output: Annotated[
+        Path | None, typer.Option(help="File or directory [default: ./NAME.parquet].", metavar="PATH")
+    ] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Save a data set as Parquet, checked against the service's digest."""
+    with connect(url, key_file) as client:
+        try:
+            path = client.datasets.download(dataset, output).absolute()
+        except OSError as error:
+            place = str(output or Path.cwd())
+            raise RequestError(
+                f"The data set cannot be written to {place}: {error.strerror}. Choose another --output.", path=place
+            ) from error
+    if as_json:
+        print_json({"dataset": dataset, "path": str(path), "size_bytes": path.stat().st_size})
+    else:
+        typer.echo(f"{path} ({path.stat().st_size / 1024:.0f} KiB)")
 
 
 @app.command()

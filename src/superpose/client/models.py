@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from superpose.client.downloads import download, target_path
 from superpose.client.lineage import Lineage
 from superpose.client.nouns import Event, Listing, Model, ModelVersion
-from superpose.client.resources import Resource, items, manifest_digest, segment, write_whole
+from superpose.client.resources import Resource, items, manifest_digest, segment
 from superpose.client.transport import Call
 from superpose.errors import ModelFileCorruptError
 
@@ -130,10 +132,12 @@ class Models(Resource):
             ModelFileCorruptError: the bytes are not those the registry knows.
         """
         registered = self.version(name, version)
-        target = Path(path).expanduser() if path is not None else Path.cwd()
-        if target.is_dir():
-            target = target / f"{name}-{registered.version}.superpose"
-        write_whole(target, self.content(registered))
+        target = target_path(path, f"{name}-{registered.version}.superpose")
+        with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.") as directory:
+            arrived = Path(directory) / target.name
+            download(self._transport, f"{_path(registered.model, registered.version)}/file", arrived)
+            _check_manifest(registered, arrived)
+            arrived.replace(target)
         return target
 
     def content(self, version: ModelVersion) -> bytes:
@@ -143,13 +147,17 @@ class Models(Resource):
             ModelFileCorruptError: the bytes are not those the registry knows.
         """
         reply = self._transport.send(Call("GET", f"{_path(version.model, version.version)}/file"))
-        if manifest_digest(reply.body) != version.digest:
-            raise ModelFileCorruptError(
-                f"The file of {version.model} version {version.version} that arrived is not the one in the registry: "
-                "its manifest has another digest. Download it again; if it stays so, the service's copy is damaged.",
-                expected=version.digest,
-            )
+        _check_manifest(version, reply.body)
         return reply.body
+
+
+def _check_manifest(version: ModelVersion, model_file: bytes | Path) -> None:
+    if manifest_digest(model_file) != version.digest:
+        raise ModelFileCorruptError(
+            f"The file of {version.model} version {version.version} that arrived is not the one in the registry: "
+            "its manifest has another digest. Download it again; if it stays so, the service's copy is damaged.",
+            expected=version.digest,
+        )
 
 
 def _path(name: str, version: VersionRef) -> str:

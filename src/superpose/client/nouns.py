@@ -84,7 +84,10 @@ class Column(Noun):
 
 @dataclass(frozen=True)
 class Dataset(Noun):
-    """A registered data set; ``digest`` is the SHA-256 of its canonical content."""
+    """A registered data set; ``digest`` is the SHA-256 of its canonical content.
+
+    ``warnings`` says what is odd about a table just added, most serious first; `Datasets.sheet` says it at any time.
+    """
 
     id: str
     name: str
@@ -96,6 +99,7 @@ class Dataset(Noun):
     columns: tuple[Column, ...]
     digest: str
     created_at: datetime
+    warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -112,6 +116,7 @@ class Dataset(Noun):
             columns=tuple(Column.from_json(item) for item in f.array("columns")),
             digest=f.text("digest"),
             created_at=f.time("created_at"),
+            warnings=f.texts("warnings") if "warnings" in f.members else (),
         )
 
     def _repr_html_(self) -> str:

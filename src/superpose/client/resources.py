@@ -6,7 +6,6 @@ import hashlib
 import io
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -14,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from superpose.client.data_sheet import DataSheet
+from superpose.client.downloads import download, target_path, transfer_timeout_s
 from superpose.client.lineage import Lineage
 from superpose.client.nouns import Dataset, Key, Listing, NewKey, NounT
 from superpose.client.transport import Call, Reply, Transport
@@ -104,29 +105,29 @@ class Datasets(Resource):
     """Data sets of the key's project, addressed by id or name."""
 
     def add(
-        self, source: str | Path | bytes, *, target: str, name: str | None = None, format: str | None = None
+        self,
+        source: str | Path | bytes,
+        *,
+        target: str,
+        name: str | None = None,
+        format: str | None = None,
+        units: Mapping[str, str] | None = None,
     ) -> Dataset:
-        """Register a table: a CSV, Parquet or NPZ file, or its bytes.
+        """Register a table: a CSV, Parquet or NPZ file, sent in pieces, or its bytes.
 
         Args:
             source: path of the file, or its content.
             target: name of the column to predict.
             name: name in the project; the file's own name where it is left out.
             format: "csv", "parquet" or "npz"; the file's suffix where it is left out.
+            units: unit by column; goes before units that a Parquet file states itself.
 
         Raises:
             DatasetFormatError: no such file, or no known format.
             ApiError: the service refuses the table (``dataset.*``) or the name is taken.
         """
-        if isinstance(source, bytes):
-            content, stem, suffix = source, "", ""
-        else:
-            path = Path(source).expanduser()
-            stem, suffix = path.stem, path.suffix.lower().lstrip(".")
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise DatasetFormatError(f"{path} cannot be read: {error.strerror}.", path=str(path)) from None
+        path = None if isinstance(source, bytes) else Path(source).expanduser()
+        stem, suffix = ("", "") if path is None else (path.stem, path.suffix.lower().lstrip("."))
         kind = format or suffix
         if kind not in _CONTENT_TYPES:
             raise DatasetFormatError(
@@ -136,7 +137,17 @@ class Datasets(Resource):
         if not (name or stem):
             raise DatasetFormatError("A table given as bytes needs a name. Say name=.")
         query = {"name": name or stem, "target": target}
-        call = Call("POST", "/v1/datasets", query=query, body=content, content_type=_CONTENT_TYPES[kind])
+        if units:
+            query["units"] = json.dumps(dict(units))
+        call = Call(
+            "POST",
+            "/v1/datasets",
+            query=query,
+            body=source if isinstance(source, bytes) else None,
+            body_file=path,
+            content_type=_CONTENT_TYPES[kind],
+            timeout_s=max(self._transport.timeout_s, transfer_timeout_s(_file_size(path))),
+        )
         return Dataset.from_json(read_json(self._transport.send(call)))
 
     def add_builtin(self, name: str, builtin: str | None = None) -> Dataset:
@@ -155,34 +166,54 @@ class Datasets(Resource):
         """What was made from this content, under whatever name it was registered."""
         return Lineage.from_json(self._get(f"/v1/datasets/{segment(id_or_name)}/lineage"))
 
+    def sheet(self, id_or_name: str) -> DataSheet:
+        """The data sheet: types, missing values, units, ranges, quantiles, categories, and what is odd."""
+        return DataSheet.from_json(self._get(f"/v1/datasets/{segment(id_or_name)}/sheet"))
+
+    def download(self, id_or_name: str, path: str | Path | None = None) -> Path:
+        """Save a data set as Parquet and return where.
+
+        Args:
+            id_or_name: the data set.
+            path: file or directory to write; ``NAME.parquet`` here where it is left out. The file appears whole, with
+                the digest that the service states, or not at all; a broken connection is resumed.
+
+        Raises:
+            ProtocolError: the bytes that arrived are not those of the service.
+            OSError: the file cannot be written.
+        """
+        found = self.get(id_or_name)
+        target = target_path(path, f"{found.name}.parquet")
+        download(self._transport, f"/v1/datasets/{segment(found.id)}/file", target)
+        return target
+
     def delete(self, id_or_name: str) -> None:
         """Remove a data set; models trained on it stay."""
         self._delete(f"/v1/datasets/{segment(id_or_name)}")
 
 
-def manifest_digest(model_file: bytes) -> str | None:
+def manifest_digest(model_file: bytes | Path) -> str | None:
     """SHA-256 of a model file's manifest in hexadecimal, or None where it holds none."""
     try:
-        with zipfile.ZipFile(io.BytesIO(model_file)) as archive:
+        with zipfile.ZipFile(io.BytesIO(model_file) if isinstance(model_file, bytes) else model_file) as archive:
             return hashlib.sha256(archive.read("manifest.json")).hexdigest()
     except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError, EOFError):
         return None
 
 
-def write_whole(target: Path, content: bytes) -> None:
-    """Write a file beside its place and move it there, so that no half file is ever seen.
+def _file_size(path: Path | None) -> int:
+    """Bytes of a file that will be sent, 0 for none.
 
     Raises:
-        OSError: the directory cannot be written.
+        DatasetFormatError: it cannot be read.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    if path is None:
+        return 0
     try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        with path.open("rb") as file:
+            return os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise DatasetFormatError(f"{path} cannot be read: {error.strerror}.", path=str(path)) from None
 
 
 class Keys(Resource):

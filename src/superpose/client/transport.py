@@ -43,6 +43,7 @@ _IDEMPOTENT_METHODS: Final = frozenset({"GET", "DELETE"})
 _BUSY_STATUSES: Final = frozenset({429, 503})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 _CERTIFICATE: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.S)
+_PIECE_BYTES: Final = 256 * 1024
 _JITTER = random.SystemRandom()
 ResultT = TypeVar("ResultT")
 
@@ -51,8 +52,8 @@ ResultT = TypeVar("ResultT")
 class Call:
     """One request.
 
-    ``repeatable`` says that sending it twice does no harm; GET and DELETE always are. Statuses in ``accepted`` are
-    answers, whatever they mean elsewhere.
+    The body is given as bytes or as a file, which is sent in pieces. ``repeatable`` says that sending it twice does no
+    harm; GET and DELETE always are. Statuses in ``accepted`` are answers, whatever they mean elsewhere.
     """
 
     method: str
@@ -60,6 +61,7 @@ class Call:
     query: Mapping[str, str | int | float] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
+    body_file: Path | None = None
     content_type: str = "application/json"
     repeatable: bool = False
     timeout_s: float | None = None
@@ -138,6 +140,16 @@ class Transport:
         """The answer's body in chunks as they arrive; one attempt, the caller reconnects.
 
         Raises:
+            UnreachableError, ApiError: as for ``open``.
+        """
+        with self.open(call) as (_, chunks):
+            yield chunks
+
+    @contextmanager
+    def open(self, call: Call) -> Iterator[tuple[Reply, Iterator[bytes]]]:
+        """Status and headers of the answer, and its body in chunks as they arrive; one attempt.
+
+        Raises:
             UnreachableError: no connection, or it broke on the way.
             ApiError: the service refused.
         """
@@ -153,7 +165,8 @@ class Transport:
             if response.status >= 400:
                 body = bytes(self._call(lambda _: response.bytes()))
                 raise_for_problem(response.status, _headers(response), body, self.url)
-            yield self._chunks(response.body_reader.read_chunk, call)
+            head = Reply(response.status, _headers(response), b"")
+            yield head, self._chunks(response.body_reader.read_chunk, call)
         except (KeyboardInterrupt, SystemExit):
             raise  # a thread may still be reading; it gives the connection back when it ends
         except BaseException:
@@ -190,7 +203,11 @@ class Transport:
             builder = builder.header("Authorization", f"Bearer {self._key}", is_sensitive=True)
         for name, value in call.headers.items():
             builder = builder.header(name, value)
-        if call.body is not None:
+        if call.body_file is not None:
+            n_bytes = str(call.body_file.stat().st_size)
+            builder = builder.header("Content-Type", call.content_type).header("Content-Length", n_bytes)
+            builder = builder.body_stream(_pieces(call.body_file))
+        elif call.body is not None:
             builder = builder.header("Content-Type", call.content_type).body_bytes(call.body)
         return builder
 
@@ -300,6 +317,12 @@ def _connections(url: str, roots: bytes | None = None) -> SyncClient:
         return builder.build()
     except PyreqwestError as error:
         raise ClientError(f"The CA file's certificates cannot be used: {error.message}.") from error
+
+
+def _pieces(path: Path) -> Iterator[bytes]:
+    with path.open("rb") as file:
+        while piece := file.read(_PIECE_BYTES):
+            yield piece
 
 
 def _headers(response: BaseResponse) -> dict[str, str]:

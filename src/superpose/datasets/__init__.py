@@ -9,6 +9,7 @@ from __future__ import annotations
 from superpose.datasets.builtin import builtin_names, builtin_table
 from superpose.datasets.checks import TableReport, check_table
 from superpose.datasets.readers import FORMATS, read_table, table_from_frame
+from superpose.datasets.sheet import ColumnSheet, DataSheet, data_sheet
 from superpose.datasets.splits import Split, stratified_splits
 from superpose.datasets.storage import table_from_parquet_bytes, table_to_parquet_bytes
 from superpose.datasets.structured_splits import grouped_splits, k_fold_splits, site_splits, time_splits
@@ -20,12 +21,15 @@ __all__ = [
     "MAX_CLASSES",
     "MAX_COLUMNS",
     "Column",
+    "ColumnSheet",
+    "DataSheet",
     "Split",
     "Table",
     "TableReport",
     "builtin_names",
     "builtin_table",
     "check_table",
+    "data_sheet",
     "grouped_splits",
     "k_fold_splits",
     "read_table",

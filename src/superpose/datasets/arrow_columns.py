@@ -83,6 +83,8 @@ def _typed_values(name: str, column: pa.ChunkedArray) -> npt.NDArray[Any]:
         text = pc.utf8_trim_whitespace(pc.cast(column, pa.large_string()))
         blank = pc.equal(text, "")
         return _numpy(pc.if_else(blank, pa.scalar(None, pa.large_string()), text)).astype(object)
+    if pa.types.is_date(kind) or pa.types.is_timestamp(kind):
+        return _numpy(_iso_dates(column)).astype(object)
     if pa.types.is_null(kind):
         return np.full(len(column), np.nan)
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
@@ -95,11 +97,22 @@ def _typed_values(name: str, column: pa.ChunkedArray) -> npt.NDArray[Any]:
                 column=name,
             ) from error
     raise DatasetFormatError(
-        f"Column {name!r} has type {kind}; allowed are numbers, booleans and text. Convert it (a date, for "
-        "instance, to days since an event) or drop it.",
+        f"Column {name!r} has type {kind}; allowed are numbers, booleans, text and dates. Convert it or drop it.",
         column=name,
         type=str(kind),
     )
+
+
+def _iso_dates(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Dates as ``2025-03-31``, times as ``2025-03-31T08:00:00`` with a Z where they name a moment; to the second."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if pa.types.is_date(column.type):
+        return pc.cast(pc.cast(column, pa.date32(), safe=False), pa.string())
+    suffix = "Z" if column.type.tz is not None else ""
+    moments = pc.cast(pc.cast(column, pa.timestamp("s", tz=column.type.tz), safe=False), pa.timestamp("s"))
+    return pc.binary_join_element_wise(pc.replace_substring(pc.cast(moments, pa.string()), " ", "T"), suffix, "")
 
 
 def _numpy(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[Any]:

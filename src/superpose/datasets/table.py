@@ -31,6 +31,7 @@ MAX_COLUMNS = 2_000
 MAX_CELLS = 50_000_000
 MAX_CLASSES = 1_000
 _MAX_NAME_LENGTH = 256
+_MAX_UNIT_LENGTH = 50
 
 ColumnKind = Literal["number", "category"]
 Values = npt.NDArray[Any]
@@ -169,6 +170,28 @@ class Table:
                 f"Without {_listing(sorted(names))}, table {self.name!r} has no feature column left to learn from."
             )
         return replace(self, features=self.features[[column.name for column in kept]], columns=kept)
+
+    def with_units(self, units: Mapping[str, str]) -> Table:
+        """The same table with other units for the columns that ``units`` names.
+
+        Raises:
+            DatasetFormatError: a name that no feature column has, or a unit that is no short printable text.
+        """
+        unknown = sorted(set(units) - set(self.feature_names))
+        if unknown:
+            raise DatasetFormatError(
+                f"There is no feature column {_listing(unknown)} to give a unit to; columns are "
+                f"{_listing(self.feature_names, 10)}.",
+                columns=unknown[:20],
+            )
+        for name, unit in units.items():
+            if not isinstance(unit, str) or not 0 < len(unit) <= _MAX_UNIT_LENGTH or not unit.isprintable():
+                raise DatasetFormatError(
+                    f"The unit of column {name!r} must be a printable text of 1 to {_MAX_UNIT_LENGTH} characters.",
+                    column=name,
+                )
+        columns = tuple(replace(column, unit=units.get(column.name, column.unit)) for column in self.columns)
+        return replace(self, columns=columns)
 
     def schema(self) -> dict[str, Any]:
         """The description of the table without its values, as JSON values."""

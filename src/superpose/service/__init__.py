@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from superpose.service.catalogue.ingest import Incoming
 from superpose.service.config import ServiceConfig
+from superpose.service.names import check_name
 from superpose.service.nouns import (
     Dataset,
     Event,
@@ -30,6 +32,7 @@ from superpose.service.serving.batching import BatchStats
 from superpose.service.serving.deployment import Canary, Endpoint, Limits, Revision, SplitBy
 from superpose.service.serving.traffic import SideStats
 from superpose.service.statuses import FINAL, TRANSITIONS, JobStatus
+from superpose.service.store.artifacts import StoredFile
 from superpose.service.store.audit_log import AuditEntry, Verification, verify_entries
 from superpose.service.store.origin import Origin, coming_from
 from superpose.service.store.pages import MAX_LIMIT, Part
@@ -45,6 +48,7 @@ __all__ = [
     "Dataset",
     "Endpoint",
     "Event",
+    "Incoming",
     "Job",
     "JobKind",
     "JobStatus",
@@ -65,11 +69,13 @@ __all__ = [
     "ServiceConfig",
     "SideStats",
     "SplitBy",
+    "StoredFile",
     "Supervisor",
     "Usage",
     "User",
     "Verification",
     "Worker",
+    "check_name",
     "check_scope",
     "coming_from",
     "iso",

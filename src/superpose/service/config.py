@@ -36,7 +36,8 @@ class ServiceConfig:
         poll_min_s: pause between two looks for work shortly after there was some.
         poll_max_s: the same pause after a long idle time.
         progress_s: shortest time between two stored progress events of one attempt.
-        max_body_bytes: largest data set or program accepted, as bytes of the request.
+        max_body_bytes: largest program or other JSON accepted, as bytes of the request.
+        max_dataset_bytes: largest file of a data set accepted; it goes to disk as it arrives.
         max_columns: largest number of columns of a data set.
         max_instructions: instructions of a program; gate calls count expanded, some 30 us of checking each.
         max_result_bytes: largest result of a program job, as JSON.
@@ -53,6 +54,8 @@ class ServiceConfig:
         max_key_days: days for which a new API key may be valid at most; None for no end.
         key_used_s: how exact the time is at which a key was last used.
         wrong_keys_per_minute: wrong keys from one address that are looked at; more are told to wait.
+        artifact_url: directory for data sets and model files as an fsspec URL, such as ``s3://bucket/superpose``; None
+            means the data directory.
     """
 
     data_dir: Path
@@ -69,6 +72,7 @@ class ServiceConfig:
     poll_max_s: float = 0.5
     progress_s: float = 0.2
     max_body_bytes: int = 64 * _MEBIBYTE
+    max_dataset_bytes: int = 1024 * _MEBIBYTE
     max_columns: int = 2_000
     max_instructions: int = 100_000
     max_result_bytes: int = 16 * _MEBIBYTE
@@ -85,6 +89,7 @@ class ServiceConfig:
     max_key_days: float | None = None
     key_used_s: float = 300.0
     wrong_keys_per_minute: int = 60
+    artifact_url: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser().absolute())

@@ -61,7 +61,7 @@ class Service:
         self.config = config
         self._data_dir = data_dir
         self._database = Database(data_dir.database_path, busy_timeout_s=config.busy_timeout_s, clock=clock)
-        self._artifacts = Artifacts(data_dir)
+        self._artifacts = Artifacts(data_dir, config.artifact_url)
         self._loaded = LoadedModels(config)
         self.quotas = Quotas(self._database, size_of=self._artifacts.size, clock=clock)
         self.store = JobStore.opened(self._database, config.job_rules, clock=clock, admit=self.quotas.admit_job)
@@ -78,7 +78,7 @@ class Service:
         self.projects = Projects(self._database, clock=clock, changed=forget)
         self.users = Users(self._database, clock=clock, changed=forget)
         self.audit = Audit(self._database)
-        self.datasets = Datasets(self._database, self._artifacts, config, clock, self.quotas)
+        self.datasets = Datasets(self._database, self._artifacts, data_dir, config, clock, self.quotas)
         self.jobs = Jobs(self._database, self.store, self.datasets, config)
         self.models = Models(self._database, self._artifacts)
         self.aliases = Aliases(self._database, clock)
@@ -156,6 +156,8 @@ class Service:
             used |= set(connection.execute(kept).scalars())
             self._artifacts.sweep(used)
         self._artifacts.clear_staging()
+        if self.config.artifact_url is not None:
+            Artifacts(self._data_dir).clear_staging()  # files on their way in wait here, wherever they go
         found = self._data_dir.job_ids()  # before the query, so that a job claimed meanwhile is not among them
         with self._database.read() as connection:
             alive = set(connection.execute(select(jobs.c.id).where(jobs.c.status.not_in([*map(str, FINAL)]))).scalars())

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
+from pydantic import Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
-from superpose.api.bodies import media_type_of, read_body, read_model
-from superpose.api.documents import BuiltinDataset, body_of
+from superpose.api.bodies import media_type_of, read_model, receive_file
+from superpose.api.documents import BuiltinDataset, Document, body_of
+from superpose.api.files import file_answer
 from superpose.errors import MediaTypeError, RequestError
-from superpose.service import Part, Role, Service
+from superpose.service import Incoming, Part, Role, Service, check_name
 
 __all__ = ["FORMAT_OF", "routes"]
 
@@ -28,43 +31,25 @@ FORMAT_OF = {
 def routes(service: Service) -> APIRouter:
     """The routes of data sets."""
     router = APIRouter(prefix="/v1/datasets", tags=["datasets"])
-    max_bytes = service.config.max_body_bytes
+    config = service.config
 
     @router.post("", status_code=201, openapi_extra=_body())
-    async def add(
-        request: Request,
-        name: Annotated[str | None, Query(description="name in the project, for a table in the body")] = None,
-        target: Annotated[str | None, Query(description="column with the classes, for a table in the body")] = None,
-    ) -> Response:
-        """Register a table: the body's, or one that comes with superpose."""
+    async def add(request: Request, asked: Annotated[_Asked, Query()]) -> Response:
+        """Register a table: the body's, which goes to disk as it arrives, or one that comes with superpose."""
         principal = caller(request)
         principal.require(Role.EDITOR)  # before megabytes are read
         media_type = media_type_of(request)
         if media_type == "application/json":
-            wanted = await read_model(request, BuiltinDataset, max_bytes)
+            wanted = await read_model(request, BuiltinDataset, config.max_body_bytes)
             dataset = await run_in_threadpool(service.datasets.add_builtin, principal, wanted.name, wanted.builtin)
         else:
-            if media_type not in FORMAT_OF:
-                raise MediaTypeError(
-                    f"A data set is sent as {', '.join(FORMAT_OF)} or, for a built-in one, application/json; got "
-                    f"Content-Type {media_type[:80]!r}.",
-                    allowed=[*FORMAT_OF, "application/json"],
-                )
-            if not name or not target:
-                raise RequestError(
-                    "A table in the body needs ?name= and ?target= in the URL.",
-                    errors=[{"field": f} for f, v in (("name", name), ("target", target)) if not v],
-                )
-            content = await read_body(request, max_bytes)
-            dataset = await run_in_threadpool(
-                service.datasets.add,
-                principal,
-                name=name,
-                content=content,
-                format=FORMAT_OF[media_type],
-                target=target,
-            )
-        return Json(dataset.to_json(), 201, {"Location": f"/v1/datasets/{dataset.id}"})
+            incoming = _incoming(asked, media_type, config.max_columns)
+            with service.datasets.arriving() as path:
+                await receive_file(request, path, config.max_dataset_bytes)
+                dataset = await run_in_threadpool(service.datasets.add_file, principal, path, incoming)
+        sheet = await run_in_threadpool(service.datasets.sheet, principal, dataset.id)
+        document = {**dataset.to_json(), "warnings": sheet["warnings"]}
+        return Json(document, 201, {"Location": f"/v1/datasets/{dataset.id}"})
 
     @router.get("")
     def list_datasets(request: Request, part: Annotated[Part, Depends(part_of)]) -> Response:
@@ -81,6 +66,22 @@ def routes(service: Service) -> APIRouter:
         """What was made from this content, as a graph."""
         return Json(service.lineages.of_dataset(caller(request), id_or_name).to_json())
 
+    @router.get("/{id_or_name}/sheet")
+    def sheet(request: Request, id_or_name: str) -> Response:
+        """The data sheet: types, missing values, units, ranges, quantiles, categories, and what is odd."""
+        principal = caller(request)
+        dataset = service.datasets.get(principal, id_or_name)
+        document = {"id": dataset.id, "name": dataset.name, **service.datasets.sheet(principal, dataset.id)}
+        return Json(document)
+
+    @router.get("/{id_or_name}/file")
+    def file(request: Request, id_or_name: str) -> Response:
+        """The table as Parquet; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
+        dataset, stored = service.datasets.file(caller(request), id_or_name)
+        return file_answer(
+            request, stored, media_type="application/vnd.apache.parquet", filename=f"{dataset.name}.parquet"
+        )
+
     @router.delete("/{id_or_name}", status_code=204)
     def delete(request: Request, id_or_name: str) -> Response:
         """Delete a data set and its content."""
@@ -88,6 +89,49 @@ def routes(service: Service) -> APIRouter:
         return Response(status_code=204)
 
     return router
+
+
+class _Asked(Document):
+    """What the URL says of a table in the body."""
+
+    name: str | None = Field(None, description="name in the project")
+    target: str | None = Field(None, description="column with the classes")
+    units: str | None = Field(None, description='unit by column, as JSON: {"age": "a"}', max_length=50_000)
+
+
+def _incoming(asked: _Asked, media_type: str, max_columns: int) -> Incoming:
+    """What the body will hold."""
+    if media_type not in FORMAT_OF:
+        raise MediaTypeError(
+            f"A data set is sent as {', '.join(FORMAT_OF)} or, for a built-in one, application/json; got "
+            f"Content-Type {media_type[:80]!r}.",
+            allowed=[*FORMAT_OF, "application/json"],
+        )
+    if not asked.name or not asked.target:
+        raise RequestError(
+            "A table in the body needs ?name= and ?target= in the URL.",
+            errors=[{"field": field} for field in ("name", "target") if not getattr(asked, field)],
+        )
+    check_name(asked.name)  # before megabytes are read
+    return Incoming(
+        name=asked.name,
+        format=FORMAT_OF[media_type],
+        target=asked.target,
+        units=_units(asked.units),
+        max_columns=max_columns,
+    )
+
+
+def _units(text: str | None) -> dict[str, str]:
+    if text is None:
+        return {}
+    try:
+        units = json.loads(text)
+    except (ValueError, RecursionError):
+        units = None
+    if not isinstance(units, dict) or not all(isinstance(unit, str) for unit in units.values()):
+        raise RequestError('units must be a JSON object from column to unit, such as {"age": "a"}.', field="units")
+    return units
 
 
 def _body() -> dict[str, object]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.concurrency import run_in_threadpool
-from starlette.responses import FileResponse, Response
+from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import read_model
 from superpose.api.documents import LARGEST_VERSION, AliasMove, Edits, VersionName, body_of, version_of
+from superpose.api.files import file_answer
 from superpose.errors import RequestError
 from superpose.service import Part, Service
 
@@ -70,15 +70,10 @@ def _read_routes(router: APIRouter, service: Service) -> None:
 
     @router.get("/{name}/versions/{version}/file")
     def file(request: Request, name: str, version: VersionName) -> Response:
-        """The version's model file; ``Repr-Digest`` (RFC 9530) is that of the whole file."""
-        principal = caller(request)
-        found = service.models.version(principal, name, _version(version))
-        path = service.models.file_path(principal, name, found.version)
-        sha256 = base64.b64encode(bytes.fromhex(found.artifact)).decode("ascii")
-        headers = {"Repr-Digest": f"sha-256=:{sha256}:", "ETag": f'"{found.artifact}"', "Cache-Control": "no-store"}
-        return FileResponse(
-            path, headers=headers, media_type="application/zip", filename=f"{found.model}-{found.version}.superpose"
-        )
+        """The version's model file; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
+        found, stored = service.models.file(caller(request), name, _version(version))
+        filename = f"{found.model}-{found.version}.superpose"
+        return file_answer(request, stored, media_type="application/zip", filename=filename)
 
 
 def _change_routes(router: APIRouter, service: Service) -> None:

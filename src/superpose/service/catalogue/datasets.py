@@ -3,26 +3,34 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection, RowMapping, Select, insert, or_, select, update
+from sqlalchemy import Connection, RowMapping, Select, delete, insert, or_, select, update
 
 from superpose.errors import ConflictError, NotFoundError, PayloadTooLargeError
+from superpose.service.catalogue.ingest import Incoming, Ingested, ingest, ingest_file, ingested
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name, new_id
 from superpose.service.nouns import Clock, Dataset, Page, Principal, Role
 from superpose.service.people.quotas import Quotas
 from superpose.service.statuses import FINAL
-from superpose.service.store.artifacts import Artifacts, Staged
+from superpose.service.store.artifacts import Artifacts, Staged, StoredFile
 from superpose.service.store.database import Database
+from superpose.service.store.datadir import DataDir
 from superpose.service.store.history import append_event
 from superpose.service.store.pages import Part, read_page
-from superpose.service.store.tables import datasets, jobs
+from superpose.service.store.tables import data_sheets, datasets, jobs
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
 
 __all__ = ["Datasets"]
+
+_KEPT_CELLS = 2_000_000
+"""Values of a table, 16 MB of numbers, up to which it is kept for the next submission."""
 
 
 class Datasets:
@@ -31,23 +39,40 @@ class Datasets:
     Args:
         database: where they are described.
         artifacts: where their contents lie.
+        data_dir: where files on their way in wait.
         config: limits.
         clock: what tells the time.
         quotas: what a project may store.
     """
 
     def __init__(
-        self, database: Database, artifacts: Artifacts, config: ServiceConfig, clock: Clock, quotas: Quotas
+        self,
+        database: Database,
+        artifacts: Artifacts,
+        data_dir: DataDir,
+        config: ServiceConfig,
+        clock: Clock,
+        quotas: Quotas,
     ) -> None:
         self._database = database
         self._artifacts = artifacts
+        self._arriving = data_dir.staging
         self._config = config
         self._clock = clock
         self._quotas = quotas
         self._last_table: tuple[str, Table] | None = None
         self._reading = threading.Lock()
 
-    def add(self, principal: Principal, *, name: str, content: bytes, format: str, target: str) -> Dataset:
+    def add(
+        self,
+        principal: Principal,
+        *,
+        name: str,
+        content: bytes,
+        format: str,
+        target: str,
+        units: Mapping[str, str] | None = None,
+    ) -> Dataset:
         """Read, check and store a table. The same content under the same name again gives the same data set.
 
         Args:
@@ -56,28 +81,51 @@ class Datasets:
             content: the file's bytes.
             format: ``csv``, ``parquet`` or ``npz``.
             target: name of the column with the classes.
+            units: unit by column; goes before units that the file itself states.
 
         Raises:
             ForbiddenError: the caller's role is too small.
             RequestError: unusable name.
-            PayloadTooLargeError: more bytes than ``max_body_bytes``.
+            PayloadTooLargeError: more bytes than ``max_dataset_bytes``.
             DatasetError: the table cannot be learned from; the code says why.
             ConflictError: the name is taken by another data set.
             ByteQuotaError: the project has no room for it.
         """
-        from superpose.datasets import read_table
-
         principal.require(Role.EDITOR)
         check_name(name)
-        if len(content) > self._config.max_body_bytes:
-            raise PayloadTooLargeError(
-                f"The data set has {len(content):,} bytes; at most {self._config.max_body_bytes:,} are accepted. "
-                "Send Parquet, which is smaller, or a sample of the rows.",
-                n_bytes=len(content),
-                max_bytes=self._config.max_body_bytes,
-            )
-        table = read_table(content, format=format, name=name, target=target, max_columns=self._config.max_columns)
-        return self._store(principal, name, format, table)
+        self._check_size(len(content))
+        made = ingest(content, Incoming(name, format, target, units or {}, max_columns=self._config.max_columns))
+        staged = self._artifacts.stage(made.content or b"")
+        return self._store(principal, name, format, made, staged)
+
+    @contextmanager
+    def arriving(self) -> Iterator[Path]:
+        """A place in the data directory for a file on its way in, gone after the block."""
+        path = self._arriving / new_id("incoming")
+        try:
+            path.touch(mode=0o600)
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+    def add_file(self, principal: Principal, path: Path, incoming: Incoming) -> Dataset:
+        """As ``add``, of a file on this machine, in constant memory: a process of its own reads a large file.
+
+        Args:
+            principal: the caller; an editor.
+            path: the file.
+            incoming: what it holds.
+
+        Raises:
+            ForbiddenError, RequestError, PayloadTooLargeError, DatasetError, ConflictError: as for ``add``.
+        """
+        principal.require(Role.EDITOR)
+        check_name(incoming.name)
+        self._check_size(path.stat().st_size)
+        with self.arriving() as output:
+            made = ingest_file(path, incoming, output)
+            staged = self._artifacts.stage_file(output)
+        return self._store(principal, incoming.name, incoming.format, made, staged)
 
     def add_builtin(self, principal: Principal, name: str, builtin: str) -> Dataset:
         """Store a table that comes with superpose, such as ``breast_cancer``.
@@ -90,7 +138,8 @@ class Datasets:
 
         principal.require(Role.EDITOR)
         check_name(name)
-        return self._store(principal, name, "builtin", builtin_table(builtin))
+        made = ingested(builtin_table(builtin), self._config.max_columns)
+        return self._store(principal, name, "builtin", made, self._artifacts.stage(made.content or b""))
 
     def list(self, principal: Principal, part: Part = Part()) -> Page[Dataset]:  # noqa: B008  # frozen
         """Data sets of the caller's project, by name."""
@@ -132,6 +181,7 @@ class Datasets:
             connection.execute(
                 update(datasets).where(datasets.c.id == dataset.id).values(deleted_at=now, classes=[], columns=[])
             )
+            connection.execute(delete(data_sheets).where(data_sheets.c.dataset_id == dataset.id))
             self._record(connection, dataset, principal, "deleted")
         self._last_table = None
         with self._database.write() as connection:  # only after the row's end is certain
@@ -139,8 +189,39 @@ class Datasets:
             if connection.execute(same).first() is None:
                 self._artifacts.remove(dataset.artifact)
 
+    def sheet(self, principal: Principal, id_or_name: str) -> dict[str, Any]:
+        """The data sheet: types, missing values, ranges, quantiles and categories of the columns, and what is odd.
+
+        Raises:
+            NotFoundError: there is none in the caller's project.
+            ArtifactError: the sheet had to be made, and the data set's file is gone or has changed.
+        """
+        dataset = self.get(principal, id_or_name)
+        query = select(data_sheets.c.sheet).where(data_sheets.c.dataset_id == dataset.id)
+        with self._database.read() as connection:
+            known = connection.execute(query).scalar()
+        if known is not None:
+            return dict(known)
+        from superpose.datasets import data_sheet  # a release before sheets stored this data set
+
+        made = data_sheet(self.table(dataset), max_columns=self._config.max_columns).to_dict()
+        with self._database.write() as connection:
+            if connection.execute(query).scalar() is None and _is_there(connection, dataset):
+                connection.execute(insert(data_sheets).values(dataset_id=dataset.id, sheet=made))
+        return made
+
+    def file(self, principal: Principal, id_or_name: str) -> tuple[Dataset, StoredFile]:
+        """A data set and its file, which is Parquet; verified, and read in pieces.
+
+        Raises:
+            NotFoundError: there is none in the caller's project.
+            ArtifactError: its file is gone or has changed.
+        """
+        dataset = self.get(principal, id_or_name)
+        return dataset, self._artifacts.stored(dataset.artifact)
+
     def table(self, dataset: Dataset) -> Table:
-        """The content of a data set, verified; the last one asked for is kept in memory.
+        """The content of a data set, verified; the last one asked for is kept in memory, if it is small.
 
         Raises:
             ArtifactError: its file is gone or has changed.
@@ -148,36 +229,46 @@ class Datasets:
         from superpose.datasets import table_from_parquet_bytes
 
         with self._reading:
-            if self._last_table is None or self._last_table[0] != dataset.artifact:
-                table = table_from_parquet_bytes(self._artifacts.read(dataset.artifact))
+            if self._last_table is not None and self._last_table[0] == dataset.artifact:
+                return self._last_table[1]
+            table = table_from_parquet_bytes(self._artifacts.read(dataset.artifact))
+            if table.n_rows * table.n_features <= _KEPT_CELLS:
                 self._last_table = (dataset.artifact, table)
-            return self._last_table[1]
+            return table
 
-    def _store(self, principal: Principal, name: str, format: str, table: Table) -> Dataset:
-        from superpose.datasets import check_table, table_to_parquet_bytes
+    def _check_size(self, n_bytes: int) -> None:
+        if n_bytes > self._config.max_dataset_bytes:
+            raise PayloadTooLargeError(
+                f"The data set has {n_bytes:,} bytes; at most {self._config.max_dataset_bytes:,} are accepted. "
+                "Send Parquet, which is smaller, or a sample of the rows.",
+                n_bytes=n_bytes,
+                max_bytes=self._config.max_dataset_bytes,
+            )
 
-        check_table(table, max_columns=self._config.max_columns)
-        staged = self._artifacts.stage(table_to_parquet_bytes(table))
+    def _store(self, principal: Principal, name: str, format: str, made: Ingested, staged: Staged) -> Dataset:
+        facts = {**made.facts, "classes": tuple(made.facts["classes"]), "columns": tuple(made.facts["columns"])}
         dataset = Dataset(
             id=new_id("ds"),
             name=name,
             format=format,
-            target=table.target_name,
-            n_rows=table.n_rows,
-            n_features=table.n_features,
-            classes=table.classes,
-            columns=tuple(column.to_dict() for column in table.columns),
-            digest=table.digest,
             artifact=staged.digest,
             created_at=self._clock(),
+            **facts,
         )
         try:
             with self._database.write() as connection:
-                return self._insert(connection, principal, dataset, staged)
+                return self._insert(connection, principal, dataset, staged, made.sheet)
         finally:
             self._artifacts.discard(staged)
 
-    def _insert(self, connection: Connection, principal: Principal, dataset: Dataset, staged: Staged) -> Dataset:
+    def _insert(
+        self,
+        connection: Connection,
+        principal: Principal,
+        dataset: Dataset,
+        staged: Staged,
+        sheet: Mapping[str, Any],
+    ) -> Dataset:
         row = connection.execute(_named(principal.project, dataset.name)).mappings().first()
         if row is not None:
             known = _dataset(row)
@@ -192,6 +283,7 @@ class Datasets:
         self._quotas.admit_bytes(connection, principal.project, staged.n_bytes)
         values = {name: getattr(dataset, name) for name in Dataset.__dataclass_fields__}
         connection.execute(insert(datasets).values(**values, project=principal.project))
+        connection.execute(insert(data_sheets).values(dataset_id=dataset.id, sheet=dict(sheet)))
         self._record(connection, dataset, principal, "created")
         self._artifacts.publish(staged)
         return dataset
@@ -206,6 +298,11 @@ class Datasets:
             actor=principal.key_id,
             data={"name": dataset.name, "digest": dataset.digest},
         )
+
+
+def _is_there(connection: Connection, dataset: Dataset) -> bool:
+    query = select(datasets.c.id).where(datasets.c.id == dataset.id, datasets.c.deleted_at.is_(None))
+    return connection.execute(query).first() is not None
 
 
 def _named(project: str, id_or_name: str) -> Select[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 
 from sqlalchemy import Connection, RowMapping, func, insert, select
 
@@ -11,7 +10,7 @@ from superpose.errors import NotFoundError
 from superpose.service.catalogue.model_query import ModelQuery
 from superpose.service.catalogue.model_search import search_models
 from superpose.service.nouns import Clock, Job, Model, ModelVersion, Page, Principal, Role
-from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.artifacts import Artifacts, StoredFile
 from superpose.service.store.database import Database
 from superpose.service.store.history import append_event
 from superpose.service.store.pages import Part, read_page
@@ -83,16 +82,15 @@ class Models:
         with self._database.read() as connection:
             return version_row(connection, principal.project, name, version)
 
-    def file_path(self, principal: Principal, name: str, version: VersionRef = None) -> Path:
-        """The model file of a version, its bytes checked against the registry.
+    def file(self, principal: Principal, name: str, version: VersionRef = None) -> tuple[ModelVersion, StoredFile]:
+        """A version and its model file, verified, and read in pieces.
 
         Raises:
             NotFoundError: there is none in the caller's project.
             ArtifactError: the file is gone or has changed.
         """
         found = self.version(principal, name, version)
-        self.content(found)
-        return self._artifacts.path(found.artifact)
+        return found, self._artifacts.stored(found.artifact)
 
     def content(self, version: ModelVersion) -> bytes:
         """The bytes of a version's model file, checked against the registry.

@@ -13,6 +13,7 @@ __all__ = [
     "attempts",
     "audit",
     "audit_head",
+    "data_sheets",
     "datasets",
     "endpoint_canaries",
     "endpoint_limits",
@@ -130,6 +131,8 @@ datasets = Table(
     Column("created_at", UtcTime),
     Column("deleted_at", UtcTime),
 )
+
+data_sheets = Table("data_sheets", metadata, Column("dataset_id", Text, primary_key=True), Column("sheet", _JSON))
 
 jobs = Table(
     "jobs",

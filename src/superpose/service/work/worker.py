@@ -63,7 +63,7 @@ class Worker:
         self.worker_id = worker_id or new_id("worker")
         self._data_dir = DataDir(config.data_dir)
         self._database = Database(self._data_dir.database_path, busy_timeout_s=config.busy_timeout_s)
-        self._artifacts = Artifacts(self._data_dir)
+        self._artifacts = Artifacts(self._data_dir, config.artifact_url)
         self._store = JobStore.opened(self._database, config.job_rules)
         self._stopping = threading.Event()
         self._ready = False

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 import superpose
 from superpose.errors import StoreError
 from superpose.service.nouns import Clock
+from superpose.service.store.migrations.data_sheets import DATA_SHEETS
 from superpose.service.store.migrations.endpoint_rollouts import ENDPOINT_ROLLOUTS
 from superpose.service.store.migrations.initial import INITIAL
 from superpose.service.store.migrations.job_kinds import JOB_KINDS
@@ -29,6 +30,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     REGISTRY,
     ENDPOINT_ROLLOUTS,
     PEOPLE,
+    DATA_SHEETS,
 )
 
 #: The version this release reads and writes.

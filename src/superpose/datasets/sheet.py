@@ -1,0 +1,188 @@
+"""The data sheet: what each column is and holds, as counts and quantiles, to be read before anything is trained."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.datasets.checks import TableReport, check_table
+from superpose.datasets.table import MAX_COLUMNS, Column, Table
+
+__all__ = ["ColumnSheet", "ColumnType", "DataSheet", "data_sheet"]
+
+ColumnType = Literal["numeric", "integer", "boolean", "category", "text", "date", "identifier"]
+
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+_MAX_LISTED = 50
+_MIN_IDENTIFIERS = 20
+"""So many rows, all different, before a column counts as an identifier."""
+_IDENTIFIER_NAME = re.compile(r"(^|[_\s.-])(id|ids|mrn|uuid|guid|nr|no|number|key)$|(?<=[a-z])I[dD]$", re.IGNORECASE)
+_TRUTH_WORDS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"})
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s?(Z|[+-]\d{2}:?\d{2})?)?")
+_TEXT_LENGTH = 40
+_SAMPLE = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnSheet:
+    """One column.
+
+    Attributes:
+        name: its name.
+        type: what its values are; "identifier" and "text" columns list none of them.
+        unit: as the owner gave it.
+        n_missing: rows without a value.
+        n_distinct: distinct values.
+        low: smallest value, or earliest date.
+        high: largest value, or latest date.
+        mean: mean of the values of a numeric, integer or boolean column that holds numbers.
+        deviation: their standard deviation (n in the denominator).
+        quantiles: value by share of rows below it, for the same columns.
+        categories: counts of the most frequent values, at most 50, of a category or boolean column.
+        n_other: rows with a value that is not listed in ``categories``.
+    """
+
+    name: str
+    type: ColumnType
+    unit: str | None
+    n_missing: int
+    n_distinct: int
+    low: float | str | None = None
+    high: float | str | None = None
+    mean: float | None = None
+    deviation: float | None = None
+    quantiles: Mapping[str, float] = field(default_factory=dict)
+    categories: Mapping[str, int] = field(default_factory=dict)
+    n_other: int = 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """The column as JSON values."""
+        found = {name: getattr(self, name) for name in self.__slots__}
+        return found | {"quantiles": dict(self.quantiles), "categories": dict(self.categories)}
+
+
+@dataclass(frozen=True, slots=True)
+class DataSheet:
+    """A table described.
+
+    Attributes:
+        n_rows: number of rows.
+        target: name of the target.
+        class_counts: rows of each class.
+        columns: one sheet per feature column, in order.
+        report: findings of ``check_table``.
+        warnings: the report's warnings, and what the types of the columns add.
+    """
+
+    n_rows: int
+    target: str
+    class_counts: Mapping[str, int]
+    columns: tuple[ColumnSheet, ...]
+    report: TableReport
+    warnings: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sheet as JSON values."""
+        return {
+            "n_rows": self.n_rows,
+            "target": self.target,
+            "class_counts": dict(self.class_counts),
+            "columns": [column.to_dict() for column in self.columns],
+            "report": self.report.to_dict(),
+            "warnings": list(self.warnings),
+        }
+
+
+def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
+    """The sheet of a table.
+
+    Raises:
+        DatasetTooWideError: more than ``max_columns`` columns, target included.
+
+    Cost: O(n_rows log n_rows) per column.
+    """
+    report = check_table(table, max_columns=max_columns)
+    columns = tuple(_column_sheet(column, table.features[column.name].to_numpy()) for column in table.columns)
+    said = list(report.warnings)
+    for column in columns:
+        if column.type == "identifier" and column.name not in report.identifiers:
+            said.append(f"Column {column.name!r} has another number in every row: an identifier?")
+        if column.type == "date":
+            said.append(
+                f"Column {column.name!r} holds dates, which a model would take as categories: exclude it, split by it, "
+                "or give days since an event."
+            )
+        if column.type == "text":
+            said.append(f"Column {column.name!r} holds free text, which a model would take as categories: exclude it.")
+    return DataSheet(table.n_rows, table.target_name, table.class_counts, columns, report, tuple(said))
+
+
+def _column_sheet(column: Column, values: npt.NDArray[Any]) -> ColumnSheet:
+    import pandas as pd
+
+    if column.kind == "number":
+        return _number_sheet(column, values[~np.isnan(values)])
+    counts = pd.Series(values).value_counts()  # without missing values, most frequent first
+    kind = _word_type(column, counts, len(values))
+    facts: dict[str, Any] = {"n_missing": column.n_missing, "n_distinct": len(counts), "unit": column.unit}
+    if kind == "date":
+        facts |= {"low": str(counts.index.min()), "high": str(counts.index.max())}
+    if kind in ("category", "boolean"):
+        ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:_MAX_LISTED]
+        facts["categories"] = {str(word): int(count) for word, count in ordered}
+        facts["n_other"] = int(counts.sum()) - sum(facts["categories"].values())
+    return ColumnSheet(name=column.name, type=kind, **facts)
+
+
+def _number_sheet(column: Column, values: npt.NDArray[np.float64]) -> ColumnSheet:
+    distinct = np.unique(values)
+    kind = _number_type(column, values, distinct)
+    facts: dict[str, Any] = {"n_missing": column.n_missing, "n_distinct": len(distinct), "unit": column.unit}
+    if kind != "identifier":
+        with np.errstate(over="ignore"):  # a mean beyond float64 is infinite, which JSON tells as null
+            mean, deviation = float(values.mean()), float(values.std())
+        facts |= {
+            "low": float(distinct[0]),
+            "high": float(distinct[-1]),
+            "mean": mean if np.isfinite(mean) else None,
+            "deviation": deviation if np.isfinite(deviation) else None,
+            "quantiles": {
+                f"{share:g}": float(value)
+                for share, value in zip(QUANTILES, np.quantile(values, QUANTILES), strict=True)
+            },
+        }
+    return ColumnSheet(name=column.name, type=kind, **facts)
+
+
+def _number_type(column: Column, values: npt.NDArray[np.float64], distinct: npt.NDArray[np.float64]) -> ColumnType:
+    if set(distinct.tolist()) == {0.0, 1.0}:
+        return "boolean"
+    if not np.array_equal(distinct, np.round(distinct)):
+        return "numeric"
+    all_differ = len(distinct) == len(values) >= _MIN_IDENTIFIERS and column.n_missing == 0
+    counter = distinct[0] in (0.0, 1.0) and distinct[-1] - distinct[0] == len(distinct) - 1  # numbers the rows
+    if all_differ and (counter or _IDENTIFIER_NAME.search(column.name)):
+        return "identifier"
+    return "integer"
+
+
+def _word_type(column: Column, counts: Any, n_rows: int) -> ColumnType:
+    """The type of a column of texts, from its distinct ones."""
+    words = [str(word) for word in counts.index[:_SAMPLE]]
+    if len(counts) == 2 and {word.lower() for word in words} in _TRUTH_WORDS:
+        return "boolean"
+    if all(_DATE.fullmatch(word) for word in words):
+        return "date"
+    length = sum(map(len, words)) / len(words)
+    spaced = sum(" " in word.strip() for word in words) / len(words)
+    mostly_different = len(counts) > 0.5 * (n_rows - column.n_missing)
+    if length > _TEXT_LENGTH or (mostly_different and spaced > 0.5 and len(counts) >= _MIN_IDENTIFIERS):
+        return "text"
+    if len(counts) == n_rows >= _MIN_IDENTIFIERS:
+        return "identifier"
+    return "category"
