@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from superpose.circuits import Observable, reference, z_all
+from superpose.circuits import Circuit, Observable, Parameter, reference, z_all
 from superpose.engine import compile_program, set_threads
 
 TOLERANCE = {"float64": 1e-11, "float32": 3e-5}
@@ -95,3 +95,42 @@ def test_few_samples_do_not_depend_on_the_threads(entangling_circuit):
         set_threads(n_threads)
         results.append(program.value_and_grad(*arrays))
     assert all(map(np.array_equal, *results))
+
+
+@pytest.mark.parametrize("n_qubits", [9, 11, 12, 13])
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_tables_of_each_sample_equal_tables_of_all(dtype, n_qubits):
+    """Layers of diagonal rotations, shared and with inputs, between rotations with parameters and without.
+
+    Run with the inputs as weights, one sample after the other, the layers are tables that all samples share.
+    """
+    rng = np.random.default_rng(n_qubits)
+    circuit = Circuit(n_qubits)
+    for layer in range(3):
+        for qubit in range(n_qubits):
+            circuit.h(qubit).rz(Parameter(f"x{qubit}") * (1.5 - layer) + 0.1 * qubit, qubit)
+        for qubit in range(n_qubits - 1):
+            circuit.rzz(Parameter(f"w{layer}_{qubit}"), qubit, qubit + 1)
+        if layer == 1:
+            for qubit in range(n_qubits):
+                circuit.ry(Parameter(f"v{qubit}"), qubit)
+    inputs = [f"x{qubit}" for qubit in range(n_qubits)]
+    observables = [*z_all(n_qubits), Observable("XY" + "Z" * (n_qubits - 2))]
+    own, shared = (compile_program(circuit, observables, inputs=names, dtype=dtype) for names in (inputs, ()))
+    x, g = rng.normal(size=(3, n_qubits)), rng.normal(size=(3, n_qubits + 1))
+    w = dict(zip(own.weight_names, rng.normal(size=own.n_weights), strict=True))
+    got = own.value_and_grad(x, list(w.values()), g)
+    forward, state = own.forward(x, list(w.values()))
+    assert np.array_equal(forward, got[0])
+    assert all(map(np.array_equal, own.backward(state, g), got[1:]))
+    total = np.zeros(own.n_weights)
+    for row in range(3):
+        given = w | dict(zip(inputs, x[row], strict=True))
+        values, _, gradient = shared.value_and_grad(
+            None, [given[name] for name in shared.weight_names], g[row : row + 1]
+        )
+        gradients = dict(zip(shared.weight_names, gradient, strict=True))
+        np.testing.assert_allclose(got[0][row], values[0], atol=TOLERANCE[dtype], rtol=0)
+        np.testing.assert_allclose(got[1][row], [gradients[name] for name in inputs], atol=TOLERANCE[dtype], rtol=0)
+        total += [gradients[name] for name in own.weight_names]
+    np.testing.assert_allclose(got[2], total, atol=3 * TOLERANCE[dtype], rtol=0)

@@ -61,7 +61,7 @@ class TapeReport:
         n_blocks: Runs of operations on one coset after the other.
         n_operations: Passes over a coset: of one to three rotations each.
         n_tables: Tables of phases.
-        n_exchanges: Passes that exchange lane bits with row bits.
+        n_exchanges: Exchanges of a lane bit with a row bit, most of them inside blocks.
         n_rotations: Rotations, those in tables included.
         n_seen: Those that observables see.
         n_start: Steps with which ``|0...0>`` is prepared at little cost.
@@ -213,6 +213,8 @@ def _tape(lowered: Lowered, names: tuple[Sequence[str], Sequence[str]], dtype: D
     steps = tape.ints[tape[at.STEPS] :][: tape[at.N_STEPS] * at.STEP_WIDTH].reshape(-1, at.STEP_WIDTH)
     kinds = Counter(int(kind) for kind in steps[:, at.STEP_KIND])
     n_operations = max((int(step[at.STEP_LAST]) for step in steps if step[at.STEP_KIND] == at.BLOCK), default=0)
+    operations = tape.ints[tape[at.OPS] :][: n_operations * at.OP_WIDTH].reshape(-1, at.OP_WIDTH)
+    n_inside = int((operations[:, at.OP_KIND] >= at.SWAP_LANE).sum())
     size = 4 if dtype == "float32" else 8
     forward, gradient = _flops(tape)
     return TapeReport(
@@ -221,9 +223,9 @@ def _tape(lowered: Lowered, names: tuple[Sequence[str], Sequence[str]], dtype: D
         n_steps=tape[at.N_STEPS],
         n_steps_seen=tape[at.N_STEPS_EXPECT],
         n_blocks=kinds[at.BLOCK],
-        n_operations=n_operations,
+        n_operations=n_operations - n_inside,
         n_tables=kinds[at.TABLE],
-        n_exchanges=kinds[at.EXCHANGE],
+        n_exchanges=kinds[at.EXCHANGE] + n_inside,
         n_rotations=tape[at.N_ROTATIONS],
         n_seen=tape[at.N_ROTATIONS_EXPECT],
         n_start=tape[at.N_START],

@@ -18,6 +18,8 @@ TABLE_MIN_TERMS = 3
 """From so many shared diagonal rotations in one layer on, one table of phases is cheaper."""
 TABLE_MIN_TERMS_WIDE = 12
 """The same in the wide layout, where a pass takes a 16th of the time, but making a table does not."""
+MIN_OWN = 6
+"""From so many rotations with inputs on, a layer of the wide layout has a table for each sample, theirs included."""
 BLOCK_BITS = 7
 """Cosets have at most so many bits: then both states take 32 KiB, which the fastest cache holds."""
 RESET_AFTER = 24
@@ -54,7 +56,8 @@ class _Block(NamedTuple):
 
     span: Span
     ops: list[tuple[int, int, list[int]]]
-    """Kind, number of the first rotation, and the x of the rows of each, up to three."""
+    """Kind, number of the first rotation, and the x of the rows of each, up to three; of an exchange the kind, the
+    rows whose parity counts, and the partner."""
 
 
 class Writer:
@@ -76,7 +79,9 @@ class Writer:
         self.ops: list[int] = []
         self.n_ops = 0
         self.first_gradient: int | None = None
-        self.n_tables = 0
+        self.n_tables = self.n_shared = 0
+        self.own_terms = set[int]()
+        """Rotations in tables that each sample has for itself."""
         self.n_scaled = 0  # since the states' growth was undone
         self.elements: list[int] = []
         self.place_of_elements: dict[tuple[tuple[int, int], ...], int] = {}
@@ -148,7 +153,18 @@ class Writer:
         return not self.place_x(x) & self.layout.lanes
 
     def make_way(self, masks: list[int]) -> None:
-        """Exchange lane bits so that the first of these rotations, as many as can be, flip none."""
+        """Exchange lane bits, within blocks, so that the first of these rotations, as many as can be, flip none."""
+        self._place_zs()
+        shift = self.layout.n_lane_bits
+        for one in self.layout.make_way(masks):
+            kind, xs = (at.FLIP_LANE, []) if one.flip else (at.SWAP_LANE, [one.partner >> shift])
+            self._make_room(xs)
+            self.block.ops.append((kind + one.lane_bit, one.rows >> shift << 7, xs))
+        self.placed.clear()
+        self.also_placed.clear()
+
+    def make_way_now(self, masks: list[int]) -> None:
+        """The same in steps of their own, for strings that are measured between them."""
         self.close()
         shift = self.layout.n_lane_bits
         for one in self.layout.make_way(masks):
@@ -157,15 +173,19 @@ class Writer:
         self.placed.clear()
         self.also_placed.clear()
 
+    def _make_room(self, xs: Sequence[int]) -> None:
+        """Have a block that is open for an operation with these masks."""
+        if len(self.block.ops) == at.MAX_OPS or not self.block.span.add(*xs):
+            self.close()
+            self.block.span.add(*xs)
+
     def add(self, kind: int, *turns: Turn, book: int = at.PLAIN) -> None:
         """Write an operation of one or more rotations into the open block or a new one."""
         shift = self.layout.n_lane_bits
         xs = [self.place_x(turn[0]) >> shift for turn in turns]
         if kind in _DIAGONAL[1:]:
             xs = duals([self.place_z(turn[1]) >> shift for turn in turns]) or xs
-        if len(self.block.ops) == at.MAX_OPS or not self.block.span.add(*xs):
-            self.close()
-            self.block.span.add(*xs)
+        self._make_room(xs)
         first = len(self.turns)
         if len(turns) > 1 and kind in _SCALED:
             for turn in turns[:-1]:
@@ -185,6 +205,11 @@ class Writer:
         self._place_zs()
         shift, lanes, ops = self.layout.n_lane_bits, self.layout.lanes, self.ops
         for kind, r, xs in waiting:
+            if kind >= at.SWAP_LANE:
+                low = below_top(span.number(xs[0]), 8) if xs else -1
+                ops += (kind, 0, -1, low, 0, False, xs[0] << 7 if xs else 0, r)
+                ops += _PADDING[0][2:]
+                continue
             zs = self.placed_zs[r : r + len(xs)]
             basis, low, low2 = -1, -1, 0
             if kind in _BUNDLES:
@@ -192,7 +217,8 @@ class Writer:
                 basis = self._append_elements([*even, 0])  # the walk's last turn reads one offset in vain
             elif kind != at.DIAGONAL:
                 low, low2 = _openers([span.number(x) for x in xs])
-            ops += (kind, len(xs), basis, low, low2)
+            fixed = kind in _SCALED and not any(turn[3] or turn[4] for turn in self.turns[r : r + len(xs)])
+            ops += (kind, len(xs), basis, low, low2, fixed)
             for x, z in zip(xs, zs, strict=True):
                 ops += (x << 7, z >> shift << 7, z & lanes, r)
                 r += 1
@@ -217,6 +243,9 @@ class Writer:
     def add_diagonal_layer(self, items: Sequence[Rotation]) -> None:
         """Write diagonal rotations: shared ones as a table where that is cheaper, the others in bundles."""
         turns = [self.turn(item) for item in items]
+        if self.layout.lanes and len(turns) >= TABLE_MIN_TERMS_WIDE and sum(bool(turn[4]) for turn in turns) >= MIN_OWN:
+            self._add_table(turns, at.OWN)
+            return
         shared, own = [turn for turn in turns if not turn[4]], [turn for turn in turns if turn[4]]
         while own:
             bundle = self._take_diagonals(own)
@@ -225,13 +254,20 @@ class Writer:
             for turn in shared:
                 self.add(at.DIAGONAL, turn)
             return
+        self._add_table(shared, self.n_shared)
+        self.n_shared += 1
+
+    def _add_table(self, turns: list[Turn], number: int) -> None:
+        """Write a table with its number among those that all samples share, or ``OWN``."""
         self.close()
         first = len(self.turns)
-        self.add_rotation(shared[0], at.FIRST_TABLE + self.n_tables)
-        for turn in shared[1:]:
+        self.add_rotation(turns[0], at.FIRST_TABLE + self.n_tables)
+        for turn in turns[1:]:
             self.add_rotation(turn, at.PLAIN)
+        if number == at.OWN:
+            self.own_terms.update(range(first, len(self.turns)))
         self._place_zs()
-        self.add_step(at.TABLE, first, len(self.turns), self.n_tables, 0, 0)
+        self.add_step(at.TABLE, first, len(self.turns), self.n_tables, number, 0)
         self.n_tables += 1
         self.n_scaled = 0
 

@@ -102,7 +102,7 @@ def _measure(writer: Writer, strings: Strings) -> _Seen:
     rows: list[tuple[int, ...]] = []
     while left:
         if not writer.runs(left[0][0]):
-            writer.make_way([x for x, _ in left])
+            writer.make_way_now([x for x, _ in left])
         for x, z in (string for string in left if writer.runs(string[0])):
             row_x, placed_z = writer.place_x(x) >> shift, layout.place_z(z)
             low, kind = below_top(row_x, 128), kind_of(x, z)
@@ -117,7 +117,7 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
     layout = writer.layout
     of_observable, turns = Sparse(factors), writer.turns
     weights, inputs = Sparse([turn[3] for turn in turns]), Sparse([turn[4] for turn in turns])
-    of_lanes = [r for r, turn in enumerate(turns) if turn[4]]
+    of_lanes = [r for r, turn in enumerate(turns) if turn[4] and r not in writer.own_terms]
     lanes, n_observables, n_start = counts
     n_rotations = len(turns)
     lane_of = np.full(n_rotations, -1, dtype=np.int64)
@@ -125,7 +125,7 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
     shift = layout.n_lane_bits
     rows = 1 << layout.n_row_bits
     table_size = max(1 << layout.n_bits, lanes)
-    n_kept = min(writer.n_tables, KEPT_TABLES_BYTES // (2 * table_size * (64 // lanes)))
+    n_kept = min(writer.n_shared, KEPT_TABLES_BYTES // (2 * table_size * (64 // lanes)))
     tables_stream = shift > 0 and rows >= SPLIT_FROM
     if tables_stream and layout.n_bits >= KEPT_TABLES_BITS:
         n_kept = 0
@@ -141,7 +141,7 @@ def _assemble(writer: Writer, seen: _Seen, factors: list[dict[int, float]], coun
         (at.PADDED, -(-n_rotations // 8) * 8), (at.N_OF_LANES, len(of_lanes)),
         (at.N_WEIGHTS, writer.n_weights), (at.N_INPUTS, writer.n_inputs),
         (at.N_OBSERVABLES, n_observables), (at.N_STRINGS, n_strings), (at.N_DIAGONAL, n_diagonal),
-        (at.N_TABLES, writer.n_tables), (at.N_KEPT, n_kept),
+        (at.N_TABLES, writer.n_tables), (at.N_SHARED, writer.n_shared), (at.N_KEPT, n_kept),
         (at.TABLES_STREAM, tables_stream), (at.TRANSFORM, n_diagonal >= TRANSFORM_MIN_STRINGS),
     ):  # fmt: skip
         header[place] = value
@@ -217,5 +217,6 @@ def _lay_out_workspace(header: npt.NDArray[np.int64]) -> None:
     padded, n_tables = int(header[at.PADDED]), int(header[at.N_TABLES])
     whole = table if kept or (n_tables and not streams) else 0
     sums = CHUNKS * (padded + 8) if streams else 0
-    header[at.SIZE_WIDE] = max(whole, sums, lanes + 1, 2 * padded + 1, header[at.N_WEIGHTS])
+    header[at.AT_OWN] = max(whole, sums, lanes + 1, 2 * padded + 1, header[at.N_WEIGHTS])
+    header[at.SIZE_WIDE] = header[at.AT_OWN] + (padded if header[at.N_SHARED] < n_tables else 0)
     header[at.SIZE_ANGLES] = 3 * padded + n_tables + 2

@@ -25,7 +25,7 @@ from superpose.engine.kernels.sharing import clear, share_rows
 from superpose.engine.kernels.simd import LINE, address, call, kernel
 from superpose.engine.kernels.walsh import transform_numbers
 
-__all__ = ["fill", "fill_table", "odd", "prepare", "turn_lanes"]
+__all__ = ["fill", "fill_table", "odd", "own_angles", "place_of_angles", "prepare", "turn_lanes"]
 
 _BIG_ANGLE = 1e5
 """Beyond this many radians the fast sine loses digits; such angles are reduced first."""
@@ -49,12 +49,38 @@ def fill(values: Any, start: int, stop: int, value: float) -> None:
 
 
 @kernel
+def place_of_angles(step: int, ints: Any, angles: Any, wide: Any) -> int:
+    """Return the address of the angles that a table takes: those of all samples, or the tile's own."""
+    place: int = address(angles)
+    if ints[step + t.STEP_ELEMENTS] == t.OWN:
+        place = address(wide) + 8 * ints[t.AT_OWN]
+    return place
+
+
+@kernel
+def own_angles(ints: Any, floats: Any, angles: Any, inputs: Any, tile: int, wide: Any) -> None:
+    """Note the angles of the tables that the tile's only sample has for itself."""
+    start, index, factor = ints[t.INPUT_START], ints[t.INPUT_INDEX], ints[t.INPUT_FACTOR]
+    own, signs, row = ints[t.AT_OWN], 2 * ints[t.PADDED], tile * ints[t.N_INPUTS]
+    for k in range(ints[t.N_STEPS]):
+        step = ints[t.STEPS] + k * t.STEP_WIDTH
+        if ints[step] != t.TABLE or ints[step + t.STEP_ELEMENTS] != t.OWN:
+            continue
+        for r in range(ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]):
+            angle = angles[r]
+            for place in range(ints[start + r], ints[start + r + 1]):
+                angle += angles[signs + r] * floats[factor + place] * inputs[row + ints[index + place]]
+            wide[own + r] = reduced(angle)
+
+
+@kernel
 def fill_table(zero: Any, step: int, ints: Any, angles: Any, to: int, wide: Any, block: Any) -> None:
     """Write a table's phases to the address ``to``: cosines, then sines, of minus half the sum of its angles."""
     size = ints[t.TABLE_SIZE]
     clear(zero, address(wide), max(1, size // 8), block)
+    own, given = ints[t.AT_OWN], ints[step + t.STEP_ELEMENTS] == t.OWN
     for r in range(ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]):
-        wide[ints[ints[t.PLACED_Z] + r]] -= angles[r]
+        wide[ints[ints[t.PLACED_Z] + r]] -= wide[own + r] if given else angles[r]
     transform_numbers(zero, 8, wide, 0, ints[t.ROWS] << ints[t.LANE_BITS], numbers.FLOAT64, block)
     growth = 3 * ints[t.PADDED] + ints[step + t.STEP_BITS]
     block[s.SRC] = address(wide)
@@ -176,8 +202,9 @@ def prepare(
         size = LINE // ints[t.LANES]
         for k in range(ints[t.N_STEPS]):
             step = ints[t.STEPS] + k * t.STEP_WIDTH
-            if ints[step] == t.TABLE and ints[step + t.STEP_BITS] < ints[t.N_KEPT]:
-                to = address(tables) + ints[step + t.STEP_BITS] * 2 * ints[t.TABLE_SIZE] * size
+            number = ints[step + t.STEP_ELEMENTS]
+            if ints[step] == t.TABLE and 0 <= number < ints[t.N_KEPT]:
+                to = address(tables) + number * 2 * ints[t.TABLE_SIZE] * size
                 fill_table(zero, step, ints, angles, to, wide, block)
     return True
 

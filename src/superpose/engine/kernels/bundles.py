@@ -22,7 +22,14 @@ from contextlib import contextmanager
 from superpose.engine.kernels import slots
 from superpose.engine.kernels.simd import LINE, Amplitude, Argument, Body, Simd, Value
 
-__all__ = ["adjoint_bundle", "adjoint_diagonals", "gradient_bundle", "rotate_bundle", "rotate_diagonals"]
+__all__ = [
+    "adjoint_bundle",
+    "adjoint_diagonals",
+    "gradient_bundle",
+    "rotate_bundle",
+    "rotate_diagonals",
+    "turn_back_bundle",
+]
 
 _XZ = ((slots.X, slots.Z), (slots.X2, slots.Z2), (slots.X3, slots.Z3))
 _COEFFICIENTS = 3 * LINE
@@ -142,6 +149,22 @@ def adjoint_bundle(n: int, *, scaled: bool) -> Body:
                     bundle.turn(parts, sines, cosines, back=True)
                     bundle.store(parts, state, offsets, part)
         sums.write(bundle.acc)
+
+    return body
+
+
+def turn_back_bundle(n: int) -> Body:
+    """Scaled real rotations whose angles are fixed: both states are turned back, without gradients."""
+
+    def body(v: Simd, arg: Argument) -> None:
+        bundle, states = _Bundle(v, arg, n), (arg(slots.PSI), arg(slots.LAM))
+        sines = bundle.sines()
+        with bundle.turns() as offsets:
+            for part in range(2):
+                for state in states:
+                    parts = bundle.load(state, offsets, part)
+                    bundle.turn(parts, sines, None, back=True)
+                    bundle.store(parts, state, offsets, part)
 
     return body
 

@@ -1,7 +1,8 @@
 """Exchanges of lane bits with rows; see `superpose.engine.layouts`.
 
 Arguments of the vector loops: the state PSI, rows whose parity counts in Z, the partner row in X, LOW the bits below
-the partner's, COUNT pairs of rows (or rows, to flip).
+the partner's, COUNT pairs of rows (or rows, to flip). Inside a block they run on one coset after the other like its
+rotations, and cost no pass over the memory of their own; backwards they run once more, on both states.
 """
 
 from __future__ import annotations
@@ -12,11 +13,11 @@ from llvmlite import ir
 
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers, slots
-from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
+from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT, Coset
 from superpose.engine.kernels.sharing import share_rows
 from superpose.engine.kernels.simd import LINE, Argument, Body, Simd, Value, address, kernel
 
-__all__ = ["exchange", "exchange_up_to", "flip", "swap"]
+__all__ = ["exchange", "exchange_up_to", "flip", "flip_inside", "swap", "swap_inside"]
 
 
 def _shuffle(v: Simd, left: Value, right: Value, picks: list[int]) -> Value:
@@ -24,22 +25,63 @@ def _shuffle(v: Simd, left: Value, right: Value, picks: list[int]) -> Value:
     return v.b.shuffle_vector(left, right, mask)
 
 
+def _is_odd(v: Simd, j: Value, z: Value) -> Value:
+    return v.b.icmp_signed("!=", v.line_of_parity(j, z), v.const(0))
+
+
+def _swap_rows(v: Simd, bit: int, state: Value, even: Value, odd: Value) -> None:
+    low = [lane if not lane & bit else v.lanes + (lane ^ bit) for lane in range(v.lanes)]
+    high = [lane ^ bit if not lane & bit else v.lanes + lane for lane in range(v.lanes)]
+    places = v.b.add(state, even), v.b.add(state, odd)
+    a, b = (v.load_amplitude(place) for place in places)
+    for place, picks in zip(places, (low, high), strict=True):
+        v.store_amplitude((_shuffle(v, a[0], b[0], picks), _shuffle(v, a[1], b[1], picks)), place)
+
+
+def _flip_row(v: Simd, bit: int, state: Value, row: Value) -> None:
+    place, picks = v.b.add(state, row), [lane ^ bit for lane in range(v.lanes)]
+    a = v.load_amplitude(place)
+    v.store_amplitude((_shuffle(v, a[0], a[0], picks), _shuffle(v, a[1], a[1], picks)), place)
+
+
 def swap(lane_bit: int) -> Body:
     """The even row of each pair gets the odd one's lanes with a zero bit in the place of its own with a one."""
-    bit = 1 << lane_bit
 
     def body(v: Simd, arg: Argument) -> None:
         psi, x, z, spread = arg(slots.PSI), arg(slots.X), arg(slots.Z), v.opener(arg(slots.LOW))
-        low = [lane if not lane & bit else v.lanes + (lane ^ bit) for lane in range(v.lanes)]
-        high = [lane ^ bit if not lane & bit else v.lanes + lane for lane in range(v.lanes)]
         with v.loop(arg(slots.COUNT)) as turn:
             j = spread(v.b.shl(turn, v.const(AMPLITUDE_SHIFT)))
-            odd = v.b.icmp_signed("!=", v.line_of_parity(j, z), v.const(0))
-            even = v.b.add(psi, v.b.select(odd, v.b.xor(j, x), j))
-            other = v.b.add(psi, v.b.select(odd, j, v.b.xor(j, x)))
-            a, b = v.load_amplitude(even), v.load_amplitude(other)
-            for place, picks in ((even, low), (other, high)):
-                v.store_amplitude((_shuffle(v, a[0], b[0], picks), _shuffle(v, a[1], b[1], picks)), place)
+            odd, other = _is_odd(v, j, z), v.b.xor(j, x)
+            _swap_rows(v, 1 << lane_bit, psi, v.b.select(odd, other, j), v.b.select(odd, j, other))
+
+    return body
+
+
+def swap_inside(lane_bit: int, *states: int) -> Body:
+    """The same inside a coset, of one state or both."""
+
+    def body(v: Simd, arg: Argument) -> None:
+        coset = Coset(v, arg, states)
+        with v.loop(coset.count) as turn:
+            j = coset.offset(turn)
+            odd, other = _is_odd(v, j, coset.z), v.b.xor(j, coset.x)
+            even, other = v.b.select(odd, other, j), v.b.select(odd, j, other)
+            for state in coset.states:
+                _swap_rows(v, 1 << lane_bit, state, even, other)
+
+    return body
+
+
+def flip_inside(lane_bit: int, *states: int) -> Body:
+    """As `flip`, inside a coset, of one state or both."""
+
+    def body(v: Simd, arg: Argument) -> None:
+        coset = Coset(v, arg, states)
+        with v.loop(coset.count) as turn:
+            j = coset.element(turn)
+            with v.b.if_then(_is_odd(v, j, coset.z)):
+                for state in coset.states:
+                    _flip_row(v, 1 << lane_bit, state, j)
 
     return body
 
@@ -49,13 +91,10 @@ def flip(lane_bit: int) -> Body:
 
     def body(v: Simd, arg: Argument) -> None:
         psi, z = arg(slots.PSI), arg(slots.Z)
-        picks = [lane ^ 1 << lane_bit for lane in range(v.lanes)]
         with v.loop(arg(slots.COUNT)) as turn:
             j = v.b.shl(turn, v.const(AMPLITUDE_SHIFT))
-            with v.b.if_then(v.b.icmp_signed("!=", v.line_of_parity(j, z), v.const(0))):
-                place = v.b.add(psi, j)
-                a = v.load_amplitude(place)
-                v.store_amplitude((_shuffle(v, a[0], a[0], picks), _shuffle(v, a[1], a[1], picks)), place)
+            with v.b.if_then(_is_odd(v, j, z)):
+                _flip_row(v, 1 << lane_bit, psi, j)
 
     return body
 

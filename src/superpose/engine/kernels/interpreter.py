@@ -12,12 +12,13 @@ from superpose.engine.kernels import arguments as a
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
-from superpose.engine.kernels.angles import fill, fill_table, odd, prepare, turn_lanes
+from superpose.engine.kernels.angles import fill, fill_table, odd, own_angles, place_of_angles, prepare, turn_lanes
 from superpose.engine.kernels.exchanges import exchange
 from superpose.engine.kernels.limits import (
     CHUNKS,
     COSETS,
     D_COSETS,
+    D_FILLED,
     D_INSIDE,
     D_KEEP,
     D_KIND,
@@ -91,6 +92,10 @@ def load_block(zero: Any, step: int, ints: Any, turns: Any, work: Any, block: An
         block[at + s.COUNT] = 1 << ints[step + t.STEP_BITS]
         if ints[op] != t.DIAGONAL:
             block[at + s.COUNT] >>= n_own
+        if ints[op] >= t.SWAP_LANE:
+            block[at + s.X], block[at + s.Z] = ints[op + t.OP_FIRST + t.OP_X], ints[op + t.OP_FIRST + t.OP_Z]
+            if ints[op] < t.FLIP_LANE:
+                block[at + s.COUNT] >>= 1
         if ints[op + t.OP_BASIS] >= 0:
             elements = ints[op + t.OP_BASIS]
         else:
@@ -98,6 +103,12 @@ def load_block(zero: Any, step: int, ints: Any, turns: Any, work: Any, block: An
             block[at + s.CROSS] = odd(block[at + s.Z] & block[at + s.X2]) * LINE
             block[at + s.CROSS2] = odd(block[at + s.Z2] & block[at + s.X]) * LINE
         block[at + s.ELEMENTS] = address(ints) + 8 * (ints[t.ELEMENTS] + elements)
+
+
+@kernel
+def back(op: int, ints: Any) -> int:
+    """Return what turns the states back, to be added to the operation's kind."""
+    return numbers.TURN_BACK if ints[op + t.OP_FIXED] else numbers.ADJOINT
 
 
 @kernel
@@ -110,7 +121,7 @@ def run_block(zero: Any, step: int, way: int, ints: Any, block: Any) -> None:
         for k in range(last - first):
             number = numbers.ROTATE
             if way == BACKWARD:
-                number = numbers.ADJOINT
+                number = back(ints[t.OPS] + (first + k) * t.OP_WIDTH, ints)
             elif way != FORWARD:
                 number = numbers.GRADIENT
             block[k * s.SIZE + s.NUMBER] = number + ints[ints[t.OPS] + (first + k) * t.OP_WIDTH]
@@ -127,7 +138,8 @@ def run_block(zero: Any, step: int, way: int, ints: Any, block: Any) -> None:
         for turn in range(last - first):
             k, number = turn, numbers.ROTATE
             if way == BACKWARD:
-                k, number = last - first - 1 - turn, numbers.ADJOINT
+                k = last - first - 1 - turn
+                number = back(ints[t.OPS] + (first + k) * t.OP_WIDTH, ints)
             elif way != FORWARD:
                 number = numbers.GRADIENT
             block[k * s.SIZE + s.BASE] = base
@@ -139,13 +151,15 @@ def run_block(zero: Any, step: int, way: int, ints: Any, block: Any) -> None:
 @kernel
 def load_table(zero: Any, step: int, ints: Any, angles: Any, tables: Any, work: Any, wide: Any, block: Any) -> None:
     """Fill the arguments for a table, which is made now unless it was kept."""
-    number, padded = ints[step + t.STEP_BITS], ints[t.TABLE_SIZE]
+    number, padded = ints[step + t.STEP_ELEMENTS], ints[t.TABLE_SIZE]
     size = LINE // ints[t.LANES]
-    if number < ints[t.N_KEPT]:
+    if 0 <= number < ints[t.N_KEPT]:
         place = address(tables) + number * 2 * padded * size
     else:
         place = address(work) + ints[t.AT_TABLE] * size
-        fill_table(zero, step, ints, angles, place, wide, block)
+        if block[D_FILLED] != step:
+            fill_table(zero, step, ints, angles, place, wide, block)
+            block[D_FILLED] = step
     block[s.PSI] = address(work) + ints[t.AT_PSI] * size
     block[s.LAM] = address(work) + ints[t.AT_LAM] * size
     block[s.SRC] = place
@@ -156,19 +170,21 @@ def load_table(zero: Any, step: int, ints: Any, angles: Any, tables: Any, work: 
 @kernel
 def streams(step: int, ints: Any, block: Any) -> bool:
     """Return whether a table is made bit by bit where it is used, instead of whole."""
-    return ints[t.TABLES_STREAM] and (not block[D_KEEP] or ints[step + t.STEP_BITS] >= ints[t.N_KEPT])
+    number = ints[step + t.STEP_ELEMENTS]
+    return ints[t.TABLES_STREAM] and (not block[D_KEEP] or number == t.OWN or number >= ints[t.N_KEPT])
 
 
 @kernel
 def stream_table(zero: Any, kind: int, step: int, ints: Any, angles: Any, work: Any, wide: Any, block: Any) -> None:
     """Turn PSI, or turn PSI and LAM back and leave the terms' sums in ``wide``, chunk by chunk."""
+    block[D_FILLED] = 0
     first, size = ints[step + t.STEP_FIRST], LINE // ints[t.LANES]
     n_terms = ints[step + t.STEP_LAST] - first
     block[s.PSI] = address(work) + ints[t.AT_PSI] * size
     block[s.LAM] = address(work) + ints[t.AT_LAM] * size
     block[s.COUNT], block[s.X2], block[s.X] = ints[t.ROWS], ints[t.LANES], n_terms
     block[s.ELEMENTS] = address(ints) + 8 * (ints[t.PLACED_Z] + first)
-    block[s.SRC], block[s.ACC] = address(angles) + 8 * first, address(wide)
+    block[s.SRC], block[s.ACC] = place_of_angles(step, ints, angles, wide) + 8 * first, address(wide)
     block[s.COEF] = address(angles) + 8 * (3 * ints[t.PADDED] + ints[step + t.STEP_BITS])
     block[s.DST] = address(work) + ints[t.AT_TABLE] * size
     block[D_KIND], block[D_SUMS] = kind, (n_terms + 7 >> 3) * LINE
@@ -268,6 +284,17 @@ def note(
 
 
 @kernel
+def note_term(
+    rotation: int, value: float, ints: Any, floats: Any, angles: Any, tile: int, grad_inputs: Any, sums: Any
+) -> None:
+    """Store the gradient of a rotation in a table, and its share in the inputs of the tile's only sample."""
+    scaled, row = angles[ints[t.PADDED] + rotation] * value, tile * ints[t.N_INPUTS]
+    sums[tile * ints[t.N_ROTATIONS] + rotation] = scaled
+    for place in range(ints[ints[t.INPUT_START] + rotation], ints[ints[t.INPUT_START] + rotation + 1]):
+        grad_inputs[row + ints[ints[t.INPUT_INDEX] + place]] += scaled * floats[ints[t.INPUT_FACTOR] + place]
+
+
+@kernel
 def backward(
     zero: Any,
     ints: Any,
@@ -293,7 +320,7 @@ def backward(
                 value = 0.0
                 for chunk in range(CHUNKS):
                     value += wide[(chunk * block[D_SUMS] >> 3) + rotation - first]
-                sums[tile * ints[t.N_ROTATIONS] + rotation] = angles[ints[t.PADDED] + rotation] * value
+                note_term(rotation, value, ints, floats, angles, tile, grad_inputs, sums)
             continue
         if ints[step] == t.TABLE:
             load_table(zero, step, ints, angles, tables, work, wide, block)
@@ -306,7 +333,7 @@ def backward(
             transform_numbers(zero, lanes, work, at, ints[t.ROWS] << ints[t.LANE_BITS], 0, block)
             for rotation in range(first, last):
                 value = work[at + ints[ints[t.PLACED_Z] + rotation]]
-                sums[tile * ints[t.N_ROTATIONS] + rotation] = angles[ints[t.PADDED] + rotation] * value
+                note_term(rotation, value, ints, floats, angles, tile, grad_inputs, sums)
             continue
         if ints[step] == t.EXCHANGE:
             exchange(zero, step, ints[t.AT_PSI], ints, work, block)
@@ -472,8 +499,11 @@ def run_tape(zero: Any, array: int) -> int:
         end_row = min(row + ints[t.SAMPLES], batch)
         if mode & FORWARD and not_finite(inputs, row * ints[t.N_INPUTS], end_row * ints[t.N_INPUTS]):
             status |= BAD_INPUTS
+        block[D_FILLED] = 0
         if ints[t.N_OF_LANES]:
             turn_lanes(zero, ints, floats, angles, inputs, tile, work, wide, block)
+        if ints[t.N_SHARED] < ints[t.N_TABLES]:
+            own_angles(ints, floats, angles, inputs, tile, wide)
         bring_state(zero, mode, tile, ints, initial, n_initial, angles, turns, tables, work, wide, block, saved)
         block[s.PSI] = address(work) + ints[t.AT_PSI] * size
         block[s.LAM] = address(work) + ints[t.AT_LAM] * size

@@ -29,8 +29,9 @@ D_KIND, D_NUMBER, D_AT, D_OPS, D_REVERSE, D_COSETS, D_INSIDE, D_SUMS = range(WOR
 """What is to be done: which kind of loop; for rows, the operation and where its arguments stand; for cosets, how many
 operations, whether backwards, how many cosets and which bits number the amplitudes of one. SUMS is the number of bytes
 from one chunk's sums to the next one's, 0 without sums."""
-D_TEAM, D_SPLIT, D_KEEP = WORD + 24, WORD + 25, WORD + 26
-"""Whether there may be helpers, whether loops are cut into chunks, and whether tables are kept."""
+D_TEAM, D_SPLIT, D_KEEP, D_FILLED = WORD + 24, WORD + 25, WORD + 26, WORD + 27
+"""Whether there may be helpers, whether loops are cut into chunks, and whether tables are kept; of the tables that are
+not, the step whose phases were made last for the tile, 0 for none."""
 
 ROWS, COSETS, EXPECT_STREAM, WEIGH_STREAM, TABLE_STREAM, TABLE_BACK_STREAM = range(6)
 """Kinds; see `superpose.engine.kernels.chunks`."""

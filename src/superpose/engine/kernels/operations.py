@@ -10,7 +10,7 @@ from numba.extending import intrinsic
 
 from superpose.engine.kernels import bundles as b
 from superpose.engine.kernels import diagonals as d
-from superpose.engine.kernels import exchanges, streams, walsh
+from superpose.engine.kernels import exchanges, slots, streams, walsh
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers as n
 from superpose.engine.kernels import rotations as r
@@ -33,7 +33,9 @@ _ROTATIONS: dict[int, tuple[Body, Body | None]] = {
     t.DIAGONAL_2: (b.rotate_diagonals(2), b.adjoint_diagonals(2)),
     t.DIAGONAL_3: (b.rotate_diagonals(3), b.adjoint_diagonals(3)),
 }
-"""Forward and adjoint loops of each kind of operations."""
+"""Forward and adjoint loops of each kind of rotations."""
+_LANE_BITS = range(4)
+_INSIDE = ((t.SWAP_LANE, exchanges.swap_inside), (t.FLIP_LANE, exchanges.flip_inside))
 _EITHER: dict[int, Body] = {
     n.SINES: d.sines_of_halves,
     n.BUTTERFLIES: walsh.butterflies,
@@ -43,8 +45,14 @@ _EITHER: dict[int, Body] = {
 OPERATIONS: dict[int, Body] = {
     **{n.ROTATE + kind: rotate for kind, (rotate, _) in _ROTATIONS.items()},
     **{n.ADJOINT + kind: adjoint for kind, (_, adjoint) in _ROTATIONS.items() if adjoint},
+    **{n.ROTATE + kind + bit: make(bit, slots.PSI) for kind, make in _INSIDE for bit in _LANE_BITS},
+    **{n.ADJOINT + kind + bit: make(bit, slots.PSI, slots.LAM) for kind, make in _INSIDE for bit in _LANE_BITS},
     **{n.START + kind: r.start(real) for kind, real in _REAL},
     **{n.GRADIENT + kind: b.gradient_bundle(size) for kind, size in ((t.REAL, 1), (t.REAL_2, 2), (t.REAL_3, 3))},
+    **{
+        n.TURN_BACK + kind: b.turn_back_bundle(size)
+        for kind, size in ((t.SCALED_REAL, 1), (t.SCALED_REAL_2, 2), (t.SCALED_REAL_3, 3))
+    },
     n.GRADIENT + t.IMAGINARY: r.adjoint(scaled=True, turn_back=False),
     n.SPREAD_COEFFICIENTS: r.spread_coefficients,
     n.TAKE_COEFFICIENTS: r.take_coefficients,
@@ -52,8 +60,8 @@ OPERATIONS: dict[int, Body] = {
     n.ROTATE_TABLE + 1: d.rotate_table_wide,
     n.ADJOINT_TABLE: d.adjoint_table,
     n.ADJOINT_TABLE + 1: d.adjoint_table_wide,
-    **{n.SWAP + bit: exchanges.swap(bit) for bit in range(4)},
-    **{n.FLIP + bit: exchanges.flip(bit) for bit in range(4)},
+    **{n.SWAP + bit: exchanges.swap(bit) for bit in _LANE_BITS},
+    **{n.FLIP + bit: exchanges.flip(bit) for bit in _LANE_BITS},
     n.PROBABILITIES: d.probabilities,
     n.SCALE_ADJOINT: d.scale_adjoint,
     **{n.EXPECT + kind: d.expect(real) for kind, real in _REAL},

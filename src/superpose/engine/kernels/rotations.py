@@ -27,6 +27,7 @@ from superpose.engine.kernels.simd import LINE, Amplitude, Argument, Body, Simd,
 
 __all__ = [
     "AMPLITUDE_SHIFT",
+    "Coset",
     "adjoint",
     "adjoint_diagonal",
     "adjoint_pair",
@@ -60,7 +61,7 @@ def _overlap(v: Simd, a: Amplitude, b: Amplitude, la: Amplitude, lb: Amplitude) 
     return v.fms(lb[1], a[0], v.fms(la[1], b[0], t))
 
 
-class _Coset:
+class Coset:
     """The amplitudes of one coset and the constants of the rotation(s) that a loop applies to them."""
 
     def __init__(self, v: Simd, arg: Argument, states: tuple[int, ...], *, pair: bool = False) -> None:
@@ -86,6 +87,11 @@ class _Coset:
             place = spread(place)
         return self.v.b.xor(self.base, self.v.load_int(self.v.b.add(self.elements, place)))
 
+    def element(self, turn: Value) -> Value:
+        """Return the offset of one amplitude for each turn of the loop."""
+        place = self.v.b.shl(turn, self.v.const(_OFFSET_SHIFT))
+        return self.v.b.xor(self.base, self.v.load_int(self.v.b.add(self.elements, place)))
+
     def places(self, *offsets: Value) -> list[Value]:
         """Return the addresses of amplitudes, those of the first state first."""
         return [self.v.b.add(state, offset) for state in self.states for offset in offsets]
@@ -105,7 +111,7 @@ def rotate(*, scaled: bool) -> Body:
     """An imaginary rotation."""
 
     def body(v: Simd, arg: Argument) -> None:
-        coset = _Coset(v, arg, (slots.PSI,))
+        coset = Coset(v, arg, (slots.PSI,))
         c = None if scaled else coset.cosine()
         with v.loop(coset.count) as turn:
             j = coset.offset(turn)
@@ -138,7 +144,7 @@ def adjoint(*, scaled: bool, turn_back: bool = True) -> Body:
     """An imaginary rotation's gradient; unless it commutes with all before it, both states are turned back."""
 
     def body(v: Simd, arg: Argument) -> None:
-        coset = _Coset(v, arg, (slots.PSI, slots.LAM))
+        coset = Coset(v, arg, (slots.PSI, slots.LAM))
         c = None if scaled else coset.cosine()
         sigma, total = arg(slots.SIGMA), v.variable(v.load(arg(slots.ACC)))
         with v.loop(coset.count) as turn:
@@ -157,7 +163,7 @@ def adjoint(*, scaled: bool, turn_back: bool = True) -> Body:
 
 def rotate_pair(v: Simd, arg: Argument) -> None:
     """Two scaled imaginary rotations."""
-    coset = _Coset(v, arg, (slots.PSI,), pair=True)
+    coset = Coset(v, arg, (slots.PSI,), pair=True)
 
     def sine(sines: Value, line: Value) -> Value:
         return v.load(v.b.add(sines, line))
@@ -176,7 +182,7 @@ def rotate_pair(v: Simd, arg: Argument) -> None:
 
 def adjoint_pair(v: Simd, arg: Argument) -> None:
     """Gradients of two scaled imaginary rotations; both states are turned back."""
-    coset = _Coset(v, arg, (slots.PSI, slots.LAM), pair=True)
+    coset = Coset(v, arg, (slots.PSI, slots.LAM), pair=True)
     sigma, acc = arg(slots.SIGMA), arg(slots.ACC)
     acc2 = v.at(acc, LINE)
     total, total2 = v.variable(v.load(acc)), v.variable(v.load(acc2))
@@ -208,7 +214,7 @@ def _phase(v: Simd, c: Value, s: Value, a: Amplitude) -> Amplitude:
 
 def rotate_diagonal(v: Simd, arg: Argument) -> None:
     """A diagonal rotation."""
-    coset = _Coset(v, arg, (slots.PSI,))
+    coset = Coset(v, arg, (slots.PSI,))
     c = coset.cosine()
     with v.loop(coset.count) as turn:
         j = coset.offset(turn)
@@ -219,7 +225,7 @@ def rotate_diagonal(v: Simd, arg: Argument) -> None:
 
 def adjoint_diagonal(v: Simd, arg: Argument) -> None:
     """A diagonal rotation's gradient; both states are turned back."""
-    coset = _Coset(v, arg, (slots.PSI, slots.LAM))
+    coset = Coset(v, arg, (slots.PSI, slots.LAM))
     c, sigma, total = coset.cosine(), arg(slots.SIGMA), v.variable(v.load(arg(slots.ACC)))
     with v.loop(coset.count) as turn:
         j = coset.offset(turn)
