@@ -32,8 +32,8 @@ WORK_PER_ROTATION = 48
 """What a rotation of a tile takes besides the updates of its rows, as if it had so many more."""
 LONG_WORK = 16 * SMALL_WORK
 """From here on a call takes so long that waking a thread is nothing beside it, some milliseconds."""
-SHARED_ROWS = 8192
-"""Threads share states of so many rows (1 MiB); moving smaller ones between their caches takes the time it saves."""
+SHARED_ROWS = 4096
+"""Threads share states of so many rows (512 KiB); moving smaller ones between their caches takes the time it saves."""
 
 _write_arguments = struct.Struct(f"={arguments.SIZE}q").pack_into
 
