@@ -56,6 +56,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── SecondsQuotaError             quota.seconds
     │   └── RequestQuotaError             quota.requests
     ├── ServiceError
+    │   ├── ExtraMissingError             service.extra_missing
+    │   ├── SweepError                    service.sweep
     │   ├── NotFoundError                 service.not_found
     │   ├── ConflictError                 service.conflict
     │   ├── VersionInUseError             service.version_in_use
@@ -116,6 +118,7 @@ __all__ = [
     "DatasetTooSmallError",
     "DatasetTooWideError",
     "EngineError",
+    "ExtraMissingError",
     "FeatureMapError",
     "FeatureMismatchError",
     "ForbiddenError",
@@ -165,6 +168,7 @@ __all__ = [
     "StateTooLargeError",
     "StoreError",
     "SuperposeError",
+    "SweepError",
     "TooManyWrongKeysError",
     "TrainingDivergedError",
     "TransitionError",
@@ -511,6 +515,18 @@ class RequestQuotaError(QuotaError):
 
 class ServiceError(SuperposeError):
     """The service cannot do what was asked."""
+
+
+class ExtraMissingError(ServiceError):
+    """An optional part of superpose is needed that is not installed; the message says how to install it."""
+
+    code = "service.extra_missing"
+
+
+class SweepError(ServiceError):
+    """A sweep has no trial to choose, or its final training did not succeed."""
+
+    code = "service.sweep"
 
 
 class NotFoundError(ServiceError):

@@ -124,7 +124,7 @@ def test_settings_of_every_connection(tmp_path: Path) -> None:
     assert (tmp_path / "s.sqlite").stat().st_mode & 0o777 == 0o600
     assert (tmp_path / "s.sqlite-wal").stat().st_mode & 0o777 == 0o600
     with pytest.raises(StoreError, match="FOREIGN KEY"), database.write() as connection:
-        connection.exec_driver_sql("INSERT INTO models VALUES ('nowhere', 'm', 0)")
+        connection.exec_driver_sql("INSERT INTO models (project, name, created_at) VALUES ('nowhere', 'm', 0)")
     database.close()
 
 

@@ -25,6 +25,7 @@ from superpose.api.routes import (
     models,
     programs,
     projects,
+    sweeps,
     usage,
     users,
     version,
@@ -52,7 +53,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.draining = asyncio.Event()
     people = (projects, users, keys, usage, audit)
-    for noun in (datasets, jobs, models, endpoints, programs, *people, inference, version):
+    for noun in (datasets, jobs, sweeps, models, endpoints, programs, *people, inference, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.

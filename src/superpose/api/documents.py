@@ -16,6 +16,7 @@ __all__ = [
     "Document",
     "Edits",
     "NewKey",
+    "NewSweep",
     "Time",
     "TrainingJob",
     "VersionName",
@@ -67,6 +68,24 @@ class TrainingJob(Document):
     spec: Annotated[dict[str, Any], Field(description="training spec; absent fields take their defaults")] = {}
     priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
     after: Annotated[list[str], Field(max_length=100, description="jobs that must have succeeded before")] = []
+
+
+class NewSweep(Document):
+    """A search for a good training spec."""
+
+    dataset: Annotated[str, Field(description="id or name of a data set")]
+    name: Annotated[str | None, Field(description="by default the model's")] = None
+    model: Annotated[
+        str | None, Field(description="model that gets the best trial; by default the data set's name")
+    ] = None
+    priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
+    spec: Annotated[dict[str, Any], Field(description="the training spec that trials start from")] = {}
+    space: Annotated[dict[str, Any], Field(description="field of the spec -> int, float or choice")]
+    objective: Annotated[dict[str, Any] | None, Field(description="metric and folds")] = None
+    sampler: Annotated[dict[str, Any] | None, Field(description="name (tpe, random, grid) and seed")] = None
+    pruner: Annotated[dict[str, Any] | None, Field(description="name (median), startup_trials, warmup_folds")] = None
+    n_trials: Annotated[int | None, Field(ge=1, description="20, or all points of a grid")] = None
+    parallelism: Annotated[int, Field(ge=1, description="trials that may run at once")] = 1
 
 
 class AliasMove(Document):

@@ -75,6 +75,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "quota.requests": (429, "Too many requests"),
         "auth.key_file": (500, "Key file is unusable"),
         "auth.forbidden": (403, "Not allowed for this key"),
+        "service.extra_missing": (501, "An optional part is not installed"),
+        "service.sweep": (500, "Sweep failed"),
         "service.not_found": (404, "Not found"),
         "service.conflict": (409, "Conflict"),
         "service.version_in_use": (409, "Model version is in use"),

@@ -26,6 +26,7 @@ from superpose.cli import (
     registry,
     run_program,
     serve,
+    sweeps,
     train,
     version,
     worker,
@@ -40,7 +41,7 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 _ORDER: Final = (
-    "quickstart serve worker train jobs datasets models deploy endpoints predict "
+    "quickstart serve worker train sweep sweeps jobs datasets models deploy endpoints predict "
     "run explain-circuit keys config doctor health backup restore version"
 )
 
@@ -91,6 +92,8 @@ app.command("quickstart")(quickstart.quickstart)
 app.command("serve")(serve.serve)
 app.command("worker")(worker.worker)
 app.command("train")(train.train)
+app.command("sweep")(sweeps.sweep)
+app.add_typer(sweeps.app)
 app.add_typer(jobs.app)
 app.add_typer(datasets.app)
 app.add_typer(registry.app)  # the models commands, with those that registry.py adds

@@ -21,6 +21,7 @@ from superpose.client.nouns import (
 )
 from superpose.client.rows import rows_to_json
 from superpose.client.sse import ServerSentEvent, parse_events
+from superpose.client.sweeps import Sweep, Trial
 
 __all__ = [
     "FINAL_STATUSES",
@@ -42,6 +43,8 @@ __all__ = [
     "RunningService",
     "ServerSentEvent",
     "SideStats",
+    "Sweep",
+    "Trial",
     "default_data_dir",
     "parse_events",
     "rows_to_json",

@@ -15,6 +15,7 @@ from superpose.client.nouns import Prediction
 from superpose.client.programs import run_program
 from superpose.client.resources import Datasets, Keys, json_call, read_json, segment
 from superpose.client.rows import rows_to_json
+from superpose.client.sweeps import Sweeps
 from superpose.client.transport import Call, Transport
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ class Client:
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
         self.models = Models(self._transport)
+        self.sweeps = Sweeps(self._transport)
         self.endpoints = Endpoints(self._transport)
         self.keys = Keys(self._transport)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from superpose.explain.model_card import model_card
+from superpose.explain.sweep_plots import plot_sweep
 from superpose.explain.version_diff import diff_versions
 
-__all__ = ["diff_versions", "model_card"]
+__all__ = ["diff_versions", "model_card", "plot_sweep"]

@@ -229,6 +229,13 @@ def _limits(manifest: Mapping[str, Any]) -> list[str]:
         "- Fairness between groups was not examined, nor was robustness against crafted inputs.",
         "- Probabilities were not recalibrated; the Brier score says how far they can be trusted.",
     ]
+    chosen_by = (manifest.get("provenance") or {}).get("sweep")
+    if chosen_by:
+        lines.append(
+            f"- The spec was chosen by a sweep of {chosen_by['n_trials']} trials, for its {_text(chosen_by['metric'])} "
+            f"on {chosen_by['folds']} tuning folds. The row **this model** is measured on rows that the sweep never "
+            "saw; means over splits and the comparisons share rows with the tuning folds and may flatter the hybrid model."
+        )
     counts = (manifest.get("data") or {}).get("class_counts") or {}
     rare = [label for label, count in counts.items() if count < 30]
     if rare:

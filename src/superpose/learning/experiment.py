@@ -46,7 +46,7 @@ from superpose.learning.training import (
     one_torch_thread,
 )
 
-__all__ = ["ExperimentResult", "run_experiment"]
+__all__ = ["ExperimentResult", "run_experiment", "train_on_splits"]
 
 OnEvent = Callable[[str, dict[str, Any]], None]
 
@@ -79,6 +79,7 @@ def run_experiment(
     on_event: OnEvent = lambda kind, data: None,
     should_stop: Callable[[], bool] = lambda: False,
     recipe: Recipe | None = None,
+    provenance: Mapping[str, Any] | None = None,
 ) -> ExperimentResult:
     """Train and judge as the spec says, durably.
 
@@ -89,6 +90,7 @@ def run_experiment(
         on_event: receives ("progress", {...}), ("metric", {...}) and ("log", {...}).
         should_stop: when it says yes, the run saves a checkpoint and raises `Stopped`.
         recipe: what networks are trained; by default those of the spec's circuit.
+        provenance: what else the model file is to say of the model's making, such as the sweep that chose its spec.
 
     Raises:
         Stopped: on request; the same call continues.
@@ -102,7 +104,7 @@ def run_experiment(
     """
     admit(spec, table)
     directory.mkdir(parents=True, exist_ok=True)
-    run = _Run(spec, table, directory, on_event, should_stop, recipe or CircuitRecipe(spec))
+    run = _Run(spec, table, directory, on_event, should_stop, recipe or CircuitRecipe(spec), dict(provenance or {}))
     run.claim_directory()
     run.check_columns()
     # Small matrices gain nothing from BLAS threads, and beside other processes they lose a factor of ten.
@@ -110,9 +112,47 @@ def run_experiment(
         return run.finish(run.results())
 
 
+def train_on_splits(
+    spec: TrainingSpec,
+    table: Table,
+    splits: list[Split],
+    directory: Path,
+    *,
+    on_event: OnEvent = lambda kind, data: None,
+    should_stop: Callable[[], bool] = lambda: False,
+    go_on: Callable[[list[dict[str, Any]]], bool] = lambda done: True,
+) -> list[dict[str, Any]]:
+    """Train the hybrid model alone, without controls or baseline, on splits of one's own; durable as `run_experiment`.
+
+    Args:
+        spec, table, directory, on_event, should_stop: as for `run_experiment`.
+        splits: which rows train, stop early, and measure.
+        go_on: asked after each split with the results so far; False leaves out the rest.
+
+    Returns:
+        For each split done: "metrics" on its test rows, "n_params", "n_epochs" and "best_epoch".
+
+    Raises:
+        Stopped, SpecError, StateTooLargeError, CheckpointError, TrainingDivergedError: as `run_experiment`.
+    """
+    admit(spec, table)
+    directory.mkdir(parents=True, exist_ok=True)
+    run = _Run(
+        spec, table, directory, on_event, should_stop, CircuitRecipe(spec), given_splits=splits, only=("hybrid",)
+    )
+    run.claim_directory()
+    results: list[dict[str, Any]] = []
+    with one_torch_thread(), threadpool_limits(1):
+        for number in range(len(splits)):
+            results.append(_Unit(run, _SplitData(run, number), "hybrid", number).result())
+            if not go_on(results):
+                break
+    return results
+
+
 @dataclass
 class _Run:
-    """One call of `run_experiment`."""
+    """One call of `run_experiment` or `train_on_splits`."""
 
     spec: TrainingSpec
     table: Table
@@ -120,6 +160,9 @@ class _Run:
     on_event: OnEvent
     should_stop: Callable[[], bool]
     recipe: Recipe
+    made_by: Mapping[str, Any] = field(default_factory=dict)
+    given_splits: list[Split] | None = None
+    only: tuple[str, ...] | None = None
     started: float = field(default_factory=time.monotonic)
     reported: float = -1.0
     first_fraction: float | None = None
@@ -127,6 +170,8 @@ class _Run:
     @cached_property
     def variants(self) -> tuple[str, ...]:
         """What each split trains, in order."""
+        if self.only is not None:
+            return self.only
         baseline = () if self.spec.evaluation.baseline == "none" else (_BASELINE,)
         return ("hybrid", *self.spec.evaluation.controls, *baseline)
 
@@ -139,7 +184,7 @@ class _Run:
     @cached_property
     def splits(self) -> list[Split]:
         """All splits, made from table and spec alone; every variant uses the same."""
-        return splits_of(self.spec, self.table)
+        return splits_of(self.spec, self.table) if self.given_splits is None else self.given_splits
 
     @cached_property
     def features(self) -> Table:
@@ -271,6 +316,7 @@ class _Run:
             "versions": {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__},
             "backend": "local",
             **self.recipe.provenance(self.spec),
+            **self.made_by,
         }
 
 

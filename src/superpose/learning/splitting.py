@@ -21,7 +21,7 @@ from superpose.errors import SpecError
 if TYPE_CHECKING:
     from superpose.learning.spec import TrainingSpec
 
-__all__ = ["feature_table", "splits_of"]
+__all__ = ["feature_table", "split_keys", "splits_of", "times_of"]
 
 
 def feature_table(spec: TrainingSpec, table: Table) -> Table:
@@ -74,7 +74,7 @@ def splits_of(spec: TrainingSpec, table: Table, *, at_most: int | None = None) -
     if kind == "site":
         return site_splits(labels, keys, **shared)
     del shared["seed"]
-    return time_splits(labels, _times(keys, spec.split.column or ""), **shared, **test)
+    return time_splits(labels, times_of(keys, spec.split.column or ""), **shared, **test)
 
 
 def _column(table: Table, name: str) -> NDArray[Any]:
@@ -96,7 +96,18 @@ def _column(table: Table, name: str) -> NDArray[Any]:
     return table.features[name].to_numpy()
 
 
-def _times(values: NDArray[Any], name: str) -> NDArray[np.float64]:
+def split_keys(spec: TrainingSpec, table: Table) -> NDArray[Any]:
+    """Values of the column that the spec splits by, ``(n_rows,)``.
+
+    Raises:
+        SpecError: it names none, or one that is absent or has missing values.
+    """
+    if spec.split.column is None:
+        raise SpecError(f"is needed for kind {spec.split.kind!r}", "split.column")
+    return _column(table, spec.split.column)
+
+
+def times_of(values: NDArray[Any], name: str) -> NDArray[np.float64]:
     """Times as numbers: numbers themselves, or dates in ISO 8601 as seconds since 1970 UTC."""
     if values.dtype.kind == "f":
         return values.astype(np.float64)

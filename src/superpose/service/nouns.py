@@ -60,10 +60,16 @@ class Role(StrEnum):
 
 
 class JobKind(StrEnum):
-    """What a job does: train a model from a spec and a data set, or run a quantum program."""
+    """What a job does.
+
+    Train a model from a spec and a data set; run a quantum program; search for a good spec (a sweep), which begins
+    trials and a training.
+    """
 
     TRAIN = "train"
     PROGRAM = "program"
+    SWEEP = "sweep"
+    TRIAL = "trial"
 
 
 @dataclass(frozen=True)
@@ -162,7 +168,8 @@ class Job:
     """What a user submitted, and how far it is.
 
     ``number`` counts the jobs of the store in order of submission. A queued job begins once all jobs in ``after`` have
-    succeeded and ``not_before_at``, the end of the pause after a failed attempt, is past.
+    succeeded and ``not_before_at``, the end of the pause after a failed attempt, is past. ``parent_id`` is the job that
+    began this one, such as the sweep of a trial.
     """
 
     id: str
@@ -185,6 +192,7 @@ class Job:
     dataset_id: str | None = field(repr=False)
     after: tuple[str, ...]
     not_before_at: datetime | None
+    parent_id: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """The job as the API sends it."""
@@ -198,6 +206,7 @@ class Job:
             "model": self.model,
             "model_version": self.model_version,
             "after": list(self.after),
+            "parent": self.parent_id,
             "created_at": iso(self.created_at),
             "not_before_at": iso(self.not_before_at),
             "started_at": iso(self.started_at),

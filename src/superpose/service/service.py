@@ -13,6 +13,7 @@ from superpose.service.catalogue.lineage import Lineages
 from superpose.service.catalogue.models import Models
 from superpose.service.catalogue.version_diff import VersionDiffs
 from superpose.service.config import ServiceConfig
+from superpose.service.experiments.sweeps import Sweeps
 from superpose.service.nouns import Clock, Principal, utc_now
 from superpose.service.people.audit import Audit
 from superpose.service.people.door import Door
@@ -43,6 +44,7 @@ class Service:
         config: the settings.
         datasets: data sets.
         jobs: jobs.
+        sweeps: searches for a good training spec.
         models: the model registry.
         aliases: names that stand for versions of models, and the histories of models.
         curation: notes, tags and deletion of models.
@@ -80,6 +82,7 @@ class Service:
         self.audit = Audit(self._database)
         self.datasets = Datasets(self._database, self._artifacts, data_dir, config, clock, self.quotas)
         self.jobs = Jobs(self._database, self.store, self.datasets, config)
+        self.sweeps = Sweeps(self._database, self.store, self.datasets, clock)
         self.models = Models(self._database, self._artifacts)
         self.aliases = Aliases(self._database, clock)
         self.curation = Curation(self._database, self._artifacts, clock)

@@ -33,13 +33,13 @@ TRANSITIONS: Mapping[JobStatus, Mapping[JobStatus, str]] = MappingProxyType(
         },
         JobStatus.RUNNING: {
             JobStatus.QUEUED: "the lease expires, the worker dies or gives the job back, or meets an error that passes",
-            JobStatus.WAITING: "the worker is released while a QPU queues",
+            JobStatus.WAITING: "the worker is released while a QPU queues or child jobs run",
             JobStatus.CANCELLING: "the user cancels it",
             JobStatus.SUCCEEDED: "the worker finishes",
             JobStatus.FAILED: "the worker reports an error, or too many attempts crashed",
         },
         JobStatus.WAITING: {
-            JobStatus.QUEUED: "the provider has answered; a worker may go on",
+            JobStatus.QUEUED: "the provider has answered or a child job has ended; a worker may go on",
             JobStatus.CANCELLED: "the user cancels it",
             JobStatus.FAILED: "the provider reports an error",
         },

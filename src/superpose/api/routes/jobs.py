@@ -50,9 +50,10 @@ def routes(service: Service) -> APIRouter:
         part: Annotated[Part, Depends(part_of)],
         status: Annotated[str | None, Query(description="only jobs of this status")] = None,
         kind: Annotated[str | None, Query(description="only jobs of this kind")] = None,
+        parent: Annotated[str | None, Query(description="only jobs that this one began")] = None,
     ) -> Response:
         """Jobs of the project, newest first."""
-        return page_answer(service.jobs.list(caller(request), part, status=status, kind=kind))
+        return page_answer(service.jobs.list(caller(request), part, status=status, kind=kind, parent=parent))
 
     @router.get("/{job_id}")
     def get(request: Request, job_id: str) -> Response:

@@ -171,6 +171,10 @@ def _job_node(connection: Connection, graph: _Graph, job_id: str) -> str | None:
         found = connection.execute(select(datasets).where(datasets.c.id == row["dataset_id"])).mappings().first()
         if found is not None:
             graph.edge(_dataset_node(graph, found), node, "read by")
+    if row["parent_id"] is not None:
+        parent = _job_node(connection, graph, row["parent_id"])
+        if parent is not None:
+            graph.edge(parent, node, "chose")
     return node
 
 

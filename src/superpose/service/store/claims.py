@@ -25,6 +25,7 @@ class NewJob:
 
     ``dataset`` is the data set's name, ``created_by`` the id of the caller's key, ``after`` the ids of the jobs that
     must have succeeded before this one begins. Since these must be in the store already, jobs never wait in a circle.
+    ``parent_id`` is the job that begins this one, and that is woken when it ends.
     """
 
     project: str
@@ -37,6 +38,7 @@ class NewJob:
     priority: int = 0
     idempotency_key: str | None = None
     after: tuple[str, ...] = ()
+    parent_id: str | None = None
 
     def digest(self) -> str:
         """What two submissions under one idempotency key must agree on."""

@@ -19,6 +19,9 @@ from superpose.service.store.tables import attempts, jobs
 __all__ = ["JobLives", "job_from_row"]
 
 
+_ENDING_CHILDREN = frozenset({JobStatus.CANCELLING, JobStatus.CANCELLED, JobStatus.FAILED})
+
+
 class JobLives:
     """Changes of jobs, each within the caller's write transaction.
 
@@ -126,7 +129,28 @@ class JobLives:
         changed = self._move(connection, job, after, actor=actor, values=values, data=data)
         if after in FINAL:
             self._settle(connection, changed, actor)
+            self._wake_parent(connection, changed, actor)
+        if after in _ENDING_CHILDREN:
+            self._stop_children(connection, changed, actor)
         return changed
+
+    def _wake_parent(self, connection: Connection, job: Job, actor: str) -> None:
+        """Let the job that began an ended one go on."""
+        if job.parent_id is None:
+            return
+        parent = self.get(connection, job.parent_id)
+        if parent.status is JobStatus.WAITING:
+            data = {"reason": f"job {job.id} has ended"}
+            self._move(connection, parent, JobStatus.QUEUED, actor=actor, values=None, data=data)
+
+    def _stop_children(self, connection: Connection, job: Job, actor: str) -> None:
+        """Cancel what an ended or cancelled job began."""
+        left = select(jobs).where(jobs.c.parent_id == job.id, jobs.c.status.not_in([*map(str, FINAL)]))
+        for row in connection.execute(left).mappings().all():
+            child = job_from_row(row)
+            if child.status is not JobStatus.CANCELLING:
+                after = JobStatus.CANCELLING if child.status is JobStatus.RUNNING else JobStatus.CANCELLED
+                self.change(connection, child, after, actor=actor)
 
     def _settle(self, connection: Connection, job: Job, actor: str) -> None:
         """Let the jobs that wait for an ended one go on, or fail with all that wait for them in turn."""

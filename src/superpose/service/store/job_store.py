@@ -8,7 +8,8 @@ has gone on without that worker. Every change of status goes through the table i
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
@@ -18,7 +19,7 @@ from superpose.scheduling import QueuedJob, RunningJob, order_jobs
 from superpose.service.names import new_id
 from superpose.service.nouns import Clock, Event, Job, iso, utc_now
 from superpose.service.rules import JobRules
-from superpose.service.statuses import HELD, JobStatus
+from superpose.service.statuses import FINAL, HELD, JobStatus
 from superpose.service.store import dependencies
 from superpose.service.store.claims import Claim, NewJob, Publish
 from superpose.service.store.database import Database
@@ -79,12 +80,19 @@ class JobStore:
 
     # -- what users do ------------------------------------------------------------------------------------------
 
-    def submit(self, new: NewJob, *, check: Callable[[Connection], None] | None = None) -> Job:
+    def submit(
+        self,
+        new: NewJob,
+        *,
+        check: Callable[[Connection], None] | None = None,
+        also: Callable[[Connection, Job], None] | None = None,
+    ) -> Job:
         """Put a job into the queue; under a known idempotency key, the job that is there already.
 
         Args:
             new: the submission.
             check: looks at the store inside the same transaction and raises to refuse.
+            also: writes what belongs to the new job, in the same transaction.
 
         Raises:
             ConflictError: the idempotency key was used for a different submission.
@@ -100,34 +108,9 @@ class JobStore:
                 self._admit(connection, new.project)
             if check is not None:
                 check(connection)
-            still_open = dependencies.open_those(connection, new.project, new.after)
-            now, job_id = self._clock(), new_id("job")
-            connection.execute(
-                insert(jobs).values(
-                    id=job_id,
-                    project=new.project,
-                    kind=str(new.kind),
-                    status=str(JobStatus.QUEUED),
-                    priority=new.priority,
-                    payload=dict(new.payload),
-                    dataset_id=new.dataset_id,
-                    dataset=new.dataset,
-                    model=new.model,
-                    attempt=0,
-                    crashes=0,
-                    idempotency_key=new.idempotency_key,
-                    request_digest=new.digest(),
-                    created_by=new.created_by,
-                    created_at=now,
-                    progress={},
-                    retries=0,
-                    after=list(dict.fromkeys(new.after)),
-                )
-            )
-            dependencies.add(connection, job_id, still_open)
-            job = self._lives.get(connection, job_id)
-            data: dict[str, object] = {"kind": str(new.kind), **({"after": list(job.after)} if job.after else {})}
-            self._lives.record(connection, job, str(JobStatus.QUEUED), new.created_by, data)
+            job = self._insert(connection, new)
+            if also is not None:
+                also(connection, job)
             return job
 
     def get(self, job_id: str, *, project: str | None = None) -> Job:
@@ -292,6 +275,31 @@ class JobStore:
                 connection, job, claim, JobStatus.QUEUED, values=values, data=data, outcome="retried"
             )
 
+    def await_children(self, claim: Claim, children: Sequence[NewJob], seen: Collection[str]) -> Job:
+        """Begin child jobs and let go of the worker: the job waits until one of its children ends.
+
+        Args:
+            claim: the worker's right to the job.
+            children: jobs to begin, in the same transaction.
+            seen: ids of the children whose end this attempt has taken into account. If another one has ended
+                meanwhile, the job goes to the queue instead of waiting.
+
+        A job that is being cancelled becomes ``cancelled`` and begins nothing.
+
+        Raises:
+            LeaseLostError: the attempt is no longer the job's current one.
+        """
+        with self.database.write() as connection:
+            job = self._lives.held(connection, claim)
+            if job.status is JobStatus.CANCELLING:
+                return self._lives.end(connection, job, claim, JobStatus.CANCELLED)
+            for child in children:
+                self._insert(connection, replace(child, parent_id=job.id))
+            ended = select(jobs.c.id).where(jobs.c.parent_id == job.id, jobs.c.status.in_([*map(str, FINAL)]))
+            news = set(connection.execute(ended).scalars()) - set(seen)
+            after = JobStatus.QUEUED if news else JobStatus.WAITING
+            return self._lives.end(connection, job, claim, after, outcome="given_back")
+
     def give_back(self, claim: Claim) -> Job:
         """Return a job to the queue unharmed, as a worker does that stops; a cancelling job becomes ``cancelled``.
 
@@ -331,6 +339,39 @@ class JobStore:
                 job_id=row["id"],
             )
         return job_from_row(row)
+
+    def _insert(self, connection: Connection, new: NewJob) -> Job:
+        """The row of a new job, what it waits for, and its first event."""
+        still_open = dependencies.open_those(connection, new.project, new.after)
+        now, job_id = self._clock(), new_id("job")
+        connection.execute(
+            insert(jobs).values(
+                id=job_id,
+                project=new.project,
+                kind=str(new.kind),
+                status=str(JobStatus.QUEUED),
+                priority=new.priority,
+                payload=dict(new.payload),
+                dataset_id=new.dataset_id,
+                dataset=new.dataset,
+                model=new.model,
+                attempt=0,
+                crashes=0,
+                idempotency_key=new.idempotency_key,
+                request_digest=new.digest(),
+                created_by=new.created_by,
+                created_at=now,
+                progress={},
+                retries=0,
+                after=list(dict.fromkeys(new.after)),
+                parent_id=new.parent_id,
+            )
+        )
+        dependencies.add(connection, job_id, still_open)
+        job = self._lives.get(connection, job_id)
+        data: dict[str, object] = {"kind": str(new.kind), **({"after": list(job.after)} if job.after else {})}
+        self._lives.record(connection, job, str(JobStatus.QUEUED), new.created_by, data)
+        return job
 
     def _is_ready(self) -> ColumnElement[bool]:
         """Whether a row of ``jobs`` may begin: queued, its pause over, nothing left to come after."""

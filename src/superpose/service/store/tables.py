@@ -31,6 +31,7 @@ __all__ = [
     "projects",
     "quotas",
     "steady_clocks",
+    "sweeps",
     "users",
 ]
 
@@ -164,6 +165,7 @@ jobs = Table(
     Column("retries", Integer),
     Column("not_before_at", UtcTime),
     Column("after", _JSON),
+    Column("parent_id", Text),
 )
 
 open_dependencies = Table(
@@ -311,4 +313,13 @@ audit_head = Table(
     Column("one", Integer, primary_key=True),
     Column("seq", Integer),
     Column("digest", Text),
+)
+
+sweeps = Table(
+    "sweeps",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("job_id", Text),
+    Column("created_at", UtcTime),
 )

@@ -6,7 +6,7 @@ take its place once it passes the suite.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Protocol
 
 from sqlalchemy import Connection
@@ -26,7 +26,13 @@ class JobStorePort(Protocol):
     ``StoreError``. Callbacks get the transaction's connection, so that what belongs together is written together.
     """
 
-    def submit(self, new: NewJob, *, check: Callable[[Connection], None] | None = None) -> Job:
+    def submit(
+        self,
+        new: NewJob,
+        *,
+        check: Callable[[Connection], None] | None = None,
+        also: Callable[[Connection, Job], None] | None = None,
+    ) -> Job:
         """Put a job into the queue, behind those in ``new.after``; under a known idempotency key, find it there."""
 
     def get(self, job_id: str, *, project: str | None = None) -> Job:
@@ -61,6 +67,9 @@ class JobStorePort(Protocol):
 
     def fail(self, claim: Claim, code: str, message: str) -> Job:
         """Finish a job with an error."""
+
+    def await_children(self, claim: Claim, children: Sequence[NewJob], seen: Collection[str]) -> Job:
+        """Begin child jobs and wait, without a worker, until one ends that is not among those ``seen`` to be over."""
 
     def give_back(self, claim: Claim) -> Job:
         """Return a job to the queue unharmed."""

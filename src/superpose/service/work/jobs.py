@@ -93,6 +93,10 @@ class Jobs:
         )
         if new.kind is JobKind.TRAIN:
             return self._submit_training(principal, new, dataset)
+        if new.kind is not JobKind.PROGRAM:
+            raise RequestError(
+                f"Jobs of kind {new.kind} are not submitted this way; sweeps have a route of their own.", field="kind"
+            )
         return self._submit_program(new, dataset)
 
     def get(self, principal: Principal, job_id: str) -> Job:
@@ -111,8 +115,9 @@ class Jobs:
         *,
         status: JobStatus | str | None = None,
         kind: JobKind | str | None = None,
+        parent: str | None = None,
     ) -> Page[Job]:
-        """Jobs of the caller's project, newest first.
+        """Jobs of the caller's project, newest first; those of one status, kind, or parent job.
 
         Raises:
             RequestError: unknown status or kind.
@@ -123,6 +128,8 @@ class Jobs:
             query = query.where(jobs.c.status == str(_status(status)))
         if kind is not None:
             query = query.where(jobs.c.kind == str(_kind(kind)))
+        if parent is not None:
+            query = query.where(jobs.c.parent_id == parent)
         with self._database.read() as connection:
             return read_page(connection, query, jobs.c.number, part, job_from_row, newest_first=True)
 

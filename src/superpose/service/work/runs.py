@@ -14,10 +14,11 @@ from superpose.errors import ModelFileCorruptError, PayloadTooLargeError
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Job, JobKind
 from superpose.service.store.artifacts import Artifacts
-from superpose.service.store.database import json_text
+from superpose.service.store.claims import NewJob
+from superpose.service.store.database import Database, json_text
 from superpose.trust import sha256_bytes
 
-__all__ = ["RUNS", "Outcome", "RunContext"]
+__all__ = ["RUNS", "Awaits", "Outcome", "RunContext"]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,7 @@ class RunContext:
     Attributes:
         config: limits.
         artifacts: where the training data lies.
+        database: for runs that look at the jobs which they began.
         dataset_artifact: the training data's artifact, None for a program.
         directory: where the run keeps checkpoints; an earlier attempt's are there.
         on_event: called with kind and data of each event.
@@ -35,6 +37,7 @@ class RunContext:
 
     config: ServiceConfig
     artifacts: Artifacts
+    database: Database
     dataset_artifact: str | None
     directory: Path
     on_event: Callable[[str, Mapping[str, Any]], None]
@@ -42,12 +45,24 @@ class RunContext:
 
 
 @dataclass(frozen=True)
+class Awaits:
+    """What a run leaves off for: ``children`` to begin, and the ids of those whose end it has ``seen``."""
+
+    children: tuple[NewJob, ...]
+    seen: frozenset[str]
+
+
+@dataclass(frozen=True)
 class Outcome:
-    """What a run gives: the job's result, and for a training run the model file and its row in the registry."""
+    """What a run gives: the job's result, and for a training run the model file and its row in the registry.
+
+    With ``awaits`` it is not the end: the job waits for children and then runs again.
+    """
 
     result: Mapping[str, object]
     model_file: bytes | None = None
     version: Mapping[str, object] | None = None
+    awaits: Awaits | None = None
 
 
 def train(job: Job, context: RunContext) -> Outcome:
@@ -61,12 +76,15 @@ def train(job: Job, context: RunContext) -> Outcome:
     from superpose.learning import TrainingSpec, run_experiment
 
     table = table_from_parquet_bytes(context.artifacts.read(context.dataset_artifact or ""))
+    spec = dict(job.payload)
+    chosen_by = spec.pop("sweep", None)  # only a sweep puts it there; a user's spec with it is refused
     found = run_experiment(
-        TrainingSpec.from_dict(dict(job.payload)),
+        TrainingSpec.from_dict(spec),
         table,
         context.directory,
         on_event=context.on_event,
         should_stop=context.should_stop,
+        provenance={"sweep": chosen_by} if isinstance(chosen_by, Mapping) else None,
     )
     content = found.model_path.read_bytes()
     version = {
@@ -101,8 +119,27 @@ def run_program(job: Job, context: RunContext) -> Outcome:
     return Outcome(result)
 
 
+def sweep(job: Job, context: RunContext) -> Outcome:
+    """Take a sweep one step on: begin trials or the final training, or tell the end."""
+    from superpose.service.experiments.sweep_run import step
+
+    return step(job, context)
+
+
+def trial(job: Job, context: RunContext) -> Outcome:
+    """Measure one trial of a sweep."""
+    from superpose.service.experiments.sweep_run import measure
+
+    return measure(job, context)
+
+
 #: job kind -> how it runs.
-RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {JobKind.TRAIN: train, JobKind.PROGRAM: run_program}
+RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
+    JobKind.TRAIN: train,
+    JobKind.PROGRAM: run_program,
+    JobKind.SWEEP: sweep,
+    JobKind.TRIAL: trial,
+}
 
 
 def _manifest(content: bytes, digest: str) -> dict[str, Any]:

@@ -27,7 +27,7 @@ from superpose.errors import CheckpointError, InternalError, LeaseLostError, Not
 from superpose.service.catalogue.models import insert_version
 from superpose.service.config import ServiceConfig
 from superpose.service.names import new_id
-from superpose.service.nouns import Job, JobKind, utc_now
+from superpose.service.nouns import Job, utc_now
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.datadir import DataDir
@@ -136,6 +136,7 @@ class Worker:
         context = RunContext(
             config=self.config,
             artifacts=self._artifacts,
+            database=self._database,
             dataset_artifact=self._dataset_artifact(job),
             directory=directory,
             on_event=_Reporter(self._store, claim, keeper, self.config.progress_s),
@@ -153,6 +154,9 @@ class Worker:
     def _publish(self, claim: Claim, outcome: Outcome, keeper: LeaseKeeper) -> Job | None:
         """Write success down: for a model, file, registry and job become visible in one step."""
         version = outcome.version
+        if outcome.awaits is not None:
+            awaits = outcome.awaits
+            return self._write(lambda: self._store.await_children(claim, awaits.children, awaits.seen), keeper)
         if outcome.model_file is None or version is None:
             return self._write(lambda: self._store.succeed(claim, outcome.result), keeper)
         staged = self._artifacts.stage(outcome.model_file)
@@ -183,7 +187,7 @@ class Worker:
         return None
 
     def _dataset_artifact(self, job: Job) -> str | None:
-        if job.kind is not JobKind.TRAIN:
+        if job.dataset_id is None:
             return None
         with self._database.read() as connection:
             row = connection.execute(select(datasets.c.artifact).where(datasets.c.id == job.dataset_id)).first()

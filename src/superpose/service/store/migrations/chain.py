@@ -20,6 +20,7 @@ from superpose.service.store.migrations.job_order import JOB_ORDER
 from superpose.service.store.migrations.migration import Migration
 from superpose.service.store.migrations.people import PEOPLE
 from superpose.service.store.migrations.registry import REGISTRY
+from superpose.service.store.migrations.sweeps import SWEEPS
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "migrate_down", "schema_version"]
 
@@ -31,6 +32,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     ENDPOINT_ROLLOUTS,
     PEOPLE,
     DATA_SHEETS,
+    SWEEPS,
 )
 
 #: The version this release reads and writes.

@@ -1,0 +1,1 @@
+"""Experiments: sweeps that search for a good training spec."""

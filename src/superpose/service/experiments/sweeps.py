@@ -1,0 +1,204 @@
+"""Sweeps as users see them: submitted under a name, looked at with their trials, cancelled."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select
+
+from superpose.errors import ConflictError, NotFoundError
+from superpose.service.catalogue.datasets import Datasets
+from superpose.service.experiments.study import check_optuna
+from superpose.service.experiments.sweep_spec import SweepSpec
+from superpose.service.experiments.trials import Trial, children_of
+from superpose.service.names import check_name
+from superpose.service.nouns import Clock, Job, JobKind, Page, Principal, Role, iso
+from superpose.service.store.claims import NewJob
+from superpose.service.store.database import Database
+from superpose.service.store.job_lives import job_from_row
+from superpose.service.store.job_store import JobStore
+from superpose.service.store.pages import Part, read_page
+from superpose.service.store.tables import datasets, jobs, sweeps
+from superpose.service.work.admission import check_idempotency_key, check_priority
+
+__all__ = ["Sweep", "Sweeps"]
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A search for a good spec: the job behind it, and its trials."""
+
+    name: str
+    created_at: datetime
+    job: Job
+    trials: tuple[Trial, ...] | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The sweep as the API sends it; with its trials where they were asked for."""
+        result: Mapping[str, Any] = self.job.result or {}
+        document: dict[str, object] = {
+            "name": self.name,
+            "job": self.job.id,
+            "status": str(self.job.status),
+            "dataset": self.job.dataset,
+            "model": self.job.model,
+            "model_version": result.get("model_version"),
+            "created_at": iso(self.created_at),
+            "finished_at": iso(self.job.finished_at),
+            "progress": dict(self.job.progress),
+            "best": result.get("best") or self.job.progress.get("best"),
+            "error": None if self.job.error is None else dict(self.job.error),
+        }
+        if self.trials is None:
+            return document
+        return {
+            **document,
+            "sweep": dict(self.job.payload),
+            "importances": result.get("importances"),
+            "trials": [trial.to_json() for trial in self.trials],
+        }
+
+
+class Sweeps:
+    """The sweeps of a service.
+
+    Args:
+        database: where they are kept.
+        store: the queue.
+        datasets: where training data comes from.
+        clock: what tells the time.
+    """
+
+    def __init__(self, database: Database, store: JobStore, datasets: Datasets, clock: Clock) -> None:
+        self._database = database
+        self._store = store
+        self._datasets = datasets
+        self._clock = clock
+
+    def submit(
+        self,
+        principal: Principal,
+        document: Mapping[str, Any],
+        *,
+        dataset: str,
+        name: str | None = None,
+        model: str | None = None,
+        priority: int = 0,
+        idempotency_key: str | None = None,
+    ) -> Sweep:
+        """Check a sweep and put it into the queue.
+
+        Args:
+            principal: the caller; an editor.
+            document: what ``SweepSpec.from_dict`` reads.
+            dataset: id or name of the data set.
+            name: of the sweep in the project; by default the model's name.
+            model: the model that gets the best trial's version; by default named like the data set.
+            priority: of the sweep and its trials, -10 to 10.
+            idempotency_key: under one key, equal submissions give one sweep.
+
+        Raises:
+            ForbiddenError: the caller's role is too small.
+            ExtraMissingError: Optuna is not installed.
+            RequestError: a name or priority that cannot be used.
+            NotFoundError: no such data set in the caller's project.
+            SpecError, DatasetError, StateTooLargeError: the sweep cannot succeed.
+            ConflictError: the project has a sweep of this name, or the idempotency key was used otherwise.
+        """
+        principal.require(Role.EDITOR)
+        check_optuna()
+        check_priority(priority)
+        check_idempotency_key(idempotency_key)
+        data = self._datasets.get(principal, dataset)
+        spec = _admitted(document, self._datasets.table(data))
+        model = check_name(model if model is not None else data.name, "model")
+        name = check_name(name if name is not None else model, "name")
+        new = NewJob(
+            project=principal.project,
+            kind=JobKind.SWEEP,
+            payload=spec.to_dict(),
+            created_by=principal.key_id,
+            dataset_id=data.id,
+            dataset=data.name,
+            model=model,
+            priority=priority,
+            idempotency_key=idempotency_key,
+        )
+
+        def check(connection: Connection) -> None:
+            row = connection.execute(select(datasets.c.deleted_at).where(datasets.c.id == data.id)).first()
+            if row is None or row.deleted_at is not None:
+                raise ConflictError(f"Data set {data.name!r} was deleted just now.", name=data.name)
+            taken = select(sweeps.c.job_id).where(sweeps.c.project == principal.project, sweeps.c.name == name)
+            if connection.execute(taken).first() is not None:
+                raise ConflictError(f"Sweep {name!r} exists. Choose another name.", kind="sweep", name=name)
+
+        def register(connection: Connection, job: Job) -> None:
+            connection.execute(
+                insert(sweeps).values(project=principal.project, name=name, job_id=job.id, created_at=job.created_at)
+            )
+
+        job = self._store.submit(new, check=check, also=register)
+        with self._database.read() as connection:
+            row = connection.execute(select(sweeps).where(sweeps.c.job_id == job.id)).mappings().one()
+            return Sweep(row["name"], row["created_at"], job)
+
+    def list(self, principal: Principal, part: Part = Part()) -> Page[Sweep]:  # noqa: B008  # frozen
+        """Sweeps of the caller's project, by name, without their trials."""
+        principal.require(Role.VIEWER)
+        with self._database.read() as connection:
+            return read_page(connection, _of(principal.project), sweeps.c.name, part, _sweep)
+
+    def get(self, principal: Principal, name: str) -> Sweep:
+        """A sweep with its trials.
+
+        Raises:
+            NotFoundError: there is none of this name in the caller's project.
+        """
+        principal.require(Role.VIEWER)
+        with self._database.read() as connection:
+            found = _sweep(self._find(connection, principal.project, name))
+            trials, _, _ = children_of(connection, found.job.id)
+            return Sweep(found.name, found.created_at, found.job, tuple(trials))
+
+    def cancel(self, principal: Principal, name: str) -> Sweep:
+        """Cancel a sweep and all that it has begun.
+
+        Raises:
+            NotFoundError: there is none of this name in the caller's project.
+            TransitionError: it has succeeded or failed.
+        """
+        principal.require(Role.EDITOR)
+        with self._database.read() as connection:
+            found = _sweep(self._find(connection, principal.project, name))
+        job = self._store.cancel(found.job.id, actor=principal.key_id, project=principal.project)
+        return Sweep(found.name, found.created_at, job)
+
+    def _find(self, connection: Connection, project: str, name: str) -> RowMapping:
+        row = connection.execute(_of(project).where(sweeps.c.name == name)).mappings().first()
+        if row is None:
+            raise NotFoundError(f"There is no sweep {name!r} in this project.", kind="sweep", id=name)
+        return row
+
+
+def _of(project: str) -> Any:
+    query = select(jobs, sweeps.c.name.label("sweep_name"), sweeps.c.created_at.label("sweep_created_at"))
+    return query.join(sweeps, sweeps.c.job_id == jobs.c.id).where(sweeps.c.project == project)
+
+
+def _sweep(row: RowMapping) -> Sweep:
+    return Sweep(row["sweep_name"], row["sweep_created_at"], job_from_row(row))
+
+
+def _admitted(document: Mapping[str, Any], table: Any) -> SweepSpec:
+    """The sweep, if the base spec and its folds fit the table."""
+    from superpose.learning.admission import admit
+    from superpose.learning.trial import tuning_folds
+
+    spec = SweepSpec.from_dict(document)
+    admit(spec.base, table)
+    tuning_folds(spec.base, table, spec.n_folds)
+    return spec
