@@ -234,7 +234,7 @@ def _limits(manifest: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"- The spec was chosen by a sweep of {chosen_by['n_trials']} trials, for its {_text(chosen_by['metric'])} "
             f"on {chosen_by['folds']} tuning folds. The row **this model** is measured on rows that the sweep never "
-            "saw; means over splits and the comparisons share rows with the tuning folds and may flatter the hybrid model."
+            "saw; means over splits and the comparisons share rows with the tuning folds and may flatter the model."
         )
     counts = (manifest.get("data") or {}).get("class_counts") or {}
     rare = [label for label, count in counts.items() if count < 30]
