@@ -1,0 +1,289 @@
+"""THE table of routes: who may call what, and what is answered. ``test_matrix.py`` calls every route by it.
+
+To add a route, add a row::
+
+    Row("DELETE", "/v1/things/{name}", "editor", 204, {"name": "a_thing"}),
+
+that is: method and path as the OpenAPI document has them, the smallest role that may do it, the status for a caller of
+the same project with that role, and which thing of ``World`` stands for each parameter of the path. Where the route
+reads JSON or a query, say ``body=`` or ``query=``; ``{a_thing}`` in them is filled in too. A caller of another project
+gets 404; say ``foreign=`` where it does not ask for a particular thing (a list answers 200 and must hold nothing of
+ours; the test looks; make names by ``{new_name}``). If calling it changes nothing, though it is no GET, say
+``changes=False``; else the test wants an entry in the audit log. A new thing for ``World`` is a method there: its name
+is what rows refer to, it is called anew after each success, so a row may use its thing up.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from superpose.circuits import Circuit, Program, program_to_json
+from superpose.service import JobKind, ModelVersion, Principal, Service
+from superpose.service.catalogue.models import insert_version
+from superpose.service.nouns import utc_now
+from superpose.service.store.job_store import NewJob
+
+__all__ = ["PROGRAM", "ROWS", "Row", "World"]
+
+PROGRAM = dict(program_to_json(Program(Circuit(1).h(0), {}, shots=10)))
+SPEC = {
+    "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
+    "training": {"epochs": 1},
+    "evaluation": {"n_splits": 2, "controls": ["frozen"], "baseline": "none"},
+}
+FLOWER = {"sepal length": 5.1, "sepal width": 3.5, "petal length": 1.4, "petal width": 0.2}
+TENSOR = {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
+
+
+@dataclass(frozen=True)
+class Row:
+    """What one route answers; the module says how to write one.
+
+    Attributes:
+        method: HTTP method.
+        path: as the OpenAPI document has it.
+        role: smallest role: predictor, viewer, editor, admin or operator; ``anyone`` needs no key, ``any key`` any.
+        own: status for callers of project alpha with that role, and for operators where ``role`` says so.
+        things: parameter of the path -> thing of ``World``, or a value that begins with ``=``.
+        body: JSON or bytes.
+        query: what stands behind the path.
+        foreign: status for callers of project beta with that role.
+        operator: status for an operator, who belongs to neither; by default that of ``foreign``.
+        changes: whether a success leaves an entry in the audit log.
+        headers: further headers.
+    """
+
+    method: str
+    path: str
+    role: str
+    own: int
+    things: Mapping[str, str] = field(default_factory=dict)
+    body: Any = None
+    query: str = ""
+    foreign: int = 404
+    operator: int | None = None
+    changes: bool | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def leaves_an_entry(self) -> bool:
+        """Whether a success must be in the audit log."""
+        return self.method != "GET" if self.changes is None else self.changes
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+
+class World:
+    """Project alpha and what is in it; each method makes a thing and tells its name. All names hold ``alpha``."""
+
+    def __init__(self, service: Service, owner: Principal, operator: Principal, trained: ModelVersion) -> None:
+        self.service = service
+        self.owner = owner
+        self.operator = operator
+        self.trained = trained
+        self.numbers = itertools.count(1)
+
+    def alpha(self) -> str:
+        """The project itself."""
+        return "alpha"
+
+    def new_name(self) -> str:
+        """A name that nothing has yet, for things that the callers make."""
+        return f"new-{next(self.numbers)}"
+
+    def _name(self) -> str:
+        return f"alpha-{next(self.numbers)}"
+
+    def a_dataset(self) -> str:
+        return self.service.datasets.add_builtin(self.owner, self._name(), "iris").name
+
+    def a_queued_job(self) -> str:
+        return self.service.jobs.submit(self.owner, JobKind.PROGRAM, PROGRAM).id
+
+    def a_job(self) -> str:
+        """One that has ended."""
+        return self.service.jobs.cancel(self.owner, self.a_queued_job()).id
+
+    def a_model(self) -> str:
+        """A copy of the trained one, of two versions."""
+        name, store = self._name(), self.service.store
+        columns = ("digest", "artifact", "metrics", "evaluation", "manifest")
+        found = {column: getattr(self.trained, column) for column in columns}
+        for _ in range(2):
+            new = NewJob(
+                project="alpha", kind=JobKind.TRAIN, payload={}, created_by=self.owner.key_id, model=name, priority=10
+            )
+            store.submit(new)
+            claim = store.claim("worker_of_the_matrix")
+            assert claim is not None
+            store.succeed(claim, {}, publish=lambda c, job: insert_version(c, job, found, clock=utc_now))
+        return name
+
+    def a_model_with_an_alias(self) -> str:
+        name = self.a_model()
+        self.service.aliases.move(self.owner, name, "champion", 1)
+        return name
+
+    def an_endpoint(self) -> str:
+        name = self._name()
+        self.service.endpoints.create(self.owner, name, self.trained.model, 1)
+        return name
+
+    def a_revised_endpoint(self) -> str:
+        """One of two revisions."""
+        name, model = self._name(), self.a_model()
+        self.service.endpoints.create(self.owner, name, model, 1)
+        self.service.endpoints.update(self.owner, name, version=2)
+        return name
+
+    def an_endpoint_with_a_canary(self) -> str:
+        name = self.a_revised_endpoint()
+        self.service.endpoints.start_canary(self.owner, name, percent=50.0, version=1)
+        return name
+
+    def a_user(self) -> str:
+        return self.service.users.create(self.owner, name=self._name(), role="viewer").id
+
+    def a_disabled_user(self) -> str:
+        return self.service.users.disable(self.operator, self.a_user()).id
+
+    def a_key(self) -> str:
+        return self.service.keys.create(self.owner, role="viewer", label=self._name())[0].id
+
+    def a_project(self) -> str:
+        """Another one, in which nobody works."""
+        return self.service.projects.create(self.operator, self._name()).name
+
+    def an_archived_project(self) -> str:
+        return self.service.projects.archive(self.operator, self.a_project()).name
+
+
+_OF_MODEL = {"name": "a_model"}
+_OF_ENDPOINT = {"name": "an_endpoint"}
+_VERSION = {"name": "a_model", "version": "=1"}
+_ALPHA = {"name": "alpha"}
+_INFERENCE = {"name": "an_endpoint", "number": "=1"}
+
+ROWS = (
+    # data sets
+    Row("POST", "/v1/datasets", "editor", 201, body={"name": "{new_name}", "builtin": "iris"}, foreign=201),
+    Row("GET", "/v1/datasets", "viewer", 200, foreign=200),
+    Row("GET", "/v1/datasets/{id_or_name}", "viewer", 200, {"id_or_name": "a_dataset"}),
+    Row("GET", "/v1/datasets/{id_or_name}/lineage", "viewer", 200, {"id_or_name": "a_dataset"}),
+    Row("DELETE", "/v1/datasets/{id_or_name}", "editor", 204, {"id_or_name": "a_dataset"}),
+    # jobs and programs
+    Row("POST", "/v1/jobs", "editor", 202, body={"kind": "train", "dataset": "{a_dataset}", "spec": SPEC}),
+    Row("GET", "/v1/jobs", "viewer", 200, foreign=200),
+    Row("GET", "/v1/jobs/{job_id}", "viewer", 200, {"job_id": "a_job"}),
+    Row("POST", "/v1/jobs/{job_id}/cancel", "editor", 200, {"job_id": "a_queued_job"}),
+    Row("GET", "/v1/jobs/{job_id}/events", "viewer", 200, {"job_id": "a_job"}),
+    Row("POST", "/v1/programs", "editor", 202, body=PROGRAM, foreign=202),
+    Row("GET", "/v1/programs/{job_id}", "viewer", 200, {"job_id": "a_job"}),
+    # models
+    Row("GET", "/v1/models", "viewer", 200, foreign=200),
+    Row("GET", "/v1/models/{name}", "viewer", 200, _OF_MODEL),
+    Row("PATCH", "/v1/models/{name}", "editor", 200, _OF_MODEL, {"note": "good"}),
+    Row("DELETE", "/v1/models/{name}", "editor", 204, _OF_MODEL),
+    Row("GET", "/v1/models/{name}/history", "viewer", 200, _OF_MODEL),
+    Row("GET", "/v1/models/{name}/lineage", "viewer", 200, _OF_MODEL),
+    Row("GET", "/v1/models/{name}/diff", "viewer", 200, _OF_MODEL, query="?before=1&after=2"),
+    Row("GET", "/v1/models/{name}/versions/{version}", "viewer", 200, _VERSION),
+    Row("PATCH", "/v1/models/{name}/versions/{version}", "editor", 200, _VERSION, {"note": "good"}),
+    Row("DELETE", "/v1/models/{name}/versions/{version}", "editor", 204, _VERSION),
+    Row("GET", "/v1/models/{name}/versions/{version}/file", "viewer", 200, _VERSION),
+    Row(
+        "PUT",
+        "/v1/models/{name}/aliases/{alias}",
+        "editor",
+        200,
+        {"name": "a_model", "alias": "=champion"},
+        {"version": 1},
+    ),
+    Row(
+        "DELETE",
+        "/v1/models/{name}/aliases/{alias}",
+        "editor",
+        204,
+        {"name": "a_model_with_an_alias", "alias": "=champion"},
+    ),
+    # endpoints
+    Row("POST", "/v1/endpoints", "editor", 201, body={"name": "{new_name}", "model": "{a_model}"}),
+    Row("GET", "/v1/endpoints", "viewer", 200, foreign=200),
+    Row("GET", "/v1/endpoints/{name}", "predictor", 200, _OF_ENDPOINT),
+    Row("PATCH", "/v1/endpoints/{name}", "editor", 200, {"name": "a_revised_endpoint"}, {"version": 1}),
+    Row("DELETE", "/v1/endpoints/{name}", "editor", 204, _OF_ENDPOINT),
+    Row("GET", "/v1/endpoints/{name}/lineage", "viewer", 200, _OF_ENDPOINT),
+    Row("POST", "/v1/endpoints/{name}/rollback", "editor", 200, {"name": "a_revised_endpoint"}, {}),
+    Row(
+        "PUT",
+        "/v1/endpoints/{name}/canary",
+        "editor",
+        200,
+        {"name": "a_revised_endpoint"},
+        {"percent": 10.0, "version": 1},
+    ),
+    Row("DELETE", "/v1/endpoints/{name}/canary", "editor", 200, {"name": "an_endpoint_with_a_canary"}),
+    Row("POST", "/v1/endpoints/{name}/promote", "editor", 200, {"name": "an_endpoint_with_a_canary"}),
+    Row("GET", "/v1/endpoints/{name}/revisions", "viewer", 200, _OF_ENDPOINT),
+    Row("GET", "/v1/endpoints/{name}/events", "viewer", 200, _OF_ENDPOINT),
+    Row("GET", "/v1/endpoints/{name}/stats", "viewer", 200, _OF_ENDPOINT),
+    Row("POST", "/v1/endpoints/{name}/predict", "predictor", 200, _OF_ENDPOINT, {"rows": [FLOWER]}, changes=False),
+    # the Open Inference Protocol
+    Row("GET", "/v2/health/live", "anyone", 200),
+    Row("GET", "/v2/health/ready", "anyone", 200),
+    Row("GET", "/v2", "any key", 200, foreign=200),
+    Row("GET", "/v2/", "any key", 200, foreign=200),
+    Row("GET", "/v2/models/{name}", "predictor", 200, _OF_ENDPOINT),
+    Row("GET", "/v2/models/{name}/ready", "predictor", 200, _OF_ENDPOINT),
+    Row("GET", "/v2/models/{name}/versions/{number}", "predictor", 200, _INFERENCE),
+    Row("GET", "/v2/models/{name}/versions/{number}/ready", "predictor", 200, _INFERENCE),
+    Row("POST", "/v2/models/{name}/infer", "predictor", 200, _OF_ENDPOINT, TENSOR, changes=False),
+    Row("POST", "/v2/models/{name}/versions/{number}/infer", "predictor", 200, _INFERENCE, TENSOR, changes=False),
+    # people
+    Row("POST", "/v1/projects", "operator", 201, body={"name": "{new_name}"}),
+    Row("GET", "/v1/projects", "viewer", 200, foreign=200),
+    Row("GET", "/v1/projects/{name}", "viewer", 200, _ALPHA, operator=200),
+    Row("PATCH", "/v1/projects/{name}", "admin", 200, _ALPHA, {"title": "Alpha"}, operator=200),
+    Row("PUT", "/v1/projects/{name}/quotas", "operator", 200, {"name": "a_project"}, {"jobs": 10}),
+    Row("POST", "/v1/projects/{name}/archive", "operator", 200, {"name": "a_project"}),
+    Row("POST", "/v1/projects/{name}/restore", "operator", 200, {"name": "an_archived_project"}),
+    Row("GET", "/v1/projects/{name}/members", "admin", 200, _ALPHA, operator=200),
+    Row(
+        "PUT",
+        "/v1/projects/{name}/members/{user_id}",
+        "admin",
+        200,
+        {"name": "alpha", "user_id": "a_user"},
+        {"role": "editor"},
+        operator=200,
+    ),
+    Row(
+        "DELETE",
+        "/v1/projects/{name}/members/{user_id}",
+        "admin",
+        204,
+        {"name": "alpha", "user_id": "a_user"},
+        operator=204,
+    ),
+    Row("POST", "/v1/users", "admin", 201, body={"name": "{new_name}"}, foreign=201),
+    Row("GET", "/v1/users", "admin", 200, foreign=200),
+    Row("GET", "/v1/users/{user_id}", "admin", 200, {"user_id": "a_user"}, operator=200),
+    Row("PATCH", "/v1/users/{user_id}", "operator", 200, {"user_id": "a_user"}, {"name": "Ada"}),
+    Row("POST", "/v1/users/{user_id}/disable", "operator", 200, {"user_id": "a_user"}),
+    Row("POST", "/v1/users/{user_id}/enable", "operator", 200, {"user_id": "a_disabled_user"}),
+    Row("POST", "/v1/keys", "admin", 201, body={"role": "viewer"}, foreign=201),
+    Row("GET", "/v1/keys", "admin", 200, foreign=200),
+    Row("GET", "/v1/keys/{key_id}", "admin", 200, {"key_id": "a_key"}, operator=200),
+    Row("POST", "/v1/keys/{key_id}/rotate", "admin", 200, {"key_id": "a_key"}, {"grace_s": 60}, operator=200),
+    Row("DELETE", "/v1/keys/{key_id}", "admin", 204, {"key_id": "a_key"}, operator=204),
+    Row("GET", "/v1/usage", "viewer", 200, query="?project={alpha}", operator=200),
+    Row("GET", "/v1/audit", "admin", 200, foreign=200),
+    Row("GET", "/v1/audit/export", "admin", 200, foreign=200),
+    Row("GET", "/v1/audit/verification", "operator", 200),
+    # the service
+    Row("GET", "/v1/version", "any key", 200, foreign=200),
+)
