@@ -174,6 +174,8 @@ ROWS = (
     Row("GET", "/v1/datasets", "viewer", 200, foreign=200),
     Row("GET", "/v1/datasets/{id_or_name}", "viewer", 200, {"id_or_name": "a_dataset"}),
     Row("GET", "/v1/datasets/{id_or_name}/lineage", "viewer", 200, {"id_or_name": "a_dataset"}),
+    Row("GET", "/v1/datasets/{id_or_name}/file", "viewer", 200, {"id_or_name": "a_dataset"}),
+    Row("GET", "/v1/datasets/{id_or_name}/sheet", "viewer", 200, {"id_or_name": "a_dataset"}),
     Row("DELETE", "/v1/datasets/{id_or_name}", "editor", 204, {"id_or_name": "a_dataset"}),
     # jobs and programs
     Row("POST", "/v1/jobs", "editor", 202, body={"kind": "train", "dataset": "{a_dataset}", "spec": SPEC}),
