@@ -67,6 +67,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── PayloadTooLargeError          service.payload_too_large
     │   ├── OverloadedError               service.overloaded
     │   ├── StoreError                    service.store
+    │   │   ├── StoreFullError            service.store_full
+    │   │   └── StoreReadOnlyError        service.store_read_only
     │   ├── CertificateError              service.certificate
     │   ├── SettingError                  service.setting
     │   ├── BackupError                   service.backup
@@ -167,6 +169,8 @@ __all__ = [
     "StartError",
     "StateTooLargeError",
     "StoreError",
+    "StoreFullError",
+    "StoreReadOnlyError",
     "SuperposeError",
     "SweepError",
     "TooManyWrongKeysError",
@@ -585,6 +589,18 @@ class StoreError(ServiceError):
     """The store cannot be opened, read or written."""
 
     code = "service.store"
+
+
+class StoreFullError(StoreError):
+    """The disk of the data directory is full; nothing was changed."""
+
+    code = "service.store_full"
+
+
+class StoreReadOnlyError(StoreError):
+    """The disk of the data directory can only be read; nothing was changed."""
+
+    code = "service.store_read_only"
 
 
 class CertificateError(ServiceError):

@@ -144,6 +144,34 @@ def test_a_write_waits_for_another_and_then_gives_up_with_a_clear_error(tmp_path
     database.close()
 
 
+def add_a_job(path: Path) -> None:
+    store = store_at(path)
+    store.submit(NEW)
+    store.database.close()
+
+
+def test_a_process_that_leaves_takes_no_log_from_those_that_stay(tmp_path: Path) -> None:
+    """Opening the store once more must not end the locks of the first connection (POSIX locks end with any close)."""
+    path = tmp_path / "s.sqlite"
+    first = store_at(path)
+    job = first.submit(NEW)
+    second = store_at(path)
+    log = path.with_name("s.sqlite-wal").stat().st_ino
+    leaving = multiprocessing.get_context("spawn").Process(target=add_a_job, args=(path,))
+    leaving.start()
+    leaving.join(60)
+    assert leaving.exitcode == 0
+    assert path.with_name("s.sqlite-wal").stat().st_ino == log
+    assert (claim := first.claim("w")) and claim.job.id == job.id
+    assert first.claim("w"), "the other process's job is seen"
+    for store in (first, second):
+        store.database.close()
+    with sqlite3.connect(path) as connection:
+        assert connection.execute("SELECT count(*) FROM jobs WHERE status = 'running'").fetchone() == (2,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    connection.close()
+
+
 def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "s.sqlite"
     path.write_bytes(b"this is not a database at all" * 100)

@@ -46,7 +46,7 @@ def test_workers_that_die_young_are_replaced_ever_more_slowly(config: ServiceCon
 
 @pytest.mark.usefixtures("service")
 def test_a_worker_by_itself_ends_on_sigterm(config: ServiceConfig) -> None:
-    command = [sys.executable, "-m", "superpose.service.work.worker"]
+    command = [sys.executable, "-m", "superpose.service.work.process"]
     worker = subprocess.Popen(
         [*command, "--data-dir", str(config.data_dir)], stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
     )

@@ -89,6 +89,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "service.certificate": (500, "TLS certificate is unusable"),
         "service.setting": (500, "Setting is unusable"),
         "service.backup": (500, "Backup failed"),
+        "service.store_full": (507, "Disk is full"),
+        "service.store_read_only": (503, "Disk can only be read"),
         "service.artifact": (500, "Stored file is damaged"),
         "service.range": (416, "Range is outside the file"),
         "service.lease_lost": (409, "Lease lost"),

@@ -86,13 +86,13 @@ __all__ = [
 _HOME_OF = {
     "Supervisor": "superpose.service.work.supervisor",
     "Worker": "superpose.service.work.worker",
-    "run_worker": "superpose.service.work.worker",
+    "run_worker": "superpose.service.work.process",
 }
 
 if TYPE_CHECKING:
+    from superpose.service.work.process import run_worker as run_worker
     from superpose.service.work.supervisor import Supervisor as Supervisor
     from superpose.service.work.worker import Worker as Worker
-    from superpose.service.work.worker import run_worker as run_worker
 
 
 def __getattr__(name: str) -> Any:

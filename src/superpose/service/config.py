@@ -15,7 +15,10 @@ from superpose.service.rules import JobRules
 __all__ = ["ServiceConfig"]
 
 _MEBIBYTE = 1024 * 1024
-_MAY_BE_ZERO = {"workers", "progress_s", "cache_s", "max_retries", "max_delay_ms"}
+_MAY_BE_ZERO = {
+    *("workers", "progress_s", "cache_s", "max_retries", "max_delay_ms"),
+    *("worker_nice", "recycle_jobs", "recycle_bytes"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +28,12 @@ class ServiceConfig:
     Attributes:
         data_dir: directory of everything that lasts; created with mode 0700.
         workers: number of worker processes that a ``Supervisor`` keeps alive.
-        threads_per_worker: CPU threads of one worker; None shares the machine's CPUs out evenly.
+        threads_per_worker: most CPU threads of one worker; None means all that no other worker uses.
+        cpu_threads: CPU threads of all workers together; None means the CPUs that the process may run on.
+        cpu_dir: directory of this CPU budget, for services that share one; None means each has its own.
+        worker_nice: how far workers step back behind everything else on the machine, 0 to 19.
+        recycle_jobs: jobs after which a worker is replaced by a fresh one; 0 means never.
+        recycle_bytes: growth in memory since its start after which a worker is replaced; 0 means never.
         lease_s: how long a worker may be silent before its job is given to another.
         heartbeat_s: how often a worker extends its lease; None means a third of ``lease_s``.
         max_attempts: attempts that may end by a crash before the job counts as failed.
@@ -61,6 +69,11 @@ class ServiceConfig:
     data_dir: Path
     workers: int = 1
     threads_per_worker: int | None = None
+    cpu_threads: int | None = None
+    cpu_dir: Path | None = None
+    worker_nice: int = 10
+    recycle_jobs: int = 1_000
+    recycle_bytes: int = 1_024 * _MEBIBYTE
     lease_s: float = 30.0
     heartbeat_s: float | None = None
     max_attempts: int = 5
@@ -109,8 +122,17 @@ class ServiceConfig:
 
     @property
     def worker_threads(self) -> int:
-        """CPU threads of one worker."""
-        return self.threads_per_worker or max(1, (os.cpu_count() or 1) // max(1, self.workers))
+        """Most CPU threads of one worker."""
+        return min(self.threads_per_worker or self.cpu_total, self.cpu_total)
+
+    @property
+    def cpu_total(self) -> int:
+        """CPU threads of all workers together."""
+        if self.cpu_threads is not None:
+            return self.cpu_threads
+        if hasattr(os, "sched_getaffinity"):
+            return len(os.sched_getaffinity(0))
+        return os.cpu_count() or 1
 
     @property
     def job_rules(self) -> JobRules:
@@ -138,6 +160,8 @@ class ServiceConfig:
         if unknown or not isinstance(document.get("data_dir"), str):
             raise RequestError(f"Service settings need data_dir and none of {unknown}.", unknown=unknown)
         values = {**document, "data_dir": Path(str(document["data_dir"]))}
+        if document.get("cpu_dir") is not None:
+            values["cpu_dir"] = Path(str(document["cpu_dir"]))
         return cls(**values)  # type: ignore[arg-type]  # checked field by field in __post_init__
 
 

@@ -25,6 +25,7 @@ from typing import IO, TYPE_CHECKING, Any
 from superpose.errors import ArtifactError, RequestError
 from superpose.service.names import new_id
 from superpose.service.store.datadir import DataDir
+from superpose.service.store.disk_errors import disk_error, is_of_the_disk
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -307,6 +308,8 @@ def _telling(what: str, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if is_of_the_disk(error):
+            raise disk_error(error, f"Artifact {name} cannot be {what}") from error
         raise ArtifactError(
             f"Artifact {name} cannot be {what}: {error.strerror or type(error).__name__}.", digest=name
         ) from error

@@ -24,6 +24,7 @@ from sqlalchemy.pool import ConnectionPoolEntry, StaticPool
 
 from superpose.errors import StoreError
 from superpose.service.nouns import Clock, utc_now
+from superpose.service.store.disk_errors import disk_error, from_sqlite
 from superpose.service.store.migrations import migrate, migrate_down, schema_version
 
 __all__ = ["Database", "json_text"]
@@ -150,10 +151,8 @@ class Database:
                 with connection.begin():
                     yield connection
         except DBAPIError as error:
-            raise StoreError(
-                f"The store cannot be {'read' if mode == 'DEFERRED' else 'written'}: {error.orig}.",
-                path=str(self.path),
-            ) from error
+            what = f"The store cannot be {'read' if mode == 'DEFERRED' else 'written'}"
+            raise from_sqlite(error.orig, what, str(self.path)) from error
         except SQLAlchemyError as error:
             raise StoreError(f"The store failed: {type(error).__name__}.", path=str(self.path)) from error
 
@@ -179,8 +178,15 @@ def _begin(connection: Connection) -> None:
 
 
 def _create_private(path: Path) -> None:
-    """Create the database file for its owner only; SQLite gives its side files the same mode."""
+    """Create the database file for its owner only; SQLite gives its side files the same mode.
+
+    A file that is there is left alone: closing any descriptor of it would end the locks of all of this process's
+    connections to it, another process would then take itself for the last one and remove the log, and what we wrote
+    after that would be lost.
+    """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        pass
     except OSError as error:
-        raise StoreError(f"The store {path} cannot be opened: {error.strerror}.", path=str(path)) from error
+        raise disk_error(error, f"The store {path} cannot be opened") from error

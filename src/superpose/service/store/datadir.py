@@ -8,6 +8,7 @@
     staging/               files on their way to artifacts/
     jobs/<id>/<attempt>/   checkpoints of a running job
     logs/                  what workers say
+    cpu/                   tokens of the workers' CPU budget
     server.lock            held by the server that owns the directory
 """
 
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import IO
 
 from superpose.errors import StoreError
+from superpose.service.store.disk_errors import disk_error
 
 try:
     import fcntl
@@ -28,7 +30,7 @@ except ImportError:  # Windows has no flock; the store's own locks still keep th
 
 __all__ = ["DataDir"]
 
-_PARTS = ("keys", "artifacts", "staging", "jobs", "logs")
+_PARTS = ("keys", "artifacts", "staging", "jobs", "logs", "cpu")
 
 
 class DataDir:
@@ -46,6 +48,7 @@ class DataDir:
         self.staging = root / "staging"
         self.jobs = root / "jobs"
         self.logs = root / "logs"
+        self.cpu = root / "cpu"
         self._lock: IO[str] | None = None
         try:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -58,9 +61,7 @@ class DataDir:
             for part in _PARTS:
                 (root / part).mkdir(exist_ok=True, mode=0o700)
         except OSError as error:
-            raise StoreError(
-                f"Data directory {root} cannot be used: {error.strerror or error}.", path=str(root)
-            ) from error
+            raise disk_error(error, f"Data directory {root} cannot be used") from error
 
     def lock(self) -> None:
         """Own the directory until ``unlock`` or the end of the process, however it ends.
@@ -68,7 +69,10 @@ class DataDir:
         Raises:
             StoreError: another server owns it.
         """
-        file = os.fdopen(os.open(self.root / "server.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+")
+        try:
+            file = os.fdopen(os.open(self.root / "server.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+")
+        except OSError as error:
+            raise disk_error(error, f"Data directory {self.root} cannot be locked") from error
         if fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

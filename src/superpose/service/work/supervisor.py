@@ -19,12 +19,15 @@ from superpose.service.names import new_id
 from superpose.service.store.database import Database
 from superpose.service.store.datadir import DataDir
 from superpose.service.store.job_store import JobStore
+from superpose.service.work.cpu_budget import ONE_THREAD_EACH
 
 __all__ = ["Supervisor"]
 
 _log = logging.getLogger(__name__)
 
 _LOOK_S = 0.1
+#: Time for a worker that was not drained in time to give its job back, before it is killed.
+_GRACE_S = 3.0
 _LOG_BYTES = 5_000_000
 #: First and longest pause before a dead worker is replaced; it doubles while workers die young.
 _BACKOFF_S = (0.1, 30.0)
@@ -80,7 +83,8 @@ class Supervisor:
         """Have every worker reach a checkpoint and give its job back; kill those that do not within ``timeout_s``.
 
         Args:
-            timeout_s: patience in seconds; by default the settings' ``drain_s``.
+            timeout_s: patience in seconds; by default a little more than the settings' ``drain_s``, after which
+                workers give their jobs back by themselves.
         """
         self._stopping.set()
         if self._thread.ident is not None:
@@ -89,7 +93,7 @@ class Supervisor:
         for slot in alive:
             if slot.process is not None and slot.process.poll() is None:
                 slot.process.terminate()
-        until_s = time.monotonic() + (self.config.drain_s if timeout_s is None else timeout_s)
+        until_s = time.monotonic() + (self.config.drain_s + _GRACE_S if timeout_s is None else timeout_s)
         for slot in alive:
             self._reap(slot, until_s)
             self._release(slot)
@@ -119,7 +123,10 @@ class Supervisor:
             status = slot.process.poll()
             if status is None:
                 return
-            _log.warning("worker %s ended with status %d", slot.worker_id, status)
+            if status == 0:  # used up, which is no accident
+                slot.started_at_s = float("-inf")
+            else:
+                _log.warning("worker %s ended with status %d", slot.worker_id, status)
             slot.n_early_deaths = slot.n_early_deaths + 1 if now_s - slot.started_at_s < _OLD_S else 0
             first_s, longest_s = _BACKOFF_S
             slot.start_again_at_s = now_s + min(longest_s, first_s * 2.0 ** min(slot.n_early_deaths, 20))
@@ -133,11 +140,11 @@ class Supervisor:
         slot.worker_id, slot.started_at_s = new_id("worker"), time.monotonic()
         with self._open_log(slot.number) as log:
             slot.process = subprocess.Popen(
-                [sys.executable, "-m", "superpose.service.work.worker", "--supervised"],
+                [sys.executable, "-m", "superpose.service.work.process", "--supervised"],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=log,
-                env=_environment(self.config.worker_threads),
+                env=_environment(),
                 start_new_session=True,  # Ctrl-C in a terminal is for the server, which then stops its workers
             )
         document = {"worker_id": slot.worker_id, "config": self.config.to_json()}
@@ -190,8 +197,7 @@ class Supervisor:
             os.close(descriptor)
 
 
-def _environment(n_threads: int) -> dict[str, str]:
-    """The worker's environment: ours without API keys, with its share of the CPUs."""
+def _environment() -> dict[str, str]:
+    """The worker's environment: ours without API keys, with libraries that keep to one thread each."""
     kept = {name: value for name, value in os.environ.items() if name != "SUPERPOSE_KEY"}
-    share = {name: str(n_threads) for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
-    return {**kept, **share, "PYTHONUNBUFFERED": "1"}
+    return {**kept, **ONE_THREAD_EACH, "PYTHONUNBUFFERED": "1"}

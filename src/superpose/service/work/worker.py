@@ -1,29 +1,33 @@
 """A worker: claims jobs one after the other and runs them, under a lease, until it is told to stop.
 
-What it does when something ends early: *told to stop* (SIGTERM, or its parent is gone) it goes on to the next
-checkpoint and gives the job back unharmed; *killed*, its lease expires or its supervisor notices, and another worker
-goes on from the last checkpoint; *overtaken*, because it was silent for longer than its lease, it writes nothing more.
+What it does when something ends early: *told to stop* it goes on to the next checkpoint and gives the job back
+unharmed, or after ``drain_s`` without one; *killed*, its lease expires or its supervisor notices, and another worker
+goes on from the last checkpoint; *overtaken*, because it was silent for longer than its lease, it writes nothing more;
+*in trouble that may pass*, such as a full disk, it leaves the job to be tried again after a pause.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import logging
 import os
 import shutil
-import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from sqlalchemy import Connection, select
 
-from superpose.errors import CheckpointError, InternalError, LeaseLostError, NotFoundError, StoreError, SuperposeError
+from superpose.errors import (
+    CheckpointError,
+    InternalError,
+    LeaseLostError,
+    NotFoundError,
+    ProviderError,
+    StoreError,
+    SuperposeError,
+)
 from superpose.service.catalogue.models import insert_version
 from superpose.service.config import ServiceConfig
 from superpose.service.names import new_id
@@ -31,13 +35,16 @@ from superpose.service.nouns import Job, utc_now
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.datadir import DataDir
+from superpose.service.store.disk_errors import disk_error, passes
 from superpose.service.store.job_store import Claim, JobStore
 from superpose.service.store.tables import datasets
 from superpose.service.traces import trace_of
+from superpose.service.work.cpu_budget import CpuBudget
 from superpose.service.work.lease_keeper import LeaseKeeper
+from superpose.service.work.memory import resident_bytes
 from superpose.service.work.runs import RUNS, Outcome, RunContext
 
-__all__ = ["Worker", "run_worker"]
+__all__ = ["Worker"]
 
 _log = logging.getLogger(__name__)
 
@@ -53,30 +60,53 @@ class Worker:
     Args:
         config: the settings, as the server has them.
         worker_id: who holds the leases; random by default.
+        on_threads: called with the number of threads that may run now, whenever the CPU budget changes it.
 
     Raises:
         StoreError: the data directory cannot be used.
     """
 
-    def __init__(self, config: ServiceConfig, worker_id: str | None = None) -> None:
+    def __init__(
+        self,
+        config: ServiceConfig,
+        worker_id: str | None = None,
+        *,
+        on_threads: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self.config = config
         self.worker_id = worker_id or new_id("worker")
         self._data_dir = DataDir(config.data_dir)
         self._database = Database(self._data_dir.database_path, busy_timeout_s=config.busy_timeout_s)
         self._artifacts = Artifacts(self._data_dir, config.artifact_url)
         self._store = JobStore.opened(self._database, config.job_rules)
+        self._budget = CpuBudget(config.cpu_dir or self._data_dir.cpu, config.cpu_total, silent_s=config.lease_s)
+        self._on_threads = on_threads
         self._stopping = threading.Event()
-        self._ready = False
+        self._claim: Claim | None = None
+        self._n_jobs = self._ready_bytes = 0
+
+    @property
+    def used_up(self) -> bool:
+        """Whether a fresh worker should take over: after many jobs, or where memory has grown much."""
+        config, growth = self.config, resident_bytes() - self._ready_bytes
+        return bool(
+            (config.recycle_jobs and self._n_jobs >= config.recycle_jobs)
+            or (config.recycle_bytes and self._ready_bytes and growth > config.recycle_bytes)
+        )
 
     def run(self) -> None:
-        """Claim and run jobs until ``stop`` is called."""
+        """Get ready, then claim and run jobs until ``stop`` is called or the worker is ``used_up``."""
         _log.info("worker %s begins (process %d)", self.worker_id, os.getpid())
-        worked_at_s = time.monotonic()
         try:
+            self._get_ready()
+            worked_at_s = time.monotonic()
             while not self._stopping.is_set():
                 if self._run_next():
                     worked_at_s = time.monotonic()
-                elif not self._get_ready():
+                    if self.used_up:
+                        _log.info("worker %s is used up after %d jobs", self.worker_id, self._n_jobs)
+                        break
+                else:
                     idle_s = time.monotonic() - worked_at_s
                     self._stopping.wait(min(self.config.poll_max_s, max(self.config.poll_min_s, idle_s * _PATIENCE)))
         finally:
@@ -87,18 +117,45 @@ class Worker:
         """Have ``run`` return once the job in hand has reached a checkpoint and is given back."""
         self._stopping.set()
 
+    def abandon(self) -> None:
+        """Give the job in hand back at once, although its run goes on: whatever that still writes is refused.
+
+        For a worker whose time to reach a checkpoint is over and whose process ends now.
+        """
+        self._stopping.set()
+        claim = self._claim
+        if claim is not None:
+            with contextlib.suppress(LeaseLostError, StoreError):  # ended just now, or the lease will run out
+                self._store.give_back(claim)
+                _log.warning("job %s: attempt %d did not reach a checkpoint in time", claim.job.id, claim.attempt)
+
     def _run_next(self) -> bool:
-        """Run one job; whether there was one."""
+        """Run one job, once there is a CPU for it; whether there was one."""
         try:
-            claim = self._store.claim(self.worker_id) if self._store.has_work() else None
-        except StoreError as error:
-            _log.warning("looking for work: %s", error.message)
+            if not self._store.has_work():
+                return False
+            share = self._budget.take(
+                self.config.worker_threads,
+                give_up=lambda: self._stopping.is_set() or not self._store.has_work(),
+                on_change=self._on_threads,
+            )
+            if share is None:
+                return False
+            with share:
+                return self._claim_and_run()
+        except (StoreError, OSError) as error:
+            _log.warning("looking for work: %s", error)
             return False
+
+    def _claim_and_run(self) -> bool:
+        claim = self._claim = self._store.claim(self.worker_id)
         if claim is None:
             return False
+        self._n_jobs += 1
         _log.info("job %s: attempt %d begins", claim.job.id, claim.attempt)
         with LeaseKeeper(self._store, claim, self.config.heartbeat_period_s) as keeper:
             self._attempt(claim, keeper)
+        self._claim = None
         return True
 
     def _attempt(self, claim: Claim, keeper: LeaseKeeper) -> None:
@@ -113,21 +170,22 @@ class Worker:
             return
         except Stopped:
             ended = None if keeper.lost else self._write(lambda: self._store.give_back(claim), keeper)
-        except StoreError as error:
-            # not the job's fault: its lease runs out, and the next attempt goes on from the checkpoint
-            _log.error("job %s: %s", claim.job.id, error.message)
-            return
-        except SuperposeError as error:
-            code, message = error.code, error.message
-            ended = self._write(lambda: self._store.fail(claim, code, message), keeper)
         except Exception as error:
-            _log.error("job %s: %s", claim.job.id, trace_of(error))
-            unforeseen = _unforeseen(error, claim)
-            ended = self._write(lambda: self._store.fail(claim, InternalError.code, unforeseen), keeper)
+            ended = self._give_up(claim, error, keeper)
         if ended is not None:
             _log.info("job %s: attempt %d ended, the job is %s", ended.id, claim.attempt, ended.status)
             if ended.finished_at is not None:
                 self._data_dir.remove_job(ended.id)
+
+    def _give_up(self, claim: Claim, error: Exception, keeper: LeaseKeeper) -> Job | None:
+        """Write down why an attempt failed: to be tried again where the cause may pass."""
+        code, message = _told(error, claim)
+        if _may_pass(error):
+            _log.error("job %s: %s", claim.job.id, message)
+            return self._write(lambda: self._store.retry(claim, code, message), keeper)
+        if not isinstance(error, SuperposeError):
+            _log.error("job %s: %s", claim.job.id, trace_of(error))
+        return self._write(lambda: self._store.fail(claim, code, message), keeper)
 
     def _execute(self, claim: Claim, keeper: LeaseKeeper) -> Outcome:
         """Run the job; checkpoints that turn out damaged are thrown away and the run begins anew."""
@@ -195,11 +253,9 @@ class Worker:
             raise NotFoundError(f"The data set of job {job.id} is gone.", kind="dataset", id=job.dataset_id)
         return str(row.artifact)
 
-    def _get_ready(self) -> bool:
-        """In the first idle moment load what jobs need, so that the first one starts fast; whether that was now."""
-        if self._ready:
-            return False
-        self._ready = True
+    def _get_ready(self) -> None:
+        """Load what jobs need before the first claim, so that no job waits for it while its lease runs."""
+        began_s = time.monotonic()
         try:
             import superpose.learning
             from superpose.engine import warm
@@ -208,7 +264,8 @@ class Worker:
             warm(_log.info, ("float32",))  # of training; the server has float64, of predictions, built meanwhile
         except Exception as error:  # the job that needs it will say what is wrong
             _log.error("getting ready: %s", trace_of(error))
-        return True
+        self._ready_bytes = resident_bytes()
+        _log.info("worker %s is ready after %.1f s", self.worker_id, time.monotonic() - began_s)
 
 
 class _Reporter:
@@ -236,97 +293,23 @@ class _Reporter:
             _log.warning("job %s: event not stored: %s", self._claim.job.id, error.message)
 
 
-def _unforeseen(error: BaseException, claim: Claim) -> str:
+def _may_pass(error: Exception) -> bool:
+    """Whether the same attempt may go through later."""
+    if isinstance(error, OSError):
+        return passes(error)
+    return isinstance(error, StoreError) or (isinstance(error, ProviderError) and error.retryable)
+
+
+def _told(error: Exception, claim: Claim) -> tuple[str, str]:
+    """Code and message of an error, without what a foreign message may hold."""
+    if isinstance(error, SuperposeError):
+        return error.code, error.message
+    if isinstance(error, OSError) and passes(error):
+        told = disk_error(error, "A file of the job cannot be read or written")
+        return told.code, told.message
     if isinstance(error, MemoryError):
-        return "The worker ran out of memory. Use fewer qubits, a smaller batch or fewer columns."
-    return (
+        return InternalError.code, ("The worker ran out of memory. Use fewer qubits, a smaller batch or fewer columns.")
+    return InternalError.code, (
         f"The attempt ended with an unforeseen {type(error).__name__}. The log of worker {claim.worker_id} has the "
         "place in the code; please report it."
     )
-
-
-def run_worker(
-    config: ServiceConfig,
-    *,
-    worker_id: str | None = None,
-    supervised: bool = False,
-    on_ready: Callable[[], None] = lambda: None,
-) -> None:
-    """Run a worker in this process until SIGTERM or SIGINT; supervised, also until standard input ends.
-
-    Args:
-        config: the settings, as the server has them.
-        worker_id: who holds the leases; random by default.
-        supervised: standard input is a pipe from the parent, whose end means that the parent is gone.
-        on_ready: called once the data directory has been found usable.
-
-    Raises:
-        StoreError: the data directory cannot be used, or no service has begun one there.
-    """
-    if not config.data_dir.is_dir() or not any(config.data_dir.iterdir()):
-        raise StoreError(
-            f"No service keeps its data in {config.data_dir}. Name the directory of one that runs, or start it first: "
-            f"superpose serve --data-dir {config.data_dir}",
-            path=str(config.data_dir),
-        )
-    os.umask(0o077)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
-    )
-    _share_cpu(config.worker_threads)
-    worker = Worker(config, worker_id)
-    on_ready()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: worker.stop())
-    if supervised:
-        threading.Thread(target=_watch_parent, args=(worker,), name="superpose-parent", daemon=True).start()
-    worker.run()
-
-
-def _watch_parent(worker: Worker) -> None:
-    """Stop when the parent is gone: then the pipe that it holds the other end of gives end-of-file."""
-    while os.read(0, 4096):
-        pass
-    _log.warning("the supervisor is gone")
-    worker.stop()
-    time.sleep(worker.config.drain_s)
-    os._exit(75)  # not drained in time: the checkpoint of before will do
-
-
-def _share_cpu(n_threads: int) -> None:
-    """Keep to this worker's share of the CPUs, and let predictions go before training."""
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ.setdefault(name, str(n_threads))
-    if hasattr(os, "nice"):
-        with contextlib.suppress(OSError):
-            os.nice(5)
-    from superpose.engine import set_threads
-
-    set_threads(n_threads)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """``python -m superpose.service.work.worker``: a worker by itself, or ``--supervised``: one of a supervisor's."""
-    parser = argparse.ArgumentParser(prog="python -m superpose.service.work.worker", description=main.__doc__)
-    parser.add_argument("--data-dir", type=Path, help="the service's data directory")
-    parser.add_argument("--supervised", action="store_true", help="read settings as JSON from standard input")
-    given = parser.parse_args(arguments)
-    if given.supervised:
-        document = json.loads(_read_line())
-        run_worker(ServiceConfig.from_json(document["config"]), worker_id=str(document["worker_id"]), supervised=True)
-    elif given.data_dir is None:
-        parser.error("--data-dir is needed")
-    else:
-        run_worker(ServiceConfig(data_dir=given.data_dir))
-
-
-def _read_line() -> bytes:
-    """The first line of standard input, without reading ahead."""
-    line = bytearray()
-    while (byte := os.read(0, 1)) not in (b"", b"\n"):
-        line += byte
-    return bytes(line)
-
-
-if __name__ == "__main__":
-    main()

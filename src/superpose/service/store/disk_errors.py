@@ -1,0 +1,55 @@
+"""What the operating system says about a disk, as the service's errors."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+
+from superpose.errors import StoreError, StoreFullError, StoreReadOnlyError
+
+__all__ = ["disk_error", "from_sqlite", "is_of_the_disk", "passes"]
+
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_READ_ONLY = {errno.EROFS}
+_PASSING = _FULL | _READ_ONLY | {errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ESTALE}
+_PRIMARY = 0xFF
+
+
+def disk_error(error: OSError, what: str) -> StoreError:
+    """The service's error for one of the operating system's; ``what`` cannot be done, such as "The file be written"."""
+    if error.errno in _FULL:
+        return StoreFullError(
+            f"{what}: the disk is full, or a limit for files is reached ({error.strerror}). Nothing was changed. Free "
+            "some space; jobs go on by themselves."
+        )
+    if error.errno in _READ_ONLY:
+        return StoreReadOnlyError(
+            f"{what}: the disk can only be read ({error.strerror}). Nothing was changed. Mount it for writing; jobs go "
+            "on by themselves."
+        )
+    return StoreError(f"{what}: {error.strerror or type(error).__name__}.")
+
+
+def from_sqlite(error: BaseException | None, what: str, path: str) -> StoreError:
+    """The service's error for one of SQLite's."""
+    code = getattr(error, "sqlite_errorcode", 0) & _PRIMARY
+    if code == sqlite3.SQLITE_FULL:
+        return StoreFullError(
+            f"{what}: {error}. Nothing was changed. Free some space on the disk of the data directory; jobs go on by "
+            "themselves."
+        )
+    if code == sqlite3.SQLITE_READONLY:
+        return StoreReadOnlyError(
+            f"{what}: {error}. Nothing was changed. The disk or file of the store can only be read; make it writable."
+        )
+    return StoreError(f"{what}: {error}.", path=path)
+
+
+def is_of_the_disk(error: OSError) -> bool:
+    """Whether the disk is full or can only be read, which is no fault of the file."""
+    return error.errno in _FULL | _READ_ONLY
+
+
+def passes(error: OSError) -> bool:
+    """Whether the operating system's error may go away by itself, or by an operator's hand."""
+    return error.errno in _PASSING
