@@ -11,7 +11,7 @@ those of Z as its inverse transposed. Place bits below ``n_lane_bits`` are the l
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -39,6 +39,10 @@ def runs_wide(n_qubits: int, batch: int, dtype: str) -> bool:
     if n_qubits < 2 * lane_bits_of(dtype) + 1:  # too few row bits to exchange with
         return False
     return n_qubits >= WIDE_FROM or 2 * batch <= n_tiles * lanes
+
+
+PLACED_AT_ONCE = 1 << 16
+"""So many amplitudes of a state that is given are put in their places at a time."""
 
 
 class Exchange(NamedTuple):
@@ -105,12 +109,28 @@ class Layout:
             self._z_tables = _tables(self.z_images)
         return _image(mask, self._z_tables)
 
+    def _columns(self) -> list[int]:
+        """Return the index of the amplitude at each place that is a power of 2."""
+        return [
+            sum(1 << index_bit for index_bit, z in enumerate(self.z_images) if z >> bit & 1)
+            for bit in range(self.n_bits)
+        ]
+
     def indices(self) -> npt.NDArray[np.int64]:
         """Return the index of the amplitude at each place, ``(2**n_bits,)``."""
-        out = np.zeros(1, dtype=np.int64)
-        for bit in range(self.n_bits):
-            column = sum(1 << index_bit for index_bit, z in enumerate(self.z_images) if z >> bit & 1)
-            out = np.concatenate([out, out ^ column])
+        return _spanned(self._columns())
+
+    def placed(self, states: npt.NDArray[Any], dtype: type[Any]) -> npt.NDArray[Any]:
+        """Return amplitudes ``(..., 2**n_bits)`` at their places, as a new array.
+
+        Cost: no more memory than what is returned and `PLACED_AT_ONCE` indices.
+        """
+        columns = self._columns()
+        few = min(self.n_bits, PLACED_AT_ONCE.bit_length() - 1)
+        low = _spanned(columns[:few])
+        out = np.empty(states.shape, dtype)
+        for number, high in enumerate(_spanned(columns[few:])):
+            out[..., number << few : number + 1 << few] = states[..., low ^ high]
         return out
 
     def make_way(self, masks: Sequence[int]) -> list[Exchange]:
@@ -199,6 +219,14 @@ class Layout:
             partner, mixed = one.partner, one.rows | lane
             self.z_images = [z ^ mixed if (not z & partner) != (not z & lane) else z for z in self.z_images]
         self.is_identity, self._x_tables, self._z_tables = False, None, None
+
+
+def _spanned(columns: Sequence[int]) -> npt.NDArray[np.int64]:
+    """Return the sums of columns, over the two-element field, for all numbers whose bits choose them."""
+    out = np.zeros(1, dtype=np.int64)
+    for column in columns:
+        out = np.concatenate([out, out ^ column])
+    return out
 
 
 _CHUNK = 5

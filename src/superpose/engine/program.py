@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +27,11 @@ from superpose.engine.workspace import aligned
 from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
 
 __all__ = ["CompiledProgram", "TapeState", "compile_count", "compile_program"]
+
+
+def _parts(array: Array) -> Iterator[Array]:
+    """Look at an array in short pieces, so that what is asked of each takes no memory to speak of."""
+    return iter(np.nditer(array, ("external_loop", "buffered", "zerosize_ok"), buffersize=1 << 16))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,18 +86,21 @@ class CompiledProgram(Derivatives):
         self._small: dict[tuple[int, bool, str], Runner] = {}  # by batch size, where memory is no question
         self._no_state = np.empty(0, self._real)
 
-    def _runner(self, batch: int, *, keep: bool = False, returns: Returns = "expectations") -> Runner:
+    def _runner(
+        self, batch: int, *, keep: bool = False, returns: Returns = "expectations", n_initial: int = 0
+    ) -> Runner:
         """Return the runner for a batch, after a look at the memory that it takes."""
-        known = self._small.get((batch, keep, returns))
+        known = None if n_initial else self._small.get((batch, keep, returns))
         if known is not None:
             return known
         needed = memory_required(self.n_qubits, batch, dtype=self.dtype, gradients=keep, returns=returns)
+        needed += n_initial * (np.dtype(self._complex).itemsize << self.n_qubits)  # a copy, by places
         check_memory(needed, self.n_qubits, batch)
         wide = runs_wide(self.n_qubits, batch, self.dtype)
         runner = self._runners.get(wide)
         if runner is None:
             runner = self._runners[wide] = self._new_runner(wide=wide)
-        if needed <= SMALL_BYTES and len(self._small) < 1000:
+        if not n_initial and needed <= SMALL_BYTES and len(self._small) < 1000:
             self._small[batch, keep, returns] = runner
         return runner
 
@@ -376,10 +384,10 @@ class CompiledProgram(Derivatives):
                 got=n_states,
                 allowed=[1, len(x)],
             )
-        runner = self._runner(len(x), keep=keep, returns=returns)
+        runner = self._runner(len(x), keep=keep, returns=returns, n_initial=n_states)
         if state is None:
             return runner, (x, w, self._no_state)
-        placed = state[..., runner.first_layout.indices()].astype(self._complex, order="C")
+        placed = runner.first_layout.placed(state, self._complex)
         return runner, (x, w, placed.view(self._real).reshape(-1))
 
     def _checked_state(self, initial_state: npt.ArrayLike) -> Array:
@@ -391,7 +399,7 @@ class CompiledProgram(Derivatives):
                 got=list(array.shape),
                 allowed=["batch", d],
             )
-        if not np.isfinite(array).all():
+        if not all(np.isfinite(part).all() for part in _parts(array)):
             raise ShapeError("initial_state must be finite, got NaN or infinity.", got="non-finite")
         return array
 

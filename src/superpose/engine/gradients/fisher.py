@@ -41,10 +41,10 @@ def fisher_metric(
     angles = rotations.angles(x, w)  # (batch, n_rotations)
     out = np.empty((len(x), program.n_weights, program.n_weights))
     for entry, row in enumerate(angles):
-        start = np.empty(0)
+        start: Array = np.empty(0)
         if state is not None:
             one = state[min(entry, len(state) - 1)]
-            start = one[runner.first_layout.indices()].astype(np.complex128).view(np.float64)
+            start = runner.first_layout.placed(one, np.complex128).view(np.float64)
         out[entry] = _metric(_derivatives(runner, rotations, row, active, start))
     return out.astype(program.dtype, copy=False)
 
