@@ -23,6 +23,7 @@ from superpose.api.routes import (
     jobs,
     keys,
     models,
+    modules,
     programs,
     projects,
     sweeps,
@@ -53,7 +54,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.draining = asyncio.Event()
     people = (projects, users, keys, usage, audit)
-    for noun in (datasets, jobs, sweeps, models, endpoints, programs, *people, inference, version):
+    for noun in (datasets, jobs, sweeps, models, modules, endpoints, programs, *people, inference, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.

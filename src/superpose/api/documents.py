@@ -69,6 +69,10 @@ class TrainingJob(Document):
     priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
     after: Annotated[list[str], Field(max_length=100, description="jobs that must have succeeded before")] = []
 
+    def submission(self) -> dict[str, Any]:
+        """Payload and further arguments of ``Jobs.submit``."""
+        return {"payload": self.spec, "model_name": self.model, "dataset": self.dataset}
+
 
 class NewSweep(Document):
     """A search for a good training spec."""

@@ -21,6 +21,7 @@ from superpose.cli import (
     health,
     jobs,
     keys,
+    modules,
     predict,
     quickstart,
     registry,
@@ -41,7 +42,7 @@ USAGE: Final = 2
 INTERRUPTED: Final = 130
 
 _ORDER: Final = (
-    "quickstart serve worker train sweep sweeps jobs datasets models deploy endpoints predict "
+    "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "run explain-circuit keys config doctor health backup restore version"
 )
 
@@ -97,6 +98,7 @@ app.add_typer(sweeps.app)
 app.add_typer(jobs.app)
 app.add_typer(datasets.app)
 app.add_typer(registry.app)  # the models commands, with those that registry.py adds
+app.add_typer(modules.app)
 app.command("deploy")(endpoints.deploy)
 app.add_typer(endpoints.app)
 app.command("predict")(predict.predict)

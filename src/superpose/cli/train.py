@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,7 +12,10 @@ from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, conne
 from superpose.cli.output import note, print_json
 from superpose.errors import JobFailedError, SpecError
 
-__all__ = ["read_spec", "train"]
+if TYPE_CHECKING:
+    from superpose.client import Client, Job
+
+__all__ = ["finish", "read_spec", "train"]
 
 
 def train(  # noqa: PLR0913  # one parameter per option
@@ -35,31 +38,40 @@ def train(  # noqa: PLR0913  # one parameter per option
     Shows the comparison once all have been trained.
     Ctrl-C stops watching; the job goes on (see `superpose jobs`).
     """
-    from superpose.cli.comparison import print_comparison
-    from superpose.cli.following import follow
-
     wanted = read_spec(spec)
     with connect(url, key_file) as client:
         job = client.jobs.train(
             dataset=dataset, model=model or dataset, spec=wanted, priority=priority, after=after or ()
         )
-        if detach:
-            if as_json:
-                print_json(job.to_dict())
-            else:
-                typer.echo(f"submitted {job.id}; watch it with: superpose jobs watch {job.id}")
-            return
-        note(f"job {job.id}: {job.status}")
-        try:
-            job = follow(client, job.id)
-        except KeyboardInterrupt:
-            note(f"\njob {job.id} goes on; watch it with: superpose jobs watch {job.id}")
-            raise
-        if not job.succeeded:
-            error = job.error or {}
-            message = f"Job {job.id} {job.status}: {error.get('message', 'no reason was given')}"
-            raise JobFailedError(message, job_id=job.id, problem_code=str(error.get("code", job.status)))
-        version = client.models.version(job.model or model or dataset, job.model_version)
+        finish(client, job, detach=detach, as_json=as_json)
+
+
+def finish(client: Client, job: Job, *, detach: bool, as_json: bool) -> None:
+    """Follow a training job to its end and show what came of it, or say only that it was submitted.
+
+    Raises:
+        JobFailedError: it did not succeed.
+    """
+    from superpose.cli.comparison import print_comparison
+    from superpose.cli.following import follow
+
+    if detach:
+        if as_json:
+            print_json(job.to_dict())
+        else:
+            typer.echo(f"submitted {job.id}; watch it with: superpose jobs watch {job.id}")
+        return
+    note(f"job {job.id}: {job.status}")
+    try:
+        job = follow(client, job.id)
+    except KeyboardInterrupt:
+        note(f"\njob {job.id} goes on; watch it with: superpose jobs watch {job.id}")
+        raise
+    if not job.succeeded:
+        error = job.error or {}
+        message = f"Job {job.id} {job.status}: {error.get('message', 'no reason was given')}"
+        raise JobFailedError(message, job_id=job.id, problem_code=str(error.get("code", job.status)))
+    version = client.models.version(job.model or "", job.model_version)
     if as_json:
         print_json({"job": job.to_dict(), "model_version": version.to_dict()})
         return

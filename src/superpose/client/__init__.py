@@ -6,6 +6,7 @@ from superpose.client.client import Client
 from superpose.client.discovery import RunningService, default_data_dir, running_service
 from superpose.client.endpoint_nouns import Canary, Endpoint, Revision, SideStats
 from superpose.client.lineage import Lineage
+from superpose.client.modules import Module
 from superpose.client.nouns import (
     FINAL_STATUSES,
     Column,
@@ -37,6 +38,7 @@ __all__ = [
     "Listing",
     "Model",
     "ModelVersion",
+    "Module",
     "NewKey",
     "Prediction",
     "Revision",

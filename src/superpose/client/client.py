@@ -11,7 +11,8 @@ from superpose.client.discovery import discover
 from superpose.client.endpoints import Endpoints
 from superpose.client.jobs import Jobs
 from superpose.client.models import Models
-from superpose.client.nouns import Prediction
+from superpose.client.modules import Modules, example_rows
+from superpose.client.nouns import Job, Prediction
 from superpose.client.programs import run_program
 from superpose.client.resources import Datasets, Keys, json_call, read_json, segment
 from superpose.client.rows import rows_to_json
@@ -19,6 +20,8 @@ from superpose.client.sweeps import Sweeps
 from superpose.client.transport import Call, Transport
 
 if TYPE_CHECKING:
+    import torch
+
     from superpose.circuits import Program, ProgramResult
 
 __all__ = ["Client"]
@@ -65,6 +68,7 @@ class Client:
         self._key_source = connection.key_source
         self.datasets = Datasets(self._transport)
         self.jobs = Jobs(self._transport)
+        self.modules = Modules(self._transport)
         self.models = Models(self._transport)
         self.sweeps = Sweeps(self._transport)
         self.endpoints = Endpoints(self._transport)
@@ -105,6 +109,49 @@ class Client:
         path = f"/v1/endpoints/{segment(endpoint)}/predict"
         call = json_call("POST", path, {"rows": rows_to_json(rows)}, repeatable=True)
         return Prediction.from_json(read_json(self._transport.send(call)))
+
+    def train_module(
+        self,
+        module: torch.nn.Module,
+        dataset: str,
+        *,
+        example: torch.Tensor | None = None,
+        loss: str = "cross_entropy",
+        name: str | None = None,
+        model: str | None = None,
+        **training: Any,
+    ) -> Job:
+        """Train a PyTorch module of your own on the service, beside a tuned baseline, as a durable job.
+
+        The module is exported here (`superpose.export_module`) and uploaded as data: its code neither leaves this
+        machine nor runs on the service.
+
+        Args:
+            module: takes encoded rows ``(batch, n_columns)``; quantum parts are `QuantumLayer`s.
+            dataset: id or name of a registered data set.
+            example: rows such as the module takes; zeros as wide as the data set where it is left out.
+            loss: "cross_entropy" (one score per class), "nll" (log probabilities) or "binary_cross_entropy" (one
+                logit).
+            name: name of the exported module; made of its class and digest where it is left out.
+            model: name in the registry; the data set's where it is left out.
+            training: ``epochs``, ``batch_size``, ``learning_rate`` and other fields of the spec's section training;
+                ``spec`` for all sections.
+
+        Raises:
+            ModuleExportError: the module cannot be exported; the message names why, and the line where torch tells it.
+            ApiError: module, loss, spec and data do not fit one another (``spec.invalid``).
+        """
+        from superpose.learning import export_module
+        from superpose.trust import sha256_bytes
+
+        spec = dict(training.pop("spec", None) or {})
+        if training:
+            spec["training"] = {**spec.get("training", {}), **training}
+        rows = example_rows(self.datasets.get(dataset)) if example is None else example
+        exported = export_module(module, rows)
+        content = exported.to_bytes()
+        stored = self.modules.add(content, name=name or f"{exported.name.lower()}-{sha256_bytes(content)[:8]}")
+        return self.modules.train(stored.id, dataset=dataset, loss=loss, model=model, spec=spec)
 
     def run(self, program: Program, *, timeout_s: float | None = None) -> ProgramResult:
         """Run a quantum program on the service and wait for its result.

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from superpose.service.catalogue.ingest import Incoming
+from superpose.service.catalogue.module import Module
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name
 from superpose.service.nouns import (
@@ -57,6 +58,7 @@ __all__ = [
     "Member",
     "Model",
     "ModelVersion",
+    "Module",
     "Origin",
     "Page",
     "Part",

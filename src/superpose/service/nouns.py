@@ -62,7 +62,7 @@ class Role(StrEnum):
 class JobKind(StrEnum):
     """What a job does.
 
-    Train a model from a spec and a data set; run a quantum program; search for a good spec (a sweep), which begins
+    Train a model from a spec and a data set, or from a user's module; run a quantum program; search for a good spec (a sweep), which begins
     trials and a training.
     """
 
@@ -70,6 +70,7 @@ class JobKind(StrEnum):
     PROGRAM = "program"
     SWEEP = "sweep"
     TRIAL = "trial"
+    TRAIN_MODULE = "train_module"
 
 
 @dataclass(frozen=True)

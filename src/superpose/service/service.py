@@ -11,6 +11,7 @@ from superpose.service.catalogue.curation import Curation
 from superpose.service.catalogue.datasets import Datasets
 from superpose.service.catalogue.lineage import Lineages
 from superpose.service.catalogue.models import Models
+from superpose.service.catalogue.modules import Modules
 from superpose.service.catalogue.version_diff import VersionDiffs
 from superpose.service.config import ServiceConfig
 from superpose.service.experiments.sweeps import Sweeps
@@ -29,7 +30,8 @@ from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.datadir import DataDir
 from superpose.service.store.job_store import JobStore
-from superpose.service.store.tables import datasets, jobs, model_versions
+from superpose.service.store.referred import referred_artifacts
+from superpose.service.store.tables import jobs
 from superpose.service.work.jobs import Jobs
 
 __all__ = ["Service"]
@@ -43,6 +45,7 @@ class Service:
     Attributes:
         config: the settings.
         datasets: data sets.
+        modules: users' own PyTorch modules, exported.
         jobs: jobs.
         sweeps: searches for a good training spec.
         models: the model registry.
@@ -81,7 +84,8 @@ class Service:
         self.users = Users(self._database, clock=clock, changed=forget)
         self.audit = Audit(self._database)
         self.datasets = Datasets(self._database, self._artifacts, data_dir, config, clock, self.quotas)
-        self.jobs = Jobs(self._database, self.store, self.datasets, config)
+        self.modules = Modules(self._database, self._artifacts, config, clock)
+        self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config)
         self.sweeps = Sweeps(self._database, self.store, self.datasets, clock)
         self.models = Models(self._database, self._artifacts)
         self.aliases = Aliases(self._database, clock)
@@ -154,10 +158,7 @@ class Service:
     def _sweep(self) -> None:
         """Remove what crashes left behind: artifacts without a row, checkpoints of jobs that have ended."""
         with self._database.write() as connection:
-            used = set(connection.execute(select(datasets.c.artifact).where(datasets.c.deleted_at.is_(None))).scalars())
-            kept = select(model_versions.c.artifact).where(model_versions.c.deleted_at.is_(None))
-            used |= set(connection.execute(kept).scalars())
-            self._artifacts.sweep(used)
+            self._artifacts.sweep(referred_artifacts(connection))
         self._artifacts.clear_staging()
         if self.config.artifact_url is not None:
             Artifacts(self._data_dir).clear_staging()  # files on their way in wait here, wherever they go

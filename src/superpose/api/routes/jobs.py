@@ -9,10 +9,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response, StreamingResponse
 
 from superpose.api.answers import Json, caller, page_answer, part_of
-from superpose.api.bodies import read_model
-from superpose.api.documents import TrainingJob, body_of
+from superpose.api.bodies import read_json
 from superpose.api.events import event_stream
 from superpose.api.gate import bearer_key
+from superpose.api.job_documents import job_bodies, job_document
 from superpose.errors import RequestError
 from superpose.service import Part, Service
 
@@ -25,19 +25,17 @@ def routes(service: Service) -> APIRouter:
     """The routes of jobs."""
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
-    @router.post("", status_code=202, openapi_extra=body_of(TrainingJob))
+    @router.post("", status_code=202, openapi_extra=job_bodies())
     async def submit(
         request: Request, idempotency_key: Annotated[str | None, Header(description="one job per key")] = None
     ) -> Response:
-        """Submit a training job."""
-        wanted = await read_model(request, TrainingJob, service.config.max_body_bytes)
+        """Submit a job."""
+        wanted = job_document(await read_json(request, service.config.max_body_bytes))
         job = await run_in_threadpool(
             service.jobs.submit,
             caller(request),
             wanted.kind,
-            wanted.spec,
-            model_name=wanted.model,
-            dataset=wanted.dataset,
+            **wanted.submission(),
             priority=wanted.priority,
             idempotency_key=idempotency_key,
             after=wanted.after,

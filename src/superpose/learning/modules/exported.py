@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from safetensors import SafetensorError
 from superpose import __version__
 from superpose.circuits import circuit_from_json, circuit_to_json
 from superpose.errors import ModelFileCorruptError, ModuleFormatError, SuperposeError
-from superpose.learning.canonical import canonical_json, digest_bytes
+from superpose.learning.canonical import canonical_json, digest_bytes, write_atomically
 from superpose.learning.container import pack, unpack
 from superpose.learning.modules.graph import ARRAY_DTYPES, ModuleGraph, Node
 from superpose.learning.quantum_block import QuantumBlock
@@ -162,6 +163,16 @@ class ExportedModule:
         }
         text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
         return pack({_MANIFEST: text, **members})
+
+    def save(self, path: Path | str) -> Path:
+        """Write the module's file; it appears whole or not at all.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        target = Path(path)
+        write_atomically(target, self.to_bytes())
+        return target
 
     @classmethod
     def from_bytes(cls, content: bytes) -> Self:

@@ -27,6 +27,7 @@ __all__ = [
     "model_aliases",
     "model_versions",
     "models",
+    "modules",
     "open_dependencies",
     "projects",
     "quotas",
@@ -239,6 +240,18 @@ model_aliases = Table(
     Column("version", Integer),
     Column("moved_at", UtcTime),
     Column("moved_by", Text),
+)
+
+modules = Table(
+    "modules",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", Text),
+    Column("name", Text),
+    Column("artifact", Text),
+    Column("summary", _JSON),
+    Column("created_at", UtcTime),
+    Column("deleted_at", UtcTime),
 )
 
 endpoints = Table(

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select
 
 from superpose.errors import ConflictError, PayloadTooLargeError, RequestError
 from superpose.service.catalogue.datasets import Datasets
+from superpose.service.catalogue.modules import Modules
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name
 from superpose.service.nouns import Dataset, Event, Job, JobKind, Page, Principal, Role
@@ -18,8 +19,9 @@ from superpose.service.store.database import Database, json_text
 from superpose.service.store.job_lives import job_from_row
 from superpose.service.store.job_store import JobStore, NewJob
 from superpose.service.store.pages import Part, read_page
-from superpose.service.store.tables import datasets, jobs
+from superpose.service.store.tables import datasets, jobs, modules
 from superpose.service.work.admission import admit_program, admit_training, check_idempotency_key, check_priority
+from superpose.service.work.module_jobs import admit_module_training
 
 __all__ = ["Jobs"]
 
@@ -34,13 +36,17 @@ class Jobs:
         database: where they are kept.
         store: the queue.
         datasets: where training data comes from.
+        modules: where exported modules come from.
         config: limits.
     """
 
-    def __init__(self, database: Database, store: JobStore, datasets: Datasets, config: ServiceConfig) -> None:
+    def __init__(
+        self, database: Database, store: JobStore, datasets: Datasets, modules: Modules, config: ServiceConfig
+    ) -> None:
         self._database = database
         self._store = store
         self._datasets = datasets
+        self._modules = modules
         self._config = config
 
     def submit(  # noqa: PLR0913  # the fields of a submission
@@ -59,10 +65,11 @@ class Jobs:
 
         Args:
             principal: the caller; an editor.
-            kind: ``train`` (payload: a training spec) or ``program`` (payload: a program's JSON).
+            kind: ``train`` (payload: a training spec), ``train_module`` (payload: ``module``, ``loss``, ``spec``) or
+                ``program`` (payload: a program's JSON).
             payload: what to do.
-            model_name: train only: the model that gets a new version; by default named like the data set.
-            dataset: train only: id or name of the data set.
+            model_name: training only: the model that gets a new version; by default named like the data set.
+            dataset: training only: id or name of the data set.
             priority: -10 to 10; higher goes first.
             idempotency_key: under one key, equal submissions give one job.
             after: ids of the caller's jobs, at most 100, that must have succeeded before this one begins.
@@ -91,7 +98,7 @@ class Jobs:
             idempotency_key=idempotency_key,
             after=tuple(after),
         )
-        if new.kind is JobKind.TRAIN:
+        if new.kind in {JobKind.TRAIN, JobKind.TRAIN_MODULE}:
             return self._submit_training(principal, new, dataset)
         if new.kind is not JobKind.PROGRAM:
             raise RequestError(
@@ -188,10 +195,22 @@ class Jobs:
         if not dataset:
             raise RequestError("A training job needs a data set; send its id or name as 'dataset'.", field="dataset")
         data = self._datasets.get(principal, dataset)
-        spec = admit_training(new.payload, self._datasets.table(data))
+        table = self._datasets.table(data)
+        payload: Mapping[str, object]
+        if new.kind is JobKind.TRAIN:
+            payload = admit_training(new.payload, table)
+        else:
+            module = self._modules.get(principal, str(new.payload.get("module") or ""))
+            payload = admit_module_training(new.payload, module, self._modules.exported(module), table)
         model = check_name(new.model if new.model is not None else data.name, "model")
-        full = _with(new, payload=spec, model=model, dataset=data.name, dataset_id=data.id)
-        return self._store.submit(full, check=lambda connection: _check_still_there(connection, data))
+        full = _with(new, payload=payload, model=model, dataset=data.name, dataset_id=data.id)
+
+        def check(connection: Connection) -> None:
+            _check_still_there(connection, data)
+            if new.kind is JobKind.TRAIN_MODULE:
+                _check_module_still_there(connection, str(payload["module_id"]))
+
+        return self._store.submit(full, check=check)
 
     def _submit_program(self, new: NewJob, dataset: str | None) -> Job:
         if dataset is not None or new.model is not None:
@@ -221,6 +240,12 @@ def _check_still_there(connection: Connection, dataset: Dataset) -> None:
     row = connection.execute(select(datasets.c.deleted_at).where(datasets.c.id == dataset.id)).first()
     if row is None or row.deleted_at is not None:
         raise ConflictError(f"Data set {dataset.name!r} was deleted just now.", name=dataset.name)
+
+
+def _check_module_still_there(connection: Connection, module_id: str) -> None:
+    row = connection.execute(select(modules.c.name, modules.c.deleted_at).where(modules.c.id == module_id)).first()
+    if row is None or row.deleted_at is not None:
+        raise ConflictError("The module was deleted just now.", id=module_id)
 
 
 def _kind(kind: JobKind | str) -> JobKind:

@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from superpose.errors import ModelFileCorruptError, PayloadTooLargeError
 from superpose.service.config import ServiceConfig
@@ -18,7 +18,10 @@ from superpose.service.store.claims import NewJob
 from superpose.service.store.database import Database, json_text
 from superpose.trust import sha256_bytes
 
-__all__ = ["RUNS", "Awaits", "Outcome", "RunContext"]
+if TYPE_CHECKING:
+    from superpose.learning import ExperimentResult
+
+__all__ = ["RUNS", "Awaits", "Outcome", "RunContext", "trained_outcome"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,11 @@ def train(job: Job, context: RunContext) -> Outcome:
         should_stop=context.should_stop,
         provenance={"sweep": chosen_by} if isinstance(chosen_by, Mapping) else None,
     )
+    return trained_outcome(found)
+
+
+def trained_outcome(found: ExperimentResult) -> Outcome:
+    """What an experiment leaves, as a job's outcome."""
     content = found.model_path.read_bytes()
     version = {
         "digest": found.model_digest,
@@ -133,12 +141,19 @@ def trial(job: Job, context: RunContext) -> Outcome:
     return measure(job, context)
 
 
+def _train_module(job: Job, context: RunContext) -> Outcome:
+    from superpose.service.work.module_jobs import train_module
+
+    return train_module(job, context)
+
+
 #: job kind -> how it runs.
 RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.TRAIN: train,
     JobKind.PROGRAM: run_program,
     JobKind.SWEEP: sweep,
     JobKind.TRIAL: trial,
+    JobKind.TRAIN_MODULE: _train_module,
 }
 
 

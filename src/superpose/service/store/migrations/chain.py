@@ -18,6 +18,7 @@ from superpose.service.store.migrations.initial import INITIAL
 from superpose.service.store.migrations.job_kinds import JOB_KINDS
 from superpose.service.store.migrations.job_order import JOB_ORDER
 from superpose.service.store.migrations.migration import Migration
+from superpose.service.store.migrations.modules import MODULES
 from superpose.service.store.migrations.people import PEOPLE
 from superpose.service.store.migrations.registry import REGISTRY
 from superpose.service.store.migrations.sweeps import SWEEPS
@@ -33,6 +34,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     PEOPLE,
     DATA_SHEETS,
     SWEEPS,
+    MODULES,
 )
 
 #: The version this release reads and writes.

@@ -1,0 +1,80 @@
+"""The JSON bodies of ``POST /v1/jobs``, one per kind of job."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Protocol
+
+from pydantic import BaseModel, Field, ValidationError
+
+from superpose.api.documents import Document, TrainingJob
+from superpose.api.problems import from_validation_error
+from superpose.errors import RequestError
+
+__all__ = ["JOB_DOCUMENTS", "JobDocument", "ModuleTrainingJob", "job_bodies", "job_document"]
+
+
+class JobDocument(Protocol):
+    """What every kind has."""
+
+    kind: str
+    priority: int
+    after: list[str]
+
+    def submission(self) -> dict[str, Any]:
+        """Payload and further arguments of ``Jobs.submit``."""
+        ...
+
+
+class ModuleTrainingJob(Document):
+    """Train a user's own exported module."""
+
+    kind: Literal["train_module"]
+    module: Annotated[str, Field(description="id or name of an exported module")]
+    dataset: Annotated[str, Field(description="id or name of a data set")]
+    model: Annotated[str | None, Field(description="model that gets a new version; by default the data set's name")] = (
+        None
+    )
+    loss: Annotated[str, Field(description="cross_entropy, nll or binary_cross_entropy")] = "cross_entropy"
+    spec: Annotated[dict[str, Any], Field(default_factory=dict, description="training spec without the section model")]
+    priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
+    after: Annotated[
+        list[str], Field(default_factory=list, max_length=100, description="jobs that must have succeeded before")
+    ]
+
+    def submission(self) -> dict[str, Any]:
+        """Payload and further arguments of ``Jobs.submit``."""
+        payload = {"module": self.module, "loss": self.loss, "spec": self.spec}
+        return {"payload": payload, "model_name": self.model, "dataset": self.dataset}
+
+
+#: kind -> its document.
+JOB_DOCUMENTS: Mapping[str, type[BaseModel]] = {"train": TrainingJob, "train_module": ModuleTrainingJob}
+
+
+def job_document(value: object) -> Any:
+    """The document of a JSON body, by its ``kind``.
+
+    Raises:
+        RequestError: no such kind, or fields that do not fit; names them.
+    """
+    if not isinstance(value, dict):
+        raise RequestError("The body must be a JSON object.")
+    kind = value.get("kind")
+    if not isinstance(kind, str) or kind not in JOB_DOCUMENTS:
+        message = f"must be one of {', '.join(JOB_DOCUMENTS)}"
+        raise RequestError(
+            f"The request does not fit: kind: {message}; got {str(kind)[:40]!r}.",
+            errors=[{"field": "kind", "message": message, "type": "literal_error"}],
+            allowed=list(JOB_DOCUMENTS),
+        )
+    try:
+        return JOB_DOCUMENTS[kind].model_validate(value)
+    except ValidationError as error:
+        raise from_validation_error(error) from None
+
+
+def job_bodies() -> dict[str, Any]:
+    """What OpenAPI says of the bodies."""
+    schemas = [document.model_json_schema() for document in JOB_DOCUMENTS.values()]
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": {"oneOf": schemas}}}}}
