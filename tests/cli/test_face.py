@@ -22,6 +22,7 @@ COMMANDS = [
     *(["jobs", verb] for verb in ("list", "show", "watch", "cancel")),
     *(["datasets", verb] for verb in ("add", "list", "show", "remove")),
     *(["models", verb] for verb in ("list", "show", "download", "card")),
+    *(["modules", verb] for verb in ("export", "add", "list", "show", "download", "train", "remove")),
     ["deploy"],
     *(["endpoints", verb] for verb in ("list", "show", "remove")),
     ["predict"],

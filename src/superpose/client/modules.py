@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from superpose.client.display import fields_html
+from superpose.client.downloads import download, target_path
 from superpose.client.json_fields import Fields
 from superpose.client.nouns import Dataset, Job, Listing, Noun
-from superpose.client.resources import Resource, items, json_call, read_json, segment, write_whole
+from superpose.client.resources import Resource, items, json_call, read_json, segment
 from superpose.client.transport import Call
 from superpose.errors import ModuleFormatError
 
@@ -123,18 +124,13 @@ class Modules(Resource):
             ModuleFormatError: the bytes are not those that are registered.
         """
         registered = self.get(id_or_name)
-        reply = self._transport.send(Call("GET", f"/v1/modules/{segment(registered.id)}/file"))
-        from superpose.trust import sha256_bytes
-
-        if sha256_bytes(reply.body) != registered.digest:
+        target = target_path(path, f"{registered.name}.superpose-module")
+        if download(self._transport, f"/v1/modules/{segment(registered.id)}/file", target) != registered.digest:
+            target.unlink()
             raise ModuleFormatError(
                 f"The file of module {registered.name} that arrived is not the registered one; download it again.",
                 expected=registered.digest,
             )
-        target = Path(path).expanduser() if path is not None else Path.cwd()
-        if target.is_dir():
-            target = target / f"{registered.name}.superpose-module"
-        write_whole(target, reply.body)
         return target
 
     def delete(self, id_or_name: str) -> None:

@@ -84,7 +84,7 @@ class Service:
         self.users = Users(self._database, clock=clock, changed=forget)
         self.audit = Audit(self._database)
         self.datasets = Datasets(self._database, self._artifacts, data_dir, config, clock, self.quotas)
-        self.modules = Modules(self._database, self._artifacts, config, clock)
+        self.modules = Modules(self._database, self._artifacts, config, clock, self.quotas)
         self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config)
         self.sweeps = Sweeps(self._database, self.store, self.datasets, clock)
         self.models = Models(self._database, self._artifacts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -11,6 +10,7 @@ from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import media_type_of, read_body
+from superpose.api.files import file_answer
 from superpose.errors import MediaTypeError
 from superpose.service import Part, Role, Service
 
@@ -54,11 +54,10 @@ def routes(service: Service) -> APIRouter:
 
     @router.get("/{id_or_name}/file")
     def file(request: Request, id_or_name: str) -> Response:
-        """The module's file; ``Repr-Digest`` (RFC 9530) is that of the whole file."""
+        """The module's file; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
         found = service.modules.get(caller(request), id_or_name)
-        sha256 = base64.b64encode(bytes.fromhex(found.artifact)).decode("ascii")
-        headers = {"Repr-Digest": f"sha-256=:{sha256}:", "ETag": f'"{found.artifact}"', "Cache-Control": "no-store"}
-        return Response(service.modules.content(found), headers=headers, media_type=MODULE_TYPE)
+        filename = f"{found.name}.superpose-module"
+        return file_answer(request, service.modules.file(found), media_type=MODULE_TYPE, filename=filename)
 
     @router.delete("/{id_or_name}", status_code=204)
     def delete(request: Request, id_or_name: str) -> Response:

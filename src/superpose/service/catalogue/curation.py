@@ -14,6 +14,7 @@ from superpose.service.nouns import Clock, Model, ModelVersion, Principal, Role
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.history import append_event
+from superpose.service.store.referred import is_referred
 from superpose.service.store.tables import endpoint_canaries, endpoints, model_versions, models
 
 __all__ = ["Curation"]
@@ -138,10 +139,7 @@ class Curation:
     def _remove_file(self, artifact: str) -> None:
         """Remove a file that no version refers to any more; only after the deletion is certain."""
         with self._database.write() as connection:
-            same = select(model_versions.c.version).where(
-                model_versions.c.artifact == artifact, model_versions.c.deleted_at.is_(None)
-            )
-            if connection.execute(same).first() is None:
+            if not is_referred(connection, artifact):
                 self._artifacts.remove(artifact)
 
     def _edit(

@@ -22,6 +22,7 @@ from superpose.service.store.database import Database
 from superpose.service.store.datadir import DataDir
 from superpose.service.store.history import append_event
 from superpose.service.store.pages import Part, read_page
+from superpose.service.store.referred import is_referred
 from superpose.service.store.tables import data_sheets, datasets, jobs
 
 if TYPE_CHECKING:
@@ -185,8 +186,7 @@ class Datasets:
             self._record(connection, dataset, principal, "deleted")
         self._last_table = None
         with self._database.write() as connection:  # only after the row's end is certain
-            same = select(datasets.c.id).where(datasets.c.artifact == dataset.artifact, datasets.c.deleted_at.is_(None))
-            if connection.execute(same).first() is None:
+            if not is_referred(connection, dataset.artifact):
                 self._artifacts.remove(dataset.artifact)
 
     def sheet(self, principal: Principal, id_or_name: str) -> dict[str, Any]:

@@ -11,8 +11,9 @@ from superpose.service.catalogue.module import Module
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name, new_id
 from superpose.service.nouns import Clock, Page, Principal, Role
+from superpose.service.people.quotas import Quotas
 from superpose.service.statuses import FINAL
-from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.artifacts import Artifacts, StoredFile
 from superpose.service.store.database import Database
 from superpose.service.store.history import append_event
 from superpose.service.store.pages import Part, read_page
@@ -33,10 +34,14 @@ class Modules:
         artifacts: where their files lie.
         config: limits.
         clock: what tells the time.
+        quotas: what a project may store.
     """
 
-    def __init__(self, database: Database, artifacts: Artifacts, config: ServiceConfig, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, artifacts: Artifacts, config: ServiceConfig, clock: Clock, quotas: Quotas
+    ) -> None:
         self._database = database
+        self._quotas = quotas
         self._artifacts = artifacts
         self._config = config
         self._clock = clock
@@ -55,6 +60,7 @@ class Modules:
             PayloadTooLargeError: more bytes than ``max_body_bytes``.
             ModuleFormatError: not an exported module, or one that uses what exported modules may not.
             ConflictError: the name is taken by another module.
+            ByteQuotaError: the project may not store so many bytes.
         """
         from superpose.learning import ExportedModule
 
@@ -74,6 +80,7 @@ class Modules:
                 row = connection.execute(_named(principal.project, name)).mappings().first()
                 if row is not None:
                     return _same(_module(row), made)
+                self._quotas.admit_bytes(connection, principal.project, len(content))
                 values = {field: getattr(made, field) for field in Module.__dataclass_fields__}
                 connection.execute(insert(modules).values(**values, project=principal.project))
                 self._record(connection, made, principal, "created")
@@ -139,13 +146,13 @@ class Modules:
 
         return ExportedModule.from_bytes(self._artifacts.read(module.artifact))
 
-    def content(self, module: Module) -> bytes:
-        """The bytes of the module's file, verified.
+    def file(self, module: Module) -> StoredFile:
+        """The module's file, verified, to be read in pieces.
 
         Raises:
             ArtifactError: its file is gone or has changed.
         """
-        return self._artifacts.read(module.artifact)
+        return self._artifacts.stored(module.artifact)
 
     def _record(self, connection: Connection, module: Module, principal: Principal, kind: str) -> None:
         append_event(

@@ -25,14 +25,15 @@ from superpose.service.people.buckets import Buckets
 from superpose.service.people.project import find_project, quotas_of
 from superpose.service.statuses import FINAL, JobStatus
 from superpose.service.store.database import Database
-from superpose.service.store.tables import attempts, datasets, jobs, model_versions, projects
+from superpose.service.store.referred import STORED
+from superpose.service.store.tables import attempts, jobs, projects
 
-__all__ = ["QUANTITIES", "STORED", "Quotas", "Usage", "check_quotas"]
+__all__ = ["QUANTITIES", "Quotas", "Usage", "check_quotas"]
 
 #: quantity -> what it is.
 QUANTITIES = {
     "jobs": "jobs that have not ended",
-    "bytes": "bytes of data sets and model files",
+    "bytes": "bytes of data sets, modules and model files",
     "seconds_per_day": "seconds of workers since midnight UTC",
     "seconds_per_month": "seconds of workers since the month began, UTC",
     "requests_per_minute": "requests per minute",
@@ -41,13 +42,6 @@ QUANTITIES = {
 _LARGEST = 2**53
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NOT_ENDED = tuple(str(status) for status in JobStatus if status not in FINAL)
-
-#: Which artifacts a project keeps: a query per table, of columns ``project`` and ``artifact``. What else comes to keep
-#: artifacts adds a row.
-STORED = (
-    select(datasets.c.project, datasets.c.artifact).where(datasets.c.deleted_at.is_(None)),
-    select(model_versions.c.project, model_versions.c.artifact).where(model_versions.c.deleted_at.is_(None)),
-)
 
 
 @dataclass(frozen=True)

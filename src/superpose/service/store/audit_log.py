@@ -37,7 +37,7 @@ __all__ = [
 FIRST_PREVIOUS = "0" * 64
 
 #: Prefix of a subject -> the noun that an action begins with; a prefix that is not listed is its own noun.
-_NOUNS = {"ds": "dataset", "ep": "endpoint", "usr": "user"}
+_NOUNS = {"ds": "dataset", "ep": "endpoint", "mod": "module", "usr": "user"}
 _BATCH = 1_000
 _MAX_FAULTS = 100
 

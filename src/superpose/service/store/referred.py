@@ -1,4 +1,4 @@
-"""Which artifacts rows refer to: what may be removed is everything else."""
+"""Which artifacts rows refer to, and whose: the others may be removed, these count against a quota."""
 
 from __future__ import annotations
 
@@ -6,22 +6,22 @@ from sqlalchemy import Connection, Select, select, union_all
 
 from superpose.service.store.tables import datasets, model_versions, modules
 
-__all__ = ["is_referred", "referred_artifacts"]
+__all__ = ["STORED", "is_referred", "referred_artifacts"]
 
-
-def _columns() -> list[Select[tuple[str]]]:
-    return [
-        select(table.c.artifact.label("artifact")).where(table.c.deleted_at.is_(None))
-        for table in (datasets, model_versions, modules)
-    ]
+#: Queries of the projects and artifacts of all rows that refer to one. A new kind of file is a row here.
+STORED: tuple[Select[tuple[str, str]], ...] = tuple(
+    select(table.c.project, table.c.artifact).where(table.c.deleted_at.is_(None))
+    for table in (datasets, model_versions, modules)
+)
 
 
 def referred_artifacts(connection: Connection) -> set[str]:
     """Digests of all artifacts that a row refers to."""
-    return {str(digest) for digest in connection.execute(union_all(*_columns())).scalars()}
+    every = union_all(*STORED).subquery()
+    return {str(digest) for digest in connection.execute(select(every.c.artifact)).scalars()}
 
 
 def is_referred(connection: Connection, digest: str) -> bool:
     """Whether a row of any kind refers to an artifact."""
-    every = union_all(*_columns()).subquery()
+    every = union_all(*STORED).subquery()
     return connection.execute(select(every.c.artifact).where(every.c.artifact == digest).limit(1)).first() is not None
