@@ -62,8 +62,8 @@ class Role(StrEnum):
 class JobKind(StrEnum):
     """What a job does.
 
-    Train a model from a spec and a data set, or from a user's module; run a quantum program; search for a good spec (a sweep), which begins
-    trials and a training.
+    Train a model from a spec and a data set, or from a user's module; run a quantum program; search for a good spec (a
+    sweep), which begins trials and a training.
     """
 
     TRAIN = "train"
