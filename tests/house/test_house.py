@@ -116,13 +116,10 @@ def test_every_error_is_drawn_in_the_tree_with_its_code_and_codes_are_unique() -
 def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
     facts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     declared = {re.split(r"[<>=]", line)[0] for line in facts["dependencies"]}
-    extras = {
-        "hypothesis",
-        "matplotlib",
-        "mlflow",
-        "optuna",
-    }  # imported only where they are needed
-    names = {"sklearn": "scikit-learn", "yaml": "pyyaml"}
+    extras = {k: v for k, v in facts["optional-dependencies"].items() if k not in {"test", "bench", "dev"}}
+    optional = {re.split(r"[<>=\[]", line)[0] for lines in extras.values() for line in lines}
+    names = {"sklearn": "scikit-learn", "yaml": "pyyaml", "prometheus_client": "prometheus-client"}
+    names |= {"opentelemetry": "opentelemetry-sdk"}
     used = set()
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -130,5 +127,5 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
             modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             used |= {module.partition(".")[0] for module in modules}
     used = {names.get(name, name) for name in used - sys.stdlib_module_names - {"superpose"}}
-    assert used - declared <= extras
+    assert used - declared <= optional | {"hypothesis", "mlflow"}  # imported only where they are needed
     assert declared - used == {"httptools"}  # named to uvicorn, not imported

@@ -22,6 +22,7 @@ from superpose.api.routes import (
     inference,
     jobs,
     keys,
+    metrics,
     models,
     modules,
     programs,
@@ -54,12 +55,12 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.draining = asyncio.Event()
     people = (projects, users, keys, usage, audit)
-    for noun in (datasets, jobs, sweeps, models, modules, endpoints, programs, *people, inference, version):
+    for noun in (datasets, jobs, sweeps, models, modules, endpoints, programs, *people, inference, metrics, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.
     app.add_middleware(Gate, service=service)
-    app.add_middleware(Edge)
+    app.add_middleware(Edge, service=service)
     return app
 
 

@@ -16,6 +16,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from superpose.api.problems import PROBLEMS, problem_response
 from superpose.errors import InternalError, SuperposeError
+from superpose.service import Service
+from superpose.service.operations.trace_context import TraceContext, current_trace
 
 __all__ = ["ACCESS_LOGGER", "ERROR_LOGGER", "Edge"]
 
@@ -30,10 +32,18 @@ _CLIENT_LEFT = 499  # no standard status says so; nginx's is understood widely
 
 
 class Edge:
-    """ASGI middleware around the whole app."""
+    """ASGI middleware around the whole app.
 
-    def __init__(self, app: ASGIApp) -> None:
+    Args:
+        app: what stands behind it.
+        service: who counts requests and collects spans.
+    """
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
         self._app = app
+        self._measurements = service.measurements
+        self._tracer = service.tracer
+        self._trace_share = service.config.trace_share
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, whatever happens behind."""
@@ -42,20 +52,45 @@ class Edge:
             return
         started = time.perf_counter()
         answer = _Answer(send, _request_id(scope))
-        scope.setdefault("state", {})["request_id"] = answer.request_id
+        parent = TraceContext.parse(_header(scope, b"traceparent"))
+        place = TraceContext.begin(self._trace_share) if parent is None else parent.child()
+        scope.setdefault("state", {}).update(request_id=answer.request_id, trace=place)
+        before = current_trace.set(place)
         try:
             await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = answer.status or _CLIENT_LEFT
         except Exception as error:
-            _log_failure(answer.request_id, error)
+            _log_failure(answer.request_id, place.trace_id, error)
             if answer.status:
                 raise  # half an answer is sent; the server must cut the connection
             told = error if isinstance(error, SuperposeError) else InternalError("Unforeseen.")
             await problem_response(scope, told)(scope, receive, answer.send)
         finally:
+            current_trace.reset(before)
+            elapsed_s, route = time.perf_counter() - started, _route(scope)
+            self._measurements.request(scope["method"], route, answer.status, elapsed_s)
+            if self._tracer.enabled and place.sampled:
+                self._record(scope, answer, place, parent, elapsed_s)
             if _access.isEnabledFor(logging.INFO):
-                _access.info(_access_line(scope, answer, time.perf_counter() - started))
+                _access.info(_access_line(scope, answer, place.trace_id, elapsed_s))
+
+    def _record(
+        self, scope: Scope, answer: _Answer, place: TraceContext, parent: TraceContext | None, elapsed_s: float
+    ) -> None:
+        """The span of a request, and ``post`` for the time from its last part to the end of the answer."""
+        now_s, route = time.time(), _route(scope)
+        facts = {
+            "http.request.method": scope["method"],
+            "http.route": route,
+            "http.response.status_code": answer.status,
+            "superpose.request_id": answer.request_id,
+        }
+        name, failed = f"{scope['method']} {route}", answer.status >= 500
+        self._tracer.record(name, place, parent, (now_s - elapsed_s, now_s), facts, failed=failed)
+        if answer.started_s:
+            sent_s = now_s - (time.perf_counter() - answer.started_s)
+            self._tracer.record("post", place.child(), place, (sent_s, now_s))
 
 
 class _Answer:
@@ -66,10 +101,12 @@ class _Answer:
         self.request_id = request_id
         self.status = 0
         self.n_bytes = 0
+        self.started_s = 0.0
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
+            self.started_s = time.perf_counter()
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self.request_id
             headers["X-Content-Type-Options"] = "nosniff"
@@ -86,12 +123,26 @@ def _request_id(scope: Scope) -> str:
     return f"req_{secrets.token_hex(8)}"
 
 
-def _access_line(scope: Scope, answer: _Answer, elapsed_s: float) -> str:
+def _header(scope: Scope, wanted: bytes) -> str | None:
+    """A header's value; None where it is absent or no text."""
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return str(value, "ascii", "replace")
+    return None
+
+
+def _route(scope: Scope) -> str:
+    """The route as the code writes it, so that no caller can make up new ones."""
+    return str(getattr(scope.get("route"), "path", "none"))
+
+
+def _access_line(scope: Scope, answer: _Answer, trace_id: str, elapsed_s: float) -> str:
     principal = scope["state"].get("principal")
     return json.dumps(
         {
             "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "request_id": answer.request_id,
+            "trace_id": trace_id,
             "method": scope["method"],
             "path": _KEY_IN_TEXT.sub("(key)", scope["path"])[:500],
             "status": answer.status,
@@ -103,7 +154,7 @@ def _access_line(scope: Scope, answer: _Answer, elapsed_s: float) -> str:
     )
 
 
-def _log_failure(request_id: str, error: Exception) -> None:
+def _log_failure(request_id: str, trace_id: str, error: Exception) -> None:
     """Log what is our fault: the kind of error and where; a foreign message may hold data, so only ours is kept."""
     if isinstance(error, SuperposeError):
         status, _ = PROBLEMS.get(error.code, PROBLEMS[InternalError.code])
@@ -113,6 +164,7 @@ def _log_failure(request_id: str, error: Exception) -> None:
     line = {
         "at": datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         "request_id": request_id,
+        "trace_id": trace_id,
         "error": type(error).__name__,
         "message": error.message if isinstance(error, SuperposeError) else None,
         "places": places[-12:],

@@ -24,6 +24,7 @@ from superpose.api.edge import ACCESS_LOGGER, ERROR_LOGGER
 from superpose.api.tls import Tls
 from superpose.errors import CertificateError, RequestError, StartError
 from superpose.service import Service, ServiceConfig, Supervisor
+from superpose.service.operations.json_logs import JsonLines
 
 __all__ = ["bind", "serve"]
 
@@ -70,8 +71,10 @@ def serve(
         _hangup_reloads(tls),
         Service.open(config) as service,
         _logging_to(config.data_dir / "logs" / "api.jsonl"),
-        Supervisor(config) if config.workers else contextlib.nullcontext(),
+        Supervisor(config) if config.workers else contextlib.nullcontext() as supervisor,
     ):
+        if supervisor is not None:
+            service.measurements.worker_pids = lambda: supervisor.worker_pids
         if behind_proxy:
             _log_fact("plaintext allowed", host=host, reason=behind_proxy)
         asyncio.run(_run(create_app(service), listening, tls, on_ready, ending))
@@ -222,18 +225,25 @@ def _log_fact(event: str, **facts: object) -> None:
     logging.getLogger(ERROR_LOGGER).warning(json.dumps({"at": at, "event": event, **facts}))
 
 
+class _ServerLines(JsonLines):
+    """Lines of the edge as they are, JSON already; those of others made JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return record.getMessage() if record.name in (ACCESS_LOGGER, ERROR_LOGGER) else super().format(record)
+
+
 @contextlib.contextmanager
 def _logging_to(path: Path) -> Iterator[None]:
-    """Write the access and error lines of the edge to a file that only the owner reads."""
+    """Write the lines of the edge, and what the service's rooms say, to a file that only the owner reads."""
     path.touch(0o600)
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_N_OLD_LOGS, encoding="utf-8")
-    handler.setFormatter(logging.Formatter("%(message)s"))
-    loggers = [logging.getLogger(name) for name in (ACCESS_LOGGER, ERROR_LOGGER)]
+    handler.setFormatter(_ServerLines())
+    loggers = [logging.getLogger(name) for name in (ACCESS_LOGGER, ERROR_LOGGER, "superpose")]
     before = [(logger.level, logger.propagate) for logger in loggers]
     for logger in loggers:
         logger.addHandler(handler)
         logger.setLevel(logging.INFO)
-        logger.propagate = False
+        logger.propagate = logger.name == "superpose"
     try:
         yield
     finally:

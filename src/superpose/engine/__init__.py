@@ -8,7 +8,7 @@ from __future__ import annotations
 from superpose.engine.kernel_table import kernels_ready
 from superpose.engine.memory import memory_required
 from superpose.engine.pool import get_threads, set_threads
-from superpose.engine.program import CompiledProgram, TapeState, compile_count, compile_program
+from superpose.engine.program import CompiledProgram, TapeState, compile_count, compile_program, compiles_told
 from superpose.engine.warming import warm
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "TapeState",
     "compile_count",
     "compile_program",
+    "compiles_told",
     "get_threads",
     "kernels_ready",
     "memory_required",

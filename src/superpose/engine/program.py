@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,7 +28,7 @@ from superpose.engine.tape_files import MIN_GATES, TapeFile
 from superpose.engine.workspace import aligned
 from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
 
-__all__ = ["CompiledProgram", "TapeState", "compile_count", "compile_program"]
+__all__ = ["CompiledProgram", "TapeState", "compile_count", "compile_program", "compiles_told"]
 
 
 def _parts(array: Array) -> Iterator[Array]:
@@ -123,7 +125,11 @@ class CompiledProgram(Derivatives):
 
     def _lower(self) -> Lowered:
         _count_one()
-        return lower(self.circuit, self.observables)
+        started_s = time.time()
+        lowered = lower(self.circuit, self.observables)
+        for told in tuple(_listeners):
+            told(started_s, time.time())
+        return lowered
 
     @property
     def n_inputs(self) -> int:
@@ -435,6 +441,7 @@ def _check_definition(
 
 
 _n_compiled = 0
+_listeners: list[Callable[[float, float], None]] = []
 _CACHE_SIZE = 256
 _programs: OrderedDict[Any, CompiledProgram] = OrderedDict()
 _programs_lock = threading.Lock()
@@ -471,6 +478,16 @@ def compile_program(
         while len(_programs) > _CACHE_SIZE:
             _programs.popitem(last=False)
     return made
+
+
+@contextmanager
+def compiles_told(listener: Callable[[float, float], None]) -> Iterator[None]:
+    """Have ``listener`` told, in any thread, when each lowering of a circuit began and ended (seconds since 1970)."""
+    _listeners.append(listener)
+    try:
+        yield
+    finally:
+        _listeners.remove(listener)
 
 
 def compile_count() -> int:

@@ -16,7 +16,7 @@ __all__ = ["ServiceConfig"]
 
 _MEBIBYTE = 1024 * 1024
 _MAY_BE_ZERO = {
-    *("workers", "progress_s", "cache_s", "max_retries", "max_delay_ms"),
+    *("workers", "progress_s", "cache_s", "max_retries", "max_delay_ms", "trace_share"),
     *("worker_nice", "recycle_jobs", "recycle_bytes"),
 }
 
@@ -64,6 +64,8 @@ class ServiceConfig:
         wrong_keys_per_minute: wrong keys from one address that are looked at; more are told to wait.
         artifact_url: directory for data sets and model files as an fsspec URL, such as ``s3://bucket/superpose``; None
             means the data directory.
+        otlp_endpoint: where OpenTelemetry traces are sent, such as ``http://127.0.0.1:4318/v1/traces``; None: nowhere.
+        trace_share: share of the traces that is sent, from 0 to 1.
     """
 
     data_dir: Path
@@ -103,6 +105,8 @@ class ServiceConfig:
     key_used_s: float = 300.0
     wrong_keys_per_minute: int = 60
     artifact_url: str | None = None
+    otlp_endpoint: str | None = None
+    trace_share: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser().absolute())

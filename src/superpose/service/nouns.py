@@ -170,7 +170,7 @@ class Job:
 
     ``number`` counts the jobs of the store in order of submission. A queued job begins once all jobs in ``after`` have
     succeeded and ``not_before_at``, the end of the pause after a failed attempt, is past. ``parent_id`` is the job that
-    began this one, such as the sweep of a trial.
+    began this one, such as the sweep of a trial. ``traceparent`` names the trace of the request that submitted it.
     """
 
     id: str
@@ -194,6 +194,7 @@ class Job:
     after: tuple[str, ...]
     not_before_at: datetime | None
     parent_id: str | None = None
+    traceparent: str | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, object]:
         """The job as the API sends it."""

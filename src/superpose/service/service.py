@@ -16,6 +16,9 @@ from superpose.service.catalogue.version_diff import VersionDiffs
 from superpose.service.config import ServiceConfig
 from superpose.service.experiments.sweeps import Sweeps
 from superpose.service.nouns import Clock, Principal, utc_now
+from superpose.service.operations.measurements import Measurements
+from superpose.service.operations.observing import Observing
+from superpose.service.operations.tracing import tracer_for
 from superpose.service.people.audit import Audit
 from superpose.service.people.door import Door
 from superpose.service.people.keys import Keys
@@ -59,6 +62,8 @@ class Service:
         users: people and service accounts.
         quotas: what projects may use, and what they do.
         audit: who changed what.
+        measurements: what is counted and timed, for Prometheus.
+        tracer: where spans go.
         store: the queue that workers and the supervisor use.
     """
 
@@ -67,7 +72,9 @@ class Service:
         self._data_dir = data_dir
         self._database = Database(data_dir.database_path, busy_timeout_s=config.busy_timeout_s, clock=clock)
         self._artifacts = Artifacts(data_dir, config.artifact_url)
-        self._loaded = LoadedModels(config)
+        self.measurements = Measurements(self._database, clock)
+        self.tracer = tracer_for(config, "superpose-server")
+        self._loaded = LoadedModels(config, Observing(self.measurements, self.tracer))
         self.quotas = Quotas(self._database, size_of=self._artifacts.size, clock=clock)
         self.store = JobStore.opened(self._database, config.job_rules, clock=clock, admit=self.quotas.admit_job)
         self._last_used = LastUsed(self._database, clock, coarse_s=config.key_used_s)
@@ -145,6 +152,7 @@ class Service:
     def close(self) -> None:
         """Let go of models, connections and the directory."""
         self._loaded.close()
+        self.tracer.close()
         self._last_used.flush()
         self._database.close()
         self._data_dir.unlock()

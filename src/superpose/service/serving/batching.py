@@ -22,6 +22,8 @@ from typing import Generic, TypeVar
 from weakref import WeakKeyDictionary
 
 from superpose.errors import InternalError, OverloadedError
+from superpose.service.operations.observing import Batched
+from superpose.service.operations.trace_context import TraceContext, current_trace
 from superpose.service.traces import trace_of
 
 __all__ = ["BatchLimits", "BatchStats", "MicroBatcher"]
@@ -69,6 +71,7 @@ class _Waiting(Generic[T, R]):
     n_rows: int
     arrived_s: float
     answer: asyncio.Future[R]
+    trace: TraceContext | None
 
 
 @dataclass(eq=False)
@@ -106,6 +109,7 @@ class MicroBatcher(Generic[T, R]):
         executor: where batches are computed.
         limits: bounds of batches and queue; may be replaced at any time.
         inline_s: batches that are known to take less are computed in the event loop; 0 for none.
+        on_batch: told of every batch once its callers have their answers.
     """
 
     def __init__(
@@ -115,11 +119,13 @@ class MicroBatcher(Generic[T, R]):
         limits: BatchLimits,
         *,
         inline_s: float = 0.0,
+        on_batch: Callable[[Batched], None] | None = None,
     ) -> None:
         self._compute = compute
         self._executor = executor
         self.limits = limits
         self._inline_s = inline_s
+        self._on_batch = on_batch
         self._lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Line[T, R]] = WeakKeyDictionary()
         self._changing = threading.Lock()
         self._rows_per_s = 0.0
@@ -145,7 +151,7 @@ class MicroBatcher(Generic[T, R]):
             raise self._refusal(
                 line, f"{line.n_under_way:,} requests are under way", f"{limits.max_concurrency:,} requests"
             )
-        waiting: _Waiting[T, R] = _Waiting(item, n_rows, loop.time(), loop.create_future())
+        waiting: _Waiting[T, R] = _Waiting(item, n_rows, loop.time(), loop.create_future(), current_trace.get())
         line.waiting.append(waiting)
         line.n_rows += n_rows
         line.n_under_way += 1
@@ -237,6 +243,9 @@ class MicroBatcher(Generic[T, R]):
             _give(waiting.answer, answer)
         now_s = loop.time()
         self._count(batch, now_s - start_s)
+        if self._on_batch is not None and batch:
+            arrivals = [(waiting.arrived_s, waiting.trace) for waiting in batch]
+            self._on_batch(Batched(arrivals, sum(waiting.n_rows for waiting in batch), start_s, now_s))
         line.together += 0.5 * (len(batch) - line.together)
         line.ended_s = now_s
         if line.waiting:

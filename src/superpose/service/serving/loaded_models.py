@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 
 from superpose.errors import SuperposeError
 from superpose.service.config import ServiceConfig
+from superpose.service.operations.observing import Observing
 from superpose.service.serving.batching import BatchLimits, BatchStats, MicroBatcher
 from superpose.service.serving.deployment import Limits
 
@@ -45,14 +47,21 @@ class ServedModel:
         predictor: the model.
         executor: where predictions are computed.
         limits: bounds of batch and queue, all of them stated.
+        observing: who counts batches; None for nobody.
     """
 
-    def __init__(self, predictor: Predictor, executor: Executor, limits: Limits) -> None:
+    def __init__(
+        self, predictor: Predictor, executor: Executor, limits: Limits, observing: Observing | None = None
+    ) -> None:
         self.predictor = predictor
         self.classes = tuple(map(str, predictor.classes))
         self.used_at_s = time.monotonic()
         self._batcher: MicroBatcher[Rows, Answer] = MicroBatcher(
-            self._compute, executor, _batch_limits(limits), inline_s=_INLINE_S
+            self._compute,
+            executor,
+            _batch_limits(limits),
+            inline_s=_INLINE_S,
+            on_batch=None if observing is None else observing.on_batch,
         )
 
     @property
@@ -136,10 +145,12 @@ class LoadedModels:
 
     Args:
         config: limits.
+        observing: who counts batches and loads; None for nobody.
     """
 
-    def __init__(self, config: ServiceConfig) -> None:
+    def __init__(self, config: ServiceConfig, observing: Observing | None = None) -> None:
         self._config = config
+        self._observing = observing
         self._executor = ThreadPoolExecutor(
             config.predict_threads or os.cpu_count() or 1, thread_name_prefix="superpose-predict"
         )
@@ -165,7 +176,9 @@ class LoadedModels:
         with turn:
             served = self._served.get(key)
             if served is None:
-                served = ServedModel(read(), self._executor, limits.within(self._config))
+                with nullcontext() if self._observing is None else self._observing.loading():
+                    predictor = read()
+                served = ServedModel(predictor, self._executor, limits.within(self._config), self._observing)
                 with self._changing:
                     self._served[key] = served
                     while len(self._served) > self._config.max_loaded_models:

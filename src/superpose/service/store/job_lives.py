@@ -16,7 +16,10 @@ from superpose.service.store.claims import Claim
 from superpose.service.store.history import append_event
 from superpose.service.store.tables import attempts, jobs
 
-__all__ = ["JobLives", "job_from_row"]
+__all__ = ["LEASE_EXPIRED", "JobLives", "job_from_row"]
+
+#: The reason that tells an attempt whose worker was silent for too long from one whose worker died.
+LEASE_EXPIRED = "the lease expired"
 
 
 _ENDING_CHILDREN = frozenset({JobStatus.CANCELLING, JobStatus.CANCELLED, JobStatus.FAILED})
@@ -72,6 +75,7 @@ class JobLives:
 
     def expire(self, connection: Connection, which: ColumnElement[bool], reason: str) -> list[str]:
         """Take jobs back from their workers: to the queue, or to an end after too many crashes."""
+        outcome = "expired" if reason == LEASE_EXPIRED else "crashed"
         held = select(jobs).where(jobs.c.lease_expires_at.is_not(None), which)  # there is an index on leases
         taken = []
         for row in connection.execute(held.order_by(jobs.c.number)).mappings().all():
@@ -89,7 +93,7 @@ class JobLives:
                 if crashes > 1:  # one crash may be anybody's fault, so the job goes on at once
                     values["not_before_at"] = again_at = self.pause(crashes - 1)
                     data["not_before_at"] = iso(again_at)
-            self.end(connection, job, claim, after, values=values, data=data, outcome="crashed")
+            self.end(connection, job, claim, after, values=values, data=data, outcome=outcome)
             taken.append(job.id)
         return taken
 

@@ -18,13 +18,14 @@ from superpose.errors import ConflictError
 from superpose.scheduling import QueuedJob, RunningJob, order_jobs
 from superpose.service.names import new_id
 from superpose.service.nouns import Clock, Event, Job, iso, utc_now
+from superpose.service.operations.trace_context import current_traceparent
 from superpose.service.rules import JobRules
 from superpose.service.statuses import FINAL, HELD, JobStatus
 from superpose.service.store import dependencies
 from superpose.service.store.claims import Claim, NewJob, Publish
 from superpose.service.store.database import Database
 from superpose.service.store.history import read_events
-from superpose.service.store.job_lives import JobLives, job_from_row
+from superpose.service.store.job_lives import LEASE_EXPIRED, JobLives, job_from_row
 from superpose.service.store.steady_clock import steady_clock
 from superpose.service.store.tables import attempts, jobs
 
@@ -167,7 +168,7 @@ class JobStore:
         """
         with self.database.write() as connection:
             now = self._clock()
-            self._lives.expire(connection, jobs.c.lease_expires_at <= self._steady(), "the lease expired")
+            self._lives.expire(connection, jobs.c.lease_expires_at <= self._steady(), LEASE_EXPIRED)
             first = self._first_in_order(connection, now)
             if first is None:
                 return None
@@ -316,7 +317,7 @@ class JobStore:
     def expire_leases(self) -> list[str]:
         """Take back the jobs whose leases have expired; returns their ids."""
         with self.database.write() as connection:
-            return self._lives.expire(connection, jobs.c.lease_expires_at <= self._steady(), "the lease expired")
+            return self._lives.expire(connection, jobs.c.lease_expires_at <= self._steady(), LEASE_EXPIRED)
 
     def release_worker(self, worker_id: str) -> list[str]:
         """Take back at once the jobs of a worker known to be dead; returns their ids."""
@@ -363,6 +364,7 @@ class JobStore:
                 created_at=now,
                 progress={},
                 retries=0,
+                traceparent=current_traceparent(),
                 after=list(dict.fromkeys(new.after)),
                 parent_id=new.parent_id,
             )

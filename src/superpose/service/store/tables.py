@@ -167,6 +167,7 @@ jobs = Table(
     Column("not_before_at", UtcTime),
     Column("after", _JSON),
     Column("parent_id", Text),
+    Column("traceparent", Text),
 )
 
 open_dependencies = Table(

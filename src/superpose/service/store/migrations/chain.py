@@ -22,6 +22,7 @@ from superpose.service.store.migrations.modules import MODULES
 from superpose.service.store.migrations.people import PEOPLE
 from superpose.service.store.migrations.registry import REGISTRY
 from superpose.service.store.migrations.sweeps import SWEEPS
+from superpose.service.store.migrations.traces import TRACES
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "migrate_down", "schema_version"]
 
@@ -35,6 +36,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     DATA_SHEETS,
     SWEEPS,
     MODULES,
+    TRACES,
 )
 
 #: The version this release reads and writes.
