@@ -23,7 +23,11 @@ def attempt_traced(tracer: Tracer, job: Job) -> Iterator[TraceContext]:
     parent = TraceContext.parse(job.traceparent)
     place = TraceContext.begin(0.0) if parent is None else parent.child()
     before, started_s = current_trace.set(place), time.time()
-    facts = {"superpose.job_id": job.id, "superpose.job_kind": str(job.kind), "superpose.attempt": job.attempt}
+    facts: dict[str, str | int | float | bool] = {
+        "superpose.job_id": job.id,
+        "superpose.job_kind": str(job.kind),
+        "superpose.attempt": job.attempt,
+    }
     failed = True
     try:
         if tracer.enabled and parent is not None:
