@@ -74,6 +74,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── BackupError                   service.backup
     │   ├── ArtifactError                 service.artifact
     │   ├── ByteRangeError                service.range
+    │   ├── NoBaselineError               service.no_baseline
     │   ├── LeaseLostError                service.lease_lost
     │   ├── JobCrashedError               service.job_crashed
     │   ├── JobDependencyError            service.job_dependency
@@ -144,6 +145,7 @@ __all__ = [
     "ModelFormatError",
     "ModuleExportError",
     "ModuleFormatError",
+    "NoBaselineError",
     "NotFittedError",
     "NotFoundError",
     "ObservableError",
@@ -631,6 +633,12 @@ class ByteRangeError(ServiceError):
     """The part of a file that a request asks for is not there."""
 
     code = "service.range"
+
+
+class NoBaselineError(ServiceError):
+    """A model version does not say how its training data was distributed."""
+
+    code = "service.no_baseline"
 
 
 class LeaseLostError(ServiceError):

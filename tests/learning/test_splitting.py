@@ -167,3 +167,15 @@ def test_an_experiment_with_indicators_makes_a_model_that_loads(tmp_path: Path) 
     predictor = Predictor.load(found.model_path.read_bytes())
     with_age, without = predictor.predict_proba([{"age": 50, "dose": 0.1}, {"age": None, "dose": 0.1}])
     assert not np.array_equal(with_age, without)
+
+
+def test_an_experiment_says_what_is_odd_between_its_parts(tmp_path: Path) -> None:
+    said: list[dict[str, Any]] = []
+    spec = spec_of(evaluation={"n_splits": 2, "controls": [], "baseline": "none"})
+    found = run_experiment(
+        spec, TABLE, tmp_path, on_event=lambda kind, data: said.append(data) if kind == "log" else None
+    )
+    kinds = [data["finding"]["kind"] for data in said if "finding" in data]
+    assert kinds == ["group_overlap"]  # the patient is excluded from the features, and still on both sides
+    baseline = Predictor.load(found.model_path.read_bytes()).manifest["drift_baseline"]
+    assert [column["name"] for column in baseline["columns"]] == ["age", "dose"]

@@ -17,6 +17,7 @@ from superpose.api.openapi import describe
 from superpose.api.problems import from_http_exception, from_validation_error, problem_response
 from superpose.api.routes import (
     audit,
+    data_checks,
     datasets,
     endpoints,
     inference,
@@ -55,7 +56,8 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.draining = asyncio.Event()
     people = (projects, users, keys, usage, audit)
-    for noun in (datasets, jobs, sweeps, models, modules, endpoints, programs, *people, inference, metrics, version):
+    data = (datasets, data_checks)
+    for noun in (*data, jobs, sweeps, models, modules, endpoints, programs, *people, inference, metrics, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.

@@ -14,9 +14,11 @@ __all__ = [
     "AliasMove",
     "BuiltinDataset",
     "Document",
+    "DriftOfDataset",
     "Edits",
     "NewKey",
     "NewSweep",
+    "SplitCheck",
     "Time",
     "TrainingJob",
     "VersionName",
@@ -55,6 +57,18 @@ class BuiltinDataset(Document):
 
     name: str
     builtin: str
+
+
+class DriftOfDataset(Document):
+    """A registered data set to be held against a model's training data."""
+
+    dataset: Annotated[str, Field(description="id or name of a data set")]
+
+
+class SplitCheck(Document):
+    """A training spec whose split is to be looked at."""
+
+    spec: Annotated[dict[str, Any], Field(description="training spec; absent fields take their defaults")] = {}
 
 
 class TrainingJob(Document):

@@ -92,6 +92,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "service.store_full": (507, "Disk is full"),
         "service.store_read_only": (503, "Disk can only be read"),
         "service.artifact": (500, "Stored file is damaged"),
+        "service.no_baseline": (409, "Model has no drift baseline"),
         "service.range": (416, "Range is outside the file"),
         "service.lease_lost": (409, "Lease lost"),
         "service.job_crashed": (500, "Job crashed"),

@@ -16,6 +16,7 @@ from superpose.cli import (
     config,
     datasets,
     doctor,
+    drift,
     endpoints,
     explain_circuit,
     health,
@@ -24,7 +25,6 @@ from superpose.cli import (
     modules,
     predict,
     quickstart,
-    registry,
     run_program,
     serve,
     sweeps,
@@ -97,7 +97,7 @@ app.command("sweep")(sweeps.sweep)
 app.add_typer(sweeps.app)
 app.add_typer(jobs.app)
 app.add_typer(datasets.app)
-app.add_typer(registry.app)  # the models commands, with those that registry.py adds
+app.add_typer(drift.app)  # the models commands, with those that registry.py and drift.py add
 app.add_typer(modules.app)
 app.command("deploy")(endpoints.deploy)
 app.add_typer(endpoints.app)

@@ -1,4 +1,4 @@
-"""`superpose datasets`: add, list, show, sheet, download, remove."""
+"""`superpose datasets`: add, list, show, sheet, check, download, remove."""
 
 from __future__ import annotations
 
@@ -23,16 +23,21 @@ app = typer.Typer(name="datasets", help="Data sets to train on.", no_args_is_hel
 @app.command()
 def add(  # noqa: PLR0913  # one parameter per option
     source: Annotated[
-        Path | None, typer.Argument(metavar="FILE", help="A CSV, Parquet or NPZ file.", show_default=False)
+        Path | None,
+        typer.Argument(metavar="FILE", help="A CSV, Parquet or NPZ file, or a folder of images.", show_default=False),
     ] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict.", metavar="COLUMN")] = None,
     name: Annotated[str | None, typer.Option(help="Name in the project [default: the file's].", metavar="NAME")] = None,
     format: Annotated[
-        str | None, typer.Option(help="csv, parquet or npz [default: by suffix].", metavar="FORMAT")
+        str | None, typer.Option(help="csv, parquet, npz or images [default: by suffix].", metavar="FORMAT")
     ] = None,
     builtin: Annotated[
         str | None, typer.Option(help="Take built-in data: breast_cancer, digits, iris or wine.", metavar="NAME")
     ] = None,
+    image_size: Annotated[
+        int | None, typer.Option(help="Width and height that images are brought to [default: 28].", metavar="PIXELS")
+    ] = None,
+    image_mode: Annotated[str | None, typer.Option(help="grey or rgb [default: grey].", metavar="MODE")] = None,
     unit: Annotated[
         list[str] | None, typer.Option(help="Unit of a column; may be repeated.", metavar="COLUMN=UNIT")
     ] = None,
@@ -46,17 +51,26 @@ def add(  # noqa: PLR0913  # one parameter per option
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Register a table from a file, or data that come with superpose."""
+    """Register a table, a folder of images per class, or built-in data."""
     if (source is None) == (builtin is None):
         raise typer.BadParameter("give either a file or --builtin NAME")
-    if source is not None and target is None:
+    images = source is not None and (source.is_dir() or source.suffix.lower() == ".zip" or format == "images")
+    if source is not None and target is None and not images:
         raise typer.BadParameter("say which column to predict: --target COLUMN")
     known = read_units(units, unit or [])
     if builtin is not None and known:
         raise typer.BadParameter("built-in data have their units")
     with connect(url, key_file) as client:
         if source is not None:
-            dataset = client.datasets.add(source, target=target or "", name=name, format=format, units=known)
+            dataset = client.datasets.add(
+                source,
+                target=target,
+                name=name,
+                format=format,
+                units=known,
+                image_size=image_size,
+                image_mode=image_mode,
+            )
         else:
             dataset = client.datasets.add_builtin(name or builtin or "", builtin)
     if as_json:
@@ -148,6 +162,31 @@ def sheet(
         typer.echo()
     for warning in found.warnings:
         typer.echo(f"warning: {warning}")
+
+
+@app.command()
+def check(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name or id.")],
+    spec: Annotated[
+        str | None, typer.Option(help="Training spec whose split is looked at; - reads it from stdin.", metavar="SPEC")
+    ] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Look for leaks, shared patients, doubles and drift between train and test rows."""
+    from superpose.cli.train import read_spec
+
+    wanted = {} if spec is None else read_spec(spec)
+    with connect(url, key_file) as client:
+        found = client.datasets.check(dataset, wanted)
+    if as_json:
+        print_json([finding.to_dict() for finding in found])
+        return
+    for finding in found:
+        typer.echo(f"{finding.kind}: {finding.message}")
+    if not found:
+        typer.echo("nothing odd between train and test rows")
 
 
 @app.command()

@@ -21,12 +21,13 @@ _ATTEMPTS: Final = 5
 _PAUSE_S: Final = 0.2
 _SLOWEST_BYTES_PER_S: Final = 100_000
 _PATIENCE_S: Final = 600.0
+_UNKNOWN_S: Final = 6_000.0
 _SHA256 = re.compile(r"sha-256=:([A-Za-z0-9+/=]+):")
 
 
 def transfer_timeout_s(n_bytes: int | None) -> float:
-    """How long a file may take on the way, in seconds: ten minutes, and more at 100 kB/s."""
-    return _PATIENCE_S + (n_bytes or 100 * _SLOWEST_BYTES_PER_S * 60) / _SLOWEST_BYTES_PER_S
+    """How long a file may take on the way, in seconds: ten minutes and the time at 100 kB/s; None for unknown bytes."""
+    return _PATIENCE_S + (_UNKNOWN_S if n_bytes is None else n_bytes / _SLOWEST_BYTES_PER_S)
 
 
 def target_path(path: str | Path | None, name: str) -> Path:

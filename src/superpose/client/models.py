@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from superpose.client.data_checks import DriftReport
 from superpose.client.downloads import download, target_path
 from superpose.client.lineage import Lineage
 from superpose.client.nouns import Event, Listing, Model, ModelVersion
-from superpose.client.resources import Resource, items, manifest_digest, segment
+from superpose.client.resources import Resource, items, manifest_digest, read_json, segment, table_call
 from superpose.client.transport import Call
-from superpose.errors import ModelFileCorruptError
+from superpose.errors import ModelFileCorruptError, RequestError
 
 __all__ = ["Models", "VersionRef"]
 
@@ -139,6 +140,42 @@ class Models(Resource):
             _check_manifest(registered, arrived)
             arrived.replace(target)
         return target
+
+    def drift(
+        self,
+        name: str,
+        source: str | Path | bytes | None = None,
+        *,
+        dataset: str | None = None,
+        version: VersionRef = None,
+        format: str | None = None,
+    ) -> DriftReport:
+        """How far rows have moved from what a version was trained on, column by column, with a verdict.
+
+        Args:
+            name: the model.
+            source: a CSV, Parquet or NPZ file of rows with the model's columns, or its bytes; it needs no target.
+            dataset: a registered data set instead.
+            version: by number or alias; the latest where it is left out.
+            format: "csv", "parquet" or "npz"; the file's suffix where it is left out.
+
+        Raises:
+            RequestError: neither or both of ``source`` and ``dataset``, or no known format.
+            ApiError: the version has no baseline (``service.no_baseline``), or the rows lack a column.
+        """
+        if (source is None) == (dataset is None):
+            raise RequestError("Give either a file of rows or dataset=.", field="source")
+        path = f"{_path(name, version)}/drift"
+        if source is None:
+            return DriftReport.from_json(self._post(path, {"dataset": dataset}))
+        rows = source if isinstance(source, bytes) else Path(source).expanduser()
+        kind = format or ("" if isinstance(rows, bytes) else rows.suffix.lower().lstrip("."))
+        if kind not in ("csv", "parquet", "npz"):
+            raise RequestError(
+                f"The format of the rows is {kind or 'not given'!r}; allowed are csv, parquet and npz. Say format=.",
+                field="format",
+            )
+        return DriftReport.from_json(read_json(self._transport.send(table_call(path, rows, kind, {}))))
 
     def content(self, version: ModelVersion) -> bytes:
         """The bytes of a version's model file; the manifest in them must have the registry's digest.

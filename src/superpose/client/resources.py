@@ -6,15 +6,20 @@ import hashlib
 import io
 import json
 import os
+import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from superpose.client.data_checks import Finding
 from superpose.client.data_sheet import DataSheet
 from superpose.client.downloads import download, target_path, transfer_timeout_s
+from superpose.client.image_folder import pack_folder
+from superpose.client.json_fields import Fields
 from superpose.client.lineage import Lineage
 from superpose.client.nouns import Dataset, Key, Listing, NewKey, NounT
 from superpose.client.transport import Call, Reply, Transport
@@ -27,6 +32,7 @@ _CONTENT_TYPES: Final = {
     "csv": "text/csv",
     "parquet": "application/vnd.apache.parquet",
     "npz": "application/x-npz",
+    "images": "application/zip",
 }
 
 
@@ -104,50 +110,63 @@ class Resource:
 class Datasets(Resource):
     """Data sets of the key's project, addressed by id or name."""
 
-    def add(
+    def add(  # what a file may need to be told
         self,
         source: str | Path | bytes,
         *,
-        target: str,
+        target: str | None = None,
         name: str | None = None,
         format: str | None = None,
         units: Mapping[str, str] | None = None,
+        image_size: int | None = None,
+        image_mode: str | None = None,
     ) -> Dataset:
-        """Register a table: a CSV, Parquet or NPZ file, sent in pieces, or its bytes.
+        """Register a table: a CSV, Parquet or NPZ file, sent in pieces, its bytes, or a folder of images.
 
         Args:
-            source: path of the file, or its content.
-            target: name of the column to predict.
+            source: path of the file, or its content; or a directory with a folder of PNG or JPEG images per class.
+            target: name of the column to predict; for images the name it shall have, "class" by default.
             name: name in the project; the file's own name where it is left out.
-            format: "csv", "parquet" or "npz"; the file's suffix where it is left out.
+            format: "csv", "parquet", "npz" or "images" (a zip archive); the file's suffix where it is left out.
             units: unit by column; goes before units that a Parquet file states itself.
+            image_size: width and height in pixels that images are brought to; 28 by default.
+            image_mode: "grey" (the default) or "rgb".
 
         Raises:
             DatasetFormatError: no such file, or no known format.
             ApiError: the service refuses the table (``dataset.*``) or the name is taken.
         """
         path = None if isinstance(source, bytes) else Path(source).expanduser()
+        if path is not None and path.is_dir():
+            with tempfile.TemporaryDirectory(prefix="superpose-images-") as directory:
+                archive = Path(directory) / "images.zip"
+                pack_folder(path, archive)
+                return self.add(
+                    archive,
+                    target=target,
+                    name=name or path.resolve().name,
+                    format="images",
+                    image_size=image_size,
+                    image_mode=image_mode,
+                )
         stem, suffix = ("", "") if path is None else (path.stem, path.suffix.lower().lstrip("."))
-        kind = format or suffix
+        kind = format or ("images" if suffix == "zip" else suffix)
         if kind not in _CONTENT_TYPES:
             raise DatasetFormatError(
-                f"The format of the table is {kind or 'not given'!r}; allowed are csv, parquet and npz. Say format=.",
+                f"The format of the table is {kind or 'not given'!r}; allowed are {', '.join(_CONTENT_TYPES)}. Say "
+                "format=.",
                 got=kind,
             )
         if not (name or stem):
             raise DatasetFormatError("A table given as bytes needs a name. Say name=.")
-        query = {"name": name or stem, "target": target}
+        if target is None and kind != "images":
+            raise DatasetFormatError("Say which column to predict: target=.")
+        asked = {"name": name or stem, "target": target or "class", "size": image_size, "mode": image_mode}
+        query: dict[str, str | int | float] = {key: value for key, value in asked.items() if value is not None}
         if units:
             query["units"] = json.dumps(dict(units))
-        call = Call(
-            "POST",
-            "/v1/datasets",
-            query=query,
-            body=source if isinstance(source, bytes) else None,
-            body_file=path,
-            content_type=_CONTENT_TYPES[kind],
-            timeout_s=max(self._transport.timeout_s, transfer_timeout_s(_file_size(path))),
-        )
+        call = table_call("/v1/datasets", source if isinstance(source, bytes) else path, kind, query)
+        call = replace(call, timeout_s=max(self._transport.timeout_s, call.timeout_s or 0.0))
         return Dataset.from_json(read_json(self._transport.send(call)))
 
     def add_builtin(self, name: str, builtin: str | None = None) -> Dataset:
@@ -169,6 +188,16 @@ class Datasets(Resource):
     def sheet(self, id_or_name: str) -> DataSheet:
         """The data sheet: types, missing values, units, ranges, quantiles, categories, and what is odd."""
         return DataSheet.from_json(self._get(f"/v1/datasets/{segment(id_or_name)}/sheet"))
+
+    def check(self, id_or_name: str, spec: Mapping[str, Any] | None = None) -> Listing[Finding]:
+        """What is odd between the parts that a training spec would make: leaks, shared groups, doubles, drift.
+
+        Args:
+            id_or_name: the data set.
+            spec: a training spec; its ``split``, ``evaluation`` and ``preprocessing.exclude`` matter.
+        """
+        answer = self._post(f"/v1/datasets/{segment(id_or_name)}/checks", {"spec": dict(spec or {})})
+        return Listing(Finding.from_json(item) for item in Fields.of("checks", answer).array("findings"))
 
     def download(self, id_or_name: str, path: str | Path | None = None) -> Path:
         """Save a data set as Parquet and return where.
@@ -199,6 +228,25 @@ def manifest_digest(model_file: bytes | Path) -> str | None:
             return hashlib.sha256(archive.read("manifest.json")).hexdigest()
     except (zipfile.BadZipFile, KeyError, ValueError, NotImplementedError, RuntimeError, EOFError):
         return None
+
+
+def table_call(path: str, source: bytes | Path | None, kind: str, query: Mapping[str, str | int | float]) -> Call:
+    """A call that sends a table as its body; a file is sent in pieces, with time enough for its size.
+
+    Raises:
+        DatasetFormatError: the file cannot be read.
+    """
+    file = source if isinstance(source, Path) else None
+    n_bytes = len(source) if isinstance(source, bytes) else _file_size(file)
+    return Call(
+        "POST",
+        path,
+        query=query,
+        body=source if isinstance(source, bytes) else None,
+        body_file=file,
+        content_type=_CONTENT_TYPES[kind],
+        timeout_s=transfer_timeout_s(n_bytes),
+    )
 
 
 def _file_size(path: Path | None) -> int:

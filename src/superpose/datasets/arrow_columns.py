@@ -15,7 +15,7 @@ from superpose.errors import DatasetFormatError, DatasetTargetError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["check_target", "number_or_category", "table_from_arrow"]
+__all__ = ["check_target", "columns_from_arrow", "number_or_category", "table_from_arrow"]
 
 _INDEX_COLUMN = re.compile(r"__index_level_\d+__")
 
@@ -28,14 +28,24 @@ def table_from_arrow(
     Raises:
         DatasetError: as ``read_table`` states.
     """
+    values = columns_from_arrow(arrow, max_columns=max_columns, target=target)
+    labels = values.pop(target)
+    return Table.from_columns(name, values, target, labels, units)
+
+
+def columns_from_arrow(arrow: pa.Table, *, max_columns: int, target: str | None = None) -> dict[str, npt.NDArray[Any]]:
+    """All columns by name, in order, without a saved row index; with a target, it must be among them.
+
+    Raises:
+        DatasetError: as ``read_table`` states.
+    """
     keep = [column for column in arrow.column_names if not _INDEX_COLUMN.fullmatch(column)]
     check_width(len(keep), max_columns)
     check_names(keep)
     check_size(arrow.num_rows, len(keep))
-    check_target(target, keep)
-    values = {column: _typed_values(column, arrow.column(column)) for column in keep}
-    labels = values.pop(target)
-    return Table.from_columns(name, values, target, labels, units)
+    if target is not None:
+        check_target(target, keep)
+    return {column: _typed_values(column, arrow.column(column)) for column in keep}
 
 
 def check_target(target: str, names: list[str]) -> None:

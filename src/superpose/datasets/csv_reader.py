@@ -6,7 +6,9 @@ import csv
 import io
 import re
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy.typing as npt
 
 from superpose.datasets.arrow_columns import check_target, number_or_category
 from superpose.datasets.table import Table, check_names, check_size, check_width
@@ -15,7 +17,7 @@ from superpose.errors import DatasetEmptyError, DatasetFormatError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MISSING_MARKS", "read_csv"]
+__all__ = ["MISSING_MARKS", "csv_columns", "read_csv"]
 
 MISSING_MARKS = ("", "?", "NA", "N/A", "NaN", "nan", "NULL", "null")
 _DELIMITERS = (",", ";", "\t")
@@ -32,22 +34,34 @@ def read_csv(content: bytes, *, name: str, target: str, max_columns: int) -> Tab
     Raises:
         DatasetError: as ``read_table`` states.
     """
+    values = csv_columns(content, name=name, max_columns=max_columns, target=target)
+    labels = values.pop(target)
+    return Table.from_columns(name, values, target, labels)
+
+
+def csv_columns(
+    content: bytes, *, name: str, max_columns: int, target: str | None = None
+) -> dict[str, npt.NDArray[Any]]:
+    """All columns of CSV bytes by name, in order; with a target, it must be among them.
+
+    Raises:
+        DatasetError: as ``read_table`` states.
+    """
     if not content.strip():
         raise DatasetEmptyError(f"File {name!r} is empty (got {len(content)} bytes, without any text).")
     delimiter, raw_names = _read_header(content, max_columns)
     names = [raw.strip() for raw in raw_names]
     check_names(names)
-    check_target(target, names)
+    if target is not None:
+        check_target(target, names)
     arrow = _parse(content, delimiter, raw_names)
     if arrow.num_rows == 0:
         raise DatasetEmptyError(f"File {name!r} has a header but no rows; at least two rows are needed.")
     check_size(arrow.num_rows, len(names))
-    values = {
+    return {
         column: number_or_category(_trimmed(arrow.column(i)), decimal_comma=delimiter == ";")
         for i, column in enumerate(names)
     }
-    labels = values.pop(target)
-    return Table.from_columns(name, values, target, labels)
 
 
 def _read_header(content: bytes, max_columns: int) -> tuple[str, list[str]]:

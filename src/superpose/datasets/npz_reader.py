@@ -14,7 +14,7 @@ from superpose.datasets.arrow_columns import check_target
 from superpose.datasets.table import MAX_CELLS, Table, check_names, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooLargeError
 
-__all__ = ["read_npz"]
+__all__ = ["npz_columns", "read_npz"]
 
 _FEATURE_KEYS = ("x", "features")
 _TARGET_KEYS = ("y", "target")
@@ -46,6 +46,28 @@ def read_npz(content: bytes, *, name: str, target: str, max_columns: int) -> Tab
     values = _numbers(features)
     columns = {column: np.ascontiguousarray(values[:, i]) for i, column in enumerate(column_names)}
     return Table.from_columns(name, columns, target, _labels(labels, len(values)))
+
+
+def npz_columns(content: bytes, *, name: str, max_columns: int) -> dict[str, npt.NDArray[Any]]:
+    """The feature columns of NPZ bytes by name, in order.
+
+    Raises:
+        DatasetError: as ``read_table`` states.
+    """
+    if not content:
+        raise DatasetEmptyError(f"File {name!r} is empty (got 0 bytes).")
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            keys = _keys(archive)
+            features = _array(archive, keys, _one_of(keys, _FEATURE_KEYS))
+            _check_features(features.shape, max_columns)
+            names = _array(archive, keys, "names") if "names" in keys else None
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise DatasetFormatError(f"The bytes are not an NPZ archive: {error}.") from error
+    column_names = _names(names, features.shape[1])
+    check_names(column_names)
+    values = _numbers(features)
+    return {column: np.ascontiguousarray(values[:, i]) for i, column in enumerate(column_names)}
 
 
 def _keys(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

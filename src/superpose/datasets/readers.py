@@ -3,30 +3,44 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from superpose.datasets.arrow_columns import table_from_arrow
-from superpose.datasets.csv_reader import read_csv
-from superpose.datasets.npz_reader import read_npz
+import numpy.typing as npt
+
+from superpose.datasets.arrow_columns import columns_from_arrow, table_from_arrow
+from superpose.datasets.csv_reader import csv_columns, read_csv
+from superpose.datasets.image_reader import read_images
+from superpose.datasets.npz_reader import npz_columns, read_npz
 from superpose.datasets.table import MAX_COLUMNS, Table, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError
 
 if TYPE_CHECKING:
     import pandas as pd
+    import pyarrow as pa
 
-__all__ = ["FORMATS", "read_table", "table_from_frame"]
+__all__ = ["FORMATS", "read_features", "read_table", "table_from_frame"]
 
 
-def read_table(source: bytes | Path, *, format: str, name: str, target: str, max_columns: int = MAX_COLUMNS) -> Table:
+def read_table(
+    source: bytes | Path,
+    *,
+    format: str,
+    name: str,
+    target: str,
+    max_columns: int = MAX_COLUMNS,
+    options: Mapping[str, Any] | None = None,
+) -> Table:
     """A table from the bytes or the file of one of ``FORMATS``.
 
     Args:
         source: the bytes themselves, or the path of a file.
-        format: ``csv``, ``parquet`` or ``npz``.
+        format: ``csv``, ``parquet``, ``npz`` or ``images`` (a zip archive with a folder per class).
         name: name of the table.
         target: name of the column (or NPZ array) with the classes.
         max_columns: columns allowed, target included; checked before the rows are parsed.
+        options: for ``images``, the ``size`` in pixels and the ``mode`` of ``read_images``.
 
     Raises:
         DatasetFormatError: unknown format; not UTF-8; ragged rows; no header; names that repeat; infinite values;
@@ -45,7 +59,36 @@ def read_table(source: bytes | Path, *, format: str, name: str, target: str, max
             f"Format {format!r} is not known; allowed are {', '.join(FORMATS)}.", format=format, allowed=list(FORMATS)
         ) from None
     content = source.read_bytes() if isinstance(source, Path) else source
-    return reader(content, name=name, target=target, max_columns=max_columns)
+    return reader(content, name=name, target=target, max_columns=max_columns, **(options or {}))
+
+
+def read_features(
+    source: bytes | Path, *, format: str, name: str, max_columns: int = MAX_COLUMNS
+) -> dict[str, npt.NDArray[Any]]:
+    """The columns of a table without a target, by name in order: float64 numbers (nan where missing) or objects.
+
+    Args:
+        source: the bytes themselves, or the path of a file.
+        format: ``csv``, ``parquet`` or ``npz``.
+        name: name of the table, for messages.
+        max_columns: columns allowed.
+
+    Raises:
+        DatasetError: as ``read_table`` states.
+        OSError: the file cannot be read.
+    """
+    content = source.read_bytes() if isinstance(source, Path) else source
+    if format == "csv":
+        return csv_columns(content, name=name, max_columns=max_columns)
+    if format == "npz":
+        return npz_columns(content, name=name, max_columns=max_columns)
+    if format == "parquet":
+        return columns_from_arrow(_arrow_of(content, name, max_columns), max_columns=max_columns)
+    raise DatasetFormatError(
+        f"Format {format!r} gives no columns; allowed are csv, parquet, npz.",
+        format=format,
+        allowed=["csv", "parquet", "npz"],
+    )
 
 
 def table_from_frame(frame: pd.DataFrame, *, name: str, target: str, max_columns: int = MAX_COLUMNS) -> Table:
@@ -74,6 +117,17 @@ def read_parquet(content: bytes, *, name: str, target: str, max_columns: int) ->
     Raises:
         DatasetError: as ``read_table`` states.
     """
+    arrow = _arrow_of(content, name, max_columns)
+    units = {
+        field.name: field.metadata[b"unit"].decode("utf-8", "replace")
+        for field in arrow.schema
+        if field.metadata and b"unit" in field.metadata
+    }
+    return table_from_arrow(arrow, name=name, target=target, max_columns=max_columns, units=units)
+
+
+def _arrow_of(content: bytes, name: str, max_columns: int) -> pa.Table:
+    """Parquet bytes, their size checked before the rows are unpacked."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -83,15 +137,14 @@ def read_parquet(content: bytes, *, name: str, target: str, max_columns: int) ->
         file = pq.ParquetFile(io.BytesIO(content))
         check_width(file.metadata.num_columns, max_columns)
         check_size(file.metadata.num_rows, file.metadata.num_columns)
-        arrow = file.read(use_threads=False)
+        return file.read(use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise DatasetFormatError(f"The bytes are not a Parquet file: {str(error).splitlines()[0]}.") from error
-    units = {
-        field.name: field.metadata[b"unit"].decode("utf-8", "replace")
-        for field in arrow.schema
-        if field.metadata and b"unit" in field.metadata
-    }
-    return table_from_arrow(arrow, name=name, target=target, max_columns=max_columns, units=units)
 
 
-FORMATS = {"csv": read_csv, "parquet": read_parquet, "npz": read_npz}
+FORMATS: dict[str, Callable[..., Table]] = {
+    "csv": read_csv,
+    "parquet": read_parquet,
+    "npz": read_npz,
+    "images": read_images,
+}

@@ -23,7 +23,7 @@ from threadpoolctl import threadpool_limits
 from torch import nn
 
 from superpose import __version__
-from superpose.datasets import Split, Table
+from superpose.datasets import Split, Table, check_splits, drift_baseline
 from superpose.errors import CheckpointError
 from superpose.learning.admission import admit, class_weights, positive_class
 from superpose.learning.baseline import tuned_logistic_regression
@@ -54,6 +54,7 @@ _PROGRESS_EVERY_S = 0.25
 """Progress events come at most this often, and after every unit."""
 
 _BASELINE = "baseline"
+_MAX_FINDINGS = 10
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,8 @@ class _Run:
             )
             shutil.rmtree(self.directory / "units", ignore_errors=True)
         if found != mine:
+            for finding in check_splits(self.table, self.features, self.splits)[:_MAX_FINDINGS]:
+                self.on_event("log", {"message": finding.message, "finding": finding.to_dict()})
             write_sealed_json(path, mine)
 
     def check_columns(self) -> None:
@@ -284,7 +287,12 @@ class _Run:
         )
         data = _SplitData(self, 0)
         model = self.recipe.model(_Unit(self, data, "hybrid", 0).network(), data.preprocessor, self.table.classes)
-        facts = ModelFacts(evaluation=evaluation, data=self._data_facts(split), provenance=self._provenance())
+        facts = ModelFacts(
+            evaluation=evaluation,
+            data=self._data_facts(split),
+            provenance=self._provenance(),
+            baseline=drift_baseline(self.features, split.train),
+        )
         content, digest = encode_model(model, facts)
         path = self.directory / "model.superpose"
         write_atomically(path, content)

@@ -53,11 +53,14 @@ class ModelFacts:
         evaluation: figures of this model and of the experiment it comes from.
         data: the data set: name, digest, counts; and the split that trained the model.
         provenance: spec, seeds, versions.
+        baseline: how the training rows are distributed, from ``superpose.datasets.drift_baseline``; not in files of
+            release 0.1.0.
     """
 
     evaluation: Mapping[str, Any] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
     provenance: Mapping[str, Any] = field(default_factory=dict)
+    baseline: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,6 +95,7 @@ def encode_model(model: ServedModel, facts: ModelFacts | None = None) -> tuple[b
         "evaluation": dict(facts.evaluation),
         "data": dict(facts.data),
         "provenance": dict(facts.provenance),
+        **({"drift_baseline": dict(facts.baseline)} if facts.baseline else {}),
     }
     text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
     return pack({_MANIFEST: text, **members}), digest_bytes(text)

@@ -9,6 +9,7 @@ from sqlalchemy import select
 from superpose.service.catalogue.aliases import Aliases
 from superpose.service.catalogue.curation import Curation
 from superpose.service.catalogue.datasets import Datasets
+from superpose.service.catalogue.drift import Drifts
 from superpose.service.catalogue.lineage import Lineages
 from superpose.service.catalogue.models import Models
 from superpose.service.catalogue.modules import Modules
@@ -52,6 +53,7 @@ class Service:
         jobs: jobs.
         sweeps: searches for a good training spec.
         models: the model registry.
+        drifts: how far rows have moved from a model's training data.
         aliases: names that stand for versions of models, and the histories of models.
         curation: notes, tags and deletion of models.
         lineages: what comes from what.
@@ -95,6 +97,7 @@ class Service:
         self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config)
         self.sweeps = Sweeps(self._database, self.store, self.datasets, clock)
         self.models = Models(self._database, self._artifacts)
+        self.drifts = Drifts(self.models, self.datasets, config)
         self.aliases = Aliases(self._database, clock)
         self.curation = Curation(self._database, self._artifacts, clock)
         self.lineages = Lineages(self._database)

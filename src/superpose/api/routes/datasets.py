@@ -25,6 +25,7 @@ FORMAT_OF = {
     "application/vnd.apache.parquet": "parquet",
     "application/x-parquet": "parquet",
     "application/x-npz": "npz",
+    "application/zip": "images",
 }
 
 
@@ -96,6 +97,8 @@ class _Asked(Document):
 
     name: str | None = Field(None, description="name in the project")
     target: str | None = Field(None, description="column with the classes")
+    size: int | None = Field(None, description="images: width and height in pixels [28]", ge=1, le=256, strict=False)
+    mode: str | None = Field(None, description="images: grey or rgb [grey]")
     units: str | None = Field(None, description='unit by column, as JSON: {"age": "a"}', max_length=50_000)
 
 
@@ -113,11 +116,15 @@ def _incoming(asked: _Asked, media_type: str, max_columns: int) -> Incoming:
             errors=[{"field": field} for field in ("name", "target") if not getattr(asked, field)],
         )
     check_name(asked.name)  # before megabytes are read
+    options = {name: value for name, value in (("size", asked.size), ("mode", asked.mode)) if value is not None}
+    if options and FORMAT_OF[media_type] != "images":
+        raise RequestError("size and mode are for images (application/zip) only.", field=next(iter(options)))
     return Incoming(
         name=asked.name,
         format=FORMAT_OF[media_type],
         target=asked.target,
         units=_units(asked.units),
+        options=options,
         max_columns=max_columns,
     )
 

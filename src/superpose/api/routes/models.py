@@ -15,7 +15,7 @@ from superpose.api.files import file_answer
 from superpose.errors import RequestError
 from superpose.service import Part, Service
 
-__all__ = ["routes"]
+__all__ = ["routes", "version_in_path"]
 
 
 def routes(service: Service) -> APIRouter:
@@ -60,18 +60,18 @@ def _read_routes(router: APIRouter, service: Service) -> None:
         other: Annotated[str | None, Query(description="the model of `after`, where it is another one")] = None,
     ) -> Response:
         """What sets one version apart from another."""
-        second = None if after is None else _version(after)
-        return Json(service.diffs.between(caller(request), name, _version(before), second, other=other))
+        second = None if after is None else version_in_path(after)
+        return Json(service.diffs.between(caller(request), name, version_in_path(before), second, other=other))
 
     @router.get("/{name}/versions/{version}")
     def version(request: Request, name: str, version: VersionName) -> Response:
         """One version with its evaluation and manifest."""
-        return Json(service.models.version(caller(request), name, _version(version)).to_json())
+        return Json(service.models.version(caller(request), name, version_in_path(version)).to_json())
 
     @router.get("/{name}/versions/{version}/file")
     def file(request: Request, name: str, version: VersionName) -> Response:
         """The version's model file; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
-        found, stored = service.models.file(caller(request), name, _version(version))
+        found, stored = service.models.file(caller(request), name, version_in_path(version))
         filename = f"{found.model}-{found.version}.superpose"
         return file_answer(request, stored, media_type="application/zip", filename=filename)
 
@@ -96,7 +96,7 @@ def _change_routes(router: APIRouter, service: Service) -> None:
             service.curation.edit_version,
             caller(request),
             name,
-            _version(version),
+            version_in_path(version),
             note=wanted.note,
             tags=wanted.tags,
         )
@@ -125,7 +125,7 @@ def _change_routes(router: APIRouter, service: Service) -> None:
     @router.delete("/{name}/versions/{version}", status_code=204)
     def delete_version(request: Request, name: str, version: VersionName) -> Response:
         """Delete a version that nothing uses."""
-        service.curation.delete_version(caller(request), name, _version(version))
+        service.curation.delete_version(caller(request), name, version_in_path(version))
         return Response(status_code=204)
 
     @router.delete("/{name}", status_code=204)
@@ -135,7 +135,7 @@ def _change_routes(router: APIRouter, service: Service) -> None:
         return Response(status_code=204)
 
 
-def _version(text: str) -> int | str | None:
+def version_in_path(text: str) -> int | str | None:
     """A version named in a URL: a number, an alias, or ``latest``."""
     if not (text.isascii() and text.isdigit()):
         return None if text == "latest" else text

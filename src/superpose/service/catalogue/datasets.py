@@ -210,6 +210,23 @@ class Datasets:
                 connection.execute(insert(data_sheets).values(dataset_id=dataset.id, sheet=made))
         return made
 
+    def check(self, principal: Principal, id_or_name: str, spec: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+        """What is odd between the parts that a training spec would make of a data set: leaks, shared groups, doubles.
+
+        Raises:
+            NotFoundError: there is none in the caller's project.
+            SpecError, DatasetTooSmallError: the spec is wrong, or the rows cannot be parted so.
+        """
+        from superpose.datasets import check_splits
+        from superpose.learning.spec import TrainingSpec
+        from superpose.learning.splitting import feature_table, splits_of
+
+        dataset = self.get(principal, id_or_name)
+        wanted = TrainingSpec.from_dict(dict(spec))
+        table = self.table(dataset)
+        features = feature_table(wanted, table)
+        return tuple(finding.to_dict() for finding in check_splits(table, features, splits_of(wanted, table)))
+
     def file(self, principal: Principal, id_or_name: str) -> tuple[Dataset, StoredFile]:
         """A data set and its file, which is Parquet; verified, and read in pieces.
 

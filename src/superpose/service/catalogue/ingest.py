@@ -80,7 +80,7 @@ def ingest(source: bytes | Path, incoming: Incoming) -> Ingested:
         name=incoming.name,
         target=incoming.target,
         max_columns=incoming.max_columns,
-        **incoming.options,
+        options=incoming.options,
     )
     if incoming.units:
         table = table.with_units(incoming.units)

@@ -1,0 +1,159 @@
+"""Images as rows: a folder per class, in a zip archive; every image becomes one row of pixel columns.
+
+Pixels are floats from 0 (black) to 1. An image is turned upright (EXIF), made grey or RGB, and stretched to a square of
+``size`` x ``size`` pixels with averaging. Columns are named by channel, row and column: ``grey_03_17``.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.datasets.table import Table, check_size, check_width
+from superpose.errors import DatasetEmptyError, DatasetFormatError
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+__all__ = ["IMAGE_MODES", "image_row", "read_images"]
+
+IMAGE_MODES = {"grey": ("grey",), "rgb": ("red", "green", "blue")}
+"""Channels of each mode."""
+
+_SUFFIXES = {".png", ".jpg", ".jpeg"}
+_MAX_SIZE = 256
+_MAX_PIXELS = 50_000_000
+_MAX_IMAGE_BYTES = 64 * 2**20
+_SIXTEEN_BITS = 65_535.0
+
+
+def read_images(
+    source: bytes, *, name: str, target: str, max_columns: int, size: int = 28, mode: str = "grey"
+) -> Table:
+    """A table from a zip archive with a folder of PNG or JPEG images per class.
+
+    The last folder above a file names its class. Rows are in the order of the paths. Hidden files are left alone.
+
+    Args:
+        source: the archive's bytes.
+        name: name of the table.
+        target: name of the column with the classes.
+        max_columns: columns allowed, target included.
+        size: width and height in pixels that every image is brought to, 1 to 256.
+        mode: "grey" or "rgb".
+
+    Raises:
+        DatasetFormatError: not a zip archive, a file that is no PNG or JPEG, one outside a folder, or Pillow is absent.
+        DatasetTooWideError: ``size * size * channels`` pixels are more columns than allowed.
+        DatasetError: as ``read_table`` states.
+    """
+    _check_form(size, mode, max_columns)
+    try:
+        with zipfile.ZipFile(io.BytesIO(source)) as archive:
+            members = sorted(_images_of(archive), key=lambda info: info.filename)
+            if not members:
+                raise DatasetEmptyError(f"Archive {name!r} holds no PNG or JPEG image; a folder per class is expected.")
+            n_columns = size * size * len(IMAGE_MODES[mode])
+            check_size(len(members), n_columns + 1)
+            pixels = np.empty((len(members), n_columns))  # (n_images, n_columns)
+            for row, info in enumerate(members):
+                pixels[row] = _pixels(archive.read(info), info.filename, size, mode)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise DatasetFormatError(f"The bytes are not a zip archive that can be read: {error}.") from error
+    labels = np.array([PurePosixPath(info.filename).parent.name for info in members], dtype=object)
+    columns = {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(_names(size, mode))}
+    return Table.from_columns(name, columns, target, labels)
+
+
+def image_row(source: bytes | Path, *, size: int = 28, mode: str = "grey") -> dict[str, float]:
+    """One image as the row that a model trained on images takes: pixel by column name.
+
+    Raises:
+        DatasetFormatError: it is no PNG or JPEG, or Pillow is absent.
+        OSError: the file cannot be read.
+    """
+    _check_form(size, mode, _MAX_SIZE * _MAX_SIZE * 3 + 1)
+    content, name = (source, "image") if isinstance(source, bytes) else (source.read_bytes(), source.name)
+    return dict(zip(_names(size, mode), _pixels(content, name, size, mode).tolist(), strict=True))
+
+
+def _check_form(size: int, mode: str, max_columns: int) -> None:
+    if mode not in IMAGE_MODES:
+        raise DatasetFormatError(f"mode must be one of {', '.join(IMAGE_MODES)}, got {mode!r}.", mode=mode)
+    if not 1 <= size <= _MAX_SIZE:
+        raise DatasetFormatError(f"size must be 1 to {_MAX_SIZE} pixels, got {size}.", size=size)
+    check_width(size * size * len(IMAGE_MODES[mode]) + 1, max_columns)
+
+
+def _images_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
+    """Members that are images; refuses what is neither that nor hidden."""
+    found = []
+    for info in archive.infolist():
+        path = PurePosixPath(info.filename)
+        if info.is_dir() or any(part.startswith((".", "__")) for part in path.parts) or path.name == "Thumbs.db":
+            continue
+        if path.suffix.lower() not in _SUFFIXES:
+            raise DatasetFormatError(f"File {info.filename[:120]!r} is neither PNG nor JPEG.", file=info.filename[:200])
+        if len(path.parts) < 2:
+            raise DatasetFormatError(
+                f"Image {info.filename[:120]!r} stands in no folder; the folder names its class.",
+                file=info.filename[:200],
+            )
+        if info.file_size > _MAX_IMAGE_BYTES:
+            raise DatasetFormatError(
+                f"Image {info.filename[:120]!r} has {info.file_size:,} bytes; at most {_MAX_IMAGE_BYTES:,} are read.",
+                file=info.filename[:200],
+            )
+        found.append(info)
+    return found
+
+
+def _pixels(content: bytes, name: str, size: int, mode: str) -> npt.NDArray[np.float64]:
+    """Pixels 0 .. 1 of one image, channel after channel, row after row; ``(n_channels * size * size,)``."""
+    try:
+        from PIL import Image, ImageOps, UnidentifiedImageError
+    except ImportError:
+        raise DatasetFormatError("Images need the package Pillow: pip install 'superpose[images]'.") from None
+    try:
+        with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
+            if image.width * image.height > _MAX_PIXELS:
+                raise DatasetFormatError(
+                    f"Image {name[:120]!r} has {image.width} x {image.height} pixels; at most {_MAX_PIXELS:,} are "
+                    "read.",
+                    file=name[:200],
+                )
+            image.load()
+            upright = ImageOps.exif_transpose(image)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DatasetFormatError(
+            f"Image {name[:120]!r} cannot be read as PNG or JPEG: {type(error).__name__}.", file=name[:200]
+        ) from error
+    return _scaled(upright, size, mode)
+
+
+def _scaled(image: Image, size: int, mode: str) -> npt.NDArray[np.float64]:
+    from PIL import Image as images
+
+    if image.mode.startswith("I"):  # sixteen bits per pixel, which Pillow would clip to eight
+        whole = images.fromarray(np.asarray(image, dtype=np.float32) / np.float32(_SIXTEEN_BITS))
+        small = np.asarray(whole.resize((size, size), images.Resampling.BOX), dtype=np.float64)
+        return np.tile(np.clip(small, 0.0, 1.0).reshape(-1), len(IMAGE_MODES[mode]))
+    plain = image.convert("L" if mode == "grey" else "RGB").resize((size, size), images.Resampling.BOX)
+    values: npt.NDArray[Any] = np.asarray(plain, dtype=np.float64) / 255.0  # (size, size) or (size, size, 3)
+    return values.reshape(-1) if mode == "grey" else values.transpose(2, 0, 1).reshape(-1)
+
+
+def _names(size: int, mode: str) -> list[str]:
+    width = len(str(size - 1))
+    return [
+        f"{channel}_{row:0{width}d}_{column:0{width}d}"
+        for channel in IMAGE_MODES[mode]
+        for row in range(size)
+        for column in range(size)
+    ]

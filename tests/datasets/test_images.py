@@ -1,0 +1,110 @@
+"""Folders of images become tables: by the right pixels, in every depth, and refused by name where they are none."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from superpose.datasets import image_row, read_images, read_table
+from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetOneClassError, DatasetTooWideError
+
+NPZ = Path(__file__).resolve().parents[3] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"
+
+
+def encoded(image: Image.Image, format: str = "PNG", **options: object) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def grey(level: int, size: tuple[int, int] = (16, 16)) -> bytes:
+    return encoded(Image.new("L", size, level))
+
+
+def packed(**files: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name.replace("__", "/").replace("_png", ".png").replace("_jpg", ".jpg"), content)
+    return buffer.getvalue()
+
+
+def read(content: bytes, size: int = 4, mode: str = "grey", max_columns: int = 2_000):
+    return read_images(content, name="scans", target="class", max_columns=max_columns, size=size, mode=mode)
+
+
+def test_a_folder_per_class_becomes_a_table() -> None:
+    table = read(packed(set__ill__b_png=grey(255), set__ill__a_png=grey(0), set__well__c_png=grey(51)))
+    assert table.classes == ("ill", "well") and table.target.tolist() == ["ill", "ill", "well"]
+    assert table.feature_names[:2] == ("grey_0_0", "grey_0_1") and table.n_features == 16
+    np.testing.assert_array_equal(table.features.to_numpy()[:, 0], [0.0, 1.0, 0.2])
+
+
+def test_pixels_are_averaged_and_in_their_places() -> None:
+    pattern = np.kron(np.array([[0, 80], [160, 240]]), np.ones((8, 8))).astype(np.uint8)
+    pattern[0, 0] = 64  # one of the 16 pixels that the first one of 4 x 4 averages
+    content = packed(a__x_png=encoded(Image.fromarray(pattern)), b__y_png=grey(0))
+    table = read(content)
+    first = table.features.to_numpy()[0].reshape(4, 4)
+    np.testing.assert_allclose(first[::2, ::2] * 255, [[4, 80], [160, 240]])
+    assert image_row(encoded(Image.fromarray(pattern)), size=4)["grey_3_3"] == pytest.approx(240 / 255)
+
+
+def test_colours_sixteen_bits_and_turned_photos() -> None:
+    red = encoded(Image.new("RGB", (8, 8), (255, 51, 0)))
+    table = read(packed(a__x_png=red, b__y_png=grey(0)), mode="rgb", size=2)
+    assert table.n_features == 12 and table.feature_names[4] == "green_0_0"
+    np.testing.assert_allclose(table.features.to_numpy()[0].reshape(3, 4)[:, 0], [1.0, 0.2, 0.0])
+    deep = Image.fromarray(np.full((8, 8), 13_107, dtype=np.uint16))
+    assert image_row(encoded(deep), size=1)["grey_0_0"] == pytest.approx(0.2)
+    upright = Image.fromarray(np.array([[0, 255], [0, 255]], dtype=np.uint8)).resize((16, 16), Image.Resampling.NEAREST)
+    exif = Image.Exif()
+    exif[274] = 6  # the camera was turned: rotate by 270 degrees
+    row = image_row(encoded(upright, "JPEG", exif=exif, quality=100), size=2)
+    assert row["grey_0_0"] < 0.02 and row["grey_0_1"] < 0.02 and row["grey_1_0"] > 0.98
+
+
+@pytest.mark.parametrize(
+    ("files", "error", "said"),
+    [
+        ({"a__x_png": b"no image"}, DatasetFormatError, "'a/x.png' cannot be read"),
+        ({"a__x_png": grey(0)[:-30]}, DatasetFormatError, "'a/x.png' cannot be read"),
+        ({"x_png": grey(0)}, DatasetFormatError, "stands in no folder"),
+        ({"a__notes.txt": b"hello"}, DatasetFormatError, "neither PNG nor JPEG"),
+        ({"a__.hidden_png": b""}, DatasetEmptyError, "no PNG or JPEG"),
+        ({"a__x_png": grey(0), "a__y_png": grey(9)}, DatasetOneClassError, "one class"),
+        ({"a__x_png": encoded(Image.new("1", (20_000, 20_000)))}, DatasetFormatError, "cannot be read|at most"),
+    ],
+)
+def test_what_is_no_folder_of_images_is_refused(files: dict[str, bytes], error: type[Exception], said: str) -> None:
+    with pytest.raises(error, match=said):
+        read(packed(**files))
+
+
+def test_sizes_and_modes_are_checked_before_anything_is_read() -> None:
+    for wrong in ({"size": 0}, {"size": 500}, {"mode": "blue"}):
+        with pytest.raises(DatasetFormatError):
+            read(b"", **wrong)  # type: ignore[arg-type]
+    with pytest.raises(DatasetTooWideError):
+        read(b"", size=32, mode="rgb")
+    with pytest.raises(DatasetFormatError, match="not a zip archive"):
+        read(b"PK nothing")
+
+
+@pytest.mark.skipif(not NPZ.is_file(), reason="the shared pneumonia images are not on this machine")
+def test_real_x_rays_keep_their_pixels() -> None:
+    arrays = np.load(NPZ)
+    images, labels = arrays["test_images"][:40], arrays["test_labels"][:40].reshape(-1)
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for i, (pixels, label) in enumerate(zip(images, labels, strict=True)):
+            archive.writestr(f"{'pneumonia' if label else 'normal'}/{i:03d}.png", encoded(Image.fromarray(pixels)))
+    table = read_table(buffer.getvalue(), format="images", name="xray", target="finding", options={"size": 28})
+    order = np.argsort(labels, kind="stable")  # rows are in the order of the paths: normal before pneumonia
+    np.testing.assert_allclose(table.features.to_numpy(), images[order].reshape(40, -1) / 255.0)
+    assert table.class_counts == {"normal": int((labels == 0).sum()), "pneumonia": int((labels == 1).sum())}
