@@ -194,9 +194,7 @@ def rival_forms(bench: Bench, clients: tuple[int, ...], seconds: float) -> list[
     return rows
 
 
-def loads(
-    bench: Bench, clients: tuple[int, ...], seconds: float, tried: list[dict[str, Any]]
-) -> list[dict[str, Any]]:
+def loads(bench: Bench, clients: tuple[int, ...], seconds: float, tried: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Ours, the best rival and the no-op route at each number of clients, a server at a time."""
     rows = []
     for n in clients:

@@ -78,7 +78,9 @@ def probabilities(row: list[float]) -> list[float]:
     numbers = (np.array(row, dtype=np.float64) - prep.centre) / prep.scale
     if as_torch:
         with torch.inference_mode():
-            entry = torch.nn.functional.linear(torch.from_numpy(numbers), tensors["entry.weight"], tensors["entry.bias"])
+            entry = torch.nn.functional.linear(
+                torch.from_numpy(numbers), tensors["entry.weight"], tensors["entry.bias"]
+            )
             z = torch.stack(expectations(torch.tanh(entry) * model.max_angle))
             return torch.softmax(
                 torch.nn.functional.linear(z, tensors["exit.weight"], tensors["exit.bias"]), 0

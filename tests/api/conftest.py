@@ -6,6 +6,7 @@ import http.client
 import json
 import queue
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from superpose.api import serve
-from superpose.service import ServiceConfig
+from superpose.service import ServiceConfig, Worker
 from superpose.trust import read_key_file
 
 MAX_BODY_BYTES = 300_000
@@ -122,6 +123,41 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     )
     with running(config) as server:
         yield server
+
+
+SPEC = {
+    "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
+    "training": {"epochs": 1},
+    "evaluation": {"n_splits": 2},
+}
+MIXED = "age,smoker,outcome\n" + "".join(
+    f"{20 + i % 50},{'yes' if i % 3 else 'no'},{'ill' if i % 2 else 'well'}\n" for i in range(60)
+)
+
+
+@pytest.fixture(scope="session")
+def deployed(api: Any) -> Iterator[Any]:
+    """Two trained models behind endpoints: ``iris`` (numbers) and ``mixed`` (a number and a category)."""
+    assert api.call("POST", "/v1/datasets", {"name": "flowers", "builtin": "iris"}).status == 201
+    headers = {"Content-Type": "text/csv"}
+    assert api.call("POST", "/v1/datasets?name=mixed&target=outcome", MIXED.encode(), headers).status == 201
+    worker = Worker(ServiceConfig(data_dir=api.data_dir))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        for model, dataset in (("iris", "flowers"), ("mixed", "mixed")):
+            body = {"kind": "train", "dataset": dataset, "model": model, "spec": SPEC, "priority": 10}
+            job = api.call("POST", "/v1/jobs", body).json
+            while job["finished_at"] is None:
+                time.sleep(0.1)
+                job = api.call("GET", f"/v1/jobs/{job['id']}").json
+            assert job["status"] == "succeeded", job["error"]
+            assert job["model_version"] == 1
+            assert api.call("POST", "/v1/endpoints", {"name": model, "model": model}).status == 201
+    finally:
+        worker.stop()
+        thread.join(timeout=60)
+    yield api
 
 
 @pytest.fixture

@@ -6,54 +6,17 @@ import base64
 import hashlib
 import json
 import statistics
-import threading
 import time
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from superpose.learning import Predictor
-from superpose.service import ServiceConfig
-from superpose.service.work.worker import Worker
 
 ROW = {"sepal length": 5.1, "sepal width": 3.5, "petal length": 1.4, "petal width": 0.2}
 CELLS = list(ROW.values())
 CLASSES = ["setosa", "versicolor", "virginica"]
-SPEC = {
-    "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
-    "training": {"epochs": 1},
-    "evaluation": {"n_splits": 2},
-}
-MIXED = "age,smoker,outcome\n" + "".join(
-    f"{20 + i % 50},{'yes' if i % 3 else 'no'},{'ill' if i % 2 else 'well'}\n" for i in range(60)
-)
-
-
-@pytest.fixture(scope="module")
-def deployed(api: Any) -> Iterator[Any]:
-    """Two trained models behind endpoints: ``iris`` (numbers) and ``mixed`` (a number and a category)."""
-    assert api.call("POST", "/v1/datasets", {"name": "flowers", "builtin": "iris"}).status == 201
-    headers = {"Content-Type": "text/csv"}
-    assert api.call("POST", "/v1/datasets?name=mixed&target=outcome", MIXED.encode(), headers).status == 201
-    worker = Worker(ServiceConfig(data_dir=api.data_dir))
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
-        for model, dataset in (("iris", "flowers"), ("mixed", "mixed")):
-            body = {"kind": "train", "dataset": dataset, "model": model, "spec": SPEC, "priority": 10}
-            job = api.call("POST", "/v1/jobs", body).json
-            while job["finished_at"] is None:
-                time.sleep(0.1)
-                job = api.call("GET", f"/v1/jobs/{job['id']}").json
-            assert job["status"] == "succeeded", job["error"]
-            assert job["model_version"] == 1
-            assert api.call("POST", "/v1/endpoints", {"name": model, "model": model}).status == 201
-    finally:
-        worker.stop()
-        thread.join(timeout=60)
-    yield api
 
 
 def predict(api: Any, rows: Any, name: str = "iris", **options: Any) -> Any:
@@ -170,6 +133,7 @@ def test_inference_protocol_metadata(deployed: Any) -> None:
     server = deployed.call("GET", "/v2").json
     assert server == deployed.call("GET", "/v2/").json  # the protocol's OpenAPI document writes it so
     assert set(server) == {"name", "version", "extensions"}
+    assert server["extensions"] == ["binary_tensor_data"]
     assert deployed.call("GET", "/v2/models/iris/versions/1").json == iris
     assert deployed.call("GET", "/v2/models/iris/versions/2").code == "service.not_found"
     assert deployed.call("GET", "/v2/models/mixed").json["inputs"] == [
@@ -231,7 +195,9 @@ def test_inference_with_texts_and_chosen_outputs(deployed: Any) -> None:
         ([tensor("input", [1, 4], CELLS)], {"outputs": [{"name": "logits"}]}, "logits"),
         ([tensor("input", [1, 4], CELLS)], {"id": 7}, "id must be text"),
         ([tensor("input", [1, 4], CELLS)], {"model": "x"}, "model"),
-        ([tensor("input", [1, 4], CELLS)], {"parameters": {"binary_data_output": True}}, "binary"),
+        ([tensor("input", [1, 4], CELLS)], {"parameters": {"binary_data_output": 1}}, "true or false"),
+        ([tensor("input", [1, 4], CELLS)], {"parameters": []}, "object"),
+        ([{**tensor("input", [1, 4], CELLS), "parameters": {"binary_data_size": 32}}], {}, "either data"),
         ([tensor("input", [1, 3], [1, 2, 3])], {}, "4 values"),
     ],
 )
@@ -239,11 +205,6 @@ def test_bad_inference_requests(deployed: Any, inputs: list[Any], fields: dict[s
     reply = infer(deployed, *inputs, **fields)
     assert reply.code in ("service.request", "learning.feature_mismatch")
     assert words in reply.json["error"]
-
-
-def test_the_binary_extension_is_refused(deployed: Any) -> None:
-    headers = {"Inference-Header-Content-Length": "10", "Content-Type": "application/json"}
-    assert deployed.call("POST", "/v2/models/iris/infer", b"{}", headers).code == "service.media_type"
 
 
 def test_deleted_endpoints_answer_no_more(deployed: Any) -> None:

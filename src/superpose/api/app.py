@@ -13,7 +13,9 @@ from starlette.routing import Match
 from superpose import __version__
 from superpose.api.edge import Edge
 from superpose.api.gate import Gate
+from superpose.api.lane import Lane
 from superpose.api.openapi import describe
+from superpose.api.predictions import infer_with, predict_with
 from superpose.api.problems import from_http_exception, from_validation_error, problem_response
 from superpose.api.routes import (
     audit,
@@ -61,6 +63,7 @@ def create_app(service: Service) -> FastAPI:
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.
+    app.add_middleware(Lane, predict=predict_with(service), infer=infer_with(service), routes=app.routes)
     app.add_middleware(Gate, service=service)
     app.add_middleware(Edge, service=service)
     return app

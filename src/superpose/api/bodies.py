@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from io import RawIOBase
 from pathlib import Path
 from typing import Any, NoReturn, TypeVar
@@ -17,7 +17,16 @@ from starlette.requests import Request
 from superpose.api.problems import from_validation_error
 from superpose.errors import MediaTypeError, PayloadTooLargeError, RequestError
 
-__all__ = ["JSON_LIMIT", "check_values", "media_type_of", "read_body", "read_json", "read_model", "receive_file"]
+__all__ = [
+    "JSON_LIMIT",
+    "check_values",
+    "media_type_of",
+    "parse_json",
+    "read_body",
+    "read_json",
+    "read_model",
+    "receive_file",
+]
 
 JSON_LIMIT = 16 * 1024 * 1024
 MAX_DEPTH = 64
@@ -171,15 +180,20 @@ def check_values(value: object, depth: int = 0) -> None:
 
 
 def _read(body: bytes, checked: bool) -> Any:
-    value = _parse(body, _members if checked else None)
+    value = parse_json(body, _STRICT if checked else _PLAIN)
     if checked:
         check_values(value)
     return value
 
 
-def _parse(body: bytes, members: Callable[[list[tuple[str, Any]]], dict[str, Any]] | None) -> Any:
+def parse_json(body: bytes, decoder: json.JSONDecoder | None = None) -> Any:
+    """The JSON value in a body, for callers that look at each value themselves.
+
+    Raises:
+        RequestError: not JSON (RFC 8259: UTF-8, no NaN or Infinity).
+    """
     try:
-        return json.loads(body.decode("utf-8"), parse_constant=_refuse_constant, object_pairs_hook=members)
+        return (decoder or _PLAIN).decode(body.decode("utf-8"))
     except UnicodeDecodeError as error:
         raise RequestError(f"The body is not UTF-8 at byte {error.start}.", offset=error.start) from None
     except json.JSONDecodeError as error:
@@ -205,6 +219,10 @@ def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         doubled = sorted({name for name in names if names.count(name) > 1})[:5]
         raise RequestError(f"The JSON has members twice in one object: {', '.join(map(repr, doubled))[:200]}.")
     return members
+
+
+_PLAIN = json.JSONDecoder(parse_constant=_refuse_constant)
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_members)
 
 
 def _check_text(text: str) -> None:

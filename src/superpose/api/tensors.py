@@ -1,16 +1,22 @@
-"""Tensors of the Open Inference Protocol (version 2, JSON form): to rows, and from predictions."""
+"""Tensors of the Open Inference Protocol (version 2): to rows, and from predictions; as JSON or as bytes."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.api.binary_tensors import BinaryParts, bytes_of_numbers, bytes_of_texts
 from superpose.api.rows import check_cells
 from superpose.errors import RequestError
 from superpose.service import Prediction
 
-__all__ = ["MATRIX", "infer_answer", "input_tensors", "output_tensors", "rows_of_inference"]
+__all__ = ["MATRIX", "Inference", "infer_answer", "inference_of", "input_tensors", "output_tensors"]
 
 #: Name of the tensor that holds all features, in the model's order.
 MATRIX = "input"
@@ -44,46 +50,59 @@ def output_tensors(n_classes: int) -> list[dict[str, Any]]:
     ]
 
 
-def rows_of_inference(document: Any) -> tuple[list[Any], str | None, tuple[str, ...]]:
-    """The rows, the id and the wanted outputs of an inference request.
+@dataclass(frozen=True)
+class Inference:
+    """An inference request: its rows, its id, and the wanted outputs, each as bytes or as JSON."""
+
+    rows: list[Any] | NDArray[Any]
+    request_id: str | None
+    outputs: Mapping[str, bool]
+
+
+def inference_of(document: Any, binary: BinaryParts | None = None) -> Inference:
+    """The inference request in a JSON document and the bytes behind it.
 
     Raises:
         RequestError: not an inference request, or tensors that do not fit one another.
     """
     _check_fields(document, _REQUEST_FIELDS, "The request")
-    parameters = document.get("parameters")
-    if isinstance(parameters, dict) and parameters.get("binary_data_output"):
-        raise RequestError("Tensors are sent as JSON here; leave binary_data_output out.", field="parameters")
+    binary = binary or BinaryParts()
     request_id = document.get("id")
     if request_id is not None and not (isinstance(request_id, str) and len(request_id) <= 256):
         raise RequestError("id must be text of at most 256 characters.", field="id")
     inputs = document.get("inputs")
     if not isinstance(inputs, list) or not inputs:
         raise RequestError("inputs must be a list of at least one tensor.", field="inputs")
-    tensors: dict[str, tuple[list[int], list[Any]]] = {}
+    tensors: dict[str, _Tensor] = {}
     for place, tensor in enumerate(inputs):
-        name, shape, cells = _tensor(tensor, f"inputs[{place}]")
+        name, found = _tensor(tensor, f"inputs[{place}]", binary)
         if name in tensors:
             raise RequestError(f"Tensor {name!r} is there twice.", field=f"inputs[{place}].name")
-        tensors[name] = (shape, cells)
-    return _rows(tensors), request_id, _wanted(document.get("outputs"))
+        tensors[name] = found
+    binary.end()
+    as_bytes = _flag(document.get("parameters"), "binary_data_output", "parameters")
+    return Inference(_rows(tensors), request_id, _wanted(document.get("outputs"), as_bytes is True))
 
 
-def infer_answer(
-    endpoint: str, prediction: Prediction, request_id: str | None, wanted: Sequence[str]
-) -> dict[str, Any]:
-    """A prediction as an inference response."""
+def infer_answer(endpoint: str, prediction: Prediction, asked: Inference) -> tuple[bytes, int | None]:
+    """A prediction as an inference response, and the length of its JSON part where bytes follow it."""
     n_rows, classes = len(prediction.predictions), list(prediction.classes)
-    made: dict[str, dict[str, Any]] = {
-        "probabilities": {
-            "name": "probabilities",
-            "datatype": "FP64",
-            "shape": [n_rows, len(classes)],
-            "parameters": {"classes": classes},
-            "data": [p for row in prediction.probabilities for p in row],
-        },
-        "label": {"name": "label", "datatype": "BYTES", "shape": [n_rows], "data": list(prediction.predictions)},
-    }
+    outputs: list[dict[str, Any]] = []
+    parts: list[bytes] = []
+    for name, as_bytes in asked.outputs.items():
+        output: dict[str, Any] = {"name": name, "datatype": "BYTES", "shape": [n_rows]}
+        if name == "probabilities":
+            output |= {"datatype": "FP64", "shape": [n_rows, len(classes)], "parameters": {"classes": classes}}
+        if as_bytes:
+            numbers = name == "probabilities"
+            part = bytes_of_numbers(prediction.probabilities) if numbers else bytes_of_texts(prediction.predictions)
+            output["parameters"] = {**output.get("parameters", {}), "binary_data_size": len(part)}
+            parts.append(part)
+        elif name == "probabilities":
+            output["data"] = [p for row in prediction.probabilities for p in row]
+        else:
+            output["data"] = list(prediction.predictions)
+        outputs.append(output)
     answer: dict[str, Any] = {
         "model_name": endpoint,
         "model_version": str(prediction.model_version),
@@ -92,20 +111,36 @@ def infer_answer(
             "model_version": prediction.model_version,
             "request_id": prediction.request_id,
         },
-        "outputs": [made[name] for name in wanted],
+        "outputs": outputs,
     }
-    if request_id is not None:
-        answer["id"] = request_id
-    return answer
+    if asked.request_id is not None:
+        answer["id"] = asked.request_id
+    header = json.dumps(answer, allow_nan=False, separators=(",", ":")).encode("ascii")
+    return b"".join((header, *parts)), len(header) if parts else None
 
 
-def _rows(tensors: Mapping[str, tuple[list[int], list[Any]]]) -> list[Any]:
-    if len(tensors) == 1 and MATRIX in tensors and len(tensors[MATRIX][0]) == 2:
-        (n_rows, width), cells = tensors[MATRIX]
+@dataclass(frozen=True)
+class _Tensor:
+    """A tensor's shape and cells: flat in a list, or an array of that shape."""
+
+    shape: list[int]
+    cells: list[Any] | NDArray[Any]
+
+    def flat(self) -> list[Any]:
+        """All cells in row-major order."""
+        return self.cells.ravel().tolist() if isinstance(self.cells, np.ndarray) else self.cells
+
+
+def _rows(tensors: Mapping[str, _Tensor]) -> list[Any] | NDArray[Any]:
+    if len(tensors) == 1 and MATRIX in tensors and len(tensors[MATRIX].shape) == 2:
+        matrix = tensors[MATRIX]
+        if isinstance(matrix.cells, np.ndarray):
+            return matrix.cells
+        (n_rows, width), cells = matrix.shape, matrix.cells
         rows: list[Any] = [cells[i * width : (i + 1) * width] for i in range(n_rows)]
     else:
-        lengths = {shape[0] for shape, _ in tensors.values()}
-        flat = all(len(shape) == 1 or (len(shape) == 2 and shape[1] == 1) for shape, _ in tensors.values())
+        lengths = {tensor.shape[0] for tensor in tensors.values()}
+        flat = all(len(t.shape) == 1 or (len(t.shape) == 2 and t.shape[1] == 1) for t in tensors.values())
         if len(lengths) != 1 or not flat:
             raise RequestError(
                 f"Send either one tensor {MATRIX!r} of shape [rows, columns], or one tensor of shape [rows] per "
@@ -113,14 +148,15 @@ def _rows(tensors: Mapping[str, tuple[list[int], list[Any]]]) -> list[Any]:
                 field="inputs",
             )
         names = list(tensors)
-        rows = [dict(zip(names, cells, strict=True)) for cells in zip(*(c for _, c in tensors.values()), strict=True)]
+        columns = [tensor.flat() for tensor in tensors.values()]
+        rows = [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
     for index, row in enumerate(rows):
         check_cells(row.values() if isinstance(row, dict) else row, index)
     return rows
 
 
-def _tensor(tensor: Any, field: str) -> tuple[str, list[int], list[Any]]:
-    """Name, shape and flat cells of one input."""
+def _tensor(tensor: Any, field: str, binary: BinaryParts) -> tuple[str, _Tensor]:
+    """Name and content of one input."""
     _check_fields(tensor, _TENSOR_FIELDS, field)
     name, shape, datatype, data = (tensor.get(key) for key in ("name", "shape", "datatype", "data"))
     if not isinstance(name, str) or not name:
@@ -132,8 +168,17 @@ def _tensor(tensor: Any, field: str) -> tuple[str, list[int], list[Any]]:
         )
     if not (isinstance(shape, list) and 1 <= len(shape) <= 2 and all(type(n) is int and n > 0 for n in shape)):
         raise RequestError(f"shape of {name!r} must be [rows] or [rows, columns].", field=f"{field}.shape")
-    if not isinstance(data, list):
-        raise RequestError(f"data of {name!r} must be a list (binary tensors are not read).", field=f"{field}.data")
+    parameters = tensor.get("parameters")
+    size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if isinstance(parameters, dict) and "shared_memory_region" in parameters:
+        raise RequestError("Tensors are not read from shared memory; send them.", field=f"{field}.parameters")
+    if data is None and size is not None:
+        return name, _Tensor(shape, binary.take(name, datatype, shape, size))
+    if not isinstance(data, list) or size is not None:
+        raise RequestError(
+            f"{name!r} needs either data, a list, or bytes behind the JSON and parameters.binary_data_size.",
+            field=f"{field}.data",
+        )
     cells = _flat(data, len(shape), name, field)
     if len(cells) != math.prod(shape):
         raise RequestError(
@@ -141,7 +186,7 @@ def _tensor(tensor: Any, field: str) -> tuple[str, list[int], list[Any]]:
         )
     if not set(map(type, cells)) <= _CELL_KINDS[datatype]:
         raise RequestError(f"{name!r} holds values that are not {datatype} or null.", field=f"{field}.data")
-    return name, shape, cells
+    return name, _Tensor(shape, cells)
 
 
 def _flat(data: list[Any], n_dimensions: int, name: str, field: str) -> list[Any]:
@@ -153,11 +198,13 @@ def _flat(data: list[Any], n_dimensions: int, name: str, field: str) -> list[Any
     return data
 
 
-def _wanted(outputs: Any) -> tuple[str, ...]:
+def _wanted(outputs: Any, as_bytes: bool) -> dict[str, bool]:
+    """The wanted outputs, and which of them as bytes."""
     if outputs is None or outputs == []:
-        return _OUTPUTS
+        return dict.fromkeys(_OUTPUTS, as_bytes)
     if not isinstance(outputs, list):
         raise RequestError("outputs must be a list.", field="outputs")
+    wanted: dict[str, bool] = {}
     for place, output in enumerate(outputs):
         _check_fields(output, frozenset({"name", "parameters"}), f"outputs[{place}]")
         if output.get("name") not in _OUTPUTS:
@@ -165,9 +212,21 @@ def _wanted(outputs: Any) -> tuple[str, ...]:
                 f"outputs[{place}] must be named {' or '.join(_OUTPUTS)}; got {str(output.get('name'))[:80]!r}.",
                 field=f"outputs[{place}].name",
             )
-        if isinstance(output.get("parameters"), dict) and output["parameters"].get("binary_data"):
-            raise RequestError("Tensors are sent as JSON here; leave binary_data out.", field=f"outputs[{place}]")
-    return tuple(dict.fromkeys(output["name"] for output in outputs))
+        own = _flag(output.get("parameters"), "binary_data", f"outputs[{place}].parameters")
+        wanted.setdefault(output["name"], as_bytes if own is None else own)
+    return wanted
+
+
+def _flag(parameters: Any, name: str, field: str) -> bool | None:
+    """A parameter that is true or false, or None where it is absent."""
+    if parameters is None:
+        return None
+    if not isinstance(parameters, dict):
+        raise RequestError("parameters must be an object.", field=field)
+    value = parameters.get(name)
+    if value is not None and not isinstance(value, bool):
+        raise RequestError(f"{name} must be true or false, got {str(value)[:40]!r}.", field=f"{field}.{name}")
+    return value
 
 
 def _check_fields(document: Any, allowed: frozenset[str], what: str) -> None:
@@ -181,6 +240,6 @@ def _check_fields(document: Any, allowed: frozenset[str], what: str) -> None:
         )
 
 
-def _shapes(tensors: Mapping[str, tuple[list[int], list[Any]]]) -> str:
-    shown = [f"{name[:40]!r} {shape}" for name, (shape, _) in list(tensors.items())[:5]]
+def _shapes(tensors: Mapping[str, _Tensor]) -> str:
+    shown = [f"{name[:40]!r} {tensor.shape}" for name, tensor in list(tensors.items())[:5]]
     return ", ".join(shown) + (", ..." if len(tensors) > 5 else "")

@@ -9,11 +9,11 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
-from superpose.api.bodies import read_json, read_model
+from superpose.api.bodies import read_model
 from superpose.api.documents import body_of, version_of
 from superpose.api.endpoint_documents import EndpointChange, NewCanary, NewEndpoint, Rollback
-from superpose.api.problems import request_id_of
-from superpose.api.rows import rows_of
+from superpose.api.lane import as_response
+from superpose.api.predictions import predict_with
 from superpose.service import Part, Service
 
 __all__ = ["routes"]
@@ -22,7 +22,7 @@ __all__ = ["routes"]
 def routes(service: Service) -> APIRouter:
     """The routes of endpoints."""
     router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
-    max_bytes = service.config.max_body_bytes
+    max_bytes, answer = service.config.max_body_bytes, predict_with(service)
 
     @router.post("", status_code=201, openapi_extra=body_of(NewEndpoint))
     async def create(request: Request) -> Response:
@@ -64,11 +64,7 @@ def routes(service: Service) -> APIRouter:
     @router.post("/{name}/predict", openapi_extra=_PREDICT_BODY)
     async def predict(request: Request, name: str) -> Response:
         """Classes and probabilities of rows."""
-        rows = rows_of(await read_json(request, max_bytes, checked=False))
-        prediction = await service.endpoints.predict(
-            caller(request), name, rows, request_id=request_id_of(request.scope)
-        )
-        return Json(prediction.to_json())
+        return as_response(await answer(request, name, None))
 
     return router
 

@@ -8,11 +8,11 @@ from starlette.responses import Response
 
 from superpose import __version__
 from superpose.api.answers import Json, caller
-from superpose.api.bodies import read_json
-from superpose.api.problems import request_id_of
-from superpose.api.tensors import infer_answer, input_tensors, output_tensors, rows_of_inference
-from superpose.errors import MediaTypeError, NotFoundError, StoreError
-from superpose.service import Principal, Service
+from superpose.api.lane import as_response
+from superpose.api.predictions import infer_with
+from superpose.api.tensors import input_tensors, output_tensors
+from superpose.errors import NotFoundError, StoreError
+from superpose.service import Endpoint, Principal, Service
 
 __all__ = ["routes"]
 
@@ -42,10 +42,12 @@ def _add_server_routes(router: APIRouter, service: Service) -> None:
     @router.get("/")
     async def server() -> Response:
         """The server's metadata."""
-        return Json({"name": "superpose", "version": __version__, "extensions": []})
+        return Json({"name": "superpose", "version": __version__, "extensions": ["binary_tensor_data"]})
 
 
 def _add_model_routes(router: APIRouter, service: Service) -> None:
+    answer = infer_with(service)
+
     @router.get("/models/{name}")
     @router.get("/models/{name}/versions/{number}")
     def metadata(request: Request, name: str, number: int | None = None) -> Response:
@@ -62,7 +64,7 @@ def _add_model_routes(router: APIRouter, service: Service) -> None:
         return Json(
             {
                 "name": name,
-                "versions": [str(endpoint.version)],
+                "versions": [str(version) for version in _versions(endpoint)],
                 "platform": "superpose",
                 "inputs": input_tensors(columns),
                 "outputs": output_tensors(len(classes)),
@@ -80,26 +82,24 @@ def _add_model_routes(router: APIRouter, service: Service) -> None:
     @router.post("/models/{name}/infer")
     @router.post("/models/{name}/versions/{number}/infer")
     async def infer(request: Request, name: str, number: int | None = None) -> Response:
-        """Classes and probabilities of the rows in tensors."""
-        if "inference-header-content-length" in request.headers:
-            raise MediaTypeError("Tensors are read as JSON here; the binary extension is not supported.")
-        principal = caller(request)
-        rows, request_id, wanted = rows_of_inference(
-            await read_json(request, service.config.max_body_bytes, checked=False)
-        )
-        if number is not None:
-            await run_in_threadpool(_check_version, service, principal, name, number)
-        prediction = await service.endpoints.predict(principal, name, rows, request_id=request_id_of(request.scope))
-        return Json(infer_answer(name, prediction, request_id, wanted))
+        """Classes and probabilities of the rows in tensors, JSON or bytes (the binary tensor data extension)."""
+        return as_response(await answer(request, name, number))
 
 
-def _check_version(service: Service, principal: Principal, name: str, number: int | None) -> None:
+def _check_version(service: Service, principal: Principal, name: str, number: int | None) -> Endpoint:
     """Refuse a version that the endpoint does not answer with."""
     endpoint = service.endpoints.get(principal, name)
-    if number is not None and number != endpoint.version:
+    if number is not None and number not in _versions(endpoint):
         raise NotFoundError(
-            f"Endpoint {name!r} answers with version {endpoint.version}, not {number}.", version=endpoint.version
+            f"Endpoint {name!r} answers with version {' and '.join(map(str, _versions(endpoint)))}, not {number}.",
+            version=endpoint.version,
         )
+    return endpoint
+
+
+def _versions(endpoint: Endpoint) -> list[int]:
+    """What answers: the endpoint's version, and its canary's."""
+    return [endpoint.version] + ([endpoint.canary.version] if endpoint.canary else [])
 
 
 def _store_answers(service: Service) -> bool:
