@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from superpose.service.nouns import Job
 from superpose.service.operations.trace_context import TraceContext, current_trace
-from superpose.service.operations.tracing import Tracer
+from superpose.service.operations.tracing import Tracer, current_tracer
 
 __all__ = ["attempt_traced"]
 
@@ -22,7 +22,7 @@ def attempt_traced(tracer: Tracer, job: Job) -> Iterator[TraceContext]:
     """
     parent = TraceContext.parse(job.traceparent)
     place = TraceContext.begin(0.0) if parent is None else parent.child()
-    before, started_s = current_trace.set(place), time.time()
+    before, tracer_before, started_s = current_trace.set(place), current_tracer.set(tracer), time.time()
     facts: dict[str, str | int | float | bool] = {
         "superpose.job_id": job.id,
         "superpose.job_kind": str(job.kind),
@@ -39,6 +39,7 @@ def attempt_traced(tracer: Tracer, job: Job) -> Iterator[TraceContext]:
         failed = False
     finally:
         current_trace.reset(before)
+        current_tracer.reset(tracer_before)
         if tracer.enabled and parent is not None:
             tracer.record("attempt", place, parent, (started_s, time.time()), facts, failed=failed)
 

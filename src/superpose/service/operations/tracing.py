@@ -5,15 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 from superpose.errors import SettingError
-from superpose.service.operations.trace_context import TraceContext
+from superpose.service.operations.trace_context import TraceContext, current_trace
 
 if TYPE_CHECKING:
     from superpose.service.config import ServiceConfig
 
-__all__ = ["Attributes", "Tracer", "tracer_for"]
+__all__ = ["Attributes", "Tracer", "current_tracer", "span_here", "tracer_for"]
 
 Attributes = Mapping[str, str | int | float | bool]
 
@@ -63,6 +64,17 @@ class Tracer:
 
     def close(self) -> None:
         """Send what is waiting."""
+
+
+#: Where the spans of what runs now go.
+current_tracer: ContextVar[Tracer] = ContextVar("current_tracer", default=Tracer())  # noqa: B039  # has no state
+
+
+@contextmanager
+def span_here(name: str) -> Iterator[None]:
+    """Record the block as a span of what runs now; outside of a traced job nothing is recorded."""
+    with current_tracer.get().span(name, current_trace.get()):
+        yield
 
 
 def tracer_for(config: ServiceConfig, service: str) -> Tracer:

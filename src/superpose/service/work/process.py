@@ -19,6 +19,7 @@ from pathlib import Path
 
 from superpose.errors import StoreError
 from superpose.service.config import ServiceConfig
+from superpose.service.operations.json_logs import JsonLines
 from superpose.service.work.cpu_budget import be_polite, one_thread_each
 from superpose.service.work.worker import Worker
 
@@ -57,14 +58,14 @@ def run_worker(
             path=str(config.data_dir),
         )
     os.umask(0o077)
-    logging.basicConfig(
-        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", force=True
-    )
     be_polite(config.worker_nice)
     one_thread_each()
     from superpose.engine import set_threads
 
     worker = Worker(config, worker_id, on_threads=set_threads)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(worker.log_facts))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     drain = _Drain(worker)
     drain.watch_signals()
     if supervised:

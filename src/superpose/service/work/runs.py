@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.errors import ModelFileCorruptError, PayloadTooLargeError
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Job, JobKind
+from superpose.service.operations.tracing import span_here
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.claims import NewJob
 from superpose.service.store.database import Database, json_text
@@ -78,7 +79,8 @@ def train(job: Job, context: RunContext) -> Outcome:
     from superpose.datasets import table_from_parquet_bytes
     from superpose.learning import TrainingSpec, run_experiment
 
-    table = table_from_parquet_bytes(context.artifacts.read(context.dataset_artifact or ""))
+    with span_here("load"):
+        table = table_from_parquet_bytes(context.artifacts.read(context.dataset_artifact or ""))
     spec = dict(job.payload)
     chosen_by = spec.pop("sweep", None)  # only a sweep puts it there; a user's spec with it is refused
     found = run_experiment(

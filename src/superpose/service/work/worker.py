@@ -32,6 +32,9 @@ from superpose.service.catalogue.models import insert_version
 from superpose.service.config import ServiceConfig
 from superpose.service.names import new_id
 from superpose.service.nouns import Job, utc_now
+from superpose.service.operations.attempt_trace import attempt_traced
+from superpose.service.operations.trace_context import TraceContext
+from superpose.service.operations.tracing import span_here, tracer_for
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.datadir import DataDir
@@ -81,9 +84,20 @@ class Worker:
         self._store = JobStore.opened(self._database, config.job_rules)
         self._budget = CpuBudget(config.cpu_dir or self._data_dir.cpu, config.cpu_total, silent_s=config.lease_s)
         self._on_threads = on_threads
+        self._tracer = tracer_for(config, "superpose-worker")
         self._stopping = threading.Event()
         self._claim: Claim | None = None
         self._n_jobs = self._ready_bytes = 0
+
+    def log_facts(self) -> dict[str, object]:
+        """What every line of the worker's log says beside its message: who, and for which attempt in which trace."""
+        claim = self._claim
+        if claim is None:
+            return {"worker_id": self.worker_id}
+        place = TraceContext.parse(claim.job.traceparent)
+        trace_id = None if place is None else place.trace_id
+        job = {"job_id": claim.job.id, "attempt": claim.attempt, "project": claim.job.project}
+        return {"worker_id": self.worker_id, **job, "trace_id": trace_id}
 
     @property
     def used_up(self) -> bool:
@@ -111,6 +125,7 @@ class Worker:
                     self._stopping.wait(min(self.config.poll_max_s, max(self.config.poll_min_s, idle_s * _PATIENCE)))
         finally:
             self._database.close()
+            self._tracer.close()
             _log.info("worker %s ends", self.worker_id)
 
     def stop(self) -> None:
@@ -152,8 +167,9 @@ class Worker:
         if claim is None:
             return False
         self._n_jobs += 1
-        _log.info("job %s: attempt %d begins", claim.job.id, claim.attempt)
-        with LeaseKeeper(self._store, claim, self.config.heartbeat_period_s) as keeper:
+        keeping = LeaseKeeper(self._store, claim, self.config.heartbeat_period_s)
+        with attempt_traced(self._tracer, claim.job), keeping as keeper:
+            _log.info("job %s: attempt %d begins", claim.job.id, claim.attempt)
             self._attempt(claim, keeper)
         self._claim = None
         return True
@@ -163,8 +179,10 @@ class Worker:
         from superpose.learning import Stopped
 
         try:
-            outcome = self._execute(claim, keeper)
-            ended = self._publish(claim, outcome, keeper)
+            with span_here("execute"):
+                outcome = self._execute(claim, keeper)
+            with span_here("post"):
+                ended = self._publish(claim, outcome, keeper)
         except LeaseLostError as error:
             _log.warning("%s", error.message)
             return
