@@ -12,6 +12,7 @@ import typer
 from typer.core import TyperGroup
 
 from superpose.cli import (
+    audit,
     backup,
     config,
     datasets,
@@ -24,11 +25,13 @@ from superpose.cli import (
     keys,
     modules,
     predict,
+    projects,
     quickstart,
     run_program,
     serve,
     sweeps,
     train,
+    users,
     version,
     worker,
 )
@@ -43,7 +46,7 @@ INTERRUPTED: Final = 130
 
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
-    "run explain-circuit keys config doctor health backup restore version"
+    "run explain-circuit projects users keys audit config doctor health backup restore version"
 )
 
 
@@ -104,7 +107,10 @@ app.add_typer(endpoints.app)
 app.command("predict")(predict.predict)
 app.command("run")(run_program.run_program)
 app.command("explain-circuit")(explain_circuit.explain_circuit)
+app.add_typer(projects.app)
+app.add_typer(users.app)
 app.add_typer(keys.app)
+app.add_typer(audit.app)
 app.add_typer(config.app)
 app.command("doctor")(doctor.doctor)
 app.command("health")(health.health)

@@ -13,19 +13,19 @@ from superpose.client.nouns import (
     Dataset,
     Event,
     Job,
-    Key,
     Listing,
     Model,
     ModelVersion,
-    NewKey,
     Prediction,
 )
+from superpose.client.people_nouns import AuditEntry, Key, Member, NewKey, Project, Usage, User, Verification
 from superpose.client.rows import rows_to_json
 from superpose.client.sse import ServerSentEvent, parse_events
 from superpose.client.sweeps import Sweep, Trial
 
 __all__ = [
     "FINAL_STATUSES",
+    "AuditEntry",
     "Canary",
     "Client",
     "Column",
@@ -36,17 +36,22 @@ __all__ = [
     "Key",
     "Lineage",
     "Listing",
+    "Member",
     "Model",
     "ModelVersion",
     "Module",
     "NewKey",
     "Prediction",
+    "Project",
     "Revision",
     "RunningService",
     "ServerSentEvent",
     "SideStats",
     "Sweep",
     "Trial",
+    "Usage",
+    "User",
+    "Verification",
     "default_data_dir",
     "parse_events",
     "rows_to_json",

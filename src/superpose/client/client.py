@@ -7,14 +7,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
+from superpose.client.audit import Audit
 from superpose.client.discovery import discover
 from superpose.client.endpoints import Endpoints
 from superpose.client.jobs import Jobs
+from superpose.client.keys import Keys
 from superpose.client.models import Models
 from superpose.client.modules import Modules, example_rows
 from superpose.client.nouns import Job, Prediction
 from superpose.client.programs import run_program
-from superpose.client.resources import Datasets, Keys, json_call, read_json, segment
+from superpose.client.projects import Projects, Users
+from superpose.client.resources import Datasets, json_call, read_json, segment
 from superpose.client.rows import rows_to_json
 from superpose.client.sweeps import Sweeps
 from superpose.client.transport import Call, Transport
@@ -73,6 +76,9 @@ class Client:
         self.sweeps = Sweeps(self._transport)
         self.endpoints = Endpoints(self._transport)
         self.keys = Keys(self._transport)
+        self.projects = Projects(self._transport)
+        self.users = Users(self._transport)
+        self.audit = Audit(self._transport)
 
     @property
     def url(self) -> str:

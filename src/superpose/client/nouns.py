@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Final, Self, TypeVar
 
 from superpose.client.display import comparison_html, fields_html, table_html
 from superpose.client.json_fields import Fields
 from superpose.errors import ProtocolError
-from superpose.trust import write_key_file
 
 __all__ = [
     "FINAL_STATUSES",
@@ -19,11 +17,9 @@ __all__ = [
     "Dataset",
     "Event",
     "Job",
-    "Key",
     "Listing",
     "Model",
     "ModelVersion",
-    "NewKey",
     "Prediction",
 ]
 
@@ -316,51 +312,3 @@ class Prediction(Noun):
         rows = [(label, *row) for label, row in zip(self.predictions, self.probabilities, strict=True)]
         title = f"{self.model} version {self.model_version}, request {self.request_id}"
         return table_html(("prediction", *self.classes), rows, title)
-
-
-@dataclass(frozen=True)
-class Key(Noun):
-    """An API key without its secret; ``role`` is one of admin, editor, viewer, predictor."""
-
-    id: str
-    project: str
-    role: str
-    label: str
-    created_at: datetime
-    expires_at: datetime | None
-    revoked_at: datetime | None
-
-    @classmethod
-    def from_json(cls, document: object) -> Self:
-        """A key from the service's JSON."""
-        f = Fields.of("key", document)
-        return cls(
-            id=f.text("id"),
-            project=f.text("project"),
-            role=f.text("role"),
-            label=f.maybe_text("label") or "",
-            created_at=f.time("created_at"),
-            expires_at=f.maybe_time("expires_at"),
-            revoked_at=f.maybe_time("revoked_at"),
-        )
-
-
-@dataclass(frozen=True)
-class NewKey(Noun):
-    """A key just made, with its secret, which the service tells this once only.
-
-    The secret stands in no ``repr`` and no notebook display; keep it with ``write``.
-    """
-
-    key: Key
-    secret: str = field(repr=False)
-
-    def write(self, path: str | Path) -> Path:
-        """Write the secret to a new file that only its owner can read (mode 0600).
-
-        Raises:
-            KeyFileError: the file exists already or cannot be written.
-        """
-        target = Path(path).expanduser()
-        write_key_file(target, self.secret)
-        return target

@@ -10,7 +10,6 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -21,11 +20,11 @@ from superpose.client.downloads import download, target_path, transfer_timeout_s
 from superpose.client.image_folder import pack_folder
 from superpose.client.json_fields import Fields
 from superpose.client.lineage import Lineage
-from superpose.client.nouns import Dataset, Key, Listing, NewKey, NounT
+from superpose.client.nouns import Dataset, Listing, NounT
 from superpose.client.transport import Call, Reply, Transport
 from superpose.errors import DatasetFormatError, ProtocolError
 
-__all__ = ["Datasets", "Keys", "json_call", "read_json"]
+__all__ = ["Datasets", "json_call", "read_json"]
 
 _PAGE: Final = 200
 _CONTENT_TYPES: Final = {
@@ -262,27 +261,3 @@ def _file_size(path: Path | None) -> int:
             return os.fstat(file.fileno()).st_size
     except OSError as error:
         raise DatasetFormatError(f"{path} cannot be read: {error.strerror}.", path=str(path)) from None
-
-
-class Keys(Resource):
-    """API keys; making and revoking them needs the role admin."""
-
-    def create(
-        self, *, project: str | None = None, role: str = "editor", label: str = "", expires_at: datetime | None = None
-    ) -> NewKey:
-        """A new key with its secret, told this once only; in the caller's project unless another is named."""
-        expiry = None if expires_at is None else expires_at.isoformat()
-        document = {"project": project, "role": role, "label": label, "expires_at": expiry}
-        answer = self._post("/v1/keys", document)
-        secret = answer.get("secret") if isinstance(answer, dict) else None
-        if not isinstance(secret, str):
-            raise ProtocolError("The service's answer to a new key holds no secret.")
-        return NewKey(Key.from_json(answer.get("key") if isinstance(answer.get("key"), dict) else answer), secret)
-
-    def list(self) -> Listing[Key]:
-        """All keys that the caller may see, revoked ones too."""
-        return items(self._transport, "/v1/keys", Key.from_json, {}, None)
-
-    def revoke(self, key_id: str) -> None:
-        """Make a key useless from now on."""
-        self._delete(f"/v1/keys/{segment(key_id)}")

@@ -22,7 +22,7 @@ from superpose.service.nouns import (
     Role,
     iso,
 )
-from superpose.service.people.audit import AuditFilter
+from superpose.service.people.audit import AuditFilter, read_head
 from superpose.service.people.key import Key
 from superpose.service.people.project import Project
 from superpose.service.people.quotas import Usage
@@ -81,6 +81,7 @@ __all__ = [
     "check_scope",
     "coming_from",
     "iso",
+    "read_head",
     "run_worker",
     "verify_entries",
 ]
