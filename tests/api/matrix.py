@@ -18,8 +18,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
+from superpose import export_module
 from superpose.circuits import Circuit, Program, program_to_json
 from superpose.service import JobKind, ModelVersion, Principal, Service
 from superpose.service.catalogue.models import insert_version
@@ -34,8 +36,22 @@ SPEC = {
     "training": {"epochs": 1},
     "evaluation": {"n_splits": 2, "controls": ["frozen"], "baseline": "none"},
 }
+SWEEP = {
+    "spec": SPEC,
+    "space": {"model.n_qubits": {"int": [1, 2]}},
+    "objective": {"metric": "brier", "folds": 2},
+    "n_trials": 2,
+}
 FLOWER = {"sepal length": 5.1, "sepal width": 3.5, "petal length": 1.4, "petal width": 0.2}
 TENSOR = {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
+
+
+@cache
+def exported_module() -> bytes:
+    """The file of a user's own module."""
+    import torch
+
+    return export_module(torch.nn.Linear(4, 3), torch.zeros(1, 4)).to_bytes()
 
 
 @dataclass(frozen=True)
@@ -48,7 +64,7 @@ class Row:
         role: smallest role: predictor, viewer, editor, admin or operator; ``anyone`` needs no key, ``any key`` any.
         own: status for callers of project alpha with that role, and for operators where ``role`` says so.
         things: parameter of the path -> thing of ``World``, or a value that begins with ``=``.
-        body: JSON or bytes.
+        body: JSON, or what makes bytes.
         query: what stands behind the path.
         foreign: status for callers of project beta with that role.
         operator: status for an operator, who belongs to neither; by default that of ``foreign``.
@@ -100,6 +116,13 @@ class World:
 
     def a_dataset(self) -> str:
         return self.service.datasets.add_builtin(self.owner, self._name(), "iris").name
+
+    def a_module(self) -> str:
+        return self.service.modules.add(self.owner, name=self._name(), content=exported_module()).name
+
+    def a_sweep(self) -> str:
+        name = self._name()
+        return self.service.sweeps.submit(self.owner, SWEEP, dataset="alpha-flowers", name=name, model=name).name
 
     def a_queued_job(self) -> str:
         return self.service.jobs.submit(self.owner, JobKind.PROGRAM, PROGRAM).id
@@ -212,6 +235,25 @@ ROWS = (
         204,
         {"name": "a_model_with_an_alias", "alias": "=champion"},
     ),
+    # users' own modules, and sweeps
+    Row(
+        "POST",
+        "/v1/modules",
+        "editor",
+        201,
+        body=exported_module,
+        query="?name={new_name}",
+        foreign=201,
+        headers={"Content-Type": "application/vnd.superpose.module"},
+    ),
+    Row("GET", "/v1/modules", "viewer", 200, foreign=200),
+    Row("GET", "/v1/modules/{id_or_name}", "viewer", 200, {"id_or_name": "a_module"}),
+    Row("GET", "/v1/modules/{id_or_name}/file", "viewer", 200, {"id_or_name": "a_module"}),
+    Row("DELETE", "/v1/modules/{id_or_name}", "editor", 204, {"id_or_name": "a_module"}),
+    Row("POST", "/v1/sweeps", "editor", 202, body={**SWEEP, "dataset": "{a_dataset}", "name": "{new_name}"}),
+    Row("GET", "/v1/sweeps", "viewer", 200, foreign=200),
+    Row("GET", "/v1/sweeps/{name}", "viewer", 200, {"name": "a_sweep"}),
+    Row("POST", "/v1/sweeps/{name}/cancel", "editor", 200, {"name": "a_sweep"}),
     # endpoints
     Row("POST", "/v1/endpoints", "editor", 201, body={"name": "{new_name}", "model": "{a_model}"}),
     Row("GET", "/v1/endpoints", "viewer", 200, foreign=200),
@@ -287,5 +329,6 @@ ROWS = (
     Row("GET", "/v1/audit/export", "admin", 200, foreign=200),
     Row("GET", "/v1/audit/verification", "operator", 200),
     # the service
+    Row("GET", "/metrics", "viewer", 200, foreign=200),
     Row("GET", "/v1/version", "any key", 200, foreign=200),
 )

@@ -19,7 +19,7 @@ from superpose.service.people.scopes import NOUNS
 from superpose.trust import mint_key
 
 from .conftest import Reply, running
-from .matrix import ROWS, SPEC, Row, World
+from .matrix import PROGRAM, ROWS, SPEC, Row, World
 
 HOW_TO = """
 Each route stands in ROWS of tests/api/matrix.py, whose beginning says how to write a row. In short:
@@ -79,8 +79,9 @@ class Stage:
         path = row.path
         for parameter, thing in row.things.items():
             path = path.replace(f"{{{parameter}}}", things[thing])
-        is_own_json = row.body is not None and "operations" in str(row.body)  # a program: nothing to fill in
-        return path + put(row.query), row.body if is_own_json or isinstance(row.body, bytes) else put(row.body)
+        if callable(row.body) or row.body is PROGRAM:  # nothing to fill in
+            return path + put(row.query), row.body() if callable(row.body) else row.body
+        return path + put(row.query), put(row.body)
 
     def things(self, row: Row) -> dict[str, str]:
         """Fresh things for all that the row names."""

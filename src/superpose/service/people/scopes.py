@@ -26,8 +26,10 @@ NOUNS = (
     "keys",
     "metrics",
     "models",
+    "modules",
     "programs",
     "projects",
+    "sweeps",
     "usage",
     "users",
 )
