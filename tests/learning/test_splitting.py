@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from superpose.datasets import Table
+from superpose.datasets import Table, image_row, read_table
 from superpose.errors import DatasetEmptyError, FeatureMismatchError, SpecError
 from superpose.learning import Predictor, TrainingSpec, admit, run_experiment
 from superpose.learning.preprocessing import Preprocessor
@@ -179,3 +182,37 @@ def test_an_experiment_says_what_is_odd_between_its_parts(tmp_path: Path) -> Non
     assert kinds == ["group_overlap"]  # the patient is excluded from the features, and still on both sides
     baseline = Predictor.load(found.model_path.read_bytes()).manifest["drift_baseline"]
     assert [column["name"] for column in baseline["columns"]] == ["age", "dose"]
+
+
+X_RAYS = Path(__file__).resolve().parents[3] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not X_RAYS.is_file(), reason="the shared pneumonia images are not on this machine")
+def test_a_model_learns_from_real_images(tmp_path: Path) -> None:
+    arrays = np.load(X_RAYS)
+    labels = arrays["train_labels"].reshape(-1)
+    chosen = np.concatenate([np.flatnonzero(labels == label)[:80] for label in (0, 1)])
+    archive = tmp_path / "images.zip"
+    with zipfile.ZipFile(archive, "w") as file:
+        for place in chosen:
+            name = f"{('normal', 'pneumonia')[labels[place]]}/{place:04d}.png"
+            file.writestr(name, png(arrays["train_images"][place]))
+    table = read_table(archive, format="images", name="x-rays", target="finding", options={"size": 8})
+    spec = TrainingSpec.from_dict(
+        {
+            "model": {"n_qubits": 4},
+            "training": {"epochs": 15, "learning_rate": 0.05},
+            "evaluation": {"n_splits": 2, "controls": [], "baseline": "none"},
+        }
+    )
+    found = run_experiment(spec, table, tmp_path / "run")
+    assert found.evaluation["models"]["hybrid"]["metrics"]["accuracy"]["mean"] > 0.75  # chance is 0.5
+    row = image_row(png(arrays["test_images"][0]), size=8)
+    assert Predictor.load(found.model_path.read_bytes()).predict([row])[0] in ("normal", "pneumonia")
+
+
+def png(pixels: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, "PNG")
+    return buffer.getvalue()

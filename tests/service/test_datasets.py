@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from sqlalchemy import delete, select
 
 from superpose.datasets import builtin_table
 from superpose.errors import (
@@ -23,6 +24,7 @@ from superpose.errors import (
 )
 from superpose.service import JobKind, Principal, Role, Service, ServiceConfig
 from superpose.service.store.job_store import NewJob
+from superpose.service.store.tables import data_sheets
 
 CSV = b"age,dose,outcome\n" + b"".join(b"%d,%d.5,%s\n" % (i, i % 7, b"ill" if i % 3 else b"well") for i in range(30))
 
@@ -189,3 +191,16 @@ def test_adding_and_deleting_at_the_same_time_never_leaves_a_row_without_its_fil
     finally:
         stop.set()
         thread.join()
+
+
+def test_data_sets_of_a_release_before_sheets_get_one_when_asked(service: Service, admin: Principal) -> None:
+    made = add(service, admin)
+    sheet = service.datasets.sheet(admin, "trial")
+    with service._database.write() as connection:  # as a migration from that release leaves it
+        connection.execute(delete(data_sheets))
+    assert service.datasets.sheet(admin, made.id) == sheet
+    with service._database.read() as connection:
+        assert connection.execute(select(data_sheets.c.dataset_id)).scalars().all() == [made.id]
+    service.datasets.delete(admin, "trial")
+    with service._database.read() as connection:
+        assert not connection.execute(select(data_sheets.c.dataset_id)).scalars().all()
