@@ -199,6 +199,7 @@ ROWS = (
     Row("GET", "/v1/datasets/{id_or_name}/lineage", "viewer", 200, {"id_or_name": "a_dataset"}),
     Row("GET", "/v1/datasets/{id_or_name}/file", "viewer", 200, {"id_or_name": "a_dataset"}),
     Row("GET", "/v1/datasets/{id_or_name}/sheet", "viewer", 200, {"id_or_name": "a_dataset"}),
+    Row("POST", "/v1/datasets/{id_or_name}/checks", "viewer", 200, {"id_or_name": "a_dataset"}, {}, changes=False),
     Row("DELETE", "/v1/datasets/{id_or_name}", "editor", 204, {"id_or_name": "a_dataset"}),
     # jobs and programs
     Row("POST", "/v1/jobs", "editor", 202, body={"kind": "train", "dataset": "{a_dataset}", "spec": SPEC}),
@@ -220,6 +221,15 @@ ROWS = (
     Row("PATCH", "/v1/models/{name}/versions/{version}", "editor", 200, _VERSION, {"note": "good"}),
     Row("DELETE", "/v1/models/{name}/versions/{version}", "editor", 204, _VERSION),
     Row("GET", "/v1/models/{name}/versions/{version}/file", "viewer", 200, _VERSION),
+    Row(
+        "POST",
+        "/v1/models/{name}/versions/{version}/drift",
+        "viewer",
+        200,
+        _VERSION,
+        {"dataset": "{a_dataset}"},
+        changes=False,
+    ),
     Row(
         "PUT",
         "/v1/models/{name}/aliases/{alias}",

@@ -14,7 +14,7 @@ from superpose.api.documents import DriftOfDataset, SplitCheck, VersionName, bod
 from superpose.api.routes.datasets import FORMAT_OF
 from superpose.api.routes.models import version_in_path
 from superpose.errors import MediaTypeError
-from superpose.service import Role, Service
+from superpose.service import Role, Service, check_scope
 
 __all__ = ["routes"]
 
@@ -42,6 +42,7 @@ def routes(service: Service) -> APIRouter:
         number, media_type = version_in_path(version), media_type_of(request)
         if media_type == "application/json":
             wanted = await read_model(request, DriftOfDataset, max_bytes)
+            check_scope(principal, "GET", f"/v1/datasets/{wanted.dataset}")
             found = await run_in_threadpool(service.drifts.of_dataset, principal, name, number, wanted.dataset)
             return Json(found)
         if media_type not in _COLUMN_FORMATS:

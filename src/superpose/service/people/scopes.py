@@ -37,6 +37,7 @@ NOUNS = (
 _ACTIONS = ("read", "write", "predict")
 _SCOPE = re.compile(r"([a-z][a-z_-]*)(?:/([A-Za-z0-9][A-Za-z0-9._-]{0,62}))?:([a-z]+)", re.ASCII)
 _MAX_SCOPES = 100
+_LOOKING = frozenset({("datasets", "checks"), ("models", "drift")})  # POST, but they change nothing
 _FREE = frozenset({"/v1/version", "/v2", "/v2/", "/openapi.json"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -105,6 +106,8 @@ def need_of(method: str, path: str) -> Need | None:
     noun, name = parts[0] if parts else "", parts[1] if len(parts) > 1 else None
     if noun == "endpoints" and parts[2:] == ["predict"]:
         action = "predict"
+    if (noun, parts[-1]) in _LOOKING:
+        action = "read"
     return Need(noun, name, action)
 
 
