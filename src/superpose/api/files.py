@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from typing import Any
 
 from fastapi import Request
 from starlette.responses import Response, StreamingResponse
@@ -11,9 +12,19 @@ from starlette.responses import Response, StreamingResponse
 from superpose.errors import ByteRangeError
 from superpose.service import StoredFile
 
-__all__ = ["file_answer"]
+__all__ = ["file_answer", "file_answers"]
 
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
+
+
+def file_answers(media_type: str) -> dict[int | str, dict[str, Any]]:
+    """What ``file_answer`` answers, for the OpenAPI document of a route with ``response_class=Response``."""
+    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    return {
+        200: {"description": "The whole file", "content": content},
+        206: {"description": "The part that Range asks for", "content": content},
+        304: {"description": "The caller has it already"},
+    }
 
 
 def file_answer(request: Request, file: StoredFile, *, media_type: str, filename: str) -> Response:

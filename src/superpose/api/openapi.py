@@ -30,17 +30,38 @@ _REFUSAL = {
 }
 
 
+_PAGE = {
+    "type": "object",
+    "required": ["items", "next"],
+    "properties": {
+        "items": {"type": "array", "items": {"type": "object"}},
+        "next": {"type": ["string", "null"], "description": "`cursor` of the next part"},
+    },
+}
+_JSON = "application/json"
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """Complete the app's OpenAPI document by what stands in front of its routes."""
     document = app.openapi()
     components = document.setdefault("components", {})
-    components["schemas"] = {"Problem": _PROBLEM}
+    components["schemas"] = {"Problem": _PROBLEM, "Page": _PAGE}
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"key": []}]
     for path, operations in document["paths"].items():
         for operation in operations.values():
             operation["responses"].pop("422", None)  # FastAPI's own form of refusal, which nobody gets to see
+            _describe_answers(operation)
             operation["responses"]["default"] = _REFUSAL
             if path in OPEN_PATHS:
                 operation["security"] = []
     return document
+
+
+def _describe_answers(operation: dict[str, Any]) -> None:
+    """Say of each JSON answer that it is an object, or a part of a list."""
+    is_list = {"limit", "cursor"} <= {parameter["name"] for parameter in operation.get("parameters", ())}
+    schema = {"$ref": "#/components/schemas/Page"} if is_list else {"type": "object"}
+    for status, answer in operation["responses"].items():
+        if status.startswith("2") and status != "204" and ("content" not in answer or _JSON in answer["content"]):
+            answer["content"] = {_JSON: {"schema": schema}}

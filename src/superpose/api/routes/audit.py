@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import AwareDatetime
@@ -14,6 +14,9 @@ from superpose.service import AuditFilter, Part, Service
 
 __all__ = ["routes"]
 
+_LINES: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Entries", "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
+}
 _Text = Annotated[str | None, Query(max_length=500)]
 
 
@@ -53,7 +56,7 @@ def routes(service: Service) -> APIRouter:
         """Changes of the project, newest first; for operators, of all projects."""
         return page_answer(service.audit.list(caller(request), part, wanted))
 
-    @router.get("/export")
+    @router.get("/export", response_class=Response, responses=_LINES)
     def export(request: Request, wanted: Annotated[AuditFilter, Depends(_filter_of)]) -> Response:
         """All of them, oldest first, one JSON document per line (application/x-ndjson)."""
         found = service.audit.export(caller(request), wanted)

@@ -13,16 +13,18 @@ from starlette.responses import Response
 from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import media_type_of, read_model, receive_file
 from superpose.api.documents import BuiltinDataset, Document, body_of
-from superpose.api.files import file_answer
+from superpose.api.files import file_answer, file_answers
 from superpose.errors import MediaTypeError, RequestError
 from superpose.service import Incoming, Part, Role, Service, check_name
 
 __all__ = ["FORMAT_OF", "routes"]
 
+_PARQUET = "application/vnd.apache.parquet"
+
 #: Media type of the body -> format of the table.
 FORMAT_OF = {
     "text/csv": "csv",
-    "application/vnd.apache.parquet": "parquet",
+    _PARQUET: "parquet",
     "application/x-parquet": "parquet",
     "application/x-npz": "npz",
     "application/zip": "images",
@@ -75,13 +77,11 @@ def routes(service: Service) -> APIRouter:
         document = {"id": dataset.id, "name": dataset.name, **service.datasets.sheet(principal, dataset.id)}
         return Json(document)
 
-    @router.get("/{id_or_name}/file")
+    @router.get("/{id_or_name}/file", response_class=Response, responses=file_answers(_PARQUET))
     def file(request: Request, id_or_name: str) -> Response:
         """The table as Parquet; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
         dataset, stored = service.datasets.file(caller(request), id_or_name)
-        return file_answer(
-            request, stored, media_type="application/vnd.apache.parquet", filename=f"{dataset.name}.parquet"
-        )
+        return file_answer(request, stored, media_type=_PARQUET, filename=f"{dataset.name}.parquet")
 
     @router.delete("/{id_or_name}", status_code=204)
     def delete(request: Request, id_or_name: str) -> Response:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
@@ -19,6 +19,10 @@ from superpose.service import Part, Service
 __all__ = ["routes"]
 
 _LARGEST_SEQ = 2**53
+_EVENT = {"type": "object", "properties": {name: {"type": "string"} for name in ("id", "event", "data")}}
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Events", "content": {"text/event-stream": {"schema": _EVENT}}}
+}
 
 
 def routes(service: Service) -> APIRouter:
@@ -63,7 +67,7 @@ def routes(service: Service) -> APIRouter:
         """Cancel a job."""
         return Json(service.jobs.cancel(caller(request), job_id).to_json())
 
-    @router.get("/{job_id}/events")
+    @router.get("/{job_id}/events", response_class=Response, responses=_STREAM)
     async def events(
         request: Request,
         job_id: str,

@@ -11,11 +11,13 @@ from starlette.responses import Response
 from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import read_model
 from superpose.api.documents import LARGEST_VERSION, AliasMove, Edits, VersionName, body_of, version_of
-from superpose.api.files import file_answer
+from superpose.api.files import file_answer, file_answers
 from superpose.errors import RequestError
 from superpose.service import Part, Service
 
 __all__ = ["routes", "version_in_path"]
+
+_ZIP = "application/zip"
 
 
 def routes(service: Service) -> APIRouter:
@@ -68,12 +70,12 @@ def _read_routes(router: APIRouter, service: Service) -> None:
         """One version with its evaluation and manifest."""
         return Json(service.models.version(caller(request), name, version_in_path(version)).to_json())
 
-    @router.get("/{name}/versions/{version}/file")
+    @router.get("/{name}/versions/{version}/file", response_class=Response, responses=file_answers(_ZIP))
     def file(request: Request, name: str, version: VersionName) -> Response:
         """The version's model file; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
         found, stored = service.models.file(caller(request), name, version_in_path(version))
         filename = f"{found.model}-{found.version}.superpose"
-        return file_answer(request, stored, media_type="application/zip", filename=filename)
+        return file_answer(request, stored, media_type=_ZIP, filename=filename)
 
 
 def _change_routes(router: APIRouter, service: Service) -> None:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import media_type_of, read_body
-from superpose.api.files import file_answer
+from superpose.api.files import file_answer, file_answers
 from superpose.errors import MediaTypeError
 from superpose.service import Part, Role, Service
 
@@ -52,7 +52,7 @@ def routes(service: Service) -> APIRouter:
         """One module."""
         return Json(service.modules.get(caller(request), id_or_name).to_json())
 
-    @router.get("/{id_or_name}/file")
+    @router.get("/{id_or_name}/file", response_class=Response, responses=file_answers(MODULE_TYPE))
     def file(request: Request, id_or_name: str) -> Response:
         """The module's file; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
         found = service.modules.get(caller(request), id_or_name)

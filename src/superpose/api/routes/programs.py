@@ -27,7 +27,7 @@ def routes(service: Service) -> APIRouter:
     router = APIRouter(prefix="/v1/programs", tags=["programs"])
     checking = asyncio.Semaphore(_CHECKED_AT_ONCE)
 
-    @router.post("", status_code=202, openapi_extra=_BODY)
+    @router.post("", status_code=202, openapi_extra=_BODY, responses={200: {"description": "The ended job"}})
     async def submit(
         request: Request,
         wait_s: Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="time to wait for the result")] = 0.0,

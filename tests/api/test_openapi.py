@@ -1,0 +1,163 @@
+"""Requests made from the OpenAPI document: no answer is a failure of ours, and every one is as the document says."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+import requests
+import schemathesis
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    allow_header_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from .matrix import ROWS, Row
+from .test_matrix import Stage, stage  # noqa: F401  # a fixture
+
+CHECKS = [
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    allow_header_conformance,
+]
+CALLERS = ("predictor alpha", "viewer alpha", "editor alpha", "admin alpha", "admin beta", "operator default")
+SLOW_TIMES = 20  # as many examples in the slow test as in the short one
+
+
+def _archive() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, X=np.arange(8.0).reshape(4, 2), y=np.array([0, 1, 0, 1]))
+    return file.getvalue()
+
+
+def _broken(content: bytes) -> st.SearchStrategy[bytes]:
+    """The content, whole, cut, or with bytes changed."""
+    cut = st.integers(0, len(content)).map(lambda end: content[:end])
+    changed = st.tuples(st.integers(0, len(content) - 1), st.integers(0, 255)).map(
+        lambda at: content[: at[0]] + bytes([at[1]]) + content[at[0] + 1 :]
+    )
+    return st.one_of(st.just(content), cut, changed, st.binary(max_size=200))
+
+
+def _zip() -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("manifest.json", '{"format": "superpose-module"}')
+    return file.getvalue()
+
+
+schemathesis.openapi.media_type("text/csv", _broken(b"a,b,outcome\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n"))
+schemathesis.openapi.media_type("application/x-npz", _broken(_archive()))
+schemathesis.openapi.media_type("application/vnd.superpose.module", _broken(_zip()))
+for parquet in ("application/vnd.apache.parquet", "application/x-parquet"):
+    schemathesis.openapi.media_type(parquet, _broken(b"PAR1" + bytes(range(60)) + b"PAR1"))
+
+
+@dataclass
+class Fuzzer:
+    """Calls one route after another with generated requests."""
+
+    stage: Stage
+    schema: Any
+    session: requests.Session
+
+    def run(self, row: Row, n_examples: int) -> set[int]:
+        """The statuses that came of ``n_examples`` requests.
+
+        Every other request names real things in its path; bodies and queries are of the document's form or nearly so,
+        some with the values of a good request in them.
+        """
+        operation = self.schema[row.path][row.method]
+        things = Things(self.stage, row)
+        seen: set[int] = set()
+
+        @settings(
+            max_examples=n_examples,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(
+            case=st.one_of(
+                operation.as_strategy(generation_mode=GenerationMode.POSITIVE),
+                operation.as_strategy(generation_mode=GenerationMode.NEGATIVE),
+            ),
+            caller=st.sampled_from(CALLERS),
+            real=st.booleans(),
+            good=st.sets(st.sampled_from(sorted(row.body) if isinstance(row.body, dict) and row.body else ["-"])),
+        )
+        def call(case: Case, caller: str, real: bool, good: set[str]) -> None:
+            if real:
+                case.path_parameters = things.path()
+            if isinstance(row.body, dict) and isinstance(case.body, dict):
+                case.body = {**case.body, **{name: item for name, item in things.body().items() if name in good}}
+            if case.query and "wait_s" in case.query:
+                case.query = {**case.query, "wait_s": 0.01}  # no worker is there that it could wait for
+            for value in (case.query or {}).values():
+                assume(len(str(value)) < 4_000)  # of a longer head the HTTP layer says "Invalid HTTP request received"
+            headers = {"Authorization": f"Bearer {self.stage.secrets[caller]}"}
+            answer = case.call(base_url=self.stage.api.url, headers=headers, session=self.session, timeout=30)
+            case.validate_response(answer, checks=CHECKS)
+            seen.add(answer.status_code)
+            if answer.status_code < 300 and row.method != "GET":
+                things.used = True
+
+        call()
+        return seen
+
+
+class Things:
+    """What a row of the matrix names, made anew once it may have been used up."""
+
+    def __init__(self, stage: Stage, row: Row) -> None:  # noqa: F811
+        self._stage, self._row = stage, row
+        self._made: tuple[dict[str, str], Any] = ({}, {})
+        self.used = True
+
+    def _make(self) -> tuple[dict[str, str], Any]:
+        if self.used:
+            made = self._stage.things(self._row)
+            path = {name: made[thing] for name, thing in self._row.things.items()}
+            self._made, self.used = (path, self._stage.fill(self._row, made)[1]), False
+        return self._made
+
+    def path(self) -> dict[str, str]:
+        return self._make()[0]
+
+    def body(self) -> dict[str, Any]:
+        return self._make()[1]
+
+
+@pytest.fixture(scope="module")
+def fuzzer(stage: Stage) -> Iterator[Fuzzer]:  # noqa: F811
+    document = stage.api.call("GET", "/openapi.json").json
+    with requests.Session() as session:
+        yield Fuzzer(stage, schemathesis.openapi.from_dict(document), session)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_no_generated_request_makes_the_server_fail(fuzzer: Fuzzer, row: Row) -> None:
+    assert fuzzer.run(row, 8)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_nor_do_many(fuzzer: Fuzzer, row: Row) -> None:
+    assert fuzzer.run(row, 8 * SLOW_TIMES)
