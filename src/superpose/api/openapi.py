@@ -64,4 +64,4 @@ def _describe_answers(operation: dict[str, Any]) -> None:
     schema = {"$ref": "#/components/schemas/Page"} if is_list else {"type": "object"}
     for status, answer in operation["responses"].items():
         if status.startswith("2") and status != "204" and ("content" not in answer or _JSON in answer["content"]):
-            answer["content"] = {_JSON: {"schema": schema}}
+            answer["content"] = {**answer.get("content", {}), _JSON: {"schema": schema}}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
@@ -15,6 +17,33 @@ from superpose.errors import NotFoundError, StoreError
 from superpose.service import Endpoint, Principal, Service
 
 __all__ = ["routes"]
+
+_TENSOR: dict[str, Any] = {
+    "type": "object",
+    "required": ["name", "shape", "datatype"],
+    "properties": {
+        "name": {"type": "string"},
+        "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}, "minItems": 1, "maxItems": 2},
+        "datatype": {"type": "string", "description": "BOOL, INT8 to UINT64, FP32, FP64 or BYTES"},
+        "parameters": {"type": "object"},
+        "data": {"type": "array"},
+    },
+}
+_REQUEST: dict[str, Any] = {
+    "type": "object",
+    "required": ["inputs"],
+    "properties": {
+        "id": {"type": "string", "maxLength": 256},
+        "parameters": {"type": "object"},
+        "inputs": {"type": "array", "items": _TENSOR, "minItems": 1},
+        "outputs": {"type": "array", "items": {"type": "object", "required": ["name"]}},
+    },
+}
+_BYTES: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_INFER_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _REQUEST}, **_BYTES}}}
+_INFERRED: dict[int | str, dict[str, Any]] = {
+    200: {"description": "Tensors", "content": {"application/json": {"schema": {"type": "object"}}, **_BYTES}}
+}
 
 
 def routes(service: Service) -> APIRouter:
@@ -79,8 +108,8 @@ def _add_model_routes(router: APIRouter, service: Service) -> None:
         _check_version(service, caller(request), name, number)
         return Json({"name": name, "ready": True})
 
-    @router.post("/models/{name}/infer")
-    @router.post("/models/{name}/versions/{number}/infer")
+    @router.post("/models/{name}/infer", openapi_extra=_INFER_BODY, responses=_INFERRED)
+    @router.post("/models/{name}/versions/{number}/infer", openapi_extra=_INFER_BODY, responses=_INFERRED)
     async def infer(request: Request, name: str, number: int | None = None) -> Response:
         """Classes and probabilities of the rows in tensors, JSON or bytes (the binary tensor data extension)."""
         return as_response(await answer(request, name, number))
