@@ -19,10 +19,12 @@ _HOME_OF = {
     "ProgramResult": "superpose.circuits",
     "Client": "superpose.client",
     "HybridClassifier": "superpose.learning",
+    "JobContext": "superpose.functions",
     "QuantumLayer": "superpose.learning",
     "compile": "superpose.facade",
     "export_module": "superpose.learning",
     "gradient": "superpose.facade",
+    "job": "superpose.functions",
     "load": "superpose.facade",
     "load_model": "superpose.learning",
     "run": "superpose.facade",
@@ -42,6 +44,8 @@ if TYPE_CHECKING:
     from superpose.facade import gradient as gradient
     from superpose.facade import load as load
     from superpose.facade import run as run
+    from superpose.functions import JobContext as JobContext
+    from superpose.functions import job as job
     from superpose.learning import HybridClassifier as HybridClassifier
     from superpose.learning import QuantumLayer as QuantumLayer
     from superpose.learning import export_module as export_module

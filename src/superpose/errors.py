@@ -50,6 +50,11 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── ProjectArchivedError          auth.project_archived
     │   ├── ScopeError                    auth.scope
     │   └── ForbiddenError                auth.forbidden
+    ├── FunctionError
+    │   ├── JobFunctionError              function.invalid
+    │   ├── FunctionFailedError           function.failed
+    │   ├── JobStoppedError               function.stopped
+    │   └── UserCodeError                 service.user_code
     ├── QuotaError
     │   ├── JobQuotaError                 quota.jobs
     │   ├── ByteQuotaError                quota.bytes
@@ -125,13 +130,17 @@ __all__ = [
     "FeatureMapError",
     "FeatureMismatchError",
     "ForbiddenError",
+    "FunctionError",
+    "FunctionFailedError",
     "GateArityError",
     "GateUnknownError",
     "InternalError",
     "JobCrashedError",
     "JobDependencyError",
     "JobFailedError",
+    "JobFunctionError",
     "JobQuotaError",
+    "JobStoppedError",
     "KeyExpiredError",
     "KeyFileError",
     "KeyInvalidError",
@@ -180,6 +189,7 @@ __all__ = [
     "TransitionError",
     "UnreachableError",
     "UnsupportedProgramError",
+    "UserCodeError",
     "VersionInUseError",
     "WaitTimeoutError",
 ]
@@ -481,6 +491,38 @@ class ForbiddenError(AccessError):
     """The key's role does not allow this."""
 
     code = "auth.forbidden"
+
+
+class FunctionError(SuperposeError):
+    """A user's own function cannot be run as a job, or did not end well."""
+
+
+class JobFunctionError(FunctionError):
+    """A function, its options, its parameters or what it asked of its context do not fit."""
+
+    code = "function.invalid"
+
+
+class FunctionFailedError(FunctionError):
+    """A job's function raised, died or took too long; ``again`` says whether it may be tried once more."""
+
+    code = "function.failed"
+
+    def __init__(self, message: str, *, again: bool = False) -> None:
+        super().__init__(message)
+        self.again = again
+
+
+class JobStoppedError(FunctionError):
+    """Raised inside a job's function: the job is cancelled, or its worker stops."""
+
+    code = "function.stopped"
+
+
+class UserCodeError(FunctionError):
+    """The service's operator does not allow users' own code."""
+
+    code = "service.user_code"
 
 
 class QuotaError(SuperposeError):

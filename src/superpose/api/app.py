@@ -23,6 +23,7 @@ from superpose.api.routes import (
     datasets,
     endpoints,
     inference,
+    job_outputs,
     jobs,
     keys,
     metrics,
@@ -59,7 +60,8 @@ def create_app(service: Service) -> FastAPI:
     app.state.draining = asyncio.Event()
     people = (projects, users, keys, usage, audit)
     data = (datasets, data_checks)
-    for noun in (*data, jobs, sweeps, models, modules, endpoints, programs, *people, inference, metrics, version):
+    work = (jobs, job_outputs, sweeps, models, modules, endpoints, programs)
+    for noun in (*data, *work, *people, inference, metrics, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.

@@ -11,7 +11,7 @@ from superpose.api.documents import Document, TrainingJob
 from superpose.api.problems import from_validation_error
 from superpose.errors import RequestError
 
-__all__ = ["JOB_DOCUMENTS", "JobDocument", "ModuleTrainingJob", "job_bodies", "job_document"]
+__all__ = ["JOB_DOCUMENTS", "FunctionJob", "JobDocument", "ModuleTrainingJob", "job_bodies", "job_document"]
 
 
 class JobDocument(Protocol):
@@ -48,8 +48,44 @@ class ModuleTrainingJob(Document):
         return {"payload": payload, "model_name": self.model, "dataset": self.dataset}
 
 
+class FunctionOptions(Document):
+    """How a function wants to be run."""
+
+    checkpoint: bool = False
+    retries: Annotated[int, Field(ge=0, le=100)] = 0
+    timeout_s: Annotated[float | None, Field(gt=0)] = None
+
+
+class FunctionJob(Document):
+    """Run a user's own function, where the service's operator allows user code."""
+
+    kind: Literal["function"]
+    source: Annotated[str, Field(description="text of the Python file")]
+    file: Annotated[str, Field(description="the file's name, without directories")]
+    function: Annotated[str, Field(description="name of a function decorated with @superpose.job")]
+    sha256: Annotated[str | None, Field(description="of the text in UTF-8; another one is refused")] = None
+    params: Annotated[dict[str, Any], Field(default_factory=dict, description="given to the function by name")]
+    options: Annotated[FunctionOptions | None, Field(description="by default what stands at the decorator")] = None
+    copy_from: Annotated[str | None, Field(description="finished job whose checkpoint this one starts with")] = None
+    priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
+    after: Annotated[
+        list[str], Field(default_factory=list, max_length=100, description="jobs that must have succeeded before")
+    ]
+
+    def submission(self) -> dict[str, Any]:
+        """Payload and further arguments of ``Jobs.submit``."""
+        same = self.model_dump(exclude={"kind", "priority", "after", "sha256", "options"})
+        stated = {} if self.sha256 is None else {"sha256": self.sha256}
+        options = None if self.options is None else self.options.model_dump()
+        return {"payload": {**same, **stated, "options": options}}
+
+
 #: kind -> its document.
-JOB_DOCUMENTS: Mapping[str, type[BaseModel]] = {"train": TrainingJob, "train_module": ModuleTrainingJob}
+JOB_DOCUMENTS: Mapping[str, type[BaseModel]] = {
+    "train": TrainingJob,
+    "train_module": ModuleTrainingJob,
+    "function": FunctionJob,
+}
 
 
 def job_document(value: object) -> Any:

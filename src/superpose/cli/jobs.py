@@ -1,8 +1,10 @@
-"""`superpose jobs`: list, show, watch, cancel."""
+"""`superpose jobs`: list, show, watch, cancel, submit, metrics, artifacts."""
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
@@ -97,6 +99,102 @@ def cancel(
         print_json(job.to_dict())
     else:
         typer.echo(f"{job.id} {job.status}")
+
+
+@app.command()
+def submit(  # noqa: PLR0913  # one parameter per option
+    function: Annotated[
+        str, typer.Argument(metavar="FUNCTION", help="FILE.py:NAME of a function decorated with @superpose.job.")
+    ],
+    param: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=VALUE, as JSON or text; may be given again.", metavar="PARAM"),
+    ] = None,
+    copy_from: Annotated[
+        str | None, typer.Option(help="Start with this finished job's checkpoint directory.", metavar="JOB")
+    ] = None,
+    priority: Annotated[int, typer.Option(help="-10 to 10; higher starts first.", metavar="N")] = 0,
+    after: Annotated[
+        list[str] | None, typer.Option(help="Begin once this job has succeeded; may be given again.", metavar="JOB")
+    ] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Submit a function of your own; the service must allow user code."""
+    with connect(url, key_file) as client:
+        job = client.jobs.submit(
+            function, params_of(param or []), copy_from=copy_from, priority=priority, after=after or ()
+        )
+    if as_json:
+        print_json(job.to_dict())
+    else:
+        typer.echo(f"submitted {job.id}; watch it with: superpose jobs watch {job.id}")
+
+
+@app.command()
+def metrics(
+    job_id: JobArgument,
+    name: Annotated[str | None, typer.Option(help="Only this metric.", metavar="NAME")] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List the numbers that a job's function logged."""
+    with connect(url, key_file) as client:
+        found = client.jobs.metrics(job_id, name)
+    if as_json:
+        print_json([point.to_dict() for point in found])
+        return
+    rows = [(point.name, point.step, f"{point.value:.6g}", point.attempt, age(point.at)) for point in found]
+    print_table(("metric", "step", "value", "attempt", "age"), rows, right=("step", "value", "attempt"))
+
+
+@app.command()
+def artifacts(
+    job_id: JobArgument,
+    download: Annotated[
+        Path | None, typer.Option(help="Save the job's outputs in this directory.", metavar="DIR")
+    ] = None,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove all files that the job left.")] = False,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List, save or remove the files that a job left."""
+    saved = {}
+    with connect(url, key_file) as client:
+        found = client.jobs.artifacts(job_id)
+        for file in found if download is not None else []:
+            if file.role == "output":
+                target = (download or Path()) / file.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                saved[file.name] = str(client.jobs.download(job_id, file.name, target))
+        if remove:
+            client.jobs.remove_artifacts(job_id)
+    if as_json:
+        print_json({"artifacts": [file.to_dict() for file in found], "saved": saved, "removed": remove})
+        return
+    rows = [(file.name, file.role, file.n_bytes, file.digest[:12], file.attempt) for file in found]
+    print_table(("name", "role", "bytes", "digest", "attempt"), rows, right=("bytes", "attempt"))
+    for path in saved.values():
+        typer.echo(f"saved {path}")
+    if remove:
+        typer.echo(f"removed {len(found)} files")
+
+
+def params_of(given: list[str]) -> dict[str, Any]:
+    """Parameters from NAME=VALUE, the value as JSON where it is some, else as text."""
+    params: dict[str, Any] = {}
+    for item in given:
+        name, equals, text = item.partition("=")
+        if not equals or not name.isidentifier():
+            raise typer.BadParameter(f"a parameter is NAME=VALUE, got {item!r}", param_hint="--param")
+        try:
+            params[name] = json.loads(text)
+        except ValueError:
+            params[name] = text
+    return params
 
 
 def share(fraction: object) -> str:

@@ -63,6 +63,10 @@ def serve(  # noqa: PLR0913  # one parameter per option
             metavar="REASON",
         ),
     ] = None,
+    allow_user_code: Annotated[
+        bool | None,
+        typer.Option("--allow-user-code", help="Let editors run functions of their own, with this user's rights."),
+    ] = None,
     config: ConfigOption = None,
     stop_with_stdin: Annotated[bool, typer.Option("--stop-with-stdin", hidden=True)] = False,
     as_json: JsonOption = False,
@@ -83,6 +87,7 @@ def serve(  # noqa: PLR0913  # one parameter per option
         "tls_certificate": certificate,
         "tls_key": key,
         "behind_proxy": behind_proxy,
+        "allow_user_code": allow_user_code,
     }
     settings = load_settings(flags, config_file=config)
     stop = threading.Event()

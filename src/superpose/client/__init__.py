@@ -5,6 +5,7 @@ from __future__ import annotations
 from superpose.client.client import Client
 from superpose.client.discovery import RunningService, default_data_dir, running_service
 from superpose.client.endpoint_nouns import Canary, Endpoint, Revision, SideStats
+from superpose.client.job_outputs import JobArtifact, MetricPoint
 from superpose.client.lineage import Lineage
 from superpose.client.modules import Module
 from superpose.client.nouns import (
@@ -33,10 +34,12 @@ __all__ = [
     "Endpoint",
     "Event",
     "Job",
+    "JobArtifact",
     "Key",
     "Lineage",
     "Listing",
     "Member",
+    "MetricPoint",
     "Model",
     "ModelVersion",
     "Module",

@@ -6,13 +6,19 @@ import json
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
+from superpose.client.downloads import download, target_path
+from superpose.client.job_outputs import JobArtifact, MetricPoint
 from superpose.client.nouns import FINAL_STATUSES, Event, Job, Listing
 from superpose.client.resources import Resource, items, json_call, read_json, segment
 from superpose.client.sse import ServerSentEvent, parse_events
 from superpose.client.transport import Call
 from superpose.errors import ApiError, ProtocolError, UnreachableError, WaitTimeoutError
+
+if TYPE_CHECKING:
+    from superpose.functions import FunctionSource, JobFunction, JobOptions
 
 __all__ = ["Jobs"]
 
@@ -63,6 +69,77 @@ class Jobs(Resource):
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
         return Job.from_json(read_json(self._transport.send(call)))
+
+    def submit(  # the fields of a submission
+        self,
+        function: JobFunction | FunctionSource | str,
+        params: Mapping[str, Any] | None = None,
+        *,
+        copy_from: Job | str | None = None,
+        priority: int = 0,
+        after: Sequence[Job | str] = (),
+        idempotency_key: str | None = None,
+    ) -> Job:
+        """Submit a function of your own, decorated with `@superpose.job`, where the service allows user code.
+
+        The text of the function's file is what travels; the worker imports it in a process of its own.
+
+        Args:
+            function: the decorated function, or ``"FILE.py:NAME"``.
+            params: JSON values, given to the function by name.
+            copy_from: a finished job, or its id, whose checkpoint directory this one starts with.
+            priority: jobs of higher priority start first.
+            after: jobs, or their ids, that must have succeeded before.
+            idempotency_key: submitting twice with the same key gives the same job.
+
+        Raises:
+            JobFunctionError: there is no such function, or it does not take these parameters.
+            ApiError: the service runs no user code (``service.user_code``), or refuses the submission otherwise.
+        """
+        source, options = _function(function)
+        source.check_params(params or {})
+        document: dict[str, Any] = {
+            "kind": "function",
+            "source": source.text,
+            "sha256": source.digest,
+            "file": source.file,
+            "function": source.function,
+            "params": dict(params or {}),
+            "options": options.to_json(),
+            "copy_from": copy_from.id if isinstance(copy_from, Job) else copy_from,
+            "priority": priority,
+            "after": [job.id if isinstance(job, Job) else job for job in after],
+        }
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
+        return Job.from_json(read_json(self._transport.send(call)))
+
+    def metrics(self, job_id: str, name: str | None = None) -> Listing[MetricPoint]:
+        """Numbers that the job's function logged, or those of one name."""
+        query = {"name": name} if name else {}
+        return items(self._transport, f"/v1/jobs/{segment(job_id)}/metrics", MetricPoint.from_json, query, None)
+
+    def artifacts(self, job_id: str) -> Listing[JobArtifact]:
+        """Files that the job left: its outputs, and what its checkpoint directory held in the end."""
+        return items(self._transport, f"/v1/jobs/{segment(job_id)}/artifacts", JobArtifact.from_json, {}, None)
+
+    def download(self, job_id: str, name: str, path: str | Path | None = None, *, role: str = "output") -> Path:
+        """Save a file that the job left and return where; the digest that the service states is checked.
+
+        Args:
+            job_id: the job.
+            name: of the file, as `artifacts` lists it.
+            path: file or directory to write; the file's own name here where it is left out.
+            role: "output" or "checkpoint".
+        """
+        target = target_path(path, name.rpartition("/")[2])
+        parts = "/".join(map(segment, name.split("/")))
+        download(self._transport, f"/v1/jobs/{segment(job_id)}/artifacts/{segment(role)}/{parts}", target)
+        return target
+
+    def remove_artifacts(self, job_id: str) -> None:
+        """Remove all files that an ended job left; its metrics stay."""
+        self._delete(f"/v1/jobs/{segment(job_id)}/artifacts")
 
     def get(self, job_id: str) -> Job:
         """One job as it stands now."""
@@ -139,6 +216,16 @@ class Jobs(Resource):
                 event = read_event(raw)
                 if event.seq > after:
                     yield event
+
+
+def _function(function: JobFunction | FunctionSource | str) -> tuple[FunctionSource, JobOptions]:
+    """Text and options of what is to be submitted."""
+    from superpose.functions import JobFunction, read_function
+
+    if isinstance(function, JobFunction):
+        return function.source, function.options
+    source = read_function(function) if isinstance(function, str) else function
+    return source, source.options
 
 
 def _left_s(job_id: str, deadline: float | None) -> float:

@@ -59,6 +59,12 @@ class ServiceConfig:
         max_loaded_models: models kept in memory; the one unused for longest goes first.
         cache_s: how long a key or endpoint looked up may be used before it is read again.
         busy_timeout_s: how long a write waits for another process's transaction.
+        allow_user_code: whether editors may submit functions of their own, which run with the rights of the service's
+            user, in a process without keys; off unless the operator trusts all editors.
+        function_timeout_s: longest time of one attempt of a function.
+        function_grace_s: how long a function may go on after its job was cancelled.
+        function_memory_bytes: memory (data segments) of a function's process; None sets no limit.
+        function_file_bytes: largest file that a function may write; None sets no limit.
         max_key_days: days for which a new API key may be valid at most; None for no end.
         key_used_s: how exact the time is at which a key was last used.
         wrong_keys_per_minute: wrong keys from one address that are looked at; more are told to wait.
@@ -101,6 +107,11 @@ class ServiceConfig:
     max_loaded_models: int = 32
     cache_s: float = 1.0
     busy_timeout_s: float = 15.0
+    allow_user_code: bool = False
+    function_timeout_s: float = 86_400.0
+    function_grace_s: float = 10.0
+    function_memory_bytes: int | None = 8 * 1024 * _MEBIBYTE
+    function_file_bytes: int | None = 16 * 1024 * _MEBIBYTE
     max_key_days: float | None = None
     key_used_s: float = 300.0
     wrong_keys_per_minute: int = 60
@@ -113,6 +124,10 @@ class ServiceConfig:
         for item in fields(self):
             if str(item.type).startswith(("int", "float")):
                 _check_number(item.name, getattr(self, item.name), str(item.type))
+        if not isinstance(self.allow_user_code, bool):
+            raise RequestError(
+                f"allow_user_code must be true or false, got {self.allow_user_code!r}.", field="allow_user_code"
+            )
         if self.heartbeat_period_s >= self.lease_s:
             raise RequestError(
                 f"heartbeat_s must be less than lease_s={self.lease_s:g}, got {self.heartbeat_s!r}; a third is usual.",

@@ -63,7 +63,7 @@ class JobKind(StrEnum):
     """What a job does.
 
     Train a model from a spec and a data set, or from a user's module; run a quantum program; search for a good spec (a
-    sweep), which begins trials and a training.
+    sweep), which begins trials and a training; run a user's own function.
     """
 
     TRAIN = "train"
@@ -71,6 +71,7 @@ class JobKind(StrEnum):
     SWEEP = "sweep"
     TRIAL = "trial"
     TRAIN_MODULE = "train_module"
+    FUNCTION = "function"
 
 
 @dataclass(frozen=True)

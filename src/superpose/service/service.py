@@ -37,6 +37,7 @@ from superpose.service.store.job_store import JobStore
 from superpose.service.store.referred import referred_artifacts
 from superpose.service.store.tables import jobs
 from superpose.service.work.jobs import Jobs
+from superpose.service.work.outputs import JobOutputs
 
 __all__ = ["Service"]
 
@@ -51,6 +52,7 @@ class Service:
         datasets: data sets.
         modules: users' own PyTorch modules, exported.
         jobs: jobs.
+        outputs: metrics and files that jobs left.
         sweeps: searches for a good training spec.
         models: the model registry.
         drifts: how far rows have moved from a model's training data.
@@ -95,6 +97,7 @@ class Service:
         self.datasets = Datasets(self._database, self._artifacts, data_dir, config, clock, self.quotas)
         self.modules = Modules(self._database, self._artifacts, config, clock, self.quotas)
         self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config)
+        self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)
         self.sweeps = Sweeps(self._database, self.store, self.datasets, clock)
         self.models = Models(self._database, self._artifacts)
         self.drifts = Drifts(self.models, self.datasets, config)

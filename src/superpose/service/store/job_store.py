@@ -223,6 +223,14 @@ class JobStore:
                 connection.execute(update(jobs).where(jobs.c.id == job.id).values(progress=dict(data)))
             return job.status
 
+    def held(self, connection: Connection, claim: Claim) -> Job:
+        """The claimed job, inside a caller's write transaction: the fence for what else a worker writes.
+
+        Raises:
+            LeaseLostError: the attempt is no longer the job's current one.
+        """
+        return self._lives.held(connection, claim)
+
     def succeed(self, claim: Claim, result: Mapping[str, object], *, publish: Publish | None = None) -> Job:
         """Finish a job. ``publish`` runs in the same transaction and returns further values for the job's row.
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Select, select, union_all
 
-from superpose.service.store.tables import datasets, model_versions, modules
+from superpose.service.store.tables import datasets, job_artifacts, model_versions, modules
 
 __all__ = ["STORED", "is_referred", "referred_artifacts"]
 
 #: Queries of the projects and artifacts of all rows that refer to one. A new kind of file is a row here.
 STORED: tuple[Select[tuple[str, str]], ...] = tuple(
     select(table.c.project, table.c.artifact).where(table.c.deleted_at.is_(None))
-    for table in (datasets, model_versions, modules)
+    for table in (datasets, model_versions, modules, job_artifacts)
 )
 
 

@@ -20,6 +20,8 @@ __all__ = [
     "endpoint_revisions",
     "endpoints",
     "events",
+    "job_artifacts",
+    "job_metrics",
     "jobs",
     "keys",
     "members",
@@ -241,6 +243,33 @@ model_aliases = Table(
     Column("version", Integer),
     Column("moved_at", UtcTime),
     Column("moved_by", Text),
+)
+
+job_metrics = Table(
+    "job_metrics",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("job_id", Text),
+    Column("name", Text),
+    Column("step", Integer),
+    Column("value", Float),
+    Column("attempt", Integer),
+    Column("at", UtcTime),
+)
+
+job_artifacts = Table(
+    "job_artifacts",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("job_id", Text),
+    Column("project", Text),
+    Column("role", Text),
+    Column("name", Text),
+    Column("artifact", Text),
+    Column("n_bytes", Integer),
+    Column("attempt", Integer),
+    Column("created_at", UtcTime),
+    Column("deleted_at", UtcTime),
 )
 
 modules = Table(

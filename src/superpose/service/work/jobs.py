@@ -21,6 +21,7 @@ from superpose.service.store.job_store import JobStore, NewJob
 from superpose.service.store.pages import Part, read_page
 from superpose.service.store.tables import datasets, jobs, modules
 from superpose.service.work.admission import admit_program, admit_training, check_idempotency_key, check_priority
+from superpose.service.work.function_jobs import admit_function
 from superpose.service.work.module_jobs import admit_module_training
 
 __all__ = ["Jobs"]
@@ -65,8 +66,9 @@ class Jobs:
 
         Args:
             principal: the caller; an editor.
-            kind: ``train`` (payload: a training spec), ``train_module`` (payload: ``module``, ``loss``, ``spec``) or
-                ``program`` (payload: a program's JSON).
+            kind: ``train`` (payload: a training spec), ``train_module`` (payload: ``module``, ``loss``, ``spec``),
+                ``program`` (payload: a program's JSON), or ``function`` (payload: a file's text, the function's name
+                and its parameters; only where user code is allowed).
             payload: what to do.
             model_name: training only: the model that gets a new version; by default named like the data set.
             dataset: training only: id or name of the data set.
@@ -98,6 +100,8 @@ class Jobs:
             idempotency_key=idempotency_key,
             after=tuple(after),
         )
+        if new.kind is JobKind.FUNCTION:
+            return self._submit_function(new, dataset)
         if new.kind in {JobKind.TRAIN, JobKind.TRAIN_MODULE}:
             return self._submit_training(principal, new, dataset)
         if new.kind is not JobKind.PROGRAM:
@@ -211,6 +215,12 @@ class Jobs:
                 _check_module_still_there(connection, str(payload["module_id"]))
 
         return self._store.submit(full, check=check)
+
+    def _submit_function(self, new: NewJob, dataset: str | None) -> Job:
+        if dataset is not None or new.model is not None:
+            raise RequestError("A function job takes neither 'dataset' nor 'model'.", field="dataset")
+        payload = admit_function(new.payload, self._config, lambda job_id: self._store.get(job_id, project=new.project))
+        return self._store.submit(_with(new, payload=payload))
 
     def _submit_program(self, new: NewJob, dataset: str | None) -> Job:
         if dataset is not None or new.model is not None:

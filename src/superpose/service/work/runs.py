@@ -21,6 +21,7 @@ from superpose.trust import sha256_bytes
 
 if TYPE_CHECKING:
     from superpose.learning import ExperimentResult
+    from superpose.service.work.outputs import Ledger
 
 __all__ = ["RUNS", "Awaits", "Outcome", "RunContext", "trained_outcome"]
 
@@ -37,6 +38,9 @@ class RunContext:
         directory: where the run keeps checkpoints; an earlier attempt's are there.
         on_event: called with kind and data of each event.
         should_stop: whether to stop at the next checkpoint.
+        cancelling: whether that would be because the user has cancelled the job.
+        n_retries: attempts of the job that ended with an error and were followed by another.
+        ledger: where a function's metrics and files go.
     """
 
     config: ServiceConfig
@@ -46,6 +50,9 @@ class RunContext:
     directory: Path
     on_event: Callable[[str, Mapping[str, Any]], None]
     should_stop: Callable[[], bool]
+    cancelling: Callable[[], bool] = lambda: False
+    n_retries: int = 0
+    ledger: Ledger | None = None
 
 
 @dataclass(frozen=True)
@@ -149,6 +156,12 @@ def _train_module(job: Job, context: RunContext) -> Outcome:
     return train_module(job, context)
 
 
+def _run_function(job: Job, context: RunContext) -> Outcome:
+    from superpose.service.work.function_jobs import run_function
+
+    return run_function(job, context)
+
+
 #: job kind -> how it runs.
 RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.TRAIN: train,
@@ -156,6 +169,7 @@ RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.SWEEP: sweep,
     JobKind.TRIAL: trial,
     JobKind.TRAIN_MODULE: _train_module,
+    JobKind.FUNCTION: _run_function,
 }
 
 

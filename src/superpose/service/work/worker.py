@@ -21,6 +21,7 @@ from sqlalchemy import Connection, select
 
 from superpose.errors import (
     CheckpointError,
+    FunctionFailedError,
     InternalError,
     LeaseLostError,
     NotFoundError,
@@ -35,16 +36,18 @@ from superpose.service.nouns import Job, utc_now
 from superpose.service.operations.attempt_trace import attempt_traced
 from superpose.service.operations.trace_context import TraceContext
 from superpose.service.operations.tracing import span_here, tracer_for
+from superpose.service.people.quotas import Quotas
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.datadir import DataDir
 from superpose.service.store.disk_errors import disk_error, passes
 from superpose.service.store.job_store import Claim, JobStore
-from superpose.service.store.tables import datasets
+from superpose.service.store.tables import datasets, jobs
 from superpose.service.traces import trace_of
 from superpose.service.work.cpu_budget import CpuBudget
 from superpose.service.work.lease_keeper import LeaseKeeper
 from superpose.service.work.memory import resident_bytes
+from superpose.service.work.outputs import Ledger
 from superpose.service.work.runs import RUNS, Outcome, RunContext
 
 __all__ = ["Worker"]
@@ -82,6 +85,7 @@ class Worker:
         self._database = Database(self._data_dir.database_path, busy_timeout_s=config.busy_timeout_s)
         self._artifacts = Artifacts(self._data_dir, config.artifact_url)
         self._store = JobStore.opened(self._database, config.job_rules)
+        self._quotas = Quotas(self._database, size_of=self._artifacts.size, clock=utc_now)
         self._budget = CpuBudget(config.cpu_dir or self._data_dir.cpu, config.cpu_total, silent_s=config.lease_s)
         self._on_threads = on_threads
         self._tracer = tracer_for(config, "superpose-worker")
@@ -217,6 +221,9 @@ class Worker:
             directory=directory,
             on_event=_Reporter(self._store, claim, keeper, self.config.progress_s),
             should_stop=lambda: self._stopping.is_set() or keeper.cancelling or keeper.lost,
+            cancelling=lambda: keeper.cancelling,
+            n_retries=self._n_retries(job),
+            ledger=Ledger(self._store, self._artifacts, claim, self._quotas, utc_now),
         )
         try:
             return RUNS[job.kind](job, context)
@@ -261,6 +268,10 @@ class Worker:
                 if pause_s is not None:
                     time.sleep(pause_s)
         return None
+
+    def _n_retries(self, job: Job) -> int:
+        with self._database.read() as connection:
+            return int(connection.execute(select(jobs.c.retries).where(jobs.c.id == job.id)).scalar_one())
 
     def _dataset_artifact(self, job: Job) -> str | None:
         if job.dataset_id is None:
@@ -315,6 +326,8 @@ def _may_pass(error: Exception) -> bool:
     """Whether the same attempt may go through later."""
     if isinstance(error, OSError):
         return passes(error)
+    if isinstance(error, FunctionFailedError):
+        return error.again
     return isinstance(error, StoreError) or (isinstance(error, ProviderError) and error.retryable)
 
 

@@ -17,6 +17,7 @@ from superpose.service.store.migrations.endpoint_rollouts import ENDPOINT_ROLLOU
 from superpose.service.store.migrations.initial import INITIAL
 from superpose.service.store.migrations.job_kinds import JOB_KINDS
 from superpose.service.store.migrations.job_order import JOB_ORDER
+from superpose.service.store.migrations.job_outputs import JOB_OUTPUTS
 from superpose.service.store.migrations.migration import Migration
 from superpose.service.store.migrations.modules import MODULES
 from superpose.service.store.migrations.people import PEOPLE
@@ -37,6 +38,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     SWEEPS,
     MODULES,
     TRACES,
+    JOB_OUTPUTS,
 )
 
 #: The version this release reads and writes.
