@@ -19,7 +19,7 @@ COMMANDS = [
     ["serve"],
     ["worker"],
     ["train"],
-    *(["jobs", verb] for verb in ("list", "show", "watch", "cancel")),
+    *(["jobs", verb] for verb in ("list", "show", "watch", "cancel", "submit", "metrics", "artifacts")),
     *(["datasets", verb] for verb in ("add", "list", "show", "remove")),
     *(["models", verb] for verb in ("list", "show", "download", "card")),
     *(["modules", verb] for verb in ("export", "add", "list", "show", "download", "train", "remove")),
