@@ -1,10 +1,10 @@
-"""How fast is an endpoint? Ours, the same model in PennyLane behind FastAPI, and an authenticated route that does nothing.
+"""How fast is an endpoint? Ours, the same model in PennyLane behind FastAPI, and a keyed route that does nothing.
 
     python benchmarks/serving.py                # everything, about 10 minutes
     python benchmarks/serving.py --part load    # one part: rivals, load, training or cold; --json, --save
 
-The load generator is wrk (https://github.com/wg/wrk, Debian package ``wrk``), one thread, keep-alive connections, closed
-loop: each of the clients sends its next request when it has its answer. Every request has a row and an id of its own
+The load generator is wrk (https://github.com/wg/wrk, Debian package ``wrk``), one thread, keep-alive connections,
+closed loop: each of the clients sends its next request when it has its answer. Every request has a row and an id of its own
 (the id must come back), every answer's probability is checked against the model file's. The generator, the server and
 whatever else runs share the machine's cores; rows state how many there are.
 
@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from harness import environment_facts, print_json, print_table, say
 from results import RESULTS
 

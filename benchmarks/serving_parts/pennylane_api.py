@@ -8,6 +8,7 @@ Nothing is differentiated, weights and gates are made once where PennyLane allow
 from __future__ import annotations
 
 import sys
+import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
@@ -19,8 +20,8 @@ import pennylane as qml
 import torch
 from fastapi import Depends, FastAPI, Header
 from pydantic import BaseModel
-from serving_parts.keyed import authenticated, serve
 
+from serving_parts.keyed import authenticated, serve
 from superpose.learning import Predictor
 
 PATH, DEVICE, ROUTE, THREADS = sys.argv[1:5]
@@ -43,7 +44,10 @@ def steps() -> list[tuple[Any, int | None, tuple[float, ...], tuple[int, ...]]]:
     found: list[tuple[Any, int | None, tuple[float, ...], tuple[int, ...]]] = []
     for instruction in circuit.instructions:
         names = [angle.terms[0][0] for angle in instruction.angles]
-        if any(angle.terms != ((name, 1.0),) or angle.constant for angle, name in zip(instruction.angles, names)):
+        if any(
+            angle.terms != ((name, 1.0),) or angle.constant
+            for angle, name in zip(instruction.angles, names, strict=True)
+        ):
             raise SystemExit("This rival takes plain parameters only.")
         place = inputs_of.get(names[0]) if names else None
         fixed = () if place is not None else tuple(weights_of[name] for name in names)
@@ -57,17 +61,32 @@ def steps() -> list[tuple[Any, int | None, tuple[float, ...], tuple[int, ...]]]:
 
 STEPS = steps()
 WIRES = range(circuit.n_qubits)
-device = qml.device("lightning.qubit" if DEVICE == "lightning.qubit" else "default.qubit", wires=circuit.n_qubits)
+own = (
+    threading.local()
+)  # a device shared by threads mixes their states up (seen with lightning.qubit), so each has its own
 
 
-@qml.qnode(device, interface="torch" if as_torch else None, diff_method=None)
-def expectations(angles: Any) -> Any:
+def quantum(angles: Any) -> None:
+    """Queues the circuit."""
     for gate, place, fixed, qubits in STEPS:
         if place is not None:
             gate(angles[place], wires=qubits)
         else:
             gate(*fixed, wires=qubits)
-    return [qml.expval(qml.PauliZ(wire)) for wire in WIRES]
+
+
+def expectations(angles: Any) -> Any:
+    """Z of every qubit, on this thread's device."""
+    if not hasattr(own, "node"):
+        device = qml.device("lightning.qubit" if DEVICE == "lightning.qubit" else "default.qubit", wires=len(WIRES))
+
+        @qml.qnode(device, interface="torch" if as_torch else None, diff_method=None)
+        def node(angles: Any) -> Any:
+            quantum(angles)
+            return [qml.expval(qml.PauliZ(wire)) for wire in WIRES]
+
+        own.node = node
+    return own.node(angles)
 
 
 tensors = {name: torch.tensor(array) for name, array in arrays.items()}

@@ -9,11 +9,12 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from superpose import __version__
 from superpose.api.edge import Edge
 from superpose.api.gate import Gate
-from superpose.api.lane import Lane
+from superpose.api.lane import Lane, is_prediction
 from superpose.api.openapi import describe
 from superpose.api.predictions import infer_with, predict_with
 from superpose.api.problems import from_http_exception, from_validation_error, problem_response
@@ -47,7 +48,7 @@ def create_app(service: Service) -> FastAPI:
     Every path needs a key, also those that do not exist; only ``/v2/health/live`` and ``/v2/health/ready`` answer
     without one. ``app.state.draining`` is an event that ends streams which would otherwise outlast a shutdown.
     """
-    app = FastAPI(
+    app = _App(
         title="superpose",
         version=__version__,
         summary="Hybrid quantum-classical machine learning as a service.",
@@ -65,10 +66,24 @@ def create_app(service: Service) -> FastAPI:
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.
-    app.add_middleware(Lane, predict=predict_with(service), infer=infer_with(service), routes=app.routes)
     app.add_middleware(Gate, service=service)
     app.add_middleware(Edge, service=service)
+    lane = Lane(predict=predict_with(service), infer=infer_with(service), routes=app.routes)
+    app.lane = Edge(Gate(lane, service=service), service=service)
     return app
+
+
+class _App(FastAPI):
+    """FastAPI, but that predictions go to the lane, past everything that FastAPI and Starlette do for a request."""
+
+    lane: ASGIApp | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request."""
+        if self.lane is not None and is_prediction(scope):
+            await self.lane(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 async def _on_http_exception(request: Request, error: Exception) -> Response:

@@ -11,9 +11,11 @@ from collections.abc import Awaitable, Callable, Sequence
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
-__all__ = ["Answerer", "Lane", "Reply", "as_response"]
+from superpose.errors import NotFoundError
+
+__all__ = ["Answerer", "Lane", "Reply", "as_response", "is_prediction"]
 
 Reply = tuple[bytes, Sequence[tuple[bytes, bytes]]]
 """A body, and its headers but for the length."""
@@ -34,27 +36,24 @@ _INFER_VERSION = "/v2/models/{name}/versions/{number}/infer"
 
 
 class Lane:
-    """ASGI middleware that answers predictions and passes everything else on.
+    """ASGI app that answers predictions; other requests are not to come here.
 
     Args:
-        app: what stands behind it.
         predict: answers ``POST /v1/endpoints/{name}/predict``.
         infer: answers ``POST /v2/models/{name}/infer``, with or without a version.
         routes: those of the app, of which the request's ``scope`` is to name the one that it took.
     """
 
-    def __init__(self, app: ASGIApp, predict: Answerer, infer: Answerer, routes: Sequence[BaseRoute]) -> None:
-        self._app = app
+    def __init__(self, predict: Answerer, infer: Answerer, routes: Sequence[BaseRoute]) -> None:
         self._predict = predict
         self._infer = infer
         self._routes = {path: route for route in routes if (path := getattr(route, "path", None))}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a prediction, or pass the request on."""
-        found = _place(scope["path"]) if scope["type"] == "http" and scope["method"] == "POST" else None
+        """Answer a prediction."""
+        found = _place(scope["path"])
         if found is None:
-            await self._app(scope, receive, send)
-            return
+            raise NotFoundError("There is nothing to predict at this path.")
         path, name, version = found
         scope["route"] = self._routes.get(path)
         answer = self._predict if path is _PREDICT else self._infer
@@ -66,6 +65,11 @@ class Lane:
         }
         await send(start)
         await send({"type": "http.response.body", "body": body})
+
+
+def is_prediction(scope: Scope) -> bool:
+    """Whether this is a request for a prediction."""
+    return scope["type"] == "http" and scope["method"] == "POST" and _place(scope["path"]) is not None
 
 
 def _place(path: str) -> tuple[str, str, int | None] | None:

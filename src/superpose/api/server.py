@@ -19,8 +19,9 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 
+from superpose.api.access_log import ACCESS_LOGGER, writing_access_lines
 from superpose.api.app import create_app
-from superpose.api.edge import ACCESS_LOGGER, ERROR_LOGGER
+from superpose.api.edge import ERROR_LOGGER
 from superpose.api.tls import Tls
 from superpose.errors import CertificateError, RequestError, StartError
 from superpose.service import Service, ServiceConfig, Supervisor
@@ -245,7 +246,8 @@ def _logging_to(path: Path) -> Iterator[None]:
         logger.setLevel(logging.INFO)
         logger.propagate = logger.name == "superpose"
     try:
-        yield
+        with writing_access_lines():
+            yield
     finally:
         for logger, (level, propagate) in zip(loggers, before, strict=True):
             logger.removeHandler(handler)

@@ -55,8 +55,10 @@ class Role(StrEnum):
 
     def includes(self, other: Role) -> bool:
         """Whether this role may do all that ``other`` may."""
-        order = list(Role)
-        return order.index(self) <= order.index(other)
+        return _RANKS[self] <= _RANKS[other]
+
+
+_RANKS = {role: rank for rank, role in enumerate(Role)}
 
 
 class JobKind(StrEnum):
