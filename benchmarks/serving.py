@@ -4,9 +4,9 @@
     python benchmarks/serving.py --part load    # one part: rivals, load, training or cold; --json, --save
 
 The load generator is wrk (https://github.com/wg/wrk, Debian package ``wrk``), one thread, keep-alive connections,
-closed loop: each of the clients sends its next request when it has its answer. Every request has a row and an id of its own
-(the id must come back), every answer's probability is checked against the model file's. The generator, the server and
-whatever else runs share the machine's cores; rows state how many there are.
+closed loop: each client sends its next request when it has its answer. Every request has a row and an id of its own
+(the id must come back), and every answer's probability is checked against the model file's. The generator, the server
+and whatever else runs share the machine's cores; ``environment.cores`` says how many there are.
 
 Parts: ``rivals`` finds the best of the rival's forms (PennyLane devices, sync and async route, one and two torch
 threads) at each number of clients; ``load`` runs ours, that best form and the no-op route one after the other;

@@ -152,7 +152,7 @@ def test_inference_answers_as_predict_does(deployed: Any) -> None:
     columns = [tensor(name, [2], [row[i] for row in rows]) for i, name in enumerate(ROW)]
     replies = [
         infer(deployed, tensor("input", [2, 4], flat), id="my-id"),
-        infer(deployed, tensor("input", [2, 4], rows, "FP32")),
+        infer(deployed, tensor("input", [2, 4], rows, "FP32"), model_name="iris"),
         infer(deployed, *columns),
         infer(deployed, *[{**column, "shape": [2, 1]} for column in columns]),
         deployed.call("POST", "/v2/models/iris/versions/1/infer", {"inputs": [tensor("input", [2, 4], flat)]}),
@@ -194,6 +194,7 @@ def test_inference_with_texts_and_chosen_outputs(deployed: Any) -> None:
         ([{**tensor("input", [1, 4], CELLS), "colour": 1}], {}, "colour"),
         ([tensor("input", [1, 4], CELLS)], {"outputs": [{"name": "logits"}]}, "logits"),
         ([tensor("input", [1, 4], CELLS)], {"id": 7}, "id must be text"),
+        ([tensor("input", [1, 4], CELLS)], {"model_name": "mixed"}, "the path names 'iris'"),
         ([tensor("input", [1, 4], CELLS)], {"model": "x"}, "model"),
         ([tensor("input", [1, 4], CELLS)], {"parameters": {"binary_data_output": 1}}, "true or false"),
         ([tensor("input", [1, 4], CELLS)], {"parameters": []}, "object"),

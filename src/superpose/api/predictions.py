@@ -52,8 +52,8 @@ def infer_with(service: Service) -> Answerer:
         def read(body: bytes) -> Any:
             length = header_length(stated, len(body))
             if length is None:
-                return inference_of(parse_json(body))
-            return inference_of(parse_json(body[:length]), BinaryParts(memoryview(body)[length:]))
+                return inference_of(parse_json(body), name)
+            return inference_of(parse_json(body[:length]), name, BinaryParts(memoryview(body)[length:]))
 
         asked = await _read(request, max_bytes if stated else min(max_bytes, JSON_LIMIT), read, binary=bool(stated))
         found = await service.endpoints.predict(

@@ -27,7 +27,7 @@ _CELL_KINDS: Mapping[str, frozenset[type]] = {
     "BOOL": frozenset({bool, type(None)}),
     "BYTES": frozenset({str, type(None)}),
 }
-_REQUEST_FIELDS = frozenset({"id", "parameters", "inputs", "outputs"})
+_REQUEST_FIELDS = frozenset({"id", "model_name", "parameters", "inputs", "outputs"})  # KServe's client names the model
 _TENSOR_FIELDS = frozenset({"name", "shape", "datatype", "parameters", "data"})
 _OUTPUTS = ("probabilities", "label")
 
@@ -59,13 +59,17 @@ class Inference:
     outputs: Mapping[str, bool]
 
 
-def inference_of(document: Any, binary: BinaryParts | None = None) -> Inference:
-    """The inference request in a JSON document and the bytes behind it.
+def inference_of(document: Any, endpoint: str, binary: BinaryParts | None = None) -> Inference:
+    """The inference request to an endpoint in a JSON document and the bytes behind it.
 
     Raises:
-        RequestError: not an inference request, or tensors that do not fit one another.
+        RequestError: not an inference request, one for another model, or tensors that do not fit one another.
     """
     _check_fields(document, _REQUEST_FIELDS, "The request")
+    if document.get("model_name", endpoint) != endpoint:
+        raise RequestError(
+            f"model_name is {str(document['model_name'])[:80]!r}, but the path names {endpoint!r}.", field="model_name"
+        )
     binary = binary or BinaryParts()
     request_id = document.get("id")
     if request_id is not None and not (isinstance(request_id, str) and len(request_id) <= 256):
