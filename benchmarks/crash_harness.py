@@ -46,17 +46,18 @@ BLOWS = {"kill worker": 8, "kill server": 4, "kill all": 3, "freeze worker": 3, 
 
 
 class Chaos(threading.Thread):
-    """Blows at random times, until ``stop``; at the end the service runs.
+    """Blows at random times, until ``stop`` or the last one; at the end the service runs.
 
     Args:
         service: what is struck.
         rng: when, and what.
         pause_s: shortest and longest time between two blows.
+        most: blows, after which there is peace.
     """
 
-    def __init__(self, service: KilledService, rng: random.Random, pause_s: tuple[float, float]) -> None:
+    def __init__(self, service: KilledService, rng: random.Random, pause_s: tuple[float, float], most: int) -> None:
         super().__init__(name="chaos", daemon=True)
-        self.service, self.rng, self.pause_s = service, rng, pause_s
+        self.service, self.rng, self.pause_s, self.most = service, rng, pause_s, most
         self.dealt: Counter[str] = Counter()
         self.error: BaseException | None = None
         self._over = threading.Event()
@@ -73,6 +74,8 @@ class Chaos(threading.Thread):
                 (blow,) = self.rng.choices([*BLOWS], [*BLOWS.values()])
                 self._deal(blow)
                 self.dealt[blow] += 1
+                if self.dealt.total() == self.most:
+                    return
         except BaseException as error:  # shown by the thread that waits
             self.error = error
 
@@ -116,7 +119,7 @@ def submit_all(service: KilledService, jobs: Sequence[Wanted], rng: random.Rando
     return ids, n_again
 
 
-def run(home: Path, jobs: Sequence[Wanted], seed: int, pause_s: tuple[float, float]) -> dict[str, Any]:
+def run(home: Path, jobs: Sequence[Wanted], seed: int, pause_s: tuple[float, float], most_blows: int) -> dict[str, Any]:
     """Everything; the row of the report."""
     say(f"{len({job.case for job in jobs})} different cases, undisturbed ...")
     began_s = time.monotonic()
@@ -131,11 +134,11 @@ def run(home: Path, jobs: Sequence[Wanted], seed: int, pause_s: tuple[float, flo
     try:
         struck.start()
         struck.call("POST", f"/v1/datasets?name={DATASET}&target=outcome", csv_rows(), kind="text/csv")
-        chaos = Chaos(struck, random.Random(seed), pause_s)
+        chaos = Chaos(struck, random.Random(seed), pause_s, most_blows)
         chaos.start()
         ids, n_again = submit_all(struck, jobs, random.Random(seed + 1))
         left = set(ids.values())
-        while left and chaos.is_alive():
+        while left and chaos.error is None:
             for job_id in sorted(left):
                 if struck.call_until_answered("GET", f"/v1/jobs/{job_id}")["finished_at"]:
                     left.discard(job_id)
@@ -164,12 +167,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--jobs", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pause-s", type=float, nargs=2, default=(1.0, 8.0), help="between two blows, from and to")
+    parser.add_argument("--blows", type=int, default=1_000, help="at most; so that a slow machine gets done too")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--keep", action="store_true", help="leave the data directories for a look")
     given = parser.parse_args(arguments)
     home = Path(tempfile.mkdtemp(prefix="superpose-crash-"))
     try:
-        row = run(home, wanted_jobs(given.jobs, given.seed), given.seed, tuple(given.pause_s))
+        row = run(home, wanted_jobs(given.jobs, given.seed), given.seed, tuple(given.pause_s), given.blows)
     finally:
         if given.keep:
             say(f"kept in {home}")
