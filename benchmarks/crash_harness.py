@@ -180,7 +180,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             shutil.rmtree(home, ignore_errors=True)
     if given.json:
-        print_json({"environment": {**environment_facts(os.cpu_count() or 1), "seed": given.seed}, "rows": [row]})
+        print_json(environment_facts(os.cpu_count() or 1, seed=given.seed), [row])
     else:
         print(json.dumps(row, indent=1))
     return 0 if row["passed"] else 1

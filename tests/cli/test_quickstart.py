@@ -146,6 +146,16 @@ def test_the_service_ends_even_if_the_quickstart_is_killed(room: Path) -> None:
     run.process.kill()
     run.process.communicate()
     assert run.gone()
+    (left,) = room.iterdir()
+    kept = room / f"{left.name}-kept"  # as of a run with --keep, which nobody else may remove
+    kept.mkdir()
+    again = Run(room)
+    again.wait_for("running at")
+    assert not left.exists()
+    again.process.terminate()
+    again.process.communicate()
+    assert again.gone()
+    assert list(room.iterdir()) == [kept]
 
 
 def test_a_failure_is_one_error_and_leaves_nothing(room: Path) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import shutil
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from superpose.cli.comparison import rows_of
 from superpose.cli.output import console
+from superpose.cli.quickstart_room import room as private_room
 from superpose.cli.quickstart_story import Story, TrainingStory
 from superpose.cli.server_process import ReadyService, ServerProcess
 from superpose.errors import ApiError, JobFailedError
@@ -74,8 +73,7 @@ class Quickstart:
         with ExitStack() as undo:
             pool = undo.enter_context(ThreadPoolExecutor(1))
             ready = pool.submit(kernels_are_built)
-            room = Path(tempfile.mkdtemp(prefix="superpose-"))  # logs, and data unless a directory was given
-            undo.callback(shutil.rmtree, room, ignore_errors=True)
+            room = undo.enter_context(private_room(keep=self._keep))  # logs, and data unless a directory was given
             service = self._start(room, undo)
             undo.push(self._tell_interruption)
             with Client(service.url, key_file=service.key_file) as client:
