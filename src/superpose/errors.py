@@ -34,6 +34,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── SpecError                     spec.invalid
     │   ├── NotFittedError                learning.not_fitted
     │   ├── FeatureMismatchError          learning.feature_mismatch
+    │   ├── RowRefusedError               learning.row_refused
     │   ├── CheckpointError               learning.checkpoint
     │   ├── TrainingDivergedError         learning.diverged
     │   ├── ModuleExportError             module.not_exportable
@@ -171,6 +172,7 @@ __all__ = [
     "QuotaError",
     "RequestError",
     "RequestQuotaError",
+    "RowRefusedError",
     "ScopeError",
     "SecondsQuotaError",
     "ServiceError",
@@ -395,6 +397,12 @@ class FeatureMismatchError(LearningError):
     """The rows do not have the columns that the model was trained on."""
 
     code = "learning.feature_mismatch"
+
+
+class RowRefusedError(LearningError):
+    """A row of a file cannot be predicted; details name its number, from 0."""
+
+    code = "learning.row_refused"
 
 
 class CheckpointError(LearningError):

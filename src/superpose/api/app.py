@@ -30,6 +30,7 @@ from superpose.api.routes import (
     metrics,
     models,
     modules,
+    predictions,
     programs,
     projects,
     sweeps,
@@ -61,8 +62,8 @@ def create_app(service: Service) -> FastAPI:
     app.state.draining = asyncio.Event()
     people = (projects, users, keys, usage, audit)
     data = (datasets, data_checks)
-    work = (jobs, job_outputs, sweeps, models, modules, endpoints, programs)
-    for noun in (*data, *work, *people, inference, metrics, version):
+    work = (jobs, job_outputs, sweeps, predictions, programs)
+    for noun in (*data, models, modules, *work, endpoints, *people, inference, metrics, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.

@@ -57,6 +57,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "spec.invalid": (422, "Training spec is invalid"),
         "learning.not_fitted": (409, "Model is not fitted"),
         "learning.feature_mismatch": (422, "Rows do not fit the model"),
+        "learning.row_refused": (422, "A row cannot be predicted"),
         "learning.diverged": (422, "Training diverged"),
         "function.invalid": (422, "Function or parameters do not fit"),
         "function.failed": (500, "Function failed"),

@@ -25,6 +25,7 @@ from superpose.cli import (
     keys,
     modules,
     predict,
+    predictions,
     projects,
     quickstart,
     run_program,
@@ -46,6 +47,7 @@ INTERRUPTED: Final = 130
 
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
+    "predict-file predictions "
     "run explain-circuit projects users keys audit config doctor health backup restore version"
 )
 
@@ -105,6 +107,8 @@ app.add_typer(modules.app)
 app.command("deploy")(endpoints.deploy)
 app.add_typer(endpoints.app)
 app.command("predict")(predict.predict)
+app.command("predict-file")(predictions.predict_file)
+app.add_typer(predictions.app)
 app.command("run")(run_program.run_program)
 app.command("explain-circuit")(explain_circuit.explain_circuit)
 app.add_typer(projects.app)

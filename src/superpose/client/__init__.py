@@ -20,6 +20,7 @@ from superpose.client.nouns import (
     Prediction,
 )
 from superpose.client.people_nouns import AuditEntry, Key, Member, NewKey, Project, Usage, User, Verification
+from superpose.client.predictions import BatchPrediction
 from superpose.client.rows import rows_to_json
 from superpose.client.sse import ServerSentEvent, parse_events
 from superpose.client.sweeps import Sweep, Trial
@@ -27,6 +28,7 @@ from superpose.client.sweeps import Sweep, Trial
 __all__ = [
     "FINAL_STATUSES",
     "AuditEntry",
+    "BatchPrediction",
     "Canary",
     "Client",
     "Column",

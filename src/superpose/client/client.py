@@ -15,12 +15,14 @@ from superpose.client.keys import Keys
 from superpose.client.models import Models
 from superpose.client.modules import Modules, example_rows
 from superpose.client.nouns import Job, Prediction
+from superpose.client.predictions import BatchPrediction, Predictions, format_of
 from superpose.client.programs import run_program
 from superpose.client.projects import Projects, Users
 from superpose.client.resources import Datasets, json_call, read_json, segment
 from superpose.client.rows import rows_to_json
 from superpose.client.sweeps import Sweeps
 from superpose.client.transport import Call, Transport
+from superpose.errors import JobFailedError
 
 if TYPE_CHECKING:
     import torch
@@ -74,6 +76,7 @@ class Client:
         self.modules = Modules(self._transport)
         self.models = Models(self._transport)
         self.sweeps = Sweeps(self._transport)
+        self.predictions = Predictions(self._transport)
         self.endpoints = Endpoints(self._transport)
         self.keys = Keys(self._transport)
         self.projects = Projects(self._transport)
@@ -158,6 +161,43 @@ class Client:
         content = exported.to_bytes()
         stored = self.modules.add(content, name=name or f"{exported.name.lower()}-{sha256_bytes(content)[:8]}")
         return self.modules.train(stored.id, dataset=dataset, loss=loss, model=model, spec=spec)
+
+    def predict_file(
+        self,
+        model: str,
+        source: str | Path,
+        target: str | Path,
+        *,
+        version: int | str | None = None,
+        on_error: str = "fail",
+        timeout_s: float | None = None,
+    ) -> BatchPrediction:
+        """Predict a file's rows with a model, as a durable job, and save the file of predictions.
+
+        Args:
+            model: its name; no endpoint is needed.
+            source: a .csv, .parquet or .npz file, sent in pieces; columns that the model does not need are ignored.
+            target: the file to write; its suffix says the format. It has the number of each row in ``source`` (from
+                0), the predicted class, and a probability per class.
+            version: number or alias; the latest where it is left out.
+            on_error: "fail" or "skip", for rows that cannot be predicted; skipped ones are in ``result["failures"]``.
+            timeout_s: how long to wait at most; None waits for the end.
+
+        Raises:
+            RequestError: a file of no known format.
+            ApiError: the service refuses the file or the model.
+            JobFailedError: the job did not succeed, such as at a row that cannot be predicted.
+            WaitTimeoutError: ``timeout_s`` has passed; the job goes on.
+        """
+        form = format_of(Path(target))
+        made = self.predictions.create(model, source, version=version, format=form, on_error=on_error)
+        job = self.jobs.wait(made.id, timeout_s=timeout_s)
+        if not job.succeeded:
+            error = job.error or {}
+            message = f"Batch prediction {job.id} {job.status}: {error.get('message', 'no reason was given')}"
+            raise JobFailedError(message, job_id=job.id, problem_code=str(error.get("code", job.status)))
+        self.predictions.download(made.id, target)
+        return self.predictions.get(made.id)
 
     def run(self, program: Program, *, timeout_s: float | None = None) -> ProgramResult:
         """Run a quantum program on the service and wait for its result.

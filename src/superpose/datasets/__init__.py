@@ -19,6 +19,7 @@ from superpose.datasets.table import MAX_CELLS, MAX_CLASSES, MAX_COLUMNS, Column
 
 if TYPE_CHECKING:
     from superpose.datasets.drift import ColumnDrift, DriftReport, compare_drift, drift_baseline
+    from superpose.datasets.row_files import ROW_FORMATS, RowChunk, RowFile
     from superpose.datasets.sheet import ColumnSheet, DataSheet, data_sheet
     from superpose.datasets.split_checks import Finding, check_splits
     from superpose.datasets.structured_splits import grouped_splits, k_fold_splits, site_splits, time_splits
@@ -28,12 +29,15 @@ __all__ = [
     "MAX_CELLS",
     "MAX_CLASSES",
     "MAX_COLUMNS",
+    "ROW_FORMATS",
     "Column",
     "ColumnDrift",
     "ColumnSheet",
     "DataSheet",
     "DriftReport",
     "Finding",
+    "RowChunk",
+    "RowFile",
     "Split",
     "Table",
     "TableReport",
@@ -60,6 +64,7 @@ __all__ = [
 
 _HOMES = {
     "drift": ("ColumnDrift", "DriftReport", "compare_drift", "drift_baseline"),
+    "row_files": ("ROW_FORMATS", "RowChunk", "RowFile"),
     "sheet": ("ColumnSheet", "DataSheet", "data_sheet"),
     "split_checks": ("Finding", "check_splits"),
     "structured_splits": ("grouped_splits", "k_fold_splits", "site_splits", "time_splits"),

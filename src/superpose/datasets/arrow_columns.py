@@ -15,7 +15,7 @@ from superpose.errors import DatasetFormatError, DatasetTargetError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["check_target", "columns_from_arrow", "number_or_category", "table_from_arrow"]
+__all__ = ["check_target", "columns_from_arrow", "number_or_category", "table_from_arrow", "typed_values"]
 
 _INDEX_COLUMN = re.compile(r"__index_level_\d+__")
 
@@ -45,7 +45,7 @@ def columns_from_arrow(arrow: pa.Table, *, max_columns: int, target: str | None 
     check_size(arrow.num_rows, len(keep))
     if target is not None:
         check_target(target, keep)
-    return {column: _typed_values(column, arrow.column(column)) for column in keep}
+    return {column: typed_values(column, arrow.column(column)) for column in keep}
 
 
 def check_target(target: str, names: list[str]) -> None:
@@ -78,7 +78,7 @@ def number_or_category(text: pa.Array, *, decimal_comma: bool = False) -> npt.ND
         return _numpy(text).astype(object)
 
 
-def _typed_values(name: str, column: pa.ChunkedArray) -> npt.NDArray[Any]:
+def typed_values(name: str, column: pa.ChunkedArray) -> npt.NDArray[Any]:
     """Values of one column by its Arrow type."""
     import pyarrow as pa
     import pyarrow.compute as pc

@@ -115,6 +115,15 @@ class Predictor:
                 ) from None
             raise
 
+    def encode_counting(self, rows: Any) -> tuple[NDArray[np.float64], dict[str, int]]:
+        """As `encode`, and for each category column with values that the model does not know, how many there are.
+
+        Raises:
+            FeatureMismatchError: columns are absent, unknown or of the wrong kind.
+        """
+        encoded = self._model.preprocessor.encode(rows)
+        return encoded.values, encoded.unknown_categories
+
     def predict_encoded(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of each class, float64 ``(n_rows, n_classes)``, of rows that `encode` made."""
         return self._model.probabilities(encoded)

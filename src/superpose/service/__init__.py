@@ -28,6 +28,7 @@ from superpose.service.people.project import Project
 from superpose.service.people.quotas import Usage
 from superpose.service.people.scopes import check_scope
 from superpose.service.people.user import Member, User
+from superpose.service.predictions.predictions import Asked
 from superpose.service.service import Service
 from superpose.service.serving.batching import BatchStats
 from superpose.service.serving.deployment import Canary, Endpoint, Limits, Revision, SplitBy
@@ -42,6 +43,7 @@ __all__ = [
     "FINAL",
     "MAX_LIMIT",
     "TRANSITIONS",
+    "Asked",
     "AuditEntry",
     "AuditFilter",
     "BatchStats",

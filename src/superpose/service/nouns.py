@@ -65,7 +65,7 @@ class JobKind(StrEnum):
     """What a job does.
 
     Train a model from a spec and a data set, or from a user's module; run a quantum program; search for a good spec (a
-    sweep), which begins trials and a training; run a user's own function.
+    sweep), which begins trials and a training; run a user's own function; predict the rows of a file.
     """
 
     TRAIN = "train"
@@ -74,6 +74,7 @@ class JobKind(StrEnum):
     TRIAL = "trial"
     TRAIN_MODULE = "train_module"
     FUNCTION = "function"
+    PREDICT = "predict"
 
 
 @dataclass(frozen=True)

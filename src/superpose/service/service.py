@@ -27,6 +27,7 @@ from superpose.service.people.last_used import LastUsed
 from superpose.service.people.projects import Projects
 from superpose.service.people.quotas import Quotas
 from superpose.service.people.users import Users
+from superpose.service.predictions.predictions import Predictions
 from superpose.service.serving.endpoints import Endpoints
 from superpose.service.serving.loaded_models import LoadedModels
 from superpose.service.statuses import FINAL
@@ -54,6 +55,7 @@ class Service:
         jobs: jobs.
         outputs: metrics and files that jobs left.
         sweeps: searches for a good training spec.
+        predictions: batch predictions.
         models: the model registry.
         drifts: how far rows have moved from a model's training data.
         aliases: names that stand for versions of models, and the histories of models.
@@ -101,6 +103,9 @@ class Service:
         self.sweeps = Sweeps(self._database, self.store, self.datasets, clock)
         self.models = Models(self._database, self._artifacts)
         self.drifts = Drifts(self.models, self.datasets, config)
+        self.predictions = Predictions(
+            self._database, self.store, self._artifacts, self.datasets, self.models, self.quotas, clock
+        )
         self.aliases = Aliases(self._database, clock)
         self.curation = Curation(self._database, self._artifacts, clock)
         self.lineages = Lineages(self._database)

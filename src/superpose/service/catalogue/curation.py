@@ -11,11 +11,12 @@ from superpose.errors import RequestError, VersionInUseError
 from superpose.service.catalogue.models import VersionRef, model_row, model_subject, version_row
 from superpose.service.names import check_name
 from superpose.service.nouns import Clock, Model, ModelVersion, Principal, Role
+from superpose.service.statuses import FINAL
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.history import append_event
 from superpose.service.store.referred import is_referred
-from superpose.service.store.tables import endpoint_canaries, endpoints, model_versions, models
+from superpose.service.store.tables import endpoint_canaries, endpoints, jobs, model_versions, models, predictions
 
 __all__ = ["Curation"]
 
@@ -184,24 +185,26 @@ def _one(project: str, model: str, version: int) -> Any:
 
 def _users(connection: Connection, project: str, found: ModelVersion) -> list[dict[str, object]]:
     """What a version is needed for: kind and name of each."""
-    deployed = connection.execute(
-        select(endpoints.c.name).where(
-            endpoints.c.project == project, endpoints.c.model == found.model, endpoints.c.version == found.version
-        )
-    ).scalars()
+    own = {"project": project, "model": found.model, "version": found.version}
+    deployed = connection.execute(select(endpoints.c.name).filter_by(**own)).scalars()
     canaries = connection.execute(
         select(endpoints.c.name)
         .join(endpoint_canaries, endpoint_canaries.c.endpoint_id == endpoints.c.id)
+        .where(*(endpoint_canaries.c[name] == value for name, value in own.items()))
+    ).scalars()
+    waiting = connection.execute(
+        select(jobs.c.id)
+        .join(predictions, predictions.c.job_id == jobs.c.id)
         .where(
-            endpoint_canaries.c.project == project,
-            endpoint_canaries.c.model == found.model,
-            endpoint_canaries.c.version == found.version,
+            *(predictions.c[name] == value for name, value in own.items()),
+            jobs.c.status.not_in([*map(str, FINAL)]),
         )
     ).scalars()
     return [
         *({"kind": "endpoint", "name": name} for name in deployed),
         *({"kind": "canary", "name": name} for name in canaries),
         *({"kind": "alias", "name": alias} for alias in found.aliases),
+        *({"kind": "job", "name": job_id} for job_id in waiting),
     ]
 
 

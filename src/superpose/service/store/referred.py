@@ -4,14 +4,20 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Select, select, union_all
 
-from superpose.service.store.tables import datasets, job_artifacts, model_versions, modules
+from superpose.service.store.tables import datasets, job_artifacts, model_versions, modules, predictions
 
 __all__ = ["STORED", "is_referred", "referred_artifacts"]
 
 #: Queries of the projects and artifacts of all rows that refer to one. A new kind of file is a row here.
-STORED: tuple[Select[tuple[str, str]], ...] = tuple(
-    select(table.c.project, table.c.artifact).where(table.c.deleted_at.is_(None))
-    for table in (datasets, model_versions, modules, job_artifacts)
+STORED: tuple[Select[tuple[str, str]], ...] = (
+    *(
+        select(table.c.project, table.c.artifact).where(table.c.deleted_at.is_(None))
+        for table in (datasets, model_versions, modules, job_artifacts)
+    ),
+    *(
+        select(predictions.c.project, column.label("artifact")).where(column.is_not(None))
+        for column in (predictions.c.input_artifact, predictions.c.output_artifact)
+    ),
 )
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "models",
     "modules",
     "open_dependencies",
+    "predictions",
     "projects",
     "quotas",
     "steady_clocks",
@@ -365,4 +366,17 @@ sweeps = Table(
     Column("name", Text, primary_key=True),
     Column("job_id", Text),
     Column("created_at", UtcTime),
+)
+
+predictions = Table(
+    "predictions",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("project", Text),
+    Column("model", Text),
+    Column("version", Integer),
+    Column("input_artifact", Text),
+    Column("output_artifact", Text),
+    Column("created_at", UtcTime),
+    Column("deleted_at", UtcTime),
 )

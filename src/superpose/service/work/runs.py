@@ -10,11 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Connection
+
 from superpose.errors import ModelFileCorruptError, PayloadTooLargeError
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Job, JobKind
 from superpose.service.operations.tracing import span_here
-from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.artifacts import Artifacts, Staged
 from superpose.service.store.claims import NewJob
 from superpose.service.store.database import Database, json_text
 from superpose.trust import sha256_bytes
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     from superpose.learning import ExperimentResult
     from superpose.service.work.outputs import Ledger
 
-__all__ = ["RUNS", "Awaits", "Outcome", "RunContext", "trained_outcome"]
+__all__ = ["RUNS", "Awaits", "Outcome", "OutputFile", "RunContext", "trained_outcome"]
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,18 @@ class Awaits:
 
 
 @dataclass(frozen=True)
+class OutputFile:
+    """A file that a run has made, to be kept as an artifact.
+
+    ``register`` runs in the transaction that ends the job, with the artifact published, and returns what the result is
+    to say of it.
+    """
+
+    path: Path
+    register: Callable[[Connection, Job, Staged], Mapping[str, object]]
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a run gives: the job's result, and for a training run the model file and its row in the registry.
 
@@ -74,6 +88,7 @@ class Outcome:
     model_file: bytes | None = None
     version: Mapping[str, object] | None = None
     awaits: Awaits | None = None
+    output: OutputFile | None = None
 
 
 def train(job: Job, context: RunContext) -> Outcome:
@@ -162,6 +177,13 @@ def _run_function(job: Job, context: RunContext) -> Outcome:
     return run_function(job, context)
 
 
+def predict(job: Job, context: RunContext) -> Outcome:
+    """Predict the rows of a file."""
+    from superpose.service.predictions.prediction_run import run
+
+    return run(job, context)
+
+
 #: job kind -> how it runs.
 RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.TRAIN: train,
@@ -170,6 +192,7 @@ RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.TRIAL: trial,
     JobKind.TRAIN_MODULE: _train_module,
     JobKind.FUNCTION: _run_function,
+    JobKind.PREDICT: predict,
 }
 
 

@@ -48,7 +48,7 @@ from superpose.service.work.cpu_budget import CpuBudget
 from superpose.service.work.lease_keeper import LeaseKeeper
 from superpose.service.work.memory import resident_bytes
 from superpose.service.work.outputs import Ledger
-from superpose.service.work.runs import RUNS, Outcome, RunContext
+from superpose.service.work.runs import RUNS, Outcome, OutputFile, RunContext
 
 __all__ = ["Worker"]
 
@@ -240,6 +240,8 @@ class Worker:
         if outcome.awaits is not None:
             awaits = outcome.awaits
             return self._write(lambda: self._store.await_children(claim, awaits.children, awaits.seen), keeper)
+        if outcome.output is not None:
+            return self._publish_file(claim, outcome, outcome.output, keeper)
         if outcome.model_file is None or version is None:
             return self._write(lambda: self._store.succeed(claim, outcome.result), keeper)
         staged = self._artifacts.stage(outcome.model_file)
@@ -248,6 +250,19 @@ class Worker:
             self._artifacts.publish(staged)
             values = insert_version(connection, job, version, clock=utc_now)
             return {**values, "result": {"model": job.model, **values, **outcome.result}}
+
+        try:
+            return self._write(lambda: self._store.succeed(claim, outcome.result, publish=publish), keeper)
+        finally:
+            self._artifacts.discard(staged)
+
+    def _publish_file(self, claim: Claim, outcome: Outcome, output: OutputFile, keeper: LeaseKeeper) -> Job | None:
+        """Write success down together with a file that the run has made."""
+        staged = self._artifacts.stage_file(output.path)
+
+        def publish(connection: Connection, job: Job) -> Mapping[str, object]:
+            self._artifacts.publish(staged)
+            return {"result": {**outcome.result, **output.register(connection, job, staged)}}
 
         try:
             return self._write(lambda: self._store.succeed(claim, outcome.result, publish=publish), keeper)

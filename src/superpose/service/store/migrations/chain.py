@@ -21,6 +21,7 @@ from superpose.service.store.migrations.job_outputs import JOB_OUTPUTS
 from superpose.service.store.migrations.migration import Migration
 from superpose.service.store.migrations.modules import MODULES
 from superpose.service.store.migrations.people import PEOPLE
+from superpose.service.store.migrations.predictions import PREDICTIONS
 from superpose.service.store.migrations.registry import REGISTRY
 from superpose.service.store.migrations.sweeps import SWEEPS
 from superpose.service.store.migrations.traces import TRACES
@@ -39,6 +40,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     MODULES,
     TRACES,
     JOB_OUTPUTS,
+    PREDICTIONS,
 )
 
 #: The version this release reads and writes.

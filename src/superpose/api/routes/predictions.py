@@ -1,0 +1,149 @@
+"""``/v1/predictions``: a file of rows in, a file of predictions out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Depends, Header, Query, Request
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from superpose.api.answers import Json, caller, page_answer, part_of
+from superpose.api.bodies import media_type_of, read_model, receive_file
+from superpose.api.documents import LARGEST_VERSION, Document, body_of, version_of
+from superpose.api.files import file_answer
+from superpose.api.routes.datasets import FORMAT_OF
+from superpose.errors import MediaTypeError, RequestError
+from superpose.service import Asked, Part, Role, Service
+from superpose.service.predictions.result_files import MEDIA_TYPES
+
+__all__ = ["routes"]
+
+
+class _OfDataset(Document):
+    """A stored data set to be predicted, and by which model."""
+
+    dataset: Annotated[str, Field(description="id or name of a data set")]
+    model: Annotated[str, Field(description="name of the model")]
+    version: Annotated[int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the newest")] = None
+    alias: Annotated[str | None, Field(description="the version by its alias; it is looked up once")] = None
+    format: Annotated[Literal["csv", "parquet", "npz"], Field(description="of the file that comes out")] = "csv"
+    on_error: Annotated[
+        Literal["fail", "skip"], Field(description="skip leaves out rows that cannot be predicted, and reports them")
+    ] = "fail"
+    priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
+
+    def asked(self, idempotency_key: str | None) -> Asked:
+        """What the service takes."""
+        return Asked(
+            model=self.model,
+            version=version_of(self.version, self.alias),
+            format=self.format,
+            on_error=self.on_error,
+            priority=self.priority,
+            idempotency_key=idempotency_key,
+        )
+
+
+class _InUrl(BaseModel):
+    """What the URL says of a file in the body."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    model: Annotated[str | None, Field(description="name of the model, for a file in the body")] = None
+    version: Annotated[int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the newest")] = None
+    alias: Annotated[str | None, Field(description="the version by its alias; it is looked up once")] = None
+    format: Annotated[Literal["csv", "parquet", "npz"], Field(description="of the file that comes out")] = "csv"
+    on_error: Annotated[Literal["fail", "skip"], Field(description="what becomes of rows that cannot be predicted")] = (
+        "fail"
+    )
+    priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
+
+    def asked(self, idempotency_key: str | None) -> Asked:
+        """What the service takes.
+
+        Raises:
+            RequestError: no model is named.
+        """
+        if not self.model:
+            raise RequestError("A file in the body needs ?model= in the URL.", field="model")
+        return Asked(
+            model=self.model,
+            version=version_of(self.version, self.alias),
+            format=self.format,
+            on_error=self.on_error,
+            priority=self.priority,
+            idempotency_key=idempotency_key,
+        )
+
+
+def routes(service: Service) -> APIRouter:
+    """The routes of batch predictions."""
+    router = APIRouter(prefix="/v1/predictions", tags=["predictions"])
+    config = service.config
+
+    @router.post("", status_code=202, openapi_extra=_body())
+    async def submit(
+        request: Request,
+        in_url: Annotated[_InUrl, Query()],
+        idempotency_key: Annotated[str | None, Header(description="one job per key")] = None,
+    ) -> Response:
+        """Predict the rows in the body, which goes to disk as it arrives, or those of a stored data set."""
+        principal = caller(request)
+        principal.require(Role.EDITOR)  # before megabytes are read
+        media_type = media_type_of(request)
+        if media_type == "application/json":
+            wanted = await read_model(request, _OfDataset, config.max_body_bytes)
+            made = await run_in_threadpool(
+                service.predictions.submit_dataset, principal, wanted.dataset, wanted.asked(idempotency_key)
+            )
+        else:
+            if media_type not in FORMAT_OF:
+                raise MediaTypeError(
+                    f"Rows are sent as {', '.join(FORMAT_OF)} or, for a stored data set, application/json; got "
+                    f"Content-Type {media_type[:80]!r}.",
+                    allowed=[*FORMAT_OF, "application/json"],
+                )
+            asked = in_url.asked(idempotency_key)
+            with service.datasets.arriving() as path:
+                await receive_file(request, path, config.max_dataset_bytes)
+                made = await run_in_threadpool(
+                    service.predictions.submit_file,
+                    principal,
+                    path,
+                    FORMAT_OF[media_type],
+                    asked,
+                )
+        return Json(made.to_json(), 202, {"Location": f"/v1/predictions/{made.job.id}"})
+
+    @router.get("")
+    def list_predictions(request: Request, part: Annotated[Part, Depends(part_of)]) -> Response:
+        """Batch predictions of the project, newest first."""
+        return page_answer(service.predictions.list(caller(request), part))
+
+    @router.get("/{prediction_id}")
+    def get(request: Request, prediction_id: str) -> Response:
+        """One batch prediction as it stands; its events are those of the job of the same id."""
+        return Json(service.predictions.get(caller(request), prediction_id).to_json())
+
+    @router.get("/{prediction_id}/file")
+    def file(request: Request, prediction_id: str) -> Response:
+        """The predictions; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
+        found, stored = service.predictions.file(caller(request), prediction_id)
+        form = str(found.job.payload["format"])
+        return file_answer(request, stored, media_type=MEDIA_TYPES[form], filename=f"{found.job.id}.{form}")
+
+    @router.delete("/{prediction_id}", status_code=204)
+    def delete(request: Request, prediction_id: str) -> Response:
+        """Delete the files of a batch prediction that has ended."""
+        service.predictions.delete(caller(request), prediction_id)
+        return Response(status_code=204)
+
+    return router
+
+
+def _body() -> dict[str, object]:
+    files = {media_type: {"schema": {"type": "string", "format": "binary"}} for media_type in FORMAT_OF}
+    stored = body_of(_OfDataset)["requestBody"]["content"]
+    return {"requestBody": {"required": True, "content": {**stored, **files}}}

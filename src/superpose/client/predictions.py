@@ -1,0 +1,157 @@
+"""Batch predictions: a file of rows in, a file of predictions out."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+from superpose.client.downloads import download, target_path
+from superpose.client.json_fields import Fields
+from superpose.client.nouns import FINAL_STATUSES, Listing, Noun
+from superpose.client.resources import Resource, items, json_call, read_json, segment, table_call
+from superpose.errors import RequestError
+
+__all__ = ["BatchPrediction", "Predictions", "format_of"]
+
+_SUFFIXES: Final = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz"}
+
+
+@dataclass(frozen=True)
+class BatchPrediction(Noun):
+    """A batch prediction; ``id`` is also that of its job.
+
+    ``result`` has ``n_rows``, ``n_predicted``, ``n_failed``, ``failures`` (row number, from 0, and reason; at most
+    1,000), ``unknown_categories`` (column -> how many values the model does not know) and ``ignored_columns``.
+    """
+
+    id: str
+    status: str
+    model: str
+    version: int
+    dataset: str | None
+    format: str
+    on_error: str
+    created_at: datetime
+    finished_at: datetime | None
+    progress: Mapping[str, Any]
+    error: Mapping[str, Any] | None
+    result: Mapping[str, Any] | None
+    deleted: bool
+
+    @property
+    def finished(self) -> bool:
+        """Whether the status will not change any more."""
+        return self.status in FINAL_STATUSES
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """A batch prediction from the service's JSON."""
+        f = Fields.of("prediction", document)
+        return cls(
+            id=f.text("id"),
+            status=f.text("status"),
+            model=f.text("model"),
+            version=f.whole("version"),
+            dataset=f.maybe_text("dataset"),
+            format=f.text("format"),
+            on_error=f.text("on_error"),
+            created_at=f.time("created_at"),
+            finished_at=f.maybe_time("finished_at"),
+            progress=f.object("progress"),
+            error=f.maybe_object("error"),
+            result=f.maybe_object("result"),
+            deleted=bool(f.members.get("deleted")),
+        )
+
+
+class Predictions(Resource):
+    """Batch predictions of the key's project."""
+
+    def create(  # noqa: PLR0913  # the fields of a submission
+        self,
+        model: str,
+        source: str | Path | None = None,
+        *,
+        dataset: str | None = None,
+        version: int | str | None = None,
+        format: str = "csv",
+        on_error: str = "fail",
+        priority: int = 0,
+        idempotency_key: str | None = None,
+    ) -> BatchPrediction:
+        """Submit a file of rows, sent in pieces, or a stored data set.
+
+        Args:
+            model: name of the model.
+            source: a .csv, .parquet or .npz file.
+            dataset: instead of a file, id or name of a stored data set.
+            version: number or alias; the latest where it is left out.
+            format: of the file that comes out: csv, parquet or npz.
+            on_error: "fail" ends the job at a row that cannot be predicted, "skip" leaves such rows out, reported.
+            priority: jobs of higher priority start first.
+            idempotency_key: submitting twice under one key gives one job; made up where it is left out.
+
+        Raises:
+            RequestError: neither or both of source and dataset, or a file of no known format.
+            ApiError: the service refuses the file (``dataset.format``, ``learning.feature_mismatch``) or model.
+        """
+        if (source is None) == (dataset is None):
+            raise RequestError("Name a file to predict, or dataset=, and not both.")
+        by = "alias" if isinstance(version, str) else "version"
+        wanted: dict[str, Any] = {"model": model, by: version, "format": format, "on_error": on_error}
+        wanted |= {"priority": priority}
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        if source is None:
+            document = {**wanted, "dataset": dataset}
+            call = json_call("POST", "/v1/predictions", document, headers=headers, repeatable=True)
+            return BatchPrediction.from_json(read_json(self._transport.send(call)))
+        path = Path(source).expanduser()
+        query = {name: value for name, value in wanted.items() if value is not None}
+        call = table_call("/v1/predictions", path, format_of(path), query)
+        timeout_s = max(self._transport.timeout_s, call.timeout_s or 0.0)
+        call = replace(call, headers=headers, repeatable=True, timeout_s=timeout_s)
+        return BatchPrediction.from_json(read_json(self._transport.send(call)))
+
+    def list(self, *, limit: int | None = None) -> Listing[BatchPrediction]:
+        """Batch predictions, newest first."""
+        return items(self._transport, "/v1/predictions", BatchPrediction.from_json, {}, limit)
+
+    def get(self, prediction_id: str) -> BatchPrediction:
+        """One batch prediction as it stands."""
+        return BatchPrediction.from_json(self._get(f"/v1/predictions/{segment(prediction_id)}"))
+
+    def download(self, prediction_id: str, path: str | Path | None = None) -> Path:
+        """Save the predictions and return where; a broken connection is resumed.
+
+        Args:
+            prediction_id: of the batch prediction.
+            path: file or directory; ``ID.FORMAT`` here where it is left out. It appears whole or not at all.
+
+        Raises:
+            ProtocolError: the bytes that arrived are not those of the service.
+            ApiError: it has not succeeded (``service.conflict``), or its files were deleted (``service.not_found``).
+        """
+        found = self.get(prediction_id)
+        target = target_path(path, f"{found.id}.{found.format}")
+        download(self._transport, f"/v1/predictions/{segment(found.id)}/file", target)
+        return target
+
+    def delete(self, prediction_id: str) -> None:
+        """Delete the files of a batch prediction that has ended; the job and its counts stay."""
+        self._delete(f"/v1/predictions/{segment(prediction_id)}")
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's name stands for.
+
+    Raises:
+        RequestError: it ends in none of .csv, .parquet and .npz.
+    """
+    found = _SUFFIXES.get(path.suffix.lower())
+    if found is None:
+        raise RequestError(f"{path.name} must end in .csv, .parquet or .npz.", path=str(path))
+    return found

@@ -1,0 +1,276 @@
+"""Files with rows to predict, read in chunks of a fixed number of rows and in constant memory.
+
+Unlike a data set, such a file needs no target, may have further columns, and a row that cannot be used is told by its
+number while the others go on. Rows are counted from 0; of a CSV file, lines that are blank are no rows.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.errors import DatasetFormatError, FeatureMismatchError
+
+__all__ = ["ROW_FORMATS", "RowChunk", "RowFile"]
+
+ROW_FORMATS = ("csv", "parquet", "npz")
+
+_MISSING = frozenset({"", "?", "NA", "N/A", "NaN", "nan", "NULL", "null"})
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_DELIMITERS = (",", ";", "\t")
+_MAX_HEADER = 4 * 2**20
+
+Values = npt.NDArray[Any]
+Batch = tuple[int, dict[str, Values], dict[int, str]]
+
+
+@dataclass(frozen=True)
+class RowChunk:
+    """Rows ``first`` to before ``first + n_rows`` of a file.
+
+    Attributes:
+        first: number of the first row.
+        n_rows: number of rows.
+        columns: values by column: float64 with nan for missing, or objects (text, numbers, truth values, None).
+        bad: what is wrong with rows that cannot be used, by their place within the chunk.
+    """
+
+    first: int
+    n_rows: int
+    columns: Mapping[str, Values]
+    bad: Mapping[int, str] = field(default_factory=dict)
+
+
+class _Source(Protocol):
+    """A format: the names of its columns, and its rows as columns, at most ``n_rows`` at a time."""
+
+    names: list[str]
+
+    def batches(self, wanted: Sequence[tuple[str, str]], n_rows: int) -> Iterator[Batch]:
+        """Number of rows, values of the wanted columns, and what is wrong with which rows."""
+        ...
+
+
+class RowFile:
+    """A file of rows for a model.
+
+    Args:
+        path: the file.
+        format: one of ``ROW_FORMATS``.
+        columns: name and kind ("number" or "category") of each column that the model needs.
+
+    Attributes:
+        ignored: columns of the file that the model does not need.
+
+    Raises:
+        DatasetFormatError: not such a file.
+        FeatureMismatchError: columns are absent.
+    """
+
+    def __init__(self, path: Path, format: str, columns: Sequence[tuple[str, str]]) -> None:
+        self._columns = tuple(columns)
+        kinds: dict[str, Callable[[Path], _Source]] = {"csv": _Csv, "parquet": _Parquet, "npz": _Npz}
+        self._source = kinds[format](path)
+        names = self._source.names
+        if isinstance(self._source, _Npz) and not self._source.named and len(names) == len(columns):
+            names = self._source.names = [name for name, _ in columns]  # an array without names is taken in order
+        missing = [name for name, _ in columns if name not in names]
+        if missing:
+            shown = ", ".join(map(repr, missing[:5])) + (f" and {len(missing) - 5} more" if missing[5:] else "")
+            raise FeatureMismatchError(
+                f"The file lacks {shown}; the model was trained on {len(columns)} columns, the file has {len(names)}.",
+                missing=missing[:50],
+                unknown=[],
+            )
+        needed = {name for name, _ in columns}
+        self.ignored = tuple(name for name in names if name not in needed)
+
+    def chunks(self, n_rows: int) -> Iterator[RowChunk]:
+        """The rows in order, ``n_rows`` at a time; the same file gives the same chunks.
+
+        Raises:
+            DatasetFormatError: the file cannot be read on; says where.
+        """
+        first = 0
+        for count, values, bad in self._source.batches(self._columns, n_rows):
+            found = dict(bad)
+            for name, kind in self._columns:
+                if kind == "number":
+                    for place in np.flatnonzero(np.isinf(values[name])):
+                        found.setdefault(int(place), f"column {name!r} is not a finite number")
+            yield RowChunk(first, count, values, found)
+            first += count
+
+
+class _Csv:
+    """CSV as data sets have it: UTF-8, a header, comma, semicolon or tab."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with path.open("rb") as file:
+            head = file.read(_MAX_HEADER).lstrip(b"\xef\xbb\xbf\r\n")
+        line = head.splitlines()[0] if head.strip() else b""
+        self._delimiter = max(_DELIMITERS, key=lambda delimiter: line.count(delimiter.encode()))
+        first = next(self._records(), None)
+        if first is None:
+            raise DatasetFormatError("The file is empty; a header line with the names of the columns is needed.")
+        self.names = [name.strip() for name in first]
+        if len(set(self.names)) < len(self.names):
+            raise DatasetFormatError("The header has a name twice; names of columns must be unique.")
+
+    def _records(self) -> Iterator[list[str]]:
+        with self._path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, delimiter=self._delimiter, strict=True)
+            try:
+                yield from (record for record in reader if record)
+            except UnicodeDecodeError:
+                raise DatasetFormatError(f"The file is not UTF-8 after line {reader.line_num}.") from None
+            except csv.Error as error:
+                raise DatasetFormatError(f"Line {reader.line_num} is not CSV: {error}.", line=reader.line_num) from None
+
+    def batches(self, wanted: Sequence[tuple[str, str]], n_rows: int) -> Iterator[Batch]:
+        """Rows as columns; one of another length is bad."""
+        places = [(name, kind, self.names.index(name)) for name, kind in wanted]
+        width = len(self.names)
+        records = self._records()
+        next(records)  # the header
+        while rows := list(islice(records, n_rows)):
+            bad = {
+                place: f"has {len(row)} values, but the header has {width} columns"
+                for place, row in enumerate(rows)
+                if len(row) != width
+            }
+            for place in bad:
+                rows[place] = [""] * width
+            values: dict[str, Values] = {}
+            for name, kind, column in places:
+                cells = [row[column].strip() for row in rows]
+                if kind == "number":
+                    values[name] = _numbers(name, cells, bad, decimal_comma=self._delimiter == ";")
+                else:
+                    values[name] = np.array([None if c in _MISSING else c for c in cells], dtype=object)
+            yield len(rows), values, bad
+
+
+class _Parquet:
+    """Parquet, row group by row group."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            self._file = pq.ParquetFile(path)
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DatasetFormatError(f"The file is not Parquet: {error}.") from None
+        self.names = list(self._file.schema_arrow.names)
+
+    def batches(self, wanted: Sequence[tuple[str, str]], n_rows: int) -> Iterator[Batch]:
+        """Rows as columns; a batch ends where a row group does."""
+        import pyarrow as pa
+
+        from superpose.datasets.arrow_columns import typed_values
+
+        try:
+            for batch in self._file.iter_batches(n_rows, columns=[name for name, _ in wanted], use_threads=False):
+                bad: dict[int, str] = {}
+                values: dict[str, Values] = {}
+                for name, kind in wanted:
+                    found = typed_values(name, pa.chunked_array([batch.column(name)]))
+                    if kind == "number" and found.dtype == object:
+                        found = _numbers(name, ["" if v is None else str(v) for v in found], bad)
+                    values[name] = found if kind == "number" else found.astype(object)
+                yield batch.num_rows, values, bad
+        except (pa.ArrowInvalid, OSError) as error:
+            raise DatasetFormatError(f"The Parquet file cannot be read on: {error}.") from None
+
+
+class _Npz:
+    """NPZ with an array ``x`` or ``features`` ``(n_rows, n_features)`` in C order, and optionally ``names``."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            with zipfile.ZipFile(path) as archive:
+                members = {name.removesuffix(".npy").lower(): name for name in archive.namelist()}
+                self._member = members.get("x") or members.get("features")
+                if self._member is None:
+                    raise DatasetFormatError(f"The archive has no array x or features; it has {sorted(members)[:10]}.")
+                with archive.open(self._member) as member:
+                    self._shape, self._dtype = _header(member)
+                named = members.get("names")
+                self.named = named is not None
+                self.names = [f"x_{i}" for i in range(self._shape[1])]
+                if named is not None:
+                    with archive.open(named) as member:
+                        read: Any = np.lib.format.read_array(member, allow_pickle=False)  # type: ignore[no-untyped-call]
+                    self.names = [str(name).strip() for name in np.asarray(read).ravel()]
+        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
+            raise DatasetFormatError(f"The bytes are not an NPZ archive of plain arrays: {error}.") from None
+        if len(self.names) != self._shape[1]:
+            raise DatasetFormatError(f"There are {len(self.names)} names for {self._shape[1]} features.")
+
+    def batches(self, wanted: Sequence[tuple[str, str]], n_rows: int) -> Iterator[Batch]:
+        """Rows as columns, read from within the archive."""
+        left, width = self._shape
+        row_bytes = width * self._dtype.itemsize
+        try:
+            with zipfile.ZipFile(self._path) as archive, archive.open(str(self._member)) as member:
+                _header(member)
+                while left:
+                    count = min(left, n_rows)
+                    content = member.read(count * row_bytes)
+                    if len(content) != count * row_bytes:
+                        raise EOFError("the array is shorter than its header says")
+                    block = np.frombuffer(content, self._dtype).reshape(count, width).astype(np.float64)
+                    left -= count
+                    columns = {name: block[:, self.names.index(name)] for name, _ in wanted}
+                    kinds = dict(wanted)
+                    yield count, {n: v if kinds[n] == "number" else v.astype(object) for n, v in columns.items()}, {}
+        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+            raise DatasetFormatError(f"The NPZ file cannot be read on: {error}.") from None
+
+
+def _header(member: Any) -> tuple[tuple[int, int], np.dtype[Any]]:
+    """Shape and type of an array in an archive; what follows are its bytes, row by row."""
+    version = np.lib.format.read_magic(member)  # type: ignore[no-untyped-call]
+    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(member)  # type: ignore[no-untyped-call]
+    if len(shape) != 2 or dtype.kind not in "buif":
+        raise DatasetFormatError(f"Features must be numbers of shape (n_rows, n_features), got {dtype} {shape}.")
+    if fortran and shape[0] > 1:
+        raise DatasetFormatError("Features are stored column by column; store np.ascontiguousarray(x).")
+    return shape, dtype
+
+
+def _numbers(name: str, cells: Sequence[str], bad: dict[int, str], *, decimal_comma: bool = False) -> Values:
+    """Cells as float64, nan where missing; cells that are no numbers are noted in ``bad``."""
+    if decimal_comma:
+        cells = [cell.replace(",", ".", 1) if "." not in cell else cell for cell in cells]
+    present = [None if cell in _MISSING else cell for cell in cells]
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    try:
+        found = pc.cast(pa.array(present, pa.string()), pa.float64())
+        return np.array(found.to_numpy(zero_copy_only=False), dtype=np.float64)
+    except pa.ArrowInvalid:
+        values = np.full(len(cells), np.nan)
+        for place, cell in enumerate(present):
+            if cell is None:
+                continue
+            if _NUMBER.fullmatch(cell):
+                values[place] = float(cell)
+            else:
+                bad.setdefault(place, f"column {name!r} is not a finite number")
+        return values

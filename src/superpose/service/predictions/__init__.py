@@ -1,0 +1,1 @@
+"""Batch predictions: a file of rows in, a file of predictions out."""

@@ -1,0 +1,178 @@
+"""What a worker does for a batch prediction: chunk after chunk, each kept once done, then one file of all."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sqlalchemy import Connection, update
+
+from superpose.errors import FeatureMismatchError, RowRefusedError
+from superpose.service.nouns import Job
+from superpose.service.predictions.chunk_store import ChunkStore
+from superpose.service.predictions.result_files import column_of, write_predictions
+from superpose.service.store.artifacts import Artifacts, Staged
+from superpose.service.store.tables import predictions
+from superpose.service.work.runs import Outcome, OutputFile, RunContext
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+    from superpose.datasets import RowChunk
+    from superpose.learning import Predictor
+
+__all__ = ["CHUNK_ROWS", "MAX_FAILURES", "run"]
+
+#: Rows of a chunk; where chunks end decides rounding, so it is the same for every attempt.
+CHUNK_ROWS = 4_096
+#: Rows that cannot be predicted and are told one by one.
+MAX_FAILURES = 1_000
+
+
+def run(job: Job, context: RunContext) -> Outcome:
+    """Predict a file's rows; goes on from the chunks that are done.
+
+    Raises:
+        Stopped: ``should_stop`` said so; the chunks done are there.
+        RowRefusedError: a row cannot be predicted, and the policy is to fail.
+        DatasetFormatError: the file cannot be read on.
+    """
+    from superpose.datasets import RowFile
+    from superpose.learning import Predictor, Stopped
+
+    payload: Mapping[str, Any] = job.payload
+    predictor = Predictor.load(context.artifacts.read(payload["artifact"]), expected_digest=payload["digest"])
+    digest = context.dataset_artifact or payload["input"]["artifact"]
+    source = _arrived(context.artifacts, digest, context.directory / "input")
+    columns = [(column["name"], column["kind"]) for column in predictor.input_schema]
+    file = RowFile(source, payload["input"]["format"], columns)
+    chunks, totals = ChunkStore(context.directory / "chunks"), _Totals(file.ignored)
+    for number, chunk in enumerate(file.chunks(CHUNK_ROWS)):
+        facts = chunks.facts(number)
+        if facts is None:
+            if context.should_stop():
+                raise Stopped("The worker stops; the chunks that are done are kept.")
+            table, facts = _predicted(predictor, chunk, skip=payload["on_error"] == "skip")
+            chunks.write(number, table, facts)
+        totals.add(facts)
+        context.on_event("progress", {"stage": f"{totals.n_rows:,} rows", "n_rows": totals.n_rows})
+    output = context.directory / "output"
+    classes = tuple(map(str, predictor.classes))
+    write_predictions(
+        output, payload["format"], lambda: chunks.tables(totals.n_chunks), classes, totals.n_rows - totals.n_failed
+    )
+    context.on_event("progress", {"stage": "written", "n_rows": totals.n_rows, "fraction": 1.0})
+    return Outcome(totals.result(), output=OutputFile(output, _register))
+
+
+def _register(connection: Connection, job: Job, staged: Staged) -> Mapping[str, object]:
+    connection.execute(update(predictions).where(predictions.c.job_id == job.id).values(output_artifact=staged.digest))
+    return {"digest": staged.digest, "n_bytes": staged.n_bytes}
+
+
+def _arrived(artifacts: Artifacts, digest: str, path: Path) -> Path:
+    """The file to predict, on this machine; copied once per job, verified on the way."""
+    if not path.exists():
+        artifacts.verify(digest)
+        part = path.with_suffix(".part")
+        with part.open("wb") as file:
+            for chunk in artifacts.chunks(digest):
+                file.write(chunk)
+        part.replace(path)
+    return path
+
+
+def _predicted(predictor: Predictor, chunk: RowChunk, *, skip: bool) -> tuple[pa.Table, dict[str, Any]]:
+    """Predictions of the rows that can be predicted, and what is to be known of the others."""
+    import pandas as pd
+    import pyarrow as pa
+
+    failures = dict(chunk.bad)
+    good = np.array([place for place in range(chunk.n_rows) if place not in failures], dtype=np.int64)
+    frame = pd.DataFrame({name: values[good] for name, values in chunk.columns.items()})
+    unknown: Counter[str] = Counter()
+    parts, places = [], []
+    for first, encoded in _encoded(predictor, frame, 0):
+        if isinstance(encoded, str):
+            failures[int(good[first])] = encoded
+        else:
+            values, counts = encoded
+            unknown.update(counts)
+            parts.append(values)
+            places.append(good[first : first + len(values)])
+    if failures and not skip:
+        place = min(failures)
+        raise RowRefusedError(
+            f"Row {chunk.first + place} (counted from 0) cannot be predicted: it {failures[place]}. Mend the file, or "
+            "send on_error=skip to leave such rows out and have them reported.",
+            row=chunk.first + place,
+        )
+    classes = tuple(map(str, predictor.classes))
+    rows = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
+    probabilities = predictor.predict_encoded(np.concatenate(parts)) if parts else np.empty((0, len(classes)))
+    columns: dict[str, Any] = {
+        "row": pa.array(rows + chunk.first, pa.int64()),
+        "prediction": pa.array([classes[best] for best in probabilities.argmax(axis=1)], pa.string()),
+    }
+    for place, label in enumerate(classes):
+        columns[column_of(label)] = pa.array(np.ascontiguousarray(probabilities[:, place]), pa.float64())
+    told = sorted(failures.items())[:MAX_FAILURES]
+    facts = {
+        "n_rows": chunk.n_rows,
+        "n_failed": len(failures),
+        "failures": [{"row": chunk.first + place, "reason": reason} for place, reason in told],
+        "unknown_categories": dict(unknown),
+    }
+    return pa.table(columns), facts
+
+
+def _encoded(
+    predictor: Predictor, frame: pd.DataFrame, first: int
+) -> Iterator[tuple[int, str | tuple[Any, dict[str, int]]]]:
+    """Encoded runs of rows with the place of their first, or why one row cannot be encoded; halves to find it."""
+    if not len(frame):
+        return
+    try:
+        yield first, predictor.encode_counting(frame)
+    except FeatureMismatchError as error:
+        if len(frame) == 1:
+            column = error.details.get("column")
+            reason = "holds a value that the model does not take"
+            yield first, f"column {column!r} {reason}" if column is not None else reason
+            return
+        middle = len(frame) // 2
+        yield from _encoded(predictor, frame.iloc[:middle], first)
+        yield from _encoded(predictor, frame.iloc[middle:], first + middle)
+
+
+class _Totals:
+    """What all chunks amount to."""
+
+    def __init__(self, ignored: Sequence[str]) -> None:
+        self.n_chunks = self.n_rows = self.n_failed = 0
+        self._ignored = list(ignored)
+        self._failures: list[Mapping[str, Any]] = []
+        self._unknown: Counter[str] = Counter()
+
+    def add(self, facts: Mapping[str, Any]) -> None:
+        """Count a chunk in."""
+        self.n_chunks += 1
+        self.n_rows += facts["n_rows"]
+        self.n_failed += facts["n_failed"]
+        self._failures += facts["failures"][: MAX_FAILURES - len(self._failures)]
+        self._unknown.update(facts["unknown_categories"])
+
+    def result(self) -> dict[str, object]:
+        """The job's result."""
+        return {
+            "n_rows": self.n_rows,
+            "n_predicted": self.n_rows - self.n_failed,
+            "n_failed": self.n_failed,
+            "failures": list(self._failures),
+            "unknown_categories": dict(sorted(self._unknown.items())),
+            "ignored_columns": self._ignored,
+        }

@@ -1,0 +1,102 @@
+"""Writing predictions as CSV, Parquet or NPZ, chunk by chunk; equal predictions give equal bytes.
+
+Every format has the number of each row in the file that came in (from 0), the predicted class and a probability per
+class. NPZ holds them as arrays ``row`` (n,), ``prediction`` (n,), ``probabilities`` (n, n_classes) and ``classes``.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["MEDIA_TYPES", "column_of", "empty_table", "write_predictions"]
+
+#: Format -> media type.
+MEDIA_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet", "npz": "application/x-npz"}
+
+Tables = Callable[[], Iterator["pa.Table"]]
+
+
+def column_of(label: str) -> str:
+    """Name of the column with a class's probabilities."""
+    return f"p({label})"
+
+
+def empty_table(classes: Sequence[str]) -> pa.Table:
+    """A table of predictions without rows."""
+    import pyarrow as pa
+
+    fields = [("row", pa.int64()), ("prediction", pa.string()), *((column_of(c), pa.float64()) for c in classes)]
+    return pa.schema(fields).empty_table()
+
+
+def write_predictions(path: Path, format: str, tables: Tables, classes: Sequence[str], n_rows: int) -> None:
+    """Write all predictions in constant memory.
+
+    Args:
+        path: the file.
+        format: a key of ``MEDIA_TYPES``.
+        tables: gives the chunks in order, anew each time it is called.
+        classes: class labels.
+        n_rows: rows of all chunks together.
+    """
+    {"csv": _write_csv, "parquet": _write_parquet, "npz": _write_npz}[format](path, tables, classes, n_rows)
+
+
+def _write_csv(path: Path, tables: Tables, classes: Sequence[str], n_rows: int) -> None:
+    from pyarrow import csv
+
+    options = csv.WriteOptions(quoting_style="needed")
+    with csv.CSVWriter(path, empty_table(classes).schema, write_options=options) as writer:
+        for table in tables():
+            writer.write_table(table)
+
+
+def _write_parquet(path: Path, tables: Tables, classes: Sequence[str], n_rows: int) -> None:
+    import pyarrow.parquet as pq
+
+    with pq.ParquetWriter(path, empty_table(classes).schema, compression="zstd") as writer:
+        for table in tables():
+            writer.write_table(table)
+
+
+def _write_npz(path: Path, tables: Tables, classes: Sequence[str], n_rows: int) -> None:
+    width = max(map(len, classes))
+    names = [column_of(label) for label in classes]
+    arrays: dict[str, tuple[tuple[int, ...], np.dtype[Any], Callable[[pa.Table], Any]]] = {
+        "row": ((n_rows,), np.dtype(np.int64), lambda t: t.column("row").to_numpy()),
+        "prediction": ((n_rows,), np.dtype(f"<U{width}"), lambda t: t.column("prediction").to_pylist()),
+        "probabilities": (
+            (n_rows, len(classes)),
+            np.dtype(np.float64),
+            lambda t: np.column_stack([t.column(name).to_numpy() for name in names]),
+        ),
+    }
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, (shape, dtype, read) in arrays.items():
+            with _member(archive, name) as member:
+                _write_header(member, shape, dtype)
+                for table in tables():
+                    member.write(np.ascontiguousarray(read(table), dtype=dtype).tobytes())
+        with _member(archive, "classes") as member:
+            labels = np.array(list(classes), dtype=f"<U{width}")
+            _write_header(member, labels.shape, labels.dtype)
+            member.write(labels.tobytes())
+
+
+def _member(archive: zipfile.ZipFile, name: str) -> Any:
+    info = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))  # no clock, so that files can be equal
+    info.external_attr = 0o600 << 16
+    return archive.open(info, "w", force_zip64=True)
+
+
+def _write_header(member: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    header = {"descr": dtype.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(member, header)  # type: ignore[no-untyped-call]  # NumPy's gap
