@@ -37,6 +37,7 @@ COMMANDS = [
     ["health"],
     ["backup"],
     ["restore"],
+    ["prune"],
     ["version"],
 ]
 

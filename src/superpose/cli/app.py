@@ -27,6 +27,7 @@ from superpose.cli import (
     predict,
     predictions,
     projects,
+    prune,
     quickstart,
     run_program,
     serve,
@@ -48,7 +49,7 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions "
-    "run explain-circuit projects users keys audit config doctor health backup restore version"
+    "run explain-circuit projects users keys audit config doctor health backup restore prune version"
 )
 
 
@@ -120,6 +121,7 @@ app.command("doctor")(doctor.doctor)
 app.command("health")(health.health)
 app.command("backup")(backup.backup)
 app.command("restore")(backup.restore)
+app.command("prune")(prune.prune)
 app.command("version")(version.show_version)
 
 

@@ -139,9 +139,10 @@ class Server:
     def _on_ready(self, url: str) -> None:
         """Tell where the service is."""
         threading.Thread(target=self._get_kernels, name="superpose-kernels", daemon=True).start()
-        url = (self._server.public_url or url).rstrip("/")
+        listens, url = url, (self._server.public_url or url).rstrip("/")
         facts: dict[str, Any] = {
             "url": url,
+            "listens": listens,
             "key_file": str(self._config.data_dir / "keys" / "admin.key"),
             "pid": os.getpid(),
         }

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from superpose.cli.checks import Check
+from superpose.cli.health import probe
 from superpose.cli.settings import Settings
 from superpose.client import running_service
 
@@ -181,18 +182,10 @@ def port(settings: Settings) -> Check:
 
 def service(settings: Settings) -> Check:
     """Whether a service runs from the data directory, and answers."""
-    from superpose.client import Client
-    from superpose.errors import SuperposeError
-
     running = running_service(settings.service.data_dir)
     if running is None:
         return Check("service", "ok", "none runs here (start one with `superpose serve`)")
-    try:
-        with Client(running.url, key_file=running.key_file, timeout_s=5, ca_file=running.certificate) as client:
-            ready = client.ready()
-    except SuperposeError as error:
-        advice = "look into logs/api.jsonl, or set public_url to a name in the certificate"
-        return Check("service", "warn", f"process {running.pid} runs but: {error.message}", advice)
+    ready = probe(running)
     said = f"{running.url} {'is ready' if ready else 'is not ready yet'}"
     return Check("service", "ok" if ready else "warn", said, None if ready else "wait, or look into logs/api.jsonl")
 

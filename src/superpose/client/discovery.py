@@ -114,11 +114,12 @@ def _find_key(key: str | None, key_file: str | Path | None, own: RunningService 
 
 @dataclass(frozen=True)
 class RunningService:
-    """What `superpose serve` wrote about itself."""
+    """What `superpose serve` wrote about itself; ``listens`` is its address on this machine."""
 
     url: str
     key_file: Path
     pid: int
+    listens: str
     certificate: Path | None = None
 
 
@@ -128,7 +129,8 @@ def running_service(data_dir: Path | None = None) -> RunningService | None:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         certificate = Path(document["certificate"]) if document.get("certificate") else None
-        service = RunningService(str(document["url"]), Path(document["key_file"]), int(document["pid"]), certificate)
+        url, listens = str(document["url"]), str(document.get("listens") or document["url"])
+        service = RunningService(url, Path(document["key_file"]), int(document["pid"]), listens, certificate)
         os.kill(service.pid, 0)
     except PermissionError:
         return None

@@ -71,6 +71,11 @@ class ServiceConfig:
         artifact_url: directory for data sets and model files as an fsspec URL, such as ``s3://bucket/superpose``; None
             means the data directory.
         otlp_endpoint: where OpenTelemetry traces are sent, such as ``http://127.0.0.1:4318/v1/traces``; None: nowhere.
+        keep_events_days: how long `superpose prune` keeps the events of jobs that are over; None for ever.
+        keep_results_days: the same of their results, where no model came of them.
+        keep_deleted_days: the same of what describes a deleted data set that no job used.
+        keep_logs_days: the same of workers' old log files.
+        keep_request_logs_days: the same of old files of the request log.
         trace_share: share of the traces that is sent, from 0 to 1.
     """
 
@@ -118,6 +123,11 @@ class ServiceConfig:
     artifact_url: str | None = None
     otlp_endpoint: str | None = None
     trace_share: float = 1.0
+    keep_events_days: float | None = None
+    keep_results_days: float | None = None
+    keep_deleted_days: float | None = None
+    keep_logs_days: float | None = None
+    keep_request_logs_days: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser().absolute())
