@@ -26,7 +26,10 @@ from superpose.circuits import Circuit, Program, program_to_json
 from superpose.service import JobKind, ModelVersion, Principal, Service
 from superpose.service.catalogue.models import insert_version
 from superpose.service.nouns import utc_now
-from superpose.service.store.job_store import NewJob
+from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.datadir import DataDir
+from superpose.service.store.job_store import Claim, NewJob
+from superpose.service.work.outputs import Ledger
 
 __all__ = ["PROGRAM", "ROWS", "Row", "World"]
 
@@ -131,6 +134,26 @@ class World:
         """One that has ended."""
         return self.service.jobs.cancel(self.owner, self.a_queued_job()).id
 
+    def a_job_with_a_file(self) -> str:
+        """One that left ``result.txt``."""
+        new = NewJob(
+            project="alpha", kind=JobKind.PROGRAM, payload={}, created_by=self.owner.key_id, model=None, priority=10
+        )
+        service, claim = self.service, self._claimed(new)
+        directory = DataDir(service.config.data_dir)
+        path = directory.staging / self._name()
+        path.write_text(path.name)
+        Ledger(service.store, Artifacts(directory), claim, service.quotas, utc_now).file(path, "result.txt")
+        path.unlink()
+        return service.store.succeed(claim, {}).id
+
+    def _claimed(self, new: NewJob) -> Claim:
+        """The job, in the hands of a worker."""
+        self.service.store.submit(new)
+        claim = self.service.store.claim("worker_of_the_matrix")
+        assert claim is not None
+        return claim
+
     def a_model(self) -> str:
         """A copy of the trained one, of two versions."""
         name, store = self._name(), self.service.store
@@ -140,10 +163,7 @@ class World:
             new = NewJob(
                 project="alpha", kind=JobKind.TRAIN, payload={}, created_by=self.owner.key_id, model=name, priority=10
             )
-            store.submit(new)
-            claim = store.claim("worker_of_the_matrix")
-            assert claim is not None
-            store.succeed(claim, {}, publish=lambda c, job: insert_version(c, job, found, clock=utc_now))
+            store.succeed(self._claimed(new), {}, publish=lambda c, job: insert_version(c, job, found, clock=utc_now))
         return name
 
     def a_model_with_an_alias(self) -> str:
@@ -207,6 +227,16 @@ ROWS = (
     Row("GET", "/v1/jobs/{job_id}", "viewer", 200, {"job_id": "a_job"}),
     Row("POST", "/v1/jobs/{job_id}/cancel", "editor", 200, {"job_id": "a_queued_job"}),
     Row("GET", "/v1/jobs/{job_id}/events", "viewer", 200, {"job_id": "a_job"}),
+    Row("GET", "/v1/jobs/{job_id}/metrics", "viewer", 200, {"job_id": "a_job"}),
+    Row("GET", "/v1/jobs/{job_id}/artifacts", "viewer", 200, {"job_id": "a_job_with_a_file"}),
+    Row("DELETE", "/v1/jobs/{job_id}/artifacts", "editor", 204, {"job_id": "a_job_with_a_file"}),
+    Row(
+        "GET",
+        "/v1/jobs/{job_id}/artifacts/{role}/{name}",
+        "viewer",
+        200,
+        {"job_id": "a_job_with_a_file", "role": "=output", "name": "=result.txt"},
+    ),
     Row("POST", "/v1/programs", "editor", 202, body=PROGRAM, foreign=202),
     Row("GET", "/v1/programs/{job_id}", "viewer", 200, {"job_id": "a_job"}),
     # models

@@ -78,7 +78,7 @@ def serve(
             service.measurements.worker_pids = lambda: supervisor.worker_pids
         if behind_proxy:
             _log_fact("plaintext allowed", host=host, reason=behind_proxy)
-        asyncio.run(_run(create_app(service), listening, tls, on_ready, ending))
+        asyncio.run(_run(create_app(service), listening, tls, on_ready, ending, proxied=bool(behind_proxy)))
 
 
 def bind(host: str, port: int, *, tls: Tls | None = None, behind_proxy: str | None = None) -> socket.socket:
@@ -136,6 +136,8 @@ async def _run(
     tls: Tls | None,
     on_ready: Callable[[str], None] | None,
     ending: threading.Event,
+    *,
+    proxied: bool,
 ) -> None:
     """Serve until told to stop, passing the word on to open streams."""
     server = uvicorn.Server(
@@ -151,6 +153,7 @@ async def _run(
             backlog=_BACKLOG,
             timeout_keep_alive=_KEEP_ALIVE_S,
             timeout_graceful_shutdown=_GRACE_S,
+            proxy_headers=proxied,  # who else says where a request comes from would choose what the audit log says
             ssl_context_factory=None if tls is None else lambda *_: tls.context,
         )
     )
