@@ -180,12 +180,12 @@ class World:
         """One of two revisions."""
         name, model = self._name(), self.a_model()
         self.service.endpoints.create(self.owner, name, model, 1)
-        self.service.endpoints.update(self.owner, name, version=2)
+        self.service.endpoints.rollouts.update(self.owner, name, version=2)
         return name
 
     def an_endpoint_with_a_canary(self) -> str:
         name = self.a_revised_endpoint()
-        self.service.endpoints.start_canary(self.owner, name, percent=50.0, version=1)
+        self.service.endpoints.rollouts.start_canary(self.owner, name, percent=50.0, version=1)
         return name
 
     def a_user(self) -> str:

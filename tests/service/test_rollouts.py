@@ -42,21 +42,21 @@ def version_now(service: Service, admin: Principal, **options: Any) -> int:
 
 def test_update_rollback_and_the_history_of_it(service: Service, admin: Principal, live: str) -> None:
     assert version_now(service, admin) == 1
-    updated = service.endpoints.update(admin, live, version=2)
+    updated = service.endpoints.rollouts.update(admin, live, version=2)
     assert (updated.version, updated.revision, updated.state) == (2, 2, "loaded")
     assert version_now(service, admin) == 2
-    assert service.endpoints.update(admin, live, version=2).revision == 2  # nothing changed, so no new revision
-    back = service.endpoints.rollback(admin, live)
+    assert service.endpoints.rollouts.update(admin, live, version=2).revision == 2  # nothing changed
+    back = service.endpoints.rollouts.rollback(admin, live)
     assert (back.version, back.revision) == (1, 3)
     assert version_now(service, admin) == 1
     with pytest.raises(ConflictError, match="no revision before"):
-        service.endpoints.rollback(admin, live)
-    assert service.endpoints.rollback(admin, live, 2).version == 2
+        service.endpoints.rollouts.rollback(admin, live)
+    assert service.endpoints.rollouts.rollback(admin, live, 2).version == 2
     with pytest.raises(NotFoundError, match="no revision 9; the newest is 4"):
-        service.endpoints.rollback(admin, live, 9)
-    revisions = service.endpoints.revisions(admin, live).items
+        service.endpoints.rollouts.rollback(admin, live, 9)
+    revisions = service.endpoints.rollouts.revisions(admin, live).items
     assert [(r.number, r.version, r.origin) for r in revisions] == [(4, 2, 2), (3, 1, 1), (2, 2, 2), (1, 1, 1)]
-    events = service.endpoints.events(admin, live)
+    events = service.endpoints.rollouts.events(admin, live)
     assert [event.kind for event in events] == ["created", "updated", "rolled_back", "rolled_back"]
     assert [event.data["version"] for event in events] == [1, 2, 1, 2]
     assert {event.data["by"] for event in events} == {admin.key_id}
@@ -64,33 +64,33 @@ def test_update_rollback_and_the_history_of_it(service: Service, admin: Principa
 
 def test_an_alias_is_kept_with_its_revision(service: Service, admin: Principal, live: str) -> None:
     service.aliases.move(admin, "outcome", "champion", 2)
-    updated = service.endpoints.update(admin, live, version="champion")
+    updated = service.endpoints.rollouts.update(admin, live, version="champion")
     assert (updated.version, updated.alias, updated.revision) == (2, "champion", 2)
     service.aliases.move(admin, "outcome", "champion", 1)
     assert service.endpoints.get(admin, live).version == 2  # looked up once
-    assert service.endpoints.update(admin, live, version="champion").version == 1
-    back = service.endpoints.rollback(admin, live)
+    assert service.endpoints.rollouts.update(admin, live, version="champion").version == 1
+    back = service.endpoints.rollouts.rollback(admin, live)
     assert (back.version, back.alias, back.revision) == (2, "champion", 4)
 
 
 def test_a_canary_keeps_its_version_from_being_deleted(service: Service, admin: Principal, live: str) -> None:
-    service.endpoints.start_canary(admin, live, percent=5, version=2)
+    service.endpoints.rollouts.start_canary(admin, live, percent=5, version=2)
     with pytest.raises(VersionInUseError, match="canary"):
         service.curation.delete_version(admin, "outcome", 2)
-    service.endpoints.stop_canary(admin, live)
-    service.endpoints.update(admin, live, version=2)
-    service.endpoints.update(admin, live, version=1)
+    service.endpoints.rollouts.stop_canary(admin, live)
+    service.endpoints.rollouts.update(admin, live, version=2)
+    service.endpoints.rollouts.update(admin, live, version=1)
     service.curation.delete_version(admin, "outcome", 2)
     with pytest.raises(NotFoundError, match="version 2"):
-        service.endpoints.rollback(admin, live)
+        service.endpoints.rollouts.rollback(admin, live)
 
 
 def test_a_second_rollback_goes_back_one_further(service: Service, admin: Principal, live: str) -> None:
     for version in (2, 1, 2):
-        service.endpoints.update(admin, live, version=version)
-    found = [service.endpoints.rollback(admin, live) for _ in range(3)]
+        service.endpoints.rollouts.update(admin, live, version=version)
+    found = [service.endpoints.rollouts.rollback(admin, live) for _ in range(3)]
     assert [(e.revision, e.version) for e in found] == [(5, 1), (6, 2), (7, 1)]
-    assert [r.origin for r in service.endpoints.revisions(admin, live).items] == [1, 2, 3, 4, 3, 2, 1]
+    assert [r.origin for r in service.endpoints.rollouts.revisions(admin, live).items] == [1, 2, 3, 4, 3, 2, 1]
 
 
 def test_no_request_fails_while_the_version_changes(service: Service, admin: Principal, live: str) -> None:
@@ -105,7 +105,7 @@ def test_no_request_fails_while_the_version_changes(service: Service, admin: Pri
 
     def change() -> None:
         for version in (2, 1, 2, 1, 2):
-            service.endpoints.update(admin, live, version=version)
+            service.endpoints.rollouts.update(admin, live, version=version)
 
     found = asyncio.run(ask())
     assert set(found) == {1, 2}
@@ -124,15 +124,15 @@ def damaged(service: Service, admin: Principal, version: int) -> Iterator[None]:
 def test_a_version_that_cannot_be_used_does_not_take_over(service: Service, admin: Principal, live: str) -> None:
     with damaged(service, admin, 2):
         with pytest.raises(ArtifactError):
-            service.endpoints.update(admin, live, version=2)
+            service.endpoints.rollouts.update(admin, live, version=2)
         with pytest.raises(ArtifactError):
-            service.endpoints.start_canary(admin, live, percent=50, version=2)
+            service.endpoints.rollouts.start_canary(admin, live, percent=50, version=2)
     with pytest.raises(NotFoundError, match="version 3"):
-        service.endpoints.update(admin, live, version=3)
+        service.endpoints.rollouts.update(admin, live, version=3)
     found = service.endpoints.get(admin, live)
     assert (found.version, found.revision, found.canary) == (1, 1, None)
     assert version_now(service, admin) == 1
-    assert [event.kind for event in service.endpoints.events(admin, live)] == ["created"]
+    assert [event.kind for event in service.endpoints.rollouts.events(admin, live)] == ["created"]
 
 
 def ask_many(service: Service, admin: Principal, ids: list[str]) -> dict[str, int]:
@@ -146,16 +146,16 @@ def ask_many(service: Service, admin: Principal, ids: list[str]) -> dict[str, in
 def test_a_canary_by_request_id(service: Service, admin: Principal, live: str) -> None:
     """500 ids at 20 %: a share outside 12 to 28 % has a probability below 1e-5, and the ids are fixed."""
     ids = [f"visit-{i:05d}" for i in range(500)]
-    shared = service.endpoints.start_canary(admin, live, percent=20, version=2)
+    shared = service.endpoints.rollouts.start_canary(admin, live, percent=20, version=2)
     assert shared.canary is not None and (shared.canary.version, shared.version) == (2, 1)
     first = ask_many(service, admin, ids)
     chosen = {request_id for request_id, version in first.items() if version == 2}
     assert 60 < len(chosen) < 140
     assert ask_many(service, admin, ids) == first  # one id, one side
-    service.endpoints.start_canary(admin, live, percent=60, version=2)
+    service.endpoints.rollouts.start_canary(admin, live, percent=60, version=2)
     wider = {request_id for request_id, version in ask_many(service, admin, ids).items() if version == 2}
     assert chosen < wider and 240 < len(wider) < 360
-    service.endpoints.start_canary(admin, live, percent=20, version=2, seed=7)
+    service.endpoints.rollouts.start_canary(admin, live, percent=20, version=2, seed=7)
     assert {request_id for request_id, version in ask_many(service, admin, ids).items() if version == 2} != chosen
     assert version_now(service, admin, version=2) == 2  # a request may name its side
     assert version_now(service, admin, version=1) == 1
@@ -165,7 +165,7 @@ def test_a_canary_by_request_id(service: Service, admin: Principal, live: str) -
 
 def test_a_canary_at_random_repeats_with_its_seed(service: Service, admin: Principal, live: str) -> None:
     def draw(seed: int) -> list[int]:
-        service.endpoints.start_canary(admin, live, percent=30, version=2, by="random", seed=seed)
+        service.endpoints.rollouts.start_canary(admin, live, percent=30, version=2, by="random", seed=seed)
         return [version_now(service, admin, request_id="the same") for _ in range(60)]
 
     first, again, other = draw(5), draw(5), draw(6)
@@ -174,7 +174,7 @@ def test_a_canary_at_random_repeats_with_its_seed(service: Service, admin: Princ
 
 
 def test_what_each_side_answered_is_counted(service: Service, admin: Principal, live: str) -> None:
-    service.endpoints.start_canary(admin, live, percent=50, version=2)
+    service.endpoints.rollouts.start_canary(admin, live, percent=50, version=2)
     found = Counter(ask_many(service, admin, [f"visit-{i:05d}" for i in range(200)]).values())
     for version in (1, 2):
         with pytest.raises(Exception, match="lacks 'dose'"):
@@ -187,26 +187,26 @@ def test_what_each_side_answered_is_counted(service: Service, admin: Principal, 
         assert side.mean_ms is not None and side.p50_ms is not None and side.p99_ms is not None
         assert 0 < side.p50_ms <= side.p99_ms < 60_000
         assert side.batches.n_requests == side.n_requests
-    assert service.endpoints.stop_canary(admin, live).canary is None
+    assert service.endpoints.rollouts.stop_canary(admin, live).canary is None
     assert len(service.endpoints.traffic(admin, live)) == 1
 
 
 def test_promote_and_stop(service: Service, admin: Principal, live: str) -> None:
-    for call in (service.endpoints.promote, service.endpoints.stop_canary):
+    for call in (service.endpoints.rollouts.promote, service.endpoints.rollouts.stop_canary):
         with pytest.raises(ConflictError, match="has no canary"):
             call(admin, live)
-    service.endpoints.start_canary(admin, live, percent=10)
+    service.endpoints.rollouts.start_canary(admin, live, percent=10)
     for refused in (
-        lambda: service.endpoints.update(admin, live, version=2),
-        lambda: service.endpoints.rollback(admin, live),
+        lambda: service.endpoints.rollouts.update(admin, live, version=2),
+        lambda: service.endpoints.rollouts.rollback(admin, live),
     ):
         with pytest.raises(ConflictError, match="Promote it or stop it first"):
             refused()
-    promoted = service.endpoints.promote(admin, live)
+    promoted = service.endpoints.rollouts.promote(admin, live)
     assert (promoted.version, promoted.revision, promoted.canary) == (2, 2, None)
     assert version_now(service, admin) == 2
-    assert service.endpoints.rollback(admin, live).version == 1
-    kinds = [event.kind for event in service.endpoints.events(admin, live)]
+    assert service.endpoints.rollouts.rollback(admin, live).version == 1
+    kinds = [event.kind for event in service.endpoints.rollouts.events(admin, live)]
     assert kinds == ["created", "canary_started", "promoted", "rolled_back"]
 
 
@@ -225,23 +225,23 @@ def test_canaries_that_cannot_be(
 ) -> None:
     service.endpoints.create(admin, "live", "outcome")
     with pytest.raises(RequestError, match=words):
-        service.endpoints.start_canary(admin, "live", version=1, **options)
+        service.endpoints.rollouts.start_canary(admin, "live", version=1, **options)
     with pytest.raises(ConflictError, match="answers with already"):
-        service.endpoints.start_canary(admin, "live", percent=5)
+        service.endpoints.rollouts.start_canary(admin, "live", percent=5)
 
 
 def test_who_may_change_an_endpoint(service: Service, admin: Principal, stranger: Principal, live: str) -> None:
     viewer, predictor = Principal("key_v", "default", Role.VIEWER), Principal("key_p", "default", Role.PREDICTOR)
     changes = (
-        lambda who: service.endpoints.update(who, live, version=2),
-        lambda who: service.endpoints.rollback(who, live),
-        lambda who: service.endpoints.start_canary(who, live, percent=5, version=2),
-        lambda who: service.endpoints.stop_canary(who, live),
-        lambda who: service.endpoints.promote(who, live),
+        lambda who: service.endpoints.rollouts.update(who, live, version=2),
+        lambda who: service.endpoints.rollouts.rollback(who, live),
+        lambda who: service.endpoints.rollouts.start_canary(who, live, percent=5, version=2),
+        lambda who: service.endpoints.rollouts.stop_canary(who, live),
+        lambda who: service.endpoints.rollouts.promote(who, live),
     )
     looks = (
-        lambda who: service.endpoints.revisions(who, live),
-        lambda who: service.endpoints.events(who, live),
+        lambda who: service.endpoints.rollouts.revisions(who, live),
+        lambda who: service.endpoints.rollouts.events(who, live),
         lambda who: service.endpoints.traffic(who, live),
     )
     for change in changes:
@@ -270,7 +270,7 @@ def test_limits_of_an_endpoint(service: Service, admin: Principal, model: ModelV
 
     assert not any(isinstance(answer, Exception) for answer in ask(20))
     assert service.endpoints.stats(admin, "live").max_batch_requests == 4
-    changed = service.endpoints.update(admin, "live", limits={"max_batch_rows": None, "max_concurrency": 5})
+    changed = service.endpoints.rollouts.update(admin, "live", limits={"max_batch_rows": None, "max_concurrency": 5})
     assert (changed.limits, changed.revision) == (Limits(max_concurrency=5), 1)
     refused = [answer for answer in ask(20) if isinstance(answer, OverloadedError)]
     assert len(refused) == 15
@@ -279,20 +279,20 @@ def test_limits_of_an_endpoint(service: Service, admin: Principal, model: ModelV
     assert service.endpoints.get(admin, "live").limits.max_concurrency == 5
     for bad in ({"max_batch_rows": 0}, {"max_delay_ms": -1}, {"max_concurrency": 2.5}, {"speed": 1}):
         with pytest.raises(RequestError):
-            service.endpoints.update(admin, "live", limits=bad)
+            service.endpoints.rollouts.update(admin, "live", limits=bad)
     with pytest.raises(RequestError, match="nothing to change"):
-        service.endpoints.update(admin, "live")
+        service.endpoints.rollouts.update(admin, "live")
 
 
 def test_what_an_endpoint_is_outlasts_the_server(
     service: Service, admin: Principal, live: str, config: ServiceConfig
 ) -> None:
-    service.endpoints.update(admin, live, version=2, limits={"max_delay_ms": 0})
-    before = service.endpoints.start_canary(admin, live, percent=25, version=1, by="random", seed=3)
+    service.endpoints.rollouts.update(admin, live, version=2, limits={"max_delay_ms": 0})
+    before = service.endpoints.rollouts.start_canary(admin, live, percent=25, version=1, by="random", seed=3)
     service.close()
     with Service.open(config) as again:
         after = again.endpoints.get(admin, live)
         assert after.to_json() == {**before.to_json(), "state": "unloaded"}
-        assert [r.number for r in again.endpoints.revisions(admin, live).items] == [2, 1]
+        assert [r.number for r in again.endpoints.rollouts.revisions(admin, live).items] == [2, 1]
         again.endpoints.delete(admin, live)
         assert again.endpoints.create(admin, live, "outcome").revision == 1

@@ -71,7 +71,7 @@ def routes(service: Service) -> APIRouter:
 
 def _add_rollout_routes(router: APIRouter, service: Service) -> None:
     """What changes an endpoint's version, and what tells of it."""
-    endpoints, max_bytes = service.endpoints, service.config.max_body_bytes
+    rollouts, max_bytes = service.endpoints.rollouts, service.config.max_body_bytes
 
     @router.patch("/{name}", openapi_extra=body_of(EndpointChange))
     async def update(request: Request, name: str) -> Response:
@@ -79,7 +79,7 @@ def _add_rollout_routes(router: APIRouter, service: Service) -> None:
         wanted = await read_model(request, EndpointChange, max_bytes)
         limits = wanted.limits.given()
         changed = await run_in_threadpool(
-            endpoints.update,
+            rollouts.update,
             caller(request),
             name,
             model=wanted.model,
@@ -92,7 +92,7 @@ def _add_rollout_routes(router: APIRouter, service: Service) -> None:
     async def rollback(request: Request, name: str) -> Response:
         """Put back what answered before, as a new revision."""
         wanted = await read_model(request, Rollback, max_bytes)
-        changed = await run_in_threadpool(endpoints.rollback, caller(request), name, wanted.revision)
+        changed = await run_in_threadpool(rollouts.rollback, caller(request), name, wanted.revision)
         return Json(changed.to_json())
 
     @router.put("/{name}/canary", openapi_extra=body_of(NewCanary))
@@ -100,7 +100,7 @@ def _add_rollout_routes(router: APIRouter, service: Service) -> None:
         """Let another version answer a share of the requests."""
         wanted = await read_model(request, NewCanary, max_bytes)
         changed = await run_in_threadpool(
-            endpoints.start_canary,
+            rollouts.start_canary,
             caller(request),
             name,
             percent=wanted.percent,
@@ -114,17 +114,17 @@ def _add_rollout_routes(router: APIRouter, service: Service) -> None:
     @router.delete("/{name}/canary")
     def stop_canary(request: Request, name: str) -> Response:
         """Let the endpoint's own version answer all requests again."""
-        return Json(endpoints.stop_canary(caller(request), name).to_json())
+        return Json(rollouts.stop_canary(caller(request), name).to_json())
 
     @router.post("/{name}/promote")
     def promote(request: Request, name: str) -> Response:
         """Let the canary answer all requests."""
-        return Json(endpoints.promote(caller(request), name).to_json())
+        return Json(rollouts.promote(caller(request), name).to_json())
 
     @router.get("/{name}/revisions")
     def revisions(request: Request, name: str, part: Annotated[Part, Depends(part_of)]) -> Response:
         """Which versions stood behind the name, newest first."""
-        return page_answer(endpoints.revisions(caller(request), name, part))
+        return page_answer(rollouts.revisions(caller(request), name, part))
 
     @router.get("/{name}/events")
     def events(
@@ -133,12 +133,12 @@ def _add_rollout_routes(router: APIRouter, service: Service) -> None:
         after: Annotated[int, Query(ge=0, le=2**53, description="last event that you have")] = 0,
     ) -> Response:
         """What happened to the endpoint, oldest first; at most 500 at a time."""
-        return Json({"items": [event.to_json() for event in endpoints.events(caller(request), name, after)]})
+        return Json({"items": [event.to_json() for event in rollouts.events(caller(request), name, after)]})
 
     @router.get("/{name}/stats")
     def stats(request: Request, name: str) -> Response:
         """Requests, errors and latency of the endpoint's version and of its canary, since the server started."""
-        return Json({"sides": [side.to_json() for side in endpoints.traffic(caller(request), name)]})
+        return Json({"sides": [side.to_json() for side in service.endpoints.traffic(caller(request), name)]})
 
 
 _CELL: dict[str, Any] = {"type": ["number", "string", "boolean", "null"]}
