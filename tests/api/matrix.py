@@ -23,7 +23,7 @@ from typing import Any
 
 from superpose import export_module
 from superpose.circuits import Circuit, Program, program_to_json
-from superpose.service import JobKind, ModelVersion, Principal, Service
+from superpose.service import Asked, JobKind, ModelVersion, Principal, Service
 from superpose.service.catalogue.models import insert_version
 from superpose.service.nouns import utc_now
 from superpose.service.store.artifacts import Artifacts
@@ -126,6 +126,12 @@ class World:
     def a_sweep(self) -> str:
         name = self._name()
         return self.service.sweeps.submit(self.owner, SWEEP, dataset="alpha-flowers", name=name, model=name).name
+
+    def a_prediction(self) -> str:
+        """One that was cancelled before it began."""
+        asked = Asked(model=self.trained.model)
+        job_id = self.service.predictions.submit_dataset(self.owner, "alpha-flowers", asked).job.id
+        return self.service.jobs.cancel(self.owner, job_id).id
 
     def a_queued_job(self) -> str:
         return self.service.jobs.submit(self.owner, JobKind.PROGRAM, PROGRAM).id
@@ -294,6 +300,14 @@ ROWS = (
     Row("GET", "/v1/sweeps", "viewer", 200, foreign=200),
     Row("GET", "/v1/sweeps/{name}", "viewer", 200, {"name": "a_sweep"}),
     Row("POST", "/v1/sweeps/{name}/cancel", "editor", 200, {"name": "a_sweep"}),
+    # batch predictions
+    Row(
+        "POST", "/v1/predictions", "editor", 202, body={"dataset": "{a_dataset}", "model": "{a_model}", "format": "csv"}
+    ),
+    Row("GET", "/v1/predictions", "viewer", 200, foreign=200),
+    Row("GET", "/v1/predictions/{prediction_id}", "viewer", 200, {"prediction_id": "a_prediction"}),
+    Row("GET", "/v1/predictions/{prediction_id}/file", "viewer", 409, {"prediction_id": "a_prediction"}),  # has not run
+    Row("DELETE", "/v1/predictions/{prediction_id}", "editor", 204, {"prediction_id": "a_prediction"}),
     # endpoints
     Row("POST", "/v1/endpoints", "editor", 201, body={"name": "{new_name}", "model": "{a_model}"}),
     Row("GET", "/v1/endpoints", "viewer", 200, foreign=200),

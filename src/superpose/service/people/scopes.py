@@ -27,6 +27,7 @@ NOUNS = (
     "metrics",
     "models",
     "modules",
+    "predictions",
     "programs",
     "projects",
     "sweeps",

@@ -20,6 +20,7 @@ from superpose.service.statuses import FINAL
 from superpose.service.store.artifacts import Artifacts, Staged, StoredFile
 from superpose.service.store.claims import NewJob
 from superpose.service.store.database import Database
+from superpose.service.store.history import append_event
 from superpose.service.store.job_lives import job_from_row
 from superpose.service.store.job_store import JobStore
 from superpose.service.store.pages import Part, read_page
@@ -223,6 +224,15 @@ class Predictions:
                 update(predictions)
                 .where(predictions.c.job_id == prediction_id)
                 .values(input_artifact=None, output_artifact=None, deleted_at=self._clock())
+            )
+            append_event(
+                connection,
+                subject=prediction_id,
+                project=principal.project,
+                at=self._clock(),
+                kind="files_removed",
+                actor=principal.key_id,
+                data={"input": row["input_artifact"], "output": row["output_artifact"]},
             )
         with self._database.write() as connection:  # only after the row's end is certain
             for artifact in {row["input_artifact"], row["output_artifact"]} - {None}:
