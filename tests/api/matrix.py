@@ -120,6 +120,9 @@ class World:
     def a_dataset(self) -> str:
         return self.service.datasets.add_builtin(self.owner, self._name(), "iris").name
 
+    def an_upload(self) -> str:
+        return self.service.uploads.create(self.owner).id
+
     def a_module(self) -> str:
         return self.service.modules.add(self.owner, name=self._name(), content=exported_module()).name
 
@@ -227,6 +230,12 @@ ROWS = (
     Row("GET", "/v1/datasets/{id_or_name}/sheet", "viewer", 200, {"id_or_name": "a_dataset"}),
     Row("POST", "/v1/datasets/{id_or_name}/checks", "viewer", 200, {"id_or_name": "a_dataset"}, {}, changes=False),
     Row("DELETE", "/v1/datasets/{id_or_name}", "editor", 204, {"id_or_name": "a_dataset"}),
+    Row("POST", "/v1/uploads", "editor", 201, foreign=201, changes=False),
+    Row("GET", "/v1/uploads/{upload_id}", "editor", 200, {"upload_id": "an_upload"}),
+    Row(
+        "PATCH", "/v1/uploads/{upload_id}", "editor", 200, {"upload_id": "an_upload"}, query="?offset=0", changes=False
+    ),
+    Row("DELETE", "/v1/uploads/{upload_id}", "editor", 204, {"upload_id": "an_upload"}, changes=False),
     # jobs and programs
     Row("POST", "/v1/jobs", "editor", 202, body={"kind": "train", "dataset": "{a_dataset}", "spec": SPEC}),
     Row("GET", "/v1/jobs", "viewer", 200, foreign=200),

@@ -15,7 +15,7 @@ import pytest
 from tests.service.conftest import ended, working
 
 from superpose.service import AuditFilter, Service, ServiceConfig
-from superpose.service.people.scopes import NOUNS
+from superpose.service.people.scopes import NOUNS, need_of
 from superpose.trust import mint_key
 
 from .conftest import Reply, running
@@ -219,7 +219,8 @@ def test_every_route_stands_in_the_table(stage: Stage) -> None:
 
 def test_every_noun_of_the_routes_can_be_named_in_a_scope(stage: Stage) -> None:
     paths = stage.api.call("GET", "/openapi.json").json["paths"]
-    nouns = {path.split("/")[2] for path in paths if path.startswith("/v1/")} - {"version"}
+    needs = [need_of("GET", path) for path in paths if path.startswith("/v1/")]
+    nouns = {need.noun for need in needs if need is not None}
     missing = sorted(nouns - set(NOUNS))
     assert not missing, f"Add to NOUNS in src/superpose/service/people/scopes.py: {', '.join(missing)}"
 

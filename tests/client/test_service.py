@@ -121,7 +121,7 @@ def test_datasets_come_from_files_bytes_and_superpose(client: Client, patients: 
     with pytest.raises(ApiError) as caught:
         client.datasets.get("from_csv")
     assert (caught.value.problem_code, caught.value.status) == ("service.not_found", 404)
-    with pytest.raises(DatasetFormatError, match=r"csv, parquet and npz"):
+    with pytest.raises(DatasetFormatError, match=r"csv, parquet, npz, images"):
         client.datasets.add(b"a,b", target="b", name="x")
     with pytest.raises(DatasetFormatError, match="needs a name"):
         client.datasets.add(b"a,b", target="b", format="csv")

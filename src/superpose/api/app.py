@@ -34,6 +34,7 @@ from superpose.api.routes import (
     programs,
     projects,
     sweeps,
+    uploads,
     usage,
     users,
     version,
@@ -61,7 +62,7 @@ def create_app(service: Service) -> FastAPI:
     )
     app.state.draining = asyncio.Event()
     people = (projects, users, keys, usage, audit)
-    data = (datasets, data_checks)
+    data = (datasets, uploads, data_checks)
     work = (jobs, job_outputs, sweeps, predictions, programs)
     for noun in (*data, models, modules, *work, endpoints, *people, inference, metrics, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is

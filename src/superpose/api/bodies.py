@@ -12,7 +12,7 @@ from typing import Any, NoReturn, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from superpose.api.problems import from_validation_error
 from superpose.errors import MediaTypeError, PayloadTooLargeError, RequestError
@@ -56,8 +56,10 @@ async def read_body(request: Request, max_bytes: int) -> bytes:
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def receive_file(request: Request, path: Path, max_bytes: int) -> None:
-    """Write the body to an existing file as it arrives, in constant memory.
+async def receive_file(request: Request, path: Path, max_bytes: int, *, offset: int = 0) -> None:
+    """Write the body to an existing file from ``offset`` on as it arrives, in constant memory.
+
+    What arrives before the connection breaks is in the file.
 
     Raises:
         PayloadTooLargeError, MediaTypeError: as for ``read_body``.
@@ -65,14 +67,19 @@ async def receive_file(request: Request, path: Path, max_bytes: int) -> None:
         OSError: the file cannot be written.
     """
     with path.open("r+b", buffering=0) as file:
+        file.seek(offset)
         kept: list[bytes] = []
         n_bytes = 0
-        async for part in _parts(request, max_bytes):
-            kept.append(part)
-            n_bytes += len(part)
-            if n_bytes >= _WRITTEN_BYTES:  # a slow disk holds up nobody else
-                await run_in_threadpool(_write_all, file, kept)
-                kept, n_bytes = [], 0
+        try:
+            async for part in _parts(request, max_bytes):
+                kept.append(part)
+                n_bytes += len(part)
+                if n_bytes >= _WRITTEN_BYTES:  # a slow disk holds up nobody else
+                    await run_in_threadpool(_write_all, file, kept)
+                    kept, n_bytes = [], 0
+        except ClientDisconnect:
+            _write_all(file, kept)
+            raise
         await run_in_threadpool(_write_all, file, kept)
 
 

@@ -22,6 +22,7 @@ from superpose.client.json_fields import Fields
 from superpose.client.lineage import Lineage
 from superpose.client.nouns import Dataset, Listing, NounT
 from superpose.client.transport import Call, Reply, Transport
+from superpose.client.uploads import LARGE_BYTES, give_up, upload
 from superpose.errors import DatasetFormatError, ProtocolError
 
 __all__ = ["Datasets", "json_call", "read_json"]
@@ -164,9 +165,19 @@ class Datasets(Resource):
         query: dict[str, str | int | float] = {key: value for key, value in asked.items() if value is not None}
         if units:
             query["units"] = json.dumps(dict(units))
-        call = table_call("/v1/datasets", source if isinstance(source, bytes) else path, kind, query)
-        call = replace(call, timeout_s=max(self._transport.timeout_s, call.timeout_s or 0.0))
-        return Dataset.from_json(read_json(self._transport.send(call)))
+        body = source if isinstance(source, bytes) else path
+        if path is None or _file_size(path) < LARGE_BYTES:
+            return self._added(table_call("/v1/datasets", body, kind, query))
+        upload_id = upload(self._transport, path)
+        try:
+            return self._added(table_call("/v1/datasets", b"", kind, {**query, "upload": upload_id}))
+        except BaseException:
+            give_up(self._transport, upload_id)
+            raise
+
+    def _added(self, call: Call) -> Dataset:
+        patient = replace(call, timeout_s=max(self._transport.timeout_s, call.timeout_s or 0.0))
+        return Dataset.from_json(read_json(self._transport.send(patient)))
 
     def add_builtin(self, name: str, builtin: str | None = None) -> Dataset:
         """Register data that come with superpose (breast_cancer, digits, iris, wine) under a name."""

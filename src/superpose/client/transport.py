@@ -52,8 +52,9 @@ ResultT = TypeVar("ResultT")
 class Call:
     """One request.
 
-    The body is given as bytes or as a file, which is sent in pieces. ``repeatable`` says that sending it twice does no
-    harm; GET and DELETE always are. Statuses in ``accepted`` are answers, whatever they mean elsewhere.
+    The body is given as bytes or as a file (from ``body_from`` on), which is sent in pieces. ``repeatable`` says that
+    sending it twice does no harm; GET and DELETE always are. Statuses in ``accepted`` are answers, whatever they mean
+    elsewhere.
     """
 
     method: str
@@ -62,6 +63,7 @@ class Call:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes | None = field(default=None, repr=False)
     body_file: Path | None = None
+    body_from: int = 0
     content_type: str = "application/json"
     repeatable: bool = False
     timeout_s: float | None = None
@@ -204,9 +206,9 @@ class Transport:
         for name, value in call.headers.items():
             builder = builder.header(name, value)
         if call.body_file is not None:
-            n_bytes = str(call.body_file.stat().st_size)
+            n_bytes = str(call.body_file.stat().st_size - call.body_from)
             builder = builder.header("Content-Type", call.content_type).header("Content-Length", n_bytes)
-            builder = builder.body_stream(_pieces(call.body_file))
+            builder = builder.body_stream(_pieces(call.body_file, call.body_from))
         elif call.body is not None:
             builder = builder.header("Content-Type", call.content_type).body_bytes(call.body)
         return builder
@@ -319,8 +321,9 @@ def _connections(url: str, roots: bytes | None = None) -> SyncClient:
         raise ClientError(f"The CA file's certificates cannot be used: {error.message}.") from error
 
 
-def _pieces(path: Path) -> Iterator[bytes]:
+def _pieces(path: Path, start: int) -> Iterator[bytes]:
     with path.open("rb") as file:
+        file.seek(start)
         while piece := file.read(_PIECE_BYTES):
             yield piece
 

@@ -13,6 +13,7 @@ from superpose.service.catalogue.drift import Drifts
 from superpose.service.catalogue.lineage import Lineages
 from superpose.service.catalogue.models import Models
 from superpose.service.catalogue.modules import Modules
+from superpose.service.catalogue.uploads import Uploads
 from superpose.service.catalogue.version_diff import VersionDiffs
 from superpose.service.config import ServiceConfig
 from superpose.service.experiments.sweeps import Sweeps
@@ -57,6 +58,7 @@ class Service:
         sweeps: searches for a good training spec.
         predictions: batch predictions.
         models: the model registry.
+        uploads: files that arrive in several requests.
         drifts: how far rows have moved from a model's training data.
         aliases: names that stand for versions of models, and the histories of models.
         curation: notes, tags and deletion of models.
@@ -102,6 +104,7 @@ class Service:
         self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)
         self.sweeps = Sweeps(self._database, self.store, self.datasets, clock)
         self.models = Models(self._database, self._artifacts)
+        self.uploads = Uploads(data_dir, config)
         self.drifts = Drifts(self.models, self.datasets, config)
         self.predictions = Predictions(
             self._database, self.store, self._artifacts, self.datasets, self.models, self.quotas, clock
@@ -178,6 +181,7 @@ class Service:
         """Remove what crashes left behind: artifacts without a row, checkpoints of jobs that have ended."""
         with self._database.write() as connection:
             self._artifacts.sweep(referred_artifacts(connection))
+        self.uploads.clear()
         self._artifacts.clear_staging()
         if self.config.artifact_url is not None:
             Artifacts(self._data_dir).clear_staging()  # files on their way in wait here, wherever they go

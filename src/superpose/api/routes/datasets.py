@@ -11,7 +11,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
-from superpose.api.bodies import media_type_of, read_model, receive_file
+from superpose.api.bodies import media_type_of, read_body, read_model, receive_file
 from superpose.api.documents import BuiltinDataset, Document, body_of
 from superpose.api.files import file_answer, file_answers
 from superpose.errors import MediaTypeError, RequestError
@@ -47,9 +47,15 @@ def routes(service: Service) -> APIRouter:
             dataset = await run_in_threadpool(service.datasets.add_builtin, principal, wanted.name, wanted.builtin)
         else:
             incoming = _incoming(asked, media_type, config.max_columns)
-            with service.datasets.arriving() as path:
-                await receive_file(request, path, config.max_dataset_bytes)
-                dataset = await run_in_threadpool(service.datasets.add_file, principal, path, incoming)
+            if asked.upload is None:
+                with service.datasets.arriving() as path:
+                    await receive_file(request, path, config.max_dataset_bytes)
+                    dataset = await run_in_threadpool(service.datasets.add_file, principal, path, incoming)
+            else:
+                await read_body(request, 0)
+                with service.uploads.taking(principal, asked.upload) as path:
+                    dataset = await run_in_threadpool(service.datasets.add_file, principal, path, incoming)
+                    path.unlink()
         sheet = await run_in_threadpool(service.datasets.sheet, principal, dataset.id)
         document = {**dataset.to_json(), "warnings": sheet["warnings"]}
         return Json(document, 201, {"Location": f"/v1/datasets/{dataset.id}"})
@@ -99,6 +105,7 @@ class _Asked(Document):
     target: str | None = Field(None, description="column with the classes")
     size: int | None = Field(None, description="images: width and height in pixels [28]", ge=1, le=256, strict=False)
     mode: str | None = Field(None, description="images: grey or rgb [grey]")
+    upload: str | None = Field(None, description="an upload that holds the table; the body is empty then")
     units: str | None = Field(None, description='unit by column, as JSON: {"age": "a"}', max_length=50_000)
 
 

@@ -107,6 +107,8 @@ def need_of(method: str, path: str) -> Need | None:
     noun, name = parts[0] if parts else "", parts[1] if len(parts) > 1 else None
     if noun == "endpoints" and parts[2:] == ["predict"]:
         action = "predict"
+    if noun == "uploads":  # files of data sets to be
+        return Need("datasets", None, "write")
     if (noun, parts[-1]) in _LOOKING:
         action = "read"
     return Need(noun, name, action)
