@@ -10,6 +10,7 @@ import stat
 import tarfile
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,36 @@ def test_the_state_is_the_one_of_a_moment(service: Service, config: ServiceConfi
         counts.append(len(names))
     assert counts == sorted(counts)
     assert counts[-1] > 0
+
+
+def test_artifacts_that_lie_elsewhere_are_in_the_backup_too(tmp_path: Path) -> None:
+    url = f"memory://{tmp_path.name}"
+    config = ServiceConfig(data_dir=tmp_path / "data", artifact_url=url)
+    with Service.open(config) as service:
+        admin = service.authenticate(read_key_file(service.admin_key_path))
+        service.datasets.add(admin, name="d", content=CSV, format="csv", target="outcome")
+        report = make_backup(config.data_dir, tmp_path / "b.tar", artifact_url=url)
+    assert report.n_files == 3  # store, key, data set
+    restore_backup(report.path, tmp_path / "restored")
+    with Service.open(ServiceConfig(data_dir=tmp_path / "restored")) as copy:
+        owner = copy.authenticate(read_key_file(copy.admin_key_path))
+        assert copy.datasets.table(copy.datasets.get(owner, "d")).n_rows == 90
+
+
+def test_a_job_that_ran_when_the_backup_was_made_runs_again_where_it_is_restored(
+    config: ServiceConfig, tmp_path: Path
+) -> None:
+    brief = replace(config, lease_s=1.0, heartbeat_s=0.3)
+    with Service.open(brief) as service:
+        admin = service.authenticate(read_key_file(service.admin_key_path))
+        job = service.jobs.submit(admin, "program", PROGRAM)
+        assert service.store.claim("worker_elsewhere")
+        report = make_backup(config.data_dir, tmp_path / "b.tar")
+    restore_backup(report.path, tmp_path / "restored")
+    restored = replace(brief, data_dir=tmp_path / "restored")
+    with Service.open(restored) as copy, working(restored):
+        found = ended(copy, job)
+        assert (found.status, found.attempt) == ("succeeded", 2)
 
 
 @pytest.fixture

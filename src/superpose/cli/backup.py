@@ -33,7 +33,9 @@ def backup(
     from superpose.service.operations.backup import make_backup
 
     settings = load_settings({"data_dir": data_dir}, config_file=config).service
-    report = make_backup(settings.data_dir, file, busy_timeout_s=settings.busy_timeout_s)
+    report = make_backup(
+        settings.data_dir, file, artifact_url=settings.artifact_url, busy_timeout_s=settings.busy_timeout_s
+    )
     if as_json:
         print_json(report.to_json())
     else:

@@ -33,11 +33,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, cast
 
 import superpose
-from superpose.errors import BackupError
+from superpose.errors import ArtifactError, BackupError
 from superpose.service.nouns import Clock, iso, utc_now
+from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.datadir import DataDir
 
 __all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "MANIFEST_DIGEST", "BackupReport", "make_backup"]
 
@@ -75,12 +77,21 @@ class BackupReport:
         }
 
 
-def make_backup(data_dir: Path, target: Path, *, busy_timeout_s: float = 15.0, clock: Clock = utc_now) -> BackupReport:
+def make_backup(
+    data_dir: Path,
+    target: Path,
+    *,
+    artifact_url: str | None = None,
+    busy_timeout_s: float = 15.0,
+    clock: Clock = utc_now,
+) -> BackupReport:
     """Write a backup of a data directory, whether or not a server runs on it. The file appears whole or not at all.
 
     Args:
         data_dir: the service's data directory.
         target: the tar file to make, mode 0600; it must not exist.
+        artifact_url: where artifacts lie, as in the settings; None for the data directory. Elsewhere nothing keeps an
+            artifact from being removed meanwhile; the backup then fails and has to be made again.
         busy_timeout_s: how long to wait for a write that is under way.
         clock: what tells the time.
 
@@ -99,14 +110,18 @@ def make_backup(data_dir: Path, target: Path, *, busy_timeout_s: float = 15.0, c
     try:
         with _room_beside(target) as room:
             created_at = clock()
-            with _held(data_dir, busy_timeout_s, room) as artifacts:
+            remote = None if artifact_url is None else Artifacts(DataDir(data_dir), artifact_url)
+            with _held(data_dir, busy_timeout_s, room, remote) as artifacts:
                 version = _store_version(room / STORE)
                 with _Archive(room / "backup.tar") as made:
                     made.add(STORE, room / STORE)
                     if (data_dir / "keys" / "admin.key").is_file():
                         made.add("keys/admin.key", data_dir / "keys" / "admin.key")
                     for digest, path in artifacts:
-                        made.add(f"artifacts/{digest}", path, expected=digest)
+                        if remote is None:
+                            made.add(f"artifacts/{digest}", path, expected=digest)
+                        else:
+                            made.add_remote(remote, digest)
                     facts = (superpose.__version__, version, created_at, len(made.files), made.n_bytes)
                     report = BackupReport(target, *facts)
                     made.finish(report)
@@ -141,9 +156,20 @@ class _Archive:
         except FileNotFoundError:
             raise BackupError(f"{name} was removed while the backup was made; make it again.", path=name) from None
         with source:
-            size = os.fstat(source.fileno()).st_size
-            hashing = _Hashing(source)
-            self._tar.addfile(_member(name, size), hashing)
+            self._add(name, os.fstat(source.fileno()).st_size, source, expected)
+
+    def add_remote(self, artifacts: Artifacts, digest: str) -> None:
+        """Add an artifact that lies elsewhere."""
+        name = f"artifacts/{digest}"
+        try:
+            source = cast("IO[bytes]", _Chunks(artifacts.chunks(digest)))
+            self._add(name, artifacts.size(digest), source, digest)
+        except ArtifactError as error:
+            raise BackupError(f"{name}: {error.message} No backup was made; make it again.", path=name) from error
+
+    def _add(self, name: str, size: int, source: IO[bytes], expected: str | None) -> None:
+        hashing = _Hashing(source)
+        self._tar.addfile(_member(name, size), hashing)
         digest = hashing.digest.hexdigest()
         if expected is not None and digest != expected:
             raise BackupError(
@@ -187,6 +213,21 @@ class _Hashing:
         return content
 
 
+class _Chunks:
+    """Pieces of bytes as a file to read."""
+
+    def __init__(self, chunks: Iterator[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = b""
+
+    def read(self, size: int) -> bytes:
+        """The next bytes."""
+        while len(self._rest) < size and (chunk := next(self._chunks, b"")):
+            self._rest += chunk
+        given, self._rest = self._rest[:size], self._rest[size:]
+        return given
+
+
 def _member(name: str, size: int) -> Any:
     """A tar header that tells nothing of this machine's users."""
     member = tarfile.TarInfo(name)
@@ -195,7 +236,9 @@ def _member(name: str, size: int) -> Any:
 
 
 @contextlib.contextmanager
-def _held(data_dir: Path, busy_timeout_s: float, room: Path) -> Iterator[list[tuple[str, Path]]]:
+def _held(
+    data_dir: Path, busy_timeout_s: float, room: Path, remote: Artifacts | None
+) -> Iterator[list[tuple[str, Path]]]:
     """Copy one state of the store into ``room``, and give the artifacts that belong to it, kept from removal."""
     holding = data_dir / f".backup-{room.name.rpartition('.')[2]}"
     _remove_left_over(data_dir)
@@ -205,7 +248,10 @@ def _held(data_dir: Path, busy_timeout_s: float, room: Path) -> Iterator[list[tu
                 locking.execute("BEGIN IMMEDIATE")
                 reading.execute("BEGIN")
                 reading.execute("SELECT count(*) FROM sqlite_master").fetchone()  # the state is chosen by this read
-                artifacts = _link(data_dir / "artifacts", holding)
+                if remote is None:
+                    artifacts = _link(data_dir / "artifacts", holding)
+                else:
+                    artifacts = [(digest, Path(digest)) for digest in remote.digests()]
                 locking.execute("ROLLBACK")
             _copy_store(reading, room / STORE)
         yield artifacts

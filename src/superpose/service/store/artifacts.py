@@ -222,6 +222,11 @@ class Artifacts:
         if left:
             raise ArtifactError(f"Artifact {digest[:12]} is {left:,} bytes shorter than it was.", digest=digest)
 
+    def digests(self) -> list[str]:
+        """All artifacts that are there, in order. Call inside a write transaction if none may come or go meanwhile."""
+        names = [place.rstrip("/").rpartition("/")[2] for place, _ in self._listed(self._root)]
+        return sorted(name for name in names if _DIGEST.fullmatch(name))
+
     def remove(self, digest: str) -> None:
         """Remove an artifact. Call inside a write transaction in which no row refers to it."""
         self._verified.pop(digest, None)
