@@ -1,8 +1,9 @@
-"""`superpose models`: alias, unalias, annotate, history, lineage, diff, remove."""
+"""`superpose models`: alias, unalias, annotate, history, lineage, diff, export, remove."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -190,6 +191,25 @@ def _difference(figure: Mapping[str, Any]) -> str:
     paired = figure["paired"]
     tail = f" ({paired['low']:+.3f} to {paired['high']:+.3f}, paired)" if paired else ""
     return f"{figure['difference']:+.3f}{tail}"
+
+
+@app.command()
+def export(
+    name: NameArgument,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The MLflow store: made if absent.")],
+    version: VersionOption = None,
+    form: Annotated[str, typer.Option("--format", help="mlflow.", metavar="FORM")] = "mlflow",
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a version as an MLflow run with a registered model."""
+    with connect(url, key_file) as client:
+        found = client.models.export(name, directory, reference(version), format=form)
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        section({"tracking uri": found.tracking_uri, "run": found.run_id, "model uri": found.model_uri})
 
 
 @app.command()

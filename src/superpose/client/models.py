@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from superpose.client.data_checks import DriftReport
 from superpose.client.downloads import download, target_path
@@ -14,6 +14,9 @@ from superpose.client.nouns import Event, Listing, Model, ModelVersion
 from superpose.client.resources import Resource, items, manifest_digest, read_json, segment, table_call
 from superpose.client.transport import Call
 from superpose.errors import ModelFileCorruptError, RequestError
+
+if TYPE_CHECKING:
+    from superpose.client.mlflow_export import MlflowExport
 
 __all__ = ["Models", "VersionRef"]
 
@@ -176,6 +179,29 @@ class Models(Resource):
                 field="format",
             )
         return DriftReport.from_json(read_json(self._transport.send(table_call(path, rows, kind, {}))))
+
+    def export(
+        self, name: str, directory: str | Path, version: VersionRef = None, *, format: str = "mlflow"
+    ) -> MlflowExport:
+        """Write a version for another tool: an MLflow run with params, metrics, artifacts, and a registered model.
+
+        Args:
+            name: the model.
+            directory: of the MLflow store (SQLite and files), made if absent; it may hold other exports.
+            version: by number or alias; the latest where it is left out.
+            format: "mlflow".
+
+        Raises:
+            ExtraMissingError: MLflow is not installed.
+            RequestError: another format, or the directory cannot be written.
+            ModelFileCorruptError: the bytes are not those the registry knows.
+        """
+        if format != "mlflow":
+            raise RequestError(f"format must be mlflow, got {format!r}.", field="format")
+        from superpose.client.mlflow_export import export_mlflow
+
+        found = self.version(name, version)
+        return export_mlflow(found, self.content(found), Path(directory))
 
     def content(self, version: ModelVersion) -> bytes:
         """The bytes of a version's model file; the manifest in them must have the registry's digest.
