@@ -358,6 +358,7 @@ def people(api: Api, dice: random.Random) -> None:
     api.call("GET", "/v1/usage")
     api.call("GET", "/v1/models/soak/lineage")
     api.raw("GET", "/openapi.json")
+    api.raw("GET", "/metrics")
 
 
 def sweeps(api: Api, dice: random.Random) -> None:

@@ -7,6 +7,7 @@ Pixels are floats from 0 (black) to 1. An image is turned upright (EXIF), made g
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 import zlib
 from pathlib import Path, PurePosixPath
@@ -15,8 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from superpose.datasets.archives import open_archive
 from superpose.datasets.table import Table, check_size, check_width
-from superpose.errors import DatasetEmptyError, DatasetFormatError
+from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTooLargeError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -29,6 +31,18 @@ IMAGE_MODES = {"grey": ("grey",), "rgb": ("red", "green", "blue")}
 _SUFFIXES = {".png", ".jpg", ".jpeg"}
 _MAX_SIZE = 256
 _MAX_PIXELS = 50_000_000
+_MAX_PIXELS_IN_ALL = 20_000_000_000
+_BROKEN = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+)
 _MAX_IMAGE_BYTES = 64 * 2**20
 _SIXTEEN_BITS = 65_535.0
 
@@ -50,22 +64,27 @@ def read_images(
 
     Raises:
         DatasetFormatError: not a zip archive, a file that is no PNG or JPEG, one outside a folder, or Pillow is absent.
+        DatasetTooLargeError: more than 20,000 million pixels in all.
         DatasetTooWideError: ``size * size * channels`` pixels are more columns than allowed.
         DatasetError: as ``read_table`` states.
     """
     _check_form(size, mode, max_columns)
-    try:
-        with zipfile.ZipFile(io.BytesIO(source)) as archive:
-            members = sorted(_images_of(archive), key=lambda info: info.filename)
-            if not members:
-                raise DatasetEmptyError(f"Archive {name!r} holds no PNG or JPEG image; a folder per class is expected.")
-            n_columns = size * size * len(IMAGE_MODES[mode])
-            check_size(len(members), n_columns + 1)
-            pixels = np.empty((len(members), n_columns))  # (n_images, n_columns)
-            for row, info in enumerate(members):
-                pixels[row] = _pixels(archive.read(info), info.filename, size, mode)
-    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
-        raise DatasetFormatError(f"The bytes are not a zip archive that can be read: {error}.") from error
+    with open_archive(source, "a zip archive") as archive:
+        members = sorted(_images_of(archive), key=lambda info: info.filename)
+        if not members:
+            raise DatasetEmptyError(f"Archive {name!r} holds no PNG or JPEG image; a folder per class is expected.")
+        n_columns = size * size * len(IMAGE_MODES[mode])
+        check_size(len(members), n_columns + 1)
+        pixels = np.empty((len(members), n_columns))  # (n_images, n_columns)
+        left = _MAX_PIXELS_IN_ALL
+        for row, info in enumerate(members):
+            pixels[row], n_read = _pixels(archive.read(info), info.filename, size, mode)
+            left -= n_read
+            if left < 0:
+                raise DatasetTooLargeError(
+                    f"The images have more than {_MAX_PIXELS_IN_ALL:,} pixels in all. Scale them down before.",
+                    max_pixels=_MAX_PIXELS_IN_ALL,
+                )
     labels = np.array([PurePosixPath(info.filename).parent.name for info in members], dtype=object)
     columns = {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(_names(size, mode))}
     return Table.from_columns(name, columns, target, labels)
@@ -80,7 +99,8 @@ def image_row(source: bytes | Path, *, size: int = 28, mode: str = "grey") -> di
     """
     _check_form(size, mode, _MAX_SIZE * _MAX_SIZE * 3 + 1)
     content, name = (source, "image") if isinstance(source, bytes) else (source.read_bytes(), source.name)
-    return dict(zip(_names(size, mode), _pixels(content, name, size, mode).tolist(), strict=True))
+    pixels, _ = _pixels(content, name, size, mode)
+    return dict(zip(_names(size, mode), pixels.tolist(), strict=True))
 
 
 def _check_form(size: int, mode: str, max_columns: int) -> None:
@@ -114,8 +134,11 @@ def _images_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return found
 
 
-def _pixels(content: bytes, name: str, size: int, mode: str) -> npt.NDArray[np.float64]:
-    """Pixels 0 .. 1 of one image, channel after channel, row after row; ``(n_channels * size * size,)``."""
+def _pixels(content: bytes, name: str, size: int, mode: str) -> tuple[npt.NDArray[np.float64], int]:
+    """Pixels 0 .. 1 of one image, channel after channel, row after row; ``(n_channels * size * size,)``.
+
+    And how many the image had.
+    """
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
@@ -128,13 +151,14 @@ def _pixels(content: bytes, name: str, size: int, mode: str) -> npt.NDArray[np.f
                     "read.",
                     file=name[:200],
                 )
+            n_read = image.width * image.height
             image.load()
             upright = ImageOps.exif_transpose(image)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, *_BROKEN) as error:
         raise DatasetFormatError(
             f"Image {name[:120]!r} cannot be read as PNG or JPEG: {type(error).__name__}.", file=name[:200]
         ) from error
-    return _scaled(upright, size, mode)
+    return _scaled(upright, size, mode), n_read
 
 
 def _scaled(image: Image, size: int, mode: str) -> npt.NDArray[np.float64]:

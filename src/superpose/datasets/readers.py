@@ -14,13 +14,15 @@ from superpose.datasets.csv_reader import csv_columns, read_csv
 from superpose.datasets.image_reader import read_images
 from superpose.datasets.npz_reader import npz_columns, read_npz
 from superpose.datasets.table import MAX_COLUMNS, Table, check_size, check_width
-from superpose.errors import DatasetEmptyError, DatasetFormatError
+from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTooLargeError
 
 if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
 __all__ = ["FORMATS", "read_features", "read_table", "table_from_frame"]
+
+_MAX_TEXT_BYTES = 2**30
 
 
 def read_table(
@@ -137,9 +139,41 @@ def _arrow_of(content: bytes, name: str, max_columns: int) -> pa.Table:
         file = pq.ParquetFile(io.BytesIO(content))
         check_width(file.metadata.num_columns, max_columns)
         check_size(file.metadata.num_rows, file.metadata.num_columns)
-        return file.read(use_threads=False)
+        texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type)]
+        arrow = pq.ParquetFile(io.BytesIO(content), read_dictionary=texts).read(use_threads=False)
+        _check_texts(arrow)
+        return arrow
     except (pa.ArrowException, OSError) as error:
         raise DatasetFormatError(f"The bytes are not a Parquet file: {str(error).splitlines()[0]}.") from error
+
+
+def _check_texts(arrow: pa.Table) -> None:
+    """Refuse texts that take far more memory written out than in a dictionary.
+
+    Raises:
+        DatasetTooLargeError: more than 1 GiB.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    n_bytes = 0
+    for column in arrow.columns:
+        if not pa.types.is_dictionary(column.type) or not _is_text(column.type.value_type):
+            continue
+        for chunk in column.chunks:
+            lengths = pc.binary_length(chunk.dictionary).cast(pa.int64())
+            n_bytes += pc.sum(lengths.take(chunk.indices)).as_py() or 0
+    if n_bytes > _MAX_TEXT_BYTES:
+        raise DatasetTooLargeError(
+            f"The texts take {n_bytes:,} bytes written out; at most {_MAX_TEXT_BYTES:,} are allowed.",
+            max_bytes=_MAX_TEXT_BYTES,
+        )
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 FORMATS: dict[str, Callable[..., Table]] = {

@@ -1,0 +1,43 @@
+"""Zip archives from strangers: opened within bounds, and every way in which they can be broken is one error."""
+
+from __future__ import annotations
+
+import io
+import lzma
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from superpose.errors import DatasetFormatError
+
+__all__ = ["open_archive"]
+
+MAX_MEMBERS = 200_000
+_ENTRY = b"PK\x01\x02"
+_BROKEN = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, EOFError, RuntimeError, NotImplementedError),
+    *(ValueError, OverflowError, IndexError, OSError, MemoryError),
+)
+
+
+@contextmanager
+def open_archive(content: bytes, what: str) -> Iterator[zipfile.ZipFile]:
+    """The archive in these bytes; what goes wrong with it within the block is a ``DatasetFormatError``.
+
+    Args:
+        content: the bytes.
+        what: what the archive should be, for the message, such as "an NPZ archive".
+
+    Raises:
+        DatasetFormatError: no archive that can be read, or more than 200,000 members.
+    """
+    if content.count(_ENTRY) > MAX_MEMBERS:  # before a directory of all of them takes memory
+        raise DatasetFormatError(f"The archive has more than {MAX_MEMBERS:,} members.", max_members=MAX_MEMBERS)
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            yield archive
+    except _BROKEN as error:
+        said = str(error) or type(error).__name__
+        raise DatasetFormatError(f"The bytes are not {what} that can be read: {said[:200]}.") from error
