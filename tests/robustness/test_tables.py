@@ -87,25 +87,25 @@ def test_the_tables_are_right_before_they_are_broken() -> None:
     assert read(zipped(PICTURES), "images", size=3) is not None
 
 
-@short(150)
+@short(80)
 @given(broken(CSV) | st.binary(max_size=60) | st.text(max_size=40).map(lambda text: text.encode("utf-8", "replace")))
 def test_csv(content: bytes) -> None:
     read(content, "csv")
 
 
-@short(250)
+@short(100)
 @given(broken(PARQUET))
 def test_parquet(content: bytes) -> None:
     read(content, "parquet")
 
 
-@short(200)
+@short(100)
 @given(broken(NPZ))
 def test_npz(content: bytes) -> None:
     read(content, "npz")
 
 
-@short(250)
+@short(100)
 @given(st.sampled_from(sorted(ARRAYS)), st.data())
 def test_npz_with_a_broken_array_in_a_whole_archive(name: str, data: st.DataObject) -> None:
     content = zipped({**ARRAYS, name: data.draw(broken(ARRAYS[name]))})
@@ -192,7 +192,7 @@ def test_archives_of_every_compression(compression: int, data: st.DataObject) ->
     read(data.draw(broken(zipped(PICTURES, compression))), "images", size=2)
 
 
-@short(150)
+@short(80)
 @given(st.sampled_from(sorted(PICTURES)), st.data())
 def test_broken_images_in_a_whole_archive(name: str, data: st.DataObject) -> None:
     read(zipped({**PICTURES, name: data.draw(broken(PICTURES[name]))}), "images", size=2)

@@ -30,6 +30,7 @@ _CELL_KINDS: Mapping[str, frozenset[type]] = {
 _REQUEST_FIELDS = frozenset({"id", "model_name", "parameters", "inputs", "outputs"})  # KServe's client names the model
 _TENSOR_FIELDS = frozenset({"name", "shape", "datatype", "parameters", "data"})
 _OUTPUTS = ("probabilities", "label")
+_LARGEST_SIDE = 2**40
 
 
 def input_tensors(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -170,7 +171,8 @@ def _tensor(tensor: Any, field: str, binary: BinaryParts) -> tuple[str, _Tensor]
             f"datatype of {name!r} must be one of {', '.join(sorted(_CELL_KINDS))}; got {str(datatype)[:40]!r}.",
             field=f"{field}.datatype",
         )
-    if not (isinstance(shape, list) and 1 <= len(shape) <= 2 and all(type(n) is int and n > 0 for n in shape)):
+    fits = isinstance(shape, list) and all(type(n) is int and 0 < n <= _LARGEST_SIDE for n in shape)
+    if not (fits and 1 <= len(shape) <= 2):
         raise RequestError(f"shape of {name!r} must be [rows] or [rows, columns].", field=f"{field}.shape")
     parameters = tensor.get("parameters")
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from superpose.errors import ProtocolError
+
 __all__ = ["ServerSentEvent", "parse_events"]
+
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")  # after a CR at the end an LF may follow in the next chunk
+_LONGEST_LINE = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,9 @@ class ServerSentEvent:
 
 def parse_events(chunks: Iterable[bytes]) -> Iterator[ServerSentEvent]:
     """The events in a byte stream cut anywhere; an event that the end of the stream cuts off is left out.
+
+    Raises:
+        ProtocolError: a line of more than 16 MiB.
 
     >>> [event.data for event in parse_events([b"data: a", b"\\n\\ndata: b\\ndata: c\\n\\ndata: lost"])]
     ['a', 'b\\nc']
@@ -39,23 +48,27 @@ def parse_events(chunks: Iterable[bytes]) -> Iterator[ServerSentEvent]:
             kind = value
         elif name == "id" and "\0" not in value:
             last_id = value
-        elif name == "retry" and value.isascii() and value.isdigit():
+        elif name == "retry" and value.isascii() and value.isdigit() and len(value) < 10:
             retry_ms = int(value)
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[str]:
-    """Complete lines, ended by LF, CR or CRLF; a leading byte order mark is dropped."""
-    rest, first = b"", True
+    """Complete lines, ended by LF, CR or CRLF; a leading byte order mark is dropped. Time is linear in the bytes.
+
+    Raises:
+        ProtocolError: a line of more than 16 MiB.
+    """
+    parts, n_bytes, first = list[bytes](), 0, True
     for chunk in chunks:
-        rest += chunk
-        while True:
-            ends = [at for at in (rest.find(b"\n"), rest.find(b"\r")) if at >= 0]
-            if not ends:
-                break
-            end = min(ends)
-            if rest[end : end + 1] == b"\r" and end + 1 == len(rest):
-                break  # whether LF follows stands in the next chunk
-            line, rest = rest[:end], rest[end + (2 if rest[end : end + 2] == b"\r\n" else 1) :]
-            text = line.decode("utf-8", "replace")
+        parts.append(chunk)
+        n_bytes += len(chunk)
+        if n_bytes > _LONGEST_LINE + len(chunk):
+            raise ProtocolError(f"The stream of events has a line of more than {_LONGEST_LINE:,} bytes.")
+        if b"\n" not in chunk and b"\r" not in chunk and not parts[0].endswith(b"\r"):
+            continue
+        content, start = b"".join(parts), 0
+        for end in _LINE_END.finditer(content):
+            text = content[start : end.start()].decode("utf-8", "replace")
             yield text.removeprefix("\ufeff") if first else text
-            first = False
+            start, first = end.end(), False
+        parts, n_bytes = [content[start:]], len(content) - start

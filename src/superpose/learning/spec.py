@@ -55,6 +55,8 @@ SPLIT_KINDS = ("stratified", "grouped", "time", "site", "k_fold")
 """The ways to part rows into train, validation and test."""
 
 _MAX_YAML_CHARACTERS = 200_000
+_YAML_STUMBLES = (RecursionError, ValueError, TypeError, AttributeError, LookupError, OverflowError)
+"""What PyYAML raises besides its own errors: depth, the 31st of February, ``!!int x``, numbers of 5,000 digits."""
 
 
 @dataclass(frozen=True)
@@ -241,6 +243,8 @@ class TrainingSpec(Section):
             mark = getattr(error, "problem_mark", None)
             place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
             raise SpecError(f"is not YAML{place}: {getattr(error, 'problem', None) or error}", "spec") from None
+        except _YAML_STUMBLES as error:
+            raise SpecError(f"holds a value that YAML cannot say: {str(error)[:100]}", "spec") from None
         return cls.from_dict({} if data is None else data)
 
     @classmethod
@@ -254,6 +258,8 @@ class TrainingSpec(Section):
             data = json.loads(source)
         except ValueError as error:
             raise SpecError(f"is not JSON: {error}", "spec") from None
+        except RecursionError:
+            raise SpecError("is not JSON that can be read: it is nested too deeply", "spec") from None
         return cls.from_dict(data)
 
     def to_dict(self) -> dict[str, Any]:
@@ -270,7 +276,7 @@ def _refuse_aliases(source: str) -> None:
     """Raise if the YAML uses anchors: they can make a short text build an exponentially large value."""
     try:
         aliases = any(isinstance(event, yaml.AliasEvent) for event in yaml.parse(source))
-    except yaml.YAMLError:
+    except (yaml.YAMLError, *_YAML_STUMBLES):
         return
     if aliases:
         raise SpecError("uses YAML anchors and aliases; write the values out", "spec")

@@ -93,6 +93,6 @@ def routes(service: Service) -> APIRouter:
 
 
 def _event_id(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) <= _LARGEST_SEQ):
+    if not (text.isascii() and text.isdigit() and len(text) < 17 and int(text) <= _LARGEST_SEQ):
         raise RequestError(f"Last-Event-ID must be a whole number of at least 0, got {text[:40]!r}.")
     return int(text)

@@ -34,6 +34,7 @@ __all__ = ["MAX_TRIALS", "SAMPLERS", "Dimension", "Pruner", "SweepSpec"]
 
 SAMPLERS = ("tpe", "random", "grid")
 MAX_TRIALS = 1_000
+MAX_GRID_VALUES = 10_000
 MAX_PARALLELISM = 64
 MAX_FOLDS = 20
 MAX_DIMENSIONS = 30
@@ -101,6 +102,8 @@ class Dimension:
         if step is None:
             raise SpecError("needs a step, or a list of choices, for the sampler grid", f"space.{self.path}")
         count = math.floor((self.high - self.low) / step + 1e-9) + 1
+        if count > MAX_GRID_VALUES:
+            raise SpecError(f"has {count:,} values; a grid takes at most {MAX_GRID_VALUES:,} of one field", self.path)
         number = int if self.kind == "int" else float
         return tuple(number(self.low + place * step) for place in range(count))
 
@@ -137,7 +140,9 @@ class SweepSpec:
         from superpose.learning import TrainingSpec
         from superpose.learning.metrics import METRICS
 
-        unknown = sorted(set(document) - set(_FIELDS))
+        if not isinstance(document, Mapping):
+            raise SpecError(f"must be an object of fields, got {type(document).__name__}", "sweep")
+        unknown = sorted(map(str, set(document) - set(_FIELDS)))
         if unknown:
             raise SpecError(f"is not a field of a sweep; allowed are {', '.join(_FIELDS)}", unknown[0])
         base = TrainingSpec.from_dict(dict(_section(document, "spec")))
@@ -145,7 +150,7 @@ class SweepSpec:
         objective = _section(document, "objective", "metric", "folds")
         sampler = _section(document, "sampler", "name", "seed")
         metric = objective.get("metric", base.evaluation.primary_metric)
-        if metric not in METRICS:
+        if not isinstance(metric, str) or metric not in METRICS:
             raise SpecError(f"must be one of {', '.join(METRICS)}, got {metric!r}", "objective.metric")
         name = sampler.get("name", "tpe")
         if name not in SAMPLERS:

@@ -128,20 +128,38 @@ def _read_manifest(room: Path) -> dict[str, Any]:
     stated = (room / MANIFEST_DIGEST).read_text(encoding="ascii", errors="replace").strip()
     if hashlib.sha256(text).hexdigest() != stated:
         raise BackupError(f"{MANIFEST} in the backup is damaged. {_NOTHING}", path=MANIFEST)
-    document: dict[str, Any] = json.loads(text)
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise BackupError(f"{MANIFEST} in the backup is not a JSON object. {_NOTHING}", path=MANIFEST)
     if document.get("format") != FORMAT or document.get("version") != FORMAT_VERSION:
         raise BackupError(
             f"The backup has format {document.get('format')!r}, version {document.get('version')!r}; this release "
             f"reads {FORMAT!r}, version {FORMAT_VERSION}. Restore it with the release that made it "
             f"({document.get('release', 'unknown')})."
         )
-    if int(document["schema_version"]) > SCHEMA_VERSION:
+    if not _is_whole(document):
+        raise BackupError(f"{MANIFEST} in the backup does not say all that it must. {_NOTHING}", path=MANIFEST)
+    if document["schema_version"] > SCHEMA_VERSION:
         raise BackupError(
             f"The backup was made by superpose {document['release']} with schema version {document['schema_version']}; "
             f"this release reads up to {SCHEMA_VERSION}. Restore it with the newer release.",
             found=document["schema_version"],
         )
     return document
+
+
+def _is_whole(manifest: dict[str, Any]) -> bool:
+    """Whether the manifest has all its fields, each of its kind."""
+    try:
+        datetime.fromisoformat(manifest["created_at"])
+        stated = [(type(item["path"]), type(item["n_bytes"]), type(item["sha256"])) for item in manifest["files"]]
+    except (KeyError, TypeError, ValueError):
+        return False
+    plain = type(manifest.get("release")) is str and type(manifest.get("schema_version")) is int
+    return plain and set(stated) <= {(str, int, str)}
 
 
 def _check_files(manifest: dict[str, Any], found: dict[str, tuple[int, str]]) -> None:
