@@ -1,6 +1,7 @@
 """A trained module as plain values: what a model file of kind ``module_classifier`` holds and a predictor serves.
 
-NumPy runs the module where it knows all its operators; else torch does, loaded when the first such model is.
+NumPy runs the module where it knows all its operators and was seen to give what torch gives; else torch does, loaded
+when the first such model is.
 """
 
 from __future__ import annotations
@@ -16,14 +17,18 @@ from numpy.typing import NDArray
 from superpose.errors import ModuleFormatError
 from superpose.learning.modules.exported import ExportedModule
 from superpose.learning.modules.losses import check_outputs, numpy_scores
+from superpose.learning.modules.numpy_program import NumpyProgram, checked_outputs
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.trained_model import CLASS_TYPES, ClassLabel, class_type_of
 
-__all__ = ["ModuleModel"]
+__all__ = ["RUNTIMES", "ModuleModel"]
 
 _CHUNK_ROWS = 4096
 """Rows of one run of the graph: bounds memory."""
+
+RUNTIMES = ("numpy", "torch")
+"""What can run a module's predicting graph."""
 
 _PREPROCESSING, _MODULE = "preprocessing.", "module."
 
@@ -39,6 +44,7 @@ class ModuleModel:
         module: the exported module with its trained arrays.
         loss: a row of `LOSSES`; says how outputs become class scores.
         classes: labels, in the order of the probabilities.
+        runtime: what runs the module: "numpy" or "torch".
     """
 
     kind: ClassVar[str] = "module_classifier"
@@ -47,8 +53,11 @@ class ModuleModel:
     module: ExportedModule
     loss: str
     classes: tuple[ClassLabel, ...]
+    runtime: str = "torch"
 
     def __post_init__(self) -> None:
+        if self.runtime not in RUNTIMES:
+            raise ValueError(f"runtime must be one of {', '.join(RUNTIMES)}, got {self.runtime!r}")
         check_outputs(self.loss, self.module.n_outputs, len(self.classes))
         if self.preprocessor.n_encoded != self.module.n_columns:
             raise ValueError(
@@ -74,6 +83,8 @@ class ModuleModel:
 
     @cached_property
     def _outputs(self) -> Outputs:
+        if self.runtime == "numpy":
+            return NumpyProgram(self.module)
         from superpose.learning.modules.network import ModuleNetwork, module_outputs, one_thread_in_servers
 
         one_thread_in_servers()
@@ -91,7 +102,8 @@ class ModuleModel:
         if len(encoded) > _CHUNK_ROWS:
             starts = range(0, len(encoded), _CHUNK_ROWS)
             return np.concatenate([self.probabilities(encoded[i : i + _CHUNK_ROWS]) for i in starts])
-        scores = np.array(numpy_scores(self._outputs(encoded), self.loss), dtype=np.float64)  # (n_rows, n_classes)
+        outputs = checked_outputs(self.module, self._outputs(encoded))  # (n_rows, n_outputs)
+        scores = np.array(numpy_scores(outputs, self.loss), dtype=np.float64)  # (n_rows, n_classes)
         scores -= scores.max(axis=1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=1, keepdims=True)
@@ -106,6 +118,7 @@ class ModuleModel:
             "network": {
                 "layers": ["module", "softmax"],
                 "loss": self.loss,
+                "runtime": self.runtime,
                 "n_columns": self.module.n_columns,
                 "n_params": self.n_params,
                 "n_qubits": max((b.circuit.n_qubits for b in self.module.layers.values()), default=0),
@@ -145,4 +158,5 @@ class ModuleModel:
             module=module,
             loss=str(network["loss"]),
             classes=tuple(kind(label) for label in description["classes"]),
+            runtime=str(network["runtime"]),
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from superpose.errors import ModuleFormatError, SuperposeError
 from superpose.learning.modules.exported import ExportedModule, in_place_steps
 from superpose.learning.modules.graph import ModuleGraph, Node
 from superpose.learning.modules.losses import class_scores
+from superpose.learning.modules.numpy_program import checked_outputs
 from superpose.learning.modules.operators import QUANTUM_LAYER
 from superpose.learning.modules.quantum import LayerRuntime
 
@@ -235,15 +235,7 @@ def module_outputs(network: ModuleNetwork, encoded: NDArray[np.float64]) -> NDAr
     """
     with torch.inference_mode():
         found = network.raw(torch.tensor(encoded, dtype=torch.float64))
-    outputs = found.double().numpy().reshape(len(encoded), -1)  # (n_rows, n_outputs)
-    if outputs.shape[1] != network.module.n_outputs:
-        raise ModuleFormatError(
-            f"module {network.module.name} gave outputs of shape {tuple(found.shape)}, stated are "
-            f"{network.module.n_outputs}"
-        )
-    if not math.isfinite(float(np.sum(outputs))):
-        raise ModuleFormatError(f"module {network.module.name} gave outputs that are not finite")
-    return outputs
+    return checked_outputs(network.module, found.double().numpy().reshape(len(encoded), -1))  # (n_rows, n_outputs)
 
 
 def one_thread_in_servers() -> None:

@@ -14,6 +14,7 @@ from superpose.learning.modules.admission import check_columns, frozen_weights
 from superpose.learning.modules.exported import ExportedModule
 from superpose.learning.modules.model import ModuleModel
 from superpose.learning.modules.network import ModuleNetwork, module_outputs
+from superpose.learning.modules.numpy_program import runtime_of
 from superpose.learning.network import EVALUATION_ROWS, NetworkShape
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.spec import TrainingSpec
@@ -70,7 +71,10 @@ class ModuleRecipe:
 
     def model(self, network: nn.Module, preprocessor: Preprocessor, classes: tuple[ClassLabel, ...]) -> ModuleModel:
         """The trained module with what stands before and behind it."""
-        return ModuleModel(preprocessor, _module_network(network).trained_module(), self._loss, classes)
+        trained = _module_network(network).eval()
+        module = trained.trained_module()
+        runtime = runtime_of(module, lambda encoded: module_outputs(trained, encoded))
+        return ModuleModel(preprocessor, module, self._loss, classes, runtime)
 
     def provenance(self, spec: TrainingSpec) -> dict[str, Any]:
         """The exported module's name and digest, and the spec without the section that is not for modules."""
