@@ -275,3 +275,31 @@ print(sorted({{"torch", "sklearn", "fastapi"}} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "1\n[]\n"
+
+
+def test_the_store_is_read_once_for_all_who_ask_together(
+    service: Service, admin: Principal, endpoint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty requests at once after the endpoint's facts have grown old: one reading, one loading, no thread each."""
+    asyncio.run(service.endpoints.predict(PREDICTOR, endpoint, rows(1)))
+    service.endpoints.rollouts.update(admin, endpoint, limits={"max_delay_ms": 0})  # forgotten
+    service.close()
+    reads = 0
+
+    with Service.open(replace(service.config, cache_s=5.0)) as again:
+        database = again.endpoints._database
+        read = database.read
+
+        def counted() -> Any:
+            nonlocal reads
+            reads += 1
+            return read()
+
+        monkeypatch.setattr(database, "read", counted)
+
+        async def ask() -> list[Any]:
+            asks = (again.endpoints.predict(PREDICTOR, endpoint, rows(1)) for _ in range(40))
+            return list(await asyncio.gather(*asks))
+
+        assert len(asyncio.run(ask())) == 40
+        assert reads == 2  # the endpoint, and its model version

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from superpose.errors import NotFoundError, OverloadedError, RequestError
+from superpose.errors import NotFoundError, OverloadedError, RequestError, SuperposeError
 from superpose.service.config import ServiceConfig
 from superpose.service.names import new_id
 from superpose.service.nouns import Prediction
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
 
 __all__ = ["Answering", "side_key"]
+
+
+T = TypeVar("T")
 
 
 def side_key(endpoint_id: str, model: str, version: int) -> str:
@@ -97,6 +102,7 @@ class Answering:
         self._routes: dict[tuple[str, str], _Route] = {}
         self._traffic: dict[tuple[str, str], Traffic] = {}
         self._splits: dict[str, tuple[Canary, CanarySplit]] = {}
+        self._under_way: dict[tuple[object, ...], asyncio.Task[Any]] = {}
         self._n_forgotten = 0
         self._changing = threading.Lock()
 
@@ -108,13 +114,17 @@ class Answering:
         n_rows = self._check_rows(rows)
         request_id = request_id or new_id("req")
         route = self._routes.get((project, name))
-        if route is None or time.monotonic() - route.read_at_s >= self._config.cache_s:
-            route = await asyncio.to_thread(self._look_up, project, name)
+        age_s = math.inf if route is None else time.monotonic() - route.read_at_s
+        if route is None or age_s >= 2 * self._config.cache_s:
+            route = await self._together(("route", project, name), self._look_up, project, name)
+        elif age_s >= self._config.cache_s:  # still good, as every change made here is known; read anew beside it
+            self._begin(("route", project, name), self._look_up, project, name)
         side = route.side(request_id, version)
         try:
             served = self._loaded.peek(side.key)
             if served is None:
-                served = await asyncio.to_thread(self.load, route.endpoint, side.model, side.version)
+                key = ("model", side.key, "")
+                served = await self._together(key, self.load, route.endpoint, side.model, side.version)
             self._loaded.unload_idle_later()
             answer = await served.predict(rows, n_rows)
         except OverloadedError:
@@ -171,6 +181,31 @@ class Answering:
                 batches = BatchStats() if served is None else served.stats
                 found.append(side.traffic.stats(side.name, side.model, side.version, batches))
         return tuple(found)
+
+    def _begin(self, key: tuple[str, str, str], work: Callable[..., T], *arguments: object) -> asyncio.Task[T]:
+        """The work under way for ``key`` in this event loop, begun in a thread if there is none.
+
+        What began before an endpoint was changed is not joined by those who come after.
+        """
+        place = (asyncio.get_running_loop(), self._n_forgotten, *key)
+        task: asyncio.Task[T] | None = self._under_way.get(place)
+        if task is None:
+            task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+            self._under_way[place] = task
+            task.add_done_callback(partial(self._end, place))
+        return task
+
+    def _end(self, place: tuple[object, ...], task: asyncio.Task[Any]) -> None:
+        self._under_way.pop(place, None)
+        if not task.cancelled():
+            task.exception()  # looked at, as perhaps nobody waits for it
+
+    async def _together(self, key: tuple[str, str, str], work: Callable[..., T], *arguments: object) -> T:
+        """What the work gives, done once for all who ask meanwhile; should it fail, each learns of it by himself."""
+        try:
+            return await asyncio.shield(self._begin(key, work, *arguments))
+        except SuperposeError:
+            return await asyncio.to_thread(work, *arguments)
 
     def _look_up(self, project: str, name: str) -> _Route:
         at_s, n_forgotten = time.monotonic(), self._n_forgotten
