@@ -22,6 +22,7 @@ _HOME_OF = {
     "JobContext": "superpose.functions",
     "QuantumLayer": "superpose.learning",
     "compile": "superpose.facade",
+    "convert": "superpose.facade",
     "export_module": "superpose.learning",
     "gradient": "superpose.facade",
     "job": "superpose.functions",
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from superpose.circuits import ProgramResult as ProgramResult
     from superpose.client import Client as Client
     from superpose.facade import compile as compile
+    from superpose.facade import convert as convert
     from superpose.facade import gradient as gradient
     from superpose.facade import load as load
     from superpose.facade import run as run

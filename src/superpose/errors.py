@@ -283,6 +283,22 @@ class QasmError(CircuitError):
         self.column = column
 
 
+class ConversionError(CircuitError):
+    """A circuit cannot be carried between toolkits without changing it; ``details`` say which instruction and why.
+
+    ``details``: ``toolkit``, ``instruction`` (its name there), ``position`` (from 0, in the circuit's own order),
+    ``feature`` (what cannot be kept).
+    """
+
+    code = "circuit.conversion"
+
+
+class ToolkitMissingError(CircuitError):
+    """A toolkit that is asked for is not installed; ``details["extra"]`` says what brings it."""
+
+    code = "circuit.toolkit_missing"
+
+
 class EngineError(SuperposeError):
     """The local engine cannot run a program."""
 

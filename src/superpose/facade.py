@@ -29,7 +29,7 @@ from superpose.circuits import (
 )
 from superpose.errors import BackendUnknownError, CircuitFormatError, ParameterUnboundError, ProgramError
 
-__all__ = ["BACKENDS", "compile", "gradient", "load", "resolve_backend", "run"]
+__all__ = ["BACKENDS", "compile", "convert", "gradient", "load", "resolve_backend", "run"]
 
 BACKENDS: Mapping[str, Callable[[], Backend]] = MappingProxyType({"local": LocalBackend})
 """Makers of backends by the name that `run` takes."""
@@ -38,7 +38,7 @@ MAX_FILE_BYTES = 256 * 2**20
 
 
 def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the first are optional
-    program: Program | Circuit,
+    program: object,
     params: ParamsLike | None = None,
     *,
     observables: Observable | Sequence[Observable] | None = None,
@@ -51,7 +51,8 @@ def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the 
     """Run a circuit or a program and return its result.
 
     Args:
-        program: A `Circuit`, or a `Program`, of which the parts given here are replaced.
+        program: A `Circuit`, another toolkit's circuit (see `load`), or a `Program`, of which the parts given here are
+            replaced.
         params: Values by name, each a number or an array ``(batch,)``; or an array ``(n_params,)`` or
             ``(batch, n_params)`` in the order of ``circuit.parameters``. Radians.
         observables: What to measure; without any, counts (with shots) or state vectors (without) come back.
@@ -78,7 +79,7 @@ def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the 
 
 
 def gradient(  # noqa: PLR0913  # those of `run`, the method and its options; all but the first are optional
-    program: Program | Circuit,
+    program: object,
     params: ParamsLike | None = None,
     *,
     observables: Observable | Sequence[Observable] | None = None,
@@ -129,7 +130,7 @@ def gradient(  # noqa: PLR0913  # those of `run`, the method and its options; al
 
 
 def compile(
-    template: Circuit | Template,
+    template: object,
     *,
     observables: Observable | Iterable[Observable] = (),
     inputs: Iterable[str | Parameter] = (),
@@ -142,7 +143,8 @@ def compile(
     once. On a backend that does not compile, each run sends a whole program; the results are the same.
 
     Args:
-        template: The circuit, or a `Template`, which says the next three itself.
+        template: The circuit, ours or another toolkit's (see `load`), or a `Template`, which says the next three
+            itself.
         observables: What to measure; without any, counts (with shots) or state vectors (without) come back.
         inputs: Parameters whose values may differ between batch entries; all others have one value per run.
         dtype: Precision of the amplitudes, "float64" or "float32".
@@ -158,10 +160,8 @@ def compile(
     [1.0, 0.877583, 0.540302]
     """
     runner = resolve_backend(backend)
-    if isinstance(template, Circuit):
-        template = Template(template, observables, inputs, dtype)
-    elif not isinstance(template, Template):
-        raise ProgramError(f"compile takes a Circuit or a Template, got {type(template).__name__}; use load for files.")
+    if not isinstance(template, Template):
+        template = Template(_native(template), observables, inputs, dtype)
     return runner.compile(template) if isinstance(runner, CompilingBackend) else ProgramExecutable(template, runner)
 
 
@@ -189,18 +189,26 @@ def resolve_backend(backend: str | Backend) -> Backend:
     return backend
 
 
-def load(source: str | Path) -> Circuit:
-    """Return the circuit in a file (``.qasm`` or ``.json``) or in a text (OpenQASM 2 or 3, or superpose JSON).
+def load(source: object) -> Circuit:
+    """Return the circuit in a file, in a text, or in another toolkit's object.
 
-    A string is taken for a text where it holds ``;`` or ``{``, and for a path otherwise.
+    Args:
+        source: A path (``.qasm`` or ``.json``), a text (OpenQASM 2 or 3, or superpose JSON; a string is taken for a
+            text where it holds ``;`` or ``{``), a `Circuit`, or a circuit of Qiskit, Cirq, Amazon Braket, PennyLane
+            (tape, QNode or function), pyQuil or pytket.
 
     Raises:
         CircuitFormatError: The file cannot be read, is neither, or its JSON is no circuit.
         QasmError: The OpenQASM text cannot be read; with line and column.
+        ConversionError: Another toolkit's circuit holds something that cannot be kept, or no toolkit knows the object.
 
     >>> load('OPENQASM 3.0; include "stdgates.inc"; qubit q; h q;') == Circuit(1).h(0)
     True
     """
+    if not isinstance(source, str | Path):
+        from superpose.frontends import read  # which imports a toolkit only when its objects come
+
+        return read(source)
     if isinstance(source, str) and (";" in source or "{" in source):
         return _parsed(source, "circuit", is_json=source.lstrip("\ufeff \t\r\n").startswith("{"))
     path = Path(source)
@@ -217,18 +225,60 @@ def load(source: str | Path) -> Circuit:
     return _parsed(text, path.stem, is_json=path.suffix.lower() == ".json")
 
 
-def _program(program: Program | Circuit, params: ParamsLike | None, given: Mapping[str, Any]) -> Program:
+def convert(source: object, to: str) -> Any:
+    """Return a circuit as another toolkit's own object, parameters symbolic.
+
+    Args:
+        source: Whatever `load` takes.
+        to: "qiskit", "cirq", "braket", "pennylane" (a quantum function of the parameters), "pyquil", "pytket",
+            "openqasm3" (text) or "superpose".
+
+    Raises:
+        ConversionError: The toolkit has no words for something in the circuit; nothing is dropped silently.
+        ToolkitMissingError: It is not installed.
+        CircuitFormatError, QasmError: See `load`.
+
+    >>> convert(Circuit(1).rx(2 * Parameter("a"), 0), to="openqasm3").splitlines()[-1]
+    'rx(2*a) q[0];'
+    """
+    circuit = load(source)
+    if to == "superpose":
+        return circuit
+    if to == "openqasm3":
+        from superpose.circuits import to_qasm
+
+        return to_qasm(circuit)
+    from superpose.frontends import write
+
+    return write(circuit, to)
+
+
+def _program(program: object, params: ParamsLike | None, given: Mapping[str, Any]) -> Program:
     """Return the program that a call means: the one given, with the parts given beside it in place of its own."""
     if isinstance(program, Circuit):
         parts: dict[str, Any] = {"circuit": program, "params": {}}
     elif isinstance(program, Program):
         parts = {}
     else:
-        raise ProgramError(f"A Circuit or a Program is needed, got {type(program).__name__}; use load for files.")
+        return _program(_native(program), params, given)
     if params is not None:
         parts["params"] = _named(program if isinstance(program, Circuit) else program.circuit, params)
     parts |= {name: value for name, value in given.items() if value is not None}
     return replace(program, **parts) if isinstance(program, Program) else Program(**parts)
+
+
+def _native(source: object) -> Circuit:
+    """Return a circuit, ours or one of another toolkit's objects."""
+    if isinstance(source, Circuit):
+        return source
+    from superpose.frontends import read, toolkit_of
+
+    if toolkit_of(source) is None:
+        raise ProgramError(
+            f"A circuit, ours or another toolkit's, or a Program or Template is needed, got {type(source).__name__}; "
+            "use load for files."
+        )
+    return read(source)
 
 
 def _noisy(program: Program, noise: NoiseModel | None) -> Program:

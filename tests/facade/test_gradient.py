@@ -93,7 +93,7 @@ def test_states_of_its_own_and_float32():
 def test_refused():
     with pytest.raises(ProgramError, match="observables"):
         gradient(circuit(), VALUES)
-    with pytest.raises(ProgramError, match="Circuit or a Program"):
+    with pytest.raises(ProgramError, match="is needed"):
         gradient("circuit", VALUES)
     with pytest.raises(UnsupportedProgramError, match="must be one of"):
         gradient(circuit(), VALUES, observables=OBSERVABLES, method="backprop")

@@ -42,6 +42,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "circuit.program": (422, "Program is inconsistent"),
         "circuit.format": (422, "Not a circuit document"),
         "circuit.qasm": (422, "OpenQASM cannot be read"),
+        "circuit.conversion": (422, "A circuit cannot be carried over"),
+        "circuit.toolkit_missing": (501, "A toolkit is not installed"),
         "engine.state_too_large": (422, "Program needs more memory than there is"),
         "engine.shape": (422, "Wrong array shape"),
         "engine.unsupported": (422, "Not supported by the local engine"),
