@@ -104,11 +104,18 @@ def artifacts(settings: Settings) -> Check:
         return Check("artifacts", "ok", "none yet")
     if getattr(settings.service, "artifact_url", None):
         return Check("artifacts", "ok", "kept outside the data directory; not looked at")
+    from sqlalchemy import union_all
+    from sqlalchemy.dialects import sqlite
+
+    from superpose.service.store.migrations import SCHEMA_VERSION
+    from superpose.service.store.referred import STORED
+
+    query = union_all(*STORED).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     with contextlib.closing(_read_only(path)) as connection:
-        named = connection.execute(
-            "SELECT artifact FROM datasets WHERE deleted_at IS NULL UNION SELECT artifact FROM model_versions"
-        ).fetchall()
-    missing = sorted(name for (name,) in named if not (settings.service.data_dir / "artifacts" / name).is_file())
+        if connection.execute("SELECT max(version) FROM schema_version").fetchone()[0] != SCHEMA_VERSION:
+            return Check("artifacts", "ok", "not looked at: the store has another release's schema")
+        named = {str(name) for _, name in connection.execute(str(query))}
+    missing = sorted(name for name in named if not (settings.service.data_dir / "artifacts" / name).is_file())
     if missing:
         said = f"{len(missing)} of {len(named)} are gone, the first is artifacts/{missing[0]}"
         return Check("artifacts", "fail", said, "put them back from a backup, under the same names")
