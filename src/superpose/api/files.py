@@ -17,9 +17,9 @@ __all__ = ["file_answer", "file_answers"]
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
-def file_answers(media_type: str) -> dict[int | str, dict[str, Any]]:
+def file_answers(*media_types: str) -> dict[int | str, dict[str, Any]]:
     """What ``file_answer`` answers, for the OpenAPI document of a route with ``response_class=Response``."""
-    content = {media_type: {"schema": {"type": "string", "format": "binary"}}}
+    content = {name: {"schema": {"type": "string", "format": "binary"}} for name in media_types}
     return {
         200: {"description": "The whole file", "content": content},
         206: {"description": "The part that Range asks for", "content": content},

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from superpose.api.answers import caller, page_answer, part_of
-from superpose.api.files import file_answer
+from superpose.api.files import file_answer, file_answers
 from superpose.service import Part, Service
 
 __all__ = ["routes"]
@@ -39,7 +39,11 @@ def routes(service: Service) -> APIRouter:
         service.outputs.remove(caller(request), job_id)
         return Response(status_code=204)
 
-    @router.get("/{job_id}/artifacts/{role}/{name:path}")
+    @router.get(
+        "/{job_id}/artifacts/{role}/{name:path}",
+        response_class=Response,
+        responses=file_answers("application/octet-stream"),
+    )
     def file(request: Request, job_id: str, role: str, name: str) -> Response:
         """One file; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
         found = service.outputs.file(caller(request), job_id, name, role)

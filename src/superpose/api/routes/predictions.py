@@ -12,7 +12,7 @@ from starlette.responses import Response
 from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import media_type_of, read_model, receive_file
 from superpose.api.documents import LARGEST_VERSION, Document, body_of, version_of
-from superpose.api.files import file_answer
+from superpose.api.files import file_answer, file_answers
 from superpose.api.routes.datasets import FORMAT_OF
 from superpose.errors import MediaTypeError, RequestError
 from superpose.service import Asked, Part, Role, Service
@@ -127,7 +127,7 @@ def routes(service: Service) -> APIRouter:
         """One batch prediction as it stands; its events are those of the job of the same id."""
         return Json(service.predictions.get(caller(request), prediction_id).to_json())
 
-    @router.get("/{prediction_id}/file")
+    @router.get("/{prediction_id}/file", response_class=Response, responses=file_answers(*MEDIA_TYPES.values()))
     def file(request: Request, prediction_id: str) -> Response:
         """The predictions; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
         found, stored = service.predictions.file(caller(request), prediction_id)
