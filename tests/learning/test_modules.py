@@ -183,6 +183,11 @@ PREDICTING = "graphs/predicting.json"
             lambda d: d["nodes"].append({"name": "z", "op": "aten.add_.Tensor", "args": [{"array": "exit.bias"}, 1]}),
             "changes an array",
         ),
+        (
+            PREDICTING,
+            lambda d: d["nodes"].append({"name": "z", "op": "aten.zeros.default", "args": [[100_000, 100_000]]}),
+            "at most 67,108,864 numbers",
+        ),
         ("manifest.json", lambda d: d["module"].update(n_columns=-1), "n_columns"),
         ("manifest.json", lambda d: d["module"]["roles"].pop("exit.bias"), "role"),
         ("manifest.json", lambda d: d["module"].pop("layers"), "KeyError"),

@@ -191,6 +191,7 @@ def test_cancel_stops_one_that_listens_and_kills_one_that_does_not(
     wait_for(lambda: not any(map(alive, pids)))
 
 
+@pytest.mark.slow
 def test_a_function_dies_with_its_worker(client: Client, config: ServiceConfig, file: str) -> None:
     job = client.jobs.submit(f"{file}:deaf")
     home = config.data_dir / "jobs" / job.id / "1" / "checkpoint"
@@ -283,6 +284,7 @@ def test_a_service_that_allows_no_user_code_refuses(tmp_path: Path, file: str) -
         assert (caught.value.status, caught.value.problem_code) == (403, "service.user_code")
 
 
+@pytest.mark.slow
 def test_the_command_line_submits_and_shows(
     server: ServerProcess, config: ServiceConfig, file: str, tmp_path: Path
 ) -> None:

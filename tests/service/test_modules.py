@@ -134,6 +134,7 @@ def test_the_server_refuses_what_is_no_module(client: Client, tmp_path: Path) ->
         assert caught.value.problem_code in {"module.format", "service.request"}
 
 
+@pytest.mark.slow
 def test_the_command_line_exports_uploads_and_trains(
     server: ServerProcess, client: Client, config: ServiceConfig, tmp_path: Path
 ) -> None:

@@ -19,12 +19,19 @@ from typing import Any, Self
 from superpose.errors import ModuleFormatError
 from superpose.learning.modules.operators import OPERATORS, QUANTUM_LAYER, SCALAR_OPERATORS
 
-__all__ = ["ARRAY_DTYPES", "MAX_NODES", "ModuleGraph", "Node", "QuantumCall"]
+__all__ = ["ARRAY_DTYPES", "MAX_ELEMENTS", "MAX_NODES", "ModuleGraph", "Node", "QuantumCall"]
 
 MAX_NODES = 20_000
 """Steps of a graph."""
 
+MAX_ELEMENTS = 2**26
+"""Numbers that one step may make out of nothing or by repeating: 256 MB of float32."""
+
 _MAX_DEPTH = 8
+_FILLING = frozenset(
+    {"arange", "constant_pad_nd", "eye", "full", "linspace", "new_full", "new_ones", "new_zeros", "ones", "one_hot"}
+    | {"pad", "rand", "randn", "repeat", "repeat_interleave", "tile", "zeros"}
+)
 _MAX_TEXT = 200
 
 ARRAY_DTYPES = ("float32", "float64", "int64", "int32", "int16", "int8", "uint8", "bool")
@@ -90,6 +97,7 @@ class ModuleGraph:
         for place, item in enumerate(nodes):
             node = _node(item, place)
             _check_operator(node, layers)
+            _check_sizes(node)
             for form, name in _references((*node.args, *node.kwargs.values())):
                 _check_reference(node, form, name, known, arrays)
             if node.name in known:
@@ -174,6 +182,27 @@ def _check_operator(node: Node, layers: frozenset[str]) -> None:
         )
     if node.op == QUANTUM_LAYER and (len(node.args) != 4 or node.kwargs or node.args[2] not in layers):
         raise ModuleFormatError(f"node {node.name!r} must name a quantum layer of this module", node=node.name)
+
+
+def _check_sizes(node: Node) -> None:
+    """Refuse a step that would fill more memory than a module may want, by the sizes written in it."""
+    if node.op.partition(".")[2].partition(".")[0] not in _FILLING:
+        return
+    sizes = [abs(n) for n in _whole_numbers((*node.args, *node.kwargs.values())) if n]
+    if math.prod(sizes) > MAX_ELEMENTS:
+        raise ModuleFormatError(
+            f"node {node.name!r} ({node.op}) makes an array of sizes {sizes[:8]}; at most {MAX_ELEMENTS:,} numbers are "
+            "allowed in one step",
+            node=node.name,
+        )
+
+
+def _whole_numbers(values: Sequence[Any]) -> Iterator[int]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _whole_numbers(value)
+        elif isinstance(value, int) and not isinstance(value, bool):
+            yield value
 
 
 def _check_reference(node: Node, form: str, name: object, known: set[str], arrays: frozenset[str]) -> None:
