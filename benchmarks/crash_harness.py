@@ -40,6 +40,7 @@ SETTINGS = {
     "retry_longest_s": 0.5,
     "drain_s": 5.0,
     "recycle_jobs": 25,
+    "worker_nice": 0,  # a busy machine would stretch the run without end
 }
 #: What is done to the service, and how often beside the others.
 BLOWS = {"kill worker": 8, "kill server": 4, "kill all": 3, "freeze worker": 3, "stop server": 2}

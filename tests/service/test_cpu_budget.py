@@ -139,6 +139,21 @@ def test_who_waits_can_be_told_to_stop(tmp_path: Path) -> None:
         assert not budget.somebody_waits()
 
 
+def test_every_library_keeps_to_one_thread_those_loaded_before_and_after() -> None:
+    script = """
+import numpy
+from superpose.service.work.cpu_budget import one_thread_each
+one_thread_each()
+import sklearn.ensemble, torch, threadpoolctl
+found = threadpoolctl.threadpool_info()
+assert {"blas", "openmp"} <= {library["user_api"] for library in found}
+print({library["num_threads"] for library in found}, torch.get_num_threads())
+"""
+    free = {name: value for name, value in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=free, check=True)
+    assert run.stdout == "{1} 1\n"
+
+
 def test_settings_of_the_budget(tmp_path: Path) -> None:
     config = ServiceConfig(data_dir=tmp_path)
     assert config.cpu_total == len(os.sched_getaffinity(0)) == config.worker_threads

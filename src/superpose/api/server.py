@@ -26,6 +26,7 @@ from superpose.api.tls import Tls
 from superpose.errors import CertificateError, RequestError, StartError
 from superpose.service import Service, ServiceConfig, Supervisor
 from superpose.service.operations.json_logs import JsonLines
+from superpose.service.work.cpu_budget import one_thread_each
 
 __all__ = ["bind", "serve"]
 
@@ -66,6 +67,7 @@ def serve(
         StartError: the address is taken or unknown.
         StoreError: the data directory cannot be used, or another server owns it.
     """
+    one_thread_each()
     with (
         contextlib.closing(bind(host, port, tls=tls, behind_proxy=behind_proxy)) as listening,
         _signals_set(threading.Event() if stop is None else stop) as ending,
