@@ -79,7 +79,7 @@ class Door:
             KeyExpiredError: the key's time is over.
             ProjectArchivedError: its project is archived.
 
-        Cost: some 5 us for a key read within ``cache_s``.
+        Cost: some 10 us for a key read within ``cache_s``.
         """
         if not secret:
             raise KeyMissingError("No API key was sent. Send it as 'Authorization: Bearer <key>'.")

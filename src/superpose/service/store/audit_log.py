@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
 
 from superpose.service.nouns import iso
 from superpose.service.store.database import json_text
@@ -39,6 +39,13 @@ FIRST_PREVIOUS = "0" * 64
 #: Prefix of a subject -> the noun that an action begins with; a prefix that is not listed is its own noun.
 _NOUNS = {"ds": "dataset", "ep": "endpoint", "mod": "module", "usr": "user"}
 _BATCH = 1_000
+
+# built once: each change runs all of these
+_HEAD = select(audit_head.c.seq, audit_head.c.digest)
+_USER_OF = select(keys.c.user_id).where(keys.c.id == bindparam("actor"))
+_INSERT = insert(audit)
+_FIRST_HEAD = insert(audit_head)
+_MOVE_HEAD = update(audit_head).values(seq=bindparam("to_seq"), digest=bindparam("to_digest"))
 _MAX_FAULTS = 100
 
 
@@ -142,7 +149,7 @@ def append_entry(
     data: Mapping[str, object],
 ) -> None:
     """Add an entry within the caller's write transaction; it is there exactly if the change is."""
-    head = connection.execute(select(audit_head.c.seq, audit_head.c.digest)).first()
+    head = connection.execute(_HEAD).first()
     seq, previous = (head.seq + 1, head.digest) if head else (1, FIRST_PREVIOUS)
     origin = current_origin()
     values: dict[str, Any] = {
@@ -150,7 +157,7 @@ def append_entry(
         "at": at,
         "project": project,
         "actor": actor,
-        "user_id": connection.execute(select(keys.c.user_id).where(keys.c.id == actor)).scalar(),
+        "user_id": connection.execute(_USER_OF, {"actor": actor}).scalar(),
         "action": f"{_noun(subject)}.{kind}",
         "subject": subject,
         "data": dict(data),
@@ -159,11 +166,11 @@ def append_entry(
         "previous": previous,
     }
     digest = entry_digest(AuditEntry(**values, digest="").to_json())
-    connection.execute(insert(audit).values(**values, digest=digest))
+    connection.execute(_INSERT, {**values, "digest": digest})
     if head is None:
-        connection.execute(insert(audit_head).values(one=1, seq=seq, digest=digest))
+        connection.execute(_FIRST_HEAD, {"one": 1, "seq": seq, "digest": digest})
     else:
-        connection.execute(update(audit_head).values(seq=seq, digest=digest))
+        connection.execute(_MOVE_HEAD, {"to_seq": seq, "to_digest": digest})
 
 
 def entry_digest(document: Mapping[str, object]) -> str:
@@ -184,7 +191,7 @@ def verify_log(connection: Connection, expected_head: tuple[int, str] | None = N
         connection: a transaction that reads.
         expected_head: place and digest of an entry that was the last one once, as somebody wrote it down.
 
-    Cost: some 30 us per entry.
+    Cost: some 0.1 ms per entry.
     """
     found = verify_entries((entry.to_json() for entry in _all(connection)), expected_head)
     head = connection.execute(select(audit_head.c.seq, audit_head.c.digest)).first()
