@@ -8,8 +8,8 @@ closed loop: each client sends its next request when it has its answer. Every re
 (the id must come back), and every answer's probability is checked against the model file's. The generator, the server
 and whatever else runs share the machine's cores; ``environment.cores`` says how many there are.
 
-Parts: ``rivals`` finds the best of the rival's forms (PennyLane devices, sync and async route, one and two torch
-threads) at 1 and at 32 clients; ``load`` runs ours, that best form and the no-op route one after the other;
+Parts: ``rivals`` finds the best of the rival's forms (PennyLane devices, sync and async route, one and two threads of
+torch and OpenMP) at 1 and at 32 clients; ``load`` runs ours, that best form and the no-op route one after the other;
 ``training`` measures our predictions while a training job runs; ``cold`` unloads the model before each call.
 """
 

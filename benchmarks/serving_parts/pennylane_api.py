@@ -1,17 +1,19 @@
 """The rival: the same trained model in PennyLane behind FastAPI, as its own users would write and tune it.
 
 ``python pennylane_api.py MODEL_FILE DEVICE ROUTE THREADS``: DEVICE is default.qubit-torch, default.qubit-numpy or
-lightning.qubit; ROUTE sync or async; THREADS torch's. Classical layers are torch's for the torch form, else NumPy's.
-Nothing is differentiated, weights and gates are made once where PennyLane allows it.
+lightning.qubit; ROUTE sync or async; THREADS torch's and OpenMP's. Classical layers are torch's for the torch form,
+else NumPy's. Nothing is differentiated, weights and gates are made once where PennyLane allows it.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
+os.environ["OMP_NUM_THREADS"] = sys.argv[4]  # before lightning.qubit, which has threads of its own, is loaded
 
 from typing import Annotated, Any
 
