@@ -100,7 +100,7 @@ def make_backup(
             an artifact's bytes have changed.
 
     Cost: disk space of the store twice and of the artifacts once, beside the target; writes wait for the linking of the
-    artifacts, some 10 us each.
+    artifacts, some tens of microseconds each.
     """
     target = target.expanduser().absolute()
     if not (data_dir / STORE).is_file():
