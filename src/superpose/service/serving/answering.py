@@ -188,17 +188,17 @@ class Answering:
         What began before an endpoint was changed is not joined by those who come after.
         """
         place = (asyncio.get_running_loop(), self._n_forgotten, *key)
-        task: asyncio.Task[T] | None = self._under_way.get(place)
-        if task is None:
-            task = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
-            self._under_way[place] = task
-            task.add_done_callback(partial(self._end, place))
-        return task
+        begun: asyncio.Task[T] | None = self._under_way.get(place)
+        if begun is None:
+            begun = asyncio.ensure_future(asyncio.to_thread(work, *arguments))
+            self._under_way[place] = begun
+            begun.add_done_callback(partial(self._end, place))
+        return begun
 
-    def _end(self, place: tuple[object, ...], task: asyncio.Task[Any]) -> None:
+    def _end(self, place: tuple[object, ...], begun: asyncio.Task[Any]) -> None:
         self._under_way.pop(place, None)
-        if not task.cancelled():
-            task.exception()  # looked at, as perhaps nobody waits for it
+        if not begun.cancelled():
+            begun.exception()  # looked at, as perhaps nobody waits for it
 
     async def _together(self, key: tuple[str, str, str], work: Callable[..., T], *arguments: object) -> T:
         """What the work gives, done once for all who ask meanwhile; should it fail, each learns of it by himself."""
