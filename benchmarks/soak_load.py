@@ -361,6 +361,20 @@ def people(api: Api, dice: random.Random) -> None:
     api.raw("GET", "/metrics")
 
 
+def batches(api: Api, dice: random.Random) -> None:
+    """Predictions from file to file, and their deletion."""
+    n_rows = dice.choice((100, 5_000))
+    rows = table(dice, n_rows).split(b"\n")
+    content = b"\n".join(row.rpartition(b",")[0] for row in rows)  # without the outcome
+    made = api.call(
+        "POST", "/v1/predictions?model=soak&version=1", content, expect=202, headers={"Content-Type": "text/csv"}
+    )
+    api.ended(made["id"])
+    _, found = api.raw("GET", f"/v1/predictions/{made['id']}/file")
+    check(len(found.splitlines()), n_rows + 1, "lines of the batch")
+    api.call("DELETE", f"/v1/predictions/{made['id']}", expect=204)
+
+
 def sweeps(api: Api, dice: random.Random) -> None:
     """A small search."""
     document = {
@@ -397,6 +411,7 @@ ACTORS: dict[str, tuple[Callable[[Api, random.Random], None], str, float]] = {
     "mistakes": (mistakes, "editor", 3.0),
     "streams": (streams, "viewer", 0.5),
     "people": (people, "admin", 2.0),
+    "batch predictions": (batches, "editor", 4.0),
     "sweeps": (sweeps, "editor", 30.0),
 }
 

@@ -27,6 +27,7 @@ from superpose.errors import CertificateError, RequestError, StartError
 from superpose.service import Service, ServiceConfig, Supervisor
 from superpose.service.operations.json_logs import JsonLines
 from superpose.service.work.cpu_budget import one_thread_each
+from superpose.service.work.memory import kept_tidy
 
 __all__ = ["bind", "serve"]
 
@@ -74,6 +75,7 @@ def serve(
         _hangup_reloads(tls),
         Service.open(config) as service,
         _logging_to(config.data_dir / "logs" / "api.jsonl"),
+        kept_tidy(),
         Supervisor(config) if config.workers else contextlib.nullcontext() as supervisor,
     ):
         if supervisor is not None:
