@@ -275,13 +275,13 @@ def n_chunks(config: ServiceConfig, job_id: str, attempt: int) -> int:
 def test_memory_does_not_grow_with_the_file(
     service: Service, admin: Principal, config: ServiceConfig, tmp_path: Path
 ) -> None:
-    """The worker's peak on twenty times the rows is at most 60 MB more (the file itself would be 40 MB as numbers)."""
+    """The worker's peak on ten times the rows is at most 30 MB more; as text cells they would be some 40 MB."""
     code = (
         WORKER.replace("prediction_run.CHUNK_ROWS = 500", "").replace('print("up", flush=True)', "None")
         + "\nimport resource; print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
     )
     peaks = []
-    for n_rows in (20_000, 400_000):
+    for n_rows in (20_000, 200_000):
         path = written(tmp_path, table(n_rows, seed=5))
         made = service.predictions.submit_file(admin, path, "csv", Asked(model="ills", format="npz"))
         process = subprocess.Popen([sys.executable, "-c", code, json.dumps(config.to_json())], stdout=subprocess.PIPE)
@@ -289,4 +289,4 @@ def test_memory_does_not_grow_with_the_file(
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=60)
         peaks.append(int(out) / 1024)
-    assert peaks[1] < peaks[0] + 60, peaks
+    assert peaks[1] < peaks[0] + 30, peaks

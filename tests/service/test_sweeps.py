@@ -117,8 +117,8 @@ def test_trials_do_not_depend_on_workers_and_ends(
 def outcome(service: Service, admin: Principal) -> tuple[list[tuple[Any, ...]], str, bytes]:
     """Trials, and the model that came of them."""
     assert service.models.get(admin, "tuned").latest == 1
-    path = service.models.file_path(admin, "tuned")
-    return facts(service, admin, "s"), service.models.version(admin, "tuned").digest, path.read_bytes()
+    version = service.models.version(admin, "tuned")
+    return facts(service, admin, "s"), version.digest, service.models.content(version)
 
 
 def n_ended(service: Service, admin: Principal) -> int:
