@@ -14,7 +14,9 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── ObservableError               circuit.observable
     │   ├── ProgramError                  circuit.program
     │   ├── CircuitFormatError            circuit.format
-    │   └── QasmError                     circuit.qasm
+    │   ├── QasmError                     circuit.qasm
+    │   ├── ConversionError               circuit.conversion
+    │   └── ToolkitMissingError           circuit.toolkit_missing
     ├── EngineError
     │   ├── StateTooLargeError            engine.state_too_large
     │   ├── ShapeError                    engine.shape
@@ -118,6 +120,7 @@ __all__ = [
     "CircuitFormatError",
     "ClientError",
     "ConflictError",
+    "ConversionError",
     "DatasetEmptyError",
     "DatasetError",
     "DatasetFormatError",
@@ -187,6 +190,7 @@ __all__ = [
     "SuperposeError",
     "SweepError",
     "TooManyWrongKeysError",
+    "ToolkitMissingError",
     "TrainingDivergedError",
     "TransitionError",
     "UnreachableError",

@@ -119,7 +119,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
     extras = {k: v for k, v in facts["optional-dependencies"].items() if k not in {"test", "bench", "dev"}}
     optional = {re.split(r"[<>=\[]", line)[0] for lines in extras.values() for line in lines}
     names = {"sklearn": "scikit-learn", "yaml": "pyyaml", "prometheus_client": "prometheus-client"}
-    names |= {"opentelemetry": "opentelemetry-sdk", "PIL": "pillow"}
+    names |= {"opentelemetry": "opentelemetry-sdk", "PIL": "pillow", "cirq": "cirq-core", "braket": "amazon-braket-sdk"}
     used = set()
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -142,14 +142,14 @@ def read(source: Any, name: str = "circuit") -> Circuit:
         tape = _traced(source)
     else:
         _READING.of(type(source).__name__, "an object that is no tape, QNode or quantum function")
-    wires = list(tape.wires)
-    if not wires:
+    labels = list(tape.wires)
+    if not labels:
         _READING.of("tape", "a circuit without wires")
-    if all(isinstance(wire, int) for wire in wires):
-        wires.sort()
-    reader = _Reader({wire: place for place, wire in enumerate(wires)}, tape)
+    if all(isinstance(label, int) for label in labels):
+        labels.sort()
+    reader = _Reader({label: place for place, label in enumerate(labels)}, tape)
     operations = tuple(item for operation in tape.operations for item in reader.operation(operation))
-    return Circuit(len(wires), name, n_bits=reader.n_bits).extend(operations)
+    return Circuit(len(labels), name, n_bits=reader.n_bits).extend(operations)
 
 
 def _traced(function: Callable[..., Any]) -> QuantumScript:
@@ -190,7 +190,7 @@ class _Reader:
 
     def operation(self, item: Any) -> Iterator[Operation]:
         """Give what an operation means."""
-        on = tuple(self.places[wire] for wire in item.wires)
+        on = tuple(self.places[label] for label in item.wires)
         if isinstance(item, MidMeasure):
             yield from self.measurement(item, on[0])
         elif isinstance(item, Conditional):
@@ -223,7 +223,7 @@ class _Reader:
 
     def calls(self, item: Any, depth: int = 0) -> tuple[Instruction, ...]:
         """Return a gate as calls of ours."""
-        on = tuple(self.places[wire] for wire in item.wires)
+        on = tuple(self.places[label] for label in item.wires)
         if depth > MAX_DEPTH:
             _READING.of(item.name, f"operations deeper than {MAX_DEPTH}")
         if item.name == "GlobalPhase":
@@ -259,7 +259,7 @@ class _Reader:
 
     def controlled(self, item: Any, depth: int) -> tuple[Instruction, ...]:
         calls = self.calls(item.base, depth + 1)
-        controls = tuple(self.places[wire] for wire in item.control_wires)
+        controls = tuple(self.places[label] for label in item.control_wires)
         flips = [Instruction("x", (q,)) for q, value in zip(controls, item.control_values, strict=True) if not value]
         for control in reversed(controls):
             calls = tuple(self.one_more(call, control, item) for call in calls)
@@ -305,7 +305,7 @@ class _Reader:
 
 _MAKERS: dict[str, Callable[..., Any]] = {
     name: getattr(qml, kind) for kind, name in _SAME.items() if kind not in ("U1", "CPhase")
-} | {"sdg": lambda wires: qml.adjoint(qml.S(wires)), "tdg": lambda wires: qml.adjoint(qml.T(wires))}
+} | {"sdg": lambda **on: qml.adjoint(qml.S(**on)), "tdg": lambda **on: qml.adjoint(qml.T(**on))}
 
 
 def write(circuit: Circuit) -> QuantumFunction:
@@ -338,8 +338,8 @@ class _Writer:
     def operation(self, item: Operation, position: int) -> None:
         match item:
             case Instruction():
-                for maker, angles, wires in self.calls(item):
-                    maker(*angles, wires=wires)
+                for maker, angles, qubits in self.calls(item):
+                    maker(*angles, wires=qubits)
             case Measure() if item.is_exact:
                 self.measured[item.bit] = qml.measure(item.qubit)
             case Reset():
@@ -350,8 +350,8 @@ class _Writer:
                 for condition, inner in alternatives(item, _WRITING):
                     if not isinstance(inner, Instruction):
                         _WRITING.of("If", f"{type(inner).__name__} inside a condition", position)
-                    for maker, angles, wires in self.calls(inner):
-                        qml.cond(self.asked(condition, position), maker)(*angles, wires=wires)
+                    for maker, angles, qubits in self.calls(inner):
+                        qml.cond(self.asked(condition, position), maker)(*angles, wires=qubits)
             case _:
                 _WRITING.of(type(item).__name__, type(item).__name__, position)
 
