@@ -4,8 +4,8 @@ python benchmarks/soak.py [--minutes 30] [--workers 2] [--json] [--save]
 
 `superpose serve` runs as a child with its defaults, except that workers are never replaced, so that a leak shows.
 Thirteen actors (`soak_load.py`) predict, train, search, run circuits, upload and delete tables, deploy and undeploy,
-read event streams and make mistakes. After the warm-up the resident memory, file descriptors and threads of every process
-are held against each other: the last third against the first, and the least squares slope over the second half.
+read event streams and make mistakes. After the warm-up the resident memory, file descriptors and threads of every
+process are held against each other: the last third against the first, and the least squares slope over the second half.
 
 The goal: memory grows by less than 2 % in every process, and no answer is other than expected.
 """

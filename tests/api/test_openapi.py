@@ -161,3 +161,45 @@ def test_no_generated_request_makes_the_server_fail(fuzzer: Fuzzer, row: Row) ->
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_nor_do_many(fuzzer: Fuzzer, row: Row) -> None:
     assert fuzzer.run(row, 8 * SLOW_TIMES)
+
+
+@pytest.mark.slow
+def test_nor_do_sequences_along_the_links(stage: Stage) -> None:  # noqa: F811
+    document = stage.api.call("GET", "/openapi.json").json
+    assert document["paths"]["/v1/datasets"]["post"]["responses"]["201"]["links"]
+    del document["paths"]["/v1/jobs/{job_id}/events"]  # of a job that no worker takes it has no end
+    for path in ("/v1/datasets", "/v1/jobs"):
+        document["paths"][path]["post"]["responses"]["201" if path == "/v1/datasets" else "202"]["links"].pop(
+            "events_v1_jobs__job_id__events_get", None
+        )
+    schema = schemathesis.openapi.from_dict(document)
+    seen: dict[str, set[int]] = {}
+
+    class Sequences(schema.as_state_machine()):  # type: ignore[misc]  # made from the document
+        def get_call_kwargs(self, case: Case) -> dict[str, Any]:
+            return {"base_url": stage.api.url, "timeout": 30}
+
+        def before_call(self, case: Case) -> None:
+            case.headers["Authorization"] = f"Bearer {stage.secrets['operator default']}"
+            if case.query and "wait_s" in case.query:
+                case.query = {**case.query, "wait_s": 0.01}
+            if case.operation.label == "POST /v1/datasets" and isinstance(case.body, dict):
+                case.body = {"name": stage.world.new_name(), "builtin": "iris"}
+
+        def validate_response(self, response: Any, case: Case, *args: Any, **kwargs: Any) -> None:
+            case.validate_response(response, checks=CHECKS)
+            seen.setdefault(case.operation.label, set()).add(response.status_code)
+
+    Sequences.run(
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=8,
+            derandomize=True,
+            database=None,
+            deadline=None,
+            phases=[Phase.generate],
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+    linked = {label for label, statuses in seen.items() if "{" in label and statuses & {200, 204}}
+    assert linked, sorted(seen)

@@ -39,6 +39,18 @@ _PAGE = {
     },
 }
 _JSON = "application/json"
+_MADE = {
+    "/v1/datasets": ("201", "id_or_name", "id"),
+    "/v1/endpoints": ("201", "name", "name"),
+    "/v1/jobs": ("202", "job_id", "id"),
+    "/v1/keys": ("201", "key_id", "id"),
+    "/v1/predictions": ("202", "prediction_id", "id"),
+    "/v1/programs": ("202", "job_id", "id"),
+    "/v1/projects": ("201", "name", "name"),
+    "/v1/sweeps": ("202", "name", "name"),
+    "/v1/users": ("201", "user_id", "id"),
+}
+"""What a POST makes: its status, the parameter that addresses the new thing, and the field that says it."""
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
@@ -55,7 +67,22 @@ def describe(app: FastAPI) -> dict[str, Any]:
             operation["responses"]["default"] = _REFUSAL
             if path in OPEN_PATHS:
                 operation["security"] = []
+    _link(document["paths"])
     return document
+
+
+def _link(paths: dict[str, Any]) -> None:
+    """Say how the routes of a new thing are reached from the answer that tells of it."""
+    for path, (status, parameter, field) in _MADE.items():
+        links = paths[path]["post"]["responses"][status].setdefault("links", {})
+        for below, operations in paths.items():
+            if not below.startswith(f"{path}/{{{parameter}}}") or below.count("{") > 1:
+                continue
+            for operation in operations.values():
+                links[operation["operationId"]] = {
+                    "operationId": operation["operationId"],
+                    "parameters": {parameter: f"$response.body#/{field}"},
+                }
 
 
 def _describe_answers(operation: dict[str, Any]) -> None:
