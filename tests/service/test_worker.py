@@ -48,7 +48,8 @@ def test_training_registers_a_model(
     assert not list((config.data_dir / "staging").iterdir())
     model = service.models.get(admin, "outcome")
     assert (model.latest, [v.job_id for v in model.versions]) == (1, [job.id])
-    assert model.to_json()["versions"][0].keys() == {"model", "version", "digest", "job_id", "created_at", "metrics"}
+    summary = {"model", "version", "digest", "job_id", "created_at", "metrics", "note", "tags", "aliases"}
+    assert model.to_json()["versions"][0].keys() == summary
     assert version.to_json().keys() > {"manifest", "evaluation", "metrics"}
 
 
