@@ -246,6 +246,7 @@ def test_a_program_comes_after_other_jobs(api: Any) -> None:
     assert api.call("POST", "/v1/programs?after=job_nowhere", program(0.3)).status == 404
 
 
+@pytest.mark.slow
 def test_programs_that_are_long_to_check_are_refused_while_others_are_answered(api: Any) -> None:
     doubling = "".join(f"gate g{i} q {{ g{i - 1} q; g{i - 1} q; }} " for i in range(1, 40))
     text = f'OPENQASM 3; include "stdgates.inc"; gate g0 q {{ h q; }} {doubling} qubit q; g39 q;'

@@ -116,6 +116,7 @@ def large_csv(n_rows: int, seed: int = 0) -> bytes:
     return frame.to_csv(index=False).encode()
 
 
+@pytest.mark.slow
 def test_a_large_file_is_read_by_another_process(start: Any) -> None:
     content = large_csv(25_000)  # some 5 MB
     with start() as api:

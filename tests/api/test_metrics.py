@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from superpose.circuits import Circuit, Observable, Program, program_to_json
@@ -72,6 +73,7 @@ def test_a_key_is_needed_and_a_predictors_is_not_enough(api: Api) -> None:
     assert api.call("GET", "/v1/jobs", key=scoped).status == 403
 
 
+@pytest.mark.slow
 def test_jobs_queue_attempts_batches_and_memory_are_told(start: Callable[..., Any], tmp_path: Any) -> None:
     with start(workers=1) as api:
         data = b"age,dose,outcome\n" + b"".join(

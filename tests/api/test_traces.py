@@ -75,6 +75,7 @@ def collector() -> Iterator[Collector]:
     made.close()
 
 
+@pytest.mark.slow
 def test_a_trace_leads_from_the_callers_request_through_the_job_to_its_workers_spans_and_log(
     start: Callable[..., Any], collector: Collector, tmp_path: Path
 ) -> None:
@@ -109,6 +110,7 @@ def test_a_trace_leads_from_the_callers_request_through_the_job_to_its_workers_s
     assert [line["trace_id"] for line in told] == [TRACE_ID]
 
 
+@pytest.mark.slow
 def test_a_prediction_has_its_load_queue_and_execute(start: Callable[..., Any], collector: Collector) -> None:
     spec = {
         "model": {"n_qubits": 2, "ansatz": {"layers": 1}},

@@ -31,6 +31,7 @@ def versions(served: Any, trained: str) -> str:
     return "twice"
 
 
+@pytest.mark.slow
 def test_an_endpoint_is_updated_rolled_back_shared_and_promoted(
     at_home: Callable[..., Any], versions: str, tmp_path: Path
 ) -> None:

@@ -80,7 +80,7 @@ def test_the_documents_are_right_before_they_are_broken() -> None:
     assert SweepSpec.from_dict(SWEEP)
     assert program_from_json(PROGRAM).shots == 10
     assert result_from_json(RESULT).counts
-    assert len(inference_of(INFERENCE, BinaryParts(TENSORS)).rows) == 2
+    assert len(inference_of(INFERENCE, "m", BinaryParts(TENSORS)).rows) == 2
 
 
 @short(120)
@@ -166,7 +166,7 @@ def test_results(document: Any) -> None:
 @short(120)
 @given(broken_document(INFERENCE), st.just(TENSORS) | broken(TENSORS))
 def test_inference_requests_with_tensors_as_bytes(document: Any, content: bytes) -> None:
-    refused_or_read(lambda: inference_of(document, BinaryParts(content)))
+    refused_or_read(lambda: inference_of(document, "m", BinaryParts(content)))
 
 
 @pytest.mark.parametrize("shape", [[10**4000, 10**4000], [2**62, 4], [2**63], [1, 2**40]])
@@ -176,7 +176,7 @@ def test_tensors_that_say_they_are_vast(shape: list[int], datatype: str) -> None
     plain = {"name": "x", "shape": shape, "datatype": datatype, "data": [1.0]}
     for tensor in (binary, plain):
         with within(20), pytest.raises(RequestError):
-            inference_of({"inputs": [tensor]}, BinaryParts(bytes(8)))
+            inference_of({"inputs": [tensor]}, "m", BinaryParts(bytes(8)))
 
 
 @short(100)

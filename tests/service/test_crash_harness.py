@@ -14,6 +14,7 @@ HARNESS = Path(__file__).resolve().parents[2] / "benchmarks" / "crash_harness.py
 
 @pytest.mark.timeout(600)  # on a machine that does much else
 @pytest.mark.usefixtures("kernels")
+@pytest.mark.slow
 def test_jobs_survive_kills_at_random() -> None:
     command = [sys.executable, str(HARNESS), "--jobs", "8", "--seed", "7", "--pause-s", "2", "5"]
     command += ["--blows", "4", "--json"]
