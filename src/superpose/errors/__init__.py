@@ -1,0 +1,305 @@
+"""Every public exception of superpose.
+
+The tree, with the stable ``code`` of each leaf (the API answers with these codes):
+
+    SuperposeError
+    ├── CircuitError
+    │   ├── GateUnknownError              circuit.gate_unknown
+    │   ├── GateArityError                circuit.gate_arity
+    │   ├── QubitOutOfRangeError          circuit.qubit_out_of_range
+    │   ├── AngleError                    circuit.angle
+    │   ├── ParameterUnboundError         circuit.parameter_unbound
+    │   ├── ParameterNameError            circuit.parameter_name
+    │   ├── FeatureMapError               circuit.feature_map
+    │   ├── ObservableError               circuit.observable
+    │   ├── ProgramError                  circuit.program
+    │   ├── CircuitFormatError            circuit.format
+    │   ├── QasmError                     circuit.qasm
+    │   ├── ConversionError               circuit.conversion
+    │   └── ToolkitMissingError           circuit.toolkit_missing
+    ├── EngineError
+    │   ├── StateTooLargeError            engine.state_too_large
+    │   ├── ShapeError                    engine.shape
+    │   └── UnsupportedProgramError       engine.unsupported
+    ├── BackendError
+    │   ├── BackendUnknownError           backend.unknown
+    │   └── ProviderError                 backend.provider
+    ├── DatasetError
+    │   ├── DatasetFormatError            dataset.format
+    │   ├── DatasetEmptyError             dataset.empty
+    │   ├── DatasetTargetError            dataset.target
+    │   ├── DatasetOneClassError          dataset.one_class
+    │   ├── DatasetTooWideError           dataset.too_wide
+    │   ├── DatasetTooLargeError          dataset.too_large
+    │   └── DatasetTooSmallError          dataset.too_small
+    ├── LearningError
+    │   ├── SpecError                     spec.invalid
+    │   ├── NotFittedError                learning.not_fitted
+    │   ├── FeatureMismatchError          learning.feature_mismatch
+    │   ├── RowRefusedError               learning.row_refused
+    │   ├── CheckpointError               learning.checkpoint
+    │   ├── TrainingDivergedError         learning.diverged
+    │   ├── ModuleExportError             module.not_exportable
+    │   └── ModuleFormatError             module.format
+    ├── ModelFileError
+    │   ├── ModelFileCorruptError         model.corrupt
+    │   └── ModelFormatError              model.format
+    ├── AccessError
+    │   ├── KeyMissingError               auth.key_missing
+    │   ├── KeyInvalidError               auth.key_invalid
+    │   ├── KeyExpiredError               auth.key_expired
+    │   ├── TooManyWrongKeysError         auth.too_many_wrong_keys
+    │   ├── KeyFileError                  auth.key_file
+    │   ├── ProjectArchivedError          auth.project_archived
+    │   ├── ScopeError                    auth.scope
+    │   └── ForbiddenError                auth.forbidden
+    ├── FunctionError
+    │   ├── JobFunctionError              function.invalid
+    │   ├── FunctionFailedError           function.failed
+    │   ├── JobStoppedError               function.stopped
+    │   └── UserCodeError                 service.user_code
+    ├── QuotaError
+    │   ├── JobQuotaError                 quota.jobs
+    │   ├── ByteQuotaError                quota.bytes
+    │   ├── SecondsQuotaError             quota.seconds
+    │   └── RequestQuotaError             quota.requests
+    ├── ServiceError
+    │   ├── ExtraMissingError             service.extra_missing
+    │   ├── SweepError                    service.sweep
+    │   ├── NotFoundError                 service.not_found
+    │   ├── ConflictError                 service.conflict
+    │   ├── VersionInUseError             service.version_in_use
+    │   ├── RequestError                  service.request
+    │   ├── MediaTypeError                service.media_type
+    │   ├── MethodError                   service.method
+    │   ├── PayloadTooLargeError          service.payload_too_large
+    │   ├── OverloadedError               service.overloaded
+    │   ├── StoreError                    service.store
+    │   │   ├── StoreFullError            service.store_full
+    │   │   └── StoreReadOnlyError        service.store_read_only
+    │   ├── CertificateError              service.certificate
+    │   ├── SettingError                  service.setting
+    │   ├── BackupError                   service.backup
+    │   ├── ArtifactError                 service.artifact
+    │   ├── ByteRangeError                service.range
+    │   ├── NoBaselineError               service.no_baseline
+    │   ├── LeaseLostError                service.lease_lost
+    │   ├── JobCrashedError               service.job_crashed
+    │   ├── JobDependencyError            service.job_dependency
+    │   ├── InternalError                 service.internal
+    │   └── TransitionError               service.transition
+    └── ClientError
+        ├── UnreachableError              client.unreachable
+        ├── StartError                    client.start
+        ├── WaitTimeoutError              client.wait_timeout
+        ├── JobFailedError                client.job_failed
+        ├── ProtocolError                 client.protocol
+        └── ApiError                      (the code the service answered with)
+
+A message says what is wrong, what was got, what is allowed and what to do. Facts for programs stand in ``details``
+(JSON values only), which the API sends along; nothing secret or personal may stand in either.
+"""
+
+from __future__ import annotations
+
+from superpose.errors.base import (
+    SuperposeError,
+)
+from superpose.errors.circuits import (
+    AngleError,
+    BackendError,
+    BackendUnknownError,
+    CircuitError,
+    CircuitFormatError,
+    ConversionError,
+    EngineError,
+    FeatureMapError,
+    GateArityError,
+    GateUnknownError,
+    ObservableError,
+    ParameterNameError,
+    ParameterUnboundError,
+    ProgramError,
+    ProviderError,
+    QasmError,
+    QubitOutOfRangeError,
+    ShapeError,
+    StateTooLargeError,
+    ToolkitMissingError,
+    UnsupportedProgramError,
+)
+from superpose.errors.client import (
+    ApiError,
+    ClientError,
+    JobFailedError,
+    ProtocolError,
+    StartError,
+    UnreachableError,
+    WaitTimeoutError,
+)
+from superpose.errors.learning import (
+    CheckpointError,
+    DatasetEmptyError,
+    DatasetError,
+    DatasetFormatError,
+    DatasetOneClassError,
+    DatasetTargetError,
+    DatasetTooLargeError,
+    DatasetTooSmallError,
+    DatasetTooWideError,
+    FeatureMismatchError,
+    LearningError,
+    ModelFileCorruptError,
+    ModelFileError,
+    ModelFormatError,
+    ModuleExportError,
+    ModuleFormatError,
+    NotFittedError,
+    RowRefusedError,
+    SpecError,
+    TrainingDivergedError,
+)
+from superpose.errors.people import (
+    AccessError,
+    ByteQuotaError,
+    ForbiddenError,
+    FunctionError,
+    FunctionFailedError,
+    JobFunctionError,
+    JobQuotaError,
+    JobStoppedError,
+    KeyExpiredError,
+    KeyFileError,
+    KeyInvalidError,
+    KeyMissingError,
+    ProjectArchivedError,
+    QuotaError,
+    RequestQuotaError,
+    ScopeError,
+    SecondsQuotaError,
+    TooManyWrongKeysError,
+    UserCodeError,
+)
+from superpose.errors.service import (
+    ArtifactError,
+    BackupError,
+    ByteRangeError,
+    CertificateError,
+    ConflictError,
+    ExtraMissingError,
+    InternalError,
+    JobCrashedError,
+    JobDependencyError,
+    LeaseLostError,
+    MediaTypeError,
+    MethodError,
+    NoBaselineError,
+    NotFoundError,
+    OverloadedError,
+    PayloadTooLargeError,
+    RequestError,
+    ServiceError,
+    SettingError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+    SweepError,
+    TransitionError,
+    VersionInUseError,
+)
+
+__all__ = [
+    "AccessError",
+    "AngleError",
+    "ApiError",
+    "ArtifactError",
+    "BackendError",
+    "BackendUnknownError",
+    "BackupError",
+    "ByteQuotaError",
+    "ByteRangeError",
+    "CertificateError",
+    "CheckpointError",
+    "CircuitError",
+    "CircuitFormatError",
+    "ClientError",
+    "ConflictError",
+    "ConversionError",
+    "DatasetEmptyError",
+    "DatasetError",
+    "DatasetFormatError",
+    "DatasetOneClassError",
+    "DatasetTargetError",
+    "DatasetTooLargeError",
+    "DatasetTooSmallError",
+    "DatasetTooWideError",
+    "EngineError",
+    "ExtraMissingError",
+    "FeatureMapError",
+    "FeatureMismatchError",
+    "ForbiddenError",
+    "FunctionError",
+    "FunctionFailedError",
+    "GateArityError",
+    "GateUnknownError",
+    "InternalError",
+    "JobCrashedError",
+    "JobDependencyError",
+    "JobFailedError",
+    "JobFunctionError",
+    "JobQuotaError",
+    "JobStoppedError",
+    "KeyExpiredError",
+    "KeyFileError",
+    "KeyInvalidError",
+    "KeyMissingError",
+    "LearningError",
+    "LeaseLostError",
+    "MediaTypeError",
+    "MethodError",
+    "ModelFileCorruptError",
+    "ModelFileError",
+    "ModelFormatError",
+    "ModuleExportError",
+    "ModuleFormatError",
+    "NoBaselineError",
+    "NotFittedError",
+    "NotFoundError",
+    "ObservableError",
+    "OverloadedError",
+    "ParameterNameError",
+    "ParameterUnboundError",
+    "PayloadTooLargeError",
+    "ProgramError",
+    "ProjectArchivedError",
+    "ProtocolError",
+    "ProviderError",
+    "QasmError",
+    "QubitOutOfRangeError",
+    "QuotaError",
+    "RequestError",
+    "RequestQuotaError",
+    "RowRefusedError",
+    "ScopeError",
+    "SecondsQuotaError",
+    "ServiceError",
+    "SettingError",
+    "ShapeError",
+    "SpecError",
+    "StartError",
+    "StateTooLargeError",
+    "StoreError",
+    "StoreFullError",
+    "StoreReadOnlyError",
+    "SuperposeError",
+    "SweepError",
+    "TooManyWrongKeysError",
+    "ToolkitMissingError",
+    "TrainingDivergedError",
+    "TransitionError",
+    "UnreachableError",
+    "UnsupportedProgramError",
+    "UserCodeError",
+    "VersionInUseError",
+    "WaitTimeoutError",
+]
