@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from superpose.datasets import RowFile
@@ -98,7 +98,16 @@ def test_missing_columns_are_named_and_broken_places_too(tmp_path: Path) -> None
         read(path)
 
 
-@given(st.lists(st.text(max_size=8), max_size=12))
+CELLS = st.one_of(
+    st.text(max_size=8),
+    st.sampled_from(["INF", "-inf", "Infinity", "nan", "NAN", "-NaN", "1e999", "-0", "+1", "1.", ".5", "1e5", "1_0"]),
+)
+
+
+@given(st.lists(CELLS, max_size=12))
+@example([":", "INF"])
+@example(["1", "NAN"])
+@example(["x", "1e999"])
 def test_any_cells_are_read_or_refused_and_however_chunks_are_cut(cells: list[str]) -> None:
     import csv
     import tempfile

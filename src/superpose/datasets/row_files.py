@@ -263,14 +263,17 @@ def _numbers(name: str, cells: Sequence[str], bad: dict[int, str], *, decimal_co
 
     try:
         found = pc.cast(pa.array(present, pa.string()), pa.float64())
-        return np.array(found.to_numpy(zero_copy_only=False), dtype=np.float64)
     except pa.ArrowInvalid:
-        values = np.full(len(cells), np.nan)
-        for place, cell in enumerate(present):
-            if cell is None:
-                continue
-            if _NUMBER.fullmatch(cell):
-                values[place] = float(cell)
-            else:
-                bad.setdefault(place, f"column {name!r} is not a finite number")
-        return values
+        found = None
+    if found is not None and pc.all(pc.is_finite(found)).as_py() is not False:
+        return np.array(found.to_numpy(zero_copy_only=False), dtype=np.float64)
+    # One by one, for Arrow also takes words (INF, -NaN): a cell must not read otherwise because of its neighbours.
+    values = np.full(len(cells), np.nan)
+    for place, cell in enumerate(present):
+        if cell is None:
+            continue
+        if _NUMBER.fullmatch(cell):
+            values[place] = float(cell)
+        else:
+            bad.setdefault(place, f"column {name!r} is not a finite number")
+    return values
