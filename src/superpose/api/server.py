@@ -26,6 +26,7 @@ from superpose.api.tls import Tls
 from superpose.errors import CertificateError, RequestError, StartError
 from superpose.service import Service, ServiceConfig, Supervisor
 from superpose.service.operations.json_logs import JsonLines
+from superpose.service.operations.pauses import short_pauses
 from superpose.service.work.cpu_budget import one_thread_each
 from superpose.service.work.memory import kept_tidy
 
@@ -82,7 +83,9 @@ def serve(
             service.measurements.worker_pids = lambda: supervisor.worker_pids
         if behind_proxy:
             _log_fact("plaintext allowed", host=host, reason=behind_proxy)
-        asyncio.run(_run(create_app(service), listening, tls, on_ready, ending, proxied=bool(behind_proxy)))
+        app = create_app(service)
+        with short_pauses():
+            asyncio.run(_run(app, listening, tls, on_ready, ending, proxied=bool(behind_proxy)))
 
 
 def bind(host: str, port: int, *, tls: Tls | None = None, behind_proxy: str | None = None) -> socket.socket:

@@ -1,0 +1,67 @@
+"""Python's collector of cyclic garbage, kept from stopping a server.
+
+A full collection looks at every object of the process while nothing else runs: 40 to 60 ms for a server's, most of
+which are modules, classes and tables that never go. Those are set aside (``gc.freeze``) once the server is ready, so
+that a collection looks at what came since. Should that grow large too, as with a library that was loaded with the first
+model that needs it, what survived a long collection is set aside as well. Objects set aside are still freed when nobody
+refers to them; only cycles of them wait, for the hourly look at everything.
+"""
+
+from __future__ import annotations
+
+import gc
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+
+__all__ = ["LONG_S", "short_pauses"]
+
+#: A full collection that takes longer has its survivors set aside.
+LONG_S: Final = 0.005
+_EVERYTHING_S: Final = 3600.0
+
+
+@contextmanager
+def short_pauses(
+    *, every_s: float = _EVERYTHING_S, long_s: float = LONG_S, now_s: Callable[[], float] = time.perf_counter
+) -> Iterator[None]:
+    """Set aside all objects there are, and survivors of long collections, until the block ends.
+
+    Args:
+        every_s: how often everything is looked at again, which stops the process once for as long as it would have.
+        long_s: a full collection that takes longer has its survivors set aside.
+        now_s: what measures collections.
+    """
+    started_s = 0.0
+
+    def watch(phase: str, facts: dict[str, Any]) -> None:
+        nonlocal started_s
+        if facts["generation"] != 2:
+            return
+        if phase == "start":
+            started_s = now_s()
+        elif now_s() - started_s > long_s:
+            gc.freeze()
+
+    ending = threading.Event()
+
+    def look_again() -> None:
+        while not ending.wait(every_s):
+            gc.unfreeze()
+            gc.collect()
+            gc.freeze()
+
+    thread = threading.Thread(target=look_again, name="superpose-collector", daemon=True)
+    gc.collect()
+    gc.freeze()
+    gc.callbacks.append(watch)
+    thread.start()
+    try:
+        yield
+    finally:
+        ending.set()
+        thread.join()
+        gc.callbacks.remove(watch)
+        gc.unfreeze()

@@ -1,0 +1,71 @@
+"""The collector of cyclic garbage does not stop a server for as long as all its objects would take."""
+
+from __future__ import annotations
+
+import gc
+import time
+import weakref
+
+import pytest
+
+from superpose.service.operations.pauses import short_pauses
+
+
+class Node:
+    """Refers to itself, so that only the collector frees it."""
+
+    def __init__(self) -> None:
+        self.itself = self
+
+
+def full_collection_s() -> float:
+    started_s = time.perf_counter()
+    gc.collect()
+    return time.perf_counter() - started_s
+
+
+@pytest.fixture
+def objects() -> list[list[int]]:
+    """Enough objects that looking at all of them takes a while."""
+    return [[i] for i in range(300_000)]
+
+
+def test_what_was_there_before_is_not_looked_at(objects: list[list[int]]) -> None:
+    gc.collect()
+    before_s = min(full_collection_s() for _ in range(3))
+    with short_pauses():
+        assert gc.get_freeze_count() > len(objects)
+        during_s = min(full_collection_s() for _ in range(3))
+    assert during_s < before_s / 4
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_comes_later_and_takes_long_is_set_aside() -> None:
+    with short_pauses(long_s=0.001):
+        before = gc.get_freeze_count()
+        later = [[i] for i in range(200_000)]
+        gc.collect()
+        assert gc.get_freeze_count() - before > len(later) / 2  # the last few may be looked at quickly
+
+
+def test_what_is_quick_is_not_set_aside() -> None:
+    with short_pauses(long_s=60.0):
+        before = gc.get_freeze_count()
+        later = [[i] for i in range(1000)]
+        gc.collect()
+        assert gc.get_freeze_count() <= before
+        assert len(later) == 1000
+
+
+def test_new_cycles_are_freed_at_once_and_old_ones_at_the_next_look_at_everything() -> None:
+    old = Node()
+    with short_pauses(every_s=0.2):
+        new = Node()
+        new_gone, old_gone = weakref.ref(new), weakref.ref(old)
+        del new, old
+        gc.collect()
+        assert new_gone() is None
+        until_s = time.monotonic() + 30
+        while old_gone() is not None and time.monotonic() < until_s:
+            time.sleep(0.02)
+        assert old_gone() is None
