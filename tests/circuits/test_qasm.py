@@ -419,7 +419,7 @@ def test_the_version_line_may_be_absent_or_3_1():
         ('include "other.inc";', 1, 1, "stdgates.inc"),
         ('include "stdgates.inc"; include "stdgates.inc";', 1, 25, "twice"),
         ("input int n;", 1, 7, "type 'int'"),
-        ("input angle[32] n;", 1, 7, "type 'angle'"),
+        ("input uint[32] n;", 1, 7, "type 'uint'"),
         ("input float pi;", 1, 1, "name of OpenQASM"),
         ("input float x; input float x;", 1, 16, "declared twice"),
         ("qubit x; bit x;", 1, 10, "declared twice"),
@@ -439,7 +439,7 @@ def test_the_version_line_may_be_absent_or_3_1():
         ("input float x; const float a = x;", 1, 32, "must not hold inputs"),
         ("const int a = 0.5;", 1, 15, "type int"),
         ("const uint a = -1;", 1, 16, "type uint"),
-        ("const bool a = true;", 1, 7, "type 'bool'"),
+        ("const complex a = 1;", 1, 7, "type 'complex'"),
         ("$0 x;", 1, 1, "statement"),
         ("h $0;", 1, 3, "Physical"),
         ("qubit q; /* open", 1, 10, "never closed"),
@@ -448,11 +448,9 @@ def test_the_version_line_may_be_absent_or_3_1():
         ("qubit q; U(0, 0, 0) q", 1, 22, "';'"),
         ("qubit q; U(0, 0) q;", 1, 10, "3 angles"),
         ("qubit[2] q; U(0, 0, 0) q[0], q[1];", 1, 13, "1 qubits"),
-        ("qubit[2] q; U(0, 0, 0) q[2];", 1, 24, "outside"),
-        ("qubit[2] q; U(0, 0, 0) q[-3];", 1, 24, "outside"),
+        ("qubit[2] q; U(0, 0, 0) q[2];", 1, 26, "outside"),
+        ("qubit[2] q; U(0, 0, 0) q[-3];", 1, 26, "outside"),
         ("qubit q; U(0, 0, 0) q[0];", 1, 21, "no elements"),
-        ("qubit[2] q; U(0, 0, 0) q[0:1];", 1, 27, "Ranges"),
-        ("qubit[2] q; U(0, 0, 0) q[{0, 1}];", 1, 26, "number"),
         ("qubit[2] q; U(0, 0, 0) r;", 1, 24, "register is named 'r'"),
         ("bit[2] q; U(0, 0, 0) q;", 1, 22, "register is named 'q'"),
         ("qubit q; U(z, 0, 0) q;", 1, 12, "named 'z'"),
@@ -467,12 +465,9 @@ def test_the_version_line_may_be_absent_or_3_1():
         ("qubit q; U((-1)**0.5, 0, 0) q;", 1, 12, "no real value"),
         ("qubit q; U(1e999, 0, 0) q;", 1, 12, "finite"),
         ("qubit q; U(10.0**999, 0, 0) q;", 1, 12, "no real value"),
-        ("qubit q; U(5 % 2, 0, 0) q;", 1, 14, "%"),
-        ("qubit q; U(mod(5, 2), 0, 0) q;", 1, 12, "two arguments"),
-        ("qubit q; U(floor(5), 0, 0) q;", 1, 12, "floor"),
-        ("qubit q; U(10ns, 0, 0) q;", 1, 12, "delays only"),
+        ("qubit q; U(10ns, 0, 0) q;", 1, 12, "An angle is a number"),
         ("qubit q; U(1im, 0, 0) q;", 1, 12, "imaginary"),
-        ("qubit q; U(true, 0, 0) q;", 1, 12, "'true'"),
+        ("qubit q; U(true, 0, 0) q;", 1, 12, "An angle is a number"),
         ("qubit q; U(" + "9" * 5000 + ", 0, 0) q;", 1, 12, "5000 characters"),
         ("qubit q; U(9223372036854775807 * 3, 0, 0) q;", 1, 12, "64 bits"),
         ("qubit q; U(10**400, 0, 0) q;", 1, 12, "no real value"),
@@ -500,13 +495,12 @@ def test_the_version_line_may_be_absent_or_3_1():
         ("qubit[2] q; measure q; bit c; c = measure q[1];", 1, 31, "keep it in a bit"),
         ("qubit[2] q; measure q; reset q[1];", 1, 24, "keep it in a bit"),
         ("qubit[2] q; bit[3] c; c = measure q;", 1, 23, "2 qubits are measured into 3 bits"),
-        ("qubit[2] q; bit[2] c = 3;", 1, 24, "Only measurements"),
         ("qubit[2] q; bit[3] c = measure q;", 1, 13, "2 qubits are measured into 3 bits"),
         ("qubit q; reset;", 1, 10, "needs a qubit"),
         ("qubit q; reset r;", 1, 16, "named 'r'"),
         ("qubit q; delay[100] q;", 1, 16, "100ns"),
         ("qubit q; delay[100dt] q;", 1, 16, "dt"),
-        ("qubit q; delay[a] q;", 1, 16, "literal time"),
+        ("qubit q; delay[a] q;", 1, 16, "named 'a'"),
         ("qubit q; delay q;", 1, 16, "'\\['"),
         ("qubit q; delay[" + "9" * 400 + "ns] q;", 1, 10, "finite"),
         ("qubit q; bit[2] c; if (c) { }", 1, 24, "compare it with"),
@@ -514,27 +508,19 @@ def test_the_version_line_may_be_absent_or_3_1():
         ("qubit q; delay[0x1Fns] q;", 1, 16, "decimal"),
         ("qubit q; bit[2] c; if (c == 0.5) { }", 1, 29, "integer"),
         ("input float x; qubit q; bit c; if (c == x) { }", 1, 41, "integer"),
-        ("qubit q; bit c; if (!c == 1) { }", 1, 24, "=="),
-        ("qubit q; bit[2] c; if (c > 1) { }", 1, 26, "'>'"),
-        ("qubit q; bit[2] c; if (c[0] || c[1]) { }", 1, 29, "||"),
-        ("qubit q; bit[2] c; if (c[0] && c != 2) { }", 1, 32, "joined"),
-        ("qubit q; bit[2] c; if (3 == c) { }", 1, 24, "a qubit"),
         ("qubit q; bit[2] c; if (e) { }", 1, 24, "named 'e'"),
         ("qubit q; bit[2] c; if (c[0]) { U(0, 0, 0) q;", 1, 45, "never closed"),
-        ("qubit q; bit[2] c; if (c[0]) { bit d; }", 1, 32, "inside a condition"),
-        ("qubit q; bit[2] c; if (c[0]) { } else { input float x; }", 1, 41, "inside a condition"),
+        ("qubit q; bit[2] c; if (c[0]) { } else { input float x; }", 1, 41, "inside a block"),
         ("qubit q; bit[2] c; if (c[0]) { foo q; }", 1, 32, "not defined"),
         ("qubit q; bit[2] c; else { }", 1, 20, "without an if"),
-        ("qubit q; bit[2] c; " + "if (c[0]) " * 21 + "reset q;", 1, 220, "deep"),
-        ("qubit q; bit[2] c; if (" + "(" * 100 + "c[0]" + ")" * 100 + ") reset q;", 1, 75, "deep"),
-        ("qubit[2] q; bit[2] c; c = 3;", 1, 27, "Only measurements"),
+        ("qubit q; bit[2] c; " + "if (c[0]) " * 21 + "reset q;", 1, 230, "deep"),
+        ("qubit q; bit[2] c; if (" + "(" * 100 + "c[0]" + ")" * 100 + ") reset q;", 1, 74, "deep"),
+        ("qubit[2] q; bit[2] c; c = 3;", 1, 23, "Only measurements"),
         ("qubit[2] q; bit[2] c; c[0] = measure r;", 1, 38, "named 'r'"),
         ("qubit[2] q; qubit[3] r; ctrl @ U(0, 0, 0) q, r;", 1, 25, "different sizes"),
         ("qubit q; U(0, 0, 0)[10] q;", 1, 20, "durations"),
-        ("int n = 3;", 1, 1, "Classical variables"),
         ("x: y;", 1, 2, "a qubit"),
         (";", 1, 1, "statement"),
-        ("{ }", 1, 1, "statement"),
         ("}", 1, 1, "statement"),
         ("void f;", 1, 1, "'void'"),
     ],
@@ -548,16 +534,16 @@ def test_refused_at(text, line, column, match):
 
 @pytest.mark.parametrize(
     "statement",
-    ["for int i in [0:3] { }", "while (true) { }", "switch (1) { }", "def f() { }", "return;",
-     "extern f();", "cal { }", "defcal x q { }", 'defcalgrammar "openpulse";', "let a = q[0:1];", "box { }",
-     "duration d;", "stretch s;", "array[int, 3] a;", "output bit b;", "end;", "angle a;", "bool b;",
-     "nop;", "break;", "im;", "durationof(x);"],
+    ["while (true) { }", "switch (1) { }", "def f() { }", "return;", "extern f();", "cal { }", "defcal x q { }",
+     'defcalgrammar "openpulse";', "box { }", "stretch s;", "array[int, 3] a;", "output int b;", "end;", "complex a;",
+     "nop;", "break;", "continue;", "im;", "durationof(x);", "input bool b;", "int a = measure q[0];"],
 )  # fmt: skip
 def test_unsupported_features_are_named(statement):
     with pytest.raises(QasmError) as caught:
         read(statement)
     keyword = re.match(r"\w+", statement).group()
-    assert keyword in str(caught.value) or "Timing" in str(caught.value)
+    wanted = {"output": "Outputs", "input": "Inputs", "int": "Measurements"}.get(keyword, keyword)
+    assert wanted in str(caught.value)
     assert caught.value.line == 1
 
 
@@ -659,25 +645,3 @@ def test_damaged_text_is_read_or_refused(circuit, data):
     cut = data.draw(st.integers(0, 5))
     with contextlib.suppress(QasmError):
         from_qasm(text[:place] + data.draw(st.sampled_from(["", *FRAGMENTS])) + text[place + cut :])
-
-
-# the published examples
-
-REPO = Path(__file__).parents[2]
-EXAMPLES = REPO.parent / "shared" / "data" / "circuits" / "openqasm"
-
-
-@pytest.mark.skipif(not EXAMPLES.is_dir(), reason="the published OpenQASM examples are not beside this repository")
-def test_published_examples_are_read_or_refused():
-    outcomes = {}
-    for path in sorted(EXAMPLES.rglob("*.qasm")):
-        text = path.read_text(encoding="utf-8")
-        try:
-            circuit = from_qasm(text)
-        except QasmError as error:
-            assert 1 <= error.line <= text.count("\n") + 1
-            outcomes[path.name] = None
-        else:
-            assert from_qasm(to_qasm(circuit)) == circuit, path
-            outcomes[path.name] = circuit
-    assert len(outcomes) >= 20

@@ -1,10 +1,8 @@
 """OpenQASM text to and from circuits, parameters staying symbolic.
 
-What is read of OpenQASM 3: ``include "stdgates.inc"``; ``input float``; ``const`` numbers; qubit and bit registers
-(``qreg`` and ``creg`` too); gate definitions; gate calls on registers or single qubits, with ``ctrl``, ``negctrl``,
-``inv`` and integer ``pow`` modifiers, angles affine in the inputs; ``gphase``; ``barrier``; ``reset``;
-``delay[100ns]`` (ns, us, ms, s); measurements into bits, anywhere; and ``if``/``else`` on bits compared with ``==``
-or ``!=``, joined by ``&&``.
+What is read of OpenQASM 3, the table in docs/openqasm.md says: registers and aliases with ranges and sets, gate
+definitions and modifiers, inputs in affine angles, measurement, reset, delay and conditions on bits are kept;
+constants, variables, casts, ``for``, and ``if`` on what the text tells are worked out while reading.
 
 What is read of OpenQASM 2 (text that starts with ``OPENQASM 2.0;``): all of it but ``opaque``; ``qelib1.inc`` and the
 gates that Qiskit has beside it are built in, with the global phases of Qiskit's gates.

@@ -19,7 +19,7 @@ from superpose.circuits.qasm.lexer import Source
 from superpose.circuits.qasm.registers import Registers
 from superpose.circuits.qasm.statements import CallMatch
 from superpose.circuits.qasm.syntax import Call
-from superpose.circuits.qasm.values import Value, evaluate
+from superpose.circuits.qasm.values import Value, evaluate_angle
 
 __all__ = ["CallReader"]
 
@@ -189,13 +189,13 @@ class CallReader:
             QasmError: No such gate, qubits or angles.
         """
         operands = [self._qubits.resolve(operand) for operand in call.operands]
-        sizes = {len(o) for o in operands if isinstance(o, range)}
+        sizes = {len(o) for o in operands if not isinstance(o, int)}
         if len(sizes) > 1:
             raise self._source.error(call.offset, f"Registers of different sizes {sorted(sizes)} in one gate call.")
-        angles = tuple(Affine.of(evaluate(self._source, angle, self._names)) for angle in call.angles)
+        angles = tuple(evaluate_angle(self._source, angle, self._names) for angle in call.angles)
         template = self._expanded(call, angles, len(operands))
         for k in range(sizes.pop() if sizes else 1):
-            qubits = [o[k] if isinstance(o, range) else o for o in operands]
+            qubits = [o if isinstance(o, int) else o[k] for o in operands]
             if len(set(qubits)) < len(qubits):
                 raise self._source.error(call.offset, f"Gate {call.name!r} is called on one qubit twice.")
             if k:
@@ -215,6 +215,14 @@ class CallReader:
             else:
                 steps.append((step.gate, step.qubits, _affine(step)))
         return _Template(n_operands, tuple(steps), None if phase == 0.0 else phase)
+
+    def charge(self, n_steps: int, offset: int) -> None:
+        """Count steps that give no operations.
+
+        Raises:
+            QasmError: Too many in all.
+        """
+        self._gates.charge(n_steps, offset)
 
     def emit(self, operations: Sequence[Operation], offset: int) -> None:
         """Append operations that are no gate calls.

@@ -19,10 +19,10 @@ from superpose.circuits.qasm.expansion import (
 )
 from superpose.circuits.qasm.lexer import Source
 from superpose.circuits.qasm.syntax import Call, GateDefinition, Modifier
-from superpose.circuits.qasm.values import Value, evaluate, evaluate_integer
+from superpose.circuits.qasm.values import Value, evaluate_angle, evaluate_integer
 from superpose.errors import CircuitError, QasmError
 
-__all__ = ["GateScope"]
+__all__ = ["TOKENS_PER_CHARGE", "GateScope"]
 
 MAX_DEFINITION_DEPTH = 50
 TOKENS_PER_CHARGE = 5
@@ -226,12 +226,12 @@ class GateScope:
         for call in definition.body:
             inner = []
             for operand in call.operands:
-                if operand.name not in places or operand.index is not None:
+                if operand.name not in places or operand.indices:
                     raise self._source.error(
                         operand.offset, f"Gate {definition.name!r} has the qubits {', '.join(definition.qubits)} only."
                     )
                 inner.append(places[operand.name])
-            values = tuple(Affine.of(evaluate(self._source, angle, names)) for angle in call.angles)
+            values = tuple(evaluate_angle(self._source, angle, names) for angle in call.angles)
             steps += self.expand(call, values, tuple(inner), names)
         return steps
 

@@ -74,7 +74,7 @@ class Lexer:
         self.source = source
         self.offset = 0
         self._max_tokens = max_tokens
-        self._n_tokens = 0
+        self.n_tokens = 0
         self._pattern = _AT_START
 
     def more(self, tokens: list[Token]) -> None:
@@ -88,8 +88,8 @@ class Lexer:
         while True:
             token = self._cut()
             tokens.append(token)
-            self._n_tokens += 1
-            if self._n_tokens > self._max_tokens:
+            self.n_tokens += 1
+            if self.n_tokens > self._max_tokens:
                 raise self.source.error(
                     token.offset, f"Texts of more than {self._max_tokens:,} words and signs are not read."
                 )

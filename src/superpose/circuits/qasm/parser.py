@@ -7,22 +7,21 @@ from typing import ClassVar
 
 from superpose.circuits.names import KEYWORDS
 from superpose.circuits.operations import MAX_IF_DEPTH
-from superpose.circuits.qasm.lexer import NS_OF, Token
+from superpose.circuits.qasm.declarations import VARIABLES, DeclarationParser
+from superpose.circuits.qasm.expressions import CASTS
+from superpose.circuits.qasm.lexer import Token
 from superpose.circuits.qasm.statements import StatementParser
 from superpose.circuits.qasm.syntax import (
-    BitDeclaration,
+    Assignment,
+    Block,
     Call,
-    Comparison,
-    Constant,
-    ConstDeclaration,
     DelayStatement,
-    Expression,
+    ForStatement,
     IfStatement,
-    InputDeclaration,
+    IndexSet,
     Measurement,
     Modifier,
-    Operand,
-    QubitDeclaration,
+    Range,
     Statement,
 )
 from superpose.circuits.wording import shown
@@ -35,31 +34,30 @@ _MODIFIERS = ("ctrl", "negctrl", "inv", "pow")
 _STARTS_CALL = (*_MODIFIERS, "gphase", "U")
 _UNSUPPORTED = {
     "else": "without an if before it",
-    "switch": "classical control other than if",
-    "for": "loops",
-    "while": "loops",
+    "switch": "classical control other than if and for",
+    "while": "loops whose end is not known",
+    "break": "loops that end early",
+    "continue": "loops that end early",
     "def": "subroutines",
     "return": "subroutines",
     "extern": "external functions",
     "cal": "pulse calibrations",
     "defcal": "pulse calibrations",
     "defcalgrammar": "pulse calibrations",
-    "let": "aliases",
     "box": "timing other than delays",
-    "duration": "timing other than delays",
     "stretch": "timing other than delays",
     "array": "classical arrays",
-    "output": "classical outputs",
+    "complex": "complex numbers",
     "end": "early ends",
 }
-_CLASSICAL = frozenset({"int", "uint", "float", "angle", "bool", "complex"})
-_IN_BLOCKS = frozenset({"barrier", "measure", "reset", "delay", "if"})
+_NOT_IN_BLOCKS = frozenset({"include", "input", "output", "qubit", "qreg", "gate"})
+_COMPOUND = frozenset({"+", "-", "*", "/", "%", "**", "<<", ">>", "&", "|", "^"})
 
 
-class Parser3(StatementParser):
+class Parser3(DeclarationParser):
     """Yields the statements of an OpenQASM 3 program."""
 
-    blocks = 0  # conditions around the present statement
+    blocks = 0  # conditions, loops and other blocks around the present statement
 
     def header(self) -> None:
         """Take the version line, which may be absent."""
@@ -78,6 +76,8 @@ class Parser3(StatementParser):
         start = self.token
         if start.kind == "pragma":
             raise self.error("Pragmas are not supported.")
+        if start.text == "{":
+            return Block(start.offset, self.block())
         if start.kind != "name":
             raise self.error(f"Expected a statement, got {start.text!r}.")
         if start.text in _UNSUPPORTED:
@@ -85,18 +85,19 @@ class Parser3(StatementParser):
         parameter = self.parameter_annotation(annotations)
         if parameter is not None and start.text != "input":
             raise self.error(f"{PARAMETER_ANNOTATION} belongs before an input declaration.")
-        if self.blocks and start.text in KEYWORDS and start.text not in (*_STARTS_CALL, *_IN_BLOCKS):
-            raise self.error(f"Statements with {start.text!r} inside a condition are not supported.")
+        if self.blocks and start.text in _NOT_IN_BLOCKS:
+            raise self.error(f"Statements with {start.text!r} inside a block are not supported.")
         if start.text == "input":
             return self.input_declaration(parameter)
+        if start.text in VARIABLES:
+            return self.variable()
         keyword = self.statements.get(start.text)
         if keyword is not None:
             return keyword(self)
-        if start.text in _CLASSICAL:
-            raise self.error(f"Classical variables ({start.text}) are not supported; declare it const or input float.")
         if not self.may_start_call(start.text):
             raise self.error(f"Statements that start with {start.text!r} are not supported.")
-        return self.assignment() if self.after().text in ("=", "[") else self.call()
+        follower = self.after().text
+        return self.assignment() if follower in ("=", "[") or follower in _COMPOUND else self.call()
 
     def may_start_call(self, word: str) -> bool:
         """Return whether a gate call may start with ``word``."""
@@ -115,76 +116,11 @@ class Parser3(StatementParser):
                 )
         return name
 
-    # declarations
-
-    def input_declaration(self, parameter: str | None) -> InputDeclaration:
-        """Take ``input float name;``."""
-        offset = self.next().offset
-        kind = self.next()
-        if kind.text != "float":
-            raise self.error(f"Inputs of type {kind.text!r} are not supported; declare input float.", kind)
-        self.type_width()
-        name = self.name("the input's name")
-        self.expect(";")
-        return InputDeclaration(offset, name, parameter)
-
-    def type_width(self) -> None:
-        """Take a type's width in brackets, which is not kept."""
-        if self.accept("["):
-            self.expression()
-            self.expect("]")
-
-    def const_declaration(self) -> ConstDeclaration:
-        """Take ``const type name = value;``."""
-        offset = self.next().offset
-        kind = self.next()
-        if kind.text not in ("int", "uint", "float"):
-            raise self.error(f"Constants of type {kind.text!r} are not supported; use int, uint or float.", kind)
-        self.type_width()
-        name = self.name("the constant's name")
-        self.expect("=")
-        value = self.expression()
-        self.expect(";")
-        return ConstDeclaration(offset, kind.text, name, value)
-
-    def register(self) -> tuple[int, str, Expression | None]:
-        """Offset, name and size."""
-        keyword = self.next()
-        old = keyword.text in ("qreg", "creg")
-        size = None if old else self.index()
-        name = self.name("the register's name")
-        if old:
-            size = self.index()
-        return keyword.offset, name, size
-
-    def qubit_declaration(self) -> QubitDeclaration:
-        """Take a register of qubits."""
-        offset, name, size = self.register()
-        self.expect(";")
-        return QubitDeclaration(offset, name, size)
-
-    def bit_declaration(self) -> BitDeclaration:
-        """Take a register of bits."""
-        offset, name, size = self.register()
-        measured = self.measured() if self.token.text == "=" else None
-        self.expect(";")
-        return BitDeclaration(offset, name, size, measured)
-
-    def index(self) -> Expression | None:
-        """Take an index in brackets, if there is one."""
-        if not self.accept("["):
-            return None
-        value = self.expression()
-        if self.token.text in (":", ","):
-            raise self.error("Ranges and lists of indices are not supported; write one gate call per qubit.")
-        self.expect("]")
-        return value
-
     # calls and measurements
 
     def call(self) -> Call:
         """Take a gate call."""
-        offset, first = self.token.offset, self.place
+        offset, first = self.token.offset, self.n_taken
         modifiers = []
         while self.token.text in _MODIFIERS:
             modifiers.append(self.modifier())
@@ -194,7 +130,7 @@ class Parser3(StatementParser):
         angles = self.angles()
         if self.token.text == "[":
             raise self.error("Gate durations are not supported.")
-        return Call(offset, tuple(modifiers), token.text, angles, self.operands(), self.place - first)
+        return Call(offset, tuple(modifiers), token.text, angles, self.operands(), self.n_taken - first)
 
     def modifier(self) -> Modifier:
         """Take a modifier and its @."""
@@ -206,80 +142,78 @@ class Parser3(StatementParser):
         self.expect("@")
         return Modifier(token.offset, token.text, argument)
 
-    def assignment(self) -> Measurement:
-        """Take ``bits = measure qubits;``."""
-        bits = self.operand()
-        qubits = self.measured()
-        self.expect(";")
-        return Measurement(bits.offset, qubits, bits)
-
-    def measured(self) -> Operand:
-        """``= measure qubits``."""
+    def assignment(self) -> Measurement | Assignment:
+        """Take ``bits = measure qubits;``, or a variable's new value."""
+        target = self.operand()
+        operator = ""
+        if self.token.text in _COMPOUND:
+            sign = self.next()
+            operator = sign.text
+            if self.token.text != "=" or self.token.offset != sign.offset + len(operator):
+                raise self.error("Statements that are an expression are not supported.", sign)
         self.expect("=")
-        if self.token.text != "measure":
-            raise self.error("Only measurements may be assigned; classical computation is not supported.")
-        self.next()
-        return self.operand()
+        if self.token.text == "measure" and not operator:
+            qubits = self.measured()
+            self.expect(";")
+            return Measurement(target.offset, qubits, target)
+        if target.indices:
+            raise self.error("Only measurements may be assigned to elements; classical computation is not supported.")
+        value = self.value()
+        self.expect(";")
+        return Assignment(target.offset, target.name, operator, value)
 
     def delay(self) -> DelayStatement:
         """Take ``delay[time] qubits;``."""
         offset = self.next().offset
         self.expect("[")
-        token = self.next()
-        if token.kind != "duration":
-            raise self.error(f"A delay lasts a literal time such as 100ns, got {token.text!r}.", token)
+        duration = self.expression()
         self.expect("]")
-        digits = token.text.rstrip("nuµμms")
-        try:
-            time = float(digits) * NS_OF[token.text[len(digits) :]]
-        except ValueError:
-            raise self.error(f"A delay lasts a decimal number of ns, us, ms or s, got {token.text!r}.", token) from None
-        return DelayStatement(offset, time, self.operands())
+        return DelayStatement(offset, duration, self.operands())
 
-    # conditions
+    # conditions and loops
 
     def condition(self) -> IfStatement:
-        """Take ``if (comparisons) block else block``."""
-        offset = self.next().offset
-        if self.blocks == MAX_IF_DEPTH:
-            raise self.source.error(offset, f"Conditions more than {MAX_IF_DEPTH} deep are not supported.")
+        """Take ``if (condition) block else block``."""
+        offset, first = self.next().offset, self.n_taken
         self.expect("(")
-        comparisons = [self.comparison()]
-        while self.accept("&&"):
-            comparisons.append(self.comparison())
-        if self.token.text != ")":
-            raise self.error(
-                f"Conditions compare bits with == or != and join comparisons with &&; {self.token.text!r} is not "
-                "supported."
-            )
-        self.next()
+        condition = self.expression()
+        self.expect(")")
+        n_tokens = self.n_taken - first
         then = self.block()
         otherwise = self.block() if self.accept("else") else ()
-        return IfStatement(offset, tuple(comparisons), then, otherwise)
+        return IfStatement(offset, condition, then, otherwise, n_tokens)
 
-    def comparison(self) -> Comparison:
-        """Take one comparison of bits with a value."""
-        if self.accept("("):
-            self.deeper()
-            inner = self.comparison()
-            self.expect(")")
-            self.depth -= 1
-            return inner
-        offset = self.token.offset
-        if self.accept("!"):
-            return Comparison(offset, self.operand(), is_equal=False, value=None)
-        bits = self.operand()
-        if self.token.text not in ("==", "!="):
-            return Comparison(offset, bits, is_equal=True, value=None)
-        is_equal = self.next().text == "=="
-        token = self.token
-        if token.text in ("true", "false"):
-            self.next()
-            return Comparison(offset, bits, is_equal, Constant(token.offset, int(token.text == "true")))
-        return Comparison(offset, bits, is_equal, self.expression())
+    def loop(self) -> ForStatement:
+        """Take ``for type name in values block``."""
+        offset = self.next().offset
+        kind = self.next()
+        if kind.text not in CASTS - {"bit"}:
+            raise self.error(f"Expected the type of the loop's variable, got {kind.text!r}.", kind)
+        width = self.type_width(kind)
+        name = self.name("the loop variable's name")
+        self.expect("in")
+        values = self.loop_values()
+        first = self.n_taken
+        body = self.block()
+        return ForStatement(offset, kind.text, width, name, values, body, self.n_taken - first)
+
+    def loop_values(self) -> Range | IndexSet:
+        """Take the values of a loop's variable: ``{a, b}`` or ``[first:step:last]``."""
+        if self.token.text == "{":
+            return self.index_set()
+        if self.token.text != "[":
+            raise self.error("Loops run over ranges [a:b] or sets {a, b, c}; others are not supported.")
+        token = self.next()
+        values = self.range_from(token.offset, self.expression())
+        self.expect("]")
+        if values.last is None:
+            raise self.error("A loop's range needs both ends, as in [0:3].", token)
+        return values
 
     def block(self) -> tuple[Statement, ...]:
         """Statements in braces, or a single one without."""
+        if self.blocks == MAX_IF_DEPTH:
+            raise self.error(f"Conditions, loops and blocks more than {MAX_IF_DEPTH} deep are not supported.")
         self.blocks += 1
         statements = []
         if self.accept("{"):
@@ -294,15 +228,18 @@ class Parser3(StatementParser):
 
     statements: ClassVar[dict[str, Callable[[Parser3], Statement]]] = {
         "include": StatementParser.include,
-        "const": const_declaration,
-        "qubit": qubit_declaration,
-        "qreg": qubit_declaration,
-        "bit": bit_declaration,
-        "creg": bit_declaration,
+        "const": DeclarationParser.const_declaration,
+        "qubit": DeclarationParser.qubit_declaration,
+        "qreg": DeclarationParser.qubit_declaration,
+        "output": DeclarationParser.output_declaration,
+        "let": DeclarationParser.alias,
+        "bit": DeclarationParser.bit_declaration,
+        "creg": DeclarationParser.bit_declaration,
         "gate": StatementParser.gate_definition,
         "barrier": StatementParser.barrier,
         "measure": StatementParser.measurement,
         "reset": StatementParser.reset,
         "delay": delay,
         "if": condition,
+        "for": loop,
     }

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import ClassVar
 
 from superpose.circuits.qasm.lexer import Token
@@ -15,10 +15,11 @@ from superpose.circuits.qasm.statements import StatementParser
 from superpose.circuits.qasm.syntax import (
     BitDeclaration,
     Call,
-    Comparison,
+    Chain,
     Constant,
     Expression,
     IfStatement,
+    Index,
     Measurement,
     Name,
     QubitDeclaration,
@@ -42,6 +43,8 @@ class Parser2(StatementParser):
         "asin": "arcsin", "acos": "arccos", "atan": "arctan",
     }  # fmt: skip
     power = "^"
+    ranks: ClassVar[Mapping[str, int]] = {}
+    has_values = False
     scope: tuple[str, ...] | None = None
 
     def header(self) -> None:
@@ -75,12 +78,12 @@ class Parser2(StatementParser):
 
     def call(self) -> Call:
         """Take a gate call."""
-        offset, first = self.token.offset, self.place
+        offset, first = self.token.offset, self.n_taken
         name = self.name("the name of a gate")
         angles = self.angles()
         if self.token.text == ";":
             raise self.error(f"Gate {name!r} is called on no qubit.")
-        return Call(offset, (), name, angles, self.operands(), self.place - first)
+        return Call(offset, (), name, angles, self.operands(), self.n_taken - first)
 
     def named(self, token: Token) -> Expression:
         """Return an angle of the gate being defined."""
@@ -107,23 +110,23 @@ class Parser2(StatementParser):
             raise self.error(f"Expected an integer, got {token.text[:40]!r}.", token)
         return Constant(token.offset, int(token.text))
 
-    def index(self) -> Expression | None:
+    def indices(self) -> tuple[Expression | Index, ...]:
         """Take an index in brackets, if there is one."""
         if not self.accept("["):
-            return None
+            return ()
         value = self.whole()
         self.expect("]")
-        return value
+        return (value,)
 
     def register(self) -> tuple[int, str, Expression]:
         """Take a register's declaration: offset, name and size."""
         offset = self.next().offset
         name = self.name("the register's name")
-        size = self.index()
-        if size is None:
+        sizes = self.indices()
+        if not sizes:
             raise self.error("Expected the register's size in brackets.")
         self.expect(";")
-        return offset, name, size
+        return offset, name, sizes[0]  # type: ignore[return-value]  # indices are whole numbers here
 
     def qubit_declaration(self) -> QubitDeclaration:
         """Take a register of qubits."""
@@ -142,19 +145,19 @@ class Parser2(StatementParser):
 
     def condition(self) -> IfStatement:
         """Take ``if (register == integer) statement``, the statement being a call, a measurement or a reset."""
-        offset = self.next().offset
+        offset, first = self.next().offset, self.n_taken
         self.expect("(")
         bits = self.operand()
-        if bits.index is not None:
+        if bits.indices:
             raise self.source.error(bits.offset, "Conditions of OpenQASM 2 compare a whole register, not one bit.")
         self.expect("==")
         value = self.whole()
         self.expect(")")
+        n_tokens = self.n_taken - first
         if self.token.text in KEYWORDS_2 - {"measure", "reset"}:
             raise self.error(f"Statements with {self.token.text!r} inside a condition are not supported.")
-        return IfStatement(
-            offset, (Comparison(bits.offset, bits, is_equal=True, value=value),), (self.statement(),), ()
-        )
+        equal = Chain(bits.offset, Name(bits.offset, bits.name), (("==", value),))
+        return IfStatement(offset, equal, (self.statement(),), (), n_tokens)
 
     statements: ClassVar[dict[str, Callable[[Parser2], Statement]]] = {
         "include": StatementParser.include,

@@ -3,45 +3,58 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 
 from superpose.circuits.circuit import Circuit
 from superpose.circuits.names import CONSTANTS, FUNCTIONS
-from superpose.circuits.operations import Barrier, Condition, Delay, If, Measure, Operation, Reset
+from superpose.circuits.operations import Barrier, Delay, Measure, Operation, Reset, walk
 from superpose.circuits.parameters import Affine, Parameter
 from superpose.circuits.qasm.calls import CallReader
+from superpose.circuits.qasm.conditions import Conditions
 from superpose.circuits.qasm.expansion import LIBRARY_3
-from superpose.circuits.qasm.gate_scope import GateScope
+from superpose.circuits.qasm.gate_scope import TOKENS_PER_CHARGE, GateScope
 from superpose.circuits.qasm.lexer import SKIPPED, Source
+from superpose.circuits.qasm.operators import converted, loop_values
 from superpose.circuits.qasm.parser import Parser3
 from superpose.circuits.qasm.parser2 import KEYWORDS_2, Parser2
 from superpose.circuits.qasm.qelib1 import LIBRARY_2
 from superpose.circuits.qasm.registers import Registers
+from superpose.circuits.qasm.scope import Scope, Variable
 from superpose.circuits.qasm.syntax import (
+    AliasDeclaration,
+    Assignment,
     BarrierStatement,
     BitDeclaration,
+    Block,
     Call,
-    Comparison,
-    ConstDeclaration,
+    Chain,
     DelayStatement,
+    Expression,
+    ForStatement,
     GateDefinition,
     IfStatement,
     Include,
     InputDeclaration,
     Measurement,
+    Name,
     Operand,
+    Power,
+    Product,
     QubitDeclaration,
     ResetStatement,
     Statement,
+    Sum,
+    VariableDeclaration,
 )
-from superpose.circuits.qasm.values import Value, evaluate, evaluate_integer
+from superpose.circuits.qasm.values import Duration, Value, evaluate, evaluate_integer
 from superpose.errors import CircuitError, QasmError
 
 __all__ = ["from_qasm"]
 
 TOKENS_PER_INSTRUCTION = 20  # ``rx(2*a + 0.1) q[0];`` has 13; a text of more is long before it is wrong
 TOKENS_LEAST = 10_000
+MAX_WIDTH = 1024
 
 _VERSION_2 = re.compile(SKIPPED + r"""(?:OPENQASM\s++2(?:\.0)?\s*+;|include\s*+["']qelib1\.inc["'])""")
 
@@ -81,12 +94,14 @@ class _Reader:
         is_2 = _VERSION_2.match(text) is not None
         self.reserved = (KEYWORDS_2 | Parser2.functions.keys()) if is_2 else (CONSTANTS | FUNCTIONS)
         self.constants: dict[str, Value] = {}
-        self.names: dict[str, Value] = {}  # constants and inputs
+        self.names = Scope()  # constants, inputs and variables
         library = LIBRARY_2 if is_2 else LIBRARY_3
         self.gates = GateScope(self.source, library, self.reserved, self.constants, max_instructions)
         self.parameters: set[str] = set()
         self.qubits = Registers(self.source, self.names, "qubit")
         self.bits = Registers(self.source, self.names, "bit")
+        self.names.bits = self.bits
+        self.conditions = Conditions(self.source, self.names, self.bits)
         self.calls = CallReader(self.source, self.gates, self.qubits, self.names, has_integers=not is_2)
         parse = Parser2 if is_2 else Parser3
         self.parser = parse(
@@ -116,7 +131,7 @@ class _Reader:
         self.gates.include(statement.path, statement.offset)
 
     def declare(self, name: str, offset: int) -> None:
-        if name in self.names or name in self.qubits or name in self.bits:
+        if self.names.is_here(name) or name in self.qubits or name in self.bits:
             raise self.source.error(offset, f"{name!r} is declared twice.")
         if name in self.reserved:
             raise self.source.error(offset, f"{name!r} is a name of OpenQASM itself and cannot be declared.")
@@ -127,18 +142,69 @@ class _Reader:
         if parameter.name in self.parameters:
             raise self.source.error(statement.offset, f"Parameter {parameter.name!r} is declared twice.")
         self.parameters.add(parameter.name)
-        self.names[statement.name] = parameter
+        self.names.declare(statement.name, Variable(parameter))
 
-    def const(self, statement: ConstDeclaration) -> None:
+    def variable(self, statement: VariableDeclaration) -> None:
         self.declare(statement.name, statement.offset)
-        value = evaluate(self.source, statement.value, self.names)
-        if isinstance(value, Affine):
-            raise self.source.error(statement.value.offset, "A constant must not hold inputs.")
-        if statement.type == "float":
-            value = float(value)
-        elif not isinstance(value, int) or (statement.type == "uint" and value < 0):
-            raise self.source.error(statement.value.offset, f"{value} is no value of type {statement.type}.")
-        self.names[statement.name] = self.constants[statement.name] = value
+        width = None
+        if statement.width is not None:
+            width = evaluate_integer(self.source, statement.width, self.names, "A type's width")
+            if not 1 <= width <= MAX_WIDTH:
+                raise self.source.error(statement.width.offset, f"A type's width is 1 .. {MAX_WIDTH}, got {width}.")
+        found = Variable(None, statement.type, width, statement.is_const)
+        if statement.value is not None:
+            found.value = self.typed(found, statement.value)
+        if statement.is_const and self.names.is_outermost and found.value is not None:
+            self.constants[statement.name] = found.value
+        self.names.declare(statement.name, found)
+        self.calls.forget()
+
+    def typed(self, variable: Variable, expression: Expression) -> Value:
+        value = evaluate(self.source, expression, self.names)
+        if variable.is_const and isinstance(value, Affine) and value.terms:
+            raise self.source.error(expression.offset, "A constant must not hold inputs.")
+        try:
+            return converted(variable.kind or "float", variable.width, value)
+        except CircuitError as error:
+            raise self.source.error(expression.offset, error.message) from None
+
+    def assignment(self, statement: Assignment) -> None:
+        name, offset, operator = statement.name, statement.offset, statement.operator
+        variable = self.names.found(name)
+        if name in self.bits:
+            raise self.source.error(offset, "Only measurements may be assigned to bits that are measured.")
+        if variable is None or variable.is_const:
+            raise self.source.error(
+                offset, f"{name!r} is no variable; only int, float and the like may be assigned to."
+            )
+        if not self.names.may_change(name):
+            raise self.source.error(
+                offset, f"{name!r} changes under a condition on measured bits; run-time variables are not supported."
+            )
+        value, old = statement.value, Name(offset, name)
+        if operator in ("+", "-"):
+            value = Sum(offset, ((1, old), (1 if operator == "+" else -1, value)))
+        elif operator in ("*", "/", "%"):
+            value = Product(offset, (("*", old), (operator, value)))
+        elif operator == "**":
+            value = Power(offset, old, value)
+        elif operator:
+            value = Chain(offset, old, ((operator, value),))
+        variable.value = self.typed(variable, value)
+        self.calls.forget()
+
+    def alias(self, statement: AliasDeclaration) -> None:
+        name, offset = statement.name, statement.offset
+        if (name in self.qubits or name in self.bits) and not self.names.is_outermost:
+            raise self.source.error(
+                offset,
+                f"{name!r} has a meaning outside this block; whether an alias changes that is not said by "
+                "OpenQASM. Use another name.",
+            )
+        self.declare(name, offset)
+        registers = self.bits if all(part.name in self.bits for part in statement.parts) else self.qubits
+        registers.alias(name, statement.parts, offset)
+        self.calls.charge(sum(len(registers.places(part)) for part in statement.parts), offset)
 
     def qubit(self, statement: QubitDeclaration) -> None:
         self.declare(statement.name, statement.offset)
@@ -146,9 +212,15 @@ class _Reader:
 
     def bit(self, statement: BitDeclaration) -> None:
         self.declare(statement.name, statement.offset)
+        if statement.value is not None and evaluate(self.source, statement.value, self.names) != 0:
+            known = VariableDeclaration(
+                statement.offset, "bit", statement.size, statement.name, statement.value, is_const=False
+            )
+            self.variable(known)
+            return
         self.bits.declare(statement)
         if statement.measured is not None:
-            bits = Operand(statement.offset, statement.name, None)
+            bits = Operand(statement.offset, statement.name)
             self.measurement(Measurement(statement.offset, statement.measured, bits))
 
     def definition(self, statement: GateDefinition) -> None:
@@ -176,7 +248,10 @@ class _Reader:
 
     def delay(self, statement: DelayStatement) -> None:
         places = self.all_or(statement.operands)
-        self.calls.emit([Delay(q, statement.duration_ns) for q in places], statement.offset)
+        duration = evaluate(self.source, statement.duration, self.names)
+        if not isinstance(duration, Duration):
+            raise self.source.error(statement.duration.offset, f"A delay lasts a time such as 100ns, got {duration}.")
+        self.calls.emit([Delay(q, duration.nanoseconds) for q in places], statement.offset)
 
     def barrier(self, statement: BarrierStatement) -> None:
         places = tuple(dict.fromkeys(self.all_or(statement.operands)))
@@ -188,58 +263,63 @@ class _Reader:
             return list(range(self.qubits.n_places))
         return [q for operand in operands for q in self.qubits.places(operand)]
 
-    # conditions
+    # blocks
 
     def condition(self, statement: IfStatement) -> None:
-        then, otherwise = (self.inner(block) for block in (statement.then, statement.otherwise))
-        tests = list(statement.comparisons)
-        if len(tests) == 1 and not tests[0].is_equal and len(self.bits.places(tests[0].bits)) > 1:
-            then, otherwise = otherwise, then
-            tests = [replace(tests[0], is_equal=True)]
-        wanted = self.wanted(tests)
-        if wanted:
-            value = int("".join(map(str, wanted.values())), 2)
-            self.calls.emit([If(Condition(tuple(wanted), value), then, otherwise)], statement.offset)
-        else:  # it never holds, or always
-            self.calls.emit(otherwise if wanted is None else then, statement.offset)
+        cost = self.conditions.n_evaluations(statement.condition) * (1 + statement.n_tokens // TOKENS_PER_CHARGE)
+        self.calls.charge(cost, statement.offset)
+        question, is_negated = self.conditions.read(statement.condition)
+        branches = (statement.then, statement.otherwise)[:: -1 if is_negated else 1]
+        if isinstance(question, bool):
+            self.block(branches[0 if question else 1])
+            return
+        then, otherwise = (self.apart(branch) for branch in branches)
+        n_then, n_otherwise = question.n_leaves
+        self.calls.charge((n_then - 1) * len(walk(then)) + (n_otherwise - 1) * len(walk(otherwise)), statement.offset)
+        self.calls.emit(question.choice(then, otherwise), statement.offset)
 
-    def inner(self, block: tuple[Statement, ...]) -> tuple[Operation, ...]:
+    def apart(self, body: tuple[Statement, ...]) -> tuple[Operation, ...]:
         with self.calls.apart() as operations:
-            for statement in block:
-                self.read(statement)
+            self.block(body, is_conditional=True)
         return tuple(operations)
 
-    def wanted(self, tests: list[Comparison]) -> dict[int, int] | None:
-        """What each bit must be, the most significant first, or None where the comparisons cannot all hold."""
-        wanted: dict[int, int] = {}
-        for test in tests:
-            places, value = self.bits.places(test.bits), self.compared_with(test)
-            if not test.is_equal:
-                if len(places) > 1:
-                    raise self.source.error(test.offset, "A register compared with != cannot be joined with &&.")
-                if value not in (0, 1):
-                    continue
-                value = 1 - value
-            if not 0 <= value < 1 << len(places):
-                return None
-            for shift in range(len(places) - 1, -1, -1):  # the last bit of a register is the most significant
-                digit = (value >> shift) & 1
-                if wanted.setdefault(places[shift], digit) != digit:
-                    return None
-        return wanted
+    def block(self, body: tuple[Statement, ...], *, is_conditional: bool = False) -> None:
+        with self.inner(is_conditional=is_conditional):
+            for statement in body:
+                self.read(statement)
 
-    def compared_with(self, test: Comparison) -> int:
-        if test.value is not None:
-            return evaluate_integer(self.source, test.value, self.names, "What bits are compared with")
-        if len(self.bits.places(test.bits)) > 1:
-            raise self.source.error(test.offset, "A register is no condition; compare it with an integer.")
-        return 1
+    @contextmanager
+    def inner(self, *, is_conditional: bool = False) -> Iterator[None]:
+        with ExitStack() as stack:
+            stack.enter_context(self.names.inner(is_conditional=is_conditional))
+            stack.enter_context(self.qubits.inner())
+            stack.enter_context(self.bits.inner())
+            yield
+
+    def scope(self, statement: Block) -> None:
+        self.block(statement.body)
+
+    def loop(self, statement: ForStatement) -> None:
+        values = loop_values(self.source, statement.values, self.names)
+        self.calls.charge(len(values) * (1 + statement.n_tokens // TOKENS_PER_CHARGE), statement.offset)
+        width = None
+        if statement.width is not None:
+            width = evaluate_integer(self.source, statement.width, self.names, "A type's width")
+        for value in values:
+            with self.inner():
+                self.declare(statement.name, statement.offset)
+                variable = Variable(converted(statement.type, width, value), statement.type, width, is_const=False)
+                self.names.declare(statement.name, variable)
+                for inner in statement.body:
+                    self.read(inner)
 
 
 _READ: dict[type, Callable[..., None]] = {
     Include: _Reader.include,
     InputDeclaration: _Reader.input,
-    ConstDeclaration: _Reader.const,
+    VariableDeclaration: _Reader.variable,
+    Assignment: _Reader.assignment,
+    AliasDeclaration: _Reader.alias,
     QubitDeclaration: _Reader.qubit,
     BitDeclaration: _Reader.bit,
     GateDefinition: _Reader.definition,
@@ -249,4 +329,6 @@ _READ: dict[type, Callable[..., None]] = {
     DelayStatement: _Reader.delay,
     BarrierStatement: _Reader.barrier,
     IfStatement: _Reader.condition,
+    ForStatement: _Reader.loop,
+    Block: _Reader.scope,
 }

@@ -130,16 +130,12 @@ class StatementParser(ExpressionParser):
         self.expect(")")
         return angles
 
-    @abstractmethod
-    def index(self) -> Expression | None:
-        """Take an index in brackets, if there is one."""
-
     def operand(self) -> Operand:
-        """Take a register or one of its elements."""
+        """Take a register or some of its elements."""
         token = self.token
         if token.kind == "hardware":
             raise self.error(f"Physical qubits such as {token.text} are not supported; declare a register.")
-        return Operand(token.offset, self.name("a qubit"), self.index())
+        return Operand(token.offset, self.name("a qubit"), self.indices())
 
     def operands(self) -> tuple[Operand, ...]:
         """Take operands up to the semicolon, none among them."""

@@ -5,19 +5,27 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 __all__ = [
+    "AliasDeclaration",
+    "Assignment",
     "BarrierStatement",
     "BitDeclaration",
+    "Block",
     "Call",
-    "Comparison",
-    "ConstDeclaration",
+    "Cast",
+    "Chain",
     "Constant",
     "DelayStatement",
+    "DurationLiteral",
     "Expression",
+    "ForStatement",
     "FunctionCall",
     "GateDefinition",
     "IfStatement",
     "Include",
+    "Index",
+    "IndexSet",
     "InputDeclaration",
+    "Inversion",
     "Measurement",
     "Modifier",
     "Name",
@@ -26,9 +34,11 @@ __all__ = [
     "Power",
     "Product",
     "QubitDeclaration",
+    "Range",
     "ResetStatement",
     "Statement",
     "Sum",
+    "VariableDeclaration",
 ]
 
 
@@ -84,21 +94,87 @@ class Power(Node):
 
 @dataclass(frozen=True, slots=True)
 class FunctionCall(Node):
-    """``function(argument)`` of the standard functions."""
+    """``function(arguments)`` of the standard functions."""
 
     function: str
-    argument: Expression
+    arguments: tuple[Expression, ...]
 
 
-Expression = Constant | Name | Negation | Sum | Product | Power | FunctionCall
+@dataclass(frozen=True, slots=True)
+class DurationLiteral(Node):
+    """A time such as ``100ns``."""
+
+    nanoseconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Chain(Node):
+    """Operators of one rank from the left: ``first``, then pairs of an operator and what stands behind it."""
+
+    first: Expression
+    rest: tuple[tuple[str, Expression], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Inversion(Node):
+    """``!operand`` or ``~operand``."""
+
+    operator: str
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Cast(Node):
+    """``type[width](operand)``."""
+
+    type: str
+    width: Expression | None
+    operand: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class Range(Node):
+    """``first : step : last``, both ends included."""
+
+    first: Expression | None
+    step: Expression | None
+    last: Expression | None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexSet(Node):
+    """``{a, b, c}``."""
+
+    items: tuple[Expression, ...]
+
+
+Index = Range | IndexSet
+"""What selects several elements; a single one is selected by an expression."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operand(Node):
-    """A register or, with an index, one of its elements."""
+    """A register or, with indices (one in each pair of brackets), some of its elements."""
 
     name: str
-    index: Expression | None
+    indices: tuple[Expression | Index, ...] = ()
+
+
+Expression = (
+    Constant
+    | Name
+    | Negation
+    | Sum
+    | Product
+    | Power
+    | FunctionCall
+    | DurationLiteral
+    | Chain
+    | Inversion
+    | Cast
+    | Operand
+)
+"""An `Operand` where an indexed name stands in an expression; a name alone is a `Name`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +229,31 @@ class InputDeclaration(Node):
 
 
 @dataclass(frozen=True, slots=True)
-class ConstDeclaration(Node):
-    """``const type name = value``."""
+class VariableDeclaration(Node):
+    """``const type[width] name = value`` or, without const, a variable whose value the text tells."""
 
     type: str
+    width: Expression | None
     name: str
+    value: Expression | None
+    is_const: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment(Node):
+    """``name = value``, or with an operator as in ``name += value``."""
+
+    name: str
+    operator: str
     value: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class AliasDeclaration(Node):
+    """``let name = part ++ part``."""
+
+    name: str
+    parts: tuple[Operand, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,11 +266,12 @@ class QubitDeclaration(Node):
 
 @dataclass(frozen=True, slots=True)
 class BitDeclaration(Node):
-    """``bit name`` or ``bit[size] name``; ``measured`` are the qubits of ``bit name = measure qubits``."""
+    """``bit name`` or ``bit[size] name``, with ``= measure qubits`` or ``= value`` behind it."""
 
     name: str
     size: Expression | None
     measured: Operand | None = None
+    value: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,32 +293,45 @@ class ResetStatement(Node):
 class DelayStatement(Node):
     """``delay[duration] qubits``; no operands mean all qubits."""
 
-    duration_ns: float
+    duration: Expression
     operands: tuple[Operand, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison(Node):
-    """``bits == value`` or ``bits != value``; no value where a bit stands alone, negated if not ``is_equal``."""
+class IfStatement(Node):
+    """``if (condition) { then } else { otherwise }``; ``n_tokens`` are those of the condition."""
 
-    bits: Operand
-    is_equal: bool
-    value: Expression | None
+    condition: Expression
+    then: tuple[Statement, ...]
+    otherwise: tuple[Statement, ...]
+    n_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
-class IfStatement(Node):
-    """``if (comparison && ...) { then } else { otherwise }``."""
+class ForStatement(Node):
+    """``for type name in values { body }``; ``n_tokens`` are those of the body."""
 
-    comparisons: tuple[Comparison, ...]
-    then: tuple[Statement, ...]
-    otherwise: tuple[Statement, ...]
+    type: str
+    width: Expression | None
+    name: str
+    values: Range | IndexSet
+    body: tuple[Statement, ...]
+    n_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block(Node):
+    """``{ statements }``, whose declarations end with it."""
+
+    body: tuple[Statement, ...]
 
 
 Statement = (
     Include
     | InputDeclaration
-    | ConstDeclaration
+    | VariableDeclaration
+    | Assignment
+    | AliasDeclaration
     | QubitDeclaration
     | BitDeclaration
     | GateDefinition
@@ -232,4 +341,6 @@ Statement = (
     | ResetStatement
     | DelayStatement
     | IfStatement
+    | ForStatement
+    | Block
 )
