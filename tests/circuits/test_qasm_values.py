@@ -1,4 +1,4 @@
-"""OpenQASM 3: values that the text tells, loops, blocks, aliases and conditions, unrolled to what one writes by hand."""
+"""OpenQASM 3: values that the text tells, loops, blocks, aliases and conditions, unrolled to what one writes."""
 
 from __future__ import annotations
 
@@ -192,7 +192,8 @@ X, Y = Instruction("x", (0,)), Instruction("y", (0,))
         ("c[1:2] == 1", (If(Condition((2, 1), 1), (X,), (Y,)),)),
         ("!c[0] == 1", (If(Condition((0,), 0), (X,), (Y,)),)),
         ("!(c[0] && c[1])", (If(Condition((0, 1), 3), (Y,), (X,)),)),
-        ("c[0] ^ c[1]", (If(Condition((0,), 1), (If(Condition((1,), 0), (X,), (Y,)),), (If(Condition((1,), 1), (X,), (Y,)),)),)),
+        ("c[0] ^ c[1]",
+         (If(Condition((0,), 1), (If(Condition((1,), 0), (X,), (Y,)),), (If(Condition((1,), 1), (X,), (Y,)),)),)),
     ],
 )  # fmt: skip
 def test_conditions(condition: str, wanted: tuple[If, ...]) -> None:
@@ -233,10 +234,11 @@ def _in_python(condition: str, value: int) -> bool:
 @settings(deadline=None, max_examples=20)
 @given(conditions())
 def test_any_condition_holds_where_it_should(condition: str) -> None:
-    """Run for all values of three measured bits: the target is flipped exactly where Python finds the condition true."""
+    """For all values of three measured bits, the target is flipped exactly where Python finds the condition true."""
     for value in range(8):
         prepared = "".join(f"x q[{k}]; " for k in range(3) if value >> k & 1)
-        text = f"{HEAD} qubit[4] q; bit[3] c; bit t; {prepared} c = measure q[0:2]; if ({condition}) x q[3]; t = measure q[3];"
+        asked = f"c = measure q[0:2]; if ({condition}) x q[3]; t = measure q[3];"
+        text = f"{HEAD} qubit[4] q; bit[3] c; bit t; {prepared} {asked}"
         (counts,) = superpose.run(from_qasm(text), shots=1, seed=1).counts or ()
         (bits,) = counts
         assert int(bits[3]) == _in_python(condition, value), (condition, value)
