@@ -177,6 +177,27 @@ def test_inference_with_texts_and_chosen_outputs(deployed: Any) -> None:
     assert reply.json["outputs"][0]["data"] == predict(deployed, rows, "mixed").json["predictions"]
 
 
+def test_categories_that_the_model_does_not_know_are_counted(deployed: Any) -> None:
+    rows = [{"age": 30, "smoker": smoker} for smoker in ("yes", "sometimes", None, "cigars")]
+    reply = predict(deployed, rows, "mixed")
+    assert reply.json["unknown_categories"] == {"smoker": 2}
+    assert "unknown_categories" not in predict(deployed, rows[:1], "mixed").json
+    texts = tensor("smoker", [2], ["pipe", "no"], "BYTES")
+    told = infer(deployed, tensor("age", [2], [30, 40]), texts, name="mixed").json["parameters"]
+    assert json.loads(told["unknown_categories"]) == {"smoker": 1}
+    assert "unknown_categories" not in infer(deployed, tensor("input", [1, 4], CELLS)).json["parameters"]
+
+
+def test_each_caller_learns_of_his_own_unknown_categories_only(deployed: Any) -> None:
+    def call(i: int) -> Any:
+        return predict(deployed, [{"age": 30, "smoker": "yes" if i % 3 else "cigars"}] * (1 + i % 2), "mixed")
+
+    with ThreadPoolExecutor(8) as pool:
+        replies = list(pool.map(call, range(48)))
+    for i, reply in enumerate(replies):
+        assert reply.json.get("unknown_categories") == (None if i % 3 else {"smoker": 1 + i % 2})
+
+
 @pytest.mark.parametrize(
     ("inputs", "fields", "words"),
     [

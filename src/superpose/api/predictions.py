@@ -79,7 +79,8 @@ def _json_of(found: Prediction) -> bytes:
     head, behind_id = _beginning(found.model, found.model_version, found.classes)
     rows = str(list(map(list, found.probabilities))).replace(" ", "")
     labels = json.dumps(found.predictions, separators=(",", ":")) if len(found.predictions) > 1 else _only(found)
-    return f'{head}{found.request_id}{behind_id}{rows},"predictions":{labels}}}'.encode("ascii")
+    told = f',"unknown_categories":{json.dumps(dict(found.unknown_categories))}' if found.unknown_categories else ""
+    return f'{head}{found.request_id}{behind_id}{rows},"predictions":{labels}{told}}}'.encode("ascii")
 
 
 def _only(found: Prediction) -> str:

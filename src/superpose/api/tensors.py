@@ -118,6 +118,8 @@ def infer_answer(endpoint: str, prediction: Prediction, asked: Inference) -> tup
         },
         "outputs": outputs,
     }
+    if prediction.unknown_categories:  # as text: the protocol's parameters are texts, numbers, true and false
+        answer["parameters"]["unknown_categories"] = json.dumps(dict(prediction.unknown_categories))
     if asked.request_id is not None:
         answer["id"] = asked.request_id
     header = json.dumps(answer, allow_nan=False, separators=(",", ":")).encode("ascii")

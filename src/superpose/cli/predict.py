@@ -40,6 +40,8 @@ def predict(
         for index, (label, probabilities) in enumerate(zip(answer.predictions, answer.probabilities, strict=True))
     ]
     print_table(("row", "prediction", *(f"p({name})" for name in answer.classes)), lines, right=("row",))
+    for column, count in answer.unknown_categories.items():
+        typer.echo(f"{count} of the rows have a value in {column!r} that the model does not know", err=True)
     typer.echo(f"{answer.model} version {answer.model_version}, request {answer.request_id}", err=True)
 
 

@@ -283,7 +283,11 @@ class ModelVersion(Noun):
 
 @dataclass(frozen=True)
 class Prediction(Noun):
-    """What an endpoint answered: one predicted class and one probability per class for each row."""
+    """What an endpoint answered: one predicted class and one probability per class for each row.
+
+    ``unknown_categories`` has, for each category column with values unknown to the model, how many rows hold one; such
+    a value counts as none of the known ones.
+    """
 
     model: str
     model_version: int
@@ -291,6 +295,7 @@ class Prediction(Noun):
     classes: tuple[str, ...]
     probabilities: tuple[tuple[float, ...], ...]
     predictions: tuple[str, ...]
+    unknown_categories: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -303,6 +308,7 @@ class Prediction(Noun):
             classes=f.texts("classes"),
             probabilities=tuple(tuple(float(p) for p in row) for row in f.array("probabilities")),
             predictions=f.texts("predictions"),
+            unknown_categories=f.maybe_object("unknown_categories") or {},
         )
 
     def __len__(self) -> int:

@@ -105,15 +105,7 @@ class Predictor:
         Raises:
             FeatureMismatchError: columns are absent, unknown or of the wrong kind.
         """
-        try:
-            return self._model.preprocessor.transform(rows)
-        except FeatureMismatchError as error:
-            target = self._file.manifest.get("data", {}).get("target")
-            if error.details.get("missing") == [] and error.details.get("unknown") == [target]:
-                raise FeatureMismatchError(
-                    f"column {target!r} is what the model predicts; leave it out", missing=[], unknown=[target]
-                ) from None
-            raise
+        return self.encode_counting(rows)[0]
 
     def encode_counting(self, rows: Any) -> tuple[NDArray[np.float64], dict[str, int]]:
         """As `encode`, and for each category column with values that the model does not know, how many there are.
@@ -121,8 +113,16 @@ class Predictor:
         Raises:
             FeatureMismatchError: columns are absent, unknown or of the wrong kind.
         """
-        encoded = self._model.preprocessor.encode(rows)
-        return encoded.values, encoded.unknown_categories
+        try:
+            encoded = self._model.preprocessor.encode(rows)
+            return encoded.values, encoded.unknown_categories
+        except FeatureMismatchError as error:
+            target = self._file.manifest.get("data", {}).get("target")
+            if error.details.get("missing") == [] and error.details.get("unknown") == [target]:
+                raise FeatureMismatchError(
+                    f"column {target!r} is what the model predicts; leave it out", missing=[], unknown=[target]
+                ) from None
+            raise
 
     def predict_encoded(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of each class, float64 ``(n_rows, n_classes)``, of rows that `encode` made."""

@@ -313,7 +313,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Prediction:
-    """An endpoint's answer: ``probabilities`` (n_rows, n_classes) and the most probable class of each row."""
+    """An endpoint's answer: ``probabilities`` (n_rows, n_classes) and the most probable class of each row.
+
+    ``unknown_categories`` has, for each category column with values unknown to the model, how many rows hold one.
+    """
 
     model: str
     model_version: int
@@ -321,9 +324,11 @@ class Prediction:
     classes: tuple[str, ...]
     probabilities: tuple[tuple[float, ...], ...]
     predictions: tuple[str, ...]
+    unknown_categories: Mapping[str, int] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, object]:
         """The answer as the API sends it."""
+        told = {"unknown_categories": dict(self.unknown_categories)} if self.unknown_categories else {}
         return {
             "model": self.model,
             "model_version": self.model_version,
@@ -331,4 +336,5 @@ class Prediction:
             "classes": list(self.classes),
             "probabilities": [list(row) for row in self.probabilities],
             "predictions": list(self.predictions),
+            **told,
         }

@@ -142,6 +142,7 @@ class Answering:
             classes=classes,
             probabilities=tuple(map(tuple, answer.probabilities)),
             predictions=tuple([classes[index] for index in answer.best]),
+            unknown_categories=answer.unknown,
         )
 
     def load(self, endpoint: Endpoint, model: str, version: int) -> ServedModel:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -28,16 +28,22 @@ if TYPE_CHECKING:
 __all__ = ["Answer", "LoadedModels", "Rows", "ServedModel"]
 
 Rows = Sequence[Any] | NDArray[Any]
+_Encoded = tuple[NDArray[np.float64], Mapping[str, int]]
+"""Rows as the model's numbers, and by column how many categories it does not know."""
 
 _INLINE_S = 0.0007  # a batch that takes less is computed in the event loop, which would otherwise wait for a thread
 
 
 @dataclass(frozen=True)
 class Answer:
-    """One request's rows: ``probabilities`` (n_rows, n_classes) and the place of the most probable class of each."""
+    """One request's rows: ``probabilities`` (n_rows, n_classes) and the place of the most probable class of each.
+
+    ``unknown`` counts, by column, the categories that the model does not know.
+    """
 
     probabilities: list[list[float]]
     best: list[int]
+    unknown: Mapping[str, int]
 
 
 class ServedModel:
@@ -84,7 +90,7 @@ class ServedModel:
     def _compute(self, requests: Sequence[Rows]) -> Sequence[Answer | Exception]:
         """Encode and predict all together; where some rows are bad, so that these are their sender's problem only."""
         encoded = self._encode_together(requests)
-        good = [part for part in encoded if not isinstance(part, Exception)]
+        good = [part[0] for part in encoded if not isinstance(part, Exception)]
         if not good:
             return cast("list[Exception]", encoded)
         probabilities = self.predictor.predict_encoded(good[0] if len(good) == 1 else np.concatenate(good))
@@ -95,33 +101,35 @@ class ServedModel:
             if isinstance(part, Exception):
                 answers.append(part)
                 continue
-            end = start + len(part)
-            answers.append(Answer(all_rows[start:end], all_best[start:end]))
+            end = start + len(part[0])
+            answers.append(Answer(all_rows[start:end], all_best[start:end], part[1]))
             start = end
         return answers
 
-    def _encode_together(self, requests: Sequence[Rows]) -> Sequence[NDArray[np.float64] | SuperposeError]:
+    def _encode_together(self, requests: Sequence[Rows]) -> Sequence[_Encoded | SuperposeError]:
         """Each request's encoded rows, or what is wrong with them.
 
         Requests of one form are read in one go, which costs little more than reading one; a row is checked by itself
-        in any case, so what can be read together can be read alone.
+        in any case, so what can be read together can be read alone. Where it is to be told which of them holds a
+        category that the model does not know, each is read by itself.
         """
         if len(requests) > 1 and len({_form(rows) for rows in requests}) == 1:
             try:
-                joined = self.predictor.encode(
+                joined, unknown = self.predictor.encode_counting(
                     np.concatenate(requests)
                     if isinstance(requests[0], np.ndarray)
                     else [row for rows in requests for row in rows]
                 )
             except (SuperposeError, ValueError):  # some rows are bad, or arrays differ in width
                 return [self._encode(rows) for rows in requests]
-            ends = list(accumulate(map(len, requests)))
-            return [joined[end - len(rows) : end] for rows, end in zip(requests, ends, strict=True)]
+            if not unknown:
+                ends = list(accumulate(map(len, requests)))
+                return [(joined[end - len(rows) : end], unknown) for rows, end in zip(requests, ends, strict=True)]
         return [self._encode(rows) for rows in requests]
 
-    def _encode(self, rows: Rows) -> NDArray[np.float64] | SuperposeError:
+    def _encode(self, rows: Rows) -> _Encoded | SuperposeError:
         try:
-            return self.predictor.encode(rows)
+            return self.predictor.encode_counting(rows)
         except SuperposeError as error:
             return error
 
