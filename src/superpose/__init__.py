@@ -23,6 +23,7 @@ _HOME_OF = {
     "QuantumLayer": "superpose.learning",
     "compile": "superpose.facade",
     "convert": "superpose.facade",
+    "draw": "superpose.facade",
     "export_module": "superpose.learning",
     "gradient": "superpose.facade",
     "job": "superpose.functions",
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from superpose.client import Client as Client
     from superpose.facade import compile as compile
     from superpose.facade import convert as convert
+    from superpose.facade import draw as draw
     from superpose.facade import gradient as gradient
     from superpose.facade import load as load
     from superpose.facade import run as run

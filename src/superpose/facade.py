@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -29,7 +29,10 @@ from superpose.circuits import (
 )
 from superpose.errors import BackendUnknownError, CircuitFormatError, ParameterUnboundError, ProgramError
 
-__all__ = ["BACKENDS", "compile", "convert", "gradient", "load", "resolve_backend", "run"]
+if TYPE_CHECKING:
+    from superpose.pictures import Picture
+
+__all__ = ["BACKENDS", "compile", "convert", "draw", "gradient", "load", "resolve_backend", "run"]
 
 BACKENDS: Mapping[str, Callable[[], Backend]] = MappingProxyType({"local": LocalBackend})
 """Makers of backends by the name that `run` takes."""
@@ -251,6 +254,45 @@ def convert(source: object, to: str) -> Any:
     from superpose.frontends import write
 
     return write(circuit, to)
+
+
+@overload
+def draw(source: object, path: None = None, *, fold: int | None = None, width: float | None = None) -> str: ...
+
+
+@overload
+def draw(source: object, path: str | Path, *, fold: int | None = None, width: float | None = None) -> Picture: ...
+
+
+def draw(
+    source: object, path: str | Path | None = None, *, fold: int | None = None, width: float | None = None
+) -> str | Picture:
+    """Return a circuit drawn as text, or write its picture into a file.
+
+    Args:
+        source: Whatever `load` takes.
+        path: A file, ``.svg`` or ``.png``; None gives text.
+        fold: Columns in a row at most; None takes as many as ``width`` has room for, 0 puts all into one row.
+        width: Room for a row: characters of text (default 100), inches of a picture (default 12).
+
+    Returns:
+        The text; or what was written: path, size in inches, columns and rows.
+
+    Raises:
+        DrawingError: The file is no picture's, cannot be written, or the circuit is too large for a picture.
+        ExtraMissingError: Matplotlib, which draws pictures, is not installed.
+        CircuitFormatError, QasmError, ConversionError: See `load`.
+
+    >>> print(draw(Circuit(2).h(0).crx(Parameter("a") / 2, 0, 1)))
+    q0: ──H──●────────
+    q1: ─────RX(a/2)──
+    """
+    circuit = load(source)
+    if path is None:
+        return circuit.draw(fold=fold, width=100 if width is None else int(width))
+    from superpose.pictures import draw_picture
+
+    return draw_picture(circuit, path, fold=fold, width_in=12.0 if width is None else float(width))
 
 
 def _program(program: object, params: ParamsLike | None, given: Mapping[str, Any]) -> Program:

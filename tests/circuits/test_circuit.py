@@ -166,9 +166,9 @@ def test_drawing():
     circuit = Circuit(3, "demo").h(0).cx(0, 2).rx(a / 2, 1).cswap(1, 0, 2).h(0).h(1)
     assert str(circuit) == "\n".join(
         [
-            "q0: ──H──●─────────────×──H──",
-            "q1: ─────│──RX(0.5*a)──●──H──",
-            "q2: ─────X─────────────×─────",
+            "q0: ──H──●───────────×──H──",
+            "q1: ─────│──RX(a/2)──●──H──",
+            "q2: ─────X───────────×─────",
         ]
     )
     assert repr(circuit) == "Circuit(n_qubits=3, name='demo', n_instructions=6, n_params=1)"

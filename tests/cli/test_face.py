@@ -31,6 +31,8 @@ COMMANDS = [
     ["sweep"],
     *(["sweeps", verb] for verb in ("list", "show", "plot", "cancel")),
     ["run"],
+    ["convert"],
+    ["draw"],
     ["explain-circuit"],
     *(["projects", verb] for verb in ("create", "list", "show", "usage", "quotas", "members", "archive", "restore")),
     *(["users", verb] for verb in ("create", "list", "show", "change", "disable", "enable")),

@@ -44,6 +44,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "circuit.qasm": (422, "OpenQASM cannot be read"),
         "circuit.conversion": (422, "A circuit cannot be carried over"),
         "circuit.toolkit_missing": (501, "A toolkit is not installed"),
+        "circuit.drawing": (422, "A circuit cannot be drawn as asked"),
         "engine.state_too_large": (422, "Program needs more memory than there is"),
         "engine.shape": (422, "Wrong array shape"),
         "engine.unsupported": (422, "Not supported by the local engine"),

@@ -389,6 +389,28 @@ class Circuit(GateMethods, ChannelMethods):
                 busy[q] = layer
         return max(busy)
 
+    def draw(self, *, fold: int | None = None, width: int = 100) -> str:
+        """Return the whole circuit as text, a line per qubit, folded into rows; `superpose.draw` makes pictures.
+
+        Angles are shown for people: multiples of pi as such, other numbers to five digits, parameters by their names.
+
+        Args:
+            fold: Columns in a row at most; None takes as many as ``width`` has room for, 0 puts all into one row.
+            width: Characters in a line at most, unless one operation alone needs more.
+
+        Raises:
+            DrawingError: ``fold`` is negative, or ``width`` less than 20.
+
+        Cost: linear in qubits times columns.
+
+        >>> print(Circuit(2, n_bits=1).h(0).measure(0, 0).if_(0, 1, Circuit(2).x(1)).draw())
+        q0: ──H──M→0───────────────────
+        q1: ──────────IF(0=1)──X──END──
+        """
+        from superpose.circuits.drawing import draw_text
+
+        return draw_text(self, fold=fold, width=width)
+
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Circuit):
             return NotImplemented

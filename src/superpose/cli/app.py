@@ -15,8 +15,10 @@ from superpose.cli import (
     audit,
     backup,
     config,
+    convert,
     datasets,
     doctor,
+    draw,
     drift,
     endpoints,
     explain_circuit,
@@ -49,7 +51,7 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions "
-    "run explain-circuit projects users keys audit config doctor health backup restore prune version"
+    "run convert draw explain-circuit projects users keys audit config doctor health backup restore prune version"
 )
 
 
@@ -111,6 +113,8 @@ app.command("predict")(predict.predict)
 app.command("predict-file")(predictions.predict_file)
 app.add_typer(predictions.app)
 app.command("run")(run_program.run_program)
+app.command("convert")(convert.convert)
+app.command("draw")(draw.draw)
 app.command("explain-circuit")(explain_circuit.explain_circuit)
 app.add_typer(projects.app)
 app.add_typer(users.app)

@@ -16,7 +16,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── CircuitFormatError            circuit.format
     │   ├── QasmError                     circuit.qasm
     │   ├── ConversionError               circuit.conversion
-    │   └── ToolkitMissingError           circuit.toolkit_missing
+    │   ├── ToolkitMissingError           circuit.toolkit_missing
+    │   └── DrawingError                  circuit.drawing
     ├── EngineError
     │   ├── StateTooLargeError            engine.state_too_large
     │   ├── ShapeError                    engine.shape
@@ -112,6 +113,7 @@ from superpose.errors.circuits import (
     CircuitError,
     CircuitFormatError,
     ConversionError,
+    DrawingError,
     EngineError,
     FeatureMapError,
     GateArityError,
@@ -233,6 +235,7 @@ __all__ = [
     "DatasetTooLargeError",
     "DatasetTooSmallError",
     "DatasetTooWideError",
+    "DrawingError",
     "EngineError",
     "ExtraMissingError",
     "FeatureMapError",

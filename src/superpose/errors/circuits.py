@@ -11,6 +11,7 @@ __all__ = [
     "CircuitError",
     "CircuitFormatError",
     "ConversionError",
+    "DrawingError",
     "EngineError",
     "FeatureMapError",
     "GateArityError",
@@ -118,6 +119,12 @@ class ToolkitMissingError(CircuitError):
     """A toolkit that is asked for is not installed; ``details["extra"]`` says what brings it."""
 
     code = "circuit.toolkit_missing"
+
+
+class DrawingError(CircuitError):
+    """A circuit cannot be drawn as asked: a file that is no picture's, or more than a picture can hold."""
+
+    code = "circuit.drawing"
 
 
 class EngineError(SuperposeError):
