@@ -59,6 +59,12 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── FunctionFailedError           function.failed
     │   ├── JobStoppedError               function.stopped
     │   └── UserCodeError                 service.user_code
+    ├── QuantumFunctionError
+    │   ├── FunctionFileError             quantum_function.file
+    │   ├── FunctionInputError            quantum_function.input
+    │   ├── FunctionCodeError             quantum_function.code
+    │   ├── FunctionLimitError            quantum_function.limit
+    │   └── IsolationError                quantum_function.isolation
     ├── QuotaError
     │   ├── JobQuotaError                 quota.jobs
     │   ├── ByteQuotaError                quota.bytes
@@ -182,6 +188,14 @@ from superpose.errors.people import (
     TooManyWrongKeysError,
     UserCodeError,
 )
+from superpose.errors.quantum_functions import (
+    FunctionCodeError,
+    FunctionFileError,
+    FunctionInputError,
+    FunctionLimitError,
+    IsolationError,
+    QuantumFunctionError,
+)
 from superpose.errors.service import (
     ArtifactError,
     BackupError,
@@ -241,11 +255,16 @@ __all__ = [
     "FeatureMapError",
     "FeatureMismatchError",
     "ForbiddenError",
+    "FunctionCodeError",
     "FunctionError",
     "FunctionFailedError",
+    "FunctionFileError",
+    "FunctionInputError",
+    "FunctionLimitError",
     "GateArityError",
     "GateUnknownError",
     "InternalError",
+    "IsolationError",
     "JobCrashedError",
     "JobDependencyError",
     "JobFailedError",
@@ -278,6 +297,7 @@ __all__ = [
     "ProtocolError",
     "ProviderError",
     "QasmError",
+    "QuantumFunctionError",
     "QubitOutOfRangeError",
     "QuotaError",
     "RequestError",
