@@ -37,6 +37,9 @@ __all__ = ["BACKENDS", "compile", "convert", "draw", "gradient", "load", "resolv
 BACKENDS: Mapping[str, Callable[[], Backend]] = MappingProxyType({"local": LocalBackend})
 """Makers of backends by the name that `run` takes."""
 
+ENTRY_POINTS = "superpose.backends"
+"""The group of entry points in which installed packages offer further backends: a callable without arguments each."""
+
 MAX_FILE_BYTES = 256 * 2**20
 
 
@@ -171,6 +174,8 @@ def compile(
 def resolve_backend(backend: str | Backend) -> Backend:
     """Return the backend of this name; one that is a backend already, as it is.
 
+    Installed packages offer backends as entry points of the group "superpose.backends".
+
     Raises:
         BackendUnknownError: No backend has this name.
 
@@ -178,18 +183,30 @@ def resolve_backend(backend: str | Backend) -> Backend:
     'local'
     """
     if isinstance(backend, str):
-        if backend not in BACKENDS:
-            raise BackendUnknownError(
-                f"There is no backend {backend!r}; known are {', '.join(BACKENDS)}.",
-                name=backend,
-                allowed=list(BACKENDS),
-            )
-        return BACKENDS[backend]()
+        return BACKENDS[backend]() if backend in BACKENDS else _plugged_in(backend)
     if not isinstance(backend, Backend):
         raise BackendUnknownError(
             f"A backend is named by a string or has name, capabilities() and run(); got {type(backend).__name__}."
         )
     return backend
+
+
+def _plugged_in(name: str) -> Backend:
+    """Return the backend that an installed package offers under this name."""
+    from importlib.metadata import entry_points
+
+    offered = entry_points(group=ENTRY_POINTS)
+    if name not in offered.names:
+        known = [*BACKENDS, *sorted(offered.names)]
+        raise BackendUnknownError(
+            f"There is no backend {name!r}; known are {', '.join(known)}.", name=name, allowed=known
+        )
+    made = offered[name].load()()
+    if not isinstance(made, Backend):
+        raise BackendUnknownError(
+            f"What a package offers as backend {name!r} is none: {type(made).__name__}.", name=name
+        )
+    return made
 
 
 def load(source: object) -> Circuit:

@@ -14,6 +14,7 @@ from superpose.circuits.execution import (
     Executable,
     ProgramExecutable,
     ProgramResult,
+    QueueingBackend,
 )
 from superpose.circuits.feature_maps import FEATURE_MAPS, FeatureMap, feature_map
 from superpose.circuits.gates import GATES, Gate, Step, gate
@@ -81,6 +82,7 @@ __all__ = [
     "Program",
     "ProgramExecutable",
     "ProgramResult",
+    "QueueingBackend",
     "Reset",
     "Step",
     "Template",

@@ -13,7 +13,15 @@ import numpy.typing as npt
 from superpose.circuits.program import Program
 from superpose.circuits.template import ParamsLike, Template
 
-__all__ = ["Backend", "Capabilities", "CompilingBackend", "Executable", "ProgramExecutable", "ProgramResult"]
+__all__ = [
+    "Backend",
+    "Capabilities",
+    "CompilingBackend",
+    "Executable",
+    "ProgramExecutable",
+    "ProgramResult",
+    "QueueingBackend",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,6 +88,30 @@ class Backend(Protocol):
 
     def run(self, program: Program) -> ProgramResult:
         """Run ``program`` and return its result; see `Program` for which parts are filled."""
+        ...
+
+
+@runtime_checkable
+class QueueingBackend(Backend, Protocol):
+    """A backend whose results arrive later, such as a processor with a queue: nobody has to wait for them in a process.
+
+    The service hands a program over, lets go of its worker, and asks for the result from time to time.
+    """
+
+    def submit(self, program: Program, token: str) -> str:
+        """Hand ``program`` over and return the backend's own id of it.
+
+        The same token again gives the same id and runs nothing twice, so that a crash between handing over and writing
+        the id down costs nothing.
+        """
+        ...
+
+    def fetch(self, provider_job_id: str) -> ProgramResult | None:
+        """Return the result, or None while there is none yet.
+
+        Raises:
+            ProviderError: The run has failed; ``retryable`` says whether asking again may help.
+        """
         ...
 
 

@@ -65,7 +65,8 @@ class JobKind(StrEnum):
     """What a job does.
 
     Train a model from a spec and a data set, or from a user's module; run a quantum program; search for a good spec (a
-    sweep), which begins trials and a training; run a user's own function; predict the rows of a file.
+    sweep), which begins trials and a training; run a user's own function; predict the rows of a file; call a
+    quantum function, whose circuit is a program begun by it.
     """
 
     TRAIN = "train"
@@ -75,6 +76,7 @@ class JobKind(StrEnum):
     TRAIN_MODULE = "train_module"
     FUNCTION = "function"
     PREDICT = "predict"
+    CALL = "call"
 
 
 @dataclass(frozen=True)
@@ -174,7 +176,8 @@ class Job:
 
     ``number`` counts the jobs of the store in order of submission. A queued job begins once all jobs in ``after`` have
     succeeded and ``not_before_at``, the end of the pause after a failed attempt, is past. ``parent_id`` is the job that
-    began this one, such as the sweep of a trial. ``traceparent`` names the trace of the request that submitted it.
+    began this one, such as the sweep of a trial. ``traceparent`` names the trace of the request that submitted it,
+    ``provider_job_id`` what a job that waits for a backend's queue asks that backend for.
     """
 
     id: str
@@ -199,6 +202,7 @@ class Job:
     not_before_at: datetime | None
     parent_id: str | None = None
     traceparent: str | None = field(default=None, repr=False)
+    provider_job_id: str | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, object]:
         """The job as the API sends it."""

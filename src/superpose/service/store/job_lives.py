@@ -16,7 +16,7 @@ from superpose.service.store.claims import Claim
 from superpose.service.store.history import append_event
 from superpose.service.store.tables import attempts, jobs
 
-__all__ = ["LEASE_EXPIRED", "JobLives", "job_from_row"]
+__all__ = ["LEASE_EXPIRED", "JobLives", "due_at_providers", "job_from_row"]
 
 #: The reason that tells an attempt whose worker was silent for too long from one whose worker died.
 LEASE_EXPIRED = "the lease expired"
@@ -96,6 +96,14 @@ class JobLives:
             self.end(connection, job, claim, after, values=values, data=data, outcome=outcome)
             taken.append(job.id)
         return taken
+
+    def wake(self, connection: Connection, which: ColumnElement[bool], actor: str) -> None:
+        """Put jobs that wait for a provider back into the queue, so that a worker asks for their results."""
+        for row in connection.execute(select(jobs).where(which)).mappings().all():
+            data = {"reason": "time to ask the provider"}
+            self._move(
+                connection, job_from_row(row), JobStatus.QUEUED, actor=actor, values={"not_before_at": None}, data=data
+            )
 
     def end(
         self,
@@ -197,6 +205,12 @@ class JobLives:
         append_event(
             connection, subject=job.id, project=job.project, at=self._clock(), kind=kind, actor=actor, data=data
         )
+
+
+def due_at_providers(now: datetime) -> ColumnElement[bool]:
+    """Whether a row of ``jobs`` waits for a provider that is to be asked by now."""
+    waits = (jobs.c.provider_job_id.is_not(None)) & (jobs.c.status == str(JobStatus.WAITING))
+    return waits & (jobs.c.not_before_at <= now)
 
 
 def job_from_row(row: RowMapping) -> Job:

@@ -25,7 +25,7 @@ from superpose.service.store import dependencies
 from superpose.service.store.claims import Claim, NewJob, Publish
 from superpose.service.store.database import Database
 from superpose.service.store.history import read_events
-from superpose.service.store.job_lives import LEASE_EXPIRED, JobLives, job_from_row
+from superpose.service.store.job_lives import LEASE_EXPIRED, JobLives, due_at_providers, job_from_row
 from superpose.service.store.steady_clock import steady_clock
 from superpose.service.store.tables import attempts, jobs
 
@@ -159,7 +159,10 @@ class JobStore:
             if connection.execute(ready).first():
                 return True
             expired = select(jobs.c.number).where(jobs.c.lease_expires_at <= self._steady()).limit(1)
-            return connection.execute(expired).first() is not None
+            if connection.execute(expired).first():
+                return True
+            due = select(jobs.c.number).where(due_at_providers(self._steady())).limit(1)
+            return connection.execute(due).first() is not None
 
     def claim(self, worker_id: str) -> Claim | None:
         """Take the job that the scheduling policy puts first; None when nothing waits.
@@ -169,6 +172,7 @@ class JobStore:
         with self.database.write() as connection:
             now = self._clock()
             self._lives.expire(connection, jobs.c.lease_expires_at <= self._steady(), LEASE_EXPIRED)
+            self._lives.wake(connection, due_at_providers(self._steady()), worker_id)
             first = self._first_in_order(connection, now)
             if first is None:
                 return None
@@ -308,6 +312,32 @@ class JobStore:
             news = set(connection.execute(ended).scalars()) - set(seen)
             after = JobStatus.QUEUED if news else JobStatus.WAITING
             return self._lives.end(connection, job, claim, after, outcome="given_back")
+
+    def await_provider(self, claim: Claim, provider_job_id: str, pause_s: float) -> Job:
+        """Let go of the worker while a backend's queue holds the job's program; after a pause a worker asks again.
+
+        A job that is being cancelled becomes ``cancelled``.
+
+        Args:
+            claim: the worker's right to the job.
+            provider_job_id: what the backend calls the program.
+            pause_s: time before a worker is to ask, in seconds.
+
+        Raises:
+            LeaseLostError: the attempt is no longer the job's current one.
+        """
+        with self.database.write() as connection:
+            job = self._lives.held(connection, claim)
+            if job.status is JobStatus.CANCELLING:
+                return self._lives.end(connection, job, claim, JobStatus.CANCELLED)
+            values = {
+                "provider_job_id": provider_job_id,
+                "not_before_at": self._steady() + timedelta(seconds=pause_s),
+            }
+            data = {"provider_job_id": provider_job_id}
+            return self._lives.end(
+                connection, job, claim, JobStatus.WAITING, values=values, data=data, outcome="given_back"
+            )
 
     def give_back(self, claim: Claim) -> Job:
         """Return a job to the queue unharmed, as a worker does that stops; a cancelling job becomes ``cancelled``.

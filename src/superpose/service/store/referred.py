@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, Select, select, union_all
 
-from superpose.service.store.tables import datasets, job_artifacts, model_versions, modules, predictions
+from superpose.service.store.tables import (
+    datasets,
+    job_artifacts,
+    model_versions,
+    modules,
+    predictions,
+    quantum_function_versions,
+)
 
 __all__ = ["STORED", "is_referred", "referred_artifacts"]
 
@@ -12,7 +19,7 @@ __all__ = ["STORED", "is_referred", "referred_artifacts"]
 STORED: tuple[Select[tuple[str, str]], ...] = (
     *(
         select(table.c.project, table.c.artifact).where(table.c.deleted_at.is_(None))
-        for table in (datasets, model_versions, modules, job_artifacts)
+        for table in (datasets, model_versions, modules, job_artifacts, quantum_function_versions)
     ),
     *(
         select(predictions.c.project, column.label("artifact")).where(column.is_not(None))

@@ -33,6 +33,8 @@ __all__ = [
     "open_dependencies",
     "predictions",
     "projects",
+    "quantum_function_versions",
+    "quantum_functions",
     "quotas",
     "steady_clocks",
     "sweeps",
@@ -171,6 +173,7 @@ jobs = Table(
     Column("after", _JSON),
     Column("parent_id", Text),
     Column("traceparent", Text),
+    Column("provider_job_id", Text),
 )
 
 open_dependencies = Table(
@@ -378,5 +381,30 @@ predictions = Table(
     Column("input_artifact", Text),
     Column("output_artifact", Text),
     Column("created_at", UtcTime),
+    Column("deleted_at", UtcTime),
+)
+
+quantum_functions = Table(
+    "quantum_functions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("project", Text),
+    Column("name", Text),
+    Column("version", Integer),
+    Column("created_at", UtcTime),
+    Column("changed_at", UtcTime),
+    Column("deleted_at", UtcTime),
+)
+
+quantum_function_versions = Table(
+    "quantum_function_versions",
+    metadata,
+    Column("function_id", Text, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("project", Text),
+    Column("artifact", Text),
+    Column("summary", _JSON),
+    Column("created_at", UtcTime),
+    Column("created_by", Text),
     Column("deleted_at", UtcTime),
 )

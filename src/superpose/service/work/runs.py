@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from superpose.errors import ModelFileCorruptError, PayloadTooLargeError
 from superpose.service.config import ServiceConfig
-from superpose.service.nouns import Job, JobKind
+from superpose.service.nouns import Job, JobKind, utc_now
 from superpose.service.operations.tracing import span_here
 from superpose.service.store.artifacts import Artifacts, Staged
 from superpose.service.store.claims import NewJob
@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from superpose.learning import ExperimentResult
     from superpose.service.work.outputs import Ledger
 
-__all__ = ["RUNS", "Awaits", "Outcome", "OutputFile", "RunContext", "trained_outcome"]
+__all__ = ["RUNS", "Asks", "Awaits", "Outcome", "OutputFile", "RunContext", "trained_outcome"]
+
+_LONGEST_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,14 @@ class Awaits:
 
 
 @dataclass(frozen=True)
+class Asks:
+    """A program in a backend's queue, and when to ask for its result."""
+
+    provider_job_id: str
+    pause_s: float
+
+
+@dataclass(frozen=True)
 class OutputFile:
     """A file that a run has made, to be kept as an artifact.
 
@@ -81,7 +91,7 @@ class OutputFile:
 class Outcome:
     """What a run gives: the job's result, and for a training run the model file and its row in the registry.
 
-    With ``awaits`` it is not the end: the job waits for children and then runs again.
+    With ``awaits`` or ``asks`` it is not the end: the job waits for children or a provider and then runs again.
     """
 
     result: Mapping[str, object]
@@ -89,6 +99,7 @@ class Outcome:
     version: Mapping[str, object] | None = None
     awaits: Awaits | None = None
     output: OutputFile | None = None
+    asks: Asks | None = None
 
 
 def train(job: Job, context: RunContext) -> Outcome:
@@ -131,15 +142,27 @@ def trained_outcome(found: ExperimentResult) -> Outcome:
 
 
 def run_program(job: Job, context: RunContext) -> Outcome:
-    """Run a quantum program on the local backend.
+    """Run a quantum program: on the local backend, or where the call of a quantum function sends it.
+
+    Between handing a program over to a backend with a queue and the arrival of its result the job holds no worker.
 
     Raises:
         SuperposeError: the program cannot be run, or its result is larger than ``max_result_bytes``.
     """
-    from superpose.backends import LocalBackend
-    from superpose.circuits import program_from_json, result_to_json
+    from superpose.circuits import QueueingBackend, program_from_json, result_to_json
+    from superpose.facade import resolve_backend
 
-    result = dict(result_to_json(LocalBackend().run(program_from_json(dict(job.payload)))))
+    payload: dict[str, Any] = dict(job.payload)
+    backend = resolve_backend(payload.pop("of_call", {}).get("backend", "local"))
+    program = program_from_json(payload)
+    if isinstance(backend, QueueingBackend):
+        provider_job_id = job.provider_job_id or backend.submit(program, job.id)
+        arrived = backend.fetch(provider_job_id)
+        if arrived is None:
+            return Outcome({}, asks=Asks(provider_job_id, _pause_s(job, context.config)))
+    else:
+        arrived = backend.run(program)
+    result = dict(result_to_json(arrived))
     n_bytes = len(json_text(result))
     if n_bytes > context.config.max_result_bytes:
         raise PayloadTooLargeError(
@@ -149,6 +172,12 @@ def run_program(job: Job, context: RunContext) -> Outcome:
             max_bytes=context.config.max_result_bytes,
         )
     return Outcome(result)
+
+
+def _pause_s(job: Job, config: ServiceConfig) -> float:
+    """Time before a provider is asked again: a tenth of the time waited so far, at most a minute."""
+    waited_s = 0.0 if job.started_at is None else (utc_now() - job.started_at).total_seconds()
+    return max(config.poll_max_s, min(_LONGEST_PAUSE_S, waited_s / 10))
 
 
 def sweep(job: Job, context: RunContext) -> Outcome:
@@ -184,6 +213,12 @@ def predict(job: Job, context: RunContext) -> Outcome:
     return run(job, context)
 
 
+def _call(job: Job, context: RunContext) -> Outcome:
+    from superpose.service.quantum_functions.call_run import step
+
+    return step(job, context)
+
+
 #: job kind -> how it runs.
 RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.TRAIN: train,
@@ -193,6 +228,7 @@ RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.TRAIN_MODULE: _train_module,
     JobKind.FUNCTION: _run_function,
     JobKind.PREDICT: predict,
+    JobKind.CALL: _call,
 }
 
 

@@ -240,6 +240,9 @@ class Worker:
         if outcome.awaits is not None:
             awaits = outcome.awaits
             return self._write(lambda: self._store.await_children(claim, awaits.children, awaits.seen), keeper)
+        if outcome.asks is not None:
+            asks = outcome.asks
+            return self._write(lambda: self._store.await_provider(claim, asks.provider_job_id, asks.pause_s), keeper)
         if outcome.output is not None:
             return self._publish_file(claim, outcome, outcome.output, keeper)
         if outcome.model_file is None or version is None:

@@ -22,6 +22,7 @@ from superpose.service.store.migrations.migration import Migration
 from superpose.service.store.migrations.modules import MODULES
 from superpose.service.store.migrations.people import PEOPLE
 from superpose.service.store.migrations.predictions import PREDICTIONS
+from superpose.service.store.migrations.quantum_functions import QUANTUM_FUNCTIONS
 from superpose.service.store.migrations.registry import REGISTRY
 from superpose.service.store.migrations.sweeps import SWEEPS
 from superpose.service.store.migrations.traces import TRACES
@@ -41,6 +42,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     TRACES,
     JOB_OUTPUTS,
     PREDICTIONS,
+    QUANTUM_FUNCTIONS,
 )
 
 #: The version this release reads and writes.
