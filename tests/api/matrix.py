@@ -15,6 +15,7 @@ is what rows refer to, it is called anew after each success, so a row may use it
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from typing import Any
 
 from superpose import export_module
 from superpose.circuits import Circuit, Program, program_to_json
-from superpose.service import Asked, JobKind, ModelVersion, Principal, Service
+from superpose.service import Asked, CallRequest, JobKind, ModelVersion, Principal, Service
 from superpose.service.catalogue.models import insert_version
 from superpose.service.nouns import utc_now
 from superpose.service.store.artifacts import Artifacts
@@ -46,6 +47,7 @@ SWEEP = {
     "n_trials": 2,
 }
 FLOWER = {"sepal length": 5.1, "sepal width": 3.5, "petal length": 1.4, "petal width": 0.2}
+FUNCTION = 'OPENQASM 3.0; include "stdgates.inc"; qubit q; h q;'
 TENSOR = {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
 
 
@@ -200,6 +202,22 @@ class World:
         self.service.endpoints.rollouts.start_canary(self.owner, name, percent=50.0, version=1)
         return name
 
+    def a_function(self) -> str:
+        """A quantum function of two versions."""
+        name = self._name()
+        for gate in ("h", "x"):
+            self.service.functions.deploy(self.owner, name, "one.qasm", FUNCTION.replace("h q", f"{gate} q"))
+        return name
+
+    def a_called_function(self) -> str:
+        """One that ``a_call`` calls, whichever of them is asked for first."""
+        return self.service.functions.deploy(self.owner, "alpha-called", "one.qasm", FUNCTION).name
+
+    def a_call(self) -> str:
+        """The job of a call of it."""
+        calling = self.service.calls.call(self.owner, self.a_called_function(), CallRequest({}), wait_s=0.0)
+        return str(asyncio.run(calling).job_id)
+
     def a_user(self) -> str:
         return self.service.users.create(self.owner, name=self._name(), role="viewer").id
 
@@ -221,6 +239,7 @@ _OF_MODEL = {"name": "a_model"}
 _OF_ENDPOINT = {"name": "an_endpoint"}
 _VERSION = {"name": "a_model", "version": "=1"}
 _ALPHA = {"name": "alpha"}
+_OF_FUNCTION = {"name": "a_function"}
 _INFERENCE = {"name": "an_endpoint", "number": "=1"}
 
 ROWS = (
@@ -342,6 +361,30 @@ ROWS = (
     Row("GET", "/v1/endpoints/{name}/events", "viewer", 200, _OF_ENDPOINT),
     Row("GET", "/v1/endpoints/{name}/stats", "viewer", 200, _OF_ENDPOINT),
     Row("POST", "/v1/endpoints/{name}/predict", "predictor", 200, _OF_ENDPOINT, {"rows": [FLOWER]}, changes=False),
+    # quantum functions
+    Row(
+        "POST",
+        "/v1/functions",
+        "editor",
+        201,
+        body={"name": "{new_name}", "file_name": "one.qasm", "source": FUNCTION},
+        foreign=201,
+    ),
+    Row("GET", "/v1/functions", "viewer", 200, foreign=200),
+    Row("GET", "/v1/functions/{name}", "predictor", 200, _OF_FUNCTION),
+    Row("GET", "/v1/functions/{name}/versions", "viewer", 200, _OF_FUNCTION),
+    Row("GET", "/v1/functions/{name}/source", "viewer", 200, _OF_FUNCTION),
+    Row("GET", "/v1/functions/{name}/logs", "viewer", 200, _OF_FUNCTION),
+    Row("POST", "/v1/functions/{name}/rollback", "editor", 200, _OF_FUNCTION, {}),
+    Row("DELETE", "/v1/functions/{name}", "editor", 204, _OF_FUNCTION),
+    Row("POST", "/v1/functions/{name}/call", "predictor", 200, _OF_FUNCTION, {"input": {}}, changes=False),
+    Row(
+        "GET",
+        "/v1/functions/{name}/calls/{call_id}",
+        "predictor",
+        200,
+        {"name": "a_called_function", "call_id": "a_call"},
+    ),
     # the Open Inference Protocol
     Row("GET", "/v2/health/live", "anyone", 200),
     Row("GET", "/v2/health/ready", "anyone", 200),

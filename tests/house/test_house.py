@@ -118,7 +118,12 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
     declared = {re.split(r"[<>=]", line)[0] for line in facts["dependencies"]}
     extras = {k: v for k, v in facts["optional-dependencies"].items() if k not in {"test", "bench", "dev"}}
     optional = {re.split(r"[<>=\[]", line)[0] for lines in extras.values() for line in lines}
-    names = {"sklearn": "scikit-learn", "yaml": "pyyaml", "prometheus_client": "prometheus-client"}
+    names = {
+        "sklearn": "scikit-learn",
+        "yaml": "pyyaml",
+        "prometheus_client": "prometheus-client",
+        "jsonschema_rs": "jsonschema-rs",
+    }
     names |= {"opentelemetry": "opentelemetry-sdk", "PIL": "pillow", "cirq": "cirq-core", "braket": "amazon-braket-sdk"}
     used = set()
     for path in SOURCES:

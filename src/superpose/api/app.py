@@ -23,6 +23,7 @@ from superpose.api.routes import (
     data_checks,
     datasets,
     endpoints,
+    functions,
     inference,
     job_outputs,
     jobs,
@@ -64,7 +65,7 @@ def create_app(service: Service) -> FastAPI:
     people = (projects, users, keys, usage, audit)
     data = (datasets, uploads, data_checks)
     work = (jobs, job_outputs, sweeps, predictions, programs)
-    for noun in (*data, models, modules, *work, endpoints, *people, inference, metrics, version):
+    for noun in (*data, models, modules, *work, endpoints, functions, *people, inference, metrics, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.

@@ -42,6 +42,7 @@ _JSON = "application/json"
 _MADE = {
     "/v1/datasets": ("201", "id_or_name", "id"),
     "/v1/endpoints": ("201", "name", "name"),
+    "/v1/functions": ("201", "name", "name"),
     "/v1/jobs": ("202", "job_id", "id"),
     "/v1/keys": ("201", "key_id", "id"),
     "/v1/predictions": ("202", "prediction_id", "id"),

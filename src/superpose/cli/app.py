@@ -22,6 +22,7 @@ from superpose.cli import (
     drift,
     endpoints,
     explain_circuit,
+    functions,
     health,
     jobs,
     keys,
@@ -51,7 +52,8 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions "
-    "run convert draw explain-circuit projects users keys audit config doctor health backup restore prune version"
+    "functions run convert draw explain-circuit projects users keys audit config doctor health backup restore prune "
+    "version"
 )
 
 
@@ -112,6 +114,7 @@ app.add_typer(endpoints.app)
 app.command("predict")(predict.predict)
 app.command("predict-file")(predictions.predict_file)
 app.add_typer(predictions.app)
+app.add_typer(functions.app)
 app.command("run")(run_program.run_program)
 app.command("convert")(convert.convert)
 app.command("draw")(draw.draw)

@@ -22,7 +22,7 @@ Status = Literal["ok", "warn", "fail"]
 MIN_PYTHON: Final = (3, 11)
 LOW_MEMORY_BYTES: Final = 1_500_000_000
 # import name, where it is not the distribution's own
-_MODULES: Final = {"scikit-learn": "sklearn", "pyyaml": "yaml"}
+_MODULES: Final = {"scikit-learn": "sklearn", "pyyaml": "yaml", "jsonschema-rs": "jsonschema_rs"}
 _TOLD: Final = ("numpy", "numba", "torch", "fastapi", "uvicorn", "sqlalchemy")
 _EXTENSIONS: Final = ("avx512f", "avx2", "fma", "avx", "asimd", "neon")
 
@@ -128,6 +128,17 @@ def kernels() -> Check:
     return Check("kernels", "warn", "not built yet", "superpose doctor --warm, or let the first start build them")
 
 
+def isolation() -> Check:
+    """Whether this machine can shut in the Python of quantum functions."""
+    from superpose.sandbox import probe
+
+    found = probe()
+    if found.holds:
+        return Check("isolation", "ok", f"the Python of quantum functions is shut in: {found}")
+    said = f"the Python of quantum functions cannot be shut in here ({found}) and is refused"
+    return Check("isolation", "warn", said, "Linux 5.13 or newer with Landlock and seccomp, on x86_64 or aarch64")
+
+
 def kernel_state() -> dict[str, Any]:
     """Return where the engine's kernels lie, and how large each is (None: not built), as JSON values."""
     from superpose.engine.kernel_table import KERNELS, kernel_files
@@ -140,7 +151,15 @@ def kernel_state() -> dict[str, Any]:
     return {"directory": directory, "n_bytes": sum(row["n_bytes"] or 0 for row in rows), "rows": rows}
 
 
-MACHINE_CHECKS: Final[tuple[Callable[[], Check], ...]] = (python, packages, processor, threads, memory, kernels)
+MACHINE_CHECKS: Final[tuple[Callable[[], Check], ...]] = (
+    python,
+    packages,
+    processor,
+    threads,
+    memory,
+    kernels,
+    isolation,
+)
 
 
 def attempt(name: str, check: Callable[[], Check]) -> Check:

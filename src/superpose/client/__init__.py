@@ -5,6 +5,7 @@ from __future__ import annotations
 from superpose.client.client import Client
 from superpose.client.discovery import RunningService, default_data_dir, running_service
 from superpose.client.endpoint_nouns import Canary, Endpoint, Revision, SideStats
+from superpose.client.functions import CallAnswer, FunctionLog, FunctionVersion, QuantumFunction
 from superpose.client.job_outputs import JobArtifact, MetricPoint
 from superpose.client.lineage import Lineage
 from superpose.client.modules import Module
@@ -29,12 +30,15 @@ __all__ = [
     "FINAL_STATUSES",
     "AuditEntry",
     "BatchPrediction",
+    "CallAnswer",
     "Canary",
     "Client",
     "Column",
     "Dataset",
     "Endpoint",
     "Event",
+    "FunctionLog",
+    "FunctionVersion",
     "Job",
     "JobArtifact",
     "Key",
@@ -48,6 +52,7 @@ __all__ = [
     "NewKey",
     "Prediction",
     "Project",
+    "QuantumFunction",
     "Revision",
     "RunningService",
     "ServerSentEvent",

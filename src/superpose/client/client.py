@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 from superpose.client.audit import Audit
 from superpose.client.discovery import discover
 from superpose.client.endpoints import Endpoints
+from superpose.client.functions import Functions
 from superpose.client.jobs import Jobs
 from superpose.client.keys import Keys
 from superpose.client.models import Models
@@ -78,6 +79,7 @@ class Client:
         self.sweeps = Sweeps(self._transport)
         self.predictions = Predictions(self._transport)
         self.endpoints = Endpoints(self._transport)
+        self.functions = Functions(self._transport)
         self.keys = Keys(self._transport)
         self.projects = Projects(self._transport)
         self.users = Users(self._transport)

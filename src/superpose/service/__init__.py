@@ -29,6 +29,9 @@ from superpose.service.people.quotas import Usage
 from superpose.service.people.scopes import check_scope
 from superpose.service.people.user import Member, User
 from superpose.service.predictions.predictions import Asked
+from superpose.service.quantum_functions.admission import Asked as FunctionAsked
+from superpose.service.quantum_functions.function import CallAnswer, FunctionVersion, QuantumFunction
+from superpose.service.quantum_functions.steps import CallRequest
 from superpose.service.service import Service
 from superpose.service.serving.batching import BatchStats
 from superpose.service.serving.deployment import Canary, Endpoint, Limits, Revision, SplitBy
@@ -47,10 +50,14 @@ __all__ = [
     "AuditEntry",
     "AuditFilter",
     "BatchStats",
+    "CallAnswer",
+    "CallRequest",
     "Canary",
     "Dataset",
     "Endpoint",
     "Event",
+    "FunctionAsked",
+    "FunctionVersion",
     "Incoming",
     "Job",
     "JobKind",
@@ -67,6 +74,7 @@ __all__ = [
     "Prediction",
     "Principal",
     "Project",
+    "QuantumFunction",
     "Revision",
     "Role",
     "Service",

@@ -65,6 +65,14 @@ class ServiceConfig:
         function_grace_s: how long a function may go on after its job was cancelled.
         function_memory_bytes: memory (data segments) of a function's process; None sets no limit.
         function_file_bytes: largest file that a function may write; None sets no limit.
+        sandbox_required: whether quantum functions' own Python is refused where this machine cannot shut it in;
+            False lets it run there with the rights of the service's user.
+        sandbox_processes: processes of quantum functions' own Python at the same time.
+        sandbox_idle_s: idle time after which such a process is ended.
+        sandbox_timeout_s: longest time of one call of such Python.
+        sandbox_build_timeout_s: longest time for making a circuit when a function is deployed.
+        sandbox_cpu_s: processor time of one call; the kernel ends a process at twice this.
+        sandbox_memory_bytes: address space of such a process.
         max_key_days: days for which a new API key may be valid at most; None for no end.
         key_used_s: how exact the time is at which a key was last used.
         wrong_keys_per_minute: wrong keys from one address that are looked at; more are told to wait.
@@ -117,6 +125,13 @@ class ServiceConfig:
     function_grace_s: float = 10.0
     function_memory_bytes: int | None = 8 * 1024 * _MEBIBYTE
     function_file_bytes: int | None = 16 * 1024 * _MEBIBYTE
+    sandbox_required: bool = True
+    sandbox_processes: int = 4
+    sandbox_idle_s: float = 60.0
+    sandbox_timeout_s: float = 10.0
+    sandbox_build_timeout_s: float = 120.0
+    sandbox_cpu_s: float = 10.0
+    sandbox_memory_bytes: int = 4 * 1024 * _MEBIBYTE
     max_key_days: float | None = None
     key_used_s: float = 300.0
     wrong_keys_per_minute: int = 60
@@ -134,10 +149,9 @@ class ServiceConfig:
         for item in fields(self):
             if str(item.type).startswith(("int", "float")):
                 _check_number(item.name, getattr(self, item.name), str(item.type))
-        if not isinstance(self.allow_user_code, bool):
-            raise RequestError(
-                f"allow_user_code must be true or false, got {self.allow_user_code!r}.", field="allow_user_code"
-            )
+        for name in ("allow_user_code", "sandbox_required"):
+            if not isinstance(getattr(self, name), bool):
+                raise RequestError(f"{name} must be true or false, got {getattr(self, name)!r}.", field=name)
         if self.heartbeat_period_s >= self.lease_s:
             raise RequestError(
                 f"heartbeat_s must be less than lease_s={self.lease_s:g}, got {self.heartbeat_s!r}; a third is usual.",

@@ -29,6 +29,9 @@ from superpose.service.people.projects import Projects
 from superpose.service.people.quotas import Quotas
 from superpose.service.people.users import Users
 from superpose.service.predictions.predictions import Predictions
+from superpose.service.quantum_functions.calls import Calls
+from superpose.service.quantum_functions.functions import QuantumFunctions
+from superpose.service.quantum_functions.python import sandboxes_of
 from superpose.service.serving.endpoints import Endpoints
 from superpose.service.serving.loaded_models import LoadedModels
 from superpose.service.statuses import FINAL
@@ -65,6 +68,8 @@ class Service:
         lineages: what comes from what.
         diffs: what sets two versions apart.
         endpoints: endpoints.
+        functions: quantum functions.
+        calls: calls of them.
         keys: API keys.
         projects: projects and their members.
         users: people and service accounts.
@@ -114,6 +119,9 @@ class Service:
         self.lineages = Lineages(self._database)
         self.diffs = VersionDiffs(self.models)
         self.endpoints = Endpoints(self._database, self.models, self._loaded, config, clock)
+        sandboxes = sandboxes_of(config)
+        self.functions = QuantumFunctions(self._database, self._artifacts, config, clock, self.quotas, sandboxes)
+        self.calls = Calls(self.functions, self.store, sandboxes, config)
 
     @classmethod
     def open(cls, config: ServiceConfig, *, exclusive: bool = True, clock: Clock = utc_now) -> Service:
@@ -165,6 +173,7 @@ class Service:
 
     def close(self) -> None:
         """Let go of models, connections and the directory."""
+        self.calls.close()
         self._loaded.close()
         self.tracer.close()
         self._last_used.flush()

@@ -1,7 +1,8 @@
 """Scopes: what a key may touch, beside its role.
 
 A scope reads ``NOUN:ACTION`` or ``NOUN/NAME:ACTION``: ``datasets:read``, ``endpoints/triage:predict``. The action is
-*read*, *write* (which includes read) or, of endpoints, *predict* (which includes reading that endpoint). A key without
+*read*, *write* (which includes read) or, of endpoints, *predict* (which includes reading that endpoint), and of quantum
+functions likewise *call*. A key without
 scopes may do all that its role may; a key with scopes only what its role and one of its scopes allow. The check goes by
 method and path, in front of routing, so a route that comes tomorrow is closed to scoped keys until a scope names it.
 """
@@ -22,6 +23,7 @@ NOUNS = (
     "audit",
     "datasets",
     "endpoints",
+    "functions",
     "jobs",
     "keys",
     "metrics",
@@ -35,7 +37,8 @@ NOUNS = (
     "users",
 )
 
-_ACTIONS = ("read", "write", "predict")
+_ACTIONS = ("read", "write", "predict", "call")
+_USING = {"predict": "endpoints", "call": "functions"}
 _SCOPE = re.compile(r"([a-z][a-z_-]*)(?:/([A-Za-z0-9][A-Za-z0-9._-]{0,62}))?:([a-z]+)", re.ASCII)
 _MAX_SCOPES = 100
 _LOOKING = frozenset({("datasets", "checks"), ("models", "drift")})  # POST, but they change nothing
@@ -62,7 +65,7 @@ class Need:
         if action == self.action:
             return True
         if self.action == "read":
-            return action == "write" or (action == "predict" and self.name is not None)
+            return action == "write" or (action in _USING and self.name is not None)
         return False
 
 
@@ -84,10 +87,10 @@ def read_scopes(scopes: Iterable[str] | None) -> tuple[str, ...] | None:
     for scope in wanted:
         match = _SCOPE.fullmatch(scope)
         noun, _, action = match.groups() if match else ("", None, "")
-        if noun not in NOUNS or action not in _ACTIONS or (action == "predict" and noun != "endpoints"):
+        if noun not in NOUNS or action not in _ACTIONS or noun != _USING.get(action, noun):
             raise RequestError(
                 f"Scope {scope[:100]!r} is not understood. The form is NOUN:ACTION or NOUN/NAME:ACTION with NOUN one "
-                f"of {', '.join(NOUNS)} and ACTION read or write, or predict for endpoints.",
+                f"of {', '.join(NOUNS)} and ACTION read or write, or predict for endpoints and call for functions.",
                 field="scopes",
                 allowed=list(NOUNS),
             )
@@ -107,6 +110,8 @@ def need_of(method: str, path: str) -> Need | None:
     noun, name = parts[0] if parts else "", parts[1] if len(parts) > 1 else None
     if noun == "endpoints" and parts[2:] == ["predict"]:
         action = "predict"
+    if noun == "functions" and parts[2:3] in (["call"], ["calls"]):
+        action = "call"
     if noun == "uploads":  # files of data sets to be
         return Need("datasets", None, "write")
     if (noun, parts[-1]) in _LOOKING:

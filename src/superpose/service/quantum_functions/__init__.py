@@ -1,0 +1,1 @@
+"""Quantum functions: circuits behind names, with Python that runs shut in before and after them."""
