@@ -143,7 +143,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rivals = [rival for rival in RIVALS if rival.name in names]
     threads = max(1, min(arguments.threads, available_cores()))
     path = RESULTS / "new_circuit.json" if arguments.save else None
-    results = Results(path, environment_facts(threads), sources_key(threads, names), fresh=True)
+    results = Results(path, environment_facts(threads), sources_key(threads, names), fresh=not arguments.size)
     say(f"{len(rivals)} rivals: about {1 if arguments.quick else 10} minutes")
     _measure(arguments, rivals, threads, results)
     rows = results.rows()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -83,6 +84,7 @@ class Unloading:
             self._span.add(place >> shift)
         self._span.fill()
         self.n_cosets = 1 << (n - shift - len(self._span.basis))
+        self._kept_plan = lru_cache(maxsize=8)(self.plan)  # a plan takes longer than a run of 13 qubits
 
     def _of(self, place: int, turns: Sequence[int]) -> tuple[int, int, int]:
         """Return change of the index, quarter turns and mask of a place."""
@@ -147,7 +149,7 @@ class Unloading:
         """
         from superpose.engine.kernels import unloading as at
 
-        plan, factors = self.plan(string)
+        plan, factors = self._kept_plan(string)
         wanted = out.dtype == np.float64
         scaled = np.full(1, abs(scale)) if wanted else factors * scale
         parts = np.concatenate([scaled.real, scaled.imag]).astype(work.dtype)
