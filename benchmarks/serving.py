@@ -272,7 +272,7 @@ def while_training(bench: Bench, seconds: float) -> list[dict[str, Any]]:
 def long_job(bench: Bench) -> dict[str, Any]:
     spec = json.loads(json.dumps(bench.spec))
     spec["model"] |= {"n_qubits": 10}
-    spec["training"] = {"epochs": 500, "patience": 500}
+    spec["training"] = {"epochs": 5000, "patience": 5000}
     return {"kind": "train", "dataset": "cancer", "model": "busy", "spec": spec}
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gc
+import sys
 import time
+import types
 import weakref
 
 import pytest
 
-from superpose.service.operations.pauses import short_pauses
+from superpose.service.operations.pauses import set_modules_aside, short_pauses
 
 
 class Node:
@@ -46,6 +48,20 @@ def test_what_comes_later_and_takes_long_is_set_aside() -> None:
         later = [[i] for i in range(200_000)]
         gc.collect()
         assert gc.get_freeze_count() - before > len(later) / 2  # the last few may be looked at quickly
+
+
+def test_modules_that_come_later_are_set_aside_with_what_they_brought(monkeypatch: pytest.MonkeyPatch) -> None:
+    with short_pauses(long_s=60.0):
+        later = [[i] for i in range(50_000)]
+        before = gc.get_freeze_count()
+        set_modules_aside()  # none came
+        assert gc.get_freeze_count() <= before
+        for number in range(30):
+            monkeypatch.setitem(sys.modules, f"some_library_{number}", types.ModuleType("some"))
+        set_modules_aside()
+        assert gc.get_freeze_count() - before >= len(later)
+    set_modules_aside()
+    assert gc.get_freeze_count() == 0
 
 
 def test_what_is_quick_is_not_set_aside() -> None:

@@ -10,17 +10,32 @@ refers to them; only cycles of them wait, for the hourly look at everything.
 from __future__ import annotations
 
 import gc
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-__all__ = ["LONG_S", "short_pauses"]
+__all__ = ["LONG_S", "set_modules_aside", "short_pauses"]
 
 #: A full collection that takes longer has its survivors set aside.
 LONG_S: Final = 0.005
 _EVERYTHING_S: Final = 3600.0
+_MANY_MODULES: Final = 20
+
+_n_modules: int | None = None  # at the time when objects were set aside last; None outside of ``short_pauses``
+
+
+def set_modules_aside() -> None:
+    """Set aside what is there now, should many modules have come since: with the first model that needs them, say.
+
+    Costs nothing to speak of. Outside of ``short_pauses`` nothing happens.
+    """
+    global _n_modules
+    if _n_modules is not None and len(sys.modules) >= _n_modules + _MANY_MODULES:
+        _n_modules = len(sys.modules)
+        gc.freeze()
 
 
 @contextmanager
@@ -34,6 +49,7 @@ def short_pauses(
         long_s: a full collection that takes longer has its survivors set aside.
         now_s: what measures collections.
     """
+    global _n_modules
     started_s = 0.0
 
     def watch(phase: str, facts: dict[str, Any]) -> None:
@@ -56,11 +72,13 @@ def short_pauses(
     thread = threading.Thread(target=look_again, name="superpose-collector", daemon=True)
     gc.collect()
     gc.freeze()
+    _n_modules = len(sys.modules)
     gc.callbacks.append(watch)
     thread.start()
     try:
         yield
     finally:
+        _n_modules = None
         ending.set()
         thread.join()
         gc.callbacks.remove(watch)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from superpose.errors import SuperposeError
 from superpose.service.config import ServiceConfig
 from superpose.service.operations.observing import Observing
+from superpose.service.operations.pauses import set_modules_aside
 from superpose.service.serving.batching import BatchLimits, BatchStats, MicroBatcher
 from superpose.service.serving.deployment import Limits
 
@@ -186,6 +187,7 @@ class LoadedModels:
             if served is None:
                 with nullcontext() if self._observing is None else self._observing.loading():
                     predictor = read()
+                set_modules_aside()
                 served = ServedModel(predictor, self._executor, limits.within(self._config), self._observing)
                 with self._changing:
                     self._served[key] = served
