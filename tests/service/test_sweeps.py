@@ -11,11 +11,18 @@ import numpy as np
 import pytest
 
 from superpose.datasets import builtin_table
-from superpose.errors import ConflictError, ForbiddenError, LeaseLostError, NotFoundError, SpecError
+from superpose.errors import (
+    ConflictError,
+    ForbiddenError,
+    LeaseLostError,
+    NotFoundError,
+    SecondsQuotaError,
+    SpecError,
+)
 from superpose.learning import TrainingSpec
 from superpose.learning.splitting import splits_of
 from superpose.learning.trial import tuning_folds
-from superpose.service import JobStatus, Principal, Role, Service, ServiceConfig
+from superpose.service import JobKind, JobStatus, Principal, Role, Service, ServiceConfig
 from superpose.service.experiments.study import PastTrial, importances, propose, should_prune
 from superpose.service.experiments.sweep_spec import SweepSpec
 from superpose.service.store.claims import NewJob
@@ -296,3 +303,45 @@ def test_tuning_folds_leave_the_first_test_rows_alone(by: dict[str, Any]) -> Non
         assert sum(map(len, parts)) == len(set.union(*parts)) == table.n_rows - len(test)
         seen += fold.test.tolist()
     assert sorted(seen) == sorted(set(range(table.n_rows)) - test)  # each row is measured once
+
+
+def test_trials_count_against_the_quota_of_jobs_and_one_always_has_a_place(
+    service: Service, admin: Principal, config: ServiceConfig, dataset: Any
+) -> None:
+    made = service.sweeps.submit(admin, {**SWEEP, "n_trials": 2}, dataset="trial", name="narrow", model="tuned")
+    child = NewJob(project="default", kind=JobKind.TRIAL, payload={"params": {}, "number": 0}, created_by="x")
+    service.projects.set_quotas(admin, "default", {"jobs": 3})
+    claim = service.store.claim("by hand")
+    assert claim is not None
+    service.store.await_children(claim, [child] * 4, ())
+    assert service.quotas.usage(admin).used["jobs"] == 3  # the sweep and two trials
+    service.sweeps.cancel(admin, "narrow")
+    assert service.quotas.usage(admin).used["jobs"] == 0
+    again = service.sweeps.submit(admin, {**SWEEP, "n_trials": 2}, dataset="trial", name="again", model="tuned")
+    service.projects.set_quotas(admin, "default", {"jobs": 1})
+    with working(config):
+        assert ended(service, again.job).status == "succeeded"
+    first, second, final = sorted(service.jobs.list(admin, parent=again.job.id).items, key=lambda job: job.created_at)
+    assert first.finished_at is not None and second.finished_at is not None
+    assert first.finished_at <= second.created_at and second.finished_at <= final.created_at  # never two at once
+    assert made.job.id != again.job.id
+
+
+def test_a_sweep_ends_when_the_seconds_are_used_up_but_not_under_its_trials(
+    service: Service, admin: Principal, dataset: Any
+) -> None:
+    made = service.sweeps.submit(admin, SWEEP, dataset="trial", name="long")
+    child = NewJob(project="default", kind=JobKind.TRIAL, payload={"params": {}, "number": 0}, created_by="x")
+    claim = service.store.claim("w")
+    assert claim is not None
+    service.store.await_children(claim, [child], ())
+    service.projects.set_quotas(admin, "default", {"seconds_per_day": 0})
+    trial = service.store.claim("w")
+    assert trial is not None
+    service.store.succeed(trial, {})
+    again = service.store.claim("w")
+    assert again is not None and again.job.id == made.job.id
+    with pytest.raises(SecondsQuotaError):
+        service.store.await_children(again, [child], {trial.job.id})
+    service.projects.set_quotas(admin, "default", {})
+    assert service.store.await_children(again, [child], {trial.job.id}).status is JobStatus.WAITING

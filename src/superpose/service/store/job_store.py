@@ -8,13 +8,13 @@ has gone on without that worker. Every change of status goes through the table i
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from superpose.errors import ConflictError
+from superpose.errors import ConflictError, JobQuotaError, QuotaError
 from superpose.scheduling import QueuedJob, RunningJob, order_jobs
 from superpose.service.names import new_id
 from superpose.service.nouns import Clock, Event, Job, iso, utc_now
@@ -42,7 +42,7 @@ class JobStore:
         steady: the time for leases and pauses; by default ``clock``. One that never jumps is better
             (``steady_clock``).
         chance: a random number from 0 to 1, for the pauses before retries.
-        admit: called with the project inside each submission's transaction; raises to refuse one more job.
+        admit: called with the project inside each transaction that begins a job, once for each; raises to refuse it.
     """
 
     def __init__(
@@ -297,16 +297,19 @@ class JobStore:
             seen: ids of the children whose end this attempt has taken into account. If another one has ended
                 meanwhile, the job goes to the queue instead of waiting.
 
-        A job that is being cancelled becomes ``cancelled`` and begins nothing.
+        A job that is being cancelled becomes ``cancelled`` and begins nothing. Children that the project's quotas have
+        no room for are not begun: the job asks anew when the next of its children ends. One may always be under way, in
+        the place of its parent, which holds no worker meanwhile.
 
         Raises:
             LeaseLostError: the attempt is no longer the job's current one.
+            QuotaError: the project has used up its seconds or bytes, and no child is under way.
         """
         with self.database.write() as connection:
             job = self._lives.held(connection, claim)
             if job.status is JobStatus.CANCELLING:
                 return self._lives.end(connection, job, claim, JobStatus.CANCELLED)
-            for child in children:
+            for child in self._admitted(connection, job, children):
                 self._insert(connection, replace(child, parent_id=job.id))
             ended = select(jobs.c.id).where(jobs.c.parent_id == job.id, jobs.c.status.in_([*map(str, FINAL)]))
             news = set(connection.execute(ended).scalars()) - set(seen)
@@ -363,6 +366,20 @@ class JobStore:
             return self._lives.expire(connection, jobs.c.worker_id == worker_id, "the worker died")
 
     # -- inside a transaction -----------------------------------------------------------------------------------
+
+    def _admitted(self, connection: Connection, parent: Job, children: Sequence[NewJob]) -> Iterator[NewJob]:
+        """The children that quotas have room for, one by one, so that each is counted when the next is looked at."""
+        open_ones = select(func.count()).where(jobs.c.parent_id == parent.id, jobs.c.status.not_in([*map(str, FINAL)]))
+        for child in children:
+            if self._admit is not None:
+                try:
+                    self._admit(connection, parent.project)
+                except QuotaError as error:
+                    if connection.execute(open_ones).scalar_one():
+                        return
+                    if not isinstance(error, JobQuotaError):
+                        raise
+            yield child
 
     def _submitted_before(self, connection: Connection, new: NewJob) -> Job | None:
         if new.idempotency_key is None:

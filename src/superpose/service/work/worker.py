@@ -84,8 +84,8 @@ class Worker:
         self._data_dir = DataDir(config.data_dir)
         self._database = Database(self._data_dir.database_path, busy_timeout_s=config.busy_timeout_s)
         self._artifacts = Artifacts(self._data_dir, config.artifact_url)
-        self._store = JobStore.opened(self._database, config.job_rules)
         self._quotas = Quotas(self._database, size_of=self._artifacts.size, clock=utc_now)
+        self._store = JobStore.opened(self._database, config.job_rules, admit=self._quotas.admit_job)
         self._budget = CpuBudget(config.cpu_dir or self._data_dir.cpu, config.cpu_total, silent_s=config.lease_s)
         self._on_threads = on_threads
         self._tracer = tracer_for(config, "superpose-worker")
