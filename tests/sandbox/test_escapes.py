@@ -52,6 +52,8 @@ ESCAPES = {
     "system": "import os; x = os.system('true'); raise OSError(x) if x else None",
     "spawn": "import multiprocessing as m; p = m.get_context('spawn').Process(target=print); p.start()",
     "kill the server": "import os, signal; os.kill(given['server'], signal.SIGKILL)",
+    "kill by owning a file": "import fcntl, os; fcntl.fcntl(os.pipe()[0], fcntl.F_SETOWN, given['server'])",
+    "choose that signal": "import fcntl, os; fcntl.fcntl(os.pipe()[0], 10, 9)",
     "signal the group": "import os; os.killpg(0, 9)",
     "pidfd": "import os; os.pidfd_open(given['server'])",
     "ptrace": "_call(101, 16, given['server'], 0, 0)",
@@ -155,6 +157,7 @@ def test_an_inherited_descriptor_does_not_reach_it(sandboxes: Sandboxes, tmp_pat
             sandboxes.call("inherited", source, "read", [])
 
 
+@pytest.mark.slow
 def test_importing_the_service_gives_code_and_no_data(sandboxes: Sandboxes, given: dict[str, Any]) -> None:
     source = """
 def steal(given):

@@ -26,6 +26,7 @@ _CLONE_THREAD = 0x00010000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
 _SECCOMP_MODE_FILTER = 2
+_F_SETOWN, _F_SETSIG, _F_SETOWN_EX = 8, 10, 15
 
 _SCRATCH = "/dev/shm"  # noqa: S108  # where a private file system is mounted, in the process's own namespace
 
@@ -134,10 +135,10 @@ _REFUSED: Mapping[str, tuple[int | None, int | None]] = {
     "ioperm": (173, None),
     "modify_ldt": (154, None),
 }
-#: machine -> (audit's number of it, place in the table, clone, clone3, prlimit64, prctl)
+#: machine -> (audit's number of it, place in the table, clone, clone3, prlimit64, prctl, fcntl)
 _MACHINES = {
-    "x86_64": (0xC000003E, 0, 56, 435, 302, 157),
-    "aarch64": (0xC00000B7, 1, 220, 435, 261, 167),
+    "x86_64": (0xC000003E, 0, 56, 435, 302, 157, 72),
+    "aarch64": (0xC00000B7, 1, 220, 435, 261, 167, 25),
 }
 
 
@@ -270,7 +271,7 @@ def _filter_calls() -> bool:
     machine = _MACHINES.get(platform.machine())
     if machine is None or struct.calcsize("P") != 8:
         return False
-    audit, column, clone, clone3, prlimit, prctl = machine
+    audit, column, clone, clone3, prlimit, prctl, fcntl = machine
     rows = [(_LOAD, 0, 0, 4), (_EQUAL, 1, 0, audit), (_RETURN, 0, 0, _KILL), (_LOAD, 0, 0, 0)]
     if column == 0:  # calls of the 32-bit interface on the same machine
         rows += [(_AT_LEAST, 0, 1, 0x40000000), (_RETURN, 0, 0, _KILL)]
@@ -287,19 +288,19 @@ def _filter_calls() -> bool:
         *((_EQUAL, 0, 6, prlimit), (_LOAD, 0, 0, 32), (_EQUAL, 0, 3, 0), (_LOAD, 0, 0, 36), (_EQUAL, 0, 1, 0)),
         *((_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _NOT_PERMITTED)),
     ]
-    rows += [  # of prctl's many, those which would loosen what stands
-        *(
-            (_EQUAL, 0, 5, prctl),
-            (_LOAD, 0, 0, 16),
-            (_EQUAL, 2, 0, _PR_SET_PDEATHSIG),
-            (_EQUAL, 1, 0, _PR_SET_DUMPABLE),
-        ),
-        *((_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _NOT_PERMITTED)),
-    ]
+    rows += _refused_values(prctl, 0, (_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE))
+    rows += _refused_values(fcntl, 1, (_F_SETOWN, _F_SETSIG, _F_SETOWN_EX))  # signals to others by way of a file
     rows.append((_RETURN, 0, 0, _ALLOW))
     filters = (_Filter * len(rows))(*(_Filter(*row) for row in rows))
     program = _Program(len(rows), filters)
     return int(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0)) == 0
+
+
+def _refused_values(call: int, place: int, values: tuple[int, ...]) -> list[tuple[int, int, int, int]]:
+    """Rows that refuse a call where the argument at ``place`` has one of the values, and allow it else."""
+    rows = [(_EQUAL, 0, 3 + len(values), call), (_LOAD, 0, 0, 16 + 8 * place)]
+    rows += [(_EQUAL, len(values) - number, 0, value) for number, value in enumerate(values)]
+    return [*rows, (_RETURN, 0, 0, _ALLOW), (_RETURN, 0, 0, _NOT_PERMITTED)]
 
 
 def _whole(value: object) -> int:

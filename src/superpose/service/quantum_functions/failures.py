@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from superpose import errors
-from superpose.errors import ConflictError, InternalError, SuperposeError
+from superpose.errors import ConflictError, InternalError, ProviderError, SuperposeError
 from superpose.service.nouns import Job
 from superpose.service.statuses import JobStatus
 
@@ -16,6 +16,8 @@ def error_of(job: Job) -> SuperposeError:
         return ConflictError(f"The call was cancelled (job {job.id}).", job_id=job.id)
     error = job.error or {}
     code, message = str(error.get("code")), str(error.get("message"))
+    if code == ProviderError.code:
+        return ProviderError(message, provider="", provider_job_id=job.provider_job_id, retryable=False)
     for name in errors.__all__:
         kind = getattr(errors, name)
         if kind.code == code and kind.__init__ is SuperposeError.__init__:
