@@ -42,10 +42,10 @@ from superpose.engine import get_threads
 
 N_QUBITS, N_LAYERS = 4, 4
 PYTHON = """
-import json
-from superpose.circuits import circuit_from_json
 
 def circuit():
+    from superpose.circuits import circuit_from_json
+
     return circuit_from_json({document!r})
 
 OBSERVABLES = {observables!r}
