@@ -251,7 +251,7 @@ def convert(source: object, to: str) -> Any:
     Args:
         source: Whatever `load` takes.
         to: "qiskit", "cirq", "braket", "pennylane" (a quantum function of the parameters), "pyquil", "pytket",
-            "openqasm3" (text) or "superpose".
+            "openqasm3" or "openqasm2" (texts; the latter without free parameters) or "superpose".
 
     Raises:
         ConversionError: The toolkit has no words for something in the circuit; nothing is dropped silently.
@@ -264,10 +264,6 @@ def convert(source: object, to: str) -> Any:
     circuit = load(source)
     if to == "superpose":
         return circuit
-    if to == "openqasm3":
-        from superpose.circuits import to_qasm
-
-        return to_qasm(circuit)
     from superpose.frontends import write
 
     return write(circuit, to)

@@ -12,6 +12,12 @@ from superpose.frontends import TOOLKITS, read, write
 from .conftest import assert_same, installed, random_circuit, values_of
 
 PAIRS = [(one, other) for one in TOOLKITS for other in TOOLKITS]
+PARAMETRIC = [name for name, row in TOOLKITS.items() if row.has_parameters]
+
+
+def keep_parameters(*names: str) -> bool:
+    """Whether all of these toolkits have words for free parameters; OpenQASM 2 has none."""
+    return all(name in PARAMETRIC for name in names)
 
 
 def carried(circuit: Circuit, *through: str) -> Circuit:
@@ -21,8 +27,10 @@ def carried(circuit: Circuit, *through: str) -> Circuit:
     return circuit
 
 
-@pytest.mark.parametrize("symbolic", [False, True], ids=["bound", "free"])
-@pytest.mark.parametrize(("one", "other"), PAIRS)
+@pytest.mark.parametrize(
+    ("one", "other", "symbolic"),
+    [(*pair, symbolic) for pair in PAIRS for symbolic in (False, True) if not symbolic or keep_parameters(*pair)],
+)
 def test_from_one_to_another_and_back(one: str, other: str, symbolic: bool) -> None:
     installed(one), installed(other)
     for seed in range(6):
@@ -36,12 +44,12 @@ def test_a_thousand_random_circuits(one: str, other: str) -> None:
     """28 circuits of each kind for each of the 36 pairs."""
     installed(one), installed(other)
     for seed in range(100, 128):
-        for symbolic in (False, True):
+        for symbolic in (False, True) if keep_parameters(one, other) else (False,):
             circuit = random_circuit(seed, symbolic=symbolic)
             assert_same(circuit, carried(circuit, one, other))
 
 
-@pytest.mark.parametrize("name", TOOLKITS)
+@pytest.mark.parametrize("name", PARAMETRIC)
 def test_gradients_are_the_same(name: str) -> None:
     installed(name)
     circuit = random_circuit(7, symbolic=True, n_qubits=4)
@@ -55,7 +63,7 @@ def test_gradients_are_the_same(name: str) -> None:
     assert gradients[0] == pytest.approx(gradients[1], abs=1e-9)
 
 
-@pytest.mark.parametrize("name", TOOLKITS)
+@pytest.mark.parametrize("name", PARAMETRIC)
 def test_parameters_stay_what_they_were(name: str) -> None:
     """The circuit on which converters fail: H, RX(2 theta + 0.1), RZ(theta), CX; idle qubits stay too."""
     installed(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from superpose.circuits import Circuit
+from superpose.circuits import Circuit, from_qasm
 from superpose.errors import ConversionError
 from superpose.frontends.table import TOOLKITS, Toolkit
 
@@ -22,13 +22,15 @@ def toolkit_of(source: object) -> Toolkit | None:
 
 
 def read(source: object, name: str = "circuit") -> Circuit:
-    """Return the circuit that another toolkit's object means: a `Circuit` itself, unchanged.
+    """Return the circuit that another toolkit's object, or a text, means: a `Circuit` itself, unchanged.
 
     Raises:
         ConversionError: No toolkit knows the object, or something in it cannot be kept.
     """
     if isinstance(source, Circuit):
         return source
+    if isinstance(source, str):
+        return from_qasm(source, name)
     row = toolkit_of(source)
     if row is None:
         raise ConversionError(

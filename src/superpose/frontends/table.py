@@ -22,6 +22,7 @@ class Toolkit:
         package: The package that must be importable.
         roots: Top packages in which the types of its circuits are defined.
         reads, writes: Directions.
+        has_parameters: Whether free parameters can be written.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Toolkit:
     roots: tuple[str, ...]
     reads: bool = True
     writes: bool = True
+    has_parameters: bool = True
 
     def module(self) -> ModuleType:
         """Return the module here with ``read(circuit, name)`` and ``write(circuit)``.
@@ -55,6 +57,8 @@ _ROWS = (
     Toolkit("pennylane", "PennyLane", "pennylane", ("pennylane",)),
     Toolkit("pyquil", "pyQuil", "pyquil", ("pyquil",)),
     Toolkit("pytket", "pytket", "pytket", ("pytket",)),
+    Toolkit("openqasm2", "OpenQASM 2", "superpose.circuits", (), has_parameters=False),
+    Toolkit("openqasm3", "OpenQASM 3", "superpose.circuits", ()),
 )
 
 TOOLKITS: Mapping[str, Toolkit] = MappingProxyType({row.name: row for row in _ROWS})

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from math import pi
+from types import MappingProxyType
 
 from superpose.circuits.circuit import Circuit
 from superpose.circuits.gates import GATES, Gate
@@ -15,7 +16,7 @@ from superpose.circuits.qasm.expansion import ALIASES, STDGATES
 from superpose.circuits.qasm.parser import PARAMETER_ANNOTATION
 from superpose.errors import UnsupportedProgramError
 
-__all__ = ["to_qasm"]
+__all__ = ["angle_text", "to_qasm"]
 
 
 def to_qasm(circuit: Circuit, *, measure: bool = False) -> str:
@@ -156,10 +157,11 @@ def _definition(row: Gate) -> str:
 
 def _call(row: Gate, angles: tuple[Affine, ...], renamed: dict[str, str]) -> str:
     name = row.qasm or row.name
-    return f"{name}({', '.join([_angle(angle, renamed) for angle in angles])})" if angles else name
+    return f"{name}({', '.join([angle_text(angle, renamed) for angle in angles])})" if angles else name
 
 
-def _angle(angle: Affine, renamed: dict[str, str]) -> str:
+def angle_text(angle: Affine, renamed: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return an angle as OpenQASM has it, multiples of pi as such, parameters by their new names."""
     if not angle.terms:
         return _number(angle.constant)
     pieces = []
