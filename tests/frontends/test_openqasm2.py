@@ -101,8 +101,9 @@ a, b = Parameter("a"), Parameter("b")
         (Circuit(1, n_bits=1).extend([Measure(0, 0, 0.1)]), "a readout error", "readout error"),
         (Circuit(1, n_bits=1).if_(0, 1, Circuit(1).barrier()), "Barrier under a condition", "Barrier"),
         (Circuit(1, n_bits=2).if_(0, 1, Circuit(1, n_bits=2).if_(1, 1, Circuit(1).x(0))), "If under a condition", "If"),
-        (Circuit(1, n_bits=10).if_((0, 9), 1, Circuit(1).x(0)), "a condition on 2 bits of a register of 10", "at most 6"),
-        (Circuit(1, n_bits=1).if_(0, 1, Circuit(1, n_bits=1).measure(0, 0)), "a condition whose branch writes", "If at position 0"),
+        (Circuit(1, n_bits=10).if_((0, 9), 1, Circuit(1).x(0)), "a condition on 2 bits", "at most 6"),
+        (Circuit(1, n_bits=1).if_(0, 1, Circuit(1, n_bits=1).measure(0, 0)),
+         "a condition whose branch writes", "If at position 0"),
     ],
 )  # fmt: skip
 def test_what_it_has_no_words_for_is_refused_by_name(circuit: Circuit, feature: str, match: str) -> None:
