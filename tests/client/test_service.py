@@ -247,7 +247,7 @@ def test_a_wait_survives_the_servers_death(tmp_path: Path) -> None:
         port = free.getsockname()[1]
     server = Server(tmp_path, port)
     server.start()
-    spec = {"model": {"n_qubits": 3}, "training": {"epochs": 30}, "evaluation": {"n_splits": 3, "controls": ["frozen"]}}
+    spec = {"model": {"n_qubits": 3}, "training": {"epochs": 30}, "evaluation": {"n_splits": 2, "controls": ["frozen"]}}
     seen: list[Event] = []
 
     def kill_once(event: Event) -> None:

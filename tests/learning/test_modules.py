@@ -166,6 +166,12 @@ def forged(content: bytes, member: str, change: Callable[[Any], None]) -> bytes:
 PREDICTING = "graphs/predicting.json"
 
 
+@pytest.fixture(scope="module")
+def content() -> bytes:
+    """The file of a module."""
+    return export_module(users.Hybrid(), ROWS, check=False).to_bytes()
+
+
 @pytest.mark.parametrize(
     ("member", "change", "said"),
     [
@@ -195,8 +201,7 @@ PREDICTING = "graphs/predicting.json"
         ("manifest.json", lambda d: d["members"].pop(PREDICTING), "members"),
     ],
 )
-def test_forged_files_are_refused(member: str, change: Callable[[Any], None], said: str) -> None:
-    content = export_module(users.Hybrid(), ROWS, check=False).to_bytes()
+def test_forged_files_are_refused(content: bytes, member: str, change: Callable[[Any], None], said: str) -> None:
     with pytest.raises(ModuleFormatError, match=said.replace("(", ".")):
         ExportedModule.from_bytes(forged(content, member, change))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -27,7 +28,10 @@ from superpose.trust import read_key_file
 
 
 @pytest.fixture
-def config(tmp_path: Path) -> ServiceConfig:
+def config(tmp_path: Path, request: pytest.FixtureRequest) -> ServiceConfig:
+    """A new data directory, or a copy of the one with a trained model for tests that want one."""
+    if "model" in request.fixturenames:
+        shutil.copytree(request.getfixturevalue("trained"), tmp_path / "data")
     return ServiceConfig(data_dir=tmp_path / "data", max_dataset_bytes=1_000_000, max_columns=50)
 
 
@@ -108,14 +112,35 @@ def ended(service: Service, job: Job, timeout_s: float = 60.0) -> Job:
 
 
 @pytest.fixture
-def dataset(service: Service, admin: Principal, kernels: None) -> Dataset:
+def dataset(service: Service, admin: Principal, kernels: None, request: pytest.FixtureRequest) -> Dataset:
+    if "model" in request.fixturenames:
+        return service.datasets.get(admin, "trial")
+    return add_trial(service, admin)
+
+
+def add_trial(service: Service, admin: Principal) -> Dataset:
     return service.datasets.add(admin, name="trial", content=CSV, format="csv", target="outcome")
 
 
-@pytest.fixture
-def model(service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig) -> ModelVersion:
-    """A trained model."""
-    job = service.jobs.submit(admin, "train", SMALL_SPEC, dataset=dataset.id, model_name="outcome")
-    with working(config):
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, kernels: None) -> Path:
+    """A data directory with a trained model, to be copied: training once is enough for all who only want a model."""
+    config = ServiceConfig(data_dir=tmp_path_factory.mktemp("trained") / "data")
+    with Service.open(config) as service:
+        admin = service.authenticate(read_key_file(service.admin_key_path))
+        dataset = add_trial(service, admin)
+        train(service, admin, dataset, SMALL_SPEC)
+    return config.data_dir
+
+
+def train(service: Service, admin: Principal, dataset: Dataset, spec: dict[str, Any]) -> None:
+    """One more version of the model ``outcome``."""
+    job = service.jobs.submit(admin, "train", spec, dataset=dataset.id, model_name="outcome")
+    with working(service.config):
         assert ended(service, job).status == "succeeded"
+
+
+@pytest.fixture
+def model(service: Service, admin: Principal, dataset: Dataset) -> ModelVersion:
+    """A trained model."""
     return service.models.version(admin, "outcome")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import math
+import shutil
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,19 +22,28 @@ from superpose.errors import (
     RequestError,
     VersionInUseError,
 )
-from superpose.service import Dataset, Limits, ModelVersion, Principal, Role, Service, ServiceConfig
+from superpose.service import Limits, ModelVersion, Principal, Role, Service, ServiceConfig
+from superpose.trust import read_key_file
 
-from .conftest import SMALL_SPEC, ended, working
+from .conftest import SMALL_SPEC, train
 
 ROWS = [{"age": 33.0, "dose": 1.5}]
 
 
+@pytest.fixture(scope="module")
+def trained(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The model has two versions."""
+    config = ServiceConfig(data_dir=tmp_path_factory.mktemp("two") / "data")
+    shutil.copytree(trained, config.data_dir)
+    with Service.open(config) as service:
+        admin = service.authenticate(read_key_file(service.admin_key_path))
+        train(service, admin, service.datasets.get(admin, "trial"), {**SMALL_SPEC, "training": {"epochs": 2}})
+    return config.data_dir
+
+
 @pytest.fixture
-def live(service: Service, admin: Principal, model: ModelVersion, dataset: Dataset, config: ServiceConfig) -> str:
+def live(service: Service, admin: Principal, model: ModelVersion) -> str:
     """An endpoint on version 1 of a model that has two."""
-    with working(config):
-        spec = {**SMALL_SPEC, "training": {"epochs": 2}}
-        ended(service, service.jobs.submit(admin, "train", spec, dataset="trial", model_name="outcome"))
     return service.endpoints.create(admin, "live", "outcome", 1).name
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -137,11 +138,17 @@ def usage_error() -> Any:
     return typer.BadParameter.__mro__[1]
 
 
+@cache
+def _commands() -> Any:
+    """All commands, built once: that takes 0.15 s, and a process may run many command lines."""
+    return typer.main.get_command(app)
+
+
 def run(arguments: Sequence[str]) -> int:
     """The exit code of a command line; errors are told on stderr, and with --json on stdout too."""
     as_json = "--json" in arguments
     try:
-        outcome = typer.main.get_command(app).main(list(arguments), prog_name="superpose", standalone_mode=False)
+        outcome = _commands().main(list(arguments), prog_name="superpose", standalone_mode=False)
     except SuperposeError as error:
         code = error.problem_code if isinstance(error, ApiError) else error.code
         report_error(code, error.message, error.details, as_json=as_json)
