@@ -38,9 +38,9 @@ def python(code: str) -> str:
 
 def test_importing_superpose_is_fast_and_loads_neither_torch_nor_any_sdk() -> None:
     code = """
-import time; start = time.perf_counter()
+import time; start = time.process_time()  # what else the machine does is not counted
 import superpose, sys
-print(time.perf_counter() - start)
+print(time.process_time() - start)
 heavy = {"torch", "numba", "pandas", "sklearn", "fastapi", "pennylane", "qiskit", "cirq", "braket"}
 print(sorted(heavy & set(sys.modules)))
 """
