@@ -213,14 +213,16 @@ def load(source: object) -> Circuit:
     """Return the circuit in a file, in a text, or in another toolkit's object.
 
     Args:
-        source: A path (``.qasm`` or ``.json``), a text (OpenQASM 2 or 3, or superpose JSON; a string is taken for a
-            text where it holds ``;`` or ``{``), a `Circuit`, or a circuit of Qiskit, Cirq, Amazon Braket, PennyLane
-            (tape, QNode or function), pyQuil or pytket.
+        source: A path (``.qasm``, ``.json``, ``.qs`` or ``.quil``), a text (OpenQASM 2 or 3, superpose JSON, Q# or
+            Quil; a string is taken for a text where it holds ``;``, ``{`` or more than one line), a `Circuit`, a
+            circuit of Qiskit, Cirq, Amazon Braket, PennyLane (tape, QNode or function), pyQuil or pytket, or a
+            `superpose.frontends.qsharp.QSharpOperation`.
 
     Raises:
         CircuitFormatError: The file cannot be read, is neither, or its JSON is no circuit.
         QasmError: The OpenQASM text cannot be read; with line and column.
         ConversionError: Another toolkit's circuit holds something that cannot be kept, or no toolkit knows the object.
+        ToolkitMissingError: What reads the file or text is not installed.
 
     >>> load('OPENQASM 3.0; include "stdgates.inc"; qubit q; h q;') == Circuit(1).h(0)
     True
@@ -229,11 +231,16 @@ def load(source: object) -> Circuit:
         from superpose.frontends import read  # which imports a toolkit only when its objects come
 
         return read(source)
-    if isinstance(source, str) and (";" in source or "{" in source):
-        return _parsed(source, "circuit", is_json=source.lstrip("\ufeff \t\r\n").startswith("{"))
+    from superpose.frontends.texts import LANGUAGES, is_text, read_text
+
+    if isinstance(source, str) and is_text(source):
+        return read_text(source)
     path = Path(source)
-    if path.suffix.lower() not in (".qasm", ".json"):
-        raise CircuitFormatError(f"{path} is not named .qasm (OpenQASM 2 or 3) or .json (superpose); rename it.")
+    language = LANGUAGES.get(path.suffix.lower())
+    if language is None:
+        raise CircuitFormatError(
+            f"{path} is not named .qasm (OpenQASM 2 or 3), .json (superpose), .qs (Q#) or .quil (Quil); rename it."
+        )
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise CircuitFormatError(f"{path} has more than {MAX_FILE_BYTES:,} bytes; such files are not read.")
@@ -242,16 +249,21 @@ def load(source: object) -> Circuit:
         raise CircuitFormatError(f"{path} cannot be read: {error.strerror or error}.") from None
     except ValueError:
         raise CircuitFormatError(f"{path} is not text in UTF-8.") from None
-    return _parsed(text, path.stem, is_json=path.suffix.lower() == ".json")
+    return read_text(text, path.stem, language)
 
 
-def convert(source: object, to: str) -> Any:
-    """Return a circuit as another toolkit's own object, parameters symbolic.
+def convert(source: object, to: str, *, like: object | None = None) -> Any:
+    """Return a circuit as another toolkit's own object, parameters symbolic; or a result as another toolkit's own.
 
     Args:
-        source: Whatever `load` takes.
+        source: Whatever `load` takes; or a `ProgramResult`.
         to: "qiskit", "cirq", "braket", "pennylane" (a quantum function of the parameters), "pyquil", "pytket",
-            "openqasm3" or "openqasm2" (texts; the latter without free parameters) or "superpose".
+            "qsharp", "openqasm3" or "openqasm2" (texts; the last one without free parameters) or "superpose". For a result
+            "qiskit" (``PrimitiveResult``: registers of bits, or ``evs``), "cirq" (``ResultDict``), "braket"
+            (``GateModelQuantumTaskResult``) or "pennylane" (arrays: samples, expectations, states); Cirq and Braket
+            have a list of results for a batch.
+        like: For a result, the toolkit's own circuit that was run: its registers, keys or qubits name the bits. Without
+            it, all bits stand in one register ``c``.
 
     Raises:
         ConversionError: The toolkit has no words for something in the circuit; nothing is dropped silently.
@@ -261,6 +273,10 @@ def convert(source: object, to: str) -> Any:
     >>> convert(Circuit(1).rx(2 * Parameter("a"), 0), to="openqasm3").splitlines()[-1]
     'rx(2*a) q[0];'
     """
+    if isinstance(source, ProgramResult):
+        from superpose.frontends.results import native_result
+
+        return native_result(source, to, like)
     circuit = load(source)
     if to == "superpose":
         return circuit
@@ -338,12 +354,6 @@ def _native(source: object) -> Circuit:
 
 def _noisy(program: Program, noise: NoiseModel | None) -> Program:
     return program if noise is None else replace(program, circuit=noise.apply(program.circuit))
-
-
-def _parsed(text: str, name: str, *, is_json: bool) -> Circuit:
-    from superpose.circuits import circuit_from_json, from_qasm  # parsers, that `run` does without
-
-    return circuit_from_json(text) if is_json else from_qasm(text, name)
 
 
 def _named(circuit: Circuit, params: ParamsLike) -> Mapping[Any, Any]:

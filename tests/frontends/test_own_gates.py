@@ -167,8 +167,8 @@ def test_pyquil() -> None:
     want = tools.program_unitary(program, 3)  # qubit 0 is the least significant bit there
     order = [int(f"{k:03b}"[::-1], 2) for k in range(8)]
     assert_unitary(read(program), want[np.ix_(order, order)])
-    with pytest.raises(ConversionError, match="known"):
-        read(pyquil.Program("DEFGATE FOO:\n    0, 1\n    1, 0\nFOO 0\n"))
+    with pytest.raises(ConversionError, match="not defined"):
+        read(pyquil.Program("FOO 0\n"))
     with pytest.raises(ConversionError, match="JumpTarget"):
         read(pyquil.Program("DECLARE ro BIT\nLABEL @a\nX 0\nMEASURE 0 ro[0]\nJUMP-WHEN @a ro[0]\n"))
 

@@ -58,6 +58,19 @@ def read(source: Any, name: str = "circuit") -> Circuit:
     return Circuit(len(qubits), name, n_bits=reader.n_bits).extend(operations)
 
 
+def bits_of_keys(source: Any) -> dict[str, tuple[int, ...]]:
+    """Return the bits here of each measurement key of a circuit.
+
+    Raises:
+        ConversionError: A key is measured more than once: of its bits here only the last values stay.
+    """
+    keys = [cirq.measurement_key_name(item) for item in source.all_operations() if cirq.is_measurement(item)]
+    for key in keys:
+        if keys.count(key) > 1:
+            _READING.of(key, "a measurement key that is measured more than once, in a result")
+    return dict(_Reader({}, source).bits)
+
+
 class _Reader:
     """Reads operations; counts bits by measurement key."""
 

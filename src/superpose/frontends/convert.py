@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from superpose.circuits import Circuit, from_qasm
+from superpose.circuits import Circuit
 from superpose.errors import ConversionError
 from superpose.frontends.table import TOOLKITS, Toolkit
+from superpose.frontends.texts import read_text
 
 __all__ = ["read", "toolkit_of", "write"]
 
@@ -30,7 +31,7 @@ def read(source: object, name: str = "circuit") -> Circuit:
     if isinstance(source, Circuit):
         return source
     if isinstance(source, str):
-        return from_qasm(source, name)
+        return read_text(source, name)
     row = toolkit_of(source)
     if row is None:
         raise ConversionError(

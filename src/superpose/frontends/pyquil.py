@@ -1,6 +1,7 @@
 """pyQuil's ``Program`` (Quil), to and from.
 
 Qubits are numbered in ascending order of Quil's numbers; bits of ``DECLARE ... BIT`` regions in order of declaration.
+Gates and circuits that the program defines are read; see `superpose.frontends.quil`.
 A region ``REAL[1]`` is the parameter of its name, ``REAL[n]`` the parameters ``name_0``, ``name_1``, ... ; names that
 Quil does not allow stand in a pragma, so that they come back. Of control flow, what ``Program.if_then`` makes is
 read.
@@ -29,6 +30,8 @@ from superpose.circuits import (
     Operation,
     Reset,
 )
+from superpose.errors import ConversionError
+from superpose.frontends.quil import GateDefinitions, written_out
 from superpose.frontends.words import Names, Refusal, expanded, phase
 
 __all__ = ["read", "write"]
@@ -61,33 +64,49 @@ def _around(turned: Sequence[int], angle: AngleLike) -> tuple[_Call, ...]:
 
 
 def read(source: Any, name: str = "circuit") -> Circuit:
-    """Return the circuit that a ``pyquil.Program`` means.
+    """Return the circuit that a ``pyquil.Program``, or a text in Quil, means.
 
     Raises:
         ConversionError: Not a program, or something in it cannot be kept.
     """
+    if isinstance(source, str):
+        source = _parsed(source)
     if not isinstance(source, Program):
         _READING.of(type(source).__name__, "an object that is no pyquil.Program")
     program = source.copy()
     program.resolve_label_placeholders()
-    reader = _Reader(program)
-    operations = tuple(reader.operations(list(program.instructions)))
+    items = written_out(program, _READING)
+    reader = _Reader(program, items)
+    operations = tuple(reader.operations(items))
     if not reader.places:
         _READING.of("Program", "a program without qubits")
     return Circuit(len(reader.places), name, n_bits=len(reader.bits)).extend(operations)
 
 
+def _parsed(text: str) -> Program:
+    try:
+        return Program(text)
+    except Exception as error:  # of a class that the package does not name in public
+        raise ConversionError(
+            f"This is no Quil that pyQuil reads: {error}.", toolkit="pyQuil", instruction="", feature="text"
+        ) from None
+
+
 class _Reader:
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, items: Sequence[Any]) -> None:
         self.names = Names(_READING)
-        self.places = {number: place for place, number in enumerate(sorted(program.get_qubit_indices()))}
+        used = Program(*(item for item in items if not isinstance(item, quilbase.Declare | quilbase.DefGate)))
+        self.places = {number: place for place, number in enumerate(sorted(used.get_qubit_indices()))}
+        self.gates = GateDefinitions(program, _READING)
         self.bits: dict[tuple[str, int], int] = {}
         self.sizes: dict[str, int] = {}
         self.own_names: dict[str, str] = {}
-        for item in program.instructions:
-            if isinstance(item, quilbase.Declare):
-                self.declare(item)
-            elif isinstance(item, quilbase.Pragma) and item.command == _PRAGMA:
+        order = re.findall(r"^DECLARE (\S+)", program.out(), re.MULTILINE)  # the instructions have them in any order
+        declared = [item for item in items if isinstance(item, quilbase.Declare)]
+        for item in sorted(declared, key=lambda one: order.index(one.name)):
+            self.declare(item)
+        for item in items:
+            if isinstance(item, quilbase.Pragma) and item.command == _PRAGMA:
                 self.own_names[str(item.args[0])] = str(item.freeform_string)
 
     def declare(self, item: quilbase.Declare) -> None:
@@ -150,23 +169,29 @@ class _Reader:
         """A gate with its modifiers, the innermost one last in Quil's text."""
         angles = tuple(self.angle(value, item.out()) for value in item.params)
         n_controls = list(item.modifiers).count("CONTROLLED")
-        if "FORKED" in item.modifiers or (item.name not in _SAME and item.name not in _OTHER):
-            feature = "FORKED" if "FORKED" in item.modifiers else "a gate that is given by a matrix or unknown"
-            _READING.of(item.out(), feature, place)
+        if "FORKED" in item.modifiers:
+            _READING.of(item.out(), "FORKED", place)
         qubits = tuple(self.places[qubit.index] for qubit in item.qubits)
-        if item.name in _SAME:
-            calls: list[Instruction] = [Instruction(_SAME[item.name], qubits[n_controls:], angles)]
-            turn: AngleLike = 0.0
-        else:
-            given, turn = _OTHER[item.name](*angles)
-            own = qubits[n_controls:]
-            calls = [Instruction(gate, tuple(own[q] for q in on), values) for gate, on, values in given]  # type: ignore[arg-type]  # made Affine there
-            calls += phase(turn, own[0])
+        calls = self.calls(item, qubits[n_controls:], angles, place)
         if list(item.modifiers).count("DAGGER") % 2:
             calls = [call.inverse() for call in reversed(calls)]
         for control in reversed(qubits[:n_controls]):
             calls = [self.controlled(call, control, item, place) for call in calls]
         yield from calls
+
+    def calls(
+        self, item: quilbase.Gate, own: tuple[int, ...], angles: tuple[Affine, ...], place: int
+    ) -> list[Instruction]:
+        """Return a gate without its modifiers."""
+        if item.name in self.gates:  # a definition in the program counts before Quil's own gate of that name
+            return self.gates.calls(item, own, angles, place)
+        if item.name in _SAME:
+            return [Instruction(_SAME[item.name], own, angles)]
+        if item.name not in _OTHER:
+            _READING.of(item.out(), "a gate that is not defined", place)
+        given, turn = _OTHER[item.name](*angles)
+        calls = [Instruction(gate, tuple(own[q] for q in on), values) for gate, on, values in given]  # type: ignore[arg-type]  # made Affine there
+        return [*calls, *phase(turn, own[0])]
 
     def controlled(self, call: Instruction, control: int, item: quilbase.Gate, place: int) -> Instruction:
         row = GATES[call.gate]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
@@ -23,6 +24,7 @@ class Toolkit:
         roots: Top packages in which the types of its circuits are defined.
         reads, writes: Directions.
         has_parameters: Whether free parameters can be written.
+        quiet: A variable of the environment that keeps the package from reporting its use to its makers, if it does.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Toolkit:
     reads: bool = True
     writes: bool = True
     has_parameters: bool = True
+    quiet: str = ""
 
     def module(self) -> ModuleType:
         """Return the module here with ``read(circuit, name)`` and ``write(circuit)``.
@@ -39,6 +42,8 @@ class Toolkit:
         Raises:
             ToolkitMissingError: The toolkit is not installed.
         """
+        if self.quiet:
+            os.environ.setdefault(self.quiet, "none")
         try:
             import_module(self.package)
         except ImportError as error:
@@ -59,6 +64,7 @@ _ROWS = (
     Toolkit("pytket", "pytket", "pytket", ("pytket",)),
     Toolkit("openqasm2", "OpenQASM 2", "superpose.circuits", (), has_parameters=False),
     Toolkit("openqasm3", "OpenQASM 3", "superpose.circuits", ()),
+    Toolkit("qsharp", "Q#", "qdk", (), quiet="QDK_PYTHON_TELEMETRY"),
 )
 
 TOOLKITS: Mapping[str, Toolkit] = MappingProxyType({row.name: row for row in _ROWS})
