@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pytest
 
+import superpose
 from superpose.circuits import GATES, Circuit, Parameter, reference
 from superpose.frontends import TOOLKITS
+
+os.environ.setdefault("QDK_PYTHON_TELEMETRY", "none")
+
+NAMES = tuple(TOOLKITS)
+"""What `superpose.convert` writes."""
+WITHOUT_PHASE = ("qsharp",)
+"""Languages in which a circuit has its unitary up to a global phase."""
+BOUND_ONLY = tuple(name for name, row in TOOLKITS.items() if not row.has_parameters)
+
+
+def carried(circuit: Circuit, *through: str) -> Circuit:
+    """The circuit after being written in and read from toolkits in turn."""
+    for name in through:
+        circuit = superpose.load(superpose.convert(circuit, to=name))
+    return circuit
 
 
 def installed(name: str) -> str:
@@ -40,9 +58,12 @@ def values_of(circuit: Circuit) -> dict[str, float]:
     return {name: float(np.sin(sum(map(ord, name)))) for name in circuit.parameters}
 
 
-def assert_same(one: Circuit, other: Circuit) -> None:
-    """Equal unitaries to 1e-9, global phase included, and the same parameters."""
+def assert_same(one: Circuit, other: Circuit, *, phase: bool = True) -> None:
+    """Equal unitaries to 1e-9, global phase included unless told, and the same parameters."""
     assert set(other.parameters) == set(one.parameters)
     assert other.n_qubits == one.n_qubits
     want, got = (reference.unitary(circuit, values_of(circuit)) for circuit in (one, other))
+    if not phase:
+        overlap = np.vdot(got, want)
+        got = got * (overlap / abs(overlap))
     np.testing.assert_allclose(got, want, atol=1e-9, rtol=0)

@@ -64,6 +64,15 @@ def _write_quil(circuit: Circuit) -> str:
     return str(program.out())
 
 
+def _read_qsharp(text: str, name: str) -> Circuit:
+    circuit: Circuit = TOOLKITS["qsharp"].module().read(text, name)
+    return circuit
+
+
+def _write_qsharp(circuit: Circuit) -> str:
+    return str(write_object(circuit, "qsharp"))
+
+
 def _parse_cirq(text: str) -> Any:
     import cirq
 
@@ -112,6 +121,7 @@ _ROWS = (
     TextForm("openqasm3", "OpenQASM 3", (".qasm", ".qasm3"), from_qasm, to_qasm),
     TextForm("openqasm2", "OpenQASM 2", (".qasm2",), from_qasm, None),
     TextForm("quil", "Quil", (".quil",), _through("pyquil", _parse_quil), _write_quil),
+    TextForm("qsharp", "Q#", (".qs",), _read_qsharp, _write_qsharp),
     TextForm("superpose", "superpose JSON", (".json",), _read_json, _write_json),
     TextForm("cirq", "Cirq's JSON", (), _through("cirq", _parse_cirq), _write_cirq),
     TextForm("pytket", "pytket's JSON", (), _through("pytket", _parse_pytket), _write_pytket),
