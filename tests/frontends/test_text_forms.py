@@ -15,7 +15,7 @@ from superpose.cli.convert import read_circuit
 from superpose.errors import CircuitFormatError
 from superpose.frontends.text_forms import TEXTS, text_form
 
-PACKAGE = {"quil": "pyquil", "cirq": "cirq", "pytket": "pytket", "braket": "braket"}
+PACKAGE = {"quil": "pyquil", "cirq": "cirq", "pytket": "pytket", "braket": "braket", "qsharp": "qsharp"}
 """Toolkits whose own parsers and writers stand behind a form."""
 
 
@@ -32,7 +32,7 @@ def test_circuits_survive_every_form(name: str, symbolic: bool) -> None:
     for seed in range(4):
         circuit = random_circuit(seed, symbolic=symbolic, n_qubits=4)
         circuit = Circuit(4).id(0).id(1).id(2).id(3).extend(circuit.instructions)  # so that every qubit is named
-        assert_same(circuit, form.read(form.write(circuit), "circuit"))
+        assert_same(circuit, form.read(form.write(circuit), "circuit"), phase=name != "qsharp")
 
 
 @pytest.mark.parametrize("name", list(TEXTS))
