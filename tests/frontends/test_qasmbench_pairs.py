@@ -1,7 +1,7 @@
 """QASMBench small through every toolkit: read, written there, read back, run to the same states or distributions.
 
-Source: Li et al., QASMBench, ACM Trans. Quantum Comput. 4(2), 2023; the files lie beside this repository, and the tests are
-skipped where they do not. The table in docs/frontends.md is compared, and written with ``SUPERPOSE_WRITE_DOCS=1``.
+Source: Li et al., QASMBench, ACM Trans. Quantum Comput. 4(2), 2023; the files lie beside this repository, and the tests
+are skipped where they do not. The table in docs/frontends.md is compared, and written with ``SUPERPOSE_WRITE_DOCS=1``.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def circuits() -> dict[str, Circuit]:
 
 
 def assert_runs_alike(name: str, one: Circuit, other: Circuit, *, phase: bool) -> None:
-    """Equal states and final measurements; equal distributions, to 4.5 sigma, where a circuit measures in the middle."""
+    """Equal states and final measurements; equal distributions, to 4.5 sigma, where it measures in the middle."""
     (body, measured), (got, found) = one.without_final_measurements(), other.without_final_measurements()
     if not body.is_unitary:
         shares = [

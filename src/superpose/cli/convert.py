@@ -38,8 +38,8 @@ def convert(
 
     Parameters stay symbolic.
     What the other form has no words for is refused, and nothing is written then.
-    Forms: openqasm3 (.qasm), openqasm2 (.qasm2; .qasm is read as either), quil (.quil), superpose (.json),
-    cirq and pytket (their JSON), braket (its OpenQASM 3).
+    Forms: openqasm3 (.qasm), openqasm2 (.qasm2; .qasm is read as either), quil (.quil), qsharp (.qs),
+    superpose (.json), cirq and pytket (their JSON), braket (its OpenQASM 3).
     """
     circuit = read_circuit(source, from_)
     form = _form_of_target(target, to)
