@@ -19,7 +19,7 @@ __all__ = ["Form", "convert", "read_circuit"]
 
 STREAM: Final = "-"
 
-Form = Literal["openqasm3", "openqasm2", "quil", "superpose", "cirq", "pytket", "braket"]
+Form = Literal["openqasm3", "openqasm2", "quil", "qsharp", "superpose", "cirq", "pytket", "braket"]
 
 
 def convert(

@@ -30,7 +30,7 @@ from superpose.circuits import (
     Operation,
     Reset,
 )
-from superpose.errors import ConversionError
+from superpose.errors import CircuitFormatError, ConversionError
 from superpose.frontends.qir import BARRIER, DELAY, circuit_of
 from superpose.frontends.words import Names, Refusal, expanded
 
@@ -73,6 +73,7 @@ def read(source: Any, name: str = "circuit") -> Circuit:
         name: Of the circuit.
 
     Raises:
+        CircuitFormatError: The text declares no operation.
         ConversionError: The compiler refuses the text, or something in it cannot be kept.
     """
     asked = QSharpOperation(source) if isinstance(source, str) else source
@@ -149,6 +150,8 @@ def _signature(asked: QSharpOperation) -> tuple[str, list[tuple[str, str]]]:
             continue
         space = next((name for start, name in reversed(spaces) if start < one.start()), "")
         found[space + one[2]] = bool(one[1]), _arguments(text, one.end())
+    if not found:
+        raise CircuitFormatError("The text declares no operation, so it is no Q# program.")
     wanted = [name for name in found if asked.operation in (name, name.rpartition(".")[2])] if asked.operation else []
     if not asked.operation:
         wanted = [name for name, (is_entry, _) in found.items() if is_entry]
@@ -157,7 +160,7 @@ def _signature(asked: QSharpOperation) -> tuple[str, list[tuple[str, str]]]:
         _READING.of(
             asked.operation or "the text",
             "an operation that is not the only one of its name" if asked.operation else "more than one operation",
-            hint=f"There are {', '.join(found) or 'none'}. Name one Main, mark it with @EntryPoint(), or load "
+            hint=f"There are {', '.join(found)}. Name one Main, mark it with @EntryPoint(), or load "
             "superpose.frontends.qsharp.QSharpOperation(text, its name).",
         )
     return wanted[0], found[wanted[0]][1]
