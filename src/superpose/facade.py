@@ -258,8 +258,8 @@ def convert(source: object, to: str, *, like: object | None = None) -> Any:
     Args:
         source: Whatever `load` takes; or a `ProgramResult`.
         to: "qiskit", "cirq", "braket", "pennylane" (a quantum function of the parameters), "pyquil", "pytket",
-            "qsharp", "openqasm3" or "openqasm2" (texts; the last one without free parameters) or "superpose". For a result
-            "qiskit" (``PrimitiveResult``: registers of bits, or ``evs``), "cirq" (``ResultDict``), "braket"
+            "qsharp", "openqasm3" or "openqasm2" (texts; the last one without free parameters) or "superpose". For a
+            result "qiskit" (``PrimitiveResult``: registers of bits, or ``evs``), "cirq" (``ResultDict``), "braket"
             (``GateModelQuantumTaskResult``) or "pennylane" (arrays: samples, expectations, states); Cirq and Braket
             have a list of results for a batch.
         like: For a result, the toolkit's own circuit that was run: its registers, keys or qubits name the bits. Without
