@@ -16,7 +16,10 @@ _HOME_OF = {
     "Observable": "superpose.circuits",
     "Parameter": "superpose.circuits",
     "Program": "superpose.circuits",
+    "ProgramGrid": "superpose.circuits",
     "ProgramResult": "superpose.circuits",
+    "ProgramSet": "superpose.circuits",
+    "ProgramSetResult": "superpose.circuits",
     "Client": "superpose.client",
     "HybridClassifier": "superpose.learning",
     "JobContext": "superpose.functions",
@@ -29,6 +32,7 @@ _HOME_OF = {
     "job": "superpose.functions",
     "load": "superpose.facade",
     "load_model": "superpose.learning",
+    "program_set": "superpose.facade",
     "run": "superpose.facade",
 }
 
@@ -40,13 +44,17 @@ if TYPE_CHECKING:
     from superpose.circuits import Observable as Observable
     from superpose.circuits import Parameter as Parameter
     from superpose.circuits import Program as Program
+    from superpose.circuits import ProgramGrid as ProgramGrid
     from superpose.circuits import ProgramResult as ProgramResult
+    from superpose.circuits import ProgramSet as ProgramSet
+    from superpose.circuits import ProgramSetResult as ProgramSetResult
     from superpose.client import Client as Client
     from superpose.facade import compile as compile
     from superpose.facade import convert as convert
     from superpose.facade import draw as draw
     from superpose.facade import gradient as gradient
     from superpose.facade import load as load
+    from superpose.facade import program_set as program_set
     from superpose.facade import run as run
     from superpose.functions import JobContext as JobContext
     from superpose.functions import job as job

@@ -27,12 +27,15 @@ from superpose.circuits import (
     ProgramResult,
     Template,
 )
+from superpose.circuits.sets.grid import ProgramGrid
+from superpose.circuits.sets.program_set import ProgramSet
 from superpose.errors import BackendUnknownError, CircuitFormatError, ParameterUnboundError, ProgramError
 
 if TYPE_CHECKING:
+    from superpose.circuits import ProgramSetResult
     from superpose.pictures import Picture
 
-__all__ = ["BACKENDS", "compile", "convert", "draw", "gradient", "load", "resolve_backend", "run"]
+__all__ = ["BACKENDS", "compile", "convert", "draw", "gradient", "load", "program_set", "resolve_backend", "run"]
 
 BACKENDS: Mapping[str, Callable[[], Backend]] = MappingProxyType({"local": LocalBackend})
 """Makers of backends by the name that `run` takes."""
@@ -41,6 +44,30 @@ ENTRY_POINTS = "superpose.backends"
 """The group of entry points in which installed packages offer further backends: a callable without arguments each."""
 
 MAX_FILE_BYTES = 256 * 2**20
+
+
+@overload
+def run(  # type: ignore[overload-overlap]  # a set is an object too, of which the first overload is told first
+    program: ProgramSet,
+    *,
+    seed: int | None = None,
+    noise: NoiseModel | None = None,
+    backend: str | Backend = "local",
+) -> ProgramSetResult: ...
+
+
+@overload
+def run(
+    program: object,
+    params: ParamsLike | None = None,
+    *,
+    observables: Observable | Sequence[Observable] | None = None,
+    shots: int | None = None,
+    seed: int | None = None,
+    initial_state: npt.ArrayLike | None = None,
+    noise: NoiseModel | None = None,
+    backend: str | Backend = "local",
+) -> ProgramResult: ...
 
 
 def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the first are optional
@@ -53,12 +80,13 @@ def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the 
     initial_state: npt.ArrayLike | None = None,
     noise: NoiseModel | None = None,
     backend: str | Backend = "local",
-) -> ProgramResult:
-    """Run a circuit or a program and return its result.
+) -> ProgramResult | ProgramSetResult:
+    """Run a circuit, a program or a program set and return its result.
 
     Args:
         program: A `Circuit`, another toolkit's circuit (see `load`), or a `Program`, of which the parts given here are
-            replaced.
+            replaced; or a `ProgramSet`, beside which only seed, noise and backend may stand: it runs in pieces, those
+            that fail are tried again, and a `ProgramSetResult` comes back.
         params: Values by name, each a number or an array ``(batch,)``; or an array ``(n_params,)`` or
             ``(batch, n_params)`` in the order of ``circuit.parameters``. Radians.
         observables: What to measure; without any, counts (with shots) or state vectors (without) come back.
@@ -72,6 +100,7 @@ def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the 
         CircuitError: The parts do not fit; see `Program`.
         BackendUnknownError: No backend has this name.
         StateTooLargeError, UnsupportedProgramError: The backend cannot run this.
+        PieceFailedError: No piece of a program set has results.
 
     >>> from superpose.circuits import z_all
     >>> run(Circuit(2).h(0).cx(0, 1), shots=4, seed=1).counts
@@ -81,7 +110,37 @@ def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the 
     """
     runner = resolve_backend(backend)
     given = {"observables": observables, "shots": shots, "seed": seed, "initial_state": initial_state}
+    if isinstance(program, ProgramSet):
+        from superpose.backends.program_sets import changed, run_program_set
+
+        return run_program_set(changed(program, {"params": params, **given}, noise), runner)
     return runner.run(_noisy(_program(program, params, given), noise))
+
+
+def program_set(*grids: object, seed: int | None = None) -> ProgramSet:
+    """Return a `ProgramSet` of circuits of any toolkit, each with arrays of values and a question.
+
+    Args:
+        grids: Each a `ProgramGrid`; or a circuit, ours or another toolkit's, or what else `load` takes, or a tuple
+            ``(circuit, params, observables, shots)`` cut off anywhere.
+        seed: Seed of all sampling.
+
+    Raises:
+        ProgramSetError, CircuitError: The parts do not fit; see `ProgramSet` and `ProgramGrid`.
+        ConversionError: Another toolkit's circuit cannot be kept.
+
+    >>> both = program_set((Circuit(1).ry(Parameter("a"), 0), {"a": [0.0, 1.0]}, Observable("Z")), Circuit(1).h(0))
+    >>> run(both)[0].expectations[:].round(6).tolist()
+    [[1.0], [0.540302]]
+    """
+
+    def read(grid: object) -> object:
+        if isinstance(grid, ProgramGrid):
+            return grid
+        parts = grid if isinstance(grid, tuple) else (grid,)
+        return (load(parts[0]), *parts[1:]) if parts else parts
+
+    return ProgramSet([read(grid) for grid in grids], seed)
 
 
 def gradient(  # noqa: PLR0913  # those of `run`, the method and its options; all but the first are optional

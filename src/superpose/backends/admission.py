@@ -8,10 +8,12 @@ from superpose.engine import memory_required
 from superpose.engine.memory import SMALL_BYTES, Returns, available_memory
 from superpose.errors import StateTooLargeError, UnsupportedProgramError
 
-__all__ = ["MAX_SHOTS", "admit", "needed_bytes"]
+__all__ = ["MAX_SHOTS", "admit", "batch_limit", "needed_bytes"]
 
 MAX_SHOTS = 10_000_000
 BYTES_PER_SHOT = 32  # a drawn number, its index, and what counting makes of them
+MAX_BATCH = 2**22
+MAX_WORK = 2**30  # amplitudes, or shots, of one run
 LARGEST_EXPONENT = 500  # beyond this the bytes are only told as "more than"
 
 
@@ -54,6 +56,21 @@ def admit(template: Template | Program, batch: int, shots: int | None) -> None:
             needed_bytes=needed,
             available_bytes=available,
         )
+
+
+def batch_limit(template: Template, shots: int | None) -> int:
+    """Return how many batch entries run well as one program here; see `LocalBackend.batch_limit`.
+
+    Raises:
+        StateTooLargeError, UnsupportedProgramError: See `admit`.
+    """
+    admit(template, 1, shots)
+    work: int = max(1 << min(template.circuit.n_qubits, LARGEST_EXPONENT), shots or 1)
+    limit = min(MAX_BATCH, max(1, MAX_WORK // work))
+    share = max(SMALL_BYTES, available_memory() // 4)
+    while limit > 1 and needed_bytes(template, limit, shots) > share:
+        limit = (limit + 1) // 2
+    return limit
 
 
 def _size_text(n_bytes: int) -> str:

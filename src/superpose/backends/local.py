@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from superpose.backends.admission import MAX_SHOTS, admit
+from superpose.backends.admission import MAX_SHOTS, admit, batch_limit
 from superpose.backends.executable import LocalExecutable, answered
 from superpose.backends.plan import Values
 from superpose.backends.plans import plan_of
@@ -54,6 +54,16 @@ class LocalBackend:
             UnsupportedProgramError: More shots than 10 million.
         """
         admit(program, program.batch, program.shots)
+
+    def batch_limit(self, template: Template, shots: int | None) -> int:
+        """Return how many batch entries of ``template`` run well as one program.
+
+        They take a quarter of the free memory and, so that a run stays within minutes, 2**30 amplitudes or shots.
+
+        Raises:
+            StateTooLargeError, UnsupportedProgramError: Not even one can run; see `admit`.
+        """
+        return batch_limit(template, shots)
 
     def compile(self, template: Template) -> LocalExecutable:
         """Return ``template`` compiled; equal templates are compiled once, also between processes.

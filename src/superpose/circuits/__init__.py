@@ -15,6 +15,7 @@ from superpose.circuits.execution import (
     ProgramExecutable,
     ProgramResult,
     QueueingBackend,
+    SizingBackend,
 )
 from superpose.circuits.feature_maps import FEATURE_MAPS, FeatureMap, feature_map
 from superpose.circuits.gates import GATES, Gate, Step, gate
@@ -50,6 +51,15 @@ if TYPE_CHECKING:
     from superpose.circuits.documents import result_to_json as result_to_json
     from superpose.circuits.qasm import from_qasm as from_qasm
     from superpose.circuits.qasm import to_qasm as to_qasm
+    from superpose.circuits.sets.documents import program_set_from_json as program_set_from_json
+    from superpose.circuits.sets.documents import program_set_from_npz as program_set_from_npz
+    from superpose.circuits.sets.documents import program_set_to_json as program_set_to_json
+    from superpose.circuits.sets.documents import program_set_to_npz as program_set_to_npz
+    from superpose.circuits.sets.grid import ProgramGrid as ProgramGrid
+    from superpose.circuits.sets.piece_result import PieceFailure as PieceFailure
+    from superpose.circuits.sets.program_set import ProgramSet as ProgramSet
+    from superpose.circuits.sets.result import GridResult as GridResult
+    from superpose.circuits.sets.result import ProgramSetResult as ProgramSetResult
 
 __all__ = [
     "CHANNELS",
@@ -70,6 +80,7 @@ __all__ = [
     "Executable",
     "FeatureMap",
     "Gate",
+    "GridResult",
     "If",
     "Instruction",
     "KrausChannel",
@@ -79,11 +90,16 @@ __all__ = [
     "Operation",
     "Parameter",
     "ParamsLike",
+    "PieceFailure",
     "Program",
     "ProgramExecutable",
+    "ProgramGrid",
     "ProgramResult",
+    "ProgramSet",
+    "ProgramSetResult",
     "QueueingBackend",
     "Reset",
+    "SizingBackend",
     "Step",
     "Template",
     "circuit_from_json",
@@ -97,6 +113,10 @@ __all__ = [
     "observable_to_json",
     "parameters",
     "program_from_json",
+    "program_set_from_json",
+    "program_set_from_npz",
+    "program_set_to_json",
+    "program_set_to_npz",
     "program_to_json",
     "result_from_json",
     "result_to_json",
@@ -106,9 +126,20 @@ __all__ = [
 ]
 
 
+_SETS = {
+    "GridResult": "result",
+    "PieceFailure": "piece_result",
+    "ProgramGrid": "grid",
+    "ProgramSet": "program_set",
+    "ProgramSetResult": "result",
+}
+
+
 def __getattr__(name: str) -> Any:
-    """Load the text forms, which a run does without, when they are first asked for."""
+    """Load text forms and program sets, which a run does without, when they are first asked for."""
     if name not in __all__:
         raise AttributeError(f"module 'superpose.circuits' has no attribute {name!r}")
+    if name in _SETS or name.startswith("program_set_"):
+        return getattr(import_module(f"superpose.circuits.sets.{_SETS.get(name, 'documents')}"), name)
     room = "qasm" if name.endswith("_qasm") else "documents"
     return getattr(import_module(f"superpose.circuits.{room}"), name)

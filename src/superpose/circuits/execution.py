@@ -21,6 +21,7 @@ __all__ = [
     "ProgramExecutable",
     "ProgramResult",
     "QueueingBackend",
+    "SizingBackend",
 ]
 
 
@@ -56,6 +57,8 @@ class Capabilities:
         max_qubits: Largest circuit, or None where memory alone decides.
         gates: Names of the gates taken as they are, or None for the whole table.
         max_shots: Most shots per batch entry, or None without limit.
+        max_batch: Most batch entries of one program, or None where memory alone decides; larger program sets go in
+            pieces.
         exact: Whether expectations without shots (the exact values) are given.
         state_vectors: Whether state vectors are given.
         initial_state: Whether a program may start from a state of its own.
@@ -66,6 +69,7 @@ class Capabilities:
     max_qubits: int | None = None
     gates: frozenset[str] | None = None
     max_shots: int | None = None
+    max_batch: int | None = None
     exact: bool = False
     state_vectors: bool = False
     initial_state: bool = False
@@ -151,6 +155,19 @@ class CompilingBackend(Backend, Protocol):
 
     def compile(self, template: Template) -> Executable:
         """Return ``template`` compiled; equal templates are compiled once."""
+        ...
+
+
+@runtime_checkable
+class SizingBackend(Backend, Protocol):
+    """A backend that knows, for each template, how many batch entries it takes at once."""
+
+    def batch_limit(self, template: Template, shots: int | None) -> int:
+        """Return the most batch entries of one program of ``template`` that can run now; at least 1.
+
+        Raises:
+            SuperposeError: Not even one can.
+        """
         ...
 
 

@@ -13,6 +13,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── FeatureMapError               circuit.feature_map
     │   ├── ObservableError               circuit.observable
     │   ├── ProgramError                  circuit.program
+    │   ├── ProgramSetError               circuit.program_set
     │   ├── CircuitFormatError            circuit.format
     │   ├── QasmError                     circuit.qasm
     │   ├── ConversionError               circuit.conversion
@@ -24,7 +25,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   └── UnsupportedProgramError       engine.unsupported
     ├── BackendError
     │   ├── BackendUnknownError           backend.unknown
-    │   └── ProviderError                 backend.provider
+    │   ├── ProviderError                 backend.provider
+    │   └── PieceFailedError              backend.piece_failed
     ├── DatasetError
     │   ├── DatasetFormatError            dataset.format
     │   ├── DatasetEmptyError             dataset.empty
@@ -127,7 +129,9 @@ from superpose.errors.circuits import (
     ObservableError,
     ParameterNameError,
     ParameterUnboundError,
+    PieceFailedError,
     ProgramError,
+    ProgramSetError,
     ProviderError,
     QasmError,
     QubitOutOfRangeError,
@@ -292,7 +296,9 @@ __all__ = [
     "ParameterNameError",
     "ParameterUnboundError",
     "PayloadTooLargeError",
+    "PieceFailedError",
     "ProgramError",
+    "ProgramSetError",
     "ProjectArchivedError",
     "ProtocolError",
     "ProviderError",

@@ -19,7 +19,9 @@ __all__ = [
     "ObservableError",
     "ParameterNameError",
     "ParameterUnboundError",
+    "PieceFailedError",
     "ProgramError",
+    "ProgramSetError",
     "ProviderError",
     "QasmError",
     "QubitOutOfRangeError",
@@ -86,6 +88,12 @@ class ProgramError(CircuitError):
     """The parts of a program (template, parameters, observables, shots, initial state) do not fit one another."""
 
     code = "circuit.program"
+
+
+class ProgramSetError(CircuitError):
+    """The parts of a program set (grids, arrays of values, observables, pieces) do not fit one another."""
+
+    code = "circuit.program_set"
 
 
 class CircuitFormatError(CircuitError):
@@ -169,3 +177,9 @@ class ProviderError(BackendError):
         self.provider = provider
         self.provider_job_id = provider_job_id
         self.retryable = retryable
+
+
+class PieceFailedError(BackendError):
+    """A piece of a program set has no results, whatever was tried; ``details["failures"]`` say which, and why."""
+
+    code = "backend.piece_failed"

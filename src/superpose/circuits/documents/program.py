@@ -33,7 +33,14 @@ from superpose.circuits.feature_maps import FeatureMap, feature_map
 from superpose.circuits.observables import Observable
 from superpose.circuits.program import Program
 
-__all__ = ["program_from_json", "program_to_json", "result_from_json", "result_to_json"]
+__all__ = [
+    "circuit_reader",
+    "observable_reader",
+    "program_from_json",
+    "program_to_json",
+    "result_from_json",
+    "result_to_json",
+]
 
 PROGRAM = "superpose.program"
 RESULT = "superpose.result"
@@ -78,10 +85,10 @@ def program_from_json(document: Document, *, max_instructions: int = MAX_INSTRUC
     Cost: linear in the document.
     """
     fields = Fields.of_document(document, PROGRAM, VERSIONS)
-    circuit = fields.take("circuit", _circuit(max_instructions))
+    circuit = fields.take("circuit", circuit_reader(max_instructions))
     parts: dict[str, Any] = {
         "params": fields.take("params", map_of(_param), {}),
-        "observables": fields.take("observables", list_of(_observable(circuit.n_qubits)), ()),
+        "observables": fields.take("observables", list_of(observable_reader(circuit.n_qubits)), ()),
         "shots": fields.take("shots", integer, None),
         "seed": fields.take("seed", integer, None),
         "initial_state": fields.take("initial_state", _state, None),
@@ -123,7 +130,9 @@ def result_from_json(document: Document) -> ProgramResult:
     return result
 
 
-def _circuit(max_instructions: int) -> Callable[[object, str], Circuit]:
+def circuit_reader(max_instructions: int) -> Callable[[object, str], Circuit]:
+    """Return the reader of a circuit's document or OpenQASM text."""
+
     def read(value: object, field: str) -> Circuit:
         if isinstance(value, str):
             with located(field):
@@ -141,7 +150,9 @@ def _param(value: object, field: str) -> float | npt.NDArray[np.float64]:
     return real_array(1)(value, field) if isinstance(value, list) else number(value, field)
 
 
-def _observable(n_qubits: int) -> Callable[[object, str], Observable]:
+def observable_reader(n_qubits: int) -> Callable[[object, str], Observable]:
+    """Return the reader of a Pauli sum on so many qubits."""
+
     def read(value: object, field: str) -> Observable:
         with located(field):
             return Observable(map_of(number)(value, field), n_qubits)

@@ -1,0 +1,1 @@
+"""Program sets: many templates, each with arrays of values, run as one submission in pieces."""
