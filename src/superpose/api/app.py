@@ -32,6 +32,7 @@ from superpose.api.routes import (
     models,
     modules,
     predictions,
+    program_sets,
     programs,
     projects,
     sweeps,
@@ -64,7 +65,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.draining = asyncio.Event()
     people = (projects, users, keys, usage, audit)
     data = (datasets, uploads, data_checks)
-    work = (jobs, job_outputs, sweeps, predictions, programs)
+    work = (jobs, job_outputs, sweeps, predictions, programs, program_sets)
     for noun in (*data, models, modules, *work, endpoints, functions, *people, inference, metrics, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)

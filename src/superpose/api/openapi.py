@@ -46,6 +46,7 @@ _MADE = {
     "/v1/jobs": ("202", "job_id", "id"),
     "/v1/keys": ("201", "key_id", "id"),
     "/v1/predictions": ("202", "prediction_id", "id"),
+    "/v1/program-sets": ("202", "set_id", "id"),
     "/v1/programs": ("202", "job_id", "id"),
     "/v1/projects": ("201", "name", "name"),
     "/v1/sweeps": ("202", "name", "name"),

@@ -200,9 +200,10 @@ class PieceRunner:
             backend = self._backend
             if len(self._compiled) >= _COMPILED:
                 self._compiled.clear()
-            self._compiled[template.key] = (
-                backend.compile(template) if compiles else ProgramExecutable(template, backend)
-            )
+            if isinstance(backend, CompilingBackend):
+                self._compiled[template.key] = backend.compile(template)
+            else:
+                self._compiled[template.key] = ProgramExecutable(template, backend)
         return self._compiled[template.key]
 
     def _seed(self, piece: Piece) -> int:

@@ -30,6 +30,7 @@ from superpose.cli import (
     modules,
     predict,
     predictions,
+    program_sets,
     projects,
     prune,
     quickstart,
@@ -53,8 +54,8 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions "
-    "functions run convert draw explain-circuit projects users keys audit config doctor health backup restore prune "
-    "version"
+    "functions run program-sets convert draw explain-circuit projects users keys audit config doctor health backup "
+    "restore prune version"
 )
 
 
@@ -117,6 +118,7 @@ app.command("predict-file")(predictions.predict_file)
 app.add_typer(predictions.app)
 app.add_typer(functions.app)
 app.command("run")(run_program.run_program)
+app.add_typer(program_sets.app)
 app.command("convert")(convert.convert)
 app.command("draw")(draw.draw)
 app.command("explain-circuit")(explain_circuit.explain_circuit)

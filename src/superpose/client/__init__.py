@@ -22,6 +22,7 @@ from superpose.client.nouns import (
 )
 from superpose.client.people_nouns import AuditEntry, Key, Member, NewKey, Project, Usage, User, Verification
 from superpose.client.predictions import BatchPrediction
+from superpose.client.program_sets import SubmittedSet
 from superpose.client.rows import rows_to_json
 from superpose.client.sse import ServerSentEvent, parse_events
 from superpose.client.sweeps import Sweep, Trial
@@ -57,6 +58,7 @@ __all__ = [
     "RunningService",
     "ServerSentEvent",
     "SideStats",
+    "SubmittedSet",
     "Sweep",
     "Trial",
     "Usage",

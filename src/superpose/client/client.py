@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, overload
 
 from superpose.client.audit import Audit
 from superpose.client.discovery import discover
@@ -17,6 +17,7 @@ from superpose.client.models import Models
 from superpose.client.modules import Modules, example_rows
 from superpose.client.nouns import Job, Prediction
 from superpose.client.predictions import BatchPrediction, Predictions, format_of
+from superpose.client.program_sets import ProgramSets
 from superpose.client.programs import run_program
 from superpose.client.projects import Projects, Users
 from superpose.client.resources import Datasets, json_call, read_json, segment
@@ -28,7 +29,7 @@ from superpose.errors import JobFailedError
 if TYPE_CHECKING:
     import torch
 
-    from superpose.circuits import Program, ProgramResult
+    from superpose.circuits import Program, ProgramResult, ProgramSet, ProgramSetResult
 
 __all__ = ["Client"]
 
@@ -78,6 +79,7 @@ class Client:
         self.models = Models(self._transport)
         self.sweeps = Sweeps(self._transport)
         self.predictions = Predictions(self._transport)
+        self.program_sets = ProgramSets(self._transport)
         self.endpoints = Endpoints(self._transport)
         self.functions = Functions(self._transport)
         self.keys = Keys(self._transport)
@@ -201,14 +203,26 @@ class Client:
         self.predictions.download(made.id, target)
         return self.predictions.get(made.id)
 
-    def run(self, program: Program, *, timeout_s: float | None = None) -> ProgramResult:
-        """Run a quantum program on the service and wait for its result.
+    @overload
+    def run(self, program: Program, *, timeout_s: float | None = None) -> ProgramResult: ...
+
+    @overload
+    def run(self, program: ProgramSet, *, timeout_s: float | None = None) -> ProgramSetResult: ...
+
+    def run(self, program: Program | ProgramSet, *, timeout_s: float | None = None) -> ProgramResult | ProgramSetResult:
+        """Run a quantum program, or a program set, on the service and wait for its result.
+
+        A set's arrays stay on the service until they are indexed; see `superpose.ProgramSetResult`.
 
         Raises:
             ApiError: the service refuses the program (``circuit.*``, ``engine.state_too_large``).
             JobFailedError: its job did not succeed.
             WaitTimeoutError: ``timeout_s`` has passed; the job goes on.
         """
+        from superpose.circuits import ProgramSet
+
+        if isinstance(program, ProgramSet):
+            return self.program_sets.result(self.program_sets.create(program).id, timeout_s=timeout_s)
         return run_program(self._transport, self.jobs, program, timeout_s)
 
     def version(self) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ from superpose.service.people.quotas import Usage
 from superpose.service.people.scopes import check_scope
 from superpose.service.people.user import Member, User
 from superpose.service.predictions.predictions import Asked
+from superpose.service.program_sets.program_sets import AskedSet, StoredSet
 from superpose.service.quantum_functions.admission import Asked as FunctionAsked
 from superpose.service.quantum_functions.function import CallAnswer, FunctionVersion, QuantumFunction
 from superpose.service.quantum_functions.steps import CallRequest
@@ -47,6 +48,7 @@ __all__ = [
     "MAX_LIMIT",
     "TRANSITIONS",
     "Asked",
+    "AskedSet",
     "AuditEntry",
     "AuditFilter",
     "BatchStats",
@@ -82,6 +84,7 @@ __all__ = [
     "SideStats",
     "SplitBy",
     "StoredFile",
+    "StoredSet",
     "Supervisor",
     "Usage",
     "User",

@@ -66,7 +66,7 @@ class JobKind(StrEnum):
 
     Train a model from a spec and a data set, or from a user's module; run a quantum program; search for a good spec (a
     sweep), which begins trials and a training; run a user's own function; predict the rows of a file; call a
-    quantum function, whose circuit is a program begun by it.
+    quantum function, whose circuit is a program begun by it; run a program set in pieces.
     """
 
     TRAIN = "train"
@@ -77,6 +77,7 @@ class JobKind(StrEnum):
     FUNCTION = "function"
     PREDICT = "predict"
     CALL = "call"
+    PROGRAM_SET = "program_set"
 
 
 @dataclass(frozen=True)

@@ -29,6 +29,7 @@ from superpose.service.people.projects import Projects
 from superpose.service.people.quotas import Quotas
 from superpose.service.people.users import Users
 from superpose.service.predictions.predictions import Predictions
+from superpose.service.program_sets.program_sets import ProgramSets
 from superpose.service.quantum_functions.calls import Calls
 from superpose.service.quantum_functions.functions import QuantumFunctions
 from superpose.service.quantum_functions.python import sandboxes_of
@@ -60,6 +61,7 @@ class Service:
         outputs: metrics and files that jobs left.
         sweeps: searches for a good training spec.
         predictions: batch predictions.
+        program_sets: program sets.
         models: the model registry.
         uploads: files that arrive in several requests.
         drifts: how far rows have moved from a model's training data.
@@ -114,6 +116,7 @@ class Service:
         self.predictions = Predictions(
             self._database, self.store, self._artifacts, self.datasets, self.models, self.quotas, clock
         )
+        self.program_sets = ProgramSets(self._database, self.store, self._artifacts, self.quotas, config, clock)
         self.aliases = Aliases(self._database, clock)
         self.curation = Curation(self._database, self._artifacts, clock)
         self.lineages = Lineages(self._database)

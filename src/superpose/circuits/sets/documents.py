@@ -2,9 +2,9 @@
 
 A document has ``"format": "superpose.program_set"``, ``"version": 1``, ``seed`` and ``grids``, each with ``circuit`` (a
 "superpose.circuit" document or OpenQASM text), ``params``, ``observables``, ``shots``, ``combine``, ``observe``,
-``dtype`` and ``name``. ``params`` is an object, from names to numbers or nested lists, or a list of groups ``{"names": [...],
-"values": ...}`` with ``values`` of shape ``(*shape, n_names)``. In the NPZ form the same document stands as UTF-8 in
-the array ``document``, and values may be ``{"array": name}``, an array beside it.
+``dtype`` and ``name``. ``params`` is an object, from names to numbers or nested lists, or a list of groups
+``{"names": [...], "values": ...}`` with ``values`` of shape ``(*shape, n_names)``. In the NPZ form the same document
+stands as UTF-8 in the array ``document``, and values may be ``{"array": name}``, an array beside it.
 """
 
 from __future__ import annotations

@@ -30,6 +30,7 @@ NOUNS = (
     "models",
     "modules",
     "predictions",
+    "program-sets",
     "programs",
     "projects",
     "sweeps",

@@ -25,7 +25,8 @@ class NewJob:
 
     ``dataset`` is the data set's name, ``created_by`` the id of the caller's key, ``after`` the ids of the jobs that
     must have succeeded before this one begins. Since these must be in the store already, jobs never wait in a circle.
-    ``parent_id`` is the job that begins this one, and that is woken when it ends.
+    ``parent_id`` is the job that begins this one, and that is woken when it ends. ``request`` is what the caller said,
+    where the payload holds what the service has added to it (a drawn seed) and equal requests are to be one job.
     """
 
     project: str
@@ -39,10 +40,12 @@ class NewJob:
     idempotency_key: str | None = None
     after: tuple[str, ...] = ()
     parent_id: str | None = None
+    request: Mapping[str, object] | None = None
 
     def digest(self) -> str:
         """What two submissions under one idempotency key must agree on."""
-        facts: list[object] = [self.kind, self.payload, self.dataset_id, self.model, self.priority]
+        said = self.payload if self.request is None else self.request
+        facts: list[object] = [self.kind, said, self.dataset_id, self.model, self.priority]
         if self.after:  # else as earlier releases wrote it
             facts.append(sorted(self.after))
         return sha256_bytes(json_text(facts).encode())

@@ -10,6 +10,7 @@ from superpose.service.store.tables import (
     model_versions,
     modules,
     predictions,
+    program_sets,
     quantum_function_versions,
 )
 
@@ -22,8 +23,9 @@ STORED: tuple[Select[tuple[str, str]], ...] = (
         for table in (datasets, model_versions, modules, job_artifacts, quantum_function_versions)
     ),
     *(
-        select(predictions.c.project, column.label("artifact")).where(column.is_not(None))
-        for column in (predictions.c.input_artifact, predictions.c.output_artifact)
+        select(table.c.project, column.label("artifact")).where(column.is_not(None))
+        for table in (predictions, program_sets)
+        for column in (table.c.input_artifact, table.c.output_artifact)
     ),
 )
 

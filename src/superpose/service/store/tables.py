@@ -32,6 +32,7 @@ __all__ = [
     "modules",
     "open_dependencies",
     "predictions",
+    "program_sets",
     "projects",
     "quantum_function_versions",
     "quantum_functions",
@@ -406,5 +407,16 @@ quantum_function_versions = Table(
     Column("summary", _JSON),
     Column("created_at", UtcTime),
     Column("created_by", Text),
+    Column("deleted_at", UtcTime),
+)
+
+program_sets = Table(
+    "program_sets",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("project", Text),
+    Column("input_artifact", Text),
+    Column("output_artifact", Text),
+    Column("created_at", UtcTime),
     Column("deleted_at", UtcTime),
 )

@@ -106,7 +106,7 @@ class Jobs:
             return self._submit_training(principal, new, dataset)
         if new.kind is not JobKind.PROGRAM:
             raise RequestError(
-                f"Jobs of kind {new.kind} are not submitted this way; sweeps have a route of their own.", field="kind"
+                f"Jobs of kind {new.kind} are not submitted this way; they have a route of their own.", field="kind"
             )
         return self._submit_program(new, dataset)
 

@@ -219,6 +219,13 @@ def _call(job: Job, context: RunContext) -> Outcome:
     return step(job, context)
 
 
+def run_program_set(job: Job, context: RunContext) -> Outcome:
+    """Run a program set in pieces."""
+    from superpose.service.program_sets.set_run import run
+
+    return run(job, context)
+
+
 #: job kind -> how it runs.
 RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.TRAIN: train,
@@ -229,6 +236,7 @@ RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.FUNCTION: _run_function,
     JobKind.PREDICT: predict,
     JobKind.CALL: _call,
+    JobKind.PROGRAM_SET: run_program_set,
 }
 
 

@@ -22,6 +22,7 @@ from superpose.service.store.migrations.migration import Migration
 from superpose.service.store.migrations.modules import MODULES
 from superpose.service.store.migrations.people import PEOPLE
 from superpose.service.store.migrations.predictions import PREDICTIONS
+from superpose.service.store.migrations.program_sets import PROGRAM_SETS
 from superpose.service.store.migrations.quantum_functions import QUANTUM_FUNCTIONS
 from superpose.service.store.migrations.registry import REGISTRY
 from superpose.service.store.migrations.sweeps import SWEEPS
@@ -43,6 +44,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     JOB_OUTPUTS,
     PREDICTIONS,
     QUANTUM_FUNCTIONS,
+    PROGRAM_SETS,
 )
 
 #: The version this release reads and writes.

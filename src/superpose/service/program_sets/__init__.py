@@ -1,0 +1,1 @@
+"""Program sets: many bindings in one durable job, run in pieces that each survive a crash."""
