@@ -23,8 +23,8 @@ from functools import cache
 from typing import Any
 
 from superpose import export_module
-from superpose.circuits import Circuit, Program, program_to_json
-from superpose.service import Asked, CallRequest, JobKind, ModelVersion, Principal, Service
+from superpose.circuits import Circuit, Program, ProgramGrid, ProgramSet, program_set_to_json, program_to_json
+from superpose.service import Asked, AskedSet, CallRequest, JobKind, ModelVersion, Principal, Service
 from superpose.service.catalogue.models import insert_version
 from superpose.service.nouns import utc_now
 from superpose.service.store.artifacts import Artifacts
@@ -35,6 +35,7 @@ from superpose.service.work.outputs import Ledger
 __all__ = ["PROGRAM", "ROWS", "Row", "World"]
 
 PROGRAM = dict(program_to_json(Program(Circuit(1).h(0), {}, shots=10)))
+PROGRAM_SET = dict(program_set_to_json(ProgramSet(ProgramGrid(Circuit(1).h(0), shots=10), seed=1)))
 SPEC = {
     "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
     "training": {"epochs": 1},
@@ -139,6 +140,11 @@ class World:
         """One that was cancelled before it began."""
         asked = Asked(model=self.trained.model)
         job_id = self.service.predictions.submit_dataset(self.owner, "alpha-flowers", asked).job.id
+        return self.service.jobs.cancel(self.owner, job_id).id
+
+    def a_program_set(self) -> str:
+        """One that was cancelled before it began."""
+        job_id = self.service.program_sets.submit(self.owner, PROGRAM_SET, AskedSet()).job.id
         return self.service.jobs.cancel(self.owner, job_id).id
 
     def a_queued_job(self) -> str:
@@ -276,6 +282,11 @@ ROWS = (
     ),
     Row("POST", "/v1/programs", "editor", 202, body=PROGRAM, foreign=202),
     Row("GET", "/v1/programs/{job_id}", "viewer", 200, {"job_id": "a_job"}),
+    Row("POST", "/v1/program-sets", "editor", 202, body=PROGRAM_SET, foreign=202),
+    Row("GET", "/v1/program-sets", "viewer", 200, foreign=200),
+    Row("GET", "/v1/program-sets/{set_id}", "viewer", 200, {"set_id": "a_program_set"}),
+    Row("GET", "/v1/program-sets/{set_id}/file", "viewer", 409, {"set_id": "a_program_set"}),  # has not run
+    Row("DELETE", "/v1/program-sets/{set_id}", "editor", 204, {"set_id": "a_program_set"}),
     # models
     Row("GET", "/v1/models", "viewer", 200, foreign=200),
     Row("GET", "/v1/models/{name}", "viewer", 200, _OF_MODEL),

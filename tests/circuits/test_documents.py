@@ -17,7 +17,9 @@ from superpose.circuits import (
     Observable,
     Parameter,
     Program,
+    ProgramGrid,
     ProgramResult,
+    ProgramSet,
     circuit_from_json,
     circuit_to_json,
     feature_map,
@@ -27,6 +29,8 @@ from superpose.circuits import (
     observable_to_json,
     parameters,
     program_from_json,
+    program_set_from_json,
+    program_set_to_json,
     program_to_json,
     result_from_json,
     result_to_json,
@@ -109,11 +113,27 @@ def full_result():
     )
 
 
+def full_program_set():
+    """A program set with every part."""
+    a, b, c = parameters("p", 3)
+    circuit = Circuit(2).ry(a, 0).rx(2 * b, 1).rz(c, 0)
+    energy = ProgramGrid(
+        circuit,
+        {(a, c): [[0.5, 1.0], [0.25, -1.0]], b: 0.125},
+        [Observable("ZI"), Observable({"XX": 0.5, "II": 2.0})],
+        name="energy",
+        observe="zip",
+    )
+    counted = ProgramGrid(circuit, {a: [1, 2], b: [[3.5]], c: 0}, shots=100, combine="product", dtype="float32")
+    return ProgramSet([energy, counted, ProgramGrid(Circuit(1, name="plain").h(0))], seed=7)
+
+
 CASES = {
     "circuit_v1.json": (every_gate, circuit_to_json, circuit_from_json),
     "circuit_v2.json": (every_operation, circuit_to_json, circuit_from_json),
     "noise_model_v1.json": (full_noise_model, noise_model_to_json, noise_model_from_json),
     "observable_v1.json": (lambda: Observable({"ZI": 1, "XY": -0.5}), observable_to_json, observable_from_json),
+    "program_set_v1.json": (full_program_set, program_set_to_json, program_set_from_json),
     "program_v1.json": (full_program, program_to_json, program_from_json),
     "result_v1.json": (full_result, result_to_json, result_from_json),
 }

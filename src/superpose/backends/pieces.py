@@ -17,6 +17,7 @@ import numpy as np
 
 from superpose.circuits import (
     Backend,
+    CompilingBackend,
     Executable,
     PieceFailure,
     ProgramExecutable,

@@ -278,9 +278,8 @@ def _show(found: SubmittedSet) -> None:
         }
     )
     for failure in (found.result or {}).get("failures", [])[:SHOWN]:
-        note(
-            f"no results: grid {failure['grid']}, bindings {failure['start']}..{failure['stop'] - 1}: {failure['message']}"
-        )
+        where = f"grid {failure['grid']}, bindings {failure['start']}..{failure['stop'] - 1}"
+        note(f"no results: {where}: {failure['message']}")
 
 
 def _save(result: ProgramSetResult, output: Path) -> None:

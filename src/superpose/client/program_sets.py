@@ -155,8 +155,8 @@ class ProgramSets(Resource):
         place = (found.result or {}).get("index")
         if not isinstance(place, dict):
             raise ProtocolError(
-                f"Program set {set_id} does not say where its index is (it may have been pruned). Download its file and "
-                "open that: ProgramSetResult.open."
+                f"Program set {set_id} does not say where its index is (it may have been pruned). Download its "
+                "file and open that: ProgramSetResult.open."
             )
         index = self._read_range(found.id, int(place["offset"]), int(place["n_bytes"]))
         if hashlib.sha256(index).hexdigest() != place["sha256"]:

@@ -39,7 +39,7 @@ class Pieces:
         which = np.searchsorted(starts, flat, side="right") - 1
         order = np.argsort(which, kind="stable")
         numbers, firsts = np.unique(which[order], return_index=True)
-        ends = [*firsts[1:].tolist(), len(order)]
+        ends = [*firsts[1:].tolist(), len(order)][: len(numbers)]
         found = [self.pieces[number] for number in numbers.tolist()]
         failed = [self.failures[piece.number] for piece in found if piece.number in self.failures]
         if failed and not skip_failed:
@@ -117,7 +117,7 @@ class LazyArray:
             out[...] = fill
         for result, places, inside in self._pieces.touched(flat.reshape(-1), skip_failed=fill is not None):
             out[places] = getattr(result, self._values)[inside][(slice(None), *rest)]
-        return out.reshape(*flat.shape, *shape)[()]
+        return out.reshape((*flat.shape, *shape))[()]
 
 
 class LazyCounts:

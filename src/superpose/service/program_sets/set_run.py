@@ -134,7 +134,7 @@ class _Keeper:
         self._store.write_failure(failure.piece, failure.to_json())
         self._store.end()
         self.failures[failure.piece] = failure
-        self._context.on_event("log", {"message": f"No results: {failure}", **failure.to_json()})
+        self._context.on_event("log", {"message": f"No results: {failure}", "failure": failure.to_json()})
 
     def contents(self) -> Iterator[tuple[Piece, bytes | None]]:
         """Each piece in order with its results, None where it has failed.
