@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import pytest
 
 import superpose
@@ -29,3 +30,20 @@ def test_native_circuits_are_taken_everywhere() -> None:
         superpose.convert(ours, to="quipper")
     with pytest.raises(ProgramError, match="is needed"):
         superpose.run(object())
+
+
+def test_program_sets_take_native_circuits_as_they_are() -> None:
+    qiskit = pytest.importorskip("qiskit")
+    from qiskit.circuit import Parameter as QiskitParameter
+
+    theta = QiskitParameter("theta")
+    native = qiskit.QuantumCircuit(1)
+    native.ry(theta, 0)
+    text = 'OPENQASM 3.0; include "stdgates.inc"; input float theta; qubit q; ry(theta) q;'
+    values = {"theta": np.linspace(0, 1, 5)}
+    made = superpose.program_set(
+        (native, values, superpose.Observable("Z")), (text, values, superpose.Observable("Z"), None), seed=1
+    )
+    result = superpose.run(made)
+    np.testing.assert_allclose(result[0].expectations[:, 0], np.cos(values["theta"]), atol=1e-12)
+    np.testing.assert_array_equal(result[0].expectations, result[1].expectations)
