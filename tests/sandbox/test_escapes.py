@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -245,6 +246,27 @@ def test_processes_are_kept_warm_then_go() -> None:
     assert made.reap() == 0
     assert made.pids == ()
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+
+
+def test_it_dies_with_a_server_that_is_killed() -> None:
+    code = """
+import time
+from superpose.sandbox import Limits, Sandboxes
+made = Sandboxes(Limits())
+made.call("k", "def f():\\n    return 1\\n", "f", [])
+print(made.pids[0], flush=True)
+time.sleep(600)
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout is not None
+        inside = Path(f"/proc/{int(server.stdout.readline())}")
+        assert inside.exists()
+        server.kill()
+        server.wait()
+        until_s = time.monotonic() + 30.0
+        while inside.exists() and time.monotonic() < until_s:
+            time.sleep(0.01)
+        assert not inside.exists()
 
 
 def test_many_callers_share_the_processes() -> None:

@@ -149,13 +149,20 @@ def _made(found: Any) -> Any:
     """The circuit itself: what a function without parameters returns, or what a quantum function of PennyLane means."""
     if not isinstance(found, types.FunctionType):
         return found
-    takes_none = found.__code__.co_argcount + found.__code__.co_kwonlyargcount == 0
-    made = found() if takes_none else None
-    pennylane = sys.modules.get("pennylane")
-    if pennylane is None or (
-        made is not None and not isinstance(made, tuple | list | pennylane.measurements.MeasurementProcess)
-    ):
-        return found if made is None else made
+    made = None
+    if found.__code__.co_argcount + found.__code__.co_kwonlyargcount == 0:
+        made = found()
+        known = sys.modules.get("pennylane")
+        if known is None and made is None:
+            raise _Refusal("circuit() returned nothing; it is to return the circuit.")
+        if made is not None and not (known and isinstance(made, tuple | list | known.measurements.MeasurementProcess)):
+            return made
+    try:
+        import pennylane
+    except ImportError:
+        raise _Refusal(
+            "'circuit' takes parameters, as a quantum function of PennyLane does, which is missing."
+        ) from None
     return pennylane.QNode(found, pennylane.device("reference.qubit"))
 
 
