@@ -26,7 +26,7 @@ class Limits:
         n_processes: processes at the same time, idle ones included.
         idle_s: idle time after which a process is ended.
         timeout_s: longest time of one call.
-        build_timeout_s: longest time for making a circuit at deployment.
+        build_timeout_s: longest time for making a circuit at deployment, and for a file's top level in a new process.
         cpu_s: processor time of one call, in seconds; the kernel ends a process at twice this.
         build_cpu_s: the same at deployment.
         memory_bytes: address space.
@@ -206,7 +206,8 @@ class Sandboxes:
     def _loaded(self, source: str) -> SandboxProcess:
         process = self._started(self._limits.cpu_s)
         try:
-            process.ask({"op": "load", "name": "function.py", "source": source}, self._limits.timeout_s)
+            request = {"op": "load", "name": "function.py", "source": source}
+            process.ask(request, self._limits.build_timeout_s)  # its imports took their time at deployment too
         except SuperposeError:
             process.kill()
             raise

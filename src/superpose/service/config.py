@@ -70,7 +70,8 @@ class ServiceConfig:
         sandbox_processes: processes of quantum functions' own Python at the same time.
         sandbox_idle_s: idle time after which such a process is ended.
         sandbox_timeout_s: longest time of one call of such Python.
-        sandbox_build_timeout_s: longest time for making a circuit when a function is deployed.
+        sandbox_build_timeout_s: longest time for making a circuit when a function is deployed, and for the file's top
+            level in a process that is started for a call.
         sandbox_cpu_s: processor time of one call; the kernel ends a process at twice this.
         sandbox_memory_bytes: address space of such a process.
         max_key_days: days for which a new API key may be valid at most; None for no end.
