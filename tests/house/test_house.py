@@ -30,6 +30,9 @@ BANNED_WORDS = (
     "tasks",
 )
 
+FOREIGN_WORDS = {"pennylane_device/device.py": {"wires"}}
+"""Words that another toolkit's interface asks for, by file."""
+
 
 def python(code: str) -> str:
     """What a fresh interpreter prints."""
@@ -77,7 +80,8 @@ def identifiers(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
 def test_identifiers_keep_to_the_glossary(path: Path) -> None:
     words = {word.lower() for name in identifiers(path) | {path.stem} for word in re.findall(r"[A-Za-z][a-z]*", name)}
-    assert not words & set(BANNED_WORDS)
+    foreign = FOREIGN_WORDS.get(path.relative_to(ROOT / "src" / "superpose").as_posix(), set())
+    assert not words & set(BANNED_WORDS) - foreign
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))

@@ -1,4 +1,4 @@
-"""`superpose run`: a circuit from a file on the local backend."""
+"""`superpose run`: a circuit from a file, or a Python script, on this machine or as a job."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from superpose.cli.connection import JsonOption
+from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import console, note, print_json, show, table
 
 if TYPE_CHECKING:
@@ -28,9 +28,14 @@ _VALUE: Final = re.compile(rf"([+-]?)({_NUMBER})?\*?(pi)?(?:/({_NUMBER}))?")
 _TERM: Final = re.compile(rf"([+-]?)(?:({_NUMBER})\*)?([IXYZ]+)")
 
 
-def run_program(  # one parameter per option
+def run_program(  # noqa: PLR0913  # one parameter per option
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A circuit (.qasm, .json) or a program (.json).", show_default=False)
+        str,
+        typer.Argument(
+            metavar="FILE",
+            help="A circuit (.qasm, .json, .py, .py:NAME), a program (.json), or a Python script (.py).",
+            show_default=False,
+        ),
     ],
     param: Annotated[
         list[str] | None,
@@ -44,28 +49,59 @@ def run_program(  # one parameter per option
     ] = None,
     shots: Annotated[int | None, typer.Option(help="Measure this often [default: exact].", metavar="N", min=1)] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampling.", metavar="N", min=0)] = None,
+    backend: Annotated[str, typer.Option(help="Backend, where it runs on this machine.", metavar="NAME")] = "local",
+    as_job: Annotated[bool, typer.Option("--job", help="Run as a job of the service, and wait for it.")] = False,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a circuit file on this machine.
+    """Run a circuit file or a Python script, on this machine or (--job) as a job.
 
-    Needs no service.
+    Without --job it needs no service.
     Shows expectations of the observables, or counts with --shots, or the state's probabilities.
     Angles are radians; pi may be used: --param theta=pi/4
+
+    A Python file is your own code: it is run, in a process of its own, with your rights.
+    FILE.py runs as a script, as python FILE.py does, and what it prints is shown.
+    FILE.py:NAME, or FILE.py with one of the options above, runs the circuit that it defines.
     """
-    from superpose.circuits import result_to_json
     from superpose.engine import kernels_ready
     from superpose.facade import run
 
     given = dict(parse_param(text) for text in param or ())
     observables = tuple(parse_observable(text) for text in observable or ())
-    program = load_program(file, given, observables, shots, seed)
+    path, name = split_name(file)
+    if path.suffix.lower() == ".py" and not (name or given or observables or shots is not None or seed is not None):
+        from superpose.cli.run_script import run_script_file
+
+        run_script_file(path, (url, key_file) if as_job else None, as_json=as_json)
+        return
+    program = load_program(path, given, observables, shots, seed, name)
+    if as_job:
+        with connect(url, key_file) as client:
+            finish(client.run(program), program, observable or [], as_json=as_json)
+        return
     if not kernels_ready((program.dtype,)):
         note("building the engine's kernels for this precision, which is done once on a machine ...")
-    result = run(program)
+    finish(run(program, backend=backend), program, observable or [], as_json=as_json)
+
+
+def finish(result: ProgramResult, program: Program, names: Sequence[str], *, as_json: bool) -> None:
+    """Print a result."""
+    from superpose.circuits import result_to_json
+
     if as_json:
         print_json(result_to_json(result))
     else:
-        show_result(result, program, observable or [])
+        show_result(result, program, names)
+
+
+def split_name(file: str) -> tuple[Path, str | None]:
+    """``FILE.py:NAME`` in its two parts; all other files have no name."""
+    path, colon, name = file.rpartition(":")
+    if colon and path.lower().endswith(".py"):
+        return Path(path), name or None
+    return Path(file), None
 
 
 def parse_param(text: str) -> tuple[str, Any]:
@@ -107,7 +143,12 @@ def parse_observable(text: str) -> Observable:
 
 
 def load_program(
-    file: Path, params: Mapping[str, Any], observables: tuple[Observable, ...], shots: int | None, seed: int | None
+    file: Path,
+    params: Mapping[str, Any],
+    observables: tuple[Observable, ...],
+    shots: int | None,
+    seed: int | None,
+    name: str | None = None,
 ) -> Program:
     """The program of a circuit file and the options, or a program file with what the options change.
 
@@ -119,6 +160,8 @@ def load_program(
     from superpose.circuits import Program
     from superpose.facade import load
 
+    if file.suffix.lower() == ".py":
+        return python_program(file, name, {"params": params, "shots": shots, "seed": seed}, observables)
     stored = read_program(file)
     if stored is None:
         return Program(load(file), params, observables, shots=shots, seed=seed)
@@ -126,6 +169,20 @@ def load_program(
     changes |= {"observables": observables} if observables else {}
     changes |= {name: value for name, value in (("shots", shots), ("seed", seed)) if value is not None}
     return replace(stored, **changes)
+
+
+def python_program(
+    file: Path, name: str | None, given: Mapping[str, Any], observables: tuple[Observable, ...]
+) -> Program:
+    """The program of a circuit that a Python file defines; without observables, of what a QNode returns."""
+    from superpose.circuits import Program, circuit_from_json
+    from superpose.circuits.documents import observable_from_json
+    from superpose.cli.python_circuit import read_python
+
+    document = read_python(file, name)
+    if not observables and given["shots"] is None:
+        observables = tuple(map(observable_from_json, document["observables"]))
+    return Program(circuit_from_json(document["circuit"]), observables=observables, **given)
 
 
 def read_program(file: Path) -> Program | None:

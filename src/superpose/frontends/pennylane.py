@@ -9,7 +9,7 @@ circuit is. `write` gives a function of the parameters by name, to be put into a
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from itertools import pairwise, product
 from math import pi
 from typing import Any
@@ -38,7 +38,7 @@ from superpose.circuits import (
 from superpose.frontends.matrices import MAX_MATRIX_QUBITS, gates_of
 from superpose.frontends.words import Names, Refusal, alternatives, expanded, phase
 
-__all__ = ["QuantumFunction", "read", "write"]
+__all__ = ["QuantumFunction", "Reader", "places_of", "read", "tape_of", "write"]
 
 _READING, _WRITING = Refusal("PennyLane"), Refusal("PennyLane", writing=True)
 MAX_DEPTH = 100
@@ -134,22 +134,40 @@ def read(source: Any, name: str = "circuit") -> Circuit:
     Raises:
         ConversionError: Something else, or something in it cannot be kept.
     """
+    tape = tape_of(source)
+    places = places_of(tape)
+    reader = Reader(places, tape)
+    operations = tuple(item for operation in tape.operations for item in reader.operation(operation))
+    return Circuit(len(places), name, n_bits=reader.n_bits).extend(operations)
+
+
+def tape_of(source: Any) -> QuantumScript:
+    """Return the tape of a QNode or a quantum function, its arguments symbols; a tape as it is.
+
+    Raises:
+        ConversionError: Something else.
+    """
     if isinstance(source, qml.QNode):
         source = source.func
     if isinstance(source, QuantumScript):
-        tape = source
-    elif callable(source):
-        tape = _traced(source)
-    else:
+        return source
+    if not callable(source):
         _READING.of(type(source).__name__, "an object that is no tape, QNode or quantum function")
+    return _traced(source)
+
+
+def places_of(tape: QuantumScript) -> dict[Any, int]:
+    """Return which qubit each label of a tape is: integers in ascending order, others in order of appearance.
+
+    Raises:
+        ConversionError: There is none.
+    """
     labels = list(tape.wires)
     if not labels:
         _READING.of("tape", "a circuit without wires")
     if all(isinstance(label, int) for label in labels):
         labels.sort()
-    reader = _Reader({label: place for place, label in enumerate(labels)}, tape)
-    operations = tuple(item for operation in tape.operations for item in reader.operation(operation))
-    return Circuit(len(labels), name, n_bits=reader.n_bits).extend(operations)
+    return {label: place for place, label in enumerate(labels)}
 
 
 def _traced(function: Callable[..., Any]) -> QuantumScript:
@@ -172,7 +190,14 @@ def _traced(function: Callable[..., Any]) -> QuantumScript:
     return QuantumScript.from_queue(queue)
 
 
-class _Reader:
+class Reader:
+    """Reads the operations of a tape, one after the other.
+
+    Args:
+        places: Which qubit each label is.
+        tape: Where the operations stand; its measurements say which bits are asked for.
+    """
+
     def __init__(self, places: Mapping[Any, int], tape: QuantumScript) -> None:
         self.places = places
         self.names = Names(_READING)
@@ -181,7 +206,7 @@ class _Reader:
         for measurement in tape.measurements:
             values = measurement.mv if measurement.mv is not None else ()
             asked += values if isinstance(values, list | tuple) else [values]
-        self.asked = {one.meas_uid for value in asked for one in value.measurements}
+        self.asked: Collection[Any] = {one.meas_uid for value in asked for one in value.measurements}
 
     @property
     def n_bits(self) -> int:
@@ -205,6 +230,7 @@ class _Reader:
             yield from self.calls(item)
 
     def measurement(self, item: Any, qubit: int) -> Iterator[Operation]:
+        """Give a measurement, which writes the next bit, and its reset."""
         if item.postselect is not None:
             _READING.of("measure", "postselection")
         if not item.reset or item.meas_uid in self.asked:
@@ -214,6 +240,7 @@ class _Reader:
             yield Reset(qubit)
 
     def condition(self, item: Any) -> Iterator[If]:
+        """Give one condition for every outcome that the operation runs after."""
         bits = tuple(self.bits[one.meas_uid] for one in item.meas_val.measurements)
         inner = tuple(self.operation(item.base))
         for outcome in product((0, 1), repeat=len(bits)):
@@ -258,14 +285,21 @@ class _Reader:
         return (*first, *chain, Instruction("rz", (pairs[-1][0],), (angle,)), *reversed(chain), *last)
 
     def controlled(self, item: Any, depth: int) -> tuple[Instruction, ...]:
-        calls = self.calls(item.base, depth + 1)
+        """Return a gate under one control after the other."""
         controls = tuple(self.places[label] for label in item.control_wires)
+        if item.base.name == "GlobalPhase":  # under a control, a phase of that qubit's 1
+            angle = -self.angle(item.base.parameters[0], item.name)
+            calls: tuple[Instruction, ...] = (Instruction("p", controls[-1:], (angle,)),)
+            rest = controls[:-1]
+        else:
+            calls, rest = self.calls(item.base, depth + 1), controls
         flips = [Instruction("x", (q,)) for q, value in zip(controls, item.control_values, strict=True) if not value]
-        for control in reversed(controls):
+        for control in reversed(rest):
             calls = tuple(self.one_more(call, control, item) for call in calls)
         return (*flips, *calls, *flips)
 
     def one_more(self, call: Instruction, control: int, item: Any) -> Instruction:
+        """Return a call under one more control."""
         row = GATES[call.gate]
         if row.controlled is None:
             _READING.of(item.name, f"one more control on {call.gate}")
@@ -294,6 +328,7 @@ class _Reader:
         return bool(np.allclose(got, qml.matrix(bound, wire_order=item.wires), atol=1e-8))
 
     def angle(self, value: Any, instruction: str) -> Affine:
+        """Return an angle as an affine expression."""
         value = _plain(value)
         if isinstance(value, Affine):
             return value

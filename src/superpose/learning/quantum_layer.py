@@ -9,11 +9,12 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor, nn
 
-from superpose.circuits import Circuit, Observable, circuit_from_json, circuit_to_json, z_all
+from superpose.circuits import Circuit, Observable, circuit_from_json, circuit_to_json
 from superpose.engine import CompiledProgram, compile_program
 from superpose.engine.gradients import GRADIENT_METHODS
 from superpose.errors import ShapeError, UnsupportedProgramError
 from superpose.learning.autograd import expectations, mapped_inputs
+from superpose.learning.native_circuit import read_layer
 from superpose.learning.quantum_block import QuantumBlock, build_block
 
 __all__ = ["QuantumLayer"]
@@ -91,9 +92,9 @@ class QuantumLayer(nn.Module):
     @classmethod
     def from_circuit(  # noqa: PLR0913  # as __init__
         cls,
-        circuit: Circuit,
-        inputs: Sequence[str] = (),
-        observables: Sequence[Observable] | None = None,
+        circuit: object,
+        inputs: str | Sequence[str] | None = None,
+        observables: Observable | Sequence[Observable] | None = None,
         *,
         feature_map: str = "identity",
         n_inputs: int | None = None,
@@ -101,12 +102,16 @@ class QuantumLayer(nn.Module):
         seed: int | None = None,
         gradient_method: str = "adjoint",
     ) -> Self:
-        """A layer of any circuit.
+        """A layer of any circuit of any toolkit: parameters keep their names, ``layer.block`` says which are weights.
 
         Args:
-            circuit: its parameters named in ``inputs`` take one value per sample, all others are trained.
-            inputs: parameters that receive the inputs, or the feature map's angles, in order.
-            observables: default Z on each qubit.
+            circuit: whatever `superpose.load` takes: a circuit of ours, of Qiskit, Cirq, Amazon Braket, PennyLane
+                (QNode, tape, function), pyQuil or pytket, a path or an OpenQASM text. Its parameters named in
+                ``inputs`` take one value per sample, all others are trained.
+            inputs: parameters that receive the inputs, or the feature map's angles, in order; a vector's name stands
+                for its elements (``"x"`` for ``x_0``, ``x_1``, ...). By default those of a vector called ``inputs``,
+                and none where there is no such.
+            observables: by default the expectations that a PennyLane circuit returns, and Z on each qubit of any other.
             feature_map: named map from ``n_inputs`` inputs to ``len(inputs)`` angles.
             n_inputs: default ``len(inputs)``.
             dtype: torch.float32 or torch.float64.
@@ -116,10 +121,18 @@ class QuantumLayer(nn.Module):
         Raises:
             ParameterNameError: an input is not a parameter of the circuit, or their number does not fit the feature
                 map.
+            ConversionError, CircuitFormatError, QasmError: see `superpose.load`; or a PennyLane circuit returns
+                something else than expectations, and no observables are given.
+
+        >>> layer = QuantumLayer.from_circuit(
+        ...     'OPENQASM 3.0; include "stdgates.inc"; input float x; input float w; qubit q; rx(x) q; ry(w) q;', "x"
+        ... )
+        >>> layer.block.angle_names, layer.block.weight_names
+        (('x',), ('w',))
         """
-        measured = z_all(circuit.n_qubits) if observables is None else observables
-        count = len(inputs) if n_inputs is None else n_inputs
-        block = QuantumBlock(circuit, tuple(inputs), count, feature_map, tuple(measured))
+        read, chosen = read_layer(circuit, inputs, observables)
+        count = len(chosen.inputs) if n_inputs is None else n_inputs
+        block = QuantumBlock(read, chosen.inputs, count, feature_map, chosen.observables)
         return cls.from_block(block, dtype, seed, gradient_method=gradient_method)
 
     def _set_up(self, block: QuantumBlock, dtype: torch.dtype, seed: int | None) -> None:
