@@ -88,12 +88,12 @@ bell.cx(0, 1)
 bell.measure_all()
 
 @qml.qnode(qml.device("default.qubit"))
-def node(angle):
-    qml.RY(angle, wires=0)
+def node(theta):
+    qml.RY(theta, wires=0)
     return qml.expval(qml.X(0)), qml.expval(2 * qml.Z(0))
 """
     )
-    found = superpose("run", f"{path}:node", "--param", "angle=pi/2", "--json").json["expectations"]
+    found = superpose("run", f"{path}:node", "--param", "theta=pi/2", "--json").json["expectations"]
     assert found == [[pytest.approx(1.0), pytest.approx(0.0, abs=1e-12)]]
     assert set(superpose("run", f"{path}:bell", "--shots", "100", "--json").json["counts"][0]) == {"00", "11"}
 

@@ -42,7 +42,7 @@ def test_a_qnode_keeps_names_and_observables_and_has_pennylanes_gradients() -> N
     assert layer.block.angle_names == ("inputs_0", "inputs_1", "inputs_2")  # a vector called inputs is the default
     assert layer.block.weight_names == ("weights_0", "weights_1", "weights_2")
     theirs = qml.qnn.TorchLayer(node, {"weights": (3,)})
-    theirs.weights = torch.nn.Parameter(layer.weights.detach().clone())
+    theirs.double().weights.data.copy_(layer.weights.detach())
     found = []
     for module in (layer, theirs):
         x = torch.linspace(-1, 2, 12, dtype=torch.float64).reshape(4, 3).requires_grad_()

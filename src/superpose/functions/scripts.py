@@ -56,7 +56,7 @@ def run_script(path: str | Path) -> dict[str, Any]:
     """
     kept = _Kept(sys.stdout)
     before = _executions()
-    with contextlib.redirect_stdout(kept):  # type: ignore[type-var]  # it passes on everything
+    with contextlib.redirect_stdout(kept):
         runpy.run_path(str(path), run_name="__main__")
     return {"printed": kept.printed, "device_executions": _executions() - before}
 

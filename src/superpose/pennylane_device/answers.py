@@ -72,7 +72,8 @@ class ExactTape:
         states = self._shaped(run.states())
         if isinstance(asked, ExpectationMP | VarianceMP) and asked.obs is not None:
             return self._by_matrix(asked, states)
-        return asked.process_state(states, wire_order=Wires(self.labels))
+        by_place = asked.map_wires(self.places)  # some of PennyLane's sort labels, which must be of one type then
+        return by_place.process_state(states, wire_order=Wires(range(self.n_qubits)))
 
     def _moment(self, number: int, values: Array) -> Array:
         """An expectation, or a variance from the expectations of operator and square, ``(batch,)``."""

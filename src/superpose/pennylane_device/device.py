@@ -107,7 +107,7 @@ class PennyLaneDevice(Device):  # type: ignore[misc]  # PennyLane has no types
             changes["grad_on_execution"] = False
         shots = circuit is not None and bool(circuit.shots)
         middle = config.mcm_config
-        if middle.postselect_mode == "fill-shots":
+        if shots and middle.postselect_mode == "fill-shots":
             raise DeviceError("postselect_mode='fill-shots' is not supported on superpose; take 'hw-like'.")
         changes["mcm_config"] = replace(middle, mcm_method=measurement_method(middle.mcm_method, shots=shots))
         return replace(config, **changes)

@@ -177,13 +177,13 @@ class _TapeReader(Reader):
         if item.reset:
             yield Reset(qubit)
 
-    def operation(self, item: Any) -> Iterator[Operation]:
-        """Give what an operation means."""
+    def outer(self, item: Any) -> Iterator[Operation]:
+        """Give what an operation of the tape means; `operation` is for what stands inside another one."""
         names = [f"p{number}" for number in range(self._place, self._place + len(item.data))]
         self._place += len(item.data)
         if item.name == "Snapshot" or isinstance(item, StatePrepBase):
             return
-        yield from super().operation(_named(item, names) if names and is_symbolic(item) else item)
+        yield from self.operation(_named(item, names) if names and is_symbolic(item) else item)
 
 
 def _named(item: Any, names: Sequence[str]) -> Any:
@@ -202,7 +202,7 @@ def read_structure(tape: QuantumScript, labels: Sequence[Any], tail: Sequence[An
     places = {label: place for place, label in enumerate(labels)}
     with qml.queuing.QueuingManager.stop_recording():
         reader = _TapeReader(places, tape)
-        operations = [one for item in (*tape.operations, *tail) for one in reader.operation(item)]
+        operations = [one for item in (*tape.operations, *tail) for one in reader.outer(item)]
     n_measured = reader.n_bits
     circuit = Circuit(max(1, len(labels)), "pennylane", n_bits=n_measured + len(labels) if n_measured else 0)
     circuit.extend(operations)
