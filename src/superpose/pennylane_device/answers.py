@@ -142,7 +142,7 @@ class ExactTape:
         qubits, run = [self.places[label] for label in asked.wires], self._rotated(asked)
         batch = self.tape.batch_size or 1
         if isinstance(asked, ProbabilityMP):
-            weights = given.reshape(batch, -1)
+            weights: Array = given.reshape(batch, -1)
         else:
             eigenvalues = np.asarray(asked.eigvals(), np.float64)
             own = np.broadcast_to(given.reshape(-1, 1), (batch, 1))

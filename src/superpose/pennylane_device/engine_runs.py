@@ -85,8 +85,8 @@ class Run:
         circuit = self.structure.circuit
         if circuit.n_bits:
             program = compile_dynamic(circuit, inputs=self.inputs, dtype=self.dtype)
-            return self._call(program.sample, shots=shots, seed=seed).astype(np.int64)
-        indices = self._call(self.program().sample, shots=shots, seed=seed)  # (batch, shots)
+            return np.asarray(self._call(program.sample, shots=shots, seed=seed), np.int64)
+        indices: npt.NDArray[np.int64] = self._call(self.program().sample, shots=shots, seed=seed)  # (batch, shots)
         return indices[..., None] >> np.arange(circuit.n_qubits - 1, -1, -1) & 1
 
     def vjp_of_expectations(

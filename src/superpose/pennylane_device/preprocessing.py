@@ -132,7 +132,7 @@ def _only(results: Any) -> Any:
     return results[0]
 
 
-@qml.transform
+@qml.transform  # type: ignore[untyped-decorator]  # PennyLane has no types
 def _refuse_postselection(tape: QuantumScript, name: str) -> Any:
     """Refuse what deferred measurements on this device cannot do."""
     if any(isinstance(item, MidMeasure) and item.postselect is not None for item in tape.operations):
@@ -143,7 +143,7 @@ def _refuse_postselection(tape: QuantumScript, name: str) -> Any:
     return (tape,), _only
 
 
-@qml.transform
+@qml.transform  # type: ignore[untyped-decorator]  # PennyLane has no types
 def _first_preparation_only(tape: QuantumScript, name: str) -> Any:
     """Decompose preparations behind the first operation."""
     late = [item for item in tape.operations[1:] if isinstance(item, StatePrepBase)]
@@ -155,7 +155,7 @@ def _first_preparation_only(tape: QuantumScript, name: str) -> Any:
     return (tape.copy(operations=operations + rest.operations),), _only
 
 
-@qml.transform
+@qml.transform  # type: ignore[untyped-decorator]  # PennyLane has no types
 def _coefficients_outside(tape: QuantumScript) -> Any:
     """Take trained coefficients of observables out of the tape, so that PennyLane differentiates them itself."""
     trained = any(
@@ -164,14 +164,14 @@ def _coefficients_outside(tape: QuantumScript) -> Any:
     return split_to_single_terms(tape) if trained else ((tape,), _only)
 
 
-@qml.transform
+@qml.transform  # type: ignore[untyped-decorator]  # PennyLane has no types
 def _measured_together(tape: QuantumScript) -> Any:
     """With shots, a tape for each group of measurements that one setting serves."""
     shadows = any(isinstance(asked, ClassicalShadowMP | ShadowExpvalMP) for asked in tape.measurements)
     return split_non_commuting(tape) if tape.shots and not shadows else ((tape,), _only)
 
 
-@qml.transform
+@qml.transform  # type: ignore[untyped-decorator]  # PennyLane has no types
 def _one_by_one(tape: QuantumScript, always: bool) -> Any:
     """Take batches apart where the engine does not run them as such."""
     if tape.batch_size is None:

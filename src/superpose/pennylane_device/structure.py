@@ -48,7 +48,7 @@ def is_symbolic(item: Any) -> bool:
     if isinstance(item, Conditional | Adjoint):
         return is_symbolic(item.base)
     if item.name in SYMBOLIC:
-        return item.name != "CRot"
+        return bool(item.name != "CRot")
     return isinstance(item, Controlled) and bool(item.data) and is_symbolic(item.base)
 
 
