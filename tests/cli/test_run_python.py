@@ -111,3 +111,10 @@ def test_a_script_runs_as_python_would_run_it(tmp_path: Path) -> None:
     assert json.loads(as_json.stdout) == {"printed": "hello []\n", "device_executions": 0}
     path.write_text("raise SystemExit(3)")
     assert subprocess.run(command, capture_output=True).returncode == 3
+
+
+def test_quil(superpose: Callable[..., Any], tmp_path: Path) -> None:
+    pytest.importorskip("pyquil", reason="needs superpose[pyquil]")
+    path = tmp_path / "bell.quil"
+    path.write_text("DECLARE ro BIT[2]\nH 0\nCNOT 0 1\nMEASURE 0 ro[0]\nMEASURE 1 ro[1]\n")
+    assert set(superpose("run", path, "--shots", "200", "--seed", "1", "--json").json["counts"][0]) == {"00", "11"}
