@@ -68,7 +68,7 @@ def test_the_original_is_linear_in_x_and_the_variant_learns_what_is_not() -> Non
 
 
 @pytest.mark.slow
-def test_as_a_job(tmp_path: Path) -> None:
+def test_as_a_job_and_as_an_endpoint(tmp_path: Path) -> None:
     home = {"XDG_DATA_HOME": str(tmp_path)}
     ready = tmp_path / "ready.json"
     command = ["-m", "superpose", "serve", "--port", "0", "--ready-file", str(ready), "--allow-user-code"]
@@ -89,6 +89,15 @@ def test_as_a_job(tmp_path: Path) -> None:
         values = [word for k in range(4) for word in ("--param", f"params_{k}=0.0")]
         remote = json.loads(run("-m", "superpose", "run", circuit, *values, "--job", "--json", **home).stdout)
         assert remote["expectations"] == [[1.0] * 4]
+        observables = [w for pauli in ("ZIII", "IZII", "IIZI", "IIIZ") for w in ("--observable", pauli)]
+        file = EXAMPLES / "worked_pennylane.py"
+        deploy = ("functions", "deploy", file, "--name", "worked", "--shots", "0", *observables)
+        run("-m", "superpose", *deploy, **home)
+        given = json.dumps({"params_0": 0.2, "params_1": 0.6, "params_2": 0.1, "params_3": 0.7})
+        called = run("-m", "superpose", "functions", "call", "worked", "--input", given, "--json", **home)
+        answer = json.loads(called.stdout)
+        (z,) = answer.get("output", answer)["expectations"]
+        assert abs(sum(x * one for x, one in zip((0.5, 0.1, -0.3, 0.8), z, strict=True)) - WANTED) < 1e-14
     finally:
         server.send_signal(signal.SIGTERM)
         server.wait(60)
