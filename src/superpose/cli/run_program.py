@@ -55,9 +55,9 @@ def run_program(  # noqa: PLR0913  # one parameter per option
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Run a circuit file or a Python script, on this machine or (--job) as a job.
+    """Run a circuit file or a Python script.
 
-    Without --job it needs no service.
+    It runs on this machine and needs no service, or with --job as a job.
     Shows expectations of the observables, or counts with --shots, or the state's probabilities.
     Angles are radians; pi may be used: --param theta=pi/4
 

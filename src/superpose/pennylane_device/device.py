@@ -101,8 +101,9 @@ class PennyLaneDevice(Device):  # type: ignore[misc]  # PennyLane has no types
         changes: dict[str, Any] = {"gradient_method": "adjoint" if own else method}
         if config.use_device_gradient is None:
             changes["use_device_gradient"] = own
-        if config.use_device_jacobian_product is None:
-            changes["use_device_jacobian_product"] = own
+        if own:  # one adjoint pass, where PennyLane's default asks for Jacobians; jax's forward mode needs those
+            is_jax = str(getattr(config.interface, "value", config.interface)).startswith("jax")
+            changes["use_device_jacobian_product"] = not is_jax
         if config.grad_on_execution is None:
             changes["grad_on_execution"] = False
         shots = circuit is not None and bool(circuit.shots)
