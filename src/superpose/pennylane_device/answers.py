@@ -21,6 +21,16 @@ __all__ = ["ExactTape", "jvp_of"]
 Array = npt.NDArray[Any]
 
 
+class _Gradients(tuple[Array, ...]):
+    """Gradients of several shapes: PennyLane's torch interface asks NumPy to squeeze them, which it cannot."""
+
+    __slots__ = ()
+
+    def squeeze(self) -> Array:
+        """Return an array whose shape says how many there are."""
+        return np.empty(len(self))
+
+
 class ExactTape:
     """A tape without shots.
 
@@ -115,7 +125,7 @@ class ExactTape:
         for number, asked in enumerate(measured):
             if number not in self.columns and np.any(np.asarray(given[number])):
                 _add(total, self._vjp_of_probabilities(asked, np.asarray(given[number], np.float64)))
-        return tuple(self._of_number(f"p{number}", total) for number in self.tape.trainable_params)
+        return _Gradients(self._of_number(f"p{number}", total) for number in self.tape.trainable_params)
 
     def _vjp_of_moments(self, given: Sequence[Any]) -> Mapping[str, Array]:
         batch = self.tape.batch_size or 1
