@@ -71,6 +71,7 @@ def test_what_a_file_lacks_is_said(
     assert (missing.code, missing.json["error"]["code"]) == (1, "circuit.format")
 
 
+@pytest.mark.slow
 def test_a_qnode_gives_its_own_observables_and_a_qiskit_circuit_its_counts(
     superpose: Callable[..., Any], tmp_path: Path
 ) -> None:
