@@ -30,6 +30,7 @@ COMMANDS = [
     ["predictions", "list"],
     ["sweep"],
     *(["sweeps", verb] for verb in ("list", "show", "plot", "cancel")),
+    *(["functions", verb] for verb in ("deploy", "list", "show", "call", "logs", "rollback", "delete")),
     ["run"],
     ["convert"],
     ["draw"],
