@@ -12,6 +12,7 @@ from superpose.circuits import Circuit, circuit_from_json, circuit_to_json, from
 from superpose.errors import CircuitFormatError
 from superpose.frontends.convert import read
 from superpose.frontends.convert import write as write_object
+from superpose.frontends.openqasm2 import write as write_openqasm2
 from superpose.frontends.table import TOOLKITS
 
 __all__ = ["TEXTS", "TextForm", "text_form"]
@@ -119,7 +120,7 @@ def _write_json(circuit: Circuit) -> str:
 
 _ROWS = (
     TextForm("openqasm3", "OpenQASM 3", (".qasm", ".qasm3"), from_qasm, to_qasm),
-    TextForm("openqasm2", "OpenQASM 2", (".qasm2",), from_qasm, None),
+    TextForm("openqasm2", "OpenQASM 2", (".qasm2",), from_qasm, write_openqasm2),
     TextForm("quil", "Quil", (".quil",), _through("pyquil", _parse_quil), _write_quil),
     TextForm("qsharp", "Q#", (".qs",), _read_qsharp, _write_qsharp),
     TextForm("superpose", "superpose JSON", (".json",), _read_json, _write_json),
