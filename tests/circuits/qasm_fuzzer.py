@@ -264,7 +264,7 @@ def damaged(random: Random, texts: list[str]) -> str:
     text = random.choice(texts)
     for _ in range(random.choice([1, 1, 2, 3, 8])):
         start = random.randint(0, len(text))
-        end = min(len(text), start + int(random.expovariate(0.1)))
+        end = min(len(text), start + random.randint(0, random.choice([2, 8, 40])))
         other = random.choice(texts)
         at = random.randint(0, len(other))
         new = random.choice(
