@@ -109,7 +109,7 @@ def test_a_qiskit_circuit_has_the_gradients_of_its_parameter_shift() -> None:
     out.sum().backward()
     values = layer.weights.detach().numpy()
     shifts = [(theirs(values + s) - theirs(values - s)) / 2 for s in np.eye(2) * np.pi / 2]
-    assert np.isclose(float(out), theirs(values)) and np.allclose(layer.weights.grad, shifts)
+    assert np.isclose(float(out.detach()), theirs(values)) and np.allclose(layer.weights.grad, shifts)
 
 
 def test_files_and_texts(tmp_path: Path) -> None:

@@ -157,7 +157,8 @@ def test_batches_run_as_one_and_have_gradients() -> None:
         return qml.expval(HAMILTONIAN)
 
     labels = ["x", 1, 2]
-    ours, theirs = (qml.QNode(circuit, qml.device(name, wires=labels)) for name in ("superpose", "default.qubit"))
+    ours = qml.QNode(circuit, qml.device("superpose", wires=labels))
+    theirs = qml.QNode(circuit, qml.device("default.qubit", wires=labels), diff_method="parameter-shift")
     a, b = torch.rand(3, 4, dtype=torch.float64, requires_grad=True), torch.tensor(0.7, dtype=torch.float64)
     b.requires_grad_(True)
     grads = []
