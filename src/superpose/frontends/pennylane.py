@@ -2,8 +2,8 @@
 
 A function's arguments become parameters: ``x`` is the parameter ``x`` where it is used as a number, and ``x[0]``,
 ``x[1][2]`` are ``x_0``, ``x_1_2``. Wires that are integers are numbered in ascending order, others in order of
-appearance; the k-th mid-circuit measurement writes bit k. What a function returns says what to measure, not what the
-circuit is. `write` gives a function of the parameters by name, to be put into a QNode.
+appearance. Mid-circuit measurements write bits in the order in which the function returns or samples them, the others
+behind these as they come; what else a function returns says what to measure, not what the circuit is. `write` gives a function of the parameters by name, to be put into a QNode.
 """
 
 from __future__ import annotations
@@ -205,7 +205,11 @@ class Reader:
         asked = [item.meas_val for item in tape.operations if isinstance(item, Conditional)]
         for measurement in tape.measurements:
             values = measurement.mv if measurement.mv is not None else ()
-            asked += values if isinstance(values, list | tuple) else [values]
+            values = values if isinstance(values, list | tuple) else [values]
+            asked += values
+            if all(len(value.measurements) == 1 for value in values):
+                for value in values:
+                    self.bits.setdefault(value.measurements[0].meas_uid, len(self.bits))
         self.asked: Collection[Any] = {one.meas_uid for value in asked for one in value.measurements}
 
     @property
@@ -230,12 +234,11 @@ class Reader:
             yield from self.calls(item)
 
     def measurement(self, item: Any, qubit: int) -> Iterator[Operation]:
-        """Give a measurement, which writes the next bit, and its reset."""
+        """Give a measurement, which writes its bit or the next one, and its reset."""
         if item.postselect is not None:
             _READING.of("measure", "postselection")
         if not item.reset or item.meas_uid in self.asked:
-            self.bits[item.meas_uid] = len(self.bits)
-            yield Measure(qubit, self.bits[item.meas_uid])
+            yield Measure(qubit, self.bits.setdefault(item.meas_uid, len(self.bits)))
         if item.reset:
             yield Reset(qubit)
 
