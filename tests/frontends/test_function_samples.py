@@ -1,13 +1,15 @@
-"""The samples of examples/functions: what each gives by the rules of docs/quantum-functions.md."""
+"""The samples of examples/functions: what each gives, run here and over HTTP on a real service."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import math
+import os
 import runpy
 import subprocess
 import sys
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from typing import Any
 import networkx
 import numpy as np
 import pytest
+from tests.cli.conftest import Served, start, stop
 from tests.frontends.conftest import installed
 
 import superpose
@@ -22,7 +25,7 @@ from superpose.frontends import TOOLKITS
 
 FOLDER = Path(__file__).parents[2] / "examples" / "functions"
 NEEDS = {
-    "shor_15": "qiskit", "grover": "cirq", "vqe_h2": "pennylane", "qaoa_cut": "pytket",
+    "shor_15": "qiskit", "grover": "cirq", "vqe_h2": "pennylane", "qaoa_cut": "pytket", "random_quil": "pyquil",
     **{f"random_{name}": name for name in TOOLKITS},
 }  # fmt: skip
 RANDOM = sorted(path.name for path in FOLDER.glob("random_*.py"))
@@ -57,6 +60,30 @@ def run_here(name: str, given: Any, seed: int = 1) -> Any:
     return parts["post"](json.loads(json.dumps(plain)), given)
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A service."""
+    running = start(tmp_path_factory.mktemp("home"))
+    yield running
+    assert stop(running) == 0, (running.home / "server.log").read_text()
+
+
+def over_http(served: Served, name: str, given: Any, *options: str, seed: int = 1) -> Any:
+    """What a sample gives when it is deployed and called with the command line."""
+    path = path_of(name)
+    called = path.stem.replace("_", "-")
+    asked = ["--input", json.dumps(given), "--seed", str(seed)]
+    for arguments in (["deploy", str(path), "--name", called, *options], ["call", called, *asked]):
+        done = subprocess.run(
+            [sys.executable, "-m", "superpose", "functions", *arguments, "--json"],
+            capture_output=True,
+            text=True,
+            env={**os.environ, "XDG_DATA_HOME": str(served.home)},
+        )
+        assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["output"]
+
+
 def check_random(numbers: list[int]) -> None:
     """1,000 fair bytes: each test below fails for such once in 10**6 seeds."""
     assert len(numbers) == 1000 and all(0 <= number < 256 for number in numbers)
@@ -76,7 +103,7 @@ def test_random_numbers_of_every_toolkit(name: str) -> None:
     assert run_here(name, {"n": 5}, seed=2)["numbers"] != run_here(name, {"n": 5}, seed=3)["numbers"]
 
 
-@pytest.mark.parametrize("name", ["random_openqasm.qasm"])
+@pytest.mark.parametrize("name", ["random_openqasm.qasm", "random_quil.quil", "random_qsharp.qs"])
 def test_random_bytes_of_circuit_files(name: str) -> None:
     path = path_of(name)
     counts = superpose.run(superpose.load(path), shots=1000, seed=4).counts
@@ -174,3 +201,41 @@ def test_the_classifier_is_what_its_script_trains() -> None:
         [sys.executable, str(FOLDER / "train_classifier.py"), "--check"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RANDOM)
+def test_random_numbers_over_http(served: Served, name: str) -> None:
+    check_random(over_http(served, name, {"n": 1000})["numbers"])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["random_openqasm.qasm", "random_quil.quil", "random_qsharp.qs"])
+def test_random_bytes_over_http(served: Served, name: str) -> None:
+    (counts,) = over_http(served, name, {}, "--shots", "1")["counts"]
+    ((bits, number),) = counts.items()
+    assert len(bits) == 8 and set(bits) <= {"0", "1"} and number == 1
+
+
+@pytest.mark.slow
+def test_a_circuit_file_over_http(served: Served) -> None:
+    got = over_http(served, "qaoa_pair.qasm", {"gamma": [0.4, 0.1], "beta": [0.3, 0.2]}, "--observable", "ZZ")
+    wanted = [[math.sin(1.2) * math.sin(0.8)], [math.sin(0.8) * math.sin(0.2)]]
+    np.testing.assert_allclose(got["expectations"], wanted, atol=1e-12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "given", "wanted"),
+    [
+        ("shor_15.py", {"base": 7}, {"base": 7, "order": 4, "factors": [3, 5]}),
+        ("shor_15.py", {"base": 14}, {"base": 14, "order": 2, "factors": None, "share": 0.0}),
+        ("grover.py", {"marked": "1011"}, {"found": "1011", "expected_share": 0.9613}),
+        ("vqe_h2.py", {}, {"energy": pytest.approx(-1.145599, abs=1e-6), "t": pytest.approx(-0.11487, abs=1e-5)}),
+        ("qaoa_cut.py", {}, {"cut": 12}),
+        ("classifier.py", {"rows": [[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]}, {"classes": ["setosa", "virginica"]}),
+    ],
+)
+def test_samples_over_http(served: Served, name: str, given: Any, wanted: dict[str, Any]) -> None:
+    got = over_http(served, name, given)
+    assert {key: got[key] for key in wanted} == wanted

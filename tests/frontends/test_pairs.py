@@ -1,8 +1,14 @@
-"""Every ordered pair of toolkits and languages: what comes through both, and back, is the same circuit."""
+"""Every ordered pair of toolkits and languages: what comes through both, and back, is the same circuit.
+
+The long tests carry more than a thousand random circuits and compare what they find with docs/frontends.md, which they
+write with ``SUPERPOSE_WRITE_DOCS=1``.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +21,8 @@ from superpose.errors import ConversionError
 from .conftest import BOUND_ONLY, NAMES, WITHOUT_PHASE, assert_same, carried, installed, random_circuit, values_of
 
 PAIRS = [(one, other) for one in NAMES for other in NAMES]
+PAGE = Path(__file__).parents[2] / "docs" / "frontends.md"
+BEGIN, END = "<!-- pairs: written by tests/frontends/test_pairs.py -->\n", "<!-- pairs end -->"
 N_EACH = 8
 """Circuits of each kind, bound and free, for each pair."""
 
@@ -119,16 +127,45 @@ def kept(one: str, other: str) -> str:
     return letters
 
 
+FOUND: dict[tuple[str, str], tuple[int, str]] = {}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("one", "other"), PAIRS)
 def test_random_circuits_through_every_pair(one: str, other: str) -> None:
     """There and back: equal unitaries to 1e-9, parameters and, of one circuit, gradients."""
     installed(one), installed(other)
+    n = 0
     for symbolic in (False, True) if is_free(one, other) else (False,):
         for seed in range(N_EACH):
             circuit = random_circuit(100 + seed, symbolic=symbolic, n_qubits=1 + seed)
             assert_same(circuit, carried(circuit, one, other, one), phase=keeps_phase(one, other))
+            n += 1
     if is_free(one, other):
         circuit = random_circuit(7, symbolic=True, n_qubits=4)
         assert gradients(circuit) == pytest.approx(gradients(carried(circuit, one, other)), abs=1e-9)
-    kept(one, other)  # asserts what comes through
+    FOUND[one, other] = n, kept(one, other)
+
+
+@pytest.mark.slow
+def test_the_page_says_what_was_found() -> None:
+    names = [name for name in NAMES if (name, name) in FOUND]
+    if set(FOUND) != {(one, other) for one in names for other in names} or len(names) < len(NAMES) - 1:
+        pytest.skip("needs all toolkits, and all pairs in the same run")
+    total = sum(n for n, _ in FOUND.values())
+    assert total >= 1000
+    lines = [
+        f"{total:,} random circuits of 1 to {N_EACH} qubits came through, {N_EACH} with numbers and {N_EACH} with free "
+        "parameters for each pair (row, then column, then row again).",
+        "",
+        "| from \\ to | " + " | ".join(names) + " |",
+        "|---" * (len(names) + 1) + "|",
+        *(f"| {one} | " + " | ".join(FOUND[one, other][1] for other in names) + " |" for one in names),
+        "",
+    ]
+    head, _, rest = PAGE.read_text().partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    page = head + BEGIN + "\n".join(lines) + END + tail
+    if os.environ.get("SUPERPOSE_WRITE_DOCS"):
+        PAGE.write_text(page)
+    assert PAGE.read_text() == page, "the matrix in docs/frontends.md is stale: run with SUPERPOSE_WRITE_DOCS=1"
