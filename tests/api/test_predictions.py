@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 
 from superpose.learning import Predictor
+from superpose.service import ServiceConfig
+from superpose.service.work.cpu_budget import CpuBudget
 
 ROW = {"sepal length": 5.1, "sepal width": 3.5, "petal length": 1.4, "petal width": 0.2}
 CELLS = list(ROW.values())
@@ -273,6 +275,23 @@ def test_a_prediction_is_fast(deployed: Any) -> None:
         taken_ms.append((time.perf_counter() - started) * 1000)
     connection.close()
     assert statistics.median(taken_ms) < 25
+
+
+def test_a_server_that_works_holds_tokens_of_the_cpu_budget(deployed: Any) -> None:
+    n_tokens = ServiceConfig(data_dir=deployed.data_dir).cpu_total
+    if n_tokens == 1:
+        pytest.skip("one CPU is shared by priority, without tokens")
+    budget = CpuBudget(deployed.data_dir / "cpu", n_tokens)
+    until_s = time.monotonic() + 60.0
+    while budget.n_free() == n_tokens and time.monotonic() < until_s:
+        predict(deployed, [CELLS])
+    assert budget.n_free() < n_tokens
+    job = budget.take(1, give_up=lambda: time.monotonic() > until_s)  # makes room
+    assert job is not None
+    job.release()
+    while budget.n_free() < n_tokens and time.monotonic() < until_s:
+        time.sleep(0.1)
+    assert budget.n_free() == n_tokens
 
 
 def test_an_endpoint_changes_over_http(deployed: Any) -> None:

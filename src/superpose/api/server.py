@@ -27,6 +27,7 @@ from superpose.errors import CertificateError, RequestError, StartError
 from superpose.service import Service, ServiceConfig, Supervisor
 from superpose.service.operations.json_logs import JsonLines
 from superpose.service.operations.pauses import short_pauses
+from superpose.service.serving.server_share import ServerShare
 from superpose.service.work.cpu_budget import one_thread_each
 from superpose.service.work.memory import kept_tidy
 
@@ -84,7 +85,7 @@ def serve(
         if behind_proxy:
             _log_fact("plaintext allowed", host=host, reason=behind_proxy)
         app = create_app(service)
-        with short_pauses():
+        with short_pauses(), ServerShare(service.cpu_budget, service.allow_threads):
             asyncio.run(_run(app, listening, tls, on_ready, ending, proxied=bool(behind_proxy)))
 
 

@@ -42,6 +42,7 @@ from superpose.service.store.datadir import DataDir
 from superpose.service.store.job_store import JobStore
 from superpose.service.store.referred import referred_artifacts
 from superpose.service.store.tables import jobs
+from superpose.service.work.cpu_budget import CpuBudget
 from superpose.service.work.jobs import Jobs
 from superpose.service.work.outputs import JobOutputs
 
@@ -89,6 +90,7 @@ class Service:
         self._artifacts = Artifacts(data_dir, config.artifact_url)
         self.measurements = Measurements(self._database, clock)
         self.tracer = tracer_for(config, "superpose-server")
+        self._most_threads: int | None = None
         self._loaded = LoadedModels(config, Observing(self.measurements, self.tracer))
         self.quotas = Quotas(self._database, size_of=self._artifacts.size, clock=clock)
         self.store = JobStore.opened(self._database, config.job_rules, clock=clock, admit=self.quotas.admit_job)
@@ -157,6 +159,21 @@ class Service:
     def admin_key_path(self) -> Path:
         """The file of the first admin key, readable by its owner only."""
         return self._data_dir.admin_key_path
+
+    @property
+    def cpu_budget(self) -> CpuBudget:
+        """The CPU threads of server and workers together."""
+        config = self.config
+        return CpuBudget(config.cpu_dir or self._data_dir.cpu, config.cpu_total, silent_s=config.lease_s)
+
+    def allow_threads(self, n: int) -> None:
+        """Compute predictions on at most ``n`` threads from now on, in the engine and beside it."""
+        from superpose.engine import get_threads, set_threads
+
+        if self._most_threads is None:
+            self._most_threads = get_threads()
+        self._loaded.allow_threads(n)
+        set_threads(min(n, self._most_threads))
 
     def authenticate(self, secret: str | None, source: str | None = None) -> Principal:
         """Whom an API key stands for.

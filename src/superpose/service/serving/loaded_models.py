@@ -7,7 +7,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import accumulate
@@ -22,6 +22,7 @@ from superpose.service.operations.observing import Observing
 from superpose.service.operations.pauses import set_modules_aside
 from superpose.service.serving.batching import BatchLimits, BatchStats, MicroBatcher
 from superpose.service.serving.deployment import Limits
+from superpose.service.serving.turns import Turns
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
@@ -160,13 +161,15 @@ class LoadedModels:
     def __init__(self, config: ServiceConfig, observing: Observing | None = None) -> None:
         self._config = config
         self._observing = observing
-        self._executor = ThreadPoolExecutor(
-            config.predict_threads or os.cpu_count() or 1, thread_name_prefix="superpose-predict"
-        )
+        self._executor = Turns(config.predict_threads or os.cpu_count() or 1)
         self._served: dict[str, ServedModel] = {}
         self._loading: dict[str, threading.Lock] = {}
         self._changing = threading.Lock()
         self._timer: asyncio.TimerHandle | None = None
+
+    def allow_threads(self, n: int) -> None:
+        """Compute predictions in at most ``n`` threads at once."""
+        self._executor.allow(n)
 
     def peek(self, key: str) -> ServedModel | None:
         """The model if it is in memory."""

@@ -8,7 +8,7 @@
     staging/               files on their way to artifacts/
     jobs/<id>/<attempt>/   checkpoints of a running job
     logs/                  what workers say
-    cpu/                   tokens of the workers' CPU budget
+    cpu/                   tokens of the CPU budget
     server.lock            held by the server that owns the directory
 """
 

@@ -1,11 +1,12 @@
-"""The CPU budget of a machine: how many threads may train and run programs at once, whatever the number of workers.
+"""The CPU budget of a machine: how many threads may predict, train and run programs at once, in all processes.
 
 A token is a file with a lock; who holds the lock may run one thread. Locks end with their process, however it ends, so
 no token is ever lost. A worker takes tokens before it takes a job. One that has more than it needs gives them up as
 soon as another waits, and takes free ones when nobody does: results do not depend on it, because the engine's do not
 depend on its number of threads, and torch, BLAS and OpenMP run on one thread each.
 
-Predictions need no token: they run in the server, at normal priority, and workers make way (``be_polite``).
+Endpoints go first: a server that works takes its tokens before any worker gets another (``serving/server_share.py``),
+and predictions never wait for one, because workers make way for the server's threads (``be_polite``).
 """
 
 from __future__ import annotations
@@ -61,7 +62,12 @@ class CpuBudget:
             ) from error
 
     def take(
-        self, most: int, *, give_up: Callable[[], bool], on_change: Callable[[int], None] = lambda _: None
+        self,
+        most: int,
+        *,
+        give_up: Callable[[], bool],
+        on_change: Callable[[int], None] = lambda _: None,
+        first: bool = False,
     ) -> CpuShare | None:
         """Take up to ``most`` tokens, at least one, for which this waits; None once ``give_up()`` says so.
 
@@ -69,15 +75,16 @@ class CpuBudget:
             most: tokens of use; more than there are count as all.
             give_up: asked now and then.
             on_change: called with the number of threads that may run, now and whenever it changes.
+            first: go before all who wait and are not first.
         """
         most = max(1, min(most, self.n_tokens))
         held = [] if self.somebody_waits() else self._grab(most)
         if held:
             return CpuShare(self, held, most, on_change)
-        with self._waiting():
+        with self._waiting("waiting"), self._waiting("first") if first else contextlib.nullcontext():
             silence = _Silence(self._silent_s)
             while not give_up():
-                held = self._grab(most)
+                held = self._grab(most) if first or not self._waits("first") else []
                 if held or silence.lasts([self._path(f"token-{i}") for i in range(self.n_tokens)]):
                     return CpuShare(self, held, most, on_change)
                 time.sleep(_LOOK_S * (0.5 + random.random()))  # noqa: S311  # so that two do not look in step
@@ -85,7 +92,14 @@ class CpuBudget:
 
     def somebody_waits(self) -> bool:
         """Whether another process, or thread, waits for a token."""
-        return self._try("waiting", shared=False, keep=False) is None
+        return self._waits("waiting")
+
+    def n_free(self) -> int:
+        """How many tokens nobody holds now."""
+        return sum(self._try(f"token-{i}", shared=False, keep=False) is not None for i in range(self.n_tokens))
+
+    def _waits(self, sign: str) -> bool:
+        return self._try(sign, shared=False, keep=False) is None
 
     def _grab(self, n: int) -> list[int]:
         """Descriptors of up to ``n`` tokens that were free."""
@@ -112,9 +126,9 @@ class CpuBudget:
         return descriptor
 
     @contextlib.contextmanager
-    def _waiting(self) -> Iterator[None]:
+    def _waiting(self, name: str) -> Iterator[None]:
         """Let others know that we wait."""
-        while (sign := self._try("waiting", shared=True)) is None:  # somebody looks just now
+        while (sign := self._try(name, shared=True)) is None:  # somebody looks just now
             time.sleep(0.001)
         try:
             yield
@@ -140,6 +154,11 @@ class CpuShare:
         self._thread = threading.Thread(target=self._balance, name="superpose-cpu", daemon=True)
         on_change(self.n_threads)
         self._thread.start()
+
+    @property
+    def n_tokens(self) -> int:
+        """How many tokens it holds."""
+        return len(self._held)
 
     @property
     def n_threads(self) -> int:
