@@ -8,6 +8,7 @@ A server that does little leaves all tokens to the jobs.
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -71,20 +72,26 @@ class ServerShare:
 
     def _run(self) -> None:
         while not self._over.wait(self._look_s):
-            if self._works():
-                self._on_threads(1)  # until there is a token
-                self._share = self._budget.take(
-                    self._budget.n_tokens,
-                    give_up=lambda: self._over.is_set() or not self._works(),
-                    on_change=self._on_threads,
-                    first=True,
-                )
-                while self._share is not None and self._works() and not self._over.wait(self._look_s):
-                    pass
-                if self._share is not None:
-                    self._share.release()
-                    self._share = None
-            self._on_threads(max(1, self._budget.n_free()))  # a large request may come before the next look
+            with contextlib.suppress(OSError):  # out of descriptors, say: then things stay as they are
+                if self._works():
+                    self._hold()
+                self._on_threads(max(1, self._budget.n_free()))  # a large request may come before the next look
+
+    def _hold(self) -> None:
+        """Wait for a token, and hold what there is as long as the server works."""
+        self._on_threads(1)  # until there is one
+        self._share = self._budget.take(
+            self._budget.n_tokens,
+            give_up=lambda: self._over.is_set() or not self._works(),
+            on_change=self._on_threads,
+            first=True,
+        )
+        if self._share is None:
+            return
+        while self._works() and not self._over.wait(self._look_s):
+            pass
+        self._share.release()
+        self._share = None
 
     def _works(self) -> bool:
         """Whether the server has worked of late."""
