@@ -68,6 +68,7 @@ def test_feed_forward_batches_and_seeds():
     assert estimated.provenance["measured_bases"] == ["ZZ"]
 
 
+@pytest.mark.slow
 def test_trajectories_beyond_the_density_matrix():
     n = 14
     circuit = Circuit(n).h(0)

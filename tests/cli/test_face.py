@@ -31,6 +31,7 @@ COMMANDS = [
     ["sweep"],
     *(["sweeps", verb] for verb in ("list", "show", "plot", "cancel")),
     *(["functions", verb] for verb in ("deploy", "list", "show", "call", "logs", "rollback", "delete")),
+    *(["program-sets", verb] for verb in ("run", "submit", "list", "show", "values", "download", "remove")),
     ["run"],
     ["convert"],
     ["draw"],

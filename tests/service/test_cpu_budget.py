@@ -83,6 +83,7 @@ def take(budget: CpuBudget, most: int = 2, seen: list[int] | None = None) -> Cpu
     return share
 
 
+@pytest.mark.slow
 def test_three_processes_never_run_more_threads_than_there_are_tokens_and_all_get_on(holders: Holders) -> None:
     for _ in range(3):
         holders.start(hold_s=0.05)
