@@ -3,7 +3,8 @@
 A function's arguments become parameters: ``x`` is the parameter ``x`` where it is used as a number, and ``x[0]``,
 ``x[1][2]`` are ``x_0``, ``x_1_2``. Wires that are integers are numbered in ascending order, others in order of
 appearance. Mid-circuit measurements write bits in the order in which the function returns or samples them, the others
-behind these as they come; what else a function returns says what to measure, not what the circuit is. `write` gives a function of the parameters by name, to be put into a QNode.
+behind these as they come; what else a function returns says what to measure, not what the circuit is. `write` gives a
+function of the parameters by name, to be put into a QNode.
 """
 
 from __future__ import annotations
