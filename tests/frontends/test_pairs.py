@@ -1,7 +1,7 @@
 """Every ordered pair of toolkits and languages: what comes through both, and back, is the same circuit.
 
 The long tests carry more than a thousand random circuits and compare what they find with docs/frontends.md, which they
-write with ``SUPERPOSE_WRITE_DOCS=1``.
+write with ``WRITE_DOCS=1``.
 """
 
 from __future__ import annotations
@@ -166,6 +166,6 @@ def test_the_page_says_what_was_found() -> None:
     head, _, rest = PAGE.read_text().partition(BEGIN)
     _, _, tail = rest.partition(END)
     page = head + BEGIN + "\n".join(lines) + END + tail
-    if os.environ.get("SUPERPOSE_WRITE_DOCS"):
+    if os.environ.get("WRITE_DOCS"):
         PAGE.write_text(page)
-    assert PAGE.read_text() == page, "the matrix in docs/frontends.md is stale: run with SUPERPOSE_WRITE_DOCS=1"
+    assert PAGE.read_text() == page, "the matrix in docs/frontends.md is stale: run with WRITE_DOCS=1"

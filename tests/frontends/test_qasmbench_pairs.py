@@ -1,7 +1,7 @@
 """QASMBench small through every toolkit: read, written there, read back, run to the same states or distributions.
 
 Source: Li et al., QASMBench, ACM Trans. Quantum Comput. 4(2), 2023; the files lie beside this repository, and the tests
-are skipped where they do not. The table in docs/frontends.md is compared, and written with ``SUPERPOSE_WRITE_DOCS=1``.
+are skipped where they do not. The table in docs/frontends.md is compared, and written with ``WRITE_DOCS=1``.
 """
 
 from __future__ import annotations
@@ -91,6 +91,6 @@ def test_the_page_says_what_was_found() -> None:
         lines.append(f"| {name} | {kept} of {total} | {why} |")
     head, _, rest = PAGE.read_text().partition(BEGIN)
     page = head + BEGIN + "\n".join(lines) + "\n" + END + rest.partition(END)[2]
-    if os.environ.get("SUPERPOSE_WRITE_DOCS"):
+    if os.environ.get("WRITE_DOCS"):
         PAGE.write_text(page)
-    assert PAGE.read_text() == page, "the table in docs/frontends.md is stale: run with SUPERPOSE_WRITE_DOCS=1"
+    assert PAGE.read_text() == page, "the table in docs/frontends.md is stale: run with WRITE_DOCS=1"

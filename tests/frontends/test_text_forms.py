@@ -32,7 +32,12 @@ def test_circuits_survive_every_form(name: str, symbolic: bool) -> None:
     for seed in range(4):
         circuit = random_circuit(seed, symbolic=symbolic, n_qubits=4)
         circuit = Circuit(4).id(0).id(1).id(2).id(3).extend(circuit.instructions)  # so that every qubit is named
-        assert_same(circuit, form.read(form.write(circuit), "circuit"), phase=name != "qsharp")
+        back = form.read(form.write(circuit), "circuit")
+        if name == "braket":  # its text measures all qubits where the circuit measures none
+            back, measured = back.without_final_measurements()
+            assert [(item.qubit, item.bit) for item in measured] == [(0, 0), (1, 1), (2, 2), (3, 3)]
+            back = Circuit(4).extend(back.instructions)
+        assert_same(circuit, back, phase=name != "qsharp")
 
 
 @pytest.mark.parametrize("name", list(TEXTS))
@@ -72,10 +77,10 @@ def test_suffixes_name_one_form_each() -> None:
 def test_quil_files_are_converted(tmp_path: Path) -> None:
     installed("pyquil")
     path = tmp_path / "bell.quil"
-    path.write_text("DECLARE ro BIT[2]\nDECLARE angle REAL\nRX(angle/2) 0\nCNOT 0 1\nMEASURE 0 ro[0]\n")
+    path.write_text("DECLARE ro BIT[2]\nDECLARE theta REAL\nRX(theta/2) 0\nCNOT 0 1\nMEASURE 0 ro[0]\n")
     circuit = read_circuit(str(path), None)
-    assert circuit == Circuit(2, n_bits=2).rx(superpose.Parameter("angle") / 2, 0).cx(0, 1).measure(0, 0)
+    assert circuit == Circuit(2, n_bits=2).rx(superpose.Parameter("theta") / 2, 0).cx(0, 1).measure(0, 0)
     assert circuit.name == "bell"
-    path.write_text("RX(angle 0\n")
+    path.write_text("RX(theta 0\n")
     with pytest.raises(CircuitFormatError, match="pyQuil cannot read the text"):
         read_circuit(str(path), None)
