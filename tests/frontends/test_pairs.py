@@ -79,6 +79,14 @@ def outcomes(circuit: Circuit) -> set[str]:
     return set(superpose.run(circuit, shots=5, seed=1).counts[0])
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_bits_keep_their_numbers(name: str) -> None:
+    """Also where a circuit measures in another order than that of its bits."""
+    installed(name)
+    circuit = Circuit(2, n_bits=2).x(0).measure(0, 1).measure(1, 0)
+    assert outcomes(carried(circuit, name)) == {"01"}
+
+
 def in_the_middle() -> Circuit:
     return Circuit(2, n_bits=2).x(0).measure(0, 0).x(0).measure(0, 1)
 

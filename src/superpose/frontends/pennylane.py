@@ -138,6 +138,7 @@ def read(source: Any, name: str = "circuit") -> Circuit:
     tape = tape_of(source)
     places = places_of(tape)
     reader = Reader(places, tape)
+    reader.number_bits_as_sampled()
     operations = tuple(item for operation in tape.operations for item in reader.operation(operation))
     return Circuit(len(places), name, n_bits=reader.n_bits).extend(operations)
 
@@ -203,15 +204,21 @@ class Reader:
         self.places = places
         self.names = Names(_READING)
         self.bits: dict[Any, int] = {}
+        self._measurements = tape.measurements
         asked = [item.meas_val for item in tape.operations if isinstance(item, Conditional)]
         for measurement in tape.measurements:
             values = measurement.mv if measurement.mv is not None else ()
-            values = values if isinstance(values, list | tuple) else [values]
-            asked += values
-            if all(len(value.measurements) == 1 for value in values):
-                for value in values:
-                    self.bits.setdefault(value.measurements[0].meas_uid, len(self.bits))
+            asked += values if isinstance(values, list | tuple) else [values]
         self.asked: Collection[Any] = {one.meas_uid for value in asked for one in value.measurements}
+
+    def number_bits_as_sampled(self) -> None:
+        """Number the bits in the order of the first list of single measurements that is sampled or counted."""
+        for measurement in self._measurements:
+            values = measurement.mv
+            if isinstance(values, list | tuple) and all(len(value.measurements) == 1 for value in values):
+                once = dict.fromkeys(value.measurements[0].meas_uid for value in values)
+                self.bits = {uid: bit for bit, uid in enumerate(once)}
+                return
 
     @property
     def n_bits(self) -> int:
