@@ -80,8 +80,9 @@ def compile_entry(function: Any, signature: str) -> bytes:
     with _linking_only():
         compiled.compile(result(*arguments))
     (made,) = compiled.overloads.values()
+    (assembly,) = compiled.inspect_llvm().values()
     llvm = _binding()
-    module = llvm.parse_assembly(made.library.get_llvm_str())
+    module = llvm.parse_assembly(assembly)
     module.link_in(llvm.parse_assembly(str(_entry(made))))
     for place in (*module.functions, *module.global_variables):
         if not place.is_declaration:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, library
 
 from superpose.circuits import circuit_to_json
 from superpose.engine import CompiledProgram, compile_program
@@ -100,7 +100,7 @@ def known_layer(name: str) -> LayerRuntime:
         ) from None
 
 
-@torch.library.custom_op("superpose::quantum_layer", mutates_args=(), device_types="cpu")
+@library.custom_op("superpose::quantum_layer", mutates_args=(), device_types="cpu")
 def quantum_layer(inputs: Tensor, weights: Tensor, layer: str, gradient_method: str) -> Tensor:
     """Expectations ``(batch, n_observables)`` of a known layer's circuit.
 
@@ -124,7 +124,7 @@ def _fake_layer(inputs: Tensor, weights: Tensor, layer: str, gradient_method: st
     return inputs.new_empty(inputs.shape[0], block.n_outputs)
 
 
-@torch.library.custom_op("superpose::quantum_layer_gradients", mutates_args=(), device_types="cpu")
+@library.custom_op("superpose::quantum_layer_gradients", mutates_args=(), device_types="cpu")
 def _layer_gradients(
     inputs: Tensor, weights: Tensor, grad: Tensor, layer: str, gradient_method: str
 ) -> tuple[Tensor, Tensor]:
