@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -35,13 +34,7 @@ if TYPE_CHECKING:
     from superpose.circuits import ProgramSetResult
     from superpose.pictures import Picture
 
-__all__ = ["BACKENDS", "compile", "convert", "draw", "gradient", "load", "program_set", "resolve_backend", "run"]
-
-BACKENDS: Mapping[str, Callable[[], Backend]] = MappingProxyType({"local": LocalBackend})
-"""Makers of backends by the name that `run` takes."""
-
-ENTRY_POINTS = "superpose.backends"
-"""The group of entry points in which installed packages offer further backends: a callable without arguments each."""
+__all__ = ["compile", "convert", "draw", "gradient", "load", "program_set", "resolve_backend", "run"]
 
 MAX_FILE_BYTES = 256 * 2**20
 
@@ -233,39 +226,27 @@ def compile(
 def resolve_backend(backend: str | Backend) -> Backend:
     """Return the backend of this name; one that is a backend already, as it is.
 
-    Installed packages offer backends as entry points of the group "superpose.backends".
+    Installed packages offer further backends, by a name of their own or as "provider:backend"; see
+    `superpose.backends.providers`.
 
     Raises:
         BackendUnknownError: No backend has this name.
+        ToolkitMissingError, ProviderError: Its package is missing; its provider does not let us in.
 
     >>> resolve_backend("local").name
     'local'
     """
     if isinstance(backend, str):
-        return BACKENDS[backend]() if backend in BACKENDS else _plugged_in(backend)
+        if backend == "local":
+            return LocalBackend()
+        from superpose.backends.providers import find_backend  # reads the installed packages' entry points
+
+        return find_backend(backend)
     if not isinstance(backend, Backend):
         raise BackendUnknownError(
             f"A backend is named by a string or has name, capabilities() and run(); got {type(backend).__name__}."
         )
     return backend
-
-
-def _plugged_in(name: str) -> Backend:
-    """Return the backend that an installed package offers under this name."""
-    from importlib.metadata import entry_points
-
-    offered = entry_points(group=ENTRY_POINTS)
-    if name not in offered.names:
-        known = [*BACKENDS, *sorted(offered.names)]
-        raise BackendUnknownError(
-            f"There is no backend {name!r}; known are {', '.join(known)}.", name=name, allowed=known
-        )
-    made = offered[name].load()()
-    if not isinstance(made, Backend):
-        raise BackendUnknownError(
-            f"What a package offers as backend {name!r} is none: {type(made).__name__}.", name=name
-        )
-    return made
 
 
 def load(source: object) -> Circuit:

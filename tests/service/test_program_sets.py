@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 
 import superpose
-from superpose import Circuit, Observable, Parameter, ProgramGrid, ProgramSet, ProgramSetResult, facade
-from superpose.backends import LocalBackend
+from superpose import Circuit, Observable, Parameter, ProgramGrid, ProgramSet, ProgramSetResult
+from superpose.backends import LocalBackend, providers
 from superpose.circuits import Capabilities, Program, ProgramResult, program_set_to_json, program_set_to_npz
 from superpose.errors import (
     BackendUnknownError,
@@ -118,7 +118,7 @@ class Flaky:
 @pytest.fixture
 def flaky(monkeypatch: pytest.MonkeyPatch) -> type[Flaky]:
     """The backend, registered by name."""
-    monkeypatch.setattr(facade, "BACKENDS", MappingProxyType({**facade.BACKENDS, "flaky": Flaky}))
+    monkeypatch.setattr(providers, "BACKENDS", MappingProxyType({**providers.BACKENDS, "flaky": Flaky}))
     monkeypatch.setattr(Flaky, "seen", [])
     return Flaky
 

@@ -51,6 +51,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "engine.unsupported": (422, "Not supported by the local engine"),
         "backend.unknown": (422, "Unknown backend"),
         "backend.provider": (502, "Provider failed"),
+        "backend.calibration": (502, "Calibration not usable"),
         "backend.piece_failed": (502, "A piece of a program set failed"),
         "dataset.format": (422, "Data cannot be read"),
         "dataset.empty": (422, "Data set is empty"),

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 from superpose.backends.admission import MAX_SHOTS, admit, batch_limit
 from superpose.backends.executable import LocalExecutable, answered
 from superpose.backends.plan import Values
 from superpose.backends.plans import plan_of
-from superpose.circuits import Capabilities, Program, ProgramResult, Template
+from superpose.circuits import Capabilities, Pricing, Program, ProgramResult, Template
 from superpose.engine import memory_required
 from superpose.engine.memory import available_memory
 
 __all__ = ["LocalBackend"]
+
+
+_FREE = Pricing(as_of=date(2026, 11, 26), source="this machine")
 
 
 class LocalBackend:
@@ -44,6 +49,8 @@ class LocalBackend:
             initial_state=True,
             simulator=True,
             dynamic=True,
+            parametric=True,
+            pricing=_FREE,
         )
 
     def admit(self, program: Program) -> None:

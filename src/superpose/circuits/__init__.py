@@ -35,10 +35,14 @@ from superpose.circuits.operations import (
     walk,
 )
 from superpose.circuits.parameters import Affine, AngleLike, Parameter, parameters
+from superpose.circuits.pricing import Pricing
 from superpose.circuits.program import Dtype, Program
 from superpose.circuits.template import ParamsLike, Template
 
 if TYPE_CHECKING:
+    from superpose.circuits.calibration import Calibration as Calibration
+    from superpose.circuits.calibration import GateCalibration as GateCalibration
+    from superpose.circuits.calibration import QubitCalibration as QubitCalibration
     from superpose.circuits.documents import circuit_from_json as circuit_from_json
     from superpose.circuits.documents import circuit_to_json as circuit_to_json
     from superpose.circuits.documents import noise_model_from_json as noise_model_from_json
@@ -49,6 +53,16 @@ if TYPE_CHECKING:
     from superpose.circuits.documents import program_to_json as program_to_json
     from superpose.circuits.documents import result_from_json as result_from_json
     from superpose.circuits.documents import result_to_json as result_to_json
+    from superpose.circuits.providers import BackendInfo as BackendInfo
+    from superpose.circuits.providers import BackendKind as BackendKind
+    from superpose.circuits.providers import BackendStatus as BackendStatus
+    from superpose.circuits.providers import CalibratedBackend as CalibratedBackend
+    from superpose.circuits.providers import CancellingBackend as CancellingBackend
+    from superpose.circuits.providers import Estimate as Estimate
+    from superpose.circuits.providers import EstimatingBackend as EstimatingBackend
+    from superpose.circuits.providers import Provider as Provider
+    from superpose.circuits.providers import ReportingBackend as ReportingBackend
+    from superpose.circuits.providers import RunStatus as RunStatus
     from superpose.circuits.qasm import from_qasm as from_qasm
     from superpose.circuits.qasm import to_qasm as to_qasm
     from superpose.circuits.sets.documents import program_set_from_json as program_set_from_json
@@ -68,7 +82,13 @@ __all__ = [
     "Affine",
     "AngleLike",
     "Backend",
+    "BackendInfo",
+    "BackendKind",
+    "BackendStatus",
     "Barrier",
+    "CalibratedBackend",
+    "Calibration",
+    "CancellingBackend",
     "Capabilities",
     "Channel",
     "ChannelRow",
@@ -77,9 +97,12 @@ __all__ = [
     "Condition",
     "Delay",
     "Dtype",
+    "Estimate",
+    "EstimatingBackend",
     "Executable",
     "FeatureMap",
     "Gate",
+    "GateCalibration",
     "GridResult",
     "If",
     "Instruction",
@@ -91,14 +114,19 @@ __all__ = [
     "Parameter",
     "ParamsLike",
     "PieceFailure",
+    "Pricing",
     "Program",
     "ProgramExecutable",
     "ProgramGrid",
     "ProgramResult",
     "ProgramSet",
     "ProgramSetResult",
+    "Provider",
+    "QubitCalibration",
     "QueueingBackend",
+    "ReportingBackend",
     "Reset",
+    "RunStatus",
     "SizingBackend",
     "Step",
     "Template",
@@ -126,6 +154,22 @@ __all__ = [
 ]
 
 
+_PROVIDERS = {
+    "BackendInfo": "providers",
+    "BackendKind": "providers",
+    "BackendStatus": "providers",
+    "CalibratedBackend": "providers",
+    "Calibration": "calibration",
+    "CancellingBackend": "providers",
+    "Estimate": "providers",
+    "EstimatingBackend": "providers",
+    "GateCalibration": "calibration",
+    "Provider": "providers",
+    "QubitCalibration": "calibration",
+    "ReportingBackend": "providers",
+    "RunStatus": "providers",
+}
+
 _SETS = {
     "GridResult": "result",
     "PieceFailure": "piece_result",
@@ -136,9 +180,11 @@ _SETS = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load text forms and program sets, which a run does without, when they are first asked for."""
+    """Load text forms, program sets and providers, which a run does without, when they are first asked for."""
     if name not in __all__:
         raise AttributeError(f"module 'superpose.circuits' has no attribute {name!r}")
+    if name in _PROVIDERS:
+        return getattr(import_module(f"superpose.circuits.{_PROVIDERS[name]}"), name)
     if name in _SETS or name.startswith("program_set_"):
         return getattr(import_module(f"superpose.circuits.sets.{_SETS.get(name, 'documents')}"), name)
     room = "qasm" if name.endswith("_qasm") else "documents"

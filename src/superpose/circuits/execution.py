@@ -10,6 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from superpose.circuits.pricing import Pricing
 from superpose.circuits.program import Program
 from superpose.circuits.template import ParamsLike, Template
 
@@ -64,6 +65,13 @@ class Capabilities:
         initial_state: Whether a program may start from a state of its own.
         simulator: Whether results are computed rather than measured.
         dynamic: Whether circuits may measure in the middle, branch on what was read, reset, and hold noise channels.
+        mid_circuit: Whether they may measure in the middle; ``dynamic`` implies this and the next two.
+        reset: Whether they may reset qubits.
+        feed_forward: Whether they may branch on what was read.
+        parametric: Whether new values run without compiling the circuit again.
+        native_gates: Names of the gates that the processor itself has; None for a simulator.
+        connectivity: Ordered pairs of qubits that its two-qubit gates join; None where all are.
+        pricing: What a run costs; None where nothing is known.
     """
 
     max_qubits: int | None = None
@@ -75,6 +83,18 @@ class Capabilities:
     initial_state: bool = False
     simulator: bool = False
     dynamic: bool = False
+    mid_circuit: bool = False
+    reset: bool = False
+    feed_forward: bool = False
+    parametric: bool = False
+    native_gates: frozenset[str] | None = None
+    connectivity: frozenset[tuple[int, int]] | None = None
+    pricing: Pricing | None = None
+
+    def __post_init__(self) -> None:
+        if self.dynamic:
+            for name in ("mid_circuit", "reset", "feed_forward"):
+                object.__setattr__(self, name, True)
 
 
 @runtime_checkable

@@ -26,6 +26,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     ├── BackendError
     │   ├── BackendUnknownError           backend.unknown
     │   ├── ProviderError                 backend.provider
+    │   ├── CalibrationError              backend.calibration
     │   └── PieceFailedError              backend.piece_failed
     ├── DatasetError
     │   ├── DatasetFormatError            dataset.format
@@ -118,6 +119,7 @@ from superpose.errors.circuits import (
     AngleError,
     BackendError,
     BackendUnknownError,
+    CalibrationError,
     CircuitError,
     CircuitFormatError,
     ConversionError,
@@ -238,6 +240,7 @@ __all__ = [
     "BackupError",
     "ByteQuotaError",
     "ByteRangeError",
+    "CalibrationError",
     "CertificateError",
     "CheckpointError",
     "CircuitError",

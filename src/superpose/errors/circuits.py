@@ -8,6 +8,7 @@ __all__ = [
     "AngleError",
     "BackendError",
     "BackendUnknownError",
+    "CalibrationError",
     "CircuitError",
     "CircuitFormatError",
     "ConversionError",
@@ -177,6 +178,12 @@ class ProviderError(BackendError):
         self.provider = provider
         self.provider_job_id = provider_job_id
         self.retryable = retryable
+
+
+class CalibrationError(BackendError):
+    """A calibration holds numbers that cannot be, or is none."""
+
+    code = "backend.calibration"
 
 
 class PieceFailedError(BackendError):

@@ -13,8 +13,12 @@ import numpy.typing as npt
 from superpose.circuits import (
     GATES,
     Backend,
+    CalibratedBackend,
+    Calibration,
     Capabilities,
     Circuit,
+    Estimate,
+    EstimatingBackend,
     Observable,
     Parameter,
     Program,
@@ -191,6 +195,41 @@ def check_too_large(backend: Backend, tolerance: float) -> None:
         _require(False, f"{n_qubits} qubits are refused where max_qubits is {largest}")
 
 
+def check_calibration(backend: Backend, tolerance: float) -> None:
+    """A calibration is of this backend's qubits, gates and pairs, and survives its document."""
+    if not isinstance(backend, CalibratedBackend):
+        return
+    found, able = backend.calibration(), backend.capabilities()
+    _require(isinstance(found, Calibration), "calibration() returns a Calibration")
+    _require(able.max_qubits is None or found.n_qubits >= able.max_qubits, "it has a row for each qubit")
+    _require(
+        able.native_gates is None or able.native_gates <= found.native_gates | {"id", "rz"}, "native gates have rows"
+    )
+    _require(able.connectivity is None or able.connectivity == found.connectivity, "it joins the pairs of capabilities")
+    _require(Calibration.from_json(found.to_json()) == found, "the calibration survives its JSON document")
+    _require(backend.calibration().epoch == found.epoch, "the same snapshot has the same epoch")
+
+
+def check_estimate(backend: Backend, tolerance: float) -> None:
+    """An estimate is sane, costs nothing, and a longer program is not expected to be better or cheaper."""
+    if not isinstance(backend, EstimatingBackend):
+        return
+    short, long = Circuit(2).h(0).cx(0, 1), Circuit(2).h(0)
+    for _ in range(20):
+        long.cx(0, 1).ry(0.3, 1)
+    few, many = (backend.estimate(Program(one, shots=n)) for one, n in ((short, 100), (long, 1000)))
+    for found in (few, many):
+        _require(isinstance(found, Estimate), "estimate() returns an Estimate")
+        _require(found.fidelity is None or 0.0 <= found.fidelity <= 1.0, "fidelity is in 0 .. 1")
+        for name in ("price_usd", "wait_s", "run_s"):
+            value = getattr(found, name)
+            _require(value is None or 0.0 <= value < math.inf, f"{name} is 0 or more")
+    if few.fidelity is not None and many.fidelity is not None:
+        _require(many.fidelity <= few.fidelity, "more gates do not raise the fidelity")
+    if few.price_usd is not None and many.price_usd is not None:
+        _require(many.price_usd >= few.price_usd, "more shots do not lower the price")
+
+
 BACKEND_CHECKS: tuple[Callable[[Backend, float], None], ...] = (
     check_description,
     check_every_gate,
@@ -203,6 +242,8 @@ BACKEND_CHECKS: tuple[Callable[[Backend, float], None], ...] = (
     check_provenance,
     check_dynamic,
     check_too_large,
+    check_calibration,
+    check_estimate,
 )
 """The checks, in the order in which they say most."""
 
