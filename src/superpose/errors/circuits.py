@@ -169,12 +169,22 @@ class BackendUnknownError(BackendError):
 
 
 class ProviderError(BackendError):
-    """A provider answered with an error; ``retryable`` says whether the same call may go through later."""
+    """A provider answered with an error; ``retryable`` says whether the same call may go through later, and
+    ``retry_after_s`` when, where the provider said so."""
 
     code = "backend.provider"
 
-    def __init__(self, message: str, *, provider: str, provider_job_id: str | None, retryable: bool) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        provider: str,
+        provider_job_id: str | None,
+        retryable: bool,
+        retry_after_s: float | None = None,
+    ) -> None:
         super().__init__(message, provider=provider, provider_job_id=provider_job_id, retryable=retryable)
+        self.retry_after_s = retry_after_s
         self.provider = provider
         self.provider_job_id = provider_job_id
         self.retryable = retryable
