@@ -61,8 +61,11 @@ if TYPE_CHECKING:
     from superpose.circuits.providers import Estimate as Estimate
     from superpose.circuits.providers import EstimatingBackend as EstimatingBackend
     from superpose.circuits.providers import Provider as Provider
+    from superpose.circuits.providers import QueueState as QueueState
+    from superpose.circuits.providers import QueueTellingBackend as QueueTellingBackend
     from superpose.circuits.providers import ReportingBackend as ReportingBackend
     from superpose.circuits.providers import RunStatus as RunStatus
+    from superpose.circuits.providers import TranspilingBackend as TranspilingBackend
     from superpose.circuits.qasm import from_qasm as from_qasm
     from superpose.circuits.qasm import to_qasm as to_qasm
     from superpose.circuits.sets.documents import program_set_from_json as program_set_from_json
@@ -123,6 +126,8 @@ __all__ = [
     "ProgramSetResult",
     "Provider",
     "QubitCalibration",
+    "QueueState",
+    "QueueTellingBackend",
     "QueueingBackend",
     "ReportingBackend",
     "Reset",
@@ -130,6 +135,7 @@ __all__ = [
     "SizingBackend",
     "Step",
     "Template",
+    "TranspilingBackend",
     "circuit_from_json",
     "circuit_to_json",
     "feature_map",
@@ -166,8 +172,11 @@ _PROVIDERS = {
     "GateCalibration": "calibration",
     "Provider": "providers",
     "QubitCalibration": "calibration",
+    "QueueState": "providers",
+    "QueueTellingBackend": "providers",
     "ReportingBackend": "providers",
     "RunStatus": "providers",
+    "TranspilingBackend": "providers",
 }
 
 _SETS = {

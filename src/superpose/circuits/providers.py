@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from superpose.circuits.calibration import Calibration
+from superpose.circuits.circuit import Circuit
 from superpose.circuits.execution import Backend, QueueingBackend
 from superpose.circuits.program import Program
 
@@ -21,8 +22,11 @@ __all__ = [
     "Estimate",
     "EstimatingBackend",
     "Provider",
+    "QueueState",
+    "QueueTellingBackend",
     "ReportingBackend",
     "RunStatus",
+    "TranspilingBackend",
 ]
 
 BackendKind: TypeAlias = Literal["simulator", "emulator", "qpu"]
@@ -78,6 +82,7 @@ class BackendInfo:
         kind: Of backend.
         status: Whether it takes programs.
         calibration_at: Time of its calibration, aware; None where it has none.
+        region: Where programs and results go, in the provider's own word, "eu-north-1"; None where that is not told.
         note: Why it is unavailable and what to do, or what else is worth knowing.
     """
 
@@ -88,6 +93,22 @@ class BackendInfo:
     status: BackendStatus
     calibration_at: datetime | None = None
     note: str = ""
+    region: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueState:
+    """What a provider says about the queue before a backend.
+
+    Attributes:
+        n_ahead: Runs that wait or run.
+        run_s: How long one takes on average, in seconds; None where that is not told.
+        at: When this was so, aware.
+    """
+
+    n_ahead: int
+    at: datetime
+    run_s: float | None = None
 
 
 @runtime_checkable
@@ -137,6 +158,35 @@ class EstimatingBackend(Backend, Protocol):
 
         Raises:
             UnsupportedProgramError: It cannot run here.
+        """
+        ...
+
+
+@runtime_checkable
+class TranspilingBackend(CalibratedBackend, Protocol):
+    """A backend that shows a circuit as it would run it."""
+
+    def transpiled(self, circuit: Circuit) -> Circuit:
+        """Return the circuit over all qubits of the processor, in native gates on qubits they are calibrated for.
+
+        Classical bits stay as they are; a measurement is of the qubit in which it finds what it reads; parameters may
+        stay free. Nothing is run or charged.
+
+        Raises:
+            UnsupportedProgramError: It cannot run here.
+        """
+        ...
+
+
+@runtime_checkable
+class QueueTellingBackend(Backend, Protocol):
+    """A backend that says how many wait before it."""
+
+    def queue(self) -> QueueState:
+        """Return what the provider says now.
+
+        Raises:
+            ProviderError: It cannot be asked.
         """
         ...
 

@@ -19,10 +19,14 @@ from superpose.circuits import (
     Circuit,
     Estimate,
     EstimatingBackend,
+    Instruction,
     Observable,
     Parameter,
     Program,
     ProgramResult,
+    QueueState,
+    QueueTellingBackend,
+    TranspilingBackend,
     feature_map,
     parameters,
     result_from_json,
@@ -230,6 +234,50 @@ def check_estimate(backend: Backend, tolerance: float) -> None:
         _require(many.price_usd >= few.price_usd, "more shots do not lower the price")
 
 
+def check_transpiled(backend: Backend, tolerance: float) -> None:
+    """A transpiled circuit is in calibrated gates on the processor's qubits, and finds the same bits."""
+    if not isinstance(backend, TranspilingBackend):
+        return
+    found = backend.calibration()
+    circuit = Circuit(3, n_bits=3).h(0).cx(0, 1).t(1).cx(1, 2).ry(0.4, 2).rz(0.3, 2).cx(0, 2).rx(1.1, 2)
+    for qubit in range(3):
+        circuit.measure(qubit, 2 - qubit)
+    there = backend.transpiled(circuit)
+    _require(there.n_qubits == found.n_qubits, "a transpiled circuit is over the processor's qubits")
+    for item in there.instructions:
+        if isinstance(item, Instruction):
+            known = item.gate in ("id", "rz") or (item.gate, item.qubits) in found.by_gate
+            _require(known, f"transpiled, {item.gate} stands on qubits {item.qubits} that it is calibrated for")
+    ours, theirs = (_bit_probabilities(one) for one in (circuit, there))
+    _require(bool(np.allclose(ours, theirs, atol=1e-9)), "a transpiled circuit finds the same bits as often")
+
+
+def check_queue(backend: Backend, tolerance: float) -> None:
+    """What is told about the queue is sane."""
+    if not isinstance(backend, QueueTellingBackend):
+        return
+    state = backend.queue()
+    _require(isinstance(state, QueueState), "queue() returns a QueueState")
+    _require(state.n_ahead >= 0 and (state.run_s is None or 0.0 <= state.run_s < math.inf), "the queue is no negative")
+    _require(state.at.tzinfo is not None, "the time of the queue's state has a zone")
+
+
+def _bit_probabilities(circuit: Circuit) -> npt.NDArray[np.float64]:
+    """How probable each value of the bits is, ``(2**n_bits,)``, of a circuit that measures at its end."""
+    body, finals = circuit.without_final_measurements()
+    used = sorted({qubit for item in (*body.instructions, *finals) for qubit in item.qubits})
+    places = {qubit: place for place, qubit in enumerate(used)}
+    small = Circuit(len(used))
+    for call in body.gate_calls():
+        small.append(call.gate, [places[qubit] for qubit in call.qubits], call.angles)
+    squared = np.abs(state_vector(small)) ** 2
+    states = np.arange(len(squared))
+    index = np.zeros(len(squared), np.int64)
+    for one in finals:
+        index += ((states >> (len(used) - 1 - places[one.qubit])) & 1) << (circuit.n_bits - 1 - one.bit)
+    return np.bincount(index, squared, minlength=1 << circuit.n_bits)
+
+
 BACKEND_CHECKS: tuple[Callable[[Backend, float], None], ...] = (
     check_description,
     check_every_gate,
@@ -244,6 +292,8 @@ BACKEND_CHECKS: tuple[Callable[[Backend, float], None], ...] = (
     check_too_large,
     check_calibration,
     check_estimate,
+    check_transpiled,
+    check_queue,
 )
 """The checks, in the order in which they say most."""
 
