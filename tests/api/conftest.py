@@ -55,7 +55,7 @@ class Api:
 
     def connect(self) -> http.client.HTTPConnection:
         parts = urlsplit(self.url)
-        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=30)
+        return http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=90)
 
     def call(
         self,
@@ -100,13 +100,13 @@ def running(config: ServiceConfig) -> Iterator[Api]:
     thread = threading.Thread(target=run)
     thread.start()
     try:
-        url = ready.get(timeout=30)
+        url = ready.get(timeout=120)
         if isinstance(url, BaseException):
             raise url
         yield Api(url, config.data_dir, read_key_file(config.data_dir / "keys" / "admin.key"))
     finally:
         stop.set()
-        thread.join(timeout=30)
+        thread.join(timeout=120)
     assert not thread.is_alive()
 
 

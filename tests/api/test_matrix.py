@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -98,6 +97,11 @@ def _texts(value: Any) -> list[str]:
     return [text for item in value for text in _texts(item)] if isinstance(value, list) else []
 
 
+def an_hour_ago() -> datetime:
+    """A clock that is late."""
+    return datetime.now(UTC) - timedelta(hours=1)
+
+
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     config = ServiceConfig(
@@ -117,8 +121,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         secrets["scoped key alpha"] = service.keys.create(owner, role="admin", scopes=scopes)[1]
         revoked, secrets["revoked key"] = service.keys.create(owner, role="admin")
         service.keys.revoke(owner, revoked.id)
-        soon = datetime.now(UTC) + timedelta(seconds=0.05)
-        _, secrets["expired key"] = service.keys.create(owner, role="admin", expires_at=soon)
+        with Service.open(config, exclusive=False, clock=an_hour_ago) as earlier:
+            soon = an_hour_ago() + timedelta(minutes=30)
+            _, secrets["expired key"] = earlier.keys.create(owner, role="admin", expires_at=soon)
         secrets["wrong key"] = mint_key()[1]
         secrets["operator default"] = api.admin_key
         service.datasets.add_builtin(owner, "alpha-flowers", "iris")
@@ -126,7 +131,6 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         with working(config):
             assert ended(service, job).status == "succeeded"
         trained = service.models.version(owner, "alpha-trained")
-        time.sleep(0.05)
         yield Stage(api, World(service, owner, operator, trained), secrets)
 
 

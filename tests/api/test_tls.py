@@ -41,10 +41,10 @@ def serving(data_dir: Path, tls: Tls) -> Iterator[str]:
     thread = threading.Thread(target=serve, args=(config,), kwargs=dict(port=0, tls=tls, on_ready=ready.put, stop=stop))
     thread.start()
     try:
-        yield ready.get(timeout=30)
+        yield ready.get(timeout=120)
     finally:
         stop.set()
-        thread.join(30)
+        thread.join(120)
 
 
 def handshake(url: str, ca_file: Path, newest: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3) -> tuple[str | None, int]:
@@ -53,7 +53,7 @@ def handshake(url: str, ca_file: Path, newest: ssl.TLSVersion = ssl.TLSVersion.T
     context.maximum_version = newest
     parts = urlsplit(url)
     with (
-        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=10) as plain,
+        socket.create_connection((parts.hostname or "", parts.port or 0), timeout=60) as plain,
         context.wrap_socket(plain, server_hostname=parts.hostname) as secured,
     ):
         return secured.version(), x509.load_der_x509_certificate(secured.getpeercert(True) or b"").serial_number
@@ -110,7 +110,7 @@ def test_a_renewed_certificate_is_shown_after_sighup_and_a_bad_one_is_not(author
     command += ["--certificate", pair.certificate, "--key", pair.key]
     with subprocess.Popen([sys.executable, "-m", "superpose", *map(str, command)], env=home) as server:
         try:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 120
             while not ready.exists():
                 assert time.monotonic() < deadline
                 assert server.poll() is None
@@ -135,4 +135,4 @@ def test_a_renewed_certificate_is_shown_after_sighup_and_a_bad_one_is_not(author
             assert handshake(facts["url"], authority.ca_file)[1] == renewed.serial
         finally:
             server.terminate()
-            assert server.wait(30) == 0
+            assert server.wait(60) == 0

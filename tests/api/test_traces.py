@@ -57,7 +57,7 @@ class Collector:
         self._thread.join()
         self.server.server_close()
 
-    def wait_for(self, trace_id: str, names: set[str], timeout_s: float = 30.0) -> dict[str, tuple[str, Span]]:
+    def wait_for(self, trace_id: str, names: set[str], timeout_s: float = 60.0) -> dict[str, tuple[str, Span]]:
         """The trace's spans by name once all these are there."""
         until_s = time.monotonic() + timeout_s
         while True:
@@ -155,7 +155,7 @@ def test_a_share_is_sent_and_all_decide_alike_and_nobody_waits_for_a_collector_t
     began_s = time.monotonic()
     with start(otlp_endpoint="http://127.0.0.1:9/v1/traces") as api:
         assert api.call("GET", "/v1/version").status == 200
-    assert time.monotonic() - began_s < 20
+    assert time.monotonic() - began_s < 60
     places = [TraceContext.begin(0.25) for _ in range(4_000)]
     assert 0.20 < sum(place.sampled for place in places) / len(places) < 0.30  # fails by chance once in 10**12 runs
     assert all(TraceContext.parse(place.traceparent) == place for place in places)

@@ -83,10 +83,10 @@ def test_any_program_agrees_with_the_reference(program):
 def test_too_many_qubits_are_refused_at_once(n_qubits, question):
     observables = [Observable.z(0, n_qubits)] if question.get("observables") else ()
     program = Program(Circuit(n_qubits).h(0), {}, observables, shots=question.get("shots"))
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(StateTooLargeError, match="memory") as caught:
         LocalBackend().run(program)
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1
     assert caught.value.code == "engine.state_too_large"
     assert caught.value.details["needed_bytes"] > caught.value.details["available_bytes"] > 0
     assert caught.value.details["n_qubits"] == n_qubits

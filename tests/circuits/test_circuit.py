@@ -186,12 +186,12 @@ def test_long_and_wide_drawings_are_cut():
 def test_a_hundred_thousand_instructions():
     """CPU seconds, with room for machines ten times slower than the one it takes 0.5 s on."""
     weights = parameters("w", 10)
-    started = time.process_time()
+    started = time.thread_time()
     circuit = Circuit(20)
     for k in range(50_000):
         circuit.rx(2 * weights[k % 10] + 0.1, k % 20).cx(k % 20, (k + 1) % 20)
     assert circuit.n_instructions == 100_000
-    assert time.process_time() - started < 5
+    assert time.thread_time() - started < 5
     assert circuit.depth() > 1000
 
 

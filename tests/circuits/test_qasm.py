@@ -570,10 +570,10 @@ def test_unsupported_features_are_named(statement):
     ids=lambda text: text[-20:],
 )
 def test_hostile_texts_end_soon(text):
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(QasmError):
         from_qasm(text, max_instructions=20_000)
-    assert time.process_time() - started < 10
+    assert time.thread_time() - started < 10
 
 
 def test_a_text_much_longer_than_its_instructions_may_be_is_refused_before_it_is_read() -> None:
@@ -592,10 +592,10 @@ def test_a_text_much_longer_than_its_instructions_may_be_is_refused_before_it_is
 
 
 def test_spaces_before_a_wrong_sign_cost_nothing():
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(QasmError, match="no character"):
         from_qasm("qubit q;" + " " * 100_000 + "`")
-    assert time.process_time() - started < 1
+    assert time.thread_time() - started < 1
 
 
 @pytest.mark.parametrize(
@@ -618,9 +618,9 @@ def test_a_large_circuit_makes_the_round_trip():
     circuit = Circuit(10)
     for k in range(10_000):
         circuit.rx(2 * x + 0.1, k % 10).cx(k % 10, (k + 1) % 10)
-    started = time.process_time()
+    started = time.thread_time()
     assert from_qasm(to_qasm(circuit)) == circuit
-    assert time.process_time() - started < 20
+    assert time.thread_time() - started < 20
 
 
 FRAGMENTS = [

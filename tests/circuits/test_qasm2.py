@@ -216,9 +216,9 @@ def test_reading_is_linear_and_quick() -> None:
         (20_000, 100, lambda k: f"rz({numbers.uniform(-4, 4)}) q[{k % 27}];"),
     ]:
         text = HEAD + "qreg q[27];\n" + "\n".join(map(line, range(n_lines)))
-        started = time.process_time()
+        started = time.thread_time()
         assert from_qasm(text).n_instructions == n_lines
-        assert (time.process_time() - started) * 1e6 / n_lines < limit_us
+        assert (time.thread_time() - started) * 1e6 / n_lines < limit_us
 
 
 FRAGMENTS = [
@@ -269,7 +269,7 @@ def test_hostile_texts_end_soon() -> None:
         "qreg q[1]; creg c[1]; " + "if(c==1)" * 50_000,
         "qreg q[1]; " + "x q[0];" * 30_000,
     ]:
-        started = time.process_time()
+        started = time.thread_time()
         with pytest.raises(QasmError):
             from_qasm(HEAD + text, max_instructions=20_000)
-        assert time.process_time() - started < 10
+        assert time.thread_time() - started < 10

@@ -285,11 +285,11 @@ def test_the_adder_adds() -> None:
     ids=lambda body: body[:40],
 )
 def test_hostile_texts_end_soon(body: str) -> None:
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(QasmError) as caught:
         from_qasm(f"{HEAD} qubit[4] q; {body}", max_instructions=20_000)
     assert caught.value.line == 1
-    assert time.process_time() - started < 10
+    assert time.thread_time() - started < 10
 
 
 def test_long_chains_are_read() -> None:

@@ -59,7 +59,7 @@ def start(home: Path, *arguments: str) -> Served:
             stderr=log,
             env=environment,
         )
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not ready.exists():
         if process.poll() is not None or time.monotonic() > deadline:
             process.kill()
@@ -72,7 +72,7 @@ def start(home: Path, *arguments: str) -> Served:
 def stop(served: Served) -> int:
     """The server's exit code after SIGTERM."""
     served.process.send_signal(signal.SIGTERM)
-    return served.process.wait(30)
+    return served.process.wait(60)
 
 
 @pytest.fixture(scope="session")

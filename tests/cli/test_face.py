@@ -56,7 +56,7 @@ def in_a_shell(*arguments: str, **environment: str) -> subprocess.CompletedProce
         [sys.executable, "-m", "superpose", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         env={**os.environ, **environment},
     )
 
@@ -167,5 +167,5 @@ def test_ctrl_c_exits_with_130(tmp_path: Any) -> None:
             connection.recv(10)
             time.sleep(0.1)
             process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=10)
+            out, err = process.communicate(timeout=60)
     assert (process.returncode, out, err) == (130, "", "")

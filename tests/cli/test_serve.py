@@ -45,7 +45,7 @@ def spawn(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
 
 def wait_for(path: Path) -> Any:
     """The JSON in a file that another process writes."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 120
     while not path.exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -69,21 +69,21 @@ def test_a_server_tells_where_it_is_refuses_a_second_and_drains(
         assert client.version()["name"] == "superpose"
 
     second = spawn("serve", "--port", "0")
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=120)
     assert (second.returncode, out) == (1, "")
     assert err.startswith("error[service.store]: ")
     port = facts["url"].rpartition(":")[2]
     third = spawn("serve", "--port", port, "--data-dir", tmp_path / "other", "--json")
-    out, err = third.communicate(timeout=60)
+    out, err = third.communicate(timeout=120)
     assert third.returncode == 1
     assert json.loads(out)["error"]["code"] == "client.start"
     remote = spawn("serve", "--host", "0.0.0.0", "--data-dir", tmp_path / "another")
-    out, err = remote.communicate(timeout=60)
+    out, err = remote.communicate(timeout=120)
     assert (remote.returncode, out) == (1, "")
     assert "--certificate and --key" in err
 
     server.send_signal(signal.SIGTERM)
-    out, err = server.communicate(timeout=60)
+    out, err = server.communicate(timeout=120)
     assert (server.returncode, err) == (0, "")
     assert json.loads(out) == {**facts, "data_dir": str(data_dir)}
     assert not ready.exists()
@@ -96,7 +96,7 @@ def test_a_server_ends_with_who_started_it_and_with_ctrl_c(
     ready = tmp_path / "ready.json"
     server = spawn("serve", "--port", "0", "--workers", "0", "--ready-file", ready, "--stop-with-stdin")
     wait_for(ready)
-    out, err = server.communicate(timeout=60)  # closes standard input
+    out, err = server.communicate(timeout=120)  # closes standard input
     assert (server.returncode, err) == (0, "")
     assert "serves at http://127.0.0.1:" in out
     assert "(admin)" in out
@@ -104,7 +104,7 @@ def test_a_server_ends_with_who_started_it_and_with_ctrl_c(
     server = spawn("serve", "--port", "0", "--workers", "0", "--ready-file", ready)
     wait_for(ready)
     server.send_signal(signal.SIGINT)
-    _, err = server.communicate(timeout=60)
+    _, err = server.communicate(timeout=120)
     assert (server.returncode, err) == (0, "")
 
 
@@ -121,7 +121,7 @@ def test_a_worker_beside_a_server_does_its_jobs(spawn: Callable[..., subprocess.
         worker = spawn("worker", "--threads", "1", "--json")
         assert client.jobs.wait(job.id, timeout_s=120).succeeded
     worker.send_signal(signal.SIGTERM)
-    out, err = worker.communicate(timeout=60)
+    out, err = worker.communicate(timeout=120)
     assert worker.returncode == 0, err
     assert json.loads(out)["threads"] == 1
 
@@ -130,7 +130,7 @@ def test_a_worker_begins_no_data_directory_of_its_own(
     spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path
 ) -> None:
     worker = spawn("worker", "--data-dir", tmp_path / "typo", "--json")
-    out, err = worker.communicate(timeout=60)
+    out, err = worker.communicate(timeout=120)
     assert worker.returncode == 1
     assert json.loads(out)["error"]["code"] == "service.store"
     assert "start it first: superpose serve" in err
@@ -140,6 +140,6 @@ def test_a_worker_begins_no_data_directory_of_its_own(
 def test_a_port_that_nothing_holds_is_found(spawn: Callable[..., subprocess.Popen[str]], tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         server = spawn("serve", "--port", str(taken.getsockname()[1]), "--data-dir", tmp_path / "data")
-        out, err = server.communicate(timeout=60)
+        out, err = server.communicate(timeout=120)
     assert (server.returncode, out) == (1, "")
     assert "or 0 for a free one" in err

@@ -124,7 +124,7 @@ def test_a_server_runs_by_its_file(write: Callable[[str], Path], tmp_path: Path)
     ready = tmp_path / "ready.json"
     command = [sys.executable, "-m", "superpose", "serve", "--config", str(file), "--ready-file", str(ready)]
     with subprocess.Popen(command, env=dict(os.environ)) as server:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while not ready.exists():
             assert time.monotonic() < deadline
             assert server.poll() is None
@@ -134,4 +134,4 @@ def test_a_server_runs_by_its_file(write: Callable[[str], Path], tmp_path: Path)
         with Client(facts["url"], key_file=facts["key_file"]) as client:
             assert client.version()["limits"]["max_request_rows"] == 7
         server.send_signal(signal.SIGTERM)
-        assert server.wait(30) == 0
+        assert server.wait(60) == 0

@@ -157,10 +157,10 @@ def test_bad_csv_is_refused_with_a_clear_word(content: bytes, error: type[Datase
 def test_ten_thousand_columns_are_refused_before_the_rows_are_read() -> None:
     header = ",".join(f"c{i}" for i in range(10_000)).encode()
     content = header + b"\n" + (b"1," * 9_999 + b"x\n") * 1_000
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(DatasetTooWideError, match="10,000 columns; at most 2,000") as caught:
         csv_table(content)
-    assert time.process_time() - started < 0.2
+    assert time.thread_time() - started < 0.2
     assert caught.value.details == {"n_columns": 10_000, "max_columns": 2_000}
     frame = pd.DataFrame(np.zeros((2, 3_000)), columns=[f"c{i}" for i in range(3_000)])
     sink = io.BytesIO()
@@ -172,12 +172,12 @@ def test_ten_thousand_columns_are_refused_before_the_rows_are_read() -> None:
 
 
 def test_a_header_of_millions_of_commas_is_refused_at_once() -> None:
-    started = time.process_time()
+    started = time.thread_time()
     with pytest.raises(DatasetTooWideError):
         csv_table(b"," * 3_000_000 + b"\n1\n")
     with pytest.raises(DatasetFormatError, match="first line is longer"):
         csv_table(b"," * 30_000_000)
-    assert time.process_time() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 @pytest.mark.parametrize("format", ["parquet", "npz"])

@@ -10,7 +10,6 @@ import stat
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import numpy as np
@@ -67,13 +66,13 @@ def directory_in(place: Path) -> Path:
     return found
 
 
-def test_warm_reports_and_is_quick_the_second_time():
+def test_warm_reports_and_is_quick_the_second_time(monkeypatch):
     warm()
     lines = []
-    begin = time.perf_counter()
+    monkeypatch.delattr(machine_code, "compile_entry")  # nothing is compiled again,
+    monkeypatch.delattr(machine_code, "load_entry")  # nor loaded again
     seconds = warm(lines.append)
-    assert time.perf_counter() - begin < 0.5
-    assert seconds < 0.5
+    assert seconds >= 0
     assert kernels_ready()
     assert len(lines) == 4
     assert "float32" in lines[0]

@@ -212,19 +212,21 @@ def many_gates(n_gates: int) -> Circuit:
 
 
 def test_time_and_memory_per_gate_do_not_grow():
-    """Of this thread alone: ten times the gates may take 25 times the time, where a square would take 100 times."""
-    seconds, sizes = [], []
-    for n_gates in (5_000, 50_000):
-        circuit = many_gates(n_gates)
-        names = (), circuit.parameters
-        best = math.inf
-        for _ in range(3 if n_gates < 10_000 else 1):
+    """Of this thread alone: ten times the gates may take 25 times the time, where a square would take 100 times.
+
+    Up to five tries, as a neighbour on the same core slows one of the two down; a square would never pass.
+    """
+    circuits = [many_gates(n_gates) for n_gates in (5_000, 50_000)]
+    for _ in range(5):
+        seconds, sizes = [], []
+        for circuit in circuits:
             start = time.thread_time()
             lowered = lower(circuit, [Observable({"Z" * 18: 1.0})])
-            tape = build_tape(lowered, names, Layout(18, 4), 16)
-            best = min(best, time.thread_time() - start)
-        seconds.append(best)
-        sizes.append(tape.ints.nbytes + tape.floats.nbytes)
+            tape = build_tape(lowered, ((), circuit.parameters), Layout(18, 4), 16)
+            seconds.append(time.thread_time() - start)
+            sizes.append(tape.ints.nbytes + tape.floats.nbytes)
+        if seconds[1] < 25 * seconds[0]:
+            break
     assert seconds[1] < 25 * seconds[0], seconds
     assert sizes[1] < 11 * sizes[0]
     assert sizes[1] < 400 * 50_000, "bytes per gate"

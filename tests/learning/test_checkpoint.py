@@ -95,6 +95,9 @@ def test_a_writer_killed_at_any_instant_leaves_a_whole_checkpoint(tmp_path: Path
         writer = subprocess.Popen([sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE)
         assert writer.stdout is not None
         writer.stdout.readline()
+        until_s = time.monotonic() + 60
+        while pause_s and not list((tmp_path / "checkpoint").glob("*.json")) and time.monotonic() < until_s:
+            time.sleep(0.001)  # all but the first have something to find, however slow the disk
         time.sleep(pause_s)
         writer.send_signal(signal.SIGKILL)
         writer.wait()

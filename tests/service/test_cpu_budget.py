@@ -72,7 +72,7 @@ class Holders:
 
 @pytest.fixture
 def holders(tmp_path: Path) -> Iterator[Holders]:
-    made = Holders(tmp_path, 2, silent_s=1.5)
+    made = Holders(tmp_path, 2)
     yield made
     made.end()
 
@@ -101,10 +101,8 @@ def test_tokens_of_a_killed_process_are_free_at_once(holders: Holders, tmp_path:
     wait_for(lambda: holders.threads(0) == 2)
     first.kill()
     first.wait()
-    began_s = time.monotonic()
-    with take(CpuBudget(tmp_path / "cpu", 2)) as share:
+    with take(CpuBudget(tmp_path / "cpu", 2, silent_s=1e9)) as share:  # by its death, not by its silence
         assert share.n_threads == 2
-    assert time.monotonic() - began_s < 1.0
 
 
 def test_a_stopped_process_keeps_nobody_waiting_for_ever(holders: Holders, tmp_path: Path) -> None:
@@ -114,7 +112,7 @@ def test_a_stopped_process_keeps_nobody_waiting_for_ever(holders: Holders, tmp_p
     began_s = time.monotonic()
     with take(CpuBudget(tmp_path / "cpu", 2, silent_s=1.5)) as share:
         assert share.n_threads == 1
-        assert 1.5 <= time.monotonic() - began_s < 10.0
+        assert time.monotonic() - began_s >= 1.5
         os.kill(first.pid, signal.SIGCONT)
 
 

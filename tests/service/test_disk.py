@@ -82,7 +82,7 @@ with opened() as service:
     time.sleep(1.0)
     report["while full"] = str(service.jobs.get(admin, before.id).status)
     (disk / "filler").unlink()
-    until = time.monotonic() + 30
+    until = time.monotonic() + 60
     while service.jobs.get(admin, before.id).status is not JobStatus.SUCCEEDED and time.monotonic() < until:
         time.sleep(0.05)
     report["after"] = str(service.jobs.get(admin, before.id).status)
@@ -181,7 +181,7 @@ def on_a_disk_of_its_own(tmp_path: Path, program: str, size: str = "6m") -> dict
     script.write_text(f"from pathlib import Path\ndisk = Path({str(disk)!r})\n{program}")
     shell = 'mount -t tmpfs -o size="$1",mode=700 disk "$2" && exec "$3" "$4"'
     command = ["unshare", "-Urm", "sh", "-c", shell, "sh", size, str(disk), sys.executable, str(script)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=280)
     assert run.returncode == 0, run.stderr
     return dict(json.loads(run.stdout.splitlines()[-1]))
 
@@ -226,7 +226,7 @@ def test_a_second_server_is_refused_by_name_and_leaves_the_first_alone(tmp_path:
         linked.symlink_to(config.data_dir)
         for directory in (config.data_dir, linked):
             command = [sys.executable, "-m", "superpose", "serve", "--data-dir", str(directory), "--port", "0"]
-            second = subprocess.run(command, capture_output=True, text=True, timeout=60)
+            second = subprocess.run(command, capture_output=True, text=True, timeout=120)
             assert second.returncode == 1
             assert "is in use by another server" in second.stderr
             assert "Stop it, or use another directory." in " ".join(second.stderr.split())

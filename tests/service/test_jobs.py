@@ -180,15 +180,15 @@ def test_events_are_waited_for(service: Service, admin: Principal) -> None:
         claim = _claim(service, job.id)
         found = [event.kind for event in await service.jobs.wait_events(admin, job.id, 0)]
         assert not await service.jobs.wait_events(admin, job.id, 2, timeout_s=0.1)
-        waiting = asyncio.create_task(service.jobs.wait_events(admin, job.id, 2, timeout_s=10))
+        waiting = asyncio.create_task(service.jobs.wait_events(admin, job.id, 2, timeout_s=60))
         await asyncio.sleep(0.1)
         await asyncio.to_thread(service.store.append, claim, "log", {"message": "hello"})
         news = await waiting
         assert (news[0].seq, news[0].data["message"]) == (3, "hello")
-        ending = asyncio.create_task(service.jobs.wait(admin, job.id, timeout_s=10))
+        ending = asyncio.create_task(service.jobs.wait(admin, job.id, timeout_s=60))
         await asyncio.to_thread(service.store.succeed, claim, {"x": 1})
         assert (await ending).result == {"x": 1}
-        assert not await service.jobs.wait_events(admin, job.id, 4, timeout_s=10)  # ended: no need to wait
+        assert not await service.jobs.wait_events(admin, job.id, 4, timeout_s=60)  # ended: no need to wait
         return [*found, *(event.kind for event in service.jobs.events(admin, job.id, 2))]
 
     assert asyncio.run(follow()) == ["queued", "running", "log", "succeeded"]

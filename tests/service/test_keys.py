@@ -102,10 +102,10 @@ def test_a_revoked_key_is_refused_at_once_here_and_soon_elsewhere(config: Servic
 
 def test_authentication_is_fast(service: Service, admin: Principal) -> None:
     secret = read_key_file(service.admin_key_path)
-    start = time.process_time()
+    start = time.thread_time()
     for _ in range(1_000):
         service.authenticate(secret)
-    assert time.process_time() - start < 0.5  # some 4 us each on a quiet machine
+    assert time.thread_time() - start < 0.5  # some 4 us each on a quiet machine
 
 
 def test_roles_are_ordered() -> None:
@@ -142,9 +142,12 @@ def test_admins_of_other_projects_reach_their_own_keys_only(
 
 
 def test_the_last_operator_key_cannot_be_revoked(service: Service, admin: Principal) -> None:
-    service.keys.create(admin, role="admin", operator=True, expires_at=datetime.now(UTC) + timedelta(seconds=0.2))
+    def an_hour_ago() -> datetime:
+        return datetime.now(UTC) - timedelta(hours=1)
+
+    with Service.open(service.config, exclusive=False, clock=an_hour_ago) as earlier:  # an expired key is no way in
+        earlier.keys.create(admin, role="admin", operator=True, expires_at=an_hour_ago() + timedelta(minutes=30))
     service.keys.create(admin, role="admin")  # which makes keys of this project only
-    time.sleep(0.25)  # an expired key is no way in
     with pytest.raises(ConflictError, match="last operator key"):
         service.keys.revoke(admin, admin.key_id)
     assert service.keys.get(admin, admin.key_id).revoked_at is None
@@ -372,7 +375,7 @@ def test_last_use_is_written_coarsely_and_by_no_request(config: ServiceConfig) -
     with Service.open(replace(config, key_used_s=0.3), clock=clock) as service:
         secret = read_key_file(service.admin_key_path)
         admin = service.authenticate(secret)
-        until_s = time.monotonic() + 10
+        until_s = time.monotonic() + 60
         while service.keys.get(admin, admin.key_id).last_used_at is None and time.monotonic() < until_s:
             time.sleep(0.01)
         assert service.keys.get(admin, admin.key_id).last_used_at == clock()

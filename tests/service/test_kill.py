@@ -22,7 +22,7 @@ from superpose.trust import read_key_file
 
 from .conftest import CSV, ended, wait_for
 
-#: The real server, with short leases: HTTP, and workers that it keeps alive, until it is told or killed.
+#: The real server: HTTP, and workers that it keeps alive, until it is told or killed.
 SERVER = """
 import json, sys
 from superpose.api import serve
@@ -39,7 +39,12 @@ SPEC: dict[str, Any] = {
 
 @pytest.fixture
 def config(tmp_path: Path) -> ServiceConfig:
-    return ServiceConfig(data_dir=tmp_path / "data", lease_s=1.5, progress_s=0.0)
+    return ServiceConfig(data_dir=tmp_path / "data", progress_s=0.0)
+
+
+def short_leases(config: ServiceConfig, **fields: Any) -> ServiceConfig:
+    """For tests in which a lease runs out. On a machine that stands still for long, others may run out too."""
+    return ServiceConfig.from_json({**config.to_json(), "lease_s": 1.5, **fields})
 
 
 @pytest.fixture
@@ -190,6 +195,7 @@ def test_kill_9_of_server_and_worker_at_once(
     service: Service, admin: Principal, config: ServiceConfig, job: Job, tmp_path: Path, start: Start
 ) -> None:
     """A power cut: nobody is left to tell, so the lease has to run out."""
+    config = short_leases(config)
     server = start(config)
     first = holder(service, job, 1)
     os.kill(worker_pids(config)[first], signal.SIGSTOP)  # so that it cannot react to the server's end
@@ -199,14 +205,14 @@ def test_kill_9_of_server_and_worker_at_once(
     server = start(config)
     done = ended(service, job)
     server.kill(signal.SIGTERM)
-    assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 2)
+    assert done.status is JobStatus.SUCCEEDED and done.attempt >= 2
     check_equal(service, admin, job, tmp_path / "undisturbed")
 
 
 def test_a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing_more(
     service: Service, admin: Principal, config: ServiceConfig, job: Job, tmp_path: Path, start: Start
 ) -> None:
-    config = ServiceConfig.from_json({**config.to_json(), "workers": 2})
+    config = short_leases(config, workers=2)
     server = start(config)
     try:
         first = holder(service, job, 1)
@@ -219,10 +225,10 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing_more
         os.kill(pid, signal.SIGCONT)
         wait_for(lambda: f"Worker {first} lost attempt 1 of job {job.id}" in log_of(config) + log_of(config, 1))
         done = ended(service, job)
-        assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 2)
+        assert done.status is JobStatus.SUCCEEDED and done.attempt >= 2
         events = service.store.events(job.id)
         overtaken = next(e.seq for e in events if e.kind == "running" and e.data["attempt"] == 2)
-        assert {e.data["attempt"] for e in events if e.seq >= overtaken} == {2}
+        assert {e.data["attempt"] for e in events if e.seq >= overtaken} == set(range(2, done.attempt + 1))
         assert alive(pid)  # it lives on, for the next job
     finally:
         server.kill(signal.SIGTERM)

@@ -31,7 +31,7 @@ SPEC: dict[str, Any] = {"evaluation": {"n_splits": 2}}
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory: pytest.TempPathFactory) -> ServiceConfig:
-    return ServiceConfig(data_dir=tmp_path_factory.mktemp("modules") / "data", lease_s=1.5, progress_s=0.0)
+    return ServiceConfig(data_dir=tmp_path_factory.mktemp("modules") / "data", lease_s=60.0, progress_s=0.0)
 
 
 @pytest.fixture(scope="module")
