@@ -20,6 +20,7 @@ from superpose.api.predictions import infer_with, predict_with
 from superpose.api.problems import from_http_exception, from_validation_error, problem_response
 from superpose.api.routes import (
     audit,
+    budgets,
     data_checks,
     datasets,
     endpoints,
@@ -63,7 +64,7 @@ def create_app(service: Service) -> FastAPI:
         exception_handlers={HTTPException: _on_http_exception, RequestValidationError: _on_validation_error},
     )
     app.state.draining = asyncio.Event()
-    people = (projects, users, keys, usage, audit)
+    people = (projects, users, keys, usage, budgets, audit)
     data = (datasets, uploads, data_checks)
     work = (jobs, job_outputs, sweeps, predictions, programs, program_sets)
     for noun in (*data, models, modules, *work, endpoints, functions, *people, inference, metrics, version):

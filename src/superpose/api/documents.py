@@ -18,6 +18,7 @@ __all__ = [
     "Edits",
     "NewKey",
     "NewSweep",
+    "Spending",
     "SplitCheck",
     "Time",
     "TrainingJob",
@@ -71,7 +72,18 @@ class SplitCheck(Document):
     spec: Annotated[dict[str, Any], Field(description="training spec; absent fields take their defaults")] = {}
 
 
-class TrainingJob(Document):
+class Spending(Document):
+    """What a submission says about money and time."""
+
+    max_cost_usd: Annotated[float | None, Field(ge=0, strict=False, description="refused if it may cost more")] = None
+    max_seconds: Annotated[float | None, Field(gt=0, strict=False, description="longest time of workers")] = None
+
+    def spending(self) -> dict[str, Any]:
+        """Arguments of ``Jobs.submit``."""
+        return {"max_cost_usd": self.max_cost_usd, "max_seconds": self.max_seconds}
+
+
+class TrainingJob(Spending):
     """A training job."""
 
     kind: Literal["train"]
@@ -85,7 +97,7 @@ class TrainingJob(Document):
 
     def submission(self) -> dict[str, Any]:
         """Payload and further arguments of ``Jobs.submit``."""
-        return {"payload": self.spec, "model_name": self.model, "dataset": self.dataset}
+        return {"payload": self.spec, "model_name": self.model, "dataset": self.dataset, **self.spending()}
 
 
 class NewSweep(Document):

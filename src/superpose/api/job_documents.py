@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
-from superpose.api.documents import Document, TrainingJob
+from superpose.api.documents import Document, Spending, TrainingJob
 from superpose.api.problems import from_validation_error
 from superpose.errors import RequestError
 
@@ -26,7 +26,7 @@ class JobDocument(Protocol):
         ...
 
 
-class ModuleTrainingJob(Document):
+class ModuleTrainingJob(Spending):
     """Train a user's own exported module."""
 
     kind: Literal["train_module"]
@@ -45,7 +45,7 @@ class ModuleTrainingJob(Document):
     def submission(self) -> dict[str, Any]:
         """Payload and further arguments of ``Jobs.submit``."""
         payload = {"module": self.module, "loss": self.loss, "spec": self.spec}
-        return {"payload": payload, "model_name": self.model, "dataset": self.dataset}
+        return {"payload": payload, "model_name": self.model, "dataset": self.dataset, **self.spending()}
 
 
 class FunctionOptions(Document):
@@ -56,7 +56,7 @@ class FunctionOptions(Document):
     timeout_s: Annotated[float | None, Field(gt=0)] = None
 
 
-class FunctionJob(Document):
+class FunctionJob(Spending):
     """Run a user's own function, where the service's operator allows user code."""
 
     kind: Literal["function"]
@@ -74,10 +74,12 @@ class FunctionJob(Document):
 
     def submission(self) -> dict[str, Any]:
         """Payload and further arguments of ``Jobs.submit``."""
-        same = self.model_dump(exclude={"kind", "priority", "after", "sha256", "options"})
+        same = self.model_dump(
+            exclude={"kind", "priority", "after", "sha256", "options", "max_cost_usd", "max_seconds"}
+        )
         stated = {} if self.sha256 is None else {"sha256": self.sha256}
         options = None if self.options is None else self.options.model_dump()
-        return {"payload": {**same, **stated, "options": options}}
+        return {"payload": {**same, **stated, "options": options}, **self.spending()}
 
 
 #: kind -> its document.

@@ -8,7 +8,16 @@ from pydantic import Field
 
 from superpose.api.documents import Document, Time
 
-__all__ = ["Membership", "NewProject", "NewUser", "NewUserFields", "ProjectFields", "QuotaFields", "Rotation"]
+__all__ = [
+    "BudgetFields",
+    "Membership",
+    "NewProject",
+    "NewUser",
+    "NewUserFields",
+    "ProjectFields",
+    "QuotaFields",
+    "Rotation",
+]
 
 _Allowed = Annotated[int | None, Field(ge=0, le=2**53, description="null or absent: not limited")]
 
@@ -34,6 +43,15 @@ class QuotaFields(Document):
     seconds_per_day: _Allowed = None
     seconds_per_month: _Allowed = None
     requests_per_minute: _Allowed = None
+
+
+class BudgetFields(Document):
+    """A budget to be set."""
+
+    period: Annotated[str, Field(description="day, month (UTC) or total")]
+    limit_usd: Annotated[float, Field(ge=0, le=1e9, strict=False, description="US dollars")]
+    project: Annotated[str | None, Field(description="by default the caller's")] = None
+    user: Annotated[str | None, Field(description="id of the user whose jobs count; absent: all jobs")] = None
 
 
 class Membership(Document):

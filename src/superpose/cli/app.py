@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from superpose.cli import (
     audit,
     backup,
+    budgets,
     config,
     convert,
     datasets,
@@ -54,8 +55,8 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions "
-    "functions run program-sets convert draw explain-circuit projects users keys audit config doctor health backup "
-    "restore prune version"
+    "functions run program-sets convert draw explain-circuit projects budgets users keys audit config doctor health "
+    "backup restore prune version"
 )
 
 
@@ -123,6 +124,7 @@ app.command("convert")(convert.convert)
 app.command("draw")(draw.draw)
 app.command("explain-circuit")(explain_circuit.explain_circuit)
 app.add_typer(projects.app)
+app.add_typer(budgets.app)
 app.add_typer(users.app)
 app.add_typer(keys.app)
 app.add_typer(audit.app)

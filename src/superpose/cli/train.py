@@ -28,6 +28,10 @@ def train(  # noqa: PLR0913  # one parameter per option
     after: Annotated[
         list[str] | None, typer.Option(help="Begin once this job has succeeded; may be given again.", metavar="JOB")
     ] = None,
+    max_cost: Annotated[float | None, typer.Option(metavar="USD", min=0.0, help="Refuse if it may cost more.")] = None,
+    max_seconds: Annotated[
+        float | None, typer.Option(metavar="S", min=0.001, help="Longest time that workers may hold it.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -41,7 +45,13 @@ def train(  # noqa: PLR0913  # one parameter per option
     wanted = read_spec(spec)
     with connect(url, key_file) as client:
         job = client.jobs.train(
-            dataset=dataset, model=model or dataset, spec=wanted, priority=priority, after=after or ()
+            dataset=dataset,
+            model=model or dataset,
+            spec=wanted,
+            priority=priority,
+            after=after or (),
+            max_cost_usd=max_cost,
+            max_seconds=max_seconds,
         )
         finish(client, job, detach=detach, as_json=as_json)
 

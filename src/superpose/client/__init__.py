@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from superpose.client.budgets import Budget, Cost
 from superpose.client.client import Client
 from superpose.client.discovery import RunningService, default_data_dir, running_service
 from superpose.client.endpoint_nouns import Canary, Endpoint, Revision, SideStats
@@ -31,10 +32,12 @@ __all__ = [
     "FINAL_STATUSES",
     "AuditEntry",
     "BatchPrediction",
+    "Budget",
     "CallAnswer",
     "Canary",
     "Client",
     "Column",
+    "Cost",
     "Dataset",
     "Endpoint",
     "Event",

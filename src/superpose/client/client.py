@@ -8,6 +8,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
 
 from superpose.client.audit import Audit
+from superpose.client.budgets import Budgets
 from superpose.client.discovery import discover
 from superpose.client.endpoints import Endpoints
 from superpose.client.functions import Functions
@@ -85,6 +86,7 @@ class Client:
         self.keys = Keys(self._transport)
         self.projects = Projects(self._transport)
         self.users = Users(self._transport)
+        self.budgets = Budgets(self._transport)
         self.audit = Audit(self._transport)
 
     @property
@@ -204,26 +206,53 @@ class Client:
         return self.predictions.get(made.id)
 
     @overload
-    def run(self, program: Program, *, timeout_s: float | None = None) -> ProgramResult: ...
+    def run(
+        self,
+        program: Program,
+        *,
+        timeout_s: float | None = None,
+        backend: str = "local",
+        max_cost_usd: float | None = None,
+        scale_shots: bool = False,
+    ) -> ProgramResult: ...
 
     @overload
-    def run(self, program: ProgramSet, *, timeout_s: float | None = None) -> ProgramSetResult: ...
+    def run(
+        self, program: ProgramSet, *, timeout_s: float | None = None, backend: str = "local"
+    ) -> ProgramSetResult: ...
 
-    def run(self, program: Program | ProgramSet, *, timeout_s: float | None = None) -> ProgramResult | ProgramSetResult:
+    def run(
+        self,
+        program: Program | ProgramSet,
+        *,
+        timeout_s: float | None = None,
+        backend: str = "local",
+        max_cost_usd: float | None = None,
+        scale_shots: bool = False,
+    ) -> ProgramResult | ProgramSetResult:
         """Run a quantum program, or a program set, on the service and wait for its result.
 
         A set's arrays stay on the service until they are indexed; see `superpose.ProgramSetResult`.
 
+        Args:
+            program: what to run.
+            timeout_s: how long to wait.
+            backend: name of the service's backend.
+            max_cost_usd: programs only: refused if it may cost more, in US dollars.
+            scale_shots: programs only: run with fewer shots where this limit, or a budget, leaves too little; the
+                result's provenance then has ``shots`` and ``scaled_from``.
+
         Raises:
-            ApiError: the service refuses the program (``circuit.*``, ``engine.state_too_large``).
+            ApiError: the service refuses the program (``circuit.*``, ``engine.state_too_large``, ``quota.budget``).
             JobFailedError: its job did not succeed.
             WaitTimeoutError: ``timeout_s`` has passed; the job goes on.
         """
         from superpose.circuits import ProgramSet
 
         if isinstance(program, ProgramSet):
-            return self.program_sets.result(self.program_sets.create(program).id, timeout_s=timeout_s)
-        return run_program(self._transport, self.jobs, program, timeout_s)
+            return self.program_sets.result(self.program_sets.create(program, backend=backend).id, timeout_s=timeout_s)
+        query: dict[str, Any] = {"backend": backend, "max_cost_usd": max_cost_usd, "scale_shots": scale_shots or None}
+        return run_program(self._transport, self.jobs, program, timeout_s, query)
 
     def version(self) -> Mapping[str, Any]:
         """Release and facts of the service."""

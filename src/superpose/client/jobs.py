@@ -31,7 +31,7 @@ MAX_PAUSE_S: Final = 2.0
 class Jobs(Resource):
     """Jobs of the key's project."""
 
-    def train(
+    def train(  # noqa: PLR0913  # the fields of a submission
         self,
         *,
         dataset: str,
@@ -40,6 +40,8 @@ class Jobs(Resource):
         priority: int = 0,
         idempotency_key: str | None = None,
         after: Sequence[Job | str] = (),
+        max_cost_usd: float | None = None,
+        max_seconds: float | None = None,
     ) -> Job:
         """Submit a training job.
 
@@ -52,6 +54,9 @@ class Jobs(Resource):
                 left out, so that a request repeated after a broken connection never trains twice.
             after: jobs, or their ids, at most 100, that must have succeeded before this one begins. If one of them
                 fails or is cancelled, this one fails (``service.job_dependency``).
+            max_cost_usd: refused if it may cost more, in US dollars.
+            max_seconds: how long workers may hold it, all attempts together; it fails after that
+                (``service.job_time``).
 
         Raises:
             ApiError: the spec (``spec.invalid``), data set or model name is refused, or a job to come after is not
@@ -66,6 +71,11 @@ class Jobs(Resource):
         }
         if after:  # a service of an older release knows no such field
             document["after"] = [job.id if isinstance(job, Job) else job for job in after]
+        document |= {
+            name: value
+            for name, value in (("max_cost_usd", max_cost_usd), ("max_seconds", max_seconds))
+            if value is not None
+        }
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
         return Job.from_json(read_json(self._transport.send(call)))

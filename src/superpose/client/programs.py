@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 import uuid
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 from superpose.client.jobs import Jobs
 from superpose.client.nouns import Job
@@ -20,7 +21,9 @@ __all__ = ["run_program"]
 WAIT_S: Final = 10.0
 
 
-def run_program(transport: Transport, jobs: Jobs, program: Program, timeout_s: float | None) -> ProgramResult:
+def run_program(
+    transport: Transport, jobs: Jobs, program: Program, timeout_s: float | None, asked: Mapping[str, Any]
+) -> ProgramResult:
     """Submit a program, wait for its job, read its result; short programs come back with the first answer.
 
     Raises:
@@ -36,7 +39,7 @@ def run_program(transport: Transport, jobs: Jobs, program: Program, timeout_s: f
         "POST",
         "/v1/programs",
         program_to_json(program),
-        query={"wait_s": wait_s},
+        query={"wait_s": wait_s, **{name: _text(value) for name, value in asked.items() if value is not None}},
         headers={"Idempotency-Key": str(uuid.uuid4())},
         repeatable=True,
         timeout_s=wait_s + transport.timeout_s,
@@ -57,3 +60,8 @@ def run_program(transport: Transport, jobs: Jobs, program: Program, timeout_s: f
             problem_code=str(error.get("code", job.status)),
         )
     return result_from_json(dict(job.result or {}))
+
+
+def _text(value: object) -> object:
+    """A value as a query has it."""
+    return "true" if value is True else value

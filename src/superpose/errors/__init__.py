@@ -71,6 +71,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     ├── QuotaError
     │   ├── JobQuotaError                 quota.jobs
     │   ├── ByteQuotaError                quota.bytes
+    │   ├── BudgetError                   quota.budget
+    │   ├── PriceUnknownError             quota.price_unknown
     │   ├── SecondsQuotaError             quota.seconds
     │   └── RequestQuotaError             quota.requests
     ├── ServiceError
@@ -95,6 +97,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── NoBaselineError               service.no_baseline
     │   ├── LeaseLostError                service.lease_lost
     │   ├── JobCrashedError               service.job_crashed
+    │   ├── JobTimeError                  service.job_time
     │   ├── JobDependencyError            service.job_dependency
     │   ├── InternalError                 service.internal
     │   └── TransitionError               service.transition
@@ -175,6 +178,7 @@ from superpose.errors.learning import (
 )
 from superpose.errors.people import (
     AccessError,
+    BudgetError,
     ByteQuotaError,
     ForbiddenError,
     FunctionError,
@@ -186,6 +190,7 @@ from superpose.errors.people import (
     KeyFileError,
     KeyInvalidError,
     KeyMissingError,
+    PriceUnknownError,
     ProjectArchivedError,
     QuotaError,
     RequestQuotaError,
@@ -212,6 +217,7 @@ from superpose.errors.service import (
     InternalError,
     JobCrashedError,
     JobDependencyError,
+    JobTimeError,
     LeaseLostError,
     MediaTypeError,
     MethodError,
@@ -238,6 +244,7 @@ __all__ = [
     "BackendError",
     "BackendUnknownError",
     "BackupError",
+    "BudgetError",
     "ByteQuotaError",
     "ByteRangeError",
     "CalibrationError",
@@ -278,6 +285,7 @@ __all__ = [
     "JobFunctionError",
     "JobQuotaError",
     "JobStoppedError",
+    "JobTimeError",
     "KeyExpiredError",
     "KeyFileError",
     "KeyInvalidError",
@@ -300,6 +308,7 @@ __all__ = [
     "ParameterUnboundError",
     "PayloadTooLargeError",
     "PieceFailedError",
+    "PriceUnknownError",
     "ProgramError",
     "ProgramSetError",
     "ProjectArchivedError",

@@ -6,6 +6,7 @@ from superpose.errors.base import SuperposeError
 
 __all__ = [
     "AccessError",
+    "BudgetError",
     "ByteQuotaError",
     "ForbiddenError",
     "FunctionError",
@@ -17,6 +18,7 @@ __all__ = [
     "KeyFileError",
     "KeyInvalidError",
     "KeyMissingError",
+    "PriceUnknownError",
     "ProjectArchivedError",
     "QuotaError",
     "RequestQuotaError",
@@ -123,6 +125,18 @@ class JobQuotaError(QuotaError):
     """As many jobs as are allowed have not ended yet."""
 
     code = "quota.jobs"
+
+
+class BudgetError(QuotaError):
+    """A job would cost more than a budget, or its own limit, leaves; ``details`` hold the figures in US dollars."""
+
+    code = "quota.budget"
+
+
+class PriceUnknownError(QuotaError):
+    """Nobody says what a job costs at its backend, so no budget can hold it."""
+
+    code = "quota.price_unknown"
 
 
 class ByteQuotaError(QuotaError):

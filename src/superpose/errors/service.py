@@ -14,6 +14,7 @@ __all__ = [
     "InternalError",
     "JobCrashedError",
     "JobDependencyError",
+    "JobTimeError",
     "LeaseLostError",
     "MediaTypeError",
     "MethodError",
@@ -165,6 +166,12 @@ class JobCrashedError(ServiceError):
     """Too many attempts of a job ended without a word from their worker."""
 
     code = "service.job_crashed"
+
+
+class JobTimeError(ServiceError):
+    """Workers have held a job for as long as it may take."""
+
+    code = "service.job_time"
 
 
 class JobDependencyError(ServiceError):

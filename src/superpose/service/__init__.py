@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from superpose.service.budgets.budgets import Budget, Cost, CostFilter
 from superpose.service.catalogue.ingest import Incoming
 from superpose.service.catalogue.module import Module
 from superpose.service.config import ServiceConfig
@@ -52,9 +53,12 @@ __all__ = [
     "AuditEntry",
     "AuditFilter",
     "BatchStats",
+    "Budget",
     "CallAnswer",
     "CallRequest",
     "Canary",
+    "Cost",
+    "CostFilter",
     "Dataset",
     "Endpoint",
     "Event",

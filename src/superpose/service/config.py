@@ -17,7 +17,7 @@ __all__ = ["ServiceConfig"]
 _MEBIBYTE = 1024 * 1024
 _MAY_BE_ZERO = {
     *("workers", "progress_s", "cache_s", "max_retries", "max_delay_ms", "trace_share"),
-    *("worker_nice", "recycle_jobs", "recycle_bytes"),
+    *("worker_nice", "recycle_jobs", "recycle_bytes", "worker_second_usd"),
 }
 
 
@@ -40,6 +40,9 @@ class ServiceConfig:
         max_retries: attempts that may end with an error that passes (such as a full disk) before the job fails.
         retry_first_s: pause before the first retry; it doubles from one to the next, less up to a half by chance.
         retry_longest_s: longest pause before a retry.
+        job_seconds: how long workers may hold one job, all attempts together; it fails at the next checkpoint after
+            that. None: not limited.
+        worker_second_usd: what a second of a worker costs, for budgets; above 0 it needs ``job_seconds``.
         drain_s: how long a stopping worker may take to reach its next checkpoint.
         poll_min_s: pause between two looks for work shortly after there was some.
         poll_max_s: the same pause after a long idle time.
@@ -102,6 +105,8 @@ class ServiceConfig:
     max_retries: int = 5
     retry_first_s: float = 1.0
     retry_longest_s: float = 300.0
+    job_seconds: float | None = None
+    worker_second_usd: float = 0.0
     drain_s: float = 20.0
     poll_min_s: float = 0.05
     poll_max_s: float = 0.5
@@ -153,6 +158,12 @@ class ServiceConfig:
         for name in ("allow_user_code", "sandbox_required"):
             if not isinstance(getattr(self, name), bool):
                 raise RequestError(f"{name} must be true or false, got {getattr(self, name)!r}.", field=name)
+        if self.worker_second_usd and self.job_seconds is None:
+            raise RequestError(
+                "worker_second_usd needs job_seconds: money is set aside for the longest time that a job may take. Set "
+                "job_seconds=3600, say.",
+                field="job_seconds",
+            )
         if self.heartbeat_period_s >= self.lease_s:
             raise RequestError(
                 f"heartbeat_s must be less than lease_s={self.lease_s:g}, got {self.heartbeat_s!r}; a third is usual.",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from superpose.service.budgets.budgets import Budgets
+from superpose.service.budgets.charges import Charges
 from superpose.service.catalogue.aliases import Aliases
 from superpose.service.catalogue.curation import Curation
 from superpose.service.catalogue.datasets import Datasets
@@ -77,6 +79,7 @@ class Service:
         projects: projects and their members.
         users: people and service accounts.
         quotas: what projects may use, and what they do.
+        budgets: what jobs may cost, and what they did.
         audit: who changed what.
         measurements: what is counted and timed, for Prometheus.
         tracer: where spans go.
@@ -93,7 +96,11 @@ class Service:
         self._most_threads: int | None = None
         self._loaded = LoadedModels(config, Observing(self.measurements, self.tracer))
         self.quotas = Quotas(self._database, size_of=self._artifacts.size, clock=clock)
-        self.store = JobStore.opened(self._database, config.job_rules, clock=clock, admit=self.quotas.admit_job)
+        self.budgets = Budgets(self._database, clock=clock)
+        charges = Charges(clock, worker_second_usd=config.worker_second_usd, job_seconds=config.job_seconds)
+        self.store = JobStore.opened(
+            self._database, config.job_rules, clock=clock, admit=self.quotas.admit_job, charges=charges
+        )
         self._last_used = LastUsed(self._database, clock, coarse_s=config.key_used_s)
         self._door = Door(
             self._database,

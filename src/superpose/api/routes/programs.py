@@ -28,11 +28,15 @@ def routes(service: Service) -> APIRouter:
     checking = asyncio.Semaphore(_CHECKED_AT_ONCE)
 
     @router.post("", status_code=202, openapi_extra=_BODY, responses={200: {"description": "The ended job"}})
-    async def submit(
+    async def submit(  # noqa: PLR0913  # one parameter per option
         request: Request,
         wait_s: Annotated[float, Query(ge=0, le=MAX_WAIT_S, description="time to wait for the result")] = 0.0,
         priority: Annotated[int, Query(ge=-10, le=10, description="higher goes first")] = 0,
         after: Annotated[list[str] | None, Query(description="jobs that must have succeeded before")] = None,
+        backend: Annotated[str, Query(max_length=100, description="where it runs")] = "local",
+        max_cost_usd: Annotated[float | None, Query(ge=0, description="refused if it may cost more")] = None,
+        max_seconds: Annotated[float | None, Query(gt=0, description="longest time of workers")] = None,
+        scale_shots: Annotated[bool, Query(description="fewer shots where money is short")] = False,
         idempotency_key: Annotated[str | None, Header(description="one job per key")] = None,
     ) -> Response:
         """Run a program: 200 with the ended job if it ends within ``wait_s``, else 202 with the job to come back to."""
@@ -49,6 +53,10 @@ def routes(service: Service) -> APIRouter:
                 priority=priority,
                 idempotency_key=idempotency_key,
                 after=after or (),
+                backend=backend,
+                max_cost_usd=max_cost_usd,
+                max_seconds=max_seconds,
+                scale_shots=scale_shots,
             )
         if wait_s and job.status not in FINAL:
             waiting = service.jobs.wait(principal, job.id, timeout_s=wait_s)

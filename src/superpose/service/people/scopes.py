@@ -21,6 +21,8 @@ __all__ = ["NOUNS", "Need", "check_scope", "need_of", "read_scopes"]
 #: What a scope may name: the nouns of the routes, and ``metrics``.
 NOUNS = (
     "audit",
+    "budgets",
+    "costs",
     "datasets",
     "endpoints",
     "functions",

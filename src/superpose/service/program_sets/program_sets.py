@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, RowMapping, insert, select, update
 
 from superpose.errors import ConflictError, NotFoundError, PayloadTooLargeError
+from superpose.service.budgets.quoting import price_of_set
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Clock, Job, JobKind, Page, Principal, Role, iso
 from superpose.service.people.quotas import Quotas
@@ -127,6 +128,7 @@ class ProgramSets:
             ConflictError: the idempotency key was used for a different submission.
         """
         from superpose.circuits import program_set_from_json, program_set_from_npz, program_set_to_npz
+        from superpose.facade import resolve_backend
 
         principal.require(Role.EDITOR)
         check_priority(asked.priority)
@@ -134,6 +136,7 @@ class ProgramSets:
         read: Callable[..., ProgramSet] = program_set_from_npz if isinstance(content, bytes) else program_set_from_json
         given = read(content, max_instructions=self._config.max_instructions)
         whole, plan = self._admitted(given, asked.backend)
+        price = price_of_set(whole, resolve_backend(asked.backend))
         staged = self._artifacts.stage(program_set_to_npz(whole))
         payload = {"artifact": staged.digest, "backend": asked.backend, "seed": whole.seed, **plan}
         new = NewJob(
@@ -146,6 +149,7 @@ class ProgramSets:
             idempotency_key=asked.idempotency_key,
             after=asked.after,
             request={"program_set": given.digest, "backend": asked.backend},
+            price=price,
         )
 
         def check(connection: Connection) -> None:

@@ -10,6 +10,8 @@ from sqlalchemy import select
 
 from superpose.circuits import Program, program_to_json, result_from_json
 from superpose.errors import PayloadTooLargeError
+from superpose.facade import resolve_backend
+from superpose.service.budgets.quoting import price_of_program
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Job, JobKind
 from superpose.service.quantum_functions.content import Content
@@ -63,6 +65,7 @@ def _begun(job: Job, loaded: LoadedFunction, artifact: str, python: PythonRunner
         payload={**program_to_json(program), "of_call": {"backend": content.backend, "logs": prepared.logs}},
         created_by=job.id,
         priority=job.priority,
+        price=price_of_program(program, resolve_backend(content.backend)),
     )
     context.on_event("progress", {"stage": f"circuit on {content.backend}", "fraction": 0.5})
     return Outcome({}, awaits=Awaits((child,), frozenset()))

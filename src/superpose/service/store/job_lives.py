@@ -33,9 +33,18 @@ class JobLives:
         clock: the time of day, which users read.
         steady: the time for leases and pauses.
         chance: a random number from 0 to 1, for the pauses before retries.
+        charge: called with each job that has ended.
     """
 
-    def __init__(self, rules: JobRules, clock: Clock, steady: Clock, chance: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        rules: JobRules,
+        clock: Clock,
+        steady: Clock,
+        chance: Callable[[], float],
+        charge: Callable[[Connection, Job], None] | None = None,
+    ) -> None:
+        self._charge = charge
         self._rules = rules
         self._clock = clock
         self._steady = steady
@@ -198,6 +207,8 @@ class JobLives:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(**row))
         changed = self.get(connection, job.id)
         self.record(connection, changed, str(after), actor, {"attempt": changed.attempt, **(data or {})})
+        if finished and self._charge is not None:
+            self._charge(connection, changed)
         return changed
 
     def record(self, connection: Connection, job: Job, kind: str, actor: str, data: Mapping[str, object]) -> None:

@@ -11,10 +11,11 @@ import random
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from superpose.errors import ConflictError, JobQuotaError, QuotaError
+from superpose.errors import BudgetError, ConflictError, JobQuotaError, QuotaError
 from superpose.scheduling import QueuedJob, RunningJob, order_jobs
 from superpose.service.names import new_id
 from superpose.service.nouns import Clock, Event, Job, iso, utc_now
@@ -29,7 +30,23 @@ from superpose.service.store.job_lives import LEASE_EXPIRED, JobLives, due_at_pr
 from superpose.service.store.steady_clock import steady_clock
 from superpose.service.store.tables import attempts, jobs
 
-__all__ = ["Claim", "JobRules", "JobStore", "NewJob", "Publish"]
+__all__ = ["ChargesPort", "Claim", "JobRules", "JobStore", "NewJob", "Publish"]
+
+
+class ChargesPort(Protocol):
+    """What sets money aside for jobs, inside the store's transactions; see `superpose.service.budgets.charges`."""
+
+    def admit(self, connection: Connection, new: NewJob) -> NewJob:
+        """The submission as it may run; raises `BudgetError` where money is short."""
+        ...
+
+    def reserve(self, connection: Connection, job: Job, new: NewJob) -> None:
+        """Set aside what a new job may cost."""
+        ...
+
+    def settle(self, connection: Connection, job: Job) -> None:
+        """Charge a job that has ended."""
+        ...
 
 
 class JobStore:
@@ -43,6 +60,7 @@ class JobStore:
             (``steady_clock``).
         chance: a random number from 0 to 1, for the pauses before retries.
         admit: called with the project inside each transaction that begins a job, once for each; raises to refuse it.
+        charges: sets money aside for jobs; without, nothing is charged.
     """
 
     def __init__(
@@ -54,13 +72,15 @@ class JobStore:
         steady: Clock | None = None,
         chance: Callable[[], float] = random.random,
         admit: Callable[[Connection, str], None] | None = None,
+        charges: ChargesPort | None = None,
     ) -> None:
         self.database = database
         self.rules = rules or JobRules()
         self._clock = clock
         self._steady = steady or clock
         self._lease = timedelta(seconds=self.rules.lease_s)
-        self._lives = JobLives(self.rules, clock, self._steady, chance)
+        self._charges = charges
+        self._lives = JobLives(self.rules, clock, self._steady, chance, None if charges is None else charges.settle)
         self._admit = admit
 
     @classmethod
@@ -71,13 +91,14 @@ class JobStore:
         *,
         clock: Clock = utc_now,
         admit: Callable[[Connection, str], None] | None = None,
+        charges: ChargesPort | None = None,
     ) -> JobStore:
         """The store as servers and workers open it: its leases run by the machine's steady clock.
 
         A ``clock`` other than the time of day tells the time for leases too.
         """
         steady = steady_clock(database) if clock is utc_now else clock
-        return cls(database, rules, clock=clock, steady=steady, admit=admit)
+        return cls(database, rules, clock=clock, steady=steady, admit=admit, charges=charges)
 
     # -- what users do ------------------------------------------------------------------------------------------
 
@@ -109,7 +130,7 @@ class JobStore:
                 self._admit(connection, new.project)
             if check is not None:
                 check(connection)
-            job = self._insert(connection, new)
+            job = self._insert(connection, new if self._charges is None else self._charges.admit(connection, new))
             if also is not None:
                 also(connection, job)
             return job
@@ -371,15 +392,20 @@ class JobStore:
         """The children that quotas have room for, one by one, so that each is counted when the next is looked at."""
         open_ones = select(func.count()).where(jobs.c.parent_id == parent.id, jobs.c.status.not_in([*map(str, FINAL)]))
         for child in children:
-            if self._admit is not None:
-                try:
+            try:
+                if self._admit is not None:
                     self._admit(connection, parent.project)
-                except QuotaError as error:
-                    if connection.execute(open_ones).scalar_one():
-                        return
-                    if not isinstance(error, JobQuotaError):
-                        raise
-            yield child
+            except QuotaError as error:
+                if connection.execute(open_ones).scalar_one():
+                    return
+                if not isinstance(error, JobQuotaError):
+                    raise
+            try:
+                yield child if self._charges is None else self._charges.admit(connection, child)
+            except BudgetError:
+                if not connection.execute(open_ones).scalar_one():
+                    raise
+                return
 
     def _submitted_before(self, connection: Connection, new: NewJob) -> Job | None:
         if new.idempotency_key is None:
@@ -426,6 +452,8 @@ class JobStore:
         )
         dependencies.add(connection, job_id, still_open)
         job = self._lives.get(connection, job_id)
+        if self._charges is not None:
+            self._charges.reserve(connection, job, new)
         data: dict[str, object] = {"kind": str(new.kind), **({"after": list(job.after)} if job.after else {})}
         self._lives.record(connection, job, str(JobStatus.QUEUED), new.created_by, data)
         return job

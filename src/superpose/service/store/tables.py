@@ -13,6 +13,8 @@ __all__ = [
     "attempts",
     "audit",
     "audit_head",
+    "budgets",
+    "charges",
     "data_sheets",
     "datasets",
     "endpoint_canaries",
@@ -419,4 +421,30 @@ program_sets = Table(
     Column("output_artifact", Text),
     Column("created_at", UtcTime),
     Column("deleted_at", UtcTime),
+)
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("limit_micros", Integer),
+)
+
+charges = Table(
+    "charges",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("number", Integer),
+    Column("project", Text),
+    Column("user_id", Text),
+    Column("backend", Text),
+    Column("provider_micros", Integer),
+    Column("worker_micros", Integer),
+    Column("max_seconds", Float),
+    Column("reserved_at", UtcTime),
+    Column("seconds", Float),
+    Column("settled_micros", Integer),
+    Column("settled_at", UtcTime),
 )

@@ -5,15 +5,18 @@ The rooms behind are imported on first use: a server that only answers predictio
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from superpose.errors import PayloadTooLargeError, RequestError
+from superpose.service.budgets.money import micros_of
+from superpose.service.store.claims import Price, SpendingLimits
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
 
-__all__ = ["admit_program", "admit_training", "check_idempotency_key", "check_priority"]
+__all__ = ["admit_program", "admit_training", "check_idempotency_key", "check_priority", "check_spending"]
 
 MAX_PRIORITY = 10
 _MAX_KEY = 200
@@ -39,10 +42,14 @@ def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any
     return spec.to_dict()
 
 
-def admit_program(payload: Mapping[str, object], *, max_instructions: int, max_result_bytes: int) -> dict[str, Any]:
-    """The program's JSON in canonical form, if the local backend can run it and its result can be kept.
+def admit_program(
+    payload: Mapping[str, object], *, max_instructions: int, max_result_bytes: int, backend: str = "local"
+) -> tuple[dict[str, Any], Price]:
+    """The program's JSON in canonical form, and its price, if the backend can run it and its result can be kept.
 
     Raises:
+        BackendUnknownError, ToolkitMissingError, ProviderError: no such backend, or it cannot be reached.
+        UnsupportedProgramError: the program does not fit it.
         CircuitFormatError: not a program, or one of more than ``max_instructions``.
         StateTooLargeError: it needs more memory than there is.
         PayloadTooLargeError: even at its shortest, the result as JSON has more than ``max_result_bytes``.
@@ -51,7 +58,17 @@ def admit_program(payload: Mapping[str, object], *, max_instructions: int, max_r
     from superpose.circuits import program_from_json, program_to_json
 
     program = program_from_json(dict(payload), max_instructions=max_instructions)
-    LocalBackend().admit(program)
+    price = Price()
+    if backend == "local":
+        LocalBackend().admit(program)
+    else:
+        from superpose.backends.fitting import require_fit
+        from superpose.facade import resolve_backend
+        from superpose.service.budgets.quoting import price_of_program
+
+        runner = resolve_backend(backend)
+        require_fit(program, runner.capabilities(), runner.name)
+        price = price_of_program(program, runner)
     n_numbers = len(program.observables) if program.observables else 0 if program.shots else 2 << program.n_qubits
     least_bytes = program.batch * n_numbers * len("0.0,")
     if least_bytes > max_result_bytes:
@@ -61,7 +78,25 @@ def admit_program(payload: Mapping[str, object], *, max_instructions: int, max_r
             least_bytes=least_bytes,
             max_bytes=max_result_bytes,
         )
-    return dict(program_to_json(program))
+    where = {} if backend == "local" else {"backend": backend}
+    return {**program_to_json(program), **where}, price
+
+
+def check_spending(max_cost_usd: object, max_seconds: object, scale_shots: bool) -> SpendingLimits:
+    """What a submission says about money and time.
+
+    Raises:
+        RequestError: no amount of money, or no time above 0.
+    """
+    if max_seconds is not None and (
+        isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float) or not 0 < max_seconds < math.inf
+    ):
+        raise RequestError(f"max_seconds must be a number above 0, got {max_seconds!r}.", field="max_seconds")
+    return SpendingLimits(
+        max_cost_micros=None if max_cost_usd is None else micros_of(max_cost_usd, "max_cost_usd"),
+        max_seconds=None if max_seconds is None else float(max_seconds),
+        scale_shots=scale_shots,
+    )
 
 
 def check_priority(priority: object) -> int:

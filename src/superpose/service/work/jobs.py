@@ -20,7 +20,13 @@ from superpose.service.store.job_lives import job_from_row
 from superpose.service.store.job_store import JobStore, NewJob
 from superpose.service.store.pages import Part, read_page
 from superpose.service.store.tables import datasets, jobs, modules
-from superpose.service.work.admission import admit_program, admit_training, check_idempotency_key, check_priority
+from superpose.service.work.admission import (
+    admit_program,
+    admit_training,
+    check_idempotency_key,
+    check_priority,
+    check_spending,
+)
 from superpose.service.work.function_jobs import admit_function
 from superpose.service.work.module_jobs import admit_module_training
 
@@ -61,6 +67,10 @@ class Jobs:
         priority: int = 0,
         idempotency_key: str | None = None,
         after: Sequence[str] = (),
+        backend: str = "local",
+        max_cost_usd: float | None = None,
+        max_seconds: float | None = None,
+        scale_shots: bool = False,
     ) -> Job:
         """Check a submission and put it into the queue.
 
@@ -75,6 +85,10 @@ class Jobs:
             priority: -10 to 10; higher goes first.
             idempotency_key: under one key, equal submissions give one job.
             after: ids of the caller's jobs, at most 100, that must have succeeded before this one begins.
+            backend: programs only: where it runs.
+            max_cost_usd: the most that the job may cost, in US dollars; refused if it may cost more.
+            max_seconds: how long workers may hold it, all attempts together; the service's own limit at most.
+            scale_shots: programs only: run with fewer shots where money is short, instead of being refused.
 
         Raises:
             ForbiddenError: the caller's role is too small.
@@ -83,6 +97,7 @@ class Jobs:
             JobDependencyError: a job to come after has failed or was cancelled.
             SpecError, CircuitError, DatasetError, StateTooLargeError: the job cannot succeed; refused before any
                 compute is spent.
+            BudgetError, PriceUnknownError: a budget or ``max_cost_usd`` leaves too little, or the price is unknown.
             ConflictError: the idempotency key was used for a different submission.
         """
         principal.require(Role.EDITOR)
@@ -99,7 +114,10 @@ class Jobs:
             priority=priority,
             idempotency_key=idempotency_key,
             after=tuple(after),
+            spending=check_spending(max_cost_usd, max_seconds, scale_shots),
         )
+        if new.kind is not JobKind.PROGRAM and (backend != "local" or scale_shots):
+            raise RequestError(f"Only programs take a backend and scale_shots; this is a job of kind {new.kind}.")
         if new.kind is JobKind.FUNCTION:
             return self._submit_function(new, dataset)
         if new.kind in {JobKind.TRAIN, JobKind.TRAIN_MODULE}:
@@ -108,7 +126,7 @@ class Jobs:
             raise RequestError(
                 f"Jobs of kind {new.kind} are not submitted this way; they have a route of their own.", field="kind"
             )
-        return self._submit_program(new, dataset)
+        return self._submit_program(new, dataset, backend)
 
     def get(self, principal: Principal, job_id: str) -> Job:
         """A job of the caller's project.
@@ -222,13 +240,14 @@ class Jobs:
         payload = admit_function(new.payload, self._config, lambda job_id: self._store.get(job_id, project=new.project))
         return self._store.submit(_with(new, payload=payload))
 
-    def _submit_program(self, new: NewJob, dataset: str | None) -> Job:
+    def _submit_program(self, new: NewJob, dataset: str | None, backend: str) -> Job:
         if dataset is not None or new.model is not None:
             raise RequestError("A program job takes neither 'dataset' nor 'model'.", field="dataset")
-        program = admit_program(
+        program, price = admit_program(
             new.payload,
             max_instructions=self._config.max_instructions,
             max_result_bytes=self._config.max_result_bytes,
+            backend=backend,
         )
         n_bytes = len(json_text(program))
         if n_bytes > self._config.max_result_bytes:
@@ -238,7 +257,7 @@ class Jobs:
                 n_bytes=n_bytes,
                 max_bytes=self._config.max_result_bytes,
             )
-        return self._store.submit(_with(new, payload=program))
+        return self._store.submit(_with(new, payload=program, price=price))
 
 
 def _with(new: NewJob, **changes: object) -> NewJob:

@@ -142,7 +142,7 @@ def trained_outcome(found: ExperimentResult) -> Outcome:
 
 
 def run_program(job: Job, context: RunContext) -> Outcome:
-    """Run a quantum program: on the local backend, or where the call of a quantum function sends it.
+    """Run a quantum program: on the local backend, or where its submission or a quantum function sends it.
 
     Between handing a program over to a backend with a queue and the arrival of its result the job holds no worker.
 
@@ -153,7 +153,8 @@ def run_program(job: Job, context: RunContext) -> Outcome:
     from superpose.facade import resolve_backend
 
     payload: dict[str, Any] = dict(job.payload)
-    backend = resolve_backend(payload.pop("of_call", {}).get("backend", "local"))
+    backend = resolve_backend(payload.pop("of_call", {}).get("backend") or payload.pop("backend", "local"))
+    scaled_from = payload.pop("scaled_from", None)
     program = program_from_json(payload)
     if isinstance(backend, QueueingBackend):
         provider_job_id = job.provider_job_id or backend.submit(program, job.id)
@@ -163,6 +164,8 @@ def run_program(job: Job, context: RunContext) -> Outcome:
     else:
         arrived = backend.run(program)
     result = dict(result_to_json(arrived))
+    if scaled_from is not None:
+        result["provenance"] = {**result.get("provenance", {}), "shots": payload["shots"], "scaled_from": scaled_from}
     n_bytes = len(json_text(result))
     if n_bytes > context.config.max_result_bytes:
         raise PayloadTooLargeError(

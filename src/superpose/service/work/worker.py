@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
 import os
 import shutil
 import threading
@@ -23,12 +24,14 @@ from superpose.errors import (
     CheckpointError,
     FunctionFailedError,
     InternalError,
+    JobTimeError,
     LeaseLostError,
     NotFoundError,
     ProviderError,
     StoreError,
     SuperposeError,
 )
+from superpose.service.budgets.charges import Charges, seconds_left
 from superpose.service.catalogue.models import insert_version
 from superpose.service.config import ServiceConfig
 from superpose.service.names import new_id
@@ -85,7 +88,8 @@ class Worker:
         self._database = Database(self._data_dir.database_path, busy_timeout_s=config.busy_timeout_s)
         self._artifacts = Artifacts(self._data_dir, config.artifact_url)
         self._quotas = Quotas(self._database, size_of=self._artifacts.size, clock=utc_now)
-        self._store = JobStore.opened(self._database, config.job_rules, admit=self._quotas.admit_job)
+        charges = Charges(utc_now, worker_second_usd=config.worker_second_usd, job_seconds=config.job_seconds)
+        self._store = JobStore.opened(self._database, config.job_rules, admit=self._quotas.admit_job, charges=charges)
         self._budget = CpuBudget(config.cpu_dir or self._data_dir.cpu, config.cpu_total, silent_s=config.lease_s)
         self._on_threads = on_threads
         self._tracer = tracer_for(config, "superpose-worker")
@@ -182,22 +186,38 @@ class Worker:
         """Run one attempt and write down how it ended. Nothing that goes wrong in it stops the worker."""
         from superpose.learning import Stopped
 
+        timer = _Timer(self._seconds_left(claim))
         try:
             with span_here("execute"):
-                outcome = self._execute(claim, keeper)
+                outcome = self._execute(claim, keeper, timer)
             with span_here("post"):
                 ended = self._publish(claim, outcome, keeper)
         except LeaseLostError as error:
             _log.warning("%s", error.message)
             return
         except Stopped:
-            ended = None if keeper.lost else self._write(lambda: self._store.give_back(claim), keeper)
+            ended = None if keeper.lost else self._leave(claim, keeper, timer)
         except Exception as error:
             ended = self._give_up(claim, error, keeper)
         if ended is not None:
             _log.info("job %s: attempt %d ended, the job is %s", ended.id, claim.attempt, ended.status)
             if ended.finished_at is not None:
                 self._data_dir.remove_job(ended.id)
+
+    def _leave(self, claim: Claim, keeper: LeaseKeeper, timer: _Timer) -> Job | None:
+        """Write down that a run has stopped at a checkpoint: for now, or because its time is over."""
+        if timer.is_over and not (self._stopping.is_set() or keeper.cancelling):
+            error = JobTimeError(
+                f"The job was stopped: workers have held it for the {timer.allowed_s:,.0f} s that it may take. Submit "
+                "it with a longer limit, or smaller.",
+                allowed_s=timer.allowed_s,
+            )
+            return self._write(lambda: self._store.fail(claim, error.code, error.message), keeper)
+        return self._write(lambda: self._store.give_back(claim), keeper)
+
+    def _seconds_left(self, claim: Claim) -> tuple[float, float] | None:
+        with self._database.read() as connection:
+            return seconds_left(connection, claim.job.id)
 
     def _give_up(self, claim: Claim, error: Exception, keeper: LeaseKeeper) -> Job | None:
         """Write down why an attempt failed: to be tried again where the cause may pass."""
@@ -209,7 +229,7 @@ class Worker:
             _log.error("job %s: %s", claim.job.id, trace_of(error))
         return self._write(lambda: self._store.fail(claim, code, message), keeper)
 
-    def _execute(self, claim: Claim, keeper: LeaseKeeper) -> Outcome:
+    def _execute(self, claim: Claim, keeper: LeaseKeeper, timer: _Timer) -> Outcome:
         """Run the job; checkpoints that turn out damaged are thrown away and the run begins anew."""
         job = claim.job
         directory = self._data_dir.attempt_directory(job.id, claim.attempt)
@@ -220,7 +240,7 @@ class Worker:
             dataset_artifact=self._dataset_artifact(job),
             directory=directory,
             on_event=_Reporter(self._store, claim, keeper, self.config.progress_s),
-            should_stop=lambda: self._stopping.is_set() or keeper.cancelling or keeper.lost,
+            should_stop=lambda: self._stopping.is_set() or keeper.cancelling or keeper.lost or timer.is_over,
             cancelling=lambda: keeper.cancelling,
             n_retries=self._n_retries(job),
             ledger=Ledger(self._store, self._artifacts, claim, self._quotas, utc_now),
@@ -313,6 +333,19 @@ class Worker:
             _log.error("getting ready: %s", trace_of(error))
         self._ready_bytes = resident_bytes()
         _log.info("worker %s is ready after %.1f s", self.worker_id, time.monotonic() - began_s)
+
+
+class _Timer:
+    """How long a job may still be held; ``left`` is (seconds allowed in all, seconds left), or None without a limit."""
+
+    def __init__(self, left: tuple[float, float] | None) -> None:
+        self.allowed_s = math.inf if left is None else left[0]
+        self._over_at_s = math.inf if left is None else time.monotonic() + left[1]
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() >= self._over_at_s
 
 
 class _Reporter:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 import superpose
 from superpose.errors import StoreError
 from superpose.service.nouns import Clock
+from superpose.service.store.migrations.budgets import BUDGETS
 from superpose.service.store.migrations.data_sheets import DATA_SHEETS
 from superpose.service.store.migrations.endpoint_rollouts import ENDPOINT_ROLLOUTS
 from superpose.service.store.migrations.initial import INITIAL
@@ -45,6 +46,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     PREDICTIONS,
     QUANTUM_FUNCTIONS,
     PROGRAM_SETS,
+    BUDGETS,
 )
 
 #: The version this release reads and writes.

@@ -1,0 +1,224 @@
+"""What is set aside for a job when it is admitted, and what it did cost when it has ended.
+
+Both happen inside the transactions that admit and end the job, so that a budget holds however many submissions race,
+and no crash leaves money set aside for nothing. A job costs what its backend charges, and the time of its workers.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Connection, func, insert, select, update
+
+from superpose.errors import BudgetError, PriceUnknownError
+from superpose.service.budgets.money import shown_usd, usd_of
+from superpose.service.nouns import Clock, Job
+from superpose.service.statuses import JobStatus
+from superpose.service.store.claims import NewJob, Price
+from superpose.service.store.tables import attempts, budgets, charges, keys
+
+__all__ = ["PERIODS", "Charges", "seconds_left", "start_of", "used_micros"]
+
+#: What a budget is counted over, UTC.
+PERIODS = ("day", "month", "total")
+
+
+@dataclass(frozen=True)
+class _Room:
+    """What one limit leaves."""
+
+    what: str
+    limit: int
+    used: int
+
+    @property
+    def left(self) -> int:
+        return max(0, self.limit - self.used)
+
+
+class Charges:
+    """Money set aside for jobs and charged for them, each within the caller's write transaction.
+
+    Args:
+        clock: what tells the time.
+        worker_second_usd: what a second of a worker costs.
+        job_seconds: how long workers may hold a job, all attempts together, where it says nothing itself.
+    """
+
+    def __init__(self, clock: Clock, *, worker_second_usd: float = 0.0, job_seconds: float | None = None) -> None:
+        self._clock = clock
+        self._second_micros = worker_second_usd * 1e6
+        self._job_seconds = job_seconds
+
+    def admit(self, connection: Connection, new: NewJob) -> NewJob:
+        """The submission, with fewer shots where it asks for that and money is short; refused if there is not enough.
+
+        Raises:
+            BudgetError: it would cost more than a budget of the project or of the user, or its own limit, leaves.
+            PriceUnknownError: nobody says what it costs, and a budget or limit of its own applies.
+        """
+        rooms = list(self._rooms(connection, new))
+        if not rooms:
+            return new
+        price = new.price
+        if price.micros is None:
+            raise PriceUnknownError(
+                f"Nobody says what this costs on {price.backend!r}; {rooms[0].what} is {shown_usd(rooms[0].limit)}, so "
+                "take a backend whose price is known, or have the budget lifted.",
+                backend=price.backend,
+            )
+        tightest = min(rooms, key=lambda room: room.left)
+        needed = price.micros + self._worker_micros(new)
+        if needed <= tightest.left:
+            return new
+        scaled = self._scaled(new, tightest.left - self._worker_micros(new))
+        if scaled is not None:
+            return scaled
+        raise BudgetError(
+            f"This may cost {shown_usd(needed)} on {price.backend!r}; {tightest.what} is {shown_usd(tightest.limit)}, "
+            f"of which {shown_usd(tightest.left)} are left. Ask for fewer shots or a cheaper backend, let the shots be "
+            "scaled down, or have the budget raised.",
+            needed_usd=usd_of(needed),
+            limit_usd=usd_of(tightest.limit),
+            used_usd=usd_of(tightest.used),
+            limit=tightest.what,
+            backend=price.backend,
+        )
+
+    def reserve(self, connection: Connection, job: Job, new: NewJob) -> None:
+        """Set aside what the new job may cost."""
+        connection.execute(
+            insert(charges).values(
+                job_id=job.id,
+                number=job.number,
+                project=job.project,
+                user_id=_user_of(connection, new.created_by),
+                backend=new.price.backend,
+                provider_micros=new.price.micros or 0,
+                worker_micros=self._worker_micros(new),
+                max_seconds=self._seconds(new),
+                reserved_at=self._clock(),
+            )
+        )
+
+    def settle(self, connection: Connection, job: Job) -> None:
+        """Charge a job that has ended, and let go of the rest of what was set aside.
+
+        The backend's part is what the result says it did cost, else what was set aside: also of a job that failed or
+        was cancelled after it had begun, for the backend may charge it. Workers' time counts up to what was set aside.
+        """
+        row = connection.execute(select(charges).where(charges.c.job_id == job.id)).mappings().first()
+        if row is None or row["settled_at"] is not None:
+            return
+        seconds = _seconds_held(connection, job.id)
+        worker = min(row["worker_micros"], math.ceil(seconds * self._second_micros))
+        connection.execute(
+            update(charges)
+            .where(charges.c.job_id == job.id)
+            .values(
+                seconds=seconds,
+                settled_micros=worker + _charged_by_backend(job, row["provider_micros"]),
+                settled_at=self._clock(),
+            )
+        )
+
+    def _worker_micros(self, new: NewJob) -> int:
+        seconds = self._seconds(new)
+        return 0 if seconds is None else math.ceil(seconds * self._second_micros)
+
+    def _seconds(self, new: NewJob) -> float | None:
+        own = new.spending.max_seconds
+        known = [limit for limit in (own, self._job_seconds) if limit is not None]
+        return min(known, default=None)
+
+    def _rooms(self, connection: Connection, new: NewJob) -> Iterator[_Room]:
+        """Every limit that applies, and what it leaves."""
+        if new.spending.max_cost_micros is not None:
+            yield _Room("its own limit", new.spending.max_cost_micros, 0)
+        user, now = _user_of(connection, new.created_by), self._clock()
+        applying = budgets.c.project == new.project, budgets.c.user_id.in_(["", user])
+        for row in connection.execute(select(budgets).where(*applying).order_by(*budgets.primary_key)).mappings().all():
+            used = used_micros(connection, new.project, row["user_id"], start_of(row["period"], now))
+            whose = (
+                f"the budget of user {row['user_id']}" if row["user_id"] else f"the budget of project {new.project!r}"
+            )
+            when = {"day": " for this day (UTC)", "month": " for this month (UTC)"}.get(row["period"], "")
+            yield _Room(whose + when, row["limit_micros"], used)
+
+    def _scaled(self, new: NewJob, left_micros: int) -> NewJob | None:
+        """The submission with as many shots as the money is enough for; None where that cannot be."""
+        price, shots = new.price, new.payload.get("shots")
+        if (
+            not new.spending.scale_shots
+            or not price.per_shot_micros
+            or price.micros is None
+            or not isinstance(shots, int)
+        ):
+            return None
+        fixed = price.micros - price.per_shot_micros * shots
+        affordable = math.floor((left_micros - fixed) / price.per_shot_micros)
+        micros = math.ceil(fixed + price.per_shot_micros * affordable)
+        if micros > left_micros:  # rounded up to a whole millionth
+            affordable -= 1
+            micros = math.ceil(fixed + price.per_shot_micros * affordable)
+        if not 1 <= affordable < shots:
+            return None
+        payload = {**new.payload, "shots": affordable, "scaled_from": shots}
+        cheaper = Price(backend=price.backend, micros=micros, per_shot_micros=price.per_shot_micros)
+        return replace(new, payload=payload, price=cheaper, request=new.payload if new.request is None else new.request)
+
+
+def start_of(period: str, now: datetime) -> datetime | None:
+    """When the period began in which ``now`` lies, UTC; None for ever."""
+    if period == "total":
+        return None
+    day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    return day if period == "day" else day.replace(day=1)
+
+
+def seconds_left(connection: Connection, job_id: str) -> tuple[float, float] | None:
+    """How long workers may hold a job in all, and how much of that is left before an attempt that begins now.
+
+    None where it is not limited.
+    """
+    allowed = connection.execute(select(charges.c.max_seconds).where(charges.c.job_id == job_id)).scalar()
+    return None if allowed is None else (float(allowed), allowed - _seconds_held(connection, job_id))
+
+
+def used_micros(connection: Connection, project: str, user_id: str, since: datetime | None) -> int:
+    """What was charged and is set aside, for jobs that were admitted since then; of one user, or of all ('')."""
+    which: list[ColumnElement[bool]] = [charges.c.project == project]
+    if user_id:
+        which.append(charges.c.user_id == user_id)
+    if since is not None:
+        which.append(charges.c.reserved_at >= since)
+    reserved = charges.c.provider_micros + charges.c.worker_micros
+    total = select(func.coalesce(func.sum(func.coalesce(charges.c.settled_micros, reserved)), 0)).where(*which)
+    return int(connection.execute(total).scalar_one())
+
+
+def _user_of(connection: Connection, created_by: str) -> str:
+    """The user behind a submission: the key's, or of a job that another one began, that one's."""
+    column = charges.c.user_id if created_by.startswith("job_") else keys.c.user_id
+    known = charges.c.job_id if created_by.startswith("job_") else keys.c.id
+    return str(connection.execute(select(column).where(known == created_by)).scalar() or "")
+
+
+def _seconds_held(connection: Connection, job_id: str) -> float:
+    """How long workers held a job, all attempts together."""
+    rows = connection.execute(select(attempts.c.started_at, attempts.c.ended_at).where(attempts.c.job_id == job_id))
+    held = (max(timedelta(0), row.ended_at - row.started_at) for row in rows if row.ended_at is not None)
+    return sum(held, timedelta(0)).total_seconds()
+
+
+def _charged_by_backend(job: Job, reserved: int) -> int:
+    if job.status is JobStatus.SUCCEEDED:
+        provenance = (job.result or {}).get("provenance")
+        stated = provenance.get("cost_usd") if isinstance(provenance, Mapping) else None
+        if isinstance(stated, int | float) and not isinstance(stated, bool) and 0 <= stated < math.inf:
+            return math.ceil(round(stated * 1e6, 3))
+        return reserved
+    return reserved if job.attempt else 0
