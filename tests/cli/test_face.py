@@ -32,6 +32,8 @@ COMMANDS = [
     *(["sweeps", verb] for verb in ("list", "show", "plot", "cancel")),
     *(["functions", verb] for verb in ("deploy", "list", "show", "call", "logs", "rollback", "delete")),
     *(["program-sets", verb] for verb in ("run", "submit", "list", "show", "values", "download", "remove")),
+    ["backends"],
+    ["estimate"],
     ["run"],
     ["convert"],
     ["draw"],

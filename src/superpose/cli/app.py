@@ -14,6 +14,7 @@ from typer.core import TyperGroup
 
 from superpose.cli import (
     audit,
+    backends,
     backup,
     budgets,
     config,
@@ -23,6 +24,7 @@ from superpose.cli import (
     draw,
     drift,
     endpoints,
+    estimate,
     explain_circuit,
     functions,
     health,
@@ -55,8 +57,8 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions "
-    "functions run program-sets convert draw explain-circuit projects budgets users keys audit config doctor health "
-    "backup restore prune version"
+    "functions backends estimate run program-sets convert draw explain-circuit projects budgets users keys audit config "
+    "doctor health backup restore prune version"
 )
 
 
@@ -118,6 +120,8 @@ app.command("predict")(predict.predict)
 app.command("predict-file")(predictions.predict_file)
 app.add_typer(predictions.app)
 app.add_typer(functions.app)
+app.command("backends")(backends.backends)
+app.command("estimate")(estimate.estimate)
 app.command("run")(run_program.run_program)
 app.add_typer(program_sets.app)
 app.command("convert")(convert.convert)

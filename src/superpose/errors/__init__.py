@@ -27,6 +27,9 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── BackendUnknownError           backend.unknown
     │   ├── ProviderError                 backend.provider
     │   ├── CalibrationError              backend.calibration
+    │   ├── EstimateInputError            backend.estimate_input
+    │   ├── NoBackendFitsError            backend.none_fits
+    │   ├── DecisionError                 backend.decision
     │   └── PieceFailedError              backend.piece_failed
     ├── DatasetError
     │   ├── DatasetFormatError            dataset.format
@@ -126,11 +129,14 @@ from superpose.errors.circuits import (
     CircuitError,
     CircuitFormatError,
     ConversionError,
+    DecisionError,
     DrawingError,
     EngineError,
+    EstimateInputError,
     FeatureMapError,
     GateArityError,
     GateUnknownError,
+    NoBackendFitsError,
     ObservableError,
     ParameterNameError,
     ParameterUnboundError,
@@ -263,8 +269,10 @@ __all__ = [
     "DatasetTooLargeError",
     "DatasetTooSmallError",
     "DatasetTooWideError",
+    "DecisionError",
     "DrawingError",
     "EngineError",
+    "EstimateInputError",
     "ExtraMissingError",
     "FeatureMapError",
     "FeatureMismatchError",
@@ -299,6 +307,7 @@ __all__ = [
     "ModelFormatError",
     "ModuleExportError",
     "ModuleFormatError",
+    "NoBackendFitsError",
     "NoBaselineError",
     "NotFittedError",
     "NotFoundError",

@@ -196,6 +196,24 @@ class CalibrationError(BackendError):
     code = "backend.calibration"
 
 
+class EstimateInputError(BackendError):
+    """A price table, or a record of waits, cannot be read or holds what cannot be."""
+
+    code = "backend.estimate_input"
+
+
+class NoBackendFitsError(BackendError):
+    """No backend can run a program within what was asked; ``details["reasons"]`` say why, for each."""
+
+    code = "backend.none_fits"
+
+
+class DecisionError(BackendError):
+    """A document is no decision, was changed since it was written, or asks for what no decision can be made of."""
+
+    code = "backend.decision"
+
+
 class PieceFailedError(BackendError):
     """A piece of a program set has no results, whatever was tried; ``details["failures"]`` say which, and why."""
 

@@ -275,7 +275,9 @@ def _bit_probabilities(circuit: Circuit) -> npt.NDArray[np.float64]:
     index = np.zeros(len(squared), np.int64)
     for one in finals:
         index += ((states >> (len(used) - 1 - places[one.qubit])) & 1) << (circuit.n_bits - 1 - one.bit)
-    return np.bincount(index, squared, minlength=1 << circuit.n_bits)
+    out = np.zeros(1 << circuit.n_bits)
+    np.add.at(out, index, squared)
+    return out
 
 
 BACKEND_CHECKS: tuple[Callable[[Backend, float], None], ...] = (
