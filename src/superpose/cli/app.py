@@ -57,8 +57,8 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions "
-    "functions backends estimate run program-sets convert draw explain-circuit projects budgets users keys audit config "
-    "doctor health backup restore prune version"
+    "functions backends estimate run program-sets convert draw explain-circuit projects budgets users keys audit "
+    "config doctor health backup restore prune version"
 )
 
 
