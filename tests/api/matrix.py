@@ -284,9 +284,9 @@ ROWS = (
     Row("GET", "/v1/programs/{job_id}", "viewer", 200, {"job_id": "a_job"}),
     Row("POST", "/v1/program-sets", "editor", 202, body=PROGRAM_SET, foreign=202),
     Row("GET", "/v1/program-sets", "viewer", 200, foreign=200),
-    Row("GET", "/v1/program-sets/{set_id}", "viewer", 200, {"set_id": "a_program_set"}),
-    Row("GET", "/v1/program-sets/{set_id}/file", "viewer", 409, {"set_id": "a_program_set"}),  # has not run
-    Row("DELETE", "/v1/program-sets/{set_id}", "editor", 204, {"set_id": "a_program_set"}),
+    Row("GET", "/v1/program-sets/{job_id}", "viewer", 200, {"job_id": "a_program_set"}),
+    Row("GET", "/v1/program-sets/{job_id}/file", "viewer", 409, {"job_id": "a_program_set"}),  # has not run
+    Row("DELETE", "/v1/program-sets/{job_id}", "editor", 204, {"job_id": "a_program_set"}),
     # models
     Row("GET", "/v1/models", "viewer", 200, foreign=200),
     Row("GET", "/v1/models/{name}", "viewer", 200, _OF_MODEL),
@@ -347,9 +347,9 @@ ROWS = (
         "POST", "/v1/predictions", "editor", 202, body={"dataset": "{a_dataset}", "model": "{a_model}", "format": "csv"}
     ),
     Row("GET", "/v1/predictions", "viewer", 200, foreign=200),
-    Row("GET", "/v1/predictions/{prediction_id}", "viewer", 200, {"prediction_id": "a_prediction"}),
-    Row("GET", "/v1/predictions/{prediction_id}/file", "viewer", 409, {"prediction_id": "a_prediction"}),  # has not run
-    Row("DELETE", "/v1/predictions/{prediction_id}", "editor", 204, {"prediction_id": "a_prediction"}),
+    Row("GET", "/v1/predictions/{job_id}", "viewer", 200, {"job_id": "a_prediction"}),
+    Row("GET", "/v1/predictions/{job_id}/file", "viewer", 409, {"job_id": "a_prediction"}),  # has not run
+    Row("DELETE", "/v1/predictions/{job_id}", "editor", 204, {"job_id": "a_prediction"}),
     # endpoints
     Row("POST", "/v1/endpoints", "editor", 201, body={"name": "{new_name}", "model": "{a_model}"}),
     Row("GET", "/v1/endpoints", "viewer", 200, foreign=200),

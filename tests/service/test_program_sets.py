@@ -31,7 +31,7 @@ from superpose.errors import (
     ProviderError,
     StateTooLargeError,
 )
-from superpose.service import AskedSet, JobStatus, Principal, Role, Service, ServiceConfig, StoredSet
+from superpose.service import AskedSet, FileJob, JobStatus, Principal, Role, Service, ServiceConfig
 from superpose.service.program_sets.piece_store import PieceStore
 
 from .conftest import ended, wait_for, working
@@ -55,7 +55,7 @@ def a_set(n: int = 50, seed: int | None = 5) -> ProgramSet:
     )
 
 
-def opened(service: Service, admin: Principal, made: StoredSet, tmp_path: Path) -> ProgramSetResult:
+def opened(service: Service, admin: Principal, made: FileJob, tmp_path: Path) -> ProgramSetResult:
     """The results in the file."""
     _, stored = service.program_sets.file(admin, made.job.id)
     path = tmp_path / f"{made.job.id}.zip"
@@ -63,7 +63,7 @@ def opened(service: Service, admin: Principal, made: StoredSet, tmp_path: Path) 
     return ProgramSetResult.open(path)
 
 
-def run(service: Service, admin: Principal, config: ServiceConfig, content: Any, backend: str = "local") -> StoredSet:
+def run(service: Service, admin: Principal, config: ServiceConfig, content: Any, backend: str = "local") -> FileJob:
     made = service.program_sets.submit(admin, content, AskedSet(backend=backend))
     with working(config):
         ended(service, made.job)
@@ -207,7 +207,7 @@ run_worker(ServiceConfig.from_json(json.loads(sys.argv[1])))
 """
 
 
-def killed_in_the_middle(service: Service, config: ServiceConfig, made: StoredSet, ready: Callable[[], Any]) -> None:
+def killed_in_the_middle(service: Service, config: ServiceConfig, made: FileJob, ready: Callable[[], Any]) -> None:
     """A worker process that begins the job and is killed once ``ready``."""
     process = subprocess.Popen([sys.executable, "-c", WORKER, json.dumps(config.to_json())])
     try:

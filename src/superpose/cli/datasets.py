@@ -9,9 +9,8 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.lineage import DrawingOption, draw
-from superpose.cli.output import age, note, print_json, print_table, section
+from superpose.cli.output import age, note, print_json, print_table, removed, saved, section
 from superpose.cli.units import read_units
-from superpose.errors import RequestError
 
 __all__ = ["app"]
 
@@ -201,17 +200,9 @@ def download(
 ) -> None:
     """Save a data set as Parquet, checked against the service's digest."""
     with connect(url, key_file) as client:
-        try:
-            path = client.datasets.download(dataset, output).absolute()
-        except OSError as error:
-            place = str(output or Path.cwd())
-            raise RequestError(
-                f"The data set cannot be written to {place}: {error.strerror}. Choose another --output.", path=place
-            ) from error
-    if as_json:
-        print_json({"dataset": dataset, "path": str(path), "size_bytes": path.stat().st_size})
-    else:
-        typer.echo(f"{path} ({path.stat().st_size / 1024:.0f} KiB)")
+        saved(
+            lambda: client.datasets.download(dataset, output), output, {"dataset": dataset}, as_json=as_json, sized=True
+        )
 
 
 @app.command()
@@ -224,7 +215,4 @@ def remove(
     """Remove a data set; models trained on it stay."""
     with connect(url, key_file) as client:
         client.datasets.delete(dataset)
-    if as_json:
-        print_json({"removed": dataset})
-    else:
-        typer.echo(f"removed data set {dataset}")
+    removed(dataset, f"data set {dataset}", as_json=as_json)

@@ -9,7 +9,7 @@ import typer
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.lineage import DrawingOption, draw
 from superpose.cli.models import reference
-from superpose.cli.output import age, print_json, print_table, section
+from superpose.cli.output import age, print_json, print_table, removed, section
 from superpose.errors import RequestError
 
 if TYPE_CHECKING:
@@ -211,10 +211,7 @@ def remove(
     """Remove an endpoint; the model stays."""
     with connect(url, key_file) as client:
         client.endpoints.delete(endpoint)
-    if as_json:
-        print_json({"removed": endpoint})
-    else:
-        typer.echo(f"removed endpoint {endpoint}")
+    removed(endpoint, f"endpoint {endpoint}", as_json=as_json)
 
 
 def _say(endpoint: Endpoint, as_json: bool) -> None:

@@ -8,8 +8,7 @@ from typing import Annotated
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
-from superpose.cli.output import console, print_json, print_table, section
-from superpose.errors import RequestError
+from superpose.cli.output import console, print_json, print_table, saved, section
 
 __all__ = ["NameArgument", "VersionOption", "app", "reference"]
 
@@ -105,17 +104,13 @@ def download(
 ) -> None:
     """Save a version's model file, checked against the registry's digest."""
     with connect(url, key_file) as client:
-        try:
-            path = client.models.download(name, reference(version), output).absolute()
-        except OSError as error:
-            place = str(output or Path.cwd())
-            raise RequestError(
-                f"The model file cannot be written to {place}: {error.strerror}. Choose another --output.", path=place
-            ) from error
-    if as_json:
-        print_json({"model": name, "path": str(path), "size_bytes": path.stat().st_size})
-    else:
-        typer.echo(f"{path} ({path.stat().st_size / 1024:.0f} KiB)")
+        saved(
+            lambda: client.models.download(name, reference(version), output),
+            output,
+            {"model": name},
+            as_json=as_json,
+            sized=True,
+        )
 
 
 @app.command()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
-from superpose.cli.output import age, print_json, print_table, section
+from superpose.cli.output import age, print_json, print_table, removed, saved, section
 from superpose.errors import ModuleExportError
 
 if TYPE_CHECKING:
@@ -119,11 +119,7 @@ def download(
 ) -> None:
     """Save a module's file."""
     with connect(url, key_file) as client:
-        target = client.modules.download(module, output)
-    if as_json:
-        print_json({"path": str(target)})
-    else:
-        typer.echo(str(target))
+        saved(lambda: client.modules.download(module, output), output, {"module": module}, as_json=as_json)
 
 
 @app.command()
@@ -133,10 +129,7 @@ def remove(
     """Remove a module; models trained from it stay."""
     with connect(url, key_file) as client:
         client.modules.delete(module)
-    if as_json:
-        print_json({"removed": module})
-    else:
-        typer.echo(f"removed {module}")
+    removed(module, f"{module}", as_json=as_json)
 
 
 @app.command()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import sys
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final
+
+from superpose.errors import RequestError
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -19,7 +22,9 @@ __all__ = [
     "paragraph",
     "print_json",
     "print_table",
+    "removed",
     "report_error",
+    "saved",
     "section",
     "show",
     "table",
@@ -122,6 +127,47 @@ def age(moment: datetime) -> str:
         if seconds >= size:
             return f"{seconds // size} {unit}"
     return f"{seconds} s"
+
+
+def removed(name: str, what: str, *, as_json: bool) -> None:
+    """Say that ``name`` is gone; ``what`` says it for people."""
+    if as_json:
+        print_json({"removed": name})
+    else:
+        sys.stdout.write(f"removed {what}\n")
+
+
+def saved(
+    save: Callable[[], Path],
+    output: Path | None,
+    facts: Mapping[str, object],
+    *,
+    as_json: bool,
+    sized: bool = False,
+) -> None:
+    """Save a file and say where it is.
+
+    Args:
+        save: writes it and returns where.
+        output: what the user gave as --output.
+        facts: what stands beside path and size in the JSON document.
+        as_json: whether to print that.
+        sized: whether people are told the size as well.
+
+    Raises:
+        RequestError: it cannot be written.
+    """
+    try:
+        path = save().absolute()
+    except OSError as error:
+        place = str(output or Path.cwd())
+        message = f"The file cannot be written to {place}: {error.strerror}. Choose another --output."
+        raise RequestError(message, path=place) from error
+    n_bytes = path.stat().st_size
+    if as_json:
+        print_json({**facts, "path": str(path), "size_bytes": n_bytes})
+    else:
+        sys.stdout.write(f"{path} ({n_bytes / 1024:.0f} KiB)\n" if sized else f"{path}\n")
 
 
 def report_error(code: str, message: str, details: Mapping[str, Any], *, as_json: bool, quiet: bool = False) -> None:

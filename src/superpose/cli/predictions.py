@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
+from superpose.cli.file_jobs import FileJobFace, add_file_job_commands, followed
 from superpose.cli.models import NameArgument, VersionOption, reference
-from superpose.cli.output import age, note, print_json, print_table, section
-from superpose.errors import JobFailedError, RequestError
+from superpose.cli.output import note, print_json
+from superpose.errors import RequestError
 
 if TYPE_CHECKING:
     from superpose.client import BatchPrediction
@@ -20,7 +21,6 @@ __all__ = ["app", "predict_file"]
 app = typer.Typer(
     name="predictions", help="Batch predictions: files in, files out.", no_args_is_help=True, rich_markup_mode=None
 )
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the batch prediction (job_...).")]
 
 
 def predict_file(  # noqa: PLR0913  # one parameter per option
@@ -41,7 +41,6 @@ def predict_file(  # noqa: PLR0913  # one parameter per option
     OUT has each row's number in IN (from 0), its class, and a probability per
     class. Columns that the model does not need are ignored.
     """
-    from superpose.cli.following import follow
     from superpose.client.predictions import format_of
 
     with connect(url, key_file) as client:
@@ -50,16 +49,11 @@ def predict_file(  # noqa: PLR0913  # one parameter per option
         )
         if not detach:
             note(f"job {made.id}: {made.model} version {made.version}")
-            job = follow(client, made.id)
-            if not job.succeeded:
-                error = job.error or {}
-                message = f"Batch prediction {job.id} {job.status}: {error.get('message', 'no reason was given')}"
-                raise JobFailedError(message, job_id=job.id, problem_code=str(error.get("code", job.status)))
+            made = followed(client, client.predictions, made.id)
             try:
                 client.predictions.download(made.id, target)
             except OSError as error:
                 raise RequestError(f"{target} cannot be written: {error.strerror}.", path=str(target)) from error
-            made = client.predictions.get(made.id)
     if as_json:
         print_json({**made.to_dict(), "path": None if detach else str(target.absolute())})
     elif detach:
@@ -83,80 +77,18 @@ def _tell(found: BatchPrediction) -> None:
         note(f"  columns ignored: {', '.join(result['ignored_columns'][:10])}")
 
 
-@app.command("list")
-def list_predictions(
-    limit: Annotated[int, typer.Option(help="At most this many, newest first.", metavar="N", min=1)] = 20,
-    url: UrlOption = None,
-    key_file: KeyFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List batch predictions, newest first."""
-    with connect(url, key_file) as client:
-        found = client.predictions.list(limit=limit)
-    if as_json:
-        print_json([one.to_dict() for one in found])
-        return
-    rows = [
-        (one.id, one.status, one.model, one.version, (one.result or one.progress).get("n_rows"), age(one.created_at))
-        for one in found
-    ]
-    print_table(("id", "status", "model", "version", "rows", "age"), rows, right=("version", "rows"))
-
-
-@app.command()
-def show(
-    prediction_id: IdArgument, url: UrlOption = None, key_file: KeyFileOption = None, as_json: JsonOption = False
-) -> None:
-    """Show a batch prediction and what it has to report."""
-    with connect(url, key_file) as client:
-        found = client.predictions.get(prediction_id)
-    if as_json:
-        print_json(found.to_dict())
-        return
-    section(
-        {
-            "id": found.id,
-            "status": found.status,
-            "model": f"{found.model} version {found.version}",
-            "data set": found.dataset,
-            "format": found.format,
-            "error": (found.error or {}).get("message"),
-        }
-    )
-    if found.result is not None:
-        _tell(found)
-
-
-@app.command()
-def download(
-    prediction_id: IdArgument,
-    output: Annotated[
-        Path | None, typer.Option(help="File or directory [default: ./ID.FORMAT].", metavar="PATH")
-    ] = None,
-    url: UrlOption = None,
-    key_file: KeyFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Save the predictions."""
-    with connect(url, key_file) as client:
-        try:
-            path = client.predictions.download(prediction_id, output).absolute()
-        except OSError as error:
-            raise RequestError(f"The file cannot be written: {error.strerror}. Choose another --output.") from error
-    if as_json:
-        print_json({"id": prediction_id, "path": str(path), "size_bytes": path.stat().st_size})
-    else:
-        typer.echo(str(path))
-
-
-@app.command()
-def remove(
-    prediction_id: IdArgument, url: UrlOption = None, key_file: KeyFileOption = None, as_json: JsonOption = False
-) -> None:
-    """Delete the files of a batch prediction that has ended."""
-    with connect(url, key_file) as client:
-        client.predictions.delete(prediction_id)
-    if as_json:
-        print_json({"removed": prediction_id})
-    else:
-        typer.echo(f"removed the files of {prediction_id}")
+add_file_job_commands(
+    app,
+    FileJobFace(
+        title="batch prediction",
+        jobs=lambda client: client.predictions,
+        columns=(("model", "version", "rows"), ("version", "rows")),
+        row=lambda one: (one.model, one.version, (one.result or one.progress).get("n_rows")),
+        members=lambda one: {
+            "model": f"{one.model} version {one.version}",
+            "data set": one.dataset,
+            "format": one.format,
+        },
+        tell=_tell,
+    ),
+)

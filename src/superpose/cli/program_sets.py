@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
-from superpose.cli.output import age, note, print_json, print_table, section
-from superpose.errors import CircuitFormatError, JobFailedError, ProgramSetError, RequestError
+from superpose.cli.file_jobs import FileJobFace, add_file_job_commands, followed
+from superpose.cli.output import note, print_json, print_table
+from superpose.errors import CircuitFormatError, ProgramSetError, RequestError
 
 if TYPE_CHECKING:
     from superpose.circuits import GridResult, ProgramSet, ProgramSetResult
@@ -25,7 +26,6 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A program set: .json or .npz.")]
-IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the program set (job_...).")]
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Save all results here (.zip).", metavar="PATH")]
 
 SHOWN: Final = 20
@@ -71,19 +71,12 @@ def submit(  # noqa: PLR0913  # one parameter per option
     Pieces that are done survive a crash of the worker; see the values with
     `superpose program-sets values ID`.
     """
-    from superpose.cli.following import follow
-
     given = read_set(file)
     with connect(url, key_file) as client:
         made = client.program_sets.create(given, backend=backend, priority=priority)
         if not detach:
             note(f"job {made.id}: {made.n_bindings:,} bindings in {made.n_pieces:,} pieces")
-            job = follow(client, made.id)
-            if not job.succeeded:
-                error = job.error or {}
-                message = f"Program set {job.id} {job.status}: {error.get('message', 'no reason was given')}"
-                raise JobFailedError(message, job_id=job.id, problem_code=str(error.get("code", job.status)))
-            made = client.program_sets.get(made.id)
+            made = followed(client, client.program_sets, made.id)
             if output is not None:
                 client.program_sets.download(made.id, output)
             if not as_json:
@@ -92,40 +85,6 @@ def submit(  # noqa: PLR0913  # one parameter per option
         print_json({**made.to_dict(), "path": None if detach or output is None else str(output.absolute())})
     elif detach:
         typer.echo(f"submitted {made.id}; see it with: superpose program-sets show {made.id}")
-
-
-@app.command("list")
-def list_sets(
-    limit: Annotated[int, typer.Option(help="At most this many, newest first.", metavar="N", min=1)] = 20,
-    url: UrlOption = None,
-    key_file: KeyFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """List program sets, newest first."""
-    with connect(url, key_file) as client:
-        found = client.program_sets.list(limit=limit)
-    if as_json:
-        print_json([one.to_dict() for one in found])
-        return
-    rows = [
-        (one.id, one.status, one.n_grids, one.n_bindings, one.n_pieces, one.n_failed, age(one.created_at))
-        for one in found
-    ]
-    head = ("id", "status", "grids", "bindings", "pieces", "failed", "age")
-    print_table(head, rows, right=("grids", "bindings", "pieces", "failed"))
-
-
-@app.command()
-def show(
-    set_id: IdArgument, url: UrlOption = None, key_file: KeyFileOption = None, as_json: JsonOption = False
-) -> None:
-    """Show a program set: how far it is, and which pieces have failed."""
-    with connect(url, key_file) as client:
-        found = client.program_sets.get(set_id)
-    if as_json:
-        print_json(found.to_dict())
-    else:
-        _show(found)
 
 
 @app.command()
@@ -150,39 +109,6 @@ def values(
         print_json({"grid": grid, "at": at, "values": found})
     else:
         print_json(found)
-
-
-@app.command()
-def download(
-    set_id: IdArgument,
-    output: Annotated[Path | None, typer.Option(help="File or directory [default: ./ID.zip].", metavar="PATH")] = None,
-    url: UrlOption = None,
-    key_file: KeyFileOption = None,
-    as_json: JsonOption = False,
-) -> None:
-    """Save all results."""
-    with connect(url, key_file) as client:
-        try:
-            path = client.program_sets.download(set_id, output).absolute()
-        except OSError as error:
-            raise RequestError(f"The file cannot be written: {error.strerror}. Choose another --output.") from error
-    if as_json:
-        print_json({"id": set_id, "path": str(path), "size_bytes": path.stat().st_size})
-    else:
-        typer.echo(str(path))
-
-
-@app.command()
-def remove(
-    set_id: IdArgument, url: UrlOption = None, key_file: KeyFileOption = None, as_json: JsonOption = False
-) -> None:
-    """Delete the files of a program set that has ended."""
-    with connect(url, key_file) as client:
-        client.program_sets.delete(set_id)
-    if as_json:
-        print_json({"removed": set_id})
-    else:
-        typer.echo(f"removed the files of {set_id}")
 
 
 def read_set(file: Path) -> ProgramSet:
@@ -265,18 +191,7 @@ def _tell(result: ProgramSetResult) -> None:
         note(f"and {len(result.failures) - SHOWN} more pieces; --json has all")
 
 
-def _show(found: SubmittedSet) -> None:
-    section(
-        {
-            "id": found.id,
-            "status": found.status,
-            "backend": found.backend,
-            "bindings": f"{found.n_bindings:,} in {found.n_grids:,} grids",
-            "pieces": f"{found.n_pieces:,}, {found.n_failed:,} failed",
-            "progress": found.progress.get("stage"),
-            "error": (found.error or {}).get("message"),
-        }
-    )
+def _tell_failures(found: SubmittedSet) -> None:
     for failure in (found.result or {}).get("failures", [])[:SHOWN]:
         where = f"grid {failure['grid']}, bindings {failure['start']}..{failure['stop'] - 1}"
         note(f"no results: {where}: {failure['message']}")
@@ -287,3 +202,21 @@ def _save(result: ProgramSetResult, output: Path) -> None:
         result.save(output)
     except OSError as error:
         raise RequestError(f"{output} cannot be written: {error.strerror}.", path=str(output)) from error
+
+
+add_file_job_commands(
+    app,
+    FileJobFace(
+        title="program set",
+        jobs=lambda client: client.program_sets,
+        columns=(("grids", "bindings", "pieces", "failed"), ("grids", "bindings", "pieces", "failed")),
+        row=lambda one: (one.n_grids, one.n_bindings, one.n_pieces, one.n_failed),
+        members=lambda one: {
+            "backend": one.backend,
+            "bindings": f"{one.n_bindings:,} in {one.n_grids:,} grids",
+            "pieces": f"{one.n_pieces:,}, {one.n_failed:,} failed",
+            "progress": one.progress.get("stage"),
+        },
+        tell=_tell_failures,
+    ),
+)

@@ -25,7 +25,6 @@ from superpose.client.resources import Datasets, json_call, read_json, segment
 from superpose.client.rows import rows_to_json
 from superpose.client.sweeps import Sweeps
 from superpose.client.transport import Call, Transport
-from superpose.errors import JobFailedError
 
 if TYPE_CHECKING:
     import torch
@@ -197,13 +196,9 @@ class Client:
         """
         form = format_of(Path(target))
         made = self.predictions.create(model, source, version=version, format=form, on_error=on_error)
-        job = self.jobs.wait(made.id, timeout_s=timeout_s)
-        if not job.succeeded:
-            error = job.error or {}
-            message = f"Batch prediction {job.id} {job.status}: {error.get('message', 'no reason was given')}"
-            raise JobFailedError(message, job_id=job.id, problem_code=str(error.get("code", job.status)))
+        found = self.predictions.wait(made.id, timeout_s=timeout_s)
         self.predictions.download(made.id, target)
-        return self.predictions.get(made.id)
+        return found
 
     @overload
     def run(

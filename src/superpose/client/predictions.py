@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
-from superpose.client.downloads import download, target_path
+from superpose.client.file_jobs import FileJob, FileJobs, common_members
 from superpose.client.json_fields import Fields
-from superpose.client.nouns import FINAL_STATUSES, Listing, Noun
-from superpose.client.resources import Resource, items, json_call, read_json, segment, table_call
+from superpose.client.resources import json_call, read_json, table_call
 from superpose.errors import RequestError
 
 __all__ = ["BatchPrediction", "Predictions", "format_of"]
@@ -20,56 +17,39 @@ __all__ = ["BatchPrediction", "Predictions", "format_of"]
 _SUFFIXES: Final = {".csv": "csv", ".parquet": "parquet", ".pq": "parquet", ".npz": "npz"}
 
 
-@dataclass(frozen=True)
-class BatchPrediction(Noun):
-    """A batch prediction; ``id`` is also that of its job.
+@dataclass(frozen=True, kw_only=True)
+class BatchPrediction(FileJob):
+    """A batch prediction.
 
     ``result`` has ``n_rows``, ``n_predicted``, ``n_failed``, ``failures`` (row number, from 0, and reason; at most
     1,000), ``unknown_categories`` (column -> how many values the model does not know) and ``ignored_columns``.
     """
 
-    id: str
-    status: str
     model: str
     version: int
     dataset: str | None
     format: str
     on_error: str
-    created_at: datetime
-    finished_at: datetime | None
-    progress: Mapping[str, Any]
-    error: Mapping[str, Any] | None
-    result: Mapping[str, Any] | None
-    deleted: bool
-
-    @property
-    def finished(self) -> bool:
-        """Whether the status will not change any more."""
-        return self.status in FINAL_STATUSES
 
     @classmethod
     def from_json(cls, document: object) -> Self:
         """A batch prediction from the service's JSON."""
         f = Fields.of("prediction", document)
         return cls(
-            id=f.text("id"),
-            status=f.text("status"),
+            **common_members(f),
             model=f.text("model"),
             version=f.whole("version"),
             dataset=f.maybe_text("dataset"),
             format=f.text("format"),
             on_error=f.text("on_error"),
-            created_at=f.time("created_at"),
-            finished_at=f.maybe_time("finished_at"),
-            progress=f.object("progress"),
-            error=f.maybe_object("error"),
-            result=f.maybe_object("result"),
-            deleted=bool(f.members.get("deleted")),
         )
 
 
-class Predictions(Resource):
+class Predictions(FileJobs[BatchPrediction]):
     """Batch predictions of the key's project."""
+
+    path = "/v1/predictions"
+    title = "batch prediction"
 
     def create(  # noqa: PLR0913  # the fields of a submission
         self,
@@ -107,42 +87,20 @@ class Predictions(Resource):
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         if source is None:
             document = {**wanted, "dataset": dataset}
-            call = json_call("POST", "/v1/predictions", document, headers=headers, repeatable=True)
+            call = json_call("POST", self.path, document, headers=headers, repeatable=True)
             return BatchPrediction.from_json(read_json(self._transport.send(call)))
         path = Path(source).expanduser()
         query = {name: value for name, value in wanted.items() if value is not None}
-        call = table_call("/v1/predictions", path, format_of(path), query)
+        call = table_call(self.path, path, format_of(path), query)
         timeout_s = max(self._transport.timeout_s, call.timeout_s or 0.0)
         call = replace(call, headers=headers, repeatable=True, timeout_s=timeout_s)
         return BatchPrediction.from_json(read_json(self._transport.send(call)))
 
-    def list(self, *, limit: int | None = None) -> Listing[BatchPrediction]:
-        """Batch predictions, newest first."""
-        return items(self._transport, "/v1/predictions", BatchPrediction.from_json, {}, limit)
+    def _of_json(self, document: object) -> BatchPrediction:
+        return BatchPrediction.from_json(document)
 
-    def get(self, prediction_id: str) -> BatchPrediction:
-        """One batch prediction as it stands."""
-        return BatchPrediction.from_json(self._get(f"/v1/predictions/{segment(prediction_id)}"))
-
-    def download(self, prediction_id: str, path: str | Path | None = None) -> Path:
-        """Save the predictions and return where; a broken connection is resumed.
-
-        Args:
-            prediction_id: of the batch prediction.
-            path: file or directory; ``ID.FORMAT`` here where it is left out. It appears whole or not at all.
-
-        Raises:
-            ProtocolError: the bytes that arrived are not those of the service.
-            ApiError: it has not succeeded (``service.conflict``), or its files were deleted (``service.not_found``).
-        """
-        found = self.get(prediction_id)
-        target = target_path(path, f"{found.id}.{found.format}")
-        download(self._transport, f"/v1/predictions/{segment(found.id)}/file", target)
-        return target
-
-    def delete(self, prediction_id: str) -> None:
-        """Delete the files of a batch prediction that has ended; the job and its counts stay."""
-        self._delete(f"/v1/predictions/{segment(prediction_id)}")
+    def _suffix(self, job_id: str) -> str:
+        return self.get(job_id).format
 
 
 def format_of(path: Path) -> str:

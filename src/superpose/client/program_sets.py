@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
-from superpose.client.downloads import download, target_path, transfer_timeout_s
-from superpose.client.jobs import Jobs
+from superpose.client.downloads import transfer_timeout_s
+from superpose.client.file_jobs import FileJob, FileJobs, common_members
 from superpose.client.json_fields import Fields
-from superpose.client.nouns import FINAL_STATUSES, Listing, Noun
-from superpose.client.resources import Resource, items, read_json, segment
+from superpose.client.resources import read_json, segment
 from superpose.client.transport import Call
-from superpose.errors import JobFailedError, ProtocolError
+from superpose.errors import ProtocolError
 
 if TYPE_CHECKING:
     from superpose.circuits import ProgramSet, ProgramSetResult
@@ -26,31 +23,18 @@ __all__ = ["ProgramSets", "SubmittedSet"]
 _NPZ: Final = "application/x-npz"
 
 
-@dataclass(frozen=True)
-class SubmittedSet(Noun):
-    """A program set on a service; ``id`` is also that of its job.
+@dataclass(frozen=True, kw_only=True)
+class SubmittedSet(FileJob):
+    """A program set on a service.
 
     ``result`` has ``n_bindings``, ``n_pieces``, ``n_failed``, ``failures`` (at most 1,000), ``grids`` (name, shape,
     ...), ``provenance`` and ``index``, where the index stands in the file; ``ProgramSets.result`` reads it.
     """
 
-    id: str
-    status: str
     backend: str
     n_grids: int
     n_bindings: int
     n_pieces: int
-    created_at: datetime
-    finished_at: datetime | None
-    progress: Mapping[str, Any]
-    error: Mapping[str, Any] | None
-    result: Mapping[str, Any] | None
-    deleted: bool
-
-    @property
-    def finished(self) -> bool:
-        """Whether the status will not change any more."""
-        return self.status in FINAL_STATUSES
 
     @property
     def n_failed(self) -> int:
@@ -62,23 +46,19 @@ class SubmittedSet(Noun):
         """A program set from the service's JSON."""
         f = Fields.of("program set", document)
         return cls(
-            id=f.text("id"),
-            status=f.text("status"),
+            **common_members(f),
             backend=f.text("backend"),
             n_grids=f.whole("n_grids"),
             n_bindings=f.whole("n_bindings"),
             n_pieces=f.whole("n_pieces"),
-            created_at=f.time("created_at"),
-            finished_at=f.maybe_time("finished_at"),
-            progress=f.object("progress"),
-            error=f.maybe_object("error"),
-            result=f.maybe_object("result"),
-            deleted=bool(f.members.get("deleted")),
         )
 
 
-class ProgramSets(Resource):
-    """Program sets of the key's project."""
+class ProgramSets(FileJobs[SubmittedSet]):
+    """Program sets of the key's project; a set fails when no piece has results."""
+
+    path = "/v1/program-sets"
+    title = "program set"
 
     def create(
         self,
@@ -108,7 +88,7 @@ class ProgramSets(Resource):
         query = "&".join(f"{name}={segment(value)}" for name, value in wanted)
         call = Call(
             "POST",
-            f"/v1/program-sets?{query}",
+            f"{self.path}?{query}",
             headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4())},
             body=body,
             content_type=_NPZ,
@@ -116,28 +96,6 @@ class ProgramSets(Resource):
             timeout_s=max(self._transport.timeout_s, transfer_timeout_s(len(body))),
         )
         return SubmittedSet.from_json(read_json(self._transport.send(call)))
-
-    def list(self, *, limit: int | None = None) -> Listing[SubmittedSet]:
-        """Program sets, newest first; of their results the counts only."""
-        return items(self._transport, "/v1/program-sets", SubmittedSet.from_json, {}, limit)
-
-    def get(self, set_id: str) -> SubmittedSet:
-        """One program set as it stands."""
-        return SubmittedSet.from_json(self._get(f"/v1/program-sets/{segment(set_id)}"))
-
-    def wait(self, set_id: str, *, timeout_s: float | None = None) -> SubmittedSet:
-        """The set once it has ended well.
-
-        Raises:
-            JobFailedError: it did not; a set fails when no piece has results.
-            WaitTimeoutError: ``timeout_s`` has passed; it goes on.
-        """
-        job = Jobs(self._transport).wait(set_id, timeout_s=timeout_s)
-        if not job.succeeded:
-            error = job.error or {}
-            message = f"Program set {set_id} {job.status}: {error.get('message', 'no reason was given')}"
-            raise JobFailedError(message, job_id=set_id, problem_code=str(error.get("code", job.status)))
-        return self.get(set_id)
 
     def result(self, set_id: str, *, timeout_s: float | None = None) -> ProgramSetResult:
         """Wait for a set and return its results, which are loaded piece by piece when they are indexed.
@@ -163,30 +121,17 @@ class ProgramSets(Resource):
             raise ProtocolError(f"The index of program set {set_id} did not arrive as it was written; ask again.")
         return read_index(index, lambda offset, n_bytes: self._read_range(found.id, offset, n_bytes))
 
-    def download(self, set_id: str, path: str | Path | None = None) -> Path:
-        """Save all results in one file, which ``superpose.ProgramSetResult.open`` reads, and return where.
+    def _of_json(self, document: object) -> SubmittedSet:
+        return SubmittedSet.from_json(document)
 
-        Args:
-            set_id: of the program set.
-            path: file or directory; ``ID.zip`` here where it is left out. It appears whole or not at all.
-
-        Raises:
-            ProtocolError: the bytes that arrived are not those of the service.
-            ApiError: it has not succeeded (``service.conflict``), or its files were deleted (``service.not_found``).
-        """
-        target = target_path(path, f"{set_id}.zip")
-        download(self._transport, f"/v1/program-sets/{segment(set_id)}/file", target)
-        return target
-
-    def delete(self, set_id: str) -> None:
-        """Delete the files of a program set that has ended; the job and its counts stay."""
-        self._delete(f"/v1/program-sets/{segment(set_id)}")
+    def _suffix(self, job_id: str) -> str:
+        return "zip"
 
     def _read_range(self, set_id: str, offset: int, n_bytes: int) -> bytes:
         headers = {"Range": f"bytes={offset}-{offset + n_bytes - 1}"}
         call = Call(
             "GET",
-            f"/v1/program-sets/{segment(set_id)}/file",
+            self._file(set_id),
             headers=headers,
             timeout_s=max(self._transport.timeout_s, transfer_timeout_s(n_bytes)),
         )

@@ -30,7 +30,7 @@ from superpose.service.people.quotas import Usage
 from superpose.service.people.scopes import check_scope
 from superpose.service.people.user import Member, User
 from superpose.service.predictions.predictions import Asked
-from superpose.service.program_sets.program_sets import AskedSet, StoredSet
+from superpose.service.program_sets.program_sets import AskedSet
 from superpose.service.quantum_functions.admission import Asked as FunctionAsked
 from superpose.service.quantum_functions.function import CallAnswer, FunctionVersion, QuantumFunction
 from superpose.service.quantum_functions.steps import CallRequest
@@ -43,6 +43,7 @@ from superpose.service.store.artifacts import StoredFile
 from superpose.service.store.audit_log import AuditEntry, Verification, verify_entries
 from superpose.service.store.origin import Origin, coming_from
 from superpose.service.store.pages import MAX_LIMIT, Part
+from superpose.service.work.file_jobs import FileJob, FileJobs
 
 __all__ = [
     "FINAL",
@@ -62,6 +63,8 @@ __all__ = [
     "Dataset",
     "Endpoint",
     "Event",
+    "FileJob",
+    "FileJobs",
     "FunctionAsked",
     "FunctionVersion",
     "Incoming",
@@ -88,7 +91,6 @@ __all__ = [
     "SideStats",
     "SplitBy",
     "StoredFile",
-    "StoredSet",
     "Supervisor",
     "Usage",
     "User",

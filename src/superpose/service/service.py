@@ -45,6 +45,7 @@ from superpose.service.store.job_store import JobStore
 from superpose.service.store.referred import referred_artifacts
 from superpose.service.store.tables import jobs
 from superpose.service.work.cpu_budget import CpuBudget
+from superpose.service.work.file_jobs import JobFiles
 from superpose.service.work.jobs import Jobs
 from superpose.service.work.outputs import JobOutputs
 
@@ -122,10 +123,9 @@ class Service:
         self.models = Models(self._database, self._artifacts)
         self.uploads = Uploads(data_dir, config)
         self.drifts = Drifts(self.models, self.datasets, config)
-        self.predictions = Predictions(
-            self._database, self.store, self._artifacts, self.datasets, self.models, self.quotas, clock
-        )
-        self.program_sets = ProgramSets(self._database, self.store, self._artifacts, self.quotas, config, clock)
+        files = JobFiles(self._database, self.store, self._artifacts, self.quotas, clock)
+        self.predictions = Predictions(files, datasets=self.datasets, models=self.models)
+        self.program_sets = ProgramSets(files, config=config)
         self.aliases = Aliases(self._database, clock)
         self.curation = Curation(self._database, self._artifacts, clock)
         self.lineages = Lineages(self._database)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Depends, Header, Query, Request
+from fastapi import APIRouter, Header, Query, Request
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from superpose.api.answers import Json, caller, page_answer, part_of
+from superpose.api.answers import caller
 from superpose.api.bodies import media_type_of, read_model, receive_file
 from superpose.api.documents import LARGEST_VERSION, Document, body_of, version_of
-from superpose.api.files import file_answer, file_answers
+from superpose.api.file_jobs import add_file_job_routes, submitted
 from superpose.api.routes.datasets import FORMAT_OF
 from superpose.errors import MediaTypeError, RequestError
-from superpose.service import Asked, Part, Role, Service
+from superpose.service import Asked, Role, Service
 from superpose.service.predictions.result_files import MEDIA_TYPES
 
 __all__ = ["routes"]
@@ -115,31 +115,9 @@ def routes(service: Service) -> APIRouter:
                     FORMAT_OF[media_type],
                     asked,
                 )
-        return Json(made.to_json(), 202, {"Location": f"/v1/predictions/{made.job.id}"})
+        return submitted(made)
 
-    @router.get("")
-    def list_predictions(request: Request, part: Annotated[Part, Depends(part_of)]) -> Response:
-        """Batch predictions of the project, newest first."""
-        return page_answer(service.predictions.list(caller(request), part))
-
-    @router.get("/{prediction_id}")
-    def get(request: Request, prediction_id: str) -> Response:
-        """One batch prediction as it stands; its events are those of the job of the same id."""
-        return Json(service.predictions.get(caller(request), prediction_id).to_json())
-
-    @router.get("/{prediction_id}/file", response_class=Response, responses=file_answers(*MEDIA_TYPES.values()))
-    def file(request: Request, prediction_id: str) -> Response:
-        """The predictions; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
-        found, stored = service.predictions.file(caller(request), prediction_id)
-        form = str(found.job.payload["format"])
-        return file_answer(request, stored, media_type=MEDIA_TYPES[form], filename=f"{found.job.id}.{form}")
-
-    @router.delete("/{prediction_id}", status_code=204)
-    def delete(request: Request, prediction_id: str) -> Response:
-        """Delete the files of a batch prediction that has ended."""
-        service.predictions.delete(caller(request), prediction_id)
-        return Response(status_code=204)
-
+    add_file_job_routes(router, service.predictions, *MEDIA_TYPES.values())
     return router
 
 

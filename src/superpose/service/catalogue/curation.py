@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, select, update
+from sqlalchemy import Connection, Table, func, select, update
 
 from superpose.errors import RequestError, VersionInUseError
 from superpose.service.catalogue.models import VersionRef, model_row, model_subject, version_row
 from superpose.service.names import check_name
-from superpose.service.nouns import Clock, Model, ModelVersion, Principal, Role
+from superpose.service.nouns import Clock, JobKind, Model, ModelVersion, Principal, Role
 from superpose.service.statuses import FINAL
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.history import append_event
 from superpose.service.store.referred import is_referred
-from superpose.service.store.tables import endpoint_canaries, endpoints, jobs, model_versions, models, predictions
+from superpose.service.store.tables import endpoint_canaries, endpoints, jobs, model_versions, models
 
 __all__ = ["Curation"]
 
@@ -193,10 +193,10 @@ def _users(connection: Connection, project: str, found: ModelVersion) -> list[di
         .where(*(endpoint_canaries.c[name] == value for name, value in own.items()))
     ).scalars()
     waiting = connection.execute(
-        select(jobs.c.id)
-        .join(predictions, predictions.c.job_id == jobs.c.id)
-        .where(
-            *(predictions.c[name] == value for name, value in own.items()),
+        select(jobs.c.id).where(
+            jobs.c.kind == str(JobKind.PREDICT),
+            (jobs.c.project == project) & (jobs.c.model == found.model),
+            func.json_extract(jobs.c.payload, "$.version") == found.version,
             jobs.c.status.not_in([*map(str, FINAL)]),
         )
     ).scalars()

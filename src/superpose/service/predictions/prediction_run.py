@@ -8,15 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sqlalchemy import Connection, update
 
 from superpose.errors import FeatureMismatchError, RowRefusedError
 from superpose.service.nouns import Job
 from superpose.service.predictions.chunk_store import ChunkStore
 from superpose.service.predictions.result_files import column_of, write_predictions
-from superpose.service.store.artifacts import Artifacts, Staged
-from superpose.service.store.tables import predictions
-from superpose.service.work.runs import Outcome, OutputFile, RunContext
+from superpose.service.store.artifacts import Artifacts
+from superpose.service.work.runs import Outcome, RunContext
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,12 +64,7 @@ def run(job: Job, context: RunContext) -> Outcome:
         output, payload["format"], lambda: chunks.tables(totals.n_chunks), classes, totals.n_rows - totals.n_failed
     )
     context.on_event("progress", {"stage": "written", "n_rows": totals.n_rows, "fraction": 1.0})
-    return Outcome(totals.result(), output=OutputFile(output, _register))
-
-
-def _register(connection: Connection, job: Job, staged: Staged) -> Mapping[str, object]:
-    connection.execute(update(predictions).where(predictions.c.job_id == job.id).values(output_artifact=staged.digest))
-    return {"digest": staged.digest, "n_bytes": staged.n_bytes}
+    return Outcome(totals.result(), output=output)
 
 
 def _arrived(artifacts: Artifacts, digest: str, path: Path) -> Path:

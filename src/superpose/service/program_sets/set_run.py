@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select
 
 from superpose.backends.pieces import PieceRunner, Retries
 from superpose.backends.program_sets import set_provenance
@@ -20,11 +20,10 @@ from superpose.errors import CheckpointError, JobCrashedError, PieceFailedError,
 from superpose.facade import resolve_backend
 from superpose.service.nouns import Job
 from superpose.service.program_sets.piece_store import PieceStore
-from superpose.service.store.artifacts import Staged
 from superpose.service.store.database import Database
-from superpose.service.store.tables import attempts, program_sets
+from superpose.service.store.tables import attempts
 from superpose.service.traces import trace_of
-from superpose.service.work.runs import Outcome, OutputFile, RunContext
+from superpose.service.work.runs import Outcome, RunContext
 
 __all__ = ["MAX_CRASHES", "MAX_TOLD", "run"]
 
@@ -70,14 +69,7 @@ def run(job: Job, context: RunContext) -> Outcome:
         "provenance": dict(provenance),
         "index": asdict(index),
     }
-    return Outcome(result, output=OutputFile(output, _register))
-
-
-def _register(connection: Connection, job: Job, staged: Staged) -> Mapping[str, object]:
-    connection.execute(
-        update(program_sets).where(program_sets.c.job_id == job.id).values(output_artifact=staged.digest)
-    )
-    return {"digest": staged.digest, "n_bytes": staged.n_bytes}
+    return Outcome(result, output=output)
 
 
 class _Keeper:

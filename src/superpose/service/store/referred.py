@@ -6,11 +6,10 @@ from sqlalchemy import Connection, Select, select, union_all
 
 from superpose.service.store.tables import (
     datasets,
+    file_jobs,
     job_artifacts,
     model_versions,
     modules,
-    predictions,
-    program_sets,
     quantum_function_versions,
 )
 
@@ -23,9 +22,8 @@ STORED: tuple[Select[tuple[str, str]], ...] = (
         for table in (datasets, model_versions, modules, job_artifacts, quantum_function_versions)
     ),
     *(
-        select(table.c.project, column.label("artifact")).where(column.is_not(None))
-        for table in (predictions, program_sets)
-        for column in (table.c.input_artifact, table.c.output_artifact)
+        select(file_jobs.c.project, column.label("artifact")).where(column.is_not(None))
+        for column in (file_jobs.c.input_artifact, file_jobs.c.output_artifact)
     ),
 )
 

@@ -22,6 +22,7 @@ __all__ = [
     "endpoint_revisions",
     "endpoints",
     "events",
+    "file_jobs",
     "job_artifacts",
     "job_metrics",
     "jobs",
@@ -33,8 +34,6 @@ __all__ = [
     "models",
     "modules",
     "open_dependencies",
-    "predictions",
-    "program_sets",
     "projects",
     "quantum_function_versions",
     "quantum_functions",
@@ -374,19 +373,6 @@ sweeps = Table(
     Column("created_at", UtcTime),
 )
 
-predictions = Table(
-    "predictions",
-    metadata,
-    Column("job_id", Text, primary_key=True),
-    Column("project", Text),
-    Column("model", Text),
-    Column("version", Integer),
-    Column("input_artifact", Text),
-    Column("output_artifact", Text),
-    Column("created_at", UtcTime),
-    Column("deleted_at", UtcTime),
-)
-
 quantum_functions = Table(
     "quantum_functions",
     metadata,
@@ -412,14 +398,13 @@ quantum_function_versions = Table(
     Column("deleted_at", UtcTime),
 )
 
-program_sets = Table(
-    "program_sets",
+file_jobs = Table(
+    "file_jobs",
     metadata,
     Column("job_id", Text, primary_key=True),
     Column("project", Text),
     Column("input_artifact", Text),
     Column("output_artifact", Text),
-    Column("created_at", UtcTime),
     Column("deleted_at", UtcTime),
 )
 

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Connection
-
 from superpose.errors import ModelFileCorruptError, PayloadTooLargeError
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Job, JobKind, utc_now
 from superpose.service.operations.tracing import span_here
-from superpose.service.store.artifacts import Artifacts, Staged
+from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.claims import NewJob
 from superpose.service.store.database import Database, json_text
 from superpose.trust import sha256_bytes
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
     from superpose.learning import ExperimentResult
     from superpose.service.work.outputs import Ledger
 
-__all__ = ["RUNS", "Asks", "Awaits", "Outcome", "OutputFile", "RunContext", "trained_outcome"]
+__all__ = ["RUNS", "Asks", "Awaits", "Outcome", "RunContext", "trained_outcome"]
 
 _LONGEST_PAUSE_S = 60.0
 
@@ -76,20 +74,10 @@ class Asks:
 
 
 @dataclass(frozen=True)
-class OutputFile:
-    """A file that a run has made, to be kept as an artifact.
-
-    ``register`` runs in the transaction that ends the job, with the artifact published, and returns what the result is
-    to say of it.
-    """
-
-    path: Path
-    register: Callable[[Connection, Job, Staged], Mapping[str, object]]
-
-
-@dataclass(frozen=True)
 class Outcome:
     """What a run gives: the job's result, and for a training run the model file and its row in the registry.
+
+    ``output`` is the file that a file job has made, to be kept as an artifact; its digest and size go into the result.
 
     With ``awaits`` or ``asks`` it is not the end: the job waits for children or a provider and then runs again.
     """
@@ -98,7 +86,7 @@ class Outcome:
     model_file: bytes | None = None
     version: Mapping[str, object] | None = None
     awaits: Awaits | None = None
-    output: OutputFile | None = None
+    output: Path | None = None
     asks: Asks | None = None
 
 

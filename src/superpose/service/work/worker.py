@@ -16,9 +16,10 @@ import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
 from superpose.errors import (
     CheckpointError,
@@ -45,13 +46,13 @@ from superpose.service.store.database import Database
 from superpose.service.store.datadir import DataDir
 from superpose.service.store.disk_errors import disk_error, passes
 from superpose.service.store.job_store import Claim, JobStore
-from superpose.service.store.tables import datasets, jobs
+from superpose.service.store.tables import datasets, file_jobs, jobs
 from superpose.service.traces import trace_of
 from superpose.service.work.cpu_budget import CpuBudget
 from superpose.service.work.lease_keeper import LeaseKeeper
 from superpose.service.work.memory import resident_bytes
 from superpose.service.work.outputs import Ledger
-from superpose.service.work.runs import RUNS, Outcome, OutputFile, RunContext
+from superpose.service.work.runs import RUNS, Outcome, RunContext
 
 __all__ = ["Worker"]
 
@@ -279,13 +280,15 @@ class Worker:
         finally:
             self._artifacts.discard(staged)
 
-    def _publish_file(self, claim: Claim, outcome: Outcome, output: OutputFile, keeper: LeaseKeeper) -> Job | None:
+    def _publish_file(self, claim: Claim, outcome: Outcome, output: Path, keeper: LeaseKeeper) -> Job | None:
         """Write success down together with a file that the run has made."""
-        staged = self._artifacts.stage_file(output.path)
+        staged = self._artifacts.stage_file(output)
 
         def publish(connection: Connection, job: Job) -> Mapping[str, object]:
             self._artifacts.publish(staged)
-            return {"result": {**outcome.result, **output.register(connection, job, staged)}}
+            kept = update(file_jobs).where(file_jobs.c.job_id == job.id).values(output_artifact=staged.digest)
+            connection.execute(kept)
+            return {"result": {**outcome.result, "digest": staged.digest, "n_bytes": staged.n_bytes}}
 
         try:
             return self._write(lambda: self._store.succeed(claim, outcome.result, publish=publish), keeper)

@@ -15,6 +15,7 @@ from superpose.service.nouns import Clock
 from superpose.service.store.migrations.budgets import BUDGETS
 from superpose.service.store.migrations.data_sheets import DATA_SHEETS
 from superpose.service.store.migrations.endpoint_rollouts import ENDPOINT_ROLLOUTS
+from superpose.service.store.migrations.file_jobs import FILE_JOBS
 from superpose.service.store.migrations.initial import INITIAL
 from superpose.service.store.migrations.job_kinds import JOB_KINDS
 from superpose.service.store.migrations.job_order import JOB_ORDER
@@ -47,6 +48,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     QUANTUM_FUNCTIONS,
     PROGRAM_SETS,
     BUDGETS,
+    FILE_JOBS,
 )
 
 #: The version this release reads and writes.
