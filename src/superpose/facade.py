@@ -253,10 +253,10 @@ def load(source: object) -> Circuit:
     """Return the circuit in a file, in a text, or in another toolkit's object.
 
     Args:
-        source: A path (``.qasm``, ``.json``, ``.qs`` or ``.quil``), a text (OpenQASM 2 or 3, superpose JSON, Q# or
-            Quil; a string is taken for a text where it holds ``;``, ``{`` or more than one line), a `Circuit`, a
-            circuit of Qiskit, Cirq, Amazon Braket, PennyLane (tape, QNode or function), pyQuil or pytket, or a
-            `superpose.frontends.qsharp.QSharpOperation`.
+        source: A path (``.qasm``, ``.qasm2``, ``.qasm3``, ``.json``, ``.qs`` or ``.quil``), a text (OpenQASM 2 or 3,
+            superpose JSON, Q# or Quil; a string is taken for a text where it holds ``;``, ``{`` or more than one
+            line), a `Circuit`, a circuit of Qiskit, Cirq, Amazon Braket, PennyLane (tape, QNode or function), pyQuil or
+            pytket, or a `superpose.frontends.qsharp.QSharpOperation`.
 
     Raises:
         CircuitFormatError: The file cannot be read, is neither, or its JSON is no circuit.
@@ -271,16 +271,16 @@ def load(source: object) -> Circuit:
         from superpose.frontends import read  # which imports a toolkit only when its objects come
 
         return read(source)
-    from superpose.frontends.texts import LANGUAGES, is_text, read_text
+    from superpose.frontends.text_forms import READERS, TEXTS, text_form
+    from superpose.frontends.texts import is_text, read_text
 
     if isinstance(source, str) and is_text(source):
         return read_text(source)
     path = Path(source)
-    language = LANGUAGES.get(path.suffix.lower())
-    if language is None:
-        raise CircuitFormatError(
-            f"{path} is not named .qasm (OpenQASM 2 or 3), .json (superpose), .qs (Q#) or .quil (Quil); rename it."
-        )
+    form = text_form(path.suffix)
+    if form is None:
+        known = ", ".join(f"{suffix} ({row.title})" for row in TEXTS.values() for suffix in row.suffixes)
+        raise CircuitFormatError(f"{path} is not named {known}; rename it.")
     try:
         if path.stat().st_size > MAX_FILE_BYTES:
             raise CircuitFormatError(f"{path} has more than {MAX_FILE_BYTES:,} bytes; such files are not read.")
@@ -289,7 +289,7 @@ def load(source: object) -> Circuit:
         raise CircuitFormatError(f"{path} cannot be read: {error.strerror or error}.") from None
     except ValueError:
         raise CircuitFormatError(f"{path} is not text in UTF-8.") from None
-    return read_text(text, path.stem, language)
+    return READERS[form.name](text, path.stem)
 
 
 def convert(source: object, to: str, *, like: object | None = None) -> Any:

@@ -12,7 +12,7 @@ from tests.frontends.conftest import assert_same, installed, random_circuit
 import superpose
 from superpose.circuits import Circuit
 from superpose.cli.convert import read_circuit
-from superpose.errors import CircuitFormatError
+from superpose.errors import CircuitFormatError, ConversionError
 from superpose.frontends.text_forms import TEXTS, text_form
 
 PACKAGE = {"quil": "pyquil", "cirq": "cirq", "pytket": "pytket", "braket": "braket", "qsharp": "qsharp"}
@@ -64,7 +64,7 @@ def test_nonsense_is_refused(name: str) -> None:
     reader = TEXTS[name].read
     if reader is None:
         pytest.skip("not read")
-    with pytest.raises((CircuitFormatError, superpose.errors.QasmError)):
+    with pytest.raises((CircuitFormatError, ConversionError, superpose.errors.QasmError)):
         reader("{ this is ] nothing", "circuit")
 
 
@@ -82,5 +82,5 @@ def test_quil_files_are_converted(tmp_path: Path) -> None:
     assert circuit == Circuit(2, n_bits=2).rx(superpose.Parameter("theta") / 2, 0).cx(0, 1).measure(0, 0)
     assert circuit.name == "bell"
     path.write_text("RX(theta 0\n")
-    with pytest.raises(CircuitFormatError, match="pyQuil cannot read the text"):
+    with pytest.raises(ConversionError, match="no Quil that pyQuil reads"):
         read_circuit(str(path), None)

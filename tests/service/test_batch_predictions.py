@@ -220,7 +220,7 @@ def test_files_are_kept_by_a_restart_and_go_when_deleted(
     service.predictions.delete(admin, found.job.id)
     assert not kept & artifacts(config)
     assert service.predictions.get(admin, found.job.id).to_json()["deleted"] is True
-    with pytest.raises(NotFoundError, match="was deleted"):
+    with pytest.raises(NotFoundError, match="were deleted"):
         service.predictions.file(admin, found.job.id)
 
 

@@ -18,7 +18,7 @@ from superpose.cli.output import console, note, print_json, show, table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from superpose.circuits import Circuit, Observable, Program, ProgramResult
+    from superpose.circuits import Observable, Program, ProgramResult
 
 __all__ = ["parse_observable", "parse_param", "run_program"]
 
@@ -158,27 +158,17 @@ def load_program(
         ParameterUnboundError: a parameter has no value, or a value no parameter.
     """
     from superpose.circuits import Program
+    from superpose.facade import load
 
     if file.suffix.lower() == ".py":
         return python_program(file, name, {"params": params, "shots": shots, "seed": seed}, observables)
     stored = read_program(file)
     if stored is None:
-        return Program(read_file(file), params, observables, shots=shots, seed=seed)
+        return Program(load(file), params, observables, shots=shots, seed=seed)
     changes: dict[str, Any] = {"params": {**stored.params, **params}}
     changes |= {"observables": observables} if observables else {}
     changes |= {name: value for name, value in (("shots", shots), ("seed", seed)) if value is not None}
     return replace(stored, **changes)
-
-
-def read_file(file: Path) -> Circuit:
-    """The circuit in a file that is not Python, by its suffix."""
-    if file.suffix.lower() in (".quil", ".qasm2"):
-        from superpose.cli.convert import read_circuit
-
-        return read_circuit(str(file), None)
-    from superpose.facade import load
-
-    return load(file)
 
 
 def python_program(

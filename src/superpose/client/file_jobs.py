@@ -19,7 +19,7 @@ from superpose.client.nouns import FINAL_STATUSES, Job, Listing, Noun
 from superpose.client.resources import Resource, items, segment
 from superpose.errors import JobFailedError
 
-__all__ = ["FileJob", "FileJobs", "common_members"]
+__all__ = ["FileJob", "FileJobs", "members_of"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +44,7 @@ class FileJob(Noun):
 FileJobT = TypeVar("FileJobT", bound=FileJob)
 
 
-def common_members(f: Fields) -> dict[str, Any]:
+def members_of(f: Fields) -> dict[str, Any]:
     """The members of `FileJob` from the service's JSON."""
     return {
         "id": f.text("id"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
-from superpose.client.file_jobs import FileJob, FileJobs, common_members
+from superpose.client.file_jobs import FileJob, FileJobs, members_of
 from superpose.client.json_fields import Fields
 from superpose.client.resources import json_call, read_json, table_call
 from superpose.errors import RequestError
@@ -36,7 +36,7 @@ class BatchPrediction(FileJob):
         """A batch prediction from the service's JSON."""
         f = Fields.of("prediction", document)
         return cls(
-            **common_members(f),
+            **members_of(f),
             model=f.text("model"),
             version=f.whole("version"),
             dataset=f.maybe_text("dataset"),

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 
 from superpose.client.downloads import transfer_timeout_s
-from superpose.client.file_jobs import FileJob, FileJobs, common_members
+from superpose.client.file_jobs import FileJob, FileJobs, members_of
 from superpose.client.json_fields import Fields
 from superpose.client.resources import read_json, segment
 from superpose.client.transport import Call
@@ -46,7 +46,7 @@ class SubmittedSet(FileJob):
         """A program set from the service's JSON."""
         f = Fields.of("program set", document)
         return cls(
-            **common_members(f),
+            **members_of(f),
             backend=f.text("backend"),
             n_grids=f.whole("n_grids"),
             n_bindings=f.whole("n_bindings"),

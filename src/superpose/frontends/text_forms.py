@@ -15,7 +15,7 @@ from superpose.frontends.convert import write as write_object
 from superpose.frontends.openqasm2 import write as write_openqasm2
 from superpose.frontends.table import TOOLKITS
 
-__all__ = ["TEXTS", "TextForm", "text_form"]
+__all__ = ["READERS", "TEXTS", "TextForm", "text_form"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,16 @@ class TextForm:
     write: Callable[[Circuit], str] | None
 
 
+def _by(toolkit: str) -> Callable[[str, str], Circuit]:
+    """Return a reader: the frontend takes texts itself."""
+
+    def reader(text: str, name: str) -> Circuit:
+        circuit: Circuit = TOOLKITS[toolkit].module().read(text, name)
+        return circuit
+
+    return reader
+
+
 def _through(toolkit: str, parse: Callable[[str], Any]) -> Callable[[str, str], Circuit]:
     """Return a reader: the toolkit's own parser makes its object, which the frontend reads."""
 
@@ -53,21 +63,10 @@ def _through(toolkit: str, parse: Callable[[str], Any]) -> Callable[[str, str], 
     return reader
 
 
-def _parse_quil(text: str) -> Any:
-    from pyquil import Program
-
-    return Program(text)
-
-
 def _write_quil(circuit: Circuit) -> str:
     program = write_object(circuit, "pyquil")
     program.resolve_label_placeholders()
     return str(program.out())
-
-
-def _read_qsharp(text: str, name: str) -> Circuit:
-    circuit: Circuit = TOOLKITS["qsharp"].module().read(text, name)
-    return circuit
 
 
 def _write_qsharp(circuit: Circuit) -> str:
@@ -121,8 +120,8 @@ def _write_json(circuit: Circuit) -> str:
 _ROWS = (
     TextForm("openqasm3", "OpenQASM 3", (".qasm", ".qasm3"), from_qasm, to_qasm),
     TextForm("openqasm2", "OpenQASM 2", (".qasm2",), from_qasm, write_openqasm2),
-    TextForm("quil", "Quil", (".quil",), _through("pyquil", _parse_quil), _write_quil),
-    TextForm("qsharp", "Q#", (".qs",), _read_qsharp, _write_qsharp),
+    TextForm("quil", "Quil", (".quil",), _by("pyquil"), _write_quil),
+    TextForm("qsharp", "Q#", (".qs",), _by("qsharp"), _write_qsharp),
     TextForm("superpose", "superpose JSON", (".json",), _read_json, _write_json),
     TextForm("cirq", "Cirq's JSON", (), _through("cirq", _parse_cirq), _write_cirq),
     TextForm("pytket", "pytket's JSON", (), _through("pytket", _parse_pytket), _write_pytket),
@@ -131,6 +130,9 @@ _ROWS = (
 
 TEXTS: Mapping[str, TextForm] = MappingProxyType({row.name: row for row in _ROWS})
 """Every text form by name."""
+
+READERS: Mapping[str, Callable[[str, str], Circuit]] = MappingProxyType({r.name: r.read for r in _ROWS if r.read})
+"""What reads texts of a form: a function of text and name."""
 
 
 def text_form(suffix: str) -> TextForm | None:

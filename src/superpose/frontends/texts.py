@@ -1,16 +1,12 @@
-"""Texts: which language one is in, and the circuit that it means."""
+"""Texts: which form one is in, and the circuit that it means."""
 
 from __future__ import annotations
 
 import re
-from types import MappingProxyType
 
 from superpose.circuits import Circuit
 
-__all__ = ["LANGUAGES", "is_text", "language_of", "read_text"]
-
-LANGUAGES = MappingProxyType({".qasm": "openqasm", ".json": "json", ".qs": "qsharp", ".quil": "quil"})
-"""What stands in a file, by the end of its name."""
+__all__ = ["form_of_text", "is_text", "read_text"]
 
 _REMARK = re.compile(r"//[^\n]*|#[^\n]*|/\*.*?\*/", re.DOTALL)
 _QSHARP = re.compile(r"\b(operation|namespace)\s+[\w.]+\s*(<[^>]*>\s*)?[({]")
@@ -26,23 +22,23 @@ def is_text(source: str) -> bool:
     return ";" in source or "{" in source or "\n" in source
 
 
-def language_of(text: str) -> str:
-    """Return the language of a text: "json", "qsharp", "quil" or "openqasm".
+def form_of_text(text: str) -> str:
+    """Return the name of the text form that a text is in: "superpose", "qsharp", "quil" or "openqasm3" (or 2).
 
-    >>> language_of("operation Main() : Unit { }"), language_of("H 0\\nCNOT 0 1"), language_of("qubit q;")
-    ('qsharp', 'quil', 'openqasm')
+    >>> form_of_text("operation Main() : Unit { }"), form_of_text("H 0\\nCNOT 0 1"), form_of_text("qubit q;")
+    ('qsharp', 'quil', 'openqasm3')
     """
     bare = text.lstrip("\ufeff \t\r\n")
     if bare.startswith("{"):
-        return "json"
+        return "superpose"
     code = _REMARK.sub(" ", bare)
     if _QSHARP.search(code):
         return "qsharp"
-    return "quil" if _QUIL.match(code) else "openqasm"
+    return "quil" if _QUIL.match(code) else "openqasm3"
 
 
-def read_text(text: str, name: str = "circuit", language: str | None = None) -> Circuit:
-    """Return the circuit in a text.
+def read_text(text: str, name: str = "circuit") -> Circuit:
+    """Return the circuit in a text, whose form is told by how it begins.
 
     Raises:
         CircuitFormatError: JSON that is no circuit.
@@ -50,13 +46,6 @@ def read_text(text: str, name: str = "circuit", language: str | None = None) -> 
         ConversionError: Q# or Quil that cannot be read, or that holds something that cannot be kept.
         ToolkitMissingError: What reads Q# or Quil is not installed.
     """
-    language = language or language_of(text)
-    if language in ("qsharp", "quil"):
-        from superpose.frontends.table import TOOLKITS
+    from superpose.frontends.text_forms import READERS
 
-        row = TOOLKITS["qsharp" if language == "qsharp" else "pyquil"]
-        circuit: Circuit = row.module().read(text, name)
-        return circuit
-    from superpose.circuits import circuit_from_json, from_qasm  # parsers, that toolkits' objects do without
-
-    return circuit_from_json(text) if language == "json" else from_qasm(text, name)
+    return READERS[form_of_text(text)](text, name)
