@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 import pytest
@@ -155,6 +157,43 @@ def fuzzer(stage: Stage) -> Iterator[Fuzzer]:  # noqa: F811
 @pytest.mark.parametrize("row", ROWS, ids=str)
 def test_no_generated_request_makes_the_server_fail(fuzzer: Fuzzer, row: Row) -> None:
     assert fuzzer.run(row, 8)
+
+
+def _cursor(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode()
+
+
+#: What a query or a path may hold that is of no use to anybody, as it stands in a URL.
+HOSTILE = (
+    *(quote(text) for text in ("", "0", "-1", "9" * 40, "1e400", "NaN", "\0", "é", "a" * 3_000, "../../etc", "%", "[")),
+    *("%ED%A0%80", "%FF", "%00", "%2e%2e%2f"),
+    *(_cursor(text) for text in (str(10**30), str(-(2**63) - 1), '"\\ud800"', '"\\u0000"', "[" * 900, "1e999", "NaN")),
+)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("row", [row for row in ROWS if row.method == "GET"], ids=str)
+def test_nothing_in_a_url_makes_the_server_fail(stage: Stage, row: Row) -> None:  # noqa: F811
+    document = stage.api.call("GET", "/openapi.json").json
+    said = document["paths"][row.path]["get"].get("parameters", [])
+    queries = [item["name"] for item in said if item["in"] == "query" and item["name"] != "wait_s"]
+    places = [item["name"] for item in said if item["in"] == "path"]
+    key = stage.secrets["operator default" if row.role == "operator" else "admin alpha"]
+    made = stage.things(row)
+    path, _ = stage.fill(row, made)
+    path = path.partition("?")[0]
+    asked = [f"{path}?{name}={text}" for name in queries for text in HOSTILE]
+    for place in places:
+        others = {name: thing for name, thing in row.things.items() if name != place}
+        for text in HOSTILE:
+            url = row.path.replace(f"{{{place}}}", text)
+            for name, thing in others.items():
+                url = url.replace(f"{{{name}}}", made[thing])
+            asked.append(url)
+    for url in asked:
+        reply = stage.api.call("GET", url, key=key)
+        assert reply.status < 500, (url, reply.body[:300])
+        assert reply.status < 400 or reply.code, url
 
 
 @pytest.mark.slow

@@ -54,6 +54,34 @@ def test_units_are_accepted_by_systemd(unit: str, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stdout[-300:]  # an exposure of 2.0 at most
 
 
+def filter_set(name: str) -> set[str]:
+    """The calls of a set such as ``@system-service``, as systemd here knows it; of a call, itself."""
+    if not name.startswith("@"):
+        return {name}
+    done = subprocess.run(["systemd-analyze", "syscall-filter", name], capture_output=True, text=True)
+    lines = [line.split("#")[0].strip() for line in done.stdout.splitlines()[1:]]
+    return {call for line in lines if line for call in filter_set(line)} if done.returncode == 0 else set()
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not here")
+def test_the_unit_allows_the_calls_that_shut_users_python_in() -> None:
+    """Filters read one after the other: the first says that calls are allowed, ``~`` takes some away, others add."""
+    allowed: set[str] = set()
+    for line in re.findall(r"^SystemCallFilter=(.+)$", (DEPLOY / "superpose.service").read_text(), re.M):
+        named = {call for name in line.removeprefix("~").split() for call in filter_set(name)}
+        allowed = allowed - named if line.startswith("~") else allowed | named
+    needed = {"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self", "prctl"}
+    assert needed <= allowed
+    assert {"setpriority", "sched_setaffinity", "memfd_create", "execve", "kill"} <= allowed
+    assert not {"mount", "ptrace", "bpf", "reboot"} & allowed
+
+
+@pytest.mark.parametrize("extra", ["telemetry", "sweeps"])
+def test_the_image_has_what_its_services_settings_and_jobs_need(extra: str) -> None:
+    found = re.search(r'"\.\[([a-z,]+)\]"', (DEPLOY / "Containerfile").read_text())
+    assert found is not None and extra in found[1].split(",")
+
+
 def test_a_containers_health_check_finds_its_server_whatever_its_certificate_is_called(
     superpose: Callable[..., Said], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

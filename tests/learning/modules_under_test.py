@@ -52,6 +52,21 @@ class Attention(nn.Module):
         return hidden * self.scale + self.offset + torch.arange(4)
 
 
+class Sequence(nn.Module):
+    """A recurrent layer, which only torch serves, behind a quantum layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.circuit = QuantumLayer(4, layers=1, seed=1)
+        self.memory = nn.GRU(1, 4, batch_first=True)
+        self.exit = nn.Linear(4, 3)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(batch, 4) -> (batch, 3)."""
+        past, _ = self.memory(self.circuit(torch.tanh(rows)).unsqueeze(-1))  # (batch, 4, 4)
+        return self.exit(past[:, -1])
+
+
 class Single(nn.Module):
     """One output per row, without an axis for it."""
 

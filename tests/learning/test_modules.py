@@ -333,3 +333,53 @@ def test_reading_a_module_file_loads_no_torch(exported: ExportedModule, tmp_path
     )
     done = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
     assert done.stdout == "False\n"
+
+
+SERVE = """
+import json, pathlib, sys, sysconfig
+import superpose
+
+seen, content = [], pathlib.Path(sys.argv[1]).read_bytes()
+FORBIDDEN = ("pickle.find_class", "os.system", "os.exec", "os.posix_spawn", "subprocess.Popen", "socket.connect")
+
+def hook(event, arguments):
+    if event in FORBIDDEN or (event == "compile" and "modules_under_test" in repr(arguments)):
+        seen.append(event)
+
+sys.addaudithook(hook)
+from superpose.learning import Predictor
+predictor = Predictor.load(content)
+rows = json.loads(sys.argv[2])
+answer = predictor.predict_proba(rows).tolist()
+homes = [str(pathlib.Path(superpose.__file__).parent)]
+homes += [str(pathlib.Path(p).resolve()) for p in sysconfig.get_paths().values()]
+homes += [str(pathlib.Path(json.__file__).resolve().parent.parent)]
+homes += [path for path in sys.path if path.endswith("site-packages")]
+foreign = sorted(
+    name for name, module in list(sys.modules.items())
+    if isinstance(path := getattr(module, "__file__", None), str) and path.startswith("/")
+    and not any(str(pathlib.Path(path).resolve()).startswith(home) or path.startswith(home) for home in homes)
+)
+print(json.dumps({"seen": seen, "foreign": foreign, "torch": "torch" in sys.modules, "answer": answer}))
+"""
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: users.Hybrid(4, 3), pytest.param(users.Sequence, marks=pytest.mark.slow)],
+    ids=["numpy", "torch"],
+)
+def test_serving_executes_nothing_of_the_users(make: Callable[[], nn.Module], table: Table, tmp_path: Path) -> None:
+    """In a process that cannot import the module's class; torch serves what NumPy does not, and unpickles nothing."""
+    torch.manual_seed(0)
+    exported = export_module(make(), torch.zeros(1, 4))
+    spec = admit_module(exported, "cross_entropy", {**SPEC, "training": {"epochs": 1}}, table)
+    found = run_experiment(spec, table, tmp_path, recipe=ModuleRecipe(exported, "cross_entropy"))
+    rows = [[5.1, 3.5, 1.4, 0.2], [6.0, 3.0, 4.0, 1.0]]
+    command = [sys.executable, "-P", "-c", SERVE, str(found.model_path), json.dumps(rows)]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout)
+    assert (told["seen"], told["foreign"]) == ([], [])
+    assert told["torch"] == (type(make()) is users.Sequence)
+    np.testing.assert_allclose(told["answer"], Predictor.load(found.model_path).predict_proba(rows), atol=1e-6)

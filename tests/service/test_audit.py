@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import threading
@@ -15,6 +16,7 @@ from superpose.circuits import Circuit, Program, program_to_json
 from superpose.errors import ConflictError, ForbiddenError, RequestError
 from superpose.service import (
     AuditFilter,
+    CallRequest,
     Origin,
     Part,
     Principal,
@@ -88,6 +90,16 @@ def test_a_jobs_own_course_stands_in_its_events_only(service: Service, admin: Pr
     service.store.give_back(claim)
     assert actions(service, admin, subject=job.id) == ["job.queued", "job.cancelling"]
     assert [event.kind for event in service.jobs.events(admin, job.id)][-1] == "cancelled"
+
+
+def test_a_call_that_becomes_a_job_and_one_that_is_answered_at_once(service: Service, admin: Principal) -> None:
+    coin = 'OPENQASM 3.0; include "stdgates.inc"; qubit q; h q;'
+    service.functions.deploy(admin, "coin", "coin.qasm", coin)
+    before = len(actions(service, admin))
+    asyncio.run(service.calls.call(admin, "coin", CallRequest({}), wait_s=5.0))
+    assert len(actions(service, admin)) == before  # nothing has changed
+    job = asyncio.run(service.calls.call(admin, "coin", CallRequest({}), wait_s=0.0))
+    assert actions(service, admin, subject=str(job.job_id)) == ["job.queued"]
 
 
 def test_admins_see_their_projects_entries_and_filters_narrow(config: ServiceConfig) -> None:

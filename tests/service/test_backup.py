@@ -16,9 +16,28 @@ from typing import Any
 
 import pytest
 
-from superpose.circuits import Circuit, Observable, Program, program_to_json
+from superpose import export_module
+from superpose.circuits import (
+    Circuit,
+    Observable,
+    Parameter,
+    Program,
+    ProgramGrid,
+    ProgramSet,
+    program_set_to_json,
+    program_to_json,
+)
 from superpose.errors import BackupError, NotFoundError, SuperposeError
-from superpose.service import ModelVersion, Principal, Service, ServiceConfig
+from superpose.service import (
+    Asked,
+    AskedSet,
+    CallRequest,
+    FunctionAsked,
+    ModelVersion,
+    Principal,
+    Service,
+    ServiceConfig,
+)
 from superpose.service.operations.backup import make_backup
 from superpose.service.operations.restore import restore_backup
 from superpose.trust import read_key_file
@@ -104,6 +123,58 @@ def test_a_backup_under_load_is_whole_and_its_copy_answers_the_same_and_goes_on(
         assert copy.models.version(owner, "again").version == 1
     with pytest.raises(NotFoundError):
         service.models.version(admin, "again")  # the original went its own way
+
+
+def test_what_every_kind_of_job_has_left_is_restored(
+    service: Service, config: ServiceConfig, admin: Principal, model: ModelVersion, tmp_path: Path
+) -> None:
+    """Program sets, quantum functions and their calls, batch predictions, modules, files of jobs, aliases, the log."""
+    import torch
+
+    grid = ProgramGrid(Circuit(1).rx(Parameter("t"), 0), {"t": [0.1, 0.2]}, [Observable("Z")])
+    made = service.program_sets.submit(admin, dict(program_set_to_json(ProgramSet(grid, seed=1))), AskedSet())
+    waiting = service.program_sets.submit(admin, dict(program_set_to_json(ProgramSet(grid, seed=2))), AskedSet())
+    service.jobs.cancel(admin, waiting.job.id)
+    predicted = service.predictions.submit_dataset(admin, "trial", Asked(model="outcome"))
+    turn = 'OPENQASM 3.0; include "stdgates.inc"; input float t; qubit q; rx(t) q;'
+    service.functions.deploy(admin, "turn", "turn.qasm", turn, FunctionAsked(observables=["Z"]))
+    service.functions.deploy(admin, "turn", "turn.qasm", turn.replace("rx", "ry"), FunctionAsked(observables=["Z"]))
+    later = asyncio.run(service.calls.call(admin, "turn", CallRequest({"t": 0.3}), wait_s=0.0))
+    exported = export_module(torch.nn.Linear(2, 2), torch.zeros(1, 2)).to_bytes()
+    service.modules.add(admin, name="linear", content=exported)
+    service.aliases.move(admin, "outcome", "champion", 1)
+    service.curation.edit_model(admin, "outcome", note="For the ward.")
+    with working(config):
+        assert {ended(service, one.job).status for one in (made, predicted)} == {"succeeded"}
+        assert ended(service, service.store.get(str(later.job_id))).status == "succeeded"
+
+    def look(opened: Service, who: Principal) -> dict[str, Any]:
+        files = (opened.program_sets.file(who, made.job.id)[1], opened.predictions.file(who, predicted.job.id)[1])
+        call = asyncio.run(opened.calls.call(who, "turn", CallRequest({"t": 0.5}), wait_s=5.0))
+        old = asyncio.run(opened.calls.call(who, "turn", CallRequest({"t": 0.5}, version=1), wait_s=5.0))
+        return {
+            "files": [b"".join(file.chunks(0, file.n_bytes)) for file in files],
+            "set": opened.program_sets.get(who, made.job.id).to_json(),
+            "cancelled": opened.program_sets.get(who, waiting.job.id).to_json(),
+            "call": (call.version, call.output, old.version, old.output),
+            "job": opened.calls.get(who, "turn", str(later.job_id)).output,
+            "source": opened.functions.source(who, "turn"),
+            "module": opened.modules.exported(opened.modules.get(who, "linear")).to_bytes(),
+            "model": opened.models.get(who, "outcome").to_json(),
+            "history": [entry.to_json() for entry in opened.aliases.history(who, "outcome").items],
+            "usage": opened.quotas.usage(who).used["bytes"],
+        }
+
+    before = look(service, admin)
+    head = service.audit.verify(admin).head
+    report = make_backup(config.data_dir, tmp_path / "b.tar")
+    (tmp_path / "empty").mkdir()
+    restore_backup(report.path, tmp_path / "empty")
+    with Service.open(ServiceConfig(data_dir=tmp_path / "empty")) as copy:
+        owner = copy.authenticate(read_key_file(copy.admin_key_path))
+        assert look(copy, owner) == before
+        found = copy.audit.verify(owner, head)
+        assert (found.intact, found.head) == (True, head)
 
 
 def test_the_state_is_the_one_of_a_moment(service: Service, config: ServiceConfig, tmp_path: Path) -> None:

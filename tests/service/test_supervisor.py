@@ -44,6 +44,22 @@ def test_workers_that_die_young_are_replaced_ever_more_slowly(config: ServiceCon
     assert [pause >= least for pause, least in zip(pauses_s, (0.2, 0.4, 0.8), strict=True)] == [True] * 3
 
 
+def test_a_workers_log_is_rotated_while_it_works(config: ServiceConfig) -> None:
+    with Supervisor(config, log_bytes=2_000) as supervisor:
+        (pid,) = supervisor.worker_pids
+        log, old = (config.data_dir / "logs" / name for name in ("worker-0.log", "worker-0.log.1"))
+        wait_for(lambda: "is ready" in log.read_text())
+        with log.open("a") as file:  # as if the worker had had much to say
+            file.write("first\n" + "x" * 2_000 + "\n")
+        wait_for(lambda: old.exists() and not log.stat().st_size)
+        with log.open("a") as file:
+            file.write("second\n")
+        assert supervisor.worker_pids == (pid,)
+    assert "first" in old.read_text() and old.stat().st_mode & 0o777 == 0o600
+    assert log.read_text().startswith("second")
+    assert "ends" in log.read_text()  # what the same worker said later went on into the same file
+
+
 @pytest.mark.usefixtures("service")
 def test_a_worker_by_itself_ends_on_sigterm(config: ServiceConfig) -> None:
     command = [sys.executable, "-m", "superpose.service.work.process"]

@@ -16,7 +16,6 @@ from superpose.errors import (
     ForbiddenError,
     LeaseLostError,
     NotFoundError,
-    SecondsQuotaError,
     SpecError,
 )
 from superpose.learning import TrainingSpec
@@ -325,23 +324,3 @@ def test_trials_count_against_the_quota_of_jobs_and_one_always_has_a_place(
     assert first.finished_at is not None and second.finished_at is not None
     assert first.finished_at <= second.created_at and second.finished_at <= final.created_at  # never two at once
     assert made.job.id != again.job.id
-
-
-def test_a_sweep_ends_when_the_seconds_are_used_up_but_not_under_its_trials(
-    service: Service, admin: Principal, dataset: Any
-) -> None:
-    made = service.sweeps.submit(admin, SWEEP, dataset="trial", name="long")
-    child = NewJob(project="default", kind=JobKind.TRIAL, payload={"params": {}, "number": 0}, created_by="x")
-    claim = service.store.claim("w")
-    assert claim is not None
-    service.store.await_children(claim, [child], ())
-    service.projects.set_quotas(admin, "default", {"seconds_per_day": 0})
-    trial = service.store.claim("w")
-    assert trial is not None
-    service.store.succeed(trial, {})
-    again = service.store.claim("w")
-    assert again is not None and again.job.id == made.job.id
-    with pytest.raises(SecondsQuotaError):
-        service.store.await_children(again, [child], {trial.job.id})
-    service.projects.set_quotas(admin, "default", {})
-    assert service.store.await_children(again, [child], {trial.job.id}).status is JobStatus.WAITING

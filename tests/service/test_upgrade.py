@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from superpose.service import Role, Service, ServiceConfig
+from superpose.circuits import Circuit, ProgramGrid, ProgramSet, program_set_to_json
+from superpose.service import Asked, AskedSet, CallRequest, Role, Service, ServiceConfig
 from superpose.service.store.database import Database
 from superpose.service.store.migrations import SCHEMA_VERSION, schema_version
 from superpose.trust import read_key_file
@@ -59,6 +60,19 @@ def test_a_released_data_directory_predicts_the_same_numbers_and_runs_its_queued
         then = expected["program_result"]["expectations"]  # [parameter value][observable]
         np.testing.assert_allclose(ran.result["expectations"], then, rtol=0, atol=1e-12)
         assert service.endpoints.get(admin, "outcome").version == 1
+
+        # what came with this release works in it as well
+        bell = 'OPENQASM 3.0; include "stdgates.inc"; qubit[2] q; h q[0]; cx q[0], q[1];'
+        service.functions.deploy(admin, "bell", "bell.qasm", bell)
+        called = asyncio.run(service.calls.call(admin, "bell", CallRequest({}), wait_s=5.0))
+        assert set(called.output["counts"][0]) <= {"00", "11"}
+        made = ProgramSet(ProgramGrid(Circuit(1).h(0), shots=10), seed=1)
+        stored = service.program_sets.submit(admin, dict(program_set_to_json(made)), AskedSet())
+        predicted = service.predictions.submit_dataset(admin, "trial", Asked(model="outcome", version=1))
+        with working(config):
+            assert {ended(service, one.job).status for one in (stored, predicted)} == {"succeeded"}
+        service.aliases.move(admin, "outcome", "champion", 2)
+        assert service.audit.verify(admin).intact
 
 
 def test_opening_brings_the_schema_up_and_the_way_back_opens_for_the_old_release_again(

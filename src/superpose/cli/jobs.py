@@ -32,7 +32,15 @@ def list_jobs(
         print_json([job.to_dict() for job in found])
         return
     rows = [
-        (job.id, job.kind, job.status, share(job.progress.get("fraction")), job.dataset, job.model, age(job.created_at))
+        (
+            job.id,
+            job.kind,
+            f"{job.status} (held)" if job.held else job.status,
+            share(job.progress.get("fraction")),
+            job.dataset,
+            job.model,
+            age(job.created_at),
+        )
         for job in found
     ]
     print_table(("id", "kind", "status", "done", "dataset", "model", "age"), rows, right=("done",))
@@ -60,6 +68,7 @@ def show(
             "priority": job.priority,
             **({"after": ", ".join(job.after)} if job.after else {}),
             **({"not before": job.not_before_at} if job.not_before_at else {}),
+            **({"held": job.held.get("message")} if job.held else {}),
             "data set": job.dataset,
             "model": job.model if job.model_version is None else f"{job.model} version {job.model_version}",
             "submitted": job.created_at,
@@ -192,7 +201,7 @@ def params_of(given: list[str]) -> dict[str, Any]:
             raise typer.BadParameter(f"a parameter is NAME=VALUE, got {item!r}", param_hint="--param")
         try:
             params[name] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             params[name] = text
     return params
 

@@ -29,7 +29,7 @@ FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="A program se
 OutputOption = Annotated[Path | None, typer.Option("--output", help="Save all results here (.zip).", metavar="PATH")]
 
 SHOWN: Final = 20
-_PLACE: Final = re.compile(r"(-?\d*)(:(-?\d*))?(:(-?\d+))?")
+_PLACE: Final = re.compile(r"(-?\d{1,18})?(:(-?\d{1,18})?)?(:(-?\d{1,18}))?", re.ASCII)
 
 
 @app.command("run")
@@ -147,7 +147,7 @@ def parse_index(text: str) -> tuple[Any, ...]:
 def _grid_of(result: ProgramSetResult, grid: str) -> GridResult:
     if grid in result.names:
         return result[grid]
-    if not grid.lstrip("-").isdigit() or not -len(result) <= int(grid) < len(result):
+    if not re.fullmatch(r"-?[0-9]{1,9}", grid) or not -len(result) <= int(grid) < len(result):
         raise ProgramSetError(f"There is no grid {grid!r}; there are {len(result)}, from 0, and names {result.names}.")
     return result[int(grid)]
 

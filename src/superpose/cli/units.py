@@ -38,12 +38,12 @@ def _from_file(source: Path) -> dict[str, str]:
         text = source.read_text(encoding="utf-8-sig")
         if source.suffix.lower() == ".csv":
             rows = list(csv.DictReader(text.splitlines()))
-            found: object = {row["name"].strip(): (row["unit"] or "").strip() for row in rows}
+            found: object = {(row["name"] or "").strip(): (row["unit"] or "").strip() for row in rows}
         else:
             found = yaml.safe_load(text)
     except OSError as error:
         raise DatasetFormatError(f"{source} cannot be read: {error.strerror}.", path=str(source)) from None
-    except (KeyError, UnicodeDecodeError, yaml.YAMLError, csv.Error) as error:
+    except (KeyError, ValueError, RecursionError, yaml.YAMLError, csv.Error) as error:
         raise DatasetFormatError(
             f"{source} does not give units: {type(error).__name__}. It must be CSV with the columns name and unit, or "
             "a YAML or JSON mapping from column to unit.",

@@ -134,7 +134,8 @@ class Job(Noun):
     """A submitted job; ``status`` is one of queued, running, waiting, cancelling, succeeded, failed, cancelled.
 
     A queued job begins once all jobs in ``after`` have succeeded and ``not_before_at``, the end of the pause after an
-    attempt that failed, is past.
+    attempt that failed, is past. ``held`` says (``code``, ``message``, ``until``) why it may not begin although a
+    worker is free: its project has used up its quota of seconds.
     """
 
     id: str
@@ -153,6 +154,7 @@ class Job(Noun):
     result: Mapping[str, Any] | None
     after: tuple[str, ...] = ()
     not_before_at: datetime | None = None
+    held: Mapping[str, Any] | None = None
 
     @property
     def finished(self) -> bool:
@@ -185,6 +187,7 @@ class Job(Noun):
             result=f.maybe_object("result"),
             after=f.texts("after") if "after" in f.members else (),
             not_before_at=f.maybe_time("not_before_at"),
+            held=f.maybe_object("held"),
         )
 
     def _repr_html_(self) -> str:

@@ -16,7 +16,7 @@ from superpose.datasets.arrow_columns import check_target
 from superpose.datasets.table import MAX_CELLS, Table, check_names, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooLargeError
 
-__all__ = ["npz_columns", "read_npz"]
+__all__ = ["array_header", "npz_columns", "read_npz"]
 
 _FEATURE_KEYS = ("x", "features")
 _TARGET_KEYS = ("y", "target")
@@ -110,7 +110,7 @@ def _array(archive: zipfile.ZipFile, keys: dict[str, zipfile.ZipInfo], key: str)
     """
     with archive.open(keys[key]) as member:
         try:
-            dtype, shape, by_columns = _header(member)
+            dtype, shape, by_columns = array_header(member)
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError) as error:
             raise _unreadable(key, str(error) or type(error).__name__) from None
         n_bytes = math.prod(shape) * dtype.itemsize
@@ -123,8 +123,10 @@ def _array(archive: zipfile.ZipFile, keys: dict[str, zipfile.ZipInfo], key: str)
     return flat.reshape(shape[::-1]).T if by_columns else flat.reshape(shape)
 
 
-def _header(member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
-    """Type, shape, and whether columns come one after another.
+def array_header(member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+    """Type and shape of an array of plain values, and whether columns come one after another.
+
+    Nothing is unpickled; what follows in ``member`` are the array's bytes.
 
     Raises:
         ValueError, SyntaxError, TypeError, MemoryError, RecursionError: it is no such header.

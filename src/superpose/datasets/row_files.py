@@ -7,18 +7,20 @@ number while the others go on. Rows are counted from 0; of a CSV file, lines tha
 from __future__ import annotations
 
 import csv
+import math
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from superpose.datasets.archives import open_archive
+from superpose.datasets.npz_reader import array_header
 from superpose.errors import DatasetFormatError, FeatureMismatchError
 
 __all__ = ["ROW_FORMATS", "RowChunk", "RowFile"]
@@ -29,6 +31,7 @@ _MISSING = frozenset({"", "?", "NA", "N/A", "NaN", "nan", "NULL", "null"})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _DELIMITERS = (",", ";", "\t")
 _MAX_HEADER = 4 * 2**20
+_MAX_COLUMNS = 1_000_000
 
 Values = npt.NDArray[Any]
 Batch = tuple[int, dict[str, Values], dict[int, str]]
@@ -200,23 +203,19 @@ class _Npz:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        try:
-            with zipfile.ZipFile(path) as archive:
-                members = {name.removesuffix(".npy").lower(): name for name in archive.namelist()}
-                self._member = members.get("x") or members.get("features")
-                if self._member is None:
-                    raise DatasetFormatError(f"The archive has no array x or features; it has {sorted(members)[:10]}.")
-                with archive.open(self._member) as member:
-                    self._shape, self._dtype = _header(member)
-                named = members.get("names")
-                self.named = named is not None
-                self.names = [f"x_{i}" for i in range(self._shape[1])]
-                if named is not None:
-                    with archive.open(named) as member:
-                        read: Any = np.lib.format.read_array(member, allow_pickle=False)  # type: ignore[no-untyped-call]
-                    self.names = [str(name).strip() for name in np.asarray(read).ravel()]
-        except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, RuntimeError, NotImplementedError) as error:
-            raise DatasetFormatError(f"The bytes are not an NPZ archive of plain arrays: {error}.") from None
+        with open_archive(path, "an NPZ archive of plain arrays") as archive:
+            members = {info.filename.removesuffix(".npy").lower(): info for info in archive.infolist()}
+            found = members.get("x") or members.get("features")
+            if found is None:
+                raise DatasetFormatError(f"The archive has no array x or features; it has {sorted(members)[:10]}.")
+            self._member = found
+            with archive.open(found) as member:
+                self._shape, self._dtype = _head(member, found)
+            named = members.get("names")
+            self.named = named is not None
+            self.names = [f"x_{i}" for i in range(self._shape[1])]
+            if named is not None:
+                self.names = _names(archive, named)
         if len(self.names) != self._shape[1]:
             raise DatasetFormatError(f"There are {len(self.names)} names for {self._shape[1]} features.")
 
@@ -224,33 +223,52 @@ class _Npz:
         """Rows as columns, read from within the archive."""
         left, width = self._shape
         row_bytes = width * self._dtype.itemsize
-        try:
-            with zipfile.ZipFile(self._path) as archive, archive.open(str(self._member)) as member:
-                _header(member)
-                while left:
-                    count = min(left, n_rows)
-                    content = member.read(count * row_bytes)
-                    if len(content) != count * row_bytes:
-                        raise EOFError("the array is shorter than its header says")
-                    block = np.frombuffer(content, self._dtype).reshape(count, width).astype(np.float64)
-                    left -= count
-                    columns = {name: block[:, self.names.index(name)] for name, _ in wanted}
-                    kinds = dict(wanted)
-                    yield count, {n: v if kinds[n] == "number" else v.astype(object) for n, v in columns.items()}, {}
-        except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-            raise DatasetFormatError(f"The NPZ file cannot be read on: {error}.") from None
+        with open_archive(self._path, "an NPZ archive") as archive, archive.open(self._member) as member:
+            _head(member, self._member)
+            while left:
+                count = min(left, n_rows)
+                content = member.read(count * row_bytes)
+                if len(content) != count * row_bytes:
+                    raise EOFError("the array is shorter than its header says")
+                block = np.frombuffer(content, self._dtype).reshape(count, width).astype(np.float64)
+                left -= count
+                columns = {name: block[:, self.names.index(name)] for name, _ in wanted}
+                kinds = dict(wanted)
+                yield count, {n: v if kinds[n] == "number" else v.astype(object) for n, v in columns.items()}, {}
 
 
-def _header(member: Any) -> tuple[tuple[int, int], np.dtype[Any]]:
-    """Shape and type of an array in an archive; what follows are its bytes, row by row."""
-    version = np.lib.format.read_magic(member)  # type: ignore[no-untyped-call]
-    read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, fortran, dtype = read(member)  # type: ignore[no-untyped-call]
-    if len(shape) != 2 or dtype.kind not in "buif":
-        raise DatasetFormatError(f"Features must be numbers of shape (n_rows, n_features), got {dtype} {shape}.")
-    if fortran and shape[0] > 1:
+def _head(member: IO[bytes], info: zipfile.ZipInfo) -> tuple[tuple[int, int], np.dtype[Any]]:
+    """Shape and type of the features in an archive; what follows are their bytes, row by row."""
+    dtype, shape, by_columns = _checked_header(member, info)
+    if len(shape) != 2 or dtype.kind not in "buif" or shape[1] > _MAX_COLUMNS:
+        raise DatasetFormatError(
+            f"Features must be numbers of shape (n_rows, n_features), at most {_MAX_COLUMNS:,} of them, got {dtype} "
+            f"{shape}."
+        )
+    if by_columns and shape[0] > 1:
         raise DatasetFormatError("Features are stored column by column; store np.ascontiguousarray(x).")
-    return shape, dtype
+    return (shape[0], shape[1]), dtype
+
+
+def _names(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> list[str]:
+    """The array of the columns' names."""
+    with archive.open(info) as member:
+        dtype, shape, _ = _checked_header(member, info)
+        if len(shape) != 1 or dtype.kind not in "US" or shape[0] > _MAX_COLUMNS or info.file_size > _MAX_HEADER:
+            raise DatasetFormatError(f"names must be a list of texts, got {dtype} {shape}.")
+        found = np.frombuffer(member.read(info.file_size), dtype)
+    return [(name.decode("utf-8") if isinstance(name, bytes) else str(name)).strip() for name in found.tolist()]
+
+
+def _checked_header(member: IO[bytes], info: zipfile.ZipInfo) -> tuple[np.dtype[Any], tuple[int, ...], bool]:
+    """Type, shape and order of an array, whose header is not believed before it fits the bytes that are there."""
+    try:
+        dtype, shape, by_columns = array_header(member)
+    except (SyntaxError, TypeError, RecursionError) as error:
+        raise ValueError(str(error) or type(error).__name__) from None
+    if math.prod(shape) * dtype.itemsize != info.file_size - member.tell():
+        raise ValueError(f"shape {shape} and dtype {dtype} do not fit the bytes that are there")
+    return dtype, shape, by_columns
 
 
 def _numbers(name: str, cells: Sequence[str], bad: dict[int, str], *, decimal_comma: bool = False) -> Values:

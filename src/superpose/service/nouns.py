@@ -178,7 +178,8 @@ class Job:
     ``number`` counts the jobs of the store in order of submission. A queued job begins once all jobs in ``after`` have
     succeeded and ``not_before_at``, the end of the pause after a failed attempt, is past. ``parent_id`` is the job that
     began this one, such as the sweep of a trial. ``traceparent`` names the trace of the request that submitted it,
-    ``provider_job_id`` what a job that waits for a backend's queue asks that backend for.
+    ``provider_job_id`` what a job that waits for a backend's queue asks that backend for. ``held`` says why a queued
+    job may not begin although a worker is free, and until when: its project has used up its seconds.
     """
 
     id: str
@@ -204,6 +205,7 @@ class Job:
     parent_id: str | None = None
     traceparent: str | None = field(default=None, repr=False)
     provider_job_id: str | None = field(default=None, repr=False)
+    held: Mapping[str, object] | None = None
 
     def to_json(self) -> dict[str, object]:
         """The job as the API sends it."""
@@ -220,6 +222,7 @@ class Job:
             "parent": self.parent_id,
             "created_at": iso(self.created_at),
             "not_before_at": iso(self.not_before_at),
+            "held": None if self.held is None else dict(self.held),
             "started_at": iso(self.started_at),
             "finished_at": iso(self.finished_at),
             "progress": dict(self.progress),

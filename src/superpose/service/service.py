@@ -99,9 +99,7 @@ class Service:
         self.quotas = Quotas(self._database, size_of=self._artifacts.size, clock=clock)
         self.budgets = Budgets(self._database, clock=clock)
         charges = Charges(clock, worker_second_usd=config.worker_second_usd, job_seconds=config.job_seconds)
-        self.store = JobStore.opened(
-            self._database, config.job_rules, clock=clock, admit=self.quotas.admit_job, charges=charges
-        )
+        self.store = JobStore.opened(self._database, config.job_rules, clock=clock, quotas=self.quotas, charges=charges)
         self._last_used = LastUsed(self._database, clock, coarse_s=config.key_used_s)
         self._door = Door(
             self._database,
@@ -117,7 +115,7 @@ class Service:
         self.audit = Audit(self._database)
         self.datasets = Datasets(self._database, self._artifacts, data_dir, config, clock, self.quotas)
         self.modules = Modules(self._database, self._artifacts, config, clock, self.quotas)
-        self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config)
+        self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config, self.quotas)
         self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)
         self.sweeps = Sweeps(self._database, self.store, self.datasets, clock)
         self.models = Models(self._database, self._artifacts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import lzma
 import struct
 import zipfile
 import zlib
@@ -22,7 +23,16 @@ MAX_HEADER_BYTES = 10_000
 _ENTRY = b"PK\x01\x02"
 _KINDS = "fiuScb"
 _BROKEN = (
-    *(zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError, NotImplementedError, UnicodeDecodeError),
+    *(
+        zipfile.BadZipFile,
+        zlib.error,
+        lzma.LZMAError,
+        struct.error,
+        EOFError,
+        RuntimeError,
+        NotImplementedError,
+        UnicodeDecodeError,
+    ),
     *(ValueError, TypeError, SyntaxError, OverflowError, OSError, MemoryError),
 )
 

@@ -6,7 +6,7 @@ admits something. So it is exact whatever happens at the same time, and no crash
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -26,7 +26,7 @@ from superpose.service.people.project import find_project, quotas_of
 from superpose.service.statuses import FINAL, JobStatus
 from superpose.service.store.database import Database
 from superpose.service.store.referred import STORED
-from superpose.service.store.tables import attempts, jobs, projects
+from superpose.service.store.tables import attempts, jobs, projects, quotas
 
 __all__ = ["QUANTITIES", "Quotas", "Usage", "check_quotas"]
 
@@ -117,11 +117,25 @@ class Quotas:
                 used=n_jobs,
                 allowed=allowed["jobs"],
             )
-        now = self._clock()
-        self._admit_seconds(connection, project, allowed, "seconds_per_day", _day_of(now))
-        self._admit_seconds(connection, project, allowed, "seconds_per_month", _month_of(now))
+        self._admit_all_seconds(connection, project, allowed)
         if "bytes" in allowed:
             self.admit_bytes(connection, project, 0)
+
+    def over_seconds(self, connection: Connection, among: Collection[str]) -> dict[str, SecondsQuotaError]:
+        """Of these projects those whose seconds are used up, with what is to be said: their queued jobs wait.
+
+        Cost: reads this month's attempts of each of them that has a quota of seconds; some ms for thousands.
+        """
+        limited = select(quotas.c.project).where(
+            quotas.c.project.in_(among), quotas.c.quantity.in_(["seconds_per_day", "seconds_per_month"])
+        )
+        found = {}
+        for project in connection.execute(limited.distinct()).scalars():
+            try:
+                self._admit_all_seconds(connection, project, quotas_of(connection, project))
+            except SecondsQuotaError as error:
+                found[project] = error
+        return found
 
     def admit_bytes(self, connection: Connection, project: str, n_bytes: int) -> None:
         """Refuse a new artifact that a project has no room for, within the transaction that publishes it.
@@ -163,6 +177,11 @@ class Quotas:
                 allowed=per_minute,
             )
 
+    def _admit_all_seconds(self, connection: Connection, project: str, allowed: Mapping[str, int]) -> None:
+        now = self._clock()
+        self._admit_seconds(connection, project, allowed, "seconds_per_month", _month_of(now))
+        self._admit_seconds(connection, project, allowed, "seconds_per_day", _day_of(now))
+
     def _admit_seconds(
         self, connection: Connection, project: str, allowed: Mapping[str, int], quantity: str, since: datetime
     ) -> None:
@@ -178,6 +197,7 @@ class Quotas:
             f"The jobs of project {project!r} have run for {used:,.0f} s this {period} (UTC); {allowed[quantity]:,} s "
             f"are allowed. The next {period} begins at {iso(following)}; or ask the operator for a larger quota.",
             retry_after_s=(following - now).total_seconds(),
+            until=iso(following),
             quantity=quantity,
             used=used,
             allowed=allowed[quantity],

@@ -117,7 +117,7 @@ def need_of(method: str, path: str) -> Need | None:
         action = "call"
     if noun == "uploads":  # files of data sets to be
         return Need("datasets", None, "write")
-    if (noun, parts[-1]) in _LOOKING:
+    if (noun, *parts[-1:]) in _LOOKING:
         action = "read"
     return Need(noun, name, action)
 

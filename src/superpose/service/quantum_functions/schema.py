@@ -58,11 +58,19 @@ def input_check(schema: Mapping[str, Any]) -> Callable[[object], None]:
         validator = jsonschema_rs.Draft202012Validator(
             dict(schema), retriever=nothing, pattern_options=jsonschema_rs.RegexOptions()
         )
+    except UnicodeEncodeError:
+        _refuse("holds half of a character (a lone surrogate)")
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         _refuse(f"is no JSON Schema of draft 2020-12: {str(error).splitlines()[0][:300]}")
 
     def check(value: object) -> None:
-        for error in validator.iter_errors(value):
+        try:
+            errors = list(validator.iter_errors(value))
+        except UnicodeEncodeError:
+            raise FunctionInputError(
+                "The input holds half of a character (a lone surrogate), which is no text.", field="input"
+            ) from None
+        for error in errors:
             place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.instance_path)
             raise FunctionInputError(
                 f"The input does not fit the function's schema at {f'input{place}'[:200]}: {error.message[:300]}.",

@@ -224,9 +224,12 @@ def due_at_providers(now: datetime) -> ColumnElement[bool]:
     return waits & (jobs.c.not_before_at <= now)
 
 
+_MADE = frozenset({"kind", "status", "after", "held"})
+
+
 def job_from_row(row: RowMapping) -> Job:
     """The noun of a row of ``jobs``."""
-    same = {name: row[name] for name in Job.__dataclass_fields__ if name not in {"kind", "status", "after"}}
+    same = {name: row[name] for name in Job.__dataclass_fields__ if name not in _MADE}
     return Job(**same, kind=JobKind(row["kind"]), status=JobStatus(row["status"]), after=tuple(row["after"]))
 
 

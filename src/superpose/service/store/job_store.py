@@ -15,7 +15,7 @@ from typing import Protocol
 
 from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
-from superpose.errors import BudgetError, ConflictError, JobQuotaError, QuotaError
+from superpose.errors import BudgetError, ConflictError, JobQuotaError, QuotaError, SecondsQuotaError
 from superpose.scheduling import QueuedJob, RunningJob, order_jobs
 from superpose.service.names import new_id
 from superpose.service.nouns import Clock, Event, Job, iso, utc_now
@@ -30,7 +30,7 @@ from superpose.service.store.job_lives import LEASE_EXPIRED, JobLives, due_at_pr
 from superpose.service.store.steady_clock import steady_clock
 from superpose.service.store.tables import attempts, jobs
 
-__all__ = ["ChargesPort", "Claim", "JobRules", "JobStore", "NewJob", "Publish"]
+__all__ = ["ChargesPort", "Claim", "JobRules", "JobStore", "NewJob", "Publish", "QuotasPort"]
 
 
 class ChargesPort(Protocol):
@@ -49,6 +49,18 @@ class ChargesPort(Protocol):
         ...
 
 
+class QuotasPort(Protocol):
+    """What projects may use, asked inside the store's transactions; see `superpose.service.people.quotas`."""
+
+    def admit_job(self, connection: Connection, project: str) -> None:
+        """Nothing, for each job that is to begin; raises `QuotaError` to refuse it."""
+        ...
+
+    def over_seconds(self, connection: Connection, among: Collection[str]) -> Collection[str]:
+        """Of these projects those whose queued jobs may not begin now. They stay in the queue."""
+        ...
+
+
 class JobStore:
     """Jobs, attempts and their events in a database.
 
@@ -59,7 +71,7 @@ class JobStore:
         steady: the time for leases and pauses; by default ``clock``. One that never jumps is better
             (``steady_clock``).
         chance: a random number from 0 to 1, for the pauses before retries.
-        admit: called with the project inside each transaction that begins a job, once for each; raises to refuse it.
+        quotas: what projects may use; without, anything.
         charges: sets money aside for jobs; without, nothing is charged.
     """
 
@@ -71,7 +83,7 @@ class JobStore:
         clock: Clock = utc_now,
         steady: Clock | None = None,
         chance: Callable[[], float] = random.random,
-        admit: Callable[[Connection, str], None] | None = None,
+        quotas: QuotasPort | None = None,
         charges: ChargesPort | None = None,
     ) -> None:
         self.database = database
@@ -81,7 +93,7 @@ class JobStore:
         self._lease = timedelta(seconds=self.rules.lease_s)
         self._charges = charges
         self._lives = JobLives(self.rules, clock, self._steady, chance, None if charges is None else charges.settle)
-        self._admit = admit
+        self._quotas = quotas
 
     @classmethod
     def opened(
@@ -90,7 +102,7 @@ class JobStore:
         rules: JobRules,
         *,
         clock: Clock = utc_now,
-        admit: Callable[[Connection, str], None] | None = None,
+        quotas: QuotasPort | None = None,
         charges: ChargesPort | None = None,
     ) -> JobStore:
         """The store as servers and workers open it: its leases run by the machine's steady clock.
@@ -98,7 +110,7 @@ class JobStore:
         A ``clock`` other than the time of day tells the time for leases too.
         """
         steady = steady_clock(database) if clock is utc_now else clock
-        return cls(database, rules, clock=clock, steady=steady, admit=admit, charges=charges)
+        return cls(database, rules, clock=clock, steady=steady, quotas=quotas, charges=charges)
 
     # -- what users do ------------------------------------------------------------------------------------------
 
@@ -126,8 +138,8 @@ class JobStore:
             known = self._submitted_before(connection, new)
             if known is not None:
                 return known
-            if self._admit is not None:
-                self._admit(connection, new.project)
+            if self._quotas is not None:
+                self._quotas.admit_job(connection, new.project)
             if check is not None:
                 check(connection)
             job = self._insert(connection, new if self._charges is None else self._charges.admit(connection, new))
@@ -176,8 +188,7 @@ class JobStore:
         Does not wait for writers.
         """
         with self.database.read() as connection:
-            ready = select(jobs.c.number).where(self._is_ready()).limit(1)
-            if connection.execute(ready).first():
+            if self._has_ready(connection):
                 return True
             expired = select(jobs.c.number).where(jobs.c.lease_expires_at <= self._steady()).limit(1)
             if connection.execute(expired).first():
@@ -320,21 +331,25 @@ class JobStore:
 
         A job that is being cancelled becomes ``cancelled`` and begins nothing. Children that the project's quotas have
         no room for are not begun: the job asks anew when the next of its children ends. One may always be under way, in
-        the place of its parent, which holds no worker meanwhile.
+        the place of its parent, which holds no worker meanwhile. When the project's seconds are used up and no child
+        is under way, the job goes to the queue, where it stays until the next period begins.
 
         Raises:
             LeaseLostError: the attempt is no longer the job's current one.
-            QuotaError: the project has used up its seconds or bytes, and no child is under way.
+            QuotaError: the project has no room for more bytes, and no child is under way.
         """
         with self.database.write() as connection:
             job = self._lives.held(connection, claim)
             if job.status is JobStatus.CANCELLING:
                 return self._lives.end(connection, job, claim, JobStatus.CANCELLED)
-            for child in self._admitted(connection, job, children):
+            begun = [
                 self._insert(connection, replace(child, parent_id=job.id))
+                for child in self._admitted(connection, job, children)
+            ]
+            held = bool(children) and not begun and not self._has_open(connection, job)
             ended = select(jobs.c.id).where(jobs.c.parent_id == job.id, jobs.c.status.in_([*map(str, FINAL)]))
             news = set(connection.execute(ended).scalars()) - set(seen)
-            after = JobStatus.QUEUED if news else JobStatus.WAITING
+            after = JobStatus.QUEUED if news or held else JobStatus.WAITING
             return self._lives.end(connection, job, claim, after, outcome="given_back")
 
     def await_provider(self, claim: Claim, provider_job_id: str, pause_s: float) -> Job:
@@ -390,22 +405,37 @@ class JobStore:
 
     def _admitted(self, connection: Connection, parent: Job, children: Sequence[NewJob]) -> Iterator[NewJob]:
         """The children that quotas have room for, one by one, so that each is counted when the next is looked at."""
-        open_ones = select(func.count()).where(jobs.c.parent_id == parent.id, jobs.c.status.not_in([*map(str, FINAL)]))
         for child in children:
             try:
-                if self._admit is not None:
-                    self._admit(connection, parent.project)
+                if self._quotas is not None:
+                    self._quotas.admit_job(connection, parent.project)
             except QuotaError as error:
-                if connection.execute(open_ones).scalar_one():
+                if self._has_open(connection, parent) or isinstance(error, SecondsQuotaError):
                     return
                 if not isinstance(error, JobQuotaError):
                     raise
             try:
                 yield child if self._charges is None else self._charges.admit(connection, child)
             except BudgetError:
-                if not connection.execute(open_ones).scalar_one():
+                if not self._has_open(connection, parent):
                     raise
                 return
+
+    def _has_open(self, connection: Connection, parent: Job) -> bool:
+        """Whether a child of the job has not ended."""
+        open_ones = select(jobs.c.number).where(jobs.c.parent_id == parent.id, jobs.c.status.not_in([*map(str, FINAL)]))
+        return connection.execute(open_ones.limit(1)).first() is not None
+
+    def _has_ready(self, connection: Connection) -> bool:
+        """Whether a job may begin now."""
+        ready = select(jobs.c.number).where(self._is_ready())
+        if connection.execute(ready.limit(1)).first() is None:
+            return False
+        if self._quotas is None:
+            return True
+        waiting = select(jobs.c.project).where(self._is_ready()).distinct()
+        projects = set(connection.execute(waiting).scalars())
+        return bool(projects - set(self._quotas.over_seconds(connection, projects)))
 
     def _submitted_before(self, connection: Connection, new: NewJob) -> Job | None:
         if new.idempotency_key is None:
@@ -469,6 +499,9 @@ class JobStore:
         queued = connection.execute(
             select(jobs.c.id, jobs.c.project, jobs.c.priority, jobs.c.created_at).where(jobs.c.number.in_(heads))
         ).all()
+        if self._quotas is not None and queued:
+            waits = self._quotas.over_seconds(connection, {row.project for row in queued})
+            queued = [row for row in queued if row.project not in waits]
         if not queued:
             return None
         held = connection.execute(select(jobs.c.id, jobs.c.project).where(jobs.c.status.in_([*map(str, HELD)])))

@@ -65,8 +65,15 @@ def decode_cursor(cursor: str) -> str | int:
     """
     try:
         value = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int) or not _can_be_stored(value):
         raise RequestError("cursor is not one that this service gave; start the list again without it.", field="cursor")
     return value
+
+
+def _can_be_stored(value: str | int) -> bool:
+    """Whether the store can compare with it: a number of 64 bits, or a text without halves of characters."""
+    if isinstance(value, int):
+        return -(2**63) <= value < 2**63
+    return value.isprintable() and len(value) <= 1_000

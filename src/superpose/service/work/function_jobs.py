@@ -69,7 +69,7 @@ def admit_function(
     text, file, function = (payload.get(name) for name in ("source", "file", "function"))
     if unknown or not (isinstance(text, str) and isinstance(file, str) and isinstance(function, str)):
         raise RequestError(f"A function job needs source, file and function; got also {unknown}.", unknown=unknown)
-    if len(text.encode()) > MAX_SOURCE_BYTES:
+    if len(text.encode("utf-8", "surrogatepass")) > MAX_SOURCE_BYTES:
         raise PayloadTooLargeError(f"The source has more than {MAX_SOURCE_BYTES:,} bytes.", max_bytes=MAX_SOURCE_BYTES)
     if not file.endswith(".py") or not Path(file).stem.isidentifier() or Path(file).name != file:
         raise RequestError(f"file must be the plain name of a Python file, got {file[:80]!r}.", field="file")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from sqlalchemy import Connection, select
 
@@ -14,6 +15,7 @@ from superpose.service.catalogue.modules import Modules
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name
 from superpose.service.nouns import Dataset, Event, Job, JobKind, Page, Principal, Role
+from superpose.service.people.quotas import Quotas
 from superpose.service.statuses import FINAL, JobStatus
 from superpose.service.store.database import Database, json_text
 from superpose.service.store.job_lives import job_from_row
@@ -45,16 +47,24 @@ class Jobs:
         datasets: where training data comes from.
         modules: where exported modules come from.
         config: limits.
+        quotas: what projects may use.
     """
 
     def __init__(
-        self, database: Database, store: JobStore, datasets: Datasets, modules: Modules, config: ServiceConfig
+        self,
+        database: Database,
+        store: JobStore,
+        datasets: Datasets,
+        modules: Modules,
+        config: ServiceConfig,
+        quotas: Quotas,
     ) -> None:
         self._database = database
         self._store = store
         self._datasets = datasets
         self._modules = modules
         self._config = config
+        self._quotas = quotas
 
     def submit(  # noqa: PLR0913  # the fields of a submission
         self,
@@ -135,7 +145,7 @@ class Jobs:
             NotFoundError: there is no such job in the caller's project.
         """
         principal.require(Role.VIEWER)
-        return self._store.get(job_id, project=principal.project)
+        return self._told(principal, [self._store.get(job_id, project=principal.project)])[0]
 
     def list(
         self,
@@ -160,7 +170,8 @@ class Jobs:
         if parent is not None:
             query = query.where(jobs.c.parent_id == parent)
         with self._database.read() as connection:
-            return read_page(connection, query, jobs.c.number, part, job_from_row, newest_first=True)
+            page = read_page(connection, query, jobs.c.number, part, job_from_row, newest_first=True)
+        return Page(tuple(self._told(principal, page.items)), page.next)
 
     def cancel(self, principal: Principal, job_id: str) -> Job:
         """Cancel a job: at once if no worker holds it, else it is ``cancelling`` until its worker stops.
@@ -212,6 +223,17 @@ class Jobs:
                 return job
             await asyncio.sleep(min(pause, max(0.0, until - time.monotonic())))
             pause = min(_LOOK_MAX_S, pause * 1.5)
+
+    def _told(self, principal: Principal, found: Sequence[Job]) -> Sequence[Job]:
+        """The jobs; of queued ones that the project's quota of seconds holds back, why and until when."""
+        if not any(job.status is JobStatus.QUEUED for job in found):
+            return found
+        with self._database.read() as connection:
+            error = self._quotas.over_seconds(connection, [principal.project]).get(principal.project)
+        if error is None:
+            return found
+        held = {"code": error.code, "message": error.message, "until": error.details.get("until")}
+        return [replace(job, held=held) if job.status is JobStatus.QUEUED else job for job in found]
 
     def _submit_training(self, principal: Principal, new: NewJob, dataset: str | None) -> Job:
         if not dataset:

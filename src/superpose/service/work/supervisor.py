@@ -6,12 +6,14 @@ import contextlib
 import json
 import logging
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from superpose.errors import StoreError
 from superpose.service.config import ServiceConfig
@@ -53,13 +55,15 @@ class Supervisor:
 
     Args:
         config: the settings, which workers get too.
+        log_bytes: how long a worker's log may grow before it is moved to ``worker-N.log.1``.
 
     Raises:
         StoreError: the data directory cannot be used.
     """
 
-    def __init__(self, config: ServiceConfig) -> None:
+    def __init__(self, config: ServiceConfig, *, log_bytes: int = _LOG_BYTES) -> None:
         self.config = config
+        self._log_bytes = log_bytes
         self._data_dir = DataDir(config.data_dir)
         self._database = Database(self._data_dir.database_path, busy_timeout_s=config.busy_timeout_s)
         self._store = JobStore.opened(self._database, config.job_rules)
@@ -112,6 +116,7 @@ class Supervisor:
         while not self._stopping.wait(_LOOK_S):
             for slot in self._slots:
                 self._look_after(slot)
+                self._rotate(slot.number)
             if time.monotonic() >= expiry_at_s:
                 expiry_at_s = time.monotonic() + self.config.lease_s / 2
                 with contextlib.suppress(StoreError):  # the next claim does it too
@@ -184,12 +189,29 @@ class Supervisor:
                 _log.warning("jobs %s go back to the queue", ", ".join(freed))
             slot.to_release.pop(0)
 
+    def _rotate(self, number: int) -> None:
+        """Move what a worker has logged so far away once it is much; the worker goes on in the same, empty file.
+
+        A line that is written in the instant between copy and cut is lost; workers say little.
+        """
+        path = self._log_path(number)
+        with contextlib.suppress(OSError):  # a full disk, perhaps; the next look tries again
+            if path.stat().st_size > self._log_bytes:
+                old = path.with_suffix(".log.1")
+                unfinished = path.with_suffix(".log.part")
+                descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                with path.open("rb") as source, os.fdopen(descriptor, "wb") as target:
+                    shutil.copyfileobj(source, target)
+                unfinished.replace(old)
+                os.truncate(path, 0)  # workers append
+
+    def _log_path(self, number: int) -> Path:
+        return self._data_dir.logs / f"worker-{number}.log"
+
     @contextlib.contextmanager
     def _open_log(self, number: int) -> Iterator[int]:
         """A descriptor of the worker's log file, readable by its owner only."""
-        path = self._data_dir.logs / f"worker-{number}.log"
-        if path.exists() and path.stat().st_size > _LOG_BYTES:
-            path.replace(path.with_suffix(".log.1"))
+        path = self._log_path(number)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         try:
             yield descriptor

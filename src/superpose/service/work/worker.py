@@ -90,7 +90,7 @@ class Worker:
         self._artifacts = Artifacts(self._data_dir, config.artifact_url)
         self._quotas = Quotas(self._database, size_of=self._artifacts.size, clock=utc_now)
         charges = Charges(utc_now, worker_second_usd=config.worker_second_usd, job_seconds=config.job_seconds)
-        self._store = JobStore.opened(self._database, config.job_rules, admit=self._quotas.admit_job, charges=charges)
+        self._store = JobStore.opened(self._database, config.job_rules, quotas=self._quotas, charges=charges)
         self._budget = CpuBudget(config.cpu_dir or self._data_dir.cpu, config.cpu_total, silent_s=config.lease_s)
         self._on_threads = on_threads
         self._tracer = tracer_for(config, "superpose-worker")
@@ -233,6 +233,8 @@ class Worker:
     def _execute(self, claim: Claim, keeper: LeaseKeeper, timer: _Timer) -> Outcome:
         """Run the job; checkpoints that turn out damaged are thrown away and the run begins anew."""
         job = claim.job
+        with self._database.read() as connection:  # its results would have no room
+            self._quotas.admit_bytes(connection, job.project, 0)
         directory = self._data_dir.attempt_directory(job.id, claim.attempt)
         context = RunContext(
             config=self.config,
@@ -285,6 +287,7 @@ class Worker:
         staged = self._artifacts.stage_file(output)
 
         def publish(connection: Connection, job: Job) -> Mapping[str, object]:
+            self._quotas.admit_bytes(connection, job.project, staged.n_bytes)
             self._artifacts.publish(staged)
             kept = update(file_jobs).where(file_jobs.c.job_id == job.id).values(output_artifact=staged.digest)
             connection.execute(kept)
