@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,8 @@ class MeasuredProgram:
 
     There is a circuit for each batch entry and, where observables are estimated, for each measurement setting; those of
     one entry follow each other. Each is to be measured ``shots`` times. Without observables, counts are over the
-    circuit's own bits, or over all qubits where it has none.
+    circuit's own bits, or over all qubits where it has none. A backend that binds values itself takes ``templates``,
+    one for each setting with the program's parameters, instead of ``circuits``.
 
     Args:
         program: With shots, and without a state of its own to start from.
@@ -28,7 +30,7 @@ class MeasuredProgram:
     Raises:
         UnsupportedProgramError: It has no shots, or starts from a state of its own.
 
-    Cost: a copy of the circuit for each batch entry and setting.
+    Cost: a copy of the circuit for each setting; ``circuits`` costs one for each batch entry and setting.
 
     >>> from superpose.circuits import Observable
     >>> measured = MeasuredProgram(Program(Circuit(1).h(0), {}, [Observable({"X": 2.0, "I": 1.0})], shots=10))
@@ -56,19 +58,28 @@ class MeasuredProgram:
             settings = [_read(body, group.rotation()) for group in groups]
         else:
             settings = [circuit if circuit.n_bits else _read(circuit, None)]
-        self._names = tuple(circuit.parameters)
-        rows = program.param_matrix()  # (batch, n_params)
-        self.circuits: tuple[Circuit, ...] = tuple(
-            one.bind(dict(zip(self._names, row, strict=True))) if self._names else one
-            for row in rows.tolist()
-            for one in settings
-        )
+        self.templates = tuple(settings)
         self.n_settings = len(settings)
+
+    @cached_property
+    def circuits(self) -> tuple[Circuit, ...]:
+        """What is to be measured: each template with each batch entry's values, entry by entry."""
+        names = tuple(self.program.circuit.parameters)
+        return tuple(
+            one.bind(dict(zip(names, row, strict=True))) if names else one
+            for row in self.program.param_matrix().tolist()
+            for one in self.templates
+        )
+
+    @property
+    def n_circuits(self) -> int:
+        """Number of circuits."""
+        return self.program.batch * self.n_settings
 
     @property
     def n_shots(self) -> int:
         """Shots of all circuits together."""
-        return self.shots * len(self.circuits)
+        return self.shots * self.n_circuits
 
     def result(self, counts: Sequence[Mapping[str, int]], provenance: Mapping[str, Any]) -> ProgramResult:
         """Return the program's result.
@@ -106,11 +117,12 @@ class MeasuredProgram:
         return out
 
     def _check(self, counts: Sequence[Mapping[str, int]], provider: str) -> None:
-        if len(counts) != len(self.circuits):
-            raise _broken(f"counts of {len(counts)} circuits, asked were {len(self.circuits)}", provider)
-        for place, (one, circuit) in enumerate(zip(counts, self.circuits, strict=True)):
-            if any(len(key) != circuit.n_bits or key.strip("01") for key in one):
-                raise _broken(f"counts of circuit {place} that are not over its {circuit.n_bits} bits", provider)
+        if len(counts) != self.n_circuits:
+            raise _broken(f"counts of {len(counts)} circuits, asked were {self.n_circuits}", provider)
+        n_bits = self.templates[0].n_bits if self.templates else 0
+        for place, one in enumerate(counts):
+            if any(len(key) != n_bits or key.strip("01") for key in one):
+                raise _broken(f"counts of circuit {place} that are not over its {n_bits} bits", provider)
             total = sum(one.values())
             if total != self.shots or min(one.values(), default=0) < 0:
                 raise _broken(f"{total} counts of circuit {place}, asked were {self.shots} shots", provider)

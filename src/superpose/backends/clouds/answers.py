@@ -1,0 +1,64 @@
+"""What adapters share: packages imported when needed, seeds, and the facts beside each result."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from superpose import __version__
+from superpose.circuits import Program
+from superpose.errors import ToolkitMissingError
+
+__all__ = ["Run", "package", "seeded"]
+
+
+def package(name: str, title: str, extra: str) -> ModuleType:
+    """Return a vendor's package, imported now.
+
+    Raises:
+        ToolkitMissingError: It is not installed.
+    """
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ToolkitMissingError(
+            f"{title} is not installed ({error}); pip install 'superpose[{extra}]' brings it.",
+            toolkit=name,
+            extra=extra,
+        ) from None
+
+
+def seeded(program: Program) -> Program:
+    """Return the program with a seed, a drawn one where it has shots and none."""
+    if program.shots is None or program.seed is not None:
+        return program
+    return replace(program, seed=int(np.random.default_rng().integers(2**31 - 1)))
+
+
+@dataclass(frozen=True)
+class Run:
+    """When a run began, for its provenance."""
+
+    backend: str
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    _started_s: float = field(default_factory=time.perf_counter)
+
+    def provenance(self, program: Program, **more: Any) -> dict[str, Any]:
+        """Return what a result tells about itself, now that it is there."""
+        return {
+            "backend": self.backend,
+            "version": __version__,
+            "program_digest": program.digest,
+            "dtype": program.dtype,
+            "shots": program.shots,
+            "seed": program.seed,
+            "started_at": self.started_at.isoformat(),
+            "elapsed_s": time.perf_counter() - self._started_s,
+            **more,
+        }

@@ -1,0 +1,141 @@
+"""IBM Quantum through qiskit-ibm-runtime: the processors of an account, and the package's local mode."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from superpose.backends.clouds.ibm_backend import IbmBackend, Mode
+from superpose.backends.clouds.ibm_calibration import calibration_of
+from superpose.backends.clouds.ibm_service import PROVIDER, asked, open_service, runtime
+from superpose.backends.clouds.retry import Retry
+from superpose.circuits import BackendInfo, Pricing
+from superpose.errors import BackendUnknownError, ProviderError, SuperposeError
+
+__all__ = ["IbmProvider"]
+
+LOCAL = "fake_"
+_SOURCE = "https://www.ibm.com/quantum/pricing, as compiled by API Evangelist on 2026-05-25"
+PRICES: Mapping[str, Pricing] = MappingProxyType(
+    {
+        plan: Pricing(as_of=date(2026, 5, 25), source=_SOURCE, per_second_usd=per_second_usd)
+        for plan, per_second_usd in (("open", 0.0), ("pay-as-you-go", 1.60), ("flex", 1.20), ("premium", 0.80))
+    }
+)
+"""By the plan of the instance, per second on the processor; other plans have no public price."""
+
+_FREE = Pricing(as_of=date(2026, 11, 26), source="this machine")
+
+
+class IbmProvider:
+    """Offers the processors of an account as "ibm:ibm_fez", and the package's local mode as "ibm:fake_fez".
+
+    Args:
+        base_url: Of the REST interface, instead of IBM's; see `open_service`.
+        mode: How submissions go; see `Mode`. A training loop takes "session".
+        max_session_s: How long a session or batch may last, in seconds.
+        optimization_level: Of Qiskit's compiler, 0 to 3.
+        retry: How calls are tried again.
+        service: A ``QiskitRuntimeService`` of your own, instead of one opened by ``base_url``.
+    """
+
+    name = PROVIDER
+
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        mode: Mode = "job",
+        max_session_s: int | None = None,
+        optimization_level: int = 1,
+        retry: Retry | None = None,
+        service: Any = None,
+    ) -> None:
+        self._base_url, self._given = base_url, service
+        self._retry = Retry() if retry is None else retry
+        self._options: dict[str, Any] = {
+            "mode": mode,
+            "max_session_s": max_session_s,
+            "optimization_level": optimization_level,
+            "retry": self._retry,
+        }
+
+    @cached_property
+    def _service(self) -> Any:
+        return self._given or self._retry.call(lambda: open_service(self._base_url))
+
+    def list(self) -> Sequence[BackendInfo]:
+        """Return a line for each processor of the account; see `Provider`.
+
+        Cost: some requests for each processor; nothing where there is no account. Local mode is not listed, for
+        provider "emulator" has the same processors.
+        """
+        try:
+            return [self._line(one) for one in asked(lambda: self._service.backends())]
+        except SuperposeError as error:
+            text = f"{error} Local mode, such as ibm:{LOCAL}manila, needs no account."
+            return [
+                BackendInfo(
+                    name=PROVIDER, provider=PROVIDER, n_qubits=None, kind="qpu", status="unavailable", note=text
+                )
+            ]
+
+    def _line(self, native: Any) -> BackendInfo:
+        name = f"{PROVIDER}:{native.name}"
+        facts: dict[str, Any] = {"name": name, "provider": PROVIDER, "n_qubits": native.num_qubits, "kind": "qpu"}
+        crn = str(getattr(native, "_instance", None) or "").split(":")
+        facts["region"] = crn[5] if len(crn) > 5 else None  # crn:v1:bluemix:public:quantum-computing:us-east:...
+        try:
+            state = asked(native.status)
+            at = calibration_of(name, asked(native.properties)).taken_at
+        except ProviderError as error:
+            return BackendInfo(status="unavailable", note=str(error), **facts)
+        return BackendInfo(
+            status="online" if state.operational else "offline",
+            calibration_at=at,
+            note=f"{state.pending_jobs} jobs in the queue",
+            **facts,
+        )
+
+    def backend(self, name: str) -> IbmBackend:
+        """Return the backend of this name: a processor of the account, or local mode where it begins with "fake_".
+
+        Raises:
+            BackendUnknownError: There is none.
+            ToolkitMissingError: The package is not installed.
+            ProviderError: There is no account, or it is not let in.
+        """
+        if name.startswith(LOCAL):
+            return IbmBackend(self._local(name), None, pricing=_FREE, **self._options)
+        known = asked(lambda: self._service.backends())
+        for native in known:
+            if native.name == name:
+                return IbmBackend(native, self._service, pricing=self._pricing(native), **self._options)
+        names = sorted(one.name for one in known)
+        raise BackendUnknownError(
+            f"This account at IBM has no backend {name!r}; it has {', '.join(names) or 'none'}. Names that begin with "
+            f"{LOCAL!r} run in local mode.",
+            name=name,
+            allowed=names,
+        )
+
+    def _local(self, name: str) -> Any:
+        local = runtime().QiskitRuntimeService(channel="local")
+        from qiskit.providers.exceptions import QiskitBackendNotFoundError
+
+        try:
+            return local.backend(name)
+        except (QiskitBackendNotFoundError, IndexError):
+            known = sorted(one.name for one in local.backends())
+            raise BackendUnknownError(
+                f"Local mode has no backend {name!r}; it has {', '.join(known)}.", name=name, allowed=known
+            ) from None
+
+    def _pricing(self, native: Any) -> Pricing | None:
+        """The price of the plan of the backend's instance, if it is public."""
+        crn = getattr(native, "_instance", None)
+        plans = [row["plan"] for row in asked(self._service.instances) if row["crn"] == crn]
+        return PRICES.get(plans[0]) if plans else None

@@ -1,0 +1,352 @@
+"""A processor of IBM's, or its local mode, through SamplerV2."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from types import MappingProxyType
+from typing import Any, Literal
+
+from superpose.backends.clouds.answers import Run, seeded
+from superpose.backends.clouds.ibm_calibration import NATIVE_NAMES, calibration_of
+from superpose.backends.clouds.ibm_pubs import Compiler, counts_of, program_of, pubs_of
+from superpose.backends.clouds.ibm_service import PROVIDER, asked, runtime
+from superpose.backends.clouds.retry import Retry
+from superpose.backends.fitting import require_fit
+from superpose.backends.measured import MeasuredProgram
+from superpose.circuits import (
+    Calibration,
+    Capabilities,
+    Circuit,
+    Pricing,
+    Program,
+    ProgramResult,
+    QueueState,
+    RunStatus,
+)
+from superpose.errors import ProviderError, UnsupportedProgramError
+
+__all__ = ["IbmBackend", "Mode"]
+
+Mode = Literal["job", "session", "batch"]
+"""Each submission on its own; in one session, which keeps the processor; in one batch."""
+
+STATUS_TABLE: Mapping[str, RunStatus] = MappingProxyType(
+    {
+        "INITIALIZING": RunStatus.QUEUED,
+        "QUEUED": RunStatus.QUEUED,
+        "RUNNING": RunStatus.RUNNING,
+        "DONE": RunStatus.SUCCEEDED,
+        "ERROR": RunStatus.FAILED,
+        "CANCELLED": RunStatus.CANCELLED,
+    }
+)
+MAX_SHOTS = 100_000
+
+
+class IbmBackend:
+    """Runs programs through SamplerV2, all circuits of a program as PUBs of one job.
+
+    Observables are estimated from counts as on every backend, without IBM's own mitigation. A run carries its program,
+    so that another process can fetch it by its id alone; in local mode runs end with this object.
+
+    Args:
+        native: Qiskit's backend.
+        service: Of the account; None in local mode.
+        mode, max_session_s, optimization_level, retry: See `IbmProvider`.
+        pricing: What it costs; None where nothing is known.
+    """
+
+    status_table = STATUS_TABLE
+
+    def __init__(
+        self,
+        native: Any,
+        service: Any,
+        *,
+        mode: Mode = "job",
+        max_session_s: int | None = None,
+        optimization_level: int = 1,
+        pricing: Pricing | None = None,
+        retry: Retry | None = None,
+    ) -> None:
+        self._native, self._service, self._pricing = native, service, pricing
+        self._mode, self._max_session_s = mode, max_session_s
+        self._retry = Retry() if retry is None else retry
+        self._compiler = Compiler(native, optimization_level)
+        self._session: Any = None
+        self._jobs: dict[str, tuple[Any, Program]] = {}  # local mode's: by id
+        self._ids: dict[str, str] = {}  # and ids by token
+        self._lock = threading.RLock()
+
+    @property
+    def name(self) -> str:
+        """The name with the provider's: "ibm:ibm_fez"."""
+        return f"{PROVIDER}:{self._native.name}"
+
+    @property
+    def session_id(self) -> str | None:
+        """IBM's id of the session or batch that is open, if one is."""
+        return None if self._session is None else self._session.session_id
+
+    @property
+    def n_compiled(self) -> int:
+        """How many templates were compiled for the processor."""
+        return self._compiler.n_compiled
+
+    def capabilities(self) -> Capabilities:
+        """Return what the processor can do."""
+        target = self._native.target
+        operations = set(target.operation_names)
+        pairs = target.build_coupling_map()
+        config = asked(self._native.configuration) if self._service is not None else None
+        return Capabilities(
+            max_qubits=self._native.num_qubits,
+            max_shots=getattr(config, "max_shots", None) or MAX_SHOTS,
+            simulator=self._service is None,
+            mid_circuit=True,
+            reset="reset" in operations,
+            feed_forward="if_else" in operations,
+            parametric=True,
+            native_gates=frozenset(NATIVE_NAMES[name] for name in operations if name in NATIVE_NAMES),
+            connectivity=None if pairs is None else frozenset((int(a), int(b)) for a, b in pairs.get_edges()),
+            pricing=self._pricing,
+        )
+
+    def calibration(self) -> Calibration:
+        """Return the latest snapshot.
+
+        Raises:
+            ProviderError: It cannot be had.
+        """
+        refresh = self._service is not None
+        found = self._retry.call(lambda: asked(lambda: self._native.properties(refresh=refresh)))
+        return calibration_of(self.name, found)
+
+    def queue(self) -> QueueState:
+        """Return how many jobs wait before the processor; none in local mode.
+
+        Raises:
+            ProviderError: The service does not answer.
+        """
+        n_ahead = 0
+        if self._service is not None:
+            n_ahead = int(self._retry.call(lambda: asked(self._native.status)).pending_jobs)
+        return QueueState(n_ahead=n_ahead, at=datetime.now(UTC))
+
+    def transpiled(self, circuit: Circuit) -> Circuit:
+        """Return the circuit as it is compiled for the processor.
+
+        Raises:
+            UnsupportedProgramError: It does not fit, or the processor's gate is ECR, which our table does not have.
+        """
+        require_fit(Program(circuit, dict.fromkeys(circuit.parameters, 0.0), shots=1), self.capabilities(), self.name)
+        if "ecr" in self._native.target.operation_names:
+            raise UnsupportedProgramError(f"{self.name} has ECR gates, for which circuits here have no word.")
+        from superpose.frontends.qiskit import read
+
+        native = self._compiler.native(circuit).copy()
+        native.global_phase = 0.0  # which no processor sees, and which would stand there as gates
+        return read(native)
+
+    def run(self, program: Program) -> ProgramResult:
+        """Run ``program`` and wait for its result; see `Program`.
+
+        Raises:
+            UnsupportedProgramError: It does not fit.
+            ProviderError: The run has failed, or the service does not answer.
+        """
+        provider_job_id = self.submit(program, secrets.token_hex(16))
+        pause_s = 0.02 if self._service is None else 1.0
+        while (found := self.fetch(provider_job_id)) is None:
+            self._retry.sleep(pause_s)
+            pause_s = min(30.0, 1.3 * pause_s)
+        return found
+
+    def submit(self, program: Program, token: str) -> str:
+        """Hand ``program`` over as one job and return IBM's id of it.
+
+        The token is a tag of the job; each try asks first for a job with this tag.
+
+        Raises:
+            UnsupportedProgramError: It does not fit, or has nothing to be measured.
+            ProviderError: The service refused it, or does not answer.
+
+        Cost: a template that is new here is compiled; four requests.
+        """
+        require_fit(program, self.capabilities(), self.name)
+        program = seeded(program) if self._service is None else program
+        measured = MeasuredProgram(program)
+        if not measured.templates:
+            raise UnsupportedProgramError("All observables are constants: there is nothing to measure on a processor.")
+        tag = _tag(token)
+        if self._service is None:
+            return self._submit_locally(measured, token)
+        pubs = pubs_of(measured, self._compiler)
+        return self._retry.once(
+            lambda: asked(lambda: self._find(tag)),
+            lambda: self._hand_over(lambda mode: _sampler(mode, {"environment": {"job_tags": [tag]}}), pubs, program),
+        )
+
+    def fetch(self, provider_job_id: str) -> ProgramResult | None:
+        """Return the result, or None while there is none yet.
+
+        Raises:
+            ProviderError: The run has failed or was called off; IBM knows no such run; the service does not answer, or
+                its answer is broken or not ours to read.
+        """
+        run = Run(self.name)
+        job = self._job(provider_job_id)
+        match self._state(job, provider_job_id):
+            case RunStatus.SUCCEEDED:
+                pass
+            case RunStatus.FAILED | RunStatus.CANCELLED as ended:
+                why = asked(job.error_message) if self._service is not None else None
+                said = f"IBM's job {provider_job_id} has {ended}" if ended is RunStatus.FAILED else "It was called off"
+                raise self._error(f"{said}{f': {why}' if why else '.'}", provider_job_id)
+            case _:
+                return None
+        from qiskit.primitives import PrimitiveResult
+
+        results = self._retry.call(lambda: asked(job.result, provider_job_id))
+        if not isinstance(results, PrimitiveResult):  # the package gives text that it cannot read as it is
+            raise self._error("IBM's result cannot be read; ask for it again.", provider_job_id, retryable=True)
+        return self._read(results, job, provider_job_id, run)
+
+    def cancel(self, provider_job_id: str) -> None:
+        """Ask that the run be called off; nothing happens where it has ended.
+
+        Raises:
+            ProviderError: The service does not answer, or knows no such run.
+        """
+        job = self._job(provider_job_id)
+
+        def call_off() -> None:
+            try:
+                job.cancel()
+            except runtime().RuntimeInvalidStateError:
+                return  # it has ended
+
+        self._retry.call(lambda: asked(call_off, provider_job_id))
+
+    def status(self, provider_job_id: str) -> RunStatus:
+        """Return where the run is.
+
+        Raises:
+            ProviderError: The service does not answer, knows no such run, or uses an unknown word (which may be another
+                one next time: ``retryable``).
+        """
+        return self._state(self._job(provider_job_id), provider_job_id)
+
+    def close(self) -> None:
+        """Close the session or batch, if one is open: what was submitted runs to its end.
+
+        Raises:
+            ProviderError: The service does not answer.
+        """
+        with self._lock:
+            session, self._session = self._session, None
+        if session is not None:
+            self._retry.call(lambda: asked(session.close))
+
+    def _find(self, tag: str) -> str | None:
+        instance = getattr(self._native, "_instance", None)
+        found = self._service.jobs(limit=1, job_tags=[tag], instance=instance, descending=False)
+        return str(found[0].job_id()) if found else None
+
+    def _hand_over(self, sampler: Callable[[Any], Any], pubs: Sequence[Any], program: Program) -> str:
+        def send() -> str:
+            return str(sampler(self._where()).run(pubs, shots=program.shots).job_id())
+
+        try:
+            return asked(send)
+        except ProviderError as error:
+            if error.retryable or not self._lost_session():
+                raise
+            return asked(send)  # refused because its session had ended; now in a new one
+
+    def _where(self) -> Any:
+        """The processor, or the session or batch on it, opened when first used."""
+        if self._mode == "job":
+            return self._native
+        with self._lock:
+            if self._session is None:
+                kind = runtime().Session if self._mode == "session" else runtime().Batch
+                self._session = kind(backend=self._native, max_time=self._max_session_s)
+            return self._session
+
+    def _lost_session(self) -> bool:
+        """Whether there was a session that has ended; it is forgotten then."""
+        with self._lock:
+            session = self._session
+            if session is None or asked(session.status) not in ("Closed", "In progress, not accepting new jobs"):
+                return False
+            self._session = None
+            return True
+
+    def _submit_locally(self, measured: MeasuredProgram, token: str) -> str:
+        with self._lock:
+            if token not in self._ids:
+                seed = (measured.program.seed or 0) % (2**31 - 2) + 1  # 0 means none to the package
+                sampler = _sampler(self._where(), {"simulator": {"seed_simulator": seed}})
+                pubs = pubs_of(measured, self._compiler)
+                job = asked(lambda: sampler.run(pubs, shots=measured.shots))
+                self._ids[token] = job.job_id()
+                self._jobs[job.job_id()] = (job, measured.program)
+            return self._ids[token]
+
+    def _job(self, provider_job_id: str) -> Any:
+        if self._service is not None:
+            return self._retry.call(lambda: asked(lambda: self._service.job(provider_job_id), provider_job_id))
+        if provider_job_id not in self._jobs:
+            raise self._error(f"This backend in local mode has no run {provider_job_id!r}.", provider_job_id)
+        return self._jobs[provider_job_id][0]
+
+    def _state(self, job: Any, provider_job_id: str) -> RunStatus:
+        word = self._retry.call(lambda: asked(job.status, provider_job_id))
+        word = str(getattr(word, "name", word))
+        if word not in STATUS_TABLE:
+            raise self._error(
+                f"IBM says {word!r} of job {provider_job_id}; known are {', '.join(STATUS_TABLE)}. Nothing is guessed; "
+                "ask again later.",
+                provider_job_id,
+                retryable=True,
+            )
+        return STATUS_TABLE[word]
+
+    def _read(self, results: Any, job: Any, provider_job_id: str, run: Run) -> ProgramResult:
+        program = self._jobs[provider_job_id][1] if self._service is None else self._carried(results, job)
+        if program is None:
+            raise self._error(f"Job {provider_job_id} carries no program; it was not submitted here.", provider_job_id)
+        told = run.provenance(program, provider_job_id=provider_job_id, runtime=runtime().__version__)
+        try:
+            counts = asked(lambda: counts_of(results, program), provider_job_id)
+            return MeasuredProgram(program).result(counts, told)
+        except ProviderError as error:  # which does not know the job
+            raise self._error(str(error), provider_job_id, retryable=error.retryable) from error
+
+    def _carried(self, results: Any, job: Any) -> Program | None:
+        """The program that the job's first circuit carries: in the results, or else in what was submitted."""
+        if len(results):
+            found = program_of(results[0].metadata.get("circuit_metadata"))
+            if found is not None:
+                return found
+        pubs = self._retry.call(lambda: asked(lambda: job.inputs)).get("pubs") or [(None,)]
+        return program_of(getattr(pubs[0][0], "metadata", None))
+
+    def _error(self, text: str, provider_job_id: str | None, retryable: bool = False) -> ProviderError:
+        return ProviderError(text, provider=PROVIDER, provider_job_id=provider_job_id, retryable=retryable)
+
+
+def _sampler(mode: Any, options: dict[str, Any]) -> Any:
+    return runtime().SamplerV2(mode=mode, options=options)
+
+
+def _tag(token: str) -> str:
+    """The job's tag for a token: itself where it is plain and short, else its SHA-256."""
+    plain = re.fullmatch(r"[A-Za-z0-9_.-]{1,60}", token)
+    return f"superpose-{token if plain else hashlib.sha256(token.encode()).hexdigest()[:40]}"
