@@ -55,6 +55,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "backend.estimate_input": (422, "Prices or waits cannot be read"),
         "backend.none_fits": (422, "No backend fits"),
         "backend.decision": (422, "Not a decision"),
+        "backend.disagreement": (502, "Backends disagree"),
+        "backend.fleet_journal": (500, "Fleet journal not usable"),
         "backend.piece_failed": (502, "A piece of a program set failed"),
         "dataset.format": (422, "Data cannot be read"),
         "dataset.empty": (422, "Data set is empty"),

@@ -30,6 +30,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── EstimateInputError            backend.estimate_input
     │   ├── NoBackendFitsError            backend.none_fits
     │   ├── DecisionError                 backend.decision
+    │   ├── DisagreementError             backend.disagreement
+    │   ├── FleetJournalError             backend.fleet_journal
     │   └── PieceFailedError              backend.piece_failed
     ├── DatasetError
     │   ├── DatasetFormatError            dataset.format
@@ -130,10 +132,12 @@ from superpose.errors.circuits import (
     CircuitFormatError,
     ConversionError,
     DecisionError,
+    DisagreementError,
     DrawingError,
     EngineError,
     EstimateInputError,
     FeatureMapError,
+    FleetJournalError,
     GateArityError,
     GateUnknownError,
     NoBackendFitsError,
@@ -270,12 +274,14 @@ __all__ = [
     "DatasetTooSmallError",
     "DatasetTooWideError",
     "DecisionError",
+    "DisagreementError",
     "DrawingError",
     "EngineError",
     "EstimateInputError",
     "ExtraMissingError",
     "FeatureMapError",
     "FeatureMismatchError",
+    "FleetJournalError",
     "ForbiddenError",
     "FunctionCodeError",
     "FunctionError",

@@ -12,9 +12,11 @@ __all__ = [
     "CircuitError",
     "CircuitFormatError",
     "ConversionError",
+    "DisagreementError",
     "DrawingError",
     "EngineError",
     "FeatureMapError",
+    "FleetJournalError",
     "GateArityError",
     "GateUnknownError",
     "ObservableError",
@@ -212,6 +214,18 @@ class DecisionError(BackendError):
     """A document is no decision, was changed since it was written, or asks for what no decision can be made of."""
 
     code = "backend.decision"
+
+
+class DisagreementError(BackendError):
+    """Backends answered the same program differently, and none is left to decide; ``details["members"]`` names them."""
+
+    code = "backend.disagreement"
+
+
+class FleetJournalError(BackendError):
+    """What a fleet has handed to whom cannot be read or written."""
+
+    code = "backend.fleet_journal"
 
 
 class PieceFailedError(BackendError):
