@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import heapq
 import logging
 import random
@@ -13,8 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Protocol
 
-import numpy as np
-
+from superpose.backends.questions import answered, questions
 from superpose.circuits import (
     Backend,
     CompilingBackend,
@@ -26,11 +24,11 @@ from superpose.circuits import (
     SizingBackend,
     Template,
 )
-from superpose.circuits.sets.piece_result import PieceResult, gathered
+from superpose.circuits.sets.piece_result import PieceResult
 from superpose.circuits.sets.program_set import Piece
 from superpose.errors import PieceFailedError, ProviderError, StateTooLargeError, SuperposeError
 
-__all__ = ["PieceKeeper", "PieceRunner", "Retries", "piece_bytes", "piece_limits"]
+__all__ = ["PieceKeeper", "PieceRunner", "Retries", "may_pass", "piece_bytes", "piece_limits", "told"]
 
 _log = logging.getLogger(__name__)
 
@@ -156,10 +154,10 @@ class PieceRunner:
         try:
             result = self._answer(piece)
         except Exception as error:  # a backend's errors are what retries are for
-            if _may_pass(error) and n_tries < self._retries.max_tries:
+            if may_pass(error) and n_tries < self._retries.max_tries:
                 self._keeper.retry(piece, error, n_tries)
                 return time.monotonic() + self._retries.pause_s(n_tries)
-            code, message = _told(error)
+            code, message = told(error)
             bounds = (piece.number, piece.grid, piece.start, piece.stop)
             self._keeper.fail(PieceFailure(*bounds, code=code, message=message, n_tries=n_tries))
             return None
@@ -167,34 +165,9 @@ class PieceRunner:
         return None
 
     def _answer(self, piece: Piece) -> PieceResult:
-        grid = self._set.grids[piece.grid]
-        rows = grid.rows(piece.start, piece.stop)  # (bindings, n_params)
-        seed = None if grid.shots is None else self._seed(piece)
-        if grid.observe == "zip":
-            return self._answer_zipped(grid, piece, rows, seed)
-        answer = self._executable(grid.template).run(rows, shots=grid.shots, seed=seed)
-        result = gathered(answer, grid, piece.n_bindings)
-        result.check(grid, piece)
-        return result
-
-    def _answer_zipped(
-        self, grid: ProgramGrid, piece: Piece, rows: np.ndarray[tuple[int, ...], np.dtype[np.float64]], seed: int | None
-    ) -> PieceResult:
-        """Expectations ``(n,)``, each observable measured where the last axis is at its place."""
-        wanted = np.arange(piece.start, piece.stop) % grid.shape[-1]
-        values = np.empty(piece.n_bindings)
-        provenance: dict[str, object] = {}
-        for place in np.unique(wanted).tolist():
-            here = wanted == place
-            observable = grid.observables[place]
-            template = Template(grid.circuit, [observable], grid.template.input_names, grid.dtype)
-            own_seed = None if seed is None else _mixed(seed, place)
-            answer = self._executable(template).run(rows[here], shots=grid.shots, seed=own_seed)
-            if answer.expectations is None or answer.expectations.shape != (int(here.sum()), 1):
-                raise PieceFailedError("The backend was asked for one expectation per binding and gave something else.")
-            values[here] = answer.expectations[:, 0]
-            provenance = dict(answer.provenance)
-        return PieceResult(expectations=values, provenance=provenance)
+        asked = questions(self._set, piece)
+        answers = [self._executable(one.template).run(one.rows, shots=one.shots, seed=one.seed) for one in asked]
+        return answered(self._set.grids[piece.grid], piece, asked, answers)
 
     def _executable(self, template: Template) -> Executable:
         if template.key not in self._compiled:
@@ -207,24 +180,16 @@ class PieceRunner:
                 self._compiled[template.key] = ProgramExecutable(template, backend)
         return self._compiled[template.key]
 
-    def _seed(self, piece: Piece) -> int:
-        """A seed of the piece's own, the same at every try and in every process."""
-        return _mixed(self._set.seed or 0, piece.grid, piece.start)
 
-
-def _mixed(seed: int, *places: int) -> int:
-    said = ",".join(map(str, (seed, *places)))
-    return int.from_bytes(hashlib.sha256(said.encode()).digest()[:8], "big") >> 1
-
-
-def _may_pass(error: Exception) -> bool:
+def may_pass(error: Exception) -> bool:
+    """Whether another try of a piece may help."""
     if isinstance(error, ProviderError):
         return error.retryable
     return isinstance(error, StateTooLargeError) or not isinstance(error, SuperposeError)
 
 
-def _told(error: Exception) -> tuple[str, str]:
-    """Code and message, without what a foreign message may hold."""
+def told(error: Exception) -> tuple[str, str]:
+    """Return code and message, without what a foreign message may hold."""
     if isinstance(error, SuperposeError):
         return error.code, error.message
     _log.warning("a backend failed with %s", type(error).__name__)

@@ -226,15 +226,30 @@ class ProgramExecutable:
         Raises:
             CircuitError: Values and parameters do not fit; see `Template.values` and `Program`.
         """
+        result = self._backend.run(self.program(params, shots=shots, seed=seed, initial_state=initial_state))
+        with self._lock:
+            self._n_runs += 1
+        return result
+
+    def program(
+        self,
+        params: ParamsLike | None = None,
+        *,
+        shots: int | None = None,
+        seed: int | None = None,
+        initial_state: npt.ArrayLike | None = None,
+    ) -> Program:
+        """Return what `run` sends.
+
+        Raises:
+            CircuitError: Values and parameters do not fit; see `Template.values` and `Program`.
+        """
         template = self._template
         inputs, weights = template.values(params)
         named: dict[str, Any] = dict(zip(template.weight_names, weights.tolist(), strict=True))
         named.update(zip(template.input_names, inputs.T, strict=True))
         asked = {"shots": shots, "seed": seed, "initial_state": initial_state, "dtype": template.dtype}
-        result = self._backend.run(Program(template.circuit, named, template.observables, **asked))  # type: ignore[arg-type]  # of mixed types
-        with self._lock:
-            self._n_runs += 1
-        return result
+        return Program(template.circuit, named, template.observables, **asked)  # type: ignore[arg-type]  # of mixed types
 
 
 def _same(a: object, b: object) -> bool:

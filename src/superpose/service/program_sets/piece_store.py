@@ -39,6 +39,10 @@ class PieceStore:
         """The results of a piece; None if they are not there or damaged."""
         return _unsealed(self._path(number, "npz"))
 
+    def has(self, number: int) -> bool:
+        """Whether there is a file with results of a piece, damaged or not."""
+        return self._path(number, "npz").exists()
+
     def failure(self, number: int) -> dict[str, Any] | None:
         """Why a piece has no results; None if nothing is known of that."""
         content = _unsealed(self._path(number, "json"))

@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from superpose.backends.pieces import PieceRunner, Retries
 from superpose.backends.program_sets import set_provenance
-from superpose.circuits import PieceFailure, program_set_from_npz
+from superpose.circuits import PieceFailure, QueueingBackend, program_set_from_npz
 from superpose.circuits.sets.files import write_pieces
 from superpose.circuits.sets.piece_result import PieceResult
 from superpose.circuits.sets.program_set import Piece, split
@@ -20,10 +20,11 @@ from superpose.errors import CheckpointError, JobCrashedError, PieceFailedError,
 from superpose.facade import resolve_backend
 from superpose.service.nouns import Job
 from superpose.service.program_sets.piece_store import PieceStore
+from superpose.service.program_sets.queued_pieces import QueuedPieces
 from superpose.service.store.database import Database
 from superpose.service.store.tables import attempts
 from superpose.service.traces import trace_of
-from superpose.service.work.runs import Outcome, RunContext
+from superpose.service.work.runs import Asks, Outcome, RunContext, pause_s
 
 __all__ = ["MAX_CRASHES", "MAX_TOLD", "run"]
 
@@ -38,6 +39,8 @@ MAX_TOLD = 1_000
 def run(job: Job, context: RunContext) -> Outcome:
     """Run a set's pieces; goes on from those that are done.
 
+    While a backend with a queue has them, nothing is held: the run ends, and another asks for results later.
+
     Raises:
         Stopped: ``should_stop`` said so; the pieces done are there.
         PieceFailedError: no piece has results.
@@ -49,8 +52,18 @@ def run(job: Job, context: RunContext) -> Outcome:
     pieces = split(whole, payload["limits"])
     keeper = _Keeper(PieceStore(context.directory / "pieces"), pieces, job, context)
     backend, config = resolve_backend(payload["backend"]), context.config
-    retries = Retries(1 + config.max_retries, config.retry_first_s, config.retry_longest_s)
-    if not PieceRunner(whole, backend, retries, keeper).run(keeper.missing(), context.should_stop):
+    if isinstance(backend, QueueingBackend):
+        book = context.provider_runs.at(payload["backend"])
+        queued = QueuedPieces(whole, backend, job.id, 1 + config.max_retries, keeper, book)
+        found = queued.look(keeper.missing(read=False), context.should_stop)
+        if found is not None and found[1]:
+            context.on_event("progress", {**keeper.progress(), "n_queued": len(found[0])})
+            return Outcome({}, asks=Asks(found[0][0] if found[0] else job.id, pause_s(job, config)))
+        ended = found is not None
+    else:
+        retries = Retries(1 + config.max_retries, config.retry_first_s, config.retry_longest_s)
+        ended = PieceRunner(whole, backend, retries, keeper).run(keeper.missing(), context.should_stop)
+    if not ended:
         raise Stopped("The worker stops; the pieces that are done are kept.")
     failures = sorted(keeper.failures.values(), key=lambda failure: failure.piece)
     if len(failures) == len(pieces):
@@ -85,14 +98,18 @@ class _Keeper:
         self.failures: dict[int, PieceFailure] = {}
         self._look_for_a_suspect(job)
 
-    def missing(self) -> Iterator[Piece]:
-        """The pieces that neither have results nor have failed, the one that a crash interrupted last of all."""
+    def missing(self, *, read: bool = True) -> Iterator[Piece]:
+        """The pieces that neither have results nor have failed, the one that a crash interrupted last of all.
+
+        Args:
+            read: whether to look into the files of those that are done, and not only for them.
+        """
         late = []
         for piece in self._pieces:
             failure = self._store.failure(piece.number)
             if failure is not None:
                 self.failures[piece.number] = PieceFailure(**failure)
-            elif self._store.read(piece.number) is not None:
+            elif self._store.has(piece.number) if not read else self._store.read(piece.number) is not None:
                 self._n_done += 1
             elif self._suspect is not None and self._suspect[0] == piece.number:
                 late.append(piece)

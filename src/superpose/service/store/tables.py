@@ -35,6 +35,7 @@ __all__ = [
     "modules",
     "open_dependencies",
     "projects",
+    "provider_runs",
     "quantum_function_versions",
     "quantum_functions",
     "quotas",
@@ -432,4 +433,14 @@ charges = Table(
     Column("seconds", Float),
     Column("settled_micros", Integer),
     Column("settled_at", UtcTime),
+)
+
+provider_runs = Table(
+    "provider_runs",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("token", Text, primary_key=True),
+    Column("backend", Text),
+    Column("provider_job_id", Text),
+    Column("n_tries", Integer),
 )

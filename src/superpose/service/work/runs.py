@@ -17,13 +17,14 @@ from superpose.service.operations.tracing import span_here
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.claims import NewJob
 from superpose.service.store.database import Database, json_text
+from superpose.service.work.provider_runs import ProviderRun, ProviderRuns
 from superpose.trust import sha256_bytes
 
 if TYPE_CHECKING:
     from superpose.learning import ExperimentResult
     from superpose.service.work.outputs import Ledger
 
-__all__ = ["RUNS", "Asks", "Awaits", "Outcome", "RunContext", "trained_outcome"]
+__all__ = ["RUNS", "Asks", "Awaits", "Outcome", "RunContext", "pause_s", "trained_outcome"]
 
 _LONGEST_PAUSE_S = 60.0
 
@@ -36,6 +37,7 @@ class RunContext:
         config: limits.
         artifacts: where the training data lies.
         database: for runs that look at the jobs which they began.
+        provider_runs: what backends with queues hold of the job.
         dataset_artifact: the training data's artifact, None for a program.
         directory: where the run keeps checkpoints; an earlier attempt's are there.
         on_event: called with kind and data of each event.
@@ -48,6 +50,7 @@ class RunContext:
     config: ServiceConfig
     artifacts: Artifacts
     database: Database
+    provider_runs: ProviderRuns
     dataset_artifact: str | None
     directory: Path
     on_event: Callable[[str, Mapping[str, Any]], None]
@@ -141,14 +144,19 @@ def run_program(job: Job, context: RunContext) -> Outcome:
     from superpose.facade import resolve_backend
 
     payload: dict[str, Any] = dict(job.payload)
-    backend = resolve_backend(payload.pop("of_call", {}).get("backend") or payload.pop("backend", "local"))
+    name = str(payload.pop("of_call", {}).get("backend") or payload.pop("backend", "local"))
+    backend = resolve_backend(name)
     scaled_from = payload.pop("scaled_from", None)
     program = program_from_json(payload)
     if isinstance(backend, QueueingBackend):
+        runs = context.provider_runs.at(name)
         provider_job_id = job.provider_job_id or backend.submit(program, job.id)
+        if job.id not in runs.known():
+            runs.write(job.id, ProviderRun(provider_job_id, 0))
         arrived = backend.fetch(provider_job_id)
         if arrived is None:
-            return Outcome({}, asks=Asks(provider_job_id, _pause_s(job, context.config)))
+            return Outcome({}, asks=Asks(provider_job_id, pause_s(job, context.config)))
+        runs.forget([job.id])
     else:
         arrived = backend.run(program)
     result = dict(result_to_json(arrived))
@@ -165,7 +173,7 @@ def run_program(job: Job, context: RunContext) -> Outcome:
     return Outcome(result)
 
 
-def _pause_s(job: Job, config: ServiceConfig) -> float:
+def pause_s(job: Job, config: ServiceConfig) -> float:
     """Time before a provider is asked again: a tenth of the time waited so far, at most a minute."""
     waited_s = 0.0 if job.started_at is None else (utc_now() - job.started_at).total_seconds()
     return max(config.poll_max_s, min(_LONGEST_PAUSE_S, waited_s / 10))

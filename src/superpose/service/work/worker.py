@@ -52,6 +52,7 @@ from superpose.service.work.cpu_budget import CpuBudget
 from superpose.service.work.lease_keeper import LeaseKeeper
 from superpose.service.work.memory import resident_bytes
 from superpose.service.work.outputs import Ledger
+from superpose.service.work.provider_runs import CallingOff, ProviderRuns
 from superpose.service.work.runs import RUNS, Outcome, RunContext
 
 __all__ = ["Worker"]
@@ -122,20 +123,24 @@ class Worker:
         _log.info("worker %s begins (process %d)", self.worker_id, os.getpid())
         try:
             self._get_ready()
-            worked_at_s = time.monotonic()
-            while not self._stopping.is_set():
-                if self._run_next():
-                    worked_at_s = time.monotonic()
-                    if self.used_up:
-                        _log.info("worker %s is used up after %d jobs", self.worker_id, self._n_jobs)
-                        break
-                else:
-                    idle_s = time.monotonic() - worked_at_s
-                    self._stopping.wait(min(self.config.poll_max_s, max(self.config.poll_min_s, idle_s * _PATIENCE)))
+            with CallingOff(self._database):
+                self._work()
         finally:
             self._database.close()
             self._tracer.close()
             _log.info("worker %s ends", self.worker_id)
+
+    def _work(self) -> None:
+        worked_at_s = time.monotonic()
+        while not self._stopping.is_set():
+            if self._run_next():
+                worked_at_s = time.monotonic()
+                if self.used_up:
+                    _log.info("worker %s is used up after %d jobs", self.worker_id, self._n_jobs)
+                    break
+            else:
+                idle_s = time.monotonic() - worked_at_s
+                self._stopping.wait(min(self.config.poll_max_s, max(self.config.poll_min_s, idle_s * _PATIENCE)))
 
     def stop(self) -> None:
         """Have ``run`` return once the job in hand has reached a checkpoint and is given back."""
@@ -240,6 +245,7 @@ class Worker:
             config=self.config,
             artifacts=self._artifacts,
             database=self._database,
+            provider_runs=ProviderRuns(self._store, claim),
             dataset_artifact=self._dataset_artifact(job),
             directory=directory,
             on_event=_Reporter(self._store, claim, keeper, self.config.progress_s),

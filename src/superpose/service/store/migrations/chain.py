@@ -25,6 +25,7 @@ from superpose.service.store.migrations.modules import MODULES
 from superpose.service.store.migrations.people import PEOPLE
 from superpose.service.store.migrations.predictions import PREDICTIONS
 from superpose.service.store.migrations.program_sets import PROGRAM_SETS
+from superpose.service.store.migrations.provider_runs import PROVIDER_RUNS
 from superpose.service.store.migrations.quantum_functions import QUANTUM_FUNCTIONS
 from superpose.service.store.migrations.registry import REGISTRY
 from superpose.service.store.migrations.sweeps import SWEEPS
@@ -49,6 +50,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     PROGRAM_SETS,
     BUDGETS,
     FILE_JOBS,
+    PROVIDER_RUNS,
 )
 
 #: The version this release reads and writes.
