@@ -256,6 +256,8 @@ ROWS = (
     Row("GET", "/v1/datasets/{id_or_name}/lineage", "viewer", 200, {"id_or_name": "a_dataset"}),
     Row("GET", "/v1/datasets/{id_or_name}/file", "viewer", 200, {"id_or_name": "a_dataset"}),
     Row("GET", "/v1/datasets/{id_or_name}/sheet", "viewer", 200, {"id_or_name": "a_dataset"}),
+    Row("PATCH", "/v1/datasets/{id_or_name}/sheet", "editor", 200, {"id_or_name": "a_dataset"}, {"note": "good"}),
+    Row("GET", "/v1/datasets/{id_or_name}/history", "viewer", 200, {"id_or_name": "a_dataset"}),
     Row("POST", "/v1/datasets/{id_or_name}/checks", "viewer", 200, {"id_or_name": "a_dataset"}, {}, changes=False),
     Row("DELETE", "/v1/datasets/{id_or_name}", "editor", 204, {"id_or_name": "a_dataset"}),
     Row("POST", "/v1/uploads", "editor", 201, foreign=201, changes=False),

@@ -20,6 +20,7 @@ from superpose.errors import (
     DatasetFormatError,
     FeatureMismatchError,
     ForbiddenError,
+    JobDependencyError,
     NotFoundError,
     RequestError,
     VersionInUseError,
@@ -201,6 +202,30 @@ def test_what_is_refused(
         service.predictions.delete(admin, once.job.id)
     service.jobs.cancel(admin, once.job.id)
     service.predictions.delete(admin, once.job.id)
+
+
+def test_a_batch_prediction_comes_after_another_job_and_fails_with_it(
+    service: Service, admin: Principal, config: ServiceConfig, tmp_path: Path
+) -> None:
+    path = written(tmp_path, table(5))
+    first = service.predictions.submit_file(admin, path, "csv", Asked(model="ills"))
+    second = service.predictions.submit_file(admin, path, "csv", Asked(model="ills", after=(first.job.id,)))
+    third = service.predictions.submit_dataset(admin, "trial", Asked(model="ills", after=(second.job.id,)))
+    assert second.job.after == (first.job.id,)
+    with working(config):
+        assert ended(service, third.job).status == "succeeded"
+    began = [service.store.get(one.job.id).started_at for one in (second, third)]
+    over = [service.store.get(one.job.id).finished_at for one in (first, second)]
+    assert all(b is not None and o is not None and b >= o for b, o in zip(began, over, strict=True))
+    first = service.predictions.submit_file(admin, path, "csv", Asked(model="ills"))
+    second = service.predictions.submit_file(admin, path, "csv", Asked(model="ills", after=(first.job.id,)))
+    service.jobs.cancel(admin, first.job.id)
+    error = service.store.get(second.job.id).error
+    assert error and error["code"] == "service.job_dependency"
+    with pytest.raises(JobDependencyError):
+        service.predictions.submit_file(admin, path, "csv", Asked(model="ills", after=(first.job.id,)))
+    with pytest.raises(NotFoundError, match="to come after"):
+        service.predictions.submit_file(admin, path, "csv", Asked(model="ills", after=("job_nowhere",)))
 
 
 def artifacts(config: ServiceConfig) -> set[str]:

@@ -195,10 +195,10 @@ def test_adding_and_deleting_at_the_same_time_never_leaves_a_row_without_its_fil
 
 def test_data_sets_of_a_release_before_sheets_get_one_when_asked(service: Service, admin: Principal) -> None:
     made = add(service, admin)
-    sheet = service.datasets.sheet(admin, "trial")
+    sheet = service.data_sheets.get(admin, "trial")
     with service._database.write() as connection:  # as a migration from that release leaves it
         connection.execute(delete(data_sheets))
-    assert service.datasets.sheet(admin, made.id) == sheet
+    assert service.data_sheets.get(admin, made.id) == sheet
     with service._database.read() as connection:
         assert connection.execute(select(data_sheets.c.dataset_id)).scalars().all() == [made.id]
     service.datasets.delete(admin, "trial")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 from pathlib import Path
@@ -157,6 +158,27 @@ def test_a_cancelled_sweep_takes_its_trials_along(service: Service, admin: Princ
     assert [job.status for job in others] == [JobStatus.CANCELLED]
     assert service.store.give_back(first).status is JobStatus.CANCELLED
     assert service.store.claim("by hand") is None
+
+
+def test_a_sweep_begins_after_other_jobs_and_fails_with_them(
+    service: Service, admin: Principal, config: ServiceConfig, dataset: Any
+) -> None:
+    short = {**SWEEP, "n_trials": 1, "parallelism": 1}
+    first = service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="before")
+    sweep = service.sweeps.submit(admin, short, dataset="trial", name="then", after=[first.id])
+    last = service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="last", after=[sweep.job.id])
+    assert sweep.job.after == (first.id,)
+    with working(config):
+        assert ended(service, last).status == "succeeded"
+    done = [service.store.get(job.id) for job in (first, sweep.job, last)]
+    for earlier, later in itertools.pairwise(done):
+        assert earlier.finished_at is not None and later.started_at is not None
+        assert later.started_at >= earlier.finished_at
+    first = service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="before")
+    sweep = service.sweeps.submit(admin, short, dataset="trial", name="never", after=[first.id])
+    service.jobs.cancel(admin, first.id)
+    error = service.sweeps.get(admin, "never").job.error
+    assert error and error["code"] == "service.job_dependency"
 
 
 def test_a_waiting_job_is_woken_by_each_child_once(service: Service, admin: Principal, dataset: Any) -> None:

@@ -8,16 +8,19 @@ from fastapi import Path
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 from superpose.errors import RequestError
+from superpose.service import SheetEdit
 
 __all__ = [
     "LARGEST_VERSION",
     "AliasMove",
     "BuiltinDataset",
+    "ColumnEdits",
     "Document",
     "DriftOfDataset",
     "Edits",
     "NewKey",
     "NewSweep",
+    "SheetEdits",
     "Spending",
     "SplitCheck",
     "Time",
@@ -116,6 +119,7 @@ class NewSweep(Document):
     pruner: Annotated[dict[str, Any] | None, Field(description="name (median), startup_trials, warmup_folds")] = None
     n_trials: Annotated[int | None, Field(ge=1, description="20, or all points of a grid")] = None
     parallelism: Annotated[int, Field(ge=1, description="trials that may run at once")] = 1
+    after: Annotated[list[str], Field(max_length=100, description="jobs that must have succeeded before")] = []
 
 
 class AliasMove(Document):
@@ -133,6 +137,31 @@ class Edits(Document):
 
     note: Annotated[str | None, Field(description="the new note; empty removes it")] = None
     tags: Annotated[dict[str, str | None] | None, Field(description="values to set; null removes a tag")] = None
+
+
+class ColumnEdits(Document):
+    """Changes of what is said of a column; what is absent stays, null removes."""
+
+    unit: Annotated[str | None, Field(description="such as mg/dl; null removes it")] = None
+    description: Annotated[str | None, Field(description="what the column holds; null removes it")] = None
+
+
+class SheetEdits(Document):
+    """Changes of a data sheet; what is absent stays."""
+
+    columns: Annotated[dict[str, ColumnEdits], Field(description="changes by column")] = {}
+    note: Annotated[str | None, Field(description="the new note; empty removes it")] = None
+    expected: Annotated[int | None, Field(ge=1, description="refuse unless the sheet is at this revision now")] = None
+
+    def edit(self) -> SheetEdit:
+        """What the service takes."""
+        said = {name: column.model_dump(exclude_unset=True) for name, column in self.columns.items()}
+        return SheetEdit(
+            units={name: fields["unit"] for name, fields in said.items() if "unit" in fields},
+            descriptions={name: fields["description"] for name, fields in said.items() if "description" in fields},
+            note=self.note,
+            expected=self.expected,
+        )
 
 
 class NewKey(Document):

@@ -1,9 +1,10 @@
-"""`superpose datasets`: add, list, show, sheet, check, download, remove."""
+"""`superpose datasets`: add, list, show, sheet, annotate, history, check, download, remove."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -153,14 +154,98 @@ def sheet(
         print_json(found.to_dict())
         return
     classes = ", ".join(f"{label} {count}" for label, count in found.class_counts.items())
-    section({"name": found.name, "rows": found.n_rows, "target": f"{found.target} ({classes})"})
+    facts = {"name": found.name, "rows": found.n_rows, "target": f"{found.target} ({classes})"}
+    section({**facts, "note": found.note or None, "revision": found.revision if found.revision > 1 else None})
     typer.echo()
-    rows = [(c.name, c.type, c.unit, c.n_missing, c.n_distinct, c.summary) for c in found.columns]
-    print_table(("column", "type", "unit", "missing", "distinct", "values"), rows, right=("missing", "distinct"))
+    described = any(c.description for c in found.columns)  # a column of the table only where there is something in it
+    rows = [
+        (c.name, c.type, c.unit, c.n_missing, c.n_distinct, c.summary, *([c.description] if described else []))
+        for c in found.columns
+    ]
+    heads = ("column", "type", "unit", "missing", "distinct", "values", *(["description"] if described else []))
+    print_table(heads, rows, right=("missing", "distinct"))
     if found.warnings:
         typer.echo()
     for warning in found.warnings:
         typer.echo(f"warning: {warning}")
+
+
+@app.command()
+def annotate(  # noqa: PLR0913  # one parameter per option
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name or id.")],
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(help="Unit of a column, COLUMN= to remove it; repeatable.", metavar="COLUMN=UNIT"),
+    ] = None,
+    units: Annotated[
+        Path | None, typer.Option(help="Units from a file, as `superpose datasets add` takes it.", metavar="FILE")
+    ] = None,
+    describe: Annotated[
+        list[str] | None,
+        typer.Option(help="What a column holds, COLUMN= to remove it; repeatable.", metavar="COLUMN=TEXT"),
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="The new note; empty removes it.", metavar="TEXT")] = None,
+    expected: Annotated[
+        int | None, typer.Option(help="Refuse unless the sheet is at this revision now.", metavar="N", min=1)
+    ] = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Change units, descriptions and note of a data sheet.
+
+    Each edit is a revision; `superpose datasets history` has what was there
+    before. Models trained from now on carry the new units.
+    """
+    wanted: dict[str, str | None] = dict(read_units(units, []))
+    wanted |= {name: text or None for name, text in map(_pair, unit or [])}
+    descriptions = {name: text or None for name, text in map(_pair, describe or [])}
+    if not wanted and not descriptions and note is None:
+        raise typer.BadParameter("say what to change: --unit, --units, --describe or --note")
+    with connect(url, key_file) as client:
+        found = client.datasets.edit_sheet(
+            dataset, units=wanted, descriptions=descriptions, note=note, expected=expected
+        )
+    if as_json:
+        print_json(found.to_dict())
+    else:
+        typer.echo(f"{found.name}: data sheet at revision {found.revision}")
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise typer.BadParameter(f"{text!r} is not COLUMN=TEXT, or COLUMN= to remove it")
+    return name.strip(), value.strip()
+
+
+@app.command()
+def history(
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name or id.")],
+    limit: Annotated[int, typer.Option(help="At most this many, newest first.", metavar="N", min=1)] = 20,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a data set's registration and edits of its sheet."""
+    with connect(url, key_file) as client:
+        found = client.datasets.history(dataset, limit=limit)
+    if as_json:
+        print_json([event.to_dict() for event in found])
+        return
+    rows = [(event.at, event.kind.replace("_", " "), _said(event.data), event.data.get("by")) for event in found]
+    print_table(("at", "what", "changes", "by"), rows)
+
+
+def _said(data: Mapping[str, Any]) -> str:
+    """The changes of an edit, such as ``age: none -> a``."""
+    before, after = data.get("before") or {}, data.get("after") or {}
+    changes = [
+        f"{name}: {before.get(kind, {}).get(name) or 'none'} -> {value or 'none'}"
+        for kind in ("units", "descriptions")
+        for name, value in after.get(kind, {}).items()
+    ]
+    return ", ".join([*changes, *(["note"] if "note" in after else [])])
 
 
 @app.command()

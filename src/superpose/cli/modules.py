@@ -146,6 +146,10 @@ def train(  # noqa: PLR0913  # one parameter per option
     model: Annotated[
         str | None, typer.Option(help="Model to file it under [default: the data set's name].", metavar="NAME")
     ] = None,
+    priority: Annotated[int, typer.Option(help="-10 to 10; higher starts first.", metavar="N")] = 0,
+    after: Annotated[
+        list[str] | None, typer.Option(help="Begin once this job has succeeded; may be given again.", metavar="JOB")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -158,7 +162,9 @@ def train(  # noqa: PLR0913  # one parameter per option
     if epochs is not None:
         wanted["training"] = {**wanted.get("training", {}), "epochs": epochs}
     with connect(url, key_file) as client:
-        job = client.modules.train(module, dataset=dataset, loss=loss, model=model, spec=wanted)
+        job = client.modules.train(
+            module, dataset=dataset, loss=loss, model=model, spec=wanted, priority=priority, after=after or ()
+        )
         finish(client, job, detach=detach, as_json=as_json)
 
 

@@ -1,9 +1,9 @@
-"""`superpose predict-file` and `superpose predictions`: list, show, download, remove."""
+"""`superpose predict-file` and `superpose predictions`: of-dataset, list, show, download, remove."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -14,7 +14,7 @@ from superpose.cli.output import note, print_json
 from superpose.errors import RequestError
 
 if TYPE_CHECKING:
-    from superpose.client import BatchPrediction
+    from superpose.client import BatchPrediction, Client
 
 __all__ = ["app", "predict_file"]
 
@@ -23,15 +23,26 @@ app = typer.Typer(
 )
 
 
+AfterOption = Annotated[
+    list[str] | None, typer.Option(help="Begin once this job has succeeded; may be given again.", metavar="JOB")
+]
+PriorityOption = Annotated[int, typer.Option(help="-10 to 10; higher starts first.", metavar="N")]
+PolicyOption = Annotated[
+    str, typer.Option(help="For rows that cannot be predicted: fail, or skip and report.", metavar="POLICY")
+]
+DetachOption = Annotated[bool, typer.Option("--detach", help="Submit and return at once; OUT is not written.")]
+TargetArgument = Annotated[Path, typer.Argument(metavar="OUT", help="Predictions: .csv, .parquet or .npz.")]
+
+
 def predict_file(  # noqa: PLR0913  # one parameter per option
     model: NameArgument,
     source: Annotated[Path, typer.Argument(metavar="IN", help="Rows: a .csv, .parquet or .npz file.")],
-    target: Annotated[Path, typer.Argument(metavar="OUT", help="Predictions: .csv, .parquet or .npz.")],
+    target: TargetArgument,
     version: VersionOption = None,
-    on_error: Annotated[
-        str, typer.Option(help="For rows that cannot be predicted: fail, or skip and report.", metavar="POLICY")
-    ] = "fail",
-    detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once; OUT is not written.")] = False,
+    on_error: PolicyOption = "fail",
+    priority: PriorityOption = 0,
+    after: AfterOption = None,
+    detach: DetachOption = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -43,17 +54,54 @@ def predict_file(  # noqa: PLR0913  # one parameter per option
     """
     from superpose.client.predictions import format_of
 
+    asked: dict[str, Any] = {
+        "version": reference(version),
+        "on_error": on_error,
+        "priority": priority,
+        "after": after or (),
+    }
     with connect(url, key_file) as client:
-        made = client.predictions.create(
-            model, source, version=reference(version), format=format_of(target), on_error=on_error
-        )
-        if not detach:
-            note(f"job {made.id}: {made.model} version {made.version}")
-            made = followed(client, client.predictions, made.id)
-            try:
-                client.predictions.download(made.id, target)
-            except OSError as error:
-                raise RequestError(f"{target} cannot be written: {error.strerror}.", path=str(target)) from error
+        made = client.predictions.create(model, source, format=format_of(target), **asked)
+        _finish(client, made, target, detach=detach, as_json=as_json)
+
+
+@app.command("of-dataset")
+def of_dataset(  # noqa: PLR0913  # one parameter per option
+    model: NameArgument,
+    dataset: Annotated[str, typer.Argument(metavar="DATASET", help="Name or id of a registered data set.")],
+    target: TargetArgument,
+    version: VersionOption = None,
+    on_error: PolicyOption = "fail",
+    priority: PriorityOption = 0,
+    after: AfterOption = None,
+    detach: DetachOption = False,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict the rows of a registered data set; its target is ignored."""
+    from superpose.client.predictions import format_of
+
+    asked: dict[str, Any] = {
+        "version": reference(version),
+        "on_error": on_error,
+        "priority": priority,
+        "after": after or (),
+    }
+    with connect(url, key_file) as client:
+        made = client.predictions.create(model, dataset=dataset, format=format_of(target), **asked)
+        _finish(client, made, target, detach=detach, as_json=as_json)
+
+
+def _finish(client: Client, made: BatchPrediction, target: Path, *, detach: bool, as_json: bool) -> None:
+    """Wait for the end and write OUT, unless detached; say what came of it."""
+    if not detach:
+        note(f"job {made.id}: {made.model} version {made.version}")
+        made = followed(client, client.predictions, made.id)
+        try:
+            client.predictions.download(made.id, target)
+        except OSError as error:
+            raise RequestError(f"{target} cannot be written: {error.strerror}.", path=str(target)) from error
     if as_json:
         print_json({**made.to_dict(), "path": None if detach else str(target.absolute())})
     elif detach:

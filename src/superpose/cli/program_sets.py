@@ -61,6 +61,9 @@ def submit(  # noqa: PLR0913  # one parameter per option
     output: OutputOption = None,
     backend: Annotated[str, typer.Option(help="Backend of the service.", metavar="NAME")] = "local",
     priority: Annotated[int, typer.Option(help="-10 to 10; higher starts first.", metavar="N")] = 0,
+    after: Annotated[
+        list[str] | None, typer.Option(help="Begin once this job has succeeded; may be given again.", metavar="JOB")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -73,7 +76,7 @@ def submit(  # noqa: PLR0913  # one parameter per option
     """
     given = read_set(file)
     with connect(url, key_file) as client:
-        made = client.program_sets.create(given, backend=backend, priority=priority)
+        made = client.program_sets.create(given, backend=backend, priority=priority, after=after or ())
         if not detach:
             note(f"job {made.id}: {made.n_bindings:,} bindings in {made.n_pieces:,} pieces")
             made = followed(client, client.program_sets, made.id)

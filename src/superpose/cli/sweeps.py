@@ -29,6 +29,9 @@ def sweep(  # noqa: PLR0913  # one parameter per option
         str | None, typer.Option(help="Model that gets the best trial [default: the data set's name].", metavar="NAME")
     ] = None,
     priority: Annotated[int, typer.Option(help="-10 to 10; higher starts first.", metavar="N")] = 0,
+    after: Annotated[
+        list[str] | None, typer.Option(help="Begin once this job has succeeded; may be given again.", metavar="JOB")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -42,7 +45,7 @@ def sweep(  # noqa: PLR0913  # one parameter per option
     from superpose.cli.following import follow
 
     wanted = read_spec(spec)
-    said = {key: wanted.pop(key, None) for key in ("dataset", "name", "model", "priority")}
+    said = {key: wanted.pop(key, None) for key in ("dataset", "name", "model", "priority", "after")}
     dataset = dataset or said["dataset"]
     if not isinstance(dataset, str):
         raise SpecError("is needed: name the data set in the sweep, or with --dataset", "dataset")
@@ -53,6 +56,7 @@ def sweep(  # noqa: PLR0913  # one parameter per option
             name=name or said["name"],
             model=model or said["model"],
             priority=priority or said["priority"] or 0,
+            after=after or said["after"] or (),
         )
         if not detach:
             note(f"sweep {made.name}: job {made.job}")

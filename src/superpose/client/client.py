@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self, overload
@@ -175,6 +175,7 @@ class Client:
         *,
         version: int | str | None = None,
         on_error: str = "fail",
+        after: Sequence[Job | str] = (),
         timeout_s: float | None = None,
     ) -> BatchPrediction:
         """Predict a file's rows with a model, as a durable job, and save the file of predictions.
@@ -186,6 +187,7 @@ class Client:
                 0), the predicted class, and a probability per class.
             version: number or alias; the latest where it is left out.
             on_error: "fail" or "skip", for rows that cannot be predicted; skipped ones are in ``result["failures"]``.
+            after: jobs, or their ids, that must have succeeded before it begins.
             timeout_s: how long to wait at most; None waits for the end.
 
         Raises:
@@ -195,7 +197,7 @@ class Client:
             WaitTimeoutError: ``timeout_s`` has passed; the job goes on.
         """
         form = format_of(Path(target))
-        made = self.predictions.create(model, source, version=version, format=form, on_error=on_error)
+        made = self.predictions.create(model, source, version=version, format=form, on_error=on_error, after=after)
         found = self.predictions.wait(made.id, timeout_s=timeout_s)
         self.predictions.download(made.id, target)
         return found

@@ -17,6 +17,8 @@ __all__ = ["ColumnSheet", "DataSheet"]
 class ColumnSheet(Noun):
     """One column; ``type`` is numeric, integer, boolean, category, text, date or identifier.
 
+    ``unit`` and ``description`` are what people say of it.
+
     ``low``, ``high``, ``mean``, ``deviation`` and ``quantiles`` (value by share of rows below it) describe numbers,
     ``categories`` counts the most frequent values of categories, ``n_other`` the rows with another value.
     """
@@ -33,6 +35,7 @@ class ColumnSheet(Noun):
     quantiles: Mapping[str, float]
     categories: Mapping[str, int]
     n_other: int
+    description: str | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -51,6 +54,7 @@ class ColumnSheet(Noun):
             quantiles=f.object("quantiles"),
             categories=f.object("categories"),
             n_other=f.whole("n_other"),
+            description=f.maybe_text("description"),
         )
 
     @property
@@ -70,7 +74,10 @@ class ColumnSheet(Noun):
 
 @dataclass(frozen=True)
 class DataSheet(Noun):
-    """What a data set holds, column by column, and what is odd about it, in sentences."""
+    """What a data set holds, column by column, and what is odd about it, in sentences.
+
+    ``revision`` counts the edits, from 1.
+    """
 
     id: str
     name: str
@@ -80,6 +87,8 @@ class DataSheet(Noun):
     columns: tuple[ColumnSheet, ...]
     report: Mapping[str, Any]
     warnings: tuple[str, ...]
+    note: str = ""
+    revision: int = 1
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -94,12 +103,14 @@ class DataSheet(Noun):
             columns=tuple(ColumnSheet.from_json(item) for item in f.array("columns")),
             report=f.object("report"),
             warnings=f.texts("warnings"),
+            note=f.maybe_text("note") or "",
+            revision=f.maybe_whole("revision") or 1,
         )
 
     def _repr_html_(self) -> str:
         classes = ", ".join(f"{label} {count}" for label, count in self.class_counts.items())
-        facts = {"rows": self.n_rows, "target": f"{self.target} ({classes})"}
-        rows = [(c.name, c.type, c.unit, c.n_missing, c.n_distinct, c.summary) for c in self.columns]
-        shown = table_html(("column", "type", "unit", "missing", "distinct", "values"), rows)
+        facts = {"rows": self.n_rows, "target": f"{self.target} ({classes})", "note": self.note or None}
+        rows = [(c.name, c.type, c.unit, c.n_missing, c.n_distinct, c.summary, c.description) for c in self.columns]
+        shown = table_html(("column", "type", "unit", "missing", "distinct", "values", "description"), rows)
         odd = table_html(("warning",), [(text,) for text in self.warnings]) if self.warnings else ""
         return fields_html(f"Data sheet of {self.name}", facts) + shown + odd

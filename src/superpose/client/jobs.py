@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from superpose.client.downloads import download, target_path
 from superpose.client.job_outputs import JobArtifact, MetricPoint
-from superpose.client.nouns import FINAL_STATUSES, Event, Job, Listing
+from superpose.client.nouns import FINAL_STATUSES, Event, Job, Listing, job_ids
 from superpose.client.resources import Resource, items, json_call, read_json, segment
 from superpose.client.sse import ServerSentEvent, parse_events
 from superpose.client.transport import Call
@@ -70,7 +70,7 @@ class Jobs(Resource):
             "priority": priority,
         }
         if after:  # a service of an older release knows no such field
-            document["after"] = [job.id if isinstance(job, Job) else job for job in after]
+            document["after"] = job_ids(after)
         document |= {
             name: value
             for name, value in (("max_cost_usd", max_cost_usd), ("max_seconds", max_seconds))
@@ -118,7 +118,7 @@ class Jobs(Resource):
             "options": options.to_json(),
             "copy_from": copy_from.id if isinstance(copy_from, Job) else copy_from,
             "priority": priority,
-            "after": [job.id if isinstance(job, Job) else job for job in after],
+            "after": job_ids(after),
         }
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 from superpose.client.display import fields_html
 from superpose.client.downloads import download, target_path
 from superpose.client.json_fields import Fields
-from superpose.client.nouns import Dataset, Job, Listing, Noun
+from superpose.client.nouns import Dataset, Job, Listing, Noun, job_ids
 from superpose.client.resources import Resource, items, json_call, read_json, segment
 from superpose.client.transport import Call
 from superpose.errors import ModuleFormatError
@@ -173,7 +173,7 @@ class Modules(Resource):
             "model": model,
             "spec": dict(spec or {}),
             "priority": priority,
-            "after": [job.id if isinstance(job, Job) else job for job in after],
+            "after": job_ids(after),
         }
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)

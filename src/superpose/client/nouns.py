@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
@@ -21,6 +21,7 @@ __all__ = [
     "Model",
     "ModelVersion",
     "Prediction",
+    "job_ids",
 ]
 
 FINAL_STATUSES: Final = frozenset({"succeeded", "failed", "cancelled"})
@@ -193,6 +194,11 @@ class Job(Noun):
     def _repr_html_(self) -> str:
         shown = {item.name: getattr(self, item.name) for item in fields(self) if item.name not in ("id", "result")}
         return fields_html(f"Job {self.id}", shown)
+
+
+def job_ids(jobs: Sequence[Job | str]) -> list[str]:
+    """The ids of jobs that are given as such or by their ids."""
+    return [job.id if isinstance(job, Job) else job for job in jobs]
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
 from superpose.client.file_jobs import FileJob, FileJobs, members_of
 from superpose.client.json_fields import Fields
-from superpose.client.resources import json_call, read_json, table_call
+from superpose.client.nouns import Job, job_ids
+from superpose.client.resources import json_call, read_json, segment, table_call
 from superpose.errors import RequestError
 
 __all__ = ["BatchPrediction", "Predictions", "format_of"]
@@ -62,6 +64,7 @@ class Predictions(FileJobs[BatchPrediction]):
         on_error: str = "fail",
         priority: int = 0,
         idempotency_key: str | None = None,
+        after: Sequence[Job | str] = (),
     ) -> BatchPrediction:
         """Submit a file of rows, sent in pieces, or a stored data set.
 
@@ -74,6 +77,7 @@ class Predictions(FileJobs[BatchPrediction]):
             on_error: "fail" ends the job at a row that cannot be predicted, "skip" leaves such rows out, reported.
             priority: jobs of higher priority start first.
             idempotency_key: submitting twice under one key gives one job; made up where it is left out.
+            after: jobs, or their ids, at most 100, that must have succeeded before it begins.
 
         Raises:
             RequestError: neither or both of source and dataset, or a file of no known format.
@@ -83,15 +87,17 @@ class Predictions(FileJobs[BatchPrediction]):
             raise RequestError("Name a file to predict, or dataset=, and not both.")
         by = "alias" if isinstance(version, str) else "version"
         wanted: dict[str, Any] = {"model": model, by: version, "format": format, "on_error": on_error}
-        wanted |= {"priority": priority}
+        wanted |= {"priority": priority, "after": job_ids(after)}
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         if source is None:
             document = {**wanted, "dataset": dataset}
             call = json_call("POST", self.path, document, headers=headers, repeatable=True)
             return BatchPrediction.from_json(read_json(self._transport.send(call)))
         path = Path(source).expanduser()
+        waited_for = "&".join(f"after={segment(job_id)}" for job_id in wanted.pop("after"))
         query = {name: value for name, value in wanted.items() if value is not None}
-        call = table_call(self.path, path, format_of(path), query)
+        where = f"{self.path}?{waited_for}" if waited_for else self.path
+        call = table_call(where, path, format_of(path), query)
         timeout_s = max(self._transport.timeout_s, call.timeout_s or 0.0)
         call = replace(call, headers=headers, repeatable=True, timeout_s=timeout_s)
         return BatchPrediction.from_json(read_json(self._transport.send(call)))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Self
 from superpose.client.downloads import transfer_timeout_s
 from superpose.client.file_jobs import FileJob, FileJobs, members_of
 from superpose.client.json_fields import Fields
+from superpose.client.nouns import Job, job_ids
 from superpose.client.resources import read_json, segment
 from superpose.client.transport import Call
 from superpose.errors import ProtocolError
@@ -66,7 +67,7 @@ class ProgramSets(FileJobs[SubmittedSet]):
         *,
         backend: str = "local",
         priority: int = 0,
-        after: Sequence[str] = (),
+        after: Sequence[Job | str] = (),
         idempotency_key: str | None = None,
     ) -> SubmittedSet:
         """Submit a set; it goes as NPZ.
@@ -75,7 +76,7 @@ class ProgramSets(FileJobs[SubmittedSet]):
             program_set: what to run.
             backend: name of the service's backend.
             priority: jobs of higher priority start first.
-            after: ids of jobs that must have succeeded before.
+            after: jobs, or their ids, that must have succeeded before.
             idempotency_key: submitting twice under one key gives one job; made up where it is left out.
 
         Raises:
@@ -84,7 +85,7 @@ class ProgramSets(FileJobs[SubmittedSet]):
         from superpose.circuits import program_set_to_npz
 
         body = program_set_to_npz(program_set)
-        wanted = [("backend", backend), ("priority", str(priority)), *(("after", job_id) for job_id in after)]
+        wanted = [("backend", backend), ("priority", str(priority)), *(("after", job_id) for job_id in job_ids(after))]
         query = "&".join(f"{name}={segment(value)}" for name, value in wanted)
         call = Call(
             "POST",

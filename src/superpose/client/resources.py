@@ -20,7 +20,7 @@ from superpose.client.downloads import download, target_path, transfer_timeout_s
 from superpose.client.image_folder import pack_folder
 from superpose.client.json_fields import Fields
 from superpose.client.lineage import Lineage
-from superpose.client.nouns import Dataset, Listing, NounT
+from superpose.client.nouns import Dataset, Event, Listing, NounT
 from superpose.client.transport import Call, Reply, Transport
 from superpose.client.uploads import LARGE_BYTES, give_up, upload
 from superpose.errors import DatasetFormatError, ProtocolError
@@ -198,6 +198,38 @@ class Datasets(Resource):
     def sheet(self, id_or_name: str) -> DataSheet:
         """The data sheet: types, missing values, units, ranges, quantiles, categories, and what is odd."""
         return DataSheet.from_json(self._get(f"/v1/datasets/{segment(id_or_name)}/sheet"))
+
+    def edit_sheet(  # what can be said of a data set
+        self,
+        id_or_name: str,
+        *,
+        units: Mapping[str, str | None] | None = None,
+        descriptions: Mapping[str, str | None] | None = None,
+        note: str | None = None,
+        expected: int | None = None,
+    ) -> DataSheet:
+        """Change what people say of a data set; each edit is a revision, and the history has what was there before.
+
+        Args:
+            id_or_name: the data set.
+            units: unit by column; None removes one.
+            descriptions: by column, what it holds; None removes one.
+            note: the new note, empty to remove it; None leaves it.
+            expected: the revision that you have read; the edit is refused if there is a newer one.
+
+        Raises:
+            ApiError: no such column (``dataset.format``), or the sheet was edited meanwhile (``service.conflict``).
+        """
+        columns: dict[str, dict[str, str | None]] = {}
+        for field, values in (("unit", units), ("description", descriptions)):
+            for name, value in (values or {}).items():
+                columns.setdefault(name, {})[field] = value
+        document = {"columns": columns, "note": note, "expected": expected}
+        return DataSheet.from_json(self._change("PATCH", f"/v1/datasets/{segment(id_or_name)}/sheet", document))
+
+    def history(self, id_or_name: str, *, limit: int | None = None) -> Listing[Event]:
+        """What happened to a data set, newest first: its registration, and each edit of its sheet."""
+        return items(self._transport, f"/v1/datasets/{segment(id_or_name)}/history", Event.from_json, {}, limit)
 
     def check(self, id_or_name: str, spec: Mapping[str, Any] | None = None) -> Listing[Finding]:
         """What is odd between the parts that a training spec would make: leaks, shared groups, doubles, drift.

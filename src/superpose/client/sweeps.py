@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
 from superpose.client.display import fields_html, table_html
 from superpose.client.json_fields import Fields
-from superpose.client.nouns import Listing, Noun
+from superpose.client.nouns import Job, Listing, Noun, job_ids
 from superpose.client.resources import Resource, items, json_call, read_json, segment
 from superpose.client.transport import Call
 
@@ -120,6 +120,7 @@ class Sweeps(Resource):
         model: str | None = None,
         priority: int = 0,
         idempotency_key: str | None = None,
+        after: Sequence[Job | str] = (),
     ) -> Sweep:
         """Submit a sweep; its trials measure specs by cross-validation, and the best is trained to a model version.
 
@@ -133,11 +134,15 @@ class Sweeps(Resource):
             model: gets the best trial's version; the data set's name where it is left out.
             priority: of the sweep and its trials.
             idempotency_key: submitting twice under one key gives one sweep; made up where it is left out.
+            after: jobs, or their ids, at most 100, that must have succeeded before the first trial begins.
 
         Raises:
-            ApiError: the sweep (``spec.invalid``), data set or a name is refused.
+            ApiError: the sweep (``spec.invalid``), data set or a name is refused, or a job to come after is not there
+                or has failed (``service.job_dependency``).
         """
         document = {**sweep, "dataset": dataset, "name": name, "model": model, "priority": priority}
+        if after:
+            document["after"] = job_ids(after)
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         call = json_call("POST", "/v1/sweeps", document, headers=headers, repeatable=True)
         return Sweep.from_json(read_json(self._transport.send(call)))

@@ -15,7 +15,7 @@ from superpose.datasets.image_reader import image_row, read_images
 from superpose.datasets.readers import FORMATS, read_features, read_table, table_from_frame
 from superpose.datasets.splits import Split, stratified_splits
 from superpose.datasets.storage import table_from_parquet_bytes, table_to_parquet_bytes
-from superpose.datasets.table import MAX_CELLS, MAX_CLASSES, MAX_COLUMNS, Column, Table
+from superpose.datasets.table import MAX_CELLS, MAX_CLASSES, MAX_COLUMNS, Column, Table, check_units
 
 if TYPE_CHECKING:
     from superpose.datasets.drift import ColumnDrift, DriftReport, compare_drift, drift_baseline
@@ -45,6 +45,7 @@ __all__ = [
     "builtin_table",
     "check_splits",
     "check_table",
+    "check_units",
     "compare_drift",
     "data_sheet",
     "drift_baseline",

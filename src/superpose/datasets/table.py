@@ -25,7 +25,7 @@ from superpose.errors import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MAX_CELLS", "MAX_CLASSES", "MAX_COLUMNS", "Column", "Table"]
+__all__ = ["MAX_CELLS", "MAX_CLASSES", "MAX_COLUMNS", "Column", "Table", "check_units"]
 
 MAX_COLUMNS = 2_000
 MAX_CELLS = 50_000_000
@@ -171,25 +171,13 @@ class Table:
             )
         return replace(self, features=self.features[[column.name for column in kept]], columns=kept)
 
-    def with_units(self, units: Mapping[str, str]) -> Table:
-        """The same table with other units for the columns that ``units`` names.
+    def with_units(self, units: Mapping[str, str | None]) -> Table:
+        """The same table with other units for the columns that ``units`` names; None removes one.
 
         Raises:
             DatasetFormatError: a name that no feature column has, or a unit that is no short printable text.
         """
-        unknown = sorted(set(units) - set(self.feature_names))
-        if unknown:
-            raise DatasetFormatError(
-                f"There is no feature column {_listing(unknown)} to give a unit to; columns are "
-                f"{_listing(self.feature_names, 10)}.",
-                columns=unknown[:20],
-            )
-        for name, unit in units.items():
-            if not isinstance(unit, str) or not 0 < len(unit) <= _MAX_UNIT_LENGTH or not unit.isprintable():
-                raise DatasetFormatError(
-                    f"The unit of column {name!r} must be a printable text of 1 to {_MAX_UNIT_LENGTH} characters.",
-                    column=name,
-                )
+        check_units(self.feature_names, units)
         columns = tuple(replace(column, unit=units.get(column.name, column.unit)) for column in self.columns)
         return replace(self, columns=columns)
 
@@ -276,6 +264,28 @@ def check_size(n_rows: int, n_columns: int) -> None:
             n_columns=n_columns,
             max_values=MAX_CELLS,
         )
+
+
+def check_units(columns: Sequence[str], units: Mapping[str, str | None]) -> None:
+    """Refuse units that cannot be given to feature columns; None stands for no unit.
+
+    Raises:
+        DatasetFormatError: a name that no feature column has, or a unit that is no short printable text.
+    """
+    unknown = sorted(set(units) - set(columns))
+    if unknown:
+        raise DatasetFormatError(
+            f"There is no feature column {_listing(unknown)} to give a unit to; columns are {_listing(columns, 10)}.",
+            columns=unknown[:20],
+        )
+    for name, unit in units.items():
+        if unit is None:
+            continue
+        if not isinstance(unit, str) or not 0 < len(unit) <= _MAX_UNIT_LENGTH or not unit.isprintable():
+            raise DatasetFormatError(
+                f"The unit of column {name!r} must be a printable text of 1 to {_MAX_UNIT_LENGTH} characters.",
+                column=name,
+            )
 
 
 def _describe(name: str, values: Values, unit: str | None) -> Column:

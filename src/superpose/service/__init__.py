@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.service.budgets.budgets import Budget, Cost, CostFilter
 from superpose.service.catalogue.ingest import Incoming
 from superpose.service.catalogue.module import Module
+from superpose.service.catalogue.sheets import SheetEdit
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name
 from superpose.service.nouns import (
@@ -88,6 +89,7 @@ __all__ = [
     "Role",
     "Service",
     "ServiceConfig",
+    "SheetEdit",
     "SideStats",
     "SplitBy",
     "StoredFile",

@@ -15,6 +15,7 @@ from superpose.service.catalogue.drift import Drifts
 from superpose.service.catalogue.lineage import Lineages
 from superpose.service.catalogue.models import Models
 from superpose.service.catalogue.modules import Modules
+from superpose.service.catalogue.sheets import DataSheets
 from superpose.service.catalogue.uploads import Uploads
 from superpose.service.catalogue.version_diff import VersionDiffs
 from superpose.service.config import ServiceConfig
@@ -114,6 +115,7 @@ class Service:
         self.users = Users(self._database, clock=clock, changed=forget)
         self.audit = Audit(self._database)
         self.datasets = Datasets(self._database, self._artifacts, data_dir, config, clock, self.quotas)
+        self.data_sheets = DataSheets(self._database, self.datasets, config.max_columns, clock)
         self.modules = Modules(self._database, self._artifacts, config, clock, self.quotas)
         self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config, self.quotas)
         self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)

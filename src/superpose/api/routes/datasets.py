@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
@@ -12,7 +13,7 @@ from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import media_type_of, read_body, read_model, receive_file
-from superpose.api.documents import BuiltinDataset, Document, body_of
+from superpose.api.documents import BuiltinDataset, Document, SheetEdits, body_of
 from superpose.api.files import file_answer, file_answers
 from superpose.errors import MediaTypeError, RequestError
 from superpose.service import Incoming, Part, Role, Service, check_name
@@ -56,8 +57,8 @@ def routes(service: Service) -> APIRouter:
                 with service.uploads.taking(principal, asked.upload) as path:
                     dataset = await run_in_threadpool(service.datasets.add_file, principal, path, incoming)
                     path.unlink()
-        sheet = await run_in_threadpool(service.datasets.sheet, principal, dataset.id)
-        document = {**dataset.to_json(), "warnings": sheet["warnings"]}
+        sheet = await run_in_threadpool(service.data_sheets.get, principal, dataset.id)
+        document = {**dataset.to_json(), "warnings": [*sheet["warnings"], *_other_units(asked.units, sheet)]}
         return Json(document, 201, {"Location": f"/v1/datasets/{dataset.id}"})
 
     @router.get("")
@@ -78,10 +79,19 @@ def routes(service: Service) -> APIRouter:
     @router.get("/{id_or_name}/sheet")
     def sheet(request: Request, id_or_name: str) -> Response:
         """The data sheet: types, missing values, units, ranges, quantiles, categories, and what is odd."""
-        principal = caller(request)
-        dataset = service.datasets.get(principal, id_or_name)
-        document = {"id": dataset.id, "name": dataset.name, **service.datasets.sheet(principal, dataset.id)}
-        return Json(document)
+        return Json(service.data_sheets.get(caller(request), id_or_name))
+
+    @router.patch("/{id_or_name}/sheet", openapi_extra=body_of(SheetEdits))
+    async def edit_sheet(request: Request, id_or_name: str) -> Response:
+        """Change units, descriptions and note; the sheet's next revision."""
+        wanted = await read_model(request, SheetEdits, config.max_body_bytes)
+        edited = await run_in_threadpool(service.data_sheets.edit, caller(request), id_or_name, wanted.edit())
+        return Json(edited)
+
+    @router.get("/{id_or_name}/history")
+    def history(request: Request, id_or_name: str, part: Annotated[Part, Depends(part_of)]) -> Response:
+        """What happened to the data set, newest first: its registration, and each edit of its sheet."""
+        return page_answer(service.data_sheets.history(caller(request), id_or_name, part))
 
     @router.get("/{id_or_name}/file", response_class=Response, responses=file_answers(_PARQUET))
     def file(request: Request, id_or_name: str) -> Response:
@@ -146,6 +156,17 @@ def _units(text: str | None) -> dict[str, str]:
     if not isinstance(units, dict) or not all(isinstance(unit, str) for unit in units.values()):
         raise RequestError('units must be a JSON object from column to unit, such as {"age": "a"}.', field="units")
     return units
+
+
+def _other_units(asked: str | None, sheet: Mapping[str, Any]) -> list[str]:
+    """What to say where the data set was there already, and its sheet has other units than those in the URL."""
+    known = {column["name"]: column["unit"] for column in sheet["columns"]}
+    return [
+        f"Column {name!r} has the unit {known[name]!r} in the data sheet, which is kept, and not {unit!r}. The "
+        "data set was registered before: edit its sheet."
+        for name, unit in _units(asked).items()
+        if known.get(name) != unit
+    ]
 
 
 def _body() -> dict[str, object]:

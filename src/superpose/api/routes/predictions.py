@@ -33,6 +33,7 @@ class _OfDataset(Document):
         Literal["fail", "skip"], Field(description="skip leaves out rows that cannot be predicted, and reports them")
     ] = "fail"
     priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
+    after: Annotated[list[str], Field(max_length=100, description="jobs that must have succeeded before")] = Field([])
 
     def asked(self, idempotency_key: str | None) -> Asked:
         """What the service takes."""
@@ -43,6 +44,7 @@ class _OfDataset(Document):
             on_error=self.on_error,
             priority=self.priority,
             idempotency_key=idempotency_key,
+            after=tuple(self.after),
         )
 
 
@@ -59,6 +61,7 @@ class _InUrl(BaseModel):
         "fail"
     )
     priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
+    after: Annotated[tuple[str, ...], Field(max_length=100, description="jobs that must have succeeded before")] = ()
 
     def asked(self, idempotency_key: str | None) -> Asked:
         """What the service takes.
@@ -75,6 +78,7 @@ class _InUrl(BaseModel):
             on_error=self.on_error,
             priority=self.priority,
             idempotency_key=idempotency_key,
+            after=self.after,
         )
 
 

@@ -15,7 +15,7 @@ from superpose.service import Part, Service
 
 __all__ = ["routes"]
 
-_OF_THE_ROUTE = {"dataset", "name", "model", "priority"}
+_OF_THE_ROUTE = {"dataset", "name", "model", "priority", "after"}
 
 
 def routes(service: Service) -> APIRouter:
@@ -37,6 +37,7 @@ def routes(service: Service) -> APIRouter:
             model=wanted.model,
             priority=wanted.priority,
             idempotency_key=idempotency_key,
+            after=wanted.after,
         )
         return Json(sweep.to_json(), 202, {"Location": f"/v1/sweeps/{sweep.name}"})
 

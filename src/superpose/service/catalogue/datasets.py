@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +28,7 @@ from superpose.service.store.tables import data_sheets, datasets, jobs
 if TYPE_CHECKING:
     from superpose.datasets import Table
 
-__all__ = ["Datasets"]
+__all__ = ["Datasets", "units_of"]
 
 _KEPT_CELLS = 2_000_000
 """Values of a table, 16 MB of numbers, up to which it is kept for the next submission."""
@@ -159,6 +159,14 @@ class Datasets:
         with self._database.read() as connection:
             return _find(connection, principal.project, id_or_name)
 
+    def found(self, connection: Connection, project: str, id_or_name: str) -> Dataset:
+        """A project's data set, within the caller's transaction.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        return _find(connection, project, id_or_name)
+
     def delete(self, principal: Principal, id_or_name: str) -> None:
         """Delete a data set and its content.
 
@@ -188,27 +196,6 @@ class Datasets:
         with self._database.write() as connection:  # only after the row's end is certain
             if not is_referred(connection, dataset.artifact):
                 self._artifacts.remove(dataset.artifact)
-
-    def sheet(self, principal: Principal, id_or_name: str) -> dict[str, Any]:
-        """The data sheet: types, missing values, ranges, quantiles and categories of the columns, and what is odd.
-
-        Raises:
-            NotFoundError: there is none in the caller's project.
-            ArtifactError: the sheet had to be made, and the data set's file is gone or has changed.
-        """
-        dataset = self.get(principal, id_or_name)
-        query = select(data_sheets.c.sheet).where(data_sheets.c.dataset_id == dataset.id)
-        with self._database.read() as connection:
-            known = connection.execute(query).scalar()
-        if known is not None:
-            return dict(known)
-        from superpose.datasets import data_sheet  # a release before sheets stored this data set
-
-        made = data_sheet(self.table(dataset), max_columns=self._config.max_columns).to_dict()
-        with self._database.write() as connection:
-            if connection.execute(query).scalar() is None and _is_there(connection, dataset):
-                connection.execute(insert(data_sheets).values(dataset_id=dataset.id, sheet=made))
-        return made
 
     def check(self, principal: Principal, id_or_name: str, spec: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
         """What is odd between the parts that a training spec would make of a data set: leaks, shared groups, doubles.
@@ -247,11 +234,11 @@ class Datasets:
 
         with self._reading:
             if self._last_table is not None and self._last_table[0] == dataset.artifact:
-                return self._last_table[1]
+                return self._last_table[1].with_units(units_of(dataset.columns))
             table = table_from_parquet_bytes(self._artifacts.read(dataset.artifact))
             if table.n_rows * table.n_features <= _KEPT_CELLS:
                 self._last_table = (dataset.artifact, table)
-            return table
+            return table.with_units(units_of(dataset.columns))
 
     def _check_size(self, n_bytes: int) -> None:
         if n_bytes > self._config.max_dataset_bytes:
@@ -317,9 +304,9 @@ class Datasets:
         )
 
 
-def _is_there(connection: Connection, dataset: Dataset) -> bool:
-    query = select(datasets.c.id).where(datasets.c.id == dataset.id, datasets.c.deleted_at.is_(None))
-    return connection.execute(query).first() is not None
+def units_of(columns: Iterable[Mapping[str, Any]]) -> dict[str, str | None]:
+    """Unit by column as the data sheet has it, which goes before what the stored file says."""
+    return {str(column["name"]): column.get("unit") for column in columns}
 
 
 def _named(project: str, id_or_name: str) -> Select[Any]:

@@ -52,13 +52,12 @@ def measure(job: Job, context: RunContext) -> Outcome:
         Stopped: ``should_stop`` said so; a checkpoint is there.
         SuperposeError: the spec cannot be trained.
     """
-    from superpose.datasets import table_from_parquet_bytes
     from superpose.learning.trial import Objective, run_trial
 
     payload: Mapping[str, Any] = job.payload
     spec = SweepSpec.from_dict(payload["sweep"])
     params, number = payload["params"], int(payload["number"])
-    table = table_from_parquet_bytes(context.artifacts.read(context.dataset_artifact or ""))
+    table = context.training_table()
 
     def prune(folds: list[float]) -> bool:
         with context.database.read() as connection:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -78,7 +78,7 @@ class Sweeps:
         self._datasets = datasets
         self._clock = clock
 
-    def submit(
+    def submit(  # noqa: PLR0913  # the fields of a submission
         self,
         principal: Principal,
         document: Mapping[str, Any],
@@ -88,6 +88,7 @@ class Sweeps:
         model: str | None = None,
         priority: int = 0,
         idempotency_key: str | None = None,
+        after: Sequence[str] = (),
     ) -> Sweep:
         """Check a sweep and put it into the queue.
 
@@ -99,12 +100,14 @@ class Sweeps:
             model: the model that gets the best trial's version; by default named like the data set.
             priority: of the sweep and its trials, -10 to 10.
             idempotency_key: under one key, equal submissions give one sweep.
+            after: ids of the caller's jobs, at most 100, that must have succeeded before the first trial begins.
 
         Raises:
             ForbiddenError: the caller's role is too small.
             ExtraMissingError: Optuna is not installed.
             RequestError: a name or priority that cannot be used.
-            NotFoundError: no such data set in the caller's project.
+            NotFoundError: no such data set, or no such job to come after, in the caller's project.
+            JobDependencyError: a job to come after has failed or was cancelled.
             SpecError, DatasetError, StateTooLargeError: the sweep cannot succeed.
             ConflictError: the project has a sweep of this name, or the idempotency key was used otherwise.
         """
@@ -126,6 +129,7 @@ class Sweeps:
             model=model,
             priority=priority,
             idempotency_key=idempotency_key,
+            after=tuple(after),
         )
 
         def check(connection: Connection) -> None:

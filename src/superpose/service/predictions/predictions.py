@@ -36,6 +36,7 @@ class Asked:
         on_error: what becomes of rows that cannot be predicted: "fail" ends the job, "skip" leaves them out, reported.
         priority: -10 to 10; higher goes first.
         idempotency_key: under one key, equal submissions give one job.
+        after: ids of jobs of the project, at most 100, that must have succeeded before it begins.
     """
 
     model: str
@@ -44,6 +45,7 @@ class Asked:
     on_error: str = "fail"
     priority: int = 0
     idempotency_key: str | None = None
+    after: tuple[str, ...] = ()
 
 
 def _about(job: Job) -> dict[str, object]:
@@ -97,7 +99,8 @@ class Predictions(FileJobs):
         Raises:
             ForbiddenError: the caller's role is too small.
             RequestError: an unknown format or policy.
-            NotFoundError: no such model version in the caller's project.
+            NotFoundError: no such model version, or no such job to come after, in the caller's project.
+            JobDependencyError: a job to come after has failed or was cancelled.
             DatasetFormatError, FeatureMismatchError: the file cannot be read, or lacks columns of the model.
             QuotaError: the project has no room for the file, or for a job.
             ConflictError: the idempotency key was used for a different submission.
@@ -118,7 +121,7 @@ class Predictions(FileJobs):
         Raises:
             NotFoundError: no such data set or model version in the caller's project.
             FeatureMismatchError: the data set lacks columns of the model.
-            ForbiddenError, RequestError, QuotaError, ConflictError: as for ``submit_file``.
+            ForbiddenError, RequestError, JobDependencyError, QuotaError, ConflictError: as for ``submit_file``.
         """
         from superpose.errors import FeatureMismatchError
 
@@ -174,6 +177,7 @@ class Predictions(FileJobs):
             model=found.model,
             priority=asked.priority,
             idempotency_key=asked.idempotency_key,
+            after=asked.after,
         )
 
         def check(connection: Connection) -> None:

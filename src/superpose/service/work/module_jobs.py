@@ -50,11 +50,10 @@ def train_module(job: Job, context: RunContext) -> Outcome:
         Stopped: ``should_stop`` said so; a checkpoint is there.
         SuperposeError: training is not possible.
     """
-    from superpose.datasets import table_from_parquet_bytes
     from superpose.learning import ExportedModule, ModuleRecipe, run_experiment
     from superpose.learning.modules.admission import module_spec
 
-    table = table_from_parquet_bytes(context.artifacts.read(context.dataset_artifact or ""))
+    table = context.training_table()
     exported = ExportedModule.from_bytes(context.artifacts.read(str(job.payload["digest"])))
     spec = job.payload["spec"]
     found = run_experiment(

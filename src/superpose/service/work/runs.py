@@ -6,7 +6,7 @@ import io
 import json
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from superpose.service.work.provider_runs import ProviderRun, ProviderRuns
 from superpose.trust import sha256_bytes
 
 if TYPE_CHECKING:
+    from superpose.datasets import Table
     from superpose.learning import ExperimentResult
     from superpose.service.work.outputs import Ledger
 
@@ -45,6 +46,7 @@ class RunContext:
         cancelling: whether that would be because the user has cancelled the job.
         n_retries: attempts of the job that ended with an error and were followed by another.
         ledger: where a function's metrics and files go.
+        dataset_units: unit by column of the training data.
     """
 
     config: ServiceConfig
@@ -58,6 +60,18 @@ class RunContext:
     cancelling: Callable[[], bool] = lambda: False
     n_retries: int = 0
     ledger: Ledger | None = None
+    dataset_units: Mapping[str, str | None] = field(default_factory=dict)
+
+    def training_table(self) -> Table:
+        """The training data, verified, with the units that its data sheet has now.
+
+        Raises:
+            ArtifactError: its file is gone or has changed.
+        """
+        from superpose.datasets import table_from_parquet_bytes
+
+        table = table_from_parquet_bytes(self.artifacts.read(self.dataset_artifact or ""))
+        return table.with_units(self.dataset_units)
 
 
 @dataclass(frozen=True)
@@ -100,11 +114,10 @@ def train(job: Job, context: RunContext) -> Outcome:
         Stopped: ``should_stop`` said so; a checkpoint is there.
         SuperposeError: training is not possible.
     """
-    from superpose.datasets import table_from_parquet_bytes
     from superpose.learning import TrainingSpec, run_experiment
 
     with span_here("load"):
-        table = table_from_parquet_bytes(context.artifacts.read(context.dataset_artifact or ""))
+        table = context.training_table()
     spec = dict(job.payload)
     chosen_by = spec.pop("sweep", None)  # only a sweep puts it there; a user's spec with it is refused
     found = run_experiment(

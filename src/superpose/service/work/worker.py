@@ -33,6 +33,7 @@ from superpose.errors import (
     SuperposeError,
 )
 from superpose.service.budgets.charges import Charges, seconds_left
+from superpose.service.catalogue.datasets import units_of
 from superpose.service.catalogue.models import insert_version
 from superpose.service.config import ServiceConfig
 from superpose.service.names import new_id
@@ -241,12 +242,14 @@ class Worker:
         with self._database.read() as connection:  # its results would have no room
             self._quotas.admit_bytes(connection, job.project, 0)
         directory = self._data_dir.attempt_directory(job.id, claim.attempt)
+        artifact, units = self._dataset(job)
         context = RunContext(
             config=self.config,
             artifacts=self._artifacts,
             database=self._database,
             provider_runs=ProviderRuns(self._store, claim),
-            dataset_artifact=self._dataset_artifact(job),
+            dataset_artifact=artifact,
+            dataset_units=units,
             directory=directory,
             on_event=_Reporter(self._store, claim, keeper, self.config.progress_s),
             should_stop=lambda: self._stopping.is_set() or keeper.cancelling or keeper.lost or timer.is_over,
@@ -323,14 +326,16 @@ class Worker:
         with self._database.read() as connection:
             return int(connection.execute(select(jobs.c.retries).where(jobs.c.id == job.id)).scalar_one())
 
-    def _dataset_artifact(self, job: Job) -> str | None:
+    def _dataset(self, job: Job) -> tuple[str | None, dict[str, str | None]]:
+        """The artifact of the job's data set and the units of its columns."""
         if job.dataset_id is None:
-            return None
+            return None, {}
+        query = select(datasets.c.artifact, datasets.c.columns).where(datasets.c.id == job.dataset_id)
         with self._database.read() as connection:
-            row = connection.execute(select(datasets.c.artifact).where(datasets.c.id == job.dataset_id)).first()
+            row = connection.execute(query).first()
         if row is None:
             raise NotFoundError(f"The data set of job {job.id} is gone.", kind="dataset", id=job.dataset_id)
-        return str(row.artifact)
+        return str(row.artifact), units_of(row.columns)
 
     def _get_ready(self) -> None:
         """Load what jobs need before the first claim, so that no job waits for it while its lease runs."""
