@@ -142,6 +142,9 @@ def test_the_command_line_tells_the_same(home: Api, tmp_path: Path, capsys: pyte
     assert run("datasets", "check", "visits", "--spec", str(tmp_path / "spec.yaml")).startswith("nothing odd")
     assert json.loads(run("datasets", "check", "visits", "--json"))[0]["kind"] == "group_overlap"
     visits(3, shift=1.0).to_csv(tmp_path / "new.csv", index=False)
+    baseline = json.loads(run("models", "drift", "triage", "--json"))
+    assert [column["name"] for column in baseline["columns"]] == ["dose", "weight"]
+    assert f"training rows  {baseline['n_rows']}" in run("models", "drift", "triage")
     said = run("models", "drift", "triage", str(tmp_path / "new.csv"))
     assert "drifted" in said and "PSI from 0.25" in said
     assert json.loads(run("models", "drift", "triage", "--dataset", "visits", "--json"))["verdict"] == "stable"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import math
 import statistics
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -31,6 +32,31 @@ def infer(api: Any, *inputs: dict[str, Any], name: str = "iris", **fields: Any) 
 
 def tensor(name: str, shape: list[int], data: list[Any], datatype: str = "FP64") -> dict[str, Any]:
     return {"name": name, "shape": shape, "datatype": datatype, "data": data}
+
+
+def test_an_overloaded_endpoint_says_when_to_come_back_and_answers_all_others(deployed: Any) -> None:
+    limits = {"max_concurrency": 1, "max_batch_rows": 64}
+    body = {"name": "narrow", "model": "iris", "limits": limits}
+    assert deployed.call("POST", "/v1/endpoints", body).status == 201
+    refused: list[Any] = []
+    until_s = time.monotonic() + 60
+    try:
+        with ThreadPoolExecutor(16) as pool:
+            while not refused:  # until two requests meet
+                assert time.monotonic() < until_s
+                replies = list(pool.map(lambda _: predict(deployed, [CELLS] * 500, "narrow"), range(32)))
+                assert {reply.status for reply in replies} <= {200, 503}
+                refused = [reply for reply in replies if reply.status == 503]
+                answered = [reply for reply in replies if reply.status == 200]
+                assert answered and all(len(reply.json["predictions"]) == 500 for reply in answered)
+        assert refused[0].code == "service.overloaded"
+        details = refused[0].json["details"]
+        assert details["max_concurrency"] == 1
+        assert int(refused[0].headers["retry-after"]) == max(1, math.ceil(details["retry_after_s"]))
+        stats = deployed.call("GET", "/v1/endpoints/narrow/stats").json
+        assert stats["sides"][0]["refused"] >= len(refused)
+    finally:
+        deployed.call("DELETE", "/v1/endpoints/narrow")
 
 
 def test_a_prediction_has_model_version_and_request_id(deployed: Any) -> None:
@@ -206,7 +232,8 @@ def test_each_caller_learns_of_his_own_unknown_categories_only(deployed: Any) ->
         ([], {}, "at least one"),
         ([tensor("input", [1, 4], [1, 2, 3])], {}, "needs 4 values, got 3"),
         ([tensor("input", [2, 2], [[1, 2], [3]])], {}, "differ in length"),
-        ([tensor("input", [1, 4], CELLS, "FP16")], {}, "datatype"),
+        ([tensor("input", [1, 4], CELLS, "FP8")], {}, "datatype"),
+        ([tensor("input", [1, 4], CELLS, "FP16")], {}, "as bytes only"),
         ([tensor("input", [1, 4], ["a", "b", "c", "d"])], {}, "not FP64"),
         ([tensor("input", [1, 4], CELLS, "BYTES")], {}, "not BYTES"),
         ([tensor("input", [1, 4, 1], CELLS)], {}, "shape"),

@@ -50,14 +50,16 @@ def test_triton_sees_server_and_model(triton: Any, deployed: Any) -> None:
     assert client.get_server_metadata(headers=headers())["extensions"] == ["binary_tensor_data"]
 
 
-@pytest.mark.parametrize("datatype", ["FP64", "FP32", "INT32"])
-@pytest.mark.parametrize("binary_in", [True, False])
+@pytest.mark.parametrize(
+    ("datatype", "binary_in"),
+    [*((name, form) for name in ("FP64", "FP32", "INT32") for form in (True, False)), ("FP16", True), ("BF16", True)],
+)
 @pytest.mark.parametrize("binary_out", [True, False, None])
 def test_triton_infers_with_one_tensor(
     triton: Any, deployed: Any, expected: Any, datatype: str, binary_in: bool, binary_out: bool | None
 ) -> None:
     module, client, headers = triton
-    numbers = ROWS.astype({"FP64": "f8", "FP32": "f4", "INT32": "i4"}[datatype])
+    numbers = ROWS.astype({"FP64": "f8", "FP16": "f2", "INT32": "i4"}.get(datatype, "f4"))
     tensor = module.InferInput("input", list(numbers.shape), datatype)
     tensor.set_data_from_numpy(numbers, binary_data=binary_in)
     outputs = None
@@ -66,7 +68,9 @@ def test_triton_infers_with_one_tensor(
         outputs = [module.InferRequestedOutput(name, binary_data=binary_out) for name in names]
     found = client.infer("iris", [tensor], outputs=outputs, request_id="mine", headers=headers())
     truth = expected
-    if datatype == "INT32":
+    if datatype in ("INT32", "FP16", "BF16"):  # they hold other numbers than FP64
+        if datatype == "BF16":
+            numbers = (numbers.view("u4") >> 16 << 16).view("f4")
         truth = deployed.call("POST", "/v1/endpoints/iris/predict", {"rows": numbers.tolist()}).json
     np.testing.assert_allclose(found.as_numpy("probabilities"), truth["probabilities"], atol=1e-6)
     assert [str(x, "utf-8") if isinstance(x, bytes) else x for x in found.as_numpy("label")] == truth["predictions"]
@@ -164,7 +168,8 @@ def test_missing_numbers_are_nan_and_texts_are_utf8(deployed: Any) -> None:
         (matrix(True), bytes(96), None, "whole number"),
         (matrix(-8), bytes(96), None, "whole number"),
         (matrix(data=[1] * 12), bytes(96), None, "either data"),
-        (matrix(datatype="FP16"), bytes(96), None, "datatype"),
+        (matrix(datatype="FP8"), bytes(96), None, "datatype"),
+        (matrix(datatype="FP16"), bytes(96), None, "needs 24 bytes, got 96"),
         (matrix(shape=[3, -4]), bytes(96), None, "shape"),
         (matrix(shape=[10**9, 10**9]), bytes(96), None, "needs 8,000,000,000,000,000,000 bytes"),
         (matrix(datatype="BYTES"), bytes(96), None, "hold something else"),

@@ -42,6 +42,7 @@ def test_a_card_says_what_why_and_where_not(manifest: dict) -> None:
         "2 qubits, 6 trained angles",
         "569 rows",
         "trained on 370 rows",
+        "Drift baseline: how 30 columns were distributed over 370 training rows",
         "hybrid model |",
         "tuned logistic regression |",
         "classical twin of equal parameter count |",
@@ -71,6 +72,12 @@ def test_texts_from_the_data_cannot_break_the_page(manifest: dict) -> None:
     assert "<script>" not in card
     assert "](" not in card
     assert "\n# Big" not in card
+
+
+def test_units_are_told_where_the_data_sheet_has_them(manifest: dict) -> None:
+    assert "Units" not in model_card(manifest)
+    data = manifest["data"] | {"units": {"mean radius": "mm", "dose*": "mg"}}
+    assert "- Units: mean radius in mm, dose\\* in mg\n" in model_card(manifest | {"data": data})
 
 
 def test_a_model_without_evaluation_says_that_nothing_is_known(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -12,12 +13,46 @@ import pytest
 
 from superpose.circuits import Circuit, Observable, Parameter, Program, program_to_json, result_from_json
 from superpose.learning import Predictor
-from superpose.service import Dataset, JobKind, JobStatus, ModelVersion, Principal, Service, ServiceConfig
+from superpose.service import Dataset, JobKind, JobStatus, ModelVersion, Principal, Service, ServiceConfig, nouns
 from superpose.service.store.job_store import NewJob
 from superpose.service.work import worker
 from superpose.trust import sha256_bytes
 
 from .conftest import LONG_SPEC, SMALL_SPEC, ended, wait_for, working
+
+
+@pytest.mark.parametrize("days", [30, -30])
+def test_setting_the_clock_while_a_worker_runs_takes_no_job_from_it(
+    service: Service,
+    admin: Principal,
+    dataset: Dataset,
+    config: ServiceConfig,
+    monkeypatch: pytest.MonkeyPatch,
+    days: int,
+) -> None:
+    """Server and worker see the time of day jump while the job runs, as when an operator or NTP sets it."""
+    jump = timedelta(0)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> Any:
+            return datetime.now(tz) + jump
+
+    monkeypatch.setattr(nouns, "datetime", Clock)
+    job = service.jobs.submit(admin, "train", LONG_SPEC, dataset="trial", model_name="outcome")
+    with working(config):
+        wait_for(lambda: service.store.get(job.id).progress)
+        before = service.store.get(job.id)
+        jump = timedelta(days=days)
+        assert abs(nouns.utc_now() - datetime.now(UTC)) > timedelta(days=29)
+        for _ in range(20):
+            assert service.store.expire_leases() == []
+        heartbeats = service.store.get(job.id)
+        assert (heartbeats.status, heartbeats.attempt) == (before.status, 1)
+        done = ended(service, job)
+    assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 1)
+    assert kinds(service, job.id) == ["queued", "running", "succeeded"]
+    assert service.audit.verify(admin).faults == ()  # the log bears times that go back
 
 
 def kinds(service: Service, job_id: str) -> list[str]:

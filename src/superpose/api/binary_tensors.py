@@ -1,7 +1,8 @@
 """The binary tensor extension of the Open Inference Protocol: numbers and texts as bytes behind a JSON header.
 
-Numbers are little-endian, in row-major order. A BYTES tensor is, for each element, its length as a 32-bit unsigned
-integer and then its bytes; they must be UTF-8 here. (Triton Inference Server, "Binary Tensor Data Extension".)
+Numbers are little-endian, in row-major order; BF16 is the upper half of an FP32. A BYTES tensor is, for each element,
+its length as a 32-bit unsigned integer and then its bytes; they must be UTF-8 here. (Triton Inference Server, "Binary
+Tensor Data Extension".)
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ HEADER_LENGTH = "Inference-Header-Content-Length"
 
 _NUMBERS: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype("?"),
+    "FP16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
     "FP32": np.dtype("<f4"),
     "FP64": np.dtype("<f8"),
     **{f"INT{bits}": np.dtype(f"<i{bits // 8}") for bits in (8, 16, 32, 64)},
@@ -78,7 +81,7 @@ class BinaryParts:
                 f"{name[:80]!r} of shape {list(shape)} and {datatype} needs {needed:,} bytes, got {size:,}.",
                 field=field,
             )
-        return np.frombuffer(part, dtype).reshape(shape)
+        return _widened(np.frombuffer(part, dtype), datatype).reshape(shape)
 
     def end(self) -> None:
         """Refuse bytes that no tensor took.
@@ -100,6 +103,13 @@ def bytes_of_texts(texts: Sequence[str]) -> bytes:
     """Texts as a BYTES tensor's bytes."""
     encoded = [text.encode("utf-8") for text in texts]
     return b"".join(struct.pack("<I", len(part)) + part for part in encoded)
+
+
+def _widened(numbers: NDArray[Any], datatype: str) -> NDArray[Any]:
+    """Numbers of half length in FP32, which holds them exactly; others as they are."""
+    if datatype == "FP16":
+        return numbers.astype(np.float32)
+    return (numbers.astype(np.uint32) << 16).view(np.float32) if datatype == "BF16" else numbers
 
 
 def _texts(part: memoryview, name: str, n_texts: int, field: str) -> list[str]:

@@ -27,6 +27,8 @@ _CELL_KINDS: Mapping[str, frozenset[type]] = {
     "BOOL": frozenset({bool, type(None)}),
     "BYTES": frozenset({str, type(None)}),
 }
+_BYTES_ONLY = ("FP16", "BF16")
+"""Datatypes that the protocol has no JSON form for."""
 _REQUEST_FIELDS = frozenset({"id", "model_name", "parameters", "inputs", "outputs"})  # KServe's client names the model
 _TENSOR_FIELDS = frozenset({"name", "shape", "datatype", "parameters", "data"})
 _OUTPUTS = ("probabilities", "label")
@@ -168,10 +170,10 @@ def _tensor(tensor: Any, field: str, binary: BinaryParts) -> tuple[str, _Tensor]
     name, shape, datatype, data = (tensor.get(key) for key in ("name", "shape", "datatype", "data"))
     if not isinstance(name, str) or not name:
         raise RequestError(f"{field} needs a name.", field=f"{field}.name")
-    if not isinstance(datatype, str) or datatype not in _CELL_KINDS:
+    if not isinstance(datatype, str) or datatype not in (*_CELL_KINDS, *_BYTES_ONLY):
+        allowed = ", ".join(sorted((*_CELL_KINDS, *_BYTES_ONLY)))
         raise RequestError(
-            f"datatype of {name!r} must be one of {', '.join(sorted(_CELL_KINDS))}; got {str(datatype)[:40]!r}.",
-            field=f"{field}.datatype",
+            f"datatype of {name!r} must be one of {allowed}; got {str(datatype)[:40]!r}.", field=f"{field}.datatype"
         )
     fits = isinstance(shape, list) and all(type(n) is int and 0 < n <= _LARGEST_SIDE for n in shape)
     if not (fits and 1 <= len(shape) <= 2):
@@ -182,6 +184,11 @@ def _tensor(tensor: Any, field: str, binary: BinaryParts) -> tuple[str, _Tensor]
         raise RequestError("Tensors are not read from shared memory; send them.", field=f"{field}.parameters")
     if data is None and size is not None:
         return name, _Tensor(shape, binary.take(name, datatype, shape, size))
+    if datatype in _BYTES_ONLY:
+        raise RequestError(
+            f"{name!r} is {datatype}, which is sent as bytes only, with parameters.binary_data_size.",
+            field=f"{field}.data",
+        )
     if not isinstance(data, list) or size is not None:
         raise RequestError(
             f"{name!r} needs either data, a list, or bytes behind the JSON and parameters.binary_data_size.",

@@ -20,6 +20,7 @@ _TITLES = {
 }
 
 _MAX_CLASSES = 20
+_MAX_UNITS = 20
 
 
 def model_card(manifest: Mapping[str, Any]) -> str:
@@ -130,8 +131,25 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
         f"- Rows per class: {counts}",
         f"- This model: trained on {split['train']} rows, stopped early by {split['validation']} validation rows, "
         f"tested on {split['test']} rows that it never saw; {_split_text(data.get('split_by') or {})}",
+        *_units(data.get("units") or {}),
+        *_baseline(manifest.get("drift_baseline")),
         f"- {_MISSING_TEXTS[_missing_policy(manifest)]}; categories that training rows hardly have count as unknown",
         f"- Digest (SHA-256): `{data['digest']}`",
+    ]
+
+
+def _units(units: Mapping[str, str]) -> list[str]:
+    shown = [f"{_text(name)} in {_text(unit)}" for name, unit in list(units.items())[:_MAX_UNITS]]
+    more = [f"and {len(units) - _MAX_UNITS} more"] if len(units) > _MAX_UNITS else []
+    return [f"- Units: {', '.join([*shown, *more])}"] if units else []
+
+
+def _baseline(baseline: Mapping[str, Any] | None) -> list[str]:
+    if not baseline:
+        return []
+    return [
+        f"- Drift baseline: how {len(baseline['columns'])} columns were distributed over {baseline['n_rows']} training "
+        "rows, to hold new rows against"
     ]
 
 
