@@ -10,7 +10,8 @@ and whatever else runs share the machine's cores; ``environment.cores`` says how
 
 Parts: ``rivals`` finds the best of the rival's forms (PennyLane devices, sync and async route, one and two threads of
 torch and OpenMP) at 1 and at 32 clients; ``load`` runs ours, that best form and the no-op route one after the other;
-``training`` measures our predictions while a training job runs; ``cold`` unloads the model before each call.
+``training`` measures our predictions while a training job runs; ``cold`` unloads the model before each call, of our
+hybrid model and of a user's own modules (see ``serving_parts/cold.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +22,6 @@ import http.client
 import json
 import os
 import shutil
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -35,6 +35,7 @@ import numpy as np
 
 from harness import environment_facts, print_json, print_table, say
 from results import RESULTS
+from serving_parts.cold import cold_rows
 
 HERE = Path(__file__).resolve().parent
 CLIENTS = (1, 8, 32, 100)
@@ -284,40 +285,6 @@ def until_running(url: str, key: str) -> None:
     raise SystemExit("the training job did not start")
 
 
-def cold_calls(bench: Bench, n_calls: int) -> list[dict[str, Any]]:
-    """Calls to a server that is warm and has let go of the model before each of them."""
-    rows_text = [line.split("\t")[0] for line in bench.rows_path.open().readlines()[: 2 * n_calls + 20]]
-    with bench.ours(idle_unload_s=0.05) as url:
-        connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=30)
-
-        def timed(text: str) -> float:
-            body = f'{{"rows":[{text}]}}'
-            headers = {"Authorization": f"Bearer {bench.key}", "Content-Type": "application/json"}
-            started_s = time.perf_counter()
-            connection.request("POST", PATH, body, headers)
-            reply = connection.getresponse()
-            answer = reply.read()
-            elapsed_ms = (time.perf_counter() - started_s) * 1000
-            if reply.status != 200:
-                raise SystemExit(answer.decode())
-            return elapsed_ms
-
-        taken = iter(rows_text)
-        for _ in range(3):
-            timed(next(taken))
-        cold = []
-        for _ in range(n_calls):
-            while call(url, bench.key, "GET", "/v1/endpoints/bench")["state"] != "unloaded":
-                time.sleep(0.02)
-            cold.append(timed(next(taken)))
-        warm = [timed(next(taken)) for _ in range(n_calls)]
-    row = {"part": "cold", "qubits": bench.spec["model"]["n_qubits"], "calls": n_calls}
-    for name, values in (("cold", cold), ("warm", warm)):
-        row[f"{name}_p50_ms"] = round(statistics.median(values), 3)
-        row[f"{name}_p99_ms"] = round(float(np.quantile(values, 0.99)), 3)
-    return [row]
-
-
 def call(url: str, key: str, method: str, path: str, document: Any = None) -> Any:
     """One request; returns the JSON answer."""
     connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=60)
@@ -368,7 +335,7 @@ def main() -> None:
             elif part == "training":
                 rows += while_training(bench, options.seconds)
             elif part == "cold":
-                rows += cold_calls(bench, options.cold_calls)
+                rows += cold_rows(bench, options.cold_calls)
             if options.save:
                 path.write_text(json.dumps({"environment": facts, "rows": rows}, indent=1) + "\n")
     if options.json:
