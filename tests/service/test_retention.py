@@ -5,12 +5,21 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from superpose.circuits import Circuit, Observable, Program, program_to_json
-from superpose.errors import StoreError
-from superpose.service import ModelVersion, Principal, Service, ServiceConfig
+from superpose.circuits import (
+    Circuit,
+    Observable,
+    Program,
+    ProgramGrid,
+    ProgramSet,
+    program_set_to_json,
+    program_to_json,
+)
+from superpose.errors import NotFoundError, StoreError
+from superpose.service import Asked, AskedSet, AuditFilter, ModelVersion, Principal, Service, ServiceConfig
 from superpose.service.operations.retention import prune
 
 from .conftest import CSV, ended, working
@@ -43,6 +52,7 @@ def test_old_results_and_histories_go_and_those_of_models_stay(
         "dry_run": False,
         "n_results": 0,
         "n_histories": 0,
+        "n_files": 0,
         "n_datasets": 0,
         "n_log_files": 1,
         "log_bytes": 3,
@@ -77,6 +87,38 @@ def test_old_results_and_histories_go_and_those_of_models_stay(
         assert ended(service, waiting).status == "succeeded"
     with pytest.raises(StoreError, match="append-only"), service.store.database.write() as connection:
         connection.exec_driver_sql("DELETE FROM events")  # the guard is back
+
+
+def test_old_files_of_jobs_go_and_what_others_share_stays(
+    service: Service, config: ServiceConfig, admin: Principal, model: ModelVersion, tmp_path: Path
+) -> None:
+    rows = tmp_path / "rows.csv"
+    rows.write_bytes(CSV)
+    asked = Asked(model="outcome")
+    made = [service.predictions.submit_file(admin, rows, "csv", asked) for _ in range(2)]  # one file, kept once
+    grid = ProgramGrid(Circuit(1).h(0), shots=10)
+    made.append(service.program_sets.submit(admin, dict(program_set_to_json(ProgramSet(grid, seed=1))), AskedSet()))
+    with working(config):
+        assert {ended(service, one.job).status for one in made} == {"succeeded"}
+    waiting = service.predictions.submit_file(admin, rows, "csv", asked)
+    artifacts = config.data_dir / "artifacts"
+    before = {path.name for path in artifacts.iterdir()}
+    keeping = replace(config, keep_files_days=30)
+    assert prune(keeping, clock=lambda: later(29)).n_files == 0
+    assert prune(keeping, dry_run=True, clock=lambda: later(31)).n_files == 3
+    assert {path.name for path in artifacts.iterdir()} == before
+    assert prune(keeping, clock=lambda: later(31)).n_files == 3
+    assert prune(keeping, clock=lambda: later(31)).n_files == 0
+    assert len(before) - len(list(artifacts.iterdir())) == 3  # two equal predictions, a set and its results
+    with pytest.raises(NotFoundError, match="were deleted"):
+        service.predictions.file(admin, made[0].job.id)
+    with pytest.raises(NotFoundError, match="were deleted"):
+        service.program_sets.file(admin, made[2].job.id)
+    assert service.jobs.get(admin, made[0].job.id).result is not None  # counts stay
+    with working(config):  # the rows that a job still needs were shared with those that went
+        assert ended(service, waiting.job).status == "succeeded"
+    (entry,) = service.audit.list(admin, wanted=AuditFilter(action="store.pruned")).items
+    assert (entry.data["what"], entry.data["count"]) == ("files", 3)
 
 
 def test_nothing_goes_unless_a_setting_says_so_and_only_in_a_data_directory_of_this_release(

@@ -85,6 +85,8 @@ class ServiceConfig:
         otlp_endpoint: where OpenTelemetry traces are sent, such as ``http://127.0.0.1:4318/v1/traces``; None: nowhere.
         keep_events_days: how long `superpose prune` keeps the events of jobs that are over; None for ever.
         keep_results_days: the same of their results, where no model came of them.
+        keep_files_days: the same of the files that they left or brought: predictions, results of program sets, outputs
+            and checkpoints of functions.
         keep_deleted_days: the same of what describes a deleted data set that no job used.
         keep_logs_days: the same of workers' old log files.
         keep_request_logs_days: the same of old files of the request log.
@@ -146,6 +148,7 @@ class ServiceConfig:
     trace_share: float = 1.0
     keep_events_days: float | None = None
     keep_results_days: float | None = None
+    keep_files_days: float | None = None
     keep_deleted_days: float | None = None
     keep_logs_days: float | None = None
     keep_request_logs_days: float | None = None

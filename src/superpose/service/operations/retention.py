@@ -1,4 +1,4 @@
-"""How long things are kept: events and results of jobs that are over, deleted data sets, old log files.
+"""How long things are kept: events, results and files of jobs that are over, deleted data sets, old log files.
 
 What a model's lineage needs is never removed, whatever its age: the jobs that gave versions of models, the sweeps that
 these were part of, with all their trials, and the data sets of any job. Job rows, attempts and the audit log stay too.
@@ -15,16 +15,19 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, select, update
 
 import superpose
 from superpose.errors import StoreError
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Clock, iso, utc_now
+from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.audit_log import append_entry
 from superpose.service.store.database import Database, json_text
 from superpose.service.store.datadir import DataDir
 from superpose.service.store.migrations import SCHEMA_VERSION
+from superpose.service.store.referred import is_referred
+from superpose.service.store.tables import file_jobs, job_artifacts
 
 __all__ = ["PruneReport", "prune"]
 
@@ -45,6 +48,10 @@ _RESULTS: Final = f"""{_NEEDED} SELECT jobs.id, jobs.project FROM jobs
     WHERE {_OVER} AND jobs.result IS NOT NULL AND jobs.result NOT LIKE '{{"pruned_at":%' LIMIT ?"""  # noqa: S608
 _EVENTS: Final = f"""{_NEEDED} SELECT jobs.id, jobs.project FROM jobs
     WHERE {_OVER} AND EXISTS (SELECT 1 FROM events WHERE events.subject = jobs.id) LIMIT ?"""  # noqa: S608
+_FILES: Final = """SELECT jobs.id, jobs.project FROM jobs WHERE jobs.finished_at < ? AND (
+        EXISTS (SELECT 1 FROM file_jobs AS file WHERE file.job_id = jobs.id AND file.deleted_at IS NULL)
+        OR EXISTS (SELECT 1 FROM job_artifacts AS file WHERE file.job_id = jobs.id AND file.deleted_at IS NULL)
+    ) LIMIT ?"""
 _DATASETS: Final = """SELECT id, project FROM datasets WHERE deleted_at < ?
     AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.dataset_id = datasets.id) LIMIT ?"""
 _NO_LIMIT: Final = -1
@@ -52,11 +59,12 @@ _NO_LIMIT: Final = -1
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What was removed, or with ``dry_run`` would be: jobs that lost their results, or their events, and so on."""
+    """What was removed, or with ``dry_run`` would be: jobs that lost their results, events or files, and so on."""
 
     dry_run: bool
     n_results: int
     n_histories: int
+    n_files: int
     n_datasets: int
     n_log_files: int
     log_bytes: int
@@ -81,7 +89,7 @@ def prune(config: ServiceConfig, *, dry_run: bool = False, clock: Clock = utc_no
     data_dir = DataDir(config.data_dir)
     database = Database(data_dir.database_path, busy_timeout_s=config.busy_timeout_s, clock=clock)
     try:
-        pruning = _Pruning(database, clock(), dry_run)
+        pruning = _Pruning(database, Artifacts(data_dir, config.artifact_url), clock(), dry_run)
         files = [
             *_old_files(data_dir.logs, "worker-*.log.*", pruning.before(config.keep_logs_days)),
             *_old_files(data_dir.logs, "api.jsonl.*", pruning.before(config.keep_request_logs_days)),
@@ -90,6 +98,7 @@ def prune(config: ServiceConfig, *, dry_run: bool = False, clock: Clock = utc_no
             dry_run,
             pruning.results(config.keep_results_days),
             pruning.histories(config.keep_events_days),
+            pruning.files(config.keep_files_days),
             pruning.datasets(config.keep_deleted_days),
             len(files),
             sum(path.stat().st_size for path in files),
@@ -105,8 +114,9 @@ def prune(config: ServiceConfig, *, dry_run: bool = False, clock: Clock = utc_no
 class _Pruning:
     """Removes rows, a few hundred at a time."""
 
-    def __init__(self, database: Database, now: datetime, dry_run: bool) -> None:
+    def __init__(self, database: Database, artifacts: Artifacts, now: datetime, dry_run: bool) -> None:
         self._database = database
+        self._artifacts = artifacts
         self._now = now
         self._dry_run = dry_run
 
@@ -139,6 +149,28 @@ class _Pruning:
             connection.exec_driver_sql(str(guard))
 
         return self._each("events", _EVENTS, days, remove)
+
+    def files(self, days: float | None) -> int:
+        """Remove the files that jobs left, and those that they brought; how many jobs had some."""
+        digests: set[str] = set()
+
+        def remove(connection: Connection, ids: Sequence[str]) -> None:
+            for of_jobs, columns in (
+                (file_jobs, (file_jobs.c.input_artifact, file_jobs.c.output_artifact)),
+                (job_artifacts, (job_artifacts.c.artifact,)),
+            ):
+                mine = of_jobs.c.job_id.in_(ids) & of_jobs.c.deleted_at.is_(None)
+                for row in connection.execute(select(*columns).where(mine)):
+                    digests.update(digest for digest in row if digest is not None)
+                gone = {"input_artifact": None, "output_artifact": None} if of_jobs is file_jobs else {}
+                connection.execute(update(of_jobs).where(mine).values(**gone, deleted_at=self._now))
+
+        count = self._each("files", _FILES, days, remove)
+        for digest in sorted(digests):
+            with self._database.write() as connection:  # only after the rows' end is certain
+                if not is_referred(connection, digest):
+                    self._artifacts.remove(digest)
+        return count
 
     def datasets(self, days: float | None) -> int:
         """Remove what describes data sets that were deleted and that no job has used."""
