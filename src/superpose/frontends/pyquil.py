@@ -85,7 +85,9 @@ def read(source: Any, name: str = "circuit") -> Circuit:
 
 def _parsed(text: str) -> Program:
     try:
-        return Program(text)
+        program = Program(text)
+        list(program)  # each becomes an object of pyQuil's, which not all that its parser lets pass can
+        return program
     except Exception as error:  # of a class that the package does not name in public
         raise ConversionError(
             f"This is no Quil that pyQuil reads: {error}.", toolkit="pyQuil", instruction="", feature="text"
