@@ -156,7 +156,7 @@ def deployed(api: Any) -> Iterator[Any]:
             assert api.call("POST", "/v1/endpoints", {"name": model, "model": model}).status == 201
     finally:
         worker.stop()
-        thread.join(timeout=60)
+        thread.join(timeout=120)
     yield api
 
 

@@ -248,7 +248,7 @@ def test_bodies_too_large_while_they_stream_without_a_length(api: Any) -> None:
 
 def test_a_body_announced_too_large_is_refused_before_it_is_sent(api: Any) -> None:
     parts = urlsplit(api.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
         connection.sendall(
             b"POST /v1/datasets?name=t&target=y HTTP/1.1\r\nHost: x\r\nContent-Type: text/csv\r\n"
             b"Expect: 100-continue\r\nContent-Length: 999999999\r\nAuthorization: Bearer "
@@ -260,12 +260,12 @@ def test_a_body_announced_too_large_is_refused_before_it_is_sent(api: Any) -> No
 
 def test_a_client_that_leaves_in_the_middle_does_no_harm(api: Any) -> None:
     parts = urlsplit(api.url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
         connection.sendall(
             b"POST /v1/jobs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n"
             b"Authorization: Bearer " + api.admin_key.encode() + b"\r\n\r\n{"
         )
-    with socket.create_connection((parts.hostname, parts.port), timeout=10) as connection:
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
         connection.sendall(b"nonsense\r\n\r\n")
         assert connection.recv(100).startswith(b"HTTP/1.1 400 ")
     assert api.call("GET", "/v1/version").status == 200

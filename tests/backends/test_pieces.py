@@ -139,7 +139,21 @@ def line(n: int) -> ProgramSet:
     return ProgramSet(ProgramGrid(CIRCUIT, {"a": np.arange(n) / 10, "b": 0.3}, Observable("ZI")))
 
 
-def test_what_fails_is_tried_again_piece_by_piece_and_the_others_are_run_once() -> None:
+class OwnTime:
+    """Time that goes on only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, seconds: float) -> None:
+        self.now_s += seconds
+
+
+def test_what_fails_is_tried_again_piece_by_piece_and_the_others_are_run_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("superpose.backends.pieces.time", OwnTime())
     backend = Flaky(failures={0.5: (2, away()), 1.5: (1, RuntimeError("no such thing"))})
     result = run_program_set(line(20), backend, FAST)
     assert result.complete

@@ -81,13 +81,13 @@ def test_the_client(served: Any, trained: str, rows: pd.DataFrame, tmp_path: Pat
     source = tmp_path / "rows.npz"
     np.savez(source, x=rows.to_numpy())
     with Client(served.url, key_file=served.key_file) as client:
-        done = client.predict_file(trained, source, tmp_path / "out.npz", timeout_s=60)
+        done = client.predict_file(trained, source, tmp_path / "out.npz", timeout_s=120)
         assert done.result and done.result["n_predicted"] == 50
         with np.load(tmp_path / "out.npz") as archive:
             expected = client.predict(trained, rows)
             np.testing.assert_allclose(archive["probabilities"], expected.probabilities, atol=1e-12)
         stored = client.predictions.create(trained, dataset=trained, format="csv", version=1)
-        assert client.jobs.wait(stored.id, timeout_s=60).succeeded
+        assert client.jobs.wait(stored.id, timeout_s=120).succeeded
         path = client.predictions.download(stored.id, tmp_path)
         assert path == tmp_path / f"{stored.id}.csv"
         assert client.predictions.list(limit=1)[0].id == stored.id
@@ -98,4 +98,4 @@ def test_the_client(served: Any, trained: str, rows: pd.DataFrame, tmp_path: Pat
         rows.iloc[0, 0] = np.inf
         rows.to_csv(tmp_path / "inf.csv", index=False)
         with pytest.raises(JobFailedError, match="Row 0"):
-            client.predict_file(trained, tmp_path / "inf.csv", tmp_path / "x.csv", timeout_s=60)
+            client.predict_file(trained, tmp_path / "inf.csv", tmp_path / "x.csv", timeout_s=120)

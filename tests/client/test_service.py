@@ -136,14 +136,14 @@ def test_jobs_are_listed_and_equal_submissions_are_one(client: Client, version: 
     assert first.id == second.id
     cancelled = client.jobs.cancel(first.id)
     assert cancelled.status in {"cancelled", "cancelling"}
-    assert client.jobs.wait(first.id, timeout_s=60).finished
+    assert client.jobs.wait(first.id, timeout_s=120).finished
 
 
 def test_a_job_comes_after_another_and_fails_with_it(client: Client, version: ModelVersion) -> None:
     first = client.jobs.train(dataset="patients", model="triage", spec=SPEC, after=[version.job_id])
     second = client.jobs.train(dataset="patients", model="triage", spec=SPEC, after=[first, version.job_id])
     assert second.after == (first.id, version.job_id)
-    assert client.jobs.wait(second.id, timeout_s=60).succeeded
+    assert client.jobs.wait(second.id, timeout_s=120).succeeded
     began, before = client.jobs.get(second.id).started_at, client.jobs.get(first.id).finished_at
     assert began and before and began >= before
 
@@ -151,7 +151,7 @@ def test_a_job_comes_after_another_and_fails_with_it(client: Client, version: Mo
     first = client.jobs.train(dataset="patients", model="triage", spec=long)
     second = client.jobs.train(dataset="patients", model="triage", spec=SPEC, after=[first])
     client.jobs.cancel(first.id)
-    failed = client.jobs.wait(second.id, timeout_s=60)
+    failed = client.jobs.wait(second.id, timeout_s=120)
     assert failed.error and failed.error["code"] == "service.job_dependency"
     assert f"comes after job {first.id}, which is cancelled" in failed.error["message"]
     with pytest.raises(ApiError) as refused:

@@ -88,11 +88,11 @@ def working(config: ServiceConfig) -> Iterator[Worker]:
         yield worker
     finally:
         worker.stop()
-        thread.join(60)
+        thread.join(120)
     assert not thread.is_alive()
 
 
-def wait_for(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
+def wait_for(condition: Callable[[], Any], timeout_s: float = 120.0) -> Any:
     """What ``condition`` gives once it is true."""
     until_s = time.monotonic() + timeout_s
     while not (found := condition()):
@@ -101,7 +101,7 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     return found
 
 
-def ended(service: Service, job: Job, timeout_s: float = 60.0) -> Job:
+def ended(service: Service, job: Job, timeout_s: float = 120.0) -> Job:
     """The job once it has ended."""
 
     def look() -> Job | None:

@@ -11,6 +11,7 @@ import tarfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,7 @@ from superpose.service.operations.backup import make_backup
 from superpose.service.operations.restore import restore_backup
 from superpose.trust import read_key_file
 
-from .conftest import CSV, SMALL_SPEC, ended, working
+from .conftest import CSV, SMALL_SPEC, ended, wait_for, working
 
 ROWS = [{"age": 20 + 3 * i, "dose": 0.2 * i} for i in range(12)]
 PROGRAM = dict(program_to_json(Program(Circuit(2).h(0).cx(0, 1), observables=Observable("ZZ"))))
@@ -70,7 +71,7 @@ def test_a_backup_under_load_is_whole_and_its_copy_answers_the_same_and_goes_on(
     service.endpoints.create(admin, "outcome", model="outcome")
     before = asyncio.run(service.endpoints.predict(admin, "outcome", ROWS))
     waiting = service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="again")
-    stop, failed = threading.Event(), list[BaseException]()
+    stop, failed, kept = threading.Event(), list[BaseException](), list[str]()
 
     def load(number: int) -> None:
         """Data sets come and go, jobs are submitted and cancelled, as fast as the store takes them."""
@@ -86,6 +87,8 @@ def test_a_backup_under_load_is_whole_and_its_copy_answers_the_same_and_goes_on(
                 service.jobs.cancel(admin, job.id)
                 if count % 2:
                     service.datasets.delete(admin, made.id)
+                else:
+                    kept.append(made.id)
         except BaseException as error:
             failed.append(error)
 
@@ -93,7 +96,11 @@ def test_a_backup_under_load_is_whole_and_its_copy_answers_the_same_and_goes_on(
     for thread in threads:
         thread.start()
     try:
-        reports = [make_backup(config.data_dir, tmp_path / f"b{i}.tar") for i in range(4)]
+        reports = []
+        for i in range(4):  # each later than the last by more data sets than come and go
+            before_it = len(kept)
+            wait_for(lambda n=before_it: failed or len(kept) >= n + 4)
+            reports.append(make_backup(config.data_dir, tmp_path / f"b{i}.tar"))
     finally:
         stop.set()
         for thread in threads:
@@ -179,7 +186,7 @@ def test_what_every_kind_of_job_has_left_is_restored(
 
 def test_the_state_is_the_one_of_a_moment(service: Service, config: ServiceConfig, tmp_path: Path) -> None:
     """Every pair of rows that is written in one transaction is in the copy together or not at all."""
-    stop = threading.Event()
+    stop, written = threading.Event(), list[int]()
 
     def write() -> None:
         number = 0
@@ -190,11 +197,16 @@ def test_the_state_is_the_one_of_a_moment(service: Service, config: ServiceConfi
                     connection.exec_driver_sql(
                         "INSERT INTO projects (name, created_at) VALUES (?, 0)", (f"{number}{half}",)
                     )
+            written.append(number)
 
     thread = threading.Thread(target=write)
     thread.start()
     try:
-        paths = [make_backup(config.data_dir, tmp_path / f"{i}.tar").path for i in range(5)]
+        paths = []
+        for i in range(5):
+            before_it = len(written)
+            wait_for(lambda n=before_it: len(written) > n)
+            paths.append(make_backup(config.data_dir, tmp_path / f"{i}.tar").path)
     finally:
         stop.set()
         thread.join()
@@ -206,8 +218,7 @@ def test_the_state_is_the_one_of_a_moment(service: Service, config: ServiceConfi
             names = connection.exec_driver_sql("SELECT name FROM projects WHERE name GLOB '[0-9]*'").scalars().all()
         assert {name[:-1] for name in names if name[-1] == "a"} == {name[:-1] for name in names if name[-1] == "b"}
         counts.append(len(names))
-    assert counts == sorted(counts)
-    assert counts[-1] > 0
+    assert all(later > earlier for earlier, later in pairwise(counts))
 
 
 def test_artifacts_that_lie_elsewhere_are_in_the_backup_too(tmp_path: Path) -> None:

@@ -275,7 +275,7 @@ def test_kill_9_keeps_the_chunks_done_and_gives_the_same_bytes(
             wait_for(lambda n=attempt: n_chunks(config, made.job.id, n) >= 5 * n)
         finally:
             process.send_signal(signal.SIGKILL)
-            process.wait(10)
+            process.wait(60)
             assert process.stdout
             process.stdout.close()
         time.sleep(1.1)  # the lease runs out

@@ -121,7 +121,7 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def ended(client: Client, job: Any) -> Any:
-    return client.jobs.wait(job.id, timeout_s=60)
+    return client.jobs.wait(job.id, timeout_s=120)
 
 
 def test_a_function_runs_and_leaves_metrics_and_files(client: Client, file: str, tmp_path: Path) -> None:

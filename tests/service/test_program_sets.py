@@ -214,7 +214,7 @@ def killed_in_the_middle(service: Service, config: ServiceConfig, made: FileJob,
         wait_for(ready)
     finally:
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     time.sleep(config.lease_s + 0.1)
     service.store.expire_leases()
 
