@@ -1,0 +1,19 @@
+"""Error mitigation: backends around noisy backends, whose expectations are nearer to those without noise."""
+
+from __future__ import annotations
+
+from superpose.backends.mitigation.clifford_data import CliffordDataRegression
+from superpose.backends.mitigation.extrapolation import EXTRAPOLATIONS, extrapolate
+from superpose.backends.mitigation.folding import fold
+from superpose.backends.mitigation.twirling import PauliTwirling, twirled
+from superpose.backends.mitigation.zero_noise import ZeroNoiseExtrapolation
+
+__all__ = [
+    "EXTRAPOLATIONS",
+    "CliffordDataRegression",
+    "PauliTwirling",
+    "ZeroNoiseExtrapolation",
+    "extrapolate",
+    "fold",
+    "twirled",
+]
