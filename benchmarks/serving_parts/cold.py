@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-N_STARTS = 5
+N_STARTS = 3
 
 
 def cold_rows(bench: Any, n_calls: int) -> list[dict[str, Any]]:
