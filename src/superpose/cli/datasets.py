@@ -155,7 +155,7 @@ def sheet(
         return
     classes = ", ".join(f"{label} {count}" for label, count in found.class_counts.items())
     facts = {"name": found.name, "rows": found.n_rows, "target": f"{found.target} ({classes})"}
-    section({**facts, "note": found.note or None, "revision": found.revision if found.revision > 1 else None})
+    section({**facts, "note": found.note or None, "revision": found.revision})
     typer.echo()
     described = any(c.description for c in found.columns)  # a column of the table only where there is something in it
     rows = [
