@@ -11,6 +11,7 @@ import tarfile
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from superpose.errors import BackupError, NotFoundError, SuperposeError
 from superpose.service import (
     Asked,
     AskedSet,
+    AuditFilter,
     CallRequest,
     FunctionAsked,
     ModelVersion,
@@ -180,8 +182,13 @@ def test_what_every_kind_of_job_has_left_is_restored(
     with Service.open(ServiceConfig(data_dir=tmp_path / "empty")) as copy:
         owner = copy.authenticate(read_key_file(copy.admin_key_path))
         assert look(copy, owner) == before
-        found = copy.audit.verify(owner, head)
-        assert (found.intact, found.head) == (True, head)
+        assert copy.audit.verify(owner, head).intact  # the log goes on behind the backup's head
+        (entry,) = copy.audit.list(owner, wanted=AuditFilter(action="store.restored")).items
+        assert datetime.fromisoformat(str(entry.data["backup_at"])) == report.created_at
+        assert entry.actor == "superpose restore"
+        n_entries = copy.audit.verify(owner).n_entries
+    with Service.open(ServiceConfig(data_dir=tmp_path / "empty")) as copy:
+        assert copy.audit.verify(owner).n_entries == n_entries  # told once
 
 
 def test_the_state_is_the_one_of_a_moment(service: Service, config: ServiceConfig, tmp_path: Path) -> None:

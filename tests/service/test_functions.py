@@ -299,6 +299,9 @@ def test_the_command_line_submits_and_shows(
     found = run("jobs", "artifacts", job["id"], "--download", str(tmp_path / "out"))
     assert (tmp_path / "out" / "report.txt").read_text() == "3 hello"
     assert set(found["saved"]) == {"report.txt", "output.log"}
+    copied = run("jobs", "submit", f"{file}:count", "--param", "n=5", "--copy-from", job["id"])
+    assert run("jobs", "watch", copied["id"])["result"]["value"]["begun_at"] == 3
+    assert run("jobs", "show", copied["id"])["held"] is None
 
 
 def test_a_decorated_function_runs_here_too(file: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ from superpose.service.experiments.sweeps import Sweeps
 from superpose.service.nouns import Clock, Principal, utc_now
 from superpose.service.operations.measurements import Measurements
 from superpose.service.operations.observing import Observing
+from superpose.service.operations.restored import tell_of_it
 from superpose.service.operations.tracing import tracer_for
 from superpose.service.people.audit import Audit
 from superpose.service.people.door import Door
@@ -156,6 +157,7 @@ class Service:
             service = cls(config, data_dir, clock)
             service.keys.mint_first(data_dir)
             if exclusive:
+                tell_of_it(service._database, config.data_dir, clock)
                 service._sweep()
         except BaseException:
             data_dir.unlock()

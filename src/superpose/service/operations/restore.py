@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import IO, Any, Final
 
 from superpose.errors import BackupError
+from superpose.service.nouns import iso, utc_now
 from superpose.service.operations.backup import (
     CHUNK_BYTES,
     FORMAT,
@@ -26,6 +27,7 @@ from superpose.service.operations.backup import (
     STORE,
     BackupReport,
 )
+from superpose.service.operations.restored import leave_note
 from superpose.service.store.datadir import DataDir
 from superpose.service.store.migrations import SCHEMA_VERSION
 
@@ -65,6 +67,8 @@ def restore_backup(source: Path, target: Path) -> BackupReport:
             (room / MANIFEST).unlink()
             (room / MANIFEST_DIGEST).unlink()
             DataDir(room)  # the directories that a backup leaves out
+            made = {"created_at": str(manifest["created_at"]), "release": str(manifest["release"])}
+            leave_note(room, **made, restored_at=str(iso(utc_now())))
             _sync(room)
             room.rename(target)  # over an empty directory too
         finally:
