@@ -130,23 +130,24 @@ class BraketProvider:
             raise BackendUnknownError(
                 f"braket has no backend {name!r}; it has {', '.join(allowed)}.", name=name, allowed=allowed
             )
-        arn = str(found[name]["deviceArn"])
-        device = self._asked(lambda: self._sdk().AwsDevice(arn, self._session(None)))
+        arn, session = str(found[name]["deviceArn"]), self._session(str(found[name]["region"]))
+        device = self._asked(lambda: self._sdk().AwsDevice(arn, session))
         return BraketDevice(name, device, self._asked, self._place, self._patience)
 
     def _devices(self) -> dict[str, Mapping[str, Any]]:
-        """What Braket's search says about each device, by name."""
+        """What Braket's search says about each device, and where it was found: at home, if it is there; by name."""
         sdk = self._sdk()
+        home = os.environ.get("AWS_REGION")
         out: dict[str, Mapping[str, Any]] = {}
-        for region in sdk.AwsDevice.REGIONS:
+        for region in dict.fromkeys((*([home] if home else []), *sdk.AwsDevice.REGIONS)):
             session = self._session(region)
             rows = self._asked(session.search_devices)
             for row in rows:
                 if row["deviceType"] in ("QPU", "SIMULATOR"):
-                    out.setdefault(str(row["deviceName"]), row)
+                    out.setdefault(str(row["deviceName"]), {**row, "region": region})
         return out
 
-    def _session(self, region: str | None) -> Any:
+    def _session(self, region: str) -> Any:
         """A session whose client tries once and waits as long as we say: trying again is ours."""
         import boto3
         from botocore.config import Config
@@ -159,7 +160,7 @@ class BraketProvider:
         sdk = self._sdk()
         return self._asked(
             lambda: sdk.AwsSession(
-                boto3.Session(region_name=region or os.environ.get("AWS_REGION")),
+                boto3.Session(region_name=region),
                 config=config,
                 default_bucket=self._bucket or os.environ.get(_BUCKET_VARIABLE),
             )
