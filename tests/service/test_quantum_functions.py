@@ -25,6 +25,7 @@ from superpose.errors import (
 )
 from superpose.sandbox import probe
 from superpose.service import CallAnswer, CallRequest, FunctionAsked, JobStatus, Principal, Service, ServiceConfig
+from superpose.service.nouns import utc_now
 
 from .conftest import wait_for, working
 
@@ -278,6 +279,30 @@ class SlowBackend(LocalBackend):
             return None
         return self.run(program_from_json((self.home / provider_job_id.removeprefix("slow-")).read_text()))
 '''
+
+
+def test_logs_outlive_the_server_and_go_with_their_function(tmp_path: Path, kernels: None) -> None:
+    """Written together a moment later, at the latest when the service closes; the last 50 of each function."""
+    from superpose.service.quantum_functions.logs import KEPT, FunctionLogs
+    from superpose.trust import read_key_file
+
+    config = ServiceConfig(data_dir=tmp_path / "own")
+    with Service.open(config) as service:
+        admin = service.authenticate(read_key_file(service.admin_key_path))
+        first, other = (service.functions.deploy(admin, name, "bell.qasm", BELL) for name in ("first", "other"))
+        logs = FunctionLogs(service.store.database, utc_now)
+        for place in range(KEPT + 5):
+            logs.add(first.id, 1, f"call {place}", {"code": "function.raised", "message": "no"} if place == 7 else None)
+        logs.add(other.id, 1, "mine", None)
+        logs.close()
+    with Service.open(config) as service:
+        found = service.calls.logs(admin, "first")
+        assert [entry["logs"] for entry in found] == [f"call {place}" for place in range(KEPT + 4, 4, -1)]
+        assert [entry["error"] for entry in found if entry["error"]] == [{"code": "function.raised", "message": "no"}]
+        assert [entry["logs"] for entry in service.calls.logs(admin, "other")] == ["mine"]
+        service.functions.delete(admin, "first")
+        with service.store.database.read() as connection:
+            assert connection.exec_driver_sql("SELECT logs FROM function_logs").scalars().all() == ["mine"]
 
 
 @isolated

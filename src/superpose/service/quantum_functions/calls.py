@@ -6,7 +6,6 @@ import asyncio
 import os
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,11 +13,12 @@ from typing import Any, Protocol, TypeVar
 
 from superpose.errors import NotFoundError, OverloadedError, PayloadTooLargeError, SuperposeError
 from superpose.service.config import ServiceConfig
-from superpose.service.nouns import Job, JobKind, Principal, Role, iso, utc_now
+from superpose.service.nouns import Job, JobKind, Principal, Role, utc_now
 from superpose.service.quantum_functions.failures import error_of
 from superpose.service.quantum_functions.function import CallAnswer, FunctionVersion
 from superpose.service.quantum_functions.functions import QuantumFunctions
 from superpose.service.quantum_functions.loaded import LoadedFunction, LoadedFunctions
+from superpose.service.quantum_functions.logs import FunctionLogs
 from superpose.service.quantum_functions.steps import CallRequest, Prepared, PythonRunner, finish, prepare
 from superpose.service.statuses import FINAL, JobStatus
 from superpose.service.store.claims import NewJob
@@ -30,7 +30,6 @@ __all__ = ["Calls", "PythonPool"]
 DIRECT_COST = 2.0**27
 """Amplitudes that a call answered in the server may touch; some tenths of a second. Longer ones become jobs."""
 
-_KEPT_LOGS = 50
 _LOOK_S = 0.01
 _LOOK_MAX_S = 0.5
 
@@ -80,7 +79,7 @@ class Calls:
         self._pythons = ThreadPoolExecutor(config.sandbox_processes, thread_name_prefix="superpose-python")
         self._waiting = threading.Semaphore(config.max_concurrency)
         self._python_waiting = threading.Semaphore(16 * config.sandbox_processes)
-        self._logs: dict[str, deque[dict[str, object]]] = {}
+        self._logs = FunctionLogs(store.database, utc_now)
         self._timer: asyncio.TimerHandle | None = None
 
     async def call(
@@ -135,14 +134,14 @@ class Calls:
     def logs(self, principal: Principal, name: str) -> list[dict[str, object]]:
         """What a function's own Python printed in its last calls, and the errors that it raised, newest first.
 
-        Kept in memory: calls answered by this server since it started, the last 50.
+        The last 50 calls that this server answered at once; those that became jobs have theirs in their results.
 
         Raises:
             NotFoundError: there is no such function in the caller's project.
         """
         principal.require(Role.VIEWER)
         found = self._functions.get(principal, name)
-        return list(reversed(self._logs.get(found.id, ())))
+        return self._logs.latest(found.id)
 
     @property
     def n_loaded(self) -> int:
@@ -158,6 +157,7 @@ class Calls:
         self._circuits.shutdown(wait=True)
         self._pythons.shutdown(wait=True)
         self._python.close()
+        self._logs.close()
         self._loaded.clear()
 
     def _make_ready(self, principal: Principal, name: str, asked: CallRequest) -> _Ready:
@@ -203,9 +203,8 @@ class Calls:
     def _log(self, ready: _Ready, logs: str, error: SuperposeError | None) -> None:
         if not logs and error is None:
             return
-        kept = self._logs.setdefault(ready.version.function_id, deque(maxlen=_KEPT_LOGS))
         told = None if error is None else {"code": error.code, "message": error.message}
-        kept.append({"at": iso(utc_now()), "version": ready.version.number, "logs": logs, "error": told})
+        self._logs.add(ready.version.function_id, ready.version.number, logs, told)
 
     def _submit(
         self, principal: Principal, ready: _Ready, asked: CallRequest, prepared: Prepared | None, key: str | None

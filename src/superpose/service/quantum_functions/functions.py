@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, Select, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
 from superpose.errors import NotFoundError
 from superpose.service.config import ServiceConfig
@@ -19,6 +19,7 @@ from superpose.service.store.database import Database
 from superpose.service.store.history import append_event
 from superpose.service.store.pages import Part, read_page
 from superpose.service.store.referred import is_referred
+from superpose.service.store.tables import function_logs
 from superpose.service.store.tables import quantum_function_versions as versions
 from superpose.service.store.tables import quantum_functions as functions
 
@@ -179,6 +180,7 @@ class QuantumFunctions:
             of_it = versions.c.function_id == found.id
             digests = set(connection.execute(select(versions.c.artifact).where(of_it)).scalars())
             connection.execute(update(versions).where(of_it).values(deleted_at=now))
+            connection.execute(delete(function_logs).where(function_logs.c.function_id == found.id))
             self._record(connection, found.id, principal, "deleted", {"name": name, "version": found.version})
         with self._database.write() as connection:  # only after the rows' end is certain
             for digest in digests:

@@ -23,6 +23,7 @@ __all__ = [
     "endpoints",
     "events",
     "file_jobs",
+    "function_logs",
     "job_artifacts",
     "job_metrics",
     "jobs",
@@ -443,4 +444,15 @@ provider_runs = Table(
     Column("backend", Text),
     Column("provider_job_id", Text),
     Column("n_tries", Integer),
+)
+
+function_logs = Table(
+    "function_logs",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("function_id", Text),
+    Column("at", UtcTime),
+    Column("version", Integer),
+    Column("logs", Text),
+    Column("error", _JSON),
 )

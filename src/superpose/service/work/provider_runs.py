@@ -153,6 +153,8 @@ class CallingOff:
                 self._resting[key] = (n_tries + 1, time.monotonic() + pause_s)
                 continue
             self._resting.pop(key, None)
+            if self._over.is_set():  # the store may be closed by now; whoever looks next does this again
+                return
             with self._database.write() as connection:
                 one = (provider_runs.c.job_id == row["job_id"]) & (provider_runs.c.token == row["token"])
                 connection.execute(delete(provider_runs).where(one))

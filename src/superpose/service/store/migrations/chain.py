@@ -16,6 +16,7 @@ from superpose.service.store.migrations.budgets import BUDGETS
 from superpose.service.store.migrations.data_sheets import DATA_SHEETS
 from superpose.service.store.migrations.endpoint_rollouts import ENDPOINT_ROLLOUTS
 from superpose.service.store.migrations.file_jobs import FILE_JOBS
+from superpose.service.store.migrations.function_logs import FUNCTION_LOGS
 from superpose.service.store.migrations.initial import INITIAL
 from superpose.service.store.migrations.job_kinds import JOB_KINDS
 from superpose.service.store.migrations.job_order import JOB_ORDER
@@ -51,6 +52,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     BUDGETS,
     FILE_JOBS,
     PROVIDER_RUNS,
+    FUNCTION_LOGS,
 )
 
 #: The version this release reads and writes.
