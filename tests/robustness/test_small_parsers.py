@@ -82,7 +82,7 @@ def test_what_is_broken_below_is_right_before() -> None:
     assert Content.from_bytes(content().to_bytes()) == content()
 
 
-@short(60)
+@short(30)
 @given(JSON.map(lambda v: encode_cursor(v)) | TEXT | st.binary(max_size=20).map(lambda b: base64.b64encode(b).decode()))
 def test_cursors(cursor: str) -> None:
     value = refused_or_read(lambda: decode_cursor(cursor))
@@ -92,27 +92,27 @@ def test_cursors(cursor: str) -> None:
         value.encode()
 
 
-@short(60)
+@short(30)
 @given(st.lists(st.from_regex(r"[a-z-]{1,12}(/[A-Za-z0-9._-]{1,8})?:[a-z]{1,8}") | TEXT, max_size=4) | JSON)
 def test_scopes(scopes: Any) -> None:
     for scope in refused_or_read(lambda: read_scopes(scopes)) or ():
         assert scope.partition(":")[0].partition("/")[0] in NOUNS
 
 
-@short(60)
+@short(30)
 @given(st.sampled_from(["GET", "POST", "X"]), st.lists(st.sampled_from([*NOUNS, "v1", "v2", "models", "", "infer"])))
 def test_what_a_path_needs(method: str, parts: list[str]) -> None:
     refused_or_read(lambda: need_of(method, "/" + "/".join(parts)))
 
 
-@short(60)
+@short(30)
 @given(TEXT | st.from_regex(r"[0-9]{1,25}:[0-9a-f]{60,68}", fullmatch=True))
 def test_short_texts_of_people_and_requests(text: str) -> None:
     for read in (read_head, read_role, parse_key_id, TraceContext.parse, language_of):
         refused_or_read(lambda read=read: read(text))
 
 
-@short(60)
+@short(30)
 @given(st.dictionaries(st.sampled_from(sorted(QUANTITIES)) | TEXT, JSON, max_size=4))
 def test_quotas(wanted: dict[str, Any]) -> None:
     refused_or_read(lambda: check_quotas(wanted))
@@ -121,7 +121,7 @@ def test_quotas(wanted: dict[str, Any]) -> None:
 ENTRY = {"seq": 1, "at": "2026-01-01T00:00:00Z", "project": "p", "data": {"a": 1}, "previous": "0" * 64, "digest": "x"}
 
 
-@short(60)
+@short(30)
 @given(st.lists(broken_document(ENTRY), max_size=3), st.booleans())
 def test_exports_of_the_audit_log(documents: list[Any], whole: bool) -> None:
     entries = [item for item in documents if isinstance(item, dict)]
@@ -133,20 +133,20 @@ def test_exports_of_the_audit_log(documents: list[Any], whole: bool) -> None:
     assert found is None or found.n_entries == len(entries)
 
 
-@short(60)
+@short(30)
 @given(broken_document(SET_JSON) | JSON)
 def test_program_sets(document: Any) -> None:
     refused_or_read(lambda: program_set_from_json(document))
 
 
-@short(60)
+@short(30)
 @given(broken(program_set_to_npz(SET)) | st.binary(max_size=60))
 def test_program_sets_in_bytes(content: bytes) -> None:
     refused_or_read(lambda: program_set_from_npz(content))
 
 
 @pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA, zipfile.ZIP_DEFLATED])
-@short(60)
+@short(30)
 @given(data=st.data())
 def test_program_sets_in_archives_of_other_compressions(compression: int, data: st.DataObject) -> None:
     file = io.BytesIO()
@@ -176,7 +176,7 @@ def test_files_of_results_of_program_sets(result_file: bytes, tmp_path: Path) ->
             for number in range(len(found))
         ]
 
-    @short(60)
+    @short(30)
     @given(broken(result_file) | st.binary(max_size=60))
     def check(content: bytes) -> None:
         path.write_bytes(content)
@@ -185,7 +185,7 @@ def test_files_of_results_of_program_sets(result_file: bytes, tmp_path: Path) ->
     check()
 
 
-@short(80)
+@short(30)
 @given(st.data())
 def test_indexes_of_results_in_whole_archives(result_file: bytes, data: st.DataObject) -> None:
     with zipfile.ZipFile(io.BytesIO(result_file)) as archive:
@@ -205,7 +205,7 @@ def test_indexes_of_results_in_whole_archives(result_file: bytes, data: st.DataO
         path.unlink()
 
 
-@short(60)
+@short(30)
 @given(broken_document(SCHEMA) | JSON, JSON)
 def test_schemas_of_inputs(schema: Any, value: Any) -> None:
     found = refused_or_read(lambda: check_schema(schema))
@@ -217,7 +217,7 @@ def content() -> Content:
     return admit_function_file("f.qasm", OPENQASM, Asked(), None, CONFIG)  # type: ignore[arg-type]  # nothing to build
 
 
-@short(80)
+@short(30)
 @given(broken_document(json.loads(content().to_bytes())))
 def test_stored_quantum_functions(document: Any) -> None:
     try:
@@ -227,7 +227,7 @@ def test_stored_quantum_functions(document: Any) -> None:
     refused_or_read(lambda: Content.from_bytes(stored))
 
 
-@short(80)
+@short(30)
 @given(
     st.sampled_from(["f.qasm", "f.json", "f.QASM", "../f.qasm", "", "f"]),
     broken(OPENQASM.encode()).map(lambda text: text.decode("utf-8", "replace")) | TEXT,
@@ -245,7 +245,7 @@ def no_job(job_id: str) -> Any:
 FUNCTION_JOB = {"source": SOURCE, "file": "f.py", "function": "f", "params": {"n": 1}, "options": {"retries": 1}}
 
 
-@short(60)
+@short(30)
 @given(broken_document(FUNCTION_JOB), broken(SOURCE.encode()).map(lambda text: text.decode("utf-8", "replace")) | TEXT)
 def test_jobs_of_functions(document: Any, source: str) -> None:
     if isinstance(document, dict):
@@ -254,7 +254,7 @@ def test_jobs_of_functions(document: Any, source: str) -> None:
     refused_or_read(lambda: admit_function({**FUNCTION_JOB, "source": source}, CONFIG, no_job))
 
 
-@short(60)
+@short(30)
 @given(broken_document(CONFIG.to_json()))
 def test_settings_as_workers_get_them(document: Any) -> None:
     if isinstance(document, dict):
@@ -274,7 +274,7 @@ WIDE = {
 
 
 @pytest.mark.parametrize("kind", NOUNS_OF_THE_CLIENT, ids=lambda kind: kind.__name__)
-@short(25)
+@short(8)
 @given(document=broken_document(WIDE) | JSON)
 def test_answers_of_a_service_that_is_not_ours(kind: Any, document: Any) -> None:
     refused_or_read(lambda: kind.from_json(document))
@@ -288,7 +288,7 @@ def option(read: Callable[[], Any]) -> None:
         assert str(error)
 
 
-@short(60)
+@short(30)
 @given(
     TEXT
     | st.from_regex(r"[a-z]{0,3}=[-0-9pie/*.]{0,8}", fullmatch=True)
@@ -339,7 +339,7 @@ def test_files_of_small_things(tmp_path: Path) -> None:
         path.chmod(0o600)
         refused_or_read(lambda: read_key_file(path))
 
-    @short(60)
+    @short(30)
     @given(st.data())
     def predicted(data: st.DataObject) -> None:
         form = data.draw(st.sampled_from(sorted(rows)))

@@ -44,6 +44,7 @@ def test_workers_that_die_young_are_replaced_ever_more_slowly(config: ServiceCon
     assert [pause >= least for pause, least in zip(pauses_s, (0.2, 0.4, 0.8), strict=True)] == [True] * 3
 
 
+@pytest.mark.slow
 def test_a_workers_log_is_rotated_while_it_works(config: ServiceConfig) -> None:
     with Supervisor(config, log_bytes=2_000) as supervisor:
         (pid,) = supervisor.worker_pids
