@@ -28,9 +28,16 @@ from superpose.circuits import (
 )
 from superpose.circuits.sets.grid import ProgramGrid
 from superpose.circuits.sets.program_set import ProgramSet
-from superpose.errors import BackendUnknownError, CircuitFormatError, ParameterUnboundError, ProgramError
+from superpose.errors import (
+    BackendUnknownError,
+    CircuitFormatError,
+    DecisionError,
+    ParameterUnboundError,
+    ProgramError,
+)
 
 if TYPE_CHECKING:
+    from superpose.backends.selection import Constraints, Objective, Selection
     from superpose.circuits import ProgramSetResult
     from superpose.pictures import Picture
 
@@ -45,7 +52,9 @@ def run(  # type: ignore[overload-overlap]  # a set is an object too, of which t
     *,
     seed: int | None = None,
     noise: NoiseModel | None = None,
-    backend: str | Backend = "local",
+    backend: str | Backend | Selection = "local",
+    objective: Objective | None = None,
+    constraints: Constraints | None = None,
 ) -> ProgramSetResult: ...
 
 
@@ -59,7 +68,9 @@ def run(
     seed: int | None = None,
     initial_state: npt.ArrayLike | None = None,
     noise: NoiseModel | None = None,
-    backend: str | Backend = "local",
+    backend: str | Backend | Selection = "local",
+    objective: Objective | None = None,
+    constraints: Constraints | None = None,
 ) -> ProgramResult: ...
 
 
@@ -72,7 +83,9 @@ def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the 
     seed: int | None = None,
     initial_state: npt.ArrayLike | None = None,
     noise: NoiseModel | None = None,
-    backend: str | Backend = "local",
+    backend: str | Backend | Selection = "local",
+    objective: Objective | None = None,
+    constraints: Constraints | None = None,
 ) -> ProgramResult | ProgramSetResult:
     """Run a circuit, a program or a program set and return its result.
 
@@ -87,11 +100,15 @@ def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the 
         seed: Seed of the sampling.
         initial_state: State ``(2**n_qubits,)`` or ``(batch, 2**n_qubits)`` instead of ``|0...0>``.
         noise: How the processor errs: `NoiseModel.apply` writes it into the circuit first.
-        backend: Name of a backend, or one of your own.
+        backend: Name of a backend, or one of your own; "auto", or a `superpose.backends.selection.Selection`, chooses
+            one by expected fidelity, price and wait, and writes the decision into the result's provenance.
+        objective, constraints: Of the choice, beside "auto"; see `superpose.backends.selection`.
 
     Raises:
         CircuitError: The parts do not fit; see `Program`.
         BackendUnknownError: No backend has this name.
+        NoBackendFitsError: None will do, of those there are to choose from.
+        DecisionError: An objective or constraints where nothing is to be chosen.
         StateTooLargeError, UnsupportedProgramError: The backend cannot run this.
         PieceFailedError: No piece of a program set has results.
 
@@ -101,7 +118,7 @@ def run(  # noqa: PLR0913  # parts of a program, noise and a place; all but the 
     >>> run(Circuit(2).x(1), observables=z_all(2)).expectations.tolist()
     [[1.0, -1.0]]
     """
-    runner = resolve_backend(backend)
+    runner = resolve_backend(_chosen(backend, objective, constraints))
     given = {"observables": observables, "shots": shots, "seed": seed, "initial_state": initial_state}
     if isinstance(program, ProgramSet):
         from superpose.backends.program_sets import changed, run_program_set
@@ -146,7 +163,7 @@ def gradient(  # noqa: PLR0913  # those of `run`, the method and its options; al
     seed: int | None = None,
     initial_state: npt.ArrayLike | None = None,
     noise: NoiseModel | None = None,
-    backend: str | Backend = "local",
+    backend: str | Backend | Selection = "local",
     step: float | None = None,
     n_directions: int = 16,
 ) -> npt.NDArray[np.float64]:
@@ -193,7 +210,7 @@ def compile(
     observables: Observable | Iterable[Observable] = (),
     inputs: Iterable[str | Parameter] = (),
     dtype: Dtype = "float64",
-    backend: str | Backend = "local",
+    backend: str | Backend | Selection = "local",
 ) -> Executable:
     """Return a circuit compiled for a backend, to be run with many values.
 
@@ -223,9 +240,10 @@ def compile(
     return runner.compile(template) if isinstance(runner, CompilingBackend) else ProgramExecutable(template, runner)
 
 
-def resolve_backend(backend: str | Backend) -> Backend:
+def resolve_backend(backend: str | Backend | Selection) -> Backend:
     """Return the backend of this name; one that is a backend already, as it is.
 
+    "auto", or a `superpose.backends.selection.Selection`, is a backend that chooses another one for each program.
     Installed packages offer further backends, by a name of their own or as "provider:backend"; see
     `superpose.backends.providers`.
 
@@ -239,10 +257,18 @@ def resolve_backend(backend: str | Backend) -> Backend:
     if isinstance(backend, str):
         if backend == "local":
             return LocalBackend()
+        if backend == "auto":
+            from superpose.backends.selection import AutoBackend
+
+            return AutoBackend()
         from superpose.backends.providers import find_backend  # reads the installed packages' entry points
 
         return find_backend(backend)
     if not isinstance(backend, Backend):
+        from superpose.backends.selection import AutoBackend, Selection
+
+        if isinstance(backend, Selection):
+            return AutoBackend(backend)
         raise BackendUnknownError(
             f"A backend is named by a string or has name, capabilities() and run(); got {type(backend).__name__}."
         )
@@ -362,6 +388,21 @@ def draw(
     from superpose.pictures import draw_picture
 
     return draw_picture(circuit, path, fold=fold, width_in=12.0 if width is None else float(width))
+
+
+def _chosen(
+    backend: str | Backend | Selection, objective: Objective | None, constraints: Constraints | None
+) -> str | Backend | Selection:
+    """The backend that a call means, its objective and constraints taken in."""
+    if objective is None and constraints is None:
+        return backend
+    if backend != "auto":
+        raise DecisionError(
+            "An objective and constraints choose a backend: they stand beside backend='auto'; a Selection has its own."
+        )
+    from superpose.backends.selection import Constraints, Selection, Weighted
+
+    return Selection(objective=objective or Weighted(), constraints=constraints or Constraints())
 
 
 def _program(program: object, params: ParamsLike | None, given: Mapping[str, Any]) -> Program:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 
@@ -73,17 +73,20 @@ def provider(name: str) -> Provider:
     return made
 
 
-def list_backends() -> list[BackendInfo]:
-    """Return a line for every backend there is, those of this machine first, then by name.
+def list_backends(names: Iterable[str] | None = None) -> list[BackendInfo]:
+    """Return a line for every backend there is, or for those of these names: this machine's first, then by name.
 
     A package that fails to load, and a provider that cannot be asked, is a line with the reason.
 
     Cost: what the providers' lists take; the vendors' packages are loaded.
     """
+    wanted = None if names is None else frozenset(names)
+    families = None if wanted is None else {name.partition(":")[0] for name in wanted if ":" in name}
     singles = {**BACKENDS, **{name: _maker(point) for name, point in sorted(_offered(BACKEND_GROUP).items())}}
-    lines = [_line(name, make) for name, make in singles.items()]
-    for name in sorted(_offered(PROVIDER_GROUP)):
-        lines += _listed(name)
+    lines = [_line(name, make) for name, make in singles.items() if wanted is None or name in wanted]
+    for family in sorted(_offered(PROVIDER_GROUP)):
+        if families is None or family in families:
+            lines += [info for info in _listed(family) if wanted is None or info.name in wanted]
     return lines
 
 

@@ -12,6 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from superpose.cli.choosing import (
+    AmongOption,
+    Asked,
+    KindOption,
+    MaxPriceOption,
+    MaxWaitOption,
+    MinFidelityOption,
+    ObjectiveOption,
+    ProviderOption,
+    RegionOption,
+    run_chosen,
+)
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import console, note, print_json, show, table
 
@@ -49,7 +61,18 @@ def run_program(  # noqa: PLR0913  # one parameter per option
     ] = None,
     shots: Annotated[int | None, typer.Option(help="Measure this often [default: exact].", metavar="N", min=1)] = None,
     seed: Annotated[int | None, typer.Option(help="Seed of the sampling.", metavar="N", min=0)] = None,
-    backend: Annotated[str, typer.Option(help="Backend, where it runs on this machine.", metavar="NAME")] = "local",
+    backend: Annotated[
+        str, typer.Option(help='Backend, where it is not a job; "auto" chooses one.', metavar="NAME")
+    ] = "local",
+    objective: ObjectiveOption = None,
+    min_fidelity: MinFidelityOption = None,
+    max_price: MaxPriceOption = None,
+    max_wait: MaxWaitOption = None,
+    kind: KindOption = None,
+    provider: ProviderOption = None,
+    region: RegionOption = None,
+    among: AmongOption = None,
+    why: Annotated[bool, typer.Option("--why", help="Show how the backend was chosen.")] = False,
     as_job: Annotated[bool, typer.Option("--job", help="Run as a job of the service, and wait for it.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -83,6 +106,10 @@ def run_program(  # noqa: PLR0913  # one parameter per option
         return
     if not kernels_ready((program.dtype,)):
         note("building the engine's kernels for this precision, which is done once on a machine ...")
+    asked = Asked(objective, min_fidelity, max_price, max_wait, kind, provider, region, among)
+    if backend == "auto" or why or asked.anything:
+        finish(run_chosen(program, backend, asked, why=why), program, observable or [], as_json=as_json)
+        return
     finish(run(program, backend=backend), program, observable or [], as_json=as_json)
 
 

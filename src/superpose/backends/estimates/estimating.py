@@ -170,6 +170,7 @@ def _price(
         return row.price_usd(usage), row
     if told is not None:
         return told, None
+    published = published_prices().find(backend.name)
     pricing = backend.capabilities().pricing
     if pricing is not None:
         row = PriceRow(
@@ -179,10 +180,11 @@ def _price(
             per_circuit_usd=pricing.per_circuit_usd,
             per_shot_usd=pricing.per_shot_usd,
             per_second_usd=pricing.per_second_usd,
+            fixed_s=None if published is None else published.fixed_s,
+            shot_s=None if published is None else published.shot_s,
         )
         return row.price_usd(usage), row
-    row = published_prices().find(backend.name)
-    return (None if row is None else row.price_usd(usage)), row
+    return (None if published is None else published.price_usd(usage)), published
 
 
 def _wait(backend: Backend, kind: BackendKind, known: Knowledge, run_s: float | None) -> WaitEstimate | None:

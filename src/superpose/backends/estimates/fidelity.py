@@ -266,7 +266,7 @@ def _pulses(item: Instruction) -> int:
     if item.gate == "u" and item.angles[0].is_constant:
         turn = abs(item.angles[0].constant) % math.pi
         return 0 if turn < 1e-9 else 1 if abs(turn - math.pi / 2) < 1e-9 else 2
-    return PULSES[item.gate]
+    return PULSES.get(item.gate, 2)
 
 
 def _late(steps: Sequence[_Step]) -> tuple[float, list[tuple[int, float]]]:

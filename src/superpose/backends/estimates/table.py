@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -23,7 +23,7 @@ class BackendEstimate:
     Attributes:
         info: The backend.
         estimate: None where it cannot run there.
-        reasons: Why it cannot, a sentence each; empty where it can.
+        reasons: Why it cannot, a sentence each; empty where it can, or where nobody asked.
         parametric: Whether new values run there without compiling again.
     """
 
@@ -49,27 +49,42 @@ class BackendEstimate:
 
 
 def estimate_backends(
-    program: Program, names: Iterable[str] | None = None, knowledge: Knowledge | None = None
+    program: Program,
+    names: Iterable[str] | None = None,
+    knowledge: Knowledge | None = None,
+    *,
+    wanted: Callable[[BackendInfo], bool] | None = None,
 ) -> list[BackendEstimate]:
     """Return what is expected of ``program`` on every backend there is, or on those of these names.
 
     A backend that cannot be reached, or where the program cannot run, is in the list with its reasons.
+
+    Args:
+        program: What would run.
+        names: Of backends; None for all.
+        knowledge: Prices and waits of one's own.
+        wanted: Those it is False for are in the list, but nothing is estimated, nor asked of them.
 
     Raises:
         BackendUnknownError: No backend has one of the names.
 
     Cost: what the providers' lists and calibrations take, and some milliseconds for each backend.
     """
-    infos = list_backends()
-    if names is not None:
-        wanted = list(dict.fromkeys(names))
+    asked = None if names is None else list(dict.fromkeys(names))
+    infos = list_backends(asked)
+    if asked is not None:
         known = {info.name: info for info in infos}
-        for name in wanted:
+        for name in asked:
             if name not in known:
                 find_backend(name)  # says what there is; one that is there all the same is not in its provider's list
                 raise BackendUnknownError(f"Backend {name!r} is not in its provider's list.", name=name)
-        infos = [known[name] for name in wanted]
-    return [_estimated(program, info, knowledge) for info in infos]
+        infos = [known[name] for name in asked]
+    return [
+        _estimated(program, info, knowledge)
+        if wanted is None or wanted(info)
+        else BackendEstimate(info=info, estimate=None)
+        for info in infos
+    ]
 
 
 def pareto_front(estimates: Sequence[BackendEstimate]) -> frozenset[str]:

@@ -1,0 +1,153 @@
+"""`backend="auto"`: a backend that chooses, for each program, the one that runs it, and writes down why."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from superpose.backends.estimates import BackendEstimate, Knowledge, estimate_backends
+from superpose.backends.local import LocalBackend
+from superpose.backends.providers import find_backend
+from superpose.backends.selection.selecting import out_by_nature, select
+from superpose.backends.selection.values import (
+    Candidate,
+    Constraints,
+    Decision,
+    Objective,
+    ProgramFacts,
+    Weighted,
+)
+from superpose.circuits import BackendInfo, Capabilities, Program, ProgramResult
+from superpose.errors import NoBackendFitsError
+
+__all__ = ["AutoBackend", "Selection", "candidates_of", "facts_of"]
+
+MAX_DECISIONS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """How a backend is to be chosen; stands in the place of a backend's name.
+
+    Attributes:
+        objective: What is better. The default weighs fidelity against price (0.01 for a dollar) and wait (0.05 for an
+            hour).
+        constraints: What must be.
+        among: Names of the backends that are looked at; None for all there are.
+        knowledge: Prices and waits of one's own.
+    """
+
+    objective: Objective = field(default_factory=Weighted)
+    constraints: Constraints = field(default_factory=Constraints)
+    among: Sequence[str] | None = None
+    knowledge: Knowledge | None = None
+
+    def decide(self, program: Program) -> Decision:
+        """Return the decision for ``program``; nothing is run or charged.
+
+        Cost: see `estimate_backends`.
+        """
+        estimates = estimate_backends(program, self.among, self.knowledge, wanted=self._may_do)
+        return select(facts_of(program), candidates_of(estimates), self.objective, self.constraints)
+
+    def _may_do(self, info: BackendInfo) -> bool:
+        """Whether a backend is worth asking: it is not out whatever it says."""
+        return not any(out_by_nature(_candidate(BackendEstimate(info=info, estimate=None)), self.constraints))
+
+
+class AutoBackend:
+    """Runs each program where `Selection` says, and tells the decision under ``provenance["selection"]``.
+
+    Programs of one circuit, observables, shots and batch size are decided once for an instance, so that a loop over
+    values stays where it began.
+
+    Args:
+        selection: How to choose.
+    """
+
+    def __init__(self, selection: Selection | None = None) -> None:
+        self.selection = selection or Selection()
+        self._decisions: OrderedDict[tuple[Any, ...], Decision] = OrderedDict()
+        self._lock = threading.Lock()
+
+    @property
+    def name(self) -> str:
+        """The name "auto"."""
+        return "auto"
+
+    def capabilities(self) -> Capabilities:
+        """Return what can be asked: as of this machine, beside which others may be chosen; larger circuits too."""
+        return replace(LocalBackend().capabilities(), max_qubits=None, pricing=None)
+
+    def decide(self, program: Program) -> Decision:
+        """Return the decision for ``program``, which counts for the same program with other values.
+
+        Raises:
+            NoBackendFitsError: None will do; ``details`` hold the reasons of each and the decision's document.
+        """
+        key = (program.circuit.digest, program.observables, program.shots, program.batch, program.initial_state is None)
+        with self._lock:
+            known = self._decisions.get(key)
+        if known is not None:
+            return known
+        found = self.selection.decide(program)
+        if found.chosen is None:
+            reasons = {one.name: list(one.reasons) for one in found.verdicts}
+            shown = "; ".join(f"{name}: {' '.join(why)}" for name, why in list(reasons.items())[:5])
+            more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
+            raise NoBackendFitsError(
+                f"{found.why} {shown}{more}. Ask for less, or change the program.",
+                reasons=reasons,
+                decision=found.to_json(),
+            )
+        with self._lock:
+            self._decisions[key] = found
+            if len(self._decisions) > MAX_DECISIONS:
+                self._decisions.popitem(last=False)
+        return found
+
+    def run(self, program: Program) -> ProgramResult:
+        """Run ``program`` where it is best, see `decide`; provenance names the backend and holds the decision.
+
+        Raises:
+            NoBackendFitsError: None will do.
+            SuperposeError: What the chosen backend raises.
+        """
+        decision = self.decide(program)
+        result = find_backend(str(decision.chosen)).run(program)
+        return replace(result, provenance={**result.provenance, "selection": decision.to_json()})
+
+
+def facts_of(program: Program) -> ProgramFacts:
+    """Return what a decision keeps of a program."""
+    return ProgramFacts(
+        digest=program.digest,
+        n_qubits=program.n_qubits,
+        n_operations=program.circuit.n_instructions,
+        shots=program.shots,
+        batch=program.batch,
+    )
+
+
+def candidates_of(estimates: Sequence[BackendEstimate]) -> tuple[Candidate, ...]:
+    """Return estimates as candidates."""
+    return tuple(_candidate(one) for one in estimates)
+
+
+def _candidate(one: BackendEstimate) -> Candidate:
+    info, found = one.info, one.estimate
+    about = {"name": info.name, "provider": info.provider, "kind": info.kind, "region": info.region}
+    if found is None:
+        return Candidate(**about, parametric=one.parametric, reasons=one.reasons)  # type: ignore[arg-type]
+    return Candidate(
+        **about,  # type: ignore[arg-type]
+        parametric=one.parametric,
+        fidelity=found.fidelity,
+        price_usd=found.price_usd,
+        wait_s=found.wait_s,
+        run_s=found.run_s,
+        notes=dict(found.notes),
+    )
