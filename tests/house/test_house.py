@@ -129,7 +129,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
         "jsonschema_rs": "jsonschema-rs",
     }
     names |= {"opentelemetry": "opentelemetry-sdk", "PIL": "pillow", "cirq": "cirq-core", "braket": "amazon-braket-sdk"}
-    names |= {"botocore": "boto3"}
+    names |= {"botocore": "boto3", "cirq_google": "cirq-google"}
     used = set()
     for path in SOURCES:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
