@@ -40,7 +40,7 @@ from superpose.client.json_fields import Fields
 from superpose.datasets import RowFile
 from superpose.errors import CheckpointError, SuperposeError
 from superpose.facade import run
-from superpose.frontends.texts import language_of
+from superpose.frontends.texts import form_of_text
 from superpose.functions import FunctionSource, JobOptions
 from superpose.learning.checkpoint import read_sealed_json
 from superpose.service import ServiceConfig, verify_entries
@@ -108,7 +108,7 @@ def test_what_a_path_needs(method: str, parts: list[str]) -> None:
 @short(30)
 @given(TEXT | st.from_regex(r"[0-9]{1,25}:[0-9a-f]{60,68}", fullmatch=True))
 def test_short_texts_of_people_and_requests(text: str) -> None:
-    for read in (read_head, read_role, parse_key_id, TraceContext.parse, language_of):
+    for read in (read_head, read_role, parse_key_id, TraceContext.parse, form_of_text):
         refused_or_read(lambda read=read: read(text))
 
 
