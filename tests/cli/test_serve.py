@@ -68,16 +68,16 @@ def test_a_server_tells_where_it_is_refuses_a_second_and_drains(
         assert client.ready()
         assert client.version()["name"] == "superpose"
 
+    port = facts["url"].rpartition(":")[2]
     second = spawn("serve", "--port", "0")
+    third = spawn("serve", "--port", port, "--data-dir", tmp_path / "other", "--json")
+    remote = spawn("serve", "--host", "0.0.0.0", "--data-dir", tmp_path / "another")
     out, err = second.communicate(timeout=120)
     assert (second.returncode, out) == (1, "")
     assert err.startswith("error[service.store]: ")
-    port = facts["url"].rpartition(":")[2]
-    third = spawn("serve", "--port", port, "--data-dir", tmp_path / "other", "--json")
     out, err = third.communicate(timeout=120)
     assert third.returncode == 1
     assert json.loads(out)["error"]["code"] == "client.start"
-    remote = spawn("serve", "--host", "0.0.0.0", "--data-dir", tmp_path / "another")
     out, err = remote.communicate(timeout=120)
     assert (remote.returncode, out) == (1, "")
     assert "--certificate and --key" in err

@@ -224,12 +224,17 @@ def test_a_second_server_is_refused_by_name_and_leaves_the_first_alone(tmp_path:
     with Service.open(config) as first:
         linked = tmp_path / "linked"
         linked.symlink_to(config.data_dir)
-        for directory in (config.data_dir, linked):
-            command = [sys.executable, "-m", "superpose", "serve", "--data-dir", str(directory), "--port", "0"]
-            second = subprocess.run(command, capture_output=True, text=True, timeout=120)
-            assert second.returncode == 1
-            assert "is in use by another server" in second.stderr
-            assert "Stop it, or use another directory." in " ".join(second.stderr.split())
+        command = [sys.executable, "-m", "superpose", "serve", "--port", "0", "--data-dir"]
+        others = [
+            subprocess.Popen([*command, str(directory)], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for directory in (config.data_dir, linked)
+        ]
+        for other in others:
+            with other:
+                _, said = other.communicate(timeout=120)
+            assert other.returncode == 1
+            assert "is in use by another server" in said
+            assert "Stop it, or use another directory." in " ".join(said.split())
         with first.store.database.read() as connection:
             assert connection.exec_driver_sql("PRAGMA integrity_check").scalar_one() == "ok"
     with Service.open(config):
