@@ -15,7 +15,7 @@ from superpose.testing.gates import GATE_CHECKS, check_gate
 
 ASKED_FOR = {
     *("id", "x", "y", "z", "h", "s", "sdg", "t", "tdg", "sx", "sxdg", "rx", "ry", "rz", "p", "u"),
-    *("cx", "cy", "cz", "ch", "crx", "cry", "crz", "cp", "cu", "rxx", "ryy", "rzz", "swap", "cswap", "ccx"),
+    *("cx", "cy", "cz", "ch", "crx", "cry", "crz", "cp", "cu", "rxx", "ryy", "rzz", "swap", "ecr", "cswap", "ccx"),
 }
 
 

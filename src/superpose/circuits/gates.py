@@ -45,7 +45,7 @@ _theta, _phi, _lam, _gamma = (Parameter(name) for name in ("theta", "phi", "lam"
 _ANGLE, _PHASE, _U, _CU = ("theta",), ("lam",), ("theta", "phi", "lam"), ("theta", "phi", "lam", "gamma")
 _ONE, _PAIR, _CONTROL = ("qubit",), ("qubit_a", "qubit_b"), ("control", "target")
 _R = 0.5**0.5
-_x, _y, _z, _h, _sx, _swap = (
+_x, _y, _z, _h, _sx, _swap, _ecr = (
     m.constant(rows)
     for rows in (
         [[0, 1], [1, 0]],
@@ -54,6 +54,7 @@ _x, _y, _z, _h, _sx, _swap = (
         [[_R, _R], [_R, -_R]],
         [[0.5 + 0.5j, 0.5 - 0.5j], [0.5 - 0.5j, 0.5 + 0.5j]],
         [[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]],
+        [[0, 0, _R, _R * 1j], [0, 0, _R * 1j, _R], [_R, _R * -1j, 0, 0], [_R * -1j, _R, 0, 0]],
     )
 )
 
@@ -229,6 +230,12 @@ _ROWS = (
         name="swap", title="Exchange of two qubits", qubit_names=_PAIR, matrix_of=_swap, inverse=Step("swap", (0, 1)),
         decomposition=(Step("cx", (0, 1)), Step("cx", (1, 0)), Step("cx", (0, 1))),
         controlled=Step("cswap", (0, 1, 2)), qasm="swap", symbols=("×", "×"),
+    ),
+    Gate(
+        name="ecr", title="Echoed cross-resonance, (XI - YX)/sqrt(2)", qubit_names=_PAIR, matrix_of=_ecr,
+        inverse=Step("ecr", (0, 1)),
+        decomposition=(Step("h", (1,)), Step("rzz", (0, 1), (pi / 2,)), Step("h", (1,)), Step("x", (0,))),
+        symbols=("ECR", "ECR"),
     ),
     # three qubits
     Gate(

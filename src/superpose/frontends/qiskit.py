@@ -60,7 +60,8 @@ _SAME = {
     library.CXGate: "cx", library.CYGate: "cy", library.CZGate: "cz", library.CHGate: "ch", library.CRXGate: "crx",
     library.CRYGate: "cry", library.CRZGate: "crz", library.CPhaseGate: "cp", library.RXXGate: "rxx",
     library.RYYGate: "ryy", library.RZZGate: "rzz", library.SwapGate: "swap", library.CSwapGate: "cswap",
-    library.CCXGate: "ccx", library.U1Gate: "p", library.CU1Gate: "cp",
+    library.CCXGate: "ccx", library.ECRGate: "ecr",
+    library.U1Gate: "p", library.CU1Gate: "cp",
 }  # fmt: skip
 """Gates that mean the same here, controls all on 1."""
 

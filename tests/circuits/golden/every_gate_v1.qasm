@@ -4,6 +4,7 @@ include "stdgates.inc";
 input float[64] x_;
 input float[64] θ;
 gate rzz(theta) q0, q1 { cx q0, q1; rz(theta) q1; cx q0, q1; }
+gate ecr q0, q1 { h q1; rzz(pi/2) q0, q1; h q1; x q0; }
 gate rxx(theta) q0, q1 { h q0; h q1; rzz(theta) q0, q1; h q0; h q1; }
 gate ryy(theta) q0, q1 { rx(pi/2) q0; rx(pi/2) q1; rzz(theta) q0, q1; rx(-pi/2) q0; rx(-pi/2) q1; }
 gate sxdg q0 { U(-pi/2, -pi/2, pi/2) q0; }
@@ -19,6 +20,7 @@ cu(0.25, 2*x_ - 0.1*θ, 0.25*θ + pi, -x_) q[1], q[0];
 cx q[1], q[0];
 cy q[1], q[0];
 cz q[1], q[0];
+ecr q[1], q[0];
 h q[0];
 id q[0];
 p(0.25) q[0];
