@@ -13,7 +13,7 @@ from superpose.backends.grouping import MeasurementGroup, group_terms
 from superpose.circuits import Circuit, Program, ProgramResult
 from superpose.errors import ProviderError, UnsupportedProgramError
 
-__all__ = ["MeasuredProgram"]
+__all__ = ["MeasuredProgram", "read_out"]
 
 
 class MeasuredProgram:
@@ -55,9 +55,9 @@ class MeasuredProgram:
         if program.observables:
             body, _ = circuit.without_final_measurements()
             self._first_bit = body.n_bits
-            settings = [_read(body, group.rotation()) for group in groups]
+            settings = [read_out(body, group.rotation()) for group in groups]
         else:
-            settings = [circuit if circuit.n_bits else _read(circuit, None)]
+            settings = [circuit if circuit.n_bits else read_out(circuit, None)]
         self.templates = tuple(settings)
         self.n_settings = len(settings)
 
@@ -128,7 +128,7 @@ class MeasuredProgram:
                 raise _broken(f"{total} counts of circuit {place}, asked were {self.shots} shots", provider)
 
 
-def _read(circuit: Circuit, rotation: Circuit | None) -> Circuit:
+def read_out(circuit: Circuit, rotation: Circuit | None) -> Circuit:
     """Return the circuit, then the rotation, then a measurement of each qubit into a bit behind the circuit's own."""
     n_qubits, first = circuit.n_qubits, circuit.n_bits
     out = Circuit(n_qubits, circuit.name, n_bits=first + n_qubits).extend(circuit.instructions)
