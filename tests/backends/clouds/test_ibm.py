@@ -18,6 +18,7 @@ from superpose.backends.clouds.retry import Retry
 from superpose.circuits import Circuit, Observable, Parameter, Program, Provider, RunStatus
 from superpose.errors import BackendUnknownError, ProviderError
 from superpose.testing import check_backend, check_queueing_backend
+from superpose.testing.backends import BACKEND_CHECKS
 
 pytest.importorskip("qiskit_ibm_runtime", reason="needs qiskit-ibm-runtime")
 
@@ -262,6 +263,27 @@ def test_expired_credentials_are_told_without_the_key(platform: Platform, caplog
     assert API_KEY not in "".join(record.getMessage() for record in caplog.records if "superpose" in record.name)
 
 
+def test_a_key_that_ibm_does_not_know_is_told(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QISKIT_IBM_TOKEN", "another-key-that-nobody-may-print")
+    with pytest.raises(ProviderError, match="Renew QISKIT_IBM_TOKEN") as caught:
+        provider(platform).backend("ibm_manila")
+    assert not caught.value.retryable and "nobody" not in str(caught.value)
+    (line,) = provider(platform).list()
+    assert line.status == "unavailable"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "times"),  # the package takes the first fault of a list of backends for an empty list
+    [("POST", "/search", 1), ("GET", "/backends$", 2), ("GET", "/configuration", 1), ("GET", "/instances/usage", 1)],
+)
+def test_faults_while_opening_are_waited_out(platform: Platform, method: str, path: str, times: int) -> None:
+    pauses: list[float] = []
+    platform.fail(method, path, status=503, times=times)
+    backend = provider(platform, pauses).backend("ibm_manila")
+    assert backend.submit(FLIP, "t") == "job-0"
+    assert len(pauses) == 1 and not platform.faults
+
+
 def test_no_account_is_a_line_of_the_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     for name in ("QISKIT_IBM_TOKEN", "QISKIT_IBM_INSTANCE"):
         monkeypatch.delenv(name, raising=False)
@@ -330,4 +352,6 @@ def test_local_mode_keeps_the_contracts() -> None:
     pytest.importorskip("qiskit_aer", reason="IBM's local mode needs Qiskit Aer")
     backend = IbmProvider().backend("fake_manila")
     check_queueing_backend(backend, pause_s=0.01)
-    check_backend(backend, tolerance=0.3)
+    for check in BACKEND_CHECKS:
+        if check.__name__ != "check_every_gate":  # half a minute; that is looked at over the wire
+            check(backend, 0.3)

@@ -10,7 +10,7 @@ from typing import Any
 
 from superpose.backends.clouds.ibm_backend import IbmBackend, Mode
 from superpose.backends.clouds.ibm_calibration import calibration_of
-from superpose.backends.clouds.ibm_service import PROVIDER, asked, open_service, runtime
+from superpose.backends.clouds.ibm_service import PROVIDER, asked, hardened, open_service, runtime
 from superpose.backends.clouds.retry import Retry
 from superpose.circuits import BackendInfo, Pricing
 from superpose.errors import BackendUnknownError, ProviderError, SuperposeError
@@ -39,7 +39,7 @@ class IbmProvider:
         max_session_s: How long a session or batch may last, in seconds.
         optimization_level: Of Qiskit's compiler, 0 to 3.
         retry: How calls are tried again.
-        service: A ``QiskitRuntimeService`` of your own, instead of one opened by ``base_url``.
+        service: A ``QiskitRuntimeService`` of your own, instead of one opened by ``base_url``; see `hardened`.
     """
 
     name = PROVIDER
@@ -65,7 +65,9 @@ class IbmProvider:
 
     @cached_property
     def _service(self) -> Any:
-        return self._given or self._retry.call(lambda: open_service(self._base_url))
+        if self._given is not None:
+            return hardened(self._given)
+        return self._retry.call(lambda: open_service(self._base_url))
 
     def list(self) -> Sequence[BackendInfo]:
         """Return a line for each processor of the account; see `Provider`.
@@ -74,7 +76,7 @@ class IbmProvider:
         provider "emulator" has the same processors.
         """
         try:
-            return [self._line(one) for one in asked(lambda: self._service.backends())]
+            return [self._line(name) for name in self._names()]
         except SuperposeError as error:
             text = f"{error} Local mode, such as ibm:{LOCAL}manila, needs no account."
             return [
@@ -83,22 +85,51 @@ class IbmProvider:
                 )
             ]
 
-    def _line(self, native: Any) -> BackendInfo:
-        name = f"{PROVIDER}:{native.name}"
-        facts: dict[str, Any] = {"name": name, "provider": PROVIDER, "n_qubits": native.num_qubits, "kind": "qpu"}
-        crn = str(getattr(native, "_instance", None) or "").split(":")
-        facts["region"] = crn[5] if len(crn) > 5 else None  # crn:v1:bluemix:public:quantum-computing:us-east:...
+    def _line(self, short: str) -> BackendInfo:
+        name = f"{PROVIDER}:{short}"
         try:
+            native = self._native(short)
             state = asked(native.status)
             at = calibration_of(name, asked(native.properties)).taken_at
         except ProviderError as error:
-            return BackendInfo(status="unavailable", note=str(error), **facts)
+            return BackendInfo(
+                name=name, provider=PROVIDER, n_qubits=None, kind="qpu", status="unavailable", note=str(error)
+            )
+        crn = str(native._instance or "").split(":")
         return BackendInfo(
+            name=name,
+            provider=PROVIDER,
+            n_qubits=native.num_qubits,
+            kind="qpu",
             status="online" if state.operational else "offline",
             calibration_at=at,
             note=f"{state.pending_jobs} jobs in the queue",
-            **facts,
+            region=crn[5] if len(crn) > 5 else None,  # crn:v1:bluemix:public:quantum-computing:us-east:...
         )
+
+    def _names(self) -> Sequence[str]:
+        """Names of the account's processors. The package's own listing takes a fault for an empty list."""
+        clients = list(self._service._api_clients.values())
+        rows = self._retry.call(lambda: asked(lambda: [row for one in clients for row in one.list_backends()]))
+        return sorted({str(row["name"]) for row in rows})
+
+    def _native(self, name: str) -> Any:
+        """Qiskit's backend of a name that is listed; where the package does not find it, it could not read it."""
+
+        def find() -> Any:
+            try:
+                return asked(lambda: self._service.backend(name))
+            except ProviderError as error:
+                if type(error.__cause__).__name__ != "QiskitBackendNotFoundError":
+                    raise
+                raise ProviderError(
+                    f"IBM lists {name}, but its configuration cannot be read. Ask again later.",
+                    provider=PROVIDER,
+                    provider_job_id=None,
+                    retryable=True,
+                ) from error
+
+        return self._retry.call(find)
 
     def backend(self, name: str) -> IbmBackend:
         """Return the backend of this name: a processor of the account, or local mode where it begins with "fake_".
@@ -110,11 +141,10 @@ class IbmProvider:
         """
         if name.startswith(LOCAL):
             return IbmBackend(self._local(name), None, pricing=_FREE, **self._options)
-        known = asked(lambda: self._service.backends())
-        for native in known:
-            if native.name == name:
-                return IbmBackend(native, self._service, pricing=self._pricing(native), **self._options)
-        names = sorted(one.name for one in known)
+        names = self._names()
+        if name in names:
+            native = self._native(name)
+            return IbmBackend(native, self._service, pricing=self._pricing(native), **self._options)
         raise BackendUnknownError(
             f"This account at IBM has no backend {name!r}; it has {', '.join(names) or 'none'}. Names that begin with "
             f"{LOCAL!r} run in local mode.",

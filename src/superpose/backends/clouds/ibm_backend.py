@@ -165,6 +165,7 @@ class IbmBackend:
         while (found := self.fetch(provider_job_id)) is None:
             self._retry.sleep(pause_s)
             pause_s = min(30.0, 1.3 * pause_s)
+        self._jobs.pop(provider_job_id, None)  # local mode's; nobody else knows its id
         return found
 
     def submit(self, program: Program, token: str) -> str:

@@ -12,7 +12,7 @@ from superpose.backends.clouds.answers import package
 from superpose.backends.clouds.retry import RETRYABLE_STATUSES, retry_after_s
 from superpose.errors import ProviderError, SuperposeError
 
-__all__ = ["PROVIDER", "asked", "failure", "open_service", "runtime"]
+__all__ = ["PROVIDER", "asked", "failure", "hardened", "open_service", "runtime"]
 
 PROVIDER = "ibm"
 CONNECT_S, ANSWER_S = 10.0, 120.0
@@ -38,9 +38,6 @@ def open_service(base_url: str | None = None) -> Any:
     """Return a ``QiskitRuntimeService`` of the account in IBM's own variables (QISKIT_IBM_TOKEN, QISKIT_IBM_INSTANCE)
     or its saved file.
 
-    The package tries POSTs again after a 5xx without looking whether the first one has begun a job. That is switched
-    off here, and answers are waited for ``ANSWER_S`` seconds at most: trying again is up to `Retry`, which looks first.
-
     Args:
         base_url: Where the REST interface is, with its version, instead of IBM's: https, or a loopback address.
 
@@ -54,13 +51,15 @@ def open_service(base_url: str | None = None) -> Any:
         if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
             raise _error(f"The address of the service must begin with https://, got {base_url!r}.", None, False)
         options["url_resolver"] = lambda *_: base_url
-    made = asked(lambda: runtime().QiskitRuntimeService(**options))
-    for client in {id(one): one for one in (made._active_api_client, *made._api_clients.values())}.values():
-        _harden(client._session)
-    return made
+    return hardened(asked(lambda: runtime().QiskitRuntimeService(**options)))
 
 
-def _harden(session: Any) -> None:
+def hardened(service: Any) -> Any:
+    """Return the service, changed so that nothing runs twice and nothing waits for ever.
+
+    The package tries POSTs again after a 5xx without looking whether the first one has begun a job. That is switched
+    off, and answers are waited for ``ANSWER_S`` seconds at most: trying again is up to `Retry`, which looks first.
+    """
     from requests.adapters import HTTPAdapter
 
     class Once(HTTPAdapter):  # type: ignore[misc]  # has no types where the package is not installed
@@ -69,8 +68,10 @@ def _harden(session: Any) -> None:
         def send(self, request: Any, *args: Any, **options: Any) -> Any:
             return super().send(request, *args, **{**options, "timeout": (CONNECT_S, ANSWER_S)})
 
-    for scheme in ("https://", "http://"):
-        session.mount(scheme, Once(max_retries=0))
+    for client in {id(one): one for one in (service._active_api_client, *service._api_clients.values())}.values():
+        for scheme in ("https://", "http://"):
+            client._session.mount(scheme, Once(max_retries=0))
+    return service
 
 
 def asked(work: Callable[[], T], provider_job_id: str | None = None) -> T:
@@ -102,18 +103,21 @@ def failure(error: BaseException, provider_job_id: str | None) -> ProviderError:
     if any(type(link).__name__ == "RuntimeJobNotFound" for link in _chain(error)):
         return _error(f"IBM knows no job {job!r}; it was removed, or is another account's.", job, False)
     for link in _chain(error):
-        if not isinstance(link, RequestException):
+        response = getattr(link, "http_response", None)  # of IBM's other clients, which open accounts
+        if response is None and isinstance(link, RequestException):
+            response = link.response
+            if response is None:
+                return _error(f"IBM's service does not answer ({type(link).__name__}). Ask again later.", job, True)
+        if response is None:
             continue
-        if link.response is None:
-            return _error(f"IBM's service does not answer ({type(link).__name__}). Ask again later.", job, True)
-        status, said = link.response.status_code, _text(link.response)
-        if status in (401, 403):
+        status, said = response.status_code, _text(response)
+        if status in (401, 403) or "API key" in said:
             return _error(
                 f"IBM does not let us in (status {status}: {said}). Renew QISKIT_IBM_TOKEN, or the saved account.",
                 job,
                 False,
             )
-        pause_s = retry_after_s(link.response.headers.get("Retry-After"), datetime.now(UTC))
+        pause_s = retry_after_s(response.headers.get("Retry-After"), datetime.now(UTC))
         again = status in RETRYABLE_STATUSES | _CLOUDFLARE
         return _error(f"IBM answered with status {status}: {said}", job, again, pause_s)
     if isinstance(error, ValueError | EOFError | OSError) and not type(error).__module__.startswith("qiskit"):
@@ -134,6 +138,8 @@ def _text(response: Any) -> str:
     """What a refused request was told: a message of IBM's form, or the beginning of the text."""
     try:
         document = response.json()
+        if "errorMessage" in document:
+            return str(document["errorMessage"])[:LONGEST_TEXT]
         found = (document.get("errors") or [document.get("error")])[0]
         return str(found["message"])[:LONGEST_TEXT]
     except (ValueError, AttributeError, KeyError, TypeError, IndexError):
