@@ -215,7 +215,9 @@ class Platform:
 
     def _open(self, body: str, **_: Any) -> tuple[int, str]:
         name = f"session-{len(self.sessions)}"
-        self.sessions[name] = json.loads(body) | {"id": name, "state": "open", "accepting_jobs": True}
+        given = json.loads(body)
+        told = {"id": name, "state": "open", "accepting_jobs": True, "backend_name": given["backend"]}
+        self.sessions[name] = given | told
         return 200, json.dumps(self.sessions[name])
 
     def _session(self, name: str, **_: Any) -> tuple[int, str]:

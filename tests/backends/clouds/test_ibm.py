@@ -11,7 +11,7 @@ import pytest
 from tests.backends.clouds.ibm_server import API_KEY, CRN, Platform, serving
 
 from superpose.backends import LocalBackend
-from superpose.backends.clouds.ibm import IbmProvider
+from superpose.backends.clouds.ibm import IbmOptions, IbmProvider
 from superpose.backends.clouds.ibm_backend import IbmBackend
 from superpose.backends.clouds.ibm_service import open_service
 from superpose.backends.clouds.retry import Retry
@@ -52,16 +52,17 @@ def platform(server: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
     return server
 
 
-def provider(platform: Platform, pauses: list[float] | None = None, **options: Any) -> IbmProvider:
+def provider(platform: Platform, pauses: list[float] | None = None, service: Any = None, **options: Any) -> IbmProvider:
     sleep = (lambda _: None) if pauses is None else pauses.append
-    return IbmProvider(f"{platform.url}/api/v1", retry=Retry(n_tries=4, sleep=sleep, chance=lambda: 1.0), **options)
+    retry = Retry(n_tries=4, sleep=sleep, chance=lambda: 1.0)
+    return IbmProvider(f"{platform.url}/api/v1", IbmOptions(retry=retry, **options), service)
 
 
 def opened(platform: Platform, pauses: list[float] | None = None, **options: Any) -> IbmBackend:
     """The backend through a service that all tests but those of opening share."""
     if platform.service is None:
         platform.service = open_service(f"{platform.url}/api/v1")
-    return provider(platform, pauses, service=platform.service, **options).backend("ibm_manila")
+    return provider(platform, pauses, platform.service, **options).backend("ibm_manila")
 
 
 @pytest.mark.slow
@@ -274,7 +275,13 @@ def test_a_key_that_ibm_does_not_know_is_told(platform: Platform, monkeypatch: p
 
 @pytest.mark.parametrize(
     ("method", "path", "times"),  # the package takes the first fault of a list of backends for an empty list
-    [("POST", "/search", 1), ("GET", "/backends$", 2), ("GET", "/configuration", 1), ("GET", "/instances/usage", 1)],
+    [
+        ("POST", "/search", 1),
+        ("GET", "/backends$", 2),
+        ("GET", "/configuration", 1),
+        ("GET", "/properties", 1),
+        ("GET", "/instances/usage", 1),
+    ],
 )
 def test_faults_while_opening_are_waited_out(platform: Platform, method: str, path: str, times: int) -> None:
     pauses: list[float] = []
@@ -327,6 +334,18 @@ def test_a_loop_keeps_one_session(platform: Platform, mode: Any, word: str) -> N
     assert not session["accepting_jobs"] and backend.session_id is None
 
 
+def test_a_loop_goes_on_in_its_session_from_another_process(platform: Platform) -> None:
+    first = opened(platform, mode="session")
+    first.submit(FLIP, "t")
+    second = opened(platform, mode="session", session_id=first.session_id)
+    second.submit(FLIP, "u")
+    assert {job.body["session_id"] for job in platform.jobs.values()} == {"session-0"}
+    platform.end_session("session-0")
+    third = opened(platform, mode="session", session_id="session-0")  # which has ended meanwhile
+    third.submit(FLIP, "v")
+    assert platform.jobs["job-2"].body["session_id"] == "session-1"
+
+
 def test_a_session_that_has_ended_is_followed_by_another(platform: Platform) -> None:
     backend = opened(platform, mode="session")
     backend.submit(FLIP, "t")
@@ -337,7 +356,7 @@ def test_a_session_that_has_ended_is_followed_by_another(platform: Platform) -> 
 
 def test_local_mode_runs_without_an_account_or_wire() -> None:
     pytest.importorskip("qiskit_aer", reason="IBM's local mode needs Qiskit Aer")
-    backend = IbmProvider(mode="session").backend("fake_manila")
+    backend = IbmProvider(options=IbmOptions(mode="session")).backend("fake_manila")
     assert backend.name == "ibm:fake_manila" and backend.capabilities().simulator
     result = backend.run(Program(Circuit(3).x(1).x(2), shots=2000, seed=3))
     assert result.counts is not None and max(result.counts[0], key=lambda bits: result.counts[0][bits]) == "011"

@@ -8,14 +8,13 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from superpose.backends.clouds.ibm_backend import IbmBackend, Mode
+from superpose.backends.clouds.ibm_backend import IbmBackend, IbmOptions
 from superpose.backends.clouds.ibm_calibration import calibration_of
 from superpose.backends.clouds.ibm_service import PROVIDER, asked, hardened, open_service, runtime
-from superpose.backends.clouds.retry import Retry
 from superpose.circuits import BackendInfo, Pricing
 from superpose.errors import BackendUnknownError, ProviderError, SuperposeError
 
-__all__ = ["IbmProvider"]
+__all__ = ["IbmOptions", "IbmProvider"]
 
 LOCAL = "fake_"
 _SOURCE = "https://www.ibm.com/quantum/pricing, as compiled by API Evangelist on 2026-05-25"
@@ -35,33 +34,16 @@ class IbmProvider:
 
     Args:
         base_url: Of the REST interface, instead of IBM's; see `open_service`.
-        mode: How submissions go; see `Mode`. A training loop takes "session".
-        max_session_s: How long a session or batch may last, in seconds.
-        optimization_level: Of Qiskit's compiler, 0 to 3.
-        retry: How calls are tried again.
+        options: How programs go to the processors.
         service: A ``QiskitRuntimeService`` of your own, instead of one opened by ``base_url``; see `hardened`.
     """
 
     name = PROVIDER
 
-    def __init__(
-        self,
-        base_url: str | None = None,
-        *,
-        mode: Mode = "job",
-        max_session_s: int | None = None,
-        optimization_level: int = 1,
-        retry: Retry | None = None,
-        service: Any = None,
-    ) -> None:
+    def __init__(self, base_url: str | None = None, options: IbmOptions | None = None, service: Any = None) -> None:
         self._base_url, self._given = base_url, service
-        self._retry = Retry() if retry is None else retry
-        self._options: dict[str, Any] = {
-            "mode": mode,
-            "max_session_s": max_session_s,
-            "optimization_level": optimization_level,
-            "retry": self._retry,
-        }
+        self._options = IbmOptions() if options is None else options
+        self._retry = self._options.retry
 
     @cached_property
     def _service(self) -> Any:
@@ -91,6 +73,7 @@ class IbmProvider:
             native = self._native(short)
             state = asked(native.status)
             at = calibration_of(name, asked(native.properties)).taken_at
+            n_qubits = asked(lambda: native.num_qubits)
         except ProviderError as error:
             return BackendInfo(
                 name=name, provider=PROVIDER, n_qubits=None, kind="qpu", status="unavailable", note=str(error)
@@ -99,7 +82,7 @@ class IbmProvider:
         return BackendInfo(
             name=name,
             provider=PROVIDER,
-            n_qubits=native.num_qubits,
+            n_qubits=n_qubits,
             kind="qpu",
             status="online" if state.operational else "offline",
             calibration_at=at,
@@ -140,11 +123,11 @@ class IbmProvider:
             ProviderError: There is no account, or it is not let in.
         """
         if name.startswith(LOCAL):
-            return IbmBackend(self._local(name), None, pricing=_FREE, **self._options)
+            return IbmBackend(self._local(name), None, self._options, _FREE)
         names = self._names()
         if name in names:
             native = self._native(name)
-            return IbmBackend(native, self._service, pricing=self._pricing(native), **self._options)
+            return IbmBackend(native, self._service, self._options, self._pricing(native))
         raise BackendUnknownError(
             f"This account at IBM has no backend {name!r}; it has {', '.join(names) or 'none'}. Names that begin with "
             f"{LOCAL!r} run in local mode.",

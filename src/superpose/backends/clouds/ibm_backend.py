@@ -7,6 +7,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Literal
@@ -30,7 +31,7 @@ from superpose.circuits import (
 )
 from superpose.errors import ProviderError, UnsupportedProgramError
 
-__all__ = ["IbmBackend", "Mode"]
+__all__ = ["IbmBackend", "IbmOptions", "Mode"]
 
 Mode = Literal["job", "session", "batch"]
 """Each submission on its own; in one session, which keeps the processor; in one batch."""
@@ -48,6 +49,25 @@ STATUS_TABLE: Mapping[str, RunStatus] = MappingProxyType(
 MAX_SHOTS = 100_000
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IbmOptions:
+    """How programs go to a processor.
+
+    Attributes:
+        mode: See `Mode`. A training loop takes "session".
+        max_session_s: How long a session or batch may last, in seconds; None leaves it to IBM.
+        session_id: One that is open already, so that a loop goes on in it after a crash.
+        optimization_level: Of Qiskit's compiler, 0 to 3.
+        retry: How calls are tried again.
+    """
+
+    mode: Mode = "job"
+    max_session_s: int | None = None
+    session_id: str | None = None
+    optimization_level: int = 1
+    retry: Retry = field(default_factory=Retry)
+
+
 class IbmBackend:
     """Runs programs through SamplerV2, all circuits of a program as PUBs of one job.
 
@@ -57,27 +77,20 @@ class IbmBackend:
     Args:
         native: Qiskit's backend.
         service: Of the account; None in local mode.
-        mode, max_session_s, optimization_level, retry: See `IbmProvider`.
+        options: How programs go there.
         pricing: What it costs; None where nothing is known.
     """
 
     status_table = STATUS_TABLE
 
     def __init__(
-        self,
-        native: Any,
-        service: Any,
-        *,
-        mode: Mode = "job",
-        max_session_s: int | None = None,
-        optimization_level: int = 1,
-        pricing: Pricing | None = None,
-        retry: Retry | None = None,
+        self, native: Any, service: Any, options: IbmOptions | None = None, pricing: Pricing | None = None
     ) -> None:
         self._native, self._service, self._pricing = native, service, pricing
-        self._mode, self._max_session_s = mode, max_session_s
-        self._retry = Retry() if retry is None else retry
-        self._compiler = Compiler(native, optimization_level)
+        self._options = IbmOptions() if options is None else options
+        self._retry = self._options.retry
+        self._compiler = Compiler(native, self._options.optimization_level)
+        self._known_session = self._options.session_id
         self._session: Any = None
         self._jobs: dict[str, tuple[Any, Program]] = {}  # local mode's: by id
         self._ids: dict[str, str] = {}  # and ids by token
@@ -99,13 +112,17 @@ class IbmBackend:
         return self._compiler.n_compiled
 
     def capabilities(self) -> Capabilities:
-        """Return what the processor can do."""
-        target = self._native.target
+        """Return what the processor can do.
+
+        Raises:
+            ProviderError: The service does not answer, when it is asked for the first time.
+        """
+        target = self._retry.call(lambda: asked(lambda: self._native.target))
         operations = set(target.operation_names)
         pairs = target.build_coupling_map()
         config = asked(self._native.configuration) if self._service is not None else None
         return Capabilities(
-            max_qubits=self._native.num_qubits,
+            max_qubits=target.num_qubits,
             max_shots=getattr(config, "max_shots", None) or MAX_SHOTS,
             simulator=self._service is None,
             mid_circuit=True,
@@ -160,12 +177,14 @@ class IbmBackend:
             UnsupportedProgramError: It does not fit.
             ProviderError: The run has failed, or the service does not answer.
         """
-        provider_job_id = self.submit(program, secrets.token_hex(16))
+        token = secrets.token_hex(16)
+        provider_job_id = self.submit(program, token)
         pause_s = 0.02 if self._service is None else 1.0
         while (found := self.fetch(provider_job_id)) is None:
             self._retry.sleep(pause_s)
             pause_s = min(30.0, 1.3 * pause_s)
         self._jobs.pop(provider_job_id, None)  # local mode's; nobody else knows its id
+        self._ids.pop(token, None)
         return found
 
     def submit(self, program: Program, token: str) -> str:
@@ -272,12 +291,16 @@ class IbmBackend:
 
     def _where(self) -> Any:
         """The processor, or the session or batch on it, opened when first used."""
-        if self._mode == "job":
+        if self._options.mode == "job":
             return self._native
         with self._lock:
             if self._session is None:
-                kind = runtime().Session if self._mode == "session" else runtime().Batch
-                self._session = kind(backend=self._native, max_time=self._max_session_s)
+                kind = runtime().Session if self._options.mode == "session" else runtime().Batch
+                if self._known_session is not None and self._service is not None:
+                    self._session = kind.from_id(self._known_session, self._service)
+                else:
+                    self._session = kind(backend=self._native, max_time=self._options.max_session_s)
+                self._known_session = None
             return self._session
 
     def _lost_session(self) -> bool:
