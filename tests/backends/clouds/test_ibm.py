@@ -209,6 +209,17 @@ def test_a_failed_run_says_why_and_is_over(platform: Platform) -> None:
     assert not caught.value.retryable and caught.value.provider_job_id == provider_job_id
 
 
+def test_a_failed_run_whose_reason_is_gone_has_failed_all_the_same(platform: Platform) -> None:
+    platform.words = ("Failed",)
+    backend = opened(platform)
+    provider_job_id = backend.submit(FLIP, "t")
+    platform.fail("GET", "/results", status=404, times=99)
+    assert backend.status(provider_job_id) is RunStatus.FAILED
+    with pytest.raises(ProviderError, match="has failed") as caught:
+        backend.fetch(provider_job_id)
+    assert not caught.value.retryable
+
+
 def test_a_lost_job_is_told(platform: Platform) -> None:
     backend = opened(platform)
     provider_job_id = backend.submit(FLIP, "t")

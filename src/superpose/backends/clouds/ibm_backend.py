@@ -331,7 +331,15 @@ class IbmBackend:
         return self._jobs[provider_job_id][0]
 
     def _state(self, job: Any, provider_job_id: str) -> RunStatus:
-        word = self._retry.call(lambda: asked(job.status, provider_job_id))
+        def ask() -> Any:
+            try:
+                return asked(job.status, provider_job_id)
+            except ProviderError as error:
+                if error.retryable:
+                    raise
+                return asked(job.status, provider_job_id)  # the word has come, but not the message of a failed run
+
+        word = self._retry.call(ask)
         word = str(getattr(word, "name", word))
         if word not in STATUS_TABLE:
             raise self._error(
