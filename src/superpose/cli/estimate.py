@@ -52,7 +52,7 @@ def estimate(  # noqa: PLR0913  # one parameter per option
     plot: Annotated[Path | None, typer.Option(help="Draw a picture, .png or .svg.", metavar="FILE")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what a program would give and take, on every backend.
+    """Tell fidelity, price and wait before anything runs.
 
     Fidelity is the probability of a shot without error, from calibrations.
     Prices come from published tables, with date and source in --json.
