@@ -41,6 +41,19 @@ _SIMULATORS: Mapping[str, _Simulator] = MappingProxyType(
 """Devices that compute any circuit exactly; of others only shots are asked. A device does not say how many qubits it
 takes, so these are bounds of ours, by the memory that states and density matrices take."""
 
+_UNLISTED = frozenset(
+    {
+        "default.clifford",
+        "default.gaussian",
+        "default.qutrit",
+        "default.qutrit.mixed",
+        "default.tensor",
+        "null.qubit",
+        "superpose",
+    }
+)
+"""Devices of PennyLane's own that run no or few circuits of qubits, and ours, which is the local backend."""
+
 _FREE = Pricing(as_of=date(2026, 11, 26), source="this machine")
 _INSTALL = "pennylane"
 
@@ -58,9 +71,9 @@ class PennyLaneProvider:
         self._options = {name: dict(given) for name, given in (options or {}).items()}
 
     def list(self) -> Sequence[BackendInfo]:
-        """Return a line for each installed device; see `Provider`. Devices are not loaded."""
+        """Return a line for each installed device that runs circuits of qubits; see `Provider`. None is loaded."""
         try:
-            names = sorted(self._names())
+            names = sorted(self._names() - _UNLISTED)
         except ToolkitMissingError as error:
             return [
                 BackendInfo(
