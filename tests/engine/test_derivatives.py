@@ -174,7 +174,7 @@ def by_differences(program, x, w, state):
 
 @pytest.mark.parametrize("seed", range(6))
 def test_fisher_metric_equals_finite_differences_of_states(seed, random_circuit, random_observables):
-    program, x, w, rng = case(40 + seed, random_circuit, random_observables, batch=3)
+    program, x, w, rng = case(80 + seed, random_circuit, random_observables, batch=3)
     states = random_states(rng, 3, program.n_qubits) if seed % 2 else None
     got = program.fisher_metric(x, w, initial_state=states)
     assert got.shape == (3, len(w), len(w))

@@ -81,6 +81,7 @@ class IonQProvider:
     ) -> None:
         messenger = Messenger(self.name, url or URL, _key_header, timeout_s)
         self._jobs = IonQJobs(messenger, retry or Retry(), lambda: self._key_missing())
+        self._listing = IonQJobs(messenger, Retry(n_tries=1), lambda: self._key_missing())
         self._patience = patience or Patience()
 
     @property
@@ -89,21 +90,22 @@ class IonQProvider:
         return "ionq"
 
     def list(self) -> Sequence[BackendInfo]:
-        """Return what IonQ offers now; one line with the reason where it does not answer.
+        """Return what IonQ offers now; one line with the reason where it does not answer, or where there is no key.
 
-        Cost: one request, which needs no key.
+        Cost: one request, not tried again; none without a key, so that nobody who is no customer calls there.
         """
+        missing = self._key_missing()
+        if missing:
+            return [self._line(SIMULATOR, {}, "unavailable", missing)]
         try:
-            rows = self._rows()
+            rows = self._rows(self._listing)
         except ProviderError as error:
             return [self._line(SIMULATOR, {}, "unavailable", str(error))]
-        missing = self._key_missing()
-        lines = []
-        for name, row in rows.items():
-            if str(row.get("status")) != "retired":
-                status = "unavailable" if missing else _AVAILABLE.get(str(row.get("status")), "offline")
-                lines.append(self._line(name, row, status, missing))
-        return lines
+        return [
+            self._line(name, row, _AVAILABLE.get(str(row.get("status")), "offline"), "")
+            for name, row in rows.items()
+            if str(row.get("status")) != "retired"
+        ]
 
     def backend(self, name: str) -> IonQBackend:
         """Return the backend "simulator", "simulator:NOISE_MODEL" or "qpu.NAME".
@@ -112,7 +114,7 @@ class IonQProvider:
             BackendUnknownError: IonQ offers none of this name.
             ProviderError: IonQ does not answer.
         """
-        rows = self._rows()
+        rows = self._rows(self._jobs)
         if name not in rows:
             allowed = sorted(rows)
             raise BackendUnknownError(
@@ -121,9 +123,9 @@ class IonQProvider:
         kind = IonQBackend if name.startswith(SIMULATOR) else IonQProcessor
         return kind(name, rows[name], self._jobs, self._patience)
 
-    def _rows(self) -> dict[str, Mapping[str, Any]]:
+    def _rows(self, jobs: IonQJobs) -> dict[str, Mapping[str, Any]]:
         """What the API says about each backend, the simulator's noise models as backends of their own."""
-        document = self._jobs.ask("GET", "/backends")
+        document = jobs.ask("GET", "/backends")
         try:
             rows: dict[str, Mapping[str, Any]] = {str(row["backend"]): dict(row) for row in document}
         except (TypeError, KeyError):
