@@ -121,7 +121,7 @@ def test_richardson_has_more_variance_and_no_bias_to_speak_of() -> None:
 @pytest.mark.slow
 def test_twirling_makes_turned_gates_harmless_for_extrapolation() -> None:
     noisy = Noisy(0.001, overturn=0.08)
-    programs = [Program(random_circuit(seed, 3, 4), {}, z_all(3)) for seed in range(2)]
+    programs = [Program(random_circuit(seed, 3, 4), {}, z_all(3), seed=seed) for seed in range(2)]
     alone = error(ZeroNoiseExtrapolation(noisy, (1, 3), "linear"), programs)
     assert error(ZeroNoiseExtrapolation(PauliTwirling(noisy, 32), (1, 3), "linear"), programs) < alone
 
