@@ -268,8 +268,8 @@ def main() -> None:
             "oracle's choice": lambda row: f"{row['oracles_choice']:.0%}",
         },
         (
-            f"Rank correlation of estimate and truth {facts['rank_correlation']:.3f}; {facts['decide_ms']:.1f} ms for a "
-            "decision.",
+            f"Rank correlation of estimate and truth {facts['rank_correlation']:.3f}; {facts['decide_ms']:.1f} ms for "
+            "a decision.",
         ),
     )
 

@@ -6,11 +6,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from scipy.stats import spearmanr
+from tests.backends.estimates.processors import hellinger, random_circuit
 
 from superpose.backends import LocalBackend
 from superpose.backends.estimates import calibrated_estimate
 from superpose.circuits import Circuit, Program
-from tests.backends.estimates.processors import hellinger, random_circuit
 
 NAMES = ("ibm_manila", "ibm_nairobi", "ibm_guadalupe", "ibm_fez", "ibm_brisbane")
 SHOTS = 2000
