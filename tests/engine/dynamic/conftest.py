@@ -172,7 +172,6 @@ def aer() -> Callable[[Circuit, Mapping[str, float]], np.ndarray]:
         warnings.simplefilter("ignore", DeprecationWarning)
         qiskit = pytest.importorskip("qiskit")
         qiskit_aer = pytest.importorskip("qiskit_aer")
-        from qiskit.circuit.library import UnitaryGate
         from qiskit.quantum_info import Kraus
         from qiskit_aer import noise
 
@@ -197,7 +196,7 @@ def aer() -> Callable[[Circuit, Mapping[str, float]], np.ndarray]:
             places = list(reversed(item.qubits))  # Qiskit's first qubit is the least significant bit
             if isinstance(item, Instruction):
                 matrix = GATES[item.gate].matrix([float(angle.evaluate(params)) for angle in item.angles])
-                made.append(UnitaryGate(matrix), places)
+                made.unitary(matrix, places)
             elif isinstance(item, Channel):
                 made.append(errors[item.name](*item.values).to_instruction(), list(item.qubits))
             elif isinstance(item, KrausChannel):

@@ -6,7 +6,7 @@ What nobody publishes has no row, and its price stays unknown: a price is never 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import date
 from fnmatch import fnmatchcase
@@ -169,6 +169,5 @@ def _row(document: Mapping[str, Any]) -> PriceRow:
 
 
 def _check(name: str, value: object) -> None:
-    allowed: Iterable[type] = (int, float)
-    if isinstance(value, bool) or not isinstance(value, tuple(allowed)) or not 0.0 <= float(value) < float("inf"):  # type: ignore[arg-type]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0.0 <= value < float("inf"):
         raise ValueError(f"{name} must be a number of 0 or more, got {value!r}")

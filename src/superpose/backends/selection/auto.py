@@ -20,7 +20,7 @@ from superpose.backends.selection.values import (
     ProgramFacts,
     Weighted,
 )
-from superpose.circuits import BackendInfo, Capabilities, Program, ProgramResult
+from superpose.circuits import BackendInfo, Capabilities, Estimate, Program, ProgramResult
 from superpose.errors import NoBackendFitsError
 
 __all__ = ["AutoBackend", "Selection", "candidates_of", "facts_of"]
@@ -138,13 +138,15 @@ def candidates_of(estimates: Sequence[BackendEstimate]) -> tuple[Candidate, ...]
 
 
 def _candidate(one: BackendEstimate) -> Candidate:
-    info, found = one.info, one.estimate
-    about = {"name": info.name, "provider": info.provider, "kind": info.kind, "region": info.region}
-    if found is None:
-        return Candidate(**about, parametric=one.parametric, reasons=one.reasons)  # type: ignore[arg-type]
+    info = one.info
+    found = Estimate() if one.estimate is None else one.estimate
     return Candidate(
-        **about,  # type: ignore[arg-type]
+        name=info.name,
+        provider=info.provider,
+        kind=info.kind,
+        region=info.region,
         parametric=one.parametric,
+        reasons=one.reasons if one.estimate is None else (),
         fidelity=found.fidelity,
         price_usd=found.price_usd,
         wait_s=found.wait_s,
