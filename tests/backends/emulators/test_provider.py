@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 
+import superpose
 from superpose.backends.emulators import EmulatorProvider
 from superpose.backends.emulators import provider as provider_module
 from superpose.backends.providers import find_backend
@@ -111,3 +112,18 @@ def test_missing_packages_are_told_with_the_extra(monkeypatch: pytest.MonkeyPatc
     assert line.status == "unavailable" and "superpose[emulators]" in line.note
     with pytest.raises(ToolkitMissingError, match=r"superpose\[emulators\]"):
         PROVIDER.backend("ibm_nowhere")
+
+
+@needs_ibm
+@needs_google
+@pytest.mark.slow
+def test_every_processor_entangles_three_qubits() -> None:
+    ghz = Circuit(3).h(0).cx(0, 1).cx(1, 2)
+    right = {}
+    for info in PROVIDER.list():
+        if info.name not in NO_PAIRS:
+            counts = superpose.run(ghz, shots=1000, seed=1, backend=info.name).counts
+            assert counts is not None
+            right[info.name] = counts[0].get("000", 0) + counts[0].get("111", 0)
+    assert len(right) == len(PROVIDER.list()) - len(NO_PAIRS)
+    assert {name: n for name, n in right.items() if n < 500} == {}  # evenly spread they would be 250

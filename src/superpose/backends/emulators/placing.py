@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from functools import cached_property
 from importlib import import_module
 from typing import Any
@@ -19,6 +20,7 @@ _GATES = {
     "ecr": "ECRGate", "rzz": "RZZGate",
 }  # fmt: skip
 """Names of classes in Qiskit's library."""
+_DIRECTED = ("cx", "ecr")
 
 
 class Placer:
@@ -47,7 +49,7 @@ class Placer:
         from qiskit.transpiler import InstructionProperties, Target
 
         target = Target(num_qubits=self.calibration.n_qubits)
-        for name in sorted(self.calibration.native_gates):
+        for name in sorted(self.calibration.native_gates - self._rarer_directed()):
             rows = {
                 row.qubits: InstructionProperties(duration=(row.duration_ns or 0.0) * 1e-9, error=row.error or 0.0)
                 for row in self.calibration.gates
@@ -66,6 +68,11 @@ class Placer:
         target.add_instruction(Delay(Parameter("time")), dict.fromkeys(reading))
         target.add_instruction(IfElseOp, name="if_else")
         return target
+
+    def _rarer_directed(self) -> frozenset[str]:
+        """Of cx and ecr, which have a direction, the one on fewer pairs: Qiskit's transpiler cannot turn it around."""
+        pairs = Counter(row.gate for row in self.calibration.gates if row.gate in _DIRECTED)
+        return frozenset(gate for gate, _ in pairs.most_common()[1:])
 
     def place(self, circuit: Circuit) -> Circuit:
         """Return the circuit in native gates on the processor's qubits, up to a global phase; parameters stay symbolic.
