@@ -21,21 +21,12 @@ from collections.abc import Callable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
-import numpy as np
-from scipy.stats import chi2_contingency
-
+from aer_noise import circuit_of, fake_of, noise_of, on_its_qubits, p_value, values_of
 from harness import environment_facts, format_ms, print_json, print_table, say, version_of
 from superpose.backends.emulators import EmulatedBackend, EmulatorProvider
-from superpose.circuits import Circuit, Program, Template, parameters
+from superpose.circuits import Circuit, Program, Template
 
-DEVICES = {
-    "ibm_manila": "FakeManilaV2",
-    "ibm_kolkata": "FakeKolkataV2",
-    "ibm_sherbrooke": "FakeSherbrooke",
-    "ibm_torino": "FakeTorino",
-    "ibm_fez": "FakeFez",
-    "ibm_boston": "FakeBoston",
-}
+DEVICES = ("ibm_manila", "ibm_kolkata", "ibm_sherbrooke", "ibm_torino", "ibm_fez", "ibm_boston")
 SHOTS, CHECKED_SHOTS = 1000, 40_000
 FAILURE_PROBABILITY = 1e-6
 ROUNDS, CALLS, FAKE_CALLS = 5, 10, 1
@@ -44,73 +35,16 @@ Call = Callable[[int, int], Mapping[str, int]]
 """Of the seed of the values, and shots."""
 
 
-def circuit_of() -> Circuit:
-    a = parameters("a", 10)
-    circuit = Circuit(5)
-    for layer in range(2):
-        for qubit in range(5):
-            circuit.ry(a[5 * layer + qubit], qubit)
-        for qubit in range(4):
-            circuit.cx(qubit, qubit + 1)
-    return circuit
-
-
-def values_of(seed: int) -> dict[str, float]:
-    found = np.random.default_rng(seed).uniform(0, np.pi, 10).tolist()
-    return {parameter.name: value for parameter, value in zip(parameters("a", 10), found, strict=True)}
-
-
-def cut(fake: Any, qubits: tuple[int, ...]) -> Any:
-    """A backend of these qubits of the fake one alone."""
-    from qiskit.providers import BackendV2, Options
-    from qiskit.transpiler import Target
-
-    whole = fake.target
-    properties = [whole.qubit_properties[qubit] for qubit in qubits]
-    target = Target(num_qubits=len(qubits), dt=whole.dt, qubit_properties=properties)
-    for name in whole.operation_names:
-        rows = {} if whole[name] is None else whole[name]
-        kept = {
-            tuple(qubits.index(q) for q in key): row
-            for key, row in rows.items()
-            if key is not None and set(key) <= set(qubits)
-        }
-        if kept:
-            target.add_instruction(whole.operation_from_name(name), kept)
-
-    class Cut(BackendV2):
-        max_circuits = None
-        target = property(lambda self: target)
-
-        @classmethod
-        def _default_options(cls) -> Options:
-            return Options()
-
-        def run(self, run_input: Any, **options: Any) -> Any:
-            raise NotImplementedError
-
-    return Cut()
-
-
 def aer_calls(name: str, backend: EmulatedBackend, circuit: Circuit) -> tuple[dict[str, Call], Call, Any]:
     """Calls of Aer cut by how it is set, of the fake backend, and that."""
-    import qiskit_ibm_runtime.fake_provider as shipped
     from qiskit_aer import AerSimulator
-    from qiskit_aer.noise import NoiseModel
-    from qiskit_aer.noise.device import basic_device_readout_errors
 
     from superpose.frontends.qiskit import write
 
-    fake = getattr(shipped, DEVICES[name])()
+    fake = fake_of(name)
     placed = backend.lowered(Template(circuit)).settings[0].placed
-    qubits = placed.qubits
-    model = NoiseModel.from_backend(cut(fake, qubits), readout_error=False)
-    for (qubit,), error in basic_device_readout_errors(fake.properties()):
-        if qubit in qubits:
-            model.add_readout_error(error, [qubits.index(qubit)])
-    table = [qubits.index(q) if q in qubits else 0 for q in range(max(qubits) + 1)]
-    compact = Circuit(len(qubits), n_bits=5).extend(item.moved(table) for item in placed.operations)
-    small = write(compact)
+    model = noise_of(fake, placed.qubits)
+    small = write(on_its_qubits(placed))
     large = write(Circuit(fake.num_qubits, n_bits=5).extend(placed.operations))
     simulators = {method: AerSimulator(method=method, noise_model=model) for method in ("density_matrix", "automatic")}
 
@@ -131,15 +65,6 @@ def aer_calls(name: str, backend: EmulatedBackend, circuit: Circuit) -> tuple[di
         return counts
 
     return {name: local(one) for name, one in simulators.items()}, plain, fake
-
-
-def p_value(one: Mapping[str, int], other: Mapping[str, int]) -> float:
-    """Probability of such a difference between two samples of one distribution; rare strings taken together."""
-    keys = sorted({*one, *other})
-    table = np.array([[counts.get(key, 0) for key in keys] for counts in (one, other)], float)
-    rare = table.sum(axis=0) < 20
-    merged = np.column_stack([table[:, ~rare], table[:, rare].sum(axis=1)])
-    return float(chi2_contingency(merged[:, merged.sum(axis=0) > 0]).pvalue)
 
 
 def turn_ms(call: Callable[[int, int], Any], calls: int, first_seed: int) -> float:

@@ -10,11 +10,9 @@ import json
 import re
 import threading
 import uuid
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -23,6 +21,7 @@ from botocore.model import OperationModel, ServiceModel
 from botocore.validate import ParamValidator
 from braket.devices import LocalSimulator
 from braket.ir.openqasm import ProgramSet
+from tests.backends.clouds.loopback import FakeService, Handler, listening
 
 MODEL = ServiceModel(Loader().load_service_model("braket", "service-2"))
 DEVICE = "arn:aws:braket:us-west-1::device/qpu/rigetti/Imagined-1"
@@ -50,7 +49,7 @@ def capabilities(with_sets: bool) -> str:
     return json.dumps(document)
 
 
-class FakeBraket:
+class FakeBraket(FakeService):
     """The service: its quantum tasks, what was asked of it, and the faults to come.
 
     Args:
@@ -58,14 +57,12 @@ class FakeBraket:
     """
 
     def __init__(self, put: Callable[[str, str, str], None]) -> None:
+        super().__init__()
         self.put = put
         self.runs: dict[str, dict[str, Any]] = {}
         self.by_token: dict[str, str] = {}
-        self.requests = Counter[str]()
-        self.faults: defaultdict[str, deque[str]] = defaultdict(deque)
         self.questions_until_done = 1
         self.in_files = False
-        self.released = threading.Event()
         self._lock = threading.Lock()
         self._routes = [(one, self._pattern(one)) for one in map(MODEL.operation_model, MODEL.operation_names)]
 
@@ -199,60 +196,25 @@ class FakeBraket:
 def serving(fake: FakeBraket) -> Iterator[str]:
     """The URL of the service."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class Braket(Handler):
         def _serve(self) -> None:
             at = urlsplit(self.path)
             operation, asked = fake.route(self.command, at.path)
-            fake.requests[operation.name] += 1
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else {}
-            query: dict[str, Any] = parse_qs(at.query)
+            fault, text = fake.asked(operation.name), self.body()
+            sent = {**asked, **parse_qs(at.query), **(json.loads(text) if text else {})}
             assert self.headers["Authorization"].startswith("AWS4-HMAC-SHA256 Credential=key-id/")
-            fault = fake.faults[operation.name].popleft() if fake.faults[operation.name] else ""
             if fault.endswith("Exception"):
-                self._reply(*fake.error(fault))
-                return
-            if fault == "drop before":
-                self._drop()
-                return
-            status, document = fake.answer(operation, {**asked, **query, **body})
-            if fault == "hang after":
-                fake.released.wait(60)
-            if fault.endswith("after"):
-                self._drop()
+                self.reply(*fake.error(fault))
             else:
-                self._reply(status, document, share=0.5 if fault == "cut" else 1.0)
+                self.answer(fake, fault, lambda: fake.answer(operation, sent))
 
         do_GET = do_POST = do_PUT = _serve
 
-        def _reply(self, status: int, document: Any, share: float = 1.0) -> None:
-            content = json.dumps(document, default=lambda at: at.isoformat()).encode()
-            content = content[: int(len(content) * share)]
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            if "__type" in document:
-                self.send_header("x-amzn-ErrorType", document["__type"])
-            self.end_headers()
-            self.wfile.write(content)
+        def reply(
+            self, status: int, document: Any, headers: Mapping[str, str] | None = None, share: float = 1.0
+        ) -> None:
+            kind = {"x-amzn-ErrorType": document["__type"]} if "__type" in document else {}
+            super().reply(status, document, kind, share)
 
-        def _drop(self) -> None:
-            self.close_connection = True
-            self.connection.shutdown(2)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        fake.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(Braket, fake) as port:
+        yield f"http://127.0.0.1:{port}"

@@ -9,16 +9,15 @@ from __future__ import annotations
 import json
 import threading
 import uuid
-from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 import jsonschema_rs
 import numpy as np
+from tests.backends.clouds.loopback import FakeService, Handler, listening
 
 from superpose.backends import LocalBackend
 from superpose.circuits import Circuit, NoiseModel, Program
@@ -133,17 +132,15 @@ CHARACTERIZATION = {
 }
 
 
-class FakeIonQ:
+class FakeIonQ(FakeService):
     """The service: its jobs, what was asked of it, and the faults to come."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.jobs: dict[str, dict[str, Any]] = {}
-        self.requests = Counter[str]()
-        self.faults: defaultdict[str, deque[str]] = defaultdict(deque)
         self.payloads: list[dict[str, Any]] = []
         self.keys = {KEY}
         self.questions_until_done = 1
-        self.released = threading.Event()
         self.chance = np.random.default_rng(1)
         self._lock = threading.Lock()
 
@@ -274,66 +271,26 @@ def circuit_of(one: dict[str, Any]) -> Circuit:
 def serving(fake: FakeIonQ) -> Iterator[str]:
     """The URL of the service."""
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
+    class IonQ(Handler):
         def _serve(self) -> None:
             at = urlsplit(self.path)
             path = at.path.removeprefix("/v0.4")
-            kind = f"{self.command} {path.split('/')[1]}" + "/*" * (path.count("/") - 1)
-            fake.requests[kind] += 1
-            length = int(self.headers.get("Content-Length") or 0)
-            body = json.loads(self.rfile.read(length)) if length else None
-            query = {name: values[0] for name, values in parse_qs(at.query).items()}
-            fault = fake.faults[kind].popleft() if fake.faults[kind] else ""
+            fault = fake.asked(f"{self.command} {path.split('/')[1]}" + "/*" * (path.count("/") - 1))
+            text, query = self.body(), {name: values[0] for name, values in parse_qs(at.query).items()}
             if fault.isdecimal():
-                self._reply(int(fault), {"error": "x", "message": "injected", "statusCode": int(fault)})
-                return
-            if path != "/backends" and self.headers.get("Authorization", "").removeprefix("apiKey ") not in fake.keys:
-                self._reply(401, {"error": "Unauthorized Error", "message": "Invalid key provided.", "statusCode": 401})
-                return
-            if fault == "drop before":
-                self._drop()
-                return
-            status, document = fake.answer(self.command, path, query, body)
-            if fault == "drop after":
-                self._drop()
-            elif fault == "hang after":
-                fake.released.wait(60)
-                self._drop()
-            elif fault == "cut":
-                self._reply(status, document, share=0.5)
+                self.reply(int(fault), {"error": "x", "message": "injected", "statusCode": int(fault)})
+            elif path != "/backends" and self.headers.get("Authorization", "").removeprefix("apiKey ") not in fake.keys:
+                self.reply(401, {"error": "Unauthorized Error", "message": "Invalid key provided.", "statusCode": 401})
             else:
-                self._reply(status, document)
+                sent = json.loads(text) if text else None
+                self.answer(fake, fault, lambda: fake.answer(self.command, path, query, sent))
 
         do_GET = do_POST = do_PUT = _serve
 
-        def _reply(self, status: int, document: Any, share: float = 1.0) -> None:
-            content = json.dumps(document).encode()
-            content = content[: int(len(content) * share)]
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(content)))
-            if status == 429:
-                self.send_header("Retry-After", "3")
-            self.end_headers()
-            self.wfile.write(content)
+        def reply(
+            self, status: int, document: Any, headers: Mapping[str, str] | None = None, share: float = 1.0
+        ) -> None:
+            super().reply(status, document, {"Retry-After": "3"} if status == 429 else {}, share)
 
-        def _drop(self) -> None:
-            self.close_connection = True
-            self.connection.shutdown(2)
-
-        def log_message(self, *_: object) -> None:
-            return
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/v0.4"
-    finally:
-        fake.released.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with listening(IonQ, fake) as port:
+        yield f"http://127.0.0.1:{port}/v0.4"

@@ -16,10 +16,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
+
+from tests.backends.clouds.loopback import Handler, listening
 
 API_KEY = "the-key-that-nobody-may-print"
 CRN = "crn:v1:bluemix:public:quantum-computing:us-east:a/0123456789abcdef:11112222-3333-4444-5555-666677778888::"
@@ -244,18 +245,11 @@ def _snapshot(kind: str, name: str) -> str:
     return json.dumps(document)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    wbufsize = 1 << 16  # an answer in one packet, or the other side waits 40 ms before it acknowledges
+class _Handler(Handler):
     platform: Platform
 
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
     def _serve(self) -> None:
-        parts = urlsplit(self.path)
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        platform = self.platform
+        parts, body, platform = urlsplit(self.path), self.body(), self.platform
         platform.requests.append((self.command, parts.path))
         fault = platform.fault(self.command, parts.path)
         if fault is not None and not fault.after and fault.change is None:
@@ -266,36 +260,21 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.change is not None:
             text = fault.change(text)
         elif fault is not None:
-            status, text = fault.status, _refusal("gateway", 504)  # type: ignore[assignment]
-        self._say(status, text, {} if fault is None else fault.headers)
+            self._say(fault.status, _refusal("gateway", 504), fault.headers)
+            return
+        self.reply(status, text, {} if fault is None else fault.headers)
 
     do_GET = do_POST = do_PATCH = do_DELETE = _serve
 
     def _say(self, status: int | None, text: str, headers: dict[str, str]) -> None:
-        self.close_connection = status is None
         if status is None:
-            return  # the answer is lost
-        data = text.encode()
-        self.send_response(status)
-        for name, value in ({"Content-Type": "application/json"} | headers).items():
-            self.send_header(name, value)
-        if status != 204:
-            self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
+            self.drop()
+        else:
+            self.reply(status, text, headers)
 
 
 @contextmanager
 def serving(platform: Platform) -> Iterator[Platform]:
     """Serve ``platform`` on a port of loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"platform": platform}))
-    server.daemon_threads = True
-    platform.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    try:
+    with listening(type("IBM", (_Handler,), {"platform": platform})) as platform.port:
         yield platform
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()

@@ -17,6 +17,7 @@ from superpose.backends.clouds.braket_results import counts_of, problem, transla
 from superpose.backends.clouds.draws import all_measured
 from superpose.backends.clouds.readings import Reading
 from superpose.backends.clouds.retry import Retry
+from superpose.backends.clouds.states import call_off, status_of
 from superpose.backends.clouds.waiting import Patience
 from superpose.backends.fitting import require_fit
 from superpose.backends.measured import MeasuredProgram
@@ -271,7 +272,7 @@ class BraketDevice:
             "outputS3Bucket": bucket,
             "outputS3KeyPrefix": prefix,
             "action": written.json(),
-            "tags": _tags(reading.packed()),
+            "tags": reading.parted(_TAG, _TAG_SIZE, _MAX_TAGS, "a quantum task's tags"),
         }
         return str(self._asked(lambda: self._device.aws_session.create_quantum_task(**request)))
 
@@ -322,12 +323,8 @@ class BraketDevice:
         Raises:
             ProviderError: Braket could not be asked, or knows no such quantum task.
         """
-        if not self.status(provider_job_id).is_final:
-            try:
-                self._asked(lambda: self._device.aws_session.cancel_quantum_task(provider_job_id), provider_job_id)
-            except ProviderError:
-                if not self.status(provider_job_id).is_final:  # it may have ended in between
-                    raise
+        cancel = self._device.aws_session.cancel_quantum_task
+        call_off(self, provider_job_id, lambda: self._asked(lambda: cancel(provider_job_id), provider_job_id))
 
     def estimate(self, program: Program) -> Estimate:
         """Return the price by the device's own price of a shot, and one fee for the one quantum task.
@@ -408,34 +405,12 @@ class BraketDevice:
         return told
 
     def _status(self, told: Mapping[str, Any], provider_job_id: str) -> RunStatus:
-        word = str(told.get("status"))
-        if word not in _STATUS:
-            raise problem(
-                f"The run {provider_job_id} has the status {word!r}, which is none of {', '.join(_STATUS)}. Nothing is "
-                "taken for granted about it; ask again later, or look at Braket's console.",
-                provider_job_id,
-                retryable=True,
-            )
-        return _STATUS[word]
-
-
-def _tags(packed: str) -> dict[str, str]:
-    parts = [packed[start : start + _TAG_SIZE] for start in range(0, len(packed), _TAG_SIZE)]
-    if len(parts) > _MAX_TAGS:
-        raise UnsupportedProgramError(
-            f"The program's observables take {len(packed):,} characters, packed; at most {_TAG_SIZE * _MAX_TAGS:,} go "
-            "into a quantum task's tags. Ask for fewer terms at once."
-        )
-    return {_TAG.format(place): part for place, part in enumerate(parts)}
+        return status_of(told.get("status"), _STATUS, "braket", provider_job_id)
 
 
 def _reading(told: Mapping[str, Any], provider_job_id: str) -> Reading:
-    tags = told.get("tags") or {}
-    parts: list[str] = []
-    while (part := tags.get(_TAG.format(len(parts)))) is not None:
-        parts.append(str(part))
     try:
-        return Reading.unpacked("".join(parts))
+        return Reading.rejoined(told.get("tags") or {}, _TAG)
     except ValueError as error:
         raise problem(
             f"The run {provider_job_id} was not handed over by superpose, or its tags were changed: {error}. Read its "

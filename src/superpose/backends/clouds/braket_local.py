@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Mapping
 from datetime import date
@@ -11,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from superpose import __version__
-from superpose.backends.clouds.draws import bits_of, drawn, fresh_seed
+from superpose.backends.clouds.answers import Run, seeded
+from superpose.backends.clouds.draws import bits_of, drawn
 from superpose.backends.fitting import require_fit
 from superpose.backends.measured import MeasuredProgram
 from superpose.circuits import Capabilities, Circuit, Pricing, Program, ProgramResult
@@ -68,23 +67,13 @@ class BraketSimulator:
                 "Braket's simulators need the package amazon-braket-sdk; install superpose[braket].", toolkit="braket"
             ) from error
         require_fit(program, self.capabilities(), self.name)
-        measured = MeasuredProgram(program)
-        simulator = LocalSimulator(self._simulator)
-        seed, started = fresh_seed(program.seed), time.perf_counter()
+        run, seed = Run(self.name), seeded(program).seed or 0
+        measured, simulator = MeasuredProgram(program), LocalSimulator(self._simulator)
         counts = [
             bits_of(circuit, drawn(_probabilities(simulator, circuit), measured.shots, seed, place))
             for place, circuit in enumerate(measured.circuits)
         ]
-        provenance = {
-            "backend": self.name,
-            "version": __version__,
-            "program_digest": program.digest,
-            "shots": measured.shots,
-            "seed": seed,
-            "n_circuits": len(measured.circuits),
-            "elapsed_s": time.perf_counter() - started,
-        }
-        return measured.result(counts, provenance)
+        return measured.result(counts, run.provenance(program, seed=seed, n_circuits=len(counts)))
 
 
 def _probabilities(simulator: Any, circuit: Circuit) -> np.ndarray[Any, np.dtype[np.float64]]:

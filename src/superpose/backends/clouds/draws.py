@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from collections import Counter
 from collections.abc import Mapping
 
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from superpose.circuits import Circuit
 
-__all__ = ["all_measured", "bits_of", "drawn", "fresh_seed"]
+__all__ = ["all_measured", "bits_of", "drawn"]
 
 
 def all_measured(circuit: Circuit) -> Circuit:
@@ -56,8 +55,3 @@ def drawn(probabilities: npt.NDArray[np.float64], shots: int, seed: int, place: 
     n_qubits = len(clean).bit_length() - 1
     tally = np.random.default_rng([seed, place]).multinomial(shots, clean / clean.sum())
     return {format(index, f"0{n_qubits}b"): int(tally[index]) for index in np.flatnonzero(tally).tolist()}
-
-
-def fresh_seed(seed: int | None) -> int:
-    """Return the seed, or a new one of 32 bits where there is none."""
-    return secrets.randbits(32) if seed is None else seed

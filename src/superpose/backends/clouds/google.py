@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from superpose import __version__
-from superpose.backends.clouds.draws import all_measured, bits_of, fresh_seed
+from superpose.backends.clouds.answers import Run, seeded
+from superpose.backends.clouds.draws import all_measured, bits_of
 from superpose.backends.fitting import require_fit
 from superpose.backends.measured import MeasuredProgram
 from superpose.circuits import (
@@ -125,7 +124,7 @@ class CirqSimulator:
 
         from superpose.frontends.cirq import write
 
-        seed = fresh_seed(program.seed)
+        seed = seeded(program).seed or 0
         kind = cirq.Simulator if self._own == "simulator" else cirq.DensityMatrixSimulator
         sampler = kind(seed=seed % 2**32)
         return _answered(
@@ -178,7 +177,7 @@ class VirtualProcessor:
         """
         require_fit(program, self.capabilities(), self.name)
         _, cirq_google = _toolkit()
-        seed = fresh_seed(program.seed)
+        seed = seeded(program).seed or 0
         engine = self._engine(seed)
         device, sampler = engine.get_processor(self._own).get_device(), engine.get_sampler(self._own)
         return _answered(
@@ -198,19 +197,9 @@ class VirtualProcessor:
 
 def _answered(name: str, program: Program, seed: int, facts: Mapping[str, Any], run: Any) -> ProgramResult:
     """A program's result from Cirq's results of its circuits."""
-    measured, started = MeasuredProgram(program), time.perf_counter()
+    measured, began = MeasuredProgram(program), Run(name)
     counts = [_counts(run(circuit), circuit) for circuit in measured.circuits]
-    provenance = {
-        "backend": name,
-        "version": __version__,
-        "program_digest": program.digest,
-        "shots": measured.shots,
-        "seed": seed,
-        "n_circuits": len(measured.circuits),
-        "elapsed_s": time.perf_counter() - started,
-        **facts,
-    }
-    return measured.result(counts, provenance)
+    return measured.result(counts, began.provenance(program, seed=seed, n_circuits=len(counts), **facts))
 
 
 def _counts(found: Any, circuit: Circuit) -> dict[str, int]:

@@ -17,6 +17,7 @@ from superpose.backends.clouds.ibm_calibration import NATIVE_NAMES, calibration_
 from superpose.backends.clouds.ibm_pubs import Compiler, counts_of, program_of, pubs_of
 from superpose.backends.clouds.ibm_service import PROVIDER, asked, runtime
 from superpose.backends.clouds.retry import Retry
+from superpose.backends.clouds.states import status_of
 from superpose.backends.fitting import require_fit
 from superpose.backends.measured import MeasuredProgram
 from superpose.circuits import (
@@ -340,15 +341,7 @@ class IbmBackend:
                 return asked(job.status, provider_job_id)  # the word has come, but not the message of a failed run
 
         word = self._retry.call(ask)
-        word = str(getattr(word, "name", word))
-        if word not in STATUS_TABLE:
-            raise self._error(
-                f"IBM says {word!r} of job {provider_job_id}; known are {', '.join(STATUS_TABLE)}. Nothing is guessed; "
-                "ask again later.",
-                provider_job_id,
-                retryable=True,
-            )
-        return STATUS_TABLE[word]
+        return status_of(getattr(word, "name", word), STATUS_TABLE, PROVIDER, provider_job_id)
 
     def _read(self, results: Any, job: Any, provider_job_id: str, run: Run) -> ProgramResult:
         program = self._jobs[provider_job_id][1] if self._service is None else self._carried(results, job)

@@ -19,6 +19,7 @@ from superpose.backends.clouds.ionq_jobs import MAX_SHOTS, IonQJobs, problem
 from superpose.backends.clouds.messenger import Messenger
 from superpose.backends.clouds.readings import Reading
 from superpose.backends.clouds.retry import Retry
+from superpose.backends.clouds.states import call_off, status_of
 from superpose.backends.clouds.waiting import Patience
 from superpose.backends.fitting import require_fit
 from superpose.backends.measured import MeasuredProgram
@@ -223,7 +224,7 @@ class IonQBackend:
             payload["noise"] = {"model": self._noise, "seed": seed & 0x7FFFFFFF}
         elif self._target != SIMULATOR:
             payload["settings"] = {"error_mitigation": {"debiasing": False}}  # which would need 500 shots or more
-        return self._jobs.submit(payload, token, reading.packed())
+        return self._jobs.submit(payload, token, reading)
 
     def status(self, provider_job_id: str) -> RunStatus:
         """Return where the run is.
@@ -276,12 +277,7 @@ class IonQBackend:
         Raises:
             ProviderError: IonQ could not be asked, or knows no such job.
         """
-        if not self.status(provider_job_id).is_final:
-            try:
-                self._jobs.cancel(provider_job_id)
-            except ProviderError:
-                if not self.status(provider_job_id).is_final:  # it may have ended in between
-                    raise
+        call_off(self, provider_job_id, lambda: self._jobs.cancel(provider_job_id))
 
     def estimate(self, program: Program) -> Estimate:
         """Return what IonQ expects: price, wait and run time under the account's contract.
@@ -318,15 +314,7 @@ class IonQBackend:
             raise problem(f"The estimate for {self.name} cannot be read: {error!r}.", retryable=True) from None
 
     def _status(self, job: Mapping[str, Any], provider_job_id: str) -> RunStatus:
-        word = str(job.get("status"))
-        if word not in _STATUS:
-            raise problem(
-                f"The run {provider_job_id} has the status {word!r}, which is none of {', '.join(_STATUS)}. Nothing is "
-                "taken for granted about it; ask again later, or look at IonQ's console.",
-                provider_job_id,
-                retryable=True,
-            )
-        return _STATUS[word]
+        return status_of(job.get("status"), _STATUS, "ionq", provider_job_id)
 
     def _seed(self, program: Program, token: str) -> int | None:
         """The program's; where a simulation has none, one that the token gives again."""

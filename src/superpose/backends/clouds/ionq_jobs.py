@@ -9,7 +9,7 @@ from typing import Any, Final
 from superpose.backends.clouds.messenger import Answer, Messenger
 from superpose.backends.clouds.readings import Reading
 from superpose.backends.clouds.retry import RETRYABLE_STATUSES, Retry
-from superpose.errors import ProviderError, UnsupportedProgramError
+from superpose.errors import ProviderError
 
 __all__ = ["MAX_SHOTS", "IonQJobs", "problem"]
 
@@ -84,7 +84,7 @@ class IonQJobs:
         """Ask that a job be called off."""
         self.ask("PUT", f"/jobs/{provider_job_id}/status/cancel", provider_job_id)
 
-    def submit(self, payload: Mapping[str, Any], token: str, reading: str) -> str:
+    def submit(self, payload: Mapping[str, Any], token: str, reading: Reading) -> str:
         """Hand a job over, once for each token, and return its id.
 
         Raises:
@@ -162,12 +162,8 @@ class IonQJobs:
         Raises:
             ProviderError: It was not handed over by superpose, or the answer is incomplete.
         """
-        metadata = job.get("metadata") or {}
-        parts: list[str] = []
-        while (part := metadata.get(_READING_KEY.format(len(parts)))) is not None:
-            parts.append(str(part))
         try:
-            reading = Reading.unpacked("".join(parts))
+            reading = Reading.rejoined(job.get("metadata") or {}, _READING_KEY)
         except ValueError as error:
             raise problem(
                 f"The run {provider_job_id} was not handed over by superpose, or its metadata were changed: {error}. "
@@ -232,15 +228,9 @@ class IonQJobs:
         ) from answer.failure
 
 
-def _parts(reading: str) -> dict[str, str]:
-    size = _PART if len(reading) <= _PART * _MAX_PARTS else _LONG_PART
-    if len(reading) > size * _MAX_PARTS:
-        raise UnsupportedProgramError(
-            f"The program's observables take {len(reading):,} characters, packed; at most {_LONG_PART * _MAX_PARTS:,} "
-            "go into an IonQ job. Ask for fewer terms at once."
-        )
-    parts = [reading[start : start + size] for start in range(0, len(reading), size)]
-    return {_READING_KEY.format(place): part for place, part in enumerate(parts)}
+def _parts(reading: Reading) -> dict[str, str]:
+    size = _PART if len(reading.packed()) <= _PART * _MAX_PARTS else _LONG_PART
+    return reading.parted(_READING_KEY, size, _MAX_PARTS, "an IonQ job")
 
 
 def _is_plain(provider_job_id: str) -> bool:

@@ -19,7 +19,7 @@ import numpy as np
 from superpose import __version__
 from superpose.backends.measured import MeasuredProgram
 from superpose.circuits import Circuit, Parameter, Program
-from superpose.errors import SuperposeError
+from superpose.errors import SuperposeError, UnsupportedProgramError
 
 __all__ = ["Reading"]
 
@@ -71,6 +71,43 @@ class Reading:
 
         document = {"program": program_to_json(self.measured.program), "digest": self.digest, "seed": self.seed}
         return base64.urlsafe_b64encode(zlib.compress(json.dumps(document).encode(), 9)).decode()
+
+    def parted(self, key: str, size: int, max_parts: int, where: str) -> dict[str, str]:
+        """Return the reading in parts, for providers that keep short texts with a run.
+
+        Args:
+            key: Of each part, with braces for its number: "superpose-{}".
+            size: Letters of a part at most.
+            max_parts: How many there may be.
+            where: What holds them, for the error: "a quantum task's tags".
+
+        Raises:
+            UnsupportedProgramError: They are more.
+
+        >>> program = Program(Circuit(2).h(0).cx(0, 1), {}, shots=10)
+        >>> parts = Reading.of(program).parted("part-{}", 100, 9, "a run")
+        >>> list(parts)[:2], Reading.rejoined(parts, "part-{}").digest == program.digest
+        (['part-0', 'part-1'], True)
+        """
+        text = self.packed()
+        if len(text) > size * max_parts:
+            raise UnsupportedProgramError(
+                f"The program's observables take {len(text):,} characters, packed; at most {size * max_parts:,} go "
+                f"into {where}. Ask for fewer terms at once."
+            )
+        return {key.format(start // size): text[start : start + size] for start in range(0, len(text), size)}
+
+    @classmethod
+    def rejoined(cls, fields: Mapping[str, Any], key: str) -> Reading:
+        """Return the reading whose parts `parted` put under ``key``, among whatever else is there.
+
+        Raises:
+            ValueError: There is none.
+        """
+        parts: list[str] = []
+        while (part := fields.get(key.format(len(parts)))) is not None:
+            parts.append(str(part))
+        return cls.unpacked("".join(parts))
 
     def provenance(
         self, backend: str, provider_job_id: str, elapsed_s: float, facts: Mapping[str, Any]
