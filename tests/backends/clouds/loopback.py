@@ -36,8 +36,12 @@ class Handler(BaseHTTPRequestHandler):
     wbufsize = 1 << 16  # an answer in one packet, or the other side waits 40 ms before it acknowledges
 
     def body(self) -> str:
-        """What was sent."""
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
+        """What was sent, as text."""
+        return self.content().decode()
+
+    def content(self) -> bytes:
+        """What was sent, as it came."""
+        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def answer(self, service: FakeService, fault: str, work: Callable[[], tuple[int, Any]]) -> None:
         """Work and answer, as far as the fault lets it."""
@@ -53,9 +57,10 @@ class Handler(BaseHTTPRequestHandler):
             self.reply(status, document, share=0.5 if fault == "cut" else 1.0)
 
     def reply(self, status: int, document: Any, headers: Mapping[str, str] | None = None, share: float = 1.0) -> None:
-        """Answer with a document, or with text as it is; or with the first part of it alone."""
-        text = document if isinstance(document, str) else json.dumps(document, default=lambda at: at.isoformat())
-        content = text.encode()
+        """Answer with a document, or with text or bytes as they are; or with the first part of it alone."""
+        if not isinstance(document, str | bytes):
+            document = json.dumps(document, default=lambda at: at.isoformat())
+        content = document.encode() if isinstance(document, str) else document
         content = content[: int(len(content) * share)]
         self.send_response(status)
         for name, value in {"Content-Type": "application/json", **(headers or {})}.items():

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from superpose.backends.clouds.answers import Run, package, seeded
+from superpose.backends.clouds.answers import Run, exact_body, package, seeded
 from superpose.backends.fitting import require_fit
 from superpose.backends.measured import MeasuredProgram
-from superpose.circuits import Capabilities, Circuit, Measure, Pricing, Program, ProgramResult, Reset, walk
-from superpose.errors import ProviderError, UnsupportedProgramError
+from superpose.circuits import Capabilities, Circuit, Pricing, Program, ProgramResult
+from superpose.errors import ProviderError
 
 __all__ = ["AerBackend"]
 
@@ -96,13 +96,7 @@ class AerBackend:
 
     def _exact(self, program: Program) -> list[Any]:
         """For each batch entry the values of the observables, or the state."""
-        body, _ = program.circuit.without_final_measurements()
-        if any(isinstance(item, Measure | Reset) for item in walk(body.instructions)):
-            raise UnsupportedProgramError(
-                "Aer has no exact answers for circuits that measure or reset before their end; give shots, or "
-                "take backend 'local'."
-            )
-        results = self._run([body], program, save=True)
+        results = self._run([exact_body(program.circuit, self.name)], program, save=True)
         rows = [results.data(entry) for entry in range(program.batch)]
         if not program.observables:
             return [row["statevector"] for row in rows]

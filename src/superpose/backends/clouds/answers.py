@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from superpose import __version__
-from superpose.circuits import Program
-from superpose.errors import ToolkitMissingError
+from superpose.circuits import Circuit, Measure, Program, Reset, walk
+from superpose.errors import ToolkitMissingError, UnsupportedProgramError
 
-__all__ = ["Run", "package", "seeded"]
+__all__ = ["Run", "exact_body", "package", "seeded"]
 
 
 def package(name: str, title: str, extra: str) -> ModuleType:
@@ -39,6 +39,22 @@ def seeded(program: Program) -> Program:
     if program.shots is None or program.seed is not None:
         return program
     return replace(program, seed=int(np.random.default_rng().integers(2**31 - 1)))
+
+
+def exact_body(circuit: Circuit, backend: str) -> Circuit:
+    """Return a circuit without its final measurements, of which a simulator computes one state.
+
+    Raises:
+        UnsupportedProgramError: It measures or resets before its end, so that there is no one state.
+    """
+    body, _ = circuit.without_final_measurements()
+    if any(isinstance(item, Measure | Reset) for item in walk(body.instructions)):
+        raise UnsupportedProgramError(
+            f"Backend {backend!r} has no exact answers for circuits that measure or reset before their end; give "
+            "shots, or take backend 'local'.",
+            backend=backend,
+        )
+    return body
 
 
 @dataclass(frozen=True)

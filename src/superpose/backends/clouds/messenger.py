@@ -31,10 +31,11 @@ class Answer:
 
     Attributes:
         status: Of HTTP; 0 where nothing came back.
-        document: The body, read as JSON; None where it is none.
+        document: The body, read as JSON; None where it is none, or was not asked for as JSON.
         retry_after_s: For how long the provider asks us to wait, in seconds.
         failure: What went wrong on the way.
         sent: Whether the request may have arrived.
+        content: The body as it came.
     """
 
     status: int
@@ -42,6 +43,7 @@ class Answer:
     retry_after_s: float | None = None
     failure: Exception | None = None
     sent: bool = True
+    content: bytes = field(default=b"", repr=False)
 
 
 class Messenger:
@@ -70,25 +72,47 @@ class Messenger:
     def __repr__(self) -> str:
         return f"Messenger({self._url!r})"
 
-    def send(self, method: str, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> Answer:
-        """Return the answer to one request; nothing is tried again."""
-        headers = self._headers()
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        as_json: bool = True,
+    ) -> Answer:
+        """Return the answer to one request; nothing is tried again.
+
+        Args:
+            method: Of HTTP.
+            path: Behind the base URL.
+            body: Bytes as they are, anything else as JSON.
+            query: Names and values.
+            headers: Beside those that prove who we are.
+            as_json: Whether a good answer is to be JSON; others are read as such where they can be.
+        """
+        every = {**self._headers(), **(headers or {})}
         if threading.current_thread() is not threading.main_thread():
-            return self._sent(method, path, body, query or {}, headers)
+            return self._sent(method, path, body, query or {}, every, as_json)
         # pyreqwest's calls do not bear Ctrl-C, which only the main thread gets
         lane = ThreadPoolExecutor(1, thread_name_prefix="superpose-provider")
         try:
-            return lane.submit(self._sent, method, path, body, query or {}, headers).result()
+            return lane.submit(self._sent, method, path, body, query or {}, every, as_json).result()
         finally:
             lane.shutdown(wait=False)
 
-    def _sent(self, method: str, path: str, body: Any, query: Mapping[str, str], headers: Mapping[str, str]) -> Answer:
+    def _sent(
+        self, method: str, path: str, body: Any, query: Mapping[str, str], headers: Mapping[str, str], as_json: bool
+    ) -> Answer:
         request = self._http().request(method, self._url + path).timeout(timedelta(seconds=self._timeout_s))
         if query:
             request = request.query(dict(query))
         for name, value in headers.items():
             request = request.header(name, value, is_sensitive=True)
-        if body is not None:
+        if isinstance(body, bytes):
+            request = request.body_bytes(body)
+        elif body is not None:
             request = request.header("Content-Type", "application/json").body_bytes(json.dumps(body).encode())
         try:
             response = request.build().send()
@@ -96,10 +120,13 @@ class Messenger:
         except PyreqwestError as error:
             return Answer(0, failure=error, sent=not _never_sent(error))
         pause_s = retry_after_s(response.get_header("retry-after"), datetime.now(UTC))
-        try:
-            return Answer(response.status, json.loads(content) if content else None, pause_s)
-        except ValueError as error:
-            return Answer(response.status, None, pause_s, error)
+        document, failure = None, None
+        if content and (as_json or response.status >= 300):
+            try:
+                document = json.loads(content)
+            except ValueError as error:
+                failure = error
+        return Answer(response.status, document, pause_s, failure, content=content)
 
     def _http(self) -> SyncClient:
         with self._lock:
