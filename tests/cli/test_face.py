@@ -40,6 +40,7 @@ COMMANDS = [
     ["draw"],
     ["explain-circuit"],
     *(["projects", verb] for verb in ("create", "list", "show", "usage", "quotas", "members", "archive", "restore")),
+    *(["projects", "residency", verb] for verb in ("show", "set", "clear")),
     *(["budgets", verb] for verb in ("list", "set", "lift", "costs")),
     *(["users", verb] for verb in ("create", "list", "show", "change", "disable", "enable")),
     *(["keys", verb] for verb in ("create", "list", "rotate", "revoke")),

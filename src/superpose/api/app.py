@@ -36,6 +36,7 @@ from superpose.api.routes import (
     program_sets,
     programs,
     projects,
+    residency,
     sweeps,
     uploads,
     usage,
@@ -64,7 +65,7 @@ def create_app(service: Service) -> FastAPI:
         exception_handlers={HTTPException: _on_http_exception, RequestValidationError: _on_validation_error},
     )
     app.state.draining = asyncio.Event()
-    people = (projects, users, keys, usage, budgets, audit)
+    people = (projects, residency, users, keys, usage, budgets, audit)
     data = (datasets, uploads, data_checks)
     work = (jobs, job_outputs, sweeps, predictions, programs, program_sets)
     for noun in (*data, models, modules, *work, endpoints, functions, *people, inference, metrics, version):

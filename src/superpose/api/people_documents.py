@@ -16,10 +16,13 @@ __all__ = [
     "NewUserFields",
     "ProjectFields",
     "QuotaFields",
+    "ResidencyFields",
     "Rotation",
 ]
 
 _Allowed = Annotated[int | None, Field(ge=0, le=2**53, description="null or absent: not limited")]
+
+_Names = list[Annotated[str, Field(min_length=1, max_length=200)]] | None
 
 
 class NewProject(Document):
@@ -43,6 +46,17 @@ class QuotaFields(Document):
     seconds_per_day: _Allowed = None
     seconds_per_month: _Allowed = None
     requests_per_minute: _Allowed = None
+
+
+class ResidencyFields(Document):
+    """Where programs and data may go; what is absent is no rule."""
+
+    regions: Annotated[_Names, Field(description="here, eu, us (a country), eu-north-1 (a provider's word)")] = None
+    providers: Annotated[_Names, Field(description="who must offer a backend")] = None
+    deny_providers: Annotated[_Names, Field(description="who may not")] = None
+    backends: Annotated[_Names, Field(description="names or patterns (ibm:*) of backends")] = None
+    deny_backends: Annotated[_Names, Field(description="names or patterns of those that may not be used")] = None
+    processors: Annotated[bool, Field(description="whether quantum processors may be used at all")] = True
 
 
 class BudgetFields(Document):

@@ -57,6 +57,8 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "backend.decision": (422, "Not a decision"),
         "backend.disagreement": (502, "Backends disagree"),
         "backend.fleet_journal": (500, "Fleet journal not usable"),
+        "backend.residency": (403, "Not allowed by the project's residency rules"),
+        "backend.residency_rules": (422, "Residency rules cannot be kept"),
         "backend.piece_failed": (502, "A piece of a program set failed"),
         "dataset.format": (422, "Data cannot be read"),
         "dataset.empty": (422, "Data set is empty"),

@@ -36,6 +36,11 @@ class LocalBackend:
         """The name "local"."""
         return "local"
 
+    @property
+    def region(self) -> str:
+        """The region "here": this machine."""
+        return "here"
+
     def capabilities(self) -> Capabilities:
         """Return what this machine can do with the memory that is free now."""
         free, n_qubits = available_memory(), 1

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Protocol
 
-from superpose.backends.questions import answered, questions
+from superpose.backends.questions import Question, answered, questions
 from superpose.circuits import (
     Backend,
     CompilingBackend,
@@ -20,6 +20,7 @@ from superpose.circuits import (
     PieceFailure,
     ProgramExecutable,
     ProgramGrid,
+    ProgramResult,
     ProgramSet,
     SizingBackend,
     Template,
@@ -117,13 +118,22 @@ class PieceRunner:
         backend: Where it runs.
         retries: How often a piece is tried.
         keeper: What is told of each piece.
+        require: Called before each program; raises where the backend may not have it.
     """
 
-    def __init__(self, program_set: ProgramSet, backend: Backend, retries: Retries, keeper: PieceKeeper) -> None:
+    def __init__(
+        self,
+        program_set: ProgramSet,
+        backend: Backend,
+        retries: Retries,
+        keeper: PieceKeeper,
+        require: Callable[[], None] = lambda: None,
+    ) -> None:
         self._set = program_set
         self._backend = backend
         self._retries = retries
         self._keeper = keeper
+        self._require = require
         self._compiled: dict[object, Executable] = {}
 
     def run(self, pieces: Iterable[Piece], should_stop: Callable[[], bool] = lambda: False) -> bool:
@@ -166,8 +176,12 @@ class PieceRunner:
 
     def _answer(self, piece: Piece) -> PieceResult:
         asked = questions(self._set, piece)
-        answers = [self._executable(one.template).run(one.rows, shots=one.shots, seed=one.seed) for one in asked]
+        answers = [self._asked(one) for one in asked]
         return answered(self._set.grids[piece.grid], piece, asked, answers)
+
+    def _asked(self, one: Question) -> ProgramResult:
+        self._require()
+        return self._executable(one.template).run(one.rows, shots=one.shots, seed=one.seed)
 
     def _executable(self, template: Template) -> Executable:
         if template.key not in self._compiled:

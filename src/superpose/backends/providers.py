@@ -7,7 +7,7 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 
 from superpose.backends.local import LocalBackend
-from superpose.circuits import Backend, BackendInfo, BackendKind, CalibratedBackend, Provider
+from superpose.circuits import Backend, BackendInfo, BackendKind, CalibratedBackend, LocatedBackend, Provider
 from superpose.errors import BackendUnknownError, SuperposeError
 
 __all__ = ["BACKENDS", "BACKEND_GROUP", "PROVIDER_GROUP", "find_backend", "list_backends", "provider"]
@@ -106,7 +106,13 @@ def _line(name: str, make: Callable[[], Backend]) -> BackendInfo:
         return _unavailable(name, error)
     kind: BackendKind = "qpu" if not able.simulator else "emulator" if at is not None else "simulator"
     return BackendInfo(
-        name=name, provider=name, n_qubits=able.max_qubits, kind=kind, status="online", calibration_at=at
+        name=name,
+        provider=name,
+        n_qubits=able.max_qubits,
+        kind=kind,
+        status="online",
+        calibration_at=at,
+        region=backend.region if isinstance(backend, LocatedBackend) else None,
     )
 
 

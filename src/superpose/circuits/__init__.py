@@ -60,12 +60,14 @@ if TYPE_CHECKING:
     from superpose.circuits.providers import CancellingBackend as CancellingBackend
     from superpose.circuits.providers import Estimate as Estimate
     from superpose.circuits.providers import EstimatingBackend as EstimatingBackend
+    from superpose.circuits.providers import LocatedBackend as LocatedBackend
     from superpose.circuits.providers import Provider as Provider
     from superpose.circuits.providers import QueueState as QueueState
     from superpose.circuits.providers import QueueTellingBackend as QueueTellingBackend
     from superpose.circuits.providers import ReportingBackend as ReportingBackend
     from superpose.circuits.providers import RunStatus as RunStatus
     from superpose.circuits.providers import TranspilingBackend as TranspilingBackend
+    from superpose.circuits.providers import WrappingBackend as WrappingBackend
     from superpose.circuits.qasm import from_qasm as from_qasm
     from superpose.circuits.qasm import to_qasm as to_qasm
     from superpose.circuits.sets.documents import program_set_from_json as program_set_from_json
@@ -110,6 +112,7 @@ __all__ = [
     "If",
     "Instruction",
     "KrausChannel",
+    "LocatedBackend",
     "Measure",
     "NoiseModel",
     "Observable",
@@ -136,6 +139,7 @@ __all__ = [
     "Step",
     "Template",
     "TranspilingBackend",
+    "WrappingBackend",
     "circuit_from_json",
     "circuit_to_json",
     "feature_map",
@@ -170,6 +174,7 @@ _PROVIDERS = {
     "Estimate": "providers",
     "EstimatingBackend": "providers",
     "GateCalibration": "calibration",
+    "LocatedBackend": "providers",
     "Provider": "providers",
     "QubitCalibration": "calibration",
     "QueueState": "providers",
@@ -177,6 +182,7 @@ _PROVIDERS = {
     "ReportingBackend": "providers",
     "RunStatus": "providers",
     "TranspilingBackend": "providers",
+    "WrappingBackend": "providers",
 }
 
 _SETS = {

@@ -21,12 +21,14 @@ __all__ = [
     "CancellingBackend",
     "Estimate",
     "EstimatingBackend",
+    "LocatedBackend",
     "Provider",
     "QueueState",
     "QueueTellingBackend",
     "ReportingBackend",
     "RunStatus",
     "TranspilingBackend",
+    "WrappingBackend",
 ]
 
 BackendKind: TypeAlias = Literal["simulator", "emulator", "qpu"]
@@ -82,7 +84,8 @@ class BackendInfo:
         kind: Of backend.
         status: Whether it takes programs.
         calibration_at: Time of its calibration, aware; None where it has none.
-        region: Where programs and results go, in the provider's own word, "eu-north-1"; None where that is not told.
+        region: Where programs and results go, in the provider's own word, "eu-north-1"; "here" for this machine; None
+            where that is not told.
         note: Why it is unavailable and what to do, or what else is worth knowing.
     """
 
@@ -133,6 +136,27 @@ class Provider(Protocol):
             BackendUnknownError: There is none; the message lists what there is.
             ToolkitMissingError, ProviderError: A package is missing; the provider does not let us in.
         """
+        ...
+
+
+@runtime_checkable
+class LocatedBackend(Backend, Protocol):
+    """A backend that tells where programs go."""
+
+    @property
+    def region(self) -> str | None:
+        """Where programs and results go, in the provider's own word, "eu-north-1"; "here" for this machine; None where
+        the provider does not tell it."""
+        ...
+
+
+@runtime_checkable
+class WrappingBackend(Backend, Protocol):
+    """A backend that hands programs on to others: mitigation, cutting, a fleet."""
+
+    @property
+    def wrapped(self) -> tuple[Backend, ...]:
+        """Those to which it hands programs on."""
         ...
 
 

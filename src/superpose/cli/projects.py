@@ -1,4 +1,4 @@
-"""`superpose projects`: create, list, show, usage, quotas, members, archive, restore."""
+"""`superpose projects`: create, list, show, usage, quotas, residency, members, archive, restore."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from superpose.cli import residency
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import age, print_json, print_table, section
 
@@ -17,6 +18,8 @@ __all__ = ["app"]
 app = typer.Typer(
     name="projects", help="Projects, their members and quotas.", no_args_is_help=True, rich_markup_mode=None
 )
+
+app.add_typer(residency.app)
 
 NameArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="Name of the project.")]
 UserArgument = Annotated[str, typer.Argument(metavar="USER_ID", help="Id of the user (usr_...).")]

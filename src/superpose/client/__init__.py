@@ -21,7 +21,7 @@ from superpose.client.nouns import (
     ModelVersion,
     Prediction,
 )
-from superpose.client.people_nouns import AuditEntry, Key, Member, NewKey, Project, Usage, User, Verification
+from superpose.client.people_nouns import AuditEntry, Key, Member, NewKey, Project, Residency, Usage, User, Verification
 from superpose.client.predictions import BatchPrediction
 from superpose.client.program_sets import SubmittedSet
 from superpose.client.rows import rows_to_json
@@ -57,6 +57,7 @@ __all__ = [
     "Prediction",
     "Project",
     "QuantumFunction",
+    "Residency",
     "Revision",
     "RunningService",
     "ServerSentEvent",

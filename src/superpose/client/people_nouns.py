@@ -12,7 +12,7 @@ from superpose.client.json_fields import Fields
 from superpose.client.nouns import Noun
 from superpose.trust import write_key_file
 
-__all__ = ["AuditEntry", "Key", "Member", "NewKey", "Project", "Usage", "User", "Verification"]
+__all__ = ["AuditEntry", "Key", "Member", "NewKey", "Project", "Residency", "Usage", "User", "Verification"]
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,31 @@ class Project(Noun):
             archived_at=f.maybe_time("archived_at"),
             quotas=f.object("quotas"),
         )
+
+
+@dataclass(frozen=True)
+class Residency(Noun):
+    """Where a project's programs and data may go.
+
+    Attributes:
+        project: whose rules.
+        rules: regions, providers, deny_providers, backends, deny_backends and processors, None where one is not said;
+            None altogether where programs may go anywhere.
+        set_at: when they were set.
+        set_by: id of the key that did.
+    """
+
+    project: str
+    rules: Mapping[str, Any] | None
+    set_at: datetime | None
+    set_by: str | None
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """Rules from the service's JSON."""
+        f = Fields.of("residency", document)
+        rules = None if f.members.get("rules") is None else f.object("rules")
+        return cls(f.text("project"), rules, f.maybe_time("set_at"), f.maybe_text("set_by"))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from superpose.client.nouns import Listing
-from superpose.client.people_nouns import Member, Project, Usage, User
+from superpose.client.people_nouns import Member, Project, Residency, Usage, User
 from superpose.client.resources import Resource, items, segment
 from superpose.client.transport import Call
 
@@ -62,6 +64,46 @@ class Projects(Resource):
         """What a project uses of its quotas; the caller's where it is left out."""
         query = {} if name is None else {"project": name}
         return Usage.from_json(self._read(Call("GET", "/v1/usage", query=query)))
+
+    def residency(self, name: str) -> Residency:
+        """Where a project's programs and data may go."""
+        return Residency.from_json(self._get(f"{_path(name)}/residency"))
+
+    def set_residency(
+        self,
+        name: str,
+        *,
+        regions: Sequence[str] | None = None,
+        providers: Sequence[str] | None = None,
+        deny_providers: Sequence[str] = (),
+        backends: Sequence[str] | None = None,
+        deny_backends: Sequence[str] = (),
+        processors: bool = True,
+    ) -> Residency:
+        """Set all residency rules of a project at once, for its admins; what is left out is no rule.
+
+        Args:
+            name: the project.
+            regions: where backends must be: "here", "eu", a country ("us") or a provider's own word ("eu-north-1").
+            providers: who must offer them.
+            deny_providers: who may not.
+            backends: names or patterns ("ibm:*"), one of which a backend must be.
+            deny_backends: names or patterns of which it may be none.
+            processors: whether quantum processors may be used at all.
+        """
+        document = {
+            "regions": None if regions is None else list(regions),
+            "providers": None if providers is None else list(providers),
+            "deny_providers": list(deny_providers),
+            "backends": None if backends is None else list(backends),
+            "deny_backends": list(deny_backends),
+            "processors": processors,
+        }
+        return Residency.from_json(self._change("PUT", f"{_path(name)}/residency", document))
+
+    def clear_residency(self, name: str) -> None:
+        """Let programs of a project go anywhere again; for its admins."""
+        self._delete(f"{_path(name)}/residency")
 
     def archive(self, name: str) -> Project:
         """Have no key of a project open anything until it is restored; all that it holds stays."""

@@ -31,6 +31,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── NoBackendFitsError            backend.none_fits
     │   ├── DecisionError                 backend.decision
     │   ├── DisagreementError             backend.disagreement
+    │   ├── ResidencyError                backend.residency
+    │   ├── ResidencyRulesError           backend.residency_rules
     │   ├── FleetJournalError             backend.fleet_journal
     │   └── PieceFailedError              backend.piece_failed
     ├── DatasetError
@@ -150,6 +152,8 @@ from superpose.errors.circuits import (
     ProviderError,
     QasmError,
     QubitOutOfRangeError,
+    ResidencyError,
+    ResidencyRulesError,
     ShapeError,
     StateTooLargeError,
     ToolkitMissingError,
@@ -335,6 +339,8 @@ __all__ = [
     "QuotaError",
     "RequestError",
     "RequestQuotaError",
+    "ResidencyError",
+    "ResidencyRulesError",
     "RowRefusedError",
     "ScopeError",
     "SecondsQuotaError",

@@ -28,6 +28,8 @@ __all__ = [
     "ProviderError",
     "QasmError",
     "QubitOutOfRangeError",
+    "ResidencyError",
+    "ResidencyRulesError",
     "ShapeError",
     "StateTooLargeError",
     "ToolkitMissingError",
@@ -214,6 +216,18 @@ class DecisionError(BackendError):
     """A document is no decision, was changed since it was written, or asks for what no decision can be made of."""
 
     code = "backend.decision"
+
+
+class ResidencyError(BackendError):
+    """A backend is not allowed by the rules of where programs and data may go; ``details`` hold each rule it breaks."""
+
+    code = "backend.residency"
+
+
+class ResidencyRulesError(BackendError):
+    """Rules of where programs and data may go name what cannot be meant, or say nothing."""
+
+    code = "backend.residency_rules"
 
 
 class DisagreementError(BackendError):

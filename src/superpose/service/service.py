@@ -31,6 +31,7 @@ from superpose.service.people.keys import Keys
 from superpose.service.people.last_used import LastUsed
 from superpose.service.people.projects import Projects
 from superpose.service.people.quotas import Quotas
+from superpose.service.people.residency import Residencies
 from superpose.service.people.users import Users
 from superpose.service.predictions.predictions import Predictions
 from superpose.service.program_sets.program_sets import ProgramSets
@@ -83,6 +84,7 @@ class Service:
         users: people and service accounts.
         quotas: what projects may use, and what they do.
         budgets: what jobs may cost, and what they did.
+        residencies: where projects' programs may go.
         audit: who changed what.
         measurements: what is counted and timed, for Prometheus.
         tracer: where spans go.
@@ -100,6 +102,7 @@ class Service:
         self._loaded = LoadedModels(config, Observing(self.measurements, self.tracer))
         self.quotas = Quotas(self._database, size_of=self._artifacts.size, clock=clock)
         self.budgets = Budgets(self._database, clock=clock)
+        self.residencies = Residencies(self._database, clock=clock)
         charges = Charges(clock, worker_second_usd=config.worker_second_usd, job_seconds=config.job_seconds)
         self.store = JobStore.opened(self._database, config.job_rules, clock=clock, quotas=self.quotas, charges=charges)
         self._last_used = LastUsed(self._database, clock, coarse_s=config.key_used_s)
@@ -118,7 +121,7 @@ class Service:
         self.datasets = Datasets(self._database, self._artifacts, data_dir, config, clock, self.quotas)
         self.data_sheets = DataSheets(self._database, self.datasets, config.max_columns, clock)
         self.modules = Modules(self._database, self._artifacts, config, clock, self.quotas)
-        self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config, self.quotas)
+        self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config, self.quotas, self.residencies)
         self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)
         self.sweeps = Sweeps(self._database, self.store, self.datasets, clock)
         self.models = Models(self._database, self._artifacts)
@@ -126,15 +129,17 @@ class Service:
         self.drifts = Drifts(self.models, self.datasets, config)
         files = JobFiles(self._database, self.store, self._artifacts, self.quotas, clock)
         self.predictions = Predictions(files, datasets=self.datasets, models=self.models)
-        self.program_sets = ProgramSets(files, config=config)
+        self.program_sets = ProgramSets(files, config=config, residencies=self.residencies)
         self.aliases = Aliases(self._database, clock)
         self.curation = Curation(self._database, self._artifacts, clock)
         self.lineages = Lineages(self._database)
         self.diffs = VersionDiffs(self.models)
         self.endpoints = Endpoints(self._database, self.models, self._loaded, config, clock)
         sandboxes = sandboxes_of(config)
-        self.functions = QuantumFunctions(self._database, self._artifacts, config, clock, self.quotas, sandboxes)
-        self.calls = Calls(self.functions, self.store, sandboxes, config)
+        self.functions = QuantumFunctions(
+            self._database, self._artifacts, config, clock, self.quotas, self.residencies, sandboxes
+        )
+        self.calls = Calls(self.functions, self.store, self.residencies, sandboxes, config)
 
     @classmethod
     def open(cls, config: ServiceConfig, *, exclusive: bool = True, clock: Clock = utc_now) -> Service:

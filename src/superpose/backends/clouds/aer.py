@@ -39,6 +39,11 @@ class AerBackend:
         """The name "aer"."""
         return "aer"
 
+    @property
+    def region(self) -> str:
+        """The region "here": this machine."""
+        return "here"
+
     @cached_property
     def _aer(self) -> Any:
         return package("qiskit_aer", "Qiskit Aer", "aer")

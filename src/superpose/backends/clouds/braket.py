@@ -104,7 +104,7 @@ class BraketProvider:
         lines = []
         for name in SIMULATORS:
             n_qubits = BraketSimulator(name).capabilities().max_qubits
-            lines.append(self._line(name, "simulator", "online", n_qubits))
+            lines.append(self._line(name, "simulator", "online", n_qubits, region="here"))
         try:
             found = self._devices()
         except ProviderError as error:
@@ -112,7 +112,9 @@ class BraketProvider:
         for name, row in found.items():
             kind = "qpu" if row["deviceType"] == "QPU" else "simulator"
             if row["deviceStatus"] != "RETIRED":
-                lines.append(self._line(name, kind, _ONLINE.get(str(row["deviceStatus"]), "offline")))
+                status = _ONLINE.get(str(row["deviceStatus"]), "offline")
+                where = region_of(str(row["deviceArn"]), str(row["region"]))
+                lines.append(self._line(name, kind, status, region=where))
         return lines
 
     def backend(self, name: str) -> Backend:
@@ -185,7 +187,13 @@ class BraketProvider:
         return braket.aws
 
     def _line(
-        self, name: str, kind: str, status: BackendStatus, n_qubits: int | None = None, note: str = ""
+        self,
+        name: str,
+        kind: str,
+        status: BackendStatus,
+        n_qubits: int | None = None,
+        note: str = "",
+        region: str | None = None,
     ) -> BackendInfo:
         return BackendInfo(
             name=f"{self.name}:{name}",
@@ -194,6 +202,7 @@ class BraketProvider:
             kind="qpu" if kind == "qpu" else "simulator",
             status=status,
             note=note,
+            region=region,
         )
 
 
@@ -222,6 +231,12 @@ class BraketDevice:
         return f"braket:{self._own}"
 
     @property
+    def region(self) -> str:
+        """Amazon's region of the device, "eu-north-1": its ARN's, or of a simulator that all regions have, the one in
+        which it is asked."""
+        return region_of(self._device.arn, self._device.aws_session.region)
+
+    @property
     def status_table(self) -> Mapping[str, RunStatus]:
         """Braket's words and ours."""
         return _STATUS
@@ -234,6 +249,7 @@ class BraketDevice:
             max_qubits=None if n_qubits is None else int(n_qubits),
             max_shots=min(int(service.shotsRange[1]), int(action.maximumTotalShots)),
             max_batch=int(action.maximumExecutables),
+            simulator=str(self._device.type) != "QPU",
             pricing=self._pricing(),
         )
 
@@ -406,6 +422,12 @@ class BraketDevice:
 
     def _status(self, told: Mapping[str, Any], provider_job_id: str) -> RunStatus:
         return status_of(told.get("status"), _STATUS, "braket", provider_job_id)
+
+
+def region_of(arn: str, asked_in: str) -> str:
+    """Region of a device: its ARN's, arn:aws:braket:eu-north-1::device/..., or where it is asked if that has none."""
+    parts = arn.split(":")
+    return parts[3] if len(parts) > 3 and parts[3] else asked_in
 
 
 def _reading(told: Mapping[str, Any], provider_job_id: str) -> Reading:

@@ -44,6 +44,11 @@ class BraketSimulator:
         """The name, "braket:local_sv"."""
         return f"braket:{self._own}"
 
+    @property
+    def region(self) -> str:
+        """The region "here": this machine."""
+        return "here"
+
     def capabilities(self) -> Capabilities:
         """Return what it can do."""
         return Capabilities(

@@ -91,6 +91,7 @@ class GoogleProvider:
             status="unavailable" if note else "online",
             calibration_at=at,
             note=note,
+            region="here",
         )
 
 
@@ -108,6 +109,11 @@ class CirqSimulator:
     def name(self) -> str:
         """The name, "google:simulator"."""
         return f"google:{self._own}"
+
+    @property
+    def region(self) -> str:
+        """The region "here": this machine."""
+        return "here"
 
     def capabilities(self) -> Capabilities:
         """Return what it can do."""
@@ -153,6 +159,11 @@ class VirtualProcessor:
     def name(self) -> str:
         """The name, "google:willow_pink"."""
         return f"google:{self._own}"
+
+    @property
+    def region(self) -> str:
+        """The region "here": this machine."""
+        return "here"
 
     def capabilities(self) -> Capabilities:
         """Return what it can do; the processor itself has more qubits, `calibration` tells them."""

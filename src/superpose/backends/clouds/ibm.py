@@ -8,7 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Any
 
-from superpose.backends.clouds.ibm_backend import IbmBackend, IbmOptions
+from superpose.backends.clouds.ibm_backend import IbmBackend, IbmOptions, region_of
 from superpose.backends.clouds.ibm_calibration import calibration_of
 from superpose.backends.clouds.ibm_service import PROVIDER, asked, hardened, open_service, runtime
 from superpose.circuits import BackendInfo, Pricing
@@ -78,7 +78,6 @@ class IbmProvider:
             return BackendInfo(
                 name=name, provider=PROVIDER, n_qubits=None, kind="qpu", status="unavailable", note=str(error)
             )
-        crn = str(native._instance or "").split(":")
         return BackendInfo(
             name=name,
             provider=PROVIDER,
@@ -87,7 +86,7 @@ class IbmProvider:
             status="online" if state.operational else "offline",
             calibration_at=at,
             note=f"{state.pending_jobs} jobs in the queue",
-            region=crn[5] if len(crn) > 5 else None,  # crn:v1:bluemix:public:quantum-computing:us-east:...
+            region=region_of(native._instance),
         )
 
     def _names(self) -> Sequence[str]:

@@ -69,6 +69,12 @@ class IbmOptions:
     retry: Retry = field(default_factory=Retry)
 
 
+def region_of(crn: object) -> str | None:
+    """Region in an instance's name, crn:v1:bluemix:public:quantum-computing:us-east:...; None where there is none."""
+    parts = str(crn or "").split(":")
+    return parts[5] or None if len(parts) > 5 else None
+
+
 class IbmBackend:
     """Runs programs through SamplerV2, all circuits of a program as PUBs of one job.
 
@@ -101,6 +107,11 @@ class IbmBackend:
     def name(self) -> str:
         """The name with the provider's: "ibm:ibm_fez"."""
         return f"{PROVIDER}:{self._native.name}"
+
+    @property
+    def region(self) -> str | None:
+        """IBM Cloud's region of the instance, "eu-de"; "here" in local mode; None where the instance is not known."""
+        return "here" if self._service is None else region_of(getattr(self._native, "_instance", None))
 
     @property
     def session_id(self) -> str | None:

@@ -38,6 +38,8 @@ from superpose.errors import BackendUnknownError, CalibrationError, ProviderErro
 __all__ = ["NOISE_MODELS", "IonQBackend", "IonQProcessor", "IonQProvider"]
 
 URL: Final = "https://api.ionq.co/v0.4"
+REGION: Final = "us"
+"""Where IonQ runs its API; it does not say where else programs may go."""
 KEY_VARIABLE: Final = "IONQ_API_KEY"
 SIMULATOR: Final = "simulator"
 SIMULATOR_QUBITS: Final = 29
@@ -147,6 +149,7 @@ class IonQProvider:
             kind=kind,  # type: ignore[arg-type]  # one of the three words two lines above
             status=status,
             note=note,
+            region=REGION,
         )
 
     def _key_missing(self) -> str:
@@ -173,6 +176,11 @@ class IonQBackend:
     def name(self) -> str:
         """The name, "ionq:qpu.forte-1"."""
         return f"ionq:{self._own}"
+
+    @property
+    def region(self) -> str:
+        """The region "us": IonQ is a company of the United States and runs its API there."""
+        return REGION
 
     @property
     def status_table(self) -> Mapping[str, RunStatus]:

@@ -113,6 +113,7 @@ class PennyLaneProvider:
             kind="simulator" if known else "qpu",
             status="online",
             note="" if known else "PennyLane does not say what stands behind it; it is taken for a processor.",
+            region="here" if known else None,
         )
 
 
@@ -132,6 +133,11 @@ class PennyLaneBackend:
     def name(self) -> str:
         """The name with the provider's: "pennylane:lightning.qubit"."""
         return f"pennylane:{self._device}"
+
+    @property
+    def region(self) -> str | None:
+        """The region "here", this machine, of the simulators that are known; None of other packages' devices."""
+        return "here" if self._known else None
 
     @cached_property
     def _qml(self) -> Any:

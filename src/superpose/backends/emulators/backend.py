@@ -75,6 +75,11 @@ class EmulatedBackend:
         """What `superpose.run` takes, "emulator:ibm_fez"."""
         return self._name
 
+    @property
+    def region(self) -> str:
+        """The region "here": this machine."""
+        return "here"
+
     def __repr__(self) -> str:
         return f"EmulatedBackend({self._name!r})"
 

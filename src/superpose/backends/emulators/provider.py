@@ -49,6 +49,7 @@ class EmulatorProvider:
                 kind="emulator",
                 status="online",
                 calibration_at=snapshot.taken_at,
+                region="here",
             )
             for name, snapshot in snapshots.items()
         ]

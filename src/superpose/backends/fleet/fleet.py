@@ -16,6 +16,8 @@ from superpose.backends.fleet.breaker import Breaker, BreakerRules
 from superpose.backends.fleet.journal import Journal, MemoryJournal
 from superpose.backends.fleet.legs import Verdict, judge, live, new_leg, results, spent, wants_more
 from superpose.backends.prices import price_run
+from superpose.backends.residency import Refusal, ResidencyRules, refused
+from superpose.backends.residency import refusals as broken_by
 from superpose.circuits import (
     Backend,
     CancellingBackend,
@@ -111,15 +113,34 @@ class Fleet:
         self._journal: Journal = MemoryJournal() if journal is None else journal
         self._breakers = {one: Breaker(self.rules.breaker, now_s) for one in self._members}
         self._load, self._lock = Counter[str](), Lock()
+        self._current: Callable[[], ResidencyRules | None] = lambda: None
 
     @property
     def name(self) -> str:
         """The fleet's own name."""
         return self._name
 
+    @property
+    def wrapped(self) -> tuple[Backend, ...]:
+        """The members."""
+        return tuple(self._members.values())
+
+    def obey(self, current: Callable[[], ResidencyRules | None]) -> None:
+        """Hand programs on only to members that the residency rules allow, which are asked for before each; what was
+        handed on before is still fetched."""
+        self._current = current
+
+    def refusals(self, rules: ResidencyRules) -> tuple[Refusal, ...]:
+        """Return what keeps members out, if fewer are allowed than are to run each program."""
+        found = [broken_by(member, rules) for member in self._members.values()]
+        if sum(not one for one in found) >= self.rules.redundancy:
+            return ()
+        return tuple(refusal for one in found for refusal in one)
+
     def capabilities(self) -> Capabilities:
         """Return what at least one member can do; a program goes to those that it fits."""
-        all_ = [member.capabilities() for member in self._members.values()]
+        allowed = [member for name, member in self._members.items() if not self._barred(name)]
+        all_ = [member.capabilities() for member in allowed or self._members.values()]
 
         def most(values: list[int | None]) -> int | None:
             return None if None in values else max(value for value in values if value is not None)
@@ -148,7 +169,7 @@ class Fleet:
 
         A hedge counts as one more. What members charge for runs that fail, nobody knows before.
         """
-        fitting = [member for member in self._members.values() if not misfits(program, member.capabilities())]
+        fitting = [self._members[name] for name in self._fitting(program)]
         prices = [price_run(program, member) for member in fitting]
         n = self.rules.redundancy + (self.rules.hedge_after_s is not None)
         known = sorted((price.usd for price in prices if price is not None), reverse=True)
@@ -192,6 +213,7 @@ class Fleet:
 
         Raises:
             UnsupportedProgramError: It fits no member.
+            ResidencyError: Rules that it obeys allow too few members.
         """
         self._fitting(program)
         key = f"run.{token}"
@@ -281,7 +303,7 @@ class Fleet:
     def _next_member(self, run: Mapping[str, Any], program: Program) -> str | None:
         """The member with the fewest runs that the program fits, that has none of it and is not left alone."""
         out = self.left_out | spent(run)
-        there = [name for name in self._fitting(program) if name not in out]
+        there = [name for name, why in self._misfits(program).items() if not why and name not in out]
         for name in sorted(there, key=lambda name: self._load[name]):  # stable: as they were given
             if self._breakers[name].allows():
                 with self._lock:
@@ -295,6 +317,9 @@ class Fleet:
         member = self._members.get(leg["member"])
         if member is None:
             return self._note(key, place, error=f"{leg['member']} is no member any more.", retryable=False)
+        barred = self._barred(member.name) if leg["provider_job_id"] is None else ()
+        if barred:
+            return self._note(key, place, error=" ".join(map(str, barred)), retryable=False)
         try:
             if not isinstance(member, QueueingBackend):
                 return self._answered(key, place, member.run(program))
@@ -398,20 +423,38 @@ class Fleet:
 
     def _may_come(self, run: Mapping[str, Any], program: Program) -> bool:
         """Whether a member that is left alone now may take the run later."""
-        return any(name not in self.left_out | spent(run) for name in self._fitting(program))
+        out = self.left_out | spent(run)
+        return any(name not in out for name, why in self._misfits(program).items() if not why)
 
     def _fitting(self, program: Program) -> list[str]:
-        """Members that can run the program.
+        """Members that can run the program, and may.
 
         Raises:
+            ResidencyError: Residency rules allow too few members.
             UnsupportedProgramError: None can.
         """
-        reasons = {name: misfits(program, member.capabilities()) for name, member in self._members.items()}
+        rules = self._current()
+        out = () if rules is None else self.refusals(rules)
+        if rules is not None and out:
+            raise refused(self.name, out, rules)
+        reasons = self._misfits(program)
         fitting = [name for name, why in reasons.items() if not why]
         if not fitting:
             told = " ".join(f"{name}: {' '.join(why)}" for name, why in reasons.items())
             raise UnsupportedProgramError(f"No member of {self.name} can run this program. {told}")
         return fitting
+
+    def _misfits(self, program: Program) -> dict[str, tuple[str, ...]]:
+        """Why each member cannot run the program, or may not; nothing of those that do."""
+        return {
+            name: tuple(map(str, self._barred(name))) or misfits(program, member.capabilities())
+            for name, member in self._members.items()
+        }
+
+    def _barred(self, member: str) -> tuple[Refusal, ...]:
+        """The residency rules that a member breaks now."""
+        rules = self._current()
+        return () if rules is None else broken_by(self._members[member], rules)
 
     def _known(self, key: str) -> dict[str, Any]:
         run = self._journal.read(key) if key.startswith("run.") else None

@@ -78,6 +78,11 @@ class PauliTwirling:
         """The backend's name, with what is done to it."""
         return f"{self._backend.name}+twirling"
 
+    @property
+    def wrapped(self) -> tuple[Backend, ...]:
+        """The backend that it corrects."""
+        return (self._backend,)
+
     def capabilities(self) -> Capabilities:
         """What the backend can do, state vectors aside."""
         return capabilities_of(self._backend)

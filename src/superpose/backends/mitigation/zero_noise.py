@@ -55,6 +55,11 @@ class ZeroNoiseExtrapolation:
         """The backend's name, with what is done to it."""
         return f"{self._backend.name}+zne"
 
+    @property
+    def wrapped(self) -> tuple[Backend, ...]:
+        """The backend that it corrects."""
+        return (self._backend,)
+
     def capabilities(self) -> Capabilities:
         """What the backend can do, state vectors aside."""
         return capabilities_of(self._backend)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from superpose.backends.estimates import BackendEstimate, Knowledge, estimate_backends
 from superpose.backends.local import LocalBackend
 from superpose.backends.providers import find_backend
+from superpose.backends.residency import Refusal, ResidencyRules, confine
 from superpose.backends.selection.selecting import out_by_nature, select
 from superpose.backends.selection.values import (
     Candidate,
@@ -72,6 +73,7 @@ class AutoBackend:
         self.selection = selection or Selection()
         self._decisions: OrderedDict[tuple[Any, ...], Decision] = OrderedDict()
         self._lock = threading.Lock()
+        self._current: Callable[[], ResidencyRules | None] | None = None
 
     @property
     def name(self) -> str:
@@ -82,18 +84,30 @@ class AutoBackend:
         """Return what can be asked: as of this machine, beside which others may be chosen; larger circuits too."""
         return replace(LocalBackend().capabilities(), max_qubits=None, pricing=None)
 
+    def obey(self, current: Callable[[], ResidencyRules | None]) -> None:
+        """Choose only what the residency rules allow, in the place of those of the selection; they are asked for before
+        each program, and where they have changed, it is decided anew."""
+        self._current = current
+
+    def refusals(self, rules: ResidencyRules) -> tuple[Refusal, ...]:
+        """Return nothing: what may be chosen turns out when it is decided, and "local" always may."""
+        return ()
+
     def decide(self, program: Program) -> Decision:
         """Return the decision for ``program``, which counts for the same program with other values.
 
         Raises:
             NoBackendFitsError: None will do; ``details`` hold the reasons of each and the decision's document.
         """
-        key = (program.circuit.digest, program.observables, program.shots, program.batch, program.initial_state is None)
+        selection = self._selection_now()
+        rules = selection.constraints.residency
+        asked = (program.circuit.digest, program.observables, program.shots, program.batch)
+        key = (*asked, program.initial_state is None, rules)
         with self._lock:
             known = self._decisions.get(key)
         if known is not None:
             return known
-        found = self.selection.decide(program)
+        found = selection.decide(program)
         if found.chosen is None:
             reasons = {one.name: list(one.reasons) for one in found.verdicts}
             shown = "; ".join(f"{name}: {' '.join(why)}" for name, why in list(reasons.items())[:5])
@@ -109,15 +123,25 @@ class AutoBackend:
                 self._decisions.popitem(last=False)
         return found
 
+    def _selection_now(self) -> Selection:
+        """The selection, under the rules that count now."""
+        if self._current is None:
+            return self.selection
+        return replace(self.selection, constraints=replace(self.selection.constraints, residency=self._current()))
+
     def run(self, program: Program) -> ProgramResult:
         """Run ``program`` where it is best, see `decide`; provenance names the backend and holds the decision.
 
         Raises:
             NoBackendFitsError: None will do.
+            ResidencyError: What its provider's list says of the chosen backend is not what it says itself.
             SuperposeError: What the chosen backend raises.
         """
         decision = self.decide(program)
-        result = find_backend(str(decision.chosen)).run(program)
+        chosen = find_backend(str(decision.chosen))
+        if self._current is not None:
+            confine(chosen, self._current)  # a package's list may say another region than its backend
+        result = chosen.run(program)
         return replace(result, provenance={**result.provenance, "selection": decision.to_json()})
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from superpose.backends.residency import HERE, Place, region_codes
 from superpose.backends.selection.values import (
     Best,
     Candidate,
@@ -124,9 +125,18 @@ def out_by_nature(one: Candidate, limits: Constraints) -> Iterator[str]:
         yield f"It is of provider {one.provider!r}, not {_either(limits.providers)}."
     if one.kind not in limits.kinds:
         yield f"It is a {one.kind}, not {_either(limits.kinds)}."
-    if limits.regions is not None and one.provider != "local" and one.region not in limits.regions:
+    if limits.regions is not None and not _within(one, limits.regions):
         where = "does not tell its region" if one.region is None else f"is in region {one.region!r}"
         yield f"It {where}; asked is {_either(limits.regions)}."
+    if limits.residency is not None:
+        whose = f" of {limits.residency.owner}" if limits.residency.owner else ""
+        for refusal in limits.residency.refusals(Place(one.name, one.region, one.kind == "qpu")):
+            yield f"Residency{whose}: {refusal}"
+
+
+def _within(one: Candidate, regions: frozenset[str]) -> bool:
+    """Whether a candidate is in one of the regions; this machine is in all."""
+    return one.provider == "local" or one.region == HERE or bool(region_codes(one.provider, one.region) & regions)
 
 
 def _at_least(what: str, value: float | None, limit: float | None) -> Iterator[str]:

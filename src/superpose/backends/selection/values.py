@@ -10,8 +10,9 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Any, TypeAlias
 
+from superpose.backends.residency import ResidencyRules
 from superpose.circuits import BackendKind
-from superpose.errors import DecisionError
+from superpose.errors import DecisionError, ResidencyRulesError
 
 __all__ = [
     "Best",
@@ -103,12 +104,13 @@ class Constraints:
 
     Attributes:
         providers: Names of providers, one of which it must be of.
-        regions: Names of regions, in one of which it must be; a backend that does not tell its region is in none.
-            This machine is in every region.
+        regions: Names of regions (see `superpose.backends.residency.check_region`), in one of which it must be; a
+            backend that does not tell its region is in none. This machine is in every region.
         kinds: "simulator", "emulator", "qpu". Emulators err on purpose: they are taken only where they are asked for.
         exclude: Names of backends that are left out.
         parametric: Whether new values must run without compiling again.
         min_fidelity, max_price_usd, max_wait_s: Limits; what is not known is beyond them.
+        residency: Rules of where programs may go, a project's for instance, beside all this.
     """
 
     providers: frozenset[str] | None = None
@@ -119,6 +121,7 @@ class Constraints:
     min_fidelity: float | None = None
     max_price_usd: float | None = None
     max_wait_s: float | None = None
+    residency: ResidencyRules | None = None
 
     def __post_init__(self) -> None:
         for name in ("providers", "regions", "kinds", "exclude"):
@@ -221,6 +224,8 @@ class Decision:
             name: sorted(value) if isinstance(value, frozenset) else value
             for name, value in asdict(self.constraints).items()
         }
+        rules = self.constraints.residency
+        limits["residency"] = None if rules is None else {**rules.to_json(), "owner": rules.owner}
         document = {
             "format": FORMAT,
             "version": VERSION,
@@ -269,8 +274,12 @@ def inputs_from_json(
             name: frozenset(value) if name in sets and value is not None else value
             for name, value in document["constraints"].items()
         }
+        rules = limits.pop("residency", None)
+        if rules is not None:
+            told = dict(rules)
+            limits["residency"] = ResidencyRules.from_json(told, told.pop("owner"))
         return facts, candidates, objective, Constraints(**limits)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, ResidencyRulesError) as error:
         raise DecisionError(f"This is no document of a decision: {error!r}.") from None
 
 

@@ -10,12 +10,13 @@ from superpose.errors import PayloadTooLargeError
 from superpose.service.budgets.quoting import price_of_set
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Job, JobKind, Principal, Role
+from superpose.service.people.residency import Residencies
 from superpose.service.store.claims import NewJob
 from superpose.service.work.admission import check_idempotency_key, check_priority
 from superpose.service.work.file_jobs import FileJob, FileJobs, FileKind, JobFiles
 
 if TYPE_CHECKING:
-    from superpose.circuits import ProgramSet
+    from superpose.circuits import Backend, ProgramSet
 
 __all__ = ["AskedSet", "ProgramSets"]
 
@@ -47,6 +48,7 @@ class ProgramSets(FileJobs):
     Args:
         files: where they are kept.
         config: limits.
+        residencies: where projects' programs may go.
     """
 
     sort = FileKind(
@@ -59,8 +61,9 @@ class ProgramSets(FileJobs):
         unlisted=("index", "grids", "failures"),
     )
 
-    def __init__(self, files: JobFiles, *, config: ServiceConfig) -> None:
+    def __init__(self, files: JobFiles, *, config: ServiceConfig, residencies: Residencies) -> None:
         super().__init__(files)
+        self._residencies = residencies
         self._config = config
 
     def submit(self, principal: Principal, content: bytes | Mapping[str, Any], asked: AskedSet) -> FileJob:
@@ -75,21 +78,22 @@ class ProgramSets(FileJobs):
             ForbiddenError: the caller's role is too small.
             CircuitError: the document is none, or the set cannot be.
             BackendUnknownError: no backend of this name.
+            ResidencyError: the project's rules do not allow the backend.
             StateTooLargeError, UnsupportedProgramError: the backend cannot run a grid.
             PayloadTooLargeError: its results would take more than ``max_dataset_bytes``.
             QuotaError: the project has no room for it and its results, or for a job.
             ConflictError: the idempotency key was used for a different submission.
         """
         from superpose.circuits import program_set_from_json, program_set_from_npz, program_set_to_npz
-        from superpose.facade import resolve_backend
 
         principal.require(Role.EDITOR)
         check_priority(asked.priority)
         check_idempotency_key(asked.idempotency_key)
         read: Callable[..., ProgramSet] = program_set_from_npz if isinstance(content, bytes) else program_set_from_json
         given = read(content, max_instructions=self._config.max_instructions)
-        whole, plan = self._admitted(given, asked.backend)
-        price = price_of_set(whole, resolve_backend(asked.backend))
+        backend = self._residencies.confinement(principal.project).admitted(asked.backend)
+        whole, plan = self._admitted(given, backend)
+        price = price_of_set(whole, backend)
         staged = self._artifacts.stage(program_set_to_npz(whole))
         payload = {"artifact": staged.digest, "backend": asked.backend, "seed": whole.seed, **plan}
         new = NewJob(
@@ -107,15 +111,14 @@ class ProgramSets(FileJobs):
 
         return self._submit(principal, new, staged, result_bytes=plan["result_bytes"])
 
-    def _admitted(self, given: ProgramSet, backend: str) -> tuple[ProgramSet, dict[str, Any]]:
+    def _admitted(self, given: ProgramSet, backend: Backend) -> tuple[ProgramSet, dict[str, Any]]:
         """The set with a seed, and how it is cut; nothing is computed for one that cannot run."""
         from superpose.backends.pieces import piece_bytes, piece_limits
         from superpose.backends.program_sets import seeded
         from superpose.circuits.sets.program_set import split
-        from superpose.facade import resolve_backend
 
         whole = seeded(given)
-        limits = piece_limits(whole, resolve_backend(backend))
+        limits = piece_limits(whole, backend)
         n_bytes = sum(piece_bytes(grid, grid.n_bindings) for grid in whole.grids)
         allowed = self._config.max_dataset_bytes
         if n_bytes > allowed:

@@ -35,6 +35,7 @@ class QueuedPieces:
         max_tries: how often handing over a piece, or asking for its result, may fail.
         keeper: what is told of each piece.
         book: where is written down what was handed over.
+        require: called before each program is handed over; raises where it may not be.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class QueuedPieces:
         max_tries: int,
         keeper: PieceKeeper,
         book: ProviderRuns,
+        require: Callable[[], None] = lambda: None,
     ) -> None:
         self._set = whole
         self._backend = backend
@@ -52,6 +54,7 @@ class QueuedPieces:
         self._max_tries = max_tries
         self._keeper = keeper
         self._book = book
+        self._require = require
         self._known: dict[str, ProviderRun] = {}
         self._queued: list[str] = []
         self._room = MAX_QUEUED
@@ -112,6 +115,7 @@ class QueuedPieces:
                 return None
             executable = ProgramExecutable(question.template, self._backend)
             program = executable.program(question.rows, shots=question.shots, seed=question.seed)
+            self._require()
             provider_job_id = self._backend.submit(program, token)
             self._room -= 1
             self._note(token, ProviderRun(provider_job_id, known.n_tries))

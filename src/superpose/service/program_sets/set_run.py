@@ -17,7 +17,6 @@ from superpose.circuits.sets.piece_result import PieceResult
 from superpose.circuits.sets.program_set import Piece, split
 from superpose.circuits.sets.result import GridFacts
 from superpose.errors import CheckpointError, JobCrashedError, PieceFailedError, SuperposeError
-from superpose.facade import resolve_backend
 from superpose.service.nouns import Job
 from superpose.service.program_sets.piece_store import PieceStore
 from superpose.service.program_sets.queued_pieces import QueuedPieces
@@ -51,10 +50,14 @@ def run(job: Job, context: RunContext) -> Outcome:
     whole = program_set_from_npz(context.artifacts.read(payload["artifact"]))
     pieces = split(whole, payload["limits"])
     keeper = _Keeper(PieceStore(context.directory / "pieces"), pieces, job, context)
-    backend, config = resolve_backend(payload["backend"]), context.config
+    backend, config = context.confinement.backend(payload["backend"]), context.config
+
+    def require() -> None:
+        context.confinement.require(backend)
+
     if isinstance(backend, QueueingBackend):
         book = context.provider_runs.at(payload["backend"])
-        queued = QueuedPieces(whole, backend, job.id, 1 + config.max_retries, keeper, book)
+        queued = QueuedPieces(whole, backend, job.id, 1 + config.max_retries, keeper, book, require)
         found = queued.look(keeper.missing(read=False), context.should_stop)
         if found is not None and found[1]:
             context.on_event("progress", {**keeper.progress(), "n_queued": len(found[0])})
@@ -62,7 +65,7 @@ def run(job: Job, context: RunContext) -> Outcome:
         ended = found is not None
     else:
         retries = Retries(1 + config.max_retries, config.retry_first_s, config.retry_longest_s)
-        ended = PieceRunner(whole, backend, retries, keeper).run(keeper.missing(), context.should_stop)
+        ended = PieceRunner(whole, backend, retries, keeper, require).run(keeper.missing(), context.should_stop)
     if not ended:
         raise Stopped("The worker stops; the pieces that are done are kept.")
     failures = sorted(keeper.failures.values(), key=lambda failure: failure.piece)

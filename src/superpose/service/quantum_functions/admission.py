@@ -82,7 +82,7 @@ def admit_function_file(file_name: str, source: str, asked: Asked, builder: Buil
 def _content(file_name: str, source: str, built: Mapping[str, Any], circuit: Circuit, asked: Asked) -> Content:
     from superpose.facade import resolve_backend
 
-    backend = resolve_backend(asked.backend).name
+    resolve_backend(asked.backend)  # raises where there is none
     said = built.get("observables") if asked.observables is None else asked.observables
     observables = _observables(said or (), circuit.n_qubits)
     shots = _shots(asked.shots, built.get("shots"), observables)
@@ -97,7 +97,7 @@ def _content(file_name: str, source: str, built: Mapping[str, Any], circuit: Cir
         schema=None if schema is None else check_schema(schema),
         pre=built.get("pre") is True,
         post=built.get("post") is True,
-        backend=backend,
+        backend=asked.backend,
     )
 
 

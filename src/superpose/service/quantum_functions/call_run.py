@@ -10,7 +10,6 @@ from sqlalchemy import select
 
 from superpose.circuits import Program, program_to_json, result_from_json
 from superpose.errors import PayloadTooLargeError
-from superpose.facade import resolve_backend
 from superpose.service.budgets.quoting import price_of_program
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Job, JobKind
@@ -65,7 +64,7 @@ def _begun(job: Job, loaded: LoadedFunction, artifact: str, python: PythonRunner
         payload={**program_to_json(program), "of_call": {"backend": content.backend, "logs": prepared.logs}},
         created_by=job.id,
         priority=job.priority,
-        price=price_of_program(program, resolve_backend(content.backend)),
+        price=price_of_program(program, context.confinement.admitted(content.backend)),
     )
     context.on_event("progress", {"stage": f"circuit on {content.backend}", "fraction": 0.5})
     return Outcome({}, awaits=Awaits((child,), frozenset()))

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TypeVar
 from superpose.errors import NotFoundError, OverloadedError, PayloadTooLargeError, SuperposeError
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Job, JobKind, Principal, Role, utc_now
+from superpose.service.people.residency import Residencies
 from superpose.service.quantum_functions.failures import error_of
 from superpose.service.quantum_functions.function import CallAnswer, FunctionVersion
 from superpose.service.quantum_functions.functions import QuantumFunctions
@@ -64,13 +65,22 @@ class Calls:
     Args:
         functions: the registry.
         store: the queue, for calls that take long.
+        residencies: where projects' circuits may go.
         python: what runs users' Python.
         config: limits.
     """
 
-    def __init__(self, functions: QuantumFunctions, store: JobStore, python: PythonPool, config: ServiceConfig) -> None:
+    def __init__(
+        self,
+        functions: QuantumFunctions,
+        store: JobStore,
+        residencies: Residencies,
+        python: PythonPool,
+        config: ServiceConfig,
+    ) -> None:
         self._functions = functions
         self._store = store
+        self._residencies = residencies
         self._python = python
         self._config = config
         self._loaded = LoadedFunctions(config)
@@ -97,6 +107,7 @@ class Calls:
         Raises:
             NotFoundError: there is no such function or version in the caller's project.
             FunctionInputError: the input does not fit.
+            ResidencyError: the project's rules do not allow the function's backend.
             OverloadedError: too many calls are under way.
             SuperposeError: what went wrong in the function, in the call or in the job that ran it.
         """
@@ -209,6 +220,9 @@ class Calls:
     def _submit(
         self, principal: Principal, ready: _Ready, asked: CallRequest, prepared: Prepared | None, key: str | None
     ) -> Job:
+        backend = ready.loaded.content.backend
+        if backend != "local":
+            self._residencies.confinement(principal.project).admitted(backend)
         payload = {
             "function": ready.name,
             "function_id": ready.version.function_id,

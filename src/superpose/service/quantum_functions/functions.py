@@ -11,6 +11,7 @@ from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name, new_id
 from superpose.service.nouns import Clock, Page, Principal, Role
 from superpose.service.people.quotas import Quotas
+from superpose.service.people.residency import Residencies
 from superpose.service.quantum_functions.admission import Asked, Builder, admit_function_file
 from superpose.service.quantum_functions.content import Content
 from superpose.service.quantum_functions.function import FunctionVersion, QuantumFunction
@@ -35,6 +36,7 @@ class QuantumFunctions:
         config: limits.
         clock: what tells the time.
         quotas: what a project may store.
+        residencies: where its circuits may go.
         builder: what runs a file of users' Python shut in.
     """
 
@@ -45,6 +47,7 @@ class QuantumFunctions:
         config: ServiceConfig,
         clock: Clock,
         quotas: Quotas,
+        residencies: Residencies,
         builder: Builder,
     ) -> None:
         self._database = database
@@ -52,6 +55,7 @@ class QuantumFunctions:
         self._config = config
         self._clock = clock
         self._quotas = quotas
+        self._residencies = residencies
         self._builder = builder
 
     def deploy(
@@ -76,12 +80,15 @@ class QuantumFunctions:
         Raises:
             ForbiddenError: the caller's role is too small.
             RequestError: unusable name.
+            ResidencyError: the project's rules do not allow the backend.
             ByteQuotaError: the project may not store so many bytes.
             SuperposeError: what ``admit_function_file`` raises.
         """
         principal.require(Role.EDITOR)
         check_name(name)
         content = admit_function_file(file_name, source, asked, self._builder, self._config)
+        if content.backend != "local":
+            self._residencies.confinement(principal.project).admitted(content.backend)
         stored = content.to_bytes()
         staged = self._artifacts.stage(stored)
         try:

@@ -40,6 +40,7 @@ __all__ = [
     "quantum_function_versions",
     "quantum_functions",
     "quotas",
+    "residency",
     "steady_clocks",
     "sweeps",
     "users",
@@ -434,6 +435,15 @@ charges = Table(
     Column("seconds", Float),
     Column("settled_micros", Integer),
     Column("settled_at", UtcTime),
+)
+
+residency = Table(
+    "residency",
+    metadata,
+    Column("project", Text, primary_key=True),
+    Column("rules", _JSON),
+    Column("set_at", UtcTime),
+    Column("set_by", Text),
 )
 
 provider_runs = Table(

@@ -6,7 +6,7 @@ The rooms behind are imported on first use: a server that only answers predictio
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from superpose.errors import PayloadTooLargeError, RequestError
@@ -14,6 +14,7 @@ from superpose.service.budgets.money import micros_of
 from superpose.service.store.claims import Price, SpendingLimits
 
 if TYPE_CHECKING:
+    from superpose.circuits import Backend
     from superpose.datasets import Table
 
 __all__ = ["admit_program", "admit_training", "check_idempotency_key", "check_priority", "check_spending"]
@@ -43,11 +44,23 @@ def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any
 
 
 def admit_program(
-    payload: Mapping[str, object], *, max_instructions: int, max_result_bytes: int, backend: str = "local"
+    payload: Mapping[str, object],
+    *,
+    max_instructions: int,
+    max_result_bytes: int,
+    backend: str = "local",
+    find: Callable[[str], Backend],
 ) -> tuple[dict[str, Any], Price]:
     """The program's JSON in canonical form, and its price, if the backend can run it and its result can be kept.
 
+    Args:
+        payload: the program's JSON.
+        max_instructions, max_result_bytes: limits.
+        backend: where it is to run.
+        find: the backend of a name, if the project's programs may go there.
+
     Raises:
+        ResidencyError: they may not.
         BackendUnknownError, ToolkitMissingError, ProviderError: no such backend, or it cannot be reached.
         UnsupportedProgramError: the program does not fit it.
         CircuitFormatError: not a program, or one of more than ``max_instructions``.
@@ -63,10 +76,9 @@ def admit_program(
         LocalBackend().admit(program)
     else:
         from superpose.backends.fitting import require_fit
-        from superpose.facade import resolve_backend
         from superpose.service.budgets.quoting import price_of_program
 
-        runner = resolve_backend(backend)
+        runner = find(backend)
         require_fit(program, runner.capabilities(), runner.name)
         price = price_of_program(program, runner)
     n_numbers = len(program.observables) if program.observables else 0 if program.shots else 2 << program.n_qubits

@@ -16,6 +16,7 @@ from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name
 from superpose.service.nouns import Dataset, Event, Job, JobKind, Page, Principal, Role
 from superpose.service.people.quotas import Quotas
+from superpose.service.people.residency import Residencies
 from superpose.service.statuses import FINAL, JobStatus
 from superpose.service.store.database import Database, json_text
 from superpose.service.store.job_lives import job_from_row
@@ -48,6 +49,7 @@ class Jobs:
         modules: where exported modules come from.
         config: limits.
         quotas: what projects may use.
+        residencies: where their programs may go.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Jobs:
         modules: Modules,
         config: ServiceConfig,
         quotas: Quotas,
+        residencies: Residencies,
     ) -> None:
         self._database = database
         self._store = store
@@ -65,6 +68,7 @@ class Jobs:
         self._modules = modules
         self._config = config
         self._quotas = quotas
+        self._residencies = residencies
 
     def submit(  # noqa: PLR0913  # the fields of a submission
         self,
@@ -107,6 +111,7 @@ class Jobs:
             JobDependencyError: a job to come after has failed or was cancelled.
             SpecError, CircuitError, DatasetError, StateTooLargeError: the job cannot succeed; refused before any
                 compute is spent.
+            ResidencyError: the project's rules do not allow the backend.
             BudgetError, PriceUnknownError: a budget or ``max_cost_usd`` leaves too little, or the price is unknown.
             ConflictError: the idempotency key was used for a different submission.
         """
@@ -270,6 +275,7 @@ class Jobs:
             max_instructions=self._config.max_instructions,
             max_result_bytes=self._config.max_result_bytes,
             backend=backend,
+            find=self._residencies.confinement(new.project).admitted,
         )
         n_bytes = len(json_text(program))
         if n_bytes > self._config.max_result_bytes:

@@ -14,6 +14,7 @@ from superpose.errors import ModelFileCorruptError, PayloadTooLargeError
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Job, JobKind, utc_now
 from superpose.service.operations.tracing import span_here
+from superpose.service.people.residency import Confinement
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.claims import NewJob
 from superpose.service.store.database import Database, json_text
@@ -39,6 +40,7 @@ class RunContext:
         artifacts: where the training data lies.
         database: for runs that look at the jobs which they began.
         provider_runs: what backends with queues hold of the job.
+        confinement: backends, held to the residency rules of the job's project.
         dataset_artifact: the training data's artifact, None for a program.
         directory: where the run keeps checkpoints; an earlier attempt's are there.
         on_event: called with kind and data of each event.
@@ -53,6 +55,7 @@ class RunContext:
     artifacts: Artifacts
     database: Database
     provider_runs: ProviderRuns
+    confinement: Confinement
     dataset_artifact: str | None
     directory: Path
     on_event: Callable[[str, Mapping[str, Any]], None]
@@ -151,19 +154,22 @@ def run_program(job: Job, context: RunContext) -> Outcome:
     Between handing a program over to a backend with a queue and the arrival of its result the job holds no worker.
 
     Raises:
+        ResidencyError: the project's rules, which may have changed since it was submitted, do not allow the backend.
         SuperposeError: the program cannot be run, or its result is larger than ``max_result_bytes``.
     """
     from superpose.circuits import QueueingBackend, program_from_json, result_to_json
-    from superpose.facade import resolve_backend
 
     payload: dict[str, Any] = dict(job.payload)
     name = str(payload.pop("of_call", {}).get("backend") or payload.pop("backend", "local"))
-    backend = resolve_backend(name)
+    backend = context.confinement.backend(name)
     scaled_from = payload.pop("scaled_from", None)
     program = program_from_json(payload)
     if isinstance(backend, QueueingBackend):
         runs = context.provider_runs.at(name)
-        provider_job_id = job.provider_job_id or backend.submit(program, job.id)
+        provider_job_id = job.provider_job_id
+        if provider_job_id is None:
+            context.confinement.require(backend)
+            provider_job_id = backend.submit(program, job.id)
         if job.id not in runs.known():
             runs.write(job.id, ProviderRun(provider_job_id, 0))
         arrived = backend.fetch(provider_job_id)
@@ -171,6 +177,7 @@ def run_program(job: Job, context: RunContext) -> Outcome:
             return Outcome({}, asks=Asks(provider_job_id, pause_s(job, context.config)))
         runs.forget([job.id])
     else:
+        context.confinement.require(backend)
         arrived = backend.run(program)
     result = dict(result_to_json(arrived))
     if scaled_from is not None:

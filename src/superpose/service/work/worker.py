@@ -42,6 +42,7 @@ from superpose.service.operations.attempt_trace import attempt_traced
 from superpose.service.operations.trace_context import TraceContext
 from superpose.service.operations.tracing import span_here, tracer_for
 from superpose.service.people.quotas import Quotas
+from superpose.service.people.residency import Confinement
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.datadir import DataDir
@@ -248,6 +249,7 @@ class Worker:
             artifacts=self._artifacts,
             database=self._database,
             provider_runs=ProviderRuns(self._store, claim),
+            confinement=Confinement(self._database, job.project),
             dataset_artifact=artifact,
             dataset_units=units,
             directory=directory,

@@ -29,6 +29,7 @@ from superpose.service.store.migrations.program_sets import PROGRAM_SETS
 from superpose.service.store.migrations.provider_runs import PROVIDER_RUNS
 from superpose.service.store.migrations.quantum_functions import QUANTUM_FUNCTIONS
 from superpose.service.store.migrations.registry import REGISTRY
+from superpose.service.store.migrations.residency import RESIDENCY
 from superpose.service.store.migrations.sweeps import SWEEPS
 from superpose.service.store.migrations.traces import TRACES
 
@@ -53,6 +54,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     FILE_JOBS,
     PROVIDER_RUNS,
     FUNCTION_LOGS,
+    RESIDENCY,
 )
 
 #: The version this release reads and writes.
