@@ -28,7 +28,7 @@ def test_rules_are_set_told_kept_and_cleared(at_home: Callable[..., Any], served
             client.projects.set_residency("default", deny_providers=["ionq"])
             with pytest.raises(ApiError) as refused:
                 client.run(Program(Circuit(1).x(0), shots=10), backend="ionq:simulator")
-            assert (refused.value.status, refused.value.code) == (403, "backend.residency")
+            assert (refused.value.status, refused.value.problem_code) == (403, "backend.residency")
             assert refused.value.details["refusals"][0]["rule"] == "deny_providers"
     finally:
         cleared = at_home("projects", "residency", "clear", "default", "--json").json
