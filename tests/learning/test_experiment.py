@@ -71,6 +71,10 @@ def test_the_evaluation_has_every_model_with_every_metric(undisturbed: tuple[Exp
     first = {name: metric["values"][0] for name, metric in models["hybrid"]["metrics"].items()}
     assert evaluation["model_metrics"] == first
     assert evaluation["verdict"].endswith(".")
+    assert evaluation["quantum_part"] in ("better", "equal", "worse", "undecided")
+    for row in evaluation["comparisons"]:
+        assert row["cases"]["n_cases"] > 0
+        assert 0 <= row["mcnemar_p"] <= 1
 
 
 def test_events_tell_how_far_it_is(undisturbed: tuple[ExperimentResult, Events]) -> None:
@@ -193,8 +197,9 @@ def test_damaged_results_are_made_anew(
     result = tmp_path / "units" / "split-000" / "hybrid" / "result.json"
     result.write_bytes(result.read_bytes().replace(b"0", b"1", 1))
     network = tmp_path / "units" / "split-000" / "hybrid" / "network.safetensors"
+    said = tmp_path / "units" / "split-001" / "baseline" / "probabilities.safetensors"
     (tmp_path / "units" / "split-001" / "frozen" / "result.json").write_bytes(b"")
-    for path in (result, network):
+    for path in (result, network, said):
         events = Events()
         path.write_bytes(path.read_bytes()[:-1])
         again = run_experiment(SPEC, table, tmp_path, on_event=events)

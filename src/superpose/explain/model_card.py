@@ -211,6 +211,7 @@ def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
     if evaluation["models"]["baseline"]:
         labels["baseline"] = evaluation["models"]["baseline"]["label"]
     title = _TITLES[evaluation["primary_metric"]]
+    rows = evaluation["comparisons"]
     return [
         f"**{_text(evaluation['verdict'])}**",
         "",
@@ -230,12 +231,62 @@ def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
                     f"{row['p_value']:.2g}",
                     row["outcome"],
                 ]
-                for row in evaluation["comparisons"]
+                for row in rows
             ],
         ),
         "",
         f"Intervals and p values share {100 * evaluation['confidence']:g} % confidence over all rows (Bonferroni).",
+        *_second_opinions(rows, labels, evaluation.get("equivalence_margin")),
     ]
+
+
+def _second_opinions(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str], margin: float | None) -> list[str]:
+    """Other tests of the same differences, in files that have them."""
+    if margin is None or any(row.get("cases") is None for row in rows):
+        return []
+    return [
+        f'"equal" means that a difference of {margin:g} or more is ruled out at that confidence.',
+        "",
+        "Second opinions, which do not decide:",
+        "",
+        *_table(
+            [
+                "against",
+                "p of equality",
+                "effect size",
+                "Wilcoxon p",
+                "only hybrid right",
+                "only other right",
+                "McNemar p",
+                "bootstrap",
+                "cases to decide",
+                "cases to call equal",
+            ],
+            [
+                [
+                    _text(labels[row["against"]]),
+                    f"{row['p_equal']:.2g}",
+                    "–" if row["effect_size"] is None else f"{row['effect_size']:+.2f}",
+                    f"{row['wilcoxon_p']:.2g}",
+                    str(row["cases"]["only_hybrid_right"]),
+                    str(row["cases"]["only_other_right"]),
+                    f"{row['mcnemar_p']:.2g}",
+                    _interval(row["cases"]["low"], row["cases"]["high"]),
+                    str(row["cases"]["to_decide"] or "–"),
+                    str(row["cases"]["to_call_equal"]),
+                ]
+                for row in rows
+            ],
+        ),
+        "",
+        f"Cases: {rows[0]['cases']['n_cases']}, each counted once, in the first split that tests it; the bootstrap "
+        "interval is that of the metric's difference over them. Wilcoxon's p and McNemar's are corrected by Holm; "
+        "Wilcoxon's test takes splits for independent. Numbers of cases are for accuracy, with a chance of 0.8.",
+    ]
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    return "–" if low is None or high is None else f"{low:+.3f} to {high:+.3f}"
 
 
 def _limits(manifest: Mapping[str, Any]) -> list[str]:

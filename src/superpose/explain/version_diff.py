@@ -113,7 +113,7 @@ def _same_splits(before: Side, after: Side) -> bool:
 
 
 def _paired(one: list[float], two: list[float], metric: str, side: Side) -> dict[str, Any] | None:
-    from superpose.learning.comparison import compare
+    from superpose.learning.verdicts import compare
 
     split = _part(side, "data", "split") or {}
     if len(one) != len(two) or len(one) < 2 or not split.get("train"):

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from superpose.learning.ansaetze import ANSAETZE, Ansatz
     from superpose.learning.checkpoint import CheckpointStore, Stopped
     from superpose.learning.classifier import HybridClassifier, load_model
-    from superpose.learning.comparison import Comparison, compare, verdict
     from superpose.learning.encodings import ENCODINGS, Encoding
     from superpose.learning.experiment import ExperimentResult, run_experiment
     from superpose.learning.metrics import METRICS, evaluate
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from superpose.learning.spec import TrainingSpec
     from superpose.learning.trained_model import TrainedModel
     from superpose.learning.training import EpochReport, Trainer, TrainingRows, TrainingWatch
+    from superpose.learning.verdicts import Comparison, compare, verdict
 
 __all__ = [
     "ANSAETZE",
@@ -77,7 +77,7 @@ _HOMES = {
     "ansaetze": ("ANSAETZE", "Ansatz"),
     "checkpoint": ("CheckpointStore", "Stopped"),
     "classifier": ("HybridClassifier", "load_model"),
-    "comparison": ("Comparison", "compare", "verdict"),
+    "verdicts": ("Comparison", "compare", "verdict"),
     "encodings": ("ENCODINGS", "Encoding"),
     "experiment": ("ExperimentResult", "run_experiment"),
     "metrics": ("METRICS", "evaluate"),

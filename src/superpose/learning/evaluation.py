@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from superpose.learning.comparison import LABELS, compare, mean_interval, verdict
 from superpose.learning.metrics import METRICS
 from superpose.learning.spec import EvaluationSpec
+from superpose.learning.verdicts import LABELS, SeenCases, compare, mean_interval, verdict
 
 __all__ = ["summarise"]
 
@@ -21,6 +21,7 @@ def summarise(
     test_over_train: float,
     positive: str | None,
     subject: str = "hybrid model",
+    cases: SeenCases | None = None,
 ) -> dict[str, Any]:
     """The evaluation as JSON values.
 
@@ -30,11 +31,13 @@ def summarise(
         test_over_train: rows of a test part over rows that fit weights, for the corrected variance.
         positive: label of the positive class, None where there are more than two classes.
         subject: what the verdict calls the model that the experiment is about.
+        cases: what all variants say about each test case; None leaves cases out.
 
     Returns:
-        ``primary_metric``, ``n_splits``, ``confidence``, ``positive_class``, ``models`` with "hybrid", "baseline" (or
-        None) and "controls", ``comparisons``, ``verdict``, and ``model_metrics``: the registered model's own figures,
-        those of the hybrid model of the first split on rows that it never saw.
+        ``primary_metric``, ``n_splits``, ``confidence``, ``equivalence_margin``, ``positive_class``, ``models`` with
+        "hybrid", "baseline" (or None) and "controls", ``comparisons``, ``quantum_part``: the outcome against the
+        classical twin ("undecided" where there is none), ``verdict``, and ``model_metrics``: the registered model's own
+        figures, those of the hybrid model of the first split on rows that it never saw.
     """
     rows = {
         variant: _row(spec, variant, [s[variant] for s in splits], test_over_train, subject) for variant in splits[0]
@@ -47,11 +50,15 @@ def summarise(
         metric=metric,
         test_over_train=test_over_train,
         confidence=spec.confidence,
+        margin=spec.equivalence_margin,
+        cases=cases,
     )
+    outcomes = {comparison.against: comparison.outcome for comparison in comparisons}
     return {
         "primary_metric": metric,
         "n_splits": len(splits),
         "confidence": spec.confidence,
+        "equivalence_margin": spec.equivalence_margin,
         "positive_class": positive,
         "models": {
             "hybrid": rows["hybrid"],
@@ -59,6 +66,7 @@ def summarise(
             "controls": {name: rows[name] for name in spec.controls},
         },
         "comparisons": [comparison.to_dict() for comparison in comparisons],
+        "quantum_part": outcomes.get("classical_twin", "undecided"),
         "verdict": verdict(comparisons, len(splits), spec.confidence, subject),
         "model_metrics": dict(splits[0]["hybrid"]["metrics"]),
     }

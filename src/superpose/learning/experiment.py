@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors.numpy
 import safetensors.torch
 import torch
 from numpy.typing import NDArray
@@ -36,7 +37,7 @@ from superpose.learning.network import NetworkShape, count_parameters
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.recipe import CircuitRecipe, Recipe
 from superpose.learning.spec import TrainingSpec
-from superpose.learning.splitting import feature_table, splits_of
+from superpose.learning.splitting import feature_table, split_keys, splits_of
 from superpose.learning.training import (
     EpochReport,
     Trainer,
@@ -45,6 +46,7 @@ from superpose.learning.training import (
     balanced_class_weights,
     one_torch_thread,
 )
+from superpose.learning.verdicts import SeenCases
 
 __all__ = ["ExperimentResult", "run_experiment", "train_on_splits"]
 
@@ -55,6 +57,8 @@ _PROGRESS_EVERY_S = 0.25
 
 _BASELINE = "baseline"
 _MAX_FINDINGS = 10
+_NETWORK = "network.safetensors"
+_PROBABILITIES = "probabilities.safetensors"
 
 
 @dataclass(frozen=True)
@@ -245,6 +249,23 @@ class _Run:
             rows.append(row)
         return rows
 
+    def cases(self, rows: list[dict[str, dict[str, Any]]]) -> SeenCases:
+        """What every variant says about each test case, in the first split that tests it."""
+        places, first = np.unique(np.concatenate([split.test for split in self.splits]), return_index=True)
+        said: dict[str, list[NDArray[np.float64]]] = {variant: [] for variant in self.variants}
+        for number, row in enumerate(rows):
+            data = _SplitData(self, number)
+            for variant in self.variants:
+                said[variant].append(_Unit(self, data, variant, 0).probabilities(row[variant]))
+        together = self.spec.split.kind in ("grouped", "k_fold") and self.spec.split.column is not None
+        return SeenCases(
+            self.classes[places],
+            {variant: np.concatenate(parts)[first] for variant, parts in said.items()},
+            groups=np.unique(split_keys(self.spec, self.table), return_inverse=True)[1][places] if together else None,
+            positive=positive_class(self.spec, self.table),
+            seed=self.spec.training.seed,
+        )
+
     def unit_directory(self, split: int, variant: str) -> Path:
         """Where a unit keeps its files."""
         return self.directory / "units" / f"split-{split:03d}" / variant
@@ -284,6 +305,7 @@ class _Run:
             if len(self.table.classes) == 2
             else None,
             subject=self.recipe.subject,
+            cases=self.cases(rows),
         )
         data = _SplitData(self, 0)
         model = self.recipe.model(_Unit(self, data, "hybrid", 0).network(), data.preprocessor, self.table.classes)
@@ -399,6 +421,8 @@ class _Unit:
         path = self._directory / "result.json"
         try:
             found = read_sealed_json(path)
+            if found is not None:
+                self.probabilities(found)
             if found is not None and self._keeps_network:
                 self._saved_network(found)
         except CheckpointError as error:
@@ -423,12 +447,27 @@ class _Unit:
             raise CheckpointError(f"the result of {self.variant} on split {self.data.number} is gone; run again")
         return self._saved_network(found)
 
+    def probabilities(self, result: Mapping[str, Any]) -> NDArray[np.float64]:
+        """What the unit's model says about the test rows of its split, ``(n_test, n_classes)``.
+
+        Raises:
+            CheckpointError: the file is damaged or gone.
+        """
+        content = self._kept(_PROBABILITIES, result.get("probabilities_sha256"), "the test rows' probabilities are")
+        return safetensors.numpy.load(content)["probabilities"]
+
     def _log(self, message: str) -> None:
         self.run.on_event("log", {"message": message, "split": self.data.number, "variant": self.variant})
 
-    def _metrics(self, predicted: NDArray[np.float64]) -> dict[str, float]:
+    def _judged(self, predicted: NDArray[np.float64]) -> dict[str, Any]:
+        """The metrics of what a model says about the test rows, and the digest of the file that keeps it."""
         truth = self.run.classes[self.data.split.test]
-        return evaluate(truth, predicted, positive_class(self.run.spec, self.run.table))
+        content = safetensors.numpy.save({"probabilities": np.ascontiguousarray(predicted, dtype=np.float64)})
+        write_atomically(self._directory / _PROBABILITIES, content)
+        return {
+            "metrics": evaluate(truth, predicted, positive_class(self.run.spec, self.run.table)),
+            "probabilities_sha256": digest_bytes(content),
+        }
 
     def _baseline(self) -> dict[str, Any]:
         encoded, places = self.data.encoded_for_baseline
@@ -440,7 +479,7 @@ class _Unit:
             seed=self.data.seed,
         )
         return {
-            "metrics": self._metrics(found.probabilities),
+            **self._judged(found.probabilities),
             "n_params": found.n_params,
             "n_trainable": found.n_params,
             "n_epochs": 0,
@@ -471,7 +510,7 @@ class _Unit:
             return self._trained()
         n_params, n_trainable = count_parameters(network)
         result = {
-            "metrics": self._metrics(self.run.recipe.probabilities(network, self.data.encoded[split.test])),
+            **self._judged(self.run.recipe.probabilities(network, self.data.encoded[split.test])),
             "n_params": n_params,
             "n_trainable": n_trainable,
             "n_epochs": len(trainer.history),
@@ -479,7 +518,7 @@ class _Unit:
         }
         if self._keeps_network:
             content = safetensors.torch.save(network.state_dict())
-            write_atomically(self._directory / "network.safetensors", content)
+            write_atomically(self._directory / _NETWORK, content)
             result["network_sha256"] = digest_bytes(content)
         return result
 
@@ -496,12 +535,17 @@ class _Unit:
         self.run.progress(self.units_before + share, facts)
 
     def _saved_network(self, result: Mapping[str, Any]) -> nn.Module:
-        try:
-            content = (self._directory / "network.safetensors").read_bytes()
-        except FileNotFoundError:
-            content = b""
-        if digest_bytes(content) != result.get("network_sha256"):
-            raise CheckpointError("the trained network is damaged or gone")
+        content = self._kept(_NETWORK, result.get("network_sha256"), "the trained network is")
         network = self._new_network()
         network.load_state_dict(safetensors.torch.load(content))
         return network
+
+    def _kept(self, name: str, digest: str | None, what: str) -> bytes:
+        """Bytes of a file that the unit left, held against its digest."""
+        try:
+            content = (self._directory / name).read_bytes()
+        except FileNotFoundError:
+            content = b""
+        if digest_bytes(content) != digest:
+            raise CheckpointError(f"{what} damaged or gone")
+        return content

@@ -139,7 +139,9 @@ class EvaluationSpec(Section):
     """How the model is judged: paired splits, controls, a baseline, and one metric that the verdict is about.
 
     ``positive_class`` is the class that sensitivity and specificity speak of when there are two; by default the
-    second in sorted order, as scikit-learn has it (``malignant`` of the breast cancer data).
+    second in sorted order, as scikit-learn has it (``malignant`` of the breast cancer data). ``equivalence_margin`` is
+    the difference of the primary metric below which models are as good as equal to the user: where a larger one is
+    ruled out the verdict says "equal".
     """
 
     path: ClassVar[str] = "evaluation"
@@ -150,6 +152,7 @@ class EvaluationSpec(Section):
     baseline: str = choice("logistic_regression", lambda: ("logistic_regression", "none"))
     primary_metric: str = choice("accuracy", lambda: tuple(METRICS))
     confidence: float = number(0.95, 0.5, 0.9999)
+    equivalence_margin: float = number(0.02, 0.0, 0.5, above=True)
     positive_class: str | None = text(None)
 
     def __post_init__(self) -> None:

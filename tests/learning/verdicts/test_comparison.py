@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from superpose.learning.comparison import Comparison, compare, mean_interval, verdict
+from superpose.learning.verdicts import Comparison, compare, mean_interval, verdict
 
 EXPERIMENT = {"metric": "accuracy", "test_over_train": 0.25, "confidence": 0.95}
 

@@ -1,0 +1,17 @@
+"""What an experiment's numbers allow one to say: tests over splits and over test cases, and the words for them."""
+
+from superpose.learning.verdicts.cases import CaseComparison, PairedCases, SeenCases, compare_cases
+from superpose.learning.verdicts.comparison import Comparison, compare, mean_interval
+from superpose.learning.verdicts.wording import LABELS, verdict
+
+__all__ = [
+    "LABELS",
+    "CaseComparison",
+    "Comparison",
+    "PairedCases",
+    "SeenCases",
+    "compare",
+    "compare_cases",
+    "mean_interval",
+    "verdict",
+]

@@ -1,0 +1,115 @@
+"""The verdict in words: made from the numbers alone, and no more than they allow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from superpose.learning.metrics import METRICS
+from superpose.learning.verdicts.cases import POWER
+from superpose.learning.verdicts.comparison import Comparison
+
+__all__ = ["LABELS", "verdict"]
+
+LABELS = {
+    "hybrid": "hybrid model",
+    "classical_twin": "classical twin of equal parameter count",
+    "no_entanglement": "same circuit without entanglement",
+    "frozen": "same circuit with frozen random weights",
+    "baseline": "tuned logistic regression",
+}
+"""How sentences and tables name each variant."""
+
+
+def verdict(comparisons: Sequence[Comparison], n_splits: int, confidence: float, subject: str = "hybrid model") -> str:
+    """One sentence: what the comparisons decide about the quantum circuit, and no more than that.
+
+    "Helps" needs the hybrid model to beat its classical twin and every other control and baseline that was run; "hurts"
+    needs it to lose to the twin; any other decided difference is named for what it is. Where nothing is decided a
+    second sentence tells how many test cases it would take, if cases are known. ``subject`` is what the sentence calls
+    the model.
+    """
+    if not comparisons:
+        return f"Undecided: the {subject} was trained without controls or a baseline to compare it with."
+    title = METRICS[comparisons[0].metric].title
+    scope = f"over {n_splits} paired splits at {100 * confidence:g} % confidence"
+    decided = [c for c in comparisons if c.outcome != "undecided"]
+    if not decided:
+        said = f"Undecided: {scope}, no difference in {title} is large enough to tell the {subject} from "
+        return f"{said}{_all(comparisons)}.{_needed(comparisons)}"
+    facts = _listed([_fact(c) for c in decided])
+    open_ones = [f"the {LABELS[c.against]}" for c in comparisons if c.outcome == "undecided"]
+    rest = f", and undecided against {_listed(open_ones, 'or')}" if open_ones else ""
+    return f"{_conclusion(comparisons, subject)}: {scope}, the {subject}'s {title} is {facts}{rest}."
+
+
+def _conclusion(comparisons: Sequence[Comparison], subject: str) -> str:
+    """The headline of a verdict in which at least one comparison decides."""
+    outcomes = {c.against: c.outcome for c in comparisons}
+    twin, found = outcomes.get("classical_twin"), set(outcomes.values())
+    if twin == "worse":
+        return f"The quantum circuit hurts here: a classical block of its size does better than the {subject}"
+    if twin == "better" and found == {"better"}:
+        return "The quantum circuit helps here, as far as these controls can tell"
+    if outcomes.get("baseline") == "worse":
+        return f"Prefer the classical baseline to the {subject} here"
+    if "worse" in found:
+        return f"A simpler circuit does better than the {subject} here"
+    if twin == "better":
+        return f"The {subject} beats its classical twin but not everything it was compared with"
+    if twin == "equal":
+        return "The quantum circuit makes no difference that matters here: a classical block of its size does as well"
+    if found == {"equal"}:
+        return f"The {subject} does as well here as what it was compared with, and no better"
+    if set(outcomes) == {"baseline"}:
+        return f"The {subject} does better than the classical baseline here"
+    if found == {"better"}:
+        return f"The {subject} does better here than everything it was compared with, no classical twin among them"
+    return "Whether the quantum circuit helps is undecided"
+
+
+def _fact(comparison: Comparison) -> str:
+    label = LABELS[comparison.against]
+    if comparison.outcome == "equal":
+        return f"equal within {comparison.margin:g} to that of the {label} (p = {comparison.p_equal:.2g})"
+    size = abs(comparison.mean_difference)
+    higher = "higher" if comparison.mean_difference > 0 else "lower"
+    return f"{size:.3f} {higher} than that of the {label} (p = {comparison.p_value:.2g})"
+
+
+def _nearest(comparisons: Sequence[Comparison]) -> Comparison:
+    """The comparison that came nearest to deciding."""
+    return max(comparisons, key=lambda c: abs(c.mean_difference) / max(c.high - c.mean_difference, 1e-12))
+
+
+def _all(comparisons: Sequence[Comparison]) -> str:
+    """Name who was compared, and the difference that came nearest to deciding."""
+    names = _listed([f"the {LABELS[c.against]}" for c in comparisons], "or")
+    nearest = _nearest(comparisons)
+    return (
+        f"{names} (nearest: {nearest.mean_difference:+.3f} against the {LABELS[nearest.against]}, "
+        f"interval {nearest.low:+.3f} to {nearest.high:+.3f})"
+    )
+
+
+def _needed(comparisons: Sequence[Comparison]) -> str:
+    """How many test cases would tell the hybrid model from its twin (or from whom it was compared with first)."""
+    chosen = next((c for c in comparisons if c.against == "classical_twin"), comparisons[0])
+    cases = chosen.cases
+    if cases is None:
+        return ""
+    telling = "no number would" if cases.to_decide is None else f"some {_rounded(cases.to_decide)} would"
+    return (
+        f" {cases.n_cases:,} test cases were seen; {telling} tell it from the {LABELS[chosen.against]} by an accuracy "
+        f"as different as theirs, some {_rounded(cases.to_call_equal)} show both equal within {chosen.margin:g} if "
+        f"they are (with a chance of {100 * POWER:g} %)."
+    )
+
+
+def _rounded(number: int) -> str:
+    """Two figures are all that such a number is good for."""
+    size = 10 ** max(len(str(number)) - 2, 0)
+    return f"{-(-number // size) * size:,}"
+
+
+def _listed(parts: Sequence[str], joint: str = "and") -> str:
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} {joint} {parts[-1]}"

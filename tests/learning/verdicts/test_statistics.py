@@ -1,0 +1,164 @@
+"""Every statistic against statsmodels, SciPy or a simulation with a known answer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
+from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.weightstats import ttost_paired
+
+from superpose.learning.metrics import METRICS
+from superpose.learning.verdicts import PairedCases, SeenCases, compare, compare_cases, verdict
+from superpose.learning.verdicts.cases import cases_to_call_equal, cases_to_decide, mcnemar
+from superpose.learning.verdicts.splits import holm, paired_test, standardised, wilcoxon
+
+
+def right_or_wrong(rng: np.random.Generator, n: int, shares: tuple[float, float, float]) -> PairedCases:
+    """Cases of which a share both get right, the hybrid alone, the other alone; the rest both wrong."""
+    kind = rng.choice(4, size=n, p=[*shares, 1.0 - sum(shares)])
+    truth = rng.integers(2, size=n)
+
+    def said(right: np.ndarray) -> np.ndarray:
+        sure = np.where(right, 0.9, 0.1)
+        return np.where(truth[:, None] == np.arange(2), sure[:, None], 1.0 - sure[:, None])
+
+    return PairedCases(truth, said(kind <= 1), said((kind == 0) | (kind == 2)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_holm_is_that_of_statsmodels(seed: int) -> None:
+    p_values = np.random.default_rng(seed).random(6) ** 3
+    assert holm(p_values.tolist()) == pytest.approx(multipletests(p_values, method="holm")[1])
+    assert holm([]) == []
+
+
+@pytest.mark.parametrize(("first", "second"), [(0, 0), (5, 0), (12, 4), (30, 31), (3, 90)])
+def test_mcnemar_is_that_of_statsmodels(first: int, second: int) -> None:
+    reference = reference_mcnemar([[100, first], [second, 7]], exact=True)
+    assert mcnemar(first, second) == pytest.approx(min(1.0, reference.pvalue))
+
+
+def test_equivalence_without_overlap_is_the_paired_tost_of_statsmodels() -> None:
+    rng = np.random.default_rng(3)
+    first, second = rng.normal(0.9, 0.01, 10), rng.normal(0.9, 0.01, 10)
+    p_value, _, _ = ttost_paired(first, second, -0.02, 0.02)
+    assert paired_test(first - second, 0.0).p_equal(0.02) == pytest.approx(p_value)
+
+
+def test_wilcoxon_and_effect_size_of_known_cases() -> None:
+    differences = [0.01, 0.02, 0.03, 0.04, 0.05]  # all of one sign: 2 of 32 arrangements are as extreme
+    assert wilcoxon(differences) == pytest.approx(2 / 32)
+    assert wilcoxon([0.0] * 5) == 1.0
+    assert standardised(differences) == pytest.approx(0.03 / np.std(differences, ddof=1))
+    assert standardised([0.1] * 5) is None
+
+
+def test_the_number_of_cases_named_decides_with_the_chance_stated() -> None:
+    """400 experiments of that size: the share that decides at 5 % lies in 0.8 +- 0.06 (three standard deviations)."""
+    wanted = cases_to_decide(80, 50, 1000, 0.05)  # 8 % against 5 % of the cases
+    assert wanted is not None
+    rng = np.random.default_rng(4)
+    drawn = rng.multinomial(wanted, [0.08, 0.05, 0.87], size=400)
+    decided = np.mean([mcnemar(int(first), int(second)) < 0.05 for first, second, _ in drawn])
+    assert 0.72 < decided < 0.86  # the exact test is a little stricter than the formula
+    assert cases_to_decide(7, 7, 100, 0.05) is None
+
+
+def test_the_number_of_cases_named_shows_equality_with_the_chance_stated() -> None:
+    wanted = cases_to_call_equal(0.1, 0.02, 0.05)
+    rng = np.random.default_rng(5)
+    drawn = rng.multinomial(wanted, [0.05, 0.05, 0.9], size=1000)
+    difference = (drawn[:, 0] - drawn[:, 1]) / wanted
+    error = np.sqrt((drawn[:, 0] + drawn[:, 1]) / wanted - difference**2) / np.sqrt(wanted)
+    shown = np.mean(np.abs(difference) + stats.norm.ppf(0.95) * error < 0.02)
+    assert 0.76 < shown < 0.84
+
+
+def test_the_bootstrap_interval_of_an_accuracy_is_nearly_that_of_paired_proportions() -> None:
+    rng = np.random.default_rng(6)
+    cases = right_or_wrong(rng, 2000, (0.8, 0.07, 0.05))
+    found = compare_cases(cases, METRICS["accuracy"].compute, margin=0.02, allowed_error=0.05, seed=1)
+    first, second = found.only_hybrid_right / 2000, found.only_other_right / 2000
+    assert found.difference == pytest.approx(first - second)
+    reach = 1.96 * np.sqrt((first + second - (first - second) ** 2) / 2000)
+    assert found.low == pytest.approx(found.difference - reach, abs=0.0015)
+    assert found.high == pytest.approx(found.difference + reach, abs=0.0015)
+
+
+def test_cases_of_a_group_are_drawn_together() -> None:
+    """Each case tripled: alone the interval would shrink by the root of three, drawn together it stays."""
+    rng = np.random.default_rng(7)
+    once = right_or_wrong(rng, 500, (0.8, 0.07, 0.05))
+    tripled = PairedCases(
+        np.repeat(once.truth, 3), np.repeat(once.hybrid, 3, axis=0), np.repeat(once.other, 3, axis=0),
+        np.repeat(rng.permutation(500), 3),
+    )  # fmt: skip
+
+    def width(cases: PairedCases) -> float:
+        found = compare_cases(cases, METRICS["auc"].compute, margin=0.02, allowed_error=0.05, seed=1)
+        assert found.low is not None
+        assert found.high is not None
+        return found.high - found.low
+
+    assert width(tripled) == pytest.approx(width(once), rel=0.1)
+    assert width(PairedCases(tripled.truth, tripled.hybrid, tripled.other)) < 0.7 * width(once)
+
+
+def test_a_metric_that_a_resample_cannot_have_gets_no_interval() -> None:
+    truth = np.array([0] * 9 + [1])
+    said = np.column_stack([np.linspace(0, 1, 10), np.linspace(1, 0, 10)])
+    found = compare_cases(
+        PairedCases(truth, said, said[::-1]), METRICS["auc"].compute, margin=0.02, allowed_error=0.05, seed=0
+    )
+    assert (found.low, found.high) == (None, None)
+
+
+def test_splits_that_hardly_differ_are_equal_and_a_certain_trifle_is_too() -> None:
+    rng = np.random.default_rng(8)
+    hybrid = rng.normal(0.9, 0.02, 10)
+    close = {"classical_twin": hybrid - 0.004 + rng.normal(0, 0.001, 10)}
+    (found,) = compare(hybrid, close, metric="accuracy", test_over_train=0.25, confidence=0.95, margin=0.02)
+    assert found.decides
+    assert found.outcome == "equal"
+    said = verdict([found], 10, 0.95)
+    assert said.startswith("The quantum circuit makes no difference that matters here")
+    assert "equal within 0.02" in said
+    (strict,) = compare(hybrid, close, metric="accuracy", test_over_train=0.25, confidence=0.95, margin=0.003)
+    assert strict.outcome == "better"
+
+
+def test_equality_is_claimed_no_more_often_than_stated() -> None:
+    """A difference just at the margin: at most 1 in 20 experiments may call it equal; 400 runs."""
+    rng = np.random.default_rng(9)
+    claimed = 0
+    for _ in range(400):
+        hybrid = rng.normal(0.9, 0.02, 10)
+        twin = {"classical_twin": hybrid - 0.02 + rng.normal(0, 0.01, 10)}
+        (found,) = compare(hybrid, twin, metric="accuracy", test_over_train=0.0, confidence=0.95)
+        claimed += found.is_equal
+    assert claimed <= 33
+
+
+def test_an_undecided_verdict_tells_how_many_cases_it_would_take() -> None:
+    rng = np.random.default_rng(10)
+    cases = right_or_wrong(rng, 500, (0.88, 0.03, 0.02))
+    seen = SeenCases(cases.truth, {"hybrid": cases.hybrid, "classical_twin": cases.other})
+    scores = rng.normal(0.9, 0.02, 5)
+    rows = compare(
+        scores,
+        {"classical_twin": scores + rng.normal(0, 0.02, 5)},
+        metric="accuracy",
+        test_over_train=0.25,
+        confidence=0.95,
+        cases=seen,
+    )
+    assert rows[0].cases is not None
+    said = verdict(rows, 5, 0.95)
+    assert said.startswith("Undecided")
+    assert "500 test cases were seen" in said
+    needed = rows[0].cases.to_decide
+    assert needed is not None
+    assert needed > 500
+    assert rows[0].mcnemar_p == pytest.approx(mcnemar(rows[0].cases.only_hybrid_right, rows[0].cases.only_other_right))
