@@ -17,6 +17,7 @@ import pytest
 from superpose.datasets import Table, builtin_table
 from superpose.errors import CheckpointError, SpecError, StateTooLargeError
 from superpose.learning import METRICS, ExperimentResult, Predictor, Stopped, TrainingSpec, run_experiment
+from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
 
 TINY = {
     "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
@@ -205,6 +206,21 @@ def test_damaged_results_are_made_anew(
         again = run_experiment(SPEC, table, tmp_path, on_event=events)
         assert again.model_digest == undisturbed[0].model_digest
         assert any("done again" in data["message"] for data in events.of("log"))
+
+
+def test_a_run_begun_when_specs_had_other_fields_starts_over(
+    undisturbed: tuple[ExperimentResult, Events], table: Table, tmp_path: Path
+) -> None:
+    run_experiment(SPEC, table, tmp_path)
+    claim = tmp_path / "experiment.json"
+    begun = read_sealed_json(claim)
+    assert begun is not None
+    del begun["defaults"]  # as versions before had it
+    write_sealed_json(claim, begun | {"spec": "0" * 64})
+    events = Events()
+    again = run_experiment(SPEC, table, tmp_path, on_event=events)
+    assert again.model_digest == undisturbed[0].model_digest
+    assert any("starting over" in data["message"] for data in events.of("log"))
 
 
 def test_another_spec_or_other_data_do_not_continue_a_run(table: Table, tmp_path: Path) -> None:
