@@ -64,3 +64,7 @@ def test_documents_that_are_none(document: dict[str, object]) -> None:
 def test_prices_add_up() -> None:
     pricing = Pricing(as_of=AT.date(), source="x", per_circuit_usd=0.3, per_shot_usd=0.00145, per_second_usd=1.6)
     assert pricing.price_usd(n_circuits=2, n_shots=1000, seconds=10) == pytest.approx(0.6 + 1.45 + 16)
+    fee = Pricing(as_of=AT.date(), source="x", per_submission_usd=0.3)
+    assert fee.price_usd(n_circuits=100, n_shots=1000, seconds=10) == pytest.approx(0.3)
+    assert fee.price_usd(n_circuits=100, n_shots=1000, seconds=10, n_submissions=3) == pytest.approx(0.9)
+    assert not fee.is_free and Pricing(as_of=AT.date(), source="x").is_free

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -12,7 +13,7 @@ from typing import Any
 import pytest
 from tests.service.conftest import LONG_SPEC, ended, working
 
-from superpose import Circuit, Observable, Parameter, ProgramSet
+from superpose import Circuit, Observable, Parameter, ProgramGrid, ProgramSet
 from superpose.backends import LocalBackend, providers
 from superpose.circuits import Capabilities, Pricing, Program, ProgramResult, program_set_to_json, program_to_json
 from superpose.errors import BudgetError, ForbiddenError, NotFoundError, PriceUnknownError, ProviderError, RequestError
@@ -124,6 +125,52 @@ def test_each_circuit_and_measurement_setting_is_charged(service: Service, admin
     grid = ProgramSet([(Circuit(1).ry(a, 0), {"a": [0.1, 0.2, 0.3]}, (), 100)])
     stored = service.program_sets.submit(admin, program_set_to_json(grid), AskedSet(backend="shop"))
     assert service.budgets.cost(admin, stored.job.id).to_json()["reserved_usd"] == pytest.approx(3 * 0.40)
+
+
+def test_a_fee_for_each_submission_is_charged_once_for_all_circuits_in_it(
+    service: Service, admin: Principal, shop: type[Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fee = Pricing(as_of=date(2026, 1, 1), source="a test", per_submission_usd=0.30, per_shot_usd=0.001)
+    monkeypatch.setattr(shop, "pricing", fee)
+    a, z, x = Parameter("a"), Observable("Z"), Observable("X")
+
+    def reserved(job_id: str) -> Any:
+        return service.budgets.cost(admin, job_id).to_json()["reserved_usd"]
+
+    asked = Program(Circuit(1).ry(a, 0), {"a": [0.1, 0.2]}, [z, x], shots=100)
+    job = service.jobs.submit(admin, "program", program_to_json(asked), backend="shop")
+    assert reserved(job.id) == pytest.approx(0.30 + 4 * 0.10)
+    capable = Shop.capabilities
+
+    def by_twos(self: Shop) -> Capabilities:
+        return replace(capable(self), max_batch=2)
+
+    monkeypatch.setattr(shop, "capabilities", by_twos)
+    three = ProgramGrid(Circuit(1).ry(a, 0), {"a": [0.1, 0.2, 0.3]}, [z, x], 100)
+    zipped = ProgramGrid(Circuit(1).ry(a, 0), {"a": [[0.1, 0.2], [0.3, 0.4], [0.5, 0.6]]}, [z, x], 100, observe="zip")
+    for grid, price in ((three, 2 * 0.30 + 3 * 0.20), (zipped, 3 * 2 * 0.30 + 6 * 0.10)):
+        stored = service.program_sets.submit(admin, program_set_to_json(ProgramSet([grid])), AskedSet(backend="shop"))
+        assert reserved(stored.job.id) == pytest.approx(price)
+    service.budgets.set(admin, period="total", limit_usd=100)
+    scaled = service.jobs.submit(
+        admin, "program", program_to_json(asked), backend="shop", max_cost_usd=0.5, scale_shots=True
+    )
+    assert scaled.payload["shots"] == 50 and reserved(scaled.id) == pytest.approx(0.5)
+
+
+def test_what_mitigation_costs_above_a_backend_that_charges_is_not_taken_for_one_run(
+    service: Service, admin: Principal, shop: type[Shop], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from superpose.backends.mitigation import PauliTwirling
+
+    made = {**providers.BACKENDS, "twirled": lambda: PauliTwirling(Shop(), n_variants=4)}
+    monkeypatch.setattr(providers, "BACKENDS", MappingProxyType(made))
+    service.budgets.set(admin, period="total", limit_usd=100)
+    asked = program(observables=[Observable("Z")])
+    with pytest.raises(PriceUnknownError, match="shop"):  # four runs, whose fees nobody adds up
+        service.jobs.submit(admin, "program", asked, backend="twirled")
+    monkeypatch.setattr(shop, "pricing", Pricing(as_of=date(2026, 1, 1), source="free"))
+    service.jobs.submit(admin, "program", asked, backend="twirled")
 
 
 def test_unknown_prices_pass_only_where_nothing_limits_them(

@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 
 from superpose.backends import LocalBackend
-from superpose.backends.clouds.braket import BraketDevice, BraketProvider
+from superpose.backends.clouds.braket import BraketDevice, BraketProvider, region_of
 from superpose.backends.clouds.retry import Retry
 from superpose.backends.clouds.waiting import Patience
+from superpose.backends.prices import price_run
+from superpose.backends.residency.regions import REGIONS
 from superpose.circuits import Circuit, Observable, Parameter, Program, RunStatus
 from superpose.errors import BackendUnknownError, ProviderError, UnsupportedProgramError
 from superpose.testing import check_backend, check_queueing_backend
@@ -237,12 +239,19 @@ def test_prices_are_those_of_the_device(cloud: Cloud) -> None:
     assert pricing is not None and pricing.per_shot_usd == 0.0009 and pricing.as_of.isoformat() == "2026-10-01"
     program = Program(Circuit(2).h(0), {}, [Observable("XX"), Observable("ZZ")], shots=100)
     assert device.estimate(program).price_usd == pytest.approx(0.30 + 2 * 100 * 0.0009)
+    reserved = price_run(program, device)  # what a budget sets aside: one fee for the one program set
+    assert reserved is not None and reserved.usd == device.estimate(program).price_usd
+    assert reserved.per_submission_usd == 0.30 and reserved.per_shot_usd == pytest.approx(2 * 0.0009)
     assert cloud.fake.n_run == 0
 
 
 def test_the_list(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = {info.name: info for info in cloud.provider.list()}
     assert (lines["braket:local_sv"].status, lines["braket:Imagined-1"].kind) == ("online", "qpu")
+    assert (lines["braket:local_sv"].region, lines["braket:Imagined-1"].region) == ("here", cloud.device().region)
+    assert cloud.device().region in REGIONS and not cloud.device().capabilities().simulator
+    assert region_of("arn:aws:braket:eu-north-1::device/qpu/iqm/Garnet", "us-east-1") == "eu-north-1"
+    assert region_of("arn:aws:braket:::device/quantum-simulator/amazon/sv1", "us-east-1") == "us-east-1"
     with pytest.raises(BackendUnknownError, match="it has local_sv, local_dm, Imagined-1"):
         cloud.provider.backend("none")
     monkeypatch.delenv("AWS_ACCESS_KEY_ID")

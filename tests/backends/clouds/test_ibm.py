@@ -95,6 +95,7 @@ def test_it_says_what_it_is(platform: Platform) -> None:
     assert (line.name, line.kind, line.status, line.n_qubits) == (NAME, "qpu", "online", 5)
     assert line.calibration_at is not None and "7 jobs" in line.note and line.region == "us-east"
     backend = source.backend("ibm_manila")
+    assert (backend.region, source.backend("fake_manila").region) == ("us-east", "here")
     able = backend.capabilities()
     assert able.native_gates == {"cx", "id", "rz", "sx", "x"} and (0, 1) in (able.connectivity or ())
     assert able.pricing is not None and able.pricing.per_second_usd == 1.60 and able.max_shots == 100_000

@@ -171,6 +171,7 @@ def test_the_list(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     server.fake.qubit_limit = "12"
     lines = {info.name: info for info in server.provider().list()}
     assert lines["rigetti:qvm"].n_qubits == 12 and {line.status for line in lines.values()} == {"online"}
+    assert {line.region for line in lines.values()} == {"here"} == {server.backend().region}
     assert server.backend().capabilities().max_qubits == 12
     server.fake.faults["info"].append("503")
     lines = {info.name: info for info in server.provider().list()}

@@ -20,7 +20,8 @@ def price(backend: str, **usage: float) -> float | None:
 
 def test_published_prices() -> None:
     assert price("braket:IonQ Forte-1") == pytest.approx(0.3 + 80.0)
-    assert price("braket:Ankaa-3", n_circuits=10, n_shots=10_000) == pytest.approx(3.0 + 9.0)
+    assert price("braket:Ankaa-3", n_circuits=10, n_shots=10_000) == pytest.approx(0.3 + 9.0)  # one program set
+    assert price("braket:Ankaa-3", n_circuits=10, n_shots=10_000, n_submissions=4) == pytest.approx(1.2 + 9.0)
     assert price("ibm:ibm_fez") == pytest.approx(1.6 * 2.35)
     assert price("ibm:ibm_fez", run_s=10.0) == pytest.approx(16.0)
     gates = {"one_qubit_gate_shots": 10_000, "two_qubit_gate_shots": 5_000}

@@ -39,7 +39,11 @@ __all__ = ["BraketDevice", "BraketProvider"]
 T = TypeVar("T")
 
 PER_QPU_RUN_USD: Final = 0.30
-"""The fee of each quantum task on a processor: "price per task", the same on all (aws.amazon.com/braket/pricing)."""
+"""The fee of each quantum task on a processor: "price per task", the same on all (aws.amazon.com/braket/pricing).
+
+A program set is one quantum task: "package multiple programs into a single Amazon Braket quantum task" (Amazon Braket
+Developer Guide, "Running multiple programs"), and Amazon's cost tracker counts the fee once for a task, the price of a
+shot for all of its shots (amazon-braket-sdk 1.127, ``braket.tracking.tracker``)."""
 _BUCKET_VARIABLE: Final = "AMZN_BRAKET_OUT_S3_BUCKET"
 _TAG: Final = "superpose-{}"
 _TAG_SIZE, _MAX_TAGS = 256, 45
@@ -351,7 +355,7 @@ class BraketDevice:
         measured, pricing = self._fitting(program), self._pricing()
         price = None
         if pricing is not None and not pricing.per_second_usd:
-            price = pricing.price_usd(n_circuits=1, n_shots=measured.n_shots, seconds=0.0)
+            price = pricing.price_usd(n_circuits=len(measured.circuits), n_shots=measured.n_shots, seconds=0.0)
         notes = {"n_circuits": len(measured.circuits), "n_shots": measured.n_shots}
         return Estimate(price_usd=price, notes=notes | ({} if pricing is None else {"price_source": pricing.source}))
 
@@ -400,7 +404,7 @@ class BraketDevice:
         return Pricing(
             as_of=date(at.year, at.month, at.day),
             source=f"deviceCost of {self._device.arn}; fee per quantum task: aws.amazon.com/braket/pricing",
-            per_circuit_usd=PER_QPU_RUN_USD if cost.unit == "shot" else 0.0,
+            per_submission_usd=PER_QPU_RUN_USD if cost.unit == "shot" else 0.0,
             per_shot_usd=float(cost.price) if cost.unit == "shot" else 0.0,
             per_second_usd=float(cost.price) / 60.0 if cost.unit == "minute" else 0.0,
         )

@@ -72,6 +72,11 @@ class Messenger:
     def __repr__(self) -> str:
         return f"Messenger({self._url!r})"
 
+    @property
+    def on_loopback(self) -> bool:
+        """Whether what is asked is on this machine."""
+        return _is_loopback(self._url)
+
     def send(
         self,
         method: str,

@@ -59,12 +59,13 @@ class RigettiProvider:
             package("pyquil", "pyQuil", EXTRA)
         except ToolkitMissingError as error:
             return [self._line(own, None, "unavailable", str(error)) for own in (PYQVM, QVM)]
-        here = self._line(PYQVM, PYQVM_QUBITS, "online", "")
+        here = self._line(PYQVM, PYQVM_QUBITS, "online", "", PyQvm.region)
         try:
-            found = self._server(LISTING_TIMEOUT_S, Retry(n_tries=1)).n_qubits()
+            server = self._server(LISTING_TIMEOUT_S, Retry(n_tries=1))
+            found = server.n_qubits()
         except SuperposeError as error:
             return [here, self._line(QVM, None, "unavailable", str(error))]
-        return [here, self._line(QVM, found or QVM_QUBITS, "online", "")]
+        return [here, self._line(QVM, found or QVM_QUBITS, "online", "", server.region)]
 
     def backend(self, name: str) -> RigettiBackend:
         """Return "pyqvm" or "qvm".
@@ -90,7 +91,9 @@ class RigettiProvider:
     def _server(self, timeout_s: float, retry: Retry) -> Qvm:
         return Qvm(Messenger(self.name, self._url or _settings_url(), dict, timeout_s), retry)
 
-    def _line(self, own: str, n_qubits: int | None, status: BackendStatus, note: str) -> BackendInfo:
+    def _line(
+        self, own: str, n_qubits: int | None, status: BackendStatus, note: str, region: str | None = None
+    ) -> BackendInfo:
         return BackendInfo(
             name=f"{self.name}:{own}",
             provider=self.name,
@@ -98,6 +101,7 @@ class RigettiProvider:
             kind="simulator",
             status=status,
             note=note,
+            region=region,
         )
 
 
@@ -116,6 +120,11 @@ class RigettiBackend:
     def name(self) -> str:
         """The name, "rigetti:qvm"."""
         return f"rigetti:{self._own}"
+
+    @property
+    def region(self) -> str | None:
+        """The region "here" of PyQVM and of a QVM on this machine; None of another server."""
+        return self._machine.region
 
     def capabilities(self) -> Capabilities:
         """Return what it can do."""

@@ -38,6 +38,11 @@ Counts = dict[str, int]
 class QuilMachine(Protocol):
     """What runs Quil."""
 
+    @property
+    def region(self) -> str | None:
+        """The region "here" for this machine; None where it is not known."""
+        ...
+
     def facts(self) -> dict[str, Any]:
         """Return what it says about itself, in JSON values."""
         ...
@@ -57,6 +62,8 @@ class PyQvm:
     Circuits that measure at their ends only are computed once, and their counts drawn; others run shot by shot. Its
     gates take numbers only, so values are bound before.
     """
+
+    region = "here"
 
     def facts(self) -> dict[str, Any]:
         """Return pyQuil's version."""
@@ -116,6 +123,11 @@ class Qvm:
 
     def __init__(self, messenger: Messenger, retry: Retry) -> None:
         self._messenger, self._retry = messenger, retry
+
+    @property
+    def region(self) -> str | None:
+        """The region "here" of a server on this machine; None of another one, for an address tells no country."""
+        return "here" if self._messenger.on_loopback else None
 
     def facts(self) -> dict[str, Any]:
         """Return its version.

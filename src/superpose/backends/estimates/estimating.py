@@ -177,6 +177,7 @@ def _price(
             backend=backend.name,
             as_of=pricing.as_of,
             source=pricing.source,
+            per_submission_usd=pricing.per_submission_usd,
             per_circuit_usd=pricing.per_circuit_usd,
             per_shot_usd=pricing.per_shot_usd,
             per_second_usd=pricing.per_second_usd,

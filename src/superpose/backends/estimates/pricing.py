@@ -25,6 +25,7 @@ class Usage:
     """What a run uses.
 
     Attributes:
+        n_submissions: Times that something is handed over.
         n_circuits: Circuits handed over: batch entries times measurement settings.
         n_shots: Shots of all circuits together.
         one_qubit_gate_shots, two_qubit_gate_shots: Gates of all circuits, each times its shots.
@@ -36,6 +37,7 @@ class Usage:
     one_qubit_gate_shots: int = 0
     two_qubit_gate_shots: int = 0
     run_s: float | None = None
+    n_submissions: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,7 @@ class PriceRow:
         as_of: When this was the price.
         source: Where that is said.
         note: What else is worth knowing.
+        per_submission_usd: For each submission, however many circuits are in it.
         per_circuit_usd: For each circuit.
         per_shot_usd: For each shot.
         per_second_usd: For each second on the processor, or of the classical machine.
@@ -58,6 +61,7 @@ class PriceRow:
     as_of: date
     source: str
     note: str = ""
+    per_submission_usd: float = 0.0
     per_circuit_usd: float = 0.0
     per_shot_usd: float = 0.0
     per_second_usd: float = 0.0
@@ -83,7 +87,8 @@ class PriceRow:
         if self.per_second_usd and seconds is None:
             return None
         return (
-            self.per_circuit_usd * usage.n_circuits
+            self.per_submission_usd * usage.n_submissions
+            + self.per_circuit_usd * usage.n_circuits
             + self.per_shot_usd * usage.n_shots
             + self.per_one_qubit_gate_shot_usd * usage.one_qubit_gate_shots
             + self.per_two_qubit_gate_shot_usd * usage.two_qubit_gate_shots

@@ -93,7 +93,7 @@ class ProgramSets(FileJobs):
         given = read(content, max_instructions=self._config.max_instructions)
         backend = self._residencies.confinement(principal.project).admitted(asked.backend)
         whole, plan = self._admitted(given, backend)
-        price = price_of_set(whole, backend)
+        price = price_of_set(whole, backend, plan["limits"])
         staged = self._artifacts.stage(program_set_to_npz(whole))
         payload = {"artifact": staged.digest, "backend": asked.backend, "seed": whole.seed, **plan}
         new = NewJob(
