@@ -33,6 +33,7 @@ _HOME_OF = {
     "load": "superpose.facade",
     "load_model": "superpose.learning",
     "program_set": "superpose.facade",
+    "resolve_backend": "superpose.facade",
     "run": "superpose.facade",
 }
 
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from superpose.facade import gradient as gradient
     from superpose.facade import load as load
     from superpose.facade import program_set as program_set
+    from superpose.facade import resolve_backend as resolve_backend
     from superpose.facade import run as run
     from superpose.functions import JobContext as JobContext
     from superpose.functions import job as job

@@ -16,14 +16,19 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
+from superpose.circuits import Backend
 from superpose.datasets import stratified_splits
 from superpose.errors import DatasetOneClassError, DatasetTooSmallError, ModelFormatError, NotFittedError, SpecError
+from superpose.learning.backend_spec import DEFAULT_SHOTS, MEASURED_GRADIENTS, BackendSpec
+from superpose.learning.measured import Measurer, resolved_backend
 from superpose.learning.model_file import ModelFacts, ModelFile, read_model, write_model
 from superpose.learning.network import (
+    HybridNetwork,
     NetworkShape,
     build_network,
     network_of_model,
     probabilities,
+    quantum_layer_of,
     trained_model,
 )
 from superpose.learning.preprocessing import Preprocessor
@@ -67,7 +72,14 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             training loss instead.
         class_weight: None, "balanced", or a mapping from label to weight.
         scaling: "standard", "robust", "minmax" or "none".
-        gradient_method: "adjoint", "parameter-shift", "finite-difference" or "spsa"; see `QuantumLayer`.
+        gradient_method: on the engine "adjoint" (the default), "parameter-shift", "finite-difference" or "spsa"; see
+            `QuantumLayer`. On a backend "parameter-shift" (the default) or "spsa".
+        backend: where the circuit runs in training: None is this machine's engine, without shots; a name such as
+            "emulator:ibm_fez", or any backend, measures it there, a program for each mini-batch. Validation and
+            ``predict_proba`` stay with the engine unless asked otherwise.
+        shots: on a backend: of each circuit, on average at most.
+        shot_allocation: on a backend: "adaptive" begins with few shots and shares them among rows, "fixed" does not;
+            see `superpose.learning.measured.allocation`.
         random_state: seed; None takes one from NumPy's global generator.
 
     Attributes:
@@ -78,6 +90,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         history_: loss, validation loss and validation accuracy per epoch.
         network_: the trained `torch.nn.Module`.
         preprocessor_: the learnt preprocessing.
+        measured_: after training on a backend: where, how, and the shots, circuits and submissions that it took.
 
     >>> from sklearn.datasets import load_iris
     >>> rows, labels = load_iris(return_X_y=True)
@@ -101,7 +114,10 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         validation_fraction: float = 0.15,
         class_weight: str | Mapping[Any, float] | None = None,
         scaling: str = "standard",
-        gradient_method: str = "adjoint",
+        gradient_method: str | None = None,
+        backend: str | Backend | None = None,
+        shots: int = DEFAULT_SHOTS,
+        shot_allocation: str = "adaptive",
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_qubits = n_qubits
@@ -118,6 +134,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.class_weight = class_weight
         self.scaling = scaling
         self.gradient_method = gradient_method
+        self.backend = backend
+        self.shots = shots
+        self.shot_allocation = shot_allocation
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
@@ -151,6 +170,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         shape = NetworkShape(self.preprocessor_.n_encoded, len(self.classes_))
         generator = torch.Generator().manual_seed(seed)
         self.network_ = build_network(model, shape, "hybrid", generator, options.gradient_method)
+        measurer = self._measurer(self.network_, len(train), seed)
         trainer = Trainer(
             self.network_,
             TrainingRows.from_arrays(encoded[train], codes[train]),
@@ -159,14 +179,26 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             n_classes=len(self.classes_),
             generator=torch.Generator().manual_seed(seed + 1),
             class_weights=self._class_weights(codes[train]),
+            measurer=measurer,
         )
         trainer.run(watch)
+        quantum_layer_of(self.network_).measured_by(None)
+        self.measured_ = None if measurer is None else measurer.facts()
         self.history_ = trainer.history
         self.n_iter_ = len(self.history_)
         return self
 
-    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+    def predict_proba(
+        self, X: Any, *, backend: str | Backend | None = None, shots: int | None = None, seed: int = 0
+    ) -> NDArray[np.float64]:
         """Probability of each class, float64 ``(n_rows, n_classes)``, in the order of ``classes_``.
+
+        Args:
+            X: rows.
+            backend: where the circuit runs; by default on this machine's engine, exactly, wherever the model was
+                trained. On a backend all rows go as one program.
+            shots: of each row's circuit, on a backend; by default those of the classifier.
+            seed: of shots that are drawn here.
 
         Raises:
             NotFittedError: ``fit`` has not been called.
@@ -179,11 +211,19 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         else:
             rows = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
             encoded = self.preprocessor_.transform(rows)
-        return probabilities(self.network_, encoded)
+        if backend is None:
+            return probabilities(self.network_, encoded)
+        spec = BackendSpec(name="predicting", shots=self.shots if shots is None else shots, evaluate="backend")
+        block = quantum_layer_of(self.network_).block
+        measurer = Measurer(resolved_backend(backend), spec, block, n_rows=len(encoded), seed=seed)
+        measurer.begin_evaluation("predict")
+        return probabilities(self.network_, encoded, measurer)
 
-    def predict(self, X: Any) -> NDArray[Any]:
-        """Most probable label of each row."""
-        chosen = self.predict_proba(X).argmax(axis=1)
+    def predict(
+        self, X: Any, *, backend: str | Backend | None = None, shots: int | None = None, seed: int = 0
+    ) -> NDArray[Any]:
+        """Most probable label of each row; see `predict_proba`."""
+        chosen = self.predict_proba(X, backend=backend, shots=shots, seed=seed).argmax(axis=1)
         labels: NDArray[Any] = self.classes_[chosen]
         return labels
 
@@ -204,12 +244,15 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             ValueError: the labels are neither texts, numbers nor truth values.
         """
         if facts is None:
-            facts = ModelFacts(provenance={"spec": self._spec_sections()})
+            measured = {} if self.measured_ is None else {"measured": self.measured_}
+            backend = "local" if self.measured_ is None else self.measured_["backend"]
+            facts = ModelFacts(provenance={"spec": self._spec_sections(), "backend": backend, **measured})
         return write_model(Path(path), self.to_trained_model(), facts)
 
     def _spec_sections(self) -> dict[str, Any]:
         """The hyperparameters as the sections of a spec that they belong to."""
-        return {"model": self._model_spec().to_dict(), "training": self._training_options().to_dict()}
+        sections = {"model": self._model_spec().to_dict(), "training": self._training_options().to_dict()}
+        return sections if self.backend is None else {**sections, "backend": self._backend_spec().to_dict()}
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether ``fit`` has been called."""
@@ -234,6 +277,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         )
 
     def _training_options(self) -> TrainingOptions:
+        on_backend = self.backend is not None
         if not 0 <= self.validation_fraction < 1:
             raise SpecError(f"must be from 0 to below 1, got {self.validation_fraction}", "validation_fraction")
         return TrainingOptions(
@@ -242,8 +286,31 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             learning_rate=self.learning_rate,
             weight_decay=self.weight_decay,
             patience=self.patience,
-            gradient_method=self.gradient_method,
+            gradient_method="adjoint" if on_backend else self.gradient_method or "adjoint",
         )
+
+    def _backend_spec(self) -> BackendSpec:
+        if self.backend is None:
+            return BackendSpec()
+        gradient = self.gradient_method or MEASURED_GRADIENTS[0]
+        if gradient not in MEASURED_GRADIENTS:
+            raise SpecError(
+                f"must be one of {', '.join(MEASURED_GRADIENTS)} on a backend, which shows no states; got {gradient!r}",
+                "gradient_method",
+                allowed=list(MEASURED_GRADIENTS),
+            )
+        name = self.backend if isinstance(self.backend, str) else str(getattr(self.backend, "name", "unnamed"))
+        return BackendSpec(name=name, shots=self.shots, gradient=gradient, allocation=self.shot_allocation)
+
+    def _measurer(self, network: HybridNetwork, n_rows: int, seed: int) -> Measurer | None:
+        """What measures the network's circuit on the backend, put into the network; None without a backend."""
+        if self.backend is None:
+            return None
+        layer = quantum_layer_of(network)
+        backend = resolved_backend(self.backend)
+        measurer = Measurer(backend, self._backend_spec(), layer.block, n_rows=n_rows, seed=seed)
+        layer.measured_by(measurer)
+        return measurer
 
     def _seed(self) -> int:
         if isinstance(self.random_state, int | np.integer):
@@ -300,6 +367,7 @@ def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> 
         classifier.feature_names_in_ = np.array(names, dtype=object)
     classifier.preprocessor_ = model.preprocessor
     classifier.network_ = network_of_model(model)
+    classifier.measured_ = file.manifest["provenance"].get("measured")
     classifier.history_ = []
     classifier.n_iter_ = 0
     return classifier
@@ -314,6 +382,10 @@ def _hyperparameters(file: ModelFile) -> dict[str, Any]:
     training = spec.get("training", {})
     shared = ("epochs", "batch_size", "learning_rate", "weight_decay", "patience")
     found |= {name: training[name] for name in shared if name in training}
+    backend = spec.get("backend", {})
+    if backend.get("name") is not None:
+        found |= {"backend": backend["name"], "shots": backend["shots"], "shot_allocation": backend["allocation"]}
+        found["gradient_method"] = backend["gradient"]
     if training.get("class_weights", "none") != "none":
         found["class_weight"] = training["class_weights"]
     return found

@@ -33,7 +33,7 @@ from superpose.learning.checkpoint import CheckpointStore, read_sealed_json, wri
 from superpose.learning.evaluation import summarise
 from superpose.learning.metrics import evaluate
 from superpose.learning.model_file import ModelFacts, encode_model
-from superpose.learning.network import NetworkShape, count_parameters
+from superpose.learning.network import NetworkShape, count_parameters, quantum_layer_of
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.recipe import CircuitRecipe, Recipe
 from superpose.learning.spec import TrainingSpec
@@ -76,7 +76,7 @@ class ExperimentResult:
     model_digest: str
 
 
-def run_experiment(
+def run_experiment(  # noqa: PLR0913  # what to do, where, and who looks on
     spec: TrainingSpec,
     table: Table,
     directory: Path,
@@ -85,6 +85,7 @@ def run_experiment(
     should_stop: Callable[[], bool] = lambda: False,
     recipe: Recipe | None = None,
     provenance: Mapping[str, Any] | None = None,
+    on_queued: Callable[[str], None] = lambda provider_job_id: None,
 ) -> ExperimentResult:
     """Train and judge as the spec says, durably.
 
@@ -96,9 +97,12 @@ def run_experiment(
         should_stop: when it says yes, the run saves a checkpoint and raises `Stopped`.
         recipe: what networks are trained; by default those of the spec's circuit.
         provenance: what else the model file is to say of the model's making, such as the sweep that chose its spec.
+        on_queued: called with the provider's id of a program whose result a backend does not have yet, before a pause;
+            what it raises ends this call, and the same call continues later.
 
     Raises:
         Stopped: on request; the same call continues.
+        ProviderError: the spec's backend has failed for good; the same call continues.
         SpecError: the spec does not fit the data.
         StateTooLargeError: the circuit needs more memory than allowed.
         CheckpointError: the directory holds another run.
@@ -110,6 +114,7 @@ def run_experiment(
     admit(spec, table)
     directory.mkdir(parents=True, exist_ok=True)
     run = _Run(spec, table, directory, on_event, should_stop, recipe or CircuitRecipe(spec), dict(provenance or {}))
+    run.on_queued = on_queued
     run.claim_directory()
     run.check_columns()
     # Small matrices gain nothing from BLAS threads, and beside other processes they lose a factor of ten.
@@ -117,7 +122,7 @@ def run_experiment(
         return run.finish(run.results())
 
 
-def train_on_splits(
+def train_on_splits(  # noqa: PLR0913  # as run_experiment
     spec: TrainingSpec,
     table: Table,
     splits: list[Split],
@@ -126,11 +131,12 @@ def train_on_splits(
     on_event: OnEvent = lambda kind, data: None,
     should_stop: Callable[[], bool] = lambda: False,
     go_on: Callable[[list[dict[str, Any]]], bool] = lambda done: True,
+    on_queued: Callable[[str], None] = lambda provider_job_id: None,
 ) -> list[dict[str, Any]]:
     """Train the hybrid model alone, without controls or baseline, on splits of one's own; durable as `run_experiment`.
 
     Args:
-        spec, table, directory, on_event, should_stop: as for `run_experiment`.
+        spec, table, directory, on_event, should_stop, on_queued: as for `run_experiment`.
         splits: which rows train, stop early, and measure.
         go_on: asked after each split with the results so far; False leaves out the rest.
 
@@ -145,6 +151,7 @@ def train_on_splits(
     run = _Run(
         spec, table, directory, on_event, should_stop, CircuitRecipe(spec), given_splits=splits, only=("hybrid",)
     )
+    run.on_queued = on_queued
     run.claim_directory()
     results: list[dict[str, Any]] = []
     with one_torch_thread(), threadpool_limits(1):
@@ -171,6 +178,7 @@ class _Run:
     started: float = field(default_factory=time.monotonic)
     reported: float = -1.0
     first_fraction: float | None = None
+    on_queued: Callable[[str], None] = lambda provider_job_id: None
 
     @cached_property
     def variants(self) -> tuple[str, ...]:
@@ -313,12 +321,15 @@ class _Run:
             subject=self.recipe.subject,
             cases=self.cases(rows),
         )
+        measured = rows[0]["hybrid"].get("measured")
+        if measured is not None:
+            evaluation["measured"] = {**measured, "in_all": _in_all(rows)}
         data = _SplitData(self, 0)
         model = self.recipe.model(_Unit(self, data, "hybrid", 0).network(), data.preprocessor, self.table.classes)
         facts = ModelFacts(
             evaluation=evaluation,
             data=self._data_facts(split),
-            provenance=self._provenance(),
+            provenance=self._provenance(measured),
             baseline=drift_baseline(self.features, split.train),
         )
         content, digest = encode_model(model, facts)
@@ -343,17 +354,26 @@ class _Run:
             "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
         }
 
-    def _provenance(self) -> dict[str, Any]:
+    def _provenance(self, measured: Mapping[str, Any] | None) -> dict[str, Any]:
         """What made the model; no clock and no host, so that equal runs give equal files."""
         return {
             "spec_digest": self.spec.digest,
             "dataset_digest": self.table.digest,
             "split": 0,
             "versions": {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__},
-            "backend": "local",
+            **({"backend": "local"} if measured is None else {"backend": measured["backend"], "measured": measured}),
             **self.recipe.provenance(self.spec),
             **self.made_by,
         }
+
+
+def _in_all(rows: list[dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    """What all units of an experiment took on the backend."""
+    units = [unit["measured"] for row in rows for unit in row.values() if "measured" in unit]
+    counts = ("shots_spent", "n_circuits", "n_submissions")
+    found: dict[str, Any] = {name: sum(unit[name] for unit in units) for name in counts}
+    costs = [unit["cost_usd"] for unit in units if "cost_usd" in unit]
+    return {**found, "cost_usd": sum(costs)} if len(costs) == len(units) else found
 
 
 @dataclass
@@ -441,6 +461,7 @@ class _Unit:
         result = self._baseline() if self.variant == _BASELINE else self._trained()
         write_sealed_json(path, result)
         self._store.clear()
+        shutil.rmtree(self._store.directory, ignore_errors=True)  # results of a backend that came since
         facts = {"split": self.data.number, "variant": self.variant}
         self.run.on_event("metric", {**facts, "metrics": result["metrics"]})
         self.run.progress(self.units_before + 1, {**facts, "epoch": result["n_epochs"]}, always=True)
@@ -498,6 +519,9 @@ class _Unit:
 
     def _trained(self) -> dict[str, Any]:
         network, split = self._new_network(), self.data.split
+        measurer = self.run.recipe.measurer(network, len(split.train), self.data.seed)
+        if measurer is not None:
+            quantum_layer_of(network).measured_by(measurer)
         trainer = Trainer(
             network,
             self.data.rows(split.train),
@@ -506,8 +530,15 @@ class _Unit:
             n_classes=len(self.run.table.classes),
             generator=torch.Generator().manual_seed(self.data.seed + 1),
             class_weights=self.run.class_weights(self.run.classes[split.train]),
+            measurer=measurer,
         )
-        watch = TrainingWatch(on_epoch=self._on_epoch, should_stop=self.run.should_stop, store=self._store)
+        watch = TrainingWatch(
+            on_epoch=self._on_epoch,
+            should_stop=self.run.should_stop,
+            store=self._store,
+            on_queued=self.run.on_queued,
+            on_retry=lambda message: self._log(f"{message} Tried again."),
+        )
         try:
             trainer.run(watch)
         except CheckpointError as error:
@@ -515,13 +546,19 @@ class _Unit:
             self._store.clear()
             return self._trained()
         n_params, n_trainable = count_parameters(network)
-        result = {
-            **self._judged(self.run.recipe.probabilities(network, self.data.encoded[split.test])),
+        evaluator = None
+        if measurer is not None and measurer.evaluates:
+            evaluator = measurer
+            measurer.begin_evaluation("test")
+        result: dict[str, Any] = {
+            **self._judged(self.run.recipe.probabilities(network, self.data.encoded[split.test], evaluator)),
             "n_params": n_params,
             "n_trainable": n_trainable,
             "n_epochs": len(trainer.history),
             "best_epoch": trainer.best_epoch,
         }
+        if measurer is not None:
+            result["measured"] = measurer.facts()
         if self._keeps_network:
             content = safetensors.torch.save(network.state_dict())
             write_atomically(self._directory / _NETWORK, content)

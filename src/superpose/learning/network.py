@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from superpose.learning.measured import Measurer
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_block import QuantumBlock, build_block
 from superpose.learning.quantum_layer import QuantumLayer
@@ -40,6 +41,7 @@ __all__ = [
     "network_of_model",
     "probabilities",
     "quantum_block_of",
+    "quantum_layer_of",
     "trained_model",
 ]
 
@@ -183,9 +185,28 @@ def count_parameters(network: nn.Module) -> tuple[int, int]:
     return sum(n for n, _ in sizes), sum(n for n, trained in sizes if trained)
 
 
-def probabilities(network: HybridNetwork, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Class probabilities ``(n_rows, n_classes)`` of encoded rows, computed in float64 whatever the network's dtype."""
-    wide = copy.deepcopy(network).double()
+def quantum_layer_of(network: nn.Module) -> QuantumLayer:
+    """The circuit of a hybrid network, as a layer.
+
+    Raises:
+        TypeError: the network has none.
+    """
+    layer = getattr(network, "block", None)
+    if not isinstance(layer, QuantumLayer):
+        raise TypeError(f"expected a network around a QuantumLayer, got {type(network).__name__}")
+    return layer
+
+
+def probabilities(
+    network: HybridNetwork, encoded: NDArray[np.float64], measurer: Measurer | None = None
+) -> NDArray[np.float64]:
+    """Class probabilities ``(n_rows, n_classes)`` of encoded rows, computed in float64 whatever the network's dtype.
+
+    The circuit runs on this machine's engine, or where a measurer that evaluates takes it.
+    """
+    wide = copy.deepcopy(network).double().eval()
+    if measurer is not None:
+        quantum_layer_of(wide).measured_by(measurer)
     rows = torch.from_numpy(np.ascontiguousarray(encoded, dtype=np.float64))
     with torch.no_grad():
         parts = [torch.softmax(wide(part), dim=1) for part in torch.split(rows, EVALUATION_ROWS)]

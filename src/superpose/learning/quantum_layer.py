@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,7 @@ from superpose.engine import CompiledProgram, compile_program
 from superpose.engine.gradients import GRADIENT_METHODS
 from superpose.errors import ShapeError, UnsupportedProgramError
 from superpose.learning.autograd import expectations, mapped_inputs
+from superpose.learning.measured.measurer import Measurer, measured_expectations
 from superpose.learning.native_circuit import read_layer
 from superpose.learning.quantum_block import QuantumBlock, build_block
 
@@ -56,6 +58,7 @@ class QuantumLayer(nn.Module):
 
     weights: nn.Parameter
     _gradient_method = "adjoint"  # of layers that were saved before there were others
+    _measurer: Measurer | None = None
 
     def __init__(  # noqa: PLR0913  # options of one circuit; the names are those of the spec
         self,
@@ -218,9 +221,6 @@ class QuantumLayer(nn.Module):
                 f"QuantumLayer runs on the CPU, got inputs on {inputs.device} and weights on {weights.device}; "
                 'move both there with .to("cpu")'
             )
-        program = self._programs.get(weights.dtype)
-        if program is None:
-            program = self._compile(weights.dtype)
         flat = inputs if inputs.ndim == 2 else inputs.reshape(-1, block.n_inputs)  # (batch, n_inputs)
         if not flat.shape[0]:
             return flat.new_zeros(*inputs.shape[:-1], block.n_outputs)  # (..., n_observables), no samples
@@ -231,11 +231,27 @@ class QuantumLayer(nn.Module):
             angles = mapped_inputs(flat, block)
         else:
             angles = torch.from_numpy(block.feature_map.apply(flat.detach().numpy())).to(flat.dtype)
-        if differentiable:
-            found = expectations(angles, weights, program, self._gradient_method)
-        else:
-            found = torch.from_numpy(program.expectation(angles.detach().numpy(), weights.detach().numpy()))
+        found = self._found(angles, differentiable=differentiable)
         return found if inputs.ndim == 2 else found.reshape(*inputs.shape[:-1], block.n_outputs)  # (..., n_observables)
+
+    def _found(self, angles: Tensor, *, differentiable: bool) -> Tensor:
+        """Expectations at angles ``(batch, n_angles)``: measured in training with a measurer, else the engine's."""
+        weights, measurer = self.weights, self._measurer
+        if measurer is not None and self.training and differentiable:
+            return measured_expectations(angles, weights, measurer)
+        x, w = angles.detach().numpy(), weights.detach().numpy()
+        if measurer is not None and measurer.evaluates and not self.training:
+            return torch.from_numpy(measurer.measure(x.astype(np.float64), w.astype(np.float64))).to(angles.dtype)
+        program = self._programs.get(weights.dtype)
+        if program is None:
+            program = self._compile(weights.dtype)
+        if differentiable:
+            return expectations(angles, weights, program, self._gradient_method)
+        return torch.from_numpy(program.expectation(x, w))
+
+    def measured_by(self, measurer: Measurer | None) -> None:
+        """Have training steps measured on a backend; None goes back to the engine, where copies of the layer are."""
+        self._measurer = measurer
 
     def _as_operator(self, inputs: Tensor) -> Tensor:
         """``forward`` while torch captures a module: the same as one operator, which the graph can hold."""
@@ -261,6 +277,7 @@ class QuantumLayer(nn.Module):
         state = dict(self.__dict__)
         state["_definition"] = {**self.block.to_dict(), "circuit": circuit_to_json(self.block.circuit)}
         state["_block"], state["_programs"] = None, {}
+        state.pop("_measurer", None)
         return state
 
     def extra_repr(self) -> str:

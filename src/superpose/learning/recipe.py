@@ -9,8 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from superpose.circuits import Backend
+from superpose.learning.measured import Measurer, resolved_backend
 from superpose.learning.network import HybridNetwork, NetworkShape, build_network, probabilities, trained_model
 from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.spec import TrainingSpec
 from superpose.learning.trained_model import ClassLabel, ServedModel
 
@@ -42,8 +45,19 @@ class Recipe(Protocol):
         """An untrained network: rows ``(batch, n_columns)`` to class scores ``(batch, n_classes)``."""
         ...
 
-    def probabilities(self, network: nn.Module, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Class probabilities ``(n_rows, n_classes)`` of encoded rows."""
+    def measurer(self, network: nn.Module, n_rows: int, seed: int) -> Measurer | None:
+        """What measures the network's circuit on a backend in training over so many rows; None runs it here.
+
+        Raises:
+            SpecError: the backend is too small.
+            BackendUnknownError, ToolkitMissingError, ProviderError: there is no such backend, or it cannot be reached.
+        """
+        ...
+
+    def probabilities(
+        self, network: nn.Module, encoded: NDArray[np.float64], measurer: Measurer | None = None
+    ) -> NDArray[np.float64]:
+        """Class probabilities ``(n_rows, n_classes)`` of encoded rows; measured where a measurer evaluates."""
         ...
 
     def model(self, network: nn.Module, preprocessor: Preprocessor, classes: tuple[ClassLabel, ...]) -> ServedModel:
@@ -56,13 +70,18 @@ class Recipe(Protocol):
 
 
 class CircuitRecipe:
-    """The network of a spec: classical layers around a circuit."""
+    """The network of a spec: classical layers around a circuit.
+
+    Args:
+        spec: what to train.
+        backend: what the spec's section ``backend`` names; by default it is looked up when it is first needed.
+    """
 
     identity = "circuit"
     subject = "hybrid model"
 
-    def __init__(self, spec: TrainingSpec) -> None:
-        self._spec = spec
+    def __init__(self, spec: TrainingSpec, backend: Backend | None = None) -> None:
+        self._spec, self._backend = spec, backend
 
     def check_columns(self, n_encoded: int) -> None:
         """Any number will do: the first layer is built for it."""
@@ -72,9 +91,21 @@ class CircuitRecipe:
         generator = torch.Generator().manual_seed(seed)
         return build_network(self._spec.model, shape, variant, generator, self._spec.training.gradient_method)
 
-    def probabilities(self, network: nn.Module, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+    def measurer(self, network: nn.Module, n_rows: int, seed: int) -> Measurer | None:
         """See `Recipe`."""
-        return probabilities(_hybrid(network), encoded)
+        layer, spec = _hybrid(network).block, self._spec.backend
+        if spec.name is None or not isinstance(layer, QuantumLayer):
+            return None
+        if self._backend is None:
+            self._backend = resolved_backend(spec.name)
+        trained = layer.weights.requires_grad
+        return Measurer(self._backend, spec, layer.block, n_rows=n_rows, seed=seed, weights=trained)
+
+    def probabilities(
+        self, network: nn.Module, encoded: NDArray[np.float64], measurer: Measurer | None = None
+    ) -> NDArray[np.float64]:
+        """See `Recipe`."""
+        return probabilities(_hybrid(network), encoded, measurer)
 
     def model(self, network: nn.Module, preprocessor: Preprocessor, classes: tuple[ClassLabel, ...]) -> ServedModel:
         """See `Recipe`."""

@@ -19,6 +19,7 @@ import yaml
 from superpose.engine.gradients import GRADIENT_METHODS
 from superpose.errors import SpecError
 from superpose.learning.ansaetze import ANSAETZE
+from superpose.learning.backend_spec import BackendSpec
 from superpose.learning.canonical import digest_json
 from superpose.learning.encodings import ENCODINGS
 from superpose.learning.metrics import METRICS
@@ -38,6 +39,7 @@ __all__ = [
     "CONTROLS",
     "SPLIT_KINDS",
     "AnsatzSpec",
+    "BackendSpec",
     "EncodingSpec",
     "EvaluationSpec",
     "LimitsSpec",
@@ -216,6 +218,7 @@ class TrainingSpec(Section):
     split: SplitSpec = section(SplitSpec)
     evaluation: EvaluationSpec = section(EvaluationSpec)
     limits: LimitsSpec = section(LimitsSpec)
+    backend: BackendSpec = section(BackendSpec)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -266,8 +269,15 @@ class TrainingSpec(Section):
         return cls.from_dict(data)
 
     def to_dict(self) -> dict[str, Any]:
-        """All fields, defaults included; `from_dict` reads it back to an equal spec."""
-        return super().to_dict()
+        """All fields, defaults included; `from_dict` reads it back to an equal spec.
+
+        The section ``backend`` is there only where it names one, so that a spec without keeps the digest that it had
+        before there were backends.
+        """
+        values = super().to_dict()
+        if self.backend.name is None:
+            del values["backend"]
+        return values
 
     @property
     def digest(self) -> str:

@@ -22,6 +22,7 @@ from torch.nn.functional import cross_entropy
 
 from superpose.errors import ShapeError, TrainingDivergedError
 from superpose.learning.checkpoint import CheckpointStore, Stopped
+from superpose.learning.measured import Measurer, RunWatch
 from superpose.learning.network import EVALUATION_ROWS
 from superpose.learning.spec import TrainingOptions
 
@@ -82,13 +83,19 @@ class TrainingWatch:
         on_epoch: called after each epoch.
         should_stop: when it says yes, training saves a checkpoint and raises `Stopped`.
         store: where checkpoints go; None trains without.
-        checkpoint_every_s: seconds between checkpoints.
+        checkpoint_every_s: seconds between checkpoints; where circuits are measured, each step is followed by one.
+        on_queued: called with the provider's id of a program whose result is not there yet; may raise to leave.
+        on_retry: called with what a backend said when it failed, before it is asked again.
+        sleep: pauses between two questions to a backend, in seconds.
     """
 
     on_epoch: Callable[[EpochReport], None] = lambda report: None
     should_stop: Callable[[], bool] = lambda: False
     store: CheckpointStore | None = None
     checkpoint_every_s: float = 2.0
+    on_queued: Callable[[str], None] = lambda provider_job_id: None
+    on_retry: Callable[[str], None] = lambda message: None
+    sleep: Callable[[float], None] = time.sleep
 
 
 class _AdamW:
@@ -149,9 +156,10 @@ class Trainer:
         generator: shuffles the rows; belongs to the trainer from here on.
         class_weights: ``(n_classes,)``; needed where ``options.class_weights`` is a mapping, since the trainer knows no
             labels, and by default as that option says.
+        measurer: measures the network's circuit on a backend; without one it runs on this machine's engine.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what is trained, on what, how, and where
         self,
         network: nn.Module,
         training: TrainingRows,
@@ -161,9 +169,10 @@ class Trainer:
         n_classes: int,
         generator: torch.Generator,
         class_weights: NDArray[np.float64] | None = None,
+        measurer: Measurer | None = None,
     ) -> None:
         self.network, self.training, self.validation, self.options = network, training, validation, options
-        self.generator = generator
+        self.generator, self._measurer = generator, measurer
         if class_weights is None and options.class_weights == "balanced":
             class_weights = balanced_class_weights(training.classes.numpy(), n_classes)
         self._class_weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
@@ -196,6 +205,9 @@ class Trainer:
             TrainingDivergedError: the loss is no longer finite.
         """
         watch = watch or TrainingWatch()
+        if self._measurer is not None:
+            place = None if watch.store is None else watch.store.directory / "measured"
+            self._measurer.attend(place, RunWatch(watch.should_stop, watch.on_queued, watch.on_retry, watch.sleep))
         with one_torch_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.generator.initial_seed())  # dropout and the like draw from the global generator
             saved = watch.store.load() if watch.store else None
@@ -214,7 +226,7 @@ class Trainer:
                         raise Stopped(
                             f"stopped on request in epoch {self._progress.epoch + 1}", epoch=self._progress.epoch
                         )
-                if watch.store and now - stored > watch.checkpoint_every_s:
+                if watch.store and (self._measurer or now - stored > watch.checkpoint_every_s):
                     self._save(watch)
                     stored = time.monotonic()
             with torch.no_grad():
@@ -233,6 +245,8 @@ class Trainer:
             self._order = torch.randperm(len(self.training), generator=self.generator)
         chosen = self._order[progress.step * size : (progress.step + 1) * size]
         self.network.train()
+        if self._measurer is not None:
+            self._measurer.begin_step(chosen.numpy())
         try:
             scores = self.network(self.training.rows[chosen])  # (batch, n_classes)
         except ShapeError:  # the engine takes finite angles only
@@ -247,6 +261,8 @@ class Trainer:
             raise self._diverged(value)
         progress.epoch_loss += value * len(chosen)
         progress.step += 1
+        if self._measurer is not None:
+            self._measurer.end_step()
         if progress.step * size < len(self.training):
             return False
         self._end_epoch()
@@ -265,6 +281,8 @@ class Trainer:
         loss = progress.epoch_loss / len(self.training)
         validation_loss = validation_accuracy = None
         if self.validation is not None:
+            if self._measurer is not None:
+                self._measurer.begin_evaluation("validation")
             scores = forward_in_chunks(self.network, self.validation.rows)
             validation_loss = cross_entropy(scores, self.validation.classes, weight=self._class_weights).item()
             validation_accuracy = (scores.argmax(dim=1) == self.validation.classes).double().mean().item()
@@ -297,7 +315,12 @@ class Trainer:
         facts: dict[str, Any] = {"n_steps": optimizer.n_steps, **vars(self._progress)}
         if math.isinf(self._progress.best_score):
             facts["best_score"] = None
+        if self._measurer is not None:
+            measured, facts["measured"] = self._measurer.state()
+            arrays |= {f"measured.{name}": array for name, array in measured.items()}
         watch.store.save(arrays, facts)
+        if self._measurer is not None:
+            self._measurer.settle()
 
     def _restore(self, arrays: dict[str, NDArray[Any]], facts: dict[str, Any]) -> None:
         optimizer = self._optimizer
@@ -313,6 +336,10 @@ class Trainer:
         optimizer.grad.zero_()
         self.generator.set_state(torch.from_numpy(arrays["generator"]))
         optimizer.n_steps = facts.pop("n_steps")
+        measured = facts.pop("measured", None)
+        if self._measurer is not None and measured is not None:
+            own = {n.removeprefix("measured."): a for n, a in arrays.items() if n.startswith("measured.")}
+            self._measurer.restore(own, measured)
         if facts["best_score"] is None:
             facts["best_score"] = math.inf
         self._progress = _Progress(**facts)

@@ -37,10 +37,15 @@ def module_spec(module: ExportedModule, document: Mapping[str, Any]) -> Training
     something else is too; the baseline is a tuned logistic regression, as for every model.
 
     Raises:
-        SpecError: an unknown field, a value out of range, or what a module decides by itself.
+        SpecError: an unknown field, a value out of range, what a module decides by itself, or a backend.
     """
     if "model" in document:
         raise SpecError("is not for modules: a module brings its own layers; leave the section out", "model")
+    if "backend" in document:
+        raise SpecError(
+            "is for circuits that a spec builds; a module's circuits run on this machine's engine: leave it out",
+            "backend",
+        )
     frozen = frozen_weights(module)
     trained = {name for name, role in module.roles.items() if role == "parameter"}
     if not trained:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from superpose.learning.canonical import digest_bytes
+from superpose.learning.measured import Measurer
 from superpose.learning.modules.admission import check_columns, frozen_weights
 from superpose.learning.modules.exported import ExportedModule
 from superpose.learning.modules.model import ModuleModel
@@ -58,7 +59,13 @@ class ModuleRecipe:
         frozen = frozen_weights(self._module) if variant == "frozen" else frozenset()
         return ModuleNetwork(self._module, self._loss, frozen)
 
-    def probabilities(self, network: nn.Module, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+    def measurer(self, network: nn.Module, n_rows: int, seed: int) -> Measurer | None:
+        """None: a module's circuits run on this machine's engine; specs that name a backend are refused before."""
+        return None
+
+    def probabilities(
+        self, network: nn.Module, encoded: NDArray[np.float64], measurer: Measurer | None = None
+    ) -> NDArray[np.float64]:
         """Class probabilities ``(n_rows, n_classes)``, as an endpoint will give them."""
         network.eval()
         starts = range(0, len(encoded), EVALUATION_ROWS)
