@@ -314,6 +314,19 @@ def _limits(manifest: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _measured(facts: Mapping[str, Any]) -> list[str]:
+    """Where circuits ran in training, of a model that was not trained on this machine's engine."""
+    if not facts:
+        return []
+    cost = "" if facts.get("cost_usd") is None else f", {facts['cost_usd']:.2f} US dollars"
+    return [
+        f"- Circuits in training: measured on `{_text(facts['backend'])}`, {facts['shots_spent']:,} shots in "
+        f"{facts['n_submissions']:,} submissions{cost}; gradients by {_text(facts['gradient_method'])}, "
+        f"{_text(facts['allocation'])} shots",
+        f"- Figures: {'of the exact engine, without noise' if facts['evaluated_on'] == 'exact' else 'measured there'}",
+    ]
+
+
 def _provenance(manifest: Mapping[str, Any]) -> list[str]:
     provenance = manifest.get("provenance") or {}
     lines = [f"- Format: {_text(manifest['format'])} {manifest['format_version']}, kind {_text(manifest['kind'])}"]
@@ -323,6 +336,7 @@ def _provenance(manifest: Mapping[str, Any]) -> list[str]:
     spec = provenance.get("spec")
     if spec and "training" in spec:
         lines.append(f"- Seed: {spec['training']['seed']}")
+    lines += _measured(provenance.get("measured") or {})
     if provenance.get("spec_digest"):
         lines.append(f"- Spec (SHA-256): `{provenance['spec_digest']}`")
     lines += [f"- {_text(name)} (SHA-256): `{member['sha256']}`" for name, member in manifest["members"].items()]

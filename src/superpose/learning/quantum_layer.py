@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, Literal, Self
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -239,15 +238,15 @@ class QuantumLayer(nn.Module):
         weights, measurer = self.weights, self._measurer
         if measurer is not None and self.training and differentiable:
             return measured_expectations(angles, weights, measurer)
-        x, w = angles.detach().numpy(), weights.detach().numpy()
         if measurer is not None and measurer.evaluates and not self.training:
-            return torch.from_numpy(measurer.measure(x.astype(np.float64), w.astype(np.float64))).to(angles.dtype)
+            x, w = angles.detach().double().numpy(), weights.detach().double().numpy()
+            return torch.from_numpy(measurer.measure(x, w)).to(angles.dtype)
         program = self._programs.get(weights.dtype)
         if program is None:
             program = self._compile(weights.dtype)
         if differentiable:
             return expectations(angles, weights, program, self._gradient_method)
-        return torch.from_numpy(program.expectation(x, w))
+        return torch.from_numpy(program.expectation(angles.detach().numpy(), weights.detach().numpy()))
 
     def measured_by(self, measurer: Measurer | None) -> None:
         """Have training steps measured on a backend; None goes back to the engine, where copies of the layer are."""

@@ -1,4 +1,4 @@
-"""Measured gradients are those of the engine: exactly by the shift rules, on average by whatever is left out at random."""
+"""Measured gradients are the engine's: exactly by the shift rules, on average by whatever is left out at random."""
 
 from __future__ import annotations
 

@@ -40,8 +40,6 @@ SIGNAL = 0.25
 """c: the squared gradient over its variance by shots."""
 FORWARD = 0.125
 """Shots of circuits without shifts, over those of all shifted ones."""
-UNIT = 4
-"""Least shots of a circuit."""
 LEAST = 1.0
 """Least shots of a shifted circuit, on average."""
 GROWTH = 1.25
@@ -118,10 +116,12 @@ class AdaptiveShots(ShotRule):
     Args:
         shots: the most that a circuit gets on average.
         n_rows: rows of the training set.
+        least: least shots of a circuit.
     """
 
-    def __init__(self, shots: int, n_rows: int) -> None:
+    def __init__(self, shots: int, n_rows: int, least: int = 4) -> None:
         super().__init__(shots)
+        self._least = least
         self._deviations: Array = np.full(n_rows, np.nan)  # of each row's last visit
         self._spread = self._signal = 0.0  # averages over steps, not yet corrected for their beginning
         self._n_steps = 0
@@ -131,7 +131,7 @@ class AdaptiveShots(ShotRule):
         """See `ShotRule`."""
         batch = len(rows)
         self._mean = mean = min(float(self.shots), max(LEAST, self._wanted(batch) / batch))
-        unit = min(self.shots, max(UNIT, round(mean / 2)))
+        unit = min(self.shots, max(self._least, round(mean / 2)))
         total = min(mean * batch / unit, float(self.shots * batch // unit))  # copies in all
         expected = self._shares(rows) * total
         return _rounded(unit, expected, generator, self._forward_copies(unit, total / batch, n_points))

@@ -78,7 +78,9 @@ class Measurer:
         else:
             self._circuits = ParameterShifts(block, inputs=inputs, weights=weights)
         self._rule: ShotRule = (
-            FixedShots(spec.shots) if spec.allocation == "fixed" else AdaptiveShots(spec.shots, n_rows)
+            FixedShots(spec.shots)
+            if spec.allocation == "fixed"
+            else AdaptiveShots(spec.shots, n_rows, spec.least_shots)
         )
         self._norms = np.array([sum(abs(c) for _, c in o.terms) for o in block.observables])
         self._submissions = Submissions(backend, Journal(None))
@@ -221,7 +223,7 @@ class Measurer:
     def facts(self) -> dict[str, Any]:
         """Where and how the model was trained, and what that took; JSON values that equal runs share."""
         facts: dict[str, Any] = {
-            "backend": self._submissions.backend.name,
+            "backend": self.spec.name,
             "gradient_method": self.spec.gradient,
             "allocation": self.spec.allocation,
             "shots": self.spec.shots,
@@ -229,7 +231,7 @@ class Measurer:
             "n_circuits": self._n_circuits,
             "n_submissions": self._n_submissions,
             "n_steps": self._n_steps,
-            "evaluated_on": self._submissions.backend.name if self.evaluates else "exact",
+            "evaluated_on": self.spec.name if self.evaluates else "exact",
         }
         return facts if self._cost_usd is None else {**facts, "cost_usd": self._cost_usd}
 
