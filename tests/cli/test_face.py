@@ -26,6 +26,7 @@ COMMANDS = [
     ["deploy"],
     *(["endpoints", verb] for verb in ("list", "show", "remove")),
     ["predict"],
+    ["explain"],
     ["predict-file"],
     ["predictions", "of-dataset"],
     ["predictions", "list"],

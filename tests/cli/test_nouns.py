@@ -170,6 +170,18 @@ def test_endpoints_and_predictions(
     )
     assert np.allclose(json.loads(piped.stdout)["probabilities"], answers[0]["probabilities"])
 
+    explained = at_home("explain", "second", csv, "--json").json
+    assert (explained["model"], explained["model_version"]) == (trained, 1)
+    assert [row["label"] for row in explained["rows"]] == answers[0]["predictions"]
+    for row, probabilities in zip(explained["rows"], answers[0]["probabilities"], strict=True):
+        assert np.isclose(row["probability"], max(probabilities))
+        gain = row["probability"] - row["typical_probability"]
+        assert np.isclose(sum(row["attributions"].values()), gain, atol=1e-6)
+    told = at_home("explain", "second", csv, "--method", "shapley", "--class", explained["rows"][0]["label"])
+    assert "a typical row" in told.out
+    assert columns[0] in told.out
+    assert at_home("explain", "second", csv, "--method", "lime").err.startswith("error[learning.explanation]")
+
     document.write_text('[{"colour": "red"}]')
     assert at_home("predict", "second", document).err.startswith("error[learning.feature_mismatch]")
     document.write_text("[")

@@ -202,6 +202,20 @@ def test_predictions_take_what_data_scientists_hold(
         client.predict("triage", rows)
 
 
+def test_predictions_are_explained(client: Client, version: ModelVersion, patients: pd.DataFrame) -> None:
+    client.endpoints.create("explained", version.model, version=version.version)
+    rows = patients.drop(columns="ill").head(3)
+    found = client.explain("explained", rows)
+    assert len(found) == 3
+    assert [row.label for row in found.rows] == list(client.predict("explained", rows).predictions)
+    assert all(row.completeness_error < 1e-6 for row in found.rows)
+    assert set(found.rows[0].attributions) == set(rows.columns)
+    assert "integrated_gradients" in found._repr_html_()
+    with pytest.raises(ApiError, match="1 to 100 rows"):
+        client.explain("explained", pd.concat([rows] * 40))
+    client.endpoints.delete("explained")
+
+
 def test_programs_run_and_come_back_as_results(client: Client) -> None:
     theta = Parameter("theta")
     angles = np.linspace(0, np.pi, 5)

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from superpose.api.documents import LARGEST_VERSION, Document
 
-__all__ = ["EndpointChange", "LimitChanges", "NewCanary", "NewEndpoint", "Rollback"]
+__all__ = ["EndpointChange", "LimitChanges", "NewCanary", "NewEndpoint", "Rollback", "ToExplain"]
 
 _OR_SETTING = "null for the service's setting"
 
@@ -54,6 +54,21 @@ class Rollback(Document):
 
     revision: Annotated[
         int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the one before the present one")
+    ] = None
+
+
+class ToExplain(Document):
+    """Rows whose predictions are to be explained."""
+
+    rows: Annotated[
+        list[dict[str, float | str | bool | None] | list[float | str | bool | None]],
+        Field(description="as for predictions, at most 100"),
+    ]
+    method: Annotated[str, Field(description="integrated_gradients, gradient_x_input, occlusion or shapley")] = (
+        "integrated_gradients"
+    )
+    of_class: Annotated[
+        str | None, Field(description="whose probability is explained; by default each row's own prediction")
     ] = None
 
 

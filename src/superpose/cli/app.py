@@ -25,6 +25,7 @@ from superpose.cli import (
     drift,
     endpoints,
     estimate,
+    explain,
     explain_circuit,
     functions,
     health,
@@ -56,7 +57,7 @@ INTERRUPTED: Final = 130
 
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
-    "predict-file predictions "
+    "predict-file predictions explain "
     "functions backends estimate run program-sets convert draw explain-circuit projects budgets users keys audit "
     "config doctor health backup restore prune version"
 )
@@ -117,6 +118,7 @@ app.add_typer(modules.app)
 app.command("deploy")(endpoints.deploy)
 app.add_typer(endpoints.app)
 app.command("predict")(predict.predict)
+app.command("explain")(explain.explain)
 app.command("predict-file")(predictions.predict_file)
 app.add_typer(predictions.app)
 app.add_typer(functions.app)

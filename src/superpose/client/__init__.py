@@ -6,6 +6,7 @@ from superpose.client.budgets import Budget, Cost
 from superpose.client.client import Client
 from superpose.client.discovery import RunningService, default_data_dir, running_service
 from superpose.client.endpoint_nouns import Canary, Endpoint, Revision, SideStats
+from superpose.client.explanations import ExplainedRow, Explanation
 from superpose.client.functions import CallAnswer, FunctionLog, FunctionVersion, QuantumFunction
 from superpose.client.job_outputs import JobArtifact, MetricPoint
 from superpose.client.lineage import Lineage
@@ -41,6 +42,8 @@ __all__ = [
     "Dataset",
     "Endpoint",
     "Event",
+    "ExplainedRow",
+    "Explanation",
     "FunctionLog",
     "FunctionVersion",
     "Job",

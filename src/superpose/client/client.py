@@ -11,6 +11,7 @@ from superpose.client.audit import Audit
 from superpose.client.budgets import Budgets
 from superpose.client.discovery import discover
 from superpose.client.endpoints import Endpoints
+from superpose.client.explanations import Explanation
 from superpose.client.functions import Functions
 from superpose.client.jobs import Jobs
 from superpose.client.keys import Keys
@@ -123,6 +124,25 @@ class Client:
         path = f"/v1/endpoints/{segment(endpoint)}/predict"
         call = json_call("POST", path, {"rows": rows_to_json(rows)}, repeatable=True)
         return Prediction.from_json(read_json(self._transport.send(call)))
+
+    def explain(
+        self, endpoint: str, rows: object, *, method: str = "integrated_gradients", of_class: str | None = None
+    ) -> Explanation:
+        """What each column did to the predictions of rows.
+
+        Args:
+            endpoint: its name.
+            rows: as for `predict`, at most 100.
+            method: "integrated_gradients", "gradient_x_input", "occlusion" or "shapley"; see docs/explanations.md.
+            of_class: the class whose probability is explained; by default each row's own prediction.
+
+        Raises:
+            RequestError: the rows have another form.
+            ApiError: no such endpoint, method or class, or rows that the model does not take.
+        """
+        path = f"/v1/endpoints/{segment(endpoint)}/explain"
+        body = {"rows": rows_to_json(rows), "method": method, "of_class": of_class}
+        return Explanation.from_json(read_json(self._transport.send(json_call("POST", path, body, repeatable=True))))
 
     def train_module(
         self,

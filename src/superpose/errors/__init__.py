@@ -50,6 +50,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── RowRefusedError               learning.row_refused
     │   ├── CheckpointError               learning.checkpoint
     │   ├── TrainingDivergedError         learning.diverged
+    │   ├── ExplanationError              learning.explanation
     │   ├── ModuleExportError             module.not_exportable
     │   └── ModuleFormatError             module.format
     ├── ModelFileError
@@ -178,6 +179,7 @@ from superpose.errors.learning import (
     DatasetTooLargeError,
     DatasetTooSmallError,
     DatasetTooWideError,
+    ExplanationError,
     FeatureMismatchError,
     LearningError,
     ModelFileCorruptError,
@@ -282,6 +284,7 @@ __all__ = [
     "DrawingError",
     "EngineError",
     "EstimateInputError",
+    "ExplanationError",
     "ExtraMissingError",
     "FeatureMapError",
     "FeatureMismatchError",

@@ -14,6 +14,7 @@ __all__ = [
     "DatasetTooLargeError",
     "DatasetTooSmallError",
     "DatasetTooWideError",
+    "ExplanationError",
     "FeatureMismatchError",
     "LearningError",
     "ModelFileCorruptError",
@@ -116,6 +117,12 @@ class TrainingDivergedError(LearningError):
     """The training loss is no longer a finite number."""
 
     code = "learning.diverged"
+
+
+class ExplanationError(LearningError):
+    """A prediction cannot be explained this way: no such method or class, or a model that the method cannot take."""
+
+    code = "learning.explanation"
 
 
 class ModuleExportError(LearningError):

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+from superpose.explain.attributions import METHODS, Attributions, attribute, deletion_areas
 from superpose.explain.estimate_plot import plot_estimates
 from superpose.explain.model_card import model_card
 from superpose.explain.sweep_plots import plot_sweep
 from superpose.explain.version_diff import diff_versions
 
-__all__ = ["diff_versions", "model_card", "plot_estimates", "plot_sweep"]
+__all__ = [
+    "METHODS",
+    "Attributions",
+    "attribute",
+    "deletion_areas",
+    "diff_versions",
+    "model_card",
+    "plot_estimates",
+    "plot_sweep",
+]

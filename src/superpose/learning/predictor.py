@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from superpose.errors import FeatureMismatchError
 from superpose.learning.model_file import ModelFile, read_model
-from superpose.learning.trained_model import ClassLabel
+from superpose.learning.trained_model import ClassLabel, ServedModel
 
 __all__ = ["Predictor"]
 
@@ -43,6 +43,11 @@ class Predictor:
             StateTooLargeError: the circuit has more qubits than this machine has memory for.
         """
         return cls(read_model(source, expected_digest))
+
+    @property
+    def model(self) -> ServedModel:
+        """The model itself, as plain values."""
+        return self._model
 
     @property
     def classes(self) -> tuple[ClassLabel, ...]:

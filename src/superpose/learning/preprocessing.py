@@ -116,6 +116,27 @@ class Preprocessor:
         return (*numbers, *words, *(f"{name} is missing" for name in self.indicators))
 
     @cached_property
+    def places_of_columns(self) -> tuple[tuple[int, ...], ...]:
+        """For each column, in the order of ``columns``, the encoded columns that it is in."""
+        names = [name for _, name in self.columns.numbers]
+        for (_, name), known in zip(self.columns.categories, self.categories, strict=True):
+            names += [name] * len(known)
+        names += self.indicators
+        return tuple(tuple(i for i, name in enumerate(names) if name == column) for column in self.columns.names)
+
+    @cached_property
+    def typical(self) -> NDArray[np.float64]:
+        """The encoded row ``(n_encoded,)`` of nobody in particular: of what fills missing numbers and categories."""
+        row = np.zeros(self.n_encoded)
+        row[: len(self.fill)] = (self.fill - self.centre) / self.scale
+        start = len(self.fill)
+        for known, fill in zip(self.categories, self.category_fill, strict=True):
+            if fill is not None:
+                row[start + known.index(fill)] = 1.0
+            start += len(known)
+        return row
+
+    @cached_property
     def _places(self) -> tuple[dict[str | None, int], ...]:
         """For each category column, the encoded place of a category within its block; None stands for missing."""
         places: list[dict[str | None, int]] = []

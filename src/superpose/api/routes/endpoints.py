@@ -9,9 +9,9 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
-from superpose.api.bodies import read_model
+from superpose.api.bodies import JSON_LIMIT, read_model
 from superpose.api.documents import body_of, version_of
-from superpose.api.endpoint_documents import EndpointChange, NewCanary, NewEndpoint, Rollback
+from superpose.api.endpoint_documents import EndpointChange, NewCanary, NewEndpoint, Rollback, ToExplain
 from superpose.api.lane import as_response
 from superpose.api.predictions import predict_with
 from superpose.service import Part, Service
@@ -65,6 +65,20 @@ def routes(service: Service) -> APIRouter:
     async def predict(request: Request, name: str) -> Response:
         """Classes and probabilities of rows."""
         return as_response(await answer(request, name, None))
+
+    @router.post("/{name}/explain", openapi_extra=body_of(ToExplain))
+    async def explain(request: Request, name: str) -> Response:
+        """What each column did to the predictions of rows."""
+        asked = await read_model(request, ToExplain, min(max_bytes, JSON_LIMIT))
+        found = await run_in_threadpool(
+            service.endpoints.explain,
+            caller(request),
+            name,
+            asked.rows,
+            method=asked.method,
+            of_class=asked.of_class,
+        )
+        return Json(found)
 
     return router
 

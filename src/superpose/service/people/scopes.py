@@ -111,7 +111,7 @@ def need_of(method: str, path: str) -> Need | None:
     if parts[0] == "v1":
         parts = parts[1:]
     noun, name = parts[0] if parts else "", parts[1] if len(parts) > 1 else None
-    if noun == "endpoints" and parts[2:] == ["predict"]:
+    if noun == "endpoints" and parts[2:] in (["predict"], ["explain"]):
         action = "predict"
     if noun == "functions" and parts[2:3] in (["call"], ["calls"]):
         action = "call"

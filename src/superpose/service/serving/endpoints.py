@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
 
-from superpose.errors import ConflictError
+from superpose.errors import ConflictError, RequestError
 from superpose.service.catalogue.models import Models, VersionRef, version_row
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name, new_id
@@ -27,7 +27,10 @@ from superpose.service.store.tables import endpoints
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
 
-__all__ = ["Endpoints", "Rows"]
+__all__ = ["MAX_EXPLAINED_ROWS", "Endpoints", "Rows"]
+
+MAX_EXPLAINED_ROWS = 100
+"""Rows that one request may have explained."""
 
 
 class Endpoints:
@@ -154,6 +157,47 @@ class Endpoints:
         found = self.get(principal, name)
         with self._database.read() as connection:
             return version_row(connection, found.project, found.model, found.version)
+
+    def explain(
+        self,
+        principal: Principal,
+        name: str,
+        rows: Rows,
+        *,
+        method: str = "integrated_gradients",
+        of_class: str | None = None,
+    ) -> dict[str, object]:
+        """What each column did to the predictions of rows, by the endpoint's own version; blocks while it computes.
+
+        Args:
+            principal: the caller, a predictor at least.
+            name: of the endpoint.
+            rows: at most 100, in the forms of `predict`.
+            method: one of `superpose.explain.METHODS`.
+            of_class: whose probability is explained; by default each row's own prediction.
+
+        Returns:
+            ``model``, ``model_version``, ``method`` and ``rows``; see `superpose.explain.Attributions.to_dict`.
+
+        Raises:
+            NotFoundError: there is none of this name in the caller's project.
+            RequestError: no rows, or too many.
+            ExplanationError: no such method or class, or the model cannot be explained this way.
+            FeatureMismatchError: the rows do not fit the model.
+
+        Cost: up to some thousand predictions per row; see `superpose.explain.attribute`.
+        """
+        from superpose.explain import attribute
+
+        if not 0 < len(rows) <= MAX_EXPLAINED_ROWS:
+            raise RequestError(
+                f"One request explains 1 to {MAX_EXPLAINED_ROWS} rows, got {len(rows):,}; send several requests.",
+                field="rows",
+                max_rows=MAX_EXPLAINED_ROWS,
+            )
+        found, predictor = self.predictor(principal, name)
+        explained = attribute(predictor, rows, method=method, of_class=of_class)
+        return {"model": found.model, "model_version": found.version, **explained.to_dict()}
 
     async def predict(
         self,

@@ -1,0 +1,325 @@
+"""Which columns moved a prediction, and by how much: attributions through the quantum layer.
+
+Each method shares the difference between the probability of a class for a row, ``p(x)``, and for a typical row,
+``p(x0)``, out among the columns (what fills missing values is typical: medians and most frequent categories):
+
+- ``integrated_gradients``: gradients integrated along the straight line from ``x0`` to ``x``. Exact gradients, and
+  Gauss-Legendre nodes until the attributions sum to ``p(x) - p(x0)`` within 1e-7. Source: Sundararajan, Taly and Yan,
+  ICML 2017, arXiv 1703.01365.
+- ``gradient_x_input``: the gradient at ``x`` times ``x - x0``. One pass; sums to the difference only where the model is
+  linear. Source: Shrikumar et al., arXiv 1605.01713.
+- ``shapley``: the mean change when a column is given, over orders of giving them: all subsets up to 10 columns, drawn
+  orders beyond, each beside its reverse. Sums exactly. Source: Strumbelj and Kononenko, JMLR 11 (2010) 1; Lundberg and
+  Lee, NIPS 2017, arXiv 1705.07874 (SHAP values, of which these are the ones with one baseline row).
+- ``occlusion``: the change when one column alone is set to its typical value. Sums to nothing in particular.
+
+The two methods by gradients need a model of superpose's own; the others take any. What columns do to this model is
+explained, not what they do in the world.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.errors import ExplanationError
+
+if TYPE_CHECKING:
+    from superpose.learning.predictor import Predictor
+    from superpose.learning.preprocessing import Preprocessor
+
+__all__ = ["METHODS", "Attributions", "attribute", "deletion_areas"]
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.integer]
+
+_TOLERANCE = 1e-7
+_FIRST_NODES, _MOST_NODES = 16, 1024
+_ALL_SUBSETS = 10
+"""Up to so many columns Shapley values go over all subsets."""
+
+
+@dataclass(frozen=True)
+class Attributions:
+    """What each column did to the probability of one class, row by row.
+
+    Attributes:
+        method: one of `METHODS`.
+        feature_names: the columns.
+        classes: the class that each row's attributions speak of.
+        values: in units of probability, ``(n_rows, n_features)``.
+        probabilities: of that class for each row, ``(n_rows,)``.
+        typical_probabilities: of that class for the typical row, ``(n_rows,)``.
+    """
+
+    method: str
+    feature_names: tuple[str, ...]
+    classes: tuple[Any, ...]
+    values: Floats
+    probabilities: Floats
+    typical_probabilities: Floats
+
+    @property
+    def completeness_errors(self) -> Floats:
+        """How far each row's attributions are from adding up to the difference of probabilities, ``(n_rows,)``."""
+        gap: Floats = np.abs(self.values.sum(axis=1) - (self.probabilities - self.typical_probabilities))
+        return gap
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON: the method, and for each row its attributions by column, the strongest first."""
+        rows = []
+        parts = zip(
+            self.classes,
+            self.values,
+            self.probabilities,
+            self.typical_probabilities,
+            self.completeness_errors,
+            strict=True,
+        )
+        for label, values, probability, typical, error in parts:
+            order = np.argsort(-np.abs(values), kind="stable")
+            rows.append(
+                {
+                    "class": str(label),
+                    "probability": float(probability),
+                    "typical_probability": float(typical),
+                    "attributions": {self.feature_names[place]: float(values[place]) for place in order},
+                    "completeness_error": float(error),
+                }
+            )
+        return {"method": self.method, "rows": rows}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """Encoded rows and whose probability is explained."""
+
+    predictor: Predictor
+    rows: Floats
+    classes: Ints
+
+    @property
+    def preprocessor(self) -> Preprocessor:
+        return self.predictor.model.preprocessor
+
+    @property
+    def typical(self) -> Floats:
+        return self.preprocessor.typical
+
+    @property
+    def places(self) -> tuple[tuple[int, ...], ...]:
+        return self.preprocessor.places_of_columns
+
+    def probability(self, rows: Floats, classes: Ints) -> Floats:
+        """Of each encoded row that of its class, ``(n_rows,)``."""
+        found: Floats = self.predictor.predict_encoded(rows)[np.arange(len(rows)), classes]
+        return found
+
+    def by_column(self, encoded: Floats) -> Floats:
+        """Sums over the encoded columns that a column is in, ``(n_rows, n_features)``."""
+        return np.stack([encoded[:, list(places)].sum(axis=1) for places in self.places], axis=1)
+
+
+def attribute(
+    predictor: Predictor,
+    rows: Any,
+    *,
+    method: str = "integrated_gradients",
+    of_class: Any = None,
+    n_orders: int = 64,
+    seed: int = 0,
+) -> Attributions:
+    """Explain predictions.
+
+    Args:
+        predictor: the loaded model.
+        rows: whatever `Predictor.predict_proba` takes.
+        method: one of `METHODS`.
+        of_class: the class whose probability is explained; by default each row's own prediction.
+        n_orders: drawn orders of columns for Shapley values of more than 10 columns.
+        seed: of those orders.
+
+    Raises:
+        ExplanationError: no such method or class, or a method by gradients for a user's own module.
+        FeatureMismatchError: the rows do not fit the model.
+
+    Cost: integrated gradients some 16 to 64 gradients per row; Shapley values ``2**n_features`` or ``2 * n_orders *
+    n_features`` predictions per row, occlusion ``n_features``.
+    """
+    if method not in METHODS:
+        raise ExplanationError(f"No method {method!r}; there are {', '.join(METHODS)}.", method=method)
+    encoded = predictor.encode(rows)
+    asked = _Asked(predictor, encoded, _classes(predictor, encoded, of_class))
+    if method in _BY_GRADIENTS and not hasattr(predictor.model, "probability_gradients"):
+        others = [name for name in METHODS if name not in _BY_GRADIENTS]
+        raise ExplanationError(
+            f"{method} needs gradients, which a module of your own does not give here; take {' or '.join(others)}.",
+            method=method,
+            allowed=others,
+        )
+    values = _shapley(asked, n_orders, seed) if method == "shapley" else _SIMPLE[method](asked)
+    n_rows = len(encoded)
+    typical = predictor.predict_encoded(asked.typical[None, :])[0]
+    return Attributions(
+        method=method,
+        feature_names=predictor.feature_names,
+        classes=tuple(predictor.classes[place] for place in asked.classes),
+        values=values if n_rows else np.zeros((0, len(predictor.feature_names))),
+        probabilities=asked.probability(encoded, asked.classes),
+        typical_probabilities=typical[asked.classes],
+    )
+
+
+def _classes(predictor: Predictor, encoded: Floats, of_class: Any) -> Ints:
+    """Index of the class that each row is explained for."""
+    if of_class is None:
+        best: Ints = predictor.predict_encoded(encoded).argmax(axis=1)
+        return best
+    labels = [str(label) for label in predictor.classes]
+    if str(of_class) not in labels:
+        raise ExplanationError(
+            f"The model has no class {str(of_class)[:80]!r}; its classes are {', '.join(labels[:20])}.",
+            allowed=labels[:20],
+        )
+    return np.full(len(encoded), labels.index(str(of_class)))
+
+
+def _gradients(asked: _Asked, rows: Floats, classes: Ints) -> Floats:
+    model: Any = asked.predictor.model
+    slopes: Floats = model.probability_gradients(rows, classes)[1]
+    return slopes
+
+
+def _gradient_x_input(asked: _Asked) -> Floats:
+    return asked.by_column(_gradients(asked, asked.rows, asked.classes) * (asked.rows - asked.typical))
+
+
+def _integrated_gradients(asked: _Asked) -> Floats:
+    """Twice the nodes for the rows that do not add up yet."""
+    way = asked.rows - asked.typical  # (n_rows, n_encoded)
+    difference = asked.probability(asked.rows, asked.classes) - asked.probability(
+        np.broadcast_to(asked.typical, asked.rows.shape), asked.classes
+    )
+    found = np.zeros_like(way)
+    open_rows, n_nodes = np.arange(len(way)), _FIRST_NODES
+    while open_rows.size and n_nodes <= _MOST_NODES:
+        places, shares = np.polynomial.legendre.leggauss(n_nodes)
+        total = np.zeros((len(open_rows), way.shape[1]))
+        for place, share in zip((places + 1.0) / 2.0, shares / 2.0, strict=True):
+            rows = asked.typical + place * way[open_rows]
+            total += share * _gradients(asked, rows, asked.classes[open_rows])
+        found[open_rows] = total * way[open_rows]
+        gaps = np.abs(found[open_rows].sum(axis=1) - difference[open_rows])
+        open_rows, n_nodes = open_rows[gaps > _TOLERANCE], 2 * n_nodes
+    return asked.by_column(found)
+
+
+def _occlusion(asked: _Asked) -> Floats:
+    whole = asked.probability(asked.rows, asked.classes)
+    changes = []
+    for places in asked.places:
+        rows = asked.rows.copy()
+        rows[:, list(places)] = asked.typical[list(places)]
+        changes.append(whole - asked.probability(rows, asked.classes))
+    return np.stack(changes, axis=1)
+
+
+def _mixed(asked: _Asked, row: int, given: NDArray[np.bool_]) -> Floats:
+    """Copies of a row of which only some columns are given, the others typical: ``(n_copies, n_encoded)``."""
+    encoded = np.zeros((len(given), asked.rows.shape[1]), dtype=bool)
+    for column, places in enumerate(asked.places):
+        encoded[:, list(places)] = given[:, column, None]
+    return np.where(encoded, asked.rows[row], asked.typical)
+
+
+def _shapley(asked: _Asked, n_orders: int, seed: int) -> Floats:
+    n_features = len(asked.places)
+    rng = np.random.default_rng(seed)
+    values = np.zeros((len(asked.rows), n_features))
+    for row, label in enumerate(asked.classes):
+
+        def worth(given: NDArray[np.bool_], row: int = row, label: int = int(label)) -> Floats:
+            return asked.probability(_mixed(asked, row, given), np.full(len(given), label))
+
+        exact = n_features <= _ALL_SUBSETS
+        values[row] = _over_subsets(worth, n_features) if exact else _over_orders(worth, n_features, n_orders, rng)
+    return values
+
+
+Worth = Callable[[NDArray[np.bool_]], Floats]
+
+
+def _over_subsets(worth: Worth, n_features: int) -> Floats:
+    """Shapley values by their definition."""
+    subsets = [set(chosen) for size in range(n_features + 1) for chosen in combinations(range(n_features), size)]
+    given = np.array([[column in subset for column in range(n_features)] for subset in subsets], dtype=bool)
+    found = dict(zip(map(frozenset, subsets), worth(given.reshape(len(subsets), n_features)), strict=True))
+    values = np.zeros(n_features)
+    for subset, value in found.items():
+        for column in range(n_features):
+            without = len(subset - {column})
+            share = math.factorial(without) * math.factorial(n_features - without - 1) / math.factorial(n_features)
+            values[column] += share * value if column in subset else -share * value
+    return values
+
+
+def _over_orders(worth: Worth, n_features: int, n_orders: int, rng: np.random.Generator) -> Floats:
+    """Shapley values as means over drawn orders and their reverses."""
+    values = np.zeros(n_features)
+    for _ in range(n_orders):
+        drawn = rng.permutation(n_features)
+        for order in (drawn, drawn[::-1]):
+            given = np.zeros((n_features + 1, n_features), dtype=bool)
+            for step, column in enumerate(order):
+                given[step + 1 :, column] = True
+            values[order] += np.diff(worth(given))
+    return values / (2 * n_orders)
+
+
+def deletion_areas(predictor: Predictor, rows: Any, attributions: Attributions, orders: Sequence[Ints]) -> Floats:
+    """The deletion test: how fast the probability falls when columns are set to typical values, one after the other.
+
+    Args:
+        predictor: the model that was explained.
+        rows: the rows that were explained.
+        attributions: whose classes count; the columns of greatest support go first in an order made from them with
+            ``np.argsort(-attributions.values, axis=1)``.
+        orders: orders of columns, each ``(n_rows, n_features)``.
+
+    Returns:
+        Mean probability over the deletions, ``(n_orders, n_rows)``: the smaller, the better the order knew what
+        the prediction stands on.
+
+    Source: Petsiuk, Das and Saenko, BMVC 2018, arXiv 1806.07421.
+    """
+    encoded = predictor.encode(rows)
+    labels = [str(label) for label in predictor.classes]
+    classes = np.array([labels.index(str(label)) for label in attributions.classes], dtype=np.int64)
+    asked = _Asked(predictor, encoded, classes)
+    areas = np.zeros((len(orders), len(encoded)))
+    for number, order in enumerate(orders):
+        left = encoded.copy()
+        steps = [asked.probability(left, classes)]
+        for step in range(order.shape[1]):
+            for row, column in enumerate(order[:, step]):
+                places = list(asked.places[int(column)])
+                left[row, places] = asked.typical[places]
+            steps.append(asked.probability(left, classes))
+        areas[number] = np.mean(steps, axis=0)
+    return areas
+
+
+_SIMPLE: dict[str, Callable[[_Asked], Floats]] = {
+    "integrated_gradients": _integrated_gradients,
+    "gradient_x_input": _gradient_x_input,
+    "occlusion": _occlusion,
+}
+_BY_GRADIENTS = ("integrated_gradients", "gradient_x_input")
+METHODS = (*_SIMPLE, "shapley")
+"""The ways to explain a prediction."""

@@ -1,0 +1,142 @@
+"""Attributions: exact gradients, sums that add up, Shapley values by definition, the deletion test on real data."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from superpose.datasets import Table, builtin_table
+from superpose.datasets.readers import table_from_frame
+from superpose.errors import ExplanationError, FeatureMismatchError
+from superpose.explain import METHODS, attribute, deletion_areas
+from superpose.learning import Predictor, TrainingSpec, run_experiment
+
+SPEC: dict[str, Any] = {
+    "training": {"epochs": 10},
+    "evaluation": {"n_splits": 2, "controls": [], "baseline": "none"},
+}
+
+
+def trained(table: Table, directory: Path, **model: Any) -> Predictor:
+    spec = TrainingSpec.from_dict(SPEC | {"model": {"n_qubits": 3, **model}})
+    return Predictor.load(run_experiment(spec, table, directory).model_path)
+
+
+@pytest.fixture(scope="module")
+def cancer() -> Table:
+    return builtin_table("breast_cancer")
+
+
+@pytest.fixture(scope="module")
+def predictor(cancer: Table, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return trained(cancer, tmp_path_factory.mktemp("cancer"))
+
+
+@pytest.fixture(scope="module")
+def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predictor, list[dict[str, Any]]]:
+    """A model of four columns, one of them a category, one with missing values."""
+    rng = np.random.default_rng(0)
+    rows = [
+        {
+            "age": float(rng.normal(50, 10)),
+            "dose": None if i % 7 == 0 else float(rng.random()),
+            "ward": "abc"[i % 3],
+            "noise": float(rng.normal()),
+        }
+        for i in range(90)
+    ]
+    target = ["ill" if row["age"] + 8 * (row["ward"] == "b") > 52 else "well" for row in rows]
+    table = table_from_frame(pd.DataFrame(rows).assign(outcome=target), name="mixed", target="outcome")
+    return trained(table, tmp_path_factory.mktemp("mixed")), rows[:12]
+
+
+@pytest.mark.parametrize("encoding", ["angle", "reuploading", "iqp"])
+def test_integrated_gradients_add_up_through_every_encoding(encoding: str, cancer: Table, tmp_path: Path) -> None:
+    model = trained(cancer, tmp_path, encoding={"name": encoding})
+    rows = cancer.features.iloc[:25]
+    encoded = model.encode(rows)
+    classes = model.predict_encoded(encoded).argmax(axis=1)
+    values, slopes = model.model.probability_gradients(encoded, classes)  # type: ignore[attr-defined]
+    np.testing.assert_allclose(values, model.predict_encoded(encoded).max(axis=1), rtol=1e-12)
+    for column in (0, 7, 29):
+        step = np.zeros_like(encoded)
+        step[:, column] = 1e-6
+        up, down = (model.predict_encoded(encoded + s)[np.arange(25), classes] for s in (step, -step))
+        np.testing.assert_allclose(slopes[:, column], (up - down) / 2e-6, atol=1e-8)
+    assert attribute(model, rows).completeness_errors.max() < 1e-6
+
+
+def test_categories_and_missing_values_are_explained_by_their_columns(
+    mixed: tuple[Predictor, list[dict[str, Any]]],
+) -> None:
+    model, rows = mixed
+    for method in METHODS:
+        found = attribute(model, rows, method=method)
+        assert found.feature_names == ("age", "dose", "ward", "noise")
+        assert found.values.shape == (12, 4)
+        missing = [i for i, row in enumerate(rows) if row["dose"] is None]
+        np.testing.assert_allclose(found.values[missing, 1], 0.0, atol=1e-12)  # what is missing says nothing
+        if method in ("integrated_gradients", "shapley"):
+            assert found.completeness_errors.max() < 1e-6
+    told = attribute(model, rows[:1], of_class="ill").to_dict()["rows"][0]
+    assert told["class"] == "ill"
+    assert list(told["attributions"]) == sorted(told["attributions"], key=lambda n: -abs(told["attributions"][n]))
+
+
+def test_shapley_values_are_means_over_all_orders(mixed: tuple[Predictor, list[dict[str, Any]]]) -> None:
+    model, rows = mixed
+    found = attribute(model, rows[1:2], method="shapley", of_class="ill").values[0]
+    place = list(model.classes).index("ill")
+    typical = model.model.preprocessor.typical
+    full = model.encode(rows[1:2])[0]
+    places = model.model.preprocessor.places_of_columns
+    changes = np.zeros(4)
+    for order in permutations(range(4)):
+        row = typical.copy()
+        before = model.predict_encoded(row[None])[0, place]
+        for column in order:
+            row[list(places[column])] = full[list(places[column])]
+            after = model.predict_encoded(row[None])[0, place]
+            changes[column] += after - before
+            before = after
+    np.testing.assert_allclose(found, changes / 24, atol=1e-12)
+
+
+def test_drawn_orders_come_near_the_integral_and_add_up(predictor: Predictor, cancer: Table) -> None:
+    rows = cancer.features.iloc[:3]
+    drawn = attribute(predictor, rows, method="shapley", n_orders=32, seed=1)
+    assert drawn.completeness_errors.max() < 1e-12
+    again = attribute(predictor, rows, method="shapley", n_orders=32, seed=1)
+    np.testing.assert_array_equal(drawn.values, again.values)
+    other = attribute(predictor, rows, method="shapley", n_orders=32, seed=2)
+    assert np.abs(drawn.values - other.values).max() < 0.1
+
+
+def test_deleting_what_supports_a_prediction_beats_deleting_at_random_on_real_data(
+    predictor: Predictor, cancer: Table
+) -> None:
+    """One-sided sign test over 60 rows, against the mean of five random orders each."""
+    rows = cancer.features.iloc[:60]
+    rng = np.random.default_rng(3)
+    by_chance = [rng.permuted(np.tile(np.arange(30), (60, 1)), axis=1) for _ in range(5)]
+    found = attribute(predictor, rows)
+    areas = deletion_areas(predictor, rows, found, [np.argsort(-found.values, axis=1), *by_chance])
+    wins = int(np.sum(areas[0] < areas[1:].mean(axis=0)))
+    assert stats.binomtest(wins, 60, 0.5, alternative="greater").pvalue < 1e-6
+
+
+def test_what_cannot_be_explained_is_told(predictor: Predictor, cancer: Table) -> None:
+    rows = cancer.features.iloc[:2]
+    with pytest.raises(ExplanationError, match="there are integrated_gradients"):
+        attribute(predictor, rows, method="lime")
+    with pytest.raises(ExplanationError, match="its classes are benign, malignant"):
+        attribute(predictor, rows, of_class="healthy")
+    with pytest.raises(FeatureMismatchError):
+        attribute(predictor, [{"age": 3}])
+    assert attribute(predictor, rows.iloc[:0]).to_dict()["rows"] == []
