@@ -147,6 +147,13 @@ class World:
         job_id = self.service.program_sets.submit(self.owner, PROGRAM_SET, AskedSet()).job.id
         return self.service.jobs.cancel(self.owner, job_id).id
 
+    def a_webhook(self) -> str:
+        """One that nothing reaches: the name is reserved for what does not exist."""
+        for old in self.service.webhooks.list(self.owner).items[:-10]:
+            self.service.webhooks.delete(self.owner, old.id)  # a project may have so many only
+        made, _ = self.service.webhooks.create(self.owner, url="https://receiver.invalid/alpha", events=["job.waiting"])
+        return made.id
+
     def a_queued_job(self) -> str:
         return self.service.jobs.submit(self.owner, JobKind.PROGRAM, PROGRAM).id
 
@@ -399,6 +406,23 @@ ROWS = (
         200,
         {"name": "a_called_function", "call_id": "a_call"},
     ),
+    # webhooks
+    Row(
+        "POST",
+        "/v1/webhooks",
+        "admin",
+        201,
+        body={"url": "https://receiver.invalid/", "events": ["job.waiting"]},
+        foreign=201,
+    ),
+    Row("GET", "/v1/webhooks", "admin", 200, foreign=200),
+    Row("GET", "/v1/webhooks/{webhook_id}", "admin", 200, {"webhook_id": "a_webhook"}),
+    Row("DELETE", "/v1/webhooks/{webhook_id}", "admin", 204, {"webhook_id": "a_webhook"}),
+    Row("POST", "/v1/webhooks/{webhook_id}/rotate", "admin", 200, {"webhook_id": "a_webhook"}, {}),
+    Row("POST", "/v1/webhooks/{webhook_id}/test", "admin", 202, {"webhook_id": "a_webhook"}),
+    Row("POST", "/v1/webhooks/{webhook_id}/enable", "admin", 200, {"webhook_id": "a_webhook"}),
+    Row("POST", "/v1/webhooks/{webhook_id}/disable", "admin", 200, {"webhook_id": "a_webhook"}),
+    Row("GET", "/v1/webhooks/{webhook_id}/deliveries", "admin", 200, {"webhook_id": "a_webhook"}),
     # the Open Inference Protocol
     Row("GET", "/v2/health/live", "anyone", 200),
     Row("GET", "/v2/health/ready", "anyone", 200),

@@ -45,6 +45,10 @@ COMMANDS = [
     *(["budgets", verb] for verb in ("list", "set", "lift", "costs")),
     *(["users", verb] for verb in ("create", "list", "show", "change", "disable", "enable")),
     *(["keys", verb] for verb in ("create", "list", "rotate", "revoke")),
+    *(
+        ["webhooks", verb]
+        for verb in ("create", "list", "show", "rotate", "test", "deliveries", "enable", "disable", "delete")
+    ),
     *(["audit", verb] for verb in ("list", "export", "verify")),
     ["config", "show"],
     ["doctor"],

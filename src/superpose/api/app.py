@@ -42,6 +42,7 @@ from superpose.api.routes import (
     usage,
     users,
     version,
+    webhooks,
 )
 from superpose.service import Service
 
@@ -65,7 +66,7 @@ def create_app(service: Service) -> FastAPI:
         exception_handlers={HTTPException: _on_http_exception, RequestValidationError: _on_validation_error},
     )
     app.state.draining = asyncio.Event()
-    people = (projects, residency, users, keys, usage, budgets, audit)
+    people = (projects, residency, users, keys, usage, budgets, webhooks, audit)
     data = (datasets, uploads, data_checks)
     work = (jobs, job_outputs, sweeps, predictions, programs, program_sets)
     for noun in (*data, models, modules, *work, endpoints, functions, *people, inference, metrics, version):

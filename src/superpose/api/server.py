@@ -85,7 +85,7 @@ def serve(
         if behind_proxy:
             _log_fact("plaintext allowed", host=host, reason=behind_proxy)
         app = create_app(service)
-        with short_pauses(), ServerShare(service.cpu_budget, service.allow_threads):
+        with short_pauses(), service.sending(), ServerShare(service.cpu_budget, service.allow_threads):
             asyncio.run(_run(app, listening, tls, on_ready, ending, proxied=bool(behind_proxy)))
 
 

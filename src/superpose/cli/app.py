@@ -44,6 +44,7 @@ from superpose.cli import (
     train,
     users,
     version,
+    webhooks,
     worker,
 )
 from superpose.cli.connection import trust_ca_file
@@ -58,8 +59,8 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions explain "
-    "functions backends estimate run program-sets convert draw explain-circuit projects budgets users keys audit "
-    "config doctor health backup restore prune version"
+    "functions backends estimate run program-sets convert draw explain-circuit projects budgets users keys webhooks "
+    "audit config doctor health backup restore prune version"
 )
 
 
@@ -133,6 +134,7 @@ app.add_typer(projects.app)
 app.add_typer(budgets.app)
 app.add_typer(users.app)
 app.add_typer(keys.app)
+app.add_typer(webhooks.app)
 app.add_typer(audit.app)
 app.add_typer(config.app)
 app.command("doctor")(doctor.doctor)

@@ -25,8 +25,8 @@ def prune(
     """Remove what the settings no longer keep.
 
     The settings are keep_events_days, keep_results_days, keep_files_days,
-    keep_deleted_days, keep_logs_days and keep_request_logs_days. What a model's
-    lineage needs stays whatever its age. May run beside a server.
+    keep_deleted_days, keep_deliveries_days, keep_logs_days and
+    keep_request_logs_days. What a model's lineage needs stays whatever its age. May run beside a server.
     """
     from superpose.cli.settings import load_settings
     from superpose.service.operations.retention import prune as prune_all

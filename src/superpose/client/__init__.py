@@ -28,6 +28,7 @@ from superpose.client.program_sets import SubmittedSet
 from superpose.client.rows import rows_to_json
 from superpose.client.sse import ServerSentEvent, parse_events
 from superpose.client.sweeps import Sweep, Trial
+from superpose.client.webhooks import Delivery, NewWebhook, Try, Webhook, verify_webhook
 
 __all__ = [
     "FINAL_STATUSES",
@@ -40,6 +41,7 @@ __all__ = [
     "Column",
     "Cost",
     "Dataset",
+    "Delivery",
     "Endpoint",
     "Event",
     "ExplainedRow",
@@ -57,6 +59,7 @@ __all__ = [
     "ModelVersion",
     "Module",
     "NewKey",
+    "NewWebhook",
     "Prediction",
     "Project",
     "QuantumFunction",
@@ -68,11 +71,14 @@ __all__ = [
     "SubmittedSet",
     "Sweep",
     "Trial",
+    "Try",
     "Usage",
     "User",
     "Verification",
+    "Webhook",
     "default_data_dir",
     "parse_events",
     "rows_to_json",
     "running_service",
+    "verify_webhook",
 ]

@@ -115,6 +115,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
         ├── WaitTimeoutError              client.wait_timeout
         ├── JobFailedError                client.job_failed
         ├── ProtocolError                 client.protocol
+        ├── SignatureError                client.signature
         └── ApiError                      (the code the service answered with)
 
 A message says what is wrong, what was got, what is allowed and what to do. Facts for programs stand in ``details``
@@ -165,6 +166,7 @@ from superpose.errors.client import (
     ClientError,
     JobFailedError,
     ProtocolError,
+    SignatureError,
     StartError,
     UnreachableError,
     WaitTimeoutError,
@@ -350,6 +352,7 @@ __all__ = [
     "ServiceError",
     "SettingError",
     "ShapeError",
+    "SignatureError",
     "SpecError",
     "StartError",
     "StateTooLargeError",

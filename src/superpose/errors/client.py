@@ -9,6 +9,7 @@ __all__ = [
     "ClientError",
     "JobFailedError",
     "ProtocolError",
+    "SignatureError",
     "StartError",
     "UnreachableError",
     "WaitTimeoutError",
@@ -52,6 +53,12 @@ class ProtocolError(ClientError):
     """The answer is not one that a superpose service gives."""
 
     code = "client.protocol"
+
+
+class SignatureError(ClientError):
+    """A message to a webhook was not signed with its secret, or is old."""
+
+    code = "client.signature"
 
 
 class ApiError(ClientError):

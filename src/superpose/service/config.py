@@ -11,6 +11,8 @@ from pathlib import Path
 from superpose.errors import RequestError
 from superpose.scheduling import Backoff
 from superpose.service.rules import JobRules
+from superpose.service.webhooks.addresses import read_networks
+from superpose.service.webhooks.rules import WebhookRules
 
 __all__ = ["ServiceConfig"]
 
@@ -88,9 +90,17 @@ class ServiceConfig:
         keep_files_days: the same of the files that they left or brought: predictions, results of program sets, outputs
             and checkpoints of functions.
         keep_deleted_days: the same of what describes a deleted data set that no job used.
+        keep_deliveries_days: the same of messages to webhooks that were delivered or given up.
         keep_logs_days: the same of workers' old log files.
         keep_request_logs_days: the same of old files of the request log.
         trace_share: share of the traces that is sent, from 0 to 1.
+        webhook_networks: networks to which webhooks may be sent beside public addresses, such as ``10.20.0.0/16``; with
+            a loopback one, such as ``127.0.0.0/8``, plain http is taken for those addresses.
+        webhook_timeout_s: how long one request to a webhook may take.
+        webhook_first_s: pause before a message is tried again; it doubles, less up to a half by chance.
+        webhook_longest_s: longest such pause.
+        webhook_retry_s: how long a message is tried before it is given up.
+        webhook_disable_s: how long a webhook may fail without one success before it is disabled.
     """
 
     data_dir: Path
@@ -150,8 +160,15 @@ class ServiceConfig:
     keep_results_days: float | None = None
     keep_files_days: float | None = None
     keep_deleted_days: float | None = None
+    keep_deliveries_days: float | None = None
     keep_logs_days: float | None = None
     keep_request_logs_days: float | None = None
+    webhook_networks: str | None = None
+    webhook_timeout_s: float = 15.0
+    webhook_first_s: float = 5.0
+    webhook_longest_s: float = 7_200.0
+    webhook_retry_s: float = 86_400.0
+    webhook_disable_s: float = 432_000.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "data_dir", Path(self.data_dir).expanduser().absolute())
@@ -161,6 +178,7 @@ class ServiceConfig:
         for name in ("allow_user_code", "sandbox_required"):
             if not isinstance(getattr(self, name), bool):
                 raise RequestError(f"{name} must be true or false, got {getattr(self, name)!r}.", field=name)
+        read_networks(self.webhook_networks)
         if self.worker_second_usd and self.job_seconds is None:
             raise RequestError(
                 "worker_second_usd needs job_seconds: money is set aside for the longest time that a job may take. Set "
@@ -198,6 +216,17 @@ class ServiceConfig:
         backoff = Backoff(self.retry_first_s, self.retry_longest_s)
         return JobRules(
             lease_s=self.lease_s, max_attempts=self.max_attempts, max_retries=self.max_retries, backoff=backoff
+        )
+
+    @property
+    def webhook_rules(self) -> WebhookRules:
+        """How webhooks are sent."""
+        return WebhookRules(
+            networks=read_networks(self.webhook_networks),
+            timeout_s=self.webhook_timeout_s,
+            backoff=Backoff(self.webhook_first_s, self.webhook_longest_s),
+            retry_s=self.webhook_retry_s,
+            disable_s=self.webhook_disable_s,
         )
 
     def to_json(self) -> dict[str, object]:

@@ -47,6 +47,9 @@ from superpose.service.store.datadir import DataDir
 from superpose.service.store.job_store import JobStore
 from superpose.service.store.referred import referred_artifacts
 from superpose.service.store.tables import jobs
+from superpose.service.webhooks.pending import Pending
+from superpose.service.webhooks.sending import Sending
+from superpose.service.webhooks.webhooks import Webhooks
 from superpose.service.work.cpu_budget import CpuBudget
 from superpose.service.work.file_jobs import JobFiles
 from superpose.service.work.jobs import Jobs
@@ -85,6 +88,7 @@ class Service:
         quotas: what projects may use, and what they do.
         budgets: what jobs may cost, and what they did.
         residencies: where projects' programs may go.
+        webhooks: addresses to which events of jobs are pushed.
         audit: who changed what.
         measurements: what is counted and timed, for Prometheus.
         tracer: where spans go.
@@ -94,6 +98,7 @@ class Service:
     def __init__(self, config: ServiceConfig, data_dir: DataDir, clock: Clock) -> None:
         self.config = config
         self._data_dir = data_dir
+        self._clock = clock
         self._database = Database(data_dir.database_path, busy_timeout_s=config.busy_timeout_s, clock=clock)
         self._artifacts = Artifacts(data_dir, config.artifact_url)
         self.measurements = Measurements(self._database, clock)
@@ -118,6 +123,13 @@ class Service:
         self.projects = Projects(self._database, clock=clock, changed=forget)
         self.users = Users(self._database, clock=clock, changed=forget)
         self.audit = Audit(self._database)
+        self.webhooks = Webhooks(
+            self._database,
+            data_dir.webhook_root_path,
+            config.webhook_rules,
+            clock=clock,
+            steady=self.store.steady,
+        )
         self.datasets = Datasets(self._database, self._artifacts, data_dir, config, clock, self.quotas)
         self.data_sheets = DataSheets(self._database, self.datasets, config.max_columns, clock)
         self.modules = Modules(self._database, self._artifacts, config, clock, self.quotas)
@@ -179,6 +191,16 @@ class Service:
         """The CPU threads of server and workers together."""
         config = self.config
         return CpuBudget(config.cpu_dir or self._data_dir.cpu, config.cpu_total, silent_s=config.lease_s)
+
+    def sending(self, look_s: float = 0.25) -> Sending:
+        """What sends to webhooks, while it is entered; a data directory has one.
+
+        Args:
+            look_s: time between two looks for new messages.
+        """
+        pending = Pending(self._database, self.config.webhook_rules, clock=self._clock, steady=self.store.steady)
+        rules = self.config.webhook_rules
+        return Sending(pending, self._data_dir.webhook_root_path, rules, clock=self._clock, look_s=look_s)
 
     def allow_threads(self, n: int) -> None:
         """Compute predictions on at most ``n`` threads from now on, in the engine and beside it."""

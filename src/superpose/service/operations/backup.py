@@ -8,6 +8,7 @@ A backup is a tar file::
 
     superpose.sqlite      the store
     keys/admin.key        the first admin key, a secret
+    keys/webhooks.key     the root of webhooks' secrets, if there is one
     artifacts/<sha256>    data sets and model files
     manifest.json         release, schema version, and SHA-256 and size of each file above
     manifest.sha256       SHA-256 of the manifest
@@ -115,8 +116,9 @@ def make_backup(
                 version = _store_version(room / STORE)
                 with _Archive(room / "backup.tar") as made:
                     made.add(STORE, room / STORE)
-                    if (data_dir / "keys" / "admin.key").is_file():
-                        made.add("keys/admin.key", data_dir / "keys" / "admin.key")
+                    for name in ("keys/admin.key", "keys/webhooks.key"):
+                        if (data_dir / name).is_file():
+                            made.add(name, data_dir / name)
                     for digest, path in artifacts:
                         if remote is None:
                             made.add(f"artifacts/{digest}", path, expected=digest)

@@ -34,7 +34,7 @@ from superpose.service.store.migrations import SCHEMA_VERSION
 __all__ = ["restore_backup"]
 
 _ALLOWED: Final = re.compile(
-    rf"{re.escape(STORE)}|keys/admin\.key|artifacts/[0-9a-f]{{64}}|{re.escape(MANIFEST)}|{re.escape(MANIFEST_DIGEST)}"
+    rf"{re.escape(STORE)}|keys/(?:admin|webhooks)\.key|artifacts/[0-9a-f]{{64}}|{re.escape(MANIFEST)}|{re.escape(MANIFEST_DIGEST)}"
 )
 _NOTHING: Final = "Nothing was restored; take another backup."
 

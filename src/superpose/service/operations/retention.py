@@ -52,6 +52,8 @@ _FILES: Final = """SELECT jobs.id, jobs.project FROM jobs WHERE jobs.finished_at
         EXISTS (SELECT 1 FROM file_jobs AS file WHERE file.job_id = jobs.id AND file.deleted_at IS NULL)
         OR EXISTS (SELECT 1 FROM job_artifacts AS file WHERE file.job_id = jobs.id AND file.deleted_at IS NULL)
     ) LIMIT ?"""
+_DELIVERIES: Final = """SELECT delivery.number, webhooks.project FROM webhook_deliveries AS delivery
+    JOIN webhooks ON webhooks.id = delivery.webhook_id WHERE delivery.ended_at < ? LIMIT ?"""
 _DATASETS: Final = """SELECT id, project FROM datasets WHERE deleted_at < ?
     AND NOT EXISTS (SELECT 1 FROM jobs WHERE jobs.dataset_id = datasets.id) LIMIT ?"""
 _NO_LIMIT: Final = -1
@@ -65,6 +67,7 @@ class PruneReport:
     n_results: int
     n_histories: int
     n_files: int
+    n_deliveries: int
     n_datasets: int
     n_log_files: int
     log_bytes: int
@@ -99,6 +102,7 @@ def prune(config: ServiceConfig, *, dry_run: bool = False, clock: Clock = utc_no
             pruning.results(config.keep_results_days),
             pruning.histories(config.keep_events_days),
             pruning.files(config.keep_files_days),
+            pruning.deliveries(config.keep_deliveries_days),
             pruning.datasets(config.keep_deleted_days),
             len(files),
             sum(path.stat().st_size for path in files),
@@ -171,6 +175,16 @@ class _Pruning:
                 if not is_referred(connection, digest):
                     self._artifacts.remove(digest)
         return count
+
+    def deliveries(self, days: float | None) -> int:
+        """Remove messages to webhooks that were delivered or given up, with their tries."""
+
+        def remove(connection: Connection, ids: Sequence[str]) -> None:
+            for number in ids:
+                connection.exec_driver_sql("DELETE FROM webhook_attempts WHERE delivery = ?", (int(number),))
+                connection.exec_driver_sql("DELETE FROM webhook_deliveries WHERE number = ?", (int(number),))
+
+        return self._each("deliveries", _DELIVERIES, days, remove)
 
     def datasets(self, days: float | None) -> int:
         """Remove what describes data sets that were deleted and that no job has used."""

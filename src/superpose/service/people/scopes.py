@@ -38,6 +38,7 @@ NOUNS = (
     "sweeps",
     "usage",
     "users",
+    "webhooks",
 )
 
 _ACTIONS = ("read", "write", "predict", "call")

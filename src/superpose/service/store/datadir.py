@@ -4,6 +4,7 @@
 
     superpose.sqlite       the store
     keys/admin.key         the first admin key, minted on the first start
+    keys/webhooks.key      the root of webhooks' secrets, made with the first webhook
     artifacts/<sha256>     data sets and model files, named by the SHA-256 of their bytes
     staging/               files on their way to artifacts/
     jobs/<id>/<attempt>/   checkpoints of a running job
@@ -44,6 +45,7 @@ class DataDir:
         self.root = root
         self.database_path = root / "superpose.sqlite"
         self.admin_key_path = root / "keys" / "admin.key"
+        self.webhook_root_path = root / "keys" / "webhooks.key"
         self.artifacts = root / "artifacts"
         self.staging = root / "staging"
         self.jobs = root / "jobs"

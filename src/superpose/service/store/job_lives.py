@@ -14,6 +14,7 @@ from superpose.service.statuses import FINAL, JobStatus, check_transition
 from superpose.service.store import dependencies
 from superpose.service.store.claims import Claim
 from superpose.service.store.history import append_event
+from superpose.service.store.outbox import post_change
 from superpose.service.store.tables import attempts, jobs
 
 __all__ = ["LEASE_EXPIRED", "JobLives", "due_at_providers", "job_from_row"]
@@ -207,9 +208,14 @@ class JobLives:
         connection.execute(update(jobs).where(jobs.c.id == job.id).values(**row))
         changed = self.get(connection, job.id)
         self.record(connection, changed, str(after), actor, {"attempt": changed.attempt, **(data or {})})
+        self.tell(connection, changed)
         if finished and self._charge is not None:
             self._charge(connection, changed)
         return changed
+
+    def tell(self, connection: Connection, job: Job) -> None:
+        """Leave word of a job's status for the webhooks of its project."""
+        post_change(connection, job, at=self._clock(), due_at=self._steady())
 
     def record(self, connection: Connection, job: Job, kind: str, actor: str, data: Mapping[str, object]) -> None:
         """Add an event to a job's history."""

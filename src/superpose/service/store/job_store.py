@@ -89,7 +89,8 @@ class JobStore:
         self.database = database
         self.rules = rules or JobRules()
         self._clock = clock
-        self._steady = steady or clock
+        #: The time for leases and pauses.
+        self.steady = self._steady = steady or clock
         self._lease = timedelta(seconds=self.rules.lease_s)
         self._charges = charges
         self._lives = JobLives(self.rules, clock, self._steady, chance, None if charges is None else charges.settle)
@@ -486,6 +487,7 @@ class JobStore:
             self._charges.reserve(connection, job, new)
         data: dict[str, object] = {"kind": str(new.kind), **({"after": list(job.after)} if job.after else {})}
         self._lives.record(connection, job, str(JobStatus.QUEUED), new.created_by, data)
+        self._lives.tell(connection, job)
         return job
 
     def _is_ready(self) -> ColumnElement[bool]:

@@ -44,6 +44,9 @@ __all__ = [
     "steady_clocks",
     "sweeps",
     "users",
+    "webhook_attempts",
+    "webhook_deliveries",
+    "webhooks",
 ]
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -465,4 +468,52 @@ function_logs = Table(
     Column("version", Integer),
     Column("logs", Text),
     Column("error", _JSON),
+)
+
+webhooks = Table(
+    "webhooks",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("id", Text),
+    Column("project", Text),
+    Column("url", Text),
+    Column("label", Text),
+    Column("events", _JSON),
+    Column("kinds", _JSON),
+    Column("created_at", UtcTime),
+    Column("created_by", Text),
+    Column("generation", Integer),
+    Column("secret_digest", Text),
+    Column("previous_generation", Integer),
+    Column("previous_until", UtcTime),
+    Column("failing_since", UtcTime),
+    Column("disabled_at", UtcTime),
+    Column("disabled_why", Text),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("message_id", Text),
+    Column("webhook_id", Text),
+    Column("type", Text),
+    Column("job_id", Text),
+    Column("body", Text),
+    Column("status", Text),
+    Column("created_at", UtcTime),
+    Column("next_at", UtcTime),
+    Column("n_attempts", Integer),
+    Column("ended_at", UtcTime),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("delivery", Integer, primary_key=True),
+    Column("attempt", Integer, primary_key=True),
+    Column("at", UtcTime),
+    Column("seconds", Float),
+    Column("http_status", Integer),
+    Column("error", Text),
 )

@@ -32,6 +32,7 @@ from superpose.service.store.migrations.registry import REGISTRY
 from superpose.service.store.migrations.residency import RESIDENCY
 from superpose.service.store.migrations.sweeps import SWEEPS
 from superpose.service.store.migrations.traces import TRACES
+from superpose.service.store.migrations.webhooks import WEBHOOKS
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "migrate_down", "schema_version"]
 
@@ -55,6 +56,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     PROVIDER_RUNS,
     FUNCTION_LOGS,
     RESIDENCY,
+    WEBHOOKS,
 )
 
 #: The version this release reads and writes.
