@@ -18,7 +18,7 @@ __all__ = ["app"]
 
 app = typer.Typer(
     name="webhooks",
-    help="Events of jobs, pushed to an address (needs the role admin).",
+    help="Events of jobs, pushed to an address.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
