@@ -53,6 +53,7 @@ def test_old_results_and_histories_go_and_those_of_models_stay(
         "n_results": 0,
         "n_histories": 0,
         "n_files": 0,
+        "n_deliveries": 0,
         "n_datasets": 0,
         "n_log_files": 1,
         "log_bytes": 3,
