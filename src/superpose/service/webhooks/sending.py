@@ -74,7 +74,7 @@ class Sending:
         asyncio.run(self._send_all())
 
     async def _send_all(self) -> None:
-        tasks: set[asyncio.Task[None]] = set()
+        sends: set[asyncio.Future[None]] = set()
         while not self._over.is_set():
             try:
                 busy = {webhook_id: frozenset(numbers) for webhook_id, numbers in self._under_way.items()}
@@ -82,17 +82,17 @@ class Sending:
             except StoreError as error:
                 _log.warning("looking for messages: %s", error.message)
                 found = []
-            for due in found[: max(0, _AT_ONCE - len(tasks))]:
+            for due in found[: max(0, _AT_ONCE - len(sends))]:
                 self._under_way[due.webhook_id].add(due.number)
-                tasks.add(asyncio.create_task(self._send(due)))
-            done: set[asyncio.Task[None]] = set()
-            if tasks:
-                done, tasks = await asyncio.wait(tasks, timeout=self._look_s, return_when=asyncio.FIRST_COMPLETED)
+                sends.add(asyncio.ensure_future(self._send(due)))
+            done: set[asyncio.Future[None]] = set()
+            if sends:
+                done, sends = await asyncio.wait(sends, timeout=self._look_s, return_when=asyncio.FIRST_COMPLETED)
             if not done:  # after one has ended, look at once: its webhook may have more
-                await asyncio.sleep(0 if tasks else self._look_s)
-        for task in tasks:  # what is under way is sent again by the next server
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+                await asyncio.sleep(0 if sends else self._look_s)
+        for send in sends:  # what is under way is sent again by the next server
+            send.cancel()
+        await asyncio.gather(*sends, return_exceptions=True)
 
     async def _send(self, due: Due) -> None:
         at, loop = self._clock(), asyncio.get_running_loop()
