@@ -12,15 +12,21 @@ from superpose.circuits import Circuit, Observable, Parameter, Program, ProgramR
 from superpose.circuits.reference import expectation, state_vector
 from superpose.engine import get_threads, set_threads
 from superpose.errors import StateTooLargeError, UnsupportedProgramError
-from superpose.testing.backends import BACKEND_CHECKS, check_backend
+from superpose.testing.backends import BACKEND_CONTRACTS, check_backend
+from superpose.testing.contracts import Trial
 from superpose.testing.strategies import programs
 
 x = Parameter("x")
 
 
-@pytest.mark.parametrize("check", BACKEND_CHECKS, ids=lambda check: check.__name__)
-def test_published_check(check):
-    check(LocalBackend(), 0.0)
+@pytest.mark.parametrize("contract", BACKEND_CONTRACTS, ids=lambda contract: contract.name)
+def test_published_contract(contract):
+    if contract.offered is None or contract.offered(LocalBackend()):
+        contract.check(LocalBackend(), Trial())
+
+
+def test_all_contracts_together(conforms):
+    conforms(LocalBackend())
 
 
 class Wrong(LocalBackend):

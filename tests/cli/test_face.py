@@ -35,6 +35,7 @@ COMMANDS = [
     *(["functions", verb] for verb in ("deploy", "list", "show", "call", "logs", "rollback", "delete")),
     *(["program-sets", verb] for verb in ("run", "submit", "list", "show", "values", "download", "remove")),
     ["backends"],
+    ["backends", "check"],
     ["estimate"],
     ["run"],
     ["convert"],

@@ -1,4 +1,4 @@
-"""`superpose backends`: what programs can run on."""
+"""`superpose backends`: what programs can run on, and whether it keeps its contracts."""
 
 from __future__ import annotations
 
@@ -7,24 +7,34 @@ from typing import Annotated
 
 import typer
 
+from superpose.cli.backend_check import check
 from superpose.cli.connection import JsonOption
 from superpose.cli.output import note, print_json, print_table
 
-__all__ = ["backends"]
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="backends", help="List the backends that programs can run on, or check one.", rich_markup_mode=None
+)
+app.command("check")(check)
 
 
+@app.callback(invoke_without_command=True)
 def backends(
+    context: typer.Context,
     kind: Annotated[
         list[str] | None, typer.Option(help="Only simulator, emulator or qpu, repeatable.", metavar="KIND")
     ] = None,
     reachable: Annotated[bool, typer.Option("--online", help="Only those that take programs now.")] = False,
     as_json: JsonOption = False,
 ) -> None:
-    """List the backends that programs can run on.
+    """List the backends that programs can run on, or check one.
 
     This machine's, and those of every installed provider.
     What cannot be reached stands there with the reason.
     """
+    if context.invoked_subcommand is not None:
+        return
     from superpose.backends.providers import list_backends
 
     unknown = sorted(set(kind or ()) - {"simulator", "emulator", "qpu"})

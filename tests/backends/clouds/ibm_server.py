@@ -51,13 +51,14 @@ class Job:
 
 @dataclass
 class Fault:
-    """What happens to the next requests that fit: an answer before the work or after it, or none at all."""
+    """What happens to the next requests that fit: an answer before the work or after it, late, or none at all."""
 
     method: str
     path: str
     status: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     after: bool = False
+    hangs: bool = False
     change: Callable[[str], str] | None = None
     times: int = 1
 
@@ -79,6 +80,7 @@ class Platform:
         self.plan, self.key, self.keeps_metadata = "Pay-as-you-go", API_KEY, True
         self.revoked = set[str]()
         self.service: Any = None  # a client's, for tests that share one
+        self.released = threading.Event()
         self._lock = threading.RLock()
 
     def fail(self, method: str, path: str, **how: Any) -> None:
@@ -196,11 +198,17 @@ class Platform:
         return 200, job.results
 
     def _run(self, params: str) -> str:
+        from qiskit.exceptions import QiskitError
         from qiskit.primitives import StatevectorSampler
         from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
-        pubs = json.loads(params, cls=RuntimeDecoder)["pubs"]
-        results = StatevectorSampler(seed=7).run([tuple(pub) for pub in pubs]).result()
+        pubs = [tuple(pub) for pub in json.loads(params, cls=RuntimeDecoder)["pubs"]]
+        try:
+            if any("reset" in pub[0].count_ops() for pub in pubs):  # which it does once, for all shots
+                raise QiskitError
+            results = StatevectorSampler(seed=7).run(pubs).result()
+        except QiskitError:  # nor does it know conditions
+            results = _dynamic(pubs)
         if not self.keeps_metadata:
             for one in results:
                 one.metadata.pop("circuit_metadata", None)
@@ -232,6 +240,16 @@ class Platform:
         self.sessions[name].update(state="closed", accepting_jobs=False)
 
 
+def _dynamic(pubs: list[tuple[Any, ...]]) -> Any:
+    """Results of circuits that measure in the middle, from Aer, with what IBM's service adds to each."""
+    from qiskit_aer.primitives import SamplerV2
+
+    results = SamplerV2(seed=7).run(pubs).result()
+    for pub, one in zip(pubs, results, strict=True):
+        one.metadata.update(circuit_metadata=pub[0].metadata)
+    return results
+
+
 def _refusal(message: str, code: int) -> str:
     return json.dumps({"errors": [{"message": message, "code": code}], "trace": "x"})
 
@@ -260,6 +278,8 @@ class _Handler(Handler):
         if fault is not None and fault.change is not None:
             text = fault.change(text)
         elif fault is not None:
+            if fault.hangs:
+                platform.released.wait(60)
             self._say(fault.status, _refusal("gateway", 504), fault.headers)
             return
         self.reply(status, text, {} if fault is None else fault.headers)
@@ -278,3 +298,4 @@ def serving(platform: Platform) -> Iterator[Platform]:
     """Serve ``platform`` on a port of loopback."""
     with listening(type("IBM", (_Handler,), {"platform": platform})) as platform.port:
         yield platform
+        platform.released.set()

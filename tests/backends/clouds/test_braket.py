@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from superpose.backends.prices import price_run
 from superpose.backends.residency.regions import REGIONS
 from superpose.circuits import Circuit, Observable, Parameter, Program, RunStatus
 from superpose.errors import BackendUnknownError, ProviderError, UnsupportedProgramError
-from superpose.testing import check_backend, check_queueing_backend
+from superpose.testing import ConformanceReport, check_queueing_backend
 
 pytest.importorskip("braket.aws", reason="amazon-braket-sdk is not installed")
 moto_server = pytest.importorskip("moto.server", reason="moto is not installed")
@@ -80,15 +80,15 @@ def cloud(s3_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 
 @pytest.mark.slow
-def test_every_gate_and_batch_in_the_cloud(cloud: Cloud) -> None:
+def test_it_keeps_every_contract_in_the_cloud(cloud: Cloud, conforms: Callable[..., ConformanceReport]) -> None:
     cloud.fake.questions_until_done = 0
-    check_backend(cloud.device())
+    conforms(cloud.device())
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["local_sv", "local_dm"])
-def test_every_gate_and_batch_on_this_machine(name: str) -> None:
-    check_backend(BraketProvider().backend(name))
+def test_it_keeps_every_contract_on_this_machine(name: str, conforms: Callable[..., ConformanceReport]) -> None:
+    conforms(BraketProvider().backend(name))
 
 
 def test_its_queue(cloud: Cloud) -> None:
@@ -118,6 +118,7 @@ def test_qubit_zero_is_leftmost_and_bits_follow_their_measurements(cloud: Cloud)
         assert backend.run(Program(crossed, shots=5)).counts == ({"10": 5},)
 
 
+@pytest.mark.fault("duplicate submit")
 def test_a_result_is_fetched_by_another_process(cloud: Cloud) -> None:
     program = Program(Circuit(2).x(0), {}, [Observable({"ZI": 1.0, "IZ": 2.0, "II": 0.5})], shots=10)
     arn = cloud.device().submit(program, "token")
@@ -130,6 +131,7 @@ def test_a_result_is_fetched_by_another_process(cloud: Cloud) -> None:
     assert elsewhere.submit(program, "token") == arn and cloud.fake.n_run == 1
 
 
+@pytest.mark.fault("throttling", "server error", "duplicate submit")
 @pytest.mark.parametrize(
     "fault",
     ["ThrottlingException", "InternalServiceException", "DeviceOfflineException", "drop before", "drop after", "cut"],
@@ -147,6 +149,7 @@ def test_a_failing_hand_over_runs_nothing_twice(cloud: Cloud, fault: str) -> Non
     assert cloud.fake.n_run == 2
 
 
+@pytest.mark.fault("timeout after submit")
 def test_a_quantum_task_whose_answer_timed_out_is_not_run_again(cloud: Cloud) -> None:
     device = cloud.provider_with(timeout_s=2.0).backend("Imagined-1")
     cloud.fake.faults[CREATE].append("hang after")
@@ -155,6 +158,7 @@ def test_a_quantum_task_whose_answer_timed_out_is_not_run_again(cloud: Cloud) ->
     assert list(cloud.fake.runs) == [arn]
 
 
+@pytest.mark.fault("throttling", "server error")
 @pytest.mark.parametrize("fault", ["ThrottlingException", "InternalServiceException", "drop after", "cut"])
 def test_failing_questions_fail_no_run(cloud: Cloud, fault: str) -> None:
     device = cloud.device()
@@ -170,6 +174,7 @@ def test_failing_questions_fail_no_run(cloud: Cloud, fault: str) -> None:
     assert result is not None and result.counts == ({"011": 20},) and cloud.fake.n_run == 1
 
 
+@pytest.mark.fault("credentials expired")
 @pytest.mark.parametrize("code", ["ExpiredTokenException", "AccessDeniedException"])
 def test_credentials_that_expire(cloud: Cloud, code: str) -> None:
     device = cloud.device()
@@ -182,6 +187,7 @@ def test_credentials_that_expire(cloud: Cloud, code: str) -> None:
     assert device.status(arn) is RunStatus.RUNNING and cloud.fake.n_run == 1
 
 
+@pytest.mark.fault("job lost", "unknown status")
 def test_lost_failed_and_odd_runs(cloud: Cloud) -> None:
     device = cloud.device()
     lost, failed, odd, foreign = (device.submit(FLIP, f"token {k}") for k in range(4))
@@ -202,6 +208,7 @@ def test_lost_failed_and_odd_runs(cloud: Cloud) -> None:
         device.fetch(foreign)
 
 
+@pytest.mark.fault("result truncated")
 def test_results_that_are_missing_or_cut_short(cloud: Cloud) -> None:
     device = cloud.device()
     arn = device.submit(FLIP, "token")

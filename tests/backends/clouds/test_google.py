@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
 from superpose.backends.clouds.google import GoogleProvider
 from superpose.circuits import CalibratedBackend, Circuit, Observable, Program
 from superpose.errors import BackendUnknownError, UnsupportedProgramError
-from superpose.testing import check_backend
+from superpose.testing import ConformanceReport
 
 pytest.importorskip("cirq_google", reason="cirq-google is not installed")
 
@@ -16,13 +18,14 @@ PROCESSORS = ["rainbow", "weber", "willow_pink"]
 
 
 @pytest.mark.slow
-def test_the_simulator_keeps_the_contract() -> None:
-    check_backend(GoogleProvider().backend("simulator"))
+@pytest.mark.parametrize("name", ["simulator", "density_matrix"])
+def test_simulators_keep_every_contract(name: str, conforms: Callable[..., ConformanceReport]) -> None:
+    conforms(GoogleProvider().backend(name))
 
 
 @pytest.mark.slow
-def test_a_virtual_processor_keeps_the_contract() -> None:
-    check_backend(GoogleProvider().backend("willow_pink"), tolerance=0.2)
+def test_a_virtual_processor_keeps_every_contract(conforms: Callable[..., ConformanceReport]) -> None:
+    conforms(GoogleProvider().backend("willow_pink"), tolerance=0.2)
 
 
 @pytest.mark.parametrize("name", [*PROCESSORS, "simulator", "density_matrix"])

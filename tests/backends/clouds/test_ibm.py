@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,7 @@ from superpose.backends.clouds.ibm_service import open_service
 from superpose.backends.clouds.retry import Retry
 from superpose.circuits import Circuit, Observable, Parameter, Program, Provider, RunStatus
 from superpose.errors import BackendUnknownError, ProviderError
-from superpose.testing import check_backend, check_queueing_backend
-from superpose.testing.backends import BACKEND_CHECKS
+from superpose.testing import ConformanceReport
 
 pytest.importorskip("qiskit_ibm_runtime", reason="needs qiskit-ibm-runtime")
 
@@ -61,16 +60,14 @@ def provider(platform: Platform, pauses: list[float] | None = None, service: Any
 def opened(platform: Platform, pauses: list[float] | None = None, **options: Any) -> IbmBackend:
     """The backend through a service that all tests but those of opening share."""
     if platform.service is None:
-        platform.service = open_service(f"{platform.url}/api/v1")
+        platform.service = open_service(f"{platform.url}/api/v1", 120.0)
     return provider(platform, pauses, platform.service, **options).backend("ibm_manila")
 
 
 @pytest.mark.slow
-def test_it_keeps_the_contracts_over_the_wire(platform: Platform) -> None:
+def test_it_keeps_every_contract_over_the_wire(platform: Platform, conforms: Callable[..., ConformanceReport]) -> None:
     platform.words = ("Queued", "Running", "Completed")
-    backend = opened(platform)
-    check_queueing_backend(backend, pause_s=0.0)
-    check_backend(backend)
+    conforms(opened(platform))
 
 
 def test_a_template_goes_once_and_its_values_as_an_array(platform: Platform) -> None:
@@ -128,6 +125,7 @@ def test_another_process_reads_the_result_by_its_id_alone(platform: Platform, ke
     assert result.provenance["provider_job_id"] == provider_job_id
 
 
+@pytest.mark.fault("throttling")
 def test_throttling_is_waited_out_as_asked(platform: Platform) -> None:
     pauses: list[float] = []
     backend = opened(platform, pauses)
@@ -136,6 +134,7 @@ def test_throttling_is_waited_out_as_asked(platform: Platform) -> None:
     assert pauses == [12.0, 12.0] and len(platform.jobs) == 1
 
 
+@pytest.mark.fault("server error")
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 520])
 def test_failures_of_the_server_are_tried_again(platform: Platform, status: int) -> None:
     backend = opened(platform)
@@ -144,6 +143,7 @@ def test_failures_of_the_server_are_tried_again(platform: Platform, status: int)
     assert platform.count("POST", JOBS) == 2
 
 
+@pytest.mark.fault("duplicate submit")
 @pytest.mark.parametrize("status", [None, 504])
 def test_a_job_whose_answer_was_lost_is_found_and_not_run_twice(platform: Platform, status: int | None) -> None:
     backend = opened(platform)
@@ -155,6 +155,16 @@ def test_a_job_whose_answer_was_lost_is_found_and_not_run_twice(platform: Platfo
     assert backend.fetch("job-0") is not None and platform.jobs["job-0"].n_runs == 1
 
 
+@pytest.mark.fault("timeout after submit")
+def test_a_job_whose_answer_timed_out_is_found_and_not_run_twice(platform: Platform) -> None:
+    backend = opened(platform, timeout_s=2.0)
+    platform.fail("POST", f"{JOBS}$", status=None, after=True, hangs=True)
+    assert backend.submit(FLIP, "t") == "job-0"
+    platform.released.set()
+    assert len(platform.jobs) == 1 and platform.count("POST", JOBS) == 1
+
+
+@pytest.mark.fault("server error")
 def test_a_service_that_stays_away_is_told_as_passing(platform: Platform) -> None:
     pauses: list[float] = []
     backend = opened(platform, pauses)
@@ -164,6 +174,7 @@ def test_a_service_that_stays_away_is_told_as_passing(platform: Platform) -> Non
     assert caught.value.retryable and pauses == [0.5, 1.0, 2.0] and not platform.jobs
 
 
+@pytest.mark.fault("throttling", "server error")
 @pytest.mark.parametrize("how", [{"status": 503}, {"status": 429}, {"status": None}])
 def test_a_status_that_cannot_be_read_fails_no_job(platform: Platform, how: dict[str, Any]) -> None:
     backend = opened(platform)
@@ -179,6 +190,7 @@ def test_a_status_that_cannot_be_read_fails_no_job(platform: Platform, how: dict
     assert backend.fetch(provider_job_id) is not None
 
 
+@pytest.mark.fault("unknown status")
 def test_an_unknown_word_is_no_end(platform: Platform) -> None:
     platform.words = ("Pondering", "Pondering", "Completed")
     backend = opened(platform)
@@ -221,6 +233,7 @@ def test_a_failed_run_whose_reason_is_gone_has_failed_all_the_same(platform: Pla
     assert not caught.value.retryable
 
 
+@pytest.mark.fault("job lost")
 def test_a_lost_job_is_told(platform: Platform) -> None:
     backend = opened(platform)
     provider_job_id = backend.submit(FLIP, "t")
@@ -235,6 +248,7 @@ def half(text: str) -> str:
     return text[: len(text) // 2]
 
 
+@pytest.mark.fault("result truncated")
 @pytest.mark.parametrize("change", [half, lambda _: "", lambda _: "{}"])
 def test_a_broken_result_is_asked_for_again_and_used_in_no_part(platform: Platform, change: Any) -> None:
     backend = opened(platform)
@@ -248,6 +262,7 @@ def test_a_broken_result_is_asked_for_again_and_used_in_no_part(platform: Platfo
     assert found is not None and found.counts == ({"011": 50},)
 
 
+@pytest.mark.fault("result truncated")
 def test_missing_entries_of_a_result_are_noticed(platform: Platform) -> None:
     backend = opened(platform)
     theta = Parameter("theta")
@@ -262,6 +277,7 @@ def test_missing_entries_of_a_result_are_noticed(platform: Platform) -> None:
     assert caught.value.retryable and caught.value.provider_job_id == provider_job_id
 
 
+@pytest.mark.fault("credentials expired")
 def test_expired_credentials_are_told_without_the_key(platform: Platform, caplog: pytest.LogCaptureFixture) -> None:
     backend = opened(platform)
     provider_job_id = backend.submit(FLIP, "t")
@@ -285,6 +301,7 @@ def test_a_key_that_ibm_does_not_know_is_told(platform: Platform, monkeypatch: p
     assert line.status == "unavailable"
 
 
+@pytest.mark.fault("server error")
 @pytest.mark.parametrize(
     ("method", "path"),
     [("POST", "/search"), ("GET", "/configuration"), ("GET", "/properties"), ("GET", "/instances/usage")],
@@ -373,10 +390,6 @@ def test_local_mode_runs_without_an_account_or_wire() -> None:
 
 
 @pytest.mark.slow
-def test_local_mode_keeps_the_contracts() -> None:
+def test_local_mode_keeps_every_contract(conforms: Callable[..., ConformanceReport]) -> None:
     pytest.importorskip("qiskit_aer", reason="IBM's local mode needs Qiskit Aer")
-    backend = IbmProvider().backend("fake_manila")
-    check_queueing_backend(backend, pause_s=0.01)
-    for check in BACKEND_CHECKS:
-        if check.__name__ != "check_every_gate":  # half a minute; that is looked at over the wire
-            check(backend, 0.3)
+    conforms(IbmProvider().backend("fake_manila"), tolerance=0.3, pause_s=0.01, leave_out=["gates"])  # half a minute

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 
 import numpy as np
@@ -15,7 +15,7 @@ from superpose.backends.clouds.retry import Retry
 from superpose.backends.clouds.waiting import Patience
 from superpose.circuits import CalibratedBackend, Circuit, Estimate, Observable, Parameter, Program, RunStatus
 from superpose.errors import BackendUnknownError, ProviderError, UnsupportedProgramError
-from superpose.testing import check_backend, check_queueing_backend
+from superpose.testing import ConformanceReport, check_queueing_backend
 
 POST, LIST, GET, RESULT, CANCEL = "POST jobs", "GET jobs", "GET jobs/*", "GET jobs/*/*/*", "PUT jobs/*/*/*"
 FLIP = Program(Circuit(3).x(1).cx(1, 2), shots=20, seed=3)
@@ -47,9 +47,9 @@ def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[Cloud]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["simulator", "qpu.forte-1"])
-def test_every_gate_and_batch(cloud: Cloud, name: str) -> None:
+def test_it_keeps_every_contract(cloud: Cloud, name: str, conforms: Callable[..., ConformanceReport]) -> None:
     cloud.fake.questions_until_done = 0
-    check_backend(cloud.backend(name))
+    conforms(cloud.backend(name))
 
 
 @pytest.mark.parametrize("name", ["simulator", "qpu.forte-1"])
@@ -100,6 +100,7 @@ def test_a_result_is_fetched_by_another_process(cloud: Cloud) -> None:
     assert result.provenance["program_digest"] == program.digest
 
 
+@pytest.mark.fault("duplicate submit")
 def test_the_token_is_found_behind_many_other_jobs(cloud: Cloud) -> None:
     backend = cloud.backend()
     ids = [backend.submit(FLIP, f"token {k}") for k in range(7)]
@@ -118,6 +119,7 @@ def test_old_jobs_are_not_looked_through(cloud: Cloud) -> None:
     assert cloud.fake.requests[LIST] == 1 and cloud.fake.n_run == 7
 
 
+@pytest.mark.fault("throttling", "server error", "duplicate submit")
 @pytest.mark.parametrize("fault", ["429", "503", "drop before", "500", "502", "drop after", "cut"])
 def test_a_failing_hand_over_runs_nothing_twice(cloud: Cloud, fault: str) -> None:
     backend = cloud.backend()
@@ -133,12 +135,14 @@ def test_a_failing_hand_over_runs_nothing_twice(cloud: Cloud, fault: str) -> Non
         assert cloud.pauses_s == [3.0]  # what it asked for
 
 
+@pytest.mark.fault("timeout after submit")
 def test_a_job_whose_answer_timed_out_is_found(cloud: Cloud) -> None:
     cloud.fake.faults[POST].append("hang after")
     identity = cloud.provider_with(timeout_s=2.0).backend("qpu.forte-1").submit(FLIP, "token")
     assert cloud.fake.n_run == 1 and list(cloud.fake.jobs) == [identity]
 
 
+@pytest.mark.fault("throttling", "server error", "result truncated")
 @pytest.mark.parametrize("kind", [GET, RESULT])
 @pytest.mark.parametrize("fault", ["429", "500", "503", "drop after", "cut"])
 def test_failing_questions_fail_no_job(cloud: Cloud, kind: str, fault: str) -> None:
@@ -155,12 +159,14 @@ def test_failing_questions_fail_no_job(cloud: Cloud, kind: str, fault: str) -> N
     assert backend.status(identity) is RunStatus.SUCCEEDED and cloud.fake.n_run == 1
 
 
+@pytest.mark.fault("server error")
 def test_a_run_outlasts_an_outage(cloud: Cloud) -> None:
     cloud.fake.faults[GET].extend(["503"] * 12)
     assert cloud.backend().run(FLIP).counts == ({"011": 20},)
     assert cloud.fake.n_run == 1
 
 
+@pytest.mark.fault("credentials expired")
 def test_credentials_that_expire(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     backend = cloud.backend()
     identity = backend.submit(FLIP, "token")
@@ -177,6 +183,7 @@ def test_credentials_that_expire(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) 
     assert cloud.fake.n_run == 1
 
 
+@pytest.mark.fault("job lost", "unknown status")
 def test_lost_failed_and_odd_jobs(cloud: Cloud) -> None:
     backend = cloud.backend()
     ids = [backend.submit(FLIP, f"token {k}") for k in range(4)]
@@ -203,6 +210,7 @@ def test_lost_failed_and_odd_jobs(cloud: Cloud) -> None:
             backend.status(name)
 
 
+@pytest.mark.fault("result truncated")
 def test_results_that_cannot_be(cloud: Cloud) -> None:
     backend = cloud.backend()
     identity = backend.submit(FLIP, "token")

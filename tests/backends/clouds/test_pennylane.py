@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ from superpose.backends import LocalBackend
 from superpose.backends.clouds.pennylane import PennyLaneProvider
 from superpose.circuits import Backend, Circuit, Observable, Parameter, Program, Provider
 from superpose.errors import BackendUnknownError, ProviderError, UnsupportedProgramError
-from superpose.testing import check_backend
+from superpose.testing import ConformanceReport
 
 pytest.importorskip("pennylane", reason="needs PennyLane")
 
@@ -20,8 +20,8 @@ SIMULATORS = ["default.qubit", "default.mixed", "lightning.qubit", "reference.qu
 
 
 @pytest.mark.parametrize("name", SIMULATORS)
-def test_simulators_keep_the_contract(name: str) -> None:
-    check_backend(PennyLaneProvider().backend(name))
+def test_simulators_keep_every_contract(name: str, conforms: Callable[..., ConformanceReport]) -> None:
+    conforms(PennyLaneProvider().backend(name))
 
 
 def test_the_list_names_what_is_installed_and_says_what_is_not_known(monkeypatch: pytest.MonkeyPatch) -> None:

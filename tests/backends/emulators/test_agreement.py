@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ from benchmarks.aer_noise import circuit_of, fake_of, noise_of, on_its_qubits, p
 
 from superpose.backends.emulators import EmulatorProvider
 from superpose.circuits import Circuit, Delay, Instruction, Program, Template, z_all
-from superpose.testing import check_backend
+from superpose.testing import ConformanceReport
 
 pytest.importorskip("qiskit_aer", reason="qiskit-aer is not installed")
 pytest.importorskip("qiskit_ibm_runtime", reason="qiskit-ibm-runtime is not installed")
@@ -74,7 +75,9 @@ def read(backend: Any, circuit: Circuit, probabilities: np.ndarray) -> np.ndarra
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ENTANGLER)
-def test_it_keeps_the_contract_within_what_its_calibration_allows(name: str) -> None:
+def test_it_keeps_every_contract_within_what_its_calibration_allows(
+    name: str, conforms: Callable[..., ConformanceReport]
+) -> None:
     """Expectations stray by at most 2 (1 - F) times the observable's norm, F the probability that nothing goes wrong.
 
     F is that of the longest program of the checks, a Fredkin gate behind rotations; no norm there exceeds 2.45.
@@ -87,4 +90,4 @@ def test_it_keeps_the_contract_within_what_its_calibration_allows(name: str) -> 
     assert fidelity is not None
     tolerance = 2.0 * (1.0 - fidelity) * 2.45
     assert tolerance < 1.5  # so that the checks below can fail
-    check_backend(backend, tolerance=tolerance)
+    conforms(backend, tolerance=tolerance)

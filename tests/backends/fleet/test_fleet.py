@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from superpose.errors import (
     ProviderError,
     UnsupportedProgramError,
 )
-from superpose.testing import check_backend, check_queueing_backend
+from superpose.testing import ConformanceReport, check_backend
 
 FLIP = Program(Circuit(2).x(1), shots=200)
 
@@ -101,12 +102,12 @@ def test_one_cloud_dies_and_one_lies_over_500_jobs() -> None:
     chaos(500)
 
 
-def test_it_is_a_backend_itself() -> None:
+def test_it_is_a_backend_itself(conforms: Callable[..., ConformanceReport]) -> None:
     class Other(LocalBackend):
         name = "other"  # type: ignore[assignment]
 
     check_backend(Fleet([LocalBackend(), Other()], FleetRules(redundancy=2, tolerance=0.0)))
-    check_queueing_backend(fleet(Cloud("a"), Cloud("b")), pause_s=0.0)
+    conforms(fleet(Cloud("a"), Cloud("b")), "fleet:A+B")
     assert superpose.run(Circuit(1).x(0), shots=5, backend=fleet(Cloud("a"), Cloud("b"))).counts == ({"1": 5},)
 
 

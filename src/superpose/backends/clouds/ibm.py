@@ -48,8 +48,8 @@ class IbmProvider:
     @cached_property
     def _service(self) -> Any:
         if self._given is not None:
-            return hardened(self._given)
-        return self._retry.call(lambda: open_service(self._base_url))
+            return hardened(self._given, self._options.timeout_s)
+        return self._retry.call(lambda: open_service(self._base_url, self._options.timeout_s))
 
     def list(self) -> Sequence[BackendInfo]:
         """Return a line for each processor of the account; see `Provider`.

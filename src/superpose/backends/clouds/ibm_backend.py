@@ -59,6 +59,7 @@ class IbmOptions:
         max_session_s: How long a session or batch may last, in seconds; None leaves it to IBM.
         session_id: One that is open already, so that a loop goes on in it after a crash.
         optimization_level: Of Qiskit's compiler, 0 to 3.
+        timeout_s: How long one answer may take, in seconds.
         retry: How calls are tried again.
     """
 
@@ -66,6 +67,7 @@ class IbmOptions:
     max_session_s: int | None = None
     session_id: str | None = None
     optimization_level: int = 1
+    timeout_s: float = 120.0
     retry: Retry = field(default_factory=Retry)
 
 

@@ -15,7 +15,7 @@ from superpose.errors import ProviderError, SuperposeError
 __all__ = ["PROVIDER", "asked", "failure", "hardened", "open_service", "runtime"]
 
 PROVIDER = "ibm"
-CONNECT_S, ANSWER_S = 10.0, 120.0
+CONNECT_S = 10.0
 LONGEST_TEXT = 300
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _CLOUDFLARE = frozenset({520, 521, 522, 524})  # which IBM's own client tries again too
@@ -34,12 +34,13 @@ def runtime() -> Any:
     return package("qiskit_ibm_runtime", "IBM's runtime", "ibm")
 
 
-def open_service(base_url: str | None = None) -> Any:
+def open_service(base_url: str | None, timeout_s: float) -> Any:
     """Return a ``QiskitRuntimeService`` of the account in IBM's own variables (QISKIT_IBM_TOKEN, QISKIT_IBM_INSTANCE)
     or its saved file.
 
     Args:
         base_url: Where the REST interface is, with its version, instead of IBM's: https, or a loopback address.
+        timeout_s: How long an answer is waited for, in seconds.
 
     Raises:
         ToolkitMissingError: The package is not installed.
@@ -51,14 +52,14 @@ def open_service(base_url: str | None = None) -> Any:
         if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
             raise _error(f"The address of the service must begin with https://, got {base_url!r}.", None, False)
         options["url_resolver"] = lambda *_: base_url
-    return hardened(asked(lambda: runtime().QiskitRuntimeService(**options)))
+    return hardened(asked(lambda: runtime().QiskitRuntimeService(**options)), timeout_s)
 
 
-def hardened(service: Any) -> Any:
+def hardened(service: Any, timeout_s: float) -> Any:
     """Return the service, changed so that nothing runs twice and nothing waits for ever.
 
     The package tries POSTs again after a 5xx without looking whether the first one has begun a job. That is switched
-    off, and answers are waited for ``ANSWER_S`` seconds at most: trying again is up to `Retry`, which looks first.
+    off, and answers are waited for ``timeout_s`` seconds at most: trying again is up to `Retry`, which looks first.
     """
     from requests.adapters import HTTPAdapter
 
@@ -66,7 +67,7 @@ def hardened(service: Any) -> Any:
         """Sends each request once, and does not wait for ever."""
 
         def send(self, request: Any, *args: Any, **options: Any) -> Any:
-            return super().send(request, *args, **{**options, "timeout": (CONNECT_S, ANSWER_S)})
+            return super().send(request, *args, **{**options, "timeout": (CONNECT_S, timeout_s)})
 
     for client in {id(one): one for one in (service._active_api_client, *service._api_clients.values())}.values():
         for scheme in ("https://", "http://"):
