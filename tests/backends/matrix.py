@@ -98,16 +98,16 @@ class Matrix:
             if name == "queueing":
                 rows = {backend: marks for backend, marks in rows.items() if "yes" in marks}
             out[name] = _table("backend", columns, rows)
-        cells = {
-            adapter: [_times(len(self.faults[adapter].get(fault, ()))) for fault in FAULTS]
-            for adapter in sorted(self.faults)
-        }
+        remote, cells = remote_adapters(), {}
+        for adapter, found in sorted(self.faults.items()):
+            none = "**no**" if adapter in remote else "–"  # what hands nothing over loses nothing
+            cells[adapter] = [_times(len(found.get(fault, ()))) or none for fault in FAULTS]
         out["faults"] = _table("adapter", FAULTS, cells)
         return out
 
 
 def _times(n_tests: int) -> str:
-    return "**no**" if not n_tests else f"{n_tests} test{'s' * (n_tests > 1)}"
+    return f"{n_tests} test{'s' * (n_tests > 1)}" if n_tests else ""
 
 
 def _table(corner: str, columns: Iterable[str], rows: Mapping[str, Sequence[str]]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ from superpose.backends.clouds.rigetti import RigettiBackend, RigettiProvider  #
 from superpose.backends.providers import find_backend  # noqa: E402
 from superpose.circuits import Circuit, Observable, Parameter, Program  # noqa: E402
 from superpose.errors import BackendUnknownError, ProviderError, UnsupportedProgramError  # noqa: E402
-from superpose.testing import check_backend  # noqa: E402
+from superpose.testing import ConformanceReport  # noqa: E402
 
 FLIP = Program(Circuit(3).x(1).cx(1, 2), shots=20, seed=3)
 SHOTS, STATE = "multishot", "wavefunction"
@@ -50,13 +50,14 @@ def backend(request: pytest.FixtureRequest, server: Server) -> RigettiBackend:
     return server.provider().backend(request.param)
 
 
-def test_the_contract() -> None:
-    check_backend(RigettiProvider().backend("pyqvm"))
+@pytest.mark.slow
+def test_every_contract(conforms: Callable[..., ConformanceReport]) -> None:
+    conforms(RigettiProvider().backend("pyqvm"))
 
 
 @pytest.mark.slow
-def test_the_contract_over_http(server: Server) -> None:
-    check_backend(server.backend())
+def test_every_contract_over_http(server: Server, conforms: Callable[..., ConformanceReport]) -> None:
+    conforms(server.backend())
 
 
 def test_qubit_zero_is_leftmost_and_bits_follow_their_measurements(backend: RigettiBackend) -> None:
@@ -122,6 +123,7 @@ def test_the_server_is_one_that_rigettis_own_client_talks_to(server: Server) -> 
         qcs_sdk.qvm.run("DECLARE ro BIT[1]\nNO-SUCH-GATE 0\n", 7, every, {}, client)
 
 
+@pytest.mark.fault("throttling", "server error", "result truncated")
 @pytest.mark.parametrize("kind", [SHOTS, STATE])
 @pytest.mark.parametrize("fault", ["429", "500", "503", "drop before", "drop after", "cut"])
 def test_failures_that_may_pass_are_tried_again(server: Server, kind: str, fault: str) -> None:
@@ -142,6 +144,7 @@ def test_failures_that_may_pass_are_tried_again(server: Server, kind: str, fault
     assert passing.value.retryable and passing.value.details["provider"] == "rigetti"
 
 
+@pytest.mark.fault("timeout after submit")
 def test_an_answer_that_is_late_is_asked_for_again(server: Server) -> None:
     backend = server.backend(timeout_s=2.0)
     server.fake.faults[SHOTS].append("hang after")
@@ -149,6 +152,7 @@ def test_an_answer_that_is_late_is_asked_for_again(server: Server) -> None:
     assert server.fake.requests[SHOTS] == 2
 
 
+@pytest.mark.fault("result truncated")
 @pytest.mark.parametrize("memory", [{}, {"c": []}, {"c": [[0, 1, 1]]}, {"c": [[0, 1]] * 20}, {"c": [[0, 1, 2]] * 20}])
 def test_results_that_cannot_be(server: Server, memory: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.backends.clouds.fake_qvm.multishot", lambda asked: memory)
