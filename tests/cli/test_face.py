@@ -41,6 +41,7 @@ COMMANDS = [
     ["convert"],
     ["draw"],
     ["explain-circuit"],
+    ["diagnose"],
     *(["projects", verb] for verb in ("create", "list", "show", "usage", "quotas", "members", "archive", "restore")),
     *(["projects", "residency", verb] for verb in ("show", "set", "clear")),
     *(["budgets", verb] for verb in ("list", "set", "lift", "costs")),

@@ -20,6 +20,7 @@ from superpose.cli import (
     config,
     convert,
     datasets,
+    diagnose,
     doctor,
     draw,
     drift,
@@ -59,8 +60,8 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions explain "
-    "functions backends estimate run program-sets convert draw explain-circuit projects budgets users keys webhooks "
-    "audit config doctor health backup restore prune version"
+    "functions backends estimate run program-sets convert draw explain-circuit diagnose "
+    "projects budgets users keys webhooks audit config doctor health backup restore prune version"
 )
 
 
@@ -130,6 +131,7 @@ app.add_typer(program_sets.app)
 app.command("convert")(convert.convert)
 app.command("draw")(draw.draw)
 app.command("explain-circuit")(explain_circuit.explain_circuit)
+app.command("diagnose")(diagnose.diagnose)
 app.add_typer(projects.app)
 app.add_typer(budgets.app)
 app.add_typer(users.app)

@@ -244,6 +244,8 @@ class _Run:
         if found != mine:
             for finding in check_splits(self.table, self.features, self.splits)[:_MAX_FINDINGS]:
                 self.on_event("log", {"message": finding.message, "finding": finding.to_dict()})
+            if self.only is None and (warning := self.recipe.warning()) is not None:
+                self.on_event("log", {"message": warning})
             write_sealed_json(path, mine)
 
     def check_columns(self) -> None:

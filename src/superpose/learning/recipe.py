@@ -11,7 +11,15 @@ from torch import nn
 
 from superpose.circuits import Backend
 from superpose.learning.measured import Measurer, resolved_backend
-from superpose.learning.network import HybridNetwork, NetworkShape, build_network, probabilities, trained_model
+from superpose.learning.network import (
+    HybridNetwork,
+    NetworkShape,
+    build_network,
+    probabilities,
+    quantum_block_of,
+    trained_model,
+)
+from superpose.learning.plateau import block_gradients
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.spec import TrainingSpec
@@ -31,6 +39,10 @@ class Recipe(Protocol):
     @property
     def subject(self) -> str:
         """What sentences call the model that the experiment is about."""
+        ...
+
+    def warning(self) -> str | None:
+        """What to mind about the circuit before it is trained; None if there is nothing."""
         ...
 
     def check_columns(self, n_encoded: int) -> None:
@@ -82,6 +94,11 @@ class CircuitRecipe:
 
     def __init__(self, spec: TrainingSpec, backend: Backend | None = None) -> None:
         self._spec, self._backend = spec, backend
+
+    def warning(self) -> str | None:
+        """Whether training begins on a barren plateau."""
+        report = block_gradients(quantum_block_of(self._spec.model))
+        return None if report is None else report.warning
 
     def check_columns(self, n_encoded: int) -> None:
         """Any number will do: the first layer is built for it."""

@@ -46,6 +46,10 @@ class ModuleRecipe:
         """A module with circuits is a hybrid model; one without is not called so."""
         return "hybrid model" if self._module.layers else "module"
 
+    def warning(self) -> str | None:
+        """None: how the module's own weights begin is the module's affair."""
+        return None
+
     def check_columns(self, n_encoded: int) -> None:
         """Refuse a split whose encoded columns are not the module's inputs.
 

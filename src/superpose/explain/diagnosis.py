@@ -1,0 +1,270 @@
+"""What a parametrised circuit can do, and whether it will train: numbers from random parameters, without any data.
+
+- **Expressibility**: Kullback-Leibler divergence (nats) of the fidelities of pairs of states from those of Haar-random
+  states, ``(N-1)(1-F)**(N-2)`` for dimension N, in 75 bins; 0 is a circuit whose states fill the space evenly. Beyond
+  some 8 qubits nearly all fidelities fall into the first bin, and the number tells little.
+- **Entangling capability**: mean Meyer-Wallach measure, 0 for product states, 1 for GHZ states.
+  Source of both: Sim, Johnson and Aspuru-Guzik, Adv. Quantum Technol. 2 (2019) 1900070, arXiv 1905.10876.
+- **Gradient variance**: see `superpose.learning.plateau`.
+- **Fourier spectrum**: which frequencies of an input <O> can hold, and how much of each it holds on average. Source:
+  Schuld, Sweke and Meyer, Phys. Rev. A 103 (2021) 032430, arXiv 2008.08605.
+- **Ablation**: how far states and expectations move when one gate, or all gates on one qubit, are left out.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.circuits import Circuit, Instruction, Observable, z_all
+from superpose.engine import compile_program
+from superpose.errors import ExplanationError
+from superpose.learning.plateau import GradientReport, gradient_report
+
+__all__ = ["Ablation", "CircuitDiagnosis", "SpectrumLine", "diagnose", "expressibility", "meyer_wallach"]
+
+Floats = NDArray[np.float64]
+States = NDArray[np.complex128]
+
+BINS = 75
+_AMPLITUDES = 2**23
+_GRADIENT_AMPLITUDES = 2**20
+_ABLATION_SAMPLES = 32
+_MOST_GATES = 400
+_PRESENT = 1e-9
+
+
+@dataclass(frozen=True)
+class SpectrumLine:
+    """A frequency of an input, in radians of expectation per radian of input, and its mean magnitude."""
+
+    frequency: float
+    magnitude: float
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What leaving something out does.
+
+    Attributes:
+        left_out: a gate with its place, or a qubit.
+        infidelity: mean of 1 - |<with|without>|**2.
+        change: mean absolute change of the expectations.
+    """
+
+    left_out: str
+    infidelity: float
+    change: float
+
+
+@dataclass(frozen=True)
+class CircuitDiagnosis:
+    """What `diagnose` found.
+
+    Attributes:
+        n_qubits, n_params: of the circuit.
+        n_samples: random parameter sets; derivatives take up to 2**20 / 2**n_qubits of them.
+        expressibility: in nats, 0 is best; at most ``(N-1) ln 75``.
+        entangling_capability: 0 .. 1.
+        entangling_error: standard error of it.
+        gradient: None where the circuit has no parameters.
+        spectra: for each input its frequencies that are present.
+        gates, qubits: ablations, the largest change first.
+    """
+
+    n_qubits: int
+    n_params: int
+    n_samples: int
+    expressibility: float
+    entangling_capability: float
+    entangling_error: float
+    gradient: GradientReport | None
+    spectra: dict[str, tuple[SpectrumLine, ...]]
+    gates: tuple[Ablation, ...]
+    qubits: tuple[Ablation, ...]
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What to mind before training, made from the numbers."""
+        return () if self.gradient is None or self.gradient.warning is None else (self.gradient.warning,)
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON."""
+        return {**asdict(self), "warnings": list(self.warnings)}
+
+
+def diagnose(
+    circuit: Circuit,
+    observables: Sequence[Observable] | None = None,
+    *,
+    inputs: Sequence[str] = (),
+    n_samples: int = 2_000,
+    seed: int = 0,
+) -> CircuitDiagnosis:
+    """Diagnose a circuit.
+
+    Args:
+        circuit: of gates only; measurements at its end are left out.
+        observables: what is measured; Z on each qubit by default.
+        inputs: parameters whose Fourier spectra are wanted.
+        n_samples: parameter sets, uniform in 0 .. 2 pi; fewer where states would take more than 128 MB.
+        seed: of the parameters.
+
+    Raises:
+        ExplanationError: the circuit is not of gates only, or an input is not a parameter.
+        StateTooLargeError: this machine has not enough memory for one state.
+
+    Cost: a few thousand runs of the circuit, and one compilation (milliseconds) for each gate left out, up to 400.
+    """
+    circuit = circuit.without_final_measurements()[0]
+    if not circuit.is_unitary or circuit.has_noise:
+        raise ExplanationError(
+            "Only a circuit of gates can be diagnosed; this one measures, resets or has noise inside."
+        )
+    unknown = [name for name in inputs if name not in circuit.parameters]
+    if unknown:
+        raise ExplanationError(
+            f"The circuit has no parameter {unknown[0]!r}; it has {', '.join(circuit.parameters) or 'none'}.",
+            unknown=unknown,
+        )
+    measured = tuple(observables or z_all(circuit.n_qubits))
+    n_samples = max(16, min(n_samples, _AMPLITUDES >> circuit.n_qubits))
+    rng = np.random.default_rng(seed)
+    run = _Run(circuit, measured)
+    values = rng.uniform(0.0, 2.0 * np.pi, (n_samples, circuit.n_params))
+    states = run.states(values)
+    entangled = meyer_wallach(states)
+    few = values[:_ABLATION_SAMPLES]
+    return CircuitDiagnosis(
+        n_qubits=circuit.n_qubits,
+        n_params=circuit.n_params,
+        n_samples=n_samples,
+        expressibility=expressibility(states),
+        entangling_capability=float(entangled.mean()),
+        entangling_error=float(entangled.std(ddof=1) / math.sqrt(len(entangled))),
+        gradient=run.gradient(values) if circuit.n_params else None,
+        spectra={name: run.spectrum(name, few) for name in inputs},
+        gates=_gate_ablations(run, few),
+        qubits=_qubit_ablations(run, few),
+    )
+
+
+def expressibility(states: States) -> float:
+    """Divergence (nats) of the fidelities of neighbouring pairs of states ``(n_samples, dimension)`` from Haar's."""
+    first, second = states[0::2], states[1::2]
+    n_pairs = min(len(first), len(second))
+    overlaps = np.abs(np.einsum("sd,sd->s", first[:n_pairs].conj(), second[:n_pairs])) ** 2
+    counts, edges = np.histogram(np.clip(overlaps, 0.0, 1.0), bins=BINS, range=(0.0, 1.0))
+    power = states.shape[1] - 1
+    with np.errstate(divide="ignore"):
+        left, right = power * np.log1p(-edges[:-1]), power * np.log1p(-edges[1:])  # logarithms of (1-F)**(N-1)
+    seen = counts > 0
+    shares = counts[seen] / n_pairs
+    expected = left[seen] + np.log1p(-np.exp(right[seen] - left[seen]))  # of a bin's probability
+    return float(max(0.0, np.sum(shares * (np.log(shares) - expected))))
+
+
+def meyer_wallach(states: States) -> Floats:
+    """Meyer and Wallach's measure of states ``(n_samples, 2**n_qubits)``: twice a qubit's mean linear entropy."""
+    n_qubits = int(states.shape[1]).bit_length() - 1
+    purities = np.zeros((n_qubits, len(states)))
+    for qubit in range(n_qubits):
+        parts = states.reshape(len(states), 2**qubit, 2, -1)
+        reduced = np.einsum("saib,sajb->sij", parts, parts.conj())
+        purities[qubit] = np.einsum("sij,sji->s", reduced, reduced).real
+    measure: Floats = 2.0 * (1.0 - purities.mean(axis=0))
+    return measure
+
+
+class _Run:
+    """A circuit with its observables, ready to run with values of all its parameters."""
+
+    def __init__(self, circuit: Circuit, observables: tuple[Observable, ...]) -> None:
+        self.circuit, self.observables = circuit, observables
+        self.names = circuit.parameters
+        self.program = compile_program(circuit, observables, inputs=self.names, dtype="float64")
+
+    def states(self, values: Floats) -> States:
+        """``(n_samples, 2**n_qubits)``."""
+        found: States = np.asarray(self.program.state_vector(values, None), dtype=np.complex128)
+        return found
+
+    def expectations(self, values: Floats) -> Floats:
+        """``(n_samples, n_observables)``."""
+        found: Floats = np.asarray(self.program.expectation(values, None), dtype=np.float64)
+        return found
+
+    def gradient(self, values: Floats) -> GradientReport:
+        """Of as many samples as are worth their time."""
+        return gradient_report(self.program, values[: max(16, _GRADIENT_AMPLITUDES >> self.circuit.n_qubits)])
+
+    def spectrum(self, name: str, values: Floats) -> tuple[SpectrumLine, ...]:
+        """Mean magnitudes over samples and observables of the Fourier coefficients at 0, 1/2, 1, ...
+
+        Angles that are whole multiples of the input give these frequencies, halves come from controlled gates.
+        """
+        place = self.names.index(name)
+        steepest = sum(abs(slope) for slope in _slopes(self.circuit, name))
+        n_points = 8 * math.ceil(steepest) + 16
+        points = np.arange(n_points) * (4.0 * np.pi / n_points)
+        total = np.zeros(n_points // 2 + 1)
+        for row in values:
+            along = np.tile(row, (n_points, 1))
+            along[:, place] = points
+            total += np.abs(np.fft.rfft(self.expectations(along), axis=0)).mean(axis=1) / n_points
+        mean = total / len(values)
+        return tuple(SpectrumLine(k / 2.0, float(size)) for k, size in enumerate(mean) if size > _PRESENT)
+
+    def without(self, keep: Sequence[bool]) -> _Run:
+        """The same with some gates left out."""
+        made = Circuit(self.circuit.n_qubits, name=self.circuit.name)
+        made.extend(call for call, kept in zip(self.circuit.gate_calls(), keep, strict=True) if kept)
+        return _Run(made, self.observables)
+
+
+def _slopes(circuit: Circuit, name: str) -> list[float]:
+    """By how much each angle grows with the parameter."""
+    return [
+        float(slope)
+        for call in circuit.gate_calls()
+        for angle in call.angles
+        for parameter, slope in getattr(angle, "terms", ())
+        if getattr(parameter, "name", parameter) == name
+    ]
+
+
+def _gate_ablations(run: _Run, values: Floats) -> tuple[Ablation, ...]:
+    calls = run.circuit.gate_calls()
+    if len(calls) > _MOST_GATES:
+        return ()
+    found = [
+        _ablation(run, values, _words(place, call), [other != place for other in range(len(calls))])
+        for place, call in enumerate(calls)
+    ]
+    return tuple(sorted(found, key=lambda one: -one.change))
+
+
+def _qubit_ablations(run: _Run, values: Floats) -> tuple[Ablation, ...]:
+    calls = run.circuit.gate_calls()
+    found = [
+        _ablation(run, values, f"qubit {qubit}", [qubit not in call.qubits for call in calls])
+        for qubit in range(run.circuit.n_qubits)
+    ]
+    return tuple(sorted(found, key=lambda one: -one.change))
+
+
+def _ablation(run: _Run, values: Floats, words: str, keep: Sequence[bool]) -> Ablation:
+    rest = run.without(keep)
+    fewer = values[:, [run.names.index(name) for name in rest.names]]
+    overlaps = np.einsum("sd,sd->s", run.states(values).conj(), rest.states(fewer))
+    change = np.abs(run.expectations(values) - rest.expectations(fewer)).mean()
+    return Ablation(words, float(max(0.0, 1.0 - np.mean(np.abs(overlaps) ** 2))), float(change))
+
+
+def _words(place: int, call: Instruction) -> str:
+    return f"{place}: {call.gate} {', '.join(map(str, call.qubits))}"
