@@ -16,7 +16,7 @@ for target in sys.argv[1:]:
     module, name = target.split(":")
     made = getattr(importlib.import_module(module), name)()
     assert made.name, target
-heavy = {"qiskit", "qiskit_aer", "qiskit_ibm_runtime", "pennylane", "pyquil", "qcs_sdk", "requests", "torch"}
+heavy = {"qiskit", "qiskit_aer", "qiskit_ibm_runtime", "pennylane", "pyquil", "qcs_sdk", "qdk", "requests", "torch"}
 loaded = heavy & set(sys.modules)
 assert not loaded, loaded
 """
@@ -25,7 +25,7 @@ assert not loaded, loaded
 def test_they_are_made_without_loading_an_sdk() -> None:
     targets = [
         POINTS["superpose.backends"]["aer"],
-        *(POINTS["superpose.providers"][one] for one in ("ibm", "pennylane", "rigetti")),
+        *(POINTS["superpose.providers"][one] for one in ("ibm", "pennylane", "rigetti", "azure")),
     ]
     subprocess.run([sys.executable, "-c", LOOK, *targets], check=True, timeout=300)
 

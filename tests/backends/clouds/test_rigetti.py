@@ -153,7 +153,9 @@ def test_an_answer_that_is_late_is_asked_for_again(server: Server) -> None:
 
 
 @pytest.mark.fault("result truncated")
-@pytest.mark.parametrize("memory", [{}, {"c": []}, {"c": [[0, 1, 1]]}, {"c": [[0, 1]] * 20}, {"c": [[0, 1, 2]] * 20}])
+@pytest.mark.parametrize(
+    "memory", [{}, {"ro": []}, {"ro": [[0, 1, 1]]}, {"ro": [[0, 1]] * 20}, {"ro": [[0, 1, 2]] * 20}]
+)
 def test_results_that_cannot_be(server: Server, memory: object, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.backends.clouds.fake_qvm.multishot", lambda asked: memory)
     with pytest.raises(ProviderError, match="cannot be read") as refused:

@@ -9,12 +9,11 @@ from typing import Any, Final
 
 import numpy as np
 
-from superpose.backends.clouds.ionq_jobs import problem
 from superpose.circuits import Circuit, Instruction
-from superpose.errors import UnsupportedProgramError
+from superpose.errors import ProviderError, UnsupportedProgramError
 from superpose.frontends.words import expanded
 
-__all__ = ["MAX_CIRCUITS", "MAX_GATES", "as_input", "counts_of", "gate_numbers"]
+__all__ = ["MAX_CIRCUITS", "MAX_GATES", "as_input", "as_one", "counts_of", "gate_numbers"]
 
 MAX_CIRCUITS: Final = 5_000
 MAX_GATES: Final = 150_000
@@ -56,6 +55,11 @@ def as_input(circuits: Sequence[Circuit], name: str) -> dict[str, Any]:
     return {"gateset": "qis", "qubits": max(circuit.n_qubits for circuit in circuits), "circuits": written}
 
 
+def as_one(circuit: Circuit) -> dict[str, Any]:
+    """Return one circuit, as the input of a job of its own."""
+    return {"gateset": "qis", "qubits": circuit.n_qubits, "circuit": _gates(circuit)}
+
+
 def gate_numbers(circuit: Circuit) -> tuple[int, int]:
     """Return how many one-qubit and two-qubit gates the circuit has in IonQ's gates; a swap is three."""
     names = Counter(gate["gate"] for gate in _gates(circuit))
@@ -91,6 +95,7 @@ def counts_of(
     shots: int,
     draw: tuple[int | None, int] | None,
     provider_job_id: str,
+    provider: str = "ionq",
 ) -> dict[str, int]:
     """Return counts over the circuit's bits, bit 0 leftmost.
 
@@ -101,6 +106,7 @@ def counts_of(
         draw: Seed and place of the circuit, where counts are drawn unless the probabilities are counts already; None
             where they must be those of measured shots.
         provider_job_id: For errors.
+        provider: For errors.
 
     Raises:
         ProviderError: This is no distribution over the circuit's qubits.
@@ -109,11 +115,11 @@ def counts_of(
         numbers = [int(state) for state in distribution]
         shares = np.array([float(one) for one in distribution.values()])
     except (TypeError, ValueError, AttributeError):
-        raise _broken("is no distribution", provider_job_id) from None
+        raise _broken("is no distribution", provider_job_id, provider) from None
     if not len(shares) or not (shares > -1e-9).all() or abs(shares.sum() - 1.0) > 1e-3:
-        raise _broken(f"has probabilities with the sum {shares.sum():.4f}", provider_job_id)
+        raise _broken(f"has probabilities with the sum {shares.sum():.4f}", provider_job_id, provider)
     if any(not 0 <= number < 1 << circuit.n_qubits for number in numbers):
-        raise _broken(f"has states beyond {circuit.n_qubits} qubits", provider_job_id)
+        raise _broken(f"has states beyond {circuit.n_qubits} qubits", provider_job_id, provider)
     whole = shares * shots
     if draw is not None and np.abs(whole - np.rint(whole)).max() > 1e-6 * shots:
         seed, place = draw
@@ -141,5 +147,10 @@ def _rounded(whole: np.ndarray[Any, Any], shots: int) -> np.ndarray[Any, Any]:
     return tally
 
 
-def _broken(what: str, provider_job_id: str) -> Exception:
-    return problem(f"A result of the run {provider_job_id} {what}. Fetch it again.", provider_job_id, retryable=True)
+def _broken(what: str, provider_job_id: str, provider: str) -> ProviderError:
+    return ProviderError(
+        f"A result of the run {provider_job_id} {what}. Fetch it again.",
+        provider=provider,
+        provider_job_id=provider_job_id,
+        retryable=True,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import pi
@@ -23,9 +24,13 @@ from superpose.circuits import (
 )
 from superpose.frontends.words import expanded
 
-__all__ = ["QuilText", "plain", "pyquil_of"]
+__all__ = ["READ_OUT", "QuilText", "plain", "pyquil_of"]
 
 EXTRA: Final = "rigetti"
+READ_OUT: Final = "ro"
+"""Name of the memory of bits, as Rigetti's tools call it."""
+_OURS: Final = "c"
+"""The writer's name for it."""
 _PLAIN: Final = frozenset(
     {"id", "x", "y", "z", "h", "s", "t", "rx", "ry", "rz", "p", "cx", "cz", "cp", "swap", "ccx", "cswap"}
 )
@@ -109,14 +114,13 @@ class QuilText:
         renamed = template.bind({name: Parameter(own) for name, own in regions.items()}) if regions else template
         program = pyquil_of(plain(renamed))
         program.resolve_label_placeholders()
-        lines = program.out().splitlines()
+        lines = [re.sub(rf"\b{_OURS}(?=\[| BIT)", READ_OUT, line) for line in program.out().splitlines()]
         declared = [line for line in lines if line.startswith("DECLARE ")]
-        bits = [name for name, item in program.declarations.items() if item.memory_type == "BIT"]
         return cls(
             "\n".join(declared),
             "\n".join(line for line in lines if not line.startswith("DECLARE ")),
             regions,
-            bits[0] if bits else "",
+            READ_OUT if template.n_bits else "",
         )
 
     def at(self, values: Mapping[str, float]) -> str:
