@@ -38,6 +38,7 @@ COMMANDS = [
     ["backends", "check"],
     ["estimate"],
     ["run"],
+    ["solve"],
     ["convert"],
     ["draw"],
     ["explain-circuit"],

@@ -41,6 +41,7 @@ from superpose.cli import (
     quickstart,
     run_program,
     serve,
+    solve,
     sweeps,
     train,
     users,
@@ -60,7 +61,7 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions explain "
-    "functions backends estimate run program-sets convert draw explain-circuit diagnose "
+    "functions backends estimate run solve program-sets convert draw explain-circuit diagnose "
     "projects budgets users keys webhooks audit config doctor health backup restore prune version"
 )
 
@@ -127,6 +128,7 @@ app.add_typer(functions.app)
 app.add_typer(backends.app)
 app.command("estimate")(estimate.estimate)
 app.command("run")(run_program.run_program)
+app.command("solve")(solve.solve)
 app.add_typer(program_sets.app)
 app.command("convert")(convert.convert)
 app.command("draw")(draw.draw)

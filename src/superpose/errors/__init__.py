@@ -53,6 +53,11 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── ExplanationError              learning.explanation
     │   ├── ModuleExportError             module.not_exportable
     │   └── ModuleFormatError             module.format
+    ├── OptimizationError
+    │   ├── ProblemError                  optimization.problem
+    │   ├── ProblemFormatError            optimization.format
+    │   ├── ProblemInfeasibleError        optimization.infeasible
+    │   └── ProblemTooLargeError          optimization.too_large
     ├── ModelFileError
     │   ├── ModelFileCorruptError         model.corrupt
     │   └── ModelFormatError              model.format
@@ -194,6 +199,13 @@ from superpose.errors.learning import (
     SpecError,
     TrainingDivergedError,
 )
+from superpose.errors.optimization import (
+    OptimizationError,
+    ProblemError,
+    ProblemFormatError,
+    ProblemInfeasibleError,
+    ProblemTooLargeError,
+)
 from superpose.errors.people import (
     AccessError,
     BudgetError,
@@ -327,12 +339,17 @@ __all__ = [
     "NotFittedError",
     "NotFoundError",
     "ObservableError",
+    "OptimizationError",
     "OverloadedError",
     "ParameterNameError",
     "ParameterUnboundError",
     "PayloadTooLargeError",
     "PieceFailedError",
     "PriceUnknownError",
+    "ProblemError",
+    "ProblemFormatError",
+    "ProblemInfeasibleError",
+    "ProblemTooLargeError",
     "ProgramError",
     "ProgramSetError",
     "ProjectArchivedError",

@@ -1,0 +1,36 @@
+"""How long a method may take: by the clock, and by counted steps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+__all__ = ["Budget"]
+
+
+class Budget:
+    """Seconds from now on.
+
+    Args:
+        limit_s: Seconds that may pass.
+        clock: Tells seconds; injected in tests.
+    """
+
+    def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self.limit_s, self._clock = limit_s, clock
+        self._start = clock()
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds that have passed."""
+        return self._clock() - self._start
+
+    @property
+    def left_s(self) -> float:
+        """Seconds that are left, 0 at least."""
+        return max(0.0, self.limit_s - self.spent_s)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left."""
+        return self.left_s <= 0

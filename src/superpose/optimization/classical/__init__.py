@@ -1,0 +1,1 @@
+"""Classical solvers: what every answer of a quantum method is held against."""

@@ -1,0 +1,89 @@
+"""Maximum cuts: colouring, tabu search and CP-SAT, and bounds that need no search."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array, diags_array
+from scipy.sparse.csgraph import breadth_first_order, connected_components
+from scipy.sparse.linalg import eigsh
+
+from superpose.errors import ExtraMissingError
+from superpose.optimization.budgets import Budget
+from superpose.optimization.classical.annealing import tabu
+from superpose.optimization.classical.highs import branch_and_bound
+from superpose.optimization.classical.packages import package
+from superpose.optimization.models.base import ClassicalResult
+from superpose.optimization.qubo import Qubo
+
+if TYPE_CHECKING:
+    from superpose.optimization.models.maxcut import MaxCut
+
+__all__ = ["best_cut", "bipartition", "cut_bound"]
+
+Bits = npt.NDArray[np.uint8]
+
+MAX_PROVED_EDGES = 250
+
+
+def best_cut(model: MaxCut, limit_s: float, seed: int) -> ClassicalResult[Bits]:
+    """Return two colours where they cut every edge of a graph with weights above 0; else what search finds.
+
+    Up to 250 edges HiGHS proves; larger graphs are searched by tabu, and bounded by `cut_bound`.
+    """
+    bound, budget = cut_bound(model), Budget(limit_s)
+    parts = bipartition(model)
+    if parts is not None and np.all(model.pairs.values >= 0):
+        return ClassicalResult(parts, bound, "two-colouring")
+    if len(model.pairs) <= MAX_PROVED_EDGES:
+        bits, proved = branch_and_bound(model.problem, limit_s)
+        return ClassicalResult(bits, bound if proved is None else min(bound, proved), "HiGHS")
+    pairs = model.problem.quadratic
+    qubo = Qubo(-model.problem.linear, type(pairs)(pairs.rows, pairs.cols, -pairs.values, model.n_nodes))
+    try:
+        found = tabu(qubo, budget, seed)
+    except ExtraMissingError:
+        return ClassicalResult(None, bound, "bound only; tabu search needs superpose[optimization]")
+    best = found[int(np.argmin(qubo.energy(found)))]
+    return ClassicalResult(best, bound, f"tabu search (dwave-samplers {package('dwave.samplers').__version__})")
+
+
+def cut_bound(model: MaxCut) -> float:
+    """Return an upper bound of all cuts: the weights above 0, or ``n / 4`` times the Laplacian's largest eigenvalue.
+
+    Source: Mohar and Poljak, Eigenvalues and the max-cut problem, Czechoslovak Math. J. 40 (1990).
+    """
+    pairs, n = model.pairs, model.n_nodes
+    positive = float(np.maximum(pairs.values, 0).sum())
+    both = coo_array(
+        (np.tile(pairs.values, 2), (np.r_[pairs.rows, pairs.cols], np.r_[pairs.cols, pairs.rows])), shape=(n, n)
+    ).tocsr()
+    laplacian = diags_array(np.asarray(both.sum(axis=1)).reshape(-1)) - both
+    if n <= 50:
+        largest = float(np.linalg.eigvalsh(laplacian.toarray())[-1])
+    else:
+        values, vectors = eigsh(laplacian.astype(np.float64), k=1, which="LA", v0=np.ones(n) + np.arange(n) / n)
+        missed = float(np.linalg.norm(laplacian @ vectors[:, 0] - values[0] * vectors[:, 0]))
+        largest = float(values[0]) + missed + 1e-9 * abs(float(values[0]))
+    spectral = n / 4 * largest
+    bound = min(positive, spectral)
+    whole = bool(np.all(pairs.values == np.rint(pairs.values)))
+    return float(np.floor(bound + 1e-6)) if whole else bound
+
+
+def bipartition(model: MaxCut) -> Bits | None:
+    """Return parts such that every edge joins two of them, or None where a cycle of odd length forbids it.
+
+    Cost: a breadth-first search.
+    """
+    pairs, n = model.pairs, model.n_nodes
+    graph = coo_array((np.ones(len(pairs)), (pairs.rows, pairs.cols)), shape=(n, n)).tocsr()
+    _, labels = connected_components(graph, directed=False)
+    parts = np.zeros(n, np.uint8)
+    for first in np.unique(labels, return_index=True)[1]:
+        order, before = breadth_first_order(graph, int(first), directed=False)
+        for node in order[1:]:
+            parts[node] = 1 - parts[before[node]]
+    return parts if np.all(parts[pairs.rows] != parts[pairs.cols]) else None

@@ -1,0 +1,164 @@
+"""Tours and routes by OR-Tools: routing search for good ones, CP-SAT for proofs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.optimization.budgets import Budget
+from superpose.optimization.classical.packages import package, solver_name, whole_scale
+from superpose.optimization.models.base import ClassicalResult
+
+if TYPE_CHECKING:
+    from superpose.optimization.models.cvrp import Routes, VehicleRouting
+    from superpose.optimization.models.tsp import TravellingSalesman
+
+__all__ = ["best_routes", "best_tour"]
+
+Indices = npt.NDArray[np.int64]
+Whole = npt.NDArray[np.int64]
+
+N_WORKERS = 4
+SEARCH_SHARE = 0.4
+MAX_PROVED_PLACES = 110
+SMALL = 25
+
+
+def best_tour(model: TravellingSalesman, limit_s: float, seed: int) -> ClassicalResult[Indices]:
+    """Return a tour, and a bound where there is time for one.
+
+    Up to 25 places CP-SAT has all the time. Beyond that routing search has 40 % of it and hands its tour over.
+
+    Raises:
+        ExtraMissingError: OR-Tools is not installed.
+    """
+    budget, scale = Budget(limit_s), whole_scale(model.distances)
+    costs = np.floor(model.distances * scale + 1e-9).astype(np.int64)
+    tour: Indices | None = None
+    if model.n_places > SMALL:
+        share = limit_s * (SEARCH_SHARE if model.n_places <= MAX_PROVED_PLACES else 1.0)
+        routes = _searched(costs, None, 0, 1, share)
+        tour = None if routes is None else np.array([0, *routes[0]], np.int64)
+    if model.n_places > MAX_PROVED_PLACES:
+        return ClassicalResult(tour, None, solver_name("routing"))
+    proof = _Circuit(costs)
+    if tour is not None:
+        proof.hint([tour.tolist()])
+    proof.model.AddCircuit(proof.arcs)
+    found, bound = proof.solved(budget.left_s, seed)
+    if found is not None:
+        order = np.array([0, *found[0]], np.int64)
+        tour = order if tour is None or model.value(order) < model.value(tour) else tour
+    return ClassicalResult(tour, bound / scale, solver_name("CP-SAT"))
+
+
+def best_routes(model: VehicleRouting, limit_s: float, seed: int) -> ClassicalResult[Routes]:
+    """Return routes, and a bound where there is time for one: 40 % for the search, the rest for CP-SAT with its routes.
+
+    Raises:
+        ExtraMissingError: OR-Tools is not installed.
+    """
+    budget, scale = Budget(limit_s), whole_scale(model.distances)
+    costs = np.floor(model.distances * scale + 1e-9).astype(np.int64)
+    weight = whole_scale(np.append(model.demands, model.capacity))
+    demands, capacity = np.ceil(model.demands * weight).astype(np.int64), int(model.capacity * weight)
+    proving = model.n_places <= MAX_PROVED_PLACES
+    routes = _searched(costs, demands, capacity, model.n_vehicles, limit_s * (SEARCH_SHARE if proving else 1.0))
+    if not proving:
+        return ClassicalResult(routes, None, solver_name("routing"))
+    proof = _Circuit(costs)
+    proof.model.AddMultipleCircuit(proof.arcs)
+    proof.load(demands, capacity, model.n_vehicles)
+    if routes is not None:
+        proof.hint([[0, *route] for route in routes])
+    found, bound = proof.solved(budget.left_s, seed)
+    if found is not None and (routes is None or model.value(found) < model.value(routes)):
+        routes = found
+    return ClassicalResult(routes, bound / scale, solver_name("routing and CP-SAT"))
+
+
+class _Circuit:
+    """Arcs between places as CP-SAT's variables."""
+
+    def __init__(self, costs: Whole) -> None:
+        self._cp = package("ortools.sat.python.cp_model")
+        self.model: Any = self._cp.CpModel()
+        n = len(costs)
+        self._literals = {(i, j): self.model.NewBoolVar(f"{i}_{j}") for i in range(n) for j in range(n) if i != j}
+        self.arcs = [(i, j, literal) for (i, j), literal in self._literals.items()]
+        self._n = n
+        self.model.Minimize(sum(int(costs[i, j]) * literal for (i, j), literal in self._literals.items()))
+
+    def load(self, demands: Whole, capacity: int, n_vehicles: int) -> None:
+        """Let loads grow along the arcs, up to the capacity, in at most so many routes."""
+        loads = [self.model.NewIntVar(int(d), capacity, f"load{k}") for k, d in enumerate(demands)]
+        for (i, j), literal in self._literals.items():
+            if i == 0 or j == 0:
+                continue
+            if demands[i] + demands[j] > capacity:
+                self.model.Add(literal == 0)
+            else:
+                self.model.Add(loads[j] >= loads[i] + int(demands[j])).OnlyEnforceIf(literal)
+        leaving = sum(self._literals[0, j] for j in range(1, self._n))
+        self.model.Add(leaving <= n_vehicles)
+        self.model.Add(leaving >= -(-int(demands.sum()) // capacity))
+
+    def hint(self, loops: list[list[int]]) -> None:
+        """Begin with these loops, each from place 0."""
+        used = {(loop[k], loop[(k + 1) % len(loop)]) for loop in loops for k in range(len(loop))}
+        for arc, literal in self._literals.items():
+            self.model.AddHint(literal, arc in used)
+
+    def solved(self, limit_s: float, seed: int) -> tuple[Routes | None, float]:
+        """Loops without place 0, None where none was found, and the bound."""
+        solver = self._cp.CpSolver()
+        solver.parameters.max_time_in_seconds = max(limit_s, 0.05)
+        solver.parameters.num_workers = N_WORKERS
+        solver.parameters.random_seed = seed % (2**31 - 1)
+        status = solver.Solve(self.model)
+        if status not in (self._cp.OPTIMAL, self._cp.FEASIBLE):
+            return None, float(solver.BestObjectiveBound())
+        follow: dict[int, list[int]] = {}
+        for (i, j), literal in self._literals.items():
+            if solver.Value(literal):
+                follow.setdefault(i, []).append(j)
+        routes = []
+        for first in follow[0]:
+            route, here = [], first
+            while here:
+                route.append(here)
+                here = follow[here][0]
+            routes.append(tuple(route))
+        return tuple(routes), float(solver.BestObjectiveBound())
+
+
+def _searched(costs: Whole, demands: Whole | None, capacity: int, n_vehicles: int, limit_s: float) -> Routes | None:
+    """Routes by guided local search; None where none was found."""
+    routing = package("ortools.constraint_solver.pywrapcp")
+    enums = package("ortools.constraint_solver.routing_enums_pb2")
+    index = routing.RoutingIndexManager(len(costs), n_vehicles, 0)
+    model = routing.RoutingModel(index)
+    table = costs.tolist()
+    arc = model.RegisterTransitMatrix(table)
+    model.SetArcCostEvaluatorOfAllVehicles(arc)
+    if demands is not None:
+        load = model.RegisterUnaryTransitVector(demands.tolist())
+        model.AddDimension(load, 0, capacity, True, "load")
+    options = routing.DefaultRoutingSearchParameters()
+    options.first_solution_strategy = enums.FirstSolutionStrategy.PARALLEL_CHEAPEST_INSERTION
+    options.local_search_metaheuristic = enums.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
+    options.time_limit.FromMilliseconds(max(50, int(limit_s * 1000)))
+    found = model.SolveWithParameters(options)
+    if found is None:
+        return None
+    routes = []
+    for vehicle in range(n_vehicles):
+        here, route = model.Start(vehicle), []
+        while not model.IsEnd(here):
+            route.append(index.IndexToNode(here))
+            here = found.Value(model.NextVar(here))
+        if len(route) > 1:
+            routes.append(tuple(route[1:]))
+    return tuple(routes)

@@ -1,0 +1,115 @@
+"""What a problem from practice knows beyond its quadratic form: its own solutions, and how to keep them feasible."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Generic, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.optimization.quadratic import QuadraticProblem, Sense
+
+__all__ = ["Bits", "ClassicalResult", "Decoded", "Model"]
+
+S = TypeVar("S")
+Bits = npt.NDArray[np.uint8]
+Indices = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded(Generic[S]):
+    """A bit string in the domain's words.
+
+    Attributes:
+        solution: Feasible.
+        value: Its objective.
+        repaired: Whether the bit string itself was infeasible, so that the domain's repair had to change it.
+    """
+
+    solution: S
+    value: float
+    repaired: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ClassicalResult(Generic[S]):
+    """What a classical solver found and proved.
+
+    Attributes:
+        solution: Feasible, or None where none was found in time.
+        bound: No solution is better than this (a lower bound to minimise, an upper one to maximise); None: none known.
+        solver: Its name and, where it matters, its version.
+    """
+
+    solution: S | None
+    bound: float | None
+    solver: str
+
+
+class Model(ABC, Generic[S]):
+    """A problem of a known kind. Subclasses are values; `problem` is built when it is first asked for.
+
+    Attributes:
+        kind: "maxcut", "knapsack", "tsp", "cvrp", "jobshop" or "quadratic".
+        sense: Whether the objective is to be small or large.
+        name: Of the instance.
+        reference: Best objective known from elsewhere, or None.
+    """
+
+    kind: ClassVar[str]
+    sense: Sense
+    name: str
+    reference: float | None
+
+    @cached_property
+    def problem(self) -> QuadraticProblem:
+        """The quadratic problem over binary variables."""
+        return self._build()
+
+    @property
+    @abstractmethod
+    def n_variables(self) -> int:
+        """Number of binary variables of `problem`, which need not be built for this."""
+
+    @abstractmethod
+    def _build(self) -> QuadraticProblem: ...
+
+    @abstractmethod
+    def decode(self, bits: Bits) -> Decoded[S] | None:
+        """Return the feasible solution that ``bits`` say, repaired where they say none; None where repair fails."""
+
+    @abstractmethod
+    def encode(self, solution: S) -> Bits:
+        """Return the bits of a solution."""
+
+    @abstractmethod
+    def value(self, solution: S) -> float:
+        """Return the objective, computed from the domain's data rather than from the quadratic form."""
+
+    @abstractmethod
+    def start(self, rng: np.random.Generator) -> S:
+        """Return a feasible solution to begin with: drawn at random, not searched for.
+
+        Raises:
+            ProblemInfeasibleError: None was found.
+        """
+
+    @abstractmethod
+    def neighbourhood(self, bits: Bits, size: int, rng: np.random.Generator) -> Indices:
+        """Return at most ``size`` variables that are worth changing together, the others kept as in ``bits``."""
+
+    @abstractmethod
+    def classical(self, limit_s: float, seed: int) -> ClassicalResult[S]:
+        """Return what the strongest classical method at hand finds and proves within some seconds."""
+
+    @abstractmethod
+    def to_json(self, solution: S) -> dict[str, Any]:
+        """Return a solution as JSON values in the domain's words."""
+
+    def is_better(self, value: float, other: float) -> bool:
+        """Whether an objective is better than another, beyond rounding."""
+        sign = 1.0 if self.sense == "min" else -1.0
+        return sign * (other - value) > 1e-9 * max(1.0, abs(other))

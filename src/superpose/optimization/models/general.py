@@ -1,0 +1,103 @@
+"""Any quadratic problem, without further knowledge of it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.errors import ProblemInfeasibleError
+from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
+from superpose.optimization.quadratic import TOLERANCE, QuadraticProblem
+
+__all__ = ["GeneralModel"]
+
+Indices = npt.NDArray[np.int64]
+
+
+class GeneralModel(Model[Bits]):
+    """A quadratic problem as a model: solutions are its bits, repair flips the bits that mend most.
+
+    Args:
+        problem: Of any kind.
+        reference: Best objective known.
+    """
+
+    kind: ClassVar[str] = "quadratic"
+
+    def __init__(self, problem: QuadraticProblem, *, reference: float | None = None) -> None:
+        self._given = problem
+        self.sense, self.name, self.reference = problem.sense, problem.name, reference
+
+    @property
+    def n_variables(self) -> int:
+        """Of the problem."""
+        return self._given.n_variables
+
+    def _build(self) -> QuadraticProblem:
+        return self._given
+
+    def decode(self, bits: Bits) -> Decoded[Bits] | None:
+        """The bits; where they are infeasible, one or two at a time are flipped as long as that mends something."""
+        x = np.asarray(bits, np.uint8).copy()
+        repaired = not bool(self._given.is_feasible(x)[0])
+        while repaired:
+            missed = float(self._given.violations(x).sum())
+            if missed <= TOLERANCE:
+                break
+            n = len(x)
+            flips = np.eye(n, dtype=np.uint8)
+            if n <= 60:
+                first, second = np.triu_indices(n, 1)
+                flips = np.concatenate([flips, flips[first] ^ flips[second]])
+            others = x[None] ^ flips
+            left = self._given.violations(others).sum(axis=1)
+            cost = self._given.sign * self._given.objective(others)
+            best = int(np.lexsort((cost, left))[0])
+            if left[best] >= missed - TOLERANCE:
+                return None
+            x = others[best]
+        return Decoded(x, self.value(x), repaired)
+
+    def encode(self, solution: Bits) -> Bits:
+        """The bits themselves."""
+        return np.asarray(solution, np.uint8)
+
+    def value(self, solution: Bits) -> float:
+        """The objective."""
+        return float(self._given.objective(solution)[0])
+
+    def start(self, rng: np.random.Generator) -> Bits:
+        """Random bits, repaired."""
+        for _ in range(100):
+            bits = rng.integers(0, 2, self.n_variables, np.uint8)
+            for group in self._given.one_hot_groups:
+                bits[group] = 0
+                bits[rng.choice(group)] = 1
+            found = self.decode(bits)
+            if found is not None:
+                return found.solution
+        raise ProblemInfeasibleError(f"No bit string that meets all constraints of {self.name} was found.")
+
+    def neighbourhood(self, bits: Bits, size: int, rng: np.random.Generator) -> Indices:
+        """Variables drawn at random; of an "exactly one" group, the one that is 1 comes with each of the others."""
+        partner = {int(v): int(group[np.argmax(bits[group])]) for group in self._given.one_hot_groups for v in group}
+        found: set[int] = set()
+        for variable in rng.permutation(self.n_variables):
+            more = {int(variable), partner.get(int(variable), int(variable))} - found
+            if len(found) + len(more) > size:
+                break
+            found |= more
+        return np.array(sorted(found), np.int64)
+
+    def classical(self, limit_s: float, seed: int) -> ClassicalResult[Bits]:
+        """HiGHS, products of variables made linear."""
+        from superpose.optimization.classical.highs import branch_and_bound
+
+        bits, bound = branch_and_bound(self._given, limit_s)
+        return ClassicalResult(bits, bound, "HiGHS")
+
+    def to_json(self, solution: Bits) -> dict[str, Any]:
+        """The names of the variables that are 1."""
+        return {"ones": [self._given.names[k] for k in np.flatnonzero(solution)]}

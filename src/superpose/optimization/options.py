@@ -1,0 +1,80 @@
+"""How a problem is to be solved."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+from superpose.errors import ProblemError
+
+__all__ = ["Method", "Mixer", "SolveOptions", "Start"]
+
+Method = Literal["qaoa", "vqe", "annealing", "classical"]
+Mixer = Literal["auto", "x", "xy", "warm"]
+Start = Literal["ramp", "interp"]
+
+MAX_QUBITS: Final = 24
+_POSITIVE = ("layers", "shots", "max_evaluations", "max_rounds", "n_reads")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SolveOptions:
+    """How a problem is to be solved; defaults suit a laptop.
+
+    Attributes:
+        layers: QAOA's p, or the entangling layers of VQE.
+        mixer: "x"; "xy", which keeps to one-hot strings of "exactly one" constraints and starts in a W state of each;
+            "warm" (start and mixer from a continuous relaxation); "auto": "xy" where there are such constraints,
+            else "x".
+        start: Angles at first: "ramp" (linear in the layer), or "interp" (the best of p layers, interpolated to p + 1).
+        shots: Measurements of the last state, and of every evaluation where expectations are not exact.
+        cvar: Share of the best shots whose mean is minimised, between 0 and 1; None: the mean of all.
+        backend: Name of the backend; expectations on "local" are exact unless ``cvar`` is given.
+        max_qubits: Largest circuit; larger problems are decomposed.
+        max_evaluations: Of the optimiser, for each circuit.
+        max_rounds: Of the decomposition, at most.
+        n_reads: Of simulated annealing.
+        time_limit_s: For each method by itself.
+        penalty_scale: Weights of constraints, as a multiple of those that are proven to suffice.
+        seed: Of everything drawn at random.
+        compare: Whether controls and a classical solver run beside the method.
+
+    Raises:
+        ProblemError: A value is not among those allowed.
+    """
+
+    layers: int = 2
+    mixer: Mixer = "auto"
+    start: Start = "ramp"
+    shots: int = 1000
+    cvar: float | None = None
+    backend: str = "local"
+    max_qubits: int = 16
+    max_evaluations: int = 60
+    max_rounds: int = 200
+    n_reads: int = 100
+    time_limit_s: float = 10.0
+    penalty_scale: float = 1.0
+    seed: int = 0
+    compare: bool = True
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE:
+            if getattr(self, name) < 1:
+                raise ProblemError(f"{name} must be 1 or more, got {getattr(self, name)}.")
+        if self.mixer not in get_args(Mixer) or self.start not in get_args(Start):
+            raise ProblemError(
+                f"mixer is one of {', '.join(get_args(Mixer))} and start one of {', '.join(get_args(Start))}; "
+                f"got {self.mixer!r} and {self.start!r}."
+            )
+        if not 2 <= self.max_qubits <= MAX_QUBITS:
+            raise ProblemError(f"max_qubits must be between 2 and {MAX_QUBITS}, got {self.max_qubits}.")
+        if self.cvar is not None and not 0 < self.cvar <= 1:
+            raise ProblemError(f"cvar must be above 0 and at most 1, got {self.cvar}.")
+        if not (math.isfinite(self.time_limit_s) and self.time_limit_s > 0):
+            raise ProblemError(f"time_limit_s must be above 0, got {self.time_limit_s}.")
+        if not (math.isfinite(self.penalty_scale) and self.penalty_scale > 0):
+            raise ProblemError(f"penalty_scale must be above 0, got {self.penalty_scale}.")
+        if self.seed < 0:
+            raise ProblemError(f"seed must be 0 or more, got {self.seed}.")

@@ -1,0 +1,263 @@
+"""Constraints as penalties: the QUBO whose best solutions are the problem's, with a stated bound for each weight.
+
+For a problem to be minimised let L be a lower bound of the objective over *all* bit strings, and U the objective of a
+feasible one, or an upper bound over all. A violated constraint of smallest possible violation d costs at least
+``weight * d**2``. With ``weight * d**2 > U - L`` every infeasible string lies above U, hence above the optimum: the
+minima of the QUBO are exactly the optima of the problem. Weights here are 1.05 times that bound.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.errors import ProblemError, ProblemInfeasibleError
+from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem
+from superpose.optimization.qubo import Qubo
+
+__all__ = ["PenalisedQubo", "PenaltyTerm", "objective_range", "penalised"]
+
+Floats = npt.NDArray[np.float64]
+Bits = npt.NDArray[np.uint8]
+
+MARGIN: Final = 1.05
+MAX_DECIMALS: Final = 9
+MAX_SLACK_BITS: Final = 16
+
+
+@dataclass(frozen=True, slots=True)
+class PenaltyTerm:
+    """How a kind of constraint became part of a QUBO.
+
+    Attributes:
+        constraint: Its name; constraints of equal treatment share a term.
+        n_constraints: How many of them.
+        weight: What the square of the violation is multiplied by.
+        smallest_violation: The least by which the constraint can be missed.
+        n_slack: Slack bits, all constraints of the term together.
+        rounded_to: Grid to which coefficients were rounded up, where their exact slack would need too many bits; else
+            None. Solutions of the rounded constraint meet the exact one, and the best solution may be lost.
+        bound: Why this weight suffices, with the figures.
+    """
+
+    constraint: str
+    n_constraints: int
+    weight: float
+    smallest_violation: float
+    n_slack: int
+    rounded_to: float | None
+    bound: str
+
+
+@dataclass(frozen=True, eq=False)
+class PenalisedQubo:
+    """A problem as a QUBO: the problem's variables first, slack bits behind them.
+
+    Attributes:
+        qubo: To be minimised.
+        problem: What it was made of.
+        terms: How constraints became penalties.
+        lower, upper: The bounds L and U of the objective as minimised.
+        exact: Whether the minima are exactly the optima: weights at their bound or above, and nothing rounded.
+    """
+
+    qubo: Qubo
+    problem: QuadraticProblem
+    terms: tuple[PenaltyTerm, ...]
+    lower: float
+    upper: float
+    exact: bool
+
+    @property
+    def n_slack(self) -> int:
+        """Number of slack bits."""
+        return self.qubo.n_variables - self.problem.n_variables
+
+    def bits(self, samples: npt.ArrayLike) -> Bits:
+        """Return the problem's own variables, uint8 ``(batch, n_variables)``, of samples with slack bits."""
+        return np.atleast_2d(np.asarray(samples))[:, : self.problem.n_variables].astype(np.uint8)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        facts = {"n_variables": self.problem.n_variables, "n_slack": self.n_slack, "n_pairs": len(self.qubo.quadratic)}
+        return {
+            **facts,
+            "objective_lower": self.lower,
+            "objective_upper": self.upper,
+            "exact": self.exact,
+            "terms": [asdict(term) for term in self.terms],
+        }
+
+
+def objective_range(problem: QuadraticProblem) -> tuple[float, float]:
+    """Return bounds of ``sign * objective`` over all bit strings: each term at its lower, and at its upper end.
+
+    >>> objective_range(QuadraticProblem([1.0, -2.0], {(0, 1): 3.0}))
+    (-2.0, 4.0)
+    """
+    terms = np.concatenate([problem.linear, problem.quadratic.values]) * problem.sign
+    base = problem.sign * problem.constant
+    return base + float(np.minimum(terms, 0).sum()), base + float(np.maximum(terms, 0).sum())
+
+
+def penalised(
+    problem: QuadraticProblem,
+    *,
+    feasible_value: float | None = None,
+    scale: float = 1.0,
+    max_slack_bits: int = MAX_SLACK_BITS,
+) -> PenalisedQubo:
+    """Return the problem as a QUBO.
+
+    Equalities become ``weight * (a . x - b)**2``; inequalities too, with slack bits that fill exactly what a . x may
+    leave of b; "at most one" and conflicts become ``weight * x_i * x_j``, without slack.
+
+    Args:
+        problem: Of either sense; the QUBO is to be minimised.
+        feasible_value: Objective of some feasible solution, which makes the bound U tighter.
+        scale: Weights are this multiple of the stated ones. Below 1 the guarantee is lost, and told so.
+        max_slack_bits: For each inequality; where more would be needed, coefficients are rounded up to a coarser grid.
+
+    Raises:
+        ProblemInfeasibleError: A constraint cannot be met by any bit string.
+        ProblemError: A coefficient has more than nine decimals, or ``scale`` is not positive.
+
+    Cost: a term for each pair of variables of a constraint.
+    """
+    if not (math.isfinite(scale) and scale > 0):
+        raise ProblemError(f"The scale of penalties must be a positive number, got {scale}.")
+    lower, upper = objective_range(problem)
+    known = feasible_value is not None
+    if feasible_value is not None:
+        upper = min(upper, problem.sign * feasible_value)
+    gap = max(upper - lower, 0.0) or 1.0
+    build = _Build(problem, gap * MARGIN * scale)
+    for row in problem.constraints:
+        build.add(_Form(row, max_slack_bits))
+    if len(problem.conflicts):
+        build.exclude("conflicts", problem.conflicts)
+    source = "objective of a feasible solution that is known" if known else "upper bound of the objective"
+    why = (
+        f"d^2 * weight = {scale * MARGIN:g} * (U - L), U = {upper:g} ({source}), L = {lower:g} (each term at its least)"
+    )
+    if scale * MARGIN <= 1:
+        why += "; below U - L, so that the best bit string may be infeasible"
+    terms = build.terms(why)
+    exact = scale * MARGIN > 1 and all(term.rounded_to is None for term in terms)
+    return PenalisedQubo(build.qubo(), problem, terms, lower, upper, exact)
+
+
+class _Form:
+    """A constraint as ``a . x (+ slack) = b`` in whole multiples of a unit."""
+
+    def __init__(self, row: LinearConstraint, max_slack_bits: int) -> None:
+        self.row = row
+        self.rounded_to: float | None = None
+        sign = -1.0 if row.relation == ">=" else 1.0
+        scale, numbers, bound = _whole(row.name, sign * row.coefficients, sign * row.bound)
+        step = math.gcd(*(abs(k) for k in numbers)) or 1
+        self.slack: list[int] = []
+        least, most = sum(k for k in numbers if k < 0), sum(k for k in numbers if k > 0)
+        if row.relation == "==":
+            if bound % step or not least <= bound <= most:
+                raise ProblemInfeasibleError(f"No bit string meets {row.name!r}.", constraint=row.name)
+            self.redundant = False
+        else:
+            if least > bound:
+                raise ProblemInfeasibleError(f"No bit string meets {row.name!r}.", constraint=row.name)
+            self.redundant = most <= bound
+        self.a, self.b, self.unit = [k // step for k in numbers], bound // step, step / scale
+        self.at_most_one = row.relation != "==" and self.b == 1 and all(k == 1 for k in self.a)
+        if row.relation != "==" and not self.redundant and not self.at_most_one:
+            self._fill(max_slack_bits)
+
+    def _fill(self, max_bits: int) -> None:
+        """Give it slack bits that sum up to every value from 0 to what a . x may leave of b."""
+        reach = self.b - sum(k for k in self.a if k < 0)
+        coarse = max(1, math.ceil((reach + 1) / 2**max_bits))
+        if coarse > 1:
+            self.a, self.b = [math.ceil(k / coarse) for k in self.a], self.b // coarse
+            self.unit *= coarse
+            self.rounded_to = self.unit
+            reach = max(0, self.b - sum(k for k in self.a if k < 0))
+        size = 1
+        while reach > 0:
+            self.slack.append(min(size, reach))
+            reach -= self.slack[-1]
+            size *= 2
+
+
+class _Build:
+    """Collects the terms of a QUBO."""
+
+    def __init__(self, problem: QuadraticProblem, cost: float) -> None:
+        self.problem, self.cost, self.n = problem, cost, problem.n_variables
+        self.constant = problem.sign * problem.constant
+        self._linear: list[tuple[npt.NDArray[np.int64], Floats]] = []
+        pairs = problem.quadratic
+        self._pairs: list[tuple[Any, Any, Any]] = [(pairs.rows, pairs.cols, problem.sign * pairs.values)]
+        self._told: dict[tuple[str, float, float | None], list[int]] = {}
+
+    def add(self, form: _Form) -> None:
+        """Add a constraint's penalty."""
+        if form.redundant:
+            return
+        if form.at_most_one:
+            places = form.row.indices
+            first, second = np.triu_indices(len(places), 1)
+            self.exclude(_kind(form.row.name), np.stack([places[first], places[second]], axis=1))
+            return
+        new = self.n + np.arange(len(form.slack))
+        self.n += len(form.slack)
+        places, a = np.concatenate([form.row.indices, new]), np.array([*form.a, *form.slack], np.float64)
+        weight = self.cost  # of whole multiples of the unit, whose least violation is 1
+        self.constant += weight * form.b**2
+        self._linear.append((places, weight * (a * a - 2 * form.b * a)))
+        first, second = np.triu_indices(len(places), 1)
+        self._pairs.append((places[first], places[second], 2 * weight * a[first] * a[second]))
+        counts = self._told.setdefault((_kind(form.row.name), form.unit, form.rounded_to), [0, 0])
+        counts[0] += 1
+        counts[1] += len(form.slack)
+
+    def exclude(self, name: str, pairs: npt.NDArray[np.int64]) -> None:
+        """Add a penalty for each pair of ones."""
+        self._pairs.append((pairs[:, 0], pairs[:, 1], np.full(len(pairs), self.cost)))
+        self._told.setdefault((name, 1.0, None), [0, 0])[0] += len(pairs)
+
+    def qubo(self) -> Qubo:
+        """The sum of all."""
+        linear = np.zeros(self.n)
+        linear[: self.problem.n_variables] = self.problem.sign * self.problem.linear
+        for places, values in self._linear:
+            np.add.at(linear, places, values)
+        rows, cols, values = (np.concatenate(column) for column in zip(*self._pairs, strict=True))
+        return Qubo(linear, Pairs(rows, cols, values, self.n), self.constant)
+
+    def terms(self, why: str) -> tuple[PenaltyTerm, ...]:
+        """What was told, constraints of one kind together."""
+        return tuple(
+            PenaltyTerm(name, counts[0], self.cost / unit**2, unit, counts[1], rounded, f"{why}, d = {unit:g}")
+            for (name, unit, rounded), counts in self._told.items()
+        )
+
+
+def _kind(name: str) -> str:
+    """The words before a colon: "city once: 3" is of the kind "city once"."""
+    return name.partition(":")[0]
+
+
+def _whole(name: str, numbers: Floats, bound: float) -> tuple[int, Sequence[int], int]:
+    """A power of ten, and the numbers times it, all whole."""
+    values = np.append(numbers, bound)
+    for decimals in range(MAX_DECIMALS + 1):
+        scaled = values * 10**decimals
+        whole = np.rint(scaled)
+        if np.all(np.abs(scaled - whole) <= 1e-9 * np.maximum(np.abs(scaled), 1)):
+            found = [int(k) for k in whole]
+            return 10**decimals, found[:-1], found[-1]
+    raise ProblemError(f"Constraint {name!r} has coefficients of more than {MAX_DECIMALS} decimals; round them.")

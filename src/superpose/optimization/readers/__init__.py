@@ -1,0 +1,112 @@
+"""Files of problems: recognised by their suffix, else by what stands in them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Final
+
+from superpose.errors import ProblemFormatError
+from superpose.optimization.models import Model
+from superpose.optimization.readers.document import read_document
+from superpose.optimization.readers.plain import read_gset, read_jobshop, read_knapsack
+from superpose.optimization.readers.tsplib import read_cvrp, read_tsp
+
+__all__ = ["read_cvrp", "read_document", "read_gset", "read_jobshop", "read_knapsack", "read_problem", "read_tsp"]
+
+MAX_BYTES: Final = 64 * 2**20
+
+
+def read_problem(path: Path | str, *, reference: float | None = None) -> Model[Any]:
+    """Return the problem in a file.
+
+    ``.tsp`` is TSPLIB's (EUC_2D, CEIL_2D, ATT, GEO, EXPLICIT), ``.vrp`` CVRPLIB's, ``.json`` a document of ours; other
+    files are told apart by their lines: a graph of the Gset (``n m``, then ``i j w``), a knapsack (``n capacity``, then
+    ``value weight``), or a job shop (``n m``, then for each job its pairs of machine and duration).
+
+    Args:
+        path: Of the file. Best values known are taken from beside it: ``NAME.sol`` of CVRPLIB, ``solutions`` of
+            TSPLIB, and ``DIRECTORY-optimum/NAME`` of the knapsack instances.
+        reference: Best objective known, in place of those.
+
+    Raises:
+        ProblemFormatError: It cannot be read or is none of these.
+        ProblemError: Its numbers make no problem.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > MAX_BYTES:
+            raise ProblemFormatError(f"{file.name} has more than {MAX_BYTES:,} bytes; such files are not read.")
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ProblemFormatError(f"{file.name} cannot be read: {error.strerror or error}.") from None
+    except ValueError:
+        raise ProblemFormatError(f"{file.name} is not text in UTF-8.") from None
+    known = reference if reference is not None else _reference(file)
+    try:
+        model = _read(file, text)
+    except (ValueError, IndexError, KeyError) as error:
+        raise ProblemFormatError(f"{file.name} cannot be read as a problem: {error}.") from None
+    if known is not None:
+        model.reference = known
+    return model
+
+
+def _read(file: Path, text: str) -> Model[Any]:
+    suffix, name = file.suffix.lower(), file.stem if file.suffix else file.name
+    if suffix == ".tsp":
+        return read_tsp(text, name)
+    if suffix == ".vrp":
+        return read_cvrp(text, name, rounded=not _has_decimals(file.with_suffix(".sol")))
+    if suffix == ".json":
+        return read_document(text, name)
+    lines = [line.split() for line in text.splitlines() if line.strip()]
+    head = lines[0] if lines else []
+    if len(head) == 2 and len(lines) > 1:
+        n = int(float(head[0]))
+        if len(lines[1]) == 3:
+            return read_gset(text, name)
+        if len(lines[1]) == 2 and len(lines) >= n + 1:
+            return read_knapsack(text, name)
+        if len(lines) == n + 1 and all(len(line) == 2 * int(head[1]) for line in lines[1:]):
+            return read_jobshop(text, name)
+    raise ProblemFormatError(
+        f"{file.name} is no problem that is known: .tsp, .vrp, .json, or a graph, a knapsack or a job shop as text."
+    )
+
+
+def _has_decimals(solution: Path) -> bool:
+    """Whether a best-known solution has a cost that is not whole: then distances are not rounded."""
+    cost = _cost(solution)
+    return cost is not None and cost != round(cost)
+
+
+def _cost(solution: Path) -> float | None:
+    if not solution.is_file():
+        return None
+    for line in solution.read_text(encoding="utf-8", errors="replace").splitlines():
+        if line.lower().startswith("cost"):
+            return _number(line.split()[-1])
+    return None
+
+
+def _reference(file: Path) -> float | None:
+    """The best value known that stands beside a file."""
+    if file.suffix.lower() == ".vrp":
+        return _cost(file.with_suffix(".sol"))
+    if file.suffix.lower() == ".tsp" and (file.parent / "solutions").is_file():
+        for line in (file.parent / "solutions").read_text(encoding="utf-8", errors="replace").splitlines():
+            name, _, value = line.partition(":")
+            if name.strip() == file.stem:
+                return _number(value.split()[0]) if value.split() else None
+    beside = file.parent.with_name(f"{file.parent.name}-optimum") / file.name
+    if beside.is_file():
+        words = beside.read_text(encoding="utf-8", errors="replace").split()
+        return _number(words[0]) if words else None
+    return None
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None

@@ -1,0 +1,106 @@
+"""Problems as JSON: our own form, one object, its member "kind" says which."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from superpose.errors import ProblemFormatError
+from superpose.optimization.models import (
+    GeneralModel,
+    JobShop,
+    Knapsack,
+    MaxCut,
+    Model,
+    TravellingSalesman,
+    VehicleRouting,
+)
+from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem
+
+__all__ = ["read_document"]
+
+
+def read_document(text: str, name: str = "problem") -> Model[Any]:
+    """Return the problem that a JSON object says.
+
+    By kind, beside which any may have "name" and "reference" (best objective known); indices count from 0:
+
+    - ``{"kind": "maxcut", "edges": [[0, 1, 1.0], ...]}``
+    - ``{"kind": "knapsack", "values": [], "weights": [], "capacity": 5}``
+    - ``{"kind": "tsp", "distances": [[]], "coordinates": [[]]}``
+    - ``{"kind": "cvrp", "distances": [[]], "demands": [], "capacity": 5, "vehicles": 2, "coordinates": [[]]}``
+    - ``{"kind": "jobshop", "jobs": [[[machine, duration], ...], ...], "horizon": 20}``
+    - ``{"kind": "quadratic", "linear": [], "quadratic": [[i, j, value], ...], "constant": 0, "sense": "min",
+      "constraints": [{"name": "", "indices": [], "coefficients": [], "relation": "<=", "bound": 1}],
+      "conflicts": [[i, j], ...], "names": []}``
+
+    Raises:
+        ProblemFormatError: No such object, or a member is missing or of another form.
+        ProblemError: Its numbers make no problem.
+    """
+    try:
+        document = json.loads(text)
+    except (ValueError, RecursionError):
+        raise ProblemFormatError(f"{name} is not JSON.") from None
+    if not isinstance(document, dict) or document.get("kind") not in _READERS:
+        raise ProblemFormatError(f'{name} must be an object whose "kind" is one of {", ".join(_READERS)}.')
+    label = str(document.get("name", name))
+    try:
+        model = _READERS[document["kind"]](document, label)
+        if document.get("reference") is not None:
+            model.reference = float(document["reference"])
+    except KeyError as error:
+        raise ProblemFormatError(f"{name} lacks the member {error}.") from None
+    except (TypeError, ValueError, IndexError, AttributeError) as error:
+        raise ProblemFormatError(f"{name} has a member of another form: {error}.") from None
+    return model
+
+
+def _maxcut(document: Mapping[str, Any], name: str) -> MaxCut:
+    edges = [[*edge, 1.0][:3] for edge in document["edges"]]
+    table = np.array(edges, np.float64).reshape(-1, 3)
+    ends = table[:, :2].astype(np.int64)
+    n = int(document.get("n_nodes", ends.max() + 1 if len(ends) else 0))
+    return MaxCut(n, ends, table[:, 2], name=name)
+
+
+def _quadratic(document: Mapping[str, Any], name: str) -> GeneralModel:
+    linear = document["linear"]
+    table = np.array(document.get("quadratic", []), np.float64).reshape(-1, 3)
+    pairs = Pairs(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2], len(linear))
+    rows = [
+        LinearConstraint(
+            str(row.get("name", f"constraint {k + 1}")),
+            row["indices"],
+            row["coefficients"],
+            row["relation"],
+            row["bound"],
+        )
+        for k, row in enumerate(document.get("constraints", []))
+    ]
+    problem = QuadraticProblem(
+        linear,
+        pairs,
+        constant=float(document.get("constant", 0.0)),
+        sense=document.get("sense", "min"),
+        constraints=rows,
+        conflicts=document.get("conflicts", []),
+        names=document.get("names", ()),
+        name=name,
+    )
+    return GeneralModel(problem)
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any], str], Model[Any]]] = {
+    "maxcut": _maxcut,
+    "knapsack": lambda d, name: Knapsack(d["values"], d["weights"], float(d["capacity"]), name=name),
+    "tsp": lambda d, name: TravellingSalesman(d["distances"], d.get("coordinates"), name=name),
+    "cvrp": lambda d, name: VehicleRouting(
+        d["distances"], d["demands"], float(d["capacity"]), int(d["vehicles"]), d.get("coordinates"), name=name
+    ),
+    "jobshop": lambda d, name: JobShop(d["jobs"], d.get("horizon"), name=name),
+    "quadratic": _quadratic,
+}

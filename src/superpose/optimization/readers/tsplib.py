@@ -1,0 +1,158 @@
+"""TSPLIB's and CVRPLIB's files.
+
+Source: Reinelt, TSPLIB 95 (Heidelberg 1995), sections 1 and 2, whose formulas for distances are kept to the letter,
+truncations included. Checked against published optima. tsplib95 on PyPI needs an old NetworkX; vrplib reads CVRPLIB but
+computes neither GEO nor ATT distances.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from superpose.errors import ProblemFormatError
+from superpose.optimization.models import TravellingSalesman, VehicleRouting
+
+__all__ = ["read_cvrp", "read_tsp"]
+
+Floats = npt.NDArray[np.float64]
+
+MAX_NODES: Final = 2500
+_KEY = re.compile(r"^\s*([A-Z_0-9]+?)\s*:\s*(.*?)\s*$")
+
+
+def read_tsp(text: str, name: str = "tour") -> TravellingSalesman:
+    """Return a symmetric travelling-salesman problem.
+
+    Raises:
+        ProblemFormatError: Sections are missing, or a type of edge weights that is not known.
+    """
+    fields, sections = _parsed(text)
+    distances, coordinates = _distances(fields, sections, rounded=True)
+    return TravellingSalesman(distances, coordinates, name=fields.get("NAME", name))
+
+
+def read_cvrp(text: str, name: str = "routes", *, rounded: bool = True) -> VehicleRouting:
+    """Return a capacitated vehicle-routing problem; the number of vehicles is that in the name ("-k4").
+
+    Where the name tells none, it is one more than the least that could carry all.
+
+    Args:
+        text: Of the file.
+        name: Where the file tells none.
+        rounded: Whether EUC_2D distances are rounded to whole numbers, as most sets have it.
+
+    Raises:
+        ProblemFormatError: Sections are missing, the depot is not the first place, or routes have a limited duration,
+            which this model does not know.
+    """
+    fields, sections = _parsed(text)
+    if "DISTANCE" in fields or "SERVICE_TIME" in fields:
+        raise ProblemFormatError(f"{name} limits the duration of routes; only capacities are known here.")
+    distances, coordinates = _distances(fields, sections, rounded=rounded)
+    n, capacity = len(distances), float(fields["CAPACITY"])
+    demands = np.array(sections["DEMAND_SECTION"], np.float64).reshape(n, 2)[:, 1]
+    if [int(k) for k in sections.get("DEPOT_SECTION", [1])][:1] != [1]:
+        raise ProblemFormatError(f"The depot of {name} must be the first place.")
+    told = re.search(r"-k(\d+)$", fields.get("NAME", name).strip())
+    least = math.ceil(float(demands.sum()) / capacity)
+    vehicles = int(told.group(1)) if told else least + 1
+    return VehicleRouting(distances, demands, capacity, vehicles, coordinates, name=fields.get("NAME", name).strip())
+
+
+def _parsed(text: str) -> tuple[Mapping[str, str], Mapping[str, list[float]]]:
+    """Key lines, and the numbers of each section."""
+    fields: dict[str, str] = {}
+    sections: dict[str, list[float]] = {}
+    now: list[float] | None = None
+    for line in text.splitlines():
+        words = line.split()
+        if not words or words[0] == "EOF":
+            continue
+        if words[0].rstrip(":").endswith("_SECTION"):
+            now = sections.setdefault(words[0].rstrip(":"), [])
+        elif found := _KEY.match(line):
+            fields[found.group(1)] = found.group(2)
+        elif now is not None:
+            now += [float(word) for word in words]
+    return fields, sections
+
+
+def _distances(
+    fields: Mapping[str, str], sections: Mapping[str, list[float]], *, rounded: bool
+) -> tuple[Floats, Floats | None]:
+    n, kind = int(fields["DIMENSION"]), fields.get("EDGE_WEIGHT_TYPE", "")
+    if not 3 <= n <= MAX_NODES:
+        raise ProblemFormatError(f"Between 3 and {MAX_NODES} places can be read, got {n}.")
+    given = sections.get("NODE_COORD_SECTION") or sections.get("DISPLAY_DATA_SECTION")
+    places = None if given is None else np.array(given).reshape(n, 3)[:, 1:]
+    if kind == "EXPLICIT":
+        return _explicit(fields, sections["EDGE_WEIGHT_SECTION"], n), places
+    if kind not in _FORMULAS or places is None:
+        known = ", ".join([*_FORMULAS, "EXPLICIT"])
+        raise ProblemFormatError(f"EDGE_WEIGHT_TYPE must be one of {known}, with coordinates; got {kind or 'none'}.")
+    formula = _FORMULAS[kind] if rounded or kind != "EUC_2D" else _euclidean
+    distances = formula(places)
+    np.fill_diagonal(distances, 0.0)
+    return distances, places
+
+
+def _euclidean(places: Floats) -> Floats:
+    apart = places[:, None] - places[None]
+    found: Floats = np.sqrt((apart**2).sum(axis=2))
+    return found
+
+
+def _rounded(places: Floats) -> Floats:
+    return np.floor(_euclidean(places) + 0.5)
+
+
+def _pseudo_euclidean(places: Floats) -> Floats:
+    exact = _euclidean(places) / math.sqrt(10.0)
+    near = np.floor(exact + 0.5)
+    return np.where(near < exact, near + 1, near)
+
+
+def _geographical(places: Floats) -> Floats:
+    """Degrees and minutes as DDD.MM on a sphere of 6378.388 km, with TSPLIB's own value of pi."""
+    whole = np.trunc(places)
+    radians = 3.141592 * (whole + 5.0 * (places - whole) / 3.0) / 180.0
+    latitude, longitude = radians.T
+    q1 = np.cos(longitude[:, None] - longitude[None])
+    q2 = np.cos(latitude[:, None] - latitude[None])
+    q3 = np.cos(latitude[:, None] + latitude[None])
+    inner = 0.5 * ((1.0 + q1) * q2 - (1.0 - q1) * q3)
+    found: Floats = np.floor(6378.388 * np.arccos(np.clip(inner, -1, 1)) + 1.0)
+    return found
+
+
+_FORMULAS: Mapping[str, Callable[[Floats], Floats]] = {
+    "EUC_2D": _rounded,
+    "CEIL_2D": lambda places: np.ceil(_euclidean(places)),
+    "ATT": _pseudo_euclidean,
+    "GEO": _geographical,
+}
+
+
+def _explicit(fields: Mapping[str, str], numbers: list[float], n: int) -> Floats:
+    form = fields.get("EDGE_WEIGHT_FORMAT", "")
+    if form == "FULL_MATRIX":
+        return np.array(numbers).reshape(n, n)
+    indices = {
+        "UPPER_ROW": np.triu_indices(n, 1),
+        "UPPER_DIAG_ROW": np.triu_indices(n),
+        "LOWER_ROW": np.tril_indices(n, -1),
+        "LOWER_DIAG_ROW": np.tril_indices(n),
+    }.get(form)
+    if indices is None or len(indices[0]) != len(numbers):
+        raise ProblemFormatError(f"EDGE_WEIGHT_FORMAT {form or 'none'} with {len(numbers)} numbers cannot be read.")
+    matrix = np.zeros((n, n))
+    matrix[indices] = numbers
+    both = matrix + matrix.T
+    np.fill_diagonal(both, 0.0)
+    return both

@@ -1,0 +1,276 @@
+"""`solve`: a problem in, a feasible solution with its controls out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from superpose.errors import ExtraMissingError, ProblemError, ProblemInfeasibleError, SuperposeError
+from superpose.optimization.answers import Answer, MethodResult, Role, Yardstick, gap_percent, verdict
+from superpose.optimization.budgets import Budget
+from superpose.optimization.decomposition import descend
+from superpose.optimization.models import Decoded, GeneralModel, Model
+from superpose.optimization.options import Method, SolveOptions
+from superpose.optimization.penalties import MAX_SLACK_BITS
+from superpose.optimization.quadratic import QuadraticProblem
+from superpose.optimization.qubo import Qubo
+from superpose.optimization.samplers import (
+    MAX_EXHAUSTIVE,
+    AnnealingSampler,
+    Drawn,
+    ExhaustiveSampler,
+    RandomSampler,
+    Sampler,
+    Setting,
+)
+
+__all__ = ["as_model", "solve"]
+
+Solvable = Model[Any] | QuadraticProblem | Qubo | str | Path
+
+
+def solve(problem: Solvable, method: Method = "qaoa", options: SolveOptions | None = None, **changes: Any) -> Answer:
+    """Return a feasible solution of a problem, with what other methods reach on it.
+
+    Constraints become penalties with stated bounds (`superpose.optimization.penalised`), or are kept by the mixer.
+    Where the QUBO has more variables than ``max_qubits``, the problem is solved in pieces
+    (`superpose.optimization.descend`), from a random feasible solution. Beside the method run, each for
+    ``time_limit_s`` at most: the same with an exhaustive subsolver, the same with coin flips, simulated annealing of
+    the whole QUBO, and a classical solver that bounds.
+
+    Args:
+        problem: A model, a quadratic problem, a QUBO, or the path of a file; see `superpose.optimization.read_problem`.
+        method: "qaoa", "vqe", "annealing" or "classical".
+        options: How; by default `SolveOptions()`.
+        changes: Single options, in place of those.
+
+    Raises:
+        ProblemError: An option is not allowed.
+        ProblemFormatError: The file is no problem.
+        ProblemInfeasibleError: The method found no feasible solution.
+        ExtraMissingError: The method needs a package that is not installed. Controls that need one are told as not run.
+        BackendUnknownError, ProviderError: The backend.
+
+    >>> from superpose.optimization import Knapsack
+    >>> answer = solve(Knapsack([6, 10, 12], [1, 2, 3], 5), "qaoa", compare=False)
+    >>> answer.value, answer.rows[0].feasible
+    (22.0, True)
+    """
+    if method not in get_args(Method):
+        raise ProblemError(f"method is one of {', '.join(get_args(Method))}; got {method!r}.")
+    try:
+        chosen = replace(options or SolveOptions(), **changes)
+    except TypeError as error:
+        raise ProblemError(f"No such option: {error}.") from None
+    model = as_model(problem)
+    with threadpool_limits(1):  # BLAS threads that wait actively cost SciPy's optimiser more than the circuits do
+        return _Solving(model, method, chosen).answer()
+
+
+def as_model(problem: Solvable) -> Model[Any]:
+    """Return a problem of any form as a model."""
+    if isinstance(problem, Model):
+        return problem
+    if isinstance(problem, QuadraticProblem):
+        return GeneralModel(problem)
+    if isinstance(problem, Qubo):
+        return GeneralModel(problem.problem())
+    if isinstance(problem, str | Path):
+        from superpose.optimization.readers import read_problem
+
+        return read_problem(Path(problem))
+    raise ProblemError(f"A problem is a model, a QuadraticProblem, a Qubo or a path; got {type(problem).__name__}.")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    """A row before its gap is known."""
+
+    result: MethodResult
+    solution: Any = None
+    bound: float | None = None
+
+
+class _Solving:
+    """One call of `solve`."""
+
+    def __init__(self, model: Model[Any], method: Method, options: SolveOptions) -> None:
+        self.model, self.method, self.options = model, method, options
+        self.penalties: dict[str, Any] | None = None
+
+    def answer(self) -> Answer:
+        first = self._asked()
+        if first.solution is None:
+            raise ProblemInfeasibleError(f"{self.method} found no feasible solution of {self.model.name} in time.")
+        rows = [first, *(self._controls() if self.options.compare else ())]
+        return self._weighed(rows)
+
+    def _asked(self) -> _Row:
+        if self.method == "classical":
+            return self._classical("method")
+        self._start = self.model.start(np.random.default_rng(self.options.seed))
+        self._sampler = self._made(self.method)
+        self._known = float(self.model.problem.objective(self.model.encode(self._start))[0])
+        self._whole = self.method == "annealing" or self._size(self._sampler) <= self.options.max_qubits
+        return self._run(self._sampler, "method", self.method)
+
+    def _controls(self) -> list[_Row]:
+        rows: list[_Row] = []
+        if self.method in ("qaoa", "vqe"):
+            if not self._whole or self.model.n_variables <= MAX_EXHAUSTIVE:
+                name = "exhaustive search" if self._whole else "the same decomposition, exhaustive"
+                rows.append(self._tried(lambda: self._run(ExhaustiveSampler(self.options), "control", name), name))
+            name = "coin flips" if self._whole else "the same decomposition, coin flips"
+            rows.append(self._tried(lambda: self._run(RandomSampler(self.options), "control", name), name))
+        if self.method in ("qaoa", "vqe", "classical"):
+            rows.append(self._tried(self._annealed, "annealing"))
+        if self.method != "classical":
+            rows.append(self._tried(lambda: self._classical("classical"), "classical"))
+        return rows
+
+    def _annealed(self) -> _Row:
+        if self.method == "classical":
+            start = self.model.start(np.random.default_rng(self.options.seed))
+            self._known = float(self.model.problem.objective(self.model.encode(start))[0])
+        return self._drawn_whole(AnnealingSampler(self.options), "control", "annealing")
+
+    def _tried(self, run: Callable[[], _Row], name: str) -> _Row:
+        try:
+            return run()
+        except (ExtraMissingError, ProblemInfeasibleError, ProblemError) as error:
+            role: Role = "classical" if name == "classical" else "control"
+            return _Row(MethodResult(name, role, reason=error.message))
+
+    def _made(self, method: str) -> Sampler:
+        if method == "annealing":
+            return AnnealingSampler(self.options)
+        from superpose.optimization.quantum import QaoaSampler, VqeSampler
+
+        return QaoaSampler(self.options) if method == "qaoa" else VqeSampler(self.options)
+
+    def _setting(self, budget: Budget) -> Setting:
+        return Setting(self._known, MAX_SLACK_BITS, budget, self.options.seed)
+
+    def _size(self, sampler: Sampler) -> int:
+        """Qubits that the problem needs as a whole; the number of variables where that is too many already."""
+        if self.model.n_variables > self.options.max_qubits:
+            return self.model.n_variables
+        form = sampler.form(self.model.problem, self._setting(Budget(self.options.time_limit_s)))
+        return form.qubo.n_variables
+
+    def _run(self, sampler: Sampler, role: Role, name: str) -> _Row:
+        if self._whole:
+            return self._drawn_whole(sampler, role, name)
+        budget = Budget(self.options.time_limit_s)
+        went = descend(self.model, sampler, self._sampler, self._start, self.options, budget)
+        facts = {
+            "start_value": went.start_value, "n_better": went.n_better, "largest_qubo": went.largest, **went.facts,
+        }  # fmt: skip
+        result = self._result(name, role, went.found, budget.spent_s)
+        result = replace(result, share_feasible=went.share_feasible, n_rounds=went.n_rounds, facts=facts)
+        if role == "method":
+            self.penalties = self._told(sampler, budget)
+        return _Row(result, went.found.solution)
+
+    def _told(self, sampler: Sampler, budget: Budget) -> dict[str, Any] | None:
+        """The penalties of the whole problem, told though it was solved in pieces, unless it is too large for that."""
+        if self.model.n_variables > 3000:
+            return None
+        try:
+            form = sampler.form(self.model.problem, self._setting(budget))
+        except SuperposeError:
+            return None
+        return {**form.to_json(), "of": "the whole problem; pieces have their own, by the same rule"}
+
+    def _drawn_whole(self, sampler: Sampler, role: Role, name: str) -> _Row:
+        budget = Budget(self.options.time_limit_s)
+        form = sampler.form(self.model.problem, self._setting(budget))
+        drawn = sampler.draw(form, self._setting(budget))
+        best = self._decoded(drawn)
+        result = replace(
+            self._result(name, role, best, budget.spent_s),
+            share_feasible=drawn.share_feasible(self.model.problem),
+            facts=drawn.facts,
+        )
+        if role == "method":
+            self.penalties = {**form.to_json(), "of": "the whole problem"}
+        proves = isinstance(sampler, ExhaustiveSampler) and best is not None and self.model.kind != "cvrp"
+        return _Row(result, None if best is None else best.solution, best.value if proves and best else None)
+
+    def _decoded(self, drawn: Drawn) -> Decoded[Any] | None:
+        """The best solution among all that was drawn."""
+        best: Decoded[Any] | None = None
+        for bits in drawn.bits:
+            found = self.model.decode(bits)
+            if found is not None and (best is None or self.model.is_better(found.value, best.value)):
+                best = found
+        return best
+
+    def _classical(self, role: Role) -> _Row:
+        begun = time.perf_counter()
+        found = self.model.classical(self.options.time_limit_s, self.options.seed)
+        seconds = time.perf_counter() - begun
+        decoded = None
+        if found.solution is not None:
+            decoded = Decoded(found.solution, self.model.value(found.solution), False)
+        name = "classical" if role == "method" else f"classical ({found.solver})"
+        result = self._result(name, role, decoded, seconds)
+        return _Row(replace(result, facts={"solver": found.solver, "bound": found.bound}), found.solution, found.bound)
+
+    def _result(self, name: str, role: Role, found: Decoded[Any] | None, seconds: float) -> MethodResult:
+        if found is None:
+            return MethodResult(name, role, seconds=seconds, reason="No feasible solution was found in time.")
+        return MethodResult(
+            name,
+            role,
+            value=found.value,
+            feasible=True,
+            repaired=found.repaired,
+            seconds=seconds,
+            solution=self.model.to_json(found.solution),
+        )
+
+    def _weighed(self, rows: list[_Row]) -> Answer:
+        model, sense = self.model, self.model.sense
+        better = max if sense == "min" else min
+        bounds = [row.bound for row in rows if row.bound is not None]
+        bound = better(bounds) if bounds else None
+        yardstick, measure = self._yardstick(rows, bound)
+        results = [row.result for row in rows]
+        if measure is not None:
+            results = [
+                r if r.value is None else replace(r, gap_percent=gap_percent(r.value, measure, sense)) for r in results
+            ]
+        first = results[0]
+        return Answer(
+            kind=model.kind,
+            name=model.name,
+            sense=sense,
+            n_variables=model.n_variables,
+            method=self.method,
+            solution=rows[0].solution,
+            value=float(first.value or 0.0),
+            bound=bound,
+            yardstick=yardstick,
+            yardstick_value=measure,
+            gap_percent=first.gap_percent,
+            rows=tuple(results),
+            penalties=self.penalties,
+            verdict=verdict(results, sense, yardstick, self.options.layers),
+            options=asdict(self.options),
+        )
+
+    def _yardstick(self, rows: list[_Row], bound: float | None) -> tuple[Yardstick | None, float | None]:
+        values = [row.result.value for row in rows if row.result.value is not None]
+        best = min(values) if self.model.sense == "min" else max(values)
+        if bound is not None and gap_percent(best, bound, self.model.sense) <= 1e-7:
+            return "proven optimum", best
+        if self.model.reference is not None:
+            return "best known", self.model.reference
+        return ("bound", bound) if bound is not None else (None, None)

@@ -1,0 +1,63 @@
+"""`superpose solve`."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+QUICK = ("--layers", "1", "--max-rounds", "3", "--shots", "200", "--time-limit", "30")
+
+
+def test_an_example_is_solved_and_told_as_json(superpose: Callable[..., Any]) -> None:
+    said = superpose("solve", "maxcut", *QUICK, "--json")
+    assert said.code == 0, said.err
+    document = json.loads(said.out)
+    assert document["value"] == 12
+    assert document["bound"] == 12
+    assert document["yardstick"] == "proven optimum"
+    assert document["methods"][0]["method"] == "qaoa"
+    assert document["methods"][0]["gap_percent"] == 0
+    assert "quantum part did not help" in document["verdict"]
+
+
+def test_a_file_is_solved_and_told_to_people(superpose: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "sack"
+    path.write_text("4 20\n9 6\n11 5\n13 9\n15 7\n")
+    said = superpose("solve", path, *QUICK, "--reference", "35")
+    assert said.code == 0, said.err
+    assert "sack: knapsack, 4 variables, maximise" in said.out
+    assert "gap to the proven optimum, 35" in said.out
+    assert "items: [1, 2, 4]" in said.out.replace("\n", " ")
+    assert "capacity: weight" in said.out
+    assert "5 slack bits" in said.out
+    assert "The quantum part did not help" in said.out.replace("\n", " ")
+
+
+def test_routes_are_drawn(superpose: Callable[..., Any], tmp_path: Path) -> None:
+    if importlib.util.find_spec("matplotlib") is None:
+        pytest.skip("Matplotlib draws")
+    path = tmp_path / "route.png"
+    said = superpose("solve", "tsp", *QUICK, "--alone", "--plot", path)
+    assert said.code == 0, said.err
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("nowhere.tsp",), "optimization.format"),
+        (("maxcut", "--method", "magic"), "optimization.problem"),
+        (("maxcut", "--max-qubits", "99"), "optimization.problem"),
+        (("maxcut", "--backend", "nobody:here"), "backend.unknown"),
+        (("maxcut", "--plot", "cut.png"), "optimization.problem"),
+    ],
+)
+def test_errors_have_their_codes(superpose: Callable[..., Any], arguments: tuple[str, ...], code: str) -> None:
+    said = superpose("solve", *arguments, "--json")
+    assert said.code == 1
+    assert json.loads(said.out)["error"]["code"] == code

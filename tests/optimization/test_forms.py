@@ -1,0 +1,168 @@
+"""Problems, their QUBO and Ising forms, and penalties: exact, and safe by the stated bound."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from superpose.errors import ProblemError, ProblemInfeasibleError
+from superpose.optimization import Ising, LinearConstraint, Pairs, QuadraticProblem, Qubo, penalised
+
+
+def strings(n: int) -> np.ndarray:
+    """All bit strings, variable 0 most significant."""
+    return np.array(list(product((0, 1), repeat=n)), np.uint8)
+
+
+def drawn_qubo(rng: np.random.Generator, n: int) -> Qubo:
+    return Qubo.of_matrix(rng.normal(size=(n, n)), float(rng.normal()))
+
+
+@given(st.integers(1, 6), st.integers(0, 10**6))
+def test_qubo_ising_and_observable_have_the_same_energies(n: int, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    matrix = rng.normal(size=(n, n))
+    qubo = Qubo.of_matrix(matrix, 0.5)
+    x = strings(n)
+    expected = np.array([row @ matrix @ row + 0.5 for row in x.astype(float)])
+    assert np.allclose(qubo.energy(x), expected)
+    assert np.allclose(qubo.all_energies(), expected)
+    ising = qubo.ising()
+    assert np.allclose(ising.energy(1 - 2.0 * x), expected)
+    assert np.allclose(ising.qubo().energy(x), expected)
+    assert np.allclose(np.diag(ising.observable().matrix()).real, expected)
+    assert np.allclose(Ising.of_observable(ising.observable()).energy(1 - 2.0 * x), expected)
+    assert np.allclose(qubo.problem().objective(x), expected)
+    assert np.allclose(Qubo.of_matrix(qubo.matrix(), qubo.constant).energy(x), expected)
+
+
+def test_an_observable_with_other_letters_is_no_ising_problem() -> None:
+    from superpose import Observable
+
+    for word in ("XI", "ZZZ"):
+        with pytest.raises(ProblemError, match="at most two Z"):
+            Ising.of_observable(Observable(word))
+
+
+def drawn_problem(rng: np.random.Generator) -> QuadraticProblem:
+    """A problem with an equality, two inequalities and conflicts, of which some bit string is feasible."""
+    n = int(rng.integers(3, 6))
+    hidden = rng.integers(0, 2, n)
+    a, b = rng.integers(-3, 4, n), rng.integers(1, 5, n)
+    rows = [
+        LinearConstraint("equal", np.arange(n), a, "==", float(a @ hidden)),
+        LinearConstraint("below", np.arange(n), b, "<=", float(b @ hidden + rng.integers(0, 3))),
+        LinearConstraint("above", np.arange(n), b / 2, ">=", float(b @ hidden) / 2 - 0.5),
+    ]
+    pairs = [(i, j) for i in range(n) for j in range(i) if not hidden[i] * hidden[j]]
+    conflicts = [pairs[int(rng.integers(len(pairs)))]] if pairs else []
+    quadratic = {(i, j): float(rng.normal()) for i in range(n) for j in range(i)}
+    sense = "min" if rng.random() < 0.5 else "max"
+    return QuadraticProblem(rng.normal(size=n), quadratic, sense=sense, constraints=rows, conflicts=conflicts)
+
+
+@given(st.integers(0, 10**6), st.booleans())
+def test_the_minima_of_the_qubo_are_the_optima_of_the_problem(seed: int, with_known: bool) -> None:
+    problem = drawn_problem(np.random.default_rng(seed))
+    x = strings(problem.n_variables)
+    ok = problem.is_feasible(x)
+    values = np.where(ok, problem.sign * problem.objective(x), np.inf)
+    known = float(problem.sign * values[ok].max()) if with_known else None
+    form = penalised(problem, feasible_value=known)
+    if form.qubo.n_variables > 16:
+        return
+    energies = form.qubo.all_energies().reshape(len(x), -1).min(axis=1)  # the best slack for each string
+    assert form.exact
+    assert np.allclose(energies[ok], values[ok])
+    assert energies[~ok].min(initial=np.inf) > values.min()
+    assert set(np.flatnonzero(np.isclose(energies, energies.min()))) == set(np.flatnonzero(values == values.min()))
+
+
+def test_terms_state_weight_violation_slack_and_bound() -> None:
+    row = LinearConstraint("capacity: 1", [0, 1, 2], [2, 4, 6], "<=", 9)
+    form = penalised(QuadraticProblem([-3.0, -4.0, -5.0], constraints=[row]), feasible_value=-3.0)
+    (term,) = form.terms
+    assert (term.constraint, term.n_constraints, term.smallest_violation, term.n_slack) == ("capacity", 1, 2.0, 3)
+    assert term.weight == pytest.approx(1.05 * (-3 + 12) / 4)
+    assert "U = -3" in term.bound
+    assert "L = -12" in term.bound
+    assert form.to_json()["n_slack"] == 3
+    loose = penalised(QuadraticProblem([-3.0, -4.0, -5.0], constraints=[row]), scale=0.5)
+    assert not loose.exact
+    assert "may be infeasible" in loose.terms[0].bound
+
+
+def test_long_coefficients_are_rounded_towards_safety_and_told() -> None:
+    weights = np.array([10.317, 20.591, 31.009, 7.77])
+    problem = QuadraticProblem(-np.ones(4), constraints=[LinearConstraint("load", np.arange(4), weights, "<=", 41.5)])
+    form = penalised(problem, max_slack_bits=4)
+    assert form.n_slack <= 4
+    assert not form.exact
+    assert form.terms[0].rounded_to is not None
+    energies = form.qubo.all_energies().reshape(16, -1).min(axis=1)
+    assert problem.is_feasible(strings(4)[np.argmin(energies)])[0]
+
+
+def test_at_most_one_takes_no_slack_and_what_always_holds_takes_nothing() -> None:
+    rows = [LinearConstraint("one", [0, 1, 2], 1, "<=", 1), LinearConstraint("free", [0, 1], 1, "<=", 2)]
+    form = penalised(QuadraticProblem([-1.0, -1.0, -1.0], constraints=rows))
+    assert form.n_slack == 0
+    assert [(term.constraint, term.n_constraints) for term in form.terms] == [("one", 3)]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        LinearConstraint("odd", [0, 1], 2, "==", 1),
+        LinearConstraint("much", [0, 1], 1, ">=", 3),
+        LinearConstraint("low", [0, 1], 1, "==", -1),
+    ],
+)
+def test_constraints_that_nothing_meets_are_refused(row: LinearConstraint) -> None:
+    with pytest.raises(ProblemInfeasibleError, match=row.name):
+        penalised(QuadraticProblem([1.0, 1.0], constraints=[row]))
+
+
+@given(st.integers(0, 10**6))
+def test_a_restricted_problem_is_the_whole_with_the_rest_kept(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    problem = drawn_problem(rng)
+    n = problem.n_variables
+    x = rng.integers(0, 2, n, np.uint8)
+    small, kept = problem.restricted(x, rng.permutation(n)[: int(rng.integers(2, n + 1))])
+    for bits in strings(small.n_variables):
+        whole = x.copy()
+        for free in range(n):  # conflicts with what is kept are resolved before
+            if free not in kept:
+                continue
+            whole[free] = bits[list(kept).index(free)]
+        if problem.is_feasible(whole)[0]:
+            assert small.is_feasible(bits)[0]
+            assert small.objective(bits)[0] == pytest.approx(problem.objective(whole)[0])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Pairs([0], [0], [1.0], 2),
+        lambda: Pairs([0], [5], [1.0], 2),
+        lambda: Pairs([0, 1], [1], [1.0], 2),
+        lambda: Pairs([0], [1], [float("nan")], 2),
+        lambda: LinearConstraint("twice", [0, 0], 1, "==", 1),
+        lambda: LinearConstraint("other", [0], 1, "!=", 1),  # type: ignore[arg-type]
+        lambda: QuadraticProblem([]),
+        lambda: QuadraticProblem([1.0], sense="least"),  # type: ignore[arg-type]
+        lambda: QuadraticProblem([1.0], conflicts=[[0, 1]]),
+        lambda: QuadraticProblem([1.0, 2.0], names=["a"]),
+        lambda: QuadraticProblem([1.0]).objective([[1, 0]]),
+        lambda: Qubo.of_matrix([[1.0, 2.0]]),
+        lambda: penalised(QuadraticProblem([1.0]), scale=0),
+    ],
+)
+def test_what_is_no_problem_is_refused(make: object) -> None:
+    with pytest.raises(ProblemError):
+        make()  # type: ignore[operator]

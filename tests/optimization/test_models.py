@@ -1,0 +1,210 @@
+"""Models: their own objective is that of the quadratic form, and whatever is decoded is feasible."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import numpy as np
+import pytest
+
+from superpose.errors import ProblemError, ProblemInfeasibleError
+from superpose.optimization import (
+    GeneralModel,
+    JobShop,
+    Knapsack,
+    LinearConstraint,
+    MaxCut,
+    Model,
+    QuadraticProblem,
+    TravellingSalesman,
+    VehicleRouting,
+)
+from superpose.optimization.classical.cuts import bipartition, cut_bound
+from superpose.optimization.examples import EXAMPLES, example
+from superpose.optimization.models.routes import shortest_route
+
+FT06 = [
+    [(2, 1), (0, 3), (1, 6), (3, 7), (5, 3), (4, 6)],
+    [(1, 8), (2, 5), (4, 10), (5, 10), (0, 10), (3, 4)],
+    [(2, 5), (3, 4), (5, 8), (0, 9), (1, 1), (4, 7)],
+    [(1, 5), (0, 5), (2, 5), (3, 3), (4, 8), (5, 9)],
+    [(2, 9), (1, 3), (4, 5), (5, 4), (0, 3), (3, 1)],
+    [(1, 3), (3, 3), (5, 9), (0, 10), (4, 4), (2, 1)],
+]
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_solutions_are_feasible_strings_and_back(kind: str) -> None:
+    model, rng = example(kind), np.random.default_rng(2)
+    for _ in range(5):
+        solution = model.start(rng)
+        bits = model.encode(solution)
+        assert model.problem.is_feasible(bits)[0]
+        assert len(bits) == model.n_variables == model.problem.n_variables
+        found = model.decode(bits)
+        assert found is not None
+        assert not found.repaired
+        assert found.value == pytest.approx(model.value(solution))
+        if kind != "cvrp":  # whose quadratic form counts savings, not lengths
+            assert model.problem.objective(bits)[0] == pytest.approx(model.value(solution))
+        free = model.neighbourhood(bits, 9, rng)
+        assert 1 < len(set(free.tolist())) == len(free) <= 9
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_any_string_is_repaired_to_a_feasible_solution_or_refused(kind: str) -> None:
+    model, rng = example(kind), np.random.default_rng(5)
+    n_found = 0
+    for _ in range(60):
+        bits = rng.integers(0, 2, model.n_variables, np.uint8)
+        found = model.decode(bits)
+        if found is None:
+            continue
+        n_found += 1
+        again = model.encode(found.solution)
+        assert model.problem.is_feasible(again)[0]
+        assert found.value == pytest.approx(model.value(found.solution))
+        assert found.repaired == (not model.problem.is_feasible(bits)[0])
+    assert n_found > 10
+
+
+def test_a_tour_counts_its_closing_leg_and_classical_is_the_shortest() -> None:
+    pytest.importorskip("ortools", reason="OR-Tools solves it")
+    model = example("tsp")
+    assert isinstance(model, TravellingSalesman)
+    shortest = min(model.value(np.array([0, *rest])) for rest in permutations(range(1, 5)))
+    found = model.classical(5.0, 1)
+    assert model.value(found.solution) == shortest == found.bound
+
+
+def test_a_route_of_a_cluster_is_the_shortest_and_long_ones_are_good() -> None:
+    rng = np.random.default_rng(4)
+    places = rng.uniform(0, 10, (14, 2))
+    d = np.linalg.norm(places[:, None] - places[None], axis=2)
+
+    def length(route: tuple[int, ...]) -> float:
+        path = np.array([0, *route, 0])
+        return float(d[path[:-1], path[1:]].sum())
+
+    assert length(shortest_route(d, [3, 5, 7, 9])) == pytest.approx(min(map(length, permutations([3, 5, 7, 9]))))
+    assert shortest_route(d, [4]) == (4,)
+    every = shortest_route(d, range(1, 14))
+    assert sorted(every) == list(range(1, 14))
+    assert length(every) < length(tuple(range(1, 14)))
+
+
+def test_vehicles_carry_no_more_than_they_can() -> None:
+    pytest.importorskip("ortools", reason="OR-Tools solves it")
+    model = example("cvrp")
+    assert isinstance(model, VehicleRouting)
+    found = model.classical(1.0, 1)
+    assert found.solution is not None
+    assert max(model.to_json(found.solution)["loads"]) <= 8
+    assert sorted(c for route in found.solution for c in route) == [1, 2, 3, 4, 5, 6]
+    assert found.bound is not None
+    assert found.bound <= model.value(found.solution)
+    with pytest.raises(ProblemInfeasibleError, match="cannot carry"):
+        VehicleRouting(model.distances, model.demands, 4, 2)
+
+
+def test_ft06_takes_55() -> None:
+    pytest.importorskip("ortools", reason="OR-Tools solves it")
+    model = JobShop(FT06)
+    assert model.horizon >= 55
+    found = model.classical(20.0, 1)
+    assert found.bound == 55
+    assert model.value(found.solution) == 55
+    bits = model.encode(found.solution)
+    assert model.problem.is_feasible(bits)[0]
+    assert model.problem.objective(bits)[0] == 55
+
+
+def test_a_job_shop_has_no_feasible_string_that_overlaps() -> None:
+    model = example("jobshop")
+    assert isinstance(model, JobShop)
+    good = model.classical(5.0, 1).solution if _has_ortools() else model.start(np.random.default_rng(0))
+    bits = model.encode(good)
+    n = model.n_variables
+    for a in range(n):  # moving one start keeps feasibility only where nothing overlaps
+        moved = bits.copy()
+        group = next(g for g in model.problem.one_hot_groups if a in g)
+        moved[group] = 0
+        moved[a] = 1
+        if model.problem.is_feasible(moved)[0]:
+            assert model.decode(moved) is not None
+
+
+def _has_ortools() -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec("ortools") is not None
+
+
+def test_cuts_are_bounded_and_bipartite_graphs_are_known() -> None:
+    petersen = example("maxcut")
+    assert isinstance(petersen, MaxCut)
+    assert bipartition(petersen) is None
+    assert cut_bound(petersen) == 12  # 10/4 of the largest eigenvalue 5 is 12.5
+    result = petersen.classical(10.0, 1)
+    assert petersen.value(result.solution) == result.bound == 12
+    square = MaxCut(5, [[0, 1], [1, 2], [2, 3], [3, 0]])
+    parts = bipartition(square)
+    assert parts is not None
+    assert square.value(parts) == cut_bound(square) == 4
+    assert MaxCut(3, [[0, 1], [1, 2], [0, 2]], [1.0, -1.0, -1.0]).classical(5.0, 1).bound == 0
+
+
+def test_knapsacks_are_solved_exactly_by_branch_and_bound() -> None:
+    model = example("knapsack")
+    found = model.classical(5.0, 1)
+    best = max(
+        float(model.problem.objective(bits)[0])
+        for bits in np.ndindex(*[2] * 8)
+        if model.problem.is_feasible(np.array(bits))[0]
+    )
+    assert model.value(found.solution) == found.bound == best
+
+
+def test_any_quadratic_problem_is_a_model() -> None:
+    rows = [LinearConstraint("two of them", np.arange(5), 1, "==", 2)]
+    problem = QuadraticProblem(
+        [3.0, 1.0, -2.0, 0.0, 4.0], {(0, 1): -5.0, (2, 4): -3.0}, constraints=rows, conflicts=[[2, 3]]
+    )
+    model: Model[Any] = GeneralModel(problem)
+    found = model.classical(5.0, 1)
+    values = [
+        float(problem.objective(bits)[0])
+        for bits in np.ndindex(2, 2, 2, 2, 2)
+        if problem.is_feasible(np.array(bits))[0]
+    ]
+    assert model.value(found.solution) == pytest.approx(min(values))
+    assert found.bound == pytest.approx(min(values))
+    repaired = model.decode(np.ones(5, np.uint8))
+    assert repaired is not None
+    assert repaired.repaired
+    assert problem.is_feasible(repaired.solution)[0]
+    impossible = QuadraticProblem([1.0, 1.0], constraints=[LinearConstraint("no", [0, 1], 1, "==", 3)])
+    with pytest.raises(ProblemInfeasibleError):
+        GeneralModel(impossible).start(np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: MaxCut(1, []),
+        lambda: Knapsack([1.0], [1.0, 2.0], 3),
+        lambda: Knapsack([1.0], [-1.0], 3),
+        lambda: TravellingSalesman(np.zeros((2, 2))),
+        lambda: TravellingSalesman(-np.ones((3, 3))),
+        lambda: VehicleRouting(np.zeros((3, 2)), [0, 1, 1], 3, 1),
+        lambda: VehicleRouting(np.triu(np.ones((3, 3)), 1), [0, 1, 1], 3, 1),
+        lambda: JobShop([]),
+        lambda: JobShop([[(0, 0)]]),
+        lambda: JobShop([[(0, 3)], [(0, 3)]], horizon=5),
+        lambda: example("chess"),
+    ],
+)
+def test_what_is_no_instance_is_refused(make: Any) -> None:
+    with pytest.raises(ProblemError):
+        make()

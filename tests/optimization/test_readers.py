@@ -1,0 +1,187 @@
+"""Files of problems: published instances with their published optima, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from superpose.errors import ProblemFormatError
+from superpose.optimization import Knapsack, MaxCut, TravellingSalesman, VehicleRouting, read_problem
+
+DATA = Path(__file__).parents[3] / "shared" / "data" / "logistics"
+LOW = DATA / "knapsack" / "pisinger_instances_01_KP" / "low-dimensional"
+
+needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the published instances are not on this machine")
+
+
+@needs_data
+def test_knapsacks_f1_to_f10_have_their_published_optima() -> None:
+    optima = {}
+    for path in LOW.iterdir():
+        model = read_problem(path)
+        assert isinstance(model, Knapsack)
+        found = model.classical(10.0, 1)
+        assert found.bound == pytest.approx(model.value(found.solution))
+        assert model.reference == pytest.approx(model.value(found.solution), abs=1e-4)
+        optima[path.name.split("_")[0]] = round(model.value(found.solution), 4)
+    assert [optima[f"f{k}"] for k in range(1, 11)] == [295, 1024, 35, 23, 481.0694, 52, 107, 9767, 130, 1025]
+
+
+@needs_data
+def test_burma14_is_3323_and_all_of_tsplib_reads() -> None:
+    pytest.importorskip("ortools", reason="OR-Tools solves it")
+    for path in sorted((DATA / "tsplib").glob("*.tsp")):
+        model = read_problem(path)
+        assert isinstance(model, TravellingSalesman)
+        assert model.reference is not None
+        assert np.array_equal(model.distances, model.distances.T)
+        assert model.value(np.arange(model.n_places)) >= model.reference
+    burma = read_problem(DATA / "tsplib" / "burma14.tsp")
+    found = burma.classical(20.0, 1)
+    assert burma.value(found.solution) == found.bound == burma.reference == 3323
+
+
+@needs_data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["att48", "bayg29", "bays29", "gr17", "ulysses16"])
+def test_other_forms_of_distances_have_their_published_optima(name: str) -> None:
+    pytest.importorskip("ortools", reason="OR-Tools solves it")
+    model = read_problem(DATA / "tsplib" / f"{name}.tsp")
+    found = model.classical(30.0, 1)
+    assert model.value(found.solution) == model.reference
+
+
+@needs_data
+def test_published_routes_of_cvrplib_cost_what_is_published() -> None:
+    n_checked = 0
+    for path in sorted((DATA / "cvrplib").glob("*.vrp")):
+        if path.stem in ("CMT6", "Golden_1", "Li_21"):
+            with pytest.raises(ProblemFormatError, match="limits the duration"):
+                read_problem(path)
+            continue
+        model = read_problem(path)
+        assert isinstance(model, VehicleRouting)
+        lines = path.with_suffix(".sol").read_text().splitlines()
+        routes = tuple(tuple(map(int, line.split(":")[1].split())) for line in lines if line.startswith("Route"))
+        assert model.value(routes) == pytest.approx(model.reference, abs=0.01)
+        n_checked += 1
+    assert n_checked == 9
+    small = read_problem(DATA / "cvrplib" / "E-n13-k4.vrp")
+    assert isinstance(small, VehicleRouting)
+    assert (small.n_vehicles, small.reference, small.name) == (4, 247, "E-n13-k4")
+
+
+@needs_data
+def test_g48_is_cut_whole_and_no_cut_is_larger() -> None:
+    model = read_problem(DATA / "gset" / "G48.txt")
+    assert isinstance(model, MaxCut)
+    found = model.classical(10.0, 1)
+    assert model.value(found.solution) == found.bound == 6000
+
+
+TSP = """NAME : square
+TYPE : TSP
+DIMENSION : 4
+EDGE_WEIGHT_TYPE : {kind}
+{rest}
+EOF
+"""
+CORNERS = "NODE_COORD_SECTION\n1 0 0\n2 0 10\n3 10 10\n4 10 0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "rest", "diagonal"),
+    [
+        ("EUC_2D", CORNERS, 14),
+        ("CEIL_2D", CORNERS, 15),
+        ("ATT", CORNERS, 5),
+        ("EXPLICIT", "EDGE_WEIGHT_FORMAT : UPPER_ROW\nEDGE_WEIGHT_SECTION\n10 14 10 10 14 10", 14),
+        ("EXPLICIT", "EDGE_WEIGHT_FORMAT : LOWER_ROW\nEDGE_WEIGHT_SECTION\n10\n14 10\n10 14 10", 14),
+        ("EXPLICIT", "EDGE_WEIGHT_FORMAT : LOWER_DIAG_ROW\nEDGE_WEIGHT_SECTION\n0 10 0 14 10 0 10 14 10 0", 14),
+        ("EXPLICIT", "EDGE_WEIGHT_FORMAT : UPPER_DIAG_ROW\nEDGE_WEIGHT_SECTION\n0 10 14 10 0 10 14 0 10 0", 14),
+    ],
+)
+def test_every_form_of_distances(tmp_path: Path, kind: str, rest: str, diagonal: float) -> None:
+    path = tmp_path / "square.tsp"
+    path.write_text(TSP.format(kind=kind, rest=rest))
+    model = read_problem(path, reference=40)
+    assert isinstance(model, TravellingSalesman)
+    assert model.distances[0, 2] == model.distances[2, 0] == diagonal
+    assert model.distances[0, 1] == model.distances[2, 3]
+    assert (model.name, model.reference) == ("square", 40)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "kind"),
+    [
+        ("graph", "3 2\n1 2 1\n2 3 -1\n", "maxcut"),
+        ("sack.txt", "2 10\n5 3\n6.5 4\n", "knapsack"),
+        ("shop.txt", "2 2\n0 3 1 2\n1 2 0 4\n", "jobshop"),
+        ("a.json", json.dumps({"kind": "maxcut", "edges": [[0, 1], [1, 2, 0.5]], "reference": 1.5}), "maxcut"),
+        ("b.json", json.dumps({"kind": "knapsack", "values": [1, 2], "weights": [1, 1], "capacity": 1}), "knapsack"),
+        ("c.json", json.dumps({"kind": "tsp", "distances": [[0, 1, 2], [1, 0, 3], [2, 3, 0]]}), "tsp"),
+        (
+            "d.json",
+            json.dumps(
+                {
+                    "kind": "cvrp", "distances": [[0, 1, 2], [1, 0, 3], [2, 3, 0]], "demands": [0, 1, 1],
+                    "capacity": 1, "vehicles": 2,
+                }
+            ),
+            "cvrp",
+        ),
+        ("e.json", json.dumps({"kind": "jobshop", "jobs": [[[0, 1]], [[0, 2]]]}), "jobshop"),
+        (
+            "f.json",
+            json.dumps(
+                {
+                    "kind": "quadratic", "linear": [1, -2], "quadratic": [[0, 1, 3]], "sense": "max",
+                    "constraints": [{"indices": [0, 1], "coefficients": [1, 1], "relation": "<=", "bound": 1}],
+                }
+            ),
+            "quadratic",
+        ),
+    ],
+)  # fmt: skip
+def test_files_are_recognised(tmp_path: Path, name: str, text: str, kind: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    model = read_problem(path)
+    assert model.kind == kind
+    assert model.problem.n_variables == model.n_variables
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("empty.txt", ""),
+        ("words.txt", "hello world\n"),
+        ("short.txt", "3 10\n1 2\n"),
+        ("edges.txt", "3 2\n1 2 1\n"),
+        ("lines.txt", "2 2\n1 2 3 4 5\n"),
+        ("bad.json", "{"),
+        ("bad.json", "[1]"),
+        ("bad.json", '{"kind": "chess"}'),
+        ("bad.json", '{"kind": "tsp"}'),
+        ("bad.json", '{"kind": "knapsack", "values": "x", "weights": [1], "capacity": 1}'),
+        ("bad.json", '{"kind": "quadratic", "linear": [1], "constraints": [3]}'),
+        ("bad.tsp", "NAME : x\n"),
+        ("bad.tsp", TSP.format(kind="XRAY1", rest=CORNERS)),
+        ("bad.tsp", TSP.format(kind="EXPLICIT", rest="EDGE_WEIGHT_FORMAT : UPPER_ROW\nEDGE_WEIGHT_SECTION\n1 2")),
+        ("bad.tsp", TSP.format(kind="EUC_2D", rest="NODE_COORD_SECTION\n1 0 0\n2 x 1")),
+        ("huge.tsp", "DIMENSION : 1000000\nEDGE_WEIGHT_TYPE : EUC_2D\n"),
+    ],
+)
+def test_what_is_no_problem_is_refused(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ProblemFormatError):
+        read_problem(path)
+
+
+def test_a_missing_file_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ProblemFormatError, match="cannot be read: No such file"):
+        read_problem(tmp_path / "none.tsp")

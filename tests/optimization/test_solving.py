@@ -1,0 +1,213 @@
+"""`solve`: feasible answers, all controls, gaps and verdicts from numbers."""
+
+from __future__ import annotations
+
+import sys
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from superpose.errors import ExtraMissingError, ProblemError
+from superpose.optimization import (
+    Answer,
+    Knapsack,
+    LinearConstraint,
+    MethodResult,
+    QuadraticProblem,
+    Qubo,
+    SolveOptions,
+    TravellingSalesman,
+    VehicleRouting,
+    solve,
+)
+from superpose.optimization.answers import gap_percent, verdict
+from superpose.optimization.budgets import Budget
+from superpose.optimization.decomposition import descend
+from superpose.optimization.examples import EXAMPLES, example
+from superpose.optimization.quantum import QaoaSampler
+from superpose.optimization.samplers import ExhaustiveSampler
+
+QUICK = SolveOptions(layers=1, max_rounds=6, time_limit_s=60.0, max_evaluations=15, shots=300, n_reads=5)
+
+
+def has_packages() -> bool:
+    import importlib.util
+
+    return all(importlib.util.find_spec(name) is not None for name in ("ortools", "dwave.samplers"))
+
+
+def feasible(answer: Answer, kind: str) -> bool:
+    model = example(kind)
+    return bool(model.problem.is_feasible(model.encode(answer.solution))[0])
+
+
+@pytest.mark.parametrize("kind", EXAMPLES)
+def test_every_kind_is_answered_feasibly_with_all_controls(kind: str) -> None:
+    if not has_packages():
+        pytest.skip("superpose[optimization] is not installed")
+    options = {"time_limit_s": 1.0} if kind == "cvrp" else {}  # whose classical search takes all its time
+    answer = solve(example(kind), "qaoa", QUICK, **options)
+    assert feasible(answer, kind)
+    assert answer.value == pytest.approx(example(kind).value(answer.solution))
+    assert answer.rows[0].role == "method"
+    methods = " ".join(row.method for row in answer.rows)
+    for word in ("qaoa", "coin flips", "exhaustive", "annealing", "classical"):
+        assert word in methods
+    for row in answer.rows:
+        assert row.value is not None, row.reason
+        assert row.feasible
+        assert row.gap_percent is not None
+        assert row.gap_percent >= 0
+    assert answer.yardstick == "proven optimum"
+    assert "did not help" in answer.verdict or "helped" in answer.verdict
+    assert answer.to_json()["methods"][0]["solution"] == answer.to_json()["solution"]
+
+
+@pytest.mark.parametrize("method", ["vqe", "annealing", "classical"])
+def test_other_methods(method: str) -> None:
+    if not has_packages():
+        pytest.skip("superpose[optimization] is not installed")
+    answer = solve(example("knapsack"), method, QUICK)  # type: ignore[arg-type]
+    assert answer.method == answer.rows[0].method == method
+    assert feasible(answer, "knapsack")
+    if method == "classical":
+        assert answer.gap_percent == 0
+    if method != "vqe":
+        assert answer.verdict == "No quantum method was run."
+
+
+def test_the_same_seed_gives_the_same_answer_in_pieces() -> None:
+    first, second = (solve(example("tsp"), "qaoa", QUICK, max_qubits=9, compare=False) for _ in range(2))
+    assert first.rows[0].n_rounds == 6
+    assert np.array_equal(first.solution, second.solution)
+    assert first.rows[0].facts["params"] == second.rows[0].facts["params"]
+    assert "Nothing ran beside it" in first.verdict
+
+
+def test_a_decomposition_only_goes_up_and_exact_pieces_reach_the_optimum() -> None:
+    rng = np.random.default_rng(0)
+    places = rng.uniform(0, 100, (8, 2))
+    model = TravellingSalesman(np.linalg.norm(places[:, None] - places[None], axis=2))
+    options = SolveOptions(max_rounds=60, seed=3)
+    start = model.start(rng)
+    values = []
+    for rounds in (1, 5, 60):
+        limited = SolveOptions(max_rounds=rounds, seed=3)
+        went = descend(model, ExhaustiveSampler(options), QaoaSampler(options), start, limited, Budget(600))
+        values.append(went.found.value)
+        assert went.n_rounds == rounds
+        assert went.largest <= options.max_qubits
+        assert model.problem.is_feasible(model.encode(went.found.solution))[0]
+    assert model.value(start) >= values[0] >= values[1] >= values[2]
+    best = min(model.value(np.array([0, *rest])) for rest in permutations(range(1, 8)))
+    assert values[2] == pytest.approx(best)
+
+
+def test_a_decomposition_stops_when_its_time_is_up() -> None:
+    times = iter(np.arange(0.0, 1000.0, 0.5))
+    model = example("maxcut")
+    options = SolveOptions(max_qubits=6, max_rounds=1000)
+    budget = Budget(5.0, clock=lambda: float(next(times)))
+    went = descend(
+        model, ExhaustiveSampler(options), ExhaustiveSampler(options), model.start(np.random.default_rng(1)),
+        options, budget,
+    )  # fmt: skip
+    assert 0 < went.n_rounds <= 10
+
+
+def test_problems_and_qubos_are_solved_as_they_are() -> None:
+    rows = [LinearConstraint("one", [0, 1, 2], 1, "==", 1)]
+    problem = QuadraticProblem([3.0, 1.0, 2.0, -1.0], {(1, 3): 5.0}, constraints=rows, names=["a", "b", "c", "d"])
+    answer = solve(problem, "qaoa", QUICK, compare=False)
+    assert answer.to_json()["solution"] == {"ones": ["b"]} or answer.value == 1.0
+    assert answer.rows[0].share_feasible == 1.0  # the mixer keeps to it
+    assert answer.rows[0].facts["mixer"] == "xy"
+    loose = solve(problem, "qaoa", QUICK, mixer="x", compare=False)
+    assert loose.value == 1.0
+    assert loose.penalties is not None
+    assert loose.penalties["terms"][0]["constraint"] == "one"
+    assert solve(Qubo.of_matrix([[-1.0, 3.0], [0.0, -2.0]]), "qaoa", QUICK, compare=False).value == -2.0
+
+
+def test_penalties_of_the_whole_are_told_for_pieces_too() -> None:
+    answer = solve(example("tsp"), "qaoa", QUICK, max_qubits=9, mixer="x", compare=False)
+    assert answer.penalties is not None
+    assert {term["constraint"] for term in answer.penalties["terms"]} == {"place once", "position once"}
+    assert answer.penalties["exact"]
+
+
+def test_what_is_not_installed_is_told_and_the_rest_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("ortools", "ortools.sat.python.cp_model", "dwave.samplers", "dimod"):
+        monkeypatch.setitem(sys.modules, name, None)
+    answer = solve(example("tsp"), "qaoa", QUICK)
+    missing = [row for row in answer.rows if row.value is None]
+    assert [row.method for row in missing] == ["annealing", "classical"]
+    assert all("superpose[optimization]" in row.reason for row in missing)
+    with pytest.raises(ExtraMissingError, match=r"superpose\[optimization\]"):
+        solve(example("tsp"), "annealing", QUICK)
+
+
+ROWS = (
+    MethodResult("qaoa", "method", value=12.0, gap_percent=0.0, feasible=True, seconds=2.0),
+    MethodResult("coin flips", "control", value=11.0, gap_percent=8.3, feasible=True, seconds=0.1),
+    MethodResult("annealing", "control", value=12.0, gap_percent=0.0, feasible=True, seconds=0.5),
+)
+
+
+def test_the_verdict_says_only_what_the_numbers_say() -> None:
+    equal = verdict(ROWS, "max", "proven optimum", 2)
+    assert equal.endswith("The quantum part did not help: annealing was as good, 4 times as fast.")
+    assert "qaoa with 2 layers reached 12 (2.00 s, 0.00 % from the proven optimum)" in equal
+    assert verdict(ROWS, "min", None, 2).endswith("did not help: coin flips was better, 20 times as fast.")
+    assert verdict(ROWS[:2], "max", None, 1).endswith("in one run, the quantum part helped.")
+    assert "nothing is said" in verdict(ROWS[:1], "max", None, 1)
+    assert verdict(ROWS[1:], "max", None, 1) == "No quantum method was run."
+
+
+def test_gaps_are_signed_by_the_sense() -> None:
+    assert gap_percent(95.0, 100.0, "min") == -5.0
+    assert gap_percent(100.0 + 1e-12, 100.0, "max") == 0.0
+
+
+def test_a_reference_that_is_better_than_all_bounds_nothing() -> None:
+    answer = solve(Knapsack([3, 4], [1, 2], 2, reference=5.0), "qaoa", QUICK, compare=False)
+    assert (answer.yardstick, answer.yardstick_value, answer.gap_percent) == ("best known", 5.0, 20.0)
+    assert answer.bound is None
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"layers": 0}, {"mixer": "y"}, {"start": "zero"}, {"max_qubits": 1}, {"max_qubits": 40}, {"cvar": 0.0},
+        {"time_limit_s": 0.0}, {"penalty_scale": -1.0}, {"seed": -1}, {"shots": 0}, {"colour": "red"},
+    ],
+)  # fmt: skip
+def test_options_that_are_not_allowed_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(ProblemError):
+        solve(example("knapsack"), "qaoa", **options)
+
+
+def test_methods_and_things_that_are_no_problem_are_refused() -> None:
+    with pytest.raises(ProblemError, match="method is one of"):
+        solve(example("knapsack"), "magic")  # type: ignore[arg-type]
+    with pytest.raises(ProblemError, match="got int"):
+        solve(3)  # type: ignore[arg-type]
+
+
+def test_solutions_are_drawn(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="Matplotlib draws")
+    from superpose.optimization.plots import plot_solution
+
+    for kind in ("tsp", "cvrp", "jobshop"):
+        model = example(kind)
+        answer = solve(model, "qaoa", QUICK, compare=False)
+        path = plot_solution(model, answer, tmp_path / f"{kind}.svg")
+        assert path.read_text().count("<path") > 10
+    bare = example("cvrp")
+    assert isinstance(bare, VehicleRouting)
+    bare.coordinates = None
+    for model, name in ((bare, "a.png"), (example("maxcut"), "a.png"), (example("tsp"), "a.pdf")):
+        with pytest.raises(ProblemError):
+            plot_solution(model, answer, tmp_path / name)
