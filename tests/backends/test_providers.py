@@ -156,6 +156,7 @@ def test_the_list_tells_what_is_there_and_what_is_broken() -> None:
         "nonsense": "is none",
     }.items():
         assert lines[name].status == "unavailable" and reason in lines[name].note
+        assert lines[name].kind is None  # nobody knows
     assert all(isinstance(info, BackendInfo) for info in lines.values())
 
 

@@ -7,7 +7,15 @@ from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 
 from superpose.backends.local import LocalBackend
-from superpose.circuits import Backend, BackendInfo, BackendKind, CalibratedBackend, LocatedBackend, Provider
+from superpose.circuits import (
+    Backend,
+    BackendInfo,
+    BackendKind,
+    CalibratedBackend,
+    ListedBackend,
+    LocatedBackend,
+    Provider,
+)
 from superpose.errors import BackendUnknownError, SuperposeError
 
 __all__ = ["BACKENDS", "BACKEND_GROUP", "PROVIDER_GROUP", "find_backend", "list_backends", "provider"]
@@ -78,7 +86,7 @@ def list_backends(names: Iterable[str] | None = None) -> list[BackendInfo]:
 
     A package that fails to load, and a provider that cannot be asked, is a line with the reason.
 
-    Cost: what the providers' lists take; the vendors' packages are loaded.
+    Cost: what the providers' lists take. Ours load a vendor's package only where there is an account to be asked.
     """
     wanted = None if names is None else frozenset(names)
     families = None if wanted is None else {name.partition(":")[0] for name in wanted if ":" in name}
@@ -100,6 +108,8 @@ def _listed(name: str) -> Iterator[BackendInfo]:
 def _line(name: str, make: Callable[[], Backend]) -> BackendInfo:
     try:
         backend = make()
+        if isinstance(backend, ListedBackend):
+            return backend.info()
         able = backend.capabilities()
         at = backend.calibration().taken_at if isinstance(backend, CalibratedBackend) else None
     except Exception as error:
@@ -118,7 +128,7 @@ def _line(name: str, make: Callable[[], Backend]) -> BackendInfo:
 
 def _unavailable(name: str, error: Exception) -> BackendInfo:
     text = str(error) if isinstance(error, SuperposeError) else f"{type(error).__name__}: {error}"
-    return BackendInfo(name=name, provider=name, n_qubits=None, kind="qpu", status="unavailable", note=text)
+    return BackendInfo(name=name, provider=name, n_qubits=None, kind=None, status="unavailable", note=text)
 
 
 def _offered(group: str) -> dict[str, EntryPoint]:

@@ -60,6 +60,7 @@ if TYPE_CHECKING:
     from superpose.circuits.providers import CancellingBackend as CancellingBackend
     from superpose.circuits.providers import Estimate as Estimate
     from superpose.circuits.providers import EstimatingBackend as EstimatingBackend
+    from superpose.circuits.providers import ListedBackend as ListedBackend
     from superpose.circuits.providers import LocatedBackend as LocatedBackend
     from superpose.circuits.providers import Provider as Provider
     from superpose.circuits.providers import QueueState as QueueState
@@ -112,6 +113,7 @@ __all__ = [
     "If",
     "Instruction",
     "KrausChannel",
+    "ListedBackend",
     "LocatedBackend",
     "Measure",
     "NoiseModel",
@@ -173,6 +175,7 @@ _PROVIDERS = {
     "CancellingBackend": "providers",
     "Estimate": "providers",
     "EstimatingBackend": "providers",
+    "ListedBackend": "providers",
     "GateCalibration": "calibration",
     "LocatedBackend": "providers",
     "Provider": "providers",

@@ -21,6 +21,7 @@ __all__ = [
     "CancellingBackend",
     "Estimate",
     "EstimatingBackend",
+    "ListedBackend",
     "LocatedBackend",
     "Provider",
     "QueueState",
@@ -81,7 +82,7 @@ class BackendInfo:
         name: As `superpose.run` takes it, "emulator:ibm_fez".
         provider: Who offers it.
         n_qubits: Largest circuit, or None where memory decides.
-        kind: Of backend.
+        kind: Of backend; None where it could not be asked.
         status: Whether it takes programs.
         calibration_at: Time of its calibration, aware; None where it has none.
         region: Where programs and results go, in the provider's own word, "eu-north-1"; "here" for this machine; None
@@ -92,7 +93,7 @@ class BackendInfo:
     name: str
     provider: str
     n_qubits: int | None
-    kind: BackendKind
+    kind: BackendKind | None
     status: BackendStatus
     calibration_at: datetime | None = None
     note: str = ""
@@ -157,6 +158,19 @@ class WrappingBackend(Backend, Protocol):
     @property
     def wrapped(self) -> tuple[Backend, ...]:
         """Those to which it hands programs on."""
+        ...
+
+
+@runtime_checkable
+class ListedBackend(Backend, Protocol):
+    """A backend that says its line of the list itself, without loading what it runs on."""
+
+    def info(self) -> BackendInfo:
+        """Return the line.
+
+        Raises:
+            ToolkitMissingError: What it runs on is not installed.
+        """
         ...
 
 

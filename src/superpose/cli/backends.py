@@ -43,7 +43,7 @@ def backends(
     found = [
         info
         for info in list_backends()
-        if (not kind or info.kind in kind) and (not reachable or info.status == "online")
+        if (not kind or info.kind is None or info.kind in kind) and (not reachable or info.status == "online")
     ]
     if as_json:
         at = [None if info.calibration_at is None else info.calibration_at.isoformat() for info in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tomllib
@@ -28,6 +29,26 @@ def test_they_are_made_without_loading_an_sdk() -> None:
         *(POINTS["superpose.providers"][one] for one in ("ibm", "pennylane", "rigetti", "azure")),
     ]
     subprocess.run([sys.executable, "-c", LOOK, *targets], check=True, timeout=300)
+
+
+LIST = """
+import sys
+from superpose.backends.providers import list_backends
+lines = {one.name: one for one in list_backends()}
+assert lines["local"].status == "online" and "emulator" in {one.kind for one in lines.values()}, lines
+assert lines["aer"].kind in ("simulator", None), lines["aer"]
+assert {"braket:*", "ibm"} <= set(lines) and lines["ibm"].kind == "qpu" and lines["braket:*"].kind is None, lines
+heavy = {"qiskit", "qiskit_aer", "qiskit_ibm_runtime", "pennylane", "pyquil", "cirq", "cirq_google", "braket.aws",
+         "braket.circuits", "torch"}
+loaded = heavy & set(sys.modules)
+assert not loaded, loaded
+"""
+
+
+def test_the_list_loads_no_sdk_where_there_is_no_account(tmp_path: Path) -> None:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "QISKIT_", "IONQ_"))}
+    nobody = {**clean, "HOME": str(tmp_path), "AWS_EC2_METADATA_DISABLED": "true"}
+    subprocess.run([sys.executable, "-c", LIST], check=True, timeout=300, env=nobody)
 
 
 def test_a_missing_package_is_told_with_what_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -317,11 +317,16 @@ def test_faults_while_opening_are_waited_out(platform: Platform, method: str, pa
 def test_no_account_is_a_line_of_the_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     for name in ("QISKIT_IBM_TOKEN", "QISKIT_IBM_INSTANCE"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(
-        "qiskit_ibm_runtime.accounts.management._DEFAULT_ACCOUNT_CONFIG_JSON_FILE", str(tmp_path / "none.json")
-    )
-    (line,) = IbmProvider().list()
-    assert line.status == "unavailable" and "ibm:fake_manila" in line.note
+    monkeypatch.setenv("HOME", str(tmp_path))
+    saved = tmp_path / ".qiskit" / "qiskit-ibm.json"
+    monkeypatch.setattr("qiskit_ibm_runtime.accounts.management._DEFAULT_ACCOUNT_CONFIG_JSON_FILE", str(saved))
+    for content in (None, "{}", "no JSON"):
+        if content is not None:
+            saved.parent.mkdir(exist_ok=True)
+            saved.write_text(content)
+        (line,) = IbmProvider().list()
+        assert line.status == "unavailable" and line.kind == "qpu" and "ibm:fake_manila" in line.note
+        assert ("There is no account" in line.note) == (content != "no JSON")
 
 
 def test_only_https_or_loopback() -> None:

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from superpose.backends.clouds.answers import Run, exact_body, package, seeded
+from superpose.backends.clouds.answers import Run, exact_body, package, present, seeded
 from superpose.backends.fitting import require_fit
 from superpose.backends.measured import MeasuredProgram
-from superpose.circuits import Capabilities, Circuit, Pricing, Program, ProgramResult
+from superpose.circuits import BackendInfo, Capabilities, Circuit, Pricing, Program, ProgramResult
 from superpose.errors import ProviderError
 
 __all__ = ["AerBackend"]
@@ -43,6 +43,17 @@ class AerBackend:
     def region(self) -> str:
         """The region "here": this machine."""
         return "here"
+
+    def info(self) -> BackendInfo:
+        """Return its line of the list, without loading Aer.
+
+        Raises:
+            ToolkitMissingError: Aer is not installed.
+        """
+        present("qiskit_aer", "Qiskit Aer", "aer")
+        return BackendInfo(
+            name=self.name, provider=self.name, n_qubits=None, kind="simulator", status="online", region=self.region
+        )
 
     @cached_property
     def _aer(self) -> Any:

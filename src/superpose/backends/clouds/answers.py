@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
@@ -15,7 +16,7 @@ from superpose import __version__
 from superpose.circuits import Circuit, Measure, Program, Reset, walk
 from superpose.errors import ToolkitMissingError, UnsupportedProgramError
 
-__all__ = ["Run", "exact_body", "package", "seeded"]
+__all__ = ["Run", "exact_body", "package", "present", "seeded"]
 
 
 def package(name: str, title: str, extra: str) -> ModuleType:
@@ -27,11 +28,27 @@ def package(name: str, title: str, extra: str) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as error:
-        raise ToolkitMissingError(
-            f"{title} is not installed ({error}); pip install 'superpose[{extra}]' brings it.",
-            toolkit=name,
-            extra=extra,
-        ) from None
+        raise _missing(name, title, extra, error) from None
+
+
+def present(name: str, title: str, extra: str) -> None:
+    """Look whether a vendor's package is installed, without importing it: what lists need to know.
+
+    Raises:
+        ToolkitMissingError: It is not.
+    """
+    try:
+        found = find_spec(name)
+    except ModuleNotFoundError:  # of the package in which it would be
+        found = None
+    if found is None:
+        raise _missing(name, title, extra, f"no module named {name}")
+
+
+def _missing(name: str, title: str, extra: str, why: object) -> ToolkitMissingError:
+    return ToolkitMissingError(
+        f"{title} is not installed ({why}); pip install 'superpose[{extra}]' brings it.", toolkit=name, extra=extra
+    )
 
 
 def seeded(program: Program) -> Program:

@@ -12,8 +12,9 @@ from datetime import date
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from superpose.backends.clouds.answers import present
 from superpose.backends.clouds.braket_local import SIMULATORS, BraketSimulator
-from superpose.backends.clouds.braket_results import counts_of, problem, translated
+from superpose.backends.clouds.braket_results import counts_of, problem, require_credentials, translated
 from superpose.backends.clouds.draws import all_measured
 from superpose.backends.clouds.readings import Reading
 from superpose.backends.clouds.retry import Retry
@@ -24,6 +25,7 @@ from superpose.backends.measured import MeasuredProgram
 from superpose.circuits import (
     Backend,
     BackendInfo,
+    BackendKind,
     BackendStatus,
     Capabilities,
     Estimate,
@@ -102,19 +104,20 @@ class BraketProvider:
         Cost: one request for each of Braket's regions.
         """
         try:
-            self._sdk()
+            present("braket.aws", "Amazon's SDK for Braket", "braket")
         except ToolkitMissingError as error:
-            return [self._line("*", "qpu", "unavailable", note=str(error))]
+            return [self._line("*", None, "unavailable", note=str(error))]
         lines = []
         for name in SIMULATORS:
             n_qubits = BraketSimulator(name).capabilities().max_qubits
             lines.append(self._line(name, "simulator", "online", n_qubits, region="here"))
         try:
+            translated(require_credentials, None)
             found = self._devices()
         except ProviderError as error:
-            return [*lines, self._line("*", "qpu", "unavailable", note=str(error))]
+            return [*lines, self._line("*", None, "unavailable", note=str(error))]
         for name, row in found.items():
-            kind = "qpu" if row["deviceType"] == "QPU" else "simulator"
+            kind: BackendKind = "qpu" if row["deviceType"] == "QPU" else "simulator"
             if row["deviceStatus"] != "RETIRED":
                 status = _ONLINE.get(str(row["deviceStatus"]), "offline")
                 where = region_of(str(row["deviceArn"]), str(row["region"]))
@@ -193,7 +196,7 @@ class BraketProvider:
     def _line(
         self,
         name: str,
-        kind: str,
+        kind: BackendKind | None,
         status: BackendStatus,
         n_qubits: int | None = None,
         note: str = "",
@@ -203,7 +206,7 @@ class BraketProvider:
             name=f"{self.name}:{name}",
             provider=self.name,
             n_qubits=n_qubits,
-            kind="qpu" if kind == "qpu" else "simulator",
+            kind=kind,
             status=status,
             note=note,
             region=region,

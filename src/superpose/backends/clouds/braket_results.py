@@ -14,7 +14,7 @@ from superpose.backends.measured import MeasuredProgram
 from superpose.circuits import Circuit
 from superpose.errors import ProviderError
 
-__all__ = ["counts_of", "problem", "translated"]
+__all__ = ["counts_of", "problem", "require_credentials", "translated"]
 
 T = TypeVar("T")
 
@@ -75,6 +75,19 @@ def translated(work: Callable[[], T], provider_job_id: str | None) -> T:
         raise problem(f"Braket does not answer ({error}).{of}", provider_job_id, retryable=True) from error
     except BotoCoreError as error:
         raise problem(f"Braket cannot be asked: {error}.{of}", provider_job_id, retryable=False) from error
+
+
+def require_credentials() -> None:
+    """Look for AWS credentials as boto3 does, without loading Braket's SDK.
+
+    Raises:
+        NoCredentialsError: There are none.
+    """
+    from botocore.exceptions import NoCredentialsError
+    from botocore.session import Session
+
+    if Session().get_credentials() is None:
+        raise NoCredentialsError
 
 
 def counts_of(body: Callable[[str], str], measured: MeasuredProgram, provider_job_id: str) -> list[dict[str, int]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from superpose.backends.clouds.answers import Run, seeded
 from superpose.backends.clouds.draws import all_measured, bits_of
+from superpose.backends.emulators.google_snapshots import google_snapshots
 from superpose.backends.fitting import require_fit
 from superpose.backends.measured import MeasuredProgram
 from superpose.circuits import (
@@ -56,10 +57,16 @@ class GoogleProvider:
         for name, n_qubits in SIMULATORS.items():
             note = "" if find_spec("cirq") else _missing("cirq-core", "cirq")
             lines.append(self._line(name, n_qubits, None, note))
-        processors = _processors()
+        processors = google_snapshots()  # what cirq-google ships, without loading it
         if not processors:
             return [*lines, self._line("*", None, None, _missing("cirq-google", "google"))]
-        return [*lines, *(self._line(name, MAX_NOISY_QUBITS, _taken_at(name), "") for name in processors)]
+        return [
+            *lines,
+            *(
+                self._line(name.removeprefix("google_"), MAX_NOISY_QUBITS, one.taken_at, "")
+                for name, one in processors.items()
+            ),
+        ]
 
     def backend(self, name: str) -> Backend:
         """Return the backend of this name.

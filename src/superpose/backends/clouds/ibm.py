@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cached_property
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from superpose.backends.clouds.answers import present
 from superpose.backends.clouds.ibm_backend import IbmBackend, IbmOptions, region_of
 from superpose.backends.clouds.ibm_calibration import calibration_of
-from superpose.backends.clouds.ibm_service import PROVIDER, asked, hardened, open_service, runtime
+from superpose.backends.clouds.ibm_service import PROVIDER, asked, hardened, no_account, open_service, runtime
 from superpose.circuits import BackendInfo, Pricing
 from superpose.errors import BackendUnknownError, ProviderError, SuperposeError
 
 __all__ = ["IbmOptions", "IbmProvider"]
 
 LOCAL = "fake_"
+_TOKEN, _SAVED = "QISKIT_IBM_TOKEN", Path("~/.qiskit/qiskit-ibm.json")
+"""Where qiskit-ibm-runtime finds accounts (its ``accounts/management.py``)."""
 _SOURCE = "https://www.ibm.com/quantum/pricing, as compiled by API Evangelist on 2026-05-25"
 PRICES: Mapping[str, Pricing] = MappingProxyType(
     {
@@ -58,6 +64,7 @@ class IbmProvider:
         provider "emulator" has the same processors.
         """
         try:
+            self._require_account()
             return [self._line(name) for name in self._names()]
         except SuperposeError as error:
             text = f"{error} Local mode, such as ibm:{LOCAL}manila, needs no account."
@@ -66,6 +73,16 @@ class IbmProvider:
                     name=PROVIDER, provider=PROVIDER, n_qubits=None, kind="qpu", status="unavailable", note=text
                 )
             ]
+
+    def _require_account(self) -> None:
+        """Look for package and account without loading the package, which takes seconds.
+
+        Raises:
+            ToolkitMissingError, ProviderError: There is none.
+        """
+        present("qiskit_ibm_runtime", "IBM's runtime", "ibm")
+        if self._given is None and not os.environ.get(_TOKEN) and not _is_saved():
+            raise no_account()
 
     def _line(self, short: str) -> BackendInfo:
         name = f"{PROVIDER}:{short}"
@@ -151,3 +168,13 @@ class IbmProvider:
         crn = getattr(native, "_instance", None)
         plans = [row["plan"] for row in asked(self._service.instances) if row["crn"] == crn]
         return PRICES.get(plans[0]) if plans else None
+
+
+def _is_saved() -> bool:
+    """Whether there may be a saved account; the package itself writes a file that holds none."""
+    try:
+        return bool(json.loads(_SAVED.expanduser().read_text(encoding="utf-8")) != {})
+    except OSError:
+        return False
+    except ValueError:
+        return True  # which the package is to say

@@ -12,7 +12,7 @@ from superpose.backends.clouds.answers import package
 from superpose.backends.clouds.retry import RETRYABLE_STATUSES, retry_after_s
 from superpose.errors import ProviderError, SuperposeError
 
-__all__ = ["PROVIDER", "asked", "failure", "hardened", "open_service", "runtime"]
+__all__ = ["PROVIDER", "asked", "failure", "hardened", "no_account", "open_service", "runtime"]
 
 PROVIDER = "ibm"
 CONNECT_S = 10.0
@@ -98,9 +98,7 @@ def failure(error: BaseException, provider_job_id: str | None) -> ProviderError:
 
     job = provider_job_id
     if any(type(link).__name__ == "AccountNotFoundError" for link in _chain(error)):
-        return _error(
-            "There is no account at IBM; set QISKIT_IBM_TOKEN and QISKIT_IBM_INSTANCE, or save one.", job, False
-        )
+        return no_account(job)
     if any(type(link).__name__ == "RuntimeJobNotFound" for link in _chain(error)):
         return _error(f"IBM knows no job {job!r}; it was removed, or is another account's.", job, False)
     for link in _chain(error):
@@ -124,6 +122,11 @@ def failure(error: BaseException, provider_job_id: str | None) -> ProviderError:
     if isinstance(error, ValueError | EOFError | OSError) and not type(error).__module__.startswith("qiskit"):
         return _error(f"IBM's answer cannot be read ({type(error).__name__}). Ask again.", job, True)
     return _error(f"IBM's runtime failed: {type(error).__name__}: {str(error)[:LONGEST_TEXT]}", job, False)
+
+
+def no_account(job: str | None = None) -> ProviderError:
+    """Return what is said where nobody has told who we are."""
+    return _error("There is no account at IBM; set QISKIT_IBM_TOKEN and QISKIT_IBM_INSTANCE, or save one.", job, False)
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:

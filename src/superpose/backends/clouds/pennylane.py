@@ -6,13 +6,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date
 from functools import cached_property
+from importlib.metadata import entry_points
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from superpose.backends.clouds.answers import Run, package, seeded
+from superpose.backends.clouds.answers import Run, package, present, seeded
 from superpose.backends.fitting import require_fit
 from superpose.backends.measured import MeasuredProgram
 from superpose.circuits import BackendInfo, Capabilities, Circuit, Pricing, Program, ProgramResult
@@ -73,7 +74,7 @@ class PennyLaneProvider:
     def list(self) -> Sequence[BackendInfo]:
         """Return a line for each installed device that runs circuits of qubits; see `Provider`. None is loaded."""
         try:
-            names = sorted(self._names() - _UNLISTED)
+            present("pennylane", "PennyLane", _INSTALL)
         except ToolkitMissingError as error:
             return [
                 BackendInfo(
@@ -81,7 +82,8 @@ class PennyLaneProvider:
                     note=str(error),
                 )
             ]  # fmt: skip
-        return [self._line(name) for name in names]
+        names = {point.name for point in entry_points(group="pennylane.plugins")}  # where PennyLane finds them too
+        return [self._line(name) for name in sorted(names - _UNLISTED)]
 
     def backend(self, name: str) -> PennyLaneBackend:
         """Return the device of this name as a backend.

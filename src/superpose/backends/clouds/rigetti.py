@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from superpose.backends.clouds.answers import Run, exact_body, package, seeded
+from superpose.backends.clouds.answers import Run, exact_body, package, present, seeded
 from superpose.backends.clouds.messenger import Messenger
 from superpose.backends.clouds.retry import Retry
 from superpose.backends.clouds.rigetti_machines import PyQvm, QuilMachine, Qvm
@@ -56,7 +56,7 @@ class RigettiProvider:
     def list(self) -> Sequence[BackendInfo]:
         """Return both; the server is asked once, for 2 seconds at most, how many qubits it takes."""
         try:
-            package("pyquil", "pyQuil", EXTRA)
+            present("pyquil", "pyQuil", EXTRA)
         except ToolkitMissingError as error:
             return [self._line(own, None, "unavailable", str(error)) for own in (PYQVM, QVM)]
         here = self._line(PYQVM, PYQVM_QUBITS, "online", "", PyQvm.region)

@@ -109,7 +109,7 @@ def _estimated(program: Program, info: BackendInfo, knowledge: Knowledge | None)
         reasons = misfits(program, able)
         if reasons:
             return BackendEstimate(info=info, estimate=None, reasons=reasons, parametric=able.parametric)
-        found = estimate_program(program, backend, kind=info.kind, knowledge=knowledge)
+        found = estimate_program(program, backend, kind=info.kind or "qpu", knowledge=knowledge)
     except SuperposeError as error:
         return BackendEstimate(info=info, estimate=None, reasons=(error.message,))
     except Exception as error:  # of somebody else's package: its failure is its line, not the table's end

@@ -167,7 +167,7 @@ def _candidate(one: BackendEstimate) -> Candidate:
     return Candidate(
         name=info.name,
         provider=info.provider,
-        kind=info.kind,
+        kind=info.kind or "qpu",  # of an unknown kind: whatever holds for processors holds for it
         region=info.region,
         parametric=one.parametric,
         reasons=one.reasons if one.estimate is None else (),
