@@ -41,6 +41,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         _section("Data", _data(manifest)),
         _section("Results", _results(manifest)),
         _section("Compared with", _comparisons(manifest)),
+        *([_section("Subgroups", _subgroups(manifest))] if _groups_of(manifest) else []),
         _section("Intended use and limits", _limits(manifest)),
         _section("Provenance", _provenance(manifest)),
     ]
@@ -289,13 +290,54 @@ def _interval(low: float | None, high: float | None) -> str:
     return "–" if low is None or high is None else f"{low:+.3f} to {high:+.3f}"
 
 
+def _groups_of(manifest: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    return (manifest.get("evaluation") or {}).get("subgroups") or ()
+
+
+_GAP_TITLES = {
+    "accuracy": "accuracy",
+    "selection_rate": "share called positive (demographic parity)",
+    "sensitivity": "sensitivity (equal opportunity)",
+    "specificity": "specificity",
+}
+
+
+def _subgroups(manifest: Mapping[str, Any]) -> list[str]:
+    """Metrics in each subgroup, with intervals, and how far subgroups are apart."""
+    share = 100 * manifest["evaluation"]["confidence"]
+    lines = [f"Test cases counted once; {share:g} % intervals (Wilson), each by itself."]
+    for one in _groups_of(manifest):
+        shown = list(one["groups"][0]["counts"]) if one["groups"] else []
+        lines += ["", f"By {_text(one['column'])}:", ""]
+        lines += _table(
+            ["group", "cases", *(_GAP_TITLES[name] for name in shown)],
+            [
+                [_text(group["group"]), str(group["n_cases"]), *(_share(group, name) for name in shown)]
+                for group in one["groups"]
+            ],
+        )
+        gaps = [f"{_GAP_TITLES[name]} {gap:.3f}" for name, gap in one["gaps"].items() if gap is not None]
+        lines += ["", f"Largest differences between groups of 10 cases and more: {', '.join(gaps) or 'too few cases'}."]
+    return lines
+
+
+def _share(group: Mapping[str, Any], name: str) -> str:
+    """A share with its interval."""
+    value, interval = group["metrics"][name], group["intervals"].get(name)
+    return "–" if value is None or interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
 def _limits(manifest: Mapping[str, Any]) -> list[str]:
     lines = [
         "- For rows that come from the same source as the training data, with the same columns and units.",
         "- Not a medical device, and no substitute for a professional's judgement; a person answers for each decision.",
         "- Test rows come from the same source as training rows: figures elsewhere may be worse. Check them on local "
         "data first, and again when the source changes.",
-        "- Fairness between groups was not examined, nor was robustness against crafted inputs.",
+        (
+            "- Robustness against crafted inputs was not examined, nor was fairness beyond the subgroups above."
+            if _groups_of(manifest)
+            else "- Fairness between groups was not examined, nor was robustness against crafted inputs."
+        ),
         "- Probabilities were not recalibrated; the Brier score says how far they can be trusted.",
     ]
     chosen_by = (manifest.get("provenance") or {}).get("sweep")

@@ -12,6 +12,7 @@ from superpose.engine.memory import available_memory
 from superpose.errors import SpecError, StateTooLargeError
 from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.splitting import feature_table
+from superpose.learning.subgroups import check_subgroups
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
@@ -94,6 +95,7 @@ def _admit_memory(spec: TrainingSpec) -> int:
 
 
 def _admit_table(spec: TrainingSpec, table: Table, plan: Plan) -> None:
+    check_subgroups(spec.evaluation.subgroups, table)
     positive_class(spec, table)
     class_weights(spec, table.classes)
     table = feature_table(spec, table)

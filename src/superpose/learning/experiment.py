@@ -31,6 +31,7 @@ from superpose.learning.baseline import tuned_logistic_regression
 from superpose.learning.canonical import digest_bytes, write_atomically
 from superpose.learning.checkpoint import CheckpointStore, read_sealed_json, write_sealed_json
 from superpose.learning.evaluation import summarise
+from superpose.learning.facts import data_facts
 from superpose.learning.metrics import evaluate
 from superpose.learning.model_file import ModelFacts, encode_model
 from superpose.learning.network import NetworkShape, count_parameters, quantum_layer_of
@@ -38,6 +39,7 @@ from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.recipe import CircuitRecipe, Recipe
 from superpose.learning.spec import TrainingSpec
 from superpose.learning.splitting import feature_table, split_keys, splits_of
+from superpose.learning.subgroups import subgroup_report
 from superpose.learning.training import (
     EpochReport,
     Trainer,
@@ -280,6 +282,7 @@ class _Run:
             groups=np.unique(split_keys(self.spec, self.table), return_inverse=True)[1][places] if together else None,
             positive=positive_class(self.spec, self.table),
             seed=self.spec.training.seed,
+            places=places,
         )
 
     def unit_directory(self, split: int, variant: str) -> Path:
@@ -311,7 +314,7 @@ class _Run:
 
     def finish(self, rows: list[dict[str, dict[str, Any]]]) -> ExperimentResult:
         """Compare, and write the model file."""
-        split = self.splits[0]
+        split, cases = self.splits[0], self.cases(rows)
         evaluation = summarise(
             self.spec.evaluation,
             rows,
@@ -321,8 +324,10 @@ class _Run:
             if len(self.table.classes) == 2
             else None,
             subject=self.recipe.subject,
-            cases=self.cases(rows),
+            cases=cases,
         )
+        chosen = self.spec.evaluation
+        evaluation["subgroups"] = subgroup_report(chosen.subgroups, self.table, cases, chosen.confidence)
         measured = rows[0]["hybrid"].get("measured")
         if measured is not None:
             evaluation["measured"] = {**measured, "in_all": _in_all(rows)}
@@ -330,7 +335,7 @@ class _Run:
         model = self.recipe.model(_Unit(self, data, "hybrid", 0).network(), data.preprocessor, self.table.classes)
         facts = ModelFacts(
             evaluation=evaluation,
-            data=self._data_facts(split),
+            data=data_facts(self.spec, self.table, self.features, split),
             provenance=self._provenance(measured),
             baseline=drift_baseline(self.features, split.train),
         )
@@ -339,22 +344,6 @@ class _Run:
         write_atomically(path, content)
         self.on_event("log", {"message": evaluation["verdict"]})
         return ExperimentResult(evaluation, path, digest)
-
-    def _data_facts(self, split: Split) -> dict[str, Any]:
-        """What a model file says about its data: names, counts and digests, no values."""
-        table, features, chosen = self.table, self.features, self.spec.split
-        return {
-            "name": table.name,
-            "digest": table.digest,
-            "n_rows": table.n_rows,
-            "n_features": len(features.columns),
-            "n_missing": sum(column.n_missing for column in features.columns),
-            "target": table.target_name,
-            "class_counts": table.class_counts,
-            "units": {column.name: column.unit for column in features.columns if column.unit},
-            "split_by": chosen.to_dict(),
-            "split": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
-        }
 
     def _provenance(self, measured: Mapping[str, Any] | None) -> dict[str, Any]:
         """What made the model; no clock and no host, so that equal runs give equal files."""

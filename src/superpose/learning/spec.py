@@ -143,7 +143,8 @@ class EvaluationSpec(Section):
     ``positive_class`` is the class that sensitivity and specificity speak of when there are two; by default the
     second in sorted order, as scikit-learn has it (``malignant`` of the breast cancer data). ``equivalence_margin`` is
     the difference of the primary metric below which models are as good as equal to the user: where a larger one is
-    ruled out the verdict says "equal".
+    ruled out the verdict says "equal". ``subgroups`` names columns, features or not, by whose values the model's
+    metrics are told apart.
     """
 
     path: ClassVar[str] = "evaluation"
@@ -156,6 +157,7 @@ class EvaluationSpec(Section):
     confidence: float = number(0.95, 0.5, 0.9999)
     equivalence_margin: float = number(0.02, 0.0, 0.5, above=True)
     positive_class: str | None = text(None)
+    subgroups: tuple[str, ...] = names(20)
 
     def __post_init__(self) -> None:
         super().__post_init__()

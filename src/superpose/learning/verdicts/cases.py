@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,7 @@ class SeenCases:
         groups: which cases belong together, any integers ``(n_cases,)``; None if each stands for itself.
         positive: index of the positive class, for metrics that have one.
         seed: of the bootstrap.
+        places: the row of the table that each case is, ``(n_cases,)``.
     """
 
     truth: NDArray[np.integer]
@@ -82,6 +83,7 @@ class SeenCases:
     groups: NDArray[np.integer] | None = None
     positive: int = 1
     seed: int = 0
+    places: NDArray[np.integer] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def against(self, variant: str) -> PairedCases:
         """The hybrid model and this variant."""

@@ -1,0 +1,126 @@
+"""How well a model does in each subgroup of its test cases, and how far subgroups are apart.
+
+Cases count once, as in verdicts. Source of the gaps: Hardt, Price and Srebro, "Equality of Opportunity in Supervised
+Learning", NIPS 2016, arXiv 1610.02413; demographic parity as defined there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri
+
+from superpose.datasets import Table
+from superpose.errors import SpecError
+from superpose.learning.metrics import evaluate
+from superpose.learning.rows import category_text
+from superpose.learning.verdicts import SeenCases
+
+__all__ = ["check_subgroups", "subgroup_report", "wilson_interval"]
+
+MISSING, OTHER = "(missing)", "(other)"
+_MOST_GROUPS = 10
+_QUANTILES = (0.25, 0.5, 0.75)
+_FEWEST = 10
+"""Cases, of the kind that a share is of, below which a group does not count in a gap."""
+
+_GAPS = ("accuracy", "selection_rate", "sensitivity", "specificity")
+
+
+def check_subgroups(columns: Sequence[str], table: Table) -> None:
+    """Refuse columns that the table does not have.
+
+    Raises:
+        SpecError: there is none of this name.
+    """
+    for name in columns:
+        if name not in table.feature_names:
+            shown = ", ".join(table.feature_names[:10]) + (", ..." if table.n_features > 10 else "")
+            raise SpecError(f"{name!r} is not a column; columns are {shown}", "evaluation.subgroups", column=name)
+
+
+def subgroup_report(columns: Sequence[str], table: Table, cases: SeenCases, confidence: float) -> list[dict[str, Any]]:
+    """Metrics of the hybrid model in each subgroup, as JSON values.
+
+    Args:
+        columns: whose values make the groups: a category's values, the 10 most frequent; quarters of a number's.
+        table: with these columns; they need not be features.
+        cases: with ``places``, the row of each case.
+        confidence: of the intervals of accuracy, sensitivity and specificity (Wilson), each by itself.
+
+    Returns:
+        For each column ``column``, ``groups`` (``group``, ``n_cases``, ``metrics``, ``intervals``, ``counts``: the
+        cases that a share is of) and ``gaps``: the largest difference between two groups that have at least 10 cases,
+        by name, None where fewer than two have.
+    """
+    return [_of_column(name, table, cases, confidence) for name in columns]
+
+
+def wilson_interval(successes: int, n: int, confidence: float) -> tuple[float, float]:
+    """Wilson's score interval of a share.
+
+    Source: Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
+    """
+    z = float(ndtri(0.5 + confidence / 2.0))
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def _of_column(name: str, table: Table, cases: SeenCases, confidence: float) -> dict[str, Any]:
+    labels, order = _labels(name, table, cases.places)
+    groups = [_group(label, labels == label, cases, confidence) for label in order if np.any(labels == label)]
+    return {"column": name, "groups": groups, "gaps": {metric: _gap(metric, groups) for metric in _gaps_of(cases)}}
+
+
+def _labels(name: str, table: Table, places: NDArray[np.integer]) -> tuple[NDArray[np.str_], list[str]]:
+    """The group of each case, ``(n_cases,)``, and the groups in order."""
+    column = table.columns[table.feature_names.index(name)]
+    values = table.features[name].iloc[places]
+    if column.kind == "number":
+        numbers = values.to_numpy(dtype=np.float64)
+        cuts = np.unique(np.nanquantile(numbers, _QUANTILES))
+        order = [f"up to {cuts[0]:.6g}", *(f"above {cut:.6g}" for cut in cuts), MISSING]
+        quarters = np.where(np.isnan(numbers), len(order) - 1, np.searchsorted(cuts, numbers, side="left"))
+        return np.array(order)[quarters], order
+    texts = [category_text(value) or MISSING for value in values]
+    unique, counts = np.unique(texts, return_counts=True)
+    order = [str(text) for text in unique[np.argsort(-counts, kind="stable")][:_MOST_GROUPS]]
+    return np.array([text if text in order else OTHER for text in texts]), [*order, OTHER]
+
+
+def _group(label: str, chosen: NDArray[np.bool_], cases: SeenCases, confidence: float) -> dict[str, Any]:
+    truth, said = cases.truth[chosen], cases.probabilities["hybrid"][chosen]
+    metrics: dict[str, float] = dict(evaluate(truth, said, cases.positive))
+    predicted = said.argmax(axis=1)
+    counts: dict[str, tuple[int, int]] = {"accuracy": (int(np.sum(predicted == truth)), len(truth))}
+    if said.shape[1] == 2:
+        ill, called = truth == cases.positive, predicted == cases.positive
+        metrics["selection_rate"] = float(called.mean())
+        counts["selection_rate"] = (int(called.sum()), len(truth))
+        counts["sensitivity"] = (int(np.sum(ill & called)), int(ill.sum()))
+        counts["specificity"] = (int(np.sum(~ill & ~called)), int(np.sum(~ill)))
+    return {
+        "group": str(label),
+        "n_cases": len(truth),
+        "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
+        "intervals": {
+            name: list(wilson_interval(good, all_, confidence)) for name, (good, all_) in counts.items() if all_
+        },
+        "counts": {name: all_ for name, (_, all_) in counts.items()},
+    }
+
+
+def _gaps_of(cases: SeenCases) -> tuple[str, ...]:
+    return tuple(_GAPS) if cases.probabilities["hybrid"].shape[1] == 2 else ("accuracy",)
+
+
+def _gap(metric: str, groups: Sequence[Mapping[str, Any]]) -> float | None:
+    """The largest difference between groups of enough cases."""
+    values = [group["metrics"][metric] for group in groups if group["counts"].get(metric, 0) >= _FEWEST]
+    return max(values) - min(values) if len(values) > 1 else None

@@ -1,0 +1,89 @@
+"""Metrics by subgroup: shares, intervals and gaps against hand counts and statsmodels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from statsmodels.stats.proportion import proportion_confint
+
+from superpose.datasets import Table
+from superpose.datasets.readers import table_from_frame
+from superpose.errors import SpecError
+from superpose.explain import model_card
+from superpose.learning import Predictor, TrainingSpec, admit, run_experiment
+from superpose.learning.subgroups import subgroup_report, wilson_interval
+from superpose.learning.verdicts import SeenCases
+
+
+def table_of(n: int) -> Table:
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "age": np.where(np.arange(n) % 10 == 0, np.nan, rng.normal(50, 10, n)),
+            "sex": np.where(np.arange(n) % 4 == 0, "f", "m"),
+            "outcome": np.where(rng.random(n) < 0.5, "ill", "well"),
+        }
+    )
+    return table_from_frame(frame, name="people", target="outcome")
+
+
+@pytest.mark.parametrize(("good", "n"), [(0, 5), (3, 7), (50, 50), (180, 400)])
+def test_wilson_intervals_are_those_of_statsmodels(good: int, n: int) -> None:
+    assert wilson_interval(good, n, 0.9) == pytest.approx(proportion_confint(good, n, alpha=0.1, method="wilson"))
+
+
+def test_groups_are_counted_by_hand() -> None:
+    """Of 200 people the model is always right about men; of women it takes all for well."""
+    table = table_of(200)
+    truth = np.array([table.classes.index(label) for label in table.target])
+    ill = table.classes.index("ill")
+    women = (table.features["sex"] == "f").to_numpy()
+    said = np.where(women, 1 - ill, truth)
+    cases = SeenCases(truth, {"hybrid": np.eye(2)[said]}, positive=ill, places=np.arange(200))
+    (by_sex,) = subgroup_report(["sex"], table, cases, 0.95)
+    groups = {group["group"]: group for group in by_sex["groups"]}
+    assert list(groups) == ["m", "f"]  # the most frequent first
+    assert groups["m"]["metrics"]["accuracy"] == groups["m"]["metrics"]["sensitivity"] == 1.0
+    assert groups["f"]["n_cases"] == 50
+    assert groups["f"]["metrics"]["selection_rate"] == groups["f"]["metrics"]["sensitivity"] == 0.0
+    assert groups["f"]["metrics"]["accuracy"] == pytest.approx(np.mean(truth[women] != ill))
+    assert by_sex["gaps"]["sensitivity"] == 1.0
+    assert by_sex["gaps"]["selection_rate"] == pytest.approx(np.mean(truth[~women] == ill))
+    assert by_sex["gaps"]["accuracy"] == pytest.approx(np.mean(truth[women] == ill))
+
+
+def test_numbers_are_cut_into_quarters_and_small_groups_make_no_gap() -> None:
+    table = table_of(44)
+    truth = np.array([table.classes.index(label) for label in table.target])
+    cases = SeenCases(truth, {"hybrid": np.eye(2)[truth]}, places=np.arange(44))
+    (by_age,) = subgroup_report(["age"], table, cases, 0.95)
+    assert [group["n_cases"] for group in by_age["groups"]] == [10, 10, 9, 10, 5]
+    assert by_age["groups"][0]["group"].startswith("up to ")
+    assert by_age["groups"][-1]["group"] == "(missing)"
+    assert by_age["gaps"]["accuracy"] == 0.0
+    few = SeenCases(truth[:8], {"hybrid": np.eye(2)[truth[:8]]}, places=np.arange(8))
+    assert subgroup_report(["sex"], table, few, 0.95)[0]["gaps"]["accuracy"] is None
+
+
+def test_an_experiment_tells_its_subgroups_and_the_card_shows_them(tmp_path: Path) -> None:
+    table = table_of(160)
+    spec = TrainingSpec.from_dict(
+        {
+            "training": {"epochs": 2},
+            "preprocessing": {"exclude": ["sex"]},
+            "evaluation": {"n_splits": 2, "controls": [], "baseline": "none", "subgroups": ["sex", "age"]},
+        }
+    )
+    result = run_experiment(spec, table, tmp_path)
+    assert [one["column"] for one in result.evaluation["subgroups"]] == ["sex", "age"]
+    for one in result.evaluation["subgroups"]:
+        assert sum(group["n_cases"] for group in one["groups"]) >= 32  # the test rows of two splits, each once
+    card = model_card(Predictor.load(result.model_path).manifest)
+    assert "## Subgroups" in card
+    assert "By sex:" in card
+    assert "equal opportunity" in card
+    with pytest.raises(SpecError, match=r"evaluation.subgroups.*'ward' is not a column"):
+        admit(TrainingSpec.from_dict({"evaluation": {"subgroups": ["ward"]}}), table)
