@@ -68,6 +68,7 @@ if TYPE_CHECKING:
     from superpose.circuits.providers import ReportingBackend as ReportingBackend
     from superpose.circuits.providers import RunStatus as RunStatus
     from superpose.circuits.providers import TranspilingBackend as TranspilingBackend
+    from superpose.circuits.providers import VerbatimBackend as VerbatimBackend
     from superpose.circuits.providers import WrappingBackend as WrappingBackend
     from superpose.circuits.qasm import from_qasm as from_qasm
     from superpose.circuits.qasm import to_qasm as to_qasm
@@ -141,6 +142,7 @@ __all__ = [
     "Step",
     "Template",
     "TranspilingBackend",
+    "VerbatimBackend",
     "WrappingBackend",
     "circuit_from_json",
     "circuit_to_json",
@@ -185,6 +187,7 @@ _PROVIDERS = {
     "ReportingBackend": "providers",
     "RunStatus": "providers",
     "TranspilingBackend": "providers",
+    "VerbatimBackend": "providers",
     "WrappingBackend": "providers",
 }
 

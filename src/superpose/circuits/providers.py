@@ -29,6 +29,7 @@ __all__ = [
     "ReportingBackend",
     "RunStatus",
     "TranspilingBackend",
+    "VerbatimBackend",
     "WrappingBackend",
 ]
 
@@ -212,6 +213,20 @@ class TranspilingBackend(CalibratedBackend, Protocol):
 
         Raises:
             UnsupportedProgramError: It cannot run here.
+        """
+        ...
+
+
+@runtime_checkable
+class VerbatimBackend(TranspilingBackend, Protocol):
+    """A backend that also runs circuits that are already over its own qubits, so that two circuits meet the same errors
+    where they are the same."""
+
+    def verbatim(self) -> Backend:
+        """Return the backend that runs such circuits as they are, each on the qubits it names.
+
+        It takes what `transpiled` gives and what is made of it from native gates, delays and barriers; programs ask for
+        counts of the bits that the circuit measures into. Gates are not moved, merged or left out.
         """
         ...
 

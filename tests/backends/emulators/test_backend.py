@@ -22,6 +22,7 @@ from superpose.circuits import (
     QubitCalibration,
     Template,
     TranspilingBackend,
+    VerbatimBackend,
     z_all,
 )
 from superpose.errors import UnsupportedProgramError
@@ -159,3 +160,34 @@ def test_what_it_cannot_do_is_refused() -> None:
     ):
         with pytest.raises(UnsupportedProgramError, match="'line' cannot run"):
             backend.run(program)
+
+
+def test_what_it_shows_it_runs_as_it_is() -> None:
+    backend = emulator(line(flip0=0.02, flip1=0.05, t1_us=20.0, t2_us=15.0))
+    assert isinstance(backend, VerbatimBackend)
+    there = backend.transpiled(Circuit(3).h(0).cx(0, 2).ry(0.4, 1).cx(1, 2).measure_all())
+    circuit = Circuit(3).h(0).cx(0, 2).ry(0.4, 1).cx(1, 2).measure_all()
+    moved, own = (
+        one.run(Program(made, shots=4000, seed=3)) for one, made in ((backend.verbatim(), there), (backend, circuit))
+    )
+    assert moved.counts == own.counts and moved.provenance["qubits"] == own.provenance["qubits"]
+    assert moved.provenance["fidelity"] == own.provenance["fidelity"]
+    twice = Circuit(5, n_bits=1).x(4).x(4).measure(4, 0)  # merged, it would be nothing
+    (counts,) = backend.verbatim().run(Program(twice, shots=4000, seed=1)).counts or ()
+    assert backend.verbatim().run(Program(twice, shots=4000, seed=1)).provenance["qubits"] == [[4]]
+    assert 0.9 < counts["0"] / 4000 < 1.0
+
+
+@pytest.mark.parametrize(
+    ("program", "told"),
+    [
+        (Program(Circuit(5).x(0), {}, z_all(5), shots=10), "as they are for counts"),
+        (Program(Circuit(5).x(0), shots=10), "as they are for counts"),
+        (Program(Circuit(5).h(0).measure_all(), shots=10), "gates h"),
+        (Program(Circuit(5).cz(0, 2).measure_all(), shots=10), "no cz on qubits"),
+        (Program(Circuit(2).x(0).measure_all(), shots=10), "its 5 qubits"),
+    ],
+)
+def test_what_cannot_run_as_it_is(program: Program, told: str) -> None:
+    with pytest.raises(UnsupportedProgramError, match=told):
+        emulator(line()).verbatim().run(program)

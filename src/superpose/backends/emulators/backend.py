@@ -18,6 +18,7 @@ from superpose.backends.emulators.lowering import LoweredTemplate
 from superpose.backends.emulators.noise import NoiseOfCalibration
 from superpose.backends.emulators.placing import Placer
 from superpose.backends.emulators.scheduling import scheduled
+from superpose.backends.emulators.verbatim import VerbatimEmulator
 from superpose.backends.fitting import require_fit
 from superpose.backends.local import LocalBackend
 from superpose.circuits import (
@@ -152,6 +153,14 @@ class EmulatedBackend:
         else:
             operations = scheduled(self._placer.place(circuit).instructions, self._noise.duration_ns).operations
         return Circuit(self._calibration.n_qubits, circuit.name, n_bits=circuit.n_bits).extend(operations)
+
+    def verbatim(self) -> VerbatimEmulator:
+        """Return the processor without its compiler: it runs what `transpiled` gives as it is."""
+        return self._verbatim
+
+    @cached_property
+    def _verbatim(self) -> VerbatimEmulator:
+        return VerbatimEmulator(self._name, self._noise, self.capabilities())
 
     def compile(self, template: Template) -> ProgramExecutable:
         """Return ``template`` placed and ready to run; equal templates are placed once.

@@ -5,20 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import product
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from superpose.backends.emulators.noise import NoiseOfCalibration
-from superpose.backends.emulators.placing import Placer
 from superpose.backends.emulators.scheduling import scheduled
 from superpose.backends.executable import LocalExecutable
 from superpose.backends.grouping import MeasurementGroup, group_terms
 from superpose.backends.measured import read_out
 from superpose.circuits import Circuit, Instruction, Measure, Observable, Operation, Template
 
-__all__ = ["LoweredTemplate", "PlacedCircuit", "placed_circuit"]
+__all__ = ["LoweredTemplate", "PlacedCircuit", "Placing", "placed_circuit"]
+
+
+class Placing(Protocol):
+    """Puts circuits on a processor's qubits."""
+
+    def place(self, circuit: Circuit) -> Circuit:
+        """Return the circuit in native gates on the processor's qubits."""
+        ...
 
 
 class PlacedCircuit(NamedTuple):
@@ -46,7 +53,7 @@ class PlacedCircuit(NamedTuple):
         return sum(isinstance(item, Instruction) and len(item.qubits) == 2 for item in self.operations)
 
 
-def placed_circuit(circuit: Circuit, placer: Placer, noise: NoiseOfCalibration) -> PlacedCircuit:
+def placed_circuit(circuit: Circuit, placer: Placing, noise: NoiseOfCalibration) -> PlacedCircuit:
     """Return a circuit with measurements placed, scheduled and made noisy."""
     native = placer.place(circuit)
     timed = scheduled(native.instructions, noise.duration_ns)
@@ -148,7 +155,7 @@ class LoweredTemplate:
     """
 
     def __init__(
-        self, circuit: Circuit, observables: Sequence[Observable], placer: Placer, noise: NoiseOfCalibration
+        self, circuit: Circuit, observables: Sequence[Observable], placer: Placing, noise: NoiseOfCalibration
     ) -> None:
         self.n_observables = len(observables)
         names = circuit.parameters

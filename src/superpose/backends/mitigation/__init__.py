@@ -5,13 +5,17 @@ from __future__ import annotations
 from superpose.backends.mitigation.clifford_data import CliffordDataRegression
 from superpose.backends.mitigation.extrapolation import EXTRAPOLATIONS, extrapolate
 from superpose.backends.mitigation.folding import fold
+from superpose.backends.mitigation.normalisation import CliffordNormalisation
+from superpose.backends.mitigation.readout import ReadoutMitigation
 from superpose.backends.mitigation.twirling import PauliTwirling, twirled
 from superpose.backends.mitigation.zero_noise import ZeroNoiseExtrapolation
 
 __all__ = [
     "EXTRAPOLATIONS",
     "CliffordDataRegression",
+    "CliffordNormalisation",
     "PauliTwirling",
+    "ReadoutMitigation",
     "ZeroNoiseExtrapolation",
     "extrapolate",
     "fold",

@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from superpose.backends.mitigation.clifford_data import CliffordDataRegression
+from superpose.backends.mitigation.normalisation import CliffordNormalisation
+from superpose.backends.mitigation.readout import ReadoutMitigation
 from superpose.backends.mitigation.twirling import PauliTwirling
 from superpose.backends.mitigation.zero_noise import ZeroNoiseExtrapolation
 from superpose.circuits import Backend, BackendInfo
 
-__all__ = ["CliffordDataProvider", "MitigationProvider", "TwirlingProvider", "ZeroNoiseProvider"]
+__all__ = [
+    "CliffordDataProvider",
+    "MitigationProvider",
+    "NormalisationProvider",
+    "ReadoutProvider",
+    "TwirlingProvider",
+    "ZeroNoiseProvider",
+]
+
+_Kind: TypeAlias = type[
+    CliffordDataRegression | CliffordNormalisation | PauliTwirling | ReadoutMitigation | ZeroNoiseExtrapolation
+]
 
 
 class MitigationProvider:
@@ -21,7 +34,7 @@ class MitigationProvider:
     """
 
     name: ClassVar[str]
-    wrap: ClassVar[type[CliffordDataRegression | PauliTwirling | ZeroNoiseExtrapolation]]
+    wrap: ClassVar[_Kind]
 
     def __init__(self, find: Callable[[str], Backend] | None = None) -> None:
         self._find = find
@@ -60,3 +73,17 @@ class CliffordDataProvider(MitigationProvider):
 
     name = "cdr"
     wrap = CliffordDataRegression
+
+
+class ReadoutProvider(MitigationProvider):
+    """``readout:NAME``: `ReadoutMitigation` with a tenth of the shots for what is not known yet."""
+
+    name = "readout"
+    wrap = ReadoutMitigation
+
+
+class NormalisationProvider(MitigationProvider):
+    """``normalised:NAME``: `CliffordNormalisation` with a quarter of the shots for references."""
+
+    name = "normalised"
+    wrap = CliffordNormalisation
