@@ -14,7 +14,13 @@ import superpose
 from superpose import Circuit
 from superpose.backends import LocalBackend, providers
 from superpose.backends.fleet import Fleet, FleetRules
-from superpose.backends.mitigation import CliffordDataRegression, PauliTwirling, ZeroNoiseExtrapolation
+from superpose.backends.mitigation import (
+    CliffordDataRegression,
+    CliffordNormalisation,
+    PauliTwirling,
+    ReadoutMitigation,
+    ZeroNoiseExtrapolation,
+)
 from superpose.backends.providers import PROVIDER_GROUP, find_backend, list_backends, provider
 from superpose.backends.residency import ResidencyRules, confine, leaves, refusals, require
 from superpose.backends.selection import AutoBackend, Constraints, Selection, Soonest, replay
@@ -56,6 +62,8 @@ def test_a_wrapper_is_where_its_backend_is() -> None:
         ZeroNoiseExtrapolation(boston),
         PauliTwirling(boston, n_variants=2),
         CliffordDataRegression(boston, n_training=2),
+        CliffordNormalisation(boston),
+        ReadoutMitigation(boston),
         ZeroNoiseExtrapolation(PauliTwirling(boston, n_variants=2)),
     ):
         assert [one.name for one in leaves(wrapped)] == ["house:boston"]
