@@ -47,7 +47,8 @@ def comparison_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     made.add_column("", overflow="fold", min_width=len(METRIC_TITLES["balanced_accuracy"]))
     for name, row in rows.items():
-        head = _HEADS.get(name) or str(row.get("label", name)).replace(" ", "\n", 1)
+        head = "strongest\nclassical" if "families" in row else _HEADS.get(name)
+        head = head or str(row.get("label", name)).replace(" ", "\n", 1)
         made.add_column(head, no_wrap=True, style="bold" if name == "hybrid" else "")
     made.add_row("parameters", *(f"{row.get('n_params', '–')}" for row in rows.values()))
     for metric, title in METRIC_TITLES.items():

@@ -7,7 +7,7 @@ from typing import Any
 
 from superpose.learning.metrics import METRICS
 from superpose.learning.spec import EvaluationSpec
-from superpose.learning.verdicts import LABELS, SeenCases, compare, mean_interval, verdict
+from superpose.learning.verdicts import BASELINE_LABELS, LABELS, SeenCases, compare, mean_interval, verdict
 
 __all__ = ["summarise"]
 
@@ -67,9 +67,13 @@ def summarise(
         },
         "comparisons": [comparison.to_dict() for comparison in comparisons],
         "quantum_part": outcomes.get("classical_twin", "undecided"),
-        "verdict": verdict(comparisons, len(splits), spec.confidence, subject),
+        "verdict": verdict(comparisons, len(splits), spec.confidence, subject, _labels(spec)),
         "model_metrics": dict(splits[0]["hybrid"]["metrics"]),
     }
+
+
+def _labels(spec: EvaluationSpec) -> dict[str, str]:
+    return LABELS | {"baseline": BASELINE_LABELS.get(spec.baseline, LABELS["baseline"])}
 
 
 def _row(
@@ -82,8 +86,9 @@ def _row(
         mean, low, high = mean_interval(values, test_over_train, spec.confidence)
         metrics[name] = {"mean": mean, "low": low, "high": high, "values": values}
     return {
-        "label": subject if variant == "hybrid" else LABELS[variant],
+        "label": subject if variant == "hybrid" else _labels(spec)[variant],
         "n_params": units[0]["n_params"],
         "n_trainable": units[0]["n_trainable"],
         "metrics": metrics,
+        **({"families": [unit["family"] for unit in units]} if "family" in units[0] else {}),
     }

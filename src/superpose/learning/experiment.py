@@ -27,7 +27,7 @@ from superpose import __version__
 from superpose.datasets import Split, Table, check_splits, drift_baseline
 from superpose.errors import CheckpointError
 from superpose.learning.admission import admit, class_weights, positive_class
-from superpose.learning.baseline import tuned_logistic_regression
+from superpose.learning.baseline import BASELINES
 from superpose.learning.canonical import digest_bytes, write_atomically
 from superpose.learning.checkpoint import CheckpointStore, read_sealed_json, write_sealed_json
 from superpose.learning.evaluation import summarise
@@ -489,7 +489,7 @@ class _Unit:
 
     def _baseline(self) -> dict[str, Any]:
         encoded, places = self.data.encoded_for_baseline
-        found = tuned_logistic_regression(
+        found = BASELINES[self.run.spec.evaluation.baseline](
             encoded[places],
             self.run.classes[places],
             encoded[self.data.split.test],
@@ -501,7 +501,7 @@ class _Unit:
             "n_params": found.n_params,
             "n_trainable": found.n_params,
             "n_epochs": 0,
-            "inverse_regularisation": found.inverse_regularisation,
+            **found.facts,
         }
 
     def _new_network(self) -> nn.Module:

@@ -140,6 +140,8 @@ class TrainingOptions(Section):
 class EvaluationSpec(Section):
     """How the model is judged: paired splits, controls, a baseline, and one metric that the verdict is about.
 
+    ``baseline``: "logistic_regression", tuned; "strongest": of four tuned families (logistic regression, gradient
+    boosting, random forest, support vectors) the one of lowest cross-validated log loss; or "none".
     ``positive_class`` is the class that sensitivity and specificity speak of when there are two; by default the
     second in sorted order, as scikit-learn has it (``malignant`` of the breast cancer data). ``equivalence_margin`` is
     the difference of the primary metric below which models are as good as equal to the user: where a larger one is
@@ -152,7 +154,7 @@ class EvaluationSpec(Section):
     test_fraction: float = number(0.2, 0.0, 0.9, above=True)
     validation_fraction: float = number(0.15, 0.0, 0.9, above=True)
     controls: tuple[str, ...] = subset(CONTROLS, CONTROLS)
-    baseline: str = choice("logistic_regression", lambda: ("logistic_regression", "none"))
+    baseline: str = choice("logistic_regression", lambda: ("logistic_regression", "strongest", "none"))
     primary_metric: str = choice("accuracy", lambda: tuple(METRICS))
     confidence: float = number(0.95, 0.5, 0.9999)
     equivalence_margin: float = number(0.02, 0.0, 0.5, above=True)

@@ -2,9 +2,10 @@
 
 from superpose.learning.verdicts.cases import CaseComparison, PairedCases, SeenCases, compare_cases
 from superpose.learning.verdicts.comparison import Comparison, compare, mean_interval
-from superpose.learning.verdicts.wording import LABELS, verdict
+from superpose.learning.verdicts.wording import BASELINE_LABELS, LABELS, verdict
 
 __all__ = [
+    "BASELINE_LABELS",
     "LABELS",
     "CaseComparison",
     "Comparison",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from superpose.learning.metrics import METRICS
 from superpose.learning.verdicts.cases import POWER
 from superpose.learning.verdicts.comparison import Comparison
 
-__all__ = ["LABELS", "verdict"]
+__all__ = ["BASELINE_LABELS", "LABELS", "verdict"]
 
 LABELS = {
     "hybrid": "hybrid model",
@@ -19,14 +19,26 @@ LABELS = {
 }
 """How sentences and tables name each variant."""
 
+BASELINE_LABELS = {
+    "logistic_regression": LABELS["baseline"],
+    "strongest": "strongest of four tuned classical models",
+}
+"""How they name each baseline that a spec can ask for."""
 
-def verdict(comparisons: Sequence[Comparison], n_splits: int, confidence: float, subject: str = "hybrid model") -> str:
+
+def verdict(
+    comparisons: Sequence[Comparison],
+    n_splits: int,
+    confidence: float,
+    subject: str = "hybrid model",
+    labels: Mapping[str, str] = LABELS,
+) -> str:
     """One sentence: what the comparisons decide about the quantum circuit, and no more than that.
 
     "Helps" needs the hybrid model to beat its classical twin and every other control and baseline that was run; "hurts"
     needs it to lose to the twin; any other decided difference is named for what it is. Where nothing is decided a
     second sentence tells how many test cases it would take, if cases are known. ``subject`` is what the sentence calls
-    the model.
+    the model, ``labels`` what it calls the others.
     """
     if not comparisons:
         return f"Undecided: the {subject} was trained without controls or a baseline to compare it with."
@@ -35,9 +47,9 @@ def verdict(comparisons: Sequence[Comparison], n_splits: int, confidence: float,
     decided = [c for c in comparisons if c.outcome != "undecided"]
     if not decided:
         said = f"Undecided: {scope}, no difference in {title} is large enough to tell the {subject} from "
-        return f"{said}{_all(comparisons)}.{_needed(comparisons)}"
-    facts = _listed([_fact(c) for c in decided])
-    open_ones = [f"the {LABELS[c.against]}" for c in comparisons if c.outcome == "undecided"]
+        return f"{said}{_all(comparisons, labels)}.{_needed(comparisons, labels)}"
+    facts = _listed([_fact(c, labels) for c in decided])
+    open_ones = [f"the {labels[c.against]}" for c in comparisons if c.outcome == "undecided"]
     rest = f", and undecided against {_listed(open_ones, 'or')}" if open_ones else ""
     return f"{_conclusion(comparisons, subject)}: {scope}, the {subject}'s {title} is {facts}{rest}."
 
@@ -67,8 +79,8 @@ def _conclusion(comparisons: Sequence[Comparison], subject: str) -> str:
     return "Whether the quantum circuit helps is undecided"
 
 
-def _fact(comparison: Comparison) -> str:
-    label = LABELS[comparison.against]
+def _fact(comparison: Comparison, labels: Mapping[str, str]) -> str:
+    label = labels[comparison.against]
     if comparison.outcome == "equal":
         return f"equal within {comparison.margin:g} to that of the {label} (p = {comparison.p_equal:.2g})"
     size = abs(comparison.mean_difference)
@@ -81,17 +93,17 @@ def _nearest(comparisons: Sequence[Comparison]) -> Comparison:
     return max(comparisons, key=lambda c: abs(c.mean_difference) / max(c.high - c.mean_difference, 1e-12))
 
 
-def _all(comparisons: Sequence[Comparison]) -> str:
+def _all(comparisons: Sequence[Comparison], labels: Mapping[str, str]) -> str:
     """Name who was compared, and the difference that came nearest to deciding."""
-    names = _listed([f"the {LABELS[c.against]}" for c in comparisons], "or")
+    names = _listed([f"the {labels[c.against]}" for c in comparisons], "or")
     nearest = _nearest(comparisons)
     return (
-        f"{names} (nearest: {nearest.mean_difference:+.3f} against the {LABELS[nearest.against]}, "
+        f"{names} (nearest: {nearest.mean_difference:+.3f} against the {labels[nearest.against]}, "
         f"interval {nearest.low:+.3f} to {nearest.high:+.3f})"
     )
 
 
-def _needed(comparisons: Sequence[Comparison]) -> str:
+def _needed(comparisons: Sequence[Comparison], labels: Mapping[str, str]) -> str:
     """How many test cases would tell the hybrid model from its twin (or from whom it was compared with first)."""
     chosen = next((c for c in comparisons if c.against == "classical_twin"), comparisons[0])
     cases = chosen.cases
@@ -99,7 +111,7 @@ def _needed(comparisons: Sequence[Comparison]) -> str:
         return ""
     telling = "no number would" if cases.to_decide is None else f"some {_rounded(cases.to_decide)} would"
     return (
-        f" {cases.n_cases:,} test cases were seen; {telling} tell it from the {LABELS[chosen.against]} by an accuracy "
+        f" {cases.n_cases:,} test cases were seen; {telling} tell it from the {labels[chosen.against]} by an accuracy "
         f"as different as theirs, some {_rounded(cases.to_call_equal)} show both equal within {chosen.margin:g} if "
         f"they are (with a chance of {100 * POWER:g} %)."
     )
