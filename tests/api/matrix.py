@@ -406,6 +406,7 @@ ROWS = (
         200,
         {"name": "a_called_function", "call_id": "a_call"},
     ),
+    Row("GET", "/v1/waits", "viewer", 200, foreign=200),
     # webhooks
     Row(
         "POST",

@@ -37,6 +37,7 @@ COMMANDS = [
     ["backends"],
     ["backends", "check"],
     ["estimate"],
+    ["waits"],
     ["run"],
     ["solve"],
     ["convert"],

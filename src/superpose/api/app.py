@@ -42,6 +42,7 @@ from superpose.api.routes import (
     usage,
     users,
     version,
+    waits,
     webhooks,
 )
 from superpose.service import Service
@@ -68,7 +69,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.draining = asyncio.Event()
     people = (projects, residency, users, keys, usage, budgets, webhooks, audit)
     data = (datasets, uploads, data_checks)
-    work = (jobs, job_outputs, sweeps, predictions, programs, program_sets)
+    work = (jobs, job_outputs, sweeps, predictions, programs, program_sets, waits)
     for noun in (*data, models, modules, *work, endpoints, functions, *people, inference, metrics, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)

@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from superpose.circuits.providers import QueueTellingBackend as QueueTellingBackend
     from superpose.circuits.providers import ReportingBackend as ReportingBackend
     from superpose.circuits.providers import RunStatus as RunStatus
+    from superpose.circuits.providers import SessionBackend as SessionBackend
     from superpose.circuits.providers import TranspilingBackend as TranspilingBackend
     from superpose.circuits.providers import VerbatimBackend as VerbatimBackend
     from superpose.circuits.providers import WrappingBackend as WrappingBackend
@@ -138,6 +139,7 @@ __all__ = [
     "ReportingBackend",
     "Reset",
     "RunStatus",
+    "SessionBackend",
     "SizingBackend",
     "Step",
     "Template",
@@ -186,6 +188,7 @@ _PROVIDERS = {
     "QueueTellingBackend": "providers",
     "ReportingBackend": "providers",
     "RunStatus": "providers",
+    "SessionBackend": "providers",
     "TranspilingBackend": "providers",
     "VerbatimBackend": "providers",
     "WrappingBackend": "providers",

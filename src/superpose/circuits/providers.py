@@ -28,6 +28,7 @@ __all__ = [
     "QueueTellingBackend",
     "ReportingBackend",
     "RunStatus",
+    "SessionBackend",
     "TranspilingBackend",
     "VerbatimBackend",
     "WrappingBackend",
@@ -240,6 +241,36 @@ class QueueTellingBackend(Backend, Protocol):
 
         Raises:
             ProviderError: It cannot be asked.
+        """
+        ...
+
+
+@runtime_checkable
+class SessionBackend(QueueingBackend, Protocol):
+    """A backend that keeps its processor for the programs of a loop, one after the other."""
+
+    @property
+    def session_id(self) -> str | None:
+        """The provider's id of the session in which programs run now; None outside of any, or where it has no id."""
+        ...
+
+    def in_session(self, session_id: str | None = None) -> SessionBackend:
+        """Return this backend with all its programs in one session, to be closed with ``close``.
+
+        Args:
+            session_id: The session, which another process may have opened; where it has ended, the next program opens
+                another one, and the property ``session_id`` tells. None opens one now.
+
+        Raises:
+            ProviderError: The provider could not be asked.
+        """
+        ...
+
+    def close(self) -> None:
+        """Close the session: what was handed over runs to its end. Nothing happens where none is open.
+
+        Raises:
+            ProviderError: The provider could not be asked.
         """
         ...
 

@@ -46,6 +46,7 @@ from superpose.cli import (
     train,
     users,
     version,
+    waits,
     webhooks,
     worker,
 )
@@ -61,7 +62,7 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions explain "
-    "functions backends estimate run solve program-sets convert draw explain-circuit diagnose "
+    "functions backends estimate waits run solve program-sets convert draw explain-circuit diagnose "
     "projects budgets users keys webhooks audit config doctor health backup restore prune version"
 )
 
@@ -127,6 +128,7 @@ app.add_typer(predictions.app)
 app.add_typer(functions.app)
 app.add_typer(backends.app)
 app.command("estimate")(estimate.estimate)
+app.command("waits")(waits.waits)
 app.command("run")(run_program.run_program)
 app.command("solve")(solve.solve)
 app.add_typer(program_sets.app)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -103,18 +105,24 @@ class Asked:
         return Soonest() if self.objective == "soonest" else Weighted()
 
 
-def run_chosen(program: Program, backend: str, asked: Asked, *, why: bool) -> ProgramResult:
+def run_chosen(program: Program, backend: str, asked: Asked, *, why: bool, waits: Path | None = None) -> ProgramResult:
     """The result from where the options choose; with ``why`` the decision is shown first, on stderr.
+
+    Waits in a file are what the choice rests on, and this run's is appended to them.
 
     Raises:
         BadParameter: Options that choose beside a backend that is named.
         NoBackendFitsError: None will do.
     """
+    from superpose.backends.estimates import Knowledge, read_waits, recording_waits
     from superpose.backends.selection import AutoBackend
 
     if backend != "auto":
         raise typer.BadParameter("--why and options for auto choose a backend; give --backend auto with them")
-    runner = AutoBackend(asked.selection())
+    selection = asked.selection()
+    if waits is not None and waits.exists():
+        selection = replace(selection, knowledge=Knowledge(waits=tuple(read_waits(waits)), now=datetime.now(UTC)))
+    runner = AutoBackend(selection, prepare=None if waits is None else lambda found: recording_waits(found, waits))
     decision = runner.decide(program)
     if why:
         show_decision(decision.to_json())

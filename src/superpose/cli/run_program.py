@@ -30,7 +30,7 @@ from superpose.cli.output import console, note, print_json, show, table
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from superpose.circuits import Observable, Program, ProgramResult
+    from superpose.circuits import Backend, Observable, Program, ProgramResult
 
 __all__ = ["parse_observable", "parse_param", "run_program"]
 
@@ -72,6 +72,10 @@ def run_program(  # noqa: PLR0913  # one parameter per option
     provider: ProviderOption = None,
     region: RegionOption = None,
     among: AmongOption = None,
+    waits: Annotated[
+        Path | None,
+        typer.Option(help="Waits in queues: read for auto, and this run's appended (JSON lines).", metavar="FILE"),
+    ] = None,
     why: Annotated[bool, typer.Option("--why", help="Show how the backend was chosen.")] = False,
     as_job: Annotated[bool, typer.Option("--job", help="Run as a job of the service, and wait for it.")] = False,
     url: UrlOption = None,
@@ -108,9 +112,19 @@ def run_program(  # noqa: PLR0913  # one parameter per option
         note("building the engine's kernels for this precision, which is done once on a machine ...")
     asked = Asked(objective, min_fidelity, max_price, max_wait, kind, provider, region, among)
     if backend == "auto" or why or asked.anything:
-        finish(run_chosen(program, backend, asked, why=why), program, observable or [], as_json=as_json)
+        finish(run_chosen(program, backend, asked, why=why, waits=waits), program, observable or [], as_json=as_json)
         return
-    finish(run(program, backend=backend), program, observable or [], as_json=as_json)
+    finish(run(program, backend=recorded(backend, waits)), program, observable or [], as_json=as_json)
+
+
+def recorded(backend: str, waits: Path | None) -> str | Backend:
+    """The backend; where waits are kept, one that appends to them."""
+    if waits is None:
+        return backend
+    from superpose.backends.estimates import recording_waits
+    from superpose.facade import resolve_backend
+
+    return recording_waits(resolve_backend(backend), waits)
 
 
 def finish(result: ProgramResult, program: Program, names: Sequence[str], *, as_json: bool) -> None:

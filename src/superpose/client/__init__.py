@@ -28,11 +28,13 @@ from superpose.client.program_sets import SubmittedSet
 from superpose.client.rows import rows_to_json
 from superpose.client.sse import ServerSentEvent, parse_events
 from superpose.client.sweeps import Sweep, Trial
+from superpose.client.waits import BackendWaits, SeenWait
 from superpose.client.webhooks import Delivery, NewWebhook, Try, Webhook, verify_webhook
 
 __all__ = [
     "FINAL_STATUSES",
     "AuditEntry",
+    "BackendWaits",
     "BatchPrediction",
     "Budget",
     "CallAnswer",
@@ -66,6 +68,7 @@ __all__ = [
     "Residency",
     "Revision",
     "RunningService",
+    "SeenWait",
     "ServerSentEvent",
     "SideStats",
     "SubmittedSet",

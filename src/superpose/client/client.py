@@ -26,6 +26,7 @@ from superpose.client.resources import Datasets, json_call, read_json, segment
 from superpose.client.rows import rows_to_json
 from superpose.client.sweeps import Sweeps
 from superpose.client.transport import Call, Transport
+from superpose.client.waits import Waits
 from superpose.client.webhooks import Webhooks
 
 if TYPE_CHECKING:
@@ -88,6 +89,7 @@ class Client:
         self.projects = Projects(self._transport)
         self.users = Users(self._transport)
         self.budgets = Budgets(self._transport)
+        self.waits = Waits(self._transport)
         self.webhooks = Webhooks(self._transport)
         self.audit = Audit(self._transport)
 

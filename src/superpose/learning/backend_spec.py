@@ -29,7 +29,8 @@ class BackendSpec(Section):
     ``allocation`` and the most that it gets on average under the "adaptive" one, which begins with few and shares
     them by rows, ``least_shots`` in a circuit at least; see `superpose.learning.measured.allocation`. ``evaluate``
     says where validation and test figures come from: "exact" is this machine's engine without noise, "backend" the
-    same backend with ``shots`` each.
+    same backend with ``shots`` each. ``mode`` "session" has the backend keep its processor for the whole run, where it
+    has sessions (`superpose.circuits.SessionBackend`); providers charge for those differently.
     """
 
     path: ClassVar[str] = "backend"
@@ -40,3 +41,4 @@ class BackendSpec(Section):
     least_shots: int = integer(4, 1, 10_000_000)
     n_directions: int = integer(8, 1, 10_000)
     evaluate: str = choice("exact", lambda: ("exact", "backend"))
+    mode: str = choice("job", lambda: ("job", "session"))

@@ -7,6 +7,7 @@ that was never disturbed.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Mapping
@@ -115,12 +116,13 @@ def run_experiment(  # noqa: PLR0913  # what to do, where, and who looks on
     """
     admit(spec, table)
     directory.mkdir(parents=True, exist_ok=True)
-    run = _Run(spec, table, directory, on_event, should_stop, recipe or CircuitRecipe(spec), dict(provenance or {}))
+    own = CircuitRecipe(spec)
+    run = _Run(spec, table, directory, on_event, should_stop, recipe or own, dict(provenance or {}))
     run.on_queued = on_queued
     run.claim_directory()
     run.check_columns()
     # Small matrices gain nothing from BLAS threads, and beside other processes they lose a factor of ten.
-    with one_torch_thread(), threadpool_limits(1):
+    with contextlib.closing(own), one_torch_thread(), threadpool_limits(1):
         return run.finish(run.results())
 
 

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from superpose.circuits import Backend
+from superpose.circuits import Backend, SessionBackend
+from superpose.errors import SpecError
 from superpose.learning.measured import Measurer, resolved_backend
 from superpose.learning.network import (
     HybridNetwork,
@@ -94,6 +95,16 @@ class CircuitRecipe:
 
     def __init__(self, spec: TrainingSpec, backend: Backend | None = None) -> None:
         self._spec, self._backend = spec, backend
+        self._opened: Backend | None = None
+
+    def close(self) -> None:
+        """Close the session that was opened here, if one was.
+
+        Raises:
+            ProviderError: the provider could not be asked.
+        """
+        if isinstance(self._opened, SessionBackend):
+            self._opened.close()
 
     def warning(self) -> str | None:
         """Whether training begins on a barren plateau."""
@@ -114,7 +125,9 @@ class CircuitRecipe:
         if spec.name is None or not isinstance(layer, QuantumLayer):
             return None
         if self._backend is None:
-            self._backend = resolved_backend(spec.name)
+            self._backend = self._opened = resolved_backend(spec.name)
+            if spec.mode == "session":
+                self._backend = self._opened = in_session(self._opened)
         trained = layer.weights.requires_grad
         return Measurer(self._backend, spec, layer.block, n_rows=n_rows, seed=seed, weights=trained)
 
@@ -131,6 +144,17 @@ class CircuitRecipe:
     def provenance(self, spec: TrainingSpec) -> dict[str, Any]:
         """See `Recipe`."""
         return {"spec": spec.to_dict()}
+
+
+def in_session(backend: Backend) -> Backend:
+    """The backend with all its programs in one session.
+
+    Raises:
+        SpecError: it has none.
+    """
+    if not isinstance(backend, SessionBackend):
+        raise SpecError(f'is "session", but {backend.name} has no sessions; leave it out', "backend.mode")
+    return backend.in_session()
 
 
 def _hybrid(network: nn.Module) -> HybridNetwork:

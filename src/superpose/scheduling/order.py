@@ -1,7 +1,8 @@
-"""The order of the queue: priority, then fairness between projects, then age.
+"""The order of the queue: priority, then running loops, then fairness between projects, then age.
 
 Waiting raises a job's rank by one priority level per ``AGING_S``, so a stream of urgent jobs delays the others but
-never starves them.
+never starves them. A loop that runs at a provider, such as a training whose circuits are measured there, goes before
+what has not begun: its processor may be kept for it, and its next step is short here.
 """
 
 from __future__ import annotations
@@ -20,12 +21,16 @@ AGING_S = 3_600.0
 
 @dataclass(frozen=True)
 class QueuedJob:
-    """A job that waits for a worker; a higher ``priority`` goes first."""
+    """A job that waits for a worker; a higher ``priority`` goes first.
+
+    ``in_loop`` says that it goes on with a loop at a provider, where its last result may have arrived.
+    """
 
     id: str
     project: str
     priority: int
     queued_at: datetime
+    in_loop: bool = False
 
 
 @dataclass(frozen=True)
@@ -39,8 +44,9 @@ class RunningJob:
 def order_jobs(queued: Sequence[QueuedJob], running: Sequence[RunningJob], now: datetime) -> list[str]:
     """Ids of ``queued`` in the order in which free workers should take them.
 
-    Of the jobs of highest rank the project with the fewest running jobs goes first, counting those already placed
-    ahead in this very order; within a project the oldest. Equal inputs give equal orders: ties fall to the id.
+    Of the jobs of highest rank those in a loop go first, the oldest of them at once; of the others the project with the
+    fewest running jobs, counting those already placed ahead in this very order; within a project the oldest. Equal
+    inputs give equal orders: ties fall to the id.
 
     Cost: O(n log n) for n queued jobs.
 
@@ -52,11 +58,16 @@ def order_jobs(queued: Sequence[QueuedJob], running: Sequence[RunningJob], now: 
     ['a1', 'b1', 'a2']
     """
     ranks: dict[int, dict[str, list[QueuedJob]]] = defaultdict(lambda: defaultdict(list))
+    loops: dict[int, list[QueuedJob]] = defaultdict(list)
     for job in queued:
-        ranks[job.priority + _levels_gained(job, now)][job.project].append(job)
+        rank = job.priority + _levels_gained(job, now)
+        (loops[rank] if job.in_loop else ranks[rank][job.project]).append(job)
     load = Counter(job.project for job in running)
     order: list[str] = []
-    for rank in sorted(ranks, reverse=True):
+    for rank in sorted({*ranks, *loops}, reverse=True):
+        for job in sorted(loops[rank], key=_age):
+            order.append(job.id)
+            load[job.project] += 1
         order += _take_turns(ranks[rank], load)
     return order
 

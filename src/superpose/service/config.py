@@ -94,6 +94,10 @@ class ServiceConfig:
         keep_logs_days: the same of workers' old log files.
         keep_request_logs_days: the same of old files of the request log.
         trace_share: share of the traces that is sent, from 0 to 1.
+        provider_slots: programs of this service that one provider may hold at once, those of running loops first; None:
+            not limited.
+        provider_patience_s: how long a training waits in its worker for a program at a provider, before it leaves and
+            goes on when the result is there.
         webhook_networks: networks to which webhooks may be sent beside public addresses, such as ``10.20.0.0/16``; with
             a loopback one, such as ``127.0.0.0/8``, plain http is taken for those addresses.
         webhook_timeout_s: how long one request to a webhook may take.
@@ -163,6 +167,8 @@ class ServiceConfig:
     keep_deliveries_days: float | None = None
     keep_logs_days: float | None = None
     keep_request_logs_days: float | None = None
+    provider_slots: int | None = None
+    provider_patience_s: float = 10.0
     webhook_networks: str | None = None
     webhook_timeout_s: float = 15.0
     webhook_first_s: float = 5.0

@@ -54,6 +54,7 @@ from superpose.service.work.cpu_budget import CpuBudget
 from superpose.service.work.file_jobs import JobFiles
 from superpose.service.work.jobs import Jobs
 from superpose.service.work.outputs import JobOutputs
+from superpose.service.work.waits import Waits
 
 __all__ = ["Service"]
 
@@ -89,6 +90,7 @@ class Service:
         budgets: what jobs may cost, and what they did.
         residencies: where projects' programs may go.
         webhooks: addresses to which events of jobs are pushed.
+        waits: how long programs have waited at providers.
         audit: who changed what.
         measurements: what is counted and timed, for Prometheus.
         tracer: where spans go.
@@ -122,6 +124,7 @@ class Service:
         self.keys = Keys(self._database, clock=clock, max_key_days=config.max_key_days, changed=forget)
         self.projects = Projects(self._database, clock=clock, changed=forget)
         self.users = Users(self._database, clock=clock, changed=forget)
+        self.waits = Waits(self._database, clock)
         self.audit = Audit(self._database)
         self.webhooks = Webhooks(
             self._database,

@@ -15,7 +15,7 @@ from superpose.backends.clouds.ibm import IbmOptions, IbmProvider
 from superpose.backends.clouds.ibm_backend import IbmBackend
 from superpose.backends.clouds.ibm_service import open_service
 from superpose.backends.clouds.retry import Retry
-from superpose.circuits import Circuit, Observable, Parameter, Program, Provider, RunStatus
+from superpose.circuits import Circuit, Observable, Parameter, Program, Provider, RunStatus, SessionBackend
 from superpose.errors import BackendUnknownError, ProviderError
 from superpose.testing import ConformanceReport
 
@@ -360,6 +360,23 @@ def test_a_loop_keeps_one_session(platform: Platform, mode: Any, word: str) -> N
     assert {job.body["session_id"] for job in platform.jobs.values()} == {backend.session_id}
     backend.close()
     assert not session["accepting_jobs"] and backend.session_id is None
+
+
+def test_a_session_is_taken_up_and_closed_by_whoever_knows_its_id(platform: Platform) -> None:
+    loop = opened(platform).in_session()
+    assert isinstance(loop, SessionBackend)
+    assert loop.session_id == "session-0"  # opened before anything is handed over
+    loop.submit(FLIP, "t")
+    other = opened(platform).in_session("session-0")
+    other.submit(FLIP, "u")
+    assert {job.body["session_id"] for job in platform.jobs.values()} == {"session-0"}
+    opened(platform).in_session("session-0").close()  # has handed nothing over
+    assert not platform.sessions["session-0"]["accepting_jobs"]
+    other.submit(FLIP, "v")
+    assert other.session_id == "session-1"
+    local = IbmProvider().backend("fake_manila").in_session()
+    assert local.session_id is None
+    local.close()
 
 
 def test_a_loop_goes_on_in_its_session_from_another_process(platform: Platform) -> None:

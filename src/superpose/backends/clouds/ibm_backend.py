@@ -7,7 +7,7 @@ import re
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Any, Literal
@@ -118,7 +118,7 @@ class IbmBackend:
     @property
     def session_id(self) -> str | None:
         """IBM's id of the session or batch that is open, if one is."""
-        return None if self._session is None else self._session.session_id
+        return self._known_session if self._session is None else self._session.session_id
 
     @property
     def n_compiled(self) -> int:
@@ -276,16 +276,33 @@ class IbmBackend:
         """
         return self._state(self._job(provider_job_id), provider_job_id)
 
+    def in_session(self, session_id: str | None = None) -> IbmBackend:
+        """Return this backend with all its programs in one session (or batch, where the options say so), opened now or
+        given.
+
+        Raises:
+            ProviderError: The service does not answer, or the account's plan has no sessions.
+        """
+        mode: Mode = "session" if self._options.mode == "job" else self._options.mode
+        options = replace(self._options, mode=mode, session_id=session_id)
+        found = IbmBackend(self._native, self._service, options, self._pricing)
+        found._compiler = self._compiler
+        if session_id is None:
+            self._retry.call(lambda: asked(found._where))
+        return found
+
     def close(self) -> None:
         """Close the session or batch, if one is open: what was submitted runs to its end.
 
         Raises:
             ProviderError: The service does not answer.
         """
+        if self._session is None and self._known_session is None:
+            return
+        session = self._retry.call(lambda: asked(self._where))
+        self._retry.call(lambda: asked(session.close))
         with self._lock:
-            session, self._session = self._session, None
-        if session is not None:
-            self._retry.call(lambda: asked(session.close))
+            self._session = self._known_session = None
 
     def _find(self, tag: str) -> str | None:
         instance = getattr(self._native, "_instance", None)

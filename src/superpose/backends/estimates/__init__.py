@@ -6,6 +6,7 @@ from superpose.backends.estimates.estimating import Knowledge, calibrated_estima
 from superpose.backends.estimates.fidelity import SuccessProbability, Tariff, success_probability
 from superpose.backends.estimates.placement import Placed, Placer
 from superpose.backends.estimates.pricing import PriceRow, PriceTable, Usage, published_prices
+from superpose.backends.estimates.recording import WaitRecorder, recording_waits
 from superpose.backends.estimates.table import BackendEstimate, estimate_backends, pareto_front
 from superpose.backends.estimates.waiting import SeenWait, WaitEstimate, estimate_wait, read_waits, write_wait
 
@@ -21,6 +22,7 @@ __all__ = [
     "Tariff",
     "Usage",
     "WaitEstimate",
+    "WaitRecorder",
     "calibrated_estimate",
     "estimate_backends",
     "estimate_program",
@@ -28,6 +30,7 @@ __all__ = [
     "pareto_front",
     "published_prices",
     "read_waits",
+    "recording_waits",
     "success_probability",
     "usage_of",
     "write_wait",

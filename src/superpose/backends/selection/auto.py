@@ -21,7 +21,7 @@ from superpose.backends.selection.values import (
     ProgramFacts,
     Weighted,
 )
-from superpose.circuits import BackendInfo, Capabilities, Estimate, Program, ProgramResult
+from superpose.circuits import Backend, BackendInfo, Capabilities, Estimate, Program, ProgramResult
 from superpose.errors import NoBackendFitsError
 
 __all__ = ["AutoBackend", "Selection", "candidates_of", "facts_of"]
@@ -67,10 +67,12 @@ class AutoBackend:
 
     Args:
         selection: How to choose.
+        prepare: Called with the backend that was chosen; the one that it returns runs the program.
     """
 
-    def __init__(self, selection: Selection | None = None) -> None:
+    def __init__(self, selection: Selection | None = None, prepare: Callable[[Backend], Backend] | None = None) -> None:
         self.selection = selection or Selection()
+        self._prepare = prepare
         self._decisions: OrderedDict[tuple[Any, ...], Decision] = OrderedDict()
         self._lock = threading.Lock()
         self._current: Callable[[], ResidencyRules | None] | None = None
@@ -141,7 +143,7 @@ class AutoBackend:
         chosen = find_backend(str(decision.chosen))
         if self._current is not None:
             confine(chosen, self._current)  # a package's list may say another region than its backend
-        result = chosen.run(program)
+        result = (chosen if self._prepare is None else self._prepare(chosen)).run(program)
         return replace(result, provenance={**result.provenance, "selection": decision.to_json()})
 
 

@@ -50,6 +50,7 @@ def measure(job: Job, context: RunContext) -> Outcome:
 
     Raises:
         Stopped: ``should_stop`` said so; a checkpoint is there.
+        ResidencyError: the project's rules do not allow the spec's backend.
         SuperposeError: the spec cannot be trained.
     """
     from superpose.learning.trial import Objective, run_trial
@@ -57,6 +58,9 @@ def measure(job: Job, context: RunContext) -> Outcome:
     payload: Mapping[str, Any] = job.payload
     spec = SweepSpec.from_dict(payload["sweep"])
     params, number = payload["params"], int(payload["number"])
+    trained = spec.spec_of(params)
+    if trained.backend.name is not None:
+        context.confinement.admitted(trained.backend.name)
     table = context.training_table()
 
     def prune(folds: list[float]) -> bool:
@@ -66,7 +70,7 @@ def measure(job: Job, context: RunContext) -> Outcome:
         return should_prune(spec, told, folds, params)
 
     found = run_trial(
-        spec.spec_of(params),
+        trained,
         table,
         context.directory,
         objective=Objective(spec.metric, spec.n_folds),

@@ -17,11 +17,12 @@ from superpose.service.store.tables import residency
 
 if TYPE_CHECKING:
     from superpose.backends.residency import ResidencyRules
+    from superpose.backends.selection import Selection
     from superpose.circuits import Backend
 
 __all__ = ["Confinement", "Residencies", "Residency"]
 
-LOCAL = "local"
+LOCAL, AUTO = "local", "auto"
 
 
 @dataclass(frozen=True)
@@ -178,7 +179,16 @@ class Confinement:
             return resolve_backend(name)
         from superpose.backends.residency import confine
 
-        return confine(resolve_backend(name), self.rules, check=False)
+        return confine(resolve_backend(self._choosing(name)), self.rules, check=False)
+
+    def _choosing(self, name: str) -> str | Selection:
+        """The name; where it leaves the choice to us, a selection that knows the waits which this service has seen."""
+        if name != AUTO:
+            return name
+        from superpose.backends.selection import Selection
+        from superpose.service.work.waits import knowledge_of
+
+        return Selection(knowledge=knowledge_of(self._database))
 
     def require(self, backend: Backend) -> None:
         """Check, just before a program is handed over, that it may be.

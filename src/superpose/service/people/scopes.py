@@ -38,6 +38,7 @@ NOUNS = (
     "sweeps",
     "usage",
     "users",
+    "waits",
     "webhooks",
 )
 

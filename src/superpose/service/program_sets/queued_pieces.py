@@ -104,7 +104,7 @@ class QueuedPieces:
             self._end(piece, error, 1)
         else:
             self._keeper.keep(piece, result)
-        self._book.forget(tokens)
+        self._book.forget(tokens, arrived=True)
         return True
 
     def _answer(self, token: str, question: Question, known: ProviderRun) -> ProgramResult | None:
@@ -113,9 +113,12 @@ class QueuedPieces:
         if provider_job_id is None:
             if self._room <= 0:
                 return None
+            self._require()
+            if not self._book.reserve(token):
+                self._room = 0  # nor is there a slot for the next
+                return None
             executable = ProgramExecutable(question.template, self._backend)
             program = executable.program(question.rows, shots=question.shots, seed=question.seed)
-            self._require()
             provider_job_id = self._backend.submit(program, token)
             self._room -= 1
             self._note(token, ProviderRun(provider_job_id, known.n_tries))

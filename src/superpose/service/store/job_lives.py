@@ -225,9 +225,8 @@ class JobLives:
 
 
 def due_at_providers(now: datetime) -> ColumnElement[bool]:
-    """Whether a row of ``jobs`` waits for a provider that is to be asked by now."""
-    waits = (jobs.c.provider_job_id.is_not(None)) & (jobs.c.status == str(JobStatus.WAITING))
-    return waits & (jobs.c.not_before_at <= now)
+    """Whether a row of ``jobs`` waits for a provider that is to be asked by now; what waits for jobs has no time."""
+    return (jobs.c.status == str(JobStatus.WAITING)) & (jobs.c.not_before_at <= now)
 
 
 _MADE = frozenset({"kind", "status", "after", "held"})

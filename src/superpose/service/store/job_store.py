@@ -28,7 +28,7 @@ from superpose.service.store.database import Database
 from superpose.service.store.history import read_events
 from superpose.service.store.job_lives import LEASE_EXPIRED, JobLives, due_at_providers, job_from_row
 from superpose.service.store.steady_clock import steady_clock
-from superpose.service.store.tables import attempts, jobs
+from superpose.service.store.tables import attempts, jobs, provider_loops
 
 __all__ = ["ChargesPort", "Claim", "JobRules", "JobStore", "NewJob", "Publish", "QuotasPort"]
 
@@ -353,14 +353,14 @@ class JobStore:
             after = JobStatus.QUEUED if news or held else JobStatus.WAITING
             return self._lives.end(connection, job, claim, after, outcome="given_back")
 
-    def await_provider(self, claim: Claim, provider_job_id: str, pause_s: float) -> Job:
+    def await_provider(self, claim: Claim, provider_job_id: str | None, pause_s: float) -> Job:
         """Let go of the worker while a backend's queue holds the job's program; after a pause a worker asks again.
 
         A job that is being cancelled becomes ``cancelled``.
 
         Args:
             claim: the worker's right to the job.
-            provider_job_id: what the backend calls the program.
+            provider_job_id: what the backend calls the program; None where it has no slot for it yet.
             pause_s: time before a worker is to ask, in seconds.
 
         Raises:
@@ -498,8 +498,11 @@ class JobStore:
     def _first_in_order(self, connection: Connection, now: datetime) -> str | None:
         """Ask the policy. Within a project and priority the oldest is always first, so only those are read."""
         heads = select(func.min(jobs.c.number)).where(self._is_ready()).group_by(jobs.c.project, jobs.c.priority)
+        in_loop = jobs.c.id.in_(select(provider_loops.c.job_id))
         queued = connection.execute(
-            select(jobs.c.id, jobs.c.project, jobs.c.priority, jobs.c.created_at).where(jobs.c.number.in_(heads))
+            select(jobs.c.id, jobs.c.project, jobs.c.priority, jobs.c.created_at, in_loop.label("in_loop")).where(
+                jobs.c.number.in_(heads) | (in_loop & self._is_ready())
+            )
         ).all()
         if self._quotas is not None and queued:
             waits = self._quotas.over_seconds(connection, {row.project for row in queued})
@@ -507,5 +510,6 @@ class JobStore:
         if not queued:
             return None
         held = connection.execute(select(jobs.c.id, jobs.c.project).where(jobs.c.status.in_([*map(str, HELD)])))
-        order = order_jobs([QueuedJob(*row) for row in queued], [RunningJob(*row) for row in held], now)
+        waiting = [QueuedJob(row.id, row.project, row.priority, row.created_at, bool(row.in_loop)) for row in queued]
+        order = order_jobs(waiting, [RunningJob(*row) for row in held], now)
         return order[0]

@@ -36,7 +36,9 @@ __all__ = [
     "modules",
     "open_dependencies",
     "projects",
+    "provider_loops",
     "provider_runs",
+    "provider_waits",
     "quantum_function_versions",
     "quantum_functions",
     "quotas",
@@ -457,6 +459,27 @@ provider_runs = Table(
     Column("backend", Text),
     Column("provider_job_id", Text),
     Column("n_tries", Integer),
+    Column("submitted_at", UtcTime),
+    Column("started_at", UtcTime),
+)
+
+provider_loops = Table(
+    "provider_loops",
+    metadata,
+    Column("job_id", Text, primary_key=True),
+    Column("backend", Text),
+    Column("session_id", Text),
+    Column("refused", Integer),
+)
+
+provider_waits = Table(
+    "provider_waits",
+    metadata,
+    Column("number", Integer, primary_key=True),
+    Column("project", Text),
+    Column("backend", Text),
+    Column("at", UtcTime),
+    Column("wait_s", Float),
 )
 
 function_logs = Table(

@@ -17,7 +17,14 @@ if TYPE_CHECKING:
     from superpose.circuits import Backend
     from superpose.datasets import Table
 
-__all__ = ["admit_program", "admit_training", "check_idempotency_key", "check_priority", "check_spending"]
+__all__ = [
+    "admit_program",
+    "admit_training",
+    "check_idempotency_key",
+    "check_priority",
+    "check_spending",
+    "price_of_training",
+]
 
 MAX_PRIORITY = 10
 _MAX_KEY = 200
@@ -41,6 +48,33 @@ def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any
     admit(spec, table)
     splits_of(spec, table, at_most=_TRIED_SPLITS)
     return spec.to_dict()
+
+
+def price_of_training(spec: Mapping[str, object], find: Callable[[str], Backend]) -> Price:
+    """What a training's programs cost at the backend that its spec names: nothing, or nobody knows beforehand.
+
+    Args:
+        spec: the spec in full.
+        find: the backend of a name, if the project's programs may go there.
+
+    Raises:
+        ResidencyError: they may not.
+        SpecError: sessions are wanted of a backend that has none.
+        BackendUnknownError, ToolkitMissingError, ProviderError: no such backend, or it cannot be reached.
+    """
+    section = spec.get("backend")
+    name = section.get("name") if isinstance(section, Mapping) else None
+    if not isinstance(name, str) or not isinstance(section, Mapping):
+        return Price()
+    from superpose.circuits import Circuit, Observable, Program, SessionBackend
+    from superpose.errors import SpecError
+    from superpose.service.budgets.quoting import price_of_program
+
+    backend = find(name)
+    if section.get("mode") == "session" and not isinstance(backend, SessionBackend):
+        raise SpecError(f'is "session", but {name} has no sessions; leave it out', "backend.mode")
+    one = price_of_program(Program(Circuit(1).h(0), {}, [Observable("Z")], shots=100), backend)
+    return one if one.micros == 0 else Price(backend=name, micros=None, per_shot_micros=None)
 
 
 def admit_program(

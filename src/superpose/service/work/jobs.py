@@ -29,6 +29,7 @@ from superpose.service.work.admission import (
     check_idempotency_key,
     check_priority,
     check_spending,
+    price_of_training,
 )
 from superpose.service.work.function_jobs import admit_function
 from superpose.service.work.module_jobs import admit_module_training
@@ -252,7 +253,8 @@ class Jobs:
             module = self._modules.get(principal, str(new.payload.get("module") or ""))
             payload = admit_module_training(new.payload, module, self._modules.exported(module), table)
         model = check_name(new.model if new.model is not None else data.name, "model")
-        full = _with(new, payload=payload, model=model, dataset=data.name, dataset_id=data.id)
+        price = price_of_training(payload, self._residencies.confinement(new.project).admitted)
+        full = _with(new, payload=payload, model=model, dataset=data.name, dataset_id=data.id, price=price)
 
         def check(connection: Connection) -> None:
             _check_still_there(connection, data)

@@ -13,22 +13,22 @@ from typing import TYPE_CHECKING, Any
 from superpose.errors import ModelFileCorruptError, PayloadTooLargeError
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import Job, JobKind, utc_now
-from superpose.service.operations.tracing import span_here
 from superpose.service.people.residency import Confinement
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.claims import NewJob
 from superpose.service.store.database import Database, json_text
-from superpose.service.work.provider_runs import ProviderRun, ProviderRuns
+from superpose.service.work.provider_runs import ProviderRun, ProviderRuns, note_start
 from superpose.trust import sha256_bytes
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
     from superpose.learning import ExperimentResult
+    from superpose.service.work.loops import LoopBook
     from superpose.service.work.outputs import Ledger
 
-__all__ = ["RUNS", "Asks", "Awaits", "Outcome", "RunContext", "pause_s", "trained_outcome"]
+__all__ = ["LONGEST_PAUSE_S", "RUNS", "Asks", "Awaits", "Outcome", "RunContext", "pause_s", "trained_outcome"]
 
-_LONGEST_PAUSE_S = 60.0
+LONGEST_PAUSE_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -40,6 +40,7 @@ class RunContext:
         artifacts: where the training data lies.
         database: for runs that look at the jobs which they began.
         provider_runs: what backends with queues hold of the job.
+        loop_book: what is written down of a loop at a provider.
         confinement: backends, held to the residency rules of the job's project.
         dataset_artifact: the training data's artifact, None for a program.
         directory: where the run keeps checkpoints; an earlier attempt's are there.
@@ -56,6 +57,7 @@ class RunContext:
     database: Database
     provider_runs: ProviderRuns
     confinement: Confinement
+    loop_book: LoopBook
     dataset_artifact: str | None
     directory: Path
     on_event: Callable[[str, Mapping[str, Any]], None]
@@ -87,9 +89,9 @@ class Awaits:
 
 @dataclass(frozen=True)
 class Asks:
-    """A program in a backend's queue, and when to ask for its result."""
+    """A program in a backend's queue, or None where it has no slot there yet, and when to ask again."""
 
-    provider_job_id: str
+    provider_job_id: str | None
     pause_s: float
 
 
@@ -110,28 +112,10 @@ class Outcome:
     asks: Asks | None = None
 
 
-def train(job: Job, context: RunContext) -> Outcome:
-    """Train, compare and pack a model; goes on from checkpoints if there are any.
+def _train(job: Job, context: RunContext) -> Outcome:
+    from superpose.service.work.training import train
 
-    Raises:
-        Stopped: ``should_stop`` said so; a checkpoint is there.
-        SuperposeError: training is not possible.
-    """
-    from superpose.learning import TrainingSpec, run_experiment
-
-    with span_here("load"):
-        table = context.training_table()
-    spec = dict(job.payload)
-    chosen_by = spec.pop("sweep", None)  # only a sweep puts it there; a user's spec with it is refused
-    found = run_experiment(
-        TrainingSpec.from_dict(spec),
-        table,
-        context.directory,
-        on_event=context.on_event,
-        should_stop=context.should_stop,
-        provenance={"sweep": chosen_by} if isinstance(chosen_by, Mapping) else None,
-    )
-    return trained_outcome(found)
+    return train(job, context)
 
 
 def trained_outcome(found: ExperimentResult) -> Outcome:
@@ -169,13 +153,17 @@ def run_program(job: Job, context: RunContext) -> Outcome:
         provider_job_id = job.provider_job_id
         if provider_job_id is None:
             context.confinement.require(backend)
+            if not runs.reserve(job.id):
+                return Outcome({}, asks=Asks(None, pause_s(job, context.config)))
             provider_job_id = backend.submit(program, job.id)
-        if job.id not in runs.known():
+        known = runs.known().get(job.id)
+        if known is None or known.provider_job_id is None:
             runs.write(job.id, ProviderRun(provider_job_id, 0))
         arrived = backend.fetch(provider_job_id)
         if arrived is None:
+            note_start(backend, runs, job.id, provider_job_id)
             return Outcome({}, asks=Asks(provider_job_id, pause_s(job, context.config)))
-        runs.forget([job.id])
+        runs.forget([job.id], arrived=True)
     else:
         context.confinement.require(backend)
         arrived = backend.run(program)
@@ -196,7 +184,7 @@ def run_program(job: Job, context: RunContext) -> Outcome:
 def pause_s(job: Job, config: ServiceConfig) -> float:
     """Time before a provider is asked again: a tenth of the time waited so far, at most a minute."""
     waited_s = 0.0 if job.started_at is None else (utc_now() - job.started_at).total_seconds()
-    return max(config.poll_max_s, min(_LONGEST_PAUSE_S, waited_s / 10))
+    return max(config.poll_max_s, min(LONGEST_PAUSE_S, waited_s / 10))
 
 
 def sweep(job: Job, context: RunContext) -> Outcome:
@@ -247,7 +235,7 @@ def run_program_set(job: Job, context: RunContext) -> Outcome:
 
 #: job kind -> how it runs.
 RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
-    JobKind.TRAIN: train,
+    JobKind.TRAIN: _train,
     JobKind.PROGRAM: run_program,
     JobKind.SWEEP: sweep,
     JobKind.TRIAL: trial,

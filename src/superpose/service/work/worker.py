@@ -50,11 +50,13 @@ from superpose.service.store.disk_errors import disk_error, passes
 from superpose.service.store.job_store import Claim, JobStore
 from superpose.service.store.tables import datasets, file_jobs, jobs
 from superpose.service.traces import trace_of
+from superpose.service.work.calling_off import CallingOff
 from superpose.service.work.cpu_budget import CpuBudget
 from superpose.service.work.lease_keeper import LeaseKeeper
+from superpose.service.work.loops import LoopBook
 from superpose.service.work.memory import resident_bytes
 from superpose.service.work.outputs import Ledger
-from superpose.service.work.provider_runs import CallingOff, ProviderRuns
+from superpose.service.work.provider_runs import ProviderRuns
 from superpose.service.work.runs import RUNS, Outcome, RunContext
 
 __all__ = ["Worker"]
@@ -248,8 +250,9 @@ class Worker:
             config=self.config,
             artifacts=self._artifacts,
             database=self._database,
-            provider_runs=ProviderRuns(self._store, claim),
+            provider_runs=ProviderRuns(self._store, claim, slots=self.config.provider_slots),
             confinement=Confinement(self._database, job.project),
+            loop_book=LoopBook(self._store, claim),
             dataset_artifact=artifact,
             dataset_units=units,
             directory=directory,

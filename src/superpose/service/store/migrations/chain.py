@@ -26,6 +26,7 @@ from superpose.service.store.migrations.modules import MODULES
 from superpose.service.store.migrations.people import PEOPLE
 from superpose.service.store.migrations.predictions import PREDICTIONS
 from superpose.service.store.migrations.program_sets import PROGRAM_SETS
+from superpose.service.store.migrations.provider_loops import PROVIDER_LOOPS
 from superpose.service.store.migrations.provider_runs import PROVIDER_RUNS
 from superpose.service.store.migrations.quantum_functions import QUANTUM_FUNCTIONS
 from superpose.service.store.migrations.registry import REGISTRY
@@ -57,6 +58,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     FUNCTION_LOGS,
     RESIDENCY,
     WEBHOOKS,
+    PROVIDER_LOOPS,
 )
 
 #: The version this release reads and writes.
