@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from dataclasses import replace
@@ -199,6 +200,38 @@ def test_a_training_leaves_its_worker_while_the_queue_is_long_and_goes_on_in_its
     assert len(seen_waits(service.store.database)) == len(handed_over)
     version = service.models.version(admin, dataset.name)
     assert version.manifest["provenance"]["measured"]["backend"] == "looping"
+
+
+WORKER = """
+import json, sys
+from superpose.service import ServiceConfig, run_worker
+run_worker(ServiceConfig.from_json(json.loads(sys.argv[1])))
+"""
+
+
+@pytest.mark.slow
+def test_a_training_whose_worker_is_killed_goes_on_in_its_session_and_hands_nothing_over_twice(
+    service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig, processor: Path
+) -> None:
+    job = service.jobs.submit(admin, "train", TRAINING, dataset=dataset.id)
+    patient = replace(config, provider_patience_s=3_600.0)  # it waits in its worker
+    process = subprocess.Popen([sys.executable, "-c", WORKER, json.dumps(patient.to_json())])
+    try:
+        wait_for(lambda: lines(processor / "submissions") and rows(service, "provider_runs"))
+    finally:
+        process.kill()
+        process.wait()
+    with service.store.database.read() as connection:
+        worker_id = connection.exec_driver_sql("SELECT worker_id FROM jobs WHERE status = 'running'").scalar_one()
+    service.store.release_worker(worker_id)  # what its supervisor does
+    with working(patient):
+        wait_for(lambda: service.store.get(job.id).attempt == 2)
+        (processor / "arrived").touch()
+        assert ended(service, job).status == "succeeded"
+    handed_over = [line.split() for line in lines(processor / "submissions")]
+    assert {session for _, session in handed_over} == {"s0"}
+    assert len({token for token, _ in handed_over}) == len(handed_over)
+    assert [path.read_text() for path in (processor / "sessions").iterdir()] == ["closed"]
 
 
 def test_a_cancelled_training_leaves_neither_program_nor_session(

@@ -64,8 +64,9 @@ class LoopBook:
     def __init__(self, store: JobStore, claim: Claim) -> None:
         self._store, self._claim = store, claim
 
-    def begin(self, backend: str) -> str | None:
-        """Write down that the job is a loop at a backend; the session that an earlier attempt had there.
+    def begin(self, backend: str) -> tuple[str | None, bool]:
+        """Write down that the job is a loop at a backend; the session that an earlier attempt had there, and whether it
+        was last refused a slot.
 
         Raises:
             LeaseLostError: the attempt is no longer the job's current one.
@@ -74,8 +75,9 @@ class LoopBook:
             job = self._store.held(connection, self._claim)
             mine = provider_loops.c.job_id == job.id
             connection.execute(insert(provider_loops).values(job_id=job.id, backend=backend).on_conflict_do_nothing())
-            found = connection.execute(select(provider_loops.c.session_id).where(mine)).scalar()
-        return None if found is None else str(found)
+            kept = select(provider_loops.c.session_id, provider_loops.c.refused).where(mine)
+            found = connection.execute(kept).one()
+        return found.session_id, bool(found.refused)
 
     def keep_session(self, session_id: str | None) -> None:
         """Write down in which session the loop goes on.
@@ -129,7 +131,7 @@ class LoopBackend:
         self._patience_s, self._require = patience_s, require
         self._known = runs.known()
         self._tokens = {run.provider_job_id: token for token, run in self._known.items() if run.provider_job_id}
-        kept = book.begin(inner.name)
+        kept, self._refused = book.begin(inner.name)
         self._session: SessionBackend | None = None
         if session:
             self._inner = self._session = self._opened(inner, kept)
@@ -216,8 +218,11 @@ class LoopBackend:
         """The same before the run has begun anew, by the backend's word alone, where it gives one.
 
         Raises:
-            QueueIsLongError: a program that was handed over before has not ended.
+            QueueIsLongError: a program that was handed over before has not ended, or the slot that was refused to the
+                next is not there yet.
         """
+        if self._refused and not self._runs.has_slot():
+            raise QueueIsLongError(None, utc_now())
         if not isinstance(self._inner, ReportingBackend):
             return
         for run in self._known.values():

@@ -100,6 +100,14 @@ class ProviderRuns:
             rows = connection.execute(query).mappings().all()
         return {row["token"]: ProviderRun(row["provider_job_id"], row["n_tries"], row["submitted_at"]) for row in rows}
 
+    def has_slot(self) -> bool:
+        """Whether a loop's program would find a slot at the provider now."""
+        if self._slots is None:
+            return True
+        with self._store.database.read() as connection:
+            use = _slot_use(connection, self._backend.partition(":")[0])
+        return may_hand_over(self._slots, use, in_loop=True)
+
     def write(self, token: str, run: ProviderRun) -> None:
         """Write one down.
 
