@@ -102,6 +102,9 @@ def test_a_slot_is_left_for_a_running_loop(
         assert loop.fetch(provider_job_id) is None
         with pytest.raises(QueueIsLongError):
             loop.submit(PROGRAM, "step-2")  # loops have no more slots than there are
+        with pytest.raises(QueueIsLongError) as left:
+            loop_of(service, claim, slots=2).leave_if_still_queued()  # as the next attempt would begin
+        assert left.value.provider_job_id is None
         (processor / "arrived").touch()
         assert loop.fetch(provider_job_id) is not None
         wait_for(lambda: loop_may(loop))
