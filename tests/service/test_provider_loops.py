@@ -12,7 +12,7 @@ import pytest
 
 from superpose.backends.estimates import estimate_wait
 from superpose.circuits import Circuit, Program, SessionBackend, program_to_json
-from superpose.errors import SpecError, UnsupportedProgramError
+from superpose.errors import PriceUnknownError, SpecError, UnsupportedProgramError
 from superpose.facade import resolve_backend
 from superpose.service import Dataset, Job, Principal, Service, ServiceConfig
 from superpose.service.people.residency import Confinement
@@ -247,6 +247,16 @@ def test_a_cancelled_training_leaves_neither_program_nor_session(
         wait_for(lambda: not rows(service, "provider_loops"))
     assert len(lines(processor / "cancelled")) == 1
     assert [path.read_text() for path in (processor / "sessions").iterdir()] == ["closed"]
+
+
+def test_a_training_whose_price_nobody_knows_is_refused_under_a_budget(
+    service: Service, admin: Principal, dataset: Dataset, processor: Path
+) -> None:
+    service.budgets.set(admin, period="total", limit_usd=5.0)
+    with pytest.raises(PriceUnknownError):
+        service.jobs.submit(admin, "train", TRAINING, dataset=dataset.id)
+    here = {**TRAINING, "backend": {"name": "local", "shots": 20}}
+    assert service.jobs.submit(admin, "train", here, dataset=dataset.id).status == "queued"
 
 
 def test_a_session_is_wanted_of_backends_that_have_them(service: Service, admin: Principal, dataset: Dataset) -> None:
