@@ -79,7 +79,7 @@ def rows(service: Service, table: str) -> list[tuple[object, ...]]:
 def test_a_provider_holds_no_more_than_its_slots_and_every_job_comes_through(
     service: Service, admin: Principal, config: ServiceConfig, processor: Path
 ) -> None:
-    jobs = [submit(service, admin) for _ in range(5)]
+    jobs = [submit(service, admin) for _ in range(3)]
     with working(config):
         wait_for(lambda: all(service.store.get(job.id).attempt >= 2 for job in jobs))
         assert len(lines(processor / "submissions")) == 2
