@@ -82,6 +82,9 @@ class Sending:
             except StoreError as error:
                 _log.warning("looking for messages: %s", error.message)
                 found = []
+            except Exception as error:  # one bad look must not be the last
+                _log.error("looking for messages: %s", trace_of(error))
+                found = []
             for due in found[: max(0, _AT_ONCE - len(sends))]:
                 self._under_way[due.webhook_id].add(due.number)
                 sends.add(asyncio.ensure_future(self._send(due)))
