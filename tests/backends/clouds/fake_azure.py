@@ -103,7 +103,8 @@ class FakeAzure(FakeService):
                 container = str(sent["containerName"])
                 self.blobs.setdefault(container, {})
                 query_ = f"sv=2021-12-02&sr=c&sp=rcw&sig={_quoted(self.signature)}"
-                return 200, {"sasUri": f"{self.url}/store/{container}?{query_}"}
+                place = "/".join([container, sent["blobName"]] if sent.get("blobName") else [container])
+                return 200, {"sasUri": f"{self.url}/store/{place}?{query_}"}
             case "PUT", ["jobs", job]:
                 return self._create(job, sent)
             case "GET", ["jobs"]:
@@ -270,7 +271,11 @@ def serving(fake: FakeAzure) -> Iterator[str]:
         def reply(
             self, status: int, document: Any, headers: Mapping[str, str] | None = None, share: float = 1.0
         ) -> None:
-            super().reply(status, document, {"Retry-After": "3"} if status == 429 else {}, share)
+            told = {"Retry-After": "3"} if status == 429 else {}
+            if isinstance(document, bytes) and (self.headers.get("x-ms-range") or self.headers.get("Range")):
+                size = len(document)  # which Microsoft's client asks for in parts of 32 MiB
+                status, told = 206, {"Content-Range": f"bytes 0-{size - 1}/{size}", "ETag": '"0x1"'}
+            super().reply(status, document, told, share)
 
     with listening(Azure, fake) as port:
         fake.url = f"http://127.0.0.1:{port}"
