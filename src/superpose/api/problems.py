@@ -60,6 +60,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "backend.residency": (403, "Not allowed by the project's residency rules"),
         "backend.residency_rules": (422, "Residency rules cannot be kept"),
         "backend.piece_failed": (502, "A piece of a program set failed"),
+        "backend.too_many_cuts": (422, "Cutting costs too much"),
         "optimization.problem": (422, "Not a problem to optimise"),
         "optimization.format": (422, "Problem cannot be read"),
         "optimization.infeasible": (422, "No feasible solution"),

@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from superpose.circuits import Capabilities, If, Instruction, Measure, Operation, Program, Reset, walk
 from superpose.errors import UnsupportedProgramError
 
-__all__ = ["misfits", "require_fit"]
+__all__ = ["CUT", "TOO_WIDE", "is_too_wide", "misfits", "require_fit"]
+
+CUT = "cut:"
+"""Before a backend's name, what runs programs on it that are wider; see `superpose.backends.cutting`."""
+
+TOO_WIDE = "qubits, the backend takes"
+"""In the reason why a program is too wide, between its qubits and the backend's."""
 
 
 def misfits(program: Program, capabilities: Capabilities) -> tuple[str, ...]:
@@ -32,17 +38,23 @@ def require_fit(program: Program, capabilities: Capabilities, name: str) -> None
     """
     found = misfits(program, capabilities)
     if found:
+        cut = is_too_wide(program, capabilities) and bool(program.observables)
         raise UnsupportedProgramError(
-            f"Backend {name!r} cannot run this program. {' '.join(found)} Change that, or take another backend.",
+            f"Backend {name!r} cannot run this program. {' '.join(found)} Change that, or take another backend"
+            f"{f'; backend={CUT + name!r} cuts what is too wide' if cut else ''}.",
             backend=name,
             reasons=list(found),
         )
 
 
+def is_too_wide(program: Program, capabilities: Capabilities) -> bool:
+    """Return whether ``program`` has more qubits than a backend of these capabilities takes."""
+    return capabilities.max_qubits is not None and program.n_qubits > capabilities.max_qubits
+
+
 def _misfits(program: Program, able: Capabilities) -> Iterator[str]:
-    n_qubits = program.circuit.n_qubits
-    if able.max_qubits is not None and n_qubits > able.max_qubits:
-        yield f"It has {n_qubits} qubits, the backend takes {able.max_qubits}."
+    if is_too_wide(program, able):
+        yield f"It has {program.n_qubits} {TOO_WIDE} {able.max_qubits}."
     if able.max_batch is not None and program.batch > able.max_batch:
         yield f"It has {program.batch} batch entries, the backend takes {able.max_batch}."
     if program.shots is None:

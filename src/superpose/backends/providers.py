@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from importlib.metadata import EntryPoint, entry_points
 from types import MappingProxyType
 
@@ -18,7 +19,15 @@ from superpose.circuits import (
 )
 from superpose.errors import BackendUnknownError, SuperposeError
 
-__all__ = ["BACKENDS", "BACKEND_GROUP", "PROVIDER_GROUP", "find_backend", "list_backends", "provider"]
+__all__ = [
+    "BACKENDS",
+    "BACKEND_GROUP",
+    "PROVIDER_GROUP",
+    "describe_backend",
+    "find_backend",
+    "list_backends",
+    "provider",
+]
 
 BACKENDS: Mapping[str, Callable[[], Backend]] = MappingProxyType({"local": LocalBackend})
 """Makers of the backends that need no package and no provider, by name."""
@@ -98,6 +107,16 @@ def list_backends(names: Iterable[str] | None = None) -> list[BackendInfo]:
     return lines
 
 
+def describe_backend(name: str) -> BackendInfo:
+    """Return a line for the backend of this name, though its provider may not list it: one around another, "zne:NAME".
+
+    Raises:
+        BackendUnknownError, ToolkitMissingError, ProviderError: See `find_backend`.
+    """
+    found = find_backend(name)
+    return replace(_line(name, lambda: found), provider=name.partition(":")[0])
+
+
 def _listed(name: str) -> Iterator[BackendInfo]:
     try:
         yield from sorted(provider(name).list(), key=lambda info: info.name)
@@ -114,7 +133,8 @@ def _line(name: str, make: Callable[[], Backend]) -> BackendInfo:
         at = backend.calibration().taken_at if isinstance(backend, CalibratedBackend) else None
     except Exception as error:
         return _unavailable(name, error)
-    kind: BackendKind = "qpu" if not able.simulator else "emulator" if at is not None else "simulator"
+    errs = at is not None or able.native_gates is not None
+    kind: BackendKind = "qpu" if not able.simulator else "emulator" if errs else "simulator"
     return BackendInfo(
         name=name,
         provider=name,

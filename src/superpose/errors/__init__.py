@@ -34,7 +34,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── ResidencyError                backend.residency
     │   ├── ResidencyRulesError           backend.residency_rules
     │   ├── FleetJournalError             backend.fleet_journal
-    │   └── PieceFailedError              backend.piece_failed
+    │   ├── PieceFailedError              backend.piece_failed
+    │   └── TooManyCutsError              backend.too_many_cuts
     ├── DatasetError
     │   ├── DatasetFormatError            dataset.format
     │   ├── DatasetEmptyError             dataset.empty
@@ -164,6 +165,7 @@ from superpose.errors.circuits import (
     ShapeError,
     StateTooLargeError,
     ToolkitMissingError,
+    TooManyCutsError,
     UnsupportedProgramError,
 )
 from superpose.errors.client import (
@@ -378,6 +380,7 @@ __all__ = [
     "StoreReadOnlyError",
     "SuperposeError",
     "SweepError",
+    "TooManyCutsError",
     "TooManyWrongKeysError",
     "ToolkitMissingError",
     "TrainingDivergedError",

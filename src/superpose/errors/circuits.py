@@ -32,6 +32,7 @@ __all__ = [
     "ResidencyRulesError",
     "ShapeError",
     "StateTooLargeError",
+    "TooManyCutsError",
     "ToolkitMissingError",
     "UnsupportedProgramError",
 ]
@@ -246,3 +247,9 @@ class PieceFailedError(BackendError):
     """A piece of a program set has no results, whatever was tried; ``details["failures"]`` say which, and why."""
 
     code = "backend.piece_failed"
+
+
+class TooManyCutsError(BackendError):
+    """A circuit that is too wide cannot be cut at a bearable overhead; ``details`` hold ``overhead`` and ``n_cuts``."""
+
+    code = "backend.too_many_cuts"

@@ -9,9 +9,9 @@ from typing import Any
 
 from superpose.backends.estimates.estimating import Knowledge, estimate_program
 from superpose.backends.fitting import misfits
-from superpose.backends.providers import find_backend, list_backends
+from superpose.backends.providers import describe_backend, find_backend, list_backends
 from superpose.circuits import BackendInfo, Estimate, Program
-from superpose.errors import BackendUnknownError, SuperposeError
+from superpose.errors import SuperposeError
 
 __all__ = ["BackendEstimate", "estimate_backends", "pareto_front"]
 
@@ -76,8 +76,7 @@ def estimate_backends(
         known = {info.name: info for info in infos}
         for name in asked:
             if name not in known:
-                find_backend(name)  # says what there is; one that is there all the same is not in its provider's list
-                raise BackendUnknownError(f"Backend {name!r} is not in its provider's list.", name=name)
+                known[name] = describe_backend(name)  # says what there is, or describes what is not listed
         infos = [known[name] for name in asked]
     return [
         _estimated(program, info, knowledge)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from superpose.backends.estimates import BackendEstimate, Knowledge, estimate_backends
+from superpose.backends.fitting import CUT, TOO_WIDE
 from superpose.backends.local import LocalBackend
 from superpose.backends.providers import find_backend
 from superpose.backends.residency import Refusal, ResidencyRules, confine
@@ -115,7 +116,7 @@ class AutoBackend:
             shown = "; ".join(f"{name}: {' '.join(why)}" for name, why in list(reasons.items())[:5])
             more = f"; and {len(reasons) - 5} more" if len(reasons) > 5 else ""
             raise NoBackendFitsError(
-                f"{found.why} {shown}{more}. Ask for less, or change the program.",
+                f"{found.why} {shown}{more}. Ask for less, or change the program.{_cut_hint(program, reasons)}",
                 reasons=reasons,
                 decision=found.to_json(),
             )
@@ -156,6 +157,14 @@ def facts_of(program: Program) -> ProgramFacts:
         shots=program.shots,
         batch=program.batch,
     )
+
+
+def _cut_hint(program: Program, reasons: Mapping[str, Sequence[str]]) -> str:
+    """What to do about a program that is wider than backends which would do otherwise."""
+    narrow = [name for name, why in reasons.items() if any(TOO_WIDE in sentence for sentence in why)]
+    if not narrow or not program.observables:
+        return ""
+    return f" Too wide for {', '.join(narrow[:3])}: backend={CUT + narrow[0]!r} cuts it, at a price in shots."
 
 
 def candidates_of(estimates: Sequence[BackendEstimate]) -> tuple[Candidate, ...]:
