@@ -8,7 +8,7 @@
 Every method has LIMIT_S seconds of wall time for an instance, from the same start, with the same seed, one after
 another: `qaoa` (2 layers; the mixer that suits the constraints; in pieces of at most 16 qubits where the problem is
 larger), "the same decomposition" with an exhaustive subsolver and with coin flips, annealing of the whole QUBO, and a
-classical solver. Values are objectives of feasible solutions; gaps are measured against the proven optimum, else the best
+classical solver. Values are those of feasible solutions; gaps are measured against the proven optimum, else the best
 value known. One run each: a verdict is about this run.
 """
 
