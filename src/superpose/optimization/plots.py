@@ -79,9 +79,12 @@ def _routes(axes: Axes, model: TravellingSalesman | VehicleRouting, routes: list
         axes.plot(places[path, 0], places[path, 1], "-", color=colour, linewidth=1.3, zorder=1)
         axes.plot(places[route, 0], places[route, 1], "o", color=colour, markersize=4, zorder=2)
     axes.plot(places[0, 0], places[0, 1], "s", color="black", markersize=8, zorder=3)
+    first = 1 if isinstance(model, TravellingSalesman) else 0  # as `Model.to_json` counts them
     if model.n_places <= 60:
         for k, (x, y) in enumerate(places):
-            axes.annotate(str(k + 1), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7, color="#4a4f57")
+            axes.annotate(
+                str(k + first), (x, y), xytext=(4, 4), textcoords="offset points", fontsize=7, color="#4a4f57"
+            )
     axes.set_aspect("equal", adjustable="datalim")
     axes.set_xlabel("first coordinate")
     axes.set_ylabel("second coordinate")
