@@ -9,6 +9,7 @@ from importlib.util import find_spec
 import numpy as np
 import pytest
 from tests.backends.clouds.fake_azure import GROUP, KEY, SIGNATURE, SUBSCRIPTION, WORKSPACE, FakeAzure, serving
+from tests.backends.clouds.outages import FLIP, check_failing_questions, check_refused_keys
 
 from superpose.backends import LocalBackend
 from superpose.backends.clouds.azure import AzureBackend, AzureProvider
@@ -22,7 +23,6 @@ from superpose.testing import ConformanceReport, check_queueing_backend
 
 PUT, LIST, GET, CANCEL = "PUT jobs/*", "GET jobs", "GET jobs/*", "POST jobs/*"
 SAS, UP, DOWN = "POST storage/*", "PUT blob", "GET blob"
-FLIP = Program(Circuit(3).x(1).cx(1, 2), shots=20, seed=3)
 IONQ, SIMULATOR = "ionq.qpu.forte-1", "ionq.simulator"
 QIR = pytest.param(
     "quantinuum.sim.h2-1e", marks=pytest.mark.skipif(not find_spec("qdk"), reason="needs the Quantum Development Kit")
@@ -152,17 +152,7 @@ def test_a_job_whose_answer_timed_out_is_found(cloud: Cloud) -> None:
 @pytest.mark.parametrize("kind", [GET, SAS, DOWN])
 @pytest.mark.parametrize("fault", ["429", "500", "503", "drop after", "cut"])
 def test_failing_questions_fail_no_job(cloud: Cloud, kind: str, fault: str) -> None:
-    backend = cloud.backend()
-    identity = backend.submit(FLIP, "token")
-    assert backend.fetch(identity) is None
-    cloud.fake.faults[kind].extend([fault] * 2)
-    result = backend.fetch(identity)
-    assert result is not None and result.counts == ({"011": 20},)
-    cloud.fake.faults[kind].extend([fault] * 3)  # as many as there are tries
-    with pytest.raises(ProviderError) as passing:
-        backend.fetch(identity)
-    assert passing.value.retryable and passing.value.provider_job_id == identity
-    assert backend.status(identity) is RunStatus.SUCCEEDED and cloud.fake.n_run == 1
+    check_failing_questions(cloud.backend(), cloud.fake, lambda: cloud.fake.n_run, kind, fault)
 
 
 @pytest.mark.fault("server error")
@@ -177,10 +167,7 @@ def test_keys_and_tokens_that_expire(cloud: Cloud, monkeypatch: pytest.MonkeyPat
     backend = cloud.backend()
     identity = backend.submit(FLIP, "token")
     cloud.fake.keys = {"renewed"}
-    for call in (backend.fetch, backend.status, backend.cancel, lambda _: backend.submit(FLIP, "other")):
-        with pytest.raises(ProviderError, match="set a new one") as refused:
-            call(identity)
-        assert not refused.value.retryable and KEY not in repr(refused.value) + str(refused.value)
+    check_refused_keys(backend, identity, "set a new one", KEY)
     monkeypatch.setenv("AZURE_QUANTUM_CONNECTION_STRING", connected(cloud.fake.url, "renewed"))
     assert backend.status(identity) is RunStatus.RUNNING
     monkeypatch.delenv("AZURE_QUANTUM_CONNECTION_STRING")

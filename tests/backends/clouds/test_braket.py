@@ -23,10 +23,10 @@ moto_server = pytest.importorskip("moto.server", reason="moto is not installed")
 
 import boto3  # noqa: E402  # comes with Braket
 from tests.backends.clouds.fake_braket import FakeBraket, serving  # noqa: E402
+from tests.backends.clouds.outages import FLIP, check_failing_questions  # noqa: E402
 
 CREATE, GET, CANCEL = "CreateQuantumTask", "GetQuantumTask", "CancelQuantumTask"
 BUCKET = "amazon-braket-of-the-test"
-FLIP = Program(Circuit(3).x(1).cx(1, 2), shots=20)
 
 
 @pytest.fixture(scope="module")
@@ -161,17 +161,7 @@ def test_a_quantum_task_whose_answer_timed_out_is_not_run_again(cloud: Cloud) ->
 @pytest.mark.fault("throttling", "server error")
 @pytest.mark.parametrize("fault", ["ThrottlingException", "InternalServiceException", "drop after", "cut"])
 def test_failing_questions_fail_no_run(cloud: Cloud, fault: str) -> None:
-    device = cloud.device()
-    arn = device.submit(FLIP, "token")
-    cloud.fake.faults[GET].extend([fault] * 2)
-    assert device.fetch(arn) is None or device.status(arn) is RunStatus.SUCCEEDED
-    cloud.fake.faults[GET].extend([fault] * 3)
-    with pytest.raises(ProviderError) as passing:
-        device.fetch(arn)
-    assert passing.value.retryable and passing.value.provider_job_id == arn
-    for _ in range(2):
-        result = device.fetch(arn)
-    assert result is not None and result.counts == ({"011": 20},) and cloud.fake.n_run == 1
+    check_failing_questions(cloud.device(), cloud.fake, lambda: cloud.fake.n_run, GET, fault)
 
 
 @pytest.mark.fault("credentials expired")

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 from tests.backends.clouds.fake_ionq import KEY, FakeIonQ, serving
+from tests.backends.clouds.outages import FLIP, check_failing_questions, check_refused_keys
 
 from superpose.backends import LocalBackend
 from superpose.backends.clouds.ionq import IonQBackend, IonQProvider
@@ -18,7 +19,6 @@ from superpose.errors import BackendUnknownError, ProviderError, UnsupportedProg
 from superpose.testing import ConformanceReport, check_queueing_backend
 
 POST, LIST, GET, RESULT, CANCEL = "POST jobs", "GET jobs", "GET jobs/*", "GET jobs/*/*/*", "PUT jobs/*/*/*"
-FLIP = Program(Circuit(3).x(1).cx(1, 2), shots=20, seed=3)
 
 
 class Cloud:
@@ -146,17 +146,7 @@ def test_a_job_whose_answer_timed_out_is_found(cloud: Cloud) -> None:
 @pytest.mark.parametrize("kind", [GET, RESULT])
 @pytest.mark.parametrize("fault", ["429", "500", "503", "drop after", "cut"])
 def test_failing_questions_fail_no_job(cloud: Cloud, kind: str, fault: str) -> None:
-    backend = cloud.backend()
-    identity = backend.submit(FLIP, "token")
-    cloud.fake.faults[kind].extend([fault] * 2)
-    for _ in range(3):
-        result = backend.fetch(identity)
-    assert result is not None and result.counts == ({"011": 20},)
-    cloud.fake.faults[kind].extend([fault] * 3)  # as many as there are tries
-    with pytest.raises(ProviderError) as passing:
-        backend.fetch(identity)
-    assert passing.value.retryable and passing.value.provider_job_id == identity
-    assert backend.status(identity) is RunStatus.SUCCEEDED and cloud.fake.n_run == 1
+    check_failing_questions(cloud.backend(), cloud.fake, lambda: cloud.fake.n_run, kind, fault)
 
 
 @pytest.mark.fault("server error")
@@ -171,10 +161,7 @@ def test_credentials_that_expire(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) 
     backend = cloud.backend()
     identity = backend.submit(FLIP, "token")
     cloud.fake.keys = {"renewed"}
-    for call in (backend.fetch, backend.status, backend.cancel, lambda _: backend.submit(FLIP, "other")):
-        with pytest.raises(ProviderError, match="set a new one") as refused:
-            call(identity)
-        assert not refused.value.retryable and KEY not in repr(refused.value) + str(refused.value)
+    check_refused_keys(backend, identity, "set a new one", KEY)
     monkeypatch.delenv("IONQ_API_KEY")
     with pytest.raises(ProviderError, match="IONQ_API_KEY"):
         backend.status(identity)
