@@ -420,7 +420,7 @@ def test_who_may_do_what(service: Service, admin: Principal, stranger: Principal
 
 #: A service that changes jobs and sends what that leaves, until it is killed.
 BUSY = """
-import itertools, json, sys
+import itertools, json, sys, time
 from superpose.circuits import Circuit, Program, program_to_json
 from superpose.service import Service, ServiceConfig
 with Service.open(ServiceConfig.from_json(json.loads(sys.argv[1]))) as service:
@@ -429,6 +429,7 @@ with Service.open(ServiceConfig.from_json(json.loads(sys.argv[1]))) as service:
     with service.sending(look_s=0.02):
         for _ in itertools.count():
             service.jobs.cancel(admin, service.jobs.submit(admin, "program", program).id)
+            time.sleep(0.02)
 """
 
 
