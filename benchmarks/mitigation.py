@@ -28,6 +28,7 @@ from superpose.backends.mitigation import (
     CliffordDataRegression,
     CliffordNormalisation,
     PauliTwirling,
+    ProbabilisticErrorCancellation,
     ReadoutMitigation,
     ZeroNoiseExtrapolation,
 )
@@ -52,6 +53,7 @@ METHODS: Mapping[str, Callable[[Backend], Backend]] = {
         ReadoutMitigation(backend), (1, 3), "linear"
     ),
     "normalised by Clifford circuits": CliffordNormalisation,
+    "probabilistic error cancellation": ProbabilisticErrorCancellation,
 }
 
 

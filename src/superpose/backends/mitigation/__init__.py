@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from superpose.backends.mitigation.clifford_data import CliffordDataRegression
+from superpose.backends.mitigation.decoupling import DynamicalDecoupling
+from superpose.backends.mitigation.error_cancellation import ProbabilisticErrorCancellation
 from superpose.backends.mitigation.extrapolation import EXTRAPOLATIONS, extrapolate
 from superpose.backends.mitigation.folding import fold
 from superpose.backends.mitigation.normalisation import CliffordNormalisation
@@ -14,7 +16,9 @@ __all__ = [
     "EXTRAPOLATIONS",
     "CliffordDataRegression",
     "CliffordNormalisation",
+    "DynamicalDecoupling",
     "PauliTwirling",
+    "ProbabilisticErrorCancellation",
     "ReadoutMitigation",
     "ZeroNoiseExtrapolation",
     "extrapolate",

@@ -171,8 +171,9 @@ class FramedCircuit:
                 frame[:, place] = fresh
             elif isinstance(event, Instruction):
                 _through(event, frame)
-            if inserted is not None and number in inserted and not isinstance(event, int):
-                for column, place in enumerate(event.qubits):
+            if inserted is not None and number in inserted:
+                there = self.slots[event].qubits if isinstance(event, int) else event.qubits
+                for column, place in enumerate(there):
                     frame[:, place] ^= inserted[number][:, column]
         flips = np.stack([frame[:, item.qubit] & 1 for item in self.finals], axis=1).astype(np.bool_)
         return Frames(signs, halves, flips)

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import ClassVar, TypeAlias
 
 from superpose.backends.mitigation.clifford_data import CliffordDataRegression
+from superpose.backends.mitigation.decoupling import DynamicalDecoupling
+from superpose.backends.mitigation.error_cancellation import ProbabilisticErrorCancellation
 from superpose.backends.mitigation.normalisation import CliffordNormalisation
 from superpose.backends.mitigation.readout import ReadoutMitigation
 from superpose.backends.mitigation.twirling import PauliTwirling
@@ -14,6 +16,8 @@ from superpose.circuits import Backend, BackendInfo
 
 __all__ = [
     "CliffordDataProvider",
+    "DecouplingProvider",
+    "ErrorCancellationProvider",
     "MitigationProvider",
     "NormalisationProvider",
     "ReadoutProvider",
@@ -22,7 +26,13 @@ __all__ = [
 ]
 
 _Kind: TypeAlias = type[
-    CliffordDataRegression | CliffordNormalisation | PauliTwirling | ReadoutMitigation | ZeroNoiseExtrapolation
+    CliffordDataRegression
+    | CliffordNormalisation
+    | DynamicalDecoupling
+    | PauliTwirling
+    | ProbabilisticErrorCancellation
+    | ReadoutMitigation
+    | ZeroNoiseExtrapolation
 ]
 
 
@@ -87,3 +97,17 @@ class NormalisationProvider(MitigationProvider):
 
     name = "normalised"
     wrap = CliffordNormalisation
+
+
+class ErrorCancellationProvider(MitigationProvider):
+    """``pec:NAME``: `ProbabilisticErrorCancellation` of what the backend's calibration tells."""
+
+    name = "pec"
+    wrap = ProbabilisticErrorCancellation
+
+
+class DecouplingProvider(MitigationProvider):
+    """``decoupling:NAME``: `DynamicalDecoupling` by XY4."""
+
+    name = "decoupling"
+    wrap = DynamicalDecoupling
