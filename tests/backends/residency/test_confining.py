@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -24,7 +25,15 @@ from superpose.backends.mitigation import (
 from superpose.backends.providers import PROVIDER_GROUP, find_backend, list_backends, provider
 from superpose.backends.residency import ResidencyRules, confine, leaves, refusals, require
 from superpose.backends.selection import AutoBackend, Constraints, Selection, Soonest, replay
-from superpose.circuits import Backend, Capabilities, LocatedBackend, Program, ProgramResult, WrappingBackend
+from superpose.circuits import (
+    Backend,
+    Calibration,
+    Capabilities,
+    LocatedBackend,
+    Program,
+    ProgramResult,
+    WrappingBackend,
+)
 from superpose.errors import NoBackendFitsError, ProviderError, ResidencyError
 
 BELL = Program(Circuit(2).h(0).cx(0, 1), shots=100, seed=1)
@@ -91,8 +100,19 @@ def test_every_provider_that_makes_wrappers_shows_what_they_wrap() -> None:
 
 
 class Named(LocalBackend):
+    """Runs circuits as they are and tells a calibration, as some wrappers ask for."""
+
     def __init__(self, name: str) -> None:
         self._name = name
+
+    def calibration(self) -> Calibration:
+        return Calibration(backend=self._name, taken_at=datetime(2026, 1, 1, tzinfo=UTC), qubits=())
+
+    def transpiled(self, circuit: Circuit) -> Circuit:
+        return circuit
+
+    def verbatim(self) -> Backend:
+        return self
 
     @property
     def name(self) -> str:
