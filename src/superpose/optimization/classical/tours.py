@@ -39,7 +39,7 @@ def best_tour(model: TravellingSalesman, limit_s: float, seed: int) -> Classical
     tour: Indices | None = None
     if model.n_places > SMALL:
         share = limit_s * (SEARCH_SHARE if model.n_places <= MAX_PROVED_PLACES else 1.0)
-        routes = _searched(costs, None, 0, 1, share)
+        routes = _searched(costs, None, 0, 1, share, None)
         tour = None if routes is None else np.array([0, *routes[0]], np.int64)
     if model.n_places > MAX_PROVED_PLACES:
         return ClassicalResult(tour, None, solver_name("routing"))
@@ -65,7 +65,9 @@ def best_routes(model: VehicleRouting, limit_s: float, seed: int) -> ClassicalRe
     weight = whole_scale(np.append(model.demands, model.capacity))
     demands, capacity = np.ceil(model.demands * weight).astype(np.int64), int(model.capacity * weight)
     proving = model.n_places <= MAX_PROVED_PLACES
-    routes = _searched(costs, demands, capacity, model.n_vehicles, limit_s * (SEARCH_SHARE if proving else 1.0))
+    share = limit_s * (SEARCH_SHARE if proving else 1.0)
+    first = model.start(np.random.default_rng(seed))
+    routes = _searched(costs, demands, capacity, model.n_vehicles, share, first)
     if not proving:
         return ClassicalResult(routes, None, solver_name("routing"))
     proof = _Circuit(costs)
@@ -134,8 +136,10 @@ class _Circuit:
         return tuple(routes), float(solver.BestObjectiveBound())
 
 
-def _searched(costs: Whole, demands: Whole | None, capacity: int, n_vehicles: int, limit_s: float) -> Routes | None:
-    """Routes by guided local search; None where none was found."""
+def _searched(
+    costs: Whole, demands: Whole | None, capacity: int, n_vehicles: int, limit_s: float, first: Routes | None
+) -> Routes | None:
+    """Routes by guided local search, from ``first`` where it finds no beginning by itself; None where none was found."""
     routing = package("ortools.constraint_solver.pywrapcp")
     enums = package("ortools.constraint_solver.routing_enums_pb2")
     index = routing.RoutingIndexManager(len(costs), n_vehicles, 0)
@@ -151,6 +155,9 @@ def _searched(costs: Whole, demands: Whole | None, capacity: int, n_vehicles: in
     options.local_search_metaheuristic = enums.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
     options.time_limit.FromMilliseconds(max(50, int(limit_s * 1000)))
     found = model.SolveWithParameters(options)
+    if found is None and first is not None:  # fleets that are nearly full: from loads that are known to fit
+        filled = [list(route) for route in first] + [[]] * (n_vehicles - len(first))
+        found = model.SolveFromAssignmentWithParameters(model.ReadAssignmentFromRoutes(filled, True), options)
     if found is None:
         return None
     routes = []

@@ -56,7 +56,8 @@ def _read(file: Path, text: str) -> Model[Any]:
     if suffix == ".tsp":
         return read_tsp(text, name)
     if suffix == ".vrp":
-        return read_cvrp(text, name, rounded=not _has_decimals(file.with_suffix(".sol")))
+        solution = file.with_suffix(".sol")
+        return read_cvrp(text, name, rounded=not _has_decimals(solution), at_least=_n_routes(solution))
     if suffix == ".json":
         return read_document(text, name)
     lines = [line.split() for line in text.splitlines() if line.strip()]
@@ -78,6 +79,13 @@ def _has_decimals(solution: Path) -> bool:
     """Whether a best-known solution has a cost that is not whole: then distances are not rounded."""
     cost = _cost(solution)
     return cost is not None and cost != round(cost)
+
+
+def _n_routes(solution: Path) -> int:
+    """How many routes a best-known solution has; 1 where there is none."""
+    if not solution.is_file():
+        return 1
+    return max(1, sum(line.startswith("Route") for line in solution.read_text(encoding="utf-8").splitlines()))
 
 
 def _cost(solution: Path) -> float | None:

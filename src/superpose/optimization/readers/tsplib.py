@@ -37,15 +37,16 @@ def read_tsp(text: str, name: str = "tour") -> TravellingSalesman:
     return TravellingSalesman(distances, coordinates, name=fields.get("NAME", name))
 
 
-def read_cvrp(text: str, name: str = "routes", *, rounded: bool = True) -> VehicleRouting:
+def read_cvrp(text: str, name: str = "routes", *, rounded: bool = True, at_least: int = 1) -> VehicleRouting:
     """Return a capacitated vehicle-routing problem; the number of vehicles is that in the name ("-k4").
 
-    Where the name tells none, it is one more than the least that could carry all.
+    Where the name tells none, it is one more than the least that could carry all; never fewer than ``at_least``.
 
     Args:
         text: Of the file.
         name: Where the file tells none.
         rounded: Whether EUC_2D distances are rounded to whole numbers, as most sets have it.
+        at_least: Vehicles there are in any case: the names of some sets tell fewer than good solutions use.
 
     Raises:
         ProblemFormatError: Sections are missing, the depot is not the first place, or routes have a limited duration,
@@ -61,7 +62,7 @@ def read_cvrp(text: str, name: str = "routes", *, rounded: bool = True) -> Vehic
         raise ProblemFormatError(f"The depot of {name} must be the first place.")
     told = re.search(r"-k(\d+)$", fields.get("NAME", name).strip())
     least = math.ceil(float(demands.sum()) / capacity)
-    vehicles = int(told.group(1)) if told else least + 1
+    vehicles = max(int(told.group(1)) if told else least + 1, at_least)
     return VehicleRouting(distances, demands, capacity, vehicles, coordinates, name=fields.get("NAME", name).strip())
 
 
