@@ -139,7 +139,7 @@ class _Circuit:
 def _searched(
     costs: Whole, demands: Whole | None, capacity: int, n_vehicles: int, limit_s: float, first: Routes | None
 ) -> Routes | None:
-    """Routes by guided local search, from ``first`` where it finds no beginning by itself; None where none was found."""
+    """Routes by guided local search, from ``first`` where it finds no beginning itself; None if none was found."""
     routing = package("ortools.constraint_solver.pywrapcp")
     enums = package("ortools.constraint_solver.routing_enums_pb2")
     index = routing.RoutingIndexManager(len(costs), n_vehicles, 0)
