@@ -194,19 +194,24 @@ class Platform:
         job = self.jobs[name]
         if not job.results:
             job.n_runs += 1
-            job.results = "Traceback: no" if job.words[0] == "Failed" else self._run(job.params)
+            job.results = "Traceback: no" if job.words[0] == "Failed" else self._run(job.body["program_id"], job.params)
         return 200, job.results
 
-    def _run(self, params: str) -> str:
+    def _run(self, primitive: str, params: str) -> str:
         from qiskit.exceptions import QiskitError
-        from qiskit.primitives import StatevectorSampler
+        from qiskit.primitives import StatevectorEstimator, StatevectorSampler
         from qiskit_ibm_runtime import RuntimeDecoder, RuntimeEncoder
 
-        pubs = [tuple(pub) for pub in json.loads(params, cls=RuntimeDecoder)["pubs"]]
+        document = json.loads(params, cls=RuntimeDecoder)
+        pubs = [tuple(pub) for pub in document["pubs"]]
         try:
             if any("reset" in pub[0].count_ops() for pub in pubs):  # which it does once, for all shots
                 raise QiskitError
-            results = StatevectorSampler(seed=7).run(pubs).result()
+            if primitive == "estimator":
+                precision = document["options"]["default_shots"] ** -0.5
+                results = StatevectorEstimator(default_precision=precision, seed=7).run(pubs).result()
+            else:
+                results = StatevectorSampler(seed=7).run(pubs).result()
         except QiskitError:  # nor does it know conditions
             results = _dynamic(pubs)
         if not self.keeps_metadata:

@@ -3,65 +3,26 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
-from tests.backends.clouds.ibm_server import API_KEY, CRN, Platform, serving
+from tests.backends.clouds.ibm_fixtures import JOBS, NAME, opened, platform, provider, server
+from tests.backends.clouds.ibm_server import API_KEY, Platform
 
 from superpose.backends import LocalBackend
 from superpose.backends.clouds.ibm import IbmOptions, IbmProvider
-from superpose.backends.clouds.ibm_backend import IbmBackend
-from superpose.backends.clouds.ibm_service import open_service
-from superpose.backends.clouds.retry import Retry
+from superpose.backends.estimates.estimating import calibrated_estimate, estimate_program
 from superpose.circuits import Circuit, Observable, Parameter, Program, Provider, RunStatus, SessionBackend
 from superpose.errors import BackendUnknownError, ProviderError
 from superpose.testing import ConformanceReport
 
 pytest.importorskip("qiskit_ibm_runtime", reason="needs qiskit-ibm-runtime")
 
-NAME = "ibm:ibm_manila"
-JOBS = "/api/v1/jobs"
+__all__ = ["platform", "server"]  # fixtures
+
 FLIP = Program(Circuit(3).x(1).x(2), shots=50)
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Platform]:
-    with serving(Platform()) as platform:
-        yield platform
-
-
-@pytest.fixture
-def platform(server: Platform, monkeypatch: pytest.MonkeyPatch) -> Platform:
-    """The server, as new, in the variables that IBM's own packages read."""
-    port, service = server.port, server.service
-    server.__dict__.update(Platform().__dict__)
-    server.port, server.service = port, service
-    for name, value in {
-        "QISKIT_IBM_TOKEN": API_KEY,
-        "QISKIT_IBM_INSTANCE": CRN,
-        "IAM_URL": server.url,
-        "GLOBAL_SEARCH_URL": f"{server.url}/search",
-        "GLOBAL_CATALOG_URL": f"{server.url}/catalog",
-        "USAGE_DATA_OPT_OUT": "True",  # else the client walks its stack at each request, for its makers
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("QISKIT_IBM_URL", raising=False)
-    return server
-
-
-def provider(platform: Platform, pauses: list[float] | None = None, service: Any = None, **options: Any) -> IbmProvider:
-    sleep = (lambda _: None) if pauses is None else pauses.append
-    retry = Retry(n_tries=4, sleep=sleep, chance=lambda: 1.0)
-    return IbmProvider(f"{platform.url}/api/v1", IbmOptions(retry=retry, **options), service)
-
-
-def opened(platform: Platform, pauses: list[float] | None = None, **options: Any) -> IbmBackend:
-    """The backend through a service that all tests but those of opening share."""
-    if platform.service is None:
-        platform.service = open_service(f"{platform.url}/api/v1", 120.0)
-    return provider(platform, pauses, platform.service, **options).backend("ibm_manila")
 
 
 @pytest.mark.slow
@@ -312,6 +273,67 @@ def test_faults_while_opening_are_waited_out(platform: Platform, method: str, pa
     backend = provider(platform, pauses).backend("ibm_manila")
     assert backend.submit(FLIP, "t") == "job-0"
     assert len(pauses) == 1 and not platform.faults
+
+
+@pytest.mark.parametrize(
+    ("fault", "paused_s"),
+    [
+        ({"status": 429, "headers": {"Retry-After": "12"}}, 12.0),
+        ({"status": 502}, 0.5),
+        ({"status": None}, 0.5),
+        ({"change": lambda text: text[: len(text) // 2]}, 0.5),
+    ],
+)
+def test_faults_of_the_list_of_backends_are_waited_out(
+    platform: Platform, fault: dict[str, Any], paused_s: float
+) -> None:
+    """Throttled, broken behind the gateway, dropped, cut short: the package itself would take it for an empty list."""
+    pauses: list[float] = []
+    source = provider(platform, pauses)
+    assert [line.name for line in source.list()] == [NAME]  # opened
+    platform.fail("GET", "/backends$", **fault)
+    assert [line.name for line in source.list()] == [NAME] and pauses == [paused_s] and not platform.faults
+    platform.fail("GET", "/backends$", **fault)
+    assert source.backend("ibm_manila").name == NAME and pauses == [paused_s] * 2
+    platform.fail("GET", "/backends$", times=99, **fault)
+    (line,) = source.list()
+    assert (line.name, line.status) == ("ibm", "unavailable") and "Local mode" in line.note
+    with pytest.raises(ProviderError) as caught:
+        source.backend("ibm_manila")
+    assert caught.value.retryable
+    platform.faults.clear()
+    assert [line.status for line in source.list()] == ["online"]
+
+
+def test_credentials_that_expire_before_the_list_is_asked_for(platform: Platform) -> None:
+    pauses: list[float] = []
+    source = provider(platform, pauses)
+    assert len(source.list()) == 1
+    platform.fail("GET", "/backends$", status=401, times=99)
+    (line,) = source.list()
+    assert line.status == "unavailable" and "Renew QISKIT_IBM_TOKEN" in line.note and API_KEY not in line.note
+    with pytest.raises(ProviderError, match="Renew QISKIT_IBM_TOKEN") as caught:
+        source.backend("ibm_manila")
+    assert not caught.value.retryable and not pauses
+
+
+def test_a_processor_with_ecr_shows_and_calibrates_it() -> None:
+    pytest.importorskip("qiskit_aer", reason="IBM's local mode needs Qiskit Aer")
+    backend = IbmProvider().backend("fake_sherbrooke")
+    native = backend.capabilities().native_gates
+    assert native is not None and "ecr" in native and "cx" not in native
+    calibration = backend.calibration()
+    pairs = {
+        qubits: row for (name, qubits), row in (((g.gate, g.qubits), g) for g in calibration.gates) if name == "ecr"
+    }
+    assert len(pairs) == 144 and all(row.duration_ns for row in pairs.values())
+    circuit = backend.transpiled(Circuit(2).h(0).cx(0, 1))
+    used = [(item.gate, item.qubits) for item in circuit.instructions if getattr(item, "gate", "") == "ecr"]
+    assert len(used) == 1 and used[0][1] in pairs
+    estimate = estimate_program(Program(Circuit(2).h(0).cx(0, 1), shots=100), backend, kind="emulator")
+    assert estimate.fidelity is not None and 0.8 < estimate.fidelity < 1.0 and estimate.notes["placed_by"] == "backend"
+    placed = calibrated_estimate(Program(Circuit(3).h(0).cx(0, 1).cx(1, 2), shots=100), calibration)
+    assert 0.7 < placed.total < 1.0
 
 
 def test_no_account_is_a_line_of_the_list(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

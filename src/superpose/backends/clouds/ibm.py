@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import date
 from functools import cached_property
 from pathlib import Path
@@ -12,7 +13,7 @@ from types import MappingProxyType
 from typing import Any
 
 from superpose.backends.clouds.answers import present
-from superpose.backends.clouds.ibm_backend import IbmBackend, IbmOptions, region_of
+from superpose.backends.clouds.ibm_backend import ESTIMATOR, IbmBackend, IbmOptions, region_of
 from superpose.backends.clouds.ibm_calibration import calibration_of
 from superpose.backends.clouds.ibm_service import PROVIDER, asked, hardened, no_account, open_service, runtime
 from superpose.circuits import BackendInfo, Pricing
@@ -133,17 +134,22 @@ class IbmProvider:
     def backend(self, name: str) -> IbmBackend:
         """Return the backend of this name: a processor of the account, or local mode where it begins with "fake_".
 
+        Behind "estimator:" stands the same with EstimatorV2; see `IbmOptions`.
+
         Raises:
             BackendUnknownError: There is none.
             ToolkitMissingError: The package is not installed.
             ProviderError: There is no account, or it is not let in.
         """
+        options = self._options
+        if name.startswith(ESTIMATOR):
+            name, options = name.removeprefix(ESTIMATOR), replace(options, primitive="estimator")
         if name.startswith(LOCAL):
-            return IbmBackend(self._local(name), None, self._options, _FREE)
+            return IbmBackend(self._local(name), None, options, _FREE)
         names = self._names()
         if name in names:
             native = self._native(name)
-            return IbmBackend(native, self._service, self._options, self._pricing(native))
+            return IbmBackend(native, self._service, options, self._pricing(native))
         raise BackendUnknownError(
             f"This account at IBM has no backend {name!r}; it has {', '.join(names) or 'none'}. Names that begin with "
             f"{LOCAL!r} run in local mode.",

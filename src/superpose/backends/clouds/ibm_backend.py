@@ -1,4 +1,4 @@
-"""A processor of IBM's, or its local mode, through SamplerV2."""
+"""A processor of IBM's, or its local mode, through SamplerV2, or EstimatorV2 where that is asked for."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 import re
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from types import MappingProxyType
@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from superpose.backends.clouds.answers import Run, seeded
 from superpose.backends.clouds.ibm_calibration import NATIVE_NAMES, calibration_of
+from superpose.backends.clouds.ibm_estimates import are_estimates, estimator_pubs, estimator_takes, expectations_of
 from superpose.backends.clouds.ibm_pubs import Compiler, counts_of, program_of, pubs_of
 from superpose.backends.clouds.ibm_service import PROVIDER, asked, runtime
 from superpose.backends.clouds.retry import Retry
@@ -32,10 +33,12 @@ from superpose.circuits import (
 )
 from superpose.errors import ProviderError, UnsupportedProgramError
 
-__all__ = ["IbmBackend", "IbmOptions", "Mode"]
+__all__ = ["IbmBackend", "IbmOptions", "Mode", "Primitive"]
 
 Mode = Literal["job", "session", "batch"]
 """Each submission on its own; in one session, which keeps the processor; in one batch."""
+
+Primitive = Literal["sampler", "estimator"]
 
 STATUS_TABLE: Mapping[str, RunStatus] = MappingProxyType(
     {
@@ -48,6 +51,8 @@ STATUS_TABLE: Mapping[str, RunStatus] = MappingProxyType(
     }
 )
 MAX_SHOTS = 100_000
+ESTIMATOR = "estimator:"
+"""Before a processor's name: IBM's estimator on it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,11 @@ class IbmOptions:
         session_id: One that is open already, so that a loop goes on in it after a crash.
         optimization_level: Of Qiskit's compiler, 0 to 3.
         timeout_s: How long one answer may take, in seconds.
+        primitive: What runs programs that ask for expectations: "sampler", whose counts we estimate from as on every
+            backend, or "estimator", with which IBM estimates, mitigating as ``resilience_level`` says. Counts, and
+            circuits that measure or reset before their end, go to the sampler always.
+        resilience_level: Of the estimator: 0 for no mitigation, 1 for readout, 2 for zero-noise extrapolation and gate
+            twirling too; None leaves it to IBM, which takes 1. The estimator then takes more shots than ``shots``.
         retry: How calls are tried again.
     """
 
@@ -68,7 +78,20 @@ class IbmOptions:
     session_id: str | None = None
     optimization_level: int = 1
     timeout_s: float = 120.0
+    primitive: Primitive = "sampler"
+    resilience_level: int | None = None
     retry: Retry = field(default_factory=Retry)
+
+    def __post_init__(self) -> None:
+        if self.primitive not in ("sampler", "estimator"):
+            raise UnsupportedProgramError(f"primitive is 'sampler' or 'estimator', got {self.primitive!r}.")
+        if self.resilience_level is not None and (
+            self.primitive != "estimator" or self.resilience_level not in (0, 1, 2)
+        ):
+            raise UnsupportedProgramError(
+                f"resilience_level is 0, 1 or 2 and the estimator's; got {self.resilience_level!r} with primitive "
+                f"{self.primitive!r}."
+            )
 
 
 def region_of(crn: object) -> str | None:
@@ -80,8 +103,9 @@ def region_of(crn: object) -> str | None:
 class IbmBackend:
     """Runs programs through SamplerV2, all circuits of a program as PUBs of one job.
 
-    Observables are estimated from counts as on every backend, without IBM's own mitigation. A run carries its program,
-    so that another process can fetch it by its id alone; in local mode runs end with this object.
+    Observables are estimated from counts as on every backend, without IBM's own mitigation, unless ``options`` ask for
+    EstimatorV2: then all of them go as one PUB, and IBM's standard errors stand in the provenance. A run carries its
+    program, so that another process can fetch it by its id alone; in local mode runs end with this object.
 
     Args:
         native: Qiskit's backend.
@@ -107,8 +131,8 @@ class IbmBackend:
 
     @property
     def name(self) -> str:
-        """The name with the provider's: "ibm:ibm_fez"."""
-        return f"{PROVIDER}:{self._native.name}"
+        """The name with the provider's: "ibm:ibm_fez", "ibm:estimator:ibm_fez"."""
+        return f"{PROVIDER}:{ESTIMATOR if self._options.primitive == 'estimator' else ''}{self._native.name}"
 
     @property
     def region(self) -> str | None:
@@ -173,11 +197,9 @@ class IbmBackend:
         """Return the circuit as it is compiled for the processor.
 
         Raises:
-            UnsupportedProgramError: It does not fit, or the processor's gate is ECR, which our table does not have.
+            UnsupportedProgramError: It does not fit.
         """
         require_fit(Program(circuit, dict.fromkeys(circuit.parameters, 0.0), shots=1), self.capabilities(), self.name)
-        if "ecr" in self._native.target.operation_names:
-            raise UnsupportedProgramError(f"{self.name} has ECR gates, for which circuits here have no word.")
         from superpose.frontends.qiskit import read
 
         native = self._compiler.native(circuit).copy()
@@ -218,13 +240,27 @@ class IbmBackend:
         if not measured.templates:
             raise UnsupportedProgramError("All observables are constants: there is nothing to measure on a processor.")
         tag = _tag(token)
+        work = self._work(measured)
         if self._service is None:
-            return self._submit_locally(measured, token)
-        pubs = pubs_of(measured, self._compiler)
+            return self._submit_locally(work, program, token)
         return self._retry.once(
             lambda: asked(lambda: self._find(tag)),
-            lambda: self._hand_over(lambda mode: _sampler(mode, {"environment": {"job_tags": [tag]}}), pubs, program),
+            lambda: self._hand_over(work, {"environment": {"job_tags": [tag]}}),
         )
+
+    def _work(self, measured: MeasuredProgram) -> _Work:
+        """What a program is for IBM's primitives."""
+        program, level = measured.program, self._options.resilience_level
+        if self._options.primitive == "sampler" or not estimator_takes(program):
+            return _Work("SamplerV2", tuple(pubs_of(measured, self._compiler)), {}, {"shots": program.shots})
+        options: dict[str, Any] = {"default_shots": program.shots}
+        if level is not None and self._service is not None:
+            options["resilience_level"] = level
+        elif level:
+            raise UnsupportedProgramError(
+                f"IBM's local mode mitigates nothing; resilience_level={level} needs a processor. Leave it out."
+            )
+        return _Work("EstimatorV2", tuple(estimator_pubs(program, self._compiler)), options, {})
 
     def fetch(self, provider_job_id: str) -> ProgramResult | None:
         """Return the result, or None while there is none yet.
@@ -309,9 +345,9 @@ class IbmBackend:
         found = self._service.jobs(limit=1, job_tags=[tag], instance=instance, descending=False)
         return str(found[0].job_id()) if found else None
 
-    def _hand_over(self, sampler: Callable[[Any], Any], pubs: Sequence[Any], program: Program) -> str:
+    def _hand_over(self, work: _Work, options: dict[str, Any]) -> str:
         def send() -> str:
-            return str(sampler(self._where()).run(pubs, shots=program.shots).job_id())
+            return str(work.begun(self._where(), options).job_id())
 
         try:
             return asked(send)
@@ -343,15 +379,13 @@ class IbmBackend:
             self._session = None
             return True
 
-    def _submit_locally(self, measured: MeasuredProgram, token: str) -> str:
+    def _submit_locally(self, work: _Work, program: Program, token: str) -> str:
         with self._lock:
             if token not in self._ids:
-                seed = (measured.program.seed or 0) % (2**31 - 2) + 1  # 0 means none to the package
-                sampler = _sampler(self._where(), {"simulator": {"seed_simulator": seed}})
-                pubs = pubs_of(measured, self._compiler)
-                job = asked(lambda: sampler.run(pubs, shots=measured.shots))
+                seed = (program.seed or 0) % (2**31 - 2) + 1  # 0 means none to the package
+                job = asked(lambda: work.begun(self._where(), {"simulator": {"seed_simulator": seed}}))
                 self._ids[token] = job.job_id()
-                self._jobs[job.job_id()] = (job, measured.program)
+                self._jobs[job.job_id()] = (job, program)
             return self._ids[token]
 
     def _job(self, provider_job_id: str) -> Any:
@@ -379,6 +413,10 @@ class IbmBackend:
             raise self._error(f"Job {provider_job_id} carries no program; it was not submitted here.", provider_job_id)
         told = run.provenance(program, provider_job_id=provider_job_id, runtime=runtime().__version__)
         try:
+            if are_estimates(results):
+                expectations, errors = expectations_of(results, program)
+                facts = {"primitive": "estimator", "standard_errors": errors.tolist()}
+                return ProgramResult(expectations=expectations, provenance=told | facts)
             counts = asked(lambda: counts_of(results, program), provider_job_id)
             return MeasuredProgram(program).result(counts, told)
         except ProviderError as error:  # which does not know the job
@@ -397,8 +435,26 @@ class IbmBackend:
         return ProviderError(text, provider=PROVIDER, provider_job_id=provider_job_id, retryable=retryable)
 
 
-def _sampler(mode: Any, options: dict[str, Any]) -> Any:
-    return runtime().SamplerV2(mode=mode, options=options)
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What goes to one of IBM's primitives.
+
+    Attributes:
+        primitive: Name of its class.
+        pubs: What it runs.
+        options: Of it, for this program.
+        asked: Of the run.
+    """
+
+    primitive: str
+    pubs: tuple[Any, ...]
+    options: Mapping[str, Any]
+    asked: Mapping[str, Any]
+
+    def begun(self, mode: Any, options: Mapping[str, Any]) -> Any:
+        """Return the job that was begun in a mode, with more options."""
+        primitive = getattr(runtime(), self.primitive)(mode=mode, options={**self.options, **options})
+        return primitive.run(list(self.pubs), **self.asked)
 
 
 def _tag(token: str) -> str:

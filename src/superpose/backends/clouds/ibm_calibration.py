@@ -8,8 +8,8 @@ from superpose.circuits import GATES, Calibration, GateCalibration, QubitCalibra
 
 __all__ = ["NATIVE_NAMES", "calibration_of"]
 
-NATIVE_NAMES = {name: name for name in ("cx", "cz", "id", "rx", "rz", "rzz", "sx", "x")} | {"ecr": "cx"}
-"""Names of our gates by IBM's. An ECR is a CX but for gates on single qubits, which our table has instead."""
+NATIVE_NAMES = {name: name for name in ("cx", "cz", "ecr", "id", "rx", "rz", "rzz", "sx", "x")}
+"""Names of our gates by IBM's."""
 
 _TO_US = {"s": 1e6, "ms": 1e3, "us": 1.0, "µs": 1.0, "ns": 1e-3}
 _TO_NS = {unit: factor * 1e3 for unit, factor in _TO_US.items()}

@@ -13,7 +13,7 @@ from superpose.backends.measured import MeasuredProgram
 from superpose.circuits import Circuit, Program, program_from_json, program_to_json
 from superpose.errors import SuperposeError
 
-__all__ = ["Compiler", "counts_of", "program_of", "pubs_of"]
+__all__ = ["Compiler", "carrying", "counts_of", "program_of", "pubs_of"]
 
 MAX_COMPILED = 256
 _MARK = "superpose"
@@ -71,8 +71,7 @@ def pubs_of(measured: MeasuredProgram, compiler: Compiler) -> list[tuple[Any, ..
     for template in measured.templates:
         native = compiler.native(template)
         if not out:
-            native = native.copy()
-            native.metadata = {**(native.metadata or {}), _MARK: program_to_json(program)}
+            native = carrying(native, program)
         names = [parameter.name for parameter in native.parameters]
         if names:
             values = np.stack([columns[name] for name in names], axis=1)  # (batch, n_params)
@@ -80,6 +79,13 @@ def pubs_of(measured: MeasuredProgram, compiler: Compiler) -> list[tuple[Any, ..
         else:
             out += [(native,)] * program.batch
     return out
+
+
+def carrying(native: Any, program: Program) -> Any:
+    """Return a copy of the circuit that carries the program in its metadata."""
+    native = native.copy()
+    native.metadata = {**(native.metadata or {}), _MARK: program_to_json(program)}
+    return native
 
 
 def program_of(metadata: Mapping[str, Any] | None) -> Program | None:

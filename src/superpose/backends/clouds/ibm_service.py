@@ -29,7 +29,9 @@ def runtime() -> Any:
     Raises:
         ToolkitMissingError: It is not installed.
     """
-    warnings.filterwarnings("ignore", message="The SamplerV2 class is deprecated", category=DeprecationWarning)
+    warnings.filterwarnings(
+        "ignore", message="The (Sampler|Estimator)V2 class is deprecated", category=DeprecationWarning
+    )
     warnings.filterwarnings("ignore", message="Properties of fake_nighthawk", category=UserWarning)  # of any local mode
     return package("qiskit_ibm_runtime", "IBM's runtime", "ibm")
 
