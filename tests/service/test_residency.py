@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from tests.service.conftest import ended, wait_for, working
+from tests.service.conftest import SMALL_SPEC, ended, wait_for, working
 
 from superpose import Circuit, Parameter, ProgramSet
 from superpose.backends import LocalBackend, providers
@@ -20,6 +20,7 @@ from superpose.service import (
     AskedSet,
     AuditFilter,
     CallRequest,
+    Dataset,
     FunctionAsked,
     JobStatus,
     Principal,
@@ -38,6 +39,7 @@ class Cloud(LocalBackend):
     region_: str | None = "us-east"
     own = "cloud"
     open = True
+    on_third: Any = staticmethod(lambda: None)
 
     def __init__(self) -> None:
         self.programs: dict[str, Program] = {}
@@ -59,6 +61,8 @@ class Cloud(LocalBackend):
 
     def submit(self, program: Program, token: str) -> str:
         self.programs.setdefault(token, program)
+        if len(self.programs) == 3:
+            self.on_third()
         return token
 
     def fetch(self, provider_job_id: str) -> ProgramResult | None:
@@ -72,6 +76,7 @@ class AtOnce(LocalBackend):
     name = "at_once"  # type: ignore[assignment]
     region = "us"  # type: ignore[assignment]
     n_runs = 0
+    on_third: Any = staticmethod(lambda: None)
 
     def capabilities(self) -> Capabilities:
         return Capabilities(max_qubits=5, max_batch=2)
@@ -81,6 +86,8 @@ class AtOnce(LocalBackend):
 
     def run(self, program: Program) -> ProgramResult:
         type(self).n_runs += 1
+        if self.n_runs == 3:
+            type(self).on_third()
         return super().run(program)
 
     compile = None  # type: ignore[assignment]
@@ -225,6 +232,46 @@ def test_fleets_and_auto_keep_to_the_rules_in_jobs(
 def _among(estimate: Any, names: list[str]) -> Any:
     """The real estimates, of these backends alone: the others of this installation take seconds to list."""
     return lambda program, _, knowledge, *, wanted: estimate(program, names, knowledge, wanted=wanted)
+
+
+def test_training_goes_to_no_backend_outside(
+    service: Service, admin: Principal, config: ServiceConfig, dataset: Dataset, clouds: dict[str, Any]
+) -> None:
+    spec = {**SMALL_SPEC, "backend": {"name": "cloud", "shots": 20, "gradient": "spsa", "allocation": "fixed"}}
+    spec["training"] = {"epochs": 1, "batch_size": 32}
+    waiting = service.jobs.submit(admin, "train", spec, dataset=dataset.id)
+    service.residencies.set(admin, "default", {"regions": ["eu"]})
+    with pytest.raises(ResidencyError, match="cloud is in 'us-east'"):
+        service.jobs.submit(admin, "train", spec, dataset=dataset.id)
+    pytest.importorskip("optuna", reason="sweeps need Optuna")
+    sweep = {"spec": spec, "space": {"training.batch_size": [16, 32]}, "n_trials": 1}
+    with pytest.raises(ResidencyError, match="cloud is in 'us-east'"):
+        service.sweeps.submit(admin, sweep, dataset=dataset.id)
+    with working(config):
+        error = ended(service, waiting).error
+    assert error is not None and error["code"] == "backend.residency" and clouds["cloud"].programs == {}
+
+
+@pytest.mark.parametrize("queued", [True, False])
+def test_a_training_under_way_gets_no_program_more(
+    service: Service,
+    admin: Principal,
+    config: ServiceConfig,
+    dataset: Dataset,
+    clouds: dict[str, Any],
+    queued: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cloud: Any = clouds["cloud"] if queued else AtOnce
+    monkeypatch.setattr(cloud, "on_third", lambda: service.residencies.set(admin, "default", {"regions": ["eu"]}))
+    name = "cloud" if queued else "at_once"
+    spec = {**SMALL_SPEC, "backend": {"name": name, "shots": 20, "gradient": "spsa", "allocation": "fixed"}}
+    spec["training"] = {"epochs": 3, "batch_size": 8}
+    job = service.jobs.submit(admin, "train", spec, dataset=dataset.id)
+    with working(config):
+        error = ended(service, job).error
+    assert error is not None and error["code"] == "backend.residency"
+    assert (len(cloud.programs) if queued else AtOnce.n_runs) == 3
 
 
 def test_who_may_look_and_change_and_what_the_log_says(service: Service, admin: Principal, stranger: Principal) -> None:

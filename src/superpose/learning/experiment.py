@@ -135,6 +135,7 @@ def train_on_splits(  # noqa: PLR0913  # as run_experiment
     on_event: OnEvent = lambda kind, data: None,
     should_stop: Callable[[], bool] = lambda: False,
     go_on: Callable[[list[dict[str, Any]]], bool] = lambda done: True,
+    recipe: Callable[[TrainingSpec], Recipe] = CircuitRecipe,
     on_queued: Callable[[str], None] = lambda provider_job_id: None,
 ) -> list[dict[str, Any]]:
     """Train the hybrid model alone, without controls or baseline, on splits of one's own; durable as `run_experiment`.
@@ -143,6 +144,7 @@ def train_on_splits(  # noqa: PLR0913  # as run_experiment
         spec, table, directory, on_event, should_stop, on_queued: as for `run_experiment`.
         splits: which rows train, stop early, and measure.
         go_on: asked after each split with the results so far; False leaves out the rest.
+        recipe: makes what trains the networks of a spec.
 
     Returns:
         For each split done: "metrics" on its test rows, "n_params", "n_epochs" and "best_epoch".
@@ -152,9 +154,7 @@ def train_on_splits(  # noqa: PLR0913  # as run_experiment
     """
     admit(spec, table)
     directory.mkdir(parents=True, exist_ok=True)
-    run = _Run(
-        spec, table, directory, on_event, should_stop, CircuitRecipe(spec), given_splits=splits, only=("hybrid",)
-    )
+    run = _Run(spec, table, directory, on_event, should_stop, recipe(spec), given_splits=splits, only=("hybrid",))
     run.on_queued = on_queued
     run.claim_directory()
     results: list[dict[str, Any]] = []

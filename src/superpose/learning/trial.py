@@ -16,6 +16,7 @@ import numpy as np
 
 from superpose.datasets import Split, Table, k_fold_splits, time_splits
 from superpose.learning.experiment import train_on_splits
+from superpose.learning.recipe import CircuitRecipe, Recipe
 from superpose.learning.spec import TrainingSpec
 from superpose.learning.splitting import split_keys, splits_of, times_of
 
@@ -91,7 +92,7 @@ def tuning_folds(spec: TrainingSpec, table: Table, n_folds: int) -> list[Split]:
     return [Split(train=pool[s.train], validation=pool[s.validation], test=pool[s.test]) for s in found]
 
 
-def run_trial(
+def run_trial(  # noqa: PLR0913  # as run_experiment
     spec: TrainingSpec,
     table: Table,
     directory: Path,
@@ -99,6 +100,7 @@ def run_trial(
     objective: Objective,
     on_event: Callable[[str, dict[str, Any]], None] = lambda kind, data: None,
     should_stop: Callable[[], bool] = lambda: False,
+    recipe: Callable[[TrainingSpec], Recipe] = CircuitRecipe,
     prune: Callable[[list[float]], bool] = lambda folds: False,
 ) -> TrialResult:
     """Measure a spec on the tuning folds; call again with the same arguments to continue in the directory.
@@ -110,6 +112,7 @@ def run_trial(
         objective: what is measured, on how many folds.
         on_event: as for `run_experiment`.
         should_stop: as for `run_experiment`.
+        recipe: makes what trains the networks of a spec.
         prune: asked after each fold but the last with the values so far; True ends the trial.
 
     Raises:
@@ -132,6 +135,7 @@ def run_trial(
             directory,
             on_event=on_event,
             should_stop=should_stop,
+            recipe=recipe,
             go_on=lambda done: len(done) == n_folds or not prune(values(done)),
         )
     )

@@ -138,7 +138,7 @@ class Service:
         self.modules = Modules(self._database, self._artifacts, config, clock, self.quotas)
         self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config, self.quotas, self.residencies)
         self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)
-        self.sweeps = Sweeps(self._database, self.store, self.datasets, clock)
+        self.sweeps = Sweeps(self._database, self.store, self.datasets, self.residencies, clock)
         self.models = Models(self._database, self._artifacts)
         self.uploads = Uploads(data_dir, config)
         self.drifts = Drifts(self.models, self.datasets, config)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from superpose.backends.residency.confining import RuledBackend, confine, leaves, refusals, refused, require
+from superpose.backends.residency.guarding import guarded
 from superpose.backends.residency.regions import HERE, check_region, region_codes
 from superpose.backends.residency.rules import Place, Refusal, ResidencyRules
 
@@ -14,6 +15,7 @@ __all__ = [
     "RuledBackend",
     "check_region",
     "confine",
+    "guarded",
     "leaves",
     "refusals",
     "refused",

@@ -76,6 +76,7 @@ def measure(job: Job, context: RunContext) -> Outcome:
         objective=Objective(spec.metric, spec.n_folds),
         on_event=context.on_event,
         should_stop=context.should_stop,
+        recipe=context.recipe,
         prune=prune,
     )
     return Outcome(

@@ -16,13 +16,14 @@ from superpose.service.experiments.sweep_spec import SweepSpec
 from superpose.service.experiments.trials import Trial, children_of
 from superpose.service.names import check_name
 from superpose.service.nouns import Clock, Job, JobKind, Page, Principal, Role, iso
+from superpose.service.people.residency import Residencies
 from superpose.service.store.claims import NewJob
 from superpose.service.store.database import Database
 from superpose.service.store.job_lives import job_from_row
 from superpose.service.store.job_store import JobStore
 from superpose.service.store.pages import Part, read_page
 from superpose.service.store.tables import datasets, jobs, sweeps
-from superpose.service.work.admission import check_idempotency_key, check_priority
+from superpose.service.work.admission import admit_place, check_idempotency_key, check_priority
 
 __all__ = ["Sweep", "Sweeps"]
 
@@ -69,13 +70,17 @@ class Sweeps:
         database: where they are kept.
         store: the queue.
         datasets: where training data comes from.
+        residencies: where projects' circuits may go.
         clock: what tells the time.
     """
 
-    def __init__(self, database: Database, store: JobStore, datasets: Datasets, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, store: JobStore, datasets: Datasets, residencies: Residencies, clock: Clock
+    ) -> None:
         self._database = database
         self._store = store
         self._datasets = datasets
+        self._residencies = residencies
         self._clock = clock
 
     def submit(  # noqa: PLR0913  # the fields of a submission
@@ -109,6 +114,7 @@ class Sweeps:
             NotFoundError: no such data set, or no such job to come after, in the caller's project.
             JobDependencyError: a job to come after has failed or was cancelled.
             SpecError, DatasetError, StateTooLargeError: the sweep cannot succeed.
+            ResidencyError: the project's rules do not allow the backend that the base spec names.
             ConflictError: the project has a sweep of this name, or the idempotency key was used otherwise.
         """
         principal.require(Role.EDITOR)
@@ -117,6 +123,7 @@ class Sweeps:
         check_idempotency_key(idempotency_key)
         data = self._datasets.get(principal, dataset)
         spec = _admitted(document, self._datasets.table(data))
+        admit_place(spec.base.to_dict(), self._residencies.confinement(principal.project))
         model = check_name(model if model is not None else data.name, "model")
         name = check_name(name if name is not None else model, "name")
         new = NewJob(

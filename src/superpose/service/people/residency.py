@@ -190,6 +190,20 @@ class Confinement:
 
         return Selection(knowledge=knowledge_of(self._database))
 
+    def guarded(self, name: str) -> Backend:
+        """The backend of a name, if a job may go there now, which is asked again before each program.
+
+        Raises:
+            ResidencyError: the project's rules do not allow it; its own runs and submissions raise so later.
+            BackendUnknownError, ToolkitMissingError, ProviderError: no such backend, or it cannot be reached.
+        """
+        backend = self.admitted(name)
+        if name == LOCAL:
+            return backend
+        from superpose.backends.residency import guarded
+
+        return guarded(backend, lambda: self.require(backend))
+
     def require(self, backend: Backend) -> None:
         """Check, just before a program is handed over, that it may be.
 

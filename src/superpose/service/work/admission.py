@@ -16,8 +16,10 @@ from superpose.service.store.claims import Price, SpendingLimits
 if TYPE_CHECKING:
     from superpose.circuits import Backend
     from superpose.datasets import Table
+    from superpose.service.people.residency import Confinement
 
 __all__ = [
+    "admit_place",
     "admit_program",
     "admit_training",
     "check_idempotency_key",
@@ -75,6 +77,18 @@ def price_of_training(spec: Mapping[str, object], find: Callable[[str], Backend]
         raise SpecError(f'is "session", but {name} has no sessions; leave it out', "backend.mode")
     one = price_of_program(Program(Circuit(1).h(0), {}, [Observable("Z")], shots=100), backend)
     return one if one.micros == 0 else Price(backend=name, micros=None, per_shot_micros=None)
+
+
+def admit_place(spec: Mapping[str, Any], confinement: Confinement) -> None:
+    """Check that a training spec's circuits may go to the backend that it names, if it names one.
+
+    Raises:
+        ResidencyError: the project's rules do not allow it.
+        BackendUnknownError, ToolkitMissingError, ProviderError: no such backend, or it cannot be reached.
+    """
+    name = spec.get("backend", {}).get("name")
+    if name is not None:
+        confinement.admitted(str(name))
 
 
 def admit_program(

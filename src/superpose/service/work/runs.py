@@ -22,7 +22,8 @@ from superpose.trust import sha256_bytes
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
-    from superpose.learning import ExperimentResult
+    from superpose.learning import ExperimentResult, TrainingSpec
+    from superpose.learning.recipe import CircuitRecipe
     from superpose.service.work.loops import LoopBook
     from superpose.service.work.outputs import Ledger
 
@@ -66,6 +67,18 @@ class RunContext:
     n_retries: int = 0
     ledger: Ledger | None = None
     dataset_units: Mapping[str, str | None] = field(default_factory=dict)
+
+    def recipe(self, spec: TrainingSpec) -> CircuitRecipe:
+        """What trains a spec's networks: on the backend that it names, held to the rules of the job's project.
+
+        Raises:
+            ResidencyError: these do not allow it.
+            BackendUnknownError, ToolkitMissingError, ProviderError: no such backend, or it cannot be reached.
+        """
+        from superpose.learning.recipe import CircuitRecipe
+
+        name = spec.backend.name
+        return CircuitRecipe(spec, None if name is None else self.confinement.guarded(name))
 
     def training_table(self) -> Table:
         """The training data, verified, with the units that its data sheet has now.

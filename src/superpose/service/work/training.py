@@ -71,8 +71,7 @@ def _place(spec: TrainingSpec, context: RunContext) -> tuple[Backend | None, Loo
     if not isinstance(backend, QueueingBackend):
         if session:
             raise SpecError(f'is "session", but {backend.name} has no sessions; leave it out', "backend.mode")
-        context.confinement.require(backend)
-        return backend, None
+        return context.confinement.guarded(name), None
     loop = LoopBackend(
         backend,
         context.provider_runs.at(name),
