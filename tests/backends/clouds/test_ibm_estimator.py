@@ -66,7 +66,11 @@ def test_all_observables_go_as_one_pub_and_come_back_in_their_places(platform: P
 def test_a_circuit_without_parameters_and_other_batches(platform: Platform) -> None:
     backend = opened(platform, primitive="estimator")
     flipped = Program(Circuit(2).x(1), {}, [Observable("ZI"), Observable("IZ"), Observable({"II": 3.0})], shots=100)
-    assert backend.run(flipped).expectations == pytest.approx(np.array([[1.0, -1.0, 3.0]]), abs=0.6)
+    found = backend.run(flipped).expectations
+    assert found is not None and found == pytest.approx(np.array([[1.0, -1.0, 3.0]]), abs=0.6) and found[0, 2] == 3.0
+    nothing = Observable({}, n_qubits=2)
+    found = backend.run(Program(Circuit(2).x(1), {}, [nothing, Observable("IZ")], shots=100)).expectations
+    assert found is not None and found[0, 0] == 0.0 and found[0, 1] == pytest.approx(-1.0, abs=0.6)
     assert "resilience_level" not in sent(platform)
     unused = Program(Circuit(1).rz(A, 0).ry(0.5, 0), {"a": [1.0, 2.0]}, [Observable("Z")], shots=1000)
     found = backend.run(unused).expectations

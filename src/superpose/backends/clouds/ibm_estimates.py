@@ -24,14 +24,15 @@ def estimator_takes(program: Program) -> bool:
 
 
 def estimator_pubs(program: Program, compiler: Compiler) -> list[tuple[Any, ...]]:
-    """Return one PUB for the template: all observables, ``(n_observables, 1)``, against all values, ``(batch,)``.
+    """Return one PUB for the template: all observables that are no constants, ``(n, 1)``, against all values,
+    ``(batch,)``.
 
     A circuit of which no parameter is left after compiling stands there once per batch entry. The first circuit carries
     the program, so that its result can be read by another process.
     """
     body, _ = program.circuit.without_final_measurements()
     native = carrying(compiler.native(body), program)
-    column = [[_operator(one, program.n_qubits, native.layout)] for one in program.observables]
+    column = [[_operator(terms, native.layout)] for terms in _measured(program.observables) if terms]
     names = [parameter.name for parameter in native.parameters]
     if not names:
         return [(native, column)] * program.batch
@@ -50,11 +51,11 @@ def expectations_of(results: Sequence[Any], program: Program) -> tuple[Values, V
     Raises:
         ProviderError: Some are missing, or are no numbers.
     """
-    n_observables = len(program.observables)
+    sent = [place for place, terms in enumerate(_measured(program.observables)) if terms]
     try:
-        shape = (program.batch, n_observables)
+        shape = (program.batch, len(sent))
         evs, errors = (
-            np.concatenate([np.asarray(one.data[name], np.float64).reshape(n_observables, -1) for one in results], 1).T
+            np.concatenate([np.asarray(one.data[name], np.float64).reshape(len(sent), -1) for one in results], 1).T
             for name in ("evs", "stds")
         )
         if evs.shape != shape or errors.shape != shape or not np.isfinite(evs).all():
@@ -67,12 +68,21 @@ def expectations_of(results: Sequence[Any], program: Program) -> tuple[Values, V
             provider_job_id=None,
             retryable=True,
         ) from None
-    return np.ascontiguousarray(evs), np.ascontiguousarray(errors)
+    constants = [sum(w for string, w in one.terms if set(string) == {"I"}) for one in program.observables]
+    values = np.tile(np.asarray(constants, np.float64), (program.batch, 1))  # (batch, n_observables)
+    spread = np.zeros_like(values)
+    values[:, sent] += evs
+    spread[:, sent] = errors
+    return values, spread
 
 
-def _operator(observable: Observable, n_qubits: int, layout: Any) -> Any:
+def _measured(observables: Sequence[Observable]) -> list[list[tuple[str, float]]]:
+    """Each observable's terms but constants, which nobody has to measure."""
+    return [[(string, float(w)) for string, w in one.terms if set(string) != {"I"}] for one in observables]
+
+
+def _operator(terms: Sequence[tuple[str, float]], layout: Any) -> Any:
     """Qiskit's operator on the processor's qubits; its rightmost character is our qubit 0."""
     from qiskit.quantum_info import SparsePauliOp
 
-    terms = [(string[::-1], float(weight)) for string, weight in observable.terms] or [("I" * n_qubits, 0.0)]
-    return SparsePauliOp.from_list(terms).apply_layout(layout)
+    return SparsePauliOp.from_list([(string[::-1], weight) for string, weight in terms]).apply_layout(layout)
