@@ -15,8 +15,7 @@ from superpose.backends import LocalBackend
 from superpose.backends.clouds.ibm import IbmOptions, IbmProvider
 from superpose.circuits import Circuit, Observable, Parameter, Program, RunStatus
 from superpose.errors import ProviderError, UnsupportedProgramError
-from superpose.testing import check_backend, check_queueing_backend
-from superpose.testing.backends import BACKEND_CHECKS
+from superpose.testing import conformance
 
 pytest.importorskip("qiskit_ibm_runtime", reason="needs qiskit-ibm-runtime")
 
@@ -42,8 +41,7 @@ def sent(platform: Platform, job: str = "job-0") -> dict[str, Any]:
 def test_it_keeps_the_contracts_over_the_wire(platform: Platform) -> None:
     platform.words = ("Queued", "Running", "Completed")
     backend = opened(platform, primitive="estimator")
-    check_queueing_backend(backend, pause_s=0.0)
-    check_backend(backend)
+    conformance(backend, pause_s=0.0).require()
 
 
 def test_all_observables_go_as_one_pub_and_come_back_in_their_places(platform: Platform) -> None:
@@ -160,7 +158,4 @@ def test_local_mode_estimates_too() -> None:
 def test_local_mode_keeps_the_contracts() -> None:
     pytest.importorskip("qiskit_aer", reason="IBM's local mode needs Qiskit Aer")
     backend = IbmProvider().backend("estimator:fake_manila")
-    check_queueing_backend(backend, pause_s=0.01)
-    for check in BACKEND_CHECKS:
-        if check.__name__ != "check_every_gate":  # half a minute
-            check(backend, 0.3)
+    conformance(backend, pause_s=0.01, tolerance=0.3, leave_out=["gates"]).require()  # half a minute
