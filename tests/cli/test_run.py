@@ -117,3 +117,11 @@ def test_circuits_that_cannot_run_say_why(superpose: Callable[..., Any], circuit
     wide.write_text(json.dumps(circuit_to_json(Circuit(40).h(0))))
     refused = superpose("run", wide, "--json")
     assert (refused.code, refused.json["error"]["code"]) == (1, "engine.state_too_large")
+
+
+def test_what_mitigation_takes_is_said_before(superpose: Callable[..., Any], circuit_file: Path) -> None:
+    arguments = ("run", circuit_file, "--param", "theta=0.4", "--observable", "ZZ", "--shots", "20000", "--seed", "1")
+    said = superpose(*arguments, "--backend", "normalised:local", "--json")
+    assert said.code == 0 and "local+normalised takes at most 19,987 shots of each measurement setting" in said.err
+    assert said.json["provenance"]["backend"] == "local+normalised"
+    assert "takes at most" not in superpose(*arguments).err

@@ -114,7 +114,7 @@ def run_program(  # noqa: PLR0913  # one parameter per option
     if backend == "auto" or why or asked.anything:
         finish(run_chosen(program, backend, asked, why=why, waits=waits), program, observable or [], as_json=as_json)
         return
-    finish(run(program, backend=recorded(backend, waits)), program, observable or [], as_json=as_json)
+    finish(run(program, backend=told(recorded(backend, waits), program)), program, observable or [], as_json=as_json)
 
 
 def recorded(backend: str, waits: Path | None) -> str | Backend:
@@ -125,6 +125,24 @@ def recorded(backend: str, waits: Path | None) -> str | Backend:
     from superpose.facade import resolve_backend
 
     return recording_waits(resolve_backend(backend), waits)
+
+
+def told(backend: str | Backend, program: Program) -> str | Backend:
+    """The backend; where it mitigates errors, what that takes is said first."""
+    if program.shots is None or not program.observables or (isinstance(backend, str) and ":" not in backend):
+        return backend
+    from superpose.backends.mitigation import MitigatedBackend, ProbabilisticErrorCancellation
+    from superpose.facade import resolve_backend
+
+    found = resolve_backend(backend) if isinstance(backend, str) else backend
+    if isinstance(found, MitigatedBackend):
+        text = (
+            f"{found.name} takes at most {found.n_shots(program):,} shots of each measurement setting and batch entry"
+        )
+        if isinstance(found, ProbabilisticErrorCancellation):
+            text += f"; the same error as without noise takes {found.overhead(program):.2f} times as many"
+        note(text)
+    return found
 
 
 def finish(result: ProgramResult, program: Program, names: Sequence[str], *, as_json: bool) -> None:

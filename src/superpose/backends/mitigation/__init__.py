@@ -10,6 +10,7 @@ from superpose.backends.mitigation.folding import fold
 from superpose.backends.mitigation.normalisation import CliffordNormalisation
 from superpose.backends.mitigation.readout import ReadoutMitigation
 from superpose.backends.mitigation.twirling import PauliTwirling, twirled
+from superpose.backends.mitigation.variants import MitigatedBackend
 from superpose.backends.mitigation.zero_noise import ZeroNoiseExtrapolation
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "CliffordDataRegression",
     "CliffordNormalisation",
     "DynamicalDecoupling",
+    "MitigatedBackend",
     "PauliTwirling",
     "ProbabilisticErrorCancellation",
     "ReadoutMitigation",

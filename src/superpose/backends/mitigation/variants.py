@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from superpose.circuits import Backend, Capabilities, Circuit, Program, ProgramResult
 from superpose.errors import UnsupportedProgramError
 
-__all__ = ["asks_for_expectations", "capabilities_of", "drawn_seed", "told", "variant"]
+__all__ = ["MitigatedBackend", "asks_for_expectations", "capabilities_of", "drawn_seed", "told", "variant"]
+
+
+@runtime_checkable
+class MitigatedBackend(Backend, Protocol):
+    """A backend that says what its mitigation takes before it runs."""
+
+    def n_shots(self, program: Program) -> int:
+        """Return how many shots each measurement setting of each batch entry takes at most."""
+        ...
 
 
 def asks_for_expectations(program: Program, what: str) -> None:
