@@ -91,7 +91,7 @@ def observables_of(seed: int, n_qubits: int) -> list[Observable]:
     ]
 
 
-@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.slow) if k > 3 else k for k in range(20)])
+@pytest.mark.parametrize("seed", [pytest.param(k, marks=pytest.mark.slow) if k > 2 else k for k in range(20)])
 def test_exact_expectations_are_those_of_the_uncut_circuit(seed: int) -> None:
     circuit = random_circuit(seed)
     program = Program(circuit, values_of(circuit), observables_of(seed, 5))
@@ -174,7 +174,7 @@ def honest(z: np.ndarray) -> bool:  # type: ignore[type-arg]
     [
         (chain(4, 1), 3, 2000, False),
         (chain(4, 1), 2, 200, True),
-        (chain(4, 1, "cx"), 3, 400, False),
+        pytest.param(chain(4, 1, "cx"), 3, 400, False, marks=pytest.mark.slow),
         (ladder(4), 3, 1500, False),
     ],
     ids=["weak link", "few shots, read in the middle", "cx", "qubit"],
@@ -192,6 +192,7 @@ def test_the_error_is_as_large_as_is_told(circuit: Circuit, most: int, shots: in
         assert not honest(wrong)
 
 
+@pytest.mark.slow
 def test_several_cuts_and_fragments_with_shots() -> None:
     circuit = Circuit(6)
     w = iter(parameters("w", 12))
@@ -429,6 +430,7 @@ def test_estimates_by_name() -> None:
         estimate_backends(program, ["cut:3:nowhere"])
 
 
+@pytest.mark.slow
 def test_auto_says_what_would_cut() -> None:
     pytest.importorskip("qiskit_ibm_runtime", reason="it ships the calibrations")
     program = Program(chain(9, 4), {name: 0.3 for name in chain(9, 4).parameters}, z_all(9), shots=100)
@@ -438,6 +440,7 @@ def test_auto_says_what_would_cut() -> None:
         auto.run(program)
 
 
+@pytest.mark.slow
 def test_nine_qubits_on_an_emulated_processor_of_five() -> None:
     """What errors are left are the processor's: within those of its calibration, and 5 standard errors."""
     pytest.importorskip("qiskit", reason="its transpiler places circuits")
