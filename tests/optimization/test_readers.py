@@ -40,18 +40,17 @@ def test_burma14_is_3323_and_all_of_tsplib_reads() -> None:
         assert np.array_equal(model.distances, model.distances.T)
         assert model.value(np.arange(model.n_places)) >= model.reference
     burma = read_problem(DATA / "tsplib" / "burma14.tsp")
-    found = burma.classical(20.0, 1)
+    found = burma.classical(120.0, 1)
     assert burma.value(found.solution) == found.bound == burma.reference == 3323
 
 
 @needs_data
-@pytest.mark.slow
-@pytest.mark.parametrize("name", ["att48", "bayg29", "bays29", "gr17", "ulysses16"])
+@pytest.mark.parametrize("name", ["gr17", "ulysses16"])
 def test_other_forms_of_distances_have_their_published_optima(name: str) -> None:
     pytest.importorskip("ortools", reason="OR-Tools solves it")
     model = read_problem(DATA / "tsplib" / f"{name}.tsp")
-    found = model.classical(30.0, 1)
-    assert model.value(found.solution) == model.reference
+    found = model.classical(120.0, 1)  # proven within a second, at which it ends
+    assert model.value(found.solution) == found.bound == model.reference
 
 
 @needs_data
@@ -99,6 +98,11 @@ CORNERS = "NODE_COORD_SECTION\n1 0 0\n2 0 10\n3 10 10\n4 10 0"
         ("EUC_2D", CORNERS, 14),
         ("CEIL_2D", CORNERS, 15),
         ("ATT", CORNERS, 5),
+        (
+            "EXPLICIT",
+            "EDGE_WEIGHT_FORMAT : FULL_MATRIX\nEDGE_WEIGHT_SECTION\n0 10 14 10\n10 0 10 14\n14 10 0 10\n10 14 10 0",
+            14,
+        ),
         ("EXPLICIT", "EDGE_WEIGHT_FORMAT : UPPER_ROW\nEDGE_WEIGHT_SECTION\n10 14 10 10 14 10", 14),
         ("EXPLICIT", "EDGE_WEIGHT_FORMAT : LOWER_ROW\nEDGE_WEIGHT_SECTION\n10\n14 10\n10 14 10", 14),
         ("EXPLICIT", "EDGE_WEIGHT_FORMAT : LOWER_DIAG_ROW\nEDGE_WEIGHT_SECTION\n0 10 0 14 10 0 10 14 10 0", 14),
