@@ -233,3 +233,17 @@ def test_expired_keys_are_told_apart(at_home: Callable[..., Any], served: Any, t
         assert time.monotonic() < until_s
         time.sleep(0.1)
     assert said.err.startswith("error[auth.key_expired]")
+
+
+def test_training_on_a_backend_is_asked_for_by_options(
+    at_home: Callable[..., Any], trained: str, spec_file: Path
+) -> None:
+    asked = ("train", spec_file, "--dataset", trained, "--model", "measured", "--backend", "local", "--shots", "5")
+    said = at_home(*asked, "--gradient", "spsa", "--json")
+    assert said.code == 0, said.err
+    measured = said.json["model_version"]["evaluation"]["measured"]
+    assert (measured["backend"], measured["shots"], measured["gradient_method"]) == ("local", 5, "spsa")
+    assert measured["in_all"]["shots_spent"] >= measured["shots_spent"] > 0
+    refused = at_home("train", spec_file, "--dataset", trained, "--shots", "5", "--json")
+    assert refused.code == 1
+    assert refused.json["error"]["details"]["field"] == "backend"

@@ -87,12 +87,17 @@ def config(tmp_path: Path, kernels: None) -> ServiceConfig:
 @pytest.fixture
 def queue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The directory of a backend "queue", which an installed package offers."""
+    return installed(QUEUE, tmp_path, monkeypatch)
+
+
+def installed(source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of a backend "queue", after a package with this source has been put where Python finds it."""
     home, package = tmp_path / "queue", tmp_path / "package"
     facts = package / "queue_backend-1.0.dist-info"
     for directory in (home / "programs", facts):
         directory.mkdir(parents=True)
     name = f"queue_backend_{tmp_path.name.replace('-', '_')}"  # the home is read when the module is imported
-    (package / f"{name}.py").write_text(QUEUE)
+    (package / f"{name}.py").write_text(source)
     (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: queue-backend\nVersion: 1.0\n")
     (facts / "entry_points.txt").write_text(f"[superpose.backends]\nqueue = {name}:QueueBackend\n")
     monkeypatch.setenv("QUEUE_HOME", str(home))

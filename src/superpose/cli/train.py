@@ -32,6 +32,15 @@ def train(  # noqa: PLR0913  # one parameter per option
     max_seconds: Annotated[
         float | None, typer.Option(metavar="S", min=0.001, help="Longest time that workers may hold it.")
     ] = None,
+    backend: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Measure circuits there in training [default: exact, here].")
+    ] = None,
+    shots: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Of each circuit on the backend, on average at most.")
+    ] = None,
+    gradient: Annotated[
+        str | None, typer.Option(metavar="METHOD", help="On the backend: parameter-shift or spsa.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -43,6 +52,7 @@ def train(  # noqa: PLR0913  # one parameter per option
     Ctrl-C stops watching; the job goes on (see `superpose jobs`).
     """
     wanted = read_spec(spec)
+    _put_backend(wanted, name=backend, shots=shots, gradient=gradient)
     with connect(url, key_file) as client:
         job = client.jobs.train(
             dataset=dataset,
@@ -54,6 +64,24 @@ def train(  # noqa: PLR0913  # one parameter per option
             max_seconds=max_seconds,
         )
         finish(client, job, detach=detach, as_json=as_json)
+
+
+def _put_backend(spec: dict[str, Any], **said: str | int | None) -> None:
+    """Put what the command says about the backend into the spec's section, over what stands there.
+
+    Raises:
+        SpecError: shots or a gradient without a backend.
+    """
+    given = {name: value for name, value in said.items() if value is not None}
+    if not given:
+        return
+    section = spec.get("backend")
+    section = {**(section if isinstance(section, dict) else {}), **given}
+    if section.get("name") is None:
+        raise SpecError(
+            "is needed: --shots and --gradient are for training on a backend; add --backend NAME", "backend"
+        )
+    spec["backend"] = section
 
 
 def finish(client: Client, job: Job, *, detach: bool, as_json: bool) -> None:

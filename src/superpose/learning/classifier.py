@@ -20,7 +20,8 @@ from superpose.circuits import Backend
 from superpose.datasets import stratified_splits
 from superpose.errors import DatasetOneClassError, DatasetTooSmallError, ModelFormatError, NotFittedError, SpecError
 from superpose.learning.backend_spec import DEFAULT_SHOTS, MEASURED_GRADIENTS, BackendSpec
-from superpose.learning.measured import Measurer, resolved_backend
+from superpose.learning.measured.measurer import Measurer
+from superpose.learning.measured.naming import resolved_backend
 from superpose.learning.model_file import ModelFacts, ModelFile, read_model, write_model
 from superpose.learning.network import (
     HybridNetwork,

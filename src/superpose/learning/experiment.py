@@ -88,6 +88,7 @@ def run_experiment(  # noqa: PLR0913  # what to do, where, and who looks on
     should_stop: Callable[[], bool] = lambda: False,
     recipe: Recipe | None = None,
     provenance: Mapping[str, Any] | None = None,
+    on_submit: Callable[[], None] = lambda: None,
     on_queued: Callable[[str], None] = lambda provider_job_id: None,
 ) -> ExperimentResult:
     """Train and judge as the spec says, durably.
@@ -100,6 +101,8 @@ def run_experiment(  # noqa: PLR0913  # what to do, where, and who looks on
         should_stop: when it says yes, the run saves a checkpoint and raises `Stopped`.
         recipe: what networks are trained; by default those of the spec's circuit.
         provenance: what else the model file is to say of the model's making, such as the sweep that chose its spec.
+        on_submit: called before a program is handed over to the spec's backend; what it raises prevents that and ends
+            this call.
         on_queued: called with the provider's id of a program whose result a backend does not have yet, before a pause;
             what it raises ends this call, and the same call continues later.
 
@@ -118,7 +121,7 @@ def run_experiment(  # noqa: PLR0913  # what to do, where, and who looks on
     directory.mkdir(parents=True, exist_ok=True)
     own = CircuitRecipe(spec)
     run = _Run(spec, table, directory, on_event, should_stop, recipe or own, dict(provenance or {}))
-    run.on_queued = on_queued
+    run.on_submit, run.on_queued = on_submit, on_queued
     run.claim_directory()
     run.check_columns()
     # Small matrices gain nothing from BLAS threads, and beside other processes they lose a factor of ten.
@@ -182,6 +185,7 @@ class _Run:
     started: float = field(default_factory=time.monotonic)
     reported: float = -1.0
     first_fraction: float | None = None
+    on_submit: Callable[[], None] = lambda: None
     on_queued: Callable[[str], None] = lambda provider_job_id: None
 
     @cached_property
@@ -529,6 +533,7 @@ class _Unit:
             on_epoch=self._on_epoch,
             should_stop=self.run.should_stop,
             store=self._store,
+            on_submit=self.run.on_submit,
             on_queued=self.run.on_queued,
             on_retry=lambda message: self._log(f"{message} Tried again."),
         )

@@ -11,7 +11,8 @@ from torch import nn
 
 from superpose.circuits import Backend, SessionBackend
 from superpose.errors import SpecError
-from superpose.learning.measured import Measurer, resolved_backend
+from superpose.learning.measured.measurer import Measurer
+from superpose.learning.measured.naming import resolved_backend
 from superpose.learning.network import (
     HybridNetwork,
     NetworkShape,

@@ -22,7 +22,8 @@ from torch.nn.functional import cross_entropy
 
 from superpose.errors import ShapeError, TrainingDivergedError
 from superpose.learning.checkpoint import CheckpointStore, Stopped
-from superpose.learning.measured import Measurer, RunWatch
+from superpose.learning.measured.measurer import Measurer
+from superpose.learning.measured.submissions import RunWatch
 from superpose.learning.network import EVALUATION_ROWS
 from superpose.learning.spec import TrainingOptions
 
@@ -84,6 +85,7 @@ class TrainingWatch:
         should_stop: when it says yes, training saves a checkpoint and raises `Stopped`.
         store: where checkpoints go; None trains without.
         checkpoint_every_s: seconds between checkpoints; where circuits are measured, each step is followed by one.
+        on_submit: called before a program is handed over to a backend; may raise to prevent it.
         on_queued: called with the provider's id of a program whose result is not there yet; may raise to leave.
         on_retry: called with what a backend said when it failed, before it is asked again.
         sleep: pauses between two questions to a backend, in seconds.
@@ -93,6 +95,7 @@ class TrainingWatch:
     should_stop: Callable[[], bool] = lambda: False
     store: CheckpointStore | None = None
     checkpoint_every_s: float = 2.0
+    on_submit: Callable[[], None] = lambda: None
     on_queued: Callable[[str], None] = lambda provider_job_id: None
     on_retry: Callable[[str], None] = lambda message: None
     sleep: Callable[[float], None] = time.sleep
@@ -207,7 +210,8 @@ class Trainer:
         watch = watch or TrainingWatch()
         if self._measurer is not None:
             place = None if watch.store is None else watch.store.directory / "measured"
-            self._measurer.attend(place, RunWatch(watch.should_stop, watch.on_queued, watch.on_retry, watch.sleep))
+            looks = RunWatch(watch.should_stop, watch.on_submit, watch.on_queued, watch.on_retry, watch.sleep)
+            self._measurer.attend(place, looks)
         with one_torch_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.generator.initial_seed())  # dropout and the like draw from the global generator
             saved = watch.store.load() if watch.store else None

@@ -13,8 +13,8 @@ from superpose.backends import LocalBackend
 from superpose.circuits import Capabilities
 from superpose.errors import SpecError
 from superpose.learning.backend_spec import BackendSpec
-from superpose.learning.measured import Measurer
 from superpose.learning.measured.allocation import AdaptiveShots
+from superpose.learning.measured.measurer import Measurer
 from superpose.learning.quantum_block import build_block
 
 from .backends_under_test import Counting, Exact

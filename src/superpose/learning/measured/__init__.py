@@ -2,13 +2,6 @@
 
 `Measurer` stands between a `QuantumLayer` and a backend. All circuits of a mini-batch, shifted ones included, go there
 as one program (`submissions`); which circuits those are says `shifts`, how many shots each gets says `allocation`.
-Nothing here knows any backend: they come as values of the protocols in `superpose.circuits`.
+Nothing here knows any backend: they come as values of the protocols in `superpose.circuits`. What a training may ask of
+a backend at most says `bill`, without torch.
 """
-
-from __future__ import annotations
-
-from superpose.learning.measured.measurer import Measurer
-from superpose.learning.measured.naming import resolved_backend
-from superpose.learning.measured.submissions import RunWatch
-
-__all__ = ["Measurer", "RunWatch", "resolved_backend"]

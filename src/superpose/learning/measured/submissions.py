@@ -40,6 +40,7 @@ class RunWatch:
 
     Attributes:
         should_stop: asked between two questions for a result; yes raises `Stopped`, and the run can be gone on with.
+        on_submit: called before a program is handed over; may raise to prevent it.
         on_queued: called with the provider's id of a program whose result is not there yet, before a pause. It may
             raise, so that nobody waits in this process; the same call of training goes on later, with the same program.
         on_retry: called with what failed, before it is tried again.
@@ -47,6 +48,7 @@ class RunWatch:
     """
 
     should_stop: Callable[[], bool] = lambda: False
+    on_submit: Callable[[], None] = lambda: None
     on_queued: Callable[[str], None] = lambda provider_job_id: None
     on_retry: Callable[[str], None] = lambda message: None
     sleep: Callable[[float], None] = time.sleep
@@ -168,6 +170,7 @@ class Submissions:
         n_failed = self.journal.n_failed(key)
         while True:
             token = digest_json([key, n_failed])[:32]
+            self.watch.on_submit()
             try:
                 if isinstance(self.backend, QueueingBackend):
                     provider_job_id = self._called(lambda token=token: self.backend.submit(program, token))  # type: ignore[misc]  # bound now

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from superpose.learning.canonical import digest_bytes
-from superpose.learning.measured import Measurer
+from superpose.learning.measured.measurer import Measurer
 from superpose.learning.modules.admission import check_columns, frozen_weights
 from superpose.learning.modules.exported import ExportedModule
 from superpose.learning.modules.model import ModuleModel

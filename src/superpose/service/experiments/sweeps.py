@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
-from superpose.errors import ConflictError, NotFoundError
+from superpose.errors import ConflictError, NotFoundError, SpecError
 from superpose.service.catalogue.datasets import Datasets
 from superpose.service.experiments.study import check_optuna
 from superpose.service.experiments.sweep_spec import SweepSpec
@@ -210,6 +210,12 @@ def _admitted(document: Mapping[str, Any], table: Any) -> SweepSpec:
     from superpose.learning.trial import tuning_folds
 
     spec = SweepSpec.from_dict(document)
+    if spec.base.backend.name is not None:
+        raise SpecError(
+            f"is {spec.base.backend.name!r}, but the trials of a sweep run on this machine's engine; leave the section "
+            "out, and train the best spec on the backend afterwards",
+            "spec.backend.name",
+        )
     admit(spec.base, table)
     tuning_folds(spec.base, table, spec.n_folds)
     return spec

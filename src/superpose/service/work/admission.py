@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.errors import PayloadTooLargeError, RequestError
 from superpose.service.budgets.money import micros_of
 from superpose.service.store.claims import Price, SpendingLimits
+from superpose.service.work.measured_training import admit_backend
 
 if TYPE_CHECKING:
     from superpose.circuits import Backend
@@ -25,7 +26,7 @@ __all__ = [
     "check_idempotency_key",
     "check_priority",
     "check_spending",
-    "price_of_training",
+    ,
 ]
 
 MAX_PRIORITY = 10
@@ -34,10 +35,20 @@ _TRIED_SPLITS = 3
 """Random splits made before a job is accepted; whether rows can be split hardly depends on the seed."""
 
 
-def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any]:
-    """The spec in full, defaults included, if it can be trained on the table on this machine.
+def admit_training(
+    payload: Mapping[str, object], table: Table, find: Callable[[str], Backend]
+) -> tuple[dict[str, Any], Price]:
+    """The spec in full, defaults included, and its price, if it can be trained on the table.
+
+    Args:
+        payload: the spec.
+        table: the data.
+        find: the backend of a name, if the project's programs may go there.
 
     Raises:
+        ResidencyError: they may not go to the spec's backend.
+        BackendUnknownError, ToolkitMissingError, ProviderError: no such backend, or it cannot be reached.
+        UnsupportedProgramError: the circuit does not fit it.
         SpecError: an unknown field or a value out of range; names the field.
         StateTooLargeError: the circuit needs more memory than there is.
         DatasetTooSmallError: the table cannot be split as the spec asks.
@@ -48,35 +59,8 @@ def admit_training(payload: Mapping[str, object], table: Table) -> dict[str, Any
 
     spec = TrainingSpec.from_dict(dict(payload))
     admit(spec, table)
-    splits_of(spec, table, at_most=_TRIED_SPLITS)
-    return spec.to_dict()
-
-
-def price_of_training(spec: Mapping[str, object], find: Callable[[str], Backend]) -> Price:
-    """What a training's programs cost at the backend that its spec names: nothing, or nobody knows beforehand.
-
-    Args:
-        spec: the spec in full.
-        find: the backend of a name, if the project's programs may go there.
-
-    Raises:
-        ResidencyError: they may not.
-        SpecError: sessions are wanted of a backend that has none.
-        BackendUnknownError, ToolkitMissingError, ProviderError: no such backend, or it cannot be reached.
-    """
-    section = spec.get("backend")
-    name = section.get("name") if isinstance(section, Mapping) else None
-    if not isinstance(name, str) or not isinstance(section, Mapping):
-        return Price()
-    from superpose.circuits import Circuit, Observable, Program, SessionBackend
-    from superpose.errors import SpecError
-    from superpose.service.budgets.quoting import price_of_program
-
-    backend = find(name)
-    if section.get("mode") == "session" and not isinstance(backend, SessionBackend):
-        raise SpecError(f'is "session", but {name} has no sessions; leave it out', "backend.mode")
-    one = price_of_program(Program(Circuit(1).h(0), {}, [Observable("Z")], shots=100), backend)
-    return one if one.micros == 0 else Price(backend=name, micros=None, per_shot_micros=None)
+    splits = splits_of(spec, table, at_most=_TRIED_SPLITS)
+    return spec.to_dict(), admit_backend(spec, list(splits), find)
 
 
 def admit_place(spec: Mapping[str, Any], confinement: Confinement) -> None:

@@ -29,7 +29,6 @@ from superpose.service.work.admission import (
     check_idempotency_key,
     check_priority,
     check_spending,
-    price_of_training,
 )
 from superpose.service.work.function_jobs import admit_function
 from superpose.service.work.module_jobs import admit_module_training
@@ -133,7 +132,10 @@ class Jobs:
             spending=check_spending(max_cost_usd, max_seconds, scale_shots),
         )
         if new.kind is not JobKind.PROGRAM and (backend != "local" or scale_shots):
-            raise RequestError(f"Only programs take a backend and scale_shots; this is a job of kind {new.kind}.")
+            raise RequestError(
+                f"Only programs take a backend and scale_shots, this is a job of kind {new.kind}; a training's backend "
+                "is the section 'backend' of its spec."
+            )
         if new.kind is JobKind.FUNCTION:
             return self._submit_function(new, dataset)
         if new.kind in {JobKind.TRAIN, JobKind.TRAIN_MODULE}:
@@ -247,14 +249,15 @@ class Jobs:
         data = self._datasets.get(principal, dataset)
         table = self._datasets.table(data)
         payload: Mapping[str, object]
+        price = new.price
         if new.kind is JobKind.TRAIN:
-            payload = admit_training(new.payload, table)
+            find = self._residencies.confinement(new.project).admitted
+            payload, price = admit_training(new.payload, table, find)
         else:
             module = self._modules.get(principal, str(new.payload.get("module") or ""))
             payload = admit_module_training(new.payload, module, self._modules.exported(module), table)
         model = check_name(new.model if new.model is not None else data.name, "model")
-        price = price_of_training(payload, self._residencies.confinement(new.project).admitted)
-        full = _with(new, payload=payload, model=model, dataset=data.name, dataset_id=data.id, price=price)
+        full = _with(new, payload=payload, price=price, model=model, dataset=data.name, dataset_id=data.id)
 
         def check(connection: Connection) -> None:
             _check_still_there(connection, data)

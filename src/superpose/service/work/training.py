@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from superpose.service.nouns import Job, utc_now
 from superpose.service.operations.tracing import span_here
+from superpose.service.work.measured_training import cost_told
 from superpose.service.work.runs import LONGEST_PAUSE_S, Asks, Outcome, RunContext, trained_outcome
 
 if TYPE_CHECKING:
@@ -49,13 +51,17 @@ def train(job: Job, context: RunContext) -> Outcome:
             should_stop=context.should_stop,
             recipe=None if backend is None else CircuitRecipe(spec, backend),
             provenance={"sweep": chosen_by} if isinstance(chosen_by, Mapping) else None,
+            on_submit=lambda: None if backend is None or loop is not None else context.confinement.require(backend),
             on_queued=_wait_here if loop is None else loop.leave_if_long,
         )
     except QueueIsLongError as left:
         return Outcome({}, asks=Asks(left.provider_job_id, _pause_s(left, context)))
     if loop is not None:
         loop.end()
-    return trained_outcome(found)
+    outcome = trained_outcome(found)
+    if backend is None:
+        return outcome
+    return replace(outcome, result={**outcome.result, **cost_told(found.evaluation, backend)})
 
 
 def _place(spec: TrainingSpec, context: RunContext) -> tuple[Backend | None, LoopBackend | None]:
