@@ -26,7 +26,6 @@ __all__ = [
     "check_idempotency_key",
     "check_priority",
     "check_spending",
-    ,
 ]
 
 MAX_PRIORITY = 10
