@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,6 @@ from superpose.errors import (
 from superpose.learning.measured.bill import bill
 from superpose.learning.spec import TrainingSpec
 from superpose.service import Dataset, Job, JobStatus, Principal, Service, ServiceConfig
-from superpose.service.work import measured_training
 
 SPEC: dict[str, Any] = {
     **SMALL_SPEC,
@@ -147,11 +147,9 @@ def test_nobody_waits_in_a_worker_and_cancelling_calls_the_run_off(
     admin: Principal,
     dataset: Dataset,
     queue: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(measured_training, "_PATIENCE_S", 0.0)
     job = service.jobs.submit(admin, "train", on("queue"), dataset=dataset.id)
-    with working(service.config):
+    with working(replace(service.config, provider_patience_s=0.05)):
         wait_for(lambda: waits(service, job.id))
         attempt = service.store.get(job.id).attempt
         wait_for(lambda: service.store.get(job.id).attempt > attempt)  # asked for again
