@@ -86,7 +86,7 @@ def test_a_wrapper_is_where_its_backend_is() -> None:
 
 def test_every_provider_that_makes_wrappers_shows_what_they_wrap() -> None:
     """Whoever adds one without `wrapped` hears of it here: its backends would pass as places of their own."""
-    project = tomllib.loads((Path(superpose.__file__).parents[2] / "pyproject.toml").read_text())
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text(encoding="utf-8"))
     looked = 0
     for name, value in project["project"]["entry-points"][PROVIDER_GROUP].items():
         if ".clouds." in value or name == "emulator":
