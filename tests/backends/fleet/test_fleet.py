@@ -293,6 +293,9 @@ def test_journals_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(FleetJournalError):
         FileJournal(tmp_path / "file" / "inside")
+    FileJournal(tmp_path / "superpose" / "fleets" / "a+b")
+    assert {path.stat().st_mode & 0o777 for path in (tmp_path / "superpose").rglob("*")} == {0o700}
+    assert (tmp_path / "superpose").stat().st_mode & 0o777 == 0o700  # where a service will keep its data
     journal = FileJournal(tmp_path / "journal")
     journal.change("key", lambda _: {"a": 1})
     next(path for path in (tmp_path / "journal").iterdir() if path.suffix == ".json").write_text("{")

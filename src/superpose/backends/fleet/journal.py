@@ -73,7 +73,10 @@ class FileJournal:
     def __init__(self, directory: str | Path) -> None:
         self._directory = Path(directory)
         try:
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            for above in reversed(self._directory.parents):
+                if not above.exists():
+                    above.mkdir(mode=0o700, exist_ok=True)  # a service may keep its data there one day
+            self._directory.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise FleetJournalError(f"{self._directory} cannot be used: {error.strerror or error}.") from None
         self._threads = threading.RLock()
