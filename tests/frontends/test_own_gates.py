@@ -35,8 +35,9 @@ def test_a_matrix_that_is_not_unitary_is_refused() -> None:
 
 def test_qiskit() -> None:
     qiskit = pytest.importorskip("qiskit", reason="needs superpose[qiskit]")
-    library = pytest.importorskip("qiskit.circuit.library")
     info = pytest.importorskip("qiskit.quantum_info")
+    from qiskit.circuit import library
+
     a, v = qiskit.circuit.Parameter("a"), qiskit.circuit.ParameterVector("v", 2)
     inner = qiskit.QuantumCircuit(2, name="inner", global_phase=0.3)
     inner.rx(2 * a + v[1], 0)

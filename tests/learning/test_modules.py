@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from torch import library as operators
 from torch import nn
 
 from superpose import QuantumLayer, export_module
@@ -138,7 +139,7 @@ def test_the_operator_passes_torchs_own_checks() -> None:
     layer = QuantumLayer(2, "iqp", layers=1, dtype=torch.float64, seed=1)
     name = register_layer(layer.block)
     rows = torch.rand(3, 2, dtype=torch.float64, requires_grad=True)
-    torch.library.opcheck(quantum_layer, (rows, layer.weights, name, "adjoint"))
+    operators.opcheck(quantum_layer, (rows, layer.weights, name, "adjoint"))
     assert torch.autograd.gradcheck(lambda x, w: quantum_layer(x, w, name, "adjoint"), (rows, layer.weights))
     torch.testing.assert_close(quantum_layer(rows, layer.weights, name, "adjoint"), layer(rows))
 
