@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +162,32 @@ def test_what_qsharp_has_no_words_for() -> None:
     inner = Circuit(1, n_bits=2).measure(0, 1)
     with pytest.raises(ConversionError, match="a measurement inside a condition"):
         superpose.convert(Circuit(1, n_bits=2).measure(0, 0).if_(0, 1, inner), to="qsharp")
+
+
+def test_a_compiler_is_freed_in_the_thread_that_made_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python frees rings in any thread; the compiler's objects may be freed only in their own."""
+    complaints: list[object] = []
+    refusals: list[ConversionError] = []
+
+    def read() -> None:
+        superpose.load("operation First() : Result { use q = Qubit(); return M(q); }")
+        superpose.load(
+            "namespace A { struct P { x : Int } operation Main() : Result { use q = Qubit(); return M(q); } }"
+        )
+        try:
+            superpose.load("operation First() : Result { use q = Qubit(); Nothing(q); return M(q); }")
+        except ConversionError as refusal:
+            refusals.append(refusal)
+
+    monkeypatch.setattr(sys, "unraisablehook", complaints.append)
+    gc.disable()
+    try:
+        thread = threading.Thread(target=read)
+        thread.start()
+        thread.join()
+        assert len(refusals) == 1
+        refusals.clear()
+        gc.collect()
+    finally:
+        gc.enable()
+    assert complaints == []

@@ -91,16 +91,33 @@ def read(source: Any, name: str = "circuit") -> Circuit:
     return circuit_of(qir, parameters, name, _READING)
 
 
+class _Compiler(Context):  # type: ignore[misc]  # its package has no types
+    """A compiler that keeps no Python function for each operation it reads.
+
+    Those functions and their compiler refer to each other, so that Python would free them whenever it looks for such
+    rings, in whichever thread it does; they may be freed only in the one that made them. Nothing here calls them.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(target_profile=_PROFILE)
+
+    def _make_callable(self, *_registered: object) -> None:
+        """Keep no function of an operation."""
+
+    def _make_class(self, *_registered: object) -> None:
+        """Keep no class of a type."""
+
+
 class _Shared(threading.local):
     """A compiler that is used again: a new one reads Q#'s library first, for 0.4 s. Each thread needs its own."""
 
     def __init__(self) -> None:
         self.n_texts = MAX_SHARED_TEXTS
 
-    def space(self) -> tuple[Context, str]:
+    def space(self) -> tuple[_Compiler, str]:
         """Return a compiler, and a namespace of it that is new; what stands in the others is not seen from it."""
         if self.n_texts >= MAX_SHARED_TEXTS:
-            self.context, self.n_texts = Context(target_profile=_PROFILE), 0
+            self.context, self.n_texts = _Compiler(), 0
         self.n_texts += 1
         return self.context, f"{_OWN}space_{self.n_texts}"
 
@@ -117,12 +134,22 @@ def _compiled(text: str, called: str, expression: Callable[[str], str]) -> str:
             return str(context.compile(expression(f"{space}.{called}")))
         except QSharpError:
             pass  # a compiler of its own says why, or takes what does not stand in a namespace
-    context = Context(target_profile=_PROFILE)
+        finally:
+            del context  # an error's traceback keeps what stands here, and may be dropped in another thread
+    return _compiled_alone(text, expression(called))
+
+
+def _compiled_alone(text: str, call: str) -> str:
+    """Return the QIR of a call, by a compiler of its own."""
+    context = _Compiler()
     try:
         context.eval(text, save_events=True)
-        return str(context.compile(expression(called)))
+        return str(context.compile(call))
     except QSharpError as error:
-        return _refused(str(error))
+        said = str(error)
+    finally:
+        del context
+    return _refused(said)
 
 
 def _refused(said: str) -> NoReturn:
