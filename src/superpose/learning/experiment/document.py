@@ -1,0 +1,66 @@
+"""What an experiment's units say together: every variant on every test case, and the evaluation document."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.learning.admission import positive_class
+from superpose.learning.evaluation import summarise
+from superpose.learning.experiment.run import Run, UnitResults
+from superpose.learning.experiment.split_data import SplitData
+from superpose.learning.experiment.unit import Unit
+from superpose.learning.splitting import split_keys
+from superpose.learning.subgroups import subgroup_report
+from superpose.learning.verdicts import SeenCases
+
+__all__ = ["cases_of", "evaluation_of"]
+
+
+def cases_of(run: Run, rows: UnitResults) -> SeenCases:
+    """What every variant says about each test case, in the first split that tests it."""
+    places, first = np.unique(np.concatenate([split.test for split in run.splits]), return_index=True)
+    said: dict[str, list[NDArray[np.float64]]] = {variant: [] for variant in run.variants}
+    for number, row in enumerate(rows):
+        data = SplitData(run, number)
+        for variant in run.variants:
+            said[variant].append(Unit(run, data, variant, 0).probabilities(row[variant]))
+    together = run.spec.split.kind in ("grouped", "k_fold") and run.spec.split.column is not None
+    return SeenCases(
+        run.classes[places],
+        {variant: np.concatenate(parts)[first] for variant, parts in said.items()},
+        groups=np.unique(split_keys(run.spec, run.table), return_inverse=True)[1][places] if together else None,
+        positive=positive_class(run.spec, run.table),
+        seed=run.spec.training.seed,
+        places=places,
+    )
+
+
+def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, Any]:
+    """The evaluation as JSON values: figures, comparisons, verdict, subgroups, and what a backend took."""
+    chosen, two_classes = run.spec.evaluation, len(run.table.classes) == 2
+    evaluation = summarise(
+        chosen,
+        rows,
+        # validation rows fit no weight: the wider interval
+        test_over_train=max(len(s.test) / len(s.train) for s in run.splits),
+        positive=run.table.classes[positive_class(run.spec, run.table)] if two_classes else None,
+        subject=run.recipe.subject,
+        cases=cases,
+    )
+    evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)
+    measured = rows[0]["hybrid"].get("measured")
+    if measured is not None:
+        evaluation["measured"] = {**measured, "in_all": _in_all(rows)}
+    return evaluation
+
+
+def _in_all(rows: UnitResults) -> dict[str, Any]:
+    """What all units of an experiment took on the backend."""
+    units = [unit["measured"] for row in rows for unit in row.values() if "measured" in unit]
+    counts = ("shots_spent", "n_circuits", "n_submissions")
+    found: dict[str, Any] = {name: sum(unit[name] for unit in units) for name in counts}
+    costs = [unit["cost_usd"] for unit in units if "cost_usd" in unit]
+    return {**found, "cost_usd": sum(costs)} if len(costs) == len(units) else found

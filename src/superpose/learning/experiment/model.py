@@ -1,0 +1,50 @@
+"""The model file that an experiment leaves: the hybrid model of its first split, its facts, and what made it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from superpose import __version__
+from superpose.datasets import drift_baseline
+from superpose.learning.canonical import write_atomically
+from superpose.learning.experiment.run import Run, UnitResults
+from superpose.learning.experiment.split_data import SplitData
+from superpose.learning.experiment.unit import Unit
+from superpose.learning.facts import data_facts
+from superpose.learning.model_file import ModelFacts, encode_model
+
+__all__ = ["provenance_of", "write_model_file"]
+
+
+def write_model_file(run: Run, rows: UnitResults, evaluation: dict[str, Any]) -> tuple[Path, str]:
+    """Write the model file into the run's directory; its path and digest."""
+    split, data = run.splits[0], SplitData(run, 0)
+    model = run.recipe.model(Unit(run, data, "hybrid", 0).network(), data.preprocessor, run.table.classes)
+    facts = ModelFacts(
+        evaluation=evaluation,
+        data=data_facts(run.spec, run.table, run.features, split),
+        provenance=provenance_of(run, rows[0]["hybrid"].get("measured")),
+        baseline=drift_baseline(run.features, split.train),
+    )
+    content, digest = encode_model(model, facts)
+    path = run.directory / "model.superpose"
+    write_atomically(path, content)
+    return path, digest
+
+
+def provenance_of(run: Run, measured: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What made the model; no clock and no host, so that equal runs give equal files."""
+    return {
+        "spec_digest": run.spec.digest,
+        "dataset_digest": run.table.digest,
+        "split": 0,
+        "versions": {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__},
+        **({"backend": "local"} if measured is None else {"backend": measured["backend"], "measured": measured}),
+        **run.recipe.provenance(run.spec),
+        **run.made_by,
+    }

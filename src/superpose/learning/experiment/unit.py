@@ -1,0 +1,208 @@
+"""One unit of an experiment: one variant on one split, its work and the files that it leaves."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+import safetensors.torch
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from superpose.errors import CheckpointError
+from superpose.learning.admission import positive_class
+from superpose.learning.baseline import BASELINES
+from superpose.learning.canonical import digest_bytes, write_atomically
+from superpose.learning.checkpoint import CheckpointStore, read_sealed_json, write_sealed_json
+from superpose.learning.experiment.run import BASELINE, Run
+from superpose.learning.experiment.split_data import SplitData
+from superpose.learning.metrics import evaluate
+from superpose.learning.network import NetworkShape, count_parameters, quantum_layer_of
+from superpose.learning.training import EpochReport, Trainer, TrainingWatch
+
+__all__ = ["Unit"]
+
+_NETWORK = "network.safetensors"
+_PROBABILITIES = "probabilities.safetensors"
+
+
+@dataclass
+class Unit:
+    """One variant on one split."""
+
+    run: Run
+    data: SplitData
+    variant: str
+    units_before: int
+
+    @property
+    def _directory(self) -> Path:
+        return self.run.unit_directory(self.data.number, self.variant)
+
+    @property
+    def _store(self) -> CheckpointStore:
+        identity = {"split": self.data.number, "variant": self.variant, "torch": torch.__version__}
+        return CheckpointStore(self._directory / "checkpoint", identity)
+
+    @property
+    def _keeps_network(self) -> bool:
+        """The hybrid model of the first split becomes the registered model."""
+        return self.variant == "hybrid" and self.data.number == 0
+
+    def result(self) -> dict[str, Any]:
+        """The unit's result, from disk or by doing the work; damaged files are made anew."""
+        path = self._directory / "result.json"
+        try:
+            found = read_sealed_json(path)
+            if found is not None:
+                self.probabilities(found)
+            if found is not None and self._keeps_network:
+                self._saved_network(found)
+        except CheckpointError as error:
+            self._log(f"{error.message}; this unit is done again")
+            shutil.rmtree(self._directory, ignore_errors=True)
+            found = None
+        if found is not None:
+            return found
+        self._directory.mkdir(parents=True, exist_ok=True)
+        result = self._baseline() if self.variant == BASELINE else self._trained()
+        write_sealed_json(path, result)
+        self._store.clear()
+        shutil.rmtree(self._store.directory, ignore_errors=True)  # results of a backend that came since
+        facts = {"split": self.data.number, "variant": self.variant}
+        self.run.on_event("metric", {**facts, "metrics": result["metrics"]})
+        self.run.progress(self.units_before + 1, {**facts, "epoch": result["n_epochs"]}, always=True)
+        return result
+
+    def network(self) -> nn.Module:
+        """The trained network, of the unit that keeps it."""
+        found = read_sealed_json(self._directory / "result.json")
+        if found is None:
+            raise CheckpointError(f"the result of {self.variant} on split {self.data.number} is gone; run again")
+        return self._saved_network(found)
+
+    def probabilities(self, result: Mapping[str, Any]) -> NDArray[np.float64]:
+        """What the unit's model says about the test rows of its split, ``(n_test, n_classes)``.
+
+        Raises:
+            CheckpointError: the file is damaged or gone.
+        """
+        content = self._kept(_PROBABILITIES, result.get("probabilities_sha256"), "the test rows' probabilities are")
+        return safetensors.numpy.load(content)["probabilities"]
+
+    def _log(self, message: str) -> None:
+        self.run.on_event("log", {"message": message, "split": self.data.number, "variant": self.variant})
+
+    def _judged(self, predicted: NDArray[np.float64]) -> dict[str, Any]:
+        """The metrics of what a model says about the test rows, and the digest of the file that keeps it."""
+        truth = self.run.classes[self.data.split.test]
+        content = safetensors.numpy.save({"probabilities": np.ascontiguousarray(predicted, dtype=np.float64)})
+        write_atomically(self._directory / _PROBABILITIES, content)
+        return {
+            "metrics": evaluate(truth, predicted, positive_class(self.run.spec, self.run.table)),
+            "probabilities_sha256": digest_bytes(content),
+        }
+
+    def _baseline(self) -> dict[str, Any]:
+        encoded, places = self.data.encoded_for_baseline
+        found = BASELINES[self.run.spec.evaluation.baseline](
+            encoded[places],
+            self.run.classes[places],
+            encoded[self.data.split.test],
+            class_weights=self.run.class_weights(self.run.classes[places]),
+            seed=self.data.seed,
+        )
+        return {
+            **self._judged(found.probabilities),
+            "n_params": found.n_params,
+            "n_trainable": found.n_params,
+            "n_epochs": 0,
+            **found.facts,
+        }
+
+    def _new_network(self) -> nn.Module:
+        shape = NetworkShape(self.data.preprocessor.n_encoded, len(self.run.table.classes))
+        return self.run.recipe.network(shape, self.variant, self.data.seed)
+
+    def _trained(self) -> dict[str, Any]:
+        network, split = self._new_network(), self.data.split
+        measurer = self.run.recipe.measurer(network, len(split.train), self.data.seed)
+        if measurer is not None:
+            quantum_layer_of(network).measured_by(measurer)
+        trainer = Trainer(
+            network,
+            self.data.rows(split.train),
+            self.data.rows(split.validation),
+            self.run.spec.training,
+            n_classes=len(self.run.table.classes),
+            generator=torch.Generator().manual_seed(self.data.seed + 1),
+            class_weights=self.run.class_weights(self.run.classes[split.train]),
+            measurer=measurer,
+        )
+        watch = TrainingWatch(
+            on_epoch=self._on_epoch,
+            should_stop=self.run.should_stop,
+            store=self._store,
+            on_submit=self.run.on_submit,
+            on_queued=self.run.on_queued,
+            on_retry=lambda message: self._log(f"{message} Tried again."),
+        )
+        try:
+            trainer.run(watch)
+        except CheckpointError as error:
+            self._log(f"{error.message}; this unit starts over")
+            self._store.clear()
+            return self._trained()
+        n_params, n_trainable = count_parameters(network)
+        evaluator = None
+        if measurer is not None and measurer.evaluates:
+            evaluator = measurer
+            measurer.begin_evaluation("test")
+        result: dict[str, Any] = {
+            **self._judged(self.run.recipe.probabilities(network, self.data.encoded[split.test], evaluator)),
+            "n_params": n_params,
+            "n_trainable": n_trainable,
+            "n_epochs": len(trainer.history),
+            "best_epoch": trainer.best_epoch,
+        }
+        if measurer is not None:
+            result["measured"] = measurer.facts()
+        if self._keeps_network:
+            content = safetensors.torch.save(network.state_dict())
+            write_atomically(self._directory / _NETWORK, content)
+            result["network_sha256"] = digest_bytes(content)
+        return result
+
+    def _on_epoch(self, report: EpochReport) -> None:
+        share = report.epoch / self.run.spec.training.epochs
+        facts = {
+            "split": self.data.number,
+            "variant": self.variant,
+            "epoch": report.epoch,
+            "loss": report.loss,
+            "validation_loss": report.validation_loss,
+            "validation_accuracy": report.validation_accuracy,
+        }
+        self.run.progress(self.units_before + share, facts)
+
+    def _saved_network(self, result: Mapping[str, Any]) -> nn.Module:
+        content = self._kept(_NETWORK, result.get("network_sha256"), "the trained network is")
+        network = self._new_network()
+        network.load_state_dict(safetensors.torch.load(content))
+        return network
+
+    def _kept(self, name: str, digest: str | None, what: str) -> bytes:
+        """Bytes of a file that the unit left, held against its digest."""
+        try:
+            content = (self._directory / name).read_bytes()
+        except FileNotFoundError:
+            content = b""
+        if digest_bytes(content) != digest:
+            raise CheckpointError(f"{what} damaged or gone")
+        return content
