@@ -23,7 +23,9 @@ needs_tables = pytest.mark.skipif(not TABLES.is_dir(), reason="the shared health
 
 def test_builtin_tables() -> None:
     shapes = {name: (builtin_table(name).n_rows, builtin_table(name).n_features) for name in builtin_names()}
-    assert shapes == {"breast_cancer": (569, 30), "digits": (1797, 64), "iris": (150, 4), "wine": (178, 13)}
+    made = dict.fromkeys(("hidden_manifold", "hyperplanes", "two_curves"), (300, 10))
+    taken = {"breast_cancer": (569, 30), "digits": (1797, 64), "iris": (150, 4), "wine": (178, 13)}
+    assert shapes == taken | {"bars_and_stripes": (1200, 16)} | made
     cancer = builtin_table("breast_cancer")
     assert cancer.class_counts == {"benign": 357, "malignant": 212}
     assert {column.unit for column in builtin_table("iris").columns} == {"cm"}

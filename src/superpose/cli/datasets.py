@@ -32,7 +32,12 @@ def add(  # noqa: PLR0913  # one parameter per option
         str | None, typer.Option(help="csv, parquet, npz or images [default: by suffix].", metavar="FORMAT")
     ] = None,
     builtin: Annotated[
-        str | None, typer.Option(help="Take built-in data: breast_cancer, digits, iris or wine.", metavar="NAME")
+        str | None,
+        typer.Option(
+            help="Take built-in data: breast_cancer, digits, iris, wine, bars_and_stripes, hidden_manifold, "
+            "hyperplanes or two_curves.",
+            metavar="NAME",
+        ),
     ] = None,
     image_size: Annotated[
         int | None, typer.Option(help="Width and height that images are brought to [default: 28].", metavar="PIXELS")

@@ -180,7 +180,7 @@ class Datasets(Resource):
         return Dataset.from_json(read_json(self._transport.send(patient)))
 
     def add_builtin(self, name: str, builtin: str | None = None) -> Dataset:
-        """Register data that come with superpose (breast_cancer, digits, iris, wine) under a name."""
+        """Register data that come with superpose (see `superpose.datasets.builtin_names`) under a name."""
         return Dataset.from_json(self._post("/v1/datasets", {"name": name, "builtin": builtin or name}))
 
     def list(self) -> Listing[Dataset]:

@@ -1,4 +1,4 @@
-"""Data sets that come with scikit-learn, so that a first run needs no network and no file."""
+"""Data sets that come with scikit-learn or are made by rule, so that a first run needs no network and no file."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from superpose.datasets.table import Table
 from superpose.errors import RequestError
@@ -17,13 +18,16 @@ def builtin_names() -> tuple[str, ...]:
     """Names that ``builtin_table`` knows.
 
     >>> builtin_names()
-    ('breast_cancer', 'digits', 'iris', 'wine')
+    ('breast_cancer', 'digits', 'iris', 'wine', 'bars_and_stripes', 'hidden_manifold', 'hyperplanes', 'two_curves')
     """
     return tuple(_LOADERS)
 
 
 def builtin_table(name: str) -> Table:
     """A built-in table; ``breast_cancer`` has the classes ``benign`` and ``malignant`` (the positive one).
+
+    The last four are made by rule (`superpose.datasets.generated`), with the classes ``-1`` and ``1`` and always the
+    same rows: 4 x 4 pictures of ``bars_and_stripes``, and tables of 300 rows and 10 columns.
 
     Raises:
         RequestError: no built-in table of this name.
@@ -63,6 +67,35 @@ def _wine() -> Table:
     return _table("wine", load_wine(), target_name="cultivar")
 
 
+def _bars_and_stripes() -> Table:
+    from superpose.datasets.generated import bars_and_stripes
+
+    return _made("bars_and_stripes", *bars_and_stripes(1200, 4), target_name="kind", column="pixel")
+
+
+def _hidden_manifold() -> Table:
+    from superpose.datasets.generated import hidden_manifold
+
+    return _made("hidden_manifold", *hidden_manifold(300, 10), target_name="side", column="x")
+
+
+def _hyperplanes() -> Table:
+    from superpose.datasets.generated import hyperplanes_parity
+
+    return _made("hyperplanes", *hyperplanes_parity(300, 10, n_hyperplanes=3), target_name="parity", column="x")
+
+
+def _two_curves() -> Table:
+    from superpose.datasets.generated import two_curves
+
+    return _made("two_curves", *two_curves(300, 10), target_name="curve", column="x")
+
+
+def _made(name: str, rows: NDArray[np.float64], labels: NDArray[np.int64], *, target_name: str, column: str) -> Table:
+    columns = {f"{column}{i}": np.ascontiguousarray(values) for i, values in enumerate(rows.T)}
+    return Table.from_columns(name, columns, target_name, labels.astype(str).astype(object))
+
+
 def _table(name: str, bunch: Any, *, target_name: str, unit_suffixes: Mapping[str, str] | None = None) -> Table:
     columns, units = {}, {}
     for i, raw in enumerate(bunch.feature_names):
@@ -82,4 +115,8 @@ _LOADERS: dict[str, Callable[[], Table]] = {
     "digits": _digits,
     "iris": _iris,
     "wine": _wine,
+    "bars_and_stripes": _bars_and_stripes,
+    "hidden_manifold": _hidden_manifold,
+    "hyperplanes": _hyperplanes,
+    "two_curves": _two_curves,
 }
