@@ -89,3 +89,22 @@ def test_a_model_without_evaluation_says_that_nothing_is_known(tmp_path: Path) -
     assert "nothing is known about how well" in card
     assert "was not compared" in card
     assert "says nothing else about the training data" in card
+
+
+def test_a_card_carries_what_was_stated_and_a_medical_one_its_sentence(manifest: dict) -> None:
+    spec = {**manifest["provenance"]["spec"]}
+    spec["card"] = {
+        "domain": "medical",
+        "intended_use": "Second reading of *smears* by pathologists.",
+        "limits": "Adults of one clinic only.",
+        "no_subgroups": "The data name neither age nor site.",
+    }
+    card = model_card({**manifest, "provenance": {**manifest["provenance"], "spec": spec}})
+    assert card.splitlines()[2] == "**Not for clinical use.**"
+    for said in (
+        "- Intended use: Second reading of \\*smears\\* by pathologists.",
+        "- Limits: Adults of one clinic only.",
+        "- No subgroups were compared: The data name neither age nor site.",
+    ):
+        assert said in card, said
+    assert "clinical" not in model_card(manifest)

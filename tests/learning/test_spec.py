@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from superpose.errors import SpecError
+from superpose.learning.card import NOT_FOR_CLINICAL_USE, notice_of
 from superpose.learning.spec import EvaluationSpec, ModelSpec, TrainingSpec
 
 
@@ -140,3 +141,36 @@ def test_gradient_method_is_a_field_that_older_specs_do_without() -> None:
     assert TrainingSpec.from_yaml("training: {gradient_method: spsa}").training.gradient_method == "spsa"
     with pytest.raises(SpecError, match=r"gradient_method.*did you mean 'parameter-shift'"):
         TrainingSpec.from_dict({"training": {"gradient_method": "parameter_shift"}})
+
+
+def test_a_card_says_what_no_measurement_can_tell_and_leaves_other_specs_as_they_were() -> None:
+    assert "card" not in TrainingSpec().to_dict()
+    spec = TrainingSpec.from_dict(
+        {"card": {"domain": "medical", "intended_use": "Triage of scans.", "limits": "Adults."}}
+    )
+    assert TrainingSpec.from_dict(spec.to_dict()) == spec
+    assert spec.card.domain == "medical"
+    assert notice_of({"provenance": {"spec": spec.to_dict()}}) == NOT_FOR_CLINICAL_USE
+    assert notice_of({"provenance": {"spec": TrainingSpec().to_dict()}}) is None
+    assert notice_of({}) is None
+
+
+@pytest.mark.parametrize(
+    ("card", "field", "said"),
+    [
+        ({"domain": "medicine"}, "card.domain", "did you mean 'medical'"),
+        ({"intended_use": "  "}, "card.intended_use", "is blank"),
+        ({"limits": "x" * 2_001}, "card.limits", "1 to 2000 characters"),
+        ({"no_subgroups": 3}, "card.no_subgroups", "must be a text"),
+    ],
+)
+def test_statements_of_a_card_are_texts_that_say_something(card: dict[str, Any], field: str, said: str) -> None:
+    with pytest.raises(SpecError, match=said) as caught:
+        TrainingSpec.from_dict({"card": card})
+    assert caught.value.field == field
+
+
+def test_subgroups_are_named_or_there_is_a_reason_why_not() -> None:
+    with pytest.raises(SpecError, match=r"evaluation.subgroups names site; leave one of them out") as caught:
+        TrainingSpec.from_dict({"card": {"no_subgroups": "None known."}, "evaluation": {"subgroups": ["site"]}})
+    assert caught.value.field == "card.no_subgroups"

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from superpose.learning.card import notice_of
+
 __all__ = ["model_card"]
 
 _TITLES = {
@@ -35,8 +37,10 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         Markdown, ending with a newline. Texts from the data (names of columns and classes) are escaped.
     """
     name = _text(manifest.get("data", {}).get("name") or "unnamed data")
+    notice = notice_of(manifest)
     parts = [
         f"# Model card: hybrid quantum-classical classifier on {name}",
+        *([f"**{notice}**"] if notice else []),
         _section("Model", _model(manifest)),
         _section("Data", _data(manifest)),
         _section("Results", _results(manifest)),
@@ -327,8 +331,16 @@ def _share(group: Mapping[str, Any], name: str) -> str:
     return "–" if value is None or interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
 
 
+def _stated(manifest: Mapping[str, Any]) -> list[str]:
+    """What the spec says about use and limits."""
+    stated = ((manifest.get("provenance") or {}).get("spec") or {}).get("card") or {}
+    titles = {"intended_use": "Intended use", "limits": "Limits", "no_subgroups": "No subgroups were compared"}
+    return [f"- {title}: {_text(stated[name])}" for name, title in titles.items() if stated.get(name)]
+
+
 def _limits(manifest: Mapping[str, Any]) -> list[str]:
     lines = [
+        *_stated(manifest),
         "- For rows that come from the same source as the training data, with the same columns and units.",
         "- Not a medical device, and no substitute for a professional's judgement; a person answers for each decision.",
         "- Test rows come from the same source as training rows: figures elsewhere may be worse. Check them on local "

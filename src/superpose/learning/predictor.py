@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import FeatureMismatchError
+from superpose.learning.card import notice_of
 from superpose.learning.model_file import ModelFile, read_model
 from superpose.learning.trained_model import ClassLabel, ServedModel
 
@@ -68,6 +69,11 @@ class Predictor:
     def digest(self) -> str:
         """The model's digest."""
         return self._file.digest
+
+    @property
+    def notice(self) -> str | None:
+        """The sentence that must stand wherever the model shows itself, such as "Not for clinical use."; else None."""
+        return notice_of(self._file.manifest)
 
     @property
     def input_schema(self) -> list[dict[str, Any]]:

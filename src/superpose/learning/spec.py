@@ -21,6 +21,7 @@ from superpose.errors import SpecError
 from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.backend_spec import BackendSpec
 from superpose.learning.canonical import digest_json
+from superpose.learning.card import CardSpec
 from superpose.learning.encodings import ENCODINGS
 from superpose.learning.metrics import METRICS
 from superpose.learning.spec_fields import (
@@ -40,6 +41,7 @@ __all__ = [
     "SPLIT_KINDS",
     "AnsatzSpec",
     "BackendSpec",
+    "CardSpec",
     "EncodingSpec",
     "EvaluationSpec",
     "LimitsSpec",
@@ -223,6 +225,7 @@ class TrainingSpec(Section):
     evaluation: EvaluationSpec = section(EvaluationSpec)
     limits: LimitsSpec = section(LimitsSpec)
     backend: BackendSpec = section(BackendSpec)
+    card: CardSpec = section(CardSpec)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -232,6 +235,12 @@ class TrainingSpec(Section):
                 f"{rest} and a fold of {n_splits} for testing leave less than a tenth of the rows for training; lower "
                 "it or use more folds",
                 "evaluation.validation_fraction",
+            )
+        if self.card.no_subgroups is not None and self.evaluation.subgroups:
+            raise SpecError(
+                "says why there are no subgroups, but evaluation.subgroups names "
+                f"{', '.join(self.evaluation.subgroups)}; leave one of them out",
+                "card.no_subgroups",
             )
 
     @classmethod
@@ -275,12 +284,14 @@ class TrainingSpec(Section):
     def to_dict(self) -> dict[str, Any]:
         """All fields, defaults included; `from_dict` reads it back to an equal spec.
 
-        The section ``backend`` is there only where it names one, so that a spec without keeps the digest that it had
-        before there were backends.
+        The sections ``backend`` and ``card`` are there only where they say something, so that a spec without keeps the
+        digest that it had before there were such sections.
         """
         values = super().to_dict()
         if self.backend.name is None:
             del values["backend"]
+        if self.card == CardSpec():
+            del values["card"]
         return values
 
     @property

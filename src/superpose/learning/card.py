@@ -1,0 +1,53 @@
+"""What a user states for a model's card: domain, intended use, limits; and the sentence that medical models carry."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from superpose.errors import SpecError
+from superpose.learning.spec_fields import Section, choice, text
+
+__all__ = ["DOMAINS", "MAX_STATEMENT", "MEDICAL", "NOT_FOR_CLINICAL_USE", "CardSpec", "notice_of"]
+
+MEDICAL = "medical"
+DOMAINS = ("general", MEDICAL)
+"""What a model may be about."""
+
+NOT_FOR_CLINICAL_USE = "Not for clinical use."
+"""What stands wherever a medical model shows itself: card, endpoint, answers, explanations, terminal."""
+
+MAX_STATEMENT = 2_000
+"""Longest statement, in characters."""
+
+
+@dataclass(frozen=True)
+class CardSpec(Section):
+    """What the model card says that no measurement can tell.
+
+    ``domain``: "medical" puts the sentence "Not for clinical use." on the card, the endpoint, its answers and
+    explanations; "general" by default. ``intended_use``: by whom, on which data and for what decision the model is
+    meant to be used. ``limits``: where it must not be used or trusted. ``no_subgroups``: why there are no groups whose
+    figures could be compared, where ``evaluation.subgroups`` names none. A production endpoint asks for these
+    statements; they can also be made later, at the model version.
+    """
+
+    path: ClassVar[str] = "card"
+    domain: str = choice("general", lambda: DOMAINS)
+    intended_use: str | None = text(None, MAX_STATEMENT)
+    limits: str | None = text(None, MAX_STATEMENT)
+    no_subgroups: str | None = text(None, MAX_STATEMENT)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("intended_use", "limits", "no_subgroups"):
+            value = getattr(self, name)
+            if value is not None and not value.strip():
+                raise SpecError("is blank; write a sentence, or leave it out", self.field_path(name))
+
+
+def notice_of(manifest: Mapping[str, Any]) -> str | None:
+    """The sentence that a model must carry, by its file's manifest; None where it need not carry any."""
+    spec = (manifest.get("provenance") or {}).get("spec") or {}
+    return NOT_FOR_CLINICAL_USE if (spec.get("card") or {}).get("domain") == MEDICAL else None
