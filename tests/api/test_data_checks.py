@@ -125,8 +125,38 @@ def test_a_folder_of_images_is_a_data_set(client: Client, tmp_path: Path) -> Non
     with pytest.raises(ApiError, match="columns"):
         client.datasets.add(folder, name="wide", image_size=60)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(DatasetFormatError, match="holds no PNG or JPEG"):
+    with pytest.raises(DatasetFormatError, match="holds no PNG, JPEG or DICOM"):
         client.datasets.add(tmp_path / "empty")
+
+
+def test_a_folder_of_dicom_files_loses_identities_and_its_sheet_says_so(
+    client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pydicom = pytest.importorskip("pydicom", reason="needs superpose[dicom]")
+    for number in range(8):
+        scan = pydicom.Dataset()
+        scan.PatientName, scan.PatientID, scan.SOPInstanceUID = "DOE^JANE", f"MRN-{number // 2}", f"2.25.{number + 1}"
+        scan.SOPClassUID, scan.Modality = "1.2.840.10008.5.1.4.1.1.1.1", "DX"
+        scan.Rows = scan.Columns = 4
+        scan.SamplesPerPixel, scan.PhotometricInterpretation, scan.PixelRepresentation = 1, "MONOCHROME2", 0
+        scan.BitsAllocated, scan.BitsStored, scan.HighBit = 8, 8, 7
+        scan.PixelData = bytes([number] * 16)
+        scan.file_meta = pydicom.dataset.FileMetaDataset()
+        scan.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian
+        path = tmp_path / "films" / ("ill" if number < 4 else "well") / f"doe_{number}.dcm"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scan.save_as(path, enforce_file_format=True)
+    added = client.datasets.add(tmp_path / "films", image_size=2, image_patients=True)
+    assert (added.n_rows, added.n_features) == (8, 5) and added.columns[0].name == "patient"
+    found = client.datasets.sheet("films").deidentification
+    assert found is not None and found["n_patients"] == 4 and found["by_sender"]["removed"]["PatientName"] == 8
+    assert client.datasets.add(tmp_path / "films", image_size=2, image_patients=True).id == added.id
+    out = [str(tmp_path / "films"), str(tmp_path / "out"), "--report", str(tmp_path / "report.json")]
+    with pytest.raises(SystemExit) as ended:
+        main(["datasets", "deidentify", *out])
+    said = capsys.readouterr().out
+    assert ended.value.code == 0 and "8 of 4 patients" in said and "PatientName 8" in said and "DOE" not in said
+    assert json.loads((tmp_path / "report.json").read_text())["removed"]["PatientName"] == 8
 
 
 def test_the_command_line_tells_the_same(home: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -20,7 +20,7 @@ COMMANDS = [
     ["worker"],
     ["train"],
     *(["jobs", verb] for verb in ("list", "show", "watch", "cancel", "submit", "metrics", "artifacts")),
-    *(["datasets", verb] for verb in ("add", "list", "show", "annotate", "history", "remove")),
+    *(["datasets", verb] for verb in ("add", "list", "show", "annotate", "history", "remove", "deidentify")),
     *(["models", verb] for verb in ("list", "show", "download", "card")),
     *(["modules", verb] for verb in ("export", "add", "list", "show", "download", "train", "remove")),
     ["deploy"],

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
+from superpose.cli.deidentify import deidentify, removal_facts
 from superpose.cli.lineage import DrawingOption, draw
 from superpose.cli.output import age, note, print_json, print_table, removed, saved, section
 from superpose.cli.units import read_units
@@ -43,6 +44,9 @@ def add(  # noqa: PLR0913  # one parameter per option
         int | None, typer.Option(help="Width and height that images are brought to [default: 28].", metavar="PIXELS")
     ] = None,
     image_mode: Annotated[str | None, typer.Option(help="grey or rgb [default: grey].", metavar="MODE")] = None,
+    patients: Annotated[
+        bool, typer.Option("--patients", help="Add a column with a number for each patient of DICOM files.")
+    ] = False,
     unit: Annotated[
         list[str] | None, typer.Option(help="Unit of a column; may be repeated.", metavar="COLUMN=UNIT")
     ] = None,
@@ -75,6 +79,7 @@ def add(  # noqa: PLR0913  # one parameter per option
                 units=known,
                 image_size=image_size,
                 image_mode=image_mode,
+                image_patients=patients,
             )
         else:
             dataset = client.datasets.add_builtin(name or builtin or "", builtin)
@@ -169,6 +174,9 @@ def sheet(
     ]
     heads = ("column", "type", "unit", "missing", "distinct", "values", *(["description"] if described else []))
     print_table(heads, rows, right=("missing", "distinct"))
+    if found.deidentification:
+        typer.echo()
+        section(removal_facts(found.deidentification))
     if found.warnings:
         typer.echo()
     for warning in found.warnings:
@@ -306,3 +314,6 @@ def remove(
     with connect(url, key_file) as client:
         client.datasets.delete(dataset)
     removed(dataset, f"data set {dataset}", as_json=as_json)
+
+
+app.command("deidentify")(deidentify)

@@ -76,7 +76,7 @@ class ColumnSheet(Noun):
 class DataSheet(Noun):
     """What a data set holds, column by column, and what is odd about it, in sentences.
 
-    ``revision`` counts the edits, from 1.
+    ``revision`` counts the edits, from 1. ``deidentification`` counts what was removed from patients' DICOM files.
     """
 
     id: str
@@ -89,6 +89,7 @@ class DataSheet(Noun):
     warnings: tuple[str, ...]
     note: str = ""
     revision: int = 1
+    deidentification: Mapping[str, Any] | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -105,6 +106,7 @@ class DataSheet(Noun):
             warnings=f.texts("warnings"),
             note=f.maybe_text("note") or "",
             revision=f.maybe_whole("revision") or 1,
+            deidentification=f.members.get("deidentification"),
         )
 
     def _repr_html_(self) -> str:

@@ -110,7 +110,7 @@ class Resource:
 class Datasets(Resource):
     """Data sets of the key's project, addressed by id or name."""
 
-    def add(  # what a file may need to be told
+    def add(  # noqa: PLR0913  # what a file may need to be told
         self,
         source: str | Path | bytes,
         *,
@@ -120,17 +120,20 @@ class Datasets(Resource):
         units: Mapping[str, str] | None = None,
         image_size: int | None = None,
         image_mode: str | None = None,
+        image_patients: bool = False,
     ) -> Dataset:
         """Register a table: a CSV, Parquet or NPZ file, sent in pieces, its bytes, or a folder of images.
 
         Args:
-            source: path of the file, or its content; or a directory with a folder of PNG or JPEG images per class.
+            source: path of the file, or its content; or a directory with a folder of PNG, JPEG or DICOM images
+                per class. Identities are taken out of DICOM files before anything is sent.
             target: name of the column to predict; for images the name it shall have, "class" by default.
             name: name in the project; the file's own name where it is left out.
             format: "csv", "parquet", "npz" or "images" (a zip archive); the file's suffix where it is left out.
             units: unit by column; goes before units that a Parquet file states itself.
             image_size: width and height in pixels that images are brought to; 28 by default.
             image_mode: "grey" (the default) or "rgb".
+            image_patients: whether a column "patient" numbers the patients of DICOM files, to split by.
 
         Raises:
             DatasetFormatError: no such file, or no known format.
@@ -148,6 +151,7 @@ class Datasets(Resource):
                     format="images",
                     image_size=image_size,
                     image_mode=image_mode,
+                    image_patients=image_patients,
                 )
         stem, suffix = ("", "") if path is None else (path.stem, path.suffix.lower().lstrip("."))
         kind = format or ("images" if suffix == "zip" else suffix)
@@ -162,6 +166,7 @@ class Datasets(Resource):
         if target is None and kind != "images":
             raise DatasetFormatError("Say which column to predict: target=.")
         asked = {"name": name or stem, "target": target or "class", "size": image_size, "mode": image_mode}
+        asked |= {"patients": "true"} if image_patients else {}
         query: dict[str, str | int | float] = {key: value for key, value in asked.items() if value is not None}
         if units:
             query["units"] = json.dumps(dict(units))

@@ -1,15 +1,18 @@
 """Images as rows: a folder per class, in a zip archive; every image becomes one row of pixel columns.
 
 Pixels are floats from 0 (black) to 1. An image is turned upright (EXIF), made grey or RGB, and stretched to a square of
-``size`` x ``size`` pixels with averaging. Columns are named by channel, row and column: ``grey_03_17``.
+``size`` x ``size`` pixels with averaging. Columns are named by channel, row and column: ``grey_03_17``. Of a DICOM file
+nothing but its pixels is taken, and, where that is asked for, a number in place of the patient.
 """
 
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zipfile
 import zlib
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
@@ -17,18 +20,24 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.datasets.archives import open_archive
+from superpose.datasets.dicom import Deidentifier, grey_pixels, is_dicom, open_dicom
 from superpose.datasets.table import Table, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTooLargeError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from PIL.Image import Image
 
-__all__ = ["IMAGE_MODES", "image_row", "read_images"]
+__all__ = ["IMAGE_MODES", "PATIENT", "image_row", "read_images"]
 
 IMAGE_MODES = {"grey": ("grey",), "rgb": ("red", "green", "blue")}
 """Channels of each mode."""
 
-_SUFFIXES = {".png", ".jpg", ".jpeg"}
+PATIENT = "patient"
+"""Column with a number for each patient, where it was asked for."""
+
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"}
 _MAX_SIZE = 256
 _MAX_PIXELS = 50_000_000
 _MAX_PIXELS_IN_ALL = 20_000_000_000
@@ -43,14 +52,22 @@ _BROKEN = (
     struct.error,
     zlib.error,
 )
+_MAX_ATTRIBUTES = 500
 _MAX_IMAGE_BYTES = 64 * 2**20
 _SIXTEEN_BITS = 65_535.0
 
 
-def read_images(
-    source: bytes, *, name: str, target: str, max_columns: int, size: int = 28, mode: str = "grey"
+def read_images(  # what an archive may need to be told
+    source: bytes,
+    *,
+    name: str,
+    target: str,
+    max_columns: int,
+    size: int = 28,
+    mode: str = "grey",
+    patients: bool = False,
 ) -> Table:
-    """A table from a zip archive with a folder of PNG or JPEG images per class.
+    """A table from a zip archive with a folder of PNG, JPEG or DICOM images per class.
 
     The last folder above a file names its class. Rows are in the order of the paths. Hidden files are left alone.
 
@@ -61,9 +78,11 @@ def read_images(
         max_columns: columns allowed, target included.
         size: width and height in pixels that every image is brought to, 1 to 256.
         mode: "grey" or "rgb".
+        patients: whether a column `PATIENT` is to hold a number for each patient of DICOM files, to split by.
 
     Raises:
-        DatasetFormatError: not a zip archive, a file that is no PNG or JPEG, one outside a folder, or Pillow is absent.
+        DatasetFormatError: not a zip archive, a file that is no image, one outside a folder, or Pillow or pydicom is
+            absent; ``patients`` where an image does not say whose it is.
         DatasetTooLargeError: more than 20,000 million pixels in all.
         DatasetTooWideError: ``size * size * channels`` pixels are more columns than allowed.
         DatasetError: as ``read_table`` states.
@@ -72,13 +91,16 @@ def read_images(
     with open_archive(source, "a zip archive") as archive:
         members = sorted(_images_of(archive), key=lambda info: info.filename)
         if not members:
-            raise DatasetEmptyError(f"Archive {name!r} holds no PNG or JPEG image; a folder per class is expected.")
+            raise DatasetEmptyError(
+                f"Archive {name!r} holds no PNG, JPEG or DICOM image; a folder per class is expected."
+            )
         n_columns = size * size * len(IMAGE_MODES[mode])
         check_size(len(members), n_columns + 1)
         pixels = np.empty((len(members), n_columns))  # (n_images, n_columns)
         left = _MAX_PIXELS_IN_ALL
+        identities = _Identities(archive.comment)
         for row, info in enumerate(members):
-            pixels[row], n_read = _pixels(archive.read(info), info.filename, size, mode)
+            pixels[row], n_read = _pixels(archive.read(info), info.filename, size, mode, identities)
             left -= n_read
             if left < 0:
                 raise DatasetTooLargeError(
@@ -86,20 +108,66 @@ def read_images(
                     max_pixels=_MAX_PIXELS_IN_ALL,
                 )
     labels = np.array([PurePosixPath(info.filename).parent.name for info in members], dtype=object)
-    columns = {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(_names(size, mode))}
-    return Table.from_columns(name, columns, target, labels)
+    columns: dict[str, npt.NDArray[Any]] = identities.column(members) if patients else {}
+    columns |= {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(_names(size, mode))}
+    return replace(Table.from_columns(name, columns, target, labels), deidentification=identities.report())
+
+
+class _Identities:
+    """What becomes of the identities in the DICOM files of an archive."""
+
+    def __init__(self, comment: bytes) -> None:
+        self._deidentify = Deidentifier()
+        self._patient_of: dict[str, int] = {}
+        self._said = comment
+
+    def without(self, content: bytes, name: str) -> Any:
+        """A DICOM file's data set with what may stay of it."""
+        dataset = open_dicom(content, name)
+        self._patient_of[name] = self._deidentify.patient(dataset)
+        return self._deidentify(dataset, name)
+
+    def column(self, members: list[zipfile.ZipInfo]) -> dict[str, npt.NDArray[Any]]:
+        """The patient of each image: ``patient_1``, ... in the order in which they are met."""
+        unknown = [info.filename for info in members if not self._patient_of.get(info.filename)]
+        if unknown:
+            raise DatasetFormatError(
+                f"{len(unknown)} of {len(members)} images do not say whose they are, the first is "
+                f"{unknown[0][:120]!r}; only DICOM files with a Patient ID do. Leave patients out.",
+                file=unknown[0][:200],
+            )
+        return {PATIENT: np.array([f"patient_{self._patient_of[info.filename]}" for info in members], dtype=object)}
+
+    def report(self) -> Mapping[str, Any] | None:
+        """What was removed here, and what the sender says to have removed before; None without DICOM files."""
+        if not self._deidentify.report.n_files:
+            return None
+        return {**self._deidentify.report.to_dict(), "by_sender": _said_by_sender(self._said)}
+
+
+def _said_by_sender(comment: bytes) -> dict[str, Any] | None:
+    """The counts by attribute of a sender's own report; None where there is none, or it is of another form."""
+    try:
+        said = json.loads(comment)
+        counts = {
+            part: {str(name)[:64]: int(count) for name, count in list(said[part].items())[:_MAX_ATTRIBUTES]}
+            for part in ("removed", "replaced", "kept")
+        }
+        return {"n_files": int(said["n_files"]), **counts}
+    except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
+        return None
 
 
 def image_row(source: bytes | Path, *, size: int = 28, mode: str = "grey") -> dict[str, float]:
     """One image as the row that a model trained on images takes: pixel by column name.
 
     Raises:
-        DatasetFormatError: it is no PNG or JPEG, or Pillow is absent.
+        DatasetFormatError: it is no PNG, JPEG or DICOM, or Pillow or pydicom is absent.
         OSError: the file cannot be read.
     """
     _check_form(size, mode, _MAX_SIZE * _MAX_SIZE * 3 + 1)
     content, name = (source, "image") if isinstance(source, bytes) else (source.read_bytes(), source.name)
-    pixels, _ = _pixels(content, name, size, mode)
+    pixels, _ = _pixels(content, name, size, mode, _Identities(b""))
     return dict(zip(_names(size, mode), pixels.tolist(), strict=True))
 
 
@@ -119,7 +187,9 @@ def _images_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
         if info.is_dir() or any(part.startswith((".", "__")) for part in path.parts) or path.name == "Thumbs.db":
             continue
         if path.suffix.lower() not in _SUFFIXES:
-            raise DatasetFormatError(f"File {info.filename[:120]!r} is neither PNG nor JPEG.", file=info.filename[:200])
+            raise DatasetFormatError(
+                f"File {info.filename[:120]!r} is neither PNG, JPEG nor DICOM (.dcm).", file=info.filename[:200]
+            )
         if len(path.parts) < 2:
             raise DatasetFormatError(
                 f"Image {info.filename[:120]!r} stands in no folder; the folder names its class.",
@@ -134,7 +204,9 @@ def _images_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return found
 
 
-def _pixels(content: bytes, name: str, size: int, mode: str) -> tuple[npt.NDArray[np.float64], int]:
+def _pixels(
+    content: bytes, name: str, size: int, mode: str, identities: _Identities
+) -> tuple[npt.NDArray[np.float64], int]:
     """Pixels 0 .. 1 of one image, channel after channel, row after row; ``(n_channels * size * size,)``.
 
     And how many the image had.
@@ -143,6 +215,9 @@ def _pixels(content: bytes, name: str, size: int, mode: str) -> tuple[npt.NDArra
         from PIL import Image, ImageOps, UnidentifiedImageError
     except ImportError:
         raise DatasetFormatError("Images need the package Pillow: pip install 'superpose[images]'.") from None
+    if is_dicom(content):
+        shown = grey_pixels(identities.without(content, name), name)
+        return _tiled(Image.fromarray(shown), size, mode), shown.size
     try:
         with Image.open(io.BytesIO(content), formats=("PNG", "JPEG")) as image:
             if image.width * image.height > _MAX_PIXELS:
@@ -166,11 +241,18 @@ def _scaled(image: Image, size: int, mode: str) -> npt.NDArray[np.float64]:
 
     if image.mode.startswith("I"):  # sixteen bits per pixel, which Pillow would clip to eight
         whole = images.fromarray(np.asarray(image, dtype=np.float32) / np.float32(_SIXTEEN_BITS))
-        small = np.asarray(whole.resize((size, size), images.Resampling.BOX), dtype=np.float64)
-        return np.tile(np.clip(small, 0.0, 1.0).reshape(-1), len(IMAGE_MODES[mode]))
+        return _tiled(whole, size, mode)
     plain = image.convert("L" if mode == "grey" else "RGB").resize((size, size), images.Resampling.BOX)
     values: npt.NDArray[Any] = np.asarray(plain, dtype=np.float64) / 255.0  # (size, size) or (size, size, 3)
     return values.reshape(-1) if mode == "grey" else values.transpose(2, 0, 1).reshape(-1)
+
+
+def _tiled(image: Image, size: int, mode: str) -> npt.NDArray[np.float64]:
+    """Grey values 0 to 1 in floats, the same for each channel."""
+    from PIL import Image as images
+
+    small = np.asarray(image.resize((size, size), images.Resampling.BOX), dtype=np.float64)
+    return np.tile(np.clip(small, 0.0, 1.0).reshape(-1), len(IMAGE_MODES[mode]))
 
 
 def _names(size: int, mode: str) -> list[str]:

@@ -77,6 +77,7 @@ class DataSheet:
         columns: one sheet per feature column, in order.
         report: findings of ``check_table``.
         warnings: the report's warnings, and what the types of the columns add.
+        deidentification: what was removed from patients' files, counted; None where there were none.
     """
 
     n_rows: int
@@ -85,6 +86,7 @@ class DataSheet:
     columns: tuple[ColumnSheet, ...]
     report: TableReport
     warnings: tuple[str, ...]
+    deidentification: Mapping[str, Any] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The sheet as JSON values."""
@@ -95,6 +97,7 @@ class DataSheet:
             "columns": [column.to_dict() for column in self.columns],
             "report": self.report.to_dict(),
             "warnings": list(self.warnings),
+            **({"deidentification": dict(self.deidentification)} if self.deidentification else {}),
         }
 
 
@@ -119,7 +122,17 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
             )
         if column.type == "text":
             said.append(f"Column {column.name!r} holds free text, which a model would take as categories: exclude it.")
-    return DataSheet(table.n_rows, table.target_name, table.class_counts, columns, report, tuple(said))
+    if table.deidentification:
+        said.extend(table.deidentification["warnings"])
+    return DataSheet(
+        n_rows=table.n_rows,
+        target=table.target_name,
+        class_counts=table.class_counts,
+        columns=columns,
+        report=report,
+        warnings=tuple(said),
+        deidentification=table.deidentification,
+    )
 
 
 def _column_sheet(column: Column, values: npt.NDArray[Any]) -> ColumnSheet:

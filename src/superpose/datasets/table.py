@@ -62,6 +62,8 @@ class Table:
         target_name: name of the column that held the target.
         classes: distinct classes, sorted by code point; in a two-class table the second is the positive one.
         columns: one description per feature, in the order of ``features``.
+        deidentification: what was removed from the files of patients that the rows were made from, counted; None where
+            there were none. Not part of the digest.
     """
 
     name: str
@@ -70,6 +72,7 @@ class Table:
     target_name: str
     classes: tuple[str, ...]
     columns: tuple[Column, ...]
+    deidentification: Mapping[str, Any] | None = None
 
     @classmethod
     def from_columns(

@@ -108,6 +108,9 @@ def routes(service: Service) -> APIRouter:
     return router
 
 
+_IMAGES_ONLY = ("size", "mode", "patients")
+
+
 class _Asked(Document):
     """What the URL says of a table in the body."""
 
@@ -115,6 +118,9 @@ class _Asked(Document):
     target: str | None = Field(None, description="column with the classes")
     size: int | None = Field(None, description="images: width and height in pixels [28]", ge=1, le=256, strict=False)
     mode: str | None = Field(None, description="images: grey or rgb [grey]")
+    patients: bool | None = Field(
+        None, description="images: a column of its own numbers the patients of DICOM files [false]", strict=False
+    )
     upload: str | None = Field(None, description="an upload that holds the table; the body is empty then")
     units: str | None = Field(None, description='unit by column, as JSON: {"age": "a"}', max_length=50_000)
 
@@ -133,9 +139,9 @@ def _incoming(asked: _Asked, media_type: str, max_columns: int) -> Incoming:
             errors=[{"field": field} for field in ("name", "target") if not getattr(asked, field)],
         )
     check_name(asked.name)  # before megabytes are read
-    options = {name: value for name, value in (("size", asked.size), ("mode", asked.mode)) if value is not None}
+    options = {name: value for name in _IMAGES_ONLY if (value := getattr(asked, name)) is not None}
     if options and FORMAT_OF[media_type] != "images":
-        raise RequestError("size and mode are for images (application/zip) only.", field=next(iter(options)))
+        raise RequestError("size, mode and patients are for images (application/zip) only.", field=next(iter(options)))
     return Incoming(
         name=asked.name,
         format=FORMAT_OF[media_type],

@@ -1,0 +1,70 @@
+"""`superpose datasets deidentify`: DICOM files without their patients' identities, and what was removed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from superpose.cli.connection import JsonOption
+from superpose.cli.output import note, print_json, section
+
+__all__ = ["deidentify", "removal_facts"]
+
+
+def deidentify(
+    source: Annotated[Path, typer.Argument(metavar="FOLDER", help="With DICOM files.", exists=True, file_okay=False)],
+    target: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write to: new, or empty.")],
+    key_file: Annotated[
+        Path | None,
+        typer.Option(
+            help="File with a secret of 16 bytes or more, for the same pseudonyms another time [default: random].",
+            metavar="FILE",
+            exists=True,
+            dir_okay=False,
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="Write what was removed to a JSON file.", metavar="FILE", dir_okay=False)
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write DICOM files without their patients' identities.
+
+    Only pixels, what reads them, the view, the sex and the age up to 90 stay. Patients and
+    images get pseudonyms, files numbers as names; folders keep theirs. Text in the pixels
+    is not found: files that may have some are counted. Needs superpose[dicom], no service.
+    """
+    from superpose.datasets.dicom import deidentify_folder
+
+    key = key_file.read_bytes() if key_file else None
+    found = deidentify_folder(source, target, key=key).to_dict()
+    if report is not None:
+        report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    if as_json:
+        print_json(found)
+        return
+    section(removal_facts(found))
+    for warning in found["warnings"]:
+        note(f"warning: {warning}")
+
+
+def removal_facts(report: Mapping[str, Any]) -> dict[str, str]:
+    """A report of removal in rows: how many files lost which attribute."""
+    facts = {
+        "DICOM files": f"{report['n_files']} of {report['n_patients']} patients",
+        "already without identities": f"{report['n_deidentified_before']}",
+    }
+    by_sender = report.get("by_sender") or {}
+    if by_sender.get("removed"):
+        facts["removed before sending"] = _counted(by_sender["removed"])
+    for name in ("removed", "replaced", "kept"):
+        facts[name] = _counted(report[name]) or "nothing"
+    return facts
+
+
+def _counted(files_of: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {count}" for name, count in files_of.items())

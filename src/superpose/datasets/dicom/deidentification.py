@@ -1,0 +1,252 @@
+"""De-identification: of each DICOM file only what the rules name stays, and a report counts what was removed."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import warnings
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from superpose.datasets.dicom.files import SUFFIXES, is_dicom, open_dicom
+from superpose.datasets.dicom.rules import CODES, KEPT, LOOKUPS, METHOD, REPLACED, age_kept
+from superpose.errors import DatasetFormatError
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+__all__ = ["Deidentifier", "RemovalReport", "deidentify_folder", "find_dicom"]
+
+_OFTEN_BURNED_IN = frozenset({"US", "ES", "XC", "GM", "SM", "OT", "SC"})
+"""Modalities whose pictures often have names written into them."""
+_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
+_SAID = frozenset({"PatientIdentityRemoved", "DeidentificationMethod"})
+_OVERLAYS = range(0x6000, 0x6020, 2)
+
+
+@dataclass
+class RemovalReport:
+    """What was removed, replaced and kept, counted in files; never a value.
+
+    Attributes:
+        n_files: files read.
+        n_deidentified_before: files that said of themselves that the patient's identity had been removed.
+        removed: files by removed attribute; nested and private ones as such.
+        replaced: files by attribute that became a pseudonym or was cut to a bound.
+        kept: files by attribute that stayed.
+        n_patients: different patients, as far as files tell.
+        n_perhaps_burned_in: files of a kind that often has text in its pixels, and that do not say it has none.
+    """
+
+    n_files: int = 0
+    n_deidentified_before: int = 0
+    removed: Counter[str] = field(default_factory=Counter)
+    replaced: Counter[str] = field(default_factory=Counter)
+    kept: Counter[str] = field(default_factory=Counter)
+    n_patients: int = 0
+    n_perhaps_burned_in: int = 0
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a person must still look at."""
+        if not self.n_perhaps_burned_in:
+            return ()
+        return (
+            f"{self.n_perhaps_burned_in} of {self.n_files} DICOM files are of a kind that often has names or dates "
+            "written into the picture (ultrasound, photographs, captured screens), and do not say that theirs has "
+            "none: look at them. Pixels are not searched for text.",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON values; attributes by name, the most frequent first."""
+        counted = {name: dict(sorted(getattr(self, name).items())) for name in ("removed", "replaced", "kept")}
+        return {
+            "method": METHOD,
+            "n_files": self.n_files,
+            "n_deidentified_before": self.n_deidentified_before,
+            "n_patients": self.n_patients,
+            "n_perhaps_burned_in": self.n_perhaps_burned_in,
+            **counted,
+            "warnings": list(self.warnings),
+        }
+
+
+class Deidentifier:
+    """Takes identities out of DICOM files, one after the other; equal patients get equal pseudonyms.
+
+    Attributes:
+        report: what was removed so far.
+
+    Args:
+        key: what pseudonyms are made with; a random one that is forgotten with the object, if it is left out. Who
+            keeps a key can make the same pseudonyms again, for files that come later.
+    """
+
+    def __init__(self, key: bytes | None = None) -> None:
+        if key is not None and len(key) < 16:
+            raise DatasetFormatError(f"A key for pseudonyms has at least 16 bytes, got {len(key)}.", n_bytes=len(key))
+        self.report = RemovalReport()
+        self._key = secrets.token_bytes(32) if key is None else key
+        self._patients: dict[str, int] = {}
+
+    def __call__(self, dataset: Dataset, name: str) -> Dataset:
+        """A new data set with what may stay.
+
+        Args:
+            dataset: a file that was read; it is left as it is.
+            name: the file's name, for messages.
+
+        Raises:
+            DatasetFormatError: the file says that text is written into its pixels, or holds an overlay in their bits.
+        """
+        from pydicom import Dataset as Kept
+
+        if str(dataset.get("BurnedInAnnotation", "")).upper() == "YES":
+            raise DatasetFormatError(
+                f"DICOM file {name[:120]!r} says that text is written into its pixels (Burned In Annotation is YES); "
+                "names in pictures are not found and removed here. Blank them, or leave the file out.",
+                file=name[:200],
+            )
+        if any((group, 0x0010) in dataset and (group, 0x3000) not in dataset for group in _OVERLAYS):
+            raise DatasetFormatError(
+                f"DICOM file {name[:120]!r} holds an overlay in unused bits of its pixels (as files before 2004 do), "
+                "which may be text. Save the image without overlays.",
+                file=name[:200],
+            )
+        report = self.report
+        report.n_files += 1
+        report.n_deidentified_before += str(dataset.get("PatientIdentityRemoved", "")).upper() == "YES"
+        self.patient(dataset)
+        report.n_patients = len(self._patients)
+        unsaid = str(dataset.get("BurnedInAnnotation", "")).upper() != "NO"
+        captured = str(dataset.get("SOPClassUID", "")) == _SECONDARY_CAPTURE
+        doubtful = captured or str(dataset.get("Modality", "OT")).upper() in _OFTEN_BURNED_IN
+        report.n_perhaps_burned_in += unsaid and doubtful
+        made = Kept()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of odd values: they are removed, or stay as they are
+            self._fill(made, dataset)
+        made.PatientIdentityRemoved = "YES"
+        made.DeidentificationMethod = METHOD
+        if hasattr(dataset, "file_meta"):
+            made.file_meta = _meta(dataset, made)
+        return made
+
+    def _fill(self, made: Dataset, dataset: Dataset) -> None:
+        """Move what may stay, and count it and the rest."""
+        report, removed = self.report, set()
+        for element in dataset:
+            keyword = element.keyword
+            if keyword in REPLACED and str(element.value):
+                setattr(made, keyword, self._pseudonym(keyword, str(element.value)))
+                report.replaced[keyword] += 1
+            elif keyword == "PixelData":
+                made.add(element)
+                report.kept[keyword] += 1
+            elif keyword in LOOKUPS:
+                setattr(made, keyword, [_lookup(entry, LOOKUPS[keyword]) for entry in element.value])
+                report.kept[keyword] += 1
+            elif keyword in KEPT and (value := _kept(keyword, element.value)) is not None:
+                setattr(made, keyword, value)
+                (report.kept if value == element.value else report.replaced)[keyword] += 1
+            elif keyword not in _SAID:
+                removed.add(_shown(element))
+        report.removed.update(removed)
+
+    def patient(self, dataset: Dataset) -> int:
+        """A number from 1 for the patient of a file, in the order in which patients are met.
+
+        Raises:
+            DatasetFormatError: the file does not say which patient it is of.
+        """
+        known = str(dataset.get("PatientID", "") or dataset.get("PatientName", "") or "")
+        return self._patients.setdefault(known, len(self._patients) + 1) if known else 0
+
+    def _pseudonym(self, keyword: str, value: str) -> str:
+        digest = hmac.digest(self._key, f"{keyword.replace('SOP', '')}\0{value}".encode(), hashlib.sha256)
+        if keyword == "PatientID":
+            return digest[:10].hex()
+        return f"2.25.{int.from_bytes(digest[:16], 'big')}"  # PS3.5 B.2: a UID from 128 bits
+
+
+def deidentify_folder(source: Path, target: Path, *, key: bytes | None = None) -> RemovalReport:
+    """Write the DICOM files of a folder without identities into another, in the same folders, numbered by name.
+
+    File names are replaced too, for they often hold patients' numbers; names of folders, which are classes, stay.
+
+    Args:
+        source: a folder; files of other kinds are left out.
+        target: a folder that does not exist yet, or is empty.
+        key: as `Deidentifier` takes it.
+
+    Raises:
+        DatasetFormatError: no DICOM file, one that cannot be read, or ``target`` holds something.
+    """
+    if target.exists() and any(target.iterdir()):
+        raise DatasetFormatError(f"{target} is not empty. Name a folder that does not exist yet.", path=str(target))
+    paths = find_dicom(source)
+    if not paths:
+        raise DatasetFormatError(f"{source} holds no DICOM file.", path=str(source))
+    deidentify = Deidentifier(key)
+    width = len(str(len(paths)))
+    for number, path in enumerate(paths, start=1):
+        made = deidentify(open_dicom(path.read_bytes(), path.name), path.name)
+        place = target / path.relative_to(source).parent
+        place.mkdir(parents=True, exist_ok=True)
+        made.save_as(place / f"image_{number:0{width}d}.dcm", enforce_file_format=True)
+    return deidentify.report
+
+
+def find_dicom(folder: Path) -> list[Path]:
+    """The DICOM files in a folder and the folders in it, by content, sorted; hidden ones and links to elsewhere not."""
+    inside = folder.resolve()
+    found = []
+    for path in sorted(folder.rglob("*")):
+        hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+        if hidden or not path.is_file() or not path.resolve().is_relative_to(inside):
+            continue
+        with path.open("rb") as file:
+            if is_dicom(file.read(132)) or path.suffix.lower() in SUFFIXES:
+                found.append(path)
+    return found
+
+
+def _kept(keyword: str, value: Any) -> Any:
+    """What stays of an attribute that may stay, or None."""
+    if keyword == "PatientAge":
+        return age_kept(str(value))
+    if keyword in CODES:
+        return value if CODES[keyword].fullmatch(str(value)) else None
+    return value
+
+
+def _lookup(entry: Dataset, keywords: tuple[str, ...]) -> Dataset:
+    """A lookup table without its explanation."""
+    from pydicom import Dataset as Kept
+
+    made = Kept()
+    for keyword in keywords:
+        if keyword in entry:
+            made.add(entry[keyword])
+    return made
+
+
+def _shown(element: Any) -> str:
+    """An attribute's name for the report: never its value."""
+    if element.tag.is_private:
+        return "private attributes"
+    return element.keyword or f"({element.tag.group:04X},{element.tag.element:04X})"
+
+
+def _meta(before: Dataset, made: Dataset) -> Any:
+    """File meta information that says how pixels are stored, and nothing of where they came from."""
+    from pydicom.dataset import FileMetaDataset
+
+    meta = FileMetaDataset()
+    meta.TransferSyntaxUID = before.file_meta.TransferSyntaxUID
+    meta.MediaStorageSOPClassUID = made.get("SOPClassUID", "1.2.840.10008.5.1.4.1.1.7")
+    meta.MediaStorageSOPInstanceUID = made.get("SOPInstanceUID", f"2.25.{secrets.randbits(128)}")
+    return meta

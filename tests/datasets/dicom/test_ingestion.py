@@ -1,0 +1,79 @@
+"""Folders of DICOM files become data sets; identities stay behind, and the data sheet counts what was removed."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pydicom", reason="needs superpose[dicom]")
+
+from superpose.client.image_folder import pack_folder
+from superpose.datasets import data_sheet, image_row, read_table
+from superpose.errors import DatasetFormatError
+
+from .conftest import SECRETS
+
+Scan = Callable[..., bytes]
+
+
+@pytest.fixture
+def archive(scan: Scan, tmp_path: Path) -> Path:
+    """Four scans of three patients in two classes, packed as the client packs a folder."""
+    for place, patient in (("ill/a", "A"), ("ill/b", "B"), ("well/c", "A"), ("well/d", "C")):
+        path = tmp_path / "scans" / place
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(scan(np.full((8, 8), ord(patient), np.uint16), PatientID=f"MRN-00471{patient}"))
+    pack_folder(tmp_path / "scans", tmp_path / "scans.zip")
+    return tmp_path / "scans.zip"
+
+
+def test_the_client_sends_no_identity(archive: Path) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        content = b"".join(packed.read(name) for name in packed.namelist()) + packed.comment
+        assert packed.namelist()[0] == "ill/image_000000.dcm"
+        assert json.loads(packed.comment)["removed"]["PatientName"] == 4
+    assert not any(secret.encode() in content for secret in SECRETS)
+
+
+def test_a_table_of_scans_numbers_patients_and_keeps_the_report(archive: Path) -> None:
+    table = read_table(archive, format="images", name="scans", target="class", options={"size": 2, "patients": True})
+    assert table.features["patient"].tolist() == ["patient_1", "patient_2", "patient_1", "patient_3"]
+    np.testing.assert_allclose(table.features["grey_0_0"] * 4095, [65, 66, 65, 67], rtol=1e-6)
+    sheet = data_sheet(table).to_dict()["deidentification"]
+    assert sheet["n_files"] == sheet["n_deidentified_before"] == 4 and sheet["removed"] == {}
+    assert sheet["by_sender"]["removed"]["PatientName"] == 4
+
+
+def test_what_a_sender_says_is_bounded(scan: Scan, tmp_path: Path) -> None:
+    for comment in (
+        b"no JSON",
+        b'{"removed": 3}',
+        b'{"n_files": "x", "removed": {}, "replaced": {}, "kept": {}}',
+        b"[]",
+    ):
+        path = tmp_path / "x.zip"
+        with zipfile.ZipFile(path, "w") as packed:
+            packed.writestr("ill/a.dcm", scan())
+            packed.writestr("well/b.dcm", scan())
+            packed.comment = comment
+        table = read_table(path, format="images", name="scans", target="class", options={"size": 2})
+        assert table.deidentification is not None and table.deidentification["by_sender"] is None
+        assert table.deidentification["removed"]["PatientName"] == 2  # sent as it was: removed here
+
+
+def test_patients_must_be_known(scan: Scan, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        packed.writestr("ill/a.dcm", scan(PatientID="", PatientName=""))
+        packed.writestr("well/b.dcm", scan())
+    with pytest.raises(DatasetFormatError, match="1 of 2 images do not say whose they are"):
+        read_table(tmp_path / "x.zip", format="images", name="x", target="class", options={"size": 2, "patients": True})
+
+
+def test_one_scan_as_a_row(scan: Scan) -> None:
+    row = image_row(scan(np.full((8, 8), 819, np.uint16)), size=2)
+    assert row == pytest.approx(dict.fromkeys(("grey_0_0", "grey_0_1", "grey_1_0", "grey_1_1"), 0.2), abs=1e-6)
