@@ -8,18 +8,23 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import sklearn.exceptions
 import torch
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin
-from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import column_or_1d, validate_data
 
 from superpose.circuits import Backend
-from superpose.datasets import stratified_splits
-from superpose.errors import DatasetOneClassError, DatasetTooSmallError, ModelFormatError, NotFittedError, SpecError
+from superpose.errors import ModelFormatError, SpecError
 from superpose.learning.backend_spec import DEFAULT_SHOTS, MEASURED_GRADIENTS, BackendSpec
+from superpose.learning.estimator import (
+    EstimatorNotFittedError,
+    EstimatorOneClassError,
+    default_names,
+    early_stopping_split,
+    encoded_rows,
+    rows_at,
+    seed_of,
+    validated_rows,
+)
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.naming import resolved_backend
 from superpose.learning.model_file import ModelFacts, ModelFile, read_model, write_model
@@ -33,20 +38,12 @@ from superpose.learning.network import (
     trained_model,
 )
 from superpose.learning.preprocessing import Preprocessor
-from superpose.learning.rows import ColumnKind, is_frame
+from superpose.learning.rows import is_frame
 from superpose.learning.spec import AnsatzSpec, EncodingSpec, ModelSpec, PreprocessingSpec, TrainingOptions
 from superpose.learning.trained_model import TrainedModel
-from superpose.learning.training import Trainer, TrainingRows, TrainingWatch, balanced_class_weights
+from superpose.learning.training import Trainer, TrainingRows, TrainingWatch, class_weights_of
 
 __all__ = ["HybridClassifier", "load_model"]
-
-
-class _NotFitted(NotFittedError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]  # scikit-learn has no types
-    """Ours, and the one that scikit-learn's tools look for."""
-
-
-class _OneClass(DatasetOneClassError, ValueError):
-    """Ours, and the one that scikit-learn's tools look for."""
 
 
 class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -153,20 +150,20 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             SpecError: a hyperparameter is out of range.
         """
         model, options = self._model_spec(), self._training_options()
-        rows, labels, kinds = self._validated(X, y)
+        rows, labels, kinds = validated_rows(self, X, y)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
-            raise _OneClass(
+            raise EstimatorOneClassError(
                 f"the labels have one class only, {self.classes_[0]!r}; a classifier needs at least two classes",
                 classes=[str(self.classes_[0])],
             )
-        seed = self._seed()
-        train, validation = _validation_split(codes, self.validation_fraction, seed)
+        seed = seed_of(self.random_state)
+        train, validation = early_stopping_split(codes, self.validation_fraction, seed)
         frame_names = rows.columns if is_frame(rows) else getattr(self, "feature_names_in_", None)
-        names = _default_names(self.n_features_in_) if frame_names is None else [str(name) for name in frame_names]
+        names = default_names(self.n_features_in_) if frame_names is None else [str(name) for name in frame_names]
         # Small data still has common categories; only those that occur once are left out here.
         scaling = PreprocessingSpec(scaling=self.scaling, min_category_rows=2)
-        self.preprocessor_ = Preprocessor.fit(_rows_at(rows, train), names, kinds, scaling)
+        self.preprocessor_ = Preprocessor.fit(rows_at(rows, train), names, kinds, scaling)
         encoded = self.preprocessor_.transform(rows)
         shape = NetworkShape(self.preprocessor_.n_encoded, len(self.classes_))
         generator = torch.Generator().manual_seed(seed)
@@ -179,7 +176,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             options,
             n_classes=len(self.classes_),
             generator=torch.Generator().manual_seed(seed + 1),
-            class_weights=self._class_weights(codes[train]),
+            class_weights=class_weights_of(self.class_weight, self.classes_, codes[train]),
             measurer=measurer,
         )
         trainer.run(watch)
@@ -207,11 +204,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             FeatureMismatchError: the data frame, or the list of mappings from column name to value, does not.
         """
         self._check_fitted()
-        if self.preprocessor_.columns.categories or _has_categories(X) or _is_named(X):
-            encoded = self.preprocessor_.transform(X)
-        else:
-            rows = validate_data(self, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
-            encoded = self.preprocessor_.transform(rows)
+        encoded = encoded_rows(self, X)
         if backend is None:
             return probabilities(self.network_, encoded)
         spec = BackendSpec(name="predicting", shots=self.shots if shots is None else shots, evaluate="backend")
@@ -267,7 +260,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
 
     def _check_fitted(self) -> None:
         if not self.__sklearn_is_fitted__():
-            raise _NotFitted(f"this {type(self).__name__} is not fitted; call fit first")
+            raise EstimatorNotFittedError(f"this {type(self).__name__} is not fitted; call fit first")
 
     def _model_spec(self) -> ModelSpec:
         return ModelSpec(
@@ -313,35 +306,6 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         layer.measured_by(measurer)
         return measurer
 
-    def _seed(self) -> int:
-        if isinstance(self.random_state, int | np.integer):
-            return int(self.random_state)
-        return int(check_random_state(self.random_state).randint(2**31 - 1))
-
-    def _class_weights(self, codes: NDArray[np.integer]) -> NDArray[np.float64] | None:
-        """Weight of each class by its index, or None."""
-        n_classes = len(self.classes_)
-        if self.class_weight is None:
-            return None
-        if isinstance(self.class_weight, str):
-            if self.class_weight != "balanced":
-                raise SpecError(f"must be None, 'balanced' or a mapping, got {self.class_weight!r}", "class_weight")
-            return balanced_class_weights(codes, n_classes)
-        return np.array([float(self.class_weight.get(label, 1.0)) for label in self.classes_.tolist()])
-
-    def _validated(self, X: Any, y: Any) -> tuple[Any, NDArray[Any], list[ColumnKind]]:
-        """Rows, labels and column kinds, with ``n_features_in_`` and ``feature_names_in_`` set."""
-        if not _has_categories(X):
-            rows, labels = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
-            check_classification_targets(labels)
-            return rows, labels, ["number"] * rows.shape[1]
-        labels = column_or_1d(y, warn=True)
-        check_classification_targets(labels)
-        if len(labels) != len(X):
-            raise ValueError(f"X has {len(X)} rows and y {len(labels)} labels; they must be equally many")
-        validate_data(self, X, skip_check_array=True)
-        return X, labels, _column_kinds(X)
-
 
 def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> HybridClassifier:
     """A fitted `HybridClassifier` from a model file; nothing in the file is executed or unpickled.
@@ -364,7 +328,7 @@ def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> 
     classifier = HybridClassifier(**_hyperparameters(file))
     classifier.classes_ = np.array(model.classes)
     classifier.n_features_in_ = len(names)
-    if names != _default_names(len(names)):
+    if names != default_names(len(names)):
         classifier.feature_names_in_ = np.array(names, dtype=object)
     classifier.preprocessor_ = model.preprocessor
     classifier.network_ = network_of_model(model)
@@ -394,45 +358,3 @@ def _hyperparameters(file: ModelFile) -> dict[str, Any]:
 
 def _renamed(ansatz: Mapping[str, Any]) -> dict[str, Any]:
     return {"ansatz": ansatz["name"], "layers": ansatz["layers"]}
-
-
-def _default_names(n_columns: int) -> tuple[str, ...]:
-    """Names of columns that have none."""
-    return tuple(f"x{i}" for i in range(n_columns))
-
-
-def _is_number_column(series: Any) -> bool:
-    kind = getattr(series.dtype, "kind", "O")
-    return kind in "fiub"
-
-
-def _is_named(rows: Any) -> bool:
-    """Whether these rows map column names to values, as requests to an endpoint do."""
-    return isinstance(rows, list) and bool(rows) and isinstance(rows[0], Mapping)
-
-
-def _has_categories(rows: Any) -> bool:
-    """Whether these rows are a data frame with columns that are not numbers."""
-    return is_frame(rows) and not all(_is_number_column(rows[name]) for name in dict.fromkeys(rows.columns))
-
-
-def _column_kinds(frame: Any) -> list[ColumnKind]:
-    return ["number" if _is_number_column(frame[name]) else "category" for name in frame.columns]
-
-
-def _rows_at(rows: Any, places: NDArray[np.integer]) -> Any:
-    return rows.iloc[places] if is_frame(rows) else rows[places]
-
-
-def _validation_split(
-    codes: NDArray[np.integer], fraction: float, seed: int
-) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Places of training and validation rows; without validation where a class has too few rows for both."""
-    everything = np.arange(len(codes)), np.empty(0, dtype=np.int64)
-    if fraction == 0.0:
-        return everything
-    try:
-        (split,) = stratified_splits(codes, n_splits=1, test_fraction=fraction, validation_fraction=0.0, seed=seed)
-    except DatasetTooSmallError:
-        return everything
-    return split.train, split.test

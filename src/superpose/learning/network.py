@@ -198,7 +198,7 @@ def quantum_layer_of(network: nn.Module) -> QuantumLayer:
 
 
 def probabilities(
-    network: HybridNetwork, encoded: NDArray[np.float64], measurer: Measurer | None = None
+    network: nn.Module, encoded: NDArray[np.float64], measurer: Measurer | None = None
 ) -> NDArray[np.float64]:
     """Class probabilities ``(n_rows, n_classes)`` of encoded rows, computed in float64 whatever the network's dtype.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,14 +20,22 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from superpose.errors import ShapeError, TrainingDivergedError
+from superpose.errors import ShapeError, SpecError, TrainingDivergedError
 from superpose.learning.checkpoint import CheckpointStore, Stopped
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.submissions import RunWatch
 from superpose.learning.network import EVALUATION_ROWS
 from superpose.learning.spec import TrainingOptions
 
-__all__ = ["EpochReport", "Trainer", "TrainingRows", "TrainingWatch", "balanced_class_weights", "one_torch_thread"]
+__all__ = [
+    "EpochReport",
+    "Trainer",
+    "TrainingRows",
+    "TrainingWatch",
+    "balanced_class_weights",
+    "class_weights_of",
+    "one_torch_thread",
+]
 
 _ASK_AGAIN_S = 0.2
 """Within an epoch, the watch is asked at most this often."""
@@ -48,6 +56,28 @@ def balanced_class_weights(classes: NDArray[np.integer], n_classes: int) -> NDAr
     """``n_rows / (n_classes * rows of the class)`` per class, ``(n_classes,)``; 0 for a class that does not occur."""
     counts = np.bincount(classes, minlength=n_classes)
     return np.where(counts > 0, classes.size / (n_classes * np.maximum(counts, 1)), 0.0)
+
+
+def class_weights_of(
+    class_weight: str | Mapping[Any, float] | None, labels: NDArray[Any], classes: NDArray[np.integer]
+) -> NDArray[np.float64] | None:
+    """Weight of each class by its index, from an estimator's ``class_weight``; None for None.
+
+    Args:
+        class_weight: None, "balanced", or a mapping from label to weight, 1 where none is given.
+        labels: of all classes, ``(n_classes,)``.
+        classes: index of each training row's class, ``(n_rows,)``.
+
+    Raises:
+        SpecError: another word.
+    """
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise SpecError(f"must be None, 'balanced' or a mapping, got {class_weight!r}", "class_weight")
+        return balanced_class_weights(classes, len(labels))
+    return np.array([float(class_weight.get(label, 1.0)) for label in labels.tolist()])
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,120 @@
+"""What our scikit-learn estimators share: rows and labels checked, rows held back for stopping, seeds, two errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import sklearn.exceptions
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import column_or_1d, validate_data
+
+from superpose.datasets import stratified_splits
+from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError
+from superpose.learning.rows import ColumnKind, is_frame
+
+__all__ = [
+    "EstimatorNotFittedError",
+    "EstimatorOneClassError",
+    "default_names",
+    "early_stopping_split",
+    "encoded_rows",
+    "rows_at",
+    "seed_of",
+    "validated_rows",
+]
+
+
+class EstimatorNotFittedError(NotFittedError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]  # no types
+    """Ours, and the one that scikit-learn's tools look for."""
+
+
+class EstimatorOneClassError(DatasetOneClassError, ValueError):
+    """Ours, and the one that scikit-learn's tools look for."""
+
+
+def seed_of(random_state: int | np.random.RandomState | None) -> int:
+    """The number itself, or one drawn from a generator; None draws from NumPy's global one."""
+    if isinstance(random_state, int | np.integer):
+        return int(random_state)
+    return int(check_random_state(random_state).randint(2**31 - 1))
+
+
+def validated_rows(estimator: Any, X: Any, y: Any) -> tuple[Any, NDArray[Any], list[ColumnKind]]:
+    """Rows, labels and column kinds, with the estimator's ``n_features_in_`` and ``feature_names_in_`` set.
+
+    Raises:
+        ValueError: the rows or labels cannot be used.
+    """
+    if not _has_categories(X):
+        rows, labels = validate_data(estimator, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        check_classification_targets(labels)
+        return rows, labels, ["number"] * rows.shape[1]
+    labels = column_or_1d(y, warn=True)
+    check_classification_targets(labels)
+    if len(labels) != len(X):
+        raise ValueError(f"X has {len(X)} rows and y {len(labels)} labels; they must be equally many")
+    validate_data(estimator, X, skip_check_array=True)
+    return X, labels, _column_kinds(X)
+
+
+def encoded_rows(estimator: Any, X: Any) -> NDArray[np.float64]:
+    """Rows as a fitted estimator's ``preprocessor_`` encodes them, float64 ``(n_rows, n_encoded)``.
+
+    Raises:
+        ValueError: the array does not have the columns seen by ``fit``.
+        FeatureMismatchError: the data frame, or the list of mappings from column name to value, does not.
+    """
+    encoded: NDArray[np.float64]
+    if estimator.preprocessor_.columns.categories or _has_categories(X) or _is_named(X):
+        encoded = estimator.preprocessor_.transform(X)
+    else:
+        rows = validate_data(estimator, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
+        encoded = estimator.preprocessor_.transform(rows)
+    return encoded
+
+
+def default_names(n_columns: int) -> tuple[str, ...]:
+    """Names of columns that have none."""
+    return tuple(f"x{i}" for i in range(n_columns))
+
+
+def rows_at(rows: Any, places: NDArray[np.integer]) -> Any:
+    """Some rows of a data frame or an array."""
+    return rows.iloc[places] if is_frame(rows) else rows[places]
+
+
+def early_stopping_split(
+    codes: NDArray[np.integer], fraction: float, seed: int
+) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    """Places of training and validation rows; without validation where a class has too few rows for both."""
+    everything = np.arange(len(codes)), np.empty(0, dtype=np.int64)
+    if fraction == 0.0:
+        return everything
+    try:
+        (split,) = stratified_splits(codes, n_splits=1, test_fraction=fraction, validation_fraction=0.0, seed=seed)
+    except DatasetTooSmallError:
+        return everything
+    return split.train, split.test
+
+
+def _is_number_column(series: Any) -> bool:
+    kind = getattr(series.dtype, "kind", "O")
+    return kind in "fiub"
+
+
+def _is_named(rows: Any) -> bool:
+    """Whether these rows map column names to values, as requests to an endpoint do."""
+    return isinstance(rows, list) and bool(rows) and isinstance(rows[0], Mapping)
+
+
+def _has_categories(rows: Any) -> bool:
+    """Whether these rows are a data frame with columns that are not numbers."""
+    return is_frame(rows) and not all(_is_number_column(rows[name]) for name in dict.fromkeys(rows.columns))
+
+
+def _column_kinds(frame: Any) -> list[ColumnKind]:
+    return ["number" if _is_number_column(frame[name]) else "category" for name in frame.columns]

@@ -1,0 +1,48 @@
+"""Families: the quantum classifiers of the literature, one file each, with scikit-learn's conventions.
+
+`FAMILIES` has a row per family. Names are loaded on first use; reading the table loads neither torch nor scikit-learn.
+
+>>> from superpose.learning.families import FAMILIES
+>>> FAMILIES["dressed_circuit"].class_name
+'DressedCircuitClassifier'
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from superpose.learning.families.table import FAMILIES, Family
+
+if TYPE_CHECKING:
+    from superpose.learning.families.base import FamilyClassifier, load_family
+    from superpose.learning.families.dressed_circuit import DressedCircuitClassifier
+    from superpose.learning.families.variational import VariationalClassifier
+
+__all__ = [
+    "FAMILIES",
+    "DressedCircuitClassifier",
+    "Family",
+    "FamilyClassifier",
+    "VariationalClassifier",
+    "load_family",
+]
+
+_HOME_OF = {
+    "FamilyClassifier": "base",
+    "VariationalClassifier": "variational",
+    "load_family": "base",
+    **{row.class_name: row.name for row in FAMILIES.values()},
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from its file."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    """Public names, loaded or not."""
+    return sorted(__all__)

@@ -1,0 +1,248 @@
+"""`FamilyClassifier`: what all families share. Rows checked and scaled, labels encoded, seeds, saving and loading.
+
+A family is a keyword-only dataclass of its hyperparameters, which is how scikit-learn reads them, and fills in four
+methods: `_learn`, `_probabilities`, `_blocks` and `_to_model` with its inverse `_from_model`.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin
+
+from superpose.errors import ModelFormatError, SpecError
+from superpose.learning.estimator import (
+    EstimatorNotFittedError,
+    EstimatorOneClassError,
+    default_names,
+    encoded_rows,
+    seed_of,
+    validated_rows,
+)
+from superpose.learning.families.table import FAMILIES
+from superpose.learning.model_file import ModelFacts, read_model, write_model
+from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.quantum_block import QuantumBlock
+from superpose.learning.rows import is_frame
+from superpose.learning.spec import PreprocessingSpec
+from superpose.learning.trained_model import ServedModel
+
+if TYPE_CHECKING:
+    from superpose.learning.training import TrainingWatch
+
+__all__ = ["FamilyClassifier", "load_family"]
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class FamilyClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
+    """Base of all families, for two or more classes; rows may have category columns and missing values.
+
+    Args:
+        scaling: "standard" (mean 0, deviation 1), "robust", "minmax" (0 .. 1) or "none".
+        separable: True leaves out every gate on two qubits: the family's separable twin.
+        random_state: seed; None takes one from NumPy's global generator.
+
+    Attributes:
+        classes_: labels, sorted.
+        n_features_in_: columns seen by ``fit``.
+        feature_names_in_: their names, if they had names that are all texts.
+        preprocessor_: the learnt preprocessing.
+    """
+
+    family: ClassVar[str]
+    """The family's name in `FAMILIES`."""
+
+    scaling: str = "standard"
+    separable: bool = False
+    random_state: int | np.random.RandomState | None = None
+
+    def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
+        """Learn from rows ``(n_rows, n_columns)`` and their labels ``(n_rows,)``.
+
+        Args:
+            X: numeric array, or data frame with number and category columns.
+            y: labels.
+            watch: what looks on, stops and keeps checkpoints where a family trains by steps.
+
+        Raises:
+            ValueError: the rows or labels cannot be used; also a `DatasetOneClassError` for labels of one class.
+            SpecError: a hyperparameter is out of range.
+        """
+        self._check_hyperparameters()
+        rows, labels, kinds = validated_rows(self, X, y)
+        self.classes_, codes = np.unique(labels, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise EstimatorOneClassError(
+                f"the labels have one class only, {self.classes_[0]!r}; a classifier needs at least two classes",
+                classes=[str(self.classes_[0])],
+            )
+        frame_names = rows.columns if is_frame(rows) else getattr(self, "feature_names_in_", None)
+        names = default_names(self.n_features_in_) if frame_names is None else [str(name) for name in frame_names]
+        # Small data still has common categories; only those that occur once are left out here.
+        options = PreprocessingSpec(scaling=self.scaling, min_category_rows=2)
+        self.preprocessor_ = Preprocessor.fit(rows, names, kinds, options)
+        self._learn(self.preprocessor_.transform(rows), codes, seed_of(self.random_state), watch)
+        return self
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Probability of each class, float64 ``(n_rows, n_classes)``, in the order of ``classes_``.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+            ValueError: the array does not have the columns seen by ``fit``.
+            FeatureMismatchError: the data frame, or the list of mappings from column name to value, does not.
+        """
+        self._check_fitted()
+        return self._probabilities(encoded_rows(self, X))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Most probable label of each row."""
+        chosen = self.predict_proba(X).argmax(axis=1)
+        labels: NDArray[Any] = self.classes_[chosen]
+        return labels
+
+    @property
+    def quantum_blocks_(self) -> tuple[QuantumBlock, ...]:
+        """The fitted model's circuits, with their inputs and observables; none in a classical twin.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+        """
+        self._check_fitted()
+        return self._blocks()
+
+    def to_model(self) -> ServedModel:
+        """The fitted model as plain values: what a model file holds and a `superpose.learning.Predictor` serves.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+        """
+        self._check_fitted()
+        return self._to_model()
+
+    def save(self, path: Path | str, facts: ModelFacts | None = None) -> str:
+        """Write a model file (JSON, circuits and safetensors, no pickle), atomically, and return its digest.
+
+        `load_family` reads it back, and `superpose.learning.Predictor` serves it.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+            ValueError: the labels are neither texts, numbers nor truth values.
+        """
+        facts = facts or ModelFacts()
+        described = {"family": {"name": self.family, "params": self._plain_hyperparameters()}}
+        provenance = {"backend": "local", **dict(facts.provenance), **described}
+        return write_model(
+            Path(path), self.to_model(), ModelFacts(facts.evaluation, facts.data, provenance, facts.baseline)
+        )
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether ``fit`` has been called."""
+        return hasattr(self, "preprocessor_")
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn may expect: missing values are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise EstimatorNotFittedError(f"this {type(self).__name__} is not fitted; call fit first")
+
+    def _plain_hyperparameters(self) -> dict[str, Any]:
+        """The hyperparameters as JSON values; a generator as random_state is left out."""
+        found = self.get_params(deep=False)
+        if not isinstance(found.get("random_state"), int):
+            found.pop("random_state", None)
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in found.items()}
+        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in plain.items()}
+
+    def _check_hyperparameters(self) -> None:
+        """Refuse what is out of range; families add their own.
+
+        Raises:
+            SpecError: a hyperparameter is out of range.
+        """
+        if not isinstance(self.separable, bool | np.bool_):
+            raise SpecError(f"must be True or False, got {self.separable!r}", "separable")
+
+    def _check_whole(self, name: str, least: int, most: int) -> None:
+        """Refuse a hyperparameter that is no whole number from ``least`` to ``most``.
+
+        Raises:
+            SpecError: it is not.
+        """
+        value = getattr(self, name)
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
+            raise SpecError(f"must be a whole number from {least} to {most}, got {value!r}", name)
+
+    @abstractmethod
+    def _learn(
+        self, rows: NDArray[np.float64], codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None
+    ) -> None:
+        """Learn from encoded rows ``(n_rows, n_encoded)`` and the index of each row's class ``(n_rows,)``."""
+
+    @abstractmethod
+    def _probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Class probabilities ``(n_rows, n_classes)`` of encoded rows ``(n_rows, n_encoded)``."""
+
+    @abstractmethod
+    def _blocks(self) -> tuple[QuantumBlock, ...]:
+        """The circuits of the fitted model."""
+
+    @abstractmethod
+    def _to_model(self) -> ServedModel:
+        """The fitted model as plain values."""
+
+    @abstractmethod
+    def _from_model(self, model: ServedModel) -> None:
+        """Take over what ``_to_model`` gave; classes, columns and preprocessing are already there."""
+
+
+def load_family(path: Path | str | bytes, expected_digest: str | None = None) -> FamilyClassifier:
+    """A fitted family from the model file that `FamilyClassifier.save` wrote; nothing in it is executed or unpickled.
+
+    Args:
+        path: the file, or its bytes.
+        expected_digest: from a registry; another digest is refused.
+
+    Raises:
+        ModelFileCorruptError: the bytes are not those of a whole model file, or not of the expected one.
+        ModelFormatError: the file holds no family, or one that this release does not know.
+    """
+    file = read_model(path, expected_digest)
+    described = file.manifest["provenance"].get("family")
+    if not isinstance(described, Mapping) or described.get("name") not in FAMILIES:
+        said = described.get("name") if isinstance(described, Mapping) else None
+        raise ModelFormatError(
+            f"the model file holds {said!r}, which is none of the families {', '.join(FAMILIES)}; "
+            "superpose.learning.Predictor.load serves other models"
+        )
+    model = file.model
+    names = model.preprocessor.columns.names
+    found = FAMILIES[described["name"]].load()
+    known = set(found().get_params())
+    unknown = sorted(set(described["params"]) - known)
+    if unknown:
+        raise ModelFormatError(
+            f"family {described['name']!r} has no hyperparameters {unknown}; a newer release may read the file"
+        )
+    classifier = found(**described["params"])
+    try:
+        classifier._check_hyperparameters()
+    except (SpecError, TypeError) as error:
+        raise ModelFormatError(f"the hyperparameters in the model file cannot be used: {error}") from None
+    classifier.classes_ = np.array(model.classes)
+    classifier.n_features_in_ = len(names)
+    if names != default_names(len(names)):
+        classifier.feature_names_in_ = np.array(names, dtype=object)
+    classifier.preprocessor_ = model.preprocessor
+    classifier._from_model(model)
+    return classifier

@@ -1,0 +1,54 @@
+"""The families by name: a row each, with the file that holds the class. Adding a family is a row here and that file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from superpose.learning.families.base import FamilyClassifier
+
+__all__ = ["FAMILIES", "Family"]
+
+
+@dataclass(frozen=True)
+class Family:
+    """A row of `FAMILIES`.
+
+    Attributes:
+        name: as files and benchmarks write it.
+        summary: one line for people, with the source.
+        class_name: the class, a public name of `superpose.learning.families`; its file is called like the family.
+        needs: what a row is: "columns", or "pictures" (the pixels of one picture, row by row).
+        has_separable_twin: whether ``separable=True`` is another model: the same without entanglement.
+        has_classical_twin: whether ``classical=True`` puts as many classical parameters in the circuit's place.
+    """
+
+    name: str
+    summary: str
+    class_name: str
+    needs: str = "columns"
+    has_separable_twin: bool = True
+    has_classical_twin: bool = False
+
+    def load(self) -> type[FamilyClassifier]:
+        """The family's class; its file, and with it torch if it needs torch, is imported now."""
+        found: type[FamilyClassifier] = getattr(
+            import_module(f"superpose.learning.families.{self.name}"), self.class_name
+        )
+        return found
+
+
+FAMILIES: dict[str, Family] = {
+    row.name: row
+    for row in (
+        Family(
+            "dressed_circuit",
+            "a circuit between two linear layers (Mari et al. 2019)",
+            "DressedCircuitClassifier",
+            has_classical_twin=True,
+        ),
+    )
+}
+"""All families by name."""

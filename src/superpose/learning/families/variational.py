@@ -1,0 +1,165 @@
+"""`VariationalClassifier`: families whose circuits are trained by gradients, with the training loop of all models."""
+
+from __future__ import annotations
+
+import copy
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from superpose.errors import ModelFormatError, SpecError
+from superpose.learning.estimator import early_stopping_split
+from superpose.learning.families.base import FamilyClassifier
+from superpose.learning.modules.exporting import export_module
+from superpose.learning.modules.model import ModuleModel
+from superpose.learning.modules.network import ModuleNetwork, module_outputs
+from superpose.learning.modules.numpy_program import runtime_of
+from superpose.learning.network import ClassicalBlock, NetworkShape, count_parameters, probabilities
+from superpose.learning.quantum_block import QuantumBlock
+from superpose.learning.quantum_layer import QuantumLayer
+from superpose.learning.spec import TrainingOptions
+from superpose.learning.trained_model import ServedModel
+from superpose.learning.training import EpochReport, Trainer, TrainingRows, class_weights_of
+
+if TYPE_CHECKING:
+    from superpose.learning.training import TrainingWatch
+
+__all__ = ["BlockTwin", "VariationalClassifier"]
+
+
+class BlockTwin(nn.Module):
+    """A `ClassicalBlock` with a circuit's inputs, outputs and number of parameters.
+
+    ``(batch, n_inputs) -> (batch, n_outputs)``; of more outputs than inputs the rest are zeros, of fewer the first.
+    """
+
+    def __init__(self, block: QuantumBlock) -> None:
+        super().__init__()
+        self.n_outputs = block.n_outputs
+        self.width = max(block.n_inputs, block.n_outputs)
+        self.block = ClassicalBlock(self.width, block.n_weights)
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """(batch, n_inputs) -> (batch, n_outputs)."""
+        wide = nn.functional.pad(inputs, (0, self.width - inputs.shape[1]))  # (batch, width)
+        found: Tensor = self.block(wide)[:, : self.n_outputs]
+        return found
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class VariationalClassifier(FamilyClassifier):
+    """Base of the families that train circuits by AdamW on cross entropy, keeping the best epoch's weights.
+
+    Args:
+        epochs: at most this many passes over the rows.
+        batch_size: rows per step.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        patience: epochs without a better validation loss before training stops.
+        validation_fraction: share of the rows that decide when to stop; 0, or a class with a single row, uses the
+            training loss instead.
+        class_weight: None, "balanced", or a mapping from label to weight.
+
+    Attributes:
+        n_iter_: epochs trained.
+        n_params_: trained numbers.
+        history_: loss, validation loss and validation accuracy per epoch.
+        network_: the trained `torch.nn.Module`, encoded rows ``(batch, n_encoded)`` to scores ``(batch, n_classes)``.
+    """
+
+    epochs: int = 100
+    batch_size: int = 32
+    learning_rate: float = 0.02
+    weight_decay: float = 0.01
+    patience: int = 20
+    validation_fraction: float = 0.15
+    class_weight: str | Mapping[Any, float] | None = None
+
+    @abstractmethod
+    def _network(self, shape: NetworkShape) -> nn.Module:
+        """An untrained network; its randomness is torch's global generator's, which the caller has seeded."""
+
+    def _layer(self, block: QuantumBlock) -> nn.Module:
+        """The block as a layer; in a classical twin, as many classical parameters."""
+        return BlockTwin(block) if getattr(self, "classical", False) else QuantumLayer.from_block(block)
+
+    def _check_hyperparameters(self) -> None:
+        super()._check_hyperparameters()
+        self._training_options()
+        if not 0 <= self.validation_fraction < 1:
+            raise SpecError(f"must be from 0 to below 1, got {self.validation_fraction}", "validation_fraction")
+        if getattr(self, "classical", False) and self.separable:
+            raise SpecError(
+                "a classical twin has no circuit that could be separable; choose one of the two", "classical"
+            )
+
+    def _training_options(self) -> TrainingOptions:
+        return TrainingOptions(
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            weight_decay=self.weight_decay,
+            patience=self.patience,
+        )
+
+    def _learn(
+        self, rows: NDArray[np.float64], codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None
+    ) -> None:
+        train, validation = early_stopping_split(codes, self.validation_fraction, seed)
+        n_classes = len(self.classes_)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = self._network(NetworkShape(rows.shape[1], n_classes))
+        trainer = Trainer(
+            network,
+            TrainingRows.from_arrays(rows[train], codes[train]),
+            TrainingRows.from_arrays(rows[validation], codes[validation]) if len(validation) else None,
+            self._training_options(),
+            n_classes=n_classes,
+            generator=torch.Generator().manual_seed(seed + 1),
+            class_weights=class_weights_of(self.class_weight, self.classes_, codes[train]),
+        )
+        trainer.run(watch)
+        self.network_ = network
+        self.history_: list[EpochReport] = trainer.history
+        self.n_iter_ = len(self.history_)
+        self.n_params_ = count_parameters(network)[1]
+
+    def _probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return probabilities(self.network_, rows)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether ``fit`` has been called."""
+        return hasattr(self, "network_")
+
+    def _blocks(self) -> tuple[QuantumBlock, ...]:
+        layers = (module for module in self.network_.modules() if isinstance(module, QuantumLayer))
+        return tuple(layer.block for layer in layers)
+
+    def _to_model(self) -> ModuleModel:
+        network = copy.deepcopy(self.network_).double().eval()
+        exported = export_module(network, np.zeros((3, self.preprocessor_.n_encoded)))
+        runner = ModuleNetwork(exported, "cross_entropy").eval()
+        runtime = runtime_of(exported, lambda encoded: module_outputs(runner, encoded))
+        return ModuleModel(self.preprocessor_, exported, "cross_entropy", tuple(self.classes_.tolist()), runtime)
+
+    def _from_model(self, model: ServedModel) -> None:
+        with torch.random.fork_rng(devices=[]):
+            network = self._network(NetworkShape(model.preprocessor.n_encoded, len(model.classes)))
+        own = network.state_dict()
+        arrays = {name: torch.from_numpy(np.array(model.arrays[name])) for name in own if name in model.arrays}
+        if set(arrays) != set(own) or any(arrays[name].shape != own[name].shape for name in own):
+            raise ModelFormatError(
+                f"the arrays in the model file are not those of a {type(self).__name__} with these hyperparameters"
+            )
+        network.load_state_dict(arrays)
+        self.network_ = network.eval()
+        self.history_ = []
+        self.n_iter_ = 0
+        self.n_params_ = count_parameters(network)[1]
