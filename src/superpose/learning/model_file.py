@@ -38,8 +38,9 @@ __all__ = [
 
 FORMAT_VERSION = 1
 KIND = "hybrid_classifier"
-KINDS = (KIND, "module_classifier")
-"""Kinds of models that this release reads: a circuit between classical layers, and a user's own exported module."""
+KINDS = (KIND, "module_classifier", "family_classifier")
+"""Kinds of models that this release reads: a circuit between classical layers, an exported module (a user's own, or a
+family's network), and a family without a network, such as a kernel method."""
 
 _MANIFEST, _ARRAYS = "manifest.json", "arrays.safetensors"
 _SIGNATURES = "signatures/"
@@ -183,7 +184,7 @@ def _read_manifest(content: bytes) -> dict[str, Any]:
             format_version=version if isinstance(version, int | str) else None,
         )
     if kind not in KINDS:
-        raise ModelFormatError(f"the model file holds a {kind!r}, this release knows {' and '.join(map(repr, KINDS))}")
+        raise ModelFormatError(f"the model file holds a {kind!r}, this release knows {', '.join(map(repr, KINDS))}")
     return manifest
 
 
@@ -205,11 +206,15 @@ def _check_members(members: Mapping[str, bytes], manifest: Mapping[str, Any]) ->
 def _build(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> ServedModel:
     try:
         arrays = {name: np.array(array) for name, array in safetensors.numpy.load(members[_ARRAYS]).items()}
-        if manifest["kind"] != KIND:
+        rest = {name: content for name, content in members.items() if name in manifest["members"]}
+        if manifest["kind"] == "module_classifier":
             from superpose.learning.modules.model import ModuleModel
 
-            rest = {name: content for name, content in members.items() if name in manifest["members"]}
             return ModuleModel.from_parts(manifest["pipeline"], arrays, rest)
+        if manifest["kind"] == "family_classifier":
+            from superpose.learning.families.plain import FamilyModel
+
+            return FamilyModel.from_parts(manifest["pipeline"], arrays, rest)
         circuit = from_qasm(members[CIRCUIT_MEMBER].decode())
         return TrainedModel.from_parts(manifest["pipeline"], arrays, circuit)
     except (SuperposeError, SafetensorError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:

@@ -17,6 +17,7 @@ from superpose.learning.families.table import FAMILIES, Family
 if TYPE_CHECKING:
     from superpose.learning.families.base import FamilyClassifier, load_family
     from superpose.learning.families.dressed_circuit import DressedCircuitClassifier
+    from superpose.learning.families.plain import PlainClassifier
     from superpose.learning.families.variational import VariationalClassifier
 
 __all__ = [
@@ -24,12 +25,14 @@ __all__ = [
     "DressedCircuitClassifier",
     "Family",
     "FamilyClassifier",
+    "PlainClassifier",
     "VariationalClassifier",
     "load_family",
 ]
 
 _HOME_OF = {
     "FamilyClassifier": "base",
+    "PlainClassifier": "plain",
     "VariationalClassifier": "variational",
     "load_family": "base",
     **{row.class_name: row.name for row in FAMILIES.values()},

@@ -36,7 +36,7 @@ from superpose.learning.trained_model import ServedModel
 if TYPE_CHECKING:
     from superpose.learning.training import TrainingWatch
 
-__all__ = ["FamilyClassifier", "load_family"]
+__all__ = ["FamilyClassifier", "load_family", "unfitted_family"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -142,6 +142,25 @@ class FamilyClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
             Path(path), self.to_model(), ModelFacts(facts.evaluation, facts.data, provenance, facts.baseline)
         )
 
+    def take_over(self, model: ServedModel) -> None:
+        """Become the fitted classifier whose plain values a model holds; the inverse of `to_model`.
+
+        Raises:
+            ModelFormatError: the model is not of this family with these hyperparameters.
+        """
+        names = model.preprocessor.columns.names
+        self.classes_ = np.array(model.classes)
+        self.n_features_in_ = len(names)
+        if names != default_names(len(names)):
+            self.feature_names_in_ = np.array(names, dtype=object)
+        self.preprocessor_ = model.preprocessor
+        try:
+            self._from_model(model)
+        except (ValueError, KeyError, TypeError, IndexError) as error:
+            raise ModelFormatError(
+                f"the values in the model file are not those of a {type(self).__name__}: {error}"
+            ) from None
+
     def __sklearn_is_fitted__(self) -> bool:
         """Whether ``fit`` has been called."""
         return hasattr(self, "preprocessor_")
@@ -219,30 +238,33 @@ def load_family(path: Path | str | bytes, expected_digest: str | None = None) ->
     """
     file = read_model(path, expected_digest)
     described = file.manifest["provenance"].get("family")
-    if not isinstance(described, Mapping) or described.get("name") not in FAMILIES:
-        said = described.get("name") if isinstance(described, Mapping) else None
+    if not isinstance(described, Mapping):
         raise ModelFormatError(
-            f"the model file holds {said!r}, which is none of the families {', '.join(FAMILIES)}; "
-            "superpose.learning.Predictor.load serves other models"
+            f"the model file holds a {file.model.kind!r} of no family; superpose.learning.Predictor.load serves it"
         )
-    model = file.model
-    names = model.preprocessor.columns.names
-    found = FAMILIES[described["name"]].load()
-    known = set(found().get_params())
-    unknown = sorted(set(described["params"]) - known)
+    classifier = unfitted_family(described.get("name"), described.get("params"))
+    classifier.take_over(file.model)
+    return classifier
+
+
+def unfitted_family(name: object, params: object) -> FamilyClassifier:
+    """A family with the hyperparameters that a model file states.
+
+    Raises:
+        ModelFormatError: no family of this name is known, or its hyperparameters cannot be used.
+    """
+    if not isinstance(name, str) or name not in FAMILIES or not isinstance(params, Mapping):
+        raise ModelFormatError(
+            f"the model file holds family {str(name)[:40]!r}, this release knows {', '.join(FAMILIES)}; "
+            "a newer release may read the file"
+        )
+    family = FAMILIES[name].load()
+    unknown = sorted(set(params) - set(family().get_params()))
     if unknown:
-        raise ModelFormatError(
-            f"family {described['name']!r} has no hyperparameters {unknown}; a newer release may read the file"
-        )
-    classifier = found(**described["params"])
+        raise ModelFormatError(f"family {name!r} has no hyperparameters {unknown}; a newer release may read the file")
+    classifier = family(**params)
     try:
         classifier._check_hyperparameters()
     except (SpecError, TypeError) as error:
         raise ModelFormatError(f"the hyperparameters in the model file cannot be used: {error}") from None
-    classifier.classes_ = np.array(model.classes)
-    classifier.n_features_in_ = len(names)
-    if names != default_names(len(names)):
-        classifier.feature_names_in_ = np.array(names, dtype=object)
-    classifier.preprocessor_ = model.preprocessor
-    classifier._from_model(model)
     return classifier

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from superpose.errors import ModelFormatError, SpecError
+from superpose.errors import SpecError
 from superpose.learning.estimator import early_stopping_split
 from superpose.learning.families.base import FamilyClassifier
 from superpose.learning.modules.exporting import export_module
@@ -155,9 +155,7 @@ class VariationalClassifier(FamilyClassifier):
         own = network.state_dict()
         arrays = {name: torch.from_numpy(np.array(model.arrays[name])) for name in own if name in model.arrays}
         if set(arrays) != set(own) or any(arrays[name].shape != own[name].shape for name in own):
-            raise ModelFormatError(
-                f"the arrays in the model file are not those of a {type(self).__name__} with these hyperparameters"
-            )
+            raise ValueError("arrays have other names or shapes than these hyperparameters make")
         network.load_state_dict(arrays)
         self.network_ = network.eval()
         self.history_ = []
