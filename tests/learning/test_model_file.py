@@ -138,7 +138,7 @@ def arrays(change: Callable[[dict[str, np.ndarray]], Any]) -> Change:
 @pytest.mark.parametrize(
     ("change", "error", "said"),
     [
-        (put(2, "format_version"), ModelFormatError, "format version 2, this release reads 1"),
+        (put(3, "format_version"), ModelFormatError, "format version 3, this release reads 1 to 2"),
         (put("1", "format_version"), ModelFormatError, "format version '1'"),
         (put(True, "format_version"), ModelFormatError, "format version True"),
         (put("regressor", "kind"), ModelFormatError, "holds a 'regressor'"),

@@ -52,6 +52,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── CheckpointError               learning.checkpoint
     │   ├── TrainingDivergedError         learning.diverged
     │   ├── ExplanationError              learning.explanation
+    │   ├── SafeguardAbsentError          learning.safeguard_absent
     │   ├── ModuleExportError             module.not_exportable
     │   └── ModuleFormatError             module.format
     ├── OptimizationError
@@ -198,6 +199,7 @@ from superpose.errors.learning import (
     ModuleFormatError,
     NotFittedError,
     RowRefusedError,
+    SafeguardAbsentError,
     SpecError,
     TrainingDivergedError,
 )
@@ -366,6 +368,7 @@ __all__ = [
     "ResidencyError",
     "ResidencyRulesError",
     "RowRefusedError",
+    "SafeguardAbsentError",
     "ScopeError",
     "SecondsQuotaError",
     "ServiceError",

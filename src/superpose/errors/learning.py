@@ -24,6 +24,7 @@ __all__ = [
     "ModuleFormatError",
     "NotFittedError",
     "RowRefusedError",
+    "SafeguardAbsentError",
     "SpecError",
     "TrainingDivergedError",
 ]
@@ -123,6 +124,12 @@ class ExplanationError(LearningError):
     """A prediction cannot be explained this way: no such method or class, or a model that the method cannot take."""
 
     code = "learning.explanation"
+
+
+class SafeguardAbsentError(LearningError):
+    """A request asks for prediction sets, abstaining or novelty, and the model file has nothing that gives them."""
+
+    code = "learning.safeguard_absent"
 
 
 class ModuleExportError(LearningError):

@@ -117,8 +117,8 @@ class _Asked:
         return self.preprocessor.places_of_columns
 
     def probability(self, rows: Floats, classes: Ints) -> Floats:
-        """Of each encoded row that of its class, ``(n_rows,)``."""
-        found: Floats = self.predictor.predict_encoded(rows)[np.arange(len(rows)), classes]
+        """Of each encoded row that of its class, before calibration, ``(n_rows,)``."""
+        found: Floats = self.predictor.model.probabilities(rows)[np.arange(len(rows)), classes]
         return found
 
     def by_column(self, encoded: Floats) -> Floats:
@@ -165,7 +165,7 @@ def attribute(
         )
     values = _shapley(asked, n_orders, seed) if method == "shapley" else _SIMPLE[method](asked)
     n_rows = len(encoded)
-    typical = predictor.predict_encoded(asked.typical[None, :])[0]
+    typical = predictor.model.probabilities(asked.typical[None, :])[0]
     return Attributions(
         method=method,
         feature_names=predictor.feature_names,

@@ -11,7 +11,9 @@ from superpose.engine import memory_required
 from superpose.engine.memory import available_memory
 from superpose.errors import SpecError, StateTooLargeError
 from superpose.learning.ansaetze import ANSAETZE
-from superpose.learning.splitting import feature_table
+from superpose.learning.calibration.fitting import check_rows
+from superpose.learning.calibration.spec import CalibrationSpec
+from superpose.learning.splitting import feature_table, splits_of
 from superpose.learning.subgroups import check_subgroups
 
 if TYPE_CHECKING:
@@ -53,7 +55,7 @@ def admit(spec: TrainingSpec, table: Table | None = None) -> Plan:
         StateTooLargeError: the circuit's states need more memory than the machine has free or the spec allows; its
             details say how many bytes are needed and allowed.
         SpecError: a class or column that the spec names is not one of the table's, a value is missing where the spec
-            takes none, or the run exceeds its own limits.
+            takes none, there are too few validation rows to calibrate by, or the run exceeds its own limits.
         DatasetEmptyError: the spec leaves no feature column.
     """
     memory_bytes = _admit_memory(spec)
@@ -98,6 +100,8 @@ def _admit_table(spec: TrainingSpec, table: Table, plan: Plan) -> None:
     check_subgroups(spec.evaluation.subgroups, table)
     positive_class(spec, table)
     class_weights(spec, table.classes)
+    if spec.calibration != CalibrationSpec():
+        check_rows(spec.calibration, len(splits_of(spec, table, at_most=1)[0].validation))
     table = feature_table(spec, table)
     _admit_gaps(spec, table)
     limits = spec.limits

@@ -20,6 +20,7 @@ from safetensors import SafetensorError
 from superpose import __version__
 from superpose.circuits import from_qasm
 from superpose.errors import ModelFileCorruptError, ModelFormatError, SuperposeError
+from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.canonical import digest_bytes, write_atomically
 from superpose.learning.container import MAX_FILE_BYTES, pack, unpack
 from superpose.learning.trained_model import CIRCUIT_MEMBER, ServedModel, TrainedModel
@@ -36,13 +37,15 @@ __all__ = [
     "write_model",
 ]
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+"""The newest that this release writes; files without safeguards are of version 1, which older releases read too."""
+
 KIND = "hybrid_classifier"
 KINDS = (KIND, "module_classifier", "family_classifier")
 """Kinds of models that this release reads: a circuit between classical layers, an exported module (a user's own, or a
 family's network), and a family without a network, such as a kernel method."""
 
-_MANIFEST, _ARRAYS = "manifest.json", "arrays.safetensors"
+_MANIFEST, _ARRAYS, _SAFEGUARDS = "manifest.json", "arrays.safetensors", "safeguards.safetensors"
 _SIGNATURES = "signatures/"
 
 
@@ -73,22 +76,31 @@ class ModelFile:
         model: what predicts.
         digest: SHA-256 of the manifest's bytes.
         signatures: content of each signature by its name; not checked here.
+        safeguards: calibration, prediction sets, abstaining and novelty; empty in files of format version 1.
     """
 
     manifest: dict[str, Any]
     model: ServedModel
     digest: str
     signatures: dict[str, bytes]
+    safeguards: Safeguards = field(default_factory=Safeguards)
 
 
-def encode_model(model: ServedModel, facts: ModelFacts | None = None) -> tuple[bytes, str]:
-    """The bytes of a model file and the model's digest; equal models and facts give equal bytes."""
+def encode_model(
+    model: ServedModel, facts: ModelFacts | None = None, safeguards: Safeguards | None = None
+) -> tuple[bytes, str]:
+    """The bytes of a model file and the model's digest; equal models, facts and safeguards give equal bytes."""
     facts = facts or ModelFacts()
     description, arrays = model.to_parts()
     members = {_ARRAYS: safetensors.numpy.save(arrays), **model.to_members()}
+    guarded: dict[str, Any] = {}
+    if safeguards is not None and not safeguards.empty:
+        safeguards.check(len(model.classes), model.preprocessor.n_encoded)
+        guarded["safeguards"], kept = safeguards.to_parts()
+        members[_SAFEGUARDS] = safetensors.numpy.save(kept)
     manifest = {
         "format": "superpose-model",
-        "format_version": FORMAT_VERSION,
+        "format_version": FORMAT_VERSION if guarded else 1,
         "kind": model.kind,
         "superpose_version": __version__,
         "members": {name: {"sha256": digest_bytes(content), "size": len(content)} for name, content in members.items()},
@@ -97,18 +109,21 @@ def encode_model(model: ServedModel, facts: ModelFacts | None = None) -> tuple[b
         "data": dict(facts.data),
         "provenance": dict(facts.provenance),
         **({"drift_baseline": dict(facts.baseline)} if facts.baseline else {}),
+        **guarded,
     }
     text = json.dumps(manifest, sort_keys=True, indent=1, ensure_ascii=False, allow_nan=False).encode()
     return pack({_MANIFEST: text, **members}), digest_bytes(text)
 
 
-def write_model(path: Path, model: ServedModel, facts: ModelFacts | None = None) -> str:
+def write_model(
+    path: Path, model: ServedModel, facts: ModelFacts | None = None, safeguards: Safeguards | None = None
+) -> str:
     """Write a model file atomically, and return its digest.
 
     Raises:
         OSError: the file cannot be written.
     """
-    content, digest = encode_model(model, facts)
+    content, digest = encode_model(model, facts, safeguards)
     write_atomically(path, content)
     return digest
 
@@ -155,7 +170,8 @@ def read_model(source: Path | str | bytes, expected_digest: str | None = None) -
     manifest = _read_manifest(members[_MANIFEST])  # (3)
     signatures = {name.removeprefix(_SIGNATURES): v for name, v in members.items() if name.startswith(_SIGNATURES)}
     _check_members(members, manifest)  # (4)
-    return ModelFile(manifest, _build(members, manifest), digest, signatures)  # (5)
+    model, safeguards = _build(members, manifest)  # (5)
+    return ModelFile(manifest, model, digest, signatures, safeguards)
 
 
 def _read(source: Path | str | bytes) -> bytes:
@@ -177,9 +193,9 @@ def _read_manifest(content: bytes) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != "superpose-model":
         raise ModelFormatError("manifest.json does not say that this is a superpose-model")
     version, kind = manifest.get("format_version"), manifest.get("kind")
-    if version != FORMAT_VERSION or isinstance(version, bool):
+    if version not in range(1, FORMAT_VERSION + 1) or isinstance(version, bool):
         raise ModelFormatError(
-            f"the model file has format version {version!r}, this release reads {FORMAT_VERSION}; "
+            f"the model file has format version {version!r}, this release reads 1 to {FORMAT_VERSION}; "
             "install the release that wrote it or a newer one",
             format_version=version if isinstance(version, int | str) else None,
         )
@@ -191,7 +207,9 @@ def _read_manifest(content: bytes) -> dict[str, Any]:
 def _check_members(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
     listed = manifest.get("members")
     present = {n for n in members if n != _MANIFEST and not n.startswith(_SIGNATURES)}
-    known = present == {_ARRAYS, CIRCUIT_MEMBER} if manifest["kind"] == KIND else _ARRAYS in present
+    plain = present - {_SAFEGUARDS}
+    known = plain == {_ARRAYS, CIRCUIT_MEMBER} if manifest["kind"] == KIND else _ARRAYS in present
+    known = known and (_SAFEGUARDS in present) == (manifest["format_version"] > 1)
     if not isinstance(listed, dict) or present != set(listed) or not known:
         raise ModelFileCorruptError(
             f"members must be those that the manifest lists and this format has; got {sorted(present)}, "
@@ -203,21 +221,32 @@ def _check_members(members: Mapping[str, bytes], manifest: Mapping[str, Any]) ->
             raise ModelFileCorruptError(f"member {name} is not the one that the manifest lists: its digest differs")
 
 
-def _build(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> ServedModel:
+def _build(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> tuple[ServedModel, Safeguards]:
     try:
-        arrays = {name: np.array(array) for name, array in safetensors.numpy.load(members[_ARRAYS]).items()}
-        rest = {name: content for name, content in members.items() if name in manifest["members"]}
-        if manifest["kind"] == "module_classifier":
-            from superpose.learning.modules.model import ModuleModel
-
-            return ModuleModel.from_parts(manifest["pipeline"], arrays, rest)
-        if manifest["kind"] == "family_classifier":
-            from superpose.learning.families.plain import FamilyModel
-
-            return FamilyModel.from_parts(manifest["pipeline"], arrays, rest)
-        circuit = from_qasm(members[CIRCUIT_MEMBER].decode())
-        return TrainedModel.from_parts(manifest["pipeline"], arrays, circuit)
+        model, safeguards = _model(members, manifest), Safeguards()
+        if _SAFEGUARDS in members:
+            safeguards = Safeguards.from_parts(manifest["safeguards"], _arrays(members[_SAFEGUARDS]))
+            safeguards.check(len(model.classes), model.preprocessor.n_encoded)
     except (SuperposeError, SafetensorError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ModelFileCorruptError(
             f"the manifest, circuit and arrays do not make a model: {type(error).__name__}: {error}"
         ) from None
+    return model, safeguards
+
+
+def _arrays(content: bytes) -> dict[str, Any]:
+    return {name: np.array(array) for name, array in safetensors.numpy.load(content).items()}
+
+
+def _model(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> ServedModel:
+    arrays = _arrays(members[_ARRAYS])
+    rest = {name: members[name] for name in manifest["members"] if name != _SAFEGUARDS}
+    if manifest["kind"] == "module_classifier":
+        from superpose.learning.modules.model import ModuleModel
+
+        return ModuleModel.from_parts(manifest["pipeline"], arrays, rest)
+    if manifest["kind"] == "family_classifier":
+        from superpose.learning.families.plain import FamilyModel
+
+        return FamilyModel.from_parts(manifest["pipeline"], arrays, rest)
+    return TrainedModel.from_parts(manifest["pipeline"], arrays, from_qasm(members[CIRCUIT_MEMBER].decode()))

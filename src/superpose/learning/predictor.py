@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import FeatureMismatchError
+from superpose.learning.calibration.asking import Asked, Details, detailed
+from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.card import notice_of
 from superpose.learning.model_file import ModelFile, read_model
 from superpose.learning.trained_model import ClassLabel, ServedModel
@@ -27,6 +29,7 @@ class Predictor:
     def __init__(self, file: ModelFile) -> None:
         self._file = file
         self._model = file.model
+        self._safeguards = file.safeguards
         # Lowers the circuit and touches the kernels, so that the first request does not pay for it.
         self._model.probabilities(np.zeros((1, self._model.preprocessor.n_encoded)))
 
@@ -49,6 +52,11 @@ class Predictor:
     def model(self) -> ServedModel:
         """The model itself, as plain values."""
         return self._model
+
+    @property
+    def safeguards(self) -> Safeguards:
+        """What the model file keeps to say how far answers can be trusted; empty in older files."""
+        return self._safeguards
 
     @property
     def classes(self) -> tuple[ClassLabel, ...]:
@@ -136,8 +144,24 @@ class Predictor:
             raise
 
     def predict_encoded(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Probability of each class, float64 ``(n_rows, n_classes)``, of rows that `encode` made."""
-        return self._model.probabilities(encoded)
+        """Probability of each class, float64 ``(n_rows, n_classes)``, of rows that `encode` made; calibrated, if the
+        model is.
+        """
+        return self._safeguards.calibrated(self._model.probabilities(encoded))
+
+    def detailed(self, rows: Any, asked: Asked) -> tuple[NDArray[np.float64], Details]:
+        """The probabilities of rows, and what else is asked for: prediction sets, abstaining, novelty.
+
+        >>> predictor.detailed(rows, Asked(prediction_set=True, abstain=0.9))  # doctest: +SKIP
+
+        Raises:
+            FeatureMismatchError: columns are absent, unknown or of the wrong kind.
+            SafeguardAbsentError: the model file has nothing that could give it.
+        """
+        encoded = self.encode(rows)
+        probabilities = self.predict_encoded(encoded)
+        labels = tuple(map(str, self.classes))
+        return probabilities, detailed(self._safeguards, asked, probabilities, labels, encoded)
 
     def predict(self, rows: Any) -> list[ClassLabel]:
         """Most probable class of each row."""

@@ -20,6 +20,7 @@ from superpose.engine.gradients import GRADIENT_METHODS
 from superpose.errors import SpecError
 from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.backend_spec import BackendSpec
+from superpose.learning.calibration.spec import CalibrationSpec
 from superpose.learning.canonical import digest_json
 from superpose.learning.card import CardSpec
 from superpose.learning.encodings import ENCODINGS
@@ -41,6 +42,7 @@ __all__ = [
     "SPLIT_KINDS",
     "AnsatzSpec",
     "BackendSpec",
+    "CalibrationSpec",
     "CardSpec",
     "EncodingSpec",
     "EvaluationSpec",
@@ -226,6 +228,7 @@ class TrainingSpec(Section):
     limits: LimitsSpec = section(LimitsSpec)
     backend: BackendSpec = section(BackendSpec)
     card: CardSpec = section(CardSpec)
+    calibration: CalibrationSpec = section(CalibrationSpec)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -284,14 +287,16 @@ class TrainingSpec(Section):
     def to_dict(self) -> dict[str, Any]:
         """All fields, defaults included; `from_dict` reads it back to an equal spec.
 
-        The sections ``backend`` and ``card`` are there only where they say something, so that a spec without keeps the
-        digest that it had before there were such sections.
+        The sections ``backend``, ``card`` and ``calibration`` are there only where they say something, so that a spec
+        without keeps the digest that it had before there were such sections.
         """
         values = super().to_dict()
         if self.backend.name is None:
             del values["backend"]
         if self.card == CardSpec():
             del values["card"]
+        if self.calibration == CalibrationSpec():
+            del values["calibration"]
         return values
 
     @property

@@ -15,7 +15,18 @@ from typing import Any, ClassVar, Self
 
 from superpose.errors import SpecError
 
-__all__ = ["Section", "choice", "choice_or_weights", "integer", "names", "number", "section", "subset", "text"]
+__all__ = [
+    "Section",
+    "choice",
+    "choice_or_weights",
+    "integer",
+    "maybe_number",
+    "names",
+    "number",
+    "section",
+    "subset",
+    "text",
+]
 
 Rule = Callable[[Any, str], Any]
 
@@ -64,6 +75,12 @@ def number(default: float, low: float, high: float, *, above: bool = False) -> A
         return float(value)
 
     return _field(default, rule)
+
+
+def maybe_number(low: float, high: float) -> Any:
+    """A finite number in ``low .. high``, or None, which is the default."""
+    whole: Rule = number(low, low, high).metadata["rule"]
+    return _field(None, lambda value, path: None if value is None else whole(value, path))
 
 
 def choice(default: str, allowed: Callable[[], Sequence[str]]) -> Any:

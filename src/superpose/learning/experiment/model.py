@@ -11,6 +11,8 @@ import torch
 
 from superpose import __version__
 from superpose.datasets import drift_baseline
+from superpose.learning.admission import positive_class
+from superpose.learning.calibration.report import safeguarded
 from superpose.learning.canonical import write_atomically
 from superpose.learning.experiment.run import Run, UnitResults
 from superpose.learning.experiment.split_data import SplitData
@@ -22,16 +24,22 @@ __all__ = ["provenance_of", "write_model_file"]
 
 
 def write_model_file(run: Run, rows: UnitResults, evaluation: dict[str, Any]) -> tuple[Path, str]:
-    """Write the model file into the run's directory; its path and digest."""
+    """Write the model file into the run's directory; its path and digest.
+
+    The evaluation gains ``calibration``, and where probabilities are calibrated the model's metrics are those of them.
+    """
     split, data = run.splits[0], SplitData(run, 0)
     model = run.recipe.model(Unit(run, data, "hybrid", 0).network(), data.preprocessor, run.table.classes)
+    positive = positive_class(run.spec, run.table)
+    safeguards, figures = safeguarded(run.spec, model, data.encoded, run.classes, split, positive=positive)
+    evaluation |= figures
     facts = ModelFacts(
         evaluation=evaluation,
         data=data_facts(run.spec, run.table, run.features, split),
         provenance=provenance_of(run, rows[0]["hybrid"].get("measured")),
         baseline=drift_baseline(run.features, split.train),
     )
-    content, digest = encode_model(model, facts)
+    content, digest = encode_model(model, facts, safeguards)
     path = run.directory / "model.superpose"
     write_atomically(path, content)
     return path, digest

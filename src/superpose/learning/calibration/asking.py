@@ -1,0 +1,129 @@
+"""What a request may ask for beside labels and probabilities, and the answer to that. NumPy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.errors import SafeguardAbsentError
+from superpose.learning.calibration.safeguards import AbstainRule, Safeguards
+
+__all__ = ["Asked", "Details", "detailed"]
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked for beside the default answer.
+
+    Attributes:
+        prediction_set: the set of classes that holds the true one as often as the model's coverage says.
+        abstain: whether a label may be withheld: True by the model's own rule, a number where the largest probability
+            is below it, "set" where the prediction set has more than one class.
+        novelty: how unlike the training rows each row is.
+    """
+
+    prediction_set: bool = False
+    abstain: bool | float | str = False
+    novelty: bool = False
+
+    def __bool__(self) -> bool:
+        return self.prediction_set or self.abstain is not False or self.novelty
+
+
+@dataclass(frozen=True)
+class Details:
+    """The answer to what was asked for; None is what was not.
+
+    Attributes:
+        sets: of each row the labels in its prediction set, the most probable first.
+        coverage: how often those sets hold the true class, at least.
+        reasons: of each row why no label is given, or None where one is.
+        novelty: of each row its score; training rows score about 1.
+        novel: of each row whether the score is above the model's threshold.
+    """
+
+    sets: tuple[tuple[str, ...], ...] | None = None
+    coverage: float | None = None
+    reasons: tuple[str | None, ...] | None = None
+    novelty: tuple[float, ...] | None = None
+    novel: tuple[bool, ...] | None = None
+
+
+def detailed(
+    safeguards: Safeguards, asked: Asked, probabilities: Floats, labels: Sequence[str], encoded: Floats | None
+) -> Details:
+    """What is asked for, of rows whose probabilities are known.
+
+    Args:
+        safeguards: the model's.
+        asked: what is wanted.
+        probabilities: calibrated, ``(n_rows, n_classes)``.
+        labels: of the classes, in order.
+        encoded: the encoded rows; needed for novelty only.
+
+    Raises:
+        SafeguardAbsentError: the model has nothing that gives it; says how to get a model that has.
+    """
+    sets: tuple[tuple[str, ...], ...] | None = None
+    rule = _rule(safeguards, asked.abstain)
+    if asked.prediction_set or (rule is not None and rule.by == "set"):
+        sets = _sets(safeguards, probabilities, labels)
+    reasons = None if rule is None else _reasons(rule, probabilities, sets)
+    found = Details(reasons=reasons)
+    if asked.prediction_set and safeguards.sets is not None:
+        found = Details(sets=sets, coverage=safeguards.sets.coverage, reasons=reasons)
+    if not asked.novelty:
+        return found
+    if safeguards.novelty is None or encoded is None:
+        raise SafeguardAbsentError(
+            "This model version has no novelty score: a release before novelty scores trained it. Train it again.",
+            asked="novelty",
+        )
+    scores = safeguards.novelty.scores(encoded)
+    novel = scores > safeguards.novelty.threshold
+    return Details(found.sets, found.coverage, found.reasons, tuple(scores.tolist()), tuple(novel.tolist()))
+
+
+def _rule(safeguards: Safeguards, abstain: bool | float | str) -> AbstainRule | None:
+    if abstain is False:
+        return None
+    if abstain is True:
+        if safeguards.abstain is None:
+            raise SafeguardAbsentError(
+                "This model version has no rule for abstaining. Give a probability instead of true, such as 0.8, or "
+                "train with calibration.abstain.",
+                asked="abstain",
+            )
+        return safeguards.abstain
+    return AbstainRule("set") if isinstance(abstain, str) else AbstainRule("probability", float(abstain))
+
+
+def _sets(safeguards: Safeguards, probabilities: Floats, labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    if safeguards.sets is None:
+        raise SafeguardAbsentError(
+            "This model version has no prediction sets. Train with calibration.conformal.coverage, such as 0.9.",
+            asked="prediction_set",
+        )
+    members = safeguards.sets.sets(probabilities)
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    return tuple(tuple(labels[i] for i in ranks if row[i]) for row, ranks in zip(members, order.tolist(), strict=True))
+
+
+def _reasons(
+    rule: AbstainRule, probabilities: Floats, sets: tuple[tuple[str, ...], ...] | None
+) -> tuple[str | None, ...]:
+    if rule.by == "set":
+        return tuple(
+            f"the prediction set has {len(row)} classes: {', '.join(row[:5])}" + (", ..." if len(row) > 5 else "")
+            if len(row) > 1
+            else None
+            for row in sets or ()
+        )
+    largest = probabilities.max(axis=1).tolist()
+    below = f"below {rule.below:g}"
+    return tuple(f"the largest probability, {p:.4g}, is {below}" if p < rule.below else None for p in largest)

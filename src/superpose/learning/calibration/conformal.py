@@ -1,0 +1,137 @@
+"""Prediction sets that hold the true class with a stated probability, by split conformal prediction. NumPy only.
+
+A score says how badly a class fits a row; over ``n`` held-out rows the scores of the true classes are sorted, and the
+``ceil((n + 1) * coverage)``-th smallest is the threshold: a class is in a new row's set if its score is not above it.
+If the new row comes from where the held-out rows came from, its true class is in its set with a probability of at least
+``coverage``, whatever the model. The most probable class is always in, so no set is empty.
+
+Source: Vovk, Gammerman and Shafer 2005, "Algorithmic learning in a random world"; the finite-sample quantile as in
+Angelopoulos and Bates 2021, arXiv 2107.07511, section 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["SCORES", "ConformalSets", "fewest_rows"]
+
+Floats = NDArray[np.float64]
+
+
+def _lac(probabilities: Floats) -> Floats:
+    """``1 - p`` of each class.
+
+    Source: Sadinle, Lei and Wasserman 2019, "Least ambiguous set-valued classifiers", arXiv 1609.00451.
+    """
+    return 1.0 - probabilities
+
+
+def _aps(probabilities: Floats) -> Floats:
+    """Sum of the probabilities of all classes that are not less probable, the class itself included; no random part.
+
+    Source: Romano, Sesia and Candes 2020, "Classification with valid and adaptive coverage", arXiv 2006.02544, section
+    2.2, without randomisation, which makes sets larger, never smaller.
+    """
+    n_classes = probabilities.shape[1]
+    order = np.argsort(-probabilities, axis=1, kind="stable")
+    ranked = np.take_along_axis(probabilities, order, axis=1)
+    sums = np.cumsum(ranked, axis=1)
+    for place in range(n_classes - 2, -1, -1):  # equally probable classes share the sum of the last of them
+        tied = ranked[:, place] == ranked[:, place + 1]
+        sums[tied, place] = sums[tied, place + 1]
+    scores = np.empty_like(sums)
+    np.put_along_axis(scores, order, sums, axis=1)
+    return scores
+
+
+SCORES: dict[str, Callable[[Floats], Floats]] = {"lac": _lac, "aps": _aps}
+"""Scores ``(n_rows, n_classes)`` of probabilities, by name: "lac" gives the smallest sets on average, "aps" larger ones
+that adapt better to rows that are hard."""
+
+
+def fewest_rows(coverage: float) -> int:
+    """Held-out rows without which no threshold gives this coverage: ``ceil((n + 1) * coverage) <= n``."""
+    n = max(1, math.floor(coverage / (1.0 - coverage)) - 1)
+    while _rank(n, coverage) > n:
+        n += 1
+    return n
+
+
+def _rank(n: int, coverage: float) -> int:
+    """Which of ``n`` sorted scores is the threshold, from 1; a rounding error does not make it one more."""
+    return math.ceil((n + 1) * coverage - 1e-9)
+
+
+@dataclass(frozen=True)
+class ConformalSets:
+    """Prediction sets of one model.
+
+    Attributes:
+        method: a row of `SCORES`.
+        coverage: how often a set holds the true class, at least.
+        threshold: the largest score of a class that is in.
+        n_rows: held-out rows that gave the threshold.
+    """
+
+    method: str
+    coverage: float
+    threshold: float
+    n_rows: int
+
+    def __post_init__(self) -> None:
+        if self.method not in SCORES or not 0.0 < self.coverage < 1.0 or not math.isfinite(self.threshold):
+            raise ValueError(
+                f"method must be one of {', '.join(SCORES)}, coverage between 0 and 1, threshold finite; got "
+                f"{self.method!r}, {self.coverage!r}, {self.threshold!r}"
+            )
+
+    @classmethod
+    def from_rows(cls, method: str, coverage: float, probabilities: Floats, truth: NDArray[np.integer]) -> Self:
+        """The threshold that held-out rows give.
+
+        Args:
+            method: a row of `SCORES`.
+            coverage: above 0 and below 1.
+            probabilities: ``(n_rows, n_classes)``, of rows that neither trained nor calibrated the model.
+            truth: index of each row's class, ``(n_rows,)``.
+
+        Raises:
+            ValueError: too few rows; says how many are needed.
+        """
+        n = len(truth)
+        rank = _rank(n, coverage)
+        if rank > n:
+            raise ValueError(f"a coverage of {coverage:g} needs at least {fewest_rows(coverage)} rows, got {n}")
+        scores = SCORES[method](probabilities)[np.arange(n), truth]
+        return cls(method, coverage, float(np.sort(scores)[rank - 1]), n)
+
+    def sets(self, probabilities: Floats) -> NDArray[np.bool_]:
+        """Which classes are in each row's set, ``(n_rows, n_classes)``; the most probable one always is."""
+        members = SCORES[self.method](probabilities) <= self.threshold
+        members[np.arange(len(probabilities)), probabilities.argmax(axis=1)] = True
+        return members
+
+    def to_dict(self) -> dict[str, Any]:
+        """The sets' rule as JSON values."""
+        return {
+            "method": self.method,
+            "coverage": self.coverage,
+            "threshold": self.threshold,
+            "n_rows": self.n_rows,
+        }
+
+    @classmethod
+    def from_dict(cls, description: Mapping[str, Any]) -> Self:
+        """The inverse of `to_dict`.
+
+        Raises:
+            ValueError, KeyError, TypeError: it is none.
+        """
+        threshold, n_rows = float(description["threshold"]), int(description["n_rows"])
+        return cls(str(description["method"]), float(description["coverage"]), threshold, n_rows)

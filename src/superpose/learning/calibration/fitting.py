@@ -1,0 +1,203 @@
+"""Fitting what calibrates, and what tells unlike rows: on held-out rows, with SciPy and scikit-learn."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.errors import SpecError
+from superpose.learning.calibration.conformal import fewest_rows
+from superpose.learning.calibration.maps import Isotonic, ProbabilityMap, Temperature
+from superpose.learning.calibration.novelty import MAX_DIRECTIONS, Novelty
+from superpose.learning.calibration.reliability import log_loss
+
+if TYPE_CHECKING:
+    from superpose.learning.calibration.spec import CalibrationSpec
+
+__all__ = [
+    "FEWEST_ROWS",
+    "check_rows",
+    "chosen_method",
+    "fit_isotonic",
+    "fit_map",
+    "fit_novelty",
+    "fit_temperature",
+    "halves",
+]
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.integer]
+
+FEWEST_ROWS = {"none": 0, "temperature": 10, "isotonic": 50, "auto": 10}
+"""Rows below which a method is refused, and not taken by "auto"."""
+
+_HOTTEST = 20.0
+_FOLDS = 5
+_NOVEL_SHARE = 0.01
+_FLOOR = 1e-3
+"""Least variance of a direction, as a share of the mean variance: one without spread would make every row novel."""
+
+_TINY = 1e-300
+_MAX_EXACT_COLUMNS = 1_000
+
+
+def fit_temperature(probabilities: Floats, truth: Labels) -> Temperature:
+    """The temperature in 1/20 .. 20 of least mean cross entropy on held-out rows, whose true classes count as
+    ``1 - 1 / (n + 2)`` and the others as the rest: were all ``n`` rows right, plain log loss would ask for certainty.
+
+    Args:
+        probabilities: the model's, ``(n_rows, n_classes)``.
+        truth: index of each row's class, ``(n_rows,)``.
+
+    Source: the targets are Platt's (1999, "Probabilistic outputs for support vector machines", section 2.2), with the
+    number of all rows for that of a class's.
+    """
+    from scipy.optimize import minimize_scalar
+
+    n_rows, n_classes = probabilities.shape
+    targets = np.full((n_rows, n_classes), 1.0 / ((n_rows + 2) * (n_classes - 1)))
+    targets[np.arange(n_rows), truth] = 1.0 - 1.0 / (n_rows + 2)
+    scores = np.log(np.maximum(probabilities, _TINY))
+
+    def loss(exponent: float) -> float:
+        divided = scores / math.exp(exponent)
+        divided -= divided.max(axis=1, keepdims=True)
+        totals = np.log(np.exp(divided).sum(axis=1, keepdims=True))
+        return float(np.mean(np.sum(targets * (totals - divided), axis=1)))
+
+    reach = math.log(_HOTTEST)
+    found = minimize_scalar(loss, bounds=(-reach, reach), method="bounded", options={"xatol": 1e-9})
+    return Temperature(float(math.exp(found.x)))
+
+
+def fit_isotonic(probabilities: Floats, truth: Labels) -> Isotonic:
+    """Curves of least squares, one class against the rest, kept within ``1 / (n + 2)`` of 0 and 1: ``n`` rows tell no
+    certainty.
+
+    Args:
+        probabilities: the model's, ``(n_rows, n_classes)``.
+        truth: index of each row's class, ``(n_rows,)``.
+    """
+    from sklearn.isotonic import IsotonicRegression
+
+    n_rows, n_classes = probabilities.shape
+    bound = 1.0 / (n_rows + 2)
+    curves = []
+    for place in [1] if n_classes == 2 else range(n_classes):
+        curve = IsotonicRegression(y_min=bound, y_max=1.0 - bound)
+        curve.fit(probabilities[:, place], (truth == place).astype(np.float64))
+        curves.append(
+            (np.asarray(curve.X_thresholds_, dtype=np.float64), np.asarray(curve.y_thresholds_, dtype=np.float64))
+        )
+    return Isotonic(tuple(curves))
+
+
+def fit_map(method: str, probabilities: Floats, truth: Labels) -> ProbabilityMap | None:
+    """What calibrates by a method other than "auto"; None for "none"."""
+    if method == "temperature":
+        return fit_temperature(probabilities, truth)
+    return fit_isotonic(probabilities, truth) if method == "isotonic" else None
+
+
+def chosen_method(probabilities: Floats, truth: Labels, seed: int) -> tuple[str, dict[str, float]]:
+    """The method of least out-of-fold log loss in five folds, the simpler one of equals, and the loss of each.
+
+    Args:
+        probabilities: the model's, ``(n_rows, n_classes)``.
+        truth: index of each row's class, ``(n_rows,)``.
+        seed: of the folds.
+    """
+    n_rows = len(truth)
+    folds = np.random.default_rng(seed).permutation(n_rows) % _FOLDS
+    losses = {}
+    for method in ("none", "temperature", "isotonic"):
+        if n_rows * (_FOLDS - 1) // _FOLDS < FEWEST_ROWS[method]:
+            continue
+        predicted = np.empty_like(probabilities)
+        for fold in range(_FOLDS):
+            held = folds == fold
+            fitted = fit_map(method, probabilities[~held], truth[~held])
+            predicted[held] = probabilities[held] if fitted is None else fitted.apply(probabilities[held])
+        losses[method] = log_loss(truth, predicted)
+    return min(losses, key=lambda name: losses[name]), losses
+
+
+def halves(truth: Labels, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Places of the rows in two halves at random, each class in proportion; the first is the smaller.
+
+    Args:
+        truth: index of each row's class, ``(n_rows,)``.
+        seed: of the choice.
+    """
+    drawn = np.random.default_rng(seed)
+    order = np.concatenate([drawn.permutation(np.flatnonzero(truth == label)) for label in np.unique(truth)])
+    return np.sort(order[1::2]), np.sort(order[::2])
+
+
+def check_rows(spec: CalibrationSpec, n_rows: int) -> None:
+    """Refuse what so few validation rows cannot give, before anything is trained.
+
+    Raises:
+        SpecError: there are too few; the message says how many are needed.
+    """
+    coverage = spec.conformal.coverage
+    shared = coverage is not None and spec.method != "none"
+    needed, field = FEWEST_ROWS[spec.method] * (2 if shared else 1), "calibration.method"
+    for_sets = 0 if coverage is None else fewest_rows(coverage) * (2 if shared else 1)
+    if for_sets > needed:
+        needed, field = for_sets, "calibration.conformal.coverage"
+    if n_rows < needed:
+        half = ", half of them for the calibration and half for the sets" if shared else ""
+        raise SpecError(
+            f"needs at least {needed} validation rows{half}, and the split leaves {n_rows}; raise "
+            "evaluation.validation_fraction, add data" + (", or ask for less coverage" if coverage is not None else ""),
+            field,
+            n_rows=n_rows,
+            needed=needed,
+        )
+
+
+def fit_novelty(train: Floats, validation: Floats) -> Novelty:
+    """The score of how unlike the training rows a row is, and its threshold.
+
+    The threshold is the ``ceil((n + 1) * 0.99)``-th smallest of the validation rows' scores; of fewer than 99 rows the
+    largest.
+
+    Args:
+        train: encoded rows that trained the model, ``(n_rows, n_columns)``.
+        validation: encoded rows that did not.
+
+    Cost: a principal component analysis of the training rows.
+    """
+    from sklearn.decomposition import PCA
+
+    n_rows, n_columns = train.shape
+    n_directions = min(MAX_DIRECTIONS, n_columns, max(1, n_rows - 1))
+    solver = "covariance_eigh" if n_columns <= _MAX_EXACT_COLUMNS else "randomized"
+    with np.errstate(invalid="ignore"):  # of constant columns alone, shares of no variance
+        found = PCA(n_directions, svd_solver=solver, random_state=0).fit(train)
+    total = float(train.var(axis=0, ddof=1).sum()) if n_rows > 1 else 0.0
+    floor = max(_FLOOR * total / n_columns, 1e-12)
+    score = Novelty(
+        mean=np.asarray(found.mean_, dtype=np.float64),
+        directions=np.ascontiguousarray(found.components_, dtype=np.float64),
+        variances=np.maximum(np.asarray(found.explained_variance_, dtype=np.float64), floor),
+        rest=max(float(found.noise_variance_), floor),
+        threshold=math.inf,
+        expected_share=_NOVEL_SHARE,
+        n_rows=len(validation),
+    )
+    n = len(validation)
+    rank = min(n, math.ceil((n + 1) * (1.0 - _NOVEL_SHARE) - 1e-9))
+    return Novelty(
+        score.mean,
+        score.directions,
+        score.variances,
+        score.rest,
+        threshold=float(np.sort(score.scores(validation))[rank - 1]),
+        expected_share=1.0 - rank / (n + 1),
+        n_rows=n,
+    )
