@@ -33,6 +33,7 @@ def test_a_card_says_what_why_and_where_not(manifest: dict) -> None:
         "## Model",
         "## Data",
         "## Results",
+        "## Calibration",
         "## Compared with",
         "## Intended use and limits",
         "## Provenance",
@@ -61,10 +62,11 @@ def test_a_card_says_what_why_and_where_not(manifest: dict) -> None:
 
 def test_tables_have_as_many_cells_in_every_row(manifest: dict) -> None:
     rows = [line for line in model_card(manifest).splitlines() if line.startswith("|")]
-    assert len(rows) == 2 + 6 + 2 + 4 + 2 + 4
+    assert len(rows) == 2 + 6 + 2 + 1 + 2 + 4 + 2 + 4
     assert {row.count("|") for row in rows[:8]} == {9}
-    assert {row.count("|") for row in rows[8:14]} == {6}
-    assert {row.count("|") for row in rows[14:]} == {11}
+    assert {row.count("|") for row in rows[8:11]} == {5}
+    assert {row.count("|") for row in rows[11:17]} == {6}
+    assert {row.count("|") for row in rows[17:]} == {11}
 
 
 def test_texts_from_the_data_cannot_break_the_page(manifest: dict) -> None:

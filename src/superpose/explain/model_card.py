@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from superpose.explain.calibration_section import calibration_lines
 from superpose.learning.card import notice_of
 
 __all__ = ["model_card"]
@@ -44,6 +45,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         _section("Model", _model(manifest)),
         _section("Data", _data(manifest)),
         _section("Results", _results(manifest)),
+        _section("Calibration", calibration_lines(manifest.get("evaluation") or {})),
         _section("Compared with", _comparisons(manifest)),
         *([_section("Subgroups", _subgroups(manifest))] if _groups_of(manifest) else []),
         _section("Intended use and limits", _limits(manifest)),
@@ -350,7 +352,6 @@ def _limits(manifest: Mapping[str, Any]) -> list[str]:
             if _groups_of(manifest)
             else "- Fairness between groups was not examined, nor was robustness against crafted inputs."
         ),
-        "- Probabilities were not recalibrated; the Brier score says how far they can be trusted.",
     ]
     chosen_by = (manifest.get("provenance") or {}).get("sweep")
     if chosen_by:

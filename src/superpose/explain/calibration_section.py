@@ -1,0 +1,83 @@
+"""The model card's section on how far probabilities can be trusted; a pure function of the evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["calibration_lines"]
+
+_METHODS = {"temperature": "temperature scaling", "isotonic": "isotonic regression"}
+
+
+def calibration_lines(evaluation: Mapping[str, Any]) -> list[str]:
+    """Lines of Markdown on calibration, prediction sets, abstaining and novelty, measured on test rows.
+
+    Args:
+        evaluation: of a model file's manifest; without ``calibration``, as releases before wrote it, one line says so.
+    """
+    found = evaluation.get("calibration")
+    if not found:
+        return ["- Probabilities were not recalibrated; the Brier score says how far they can be trusted."]
+    rows, method = found["rows"], _METHODS.get(found["method"])
+    how = "Probabilities are the model's own, not recalibrated"
+    if method:
+        how = f"Probabilities are calibrated by {method}, fitted on {rows['calibration']} validation rows"
+    return [
+        f"{how}. On the {found['n_rows']} test rows, which nothing was fitted on:",
+        "",
+        "| | expected calibration error | Brier score | log loss |",
+        "|---|---:|---:|---:|",
+        *([_line("before", found["before"]), _line("after", found["after"])] if method else []),
+        *([] if method else [_line("as they are", found["after"])]),
+        "",
+        *_sets(found),
+        *_abstain(found),
+        *_novelty(found),
+        "- Validation rows also chose the epoch at which training stopped; the figures here are of test rows alone.",
+    ]
+
+
+def _line(title: str, figures: Mapping[str, float]) -> str:
+    return f"| {title} | {figures['ece']:.3f} | {figures['brier']:.3f} | {figures['log_loss']:.3f} |"
+
+
+def _share(share: Mapping[str, float]) -> str:
+    return f"{100 * share['share']:.1f} % ({100 * share['low']:.1f} to {100 * share['high']:.1f} %)"
+
+
+def _sets(found: Mapping[str, Any]) -> list[str]:
+    sets = found["conformal"]
+    if sets is None:
+        return ["- Prediction sets: none were asked for."]
+    size = sets["mean_size"]
+    return [
+        f"- Prediction sets ({str(sets['method']).upper()}, from {sets['n_rows']} validation rows) promise to hold the "
+        f"true class for {100 * sets['coverage']:g} % of rows from the same source; they did for "
+        f"{_share(sets['covered'])} of the test rows, with {size['mean']:.2f} classes on average "
+        f"({size['low']:.2f} to {size['high']:.2f}); {_share(sets['single'])} of them have one class."
+    ]
+
+
+def _abstain(found: Mapping[str, Any]) -> list[str]:
+    rule = found["abstain"]
+    if rule is None:
+        half = found["abstaining"][-1]
+        return [
+            f"- Abstaining: no rule. Answering only the surest {100 * half['answered']:.0f} % of test rows, the "
+            f"accuracy is {half['accuracy']:.3f}, against {found['abstaining'][0]['accuracy']:.3f} on all."
+        ]
+    when = "sets have more than one class" if rule["by"] == "set" else f"no probability reaches {rule['below']:g}"
+    accuracy = "" if rule["accuracy"] is None else f", at an accuracy of {_share(rule['accuracy'])}"
+    return [f"- Abstaining, where {when}, leaves {_share(rule['answered'])} of test rows answered{accuracy}."]
+
+
+def _novelty(found: Mapping[str, Any]) -> list[str]:
+    novelty = found["novelty"]
+    if novelty is None:
+        return []
+    return [
+        f"- Rows unlike the training rows are told by their Mahalanobis distance; of rows like the validation rows at "
+        f"most {100 * novelty['expected_share']:.1f} % score above the threshold, of the test rows "
+        f"{_share(novelty['novel'])} did."
+    ]

@@ -1,0 +1,50 @@
+"""The card's section on calibration: its figures are the evaluation's, and what was not done is said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from superpose.datasets import builtin_table
+from superpose.explain import model_card
+from superpose.learning import Predictor, TrainingSpec, run_experiment
+
+BASE: dict[str, Any] = {
+    "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
+    "training": {"epochs": 2, "learning_rate": 0.1, "batch_size": 64},
+    "evaluation": {"n_splits": 2, "controls": [], "baseline": "none"},
+}
+ASKED = {"method": "temperature", "conformal": {"coverage": 0.8}, "abstain": {"by": "set"}}
+
+
+def manifest(spec: dict[str, Any], directory: Path) -> dict[str, Any]:
+    result = run_experiment(TrainingSpec.from_dict(spec), builtin_table("breast_cancer"), directory)
+    return Predictor.load(result.model_path).manifest
+
+
+def test_the_section_has_the_figures_of_test_rows(tmp_path: Path) -> None:
+    found = manifest({**BASE, "calibration": ASKED}, tmp_path)
+    figures = found["evaluation"]["calibration"]
+    card = model_card(found)
+    section = card.partition("## Calibration\n")[2].partition("\n## ")[0]
+    assert "temperature scaling, fitted on 43 validation rows" in section
+    for name in ("before", "after"):
+        row = figures[name]
+        assert f"| {name} | {row['ece']:.3f} | {row['brier']:.3f} | {row['log_loss']:.3f} |" in section
+    assert f"did for {100 * figures['conformal']['covered']['share']:.1f} %" in section
+    assert "sets have more than one class" in section
+    assert f"of the test rows {100 * figures['novelty']['novel']['share']:.1f} %" in section
+
+
+@pytest.mark.parametrize("release", ["this", "before"])
+def test_what_was_not_done_is_said(release: str, tmp_path: Path) -> None:
+    found = manifest(BASE, tmp_path)
+    if release == "before":
+        del found["evaluation"]["calibration"]
+        assert "Probabilities were not recalibrated" in model_card(found)
+        return
+    assert "the model's own, not recalibrated" in model_card(found)
+    assert "Prediction sets: none were asked for." in model_card(found)
+    assert "Abstaining: no rule." in model_card(found)
