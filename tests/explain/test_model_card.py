@@ -35,6 +35,7 @@ def test_a_card_says_what_why_and_where_not(manifest: dict) -> None:
         "## Results",
         "## Calibration",
         "## Compared with",
+        "## Privacy",
         "## Intended use and limits",
         "## Provenance",
     ]

@@ -48,6 +48,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         _section("Calibration", calibration_lines(manifest.get("evaluation") or {})),
         _section("Compared with", _comparisons(manifest)),
         *([_section("Subgroups", _subgroups(manifest))] if _groups_of(manifest) else []),
+        *([_section("Privacy", _privacy(manifest))] if _privacy(manifest) else []),
         _section("Intended use and limits", _limits(manifest)),
         _section("Provenance", _provenance(manifest)),
     ]
@@ -331,6 +332,39 @@ def _share(group: Mapping[str, Any], name: str) -> str:
     """A share with its interval."""
     value, interval = group["metrics"][name], group["intervals"].get(name)
     return "–" if value is None or interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def _privacy(manifest: Mapping[str, Any]) -> list[str]:
+    """What training promises, and what an attack found."""
+    evaluation = manifest.get("evaluation") or {}
+    private, attack = evaluation.get("privacy"), evaluation.get("membership")
+    lines = []
+    if private:
+        lines.append(
+            f"- Trained with differential privacy: epsilon {private['epsilon']:.3g}, delta {private['delta']:.3g} for "
+            f"{private['covers']}, towards {private['protects']}; noise multiplier {private['noise_multiplier']:.3g}, "
+            f"gradients cut to length {private['max_gradient_norm']:.3g}, {private['n_steps']} steps."
+        )
+        lines.append(f"- Not covered: {'; '.join(private['does_not_cover'])}.")
+        if "largest_group" in private:
+            lines.append(
+                f"- The patient with most training rows has {private['largest_group']}: epsilon "
+                f"{private['epsilon_of_largest_group']:.3g} for all of them together."
+            )
+    if attack:
+        bound = attack.get("bound")
+        lines.append(
+            f"- Membership inference: an attacker who sees a row's loss tells a training row from an unseen one with "
+            f"AUC {attack['auc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}; 0.5 is guessing; "
+            f"{attack['n_trained']} training and {attack['n_unseen']} test rows), and finds "
+            + ", ".join(
+                f"{a['share']:.1%} of them at {a['false_alarms']:.0%} false alarms" for a in attack["true_alarms"]
+            )
+            + "."
+            + ("" if bound is None else f" No attack's advantage exceeds {bound:.2g} (here {attack['advantage']:.2g}).")
+        )
+        lines.append("- Stronger attacks train many such models; none was made.")
+    return lines
 
 
 def _stated(manifest: Mapping[str, Any]) -> list[str]:

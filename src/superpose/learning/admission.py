@@ -13,6 +13,7 @@ from superpose.errors import SpecError, StateTooLargeError
 from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.calibration.fitting import check_rows
 from superpose.learning.calibration.spec import CalibrationSpec
+from superpose.learning.privacy.spec import admit_privacy
 from superpose.learning.splitting import feature_table, splits_of
 from superpose.learning.subgroups import check_subgroups
 
@@ -59,6 +60,7 @@ def admit(spec: TrainingSpec, table: Table | None = None) -> Plan:
         DatasetEmptyError: the spec leaves no feature column.
     """
     memory_bytes = _admit_memory(spec)
+    admit_privacy(spec, None if table is None else table.n_rows)
     n_rows = table.n_rows if table is not None else 0
     trained = 1.0 - spec.evaluation.test_fraction - spec.evaluation.validation_fraction
     n_trainings = spec.evaluation.n_splits * (1 + len(spec.evaluation.controls))

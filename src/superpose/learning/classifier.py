@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -38,10 +38,21 @@ from superpose.learning.network import (
     trained_model,
 )
 from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.privacy.spec import PrivacySpec, admit_privacy
 from superpose.learning.rows import is_frame
-from superpose.learning.spec import AnsatzSpec, EncodingSpec, ModelSpec, PreprocessingSpec, TrainingOptions
+from superpose.learning.spec import (
+    AnsatzSpec,
+    EncodingSpec,
+    ModelSpec,
+    PreprocessingSpec,
+    TrainingOptions,
+    TrainingSpec,
+)
 from superpose.learning.trained_model import TrainedModel
 from superpose.learning.training import Trainer, TrainingRows, TrainingWatch, class_weights_of
+
+if TYPE_CHECKING:
+    from superpose.learning.privacy.accounting import PrivacyPlan
 
 __all__ = ["HybridClassifier", "load_model"]
 
@@ -78,6 +89,10 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         shots: on a backend: of each circuit, on average at most.
         shot_allocation: on a backend: "adaptive" begins with few shots and shares them among rows, "fixed" does not;
             see `superpose.learning.measured.allocation`.
+        epsilon: for differentially private training, see `superpose.learning.privacy.spec.PrivacySpec`: all rows train,
+            none stops it early. Rows and noise are drawn anew in each fit, whatever ``random_state`` is.
+        delta: of private training.
+        max_gradient_norm: of private training.
         random_state: seed; None takes one from NumPy's global generator.
 
     Attributes:
@@ -88,6 +103,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         history_: loss, validation loss and validation accuracy per epoch.
         network_: the trained `torch.nn.Module`.
         preprocessor_: the learnt preprocessing.
+        privacy_: after private training: epsilon spent, noise, and what is covered.
         measured_: after training on a backend: where, how, and the shots, circuits and submissions that it took.
 
     >>> from sklearn.datasets import load_iris
@@ -116,6 +132,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         backend: str | Backend | None = None,
         shots: int = DEFAULT_SHOTS,
         shot_allocation: str = "adaptive",
+        epsilon: float | None = None,
+        delta: float = 1e-5,
+        max_gradient_norm: float = 1.0,
         random_state: int | np.random.RandomState | None = None,
     ) -> None:
         self.n_qubits = n_qubits
@@ -135,6 +154,9 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self.backend = backend
         self.shots = shots
         self.shot_allocation = shot_allocation
+        self.epsilon = epsilon
+        self.delta = delta
+        self.max_gradient_norm = max_gradient_norm
         self.random_state = random_state
 
     def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
@@ -158,7 +180,10 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
                 classes=[str(self.classes_[0])],
             )
         seed = seed_of(self.random_state)
-        train, validation = early_stopping_split(codes, self.validation_fraction, seed)
+        private = self._admitted_privacy(len(codes))
+        share = self.validation_fraction if private is None else 0.0
+        train, validation = early_stopping_split(codes, share, seed)
+        plan = _plan(private, len(train), options)
         frame_names = rows.columns if is_frame(rows) else getattr(self, "feature_names_in_", None)
         names = default_names(self.n_features_in_) if frame_names is None else [str(name) for name in frame_names]
         # Small data still has common categories; only those that occur once are left out here.
@@ -178,10 +203,12 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             generator=torch.Generator().manual_seed(seed + 1),
             class_weights=class_weights_of(self.class_weight, self.classes_, codes[train]),
             measurer=measurer,
+            privacy=plan,
         )
         trainer.run(watch)
         quantum_layer_of(self.network_).measured_by(None)
         self.measured_ = None if measurer is None else measurer.facts()
+        self.privacy_ = None if plan is None else plan.facts()
         self.history_ = trainer.history
         self.n_iter_ = len(self.history_)
         return self
@@ -296,6 +323,17 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         name = self.backend if isinstance(self.backend, str) else str(getattr(self.backend, "name", "unnamed"))
         return BackendSpec(name=name, shots=self.shots, gradient=gradient, allocation=self.shot_allocation)
 
+    def _admitted_privacy(self, n_rows: int) -> PrivacySpec | None:
+        """The privacy section of a spec; None without an epsilon."""
+        if self.epsilon is None:
+            return None
+        spec = PrivacySpec(self.epsilon, self.delta, self.max_gradient_norm)
+        sections = {**self._spec_sections(), "privacy": spec.to_dict()}
+        if self.class_weight == "balanced":
+            sections["training"] = {**sections["training"], "class_weights": "balanced"}
+        admit_privacy(TrainingSpec.from_dict(sections), n_rows)
+        return spec
+
     def _measurer(self, network: HybridNetwork, n_rows: int, seed: int) -> Measurer | None:
         """What measures the network's circuit on the backend, put into the network; None without a backend."""
         if self.backend is None:
@@ -305,6 +343,14 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         measurer = Measurer(backend, self._backend_spec(), layer.block, n_rows=n_rows, seed=seed)
         layer.measured_by(measurer)
         return measurer
+
+
+def _plan(private: PrivacySpec | None, n_rows: int, options: TrainingOptions) -> PrivacyPlan | None:
+    if private is None:
+        return None
+    from superpose.learning.privacy.accounting import plan_privacy  # Opacus takes a second to load
+
+    return plan_privacy(private, n_rows, options.batch_size, options.epochs)
 
 
 def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> HybridClassifier:

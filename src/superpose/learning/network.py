@@ -85,15 +85,19 @@ class ClassicalBlock(nn.Module):
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(batch, width) -> (batch, width)."""
+        return self.with_weights(inputs, self.weights)
+
+    def with_weights(self, inputs: Tensor, weights: Tensor) -> Tensor:
+        """What ``forward`` gives with other weights ``(n_weights,)``."""
         width = self.width
         used = self.n_dense * width * (width + 1)
         hidden = inputs
-        for layer in self.weights[:used].view(self.n_dense, width, width + 1):
+        for layer in weights[:used].view(self.n_dense, width, width + 1):
             hidden = torch.tanh(torch.addmm(layer[:, width], hidden, layer[:, :width].t()))
         places = self.get_buffer("residual_places")
         if places.numel():
-            matrix = torch.zeros(width * (width + 1), dtype=self.weights.dtype)
-            matrix = matrix.scatter(0, places, self.weights[used:]).view(width, width + 1)
+            matrix = torch.zeros(width * (width + 1), dtype=weights.dtype)
+            matrix = matrix.scatter(0, places, weights[used:]).view(width, width + 1)
             hidden = hidden + torch.tanh(torch.addmm(matrix[:, width], hidden, matrix[:, :width].t()))
         return hidden
 

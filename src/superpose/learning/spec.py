@@ -25,6 +25,7 @@ from superpose.learning.canonical import digest_json
 from superpose.learning.card import CardSpec
 from superpose.learning.encodings import ENCODINGS
 from superpose.learning.metrics import METRICS
+from superpose.learning.privacy.spec import PrivacySpec
 from superpose.learning.spec_fields import (
     Section,
     choice,
@@ -49,6 +50,7 @@ __all__ = [
     "LimitsSpec",
     "ModelSpec",
     "PreprocessingSpec",
+    "PrivacySpec",
     "SplitSpec",
     "TrainingOptions",
     "TrainingSpec",
@@ -218,7 +220,10 @@ class LimitsSpec(Section):
 
 @dataclass(frozen=True)
 class TrainingSpec(Section):
-    """All of a training run; equal specs on equal data give equal models, bit for bit, on one installation."""
+    """All of a training run; equal specs on equal data give equal models, bit for bit, on one installation.
+
+    With ``privacy.epsilon`` they do not: noise that others can make again protects nobody.
+    """
 
     model: ModelSpec = section(ModelSpec)
     preprocessing: PreprocessingSpec = section(PreprocessingSpec)
@@ -229,6 +234,7 @@ class TrainingSpec(Section):
     backend: BackendSpec = section(BackendSpec)
     card: CardSpec = section(CardSpec)
     calibration: CalibrationSpec = section(CalibrationSpec)
+    privacy: PrivacySpec = section(PrivacySpec)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -287,8 +293,8 @@ class TrainingSpec(Section):
     def to_dict(self) -> dict[str, Any]:
         """All fields, defaults included; `from_dict` reads it back to an equal spec.
 
-        The sections ``backend``, ``card`` and ``calibration`` are there only where they say something, so that a spec
-        without keeps the digest that it had before there were such sections.
+        The sections ``backend``, ``card``, ``calibration`` and ``privacy`` are there only where they say something, so
+        that a spec without keeps the digest that it had before there were such sections.
         """
         values = super().to_dict()
         if self.backend.name is None:
@@ -297,6 +303,8 @@ class TrainingSpec(Section):
             del values["card"]
         if self.calibration == CalibrationSpec():
             del values["calibration"]
+        if self.privacy.epsilon is None:
+            del values["privacy"]
         return values
 
     @property

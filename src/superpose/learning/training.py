@@ -12,7 +12,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -26,6 +26,10 @@ from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.submissions import RunWatch
 from superpose.learning.network import EVALUATION_ROWS
 from superpose.learning.spec import TrainingOptions
+
+if TYPE_CHECKING:
+    from superpose.learning.privacy.accounting import PrivacyPlan
+    from superpose.learning.privacy.steps import PrivateSteps
 
 __all__ = [
     "EpochReport",
@@ -190,6 +194,8 @@ class Trainer:
         class_weights: ``(n_classes,)``; needed where ``options.class_weights`` is a mapping, since the trainer knows no
             labels, and by default as that option says.
         measurer: measures the network's circuit on a backend; without one it runs on this machine's engine.
+        privacy: noise and rows of each step, for differentially private training: rows and noise are drawn by a
+            generator that nobody knows, no epoch is left out, and the last one counts, whatever validation rows say.
     """
 
     def __init__(  # noqa: PLR0913  # what is trained, on what, how, and where
@@ -203,7 +209,9 @@ class Trainer:
         generator: torch.Generator,
         class_weights: NDArray[np.float64] | None = None,
         measurer: Measurer | None = None,
+        privacy: PrivacyPlan | None = None,
     ) -> None:
+        self._private = None if privacy is None else _private_steps(network, privacy)
         self.network, self.training, self.validation, self.options = network, training, validation, options
         self.generator, self._measurer = generator, measurer
         if class_weights is None and options.class_weights == "balanced":
@@ -267,6 +275,8 @@ class Trainer:
                 self._optimizer.vector.copy_(self._best)
                 for name, buffer in self._buffers.items():
                     buffer.copy_(self._best_buffers[name])
+            if self._private is not None:
+                self._private.close()
             self.network.eval()
             for parameter in self.network.parameters():
                 parameter.grad = None
@@ -274,6 +284,8 @@ class Trainer:
     def _step(self) -> bool:
         """One batch; True if it ended an epoch."""
         progress, size = self._progress, self.options.batch_size
+        if self._private is not None:
+            return self._private_step(self._private)
         if progress.step == 0 or self._order is None:
             self._epoch_generator = self.generator.get_state()
             self._order = torch.randperm(len(self.training), generator=self.generator)
@@ -302,6 +314,30 @@ class Trainer:
         self._end_epoch()
         return True
 
+    def _private_step(self, private: PrivateSteps) -> bool:
+        """One step of private training; True if it ended an epoch."""
+        progress, chosen = self._progress, private.rows()
+        self.network.train()
+
+        def losses() -> Tensor:
+            scores = self.network(self.training.rows[chosen])  # (batch, n_classes)
+            found: Tensor = cross_entropy(
+                scores, self.training.classes[chosen], weight=self._class_weights, reduction="none"
+            )
+            return found
+
+        gradient, value = private.gradient(losses, len(chosen))
+        if not (math.isfinite(value) and gradient.isfinite().all()):
+            raise self._diverged(value)
+        self._optimizer.grad.copy_(gradient)
+        self._optimizer.step()
+        progress.epoch_loss += value * len(chosen)
+        progress.step += 1
+        if progress.step * self.options.batch_size < len(self.training):
+            return False
+        self._end_epoch()
+        return True
+
     def _diverged(self, value: float) -> TrainingDivergedError:
         epoch = self._progress.epoch + 1
         return TrainingDivergedError(
@@ -323,7 +359,7 @@ class Trainer:
         progress.history.append([loss, validation_loss, validation_accuracy])
         progress.epoch, progress.step, progress.epoch_loss = progress.epoch + 1, 0, 0.0
         score = loss if validation_loss is None else validation_loss
-        if score < progress.best_score:
+        if score < progress.best_score or self._private is not None:
             progress.best_score, progress.best_epoch = score, progress.epoch
             self._best.copy_(self._optimizer.vector)
             for name, buffer in self._buffers.items():
@@ -349,6 +385,8 @@ class Trainer:
         facts: dict[str, Any] = {"n_steps": optimizer.n_steps, **vars(self._progress)}
         if math.isinf(self._progress.best_score):
             facts["best_score"] = None
+        if self._private is not None:
+            arrays["private_generator"] = self._private.generator.get_state().numpy()
         if self._measurer is not None:
             measured, facts["measured"] = self._measurer.state()
             arrays |= {f"measured.{name}": array for name, array in measured.items()}
@@ -368,6 +406,8 @@ class Trainer:
         if "torch_generator" in arrays:  # absent from checkpoints of release 0.1
             torch.set_rng_state(torch.from_numpy(arrays["torch_generator"]))
         optimizer.grad.zero_()
+        if self._private is not None:
+            self._private.generator.set_state(torch.from_numpy(arrays["private_generator"]))
         self.generator.set_state(torch.from_numpy(arrays["generator"]))
         optimizer.n_steps = facts.pop("n_steps")
         measured = facts.pop("measured", None)
@@ -380,6 +420,12 @@ class Trainer:
         if self._progress.step:
             self._epoch_generator = self.generator.get_state()
             self._order = torch.randperm(len(self.training), generator=self.generator)
+
+
+def _private_steps(network: nn.Module, plan: PrivacyPlan) -> PrivateSteps:
+    from superpose.learning.privacy.steps import PrivateSteps
+
+    return PrivateSteps(network, plan)
 
 
 def forward_in_chunks(network: nn.Module, rows: Tensor) -> Tensor:

@@ -12,6 +12,7 @@ from superpose.learning.evaluation import summarise
 from superpose.learning.experiment.run import Run, UnitResults
 from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.experiment.unit import Unit
+from superpose.learning.privacy.membership import membership_report, row_losses
 from superpose.learning.splitting import split_keys
 from superpose.learning.subgroups import subgroup_report
 from superpose.learning.verdicts import SeenCases
@@ -51,10 +52,29 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
         cases=cases,
     )
     evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)
+    evaluation["privacy"] = rows[0]["hybrid"].get("privacy")
+    evaluation["membership"] = _membership(run)
     measured = rows[0]["hybrid"].get("measured")
     if measured is not None:
         evaluation["measured"] = {**measured, "in_all": _in_all(rows)}
     return evaluation
+
+
+def _membership(run: Run) -> dict[str, Any] | None:
+    """Whether the registered model gives away which rows it was trained on, by its first split."""
+    data, privacy = SplitData(run, 0), run.spec.privacy
+    network = Unit(run, data, "hybrid", 0).network()
+
+    def losses(places: NDArray[np.int64]) -> NDArray[np.float64]:
+        return row_losses(run.recipe.probabilities(network, data.encoded[places]), run.classes[places])
+
+    return membership_report(
+        losses(data.split.train),
+        losses(data.split.test),
+        confidence=run.spec.evaluation.confidence,
+        epsilon=privacy.epsilon,
+        delta=privacy.delta,
+    )
 
 
 def _in_all(rows: UnitResults) -> dict[str, Any]:

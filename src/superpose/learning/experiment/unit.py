@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import safetensors.numpy
@@ -24,7 +24,11 @@ from superpose.learning.experiment.run import BASELINE, Run
 from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.metrics import evaluate
 from superpose.learning.network import NetworkShape, count_parameters, quantum_layer_of
+from superpose.learning.splitting import split_keys
 from superpose.learning.training import EpochReport, Trainer, TrainingWatch
+
+if TYPE_CHECKING:
+    from superpose.learning.privacy.accounting import PrivacyPlan
 
 __all__ = ["Unit"]
 
@@ -135,6 +139,7 @@ class Unit:
         measurer = self.run.recipe.measurer(network, len(split.train), self.data.seed)
         if measurer is not None:
             quantum_layer_of(network).measured_by(measurer)
+        plan = self._privacy_plan()
         trainer = Trainer(
             network,
             self.data.rows(split.train),
@@ -144,6 +149,7 @@ class Unit:
             generator=torch.Generator().manual_seed(self.data.seed + 1),
             class_weights=self.run.class_weights(self.run.classes[split.train]),
             measurer=measurer,
+            privacy=plan,
         )
         watch = TrainingWatch(
             on_epoch=self._on_epoch,
@@ -173,11 +179,31 @@ class Unit:
         }
         if measurer is not None:
             result["measured"] = measurer.facts()
+        if plan is not None:
+            result["privacy"] = plan.facts(self._largest_group())
         if self._keeps_network:
             content = safetensors.torch.save(network.state_dict())
             write_atomically(self._directory / _NETWORK, content)
             result["network_sha256"] = digest_bytes(content)
         return result
+
+    def _privacy_plan(self) -> PrivacyPlan | None:
+        """Noise and rows of the steps, where the spec has an epsilon."""
+        spec = self.run.spec
+        if spec.privacy.epsilon is None:
+            return None
+        from superpose.learning.privacy.accounting import plan_privacy  # Opacus takes a second to load
+
+        options = spec.training
+        return plan_privacy(spec.privacy, len(self.data.split.train), options.batch_size, options.epochs)
+
+    def _largest_group(self) -> int:
+        """Training rows of the patient who has most of them, where the split keeps patients together; else 1."""
+        spec = self.run.spec.split
+        if spec.column is None or spec.kind not in ("grouped", "k_fold"):
+            return 1
+        keys = split_keys(self.run.spec, self.run.table)[self.data.split.train]
+        return int(np.unique(keys, return_counts=True)[1].max())
 
     def _on_epoch(self, report: EpochReport) -> None:
         share = report.epoch / self.run.spec.training.epochs

@@ -37,7 +37,7 @@ def module_spec(module: ExportedModule, document: Mapping[str, Any]) -> Training
     something else is too; the baseline is a tuned logistic regression, as for every model.
 
     Raises:
-        SpecError: an unknown field, a value out of range, what a module decides by itself, or a backend.
+        SpecError: an unknown field, a value out of range, what a module decides by itself, a backend, or privacy.
     """
     if "model" in document:
         raise SpecError("is not for modules: a module brings its own layers; leave the section out", "model")
@@ -45,6 +45,12 @@ def module_spec(module: ExportedModule, document: Mapping[str, Any]) -> Training
         raise SpecError(
             "is for circuits that a spec builds; a module's circuits run on this machine's engine: leave it out",
             "backend",
+        )
+    if "privacy" in document:
+        raise SpecError(
+            "is for circuits that a spec builds; gradients of a module's layers cannot be told apart by row: leave it "
+            "out",
+            "privacy",
         )
     frozen = frozen_weights(module)
     trained = {name for name, role in module.roles.items() if role == "parameter"}
