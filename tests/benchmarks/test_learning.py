@@ -1,0 +1,104 @@
+"""The learning benchmarks: settings, verdicts, and equal trainings here and in PennyLane."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+import numpy as np
+import pytest
+
+from learning_parts.judging import best_rows, case_of, chosen_settings, measured, row_of
+from learning_parts.models import MODELS
+from learning_parts.published import PUBLISHED
+from learning_parts.training_problem import make_problem, train_ours
+from superpose.datasets.generated import DATA_FAMILIES
+from superpose.learning.families import FAMILIES
+from superpose.learning.families.dressed_circuit import dressed_block
+from superpose.learning.network import HybridNetwork
+from superpose.learning.quantum_block import build_block
+from superpose.learning.quantum_layer import QuantumLayer
+
+
+def _found(accuracies: dict[str, list[float]], **changed: object) -> dict[str, object]:
+    return {
+        "case": case_of("two_curves_diff", "support vectors"),
+        "data": "two_curves_diff",
+        "model": "support vectors",
+        "kind": "quantum",
+        "accuracies": accuracies,
+        "left_out": [],
+        "failed": [],
+        "fits": 4,
+        "wall_s": 1.0,
+        "cpu_s": 1.0,
+        **changed,
+    }
+
+
+def test_settings_are_spread_about_the_middle_of_all() -> None:
+    assert chosen_settings("two_curves", 5) == (3, 7, 11, 15, 19)
+    assert chosen_settings("bars_and_stripes", 5) == (4, 8, 16, 32)
+    assert all(mean(chosen_settings(data, 5)) == mean(family.settings) for data, family in DATA_FAMILIES.items())
+
+
+def test_every_family_takes_part_with_its_twins() -> None:
+    for name, family in FAMILIES.items():
+        assert MODELS[name].kind == "quantum"
+        assert (f"{name}, separable" in MODELS) == family.has_separable_twin
+        assert (f"{name}, classical twin" in MODELS) == family.has_classical_twin
+        assert MODELS[name].takes(8)
+        assert MODELS[name].takes(None) == (family.needs != "pictures")
+
+
+def test_a_row_says_whether_it_is_within_two_points() -> None:
+    published = PUBLISHED["two_curves_diff"].quantum
+    near = row_of(_found({"3": [published - 0.02, published - 0.02], "7": [published - 0.018, published - 0.018]}))
+    assert near["within_2_points_of_best_quantum"]
+    assert not near["within_2_points_of_best_classical"]
+    far = row_of(_found({"3": [published - 0.03]}))
+    assert not far["within_2_points_of_best_quantum"]
+    assert far["standard_error"] is None
+
+
+def test_a_model_that_left_something_out_is_compared_with_nothing() -> None:
+    row = row_of(_found({"3": [0.99]}, left_out=[19]))
+    assert row["mean"] == 0.99
+    assert row["within_2_points_of_best_quantum"] is None
+    assert best_rows([row]) == []
+    assert row_of(_found({}, failed=["3: ValueError: no"]))["mean"] is None
+
+
+def test_the_best_of_a_kind_stands_beside_the_published_one() -> None:
+    rows = [row_of(_found({"3": [value]}, model=name)) for name, value in (("one", 0.9), ("other", 0.95))]
+    (best,) = best_rows(rows)
+    assert best["quantum"] == {"model": "other", "mean": 0.95}
+    assert best["published"]["quantum"] == 0.929
+    assert best["quantum_within_2_points"]
+    assert best["separable"] is None
+
+
+def test_a_tuned_model_is_measured_on_data_sets_of_its_own() -> None:
+    found = measured("linearly_separable", "logistic regression", (3,), (1, 2))
+    assert found["fits"] == 2
+    assert found["failed"] == []
+    assert min(found["accuracies"]["3"]) > 0.9
+    assert found["cpu_s"] > 0
+
+
+@pytest.mark.parametrize("encoding", ["dressed", "reuploading"])
+def test_pennylane_trains_the_same_model(encoding: str) -> None:
+    pytest.importorskip("pennylane", reason="the rival is not installed")
+    from learning_parts.pennylane_torch import keeps_single, train_backprop, train_backprop_single
+
+    block = dressed_block(2, 1) if encoding == "dressed" else build_block(2, "reuploading", layers=2)
+    problem = make_problem(
+        "small", 2, lambda shape: HybridNetwork(2, QuantumLayer.from_block(block), 2, 2, 1.5), batch_size=64, epochs=2
+    )
+    ours = train_ours(problem)
+    assert keeps_single(problem)
+    for train in (train_backprop, train_backprop_single):
+        rival = train(problem)
+        np.testing.assert_allclose(rival.losses, ours.losses, atol=2e-5)
+        np.testing.assert_allclose(rival.validation_losses, ours.validation_losses, atol=2e-5)
+        np.testing.assert_allclose(rival.probabilities, ours.probabilities, atol=2e-5)
+    assert ours.losses[1] < ours.losses[0]
