@@ -128,7 +128,7 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 SPEC = {
     "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
     "training": {"epochs": 1},
-    "evaluation": {"n_splits": 2},
+    "evaluation": {"n_splits": 2, "baseline": "logistic_regression"},
 }
 MIXED = "age,smoker,outcome\n" + "".join(
     f"{20 + i % 50},{'yes' if i % 3 else 'no'},{'ill' if i % 2 else 'well'}\n" for i in range(60)

@@ -20,7 +20,7 @@ from superpose.cli.app import run
 SPEC = """
 model: {n_qubits: 2, ansatz: {layers: 1}}
 training: {epochs: 2, seed: 1}
-evaluation: {n_splits: 2, controls: [classical_twin]}
+evaluation: {n_splits: 2, controls: [classical_twin], baseline: logistic_regression}
 """
 
 

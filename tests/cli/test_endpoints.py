@@ -24,7 +24,7 @@ def versions(served: Any, trained: str) -> str:
             spec = {
                 "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
                 "training": {"epochs": epochs},
-                "evaluation": {"n_splits": 2, "controls": []},
+                "evaluation": {"n_splits": 2, "controls": [], "baseline": "none"},
             }
             job = client.jobs.train(dataset=trained, model="twice", spec=spec)
             assert client.jobs.wait(job.id, timeout_s=120).status == "succeeded"

@@ -114,7 +114,11 @@ def test_a_worker_beside_a_server_does_its_jobs(spawn: Callable[..., subprocess.
     facts = wait_for(ready)
     with Client(facts["url"], key_file=facts["key_file"]) as client:
         client.datasets.add_builtin("iris")
-        spec = {"model": {"n_qubits": 2}, "training": {"epochs": 1}, "evaluation": {"n_splits": 2, "controls": []}}
+        spec = {
+            "model": {"n_qubits": 2},
+            "training": {"epochs": 1},
+            "evaluation": {"n_splits": 2, "controls": [], "baseline": "none"},
+        }
         job = client.jobs.train(dataset="iris", model="iris", spec=spec)
         time.sleep(0.3)
         assert client.jobs.get(job.id).status == "queued"

@@ -25,7 +25,7 @@ from superpose.errors import ApiError, DatasetFormatError, UnreachableError
 SPEC = {
     "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
     "training": {"epochs": 2, "seed": 3},
-    "evaluation": {"n_splits": 2, "controls": []},
+    "evaluation": {"n_splits": 2, "controls": [], "baseline": "none"},
 }
 
 
@@ -258,7 +258,11 @@ def test_keys_open_what_their_role_allows(client: Client, server: Server, tmp_pa
 def test_a_wait_survives_the_servers_death(tmp_path: Path) -> None:
     server = Server(tmp_path, 0)
     server.start()
-    spec = {"model": {"n_qubits": 3}, "training": {"epochs": 30}, "evaluation": {"n_splits": 2, "controls": ["frozen"]}}
+    spec = {
+        "model": {"n_qubits": 3},
+        "training": {"epochs": 30},
+        "evaluation": {"n_splits": 2, "controls": ["frozen"], "baseline": "logistic_regression"},
+    }
     seen: list[Event] = []
 
     def kill_once(event: Event) -> None:

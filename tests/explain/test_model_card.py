@@ -14,7 +14,7 @@ from superpose.learning import HybridClassifier, Predictor, TrainingSpec, run_ex
 SPEC = {
     "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
     "training": {"epochs": 2},
-    "evaluation": {"n_splits": 2},
+    "evaluation": {"n_splits": 2, "baseline": "logistic_regression"},
 }
 
 

@@ -15,8 +15,10 @@ def spec(**sections: dict) -> TrainingSpec:
 
 def test_the_plan_counts_trainings_steps_and_weights() -> None:
     plan = admit(TrainingSpec(), builtin_table("breast_cancer"))
-    assert (plan.n_trainings, plan.n_weights) == (20, 24)
-    assert plan.n_steps == 20 * 60 * 12
+    assert (plan.n_trainings, plan.n_weights) == (10 * 4, 24)
+    assert plan.n_steps == 10 * 4 * 60 * 12
+    repeated = {"n_splits": 3, "n_seeds": 2, "controls": ["frozen"], "tuning": {"trials": 4}}
+    assert admit(spec(evaluation=repeated), builtin_table("breast_cancer")).n_trainings == 3 * 2 * 2 * 4
     assert 0 < plan.memory_bytes < 10**7
 
 

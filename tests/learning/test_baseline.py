@@ -54,3 +54,29 @@ def test_where_no_line_parts_classes_the_strongest_is_no_regression(tmp_path: Pa
             assert "strongest of four tuned classical models" in found["verdict"]
     assert accuracy["strongest"] > 0.95
     assert accuracy["logistic_regression"] < 0.75
+
+
+@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("n_settings", [1, 3, 7])
+def test_a_budget_of_settings_is_kept(name: str, n_settings: int) -> None:
+    encoded, classes = rings(60, 3)
+    with threadpool_limits(1):
+        found = BASELINES[name](encoded, classes, encoded, class_weights=None, seed=0, n_settings=n_settings)
+    assert found.facts["n_settings"] == n_settings
+
+
+def test_a_class_of_two_rows_keeps_its_column() -> None:
+    encoded, classes = rings(60, 4)
+    classes[:2] = 2
+    with threadpool_limits(1):
+        found = BASELINES["strongest"](encoded, classes, encoded, class_weights=None, seed=0)
+    assert found.probabilities.shape == (60, 3)
+
+
+def test_many_rows_are_searched_on_a_sample_and_without_support_vectors() -> None:
+    encoded, classes = rings(10_050, 5)
+    with threadpool_limits(1):
+        found = BASELINES["strongest"](encoded, classes, encoded[:500], class_weights=None, seed=0)
+    assert found.facts["n_settings"] == 12
+    assert found.facts["family"] in ("gradient_boosting", "random_forest")
+    assert np.mean(found.probabilities.argmax(axis=1) == classes[:500]) > 0.99

@@ -22,7 +22,7 @@ from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
 TINY = {
     "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
     "training": {"epochs": 4, "learning_rate": 0.1, "batch_size": 64},
-    "evaluation": {"n_splits": 2},
+    "evaluation": {"n_splits": 2, "baseline": "logistic_regression"},
 }
 SPEC = TrainingSpec.from_dict(TINY)
 

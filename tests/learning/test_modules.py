@@ -227,7 +227,7 @@ def table() -> Table:
     return builtin_table("iris")
 
 
-SPEC = {"training": {"epochs": 6, "batch_size": 32}, "evaluation": {"n_splits": 2}}
+SPEC = {"training": {"epochs": 6, "batch_size": 32}, "evaluation": {"n_splits": 2, "baseline": "logistic_regression"}}
 
 
 @pytest.fixture(scope="module")

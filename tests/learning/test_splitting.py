@@ -50,7 +50,7 @@ SMALL: dict[str, Any] = {
     "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
     "training": {"epochs": 2, "batch_size": 32},
     "preprocessing": {"exclude": ["patient", "hospital", "day"]},
-    "evaluation": {"n_splits": 2, "controls": ["frozen"]},
+    "evaluation": {"n_splits": 2, "controls": ["frozen"], "baseline": "logistic_regression"},
 }
 
 

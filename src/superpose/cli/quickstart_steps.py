@@ -32,7 +32,7 @@ N_CALLS: Final = 50
 SPEC: Final[dict[str, Any]] = {
     "model": {"n_qubits": 4, "encoding": {"name": "angle"}, "ansatz": {"name": "strongly_entangling", "layers": 2}},
     "training": {"seed": 0},
-    "evaluation": {"n_splits": 5, "primary_metric": "accuracy"},
+    "evaluation": {"n_splits": 5, "baseline": "logistic_regression", "primary_metric": "accuracy"},
 }
 
 CONTROLS: Final = (

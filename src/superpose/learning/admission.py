@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.calibration.fitting import check_rows
 from superpose.learning.calibration.spec import CalibrationSpec
 from superpose.learning.privacy.spec import admit_privacy
+from superpose.learning.split_count import n_steps_per_split, split_count
 from superpose.learning.splitting import feature_table, splits_of
 from superpose.learning.subgroups import check_subgroups
 
@@ -33,7 +33,7 @@ class Plan:
     """What a run needs at most.
 
     Attributes:
-        n_trainings: networks to train: splits times the hybrid model and its controls.
+        n_trainings: networks to train: splits times the hybrid model and its controls, times seeds and settings tried.
         n_steps: optimizer steps of all of them, if none stops early.
         n_weights: trained angles of the circuit.
         memory_bytes: states of the engine.
@@ -62,12 +62,10 @@ def admit(spec: TrainingSpec, table: Table | None = None) -> Plan:
     memory_bytes = _admit_memory(spec)
     admit_privacy(spec, None if table is None else table.n_rows)
     n_rows = table.n_rows if table is not None else 0
-    trained = 1.0 - spec.evaluation.test_fraction - spec.evaluation.validation_fraction
-    n_trainings = spec.evaluation.n_splits * (1 + len(spec.evaluation.controls))
-    steps_per_epoch = math.ceil(trained * n_rows / spec.training.batch_size)
+    evaluation, n_splits = spec.evaluation, split_count(spec, n_rows).n_splits
     plan = Plan(
-        n_trainings=n_trainings,
-        n_steps=n_trainings * spec.training.epochs * steps_per_epoch,
+        n_trainings=n_splits * (1 + len(evaluation.controls)) * evaluation.n_seeds * max(1, evaluation.tuning.trials),
+        n_steps=n_splits * n_steps_per_split(spec, n_rows),
         n_weights=ANSAETZE[spec.model.ansatz.name].n_weights(spec.model.n_qubits, spec.model.ansatz.layers),
         memory_bytes=memory_bytes,
     )

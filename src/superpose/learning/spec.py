@@ -4,7 +4,7 @@ Every field has a default, so ``{}`` is a good spec::
 
     model: {n_qubits: 4, encoding: {name: angle}, ansatz: {name: strongly_entangling, layers: 2}}
     training: {epochs: 60, seed: 0}
-    evaluation: {n_splits: 5, primary_metric: accuracy}
+    evaluation: {n_splits: 10, primary_metric: accuracy}
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from superpose.learning.calibration.spec import CalibrationSpec
 from superpose.learning.canonical import digest_json
 from superpose.learning.card import CardSpec
 from superpose.learning.encodings import ENCODINGS
-from superpose.learning.metrics import METRICS
+from superpose.learning.evaluation_spec import CONTROLS, EvaluationSpec, TuningSpec, fixed_n_splits
 from superpose.learning.privacy.spec import PrivacySpec
 from superpose.learning.spec_fields import (
     Section,
@@ -34,7 +34,6 @@ from superpose.learning.spec_fields import (
     names,
     number,
     section,
-    subset,
     text,
 )
 
@@ -54,10 +53,8 @@ __all__ = [
     "SplitSpec",
     "TrainingOptions",
     "TrainingSpec",
+    "TuningSpec",
 ]
-
-CONTROLS = ("classical_twin", "no_entanglement", "frozen")
-"""The controls an experiment can train beside the hybrid model."""
 
 SPLIT_KINDS = ("stratified", "grouped", "time", "site", "k_fold")
 """The ways to part rows into train, validation and test."""
@@ -143,41 +140,6 @@ class TrainingOptions(Section):
 
 
 @dataclass(frozen=True)
-class EvaluationSpec(Section):
-    """How the model is judged: paired splits, controls, a baseline, and one metric that the verdict is about.
-
-    ``baseline``: "logistic_regression", tuned; "strongest": of four tuned families (logistic regression, gradient
-    boosting, random forest, support vectors) the one of lowest cross-validated log loss; or "none".
-    ``positive_class`` is the class that sensitivity and specificity speak of when there are two; by default the
-    second in sorted order, as scikit-learn has it (``malignant`` of the breast cancer data). ``equivalence_margin`` is
-    the difference of the primary metric below which models are as good as equal to the user: where a larger one is
-    ruled out the verdict says "equal". ``subgroups`` names columns, features or not, by whose values the model's
-    metrics are told apart.
-    """
-
-    path: ClassVar[str] = "evaluation"
-    n_splits: int = integer(5, 2, 1_000)
-    test_fraction: float = number(0.2, 0.0, 0.9, above=True)
-    validation_fraction: float = number(0.15, 0.0, 0.9, above=True)
-    controls: tuple[str, ...] = subset(CONTROLS, CONTROLS)
-    baseline: str = choice("logistic_regression", lambda: ("logistic_regression", "strongest", "none"))
-    primary_metric: str = choice("accuracy", lambda: tuple(METRICS))
-    confidence: float = number(0.95, 0.5, 0.9999)
-    equivalence_margin: float = number(0.02, 0.0, 0.5, above=True)
-    positive_class: str | None = text(None)
-    subgroups: tuple[str, ...] = names(20)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.test_fraction + self.validation_fraction > 0.9:
-            raise SpecError(
-                f"test_fraction {self.test_fraction} + validation_fraction {self.validation_fraction} leave less than "
-                "a tenth of the rows for training; lower one of them",
-                self.field_path("test_fraction"),
-            )
-
-
-@dataclass(frozen=True)
 class SplitSpec(Section):
     """How rows are parted into train, validation and test; all models of an experiment see the same parts.
 
@@ -238,7 +200,7 @@ class TrainingSpec(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        rest, n_splits = self.evaluation.validation_fraction, self.evaluation.n_splits
+        rest, n_splits = self.evaluation.validation_fraction, fixed_n_splits(self.evaluation)
         if self.split.kind == "k_fold" and rest + 1 / n_splits > 0.9:
             raise SpecError(
                 f"{rest} and a fold of {n_splits} for testing leave less than a tenth of the rows for training; lower "
@@ -250,6 +212,12 @@ class TrainingSpec(Section):
                 "says why there are no subgroups, but evaluation.subgroups names "
                 f"{', '.join(self.evaluation.subgroups)}; leave one of them out",
                 "card.no_subgroups",
+            )
+        if self.backend.name is not None and self.evaluation.tuning.trials > 1:
+            raise SpecError(
+                f"is {self.evaluation.tuning.trials}, but circuits are trained on {self.backend.name}, where each "
+                "training is paid for; leave tuning out, or the backend",
+                "evaluation.tuning.trials",
             )
 
     @classmethod

@@ -20,6 +20,7 @@ __all__ = [
     "choice",
     "choice_or_weights",
     "integer",
+    "integer_or",
     "maybe_number",
     "names",
     "number",
@@ -60,6 +61,18 @@ def integer(default: int | None, low: int, high: int) -> Any:
         return int(value)
 
     return _field(default, rule)
+
+
+def integer_or(word: str, low: int, high: int) -> Any:
+    """A whole number in ``low .. high``, or the word, which is the default."""
+
+    def rule(value: Any, path: str) -> int | str:
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        if value != word and not (whole and low <= value <= high):
+            raise SpecError(f"must be {word!r} or a whole number from {low} to {high}, got {_shown(value)}", path)
+        return word if value == word else int(value)
+
+    return _field(word, rule)
 
 
 def number(default: float, low: float, high: float, *, above: bool = False) -> Any:

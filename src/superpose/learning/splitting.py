@@ -17,6 +17,7 @@ from superpose.datasets import (
     time_splits,
 )
 from superpose.errors import SpecError
+from superpose.learning.split_count import split_count
 
 if TYPE_CHECKING:
     from superpose.learning.spec import TrainingSpec
@@ -55,12 +56,13 @@ def splits_of(spec: TrainingSpec, table: Table, *, at_most: int | None = None) -
         DatasetTooSmallError: the rows cannot be split this way.
     """
     evaluation, kind, labels = spec.evaluation, spec.split.kind, table.target.to_numpy()
+    n_splits = split_count(spec, table.n_rows).n_splits
     shared: dict[str, Any] = {
-        "n_splits": evaluation.n_splits,
+        "n_splits": n_splits,
         "validation_fraction": evaluation.validation_fraction,
         "seed": spec.training.seed,
     }
-    few = shared | {"n_splits": min(evaluation.n_splits, at_most or evaluation.n_splits)}
+    few = shared | {"n_splits": min(n_splits, at_most or n_splits)}
     test: dict[str, Any] = {"test_fraction": evaluation.test_fraction}
     if kind == "stratified":
         return stratified_splits(labels, **few, **test)

@@ -54,6 +54,7 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
     evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)
     evaluation["privacy"] = rows[0]["hybrid"].get("privacy")
     evaluation["membership"] = _membership(run)
+    evaluation["split_count"] = run.counted_splits.to_dict()
     measured = rows[0]["hybrid"].get("measured")
     if measured is not None:
         evaluation["measured"] = {**measured, "in_all": _in_all(rows)}

@@ -21,6 +21,7 @@ from superpose.learning.admission import class_weights
 from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
 from superpose.learning.recipe import Recipe
 from superpose.learning.spec import TrainingSpec
+from superpose.learning.split_count import SplitCount, split_count
 from superpose.learning.splitting import feature_table, splits_of
 from superpose.learning.training import balanced_class_weights
 
@@ -76,6 +77,12 @@ class Run:
     def splits(self) -> list[Split]:
         """All splits, made from table and spec alone; every variant uses the same."""
         return splits_of(self.spec, self.table) if self.given_splits is None else self.given_splits
+
+    @cached_property
+    def counted_splits(self) -> SplitCount:
+        """How many splits there are, and why."""
+        asked, found = split_count(self.spec, self.table.n_rows), len(self.splits)
+        return asked if asked.n_splits == found else SplitCount(found, "data", f"{found} sites are as many splits.")
 
     @cached_property
     def features(self) -> Table:

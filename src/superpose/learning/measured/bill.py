@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from superpose.circuits import Circuit, Program
+from superpose.learning.evaluation_spec import fixed_n_splits
 from superpose.learning.measured.shifts import GradientCircuits, ParameterShifts, RandomDirections
 from superpose.learning.quantum_block import QuantumBlock, build_block
 from superpose.learning.spec import TrainingSpec
@@ -59,7 +60,7 @@ def bill(spec: TrainingSpec, *, n_train: int, n_validation: int, n_test: int) ->
         else ParameterShifts(block, inputs=True, weights=True)
     )
     controls = [name for name in spec.evaluation.controls if name in _QUANTUM_CONTROLS]
-    n_trainings = spec.evaluation.n_splits * (1 + len(controls))
+    n_trainings = fixed_n_splits(spec.evaluation) * spec.evaluation.n_seeds * (1 + len(controls))
     batch, n_points = min(training.batch_size, n_train), circuits.n_points
     rows, shots = batch * (1 + n_points), backend.shots
     if backend.allocation == "adaptive":

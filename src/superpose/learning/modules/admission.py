@@ -10,6 +10,7 @@ from superpose.engine import memory_required
 from superpose.engine.memory import available_memory
 from superpose.errors import SpecError, StateTooLargeError
 from superpose.learning.admission import admit
+from superpose.learning.evaluation_spec import FEW_SPLITS
 from superpose.learning.modules.exported import ExportedModule
 from superpose.learning.modules.losses import check_outputs
 from superpose.learning.preprocessing import Preprocessor
@@ -34,7 +35,8 @@ def module_spec(module: ExportedModule, document: Mapping[str, Any]) -> Training
     """A training spec for a module: all sections but ``model``, with the controls that a module can have.
 
     The only control is ``frozen`` (the same module, quantum weights not trained), where quantum weights are trained and
-    something else is too; the baseline is a tuned logistic regression, as for every model.
+    something else is too; the baseline is that of every model. What a module costs is not known beforehand, so that
+    there are 5 splits unless the document says more.
 
     Raises:
         SpecError: an unknown field, a value out of range, what a module decides by itself, a backend, or privacy.
@@ -62,7 +64,7 @@ def module_spec(module: ExportedModule, document: Mapping[str, Any]) -> Training
     evaluation = document.get("evaluation")
     given = dict(evaluation) if isinstance(evaluation, Mapping) else {}
     if evaluation is None or isinstance(evaluation, Mapping):
-        document = {**document, "evaluation": {"controls": allowed, **given}}
+        document = {**document, "evaluation": {"controls": allowed, "n_splits": FEW_SPLITS, **given}}
     spec = TrainingSpec.from_dict(dict(document))
     refused = [name for name in spec.evaluation.controls if name not in allowed]
     if refused:
