@@ -267,7 +267,7 @@ def held_out_row(spec: Mapping[str, Any]) -> HeldOutRow:
     options = EvaluationSpec(**spec["evaluation"])
     split = stratified_splits(
         table.target.to_numpy(),
-        n_splits=options.n_splits,
+        n_splits=1,
         test_fraction=options.test_fraction,
         validation_fraction=options.validation_fraction,
         seed=spec["training"]["seed"],
