@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOME_OF = {
+    "FAMILIES": "superpose.learning.families",
     "Circuit": "superpose.circuits",
     "NoiseModel": "superpose.circuits",
     "Observable": "superpose.circuits",
@@ -64,6 +65,7 @@ if TYPE_CHECKING:
     from superpose.learning import QuantumLayer as QuantumLayer
     from superpose.learning import export_module as export_module
     from superpose.learning import load_model as load_model
+    from superpose.learning.families import FAMILIES as FAMILIES
 
 
 def __getattr__(name: str) -> Any:

@@ -105,11 +105,20 @@ class ClassicalBlock(nn.Module):
 class HybridNetwork(nn.Module):
     """Classical layers around a block: encoded rows ``(batch, n_columns)`` to class scores ``(batch, n_classes)``."""
 
-    def __init__(self, n_columns: int, block: nn.Module, width: int, n_classes: int, max_angle: float) -> None:
+    def __init__(
+        self,
+        n_columns: int,
+        block: nn.Module,
+        width: int,
+        n_classes: int,
+        max_angle: float,
+        *,
+        n_outputs: int | None = None,
+    ) -> None:
         super().__init__()
         self.entry = nn.Linear(n_columns, width)
         self.block = block  # its one parameter is called "weights"
-        self.exit = nn.Linear(width, n_classes)
+        self.exit = nn.Linear(width if n_outputs is None else n_outputs, n_classes)
         self.max_angle = max_angle
 
     def forward(self, rows: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,11 @@ from superpose.learning import HybridClassifier, Predictor, families
 from superpose.learning.families import FAMILIES, FamilyClassifier, load_family
 
 NAMES = sorted(FAMILIES)
+LONG = {"circuit_centric", "hybrid_convolution"}
+"""Families whose default fit takes seconds."""
+KEPT = [pytest.param(name, marks=() if name == "dressed_circuit" else pytest.mark.slow) for name in NAMES]
+"""Saving captures a network with torch, which takes about a second; one family is enough by default."""
+TIMED = [pytest.param(name, marks=pytest.mark.slow) if name in LONG else name for name in NAMES]
 FLOOR = {"columns": 0.9, "pictures": 0.9}
 """Accuracy that every family reaches; the larger class has 0.63 of the cell samples, 0.51 of the digits 3 and 5."""
 
@@ -31,14 +37,11 @@ def real_data(needs: str) -> tuple[Any, ...]:
     return tuple(train_test_split(rows, labels, random_state=0, stratify=labels, train_size=240))
 
 
-@pytest.fixture(scope="module")
-def fitted() -> dict[str, FamilyClassifier]:
-    """Each family with its default settings, fitted on real data."""
-    found = {}
-    for name in NAMES:
-        rows, _, labels, _ = real_data(FAMILIES[name].needs)
-        found[name] = FAMILIES[name].load()(random_state=0).fit(rows, labels)
-    return found
+@functools.cache
+def fitted(name: str) -> FamilyClassifier:
+    """A family with its default settings, fitted on real data."""
+    rows, _, labels, _ = real_data(FAMILIES[name].needs)
+    return FAMILIES[name].load()(random_state=0).fit(rows, labels)
 
 
 def small(name: str, **changes: Any) -> FamilyClassifier:
@@ -48,11 +51,11 @@ def small(name: str, **changes: Any) -> FamilyClassifier:
     return family(**{"random_state": 0, **quick, **changes})
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_default_settings_do_well_on_real_data(name: str, fitted: dict[str, FamilyClassifier]) -> None:
+@pytest.mark.parametrize("name", TIMED)
+def test_default_settings_do_well_on_real_data(name: str) -> None:
     _, rows, _, labels = real_data(FAMILIES[name].needs)
-    assert fitted[name].score(rows, labels) > FLOOR[FAMILIES[name].needs]
-    probabilities = fitted[name].predict_proba(rows)
+    assert fitted(name).score(rows, labels) > FLOOR[FAMILIES[name].needs]
+    probabilities = fitted(name).predict_proba(rows)
     assert probabilities.dtype == np.float64
     np.testing.assert_allclose(probabilities.sum(axis=1), 1.0)
 
@@ -68,13 +71,14 @@ def test_the_row_says_what_the_class_is(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if FAMILIES[name].has_separable_twin])
-def test_the_separable_twin_has_no_gate_on_two_qubits(name: str, fitted: dict[str, FamilyClassifier]) -> None:
+def test_the_separable_twin_has_no_gate_on_two_qubits(name: str) -> None:
     rows, _, labels, _ = real_data(FAMILIES[name].needs)
     twin = small(name, separable=True).fit(rows[:60], labels[:60])
     assert twin.quantum_blocks_
     for block in twin.quantum_blocks_:
         assert {len(i.qubits) for i in block.circuit.instructions} == {1}
-    widths = {len(i.qubits) for block in fitted[name].quantum_blocks_ for i in block.circuit.instructions}
+    itself = small(name).fit(rows[:60], labels[:60])
+    widths = {len(i.qubits) for block in itself.quantum_blocks_ for i in block.circuit.instructions}
     assert 2 in widths, "the family itself entangles"
 
 
@@ -98,17 +102,15 @@ def test_equal_seeds_give_equal_models(name: str) -> None:
     assert np.abs(first - other).max() > 1e-6
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_saved_family_is_the_same_and_can_be_served(
-    name: str, fitted: dict[str, FamilyClassifier], tmp_path: Path
-) -> None:
+@pytest.mark.parametrize("name", KEPT)
+def test_a_saved_family_is_the_same_and_can_be_served(name: str, tmp_path: Path) -> None:
     _, rows, _, _ = real_data(FAMILIES[name].needs)
-    expected = fitted[name].predict_proba(rows)
-    digest = fitted[name].save(tmp_path / "model.superpose")
+    expected = fitted(name).predict_proba(rows)
+    digest = fitted(name).save(tmp_path / "model.superpose")
     loaded = load_family(tmp_path / "model.superpose", digest)
-    assert type(loaded) is type(fitted[name])
-    assert loaded.get_params() == fitted[name].get_params()
-    np.testing.assert_array_equal(loaded.classes_, fitted[name].classes_)
+    assert type(loaded) is type(fitted(name))
+    assert loaded.get_params() == fitted(name).get_params()
+    np.testing.assert_array_equal(loaded.classes_, fitted(name).classes_)
     np.testing.assert_allclose(loaded.predict_proba(rows), expected, rtol=0, atol=1e-12)
     served = Predictor.load(tmp_path / "model.superpose", digest)
     np.testing.assert_allclose(served.predict_proba(rows), expected, rtol=0, atol=1e-9)

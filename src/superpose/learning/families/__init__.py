@@ -16,16 +16,28 @@ from superpose.learning.families.table import FAMILIES, Family
 
 if TYPE_CHECKING:
     from superpose.learning.families.base import FamilyClassifier, load_family
+    from superpose.learning.families.circuit_centric import CircuitCentricClassifier
+    from superpose.learning.families.data_reuploading import DataReuploadingClassifier
     from superpose.learning.families.dressed_circuit import DressedCircuitClassifier
+    from superpose.learning.families.hybrid_convolution import HybridConvolutionClassifier
     from superpose.learning.families.plain import PlainClassifier
+    from superpose.learning.families.quantum_convolution import QuantumConvolutionClassifier
+    from superpose.learning.families.quanvolution import QuanvolutionalClassifier
+    from superpose.learning.families.tree_tensor import TreeTensorClassifier
     from superpose.learning.families.variational import VariationalClassifier
 
 __all__ = [
     "FAMILIES",
+    "CircuitCentricClassifier",
+    "DataReuploadingClassifier",
     "DressedCircuitClassifier",
     "Family",
     "FamilyClassifier",
+    "HybridConvolutionClassifier",
     "PlainClassifier",
+    "QuantumConvolutionClassifier",
+    "QuanvolutionalClassifier",
+    "TreeTensorClassifier",
     "VariationalClassifier",
     "load_family",
 ]

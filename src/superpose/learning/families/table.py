@@ -49,6 +49,42 @@ FAMILIES: dict[str, Family] = {
             "DressedCircuitClassifier",
             has_classical_twin=True,
         ),
+        Family(
+            "data_reuploading",
+            "columns as angles of every layer, with trained scales (Perez-Salinas et al. 2020)",
+            "DataReuploadingClassifier",
+        ),
+        Family(
+            "circuit_centric",
+            "columns as amplitudes, strongly entangling layers (Schuld et al. 2020)",
+            "CircuitCentricClassifier",
+        ),
+        Family(
+            "quantum_convolution",
+            "equal gates on neighbours and pooling, level by level (Cong et al. 2019)",
+            "QuantumConvolutionClassifier",
+            has_classical_twin=True,
+        ),
+        Family(
+            "tree_tensor",
+            "gates along a binary tree (Grant et al. 2018)",
+            "TreeTensorClassifier",
+            has_classical_twin=True,
+        ),
+        Family(
+            "quanvolution",
+            "random circuits as filters over a picture's patches (Henderson et al. 2019)",
+            "QuanvolutionalClassifier",
+            needs="pictures",
+            has_classical_twin=True,
+        ),
+        Family(
+            "hybrid_convolution",
+            "trained convolutions, then a dressed circuit",
+            "HybridConvolutionClassifier",
+            needs="pictures",
+            has_classical_twin=True,
+        ),
     )
 }
 """All families by name."""

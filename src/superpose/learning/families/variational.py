@@ -85,6 +85,14 @@ class VariationalClassifier(FamilyClassifier):
     def _network(self, shape: NetworkShape) -> nn.Module:
         """An untrained network; its randomness is torch's global generator's, which the caller has seeded."""
 
+    def _prepared(self, network: nn.Module, rows: Tensor) -> tuple[nn.Module, Tensor]:
+        """What trains, and the training rows as it takes them; also where a network learns scales from them."""
+        return network, rows
+
+    def _features(self, network: nn.Module, rows: Tensor) -> Tensor:
+        """Rows as what trains takes them."""
+        return rows
+
     def _layer(self, block: QuantumBlock) -> nn.Module:
         """The block as a layer; in a classical twin, as many classical parameters."""
         return BlockTwin(block) if getattr(self, "classical", False) else QuantumLayer.from_block(block)
@@ -116,10 +124,12 @@ class VariationalClassifier(FamilyClassifier):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = self._network(NetworkShape(rows.shape[1], n_classes))
+        learning, held = (TrainingRows.from_arrays(rows[part], codes[part]) for part in (train, validation))
+        trained, inputs = self._prepared(network, learning.rows)
         trainer = Trainer(
-            network,
-            TrainingRows.from_arrays(rows[train], codes[train]),
-            TrainingRows.from_arrays(rows[validation], codes[validation]) if len(validation) else None,
+            trained,
+            TrainingRows(inputs, learning.classes),
+            TrainingRows(self._features(network, held.rows), held.classes) if len(held) else None,
             self._training_options(),
             n_classes=n_classes,
             generator=torch.Generator().manual_seed(seed + 1),
