@@ -24,7 +24,7 @@ from typing import Any
 
 from superpose import export_module
 from superpose.circuits import Circuit, Program, ProgramGrid, ProgramSet, program_set_to_json, program_to_json
-from superpose.service import Asked, AskedSet, CallRequest, JobKind, ModelVersion, Principal, Service
+from superpose.service import Asked, AskedSet, AskedSolution, CallRequest, JobKind, ModelVersion, Principal, Service
 from superpose.service.catalogue.models import insert_version
 from superpose.service.nouns import utc_now
 from superpose.service.store.artifacts import Artifacts
@@ -35,6 +35,7 @@ from superpose.service.work.outputs import Ledger
 __all__ = ["PROGRAM", "ROWS", "Row", "World"]
 
 PROGRAM = dict(program_to_json(Program(Circuit(1).h(0), {}, shots=10)))
+PROBLEM = {"problem": {"kind": "maxcut", "edges": [[0, 1]]}}
 PROGRAM_SET = dict(program_set_to_json(ProgramSet(ProgramGrid(Circuit(1).h(0), shots=10), seed=1)))
 SPEC = {
     "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
@@ -145,6 +146,11 @@ class World:
     def a_program_set(self) -> str:
         """One that was cancelled before it began."""
         job_id = self.service.program_sets.submit(self.owner, PROGRAM_SET, AskedSet()).job.id
+        return self.service.jobs.cancel(self.owner, job_id).id
+
+    def a_solution(self) -> str:
+        """One that was cancelled before it began."""
+        job_id = self.service.solutions.submit(self.owner, AskedSolution(**PROBLEM)).job.id
         return self.service.jobs.cancel(self.owner, job_id).id
 
     def a_webhook(self) -> str:
@@ -291,6 +297,11 @@ ROWS = (
     ),
     Row("POST", "/v1/programs", "editor", 202, body=PROGRAM, foreign=202),
     Row("GET", "/v1/programs/{job_id}", "viewer", 200, {"job_id": "a_job"}),
+    Row("POST", "/v1/solutions", "editor", 202, body=PROBLEM, foreign=202),
+    Row("GET", "/v1/solutions", "viewer", 200, foreign=200),
+    Row("GET", "/v1/solutions/{job_id}", "viewer", 200, {"job_id": "a_solution"}),
+    Row("GET", "/v1/solutions/{job_id}/file", "viewer", 409, {"job_id": "a_solution"}),  # has not run
+    Row("DELETE", "/v1/solutions/{job_id}", "editor", 204, {"job_id": "a_solution"}),
     Row("POST", "/v1/program-sets", "editor", 202, body=PROGRAM_SET, foreign=202),
     Row("GET", "/v1/program-sets", "viewer", 200, foreign=200),
     Row("GET", "/v1/program-sets/{job_id}", "viewer", 200, {"job_id": "a_program_set"}),

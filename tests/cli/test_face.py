@@ -40,6 +40,7 @@ COMMANDS = [
     ["waits"],
     ["run"],
     ["solve"],
+    *(["solutions", verb] for verb in ("submit", "list", "show", "download", "remove")),
     ["convert"],
     ["draw"],
     ["explain-circuit"],

@@ -37,6 +37,7 @@ from superpose.api.routes import (
     programs,
     projects,
     residency,
+    solutions,
     sweeps,
     uploads,
     usage,
@@ -69,7 +70,7 @@ def create_app(service: Service) -> FastAPI:
     app.state.draining = asyncio.Event()
     people = (projects, residency, users, keys, usage, budgets, webhooks, audit)
     data = (datasets, uploads, data_checks)
-    work = (jobs, job_outputs, sweeps, predictions, programs, program_sets, waits)
+    work = (jobs, job_outputs, sweeps, predictions, programs, program_sets, solutions, waits)
     for noun in (*data, models, modules, *work, endpoints, functions, *people, inference, metrics, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)

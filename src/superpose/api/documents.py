@@ -19,6 +19,7 @@ __all__ = [
     "DriftOfDataset",
     "Edits",
     "NewKey",
+    "NewSolution",
     "NewSweep",
     "SheetEdits",
     "Spending",
@@ -119,6 +120,16 @@ class NewSweep(Document):
     pruner: Annotated[dict[str, Any] | None, Field(description="name (median), startup_trials, warmup_folds")] = None
     n_trials: Annotated[int | None, Field(ge=1, description="20, or all points of a grid")] = None
     parallelism: Annotated[int, Field(ge=1, description="trials that may run at once")] = 1
+    after: Annotated[list[str], Field(max_length=100, description="jobs that must have succeeded before")] = []
+
+
+class NewSolution(Document):
+    """A problem, and how it is to be solved."""
+
+    problem: Annotated[dict[str, Any], Field(description='{"kind": ...}, or {"file": NAME, "text": ...}')]
+    method: Annotated[str, Field(description="qaoa, vqe, annealing or classical", max_length=100)] = "qaoa"
+    options: Annotated[dict[str, Any], Field(description="of superpose.optimization.SolveOptions")] = {}
+    priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
     after: Annotated[list[str], Field(max_length=100, description="jobs that must have succeeded before")] = []
 
 

@@ -41,6 +41,7 @@ from superpose.cli import (
     quickstart,
     run_program,
     serve,
+    solutions,
     solve,
     sweeps,
     train,
@@ -62,7 +63,7 @@ INTERRUPTED: Final = 130
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions explain "
-    "functions backends estimate waits run solve program-sets convert draw explain-circuit diagnose "
+    "functions backends estimate waits run solve solutions program-sets convert draw explain-circuit diagnose "
     "projects budgets users keys webhooks audit config doctor health backup restore prune version"
 )
 
@@ -131,6 +132,7 @@ app.command("estimate")(estimate.estimate)
 app.command("waits")(waits.waits)
 app.command("run")(run_program.run_program)
 app.command("solve")(solve.solve)
+app.add_typer(solutions.app)
 app.add_typer(program_sets.app)
 app.command("convert")(convert.convert)
 app.command("draw")(draw.draw)

@@ -26,6 +26,7 @@ from superpose.client.people_nouns import AuditEntry, Key, Member, NewKey, Proje
 from superpose.client.predictions import BatchPrediction
 from superpose.client.program_sets import SubmittedSet
 from superpose.client.rows import rows_to_json
+from superpose.client.solutions import Solution
 from superpose.client.sse import ServerSentEvent, parse_events
 from superpose.client.sweeps import Sweep, Trial
 from superpose.client.waits import BackendWaits, SeenWait
@@ -71,6 +72,7 @@ __all__ = [
     "SeenWait",
     "ServerSentEvent",
     "SideStats",
+    "Solution",
     "SubmittedSet",
     "Sweep",
     "Trial",

@@ -24,6 +24,7 @@ from superpose.client.programs import run_program
 from superpose.client.projects import Projects, Users
 from superpose.client.resources import Datasets, json_call, read_json, segment
 from superpose.client.rows import rows_to_json
+from superpose.client.solutions import Solutions
 from superpose.client.sweeps import Sweeps
 from superpose.client.transport import Call, Transport
 from superpose.client.waits import Waits
@@ -83,6 +84,7 @@ class Client:
         self.sweeps = Sweeps(self._transport)
         self.predictions = Predictions(self._transport)
         self.program_sets = ProgramSets(self._transport)
+        self.solutions = Solutions(self._transport)
         self.endpoints = Endpoints(self._transport)
         self.functions = Functions(self._transport)
         self.keys = Keys(self._transport)

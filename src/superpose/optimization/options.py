@@ -8,12 +8,13 @@ from typing import Final, Literal, get_args
 
 from superpose.errors import ProblemError
 
-__all__ = ["Method", "Mixer", "SolveOptions", "Start"]
+__all__ = ["METHODS", "Method", "Mixer", "SolveOptions", "Start"]
 
 Method = Literal["qaoa", "vqe", "annealing", "classical"]
 Mixer = Literal["auto", "x", "xy", "warm"]
 Start = Literal["ramp", "interp"]
 
+METHODS: Final[tuple[str, ...]] = get_args(Method)
 MAX_QUBITS: Final = 24
 _POSITIVE = ("layers", "shots", "max_evaluations", "max_rounds", "n_reads")
 

@@ -39,6 +39,7 @@ from superpose.service.service import Service
 from superpose.service.serving.batching import BatchStats
 from superpose.service.serving.deployment import Canary, Endpoint, Limits, Revision, SplitBy
 from superpose.service.serving.traffic import SideStats
+from superpose.service.solutions.solutions import AskedSolution
 from superpose.service.statuses import FINAL, TRANSITIONS, JobStatus
 from superpose.service.store.artifacts import StoredFile
 from superpose.service.store.audit_log import AuditEntry, Verification, verify_entries
@@ -52,6 +53,7 @@ __all__ = [
     "TRANSITIONS",
     "Asked",
     "AskedSet",
+    "AskedSolution",
     "AuditEntry",
     "AuditFilter",
     "BatchStats",

@@ -66,7 +66,8 @@ class JobKind(StrEnum):
 
     Train a model from a spec and a data set, or from a user's module; run a quantum program; search for a good spec (a
     sweep), which begins trials and a training; run a user's own function; predict the rows of a file; call a
-    quantum function, whose circuit is a program begun by it; run a program set in pieces.
+    quantum function, whose circuit is a program begun by it; run a program set in pieces; solve a
+    problem from logistics.
     """
 
     TRAIN = "train"
@@ -78,6 +79,7 @@ class JobKind(StrEnum):
     PREDICT = "predict"
     CALL = "call"
     PROGRAM_SET = "program_set"
+    SOLVE = "solve"
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,7 @@ from superpose.service.quantum_functions.functions import QuantumFunctions
 from superpose.service.quantum_functions.python import sandboxes_of
 from superpose.service.serving.endpoints import Endpoints
 from superpose.service.serving.loaded_models import LoadedModels
+from superpose.service.solutions.solutions import Solutions
 from superpose.service.statuses import FINAL
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
@@ -73,6 +74,7 @@ class Service:
         sweeps: searches for a good training spec.
         predictions: batch predictions.
         program_sets: program sets.
+        solutions: problems from logistics, solved.
         models: the model registry.
         uploads: files that arrive in several requests.
         drifts: how far rows have moved from a model's training data.
@@ -145,6 +147,7 @@ class Service:
         files = JobFiles(self._database, self.store, self._artifacts, self.quotas, clock)
         self.predictions = Predictions(files, datasets=self.datasets, models=self.models)
         self.program_sets = ProgramSets(files, config=config, residencies=self.residencies)
+        self.solutions = Solutions(files, config=config)
         self.aliases = Aliases(self._database, clock)
         self.curation = Curation(self._database, self._artifacts, clock)
         self.lineages = Lineages(self._database)

@@ -11,7 +11,16 @@ from superpose.optimization.readers.document import read_document
 from superpose.optimization.readers.plain import read_gset, read_jobshop, read_knapsack
 from superpose.optimization.readers.tsplib import read_cvrp, read_tsp
 
-__all__ = ["read_cvrp", "read_document", "read_gset", "read_jobshop", "read_knapsack", "read_problem", "read_tsp"]
+__all__ = [
+    "read_cvrp",
+    "read_document",
+    "read_gset",
+    "read_jobshop",
+    "read_knapsack",
+    "read_problem",
+    "read_text",
+    "read_tsp",
+]
 
 MAX_BYTES: Final = 64 * 2**20
 
@@ -42,21 +51,46 @@ def read_problem(path: Path | str, *, reference: float | None = None) -> Model[A
     except ValueError:
         raise ProblemFormatError(f"{file.name} is not text in UTF-8.") from None
     known = reference if reference is not None else _reference(file)
+    solution = file.with_suffix(".sol") if file.suffix.lower() == ".vrp" else None
+    return _known(file.name, text, known, solution)
+
+
+def read_text(text: str, name: str, *, reference: float | None = None) -> Model[Any]:
+    """Return the problem in the text of a file; nothing is looked for on this machine.
+
+    Args:
+        text: What stands in the file.
+        name: The file's name, whose suffix says what it is, as in `read_problem`.
+        reference: Best objective known.
+
+    Raises:
+        ProblemFormatError: It is none of the known ones.
+        ProblemError: Its numbers make no problem.
+    """
+    if len(text) > MAX_BYTES:
+        raise ProblemFormatError(f"{name[:200]} has more than {MAX_BYTES:,} characters; such files are not read.")
+    return _known(Path(name[:200]).name or "problem", text, reference, None)
+
+
+def _known(name: str, text: str, reference: float | None, solution: Path | None) -> Model[Any]:
+    """The problem, with the best value known."""
     try:
-        model = _read(file, text)
+        model = _read(name, text, solution)
     except (ValueError, IndexError, KeyError) as error:
-        raise ProblemFormatError(f"{file.name} cannot be read as a problem: {error}.") from None
-    if known is not None:
-        model.reference = known
+        raise ProblemFormatError(f"{name} cannot be read as a problem: {error}.") from None
+    if reference is not None:
+        model.reference = reference
     return model
 
 
-def _read(file: Path, text: str) -> Model[Any]:
+def _read(file_name: str, text: str, solution: Path | None) -> Model[Any]:
+    file = Path(file_name)
     suffix, name = file.suffix.lower(), file.stem if file.suffix else file.name
     if suffix == ".tsp":
         return read_tsp(text, name)
     if suffix == ".vrp":
-        solution = file.with_suffix(".sol")
+        if solution is None:
+            return read_cvrp(text, name)
         return read_cvrp(text, name, rounded=not _has_decimals(solution), at_least=_n_routes(solution))
     if suffix == ".json":
         return read_document(text, name)

@@ -35,6 +35,7 @@ NOUNS = (
     "program-sets",
     "programs",
     "projects",
+    "solutions",
     "sweeps",
     "usage",
     "users",

@@ -246,6 +246,13 @@ def run_program_set(job: Job, context: RunContext) -> Outcome:
     return run(job, context)
 
 
+def solve(job: Job, context: RunContext) -> Outcome:
+    """Solve a problem from logistics."""
+    from superpose.service.solutions.solution_run import run
+
+    return run(job, context)
+
+
 #: job kind -> how it runs.
 RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.TRAIN: _train,
@@ -257,6 +264,7 @@ RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.PREDICT: predict,
     JobKind.CALL: _call,
     JobKind.PROGRAM_SET: run_program_set,
+    JobKind.SOLVE: solve,
 }
 
 

@@ -1,0 +1,1 @@
+"""Solutions: problems from logistics, solved as durable jobs."""
