@@ -52,6 +52,9 @@ class Preprocessor:
         category_fill: most frequent category of each, or None where none is known.
         indicators: names of the columns whose missing values have an indicator, in the order of ``columns``.
         refuses_missing: whether a missing value is an error.
+        low, high: ``(n_number_columns,)``, between which 98 % of the training rows lie (the quantiles 0.01 and 0.99: no
+            single person's extreme value); None in a file of an earlier release.
+        whole: names of the number columns that held whole numbers only.
     """
 
     columns: ColumnNames
@@ -62,6 +65,9 @@ class Preprocessor:
     category_fill: tuple[str | None, ...]
     indicators: tuple[str, ...] = ()
     refuses_missing: bool = False
+    low: NDArray[np.float64] | None = None
+    high: NDArray[np.float64] | None = None
+    whole: frozenset[str] = frozenset()
 
     @classmethod
     def fit(cls, rows: Any, names: Sequence[str], kinds: Sequence[ColumnKind], options: PreprocessingSpec) -> Self:
@@ -91,6 +97,7 @@ class Preprocessor:
                 column=name,
             )
         known = [_known_categories(values, options) for values in block.categories]
+        low, high = _ranges(block.numbers)
         return cls(
             columns=columns,
             fill=fill,
@@ -100,6 +107,9 @@ class Preprocessor:
             category_fill=tuple(min(c, key=lambda word: (-c[word], word)) if c else None for c in known),
             indicators=tuple(_with_gaps(columns, block)) if options.missing == "indicator" else (),
             refuses_missing=options.missing == "refuse",
+            low=low,
+            high=high,
+            whole=frozenset(n for i, (_, n) in enumerate(columns.numbers) if _is_whole(block.numbers[:, i])),
         )
 
     @property
@@ -212,10 +222,15 @@ class Preprocessor:
         for column in described:
             if column["name"] in self.indicators:
                 column["indicator"] = True  # type: ignore[assignment]  # JSON is mixed
+            if column["name"] in self.whole:
+                column["whole"] = True  # type: ignore[assignment]  # JSON is mixed
         description: dict[str, Any] = {"columns": described}
         if self.refuses_missing:
             description["missing"] = "refuse"
-        return description, {"fill": self.fill, "centre": self.centre, "scale": self.scale}
+        arrays = {"fill": self.fill, "centre": self.centre, "scale": self.scale}
+        if self.low is not None and self.high is not None:
+            arrays |= {"low": self.low, "high": self.high}
+        return description, arrays
 
     @classmethod
     def from_parts(cls, description: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]) -> Self:
@@ -233,6 +248,11 @@ class Preprocessor:
                 f"fill, centre and scale must be finite vectors of {len(columns.numbers)} values, no scale 0, and "
                 f"column names unique; got shapes {[v.shape for v in vectors]}"
             )
+        limits = [np.array(arrays[name], dtype=np.float64) for name in ("low", "high") if name in arrays]
+        if limits and not (len(limits) == 2 and all(v.shape == vectors[0].shape for v in limits)):
+            raise FeatureMismatchError(
+                f"low and high must be vectors of {len(columns.numbers)} values, got {[v.shape for v in limits]}"
+            )
         words = [described[place] for place, _ in columns.categories]
         fill, centre, scale = vectors
         return cls(
@@ -244,6 +264,9 @@ class Preprocessor:
             category_fill=tuple(c["fill"] for c in words),
             indicators=tuple(c["name"] for c in described if c.get("indicator") is True),
             refuses_missing=description.get("missing") == "refuse",
+            low=limits[0] if limits else None,
+            high=limits[1] if limits else None,
+            whole=frozenset(c["name"] for c in described if c.get("whole") is True),
         )
 
 
@@ -299,6 +322,22 @@ def _fit_numbers(
         if spread > 1e-12 * float(np.abs(values).max()):
             scale[place] = spread
     return fill, centre, scale
+
+
+def _ranges(numbers: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Quantiles 0.01 and 0.99 of each column, ``(n_number_columns,)``; 0 and 0 for a column without values."""
+    ranges = np.zeros((2, numbers.shape[1]))
+    for place in range(numbers.shape[1]):
+        values = numbers[:, place]
+        values = values[~np.isnan(values)]
+        if values.size:
+            ranges[:, place] = np.quantile(values, (0.01, 0.99))
+    return ranges[0], ranges[1]
+
+
+def _is_whole(values: NDArray[np.float64]) -> bool:
+    values = values[~np.isnan(values)]
+    return bool(values.size and np.array_equal(values, np.rint(values)))
 
 
 def _centre_and_spread(values: NDArray[np.float64], scaling: str) -> tuple[float, float]:
