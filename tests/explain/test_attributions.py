@@ -7,53 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from scipy import stats
+from tests.explain.conftest import trained
 
-from superpose.datasets import Table, builtin_table
-from superpose.datasets.readers import table_from_frame
+from superpose.datasets import Table
 from superpose.errors import ExplanationError, FeatureMismatchError
 from superpose.explain import METHODS, attribute, deletion_areas
-from superpose.learning import Predictor, TrainingSpec, run_experiment
-
-SPEC: dict[str, Any] = {
-    "training": {"epochs": 10},
-    "evaluation": {"n_splits": 2, "controls": [], "baseline": "none"},
-}
-
-
-def trained(table: Table, directory: Path, **model: Any) -> Predictor:
-    spec = TrainingSpec.from_dict(SPEC | {"model": {"n_qubits": 3, **model}})
-    return Predictor.load(run_experiment(spec, table, directory).model_path)
-
-
-@pytest.fixture(scope="module")
-def cancer() -> Table:
-    return builtin_table("breast_cancer")
-
-
-@pytest.fixture(scope="module")
-def predictor(cancer: Table, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
-    return trained(cancer, tmp_path_factory.mktemp("cancer"))
-
-
-@pytest.fixture(scope="module")
-def mixed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Predictor, list[dict[str, Any]]]:
-    """A model of four columns, one of them a category, one with missing values."""
-    rng = np.random.default_rng(0)
-    rows = [
-        {
-            "age": float(rng.normal(50, 10)),
-            "dose": None if i % 7 == 0 else float(rng.random()),
-            "ward": "abc"[i % 3],
-            "noise": float(rng.normal()),
-        }
-        for i in range(90)
-    ]
-    target = ["ill" if row["age"] + 8 * (row["ward"] == "b") > 52 else "well" for row in rows]
-    table = table_from_frame(pd.DataFrame(rows).assign(outcome=target), name="mixed", target="outcome")
-    return trained(table, tmp_path_factory.mktemp("mixed")), rows[:12]
+from superpose.learning import Predictor
 
 
 @pytest.mark.parametrize("encoding", ["angle", "reuploading", "iqp"])

@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
+from superpose.explain.answers import Explain, explain_rows
 from superpose.explain.attributions import METHODS, Attributions, attribute, deletion_areas
+from superpose.explain.counterfactuals import (
+    Change,
+    Counterfactual,
+    CounterfactualOptions,
+    Counterfactuals,
+    counterfactuals,
+)
 from superpose.explain.diagnosis import CircuitDiagnosis, diagnose
 from superpose.explain.estimate_plot import plot_estimates
 from superpose.explain.model_card import model_card
+from superpose.explain.plain_words import (
+    attribution_words,
+    counterfactual_words,
+    probability_words,
+    shot_noise_words,
+    verdict_words,
+)
+from superpose.explain.shot_noise import NoisyRow, ShotNoise, shot_noise
 from superpose.explain.sweep_plots import plot_sweep
 from superpose.explain.version_diff import diff_versions
 
 __all__ = [
     "METHODS",
     "Attributions",
+    "Change",
     "CircuitDiagnosis",
+    "Counterfactual",
+    "CounterfactualOptions",
+    "Counterfactuals",
+    "Explain",
+    "NoisyRow",
+    "ShotNoise",
     "attribute",
+    "attribution_words",
+    "counterfactual_words",
+    "counterfactuals",
     "deletion_areas",
     "diagnose",
     "diff_versions",
+    "explain_rows",
     "model_card",
     "plot_estimates",
     "plot_sweep",
+    "probability_words",
+    "shot_noise",
+    "shot_noise_words",
+    "verdict_words",
 ]

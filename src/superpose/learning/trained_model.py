@@ -154,16 +154,19 @@ class TrainedModel:
         if len(encoded) > _CHUNK_ROWS:
             starts = range(0, len(encoded), _CHUNK_ROWS)
             return np.concatenate([self.probabilities(encoded[i : i + _CHUNK_ROWS]) for i in starts])
-        entry, entry_bias, weights, exit_, exit_bias = self._wide
-        angles = np.tanh(encoded @ entry + entry_bias) * self.max_angle  # (n_rows, n_inputs)
-        if self.block.feature_map_name != "identity":
-            angles = self.block.feature_map.apply(angles)  # (n_rows, n_angles)
-        expectations = self._program.expectation(angles, weights)  # (n_rows, n_observables)
+        _, _, weights, exit_, exit_bias = self._wide
+        expectations = self._program.expectation(self.circuit_angles(encoded), weights)  # (n_rows, n_observables)
         scores = expectations @ exit_ + exit_bias  # (n_rows, n_classes)
         scores -= scores.max(axis=1, keepdims=True)
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=1, keepdims=True)
         return scores
+
+    def circuit_angles(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What enters the circuit for encoded rows, in radians, ``(n_rows, n_angles)``."""
+        entry, entry_bias = self._wide[:2]
+        angles: NDArray[np.float64] = np.tanh(encoded @ entry + entry_bias) * self.max_angle  # (n_rows, n_inputs)
+        return angles if self.block.feature_map_name == "identity" else self.block.feature_map.apply(angles)
 
     def probability_gradients(
         self, encoded: NDArray[np.float64], classes: NDArray[np.integer]

@@ -20,7 +20,7 @@ from superpose.learning.modules.numpy_program import checked_outputs
 from superpose.learning.modules.operators import QUANTUM_LAYER
 from superpose.learning.modules.quantum import LayerRuntime
 
-__all__ = ["ModuleNetwork", "module_outputs", "one_thread_in_servers", "torch_operator"]
+__all__ = ["ModuleNetwork", "Tap", "module_outputs", "one_thread_in_servers", "torch_operator"]
 
 _PYTHON: Mapping[str, Callable[..., Any]] = {
     "add": operator.add,
@@ -77,6 +77,14 @@ class _Step:
     name: str
 
 
+@dataclass(frozen=True)
+class Tap:
+    """One step of a run: its arguments, detached, and its result, which the output can be differentiated by."""
+
+    args: tuple[Any, ...]
+    result: Tensor
+
+
 class _GraphProgram:
     """A graph as a list of calls over slots: slot 0 is the input, then the arrays, then the nodes."""
 
@@ -105,15 +113,19 @@ class _GraphProgram:
             for i, (node, args, kwargs) in enumerate(read)
         ]
 
-    def run(self, rows: Tensor, arrays: Sequence[Tensor]) -> Any:
-        """The output for rows ``(batch, n_columns)``."""
+    def run(self, rows: Tensor, arrays: Sequence[Tensor], taps: dict[str, Tap] | None = None) -> Any:
+        """The output for rows ``(batch, n_columns)``; ``taps`` gets what happens at the steps that it names."""
         slots: list[Any] = [None] * self.n_slots
         slots[0] = rows.clone() if self.copies_input else rows
         slots[1 : 1 + len(arrays)] = arrays
         for step in self.steps:
             args = [_filled(value, slots) for value in step.args]
             kwargs = {name: _filled(value, slots) for name, value in step.kwargs.items()}
-            slots[step.target] = step.function(*args, **kwargs)
+            result = step.function(*args, **kwargs)
+            if taps is not None and step.name in taps:
+                taps[step.name] = Tap(tuple(v.detach().clone() if isinstance(v, Tensor) else v for v in args), result)
+                result = result.clone()  # a later step may change it in place
+            slots[step.target] = result
             for place in step.done:
                 slots[place] = None
         return slots[self.output]
@@ -194,7 +206,7 @@ class ModuleNetwork(nn.Module):
             else:
                 self.register_buffer(f"array_{place}", tensor)
 
-    def raw(self, rows: Tensor) -> Tensor:
+    def raw(self, rows: Tensor, taps: dict[str, Tap] | None = None) -> Tensor:
         """The module's own output.
 
         Raises:
@@ -202,7 +214,7 @@ class ModuleNetwork(nn.Module):
         """
         arrays = [getattr(self, f"array_{place}") for place in range(len(self._names))]
         try:
-            found = self._programs[self.training].run(rows.to(self._dtype), arrays)
+            found = self._programs[self.training].run(rows.to(self._dtype), arrays, taps)
         except SuperposeError:
             raise
         except (RuntimeError, TypeError, ValueError, IndexError, NotImplementedError) as error:
@@ -216,6 +228,17 @@ class ModuleNetwork(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """(batch, n_columns) -> (batch, n_classes), logarithms of unnormalised probabilities, float32."""
         return class_scores(self.raw(rows), self.loss).float()
+
+    def tapped(self, rows: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, Tap]]:
+        """Class scores ``(batch, n_classes)`` in float64 with their graph, and what happened at the named steps.
+
+        Raises:
+            ModuleFormatError: the graph does not run on these rows.
+        """
+        taps = dict.fromkeys(names, Tap((), torch.empty(0)))
+        with torch.enable_grad():
+            scores = class_scores(self.raw(rows.clone().requires_grad_(True), taps), self.loss).double()
+        return scores, taps
 
     def trained_module(self) -> ExportedModule:
         """The module with the arrays as they are now."""

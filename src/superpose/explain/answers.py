@@ -1,0 +1,79 @@
+"""All that a service is asked about some predictions, in one document: attributions and, if wanted, the rest."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from superpose.errors import ExplanationError
+from superpose.explain.attributions import attribute
+from superpose.explain.counterfactuals import CounterfactualOptions, counterfactuals
+from superpose.explain.plain_words import attribution_words, counterfactual_words, shot_noise_words
+from superpose.explain.shot_noise import FLIPPING, shot_noise
+
+if TYPE_CHECKING:
+    from superpose.learning.predictor import Predictor
+
+__all__ = ["MAX_CHANGED_ROWS", "Explain", "explain_rows"]
+
+MAX_CHANGED_ROWS = 20
+"""Rows that one call looks for counterfactuals of."""
+
+
+@dataclass(frozen=True)
+class Explain:
+    """What is wanted.
+
+    Attributes:
+        method: of attribution, one of `superpose.explain.METHODS`.
+        of_class: whose probability is explained; by default each row's own prediction.
+        counterfactuals: for at most 20 rows.
+        shots: how likely labels are to flip with so many.
+        words: whether to say all of it in plain words too.
+    """
+
+    method: str = "integrated_gradients"
+    of_class: str | None = None
+    counterfactuals: CounterfactualOptions | None = None
+    shots: int | None = None
+    words: bool = False
+
+
+def explain_rows(predictor: Predictor, rows: Any, wanted: Explain) -> dict[str, Any]:
+    """Explain predictions.
+
+    Returns:
+        ``method`` and ``rows`` of `Attributions.to_dict`; each row with ``counterfactuals`` (of
+        `Counterfactuals.to_dict`), ``shot_noise`` (of `NoisyRow.to_dict`) and ``words``, and beside the rows
+        ``shot_noise`` (of `ShotNoise.summary`), where they were wanted; and ``notice``, what must stand wherever the
+        model shows itself.
+
+    Raises:
+        ExplanationError: something wanted does not fit the model.
+        FeatureMismatchError: the rows do not fit the model.
+
+    Cost: the sum of the parts; see `attribute`, `counterfactuals` and `shot_noise`.
+    """
+    if wanted.counterfactuals is not None and len(rows) > MAX_CHANGED_ROWS:
+        raise ExplanationError(
+            f"Counterfactuals are looked for {MAX_CHANGED_ROWS} rows at a time, got {len(rows)}; send fewer.",
+            max_rows=MAX_CHANGED_ROWS,
+        )
+    found = attribute(predictor, rows, method=wanted.method, of_class=wanted.of_class).to_dict()
+    told: list[dict[str, Any]] = found["rows"]
+    words = [attribution_words(row) for row in told]
+    if wanted.counterfactuals is not None:
+        for row, said, few in zip(told, words, counterfactuals(predictor, rows, wanted.counterfactuals), strict=True):
+            row["counterfactuals"] = few.to_dict()["counterfactuals"]
+            said += counterfactual_words(few.to_dict())
+    if wanted.shots is not None:
+        noise = shot_noise(predictor, rows, wanted.shots)
+        found["shot_noise"] = noise.summary()
+        for row, said, one in zip(told, words, noise.rows, strict=True):
+            row["shot_noise"] = one.to_dict()
+            said += shot_noise_words(one.to_dict(), wanted.shots, FLIPPING)
+    if wanted.words:
+        for row, said in zip(told, words, strict=True):
+            row["words"] = said
+    notice = getattr(predictor, "notice", None)
+    return found | ({"notice": notice} if notice else {})
