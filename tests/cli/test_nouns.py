@@ -180,6 +180,17 @@ def test_endpoints_and_predictions(
     told = at_home("explain", "second", csv, "--method", "shapley", "--class", explained["rows"][0]["label"])
     assert "a typical row" in told.out
     assert columns[0] in told.out
+    wanted = ("--counterfactuals", 2, "--fixed", columns[0], "--range", f"{columns[2]}=1..6", "--shots", 100, "--words")
+    more = at_home("explain", "second", csv, *wanted, "--json").json
+    assert more["shot_noise"]["shots"] == 100
+    for row in more["rows"]:
+        assert row["words"][0].startswith("The model gives ")
+        assert all(columns[0] not in one["changes"] for one in row["counterfactuals"])
+    shown = at_home("explain", "second", csv, *wanted)
+    assert "flips with probability" in shown.out
+    assert "of the rows have a label that 100 shots flip" in shown.err
+    assert "is not COLUMN=LOW..HIGH" in at_home("explain", "second", csv, *wanted, "--range", "age").err
+    assert "are for --counterfactuals" in at_home("explain", "second", csv, "--fixed", columns[0]).err
     assert at_home("explain", "second", csv, "--method", "lime").err.startswith("error[learning.explanation]")
 
     document.write_text('[{"colour": "red"}]')

@@ -211,6 +211,26 @@ def test_predictions_are_explained(client: Client, version: ModelVersion, patien
     assert all(row.completeness_error < 1e-6 for row in found.rows)
     assert set(found.rows[0].attributions) == set(rows.columns)
     assert "integrated_gradients" in found._repr_html_()
+    assert found.rows[0].counterfactuals is None and found.rows[0].shot_noise is None and found.rows[0].words is None
+    fixed = rows.columns[0]
+    more = client.explain("explained", rows, counterfactuals={"n": 2, "fixed": [fixed]}, shots=40, words=True)
+    assert more.shot_noise is not None and more.shot_noise["shots"] == 40
+    records = rows.to_dict("records")
+    for row, record in zip(more.rows, records, strict=True):
+        assert row.shot_noise is not None and 0 <= row.shot_noise.flip_probability < 1
+        assert row.words and row.words[0].endswith(f"to {row.label}.")
+        for one in row.counterfactuals or ():
+            assert fixed not in one.changes
+            changed = {k: None if v != v else v for k, v in record.items()}
+            changed |= {name: after for name, (_, after) in one.changes.items()}
+            assert client.predict("explained", [changed]).predictions == (one.label,)
+    assert any(row.counterfactuals for row in more.rows)
+    assert client.explain("explained", rows, counterfactuals=1).rows[0].counterfactuals is not None
+    for wrong in ({"n": 3, "ranges": {fixed: [1]}}, {"n": 0}, {"norm": "l7"}, {"fixed": ["shoe"]}):
+        with pytest.raises(ApiError):
+            client.explain("explained", rows, counterfactuals=wrong)
+    with pytest.raises(ApiError, match="20 rows at a time"):
+        client.explain("explained", pd.concat([rows] * 7), counterfactuals=1)
     with pytest.raises(ApiError, match="1 to 100 rows"):
         client.explain("explained", pd.concat([rows] * 40))
     client.endpoints.delete("explained")

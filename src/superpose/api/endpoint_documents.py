@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field
 
 from superpose.api.documents import LARGEST_VERSION, Document
 
-__all__ = ["EndpointChange", "LimitChanges", "NewCanary", "NewEndpoint", "Rollback", "ToExplain"]
+if TYPE_CHECKING:
+    from superpose.explain import Explain
+
+__all__ = [
+    "EndpointChange",
+    "LimitChanges",
+    "NewCanary",
+    "NewEndpoint",
+    "Rollback",
+    "ToExplain",
+    "WantedCounterfactuals",
+]
 
 _OR_SETTING = "null for the service's setting"
 
@@ -57,6 +68,21 @@ class Rollback(Document):
     ] = None
 
 
+class WantedCounterfactuals(Document):
+    """What of a row may change, so that its label does."""
+
+    n: Annotated[int, Field(ge=1, le=10, description="how many to look for")] = 3
+    to_class: Annotated[str | None, Field(description="the class wanted; by default any other")] = None
+    fixed: Annotated[list[str], Field(default_factory=list, description="columns that must stay")]
+    ranges: Annotated[
+        dict[str, Annotated[list[float | None], Field(min_length=2, max_length=2)]],
+        Field(default_factory=dict, description="low and high of number columns; null is the training data's"),
+    ]
+    max_changes: Annotated[int, Field(ge=1, le=6, description="columns that may change at once")] = 4
+    norm: Annotated[str, Field(description="l1 or l2")] = "l1"
+    min_probability: Annotated[float, Field(ge=0, le=1, description="of the new class")] = 0.0
+
+
 class ToExplain(Document):
     """Rows whose predictions are to be explained."""
 
@@ -70,6 +96,29 @@ class ToExplain(Document):
     of_class: Annotated[
         str | None, Field(description="whose probability is explained; by default each row's own prediction")
     ] = None
+    counterfactuals: Annotated[
+        WantedCounterfactuals | None,
+        Field(description="the smallest changes that change the label, for at most 20 rows"),
+    ] = None
+    shots: Annotated[
+        int | None, Field(ge=1, le=10**9, description="tell how likely labels are to flip with so many shots")
+    ] = None
+    words: Annotated[bool, Field(description="say it in plain words too")] = False
+
+    def wanted(self) -> Explain:
+        """What `superpose.explain` is asked.
+
+        Raises:
+            ExplanationError: options that are none.
+        """
+        from superpose.explain import CounterfactualOptions, Explain
+
+        options = None
+        if self.counterfactuals is not None:
+            given = self.counterfactuals.model_dump()
+            ranges = {name: (low, high) for name, (low, high) in given.pop("ranges").items()}
+            options = CounterfactualOptions(**given, ranges=ranges)
+        return Explain(self.method, self.of_class, options, self.shots, self.words)
 
 
 class NewCanary(Document):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,13 +10,17 @@ from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, conne
 from superpose.cli.output import print_json, print_table
 from superpose.cli.predict import read_rows
 
+if TYPE_CHECKING:
+    from superpose.client import Explanation
+    from superpose.client.explanations import ExplainedRow
+
 __all__ = ["explain"]
 
 _SHOWN = 8
 """Columns that a terminal shows, the strongest; --json has all."""
 
 
-def explain(
+def explain(  # noqa: PLR0913  # a command's options
     endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")],
     rows: Annotated[
         str, typer.Argument(metavar="ROWS", help="A .json, .csv or .parquet file with rows; - reads JSON from stdin.")
@@ -29,6 +33,29 @@ def explain(
         str | None,
         typer.Option("--class", help="Explain this class [default: the predicted one].", metavar="CLASS"),
     ] = None,
+    counterfactuals: Annotated[
+        int | None,
+        typer.Option(help="Look for so many small changes of a row that change its label.", metavar="N", min=1, max=10),
+    ] = None,
+    to_class: Annotated[
+        str | None, typer.Option("--to", help="The label wanted [default: any other].", metavar="CLASS")
+    ] = None,
+    fixed: Annotated[
+        list[str] | None, typer.Option(help="Column that must stay, repeatable.", metavar="COLUMN")
+    ] = None,
+    limits: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--range",
+            help="Limits of a column, repeatable; an end left out is the training data's.",
+            metavar="COLUMN=LOW..HIGH",
+        ),
+    ] = None,
+    shots: Annotated[
+        int | None,
+        typer.Option(help="Tell how likely labels are to flip with so many shots.", metavar="N", min=1),
+    ] = None,
+    words: Annotated[bool, typer.Option("--words", help="Say it in plain words too.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -39,18 +66,67 @@ def explain(
     not of causes.
     """
     wanted = read_rows(rows)
+    few: dict[str, Any] | None = None
+    if counterfactuals is not None:
+        ranges = dict(_range(text) for text in limits or ())
+        few = {"n": counterfactuals, "to_class": to_class, "fixed": fixed or [], "ranges": ranges}
+    elif to_class is not None or fixed or limits:
+        raise typer.BadParameter("--to, --fixed and --range are for --counterfactuals N")
     with connect(url, key_file) as client:
-        found = client.explain(endpoint, wanted, method=method, of_class=of_class)
+        found = client.explain(
+            endpoint, wanted, method=method, of_class=of_class, counterfactuals=few, shots=shots, words=words
+        )
     if as_json:
         print_json(found.to_dict())
         return
+    if found.notice:
+        typer.echo(found.notice)
     for index, row in enumerate(found.rows):
-        shown = list(row.attributions.items())[:_SHOWN]
-        rest = sum(row.attributions.values()) - sum(value for _, value in shown)
-        lines = [(name, f"{value:+.4f}") for name, value in shown]
-        if len(row.attributions) > _SHOWN:
-            lines.append((f"{len(row.attributions) - _SHOWN} other columns", f"{rest:+.4f}"))
-        typer.echo(f"row {index}: {row.label} {row.probability:.4f}, a typical row {row.typical_probability:.4f}")
-        print_table(("column", "attribution"), lines, right=("attribution",))
-        typer.echo("")
+        _show(index, row)
+    _summary(found)
+
+
+def _show(index: int, row: ExplainedRow) -> None:
+    shown = list(row.attributions.items())[:_SHOWN]
+    rest = sum(row.attributions.values()) - sum(value for _, value in shown)
+    lines = [(name, f"{value:+.4f}") for name, value in shown]
+    if len(row.attributions) > _SHOWN:
+        lines.append((f"{len(row.attributions) - _SHOWN} other columns", f"{rest:+.4f}"))
+    typer.echo(f"row {index}: {row.label} {row.probability:.4f}, a typical row {row.typical_probability:.4f}")
+    print_table(("column", "attribution"), lines, right=("attribution",))
+    if row.counterfactuals is not None and not row.counterfactuals:
+        typer.echo("no allowed change was found that changes the label")
+    for one in row.counterfactuals or ():
+        changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in one.changes.items())
+        typer.echo(f"{one.label} {one.probability:.4f}, distance {one.distance:.3f}: {changes}")
+    if row.shot_noise is not None:
+        noise = row.shot_noise
+        settle = "no number of" if noise.shots_to_settle is None else f"{noise.shots_to_settle:,}"
+        typer.echo(
+            f"flips with probability {noise.flip_probability:.4f}, most to {noise.rival}; settled by {settle} shots"
+        )
+    for sentence in row.words or ():
+        typer.echo(sentence)
+    typer.echo("")
+
+
+def _summary(found: Explanation) -> None:
+    if found.shot_noise is not None:
+        noise = found.shot_noise
+        typer.echo(
+            f"{100 * noise['share_in_band']:.1f} % of the rows have a label that {int(noise['shots']):,} shots flip "
+            f"more often than {100 * noise['flipping']:g} %",
+            err=True,
+        )
     typer.echo(f"{found.model} version {found.model_version}, {found.method}", err=True)
+
+
+def _range(text: str) -> tuple[str, list[float | None]]:
+    name, equals, limits = text.partition("=")
+    low, dots, high = limits.partition("..")
+    try:
+        if not equals or not dots or not name.strip():
+            raise ValueError
+        return name.strip(), [float(end) if end.strip() else None for end in (low, high)]
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not COLUMN=LOW..HIGH, such as age=18..90 or age=18..") from None

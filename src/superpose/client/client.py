@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, Unpack, overload
 
 from superpose.client.audit import Audit
 from superpose.client.budgets import Budgets
 from superpose.client.discovery import discover
 from superpose.client.endpoints import Endpoints
-from superpose.client.explanations import Explanation
+from superpose.client.explanations import Explanation, MoreToExplain, more_to_json
 from superpose.client.functions import Functions
 from superpose.client.jobs import Jobs
 from superpose.client.keys import Keys
@@ -132,22 +132,30 @@ class Client:
         return Prediction.from_json(read_json(self._transport.send(call)))
 
     def explain(
-        self, endpoint: str, rows: object, *, method: str = "integrated_gradients", of_class: str | None = None
+        self,
+        endpoint: str,
+        rows: object,
+        *,
+        method: str = "integrated_gradients",
+        of_class: str | None = None,
+        **more: Unpack[MoreToExplain],
     ) -> Explanation:
-        """What each column did to the predictions of rows.
+        """What the predictions of rows were made of.
 
         Args:
             endpoint: its name.
             rows: as for `predict`, at most 100.
             method: "integrated_gradients", "gradient_x_input", "occlusion" or "shapley"; see docs/explanations.md.
             of_class: the class whose probability is explained; by default each row's own prediction.
+            more: ``counterfactuals``, how many changes of the label to look for, or options such as ``{"n": 3,
+                "fixed": ["age"]}``; ``shots``, to be told how likely labels are to flip; ``words`` in plain words.
 
         Raises:
             RequestError: the rows have another form.
             ApiError: no such endpoint, method or class, or rows that the model does not take.
         """
         path = f"/v1/endpoints/{segment(endpoint)}/explain"
-        body = {"rows": rows_to_json(rows), "method": method, "of_class": of_class}
+        body = {"rows": rows_to_json(rows), "method": method, "of_class": of_class, **more_to_json(more)}
         return Explanation.from_json(read_json(self._transport.send(json_call("POST", path, body, repeatable=True))))
 
     def train_module(

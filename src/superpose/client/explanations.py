@@ -4,15 +4,79 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self, TypedDict
 
 from superpose.client.display import table_html
 from superpose.client.json_fields import Fields
 from superpose.client.nouns import Noun
 
-__all__ = ["ExplainedRow", "Explanation"]
+__all__ = ["ExplainedRow", "Explanation", "MoreToExplain", "RowCounterfactual", "RowShotNoise", "more_to_json"]
 
 _SHOWN = 5
+
+
+class MoreToExplain(TypedDict, total=False):
+    """What may be asked for beside attributions; see docs/explanations.md."""
+
+    counterfactuals: int | Mapping[str, object] | None
+    shots: int | None
+    words: bool
+
+
+def more_to_json(more: MoreToExplain) -> dict[str, Any]:
+    """As the service takes it: a number of counterfactuals is their options with that number."""
+    few = more.get("counterfactuals")
+    given: dict[str, Any] = (
+        {} if few is None else {"counterfactuals": {"n": few} if isinstance(few, int) else dict(few)}
+    )
+    if more.get("shots") is not None:
+        given["shots"] = more["shots"]
+    return given | ({"words": True} if more.get("words") else {})
+
+
+@dataclass(frozen=True)
+class RowCounterfactual(Noun):
+    """A near row with another label: ``changes`` has ``(from, to)`` by column, ``distance`` is in widths of ranges."""
+
+    label: str
+    probability: float
+    distance: float
+    changes: Mapping[str, tuple[float | str | None, float | str]]
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """A counterfactual from the service's JSON."""
+        f = Fields.of("counterfactual", document)
+        changes = {str(name): (pair["from"], pair["to"]) for name, pair in f.object("changes").items()}
+        return cls(f.text("class"), f.number("probability"), f.number("distance"), changes)
+
+
+@dataclass(frozen=True)
+class RowShotNoise(Noun):
+    """How often shots give the row another label than exact expectations, most likely ``rival``.
+
+    With ``shots_to_settle`` shots they rarely do; None where no number settles it.
+    """
+
+    rival: str
+    flip_probability: float
+    in_band: bool
+    margin: float
+    margin_deviation: float
+    shots_to_settle: int | None
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """Shot noise from the service's JSON."""
+        f = Fields.of("shot noise", document)
+        return cls(
+            rival=f.text("rival"),
+            flip_probability=f.number("flip_probability"),
+            in_band=f.members.get("in_band") is True,
+            margin=f.number("margin"),
+            margin_deviation=f.number("margin_deviation"),
+            shots_to_settle=f.maybe_whole("shots_to_settle"),
+        )
 
 
 @dataclass(frozen=True)
@@ -20,7 +84,7 @@ class ExplainedRow(Noun):
     """What each column did to the probability of ``label``, in units of probability, the strongest first.
 
     The attributions share out ``probability - typical_probability``, the second being that of a typical row, up to
-    ``completeness_error``.
+    ``completeness_error``. What was not asked for is None.
     """
 
     label: str
@@ -28,28 +92,41 @@ class ExplainedRow(Noun):
     typical_probability: float
     attributions: Mapping[str, float]
     completeness_error: float
+    counterfactuals: tuple[RowCounterfactual, ...] | None = None
+    shot_noise: RowShotNoise | None = None
+    words: tuple[str, ...] | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
         """A row from the service's JSON."""
         f = Fields.of("explained row", document)
+        few, noise = "counterfactuals" in f.members, f.maybe_object("shot_noise")
         return cls(
             label=f.text("class"),
             probability=f.number("probability"),
             typical_probability=f.number("typical_probability"),
             attributions={str(name): float(value) for name, value in f.object("attributions").items()},
             completeness_error=f.number("completeness_error"),
+            counterfactuals=tuple(map(RowCounterfactual.from_json, f.array("counterfactuals"))) if few else None,
+            shot_noise=None if noise is None else RowShotNoise.from_json(noise),
+            words=f.texts("words") if "words" in f.members else None,
         )
 
 
 @dataclass(frozen=True)
 class Explanation(Noun):
-    """What an endpoint's model version made its predictions of."""
+    """What an endpoint's model version made its predictions of.
+
+    ``shot_noise`` sums up that of the rows: ``shots``, ``share_in_band``, ``expected_flips``. ``notice`` must stand
+    wherever the model shows itself.
+    """
 
     model: str
     model_version: int
     method: str
     rows: tuple[ExplainedRow, ...]
+    shot_noise: Mapping[str, float] | None = None
+    notice: str | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -60,6 +137,8 @@ class Explanation(Noun):
             model_version=f.whole("model_version"),
             method=f.text("method"),
             rows=tuple(map(ExplainedRow.from_json, f.array("rows"))),
+            shot_noise=f.maybe_object("shot_noise"),
+            notice=f.maybe_text("notice"),
         )
 
     def __len__(self) -> int:

@@ -68,15 +68,14 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/{name}/explain", openapi_extra=body_of(ToExplain))
     async def explain(request: Request, name: str) -> Response:
-        """What each column did to the predictions of rows."""
+        """What the predictions of rows were made of: attributions, and on demand counterfactuals and shot noise."""
         asked = await read_model(request, ToExplain, min(max_bytes, JSON_LIMIT))
         found = await run_in_threadpool(
             service.endpoints.explain,
             caller(request),
             name,
             asked.rows,
-            method=asked.method,
-            of_class=asked.of_class,
+            asked.wanted(),
         )
         return Json(found)
 

@@ -25,6 +25,7 @@ from superpose.service.store.pages import Part, read_page
 from superpose.service.store.tables import endpoints
 
 if TYPE_CHECKING:
+    from superpose.explain import Explain
     from superpose.learning.predictor import Predictor
 
 __all__ = ["MAX_EXPLAINED_ROWS", "Endpoints", "Rows"]
@@ -163,21 +164,18 @@ class Endpoints:
         principal: Principal,
         name: str,
         rows: Rows,
-        *,
-        method: str = "integrated_gradients",
-        of_class: str | None = None,
+        wanted: Explain | None = None,
     ) -> dict[str, object]:
-        """What each column did to the predictions of rows, by the endpoint's own version; blocks while it computes.
+        """What the predictions of rows were made of, by the endpoint's own version; blocks while it computes.
 
         Args:
             principal: the caller, a predictor at least.
             name: of the endpoint.
             rows: at most 100, in the forms of `predict`.
-            method: one of `superpose.explain.METHODS`.
-            of_class: whose probability is explained; by default each row's own prediction.
+            wanted: attributions by default.
 
         Returns:
-            ``model``, ``model_version``, ``method`` and ``rows``; see `superpose.explain.Attributions.to_dict`.
+            ``model``, ``model_version`` and what `superpose.explain.explain_rows` gives.
 
         Raises:
             NotFoundError: there is none of this name in the caller's project.
@@ -185,9 +183,9 @@ class Endpoints:
             ExplanationError: no such method or class, or the model cannot be explained this way.
             FeatureMismatchError: the rows do not fit the model.
 
-        Cost: up to some thousand predictions per row; see `superpose.explain.attribute`.
+        Cost: up to some thousand predictions per row, tens of thousands with counterfactuals.
         """
-        from superpose.explain import attribute
+        from superpose.explain import Explain, explain_rows
 
         if not 0 < len(rows) <= MAX_EXPLAINED_ROWS:
             raise RequestError(
@@ -196,8 +194,8 @@ class Endpoints:
                 max_rows=MAX_EXPLAINED_ROWS,
             )
         found, predictor = self.predictor(principal, name)
-        explained = attribute(predictor, rows, method=method, of_class=of_class)
-        return {"model": found.model, "model_version": found.version, **explained.to_dict()}
+        explained = explain_rows(predictor, rows, wanted or Explain())
+        return {"model": found.model, "model_version": found.version, **explained}
 
     async def predict(
         self,
