@@ -229,7 +229,7 @@ def test_predictions_are_explained(client: Client, version: ModelVersion, patien
     for wrong in ({"n": 3, "ranges": {fixed: [1]}}, {"n": 0}, {"norm": "l7"}, {"fixed": ["shoe"]}):
         with pytest.raises(ApiError):
             client.explain("explained", rows, counterfactuals=wrong)
-    with pytest.raises(ApiError, match="20 rows at a time"):
+    with pytest.raises(ApiError, match="made for 20 rows at a time"):
         client.explain("explained", pd.concat([rows] * 7), counterfactuals=1)
     with pytest.raises(ApiError, match="1 to 100 rows"):
         client.explain("explained", pd.concat([rows] * 40))

@@ -69,6 +69,22 @@ def test_shapley_values_are_means_over_all_orders(mixed: tuple[Predictor, list[d
     np.testing.assert_allclose(found, changes / 24, atol=1e-12)
 
 
+def test_shapley_values_are_those_of_the_package_shap(flowers: tuple[Predictor, Table]) -> None:
+    """Its exact explainer with the typical row alone as background."""
+    shap = pytest.importorskip("shap", reason="an independent implementation to compare with")
+    model, table = flowers
+    rows = table.features.iloc[[3, 60, 140]]
+    preprocessor = model.model.preprocessor
+    explainer = shap.explainers.Exact(
+        lambda values: model.predict_encoded(np.asarray(values, dtype=np.float64)),
+        shap.maskers.Independent(preprocessor.typical[None, :], max_samples=1),
+    )
+    theirs = explainer(model.encode(rows)).values  # (n_rows, n_columns, n_classes)
+    for place, label in enumerate(model.classes):
+        ours = attribute(model, rows, method="shapley", of_class=label).values
+        np.testing.assert_allclose(ours, theirs[:, :, place], atol=1e-9)
+
+
 def test_drawn_orders_come_near_the_integral_and_add_up(predictor: Predictor, cancer: Table) -> None:
     rows = cancer.features.iloc[:3]
     drawn = attribute(predictor, rows, method="shapley", n_orders=32, seed=1)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import Field
 
 from superpose.api.documents import LARGEST_VERSION, Document
+from superpose.errors import RequestError
 
 if TYPE_CHECKING:
     from superpose.explain import Explain
@@ -19,6 +20,7 @@ __all__ = [
     "Rollback",
     "ToExplain",
     "WantedCounterfactuals",
+    "WantedPicture",
 ]
 
 _OR_SETTING = "null for the service's setting"
@@ -83,6 +85,14 @@ class WantedCounterfactuals(Document):
     min_probability: Annotated[float, Field(ge=0, le=1, description="of the new class")] = 0.0
 
 
+class WantedPicture(Document):
+    """What is to be drawn of rows that are images."""
+
+    kind: Annotated[str, Field(description="auto, class_activation, attribution or occlusion")] = "auto"
+    height: Annotated[int | None, Field(ge=2, le=1024, description="of the image, where columns do not tell")] = None
+    width: Annotated[int | None, Field(ge=2, le=1024, description="of the image, where columns do not tell")] = None
+
+
 class ToExplain(Document):
     """Rows whose predictions are to be explained."""
 
@@ -104,21 +114,30 @@ class ToExplain(Document):
         int | None, Field(ge=1, le=10**9, description="tell how likely labels are to flip with so many shots")
     ] = None
     words: Annotated[bool, Field(description="say it in plain words too")] = False
+    picture: Annotated[
+        WantedPicture | None, Field(description="for images: a PNG of each row, in base64, for at most 20 rows")
+    ] = None
 
     def wanted(self) -> Explain:
         """What `superpose.explain` is asked.
 
         Raises:
-            ExplanationError: options that are none.
+            ExplanationError, RequestError: options that are none.
         """
-        from superpose.explain import CounterfactualOptions, Explain
+        from superpose.explain import CounterfactualOptions, Explain, Picture
 
         options = None
         if self.counterfactuals is not None:
             given = self.counterfactuals.model_dump()
             ranges = {name: (low, high) for name, (low, high) in given.pop("ranges").items()}
             options = CounterfactualOptions(**given, ranges=ranges)
-        return Explain(self.method, self.of_class, options, self.shots, self.words)
+        picture = None
+        if self.picture is not None:
+            height, width = self.picture.height, self.picture.width
+            if (height is None) != (width is None):
+                raise RequestError("picture.height and picture.width belong together; give both.", field="picture")
+            picture = Picture(self.picture.kind, None if height is None or width is None else (height, width))
+        return Explain(self.method, self.of_class, options, self.shots, self.words, picture)
 
 
 class NewCanary(Document):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -12,7 +13,7 @@ from superpose.cli.predict import read_rows
 
 if TYPE_CHECKING:
     from superpose.client import Explanation
-    from superpose.client.explanations import ExplainedRow
+    from superpose.client.explanations import ExplainedRow, MoreToExplain
 
 __all__ = ["explain"]
 
@@ -56,6 +57,17 @@ def explain(  # noqa: PLR0913  # a command's options
         typer.Option(help="Tell how likely labels are to flip with so many shots.", metavar="N", min=1),
     ] = None,
     words: Annotated[bool, typer.Option("--words", help="Say it in plain words too.")] = False,
+    png: Annotated[
+        Path | None,
+        typer.Option("--png", help="For images: write a picture of each row here.", metavar="DIR"),
+    ] = None,
+    picture: Annotated[
+        str, typer.Option(help="auto, class_activation, attribution or occlusion.", metavar="KIND")
+    ] = "auto",
+    image: Annotated[
+        str | None,
+        typer.Option(help="Size of the images, where columns do not tell it.", metavar="HEIGHTxWIDTH"),
+    ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -72,18 +84,46 @@ def explain(  # noqa: PLR0913  # a command's options
         few = {"n": counterfactuals, "to_class": to_class, "fixed": fixed or [], "ranges": ranges}
     elif to_class is not None or fixed or limits:
         raise typer.BadParameter("--to, --fixed and --range are for --counterfactuals N")
+    more: MoreToExplain = {"counterfactuals": few, "shots": shots, "words": words}
+    if png is not None:
+        more["picture"] = {"kind": picture, **_size(image)}
     with connect(url, key_file) as client:
-        found = client.explain(
-            endpoint, wanted, method=method, of_class=of_class, counterfactuals=few, shots=shots, words=words
-        )
+        found = client.explain(endpoint, wanted, method=method, of_class=of_class, **more)
+    files = [] if png is None else _write(found, png)
     if as_json:
-        print_json(found.to_dict())
+        document = found.to_dict()
+        for row, file in zip(document["rows"], files, strict=False):
+            row["picture"] = {"kind": row["picture"]["kind"], "layer": row["picture"]["layer"], "file": str(file)}
+        print_json(document)
         return
     if found.notice:
         typer.echo(found.notice)
     for index, row in enumerate(found.rows):
         _show(index, row)
+    for file in files:
+        typer.echo(f"written {file}", err=True)
     _summary(found)
+
+
+def _size(text: str | None) -> dict[str, int]:
+    if text is None:
+        return {}
+    height, cross, width = text.lower().partition("x")
+    if not cross or not height.isdecimal() or not width.isdecimal():
+        raise typer.BadParameter(f"{text!r} is not HEIGHTxWIDTH, such as 28x28")
+    return {"height": int(height), "width": int(width)}
+
+
+def _write(found: Explanation, directory: Path) -> list[Path]:
+    """One file for each row: its number, kind and class."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = []
+    for index, row in enumerate(found.rows):
+        if row.picture is not None:
+            label = "".join(letter if letter.isalnum() else "-" for letter in row.label)[:40]
+            files.append(directory / f"row-{index:03d}-{row.picture.kind}-{label}.png")
+            files[-1].write_bytes(row.picture.png)
+    return files
 
 
 def _show(index: int, row: ExplainedRow) -> None:

@@ -6,7 +6,7 @@ from superpose.client.budgets import Budget, Cost
 from superpose.client.client import Client
 from superpose.client.discovery import RunningService, default_data_dir, running_service
 from superpose.client.endpoint_nouns import Canary, Endpoint, Revision, SideStats
-from superpose.client.explanations import ExplainedRow, Explanation, RowCounterfactual, RowShotNoise
+from superpose.client.explanations import ExplainedRow, Explanation, RowCounterfactual, RowPicture, RowShotNoise
 from superpose.client.functions import CallAnswer, FunctionLog, FunctionVersion, QuantumFunction
 from superpose.client.job_outputs import JobArtifact, MetricPoint
 from superpose.client.lineage import Lineage
@@ -69,6 +69,7 @@ __all__ = [
     "Residency",
     "Revision",
     "RowCounterfactual",
+    "RowPicture",
     "RowShotNoise",
     "RunningService",
     "SeenWait",

@@ -148,7 +148,8 @@ class Client:
             method: "integrated_gradients", "gradient_x_input", "occlusion" or "shapley"; see docs/explanations.md.
             of_class: the class whose probability is explained; by default each row's own prediction.
             more: ``counterfactuals``, how many changes of the label to look for, or options such as ``{"n": 3,
-                "fixed": ["age"]}``; ``shots``, to be told how likely labels are to flip; ``words`` in plain words.
+                "fixed": ["age"]}``; ``shots``, to be told how likely labels are to flip; ``words`` in plain words;
+                ``picture`` of images, a kind ("auto", "class_activation", "attribution", "occlusion") or options.
 
         Raises:
             RequestError: the rows have another form.

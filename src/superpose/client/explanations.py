@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
@@ -9,8 +11,17 @@ from typing import Any, Self, TypedDict
 from superpose.client.display import table_html
 from superpose.client.json_fields import Fields
 from superpose.client.nouns import Noun
+from superpose.errors import ProtocolError
 
-__all__ = ["ExplainedRow", "Explanation", "MoreToExplain", "RowCounterfactual", "RowShotNoise", "more_to_json"]
+__all__ = [
+    "ExplainedRow",
+    "Explanation",
+    "MoreToExplain",
+    "RowCounterfactual",
+    "RowPicture",
+    "RowShotNoise",
+    "more_to_json",
+]
 
 _SHOWN = 5
 
@@ -21,16 +32,20 @@ class MoreToExplain(TypedDict, total=False):
     counterfactuals: int | Mapping[str, object] | None
     shots: int | None
     words: bool
+    picture: str | Mapping[str, object] | None
 
 
 def more_to_json(more: MoreToExplain) -> dict[str, Any]:
-    """As the service takes it: a number of counterfactuals is their options with that number."""
+    """As the service takes it: a number of counterfactuals and a kind of picture are options with just these."""
     few = more.get("counterfactuals")
     given: dict[str, Any] = (
         {} if few is None else {"counterfactuals": {"n": few} if isinstance(few, int) else dict(few)}
     )
     if more.get("shots") is not None:
         given["shots"] = more["shots"]
+    picture = more.get("picture")
+    if picture is not None:
+        given["picture"] = {"kind": picture} if isinstance(picture, str) else dict(picture)
     return given | ({"words": True} if more.get("words") else {})
 
 
@@ -80,6 +95,37 @@ class RowShotNoise(Noun):
 
 
 @dataclass(frozen=True)
+class RowPicture(Noun):
+    """What the model looked at in an image: ``kind`` of map, and the convolution (``layer``) of a class activation.
+
+    ``data`` is the PNG in base64, ``png`` are its bytes.
+    """
+
+    kind: str
+    layer: str | None
+    data: str
+
+    @property
+    def png(self) -> bytes:
+        """The PNG file."""
+        return base64.b64decode(self.data)
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """A picture from the service's JSON."""
+        f = Fields.of("picture", document)
+        data = f.text("data")
+        try:
+            base64.b64decode(data, validate=True)
+        except binascii.Error:
+            raise ProtocolError("the service's picture is not base64") from None
+        return cls(f.text("kind"), f.maybe_text("layer"), data)
+
+    def _repr_png_(self) -> bytes:
+        return self.png
+
+
+@dataclass(frozen=True)
 class ExplainedRow(Noun):
     """What each column did to the probability of ``label``, in units of probability, the strongest first.
 
@@ -95,12 +141,14 @@ class ExplainedRow(Noun):
     counterfactuals: tuple[RowCounterfactual, ...] | None = None
     shot_noise: RowShotNoise | None = None
     words: tuple[str, ...] | None = None
+    picture: RowPicture | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
         """A row from the service's JSON."""
         f = Fields.of("explained row", document)
         few, noise = "counterfactuals" in f.members, f.maybe_object("shot_noise")
+        picture = f.maybe_object("picture")
         return cls(
             label=f.text("class"),
             probability=f.number("probability"),
@@ -110,6 +158,7 @@ class ExplainedRow(Noun):
             counterfactuals=tuple(map(RowCounterfactual.from_json, f.array("counterfactuals"))) if few else None,
             shot_noise=None if noise is None else RowShotNoise.from_json(noise),
             words=f.texts("words") if "words" in f.members else None,
+            picture=None if picture is None else RowPicture.from_json(picture),
         )
 
 

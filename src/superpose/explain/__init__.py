@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from superpose.explain.answers import Explain, explain_rows
+from superpose.explain.answers import Explain, Picture, explain_rows
 from superpose.explain.attributions import METHODS, Attributions, attribute, deletion_areas
 from superpose.explain.counterfactuals import (
     Change,
@@ -12,8 +12,10 @@ from superpose.explain.counterfactuals import (
     counterfactuals,
 )
 from superpose.explain.diagnosis import CircuitDiagnosis, diagnose
+from superpose.explain.effective_dimension import effective_dimension
 from superpose.explain.estimate_plot import plot_estimates
 from superpose.explain.model_card import model_card
+from superpose.explain.pictures import PixelMaps, draw_pictures, pixel_maps
 from superpose.explain.plain_words import (
     attribution_words,
     counterfactual_words,
@@ -35,6 +37,8 @@ __all__ = [
     "Counterfactuals",
     "Explain",
     "NoisyRow",
+    "Picture",
+    "PixelMaps",
     "ShotNoise",
     "attribute",
     "attribution_words",
@@ -43,8 +47,11 @@ __all__ = [
     "deletion_areas",
     "diagnose",
     "diff_versions",
+    "draw_pictures",
+    "effective_dimension",
     "explain_rows",
     "model_card",
+    "pixel_maps",
     "plot_estimates",
     "plot_sweep",
     "probability_words",

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from superpose.errors import ExplanationError
 from superpose.explain.attributions import attribute
 from superpose.explain.counterfactuals import CounterfactualOptions, counterfactuals
+from superpose.explain.pictures import draw_pictures, pixel_maps
 from superpose.explain.plain_words import attribution_words, counterfactual_words, shot_noise_words
 from superpose.explain.shot_noise import FLIPPING, shot_noise
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
 
-__all__ = ["MAX_CHANGED_ROWS", "Explain", "explain_rows"]
+__all__ = ["MAX_CHANGED_ROWS", "MAX_PICTURES", "Explain", "Picture", "explain_rows"]
 
 MAX_CHANGED_ROWS = 20
 """Rows that one call looks for counterfactuals of."""
+
+MAX_PICTURES = 20
+"""Rows that one call draws: some 100 kB each."""
+
+
+@dataclass(frozen=True)
+class Picture:
+    """What is to be drawn of images.
+
+    Attributes:
+        kind: one of `superpose.explain.pictures.KINDS`, or "auto".
+        shape: height and width, where columns do not tell.
+    """
+
+    kind: str = "auto"
+    shape: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -30,6 +48,7 @@ class Explain:
         counterfactuals: for at most 20 rows.
         shots: how likely labels are to flip with so many.
         words: whether to say all of it in plain words too.
+        picture: of at most 20 images.
     """
 
     method: str = "integrated_gradients"
@@ -37,6 +56,7 @@ class Explain:
     counterfactuals: CounterfactualOptions | None = None
     shots: int | None = None
     words: bool = False
+    picture: Picture | None = None
 
 
 def explain_rows(predictor: Predictor, rows: Any, wanted: Explain) -> dict[str, Any]:
@@ -45,20 +65,18 @@ def explain_rows(predictor: Predictor, rows: Any, wanted: Explain) -> dict[str, 
     Returns:
         ``method`` and ``rows`` of `Attributions.to_dict`; each row with ``counterfactuals`` (of
         `Counterfactuals.to_dict`), ``shot_noise`` (of `NoisyRow.to_dict`) and ``words``, and beside the rows
-        ``shot_noise`` (of `ShotNoise.summary`), where they were wanted; and ``notice``, what must stand wherever the
-        model shows itself.
+        ``shot_noise`` (of `ShotNoise.summary`), where they were wanted; ``picture`` with ``kind``, ``layer``,
+        ``media_type`` and ``data``, a PNG in base64; and ``notice``, what must stand wherever the model shows itself.
 
     Raises:
         ExplanationError: something wanted does not fit the model.
         FeatureMismatchError: the rows do not fit the model.
+        ExtraMissingError: pictures need Matplotlib.
 
     Cost: the sum of the parts; see `attribute`, `counterfactuals` and `shot_noise`.
     """
-    if wanted.counterfactuals is not None and len(rows) > MAX_CHANGED_ROWS:
-        raise ExplanationError(
-            f"Counterfactuals are looked for {MAX_CHANGED_ROWS} rows at a time, got {len(rows)}; send fewer.",
-            max_rows=MAX_CHANGED_ROWS,
-        )
+    _check_number("Counterfactuals", wanted.counterfactuals, len(rows), MAX_CHANGED_ROWS)
+    _check_number("Pictures", wanted.picture, len(rows), MAX_PICTURES)
     found = attribute(predictor, rows, method=wanted.method, of_class=wanted.of_class).to_dict()
     told: list[dict[str, Any]] = found["rows"]
     words = [attribution_words(row) for row in told]
@@ -72,8 +90,30 @@ def explain_rows(predictor: Predictor, rows: Any, wanted: Explain) -> dict[str, 
         for row, said, one in zip(told, words, noise.rows, strict=True):
             row["shot_noise"] = one.to_dict()
             said += shot_noise_words(one.to_dict(), wanted.shots, FLIPPING)
+    if wanted.picture is not None:
+        for row, picture in zip(told, _pictures(predictor, rows, wanted), strict=True):
+            row["picture"] = picture
     if wanted.words:
         for row, said in zip(told, words, strict=True):
             row["words"] = said
     notice = getattr(predictor, "notice", None)
     return found | ({"notice": notice} if notice else {})
+
+
+def _check_number(what: str, wanted: object, n_rows: int, most: int) -> None:
+    if wanted is not None and n_rows > most:
+        raise ExplanationError(f"{what} are made for {most} rows at a time, got {n_rows}; send fewer.", max_rows=most)
+
+
+def _pictures(predictor: Predictor, rows: Any, wanted: Explain) -> list[dict[str, Any]]:
+    picture = wanted.picture or Picture()
+    found = pixel_maps(predictor, rows, kind=picture.kind, of_class=wanted.of_class, shape=picture.shape)
+    return [
+        {
+            "kind": found.kind,
+            "layer": found.layer,
+            "media_type": "image/png",
+            "data": base64.b64encode(drawn).decode("ascii"),
+        }
+        for drawn in draw_pictures(found)
+    ]

@@ -9,6 +9,8 @@
 - **Fourier spectrum**: which frequencies of an input <O> can hold, and how much of each it holds on average. Source:
   Schuld, Sweke and Meyer, Phys. Rev. A 103 (2021) 032430, arXiv 2008.08605.
 - **Ablation**: how far states and expectations move when one gate, or all gates on one qubit, are left out.
+- **Shapley shares** of gates and qubits: see `superpose.explain.circuit_shares`.
+- **Effective dimension**: see `superpose.explain.effective_dimension`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,8 @@ from numpy.typing import NDArray
 from superpose.circuits import Circuit, Instruction, Observable, z_all
 from superpose.engine import compile_program
 from superpose.errors import ExplanationError
+from superpose.explain.circuit_shares import MOST_PARTS, Share, gate_groups, shapley_shares
+from superpose.explain.effective_dimension import DATA, EffectiveDimension, of_circuit
 from superpose.learning.plateau import GradientReport, gradient_report
 
 __all__ = ["Ablation", "CircuitDiagnosis", "SpectrumLine", "diagnose", "expressibility", "meyer_wallach"]
@@ -75,6 +79,9 @@ class CircuitDiagnosis:
         gradient: None where the circuit has no parameters.
         spectra: for each input its frequencies that are present.
         gates, qubits: ablations, the largest change first.
+        gate_shares, qubit_shares: Shapley values of (groups of) gates and of qubits, the largest first.
+        effective_dimension: of the distribution of bit strings; None without parameters beside the inputs, or beyond 12
+            qubits.
     """
 
     n_qubits: int
@@ -87,6 +94,9 @@ class CircuitDiagnosis:
     spectra: dict[str, tuple[SpectrumLine, ...]]
     gates: tuple[Ablation, ...]
     qubits: tuple[Ablation, ...]
+    gate_shares: tuple[Share, ...]
+    qubit_shares: tuple[Share, ...]
+    effective_dimension: EffectiveDimension | None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -104,6 +114,7 @@ def diagnose(
     *,
     inputs: Sequence[str] = (),
     n_samples: int = 2_000,
+    n_data: int = DATA,
     seed: int = 0,
 ) -> CircuitDiagnosis:
     """Diagnose a circuit.
@@ -113,13 +124,15 @@ def diagnose(
         observables: what is measured; Z on each qubit by default.
         inputs: parameters whose Fourier spectra are wanted.
         n_samples: parameter sets, uniform in 0 .. 2 pi; fewer where states would take more than 128 MB.
+        n_data: number of data that the effective dimension is for.
         seed: of the parameters.
 
     Raises:
-        ExplanationError: the circuit is not of gates only, or an input is not a parameter.
+        ExplanationError: the circuit is not of gates only, an input is not a parameter, or n_data is too small.
         StateTooLargeError: this machine has not enough memory for one state.
 
-    Cost: a few thousand runs of the circuit, and one compilation (milliseconds) for each gate left out, up to 400.
+    Cost: some ten thousand runs of the circuit, and one compilation (milliseconds) for each gate left out, up to 400,
+        and for each of some hundred sets of gates.
     """
     circuit = circuit.without_final_measurements()[0]
     if not circuit.is_unitary or circuit.has_noise:
@@ -140,6 +153,7 @@ def diagnose(
     states = run.states(values)
     entangled = meyer_wallach(states)
     few = values[:_ABLATION_SAMPLES]
+    gate_shares, qubit_shares = _shares(run, few, seed)
     return CircuitDiagnosis(
         n_qubits=circuit.n_qubits,
         n_params=circuit.n_params,
@@ -151,6 +165,9 @@ def diagnose(
         spectra={name: run.spectrum(name, few) for name in inputs},
         gates=_gate_ablations(run, few),
         qubits=_qubit_ablations(run, few),
+        gate_shares=gate_shares,
+        qubit_shares=qubit_shares,
+        effective_dimension=of_circuit(circuit, tuple(inputs), np.random.default_rng(seed), n_data),
     )
 
 
@@ -256,6 +273,25 @@ def _qubit_ablations(run: _Run, values: Floats) -> tuple[Ablation, ...]:
         for qubit in range(run.circuit.n_qubits)
     ]
     return tuple(sorted(found, key=lambda one: -one.change))
+
+
+def _shares(run: _Run, values: Floats, seed: int) -> tuple[tuple[Share, ...], tuple[Share, ...]]:
+    """Shapley values of gates in groups, and of qubits, where there are at most 12 (none of no gates)."""
+    calls = run.circuit.gate_calls()
+    if not calls:
+        return (), ()
+
+    def expectations(keep: Sequence[bool]) -> Floats:
+        rest = run.without(keep)
+        return rest.expectations(values[:, [run.names.index(name) for name in rest.names]])
+
+    gates = shapley_shares(expectations, *gate_groups(calls), seed, joined=False)
+    qubits = range(run.circuit.n_qubits)
+    if len(qubits) > MOST_PARTS:
+        return gates, ()
+    names = [f"qubit {qubit}" for qubit in qubits]
+    on = [[qubit in call.qubits for call in calls] for qubit in qubits]
+    return gates, shapley_shares(expectations, names, on, seed, joined=True)
 
 
 def _ablation(run: _Run, values: Floats, words: str, keep: Sequence[bool]) -> Ablation:

@@ -158,14 +158,12 @@ def _of_module(model: ModuleModel, encoded: Floats) -> tuple[Floats, Floats]:
     """Each quantum layer's noise, carried to the scores by their gradients at the layer's outputs."""
     import torch
 
-    from superpose.learning.modules.network import ModuleNetwork
     from superpose.learning.modules.operators import QUANTUM_LAYER
 
     names = {node.name: str(node.args[2]) for node in model.module.predicting.nodes if node.op == QUANTUM_LAYER}
     if not names:
         raise ExplanationError("This model has no circuit, so shots do nothing to its labels.")
-    network = ModuleNetwork(model.module, model.loss).eval()
-    scores, taps = network.tapped(torch.tensor(encoded, dtype=torch.float64), list(names))
+    scores, taps = model.tapped(encoded, list(names))
     n_classes = scores.shape[1]
     total = np.zeros((len(encoded), n_classes, n_classes))
     for name, layer in names.items():

@@ -6,10 +6,10 @@ when the first such model is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,10 +22,17 @@ from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.trained_model import CLASS_TYPES, ClassLabel, class_type_of
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from superpose.learning.modules.network import ModuleNetwork, Tap
+
 __all__ = ["RUNTIMES", "ModuleModel"]
 
 _CHUNK_ROWS = 4096
 """Rows of one run of the graph: bounds memory."""
+
+_GRADIENT_ROWS = 256
 
 RUNTIMES = ("numpy", "torch")
 """What can run a module's predicting graph."""
@@ -85,11 +92,9 @@ class ModuleModel:
     def _outputs(self) -> Outputs:
         if self.runtime == "numpy":
             return NumpyProgram(self.module)
-        from superpose.learning.modules.network import ModuleNetwork, module_outputs, one_thread_in_servers
+        from superpose.learning.modules.network import module_outputs
 
-        one_thread_in_servers()
-        network = ModuleNetwork(self.module, self.loss).eval()
-        return lambda encoded: module_outputs(network, encoded)
+        return lambda encoded: module_outputs(self._network, encoded)
 
     def probabilities(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Class probabilities ``(n_rows, n_classes)`` of encoded rows ``(n_rows, n_columns)``, in float64.
@@ -108,6 +113,45 @@ class ModuleModel:
         np.exp(scores, out=scores)
         scores /= scores.sum(axis=1, keepdims=True)
         return scores
+
+    def probability_gradients(
+        self, encoded: NDArray[np.float64], classes: NDArray[np.integer]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of each row one class's probability, ``(n_rows,)``, and its gradient, ``(n_rows, n_columns)``, by torch.
+
+        In the module's own precision, through its quantum layers too.
+
+        Args:
+            encoded: rows, ``(n_rows, n_columns)``.
+            classes: index of each row's class, ``(n_rows,)``.
+
+        Raises:
+            ModuleFormatError: the module cannot be computed on these rows.
+        """
+        import torch
+
+        values, slopes = [np.empty(0)], [np.empty((0, encoded.shape[1]))]
+        for start in range(0, len(encoded), _GRADIENT_ROWS):
+            rows = torch.tensor(encoded[start : start + _GRADIENT_ROWS], dtype=torch.float64, requires_grad=True)
+            own = torch.tensor(classes[start : start + _GRADIENT_ROWS], dtype=torch.int64)[:, None]
+            shares = self._network.tapped(rows, ())[0].softmax(dim=1).gather(1, own)[:, 0]
+            (slope,) = torch.autograd.grad(shares.sum(), rows, allow_unused=True)
+            values.append(shares.detach().numpy())
+            slopes.append(np.zeros(rows.shape) if slope is None else slope.numpy())
+        return np.concatenate(values), np.concatenate(slopes)
+
+    @cached_property
+    def _network(self) -> ModuleNetwork:
+        from superpose.learning.modules.network import ModuleNetwork, one_thread_in_servers
+
+        one_thread_in_servers()
+        return ModuleNetwork(self.module, self.loss).eval()
+
+    def tapped(self, encoded: NDArray[np.float64], names: Sequence[str]) -> tuple[Tensor, dict[str, Tap]]:
+        """Class scores with their graph, and what happened at steps of the predicting graph; see `ModuleNetwork`."""
+        import torch
+
+        return self._network.tapped(torch.tensor(encoded, dtype=torch.float64), names)
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The model, except for graphs and circuits, as a JSON description and plain arrays."""

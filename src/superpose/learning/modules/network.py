@@ -237,7 +237,8 @@ class ModuleNetwork(nn.Module):
         """
         taps = dict.fromkeys(names, Tap((), torch.empty(0)))
         with torch.enable_grad():
-            scores = class_scores(self.raw(rows.clone().requires_grad_(True), taps), self.loss).double()
+            followed = rows if rows.requires_grad else rows.clone().requires_grad_(True)
+            scores = class_scores(self.raw(followed, taps), self.loss).double()
         return scores, taps
 
     def trained_module(self) -> ExportedModule:

@@ -1,0 +1,139 @@
+"""Effective dimension and Shapley shares of circuits, on cases whose answers are known."""
+
+from __future__ import annotations
+
+import math
+from itertools import permutations
+
+import numpy as np
+import pytest
+
+from superpose.circuits import Circuit, Observable, Parameter
+from superpose.errors import ExplanationError
+from superpose.explain import diagnose, effective_dimension
+from superpose.explain.effective_dimension import circuit_fisher
+
+A, B, C, X = (Parameter(name) for name in ("a", "b", "c", "x"))
+
+
+def scale(n_data: int, gamma: float = 1.0) -> float:
+    return gamma * n_data / (2 * math.pi * math.log(n_data))
+
+
+def test_fisher_information_of_rotations_is_known() -> None:
+    """A turn about Y has p = cos(a/2)**2: information 1 everywhere. A turn about Z before it has none."""
+    rng = np.random.default_rng(0)
+    circuit = Circuit(2).rz(A, 0).ry(B, 0).ry(C, 1)
+    found = circuit_fisher(circuit, (), np.zeros((1, 0)), rng.uniform(0.3, 2.8, (5, 3)))
+    np.testing.assert_allclose(found, np.tile(np.diag([0.0, 1.0, 1.0]), (5, 1, 1)), atol=1e-8)
+    shared = circuit_fisher(Circuit(1).ry(A, 0).ry(2 * A, 0), (), np.zeros((1, 0)), np.array([[0.4]]))
+    np.testing.assert_allclose(shared, [[[9.0]]], atol=1e-7)  # a turn by 3a
+    data = circuit_fisher(Circuit(1).ry(X, 0).ry(A, 0), ("x",), rng.normal(size=(7, 1)), np.array([[0.9]]))
+    np.testing.assert_allclose(data, [[[1.0]]], atol=1e-8)
+
+
+def test_effective_dimension_of_known_cases() -> None:
+    """Independent turns: the normalised information is 1 everywhere, so d log(1 + k) / log k. One idle: rank d - 1."""
+    n_data = 5_000
+    k = scale(n_data)
+    found = diagnose(Circuit(3).ry(A, 0).ry(B, 1).ry(C, 2), n_samples=64, n_data=n_data).effective_dimension
+    assert found is not None
+    assert found.value == pytest.approx(3 * math.log(1 + k) / math.log(k), rel=1e-6)
+    assert (found.n_params, found.n_data) == (3, n_data)
+    idle = diagnose(Circuit(2).rz(A, 0).ry(B, 0).ry(C, 1), n_samples=64, n_data=n_data).effective_dimension
+    assert idle is not None  # the trace is that of 3 parameters, shared by 2
+    assert idle.value == pytest.approx(2 * math.log(1 + 1.5 * k) / math.log(k), rel=1e-6)
+    assert idle.share == pytest.approx(idle.value / 3)
+    with_inputs = diagnose(Circuit(1).ry(X, 0).ry(A, 0), inputs=["x"], n_samples=64, n_data=n_data).effective_dimension
+    assert with_inputs is not None and with_inputs.n_params == 1
+    assert diagnose(Circuit(1).ry(X, 0), inputs=["x"], n_samples=64).effective_dimension is None
+
+
+def test_effective_dimension_is_the_papers_formula() -> None:
+    """Equations 2 and 3 of Abbas et al., by determinants, on informations of different ranks and sizes."""
+    rng = np.random.default_rng(1)
+    roots = rng.normal(size=(20, 4, 3)) * rng.exponential(size=(20, 1, 1))
+    fisher = roots @ roots.transpose(0, 2, 1)
+    normalised = 4 * fisher / np.trace(fisher, axis1=1, axis2=2).mean()
+    k = scale(1_000, 0.5)
+    mean = np.mean([math.sqrt(np.linalg.det(np.eye(4) + k * one)) for one in normalised])
+    assert effective_dimension(fisher, 1_000, 0.5) == pytest.approx(2 * math.log(mean) / math.log(k))
+    sizes = [effective_dimension(fisher, n) for n in (10**3, 10**6, 10**12, 10**15)]
+    assert abs(sizes[-1] - 3.0) < abs(sizes[0] - 3.0)  # tends to the rank
+    assert effective_dimension(np.zeros((2, 3, 3)), 1_000) == 0.0
+    with pytest.raises(ExplanationError, match="n_data must be so large"):
+        effective_dimension(fisher, 10)
+    with pytest.raises(ExplanationError, match="gamma must be"):
+        effective_dimension(fisher, 1_000, 1.5)
+    with pytest.raises(ExplanationError, match="must have shape"):
+        effective_dimension(np.eye(3))
+
+
+def test_shares_of_gates_are_means_over_all_orders() -> None:
+    circuit = Circuit(2).ry(A, 0).h(1).cx(0, 1).ry(B, 1)
+    found = diagnose(circuit, [Observable("ZI"), Observable("IZ")], n_samples=64, seed=3)
+    shares = {one.part.partition(":")[0]: one for one in found.gate_shares}
+    assert sum(one.share for one in found.gate_shares) == pytest.approx(1.0)
+    assert all(one.error == 0.0 for one in found.gate_shares)
+    values = np.random.default_rng(3).uniform(0, 2 * np.pi, (64, 2))[:32]
+
+    def expectations(keep: tuple[int, ...]) -> np.ndarray:
+        out = []
+        for a, b in values:
+            matrix = Circuit(2)
+            for place, add in enumerate(
+                (lambda c, a=a: c.ry(a, 0), lambda c: c.h(1), lambda c: c.cx(0, 1), lambda c, b=b: c.ry(b, 1))
+            ):
+                if place in keep:
+                    add(matrix)
+            out.append([_expectation(matrix, word) for word in ("ZI", "IZ")])
+        return np.array(out)
+
+    known: dict[tuple[int, ...], float] = {}
+
+    def value(keep: tuple[int, ...]) -> float:
+        if keep not in known:
+            known[keep] = float(np.mean((expectations(keep) - expectations((0, 1, 2, 3))) ** 2))
+        return 1 - known[keep] / known[()] if keep else 0.0
+
+    known[()] = float(np.mean((expectations(()) - expectations((0, 1, 2, 3))) ** 2))
+    means = np.zeros(4)
+    for order in permutations(range(4)):
+        for step, part in enumerate(order):
+            before, after = tuple(sorted(order[:step])), tuple(sorted(order[: step + 1]))
+            means[part] += (value(after) - value(before)) / 24
+    np.testing.assert_allclose([shares[str(place)].share for place in range(4)], means, atol=1e-9)
+
+
+def _expectation(circuit: Circuit, word: str) -> float:
+    import superpose
+
+    return float(np.asarray(superpose.run(circuit, observables=[Observable(word)]).expectations).reshape(-1)[0])
+
+
+def test_idle_gates_have_no_share_and_equal_qubits_equal_ones() -> None:
+    found = diagnose(Circuit(3).ry(A, 0).ry(B, 1).rz(C, 2), n_samples=4_000)
+    shares = {one.part: one.share for one in found.qubit_shares}
+    assert shares["qubit 2"] == pytest.approx(0.0, abs=1e-12)
+    assert shares["qubit 0"] + shares["qubit 1"] == pytest.approx(1.0)
+    assert found.gate_shares[-1].part == "2: rz 2"
+    assert {one.share for one in diagnose(Circuit(1).rz(A, 0), n_samples=64).gate_shares} == {0.0}
+
+
+def test_many_gates_are_shared_out_in_groups_with_intervals() -> None:
+    circuit = Circuit(3)
+    weights = iter(Parameter(f"w{i}") for i in range(18))
+    for _ in range(6):
+        for qubit in range(3):
+            circuit.ry(next(weights), qubit)
+        circuit.cx(0, 1).cx(1, 2)
+    found = diagnose(circuit, n_samples=64)
+    assert len(found.gate_shares) == 12
+    assert sum(one.share for one in found.gate_shares) == pytest.approx(1.0)
+    assert all(one.error > 0.0 for one in found.gate_shares)
+    assert found.gate_shares == diagnose(circuit, n_samples=64).gate_shares
+    other = {one.part: one for one in diagnose(circuit, n_samples=64, seed=9).gate_shares}
+    assert set(other) == {one.part for one in found.gate_shares}
+    document = found.to_dict()
+    assert document["effective_dimension"]["n_params"] == 18
+    assert document["gate_shares"][0]["part"] == found.gate_shares[0].part
