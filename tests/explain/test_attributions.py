@@ -69,6 +69,7 @@ def test_shapley_values_are_means_over_all_orders(mixed: tuple[Predictor, list[d
     np.testing.assert_allclose(found, changes / 24, atol=1e-12)
 
 
+@pytest.mark.slow  # importing shap takes long
 def test_shapley_values_are_those_of_the_package_shap(flowers: tuple[Predictor, Table]) -> None:
     """Its exact explainer with the typical row alone as background."""
     shap = pytest.importorskip("shap", reason="an independent implementation to compare with")

@@ -96,8 +96,7 @@ def explain_rows(predictor: Predictor, rows: Any, wanted: Explain) -> dict[str, 
     if wanted.words:
         for row, said in zip(told, words, strict=True):
             row["words"] = said
-    notice = getattr(predictor, "notice", None)
-    return found | ({"notice": notice} if notice else {})
+    return found | ({"notice": predictor.notice} if predictor.notice else {})
 
 
 def _check_number(what: str, wanted: object, n_rows: int, most: int) -> None:

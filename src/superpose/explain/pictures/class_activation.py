@@ -13,7 +13,7 @@ __all__ = ["class_activations", "last_convolution"]
 
 Floats = NDArray[np.float64]
 
-_CONVOLUTIONS = ("conv2d.", "convolution.", "_convolution.")
+_CONVOLUTIONS = ("aten.conv2d.", "aten.convolution.")
 _ROWS = 64
 """Images of one run with gradients."""
 
@@ -58,8 +58,8 @@ def class_activations(
         others = scores.scatter(1, own, -torch.inf).logsumexp(dim=1)
         odds = scores.gather(1, own)[:, 0] - others  # (batch,)
         active = taps[layer].result  # (batch, n_channels, rows, columns)
-        (slopes,) = torch.autograd.grad(odds.sum(), active, allow_unused=True)
-        if slopes is None:
+        slopes: Any = torch.autograd.grad(odds.sum(), active, allow_unused=True)[0]
+        if slopes is None:  # the output does not depend on the layer
             slopes = torch.zeros_like(active)
         weighed = (slopes.mean(dim=(2, 3), keepdim=True) * active).sum(dim=1, keepdim=True).clamp(min=0.0)
         large = torch.nn.functional.interpolate(weighed.detach().double(), shape, mode="bilinear", align_corners=False)

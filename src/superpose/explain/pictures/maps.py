@@ -21,6 +21,7 @@ from superpose.errors import ExplanationError
 from superpose.explain.attributions import attribute
 from superpose.explain.pictures.class_activation import class_activations, last_convolution
 from superpose.explain.pictures.grid import ImageGrid, image_grid
+from superpose.learning.modules.model import ModuleModel
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
@@ -102,7 +103,7 @@ def pixel_maps(
     if kind == "attribution":
         values = attribute(predictor, rows, of_class=of_class).values  # (n_rows, n_columns)
         found = values[:, grid.places].sum(axis=1)
-    elif kind == "class_activation" and layer is not None:
+    elif isinstance(predictor.model, ModuleModel) and kind == "class_activation" and layer is not None:
         found = class_activations(predictor.model, encoded, places, layer, grid.shape)
     else:
         found = _occlusion(predictor, encoded, places, grid)
