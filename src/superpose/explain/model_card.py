@@ -200,11 +200,30 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
         ),
         "",
     ]
+    lines += _repeated(evaluation)
     if len(manifest["pipeline"]["classes"]) == 2:
         lines.append(f"Sensitivity and specificity speak of the class {_text(evaluation['positive_class'])}.")
     else:
         lines.append("Sensitivity, specificity and AUC are means over one class against the rest.")
     return lines
+
+
+def _repeated(evaluation: Mapping[str, Any]) -> list[str]:
+    """Why there are so many splits, how far seeds matter, and how many settings were tried of each."""
+    told = []
+    if "split_count" in evaluation:
+        told.append(str(evaluation["split_count"]["reason"]))
+    metric = evaluation["models"]["hybrid"]["metrics"][evaluation["primary_metric"]]
+    if "spread" in metric:
+        told.append(
+            f"Each split was trained with {evaluation['n_seeds']} seeds; the hybrid model's "
+            f"{evaluation['primary_metric']} varies by {metric['spread']['splits']:.3f} over splits and by "
+            f"{metric['spread']['seeds']:.3f} over seeds (standard deviations)."
+        )
+    if "tuning" in evaluation:
+        tried = evaluation["tuning"]["n_settings"].items()
+        told.append(f"Settings tried: {', '.join(f'{name} {count}' for name, count in tried)}.")
+    return [" ".join(told), ""] if told else []
 
 
 def _figure(metric: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from superpose.learning.metrics import METRICS
 from superpose.learning.spec import EvaluationSpec
-from superpose.learning.verdicts import BASELINE_LABELS, LABELS, SeenCases, compare, mean_interval, verdict
+from superpose.learning.verdicts import BASELINE_LABELS, LABELS, SeenCases, compare, mean_interval, spread, verdict
 
 __all__ = ["summarise"]
 
@@ -22,6 +22,7 @@ def summarise(
     positive: str | None,
     subject: str = "hybrid model",
     cases: SeenCases | None = None,
+    searched: int = 1,
 ) -> dict[str, Any]:
     """The evaluation as JSON values.
 
@@ -32,9 +33,11 @@ def summarise(
         positive: label of the positive class, None where there are more than two classes.
         subject: what the verdict calls the model that the experiment is about.
         cases: what all variants say about each test case; None leaves cases out.
+        searched: settings of the hybrid model that were tried before the experiment.
 
     Returns:
-        ``primary_metric``, ``n_splits``, ``confidence``, ``equivalence_margin``, ``positive_class``, ``models`` with
+        ``primary_metric``, ``n_splits``, ``n_seeds``, ``tuning``: how many settings of each
+        variant were tried, ``confidence``, ``equivalence_margin``, ``positive_class``, ``models`` with
         "hybrid", "baseline" (or None) and "controls", ``comparisons``, ``quantum_part``: the outcome against the
         classical twin ("undecided" where there is none), ``verdict``, and ``model_metrics``: the registered model's own
         figures, those of the hybrid model of the first split on rows that it never saw.
@@ -53,10 +56,17 @@ def summarise(
         margin=spec.equivalence_margin,
         cases=cases,
     )
+    told = [comparison.to_dict() for comparison in comparisons]
+    if spec.n_seeds > 1:
+        told = [row | {"spread": _difference_spread(splits, row["against"], metric)} for row in told]
+    tried = {variant: _n_settings([s[variant] for s in splits]) for variant in rows}
+    tried["hybrid"] *= searched
     outcomes = {comparison.against: comparison.outcome for comparison in comparisons}
     return {
         "primary_metric": metric,
         "n_splits": len(splits),
+        "n_seeds": spec.n_seeds,
+        "tuning": {"trials": spec.tuning.trials, "n_settings": tried},
         "confidence": spec.confidence,
         "equivalence_margin": spec.equivalence_margin,
         "positive_class": positive,
@@ -65,15 +75,41 @@ def summarise(
             "baseline": rows.get("baseline"),
             "controls": {name: rows[name] for name in spec.controls},
         },
-        "comparisons": [comparison.to_dict() for comparison in comparisons],
+        "comparisons": told,
         "quantum_part": outcomes.get("classical_twin", "undecided"),
-        "verdict": verdict(comparisons, len(splits), spec.confidence, subject, _labels(spec)),
-        "model_metrics": dict(splits[0]["hybrid"]["metrics"]),
+        "verdict": verdict(
+            comparisons, len(splits), spec.confidence, subject, _labels(spec), n_seeds=spec.n_seeds, n_settings=tried
+        ),
+        "model_metrics": dict(_of_seeds(splits[0]["hybrid"])[0]["metrics"]),
     }
 
 
 def _labels(spec: EvaluationSpec) -> dict[str, str]:
     return LABELS | {"baseline": BASELINE_LABELS.get(spec.baseline, LABELS["baseline"])}
+
+
+def _of_seeds(unit: Unit) -> Sequence[Unit]:
+    """The results of all seeds behind one."""
+    found: Sequence[Unit] = unit.get("of_seeds", [unit])
+    return found
+
+
+def _n_settings(units: Sequence[Unit]) -> int:
+    """Settings that a variant could choose from in a split, the most of all splits."""
+    return max(int(unit.get("n_settings", 1)) for unit in units)
+
+
+def _difference_spread(splits: Sequence[Mapping[str, Unit]], against: str, metric: str) -> dict[str, float]:
+    """How far hybrid minus ``against`` varies over splits and over seeds."""
+    return spread(
+        [
+            [
+                float(one["metrics"][metric]) - float(other["metrics"][metric])
+                for one, other in zip(_of_seeds(split["hybrid"]), _of_seeds(split[against]), strict=True)
+            ]
+            for split in splits
+        ]
+    )
 
 
 def _row(
@@ -85,10 +121,14 @@ def _row(
         values = [float(unit["metrics"][name]) for unit in units]
         mean, low, high = mean_interval(values, test_over_train, spec.confidence)
         metrics[name] = {"mean": mean, "low": low, "high": high, "values": values}
+        if spec.n_seeds > 1:
+            by_seed = [[float(one["metrics"][name]) for one in _of_seeds(unit)] for unit in units]
+            metrics[name] |= {"of_seeds": by_seed, "spread": spread(by_seed)}
     return {
         "label": subject if variant == "hybrid" else _labels(spec)[variant],
         "n_params": units[0]["n_params"],
         "n_trainable": units[0]["n_trainable"],
         "metrics": metrics,
         **({"families": [unit["family"] for unit in units]} if "family" in units[0] else {}),
+        **({"settings": [unit["setting"] for unit in units]} if "setting" in units[0] else {}),
     }

@@ -213,6 +213,12 @@ class TrainingSpec(Section):
                 f"{', '.join(self.evaluation.subgroups)}; leave one of them out",
                 "card.no_subgroups",
             )
+        if self.privacy.epsilon is not None and self.evaluation.tuning.trials > 1:
+            raise SpecError(
+                f"is {self.evaluation.tuning.trials}, but privacy.epsilon is a promise about one training, and each "
+                "trial would break it a little more; leave one of them out",
+                "evaluation.tuning.trials",
+            )
         if self.backend.name is not None and self.evaluation.tuning.trials > 1:
             raise SpecError(
                 f"is {self.evaluation.tuning.trials}, but circuits are trained on {self.backend.name}, where each "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -50,6 +51,7 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
         positive=run.table.classes[positive_class(run.spec, run.table)] if two_classes else None,
         subject=run.recipe.subject,
         cases=cases,
+        searched=_searched(run),
     )
     evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)
     evaluation["privacy"] = rows[0]["hybrid"].get("privacy")
@@ -59,6 +61,12 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
     if measured is not None:
         evaluation["measured"] = {**measured, "in_all": _in_all(rows)}
     return evaluation
+
+
+def _searched(run: Run) -> int:
+    """Settings of the hybrid model that a sweep tried before it chose this spec."""
+    sweep = run.made_by.get("sweep")
+    return int(sweep.get("n_trials", 1)) if isinstance(sweep, Mapping) else 1
 
 
 def _membership(run: Run) -> dict[str, Any] | None:
@@ -80,7 +88,8 @@ def _membership(run: Run) -> dict[str, Any] | None:
 
 def _in_all(rows: UnitResults) -> dict[str, Any]:
     """What all units of an experiment took on the backend."""
-    units = [unit["measured"] for row in rows for unit in row.values() if "measured" in unit]
+    all_units = [one for row in rows for unit in row.values() for one in unit.get("of_seeds", [unit])]
+    units = [unit["measured"] for unit in all_units if "measured" in unit]
     counts = ("shots_spent", "n_circuits", "n_submissions")
     found: dict[str, Any] = {name: sum(unit[name] for unit in units) for name in counts}
     costs = [unit["cost_usd"] for unit in units if "cost_usd" in unit]

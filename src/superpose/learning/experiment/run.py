@@ -133,9 +133,19 @@ class Run:
                 self.on_event("log", {"message": warning})
             write_sealed_json(path, mine)
 
-    def unit_directory(self, split: int, variant: str) -> Path:
+    @property
+    def n_seeds(self) -> int:
+        """Trainings of each variant on each split."""
+        return 1 if self.only is not None else self.spec.evaluation.n_seeds
+
+    @property
+    def n_trials(self) -> int:
+        """Settings that each variant chooses from; 0 where it does not search by the spec."""
+        return 0 if self.only is not None else self.spec.evaluation.tuning.trials
+
+    def unit_directory(self, split: int, variant: str, seed: int = 0) -> Path:
         """Where a unit keeps its files."""
-        return self.directory / "units" / f"split-{split:03d}" / variant
+        return self.directory / "units" / f"split-{split:03d}" / (f"{variant}-seed-{seed:02d}" if seed else variant)
 
     def progress(self, done_units: float, facts: Mapping[str, Any], *, always: bool = False) -> None:
         """Report how far the run is; ``done_units`` counts the current unit by its share."""
@@ -143,7 +153,7 @@ class Run:
         if not always and now - self.reported < _PROGRESS_EVERY_S:
             return
         self.reported = now
-        fraction = done_units / (len(self.splits) * len(self.variants))
+        fraction = done_units / (len(self.splits) * len(self.variants) * self.n_seeds)
         if self.first_fraction is None:
             self.first_fraction, self.started = fraction, now
         gained = fraction - self.first_fraction

@@ -15,6 +15,7 @@ from superpose.learning.admission import admit
 from superpose.learning.experiment.document import cases_of, evaluation_of
 from superpose.learning.experiment.model import write_model_file
 from superpose.learning.experiment.run import OnEvent, Run, UnitResults
+from superpose.learning.experiment.seeds import over_seeds
 from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.experiment.unit import Unit
 from superpose.learning.recipe import CircuitRecipe, Recipe
@@ -75,7 +76,8 @@ def run_experiment(  # noqa: PLR0913  # what to do, where, and who looks on
         DatasetTooSmallError: a class has too few rows to split.
         TrainingDivergedError: a loss is no longer finite.
 
-    Cost: ``n_splits * (1 + number of controls)`` trainings of at most ``epochs`` passes over the training rows.
+    Cost: ``n_splits * n_seeds * max(1, trials) * (1 + number of controls)`` trainings of at most
+    ``epochs`` passes over the training rows.
     """
     admit(spec, table)
     directory.mkdir(parents=True, exist_ok=True)
@@ -142,8 +144,10 @@ def _results(run: Run) -> UnitResults:
         data = SplitData(run, split)
         row = {}
         for place, variant in enumerate(run.variants):
-            done = split * len(run.variants) + place
-            row[variant] = Unit(run, data, variant, done).result()
+            done = (split * len(run.variants) + place) * run.n_seeds
+            row[variant] = over_seeds(
+                [Unit(run, data, variant, done + seed, seed).result() for seed in range(run.n_seeds)]
+            )
         rows.append(row)
     return rows
 

@@ -28,10 +28,10 @@ class SplitData:
         """Places of its rows."""
         return self.run.splits[self.number]
 
-    @property
-    def seed(self) -> int:
-        """Seed of everything random in this split; the same for all variants, which makes them pairs."""
-        return int(np.random.SeedSequence([self.run.spec.training.seed, self.number]).generate_state(1)[0])
+    def seed(self, number: int = 0) -> int:
+        """A seed of everything random in this split; the same for all variants, which makes them pairs."""
+        further = [number] if number else []
+        return int(np.random.SeedSequence([self.run.spec.training.seed, self.number, *further]).generate_state(1)[0])
 
     @cached_property
     def preprocessor(self) -> Preprocessor:

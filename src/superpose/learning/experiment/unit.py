@@ -20,10 +20,12 @@ from superpose.learning.admission import positive_class
 from superpose.learning.baseline import BASELINES
 from superpose.learning.canonical import digest_bytes, write_atomically
 from superpose.learning.checkpoint import CheckpointStore, read_sealed_json, write_sealed_json
+from superpose.learning.experiment.fitting import Trained, chosen_of, settings_of
 from superpose.learning.experiment.run import BASELINE, Run
 from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.metrics import evaluate
 from superpose.learning.network import NetworkShape, count_parameters, quantum_layer_of
+from superpose.learning.spec import TrainingOptions
 from superpose.learning.splitting import split_keys
 from superpose.learning.training import EpochReport, Trainer, TrainingWatch
 
@@ -44,20 +46,33 @@ class Unit:
     data: SplitData
     variant: str
     units_before: int
+    seed_number: int = 0
 
     @property
     def _directory(self) -> Path:
-        return self.run.unit_directory(self.data.number, self.variant)
+        return self.run.unit_directory(self.data.number, self.variant, self.seed_number)
+
+    @property
+    def _seed(self) -> int:
+        return self.data.seed(self.seed_number)
+
+    @property
+    def _place(self) -> dict[str, Any]:
+        """Where events say that they come from."""
+        seed = {"seed": self.seed_number} if self.run.n_seeds > 1 else {}
+        return {"split": self.data.number, "variant": self.variant, **seed}
 
     @property
     def _store(self) -> CheckpointStore:
         identity = {"split": self.data.number, "variant": self.variant, "torch": torch.__version__}
+        if self.seed_number:
+            identity["seed"] = self.seed_number
         return CheckpointStore(self._directory / "checkpoint", identity)
 
     @property
     def _keeps_network(self) -> bool:
-        """The hybrid model of the first split becomes the registered model."""
-        return self.variant == "hybrid" and self.data.number == 0
+        """The hybrid model of the first split and seed becomes the registered model."""
+        return self.variant == "hybrid" and self.data.number == 0 and self.seed_number == 0
 
     def result(self) -> dict[str, Any]:
         """The unit's result, from disk or by doing the work; damaged files are made anew."""
@@ -79,7 +94,9 @@ class Unit:
         write_sealed_json(path, result)
         self._store.clear()
         shutil.rmtree(self._store.directory, ignore_errors=True)  # results of a backend that came since
-        facts = {"split": self.data.number, "variant": self.variant}
+        for left in self._directory.glob("trial-*.*"):
+            left.unlink()
+        facts = self._place
         self.run.on_event("metric", {**facts, "metrics": result["metrics"]})
         self.run.progress(self.units_before + 1, {**facts, "epoch": result["n_epochs"]}, always=True)
         return result
@@ -101,7 +118,7 @@ class Unit:
         return safetensors.numpy.load(content)["probabilities"]
 
     def _log(self, message: str) -> None:
-        self.run.on_event("log", {"message": message, "split": self.data.number, "variant": self.variant})
+        self.run.on_event("log", {"message": message, **self._place})
 
     def _judged(self, predicted: NDArray[np.float64]) -> dict[str, Any]:
         """The metrics of what a model says about the test rows, and the digest of the file that keeps it."""
@@ -120,7 +137,8 @@ class Unit:
             self.run.classes[places],
             encoded[self.data.split.test],
             class_weights=self.run.class_weights(self.run.classes[places]),
-            seed=self.data.seed,
+            seed=self._seed,
+            n_settings=self.run.n_trials or None,
         )
         return {
             **self._judged(found.probabilities),
@@ -132,11 +150,50 @@ class Unit:
 
     def _new_network(self) -> nn.Module:
         shape = NetworkShape(self.data.preprocessor.n_encoded, len(self.run.table.classes))
-        return self.run.recipe.network(shape, self.variant, self.data.seed)
+        return self.run.recipe.network(shape, self.variant, self._seed)
 
     def _trained(self) -> dict[str, Any]:
+        found, chosen = self._fitted()
+        n_params, n_trainable = count_parameters(found.network)
+        evaluator = None
+        if found.measurer is not None and found.measurer.evaluates:
+            evaluator = found.measurer
+            evaluator.begin_evaluation("test")
+        encoded = self.data.encoded[self.data.split.test]
+        result: dict[str, Any] = {
+            **self._judged(self.run.recipe.probabilities(found.network, encoded, evaluator)),
+            "n_params": n_params,
+            "n_trainable": n_trainable,
+            "n_epochs": found.n_epochs,
+            "best_epoch": found.best_epoch,
+            **chosen,
+        }
+        if found.measurer is not None:
+            result["measured"] = found.measurer.facts()
+        if found.plan is not None:
+            result["privacy"] = found.plan.facts(self._largest_group())
+        if self._keeps_network:
+            content = safetensors.torch.save(found.network.state_dict())
+            write_atomically(self._directory / _NETWORK, content)
+            result["network_sha256"] = digest_bytes(content)
+        return result
+
+    def _fitted(self) -> tuple[Trained, dict[str, Any]]:
+        """The trained network, and what is told about a search for its setting."""
+        n_trials = self.run.n_trials
+        if n_trials <= 1:
+            return self._train(self.run.spec.training, self._store), {"n_settings": n_trials} if n_trials else {}
+        settings = settings_of(self.run.spec.training, n_trials)
+
+        def train(number: int, store: CheckpointStore) -> Trained:
+            return self._train(settings[number], store, number)
+
+        found, setting = chosen_of(settings, self._directory, train, self._new_network)
+        return found, {"n_settings": n_trials, "setting": setting}
+
+    def _train(self, options: TrainingOptions, store: CheckpointStore, trial: int = 0) -> Trained:
         network, split = self._new_network(), self.data.split
-        measurer = self.run.recipe.measurer(network, len(split.train), self.data.seed)
+        measurer = self.run.recipe.measurer(network, len(split.train), self._seed)
         if measurer is not None:
             quantum_layer_of(network).measured_by(measurer)
         plan = self._privacy_plan()
@@ -144,17 +201,17 @@ class Unit:
             network,
             self.data.rows(split.train),
             self.data.rows(split.validation),
-            self.run.spec.training,
+            options,
             n_classes=len(self.run.table.classes),
-            generator=torch.Generator().manual_seed(self.data.seed + 1),
+            generator=torch.Generator().manual_seed(self._seed + 1),
             class_weights=self.run.class_weights(self.run.classes[split.train]),
             measurer=measurer,
             privacy=plan,
         )
         watch = TrainingWatch(
-            on_epoch=self._on_epoch,
+            on_epoch=lambda report: self._on_epoch(report, trial),
             should_stop=self.run.should_stop,
-            store=self._store,
+            store=store,
             on_submit=self.run.on_submit,
             on_queued=self.run.on_queued,
             on_retry=lambda message: self._log(f"{message} Tried again."),
@@ -163,29 +220,9 @@ class Unit:
             trainer.run(watch)
         except CheckpointError as error:
             self._log(f"{error.message}; this unit starts over")
-            self._store.clear()
-            return self._trained()
-        n_params, n_trainable = count_parameters(network)
-        evaluator = None
-        if measurer is not None and measurer.evaluates:
-            evaluator = measurer
-            measurer.begin_evaluation("test")
-        result: dict[str, Any] = {
-            **self._judged(self.run.recipe.probabilities(network, self.data.encoded[split.test], evaluator)),
-            "n_params": n_params,
-            "n_trainable": n_trainable,
-            "n_epochs": len(trainer.history),
-            "best_epoch": trainer.best_epoch,
-        }
-        if measurer is not None:
-            result["measured"] = measurer.facts()
-        if plan is not None:
-            result["privacy"] = plan.facts(self._largest_group())
-        if self._keeps_network:
-            content = safetensors.torch.save(network.state_dict())
-            write_atomically(self._directory / _NETWORK, content)
-            result["network_sha256"] = digest_bytes(content)
-        return result
+            store.clear()
+            return self._train(options, store, trial)
+        return Trained.by(trainer, measurer, plan)
 
     def _privacy_plan(self) -> PrivacyPlan | None:
         """Noise and rows of the steps, where the spec has an epsilon."""
@@ -205,11 +242,10 @@ class Unit:
         keys = split_keys(self.run.spec, self.run.table)[self.data.split.train]
         return int(np.unique(keys, return_counts=True)[1].max())
 
-    def _on_epoch(self, report: EpochReport) -> None:
-        share = report.epoch / self.run.spec.training.epochs
+    def _on_epoch(self, report: EpochReport, trial: int = 0) -> None:
+        share = (trial + report.epoch / self.run.spec.training.epochs) / max(1, self.run.n_trials)
         facts = {
-            "split": self.data.number,
-            "variant": self.variant,
+            **self._place,
             "epoch": report.epoch,
             "loss": report.loss,
             "validation_loss": report.validation_loss,

@@ -2,6 +2,7 @@
 
 from superpose.learning.verdicts.cases import CaseComparison, PairedCases, SeenCases, compare_cases
 from superpose.learning.verdicts.comparison import Comparison, compare, mean_interval
+from superpose.learning.verdicts.seeds import spread
 from superpose.learning.verdicts.wording import BASELINE_LABELS, LABELS, verdict
 
 __all__ = [
@@ -14,5 +15,6 @@ __all__ = [
     "compare",
     "compare_cases",
     "mean_interval",
+    "spread",
     "verdict",
 ]

@@ -32,26 +32,41 @@ def verdict(
     confidence: float,
     subject: str = "hybrid model",
     labels: Mapping[str, str] = LABELS,
+    *,
+    n_seeds: int = 1,
+    n_settings: Mapping[str, int] | None = None,
 ) -> str:
     """One sentence: what the comparisons decide about the quantum circuit, and no more than that.
 
     "Helps" needs the hybrid model to beat its classical twin and every other control and baseline that was run; "hurts"
     needs it to lose to the twin; any other decided difference is named for what it is. Where nothing is decided a
     second sentence tells how many test cases it would take, if cases are known. ``subject`` is what the sentence calls
-    the model, ``labels`` what it calls the others.
+    the model, ``labels`` what it calls the others. ``n_settings``, of each variant, were tried: a last sentence tells
+    where more were tried of the hybrid model than of others.
     """
     if not comparisons:
         return f"Undecided: the {subject} was trained without controls or a baseline to compare it with."
     title = METRICS[comparisons[0].metric].title
-    scope = f"over {n_splits} paired splits at {100 * confidence:g} % confidence"
+    seeds = f" of {n_seeds} seeds each" if n_seeds > 1 else ""
+    tried = _tried(n_settings or {}, subject, labels)
+    scope = f"over {n_splits} paired splits{seeds} at {100 * confidence:g} % confidence"
     decided = [c for c in comparisons if c.outcome != "undecided"]
     if not decided:
         said = f"Undecided: {scope}, no difference in {title} is large enough to tell the {subject} from "
-        return f"{said}{_all(comparisons, labels)}.{_needed(comparisons, labels)}"
+        return f"{said}{_all(comparisons, labels)}.{_needed(comparisons, labels)}{tried}"
     facts = _listed([_fact(c, labels) for c in decided])
     open_ones = [f"the {labels[c.against]}" for c in comparisons if c.outcome == "undecided"]
     rest = f", and undecided against {_listed(open_ones, 'or')}" if open_ones else ""
-    return f"{_conclusion(comparisons, subject)}: {scope}, the {subject}'s {title} is {facts}{rest}."
+    return f"{_conclusion(comparisons, subject)}: {scope}, the {subject}'s {title} is {facts}{rest}.{tried}"
+
+
+def _tried(n_settings: Mapping[str, int], subject: str, labels: Mapping[str, str]) -> str:
+    """Where more settings were tried of the hybrid model than of another, which favours it."""
+    own = n_settings.get("hybrid", 1)
+    fewer = [f"{count} of the {labels[name]}" for name, count in n_settings.items() if count < own]
+    if not fewer:
+        return ""
+    return f" Of the {subject} {own} settings were tried, {_listed(fewer)}: that favours the {subject}."
 
 
 def _conclusion(comparisons: Sequence[Comparison], subject: str) -> str:
