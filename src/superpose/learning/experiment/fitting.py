@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -133,10 +134,10 @@ def _try(directory: Path, number: int, train: Callable[[int, CheckpointStore], T
     )
     record: dict[str, Any] = {"loss": None}
     try:
-        found = train(number, store)
+        found: Trained | None = train(number, store)
     except TrainingDivergedError:
-        pass  # a setting that is no good; the others decide
-    else:
+        found = None  # a setting that is no good; the others decide
+    if found is not None and math.isfinite(found.loss):
         content = safetensors.torch.save(found.network.state_dict())
         write_atomically(directory / f"trial-{number:02d}.safetensors", content)
         record = {
