@@ -11,6 +11,10 @@ from sklearn.utils.estimator_checks import check_estimator
 from superpose.learning.families import FAMILIES
 
 SMALL: dict[str, dict[str, Any]] = {
+    "boltzmann_machine": {"n_qubits": 2, "max_iterations": 30},
+    "iqp_kernel": {"max_qubits": 4, "max_columns": 4, "bandwidth": 1.0, "C": 10.0},
+    "kitchen_sinks": {"n_qubits": 2, "episodes": 50, "bandwidth": 1.0, "C": 10.0},
+    "projected_kernel": {"max_qubits": 4, "max_columns": 4, "bandwidth": 1.0, "C": 10.0},
     "dressed_circuit": {"n_qubits": 2, "layers": 1, "epochs": 15, "learning_rate": 0.1},
 }
 """Settings under which the checks take seconds; a small circuit is as much an estimator as a large one."""

@@ -16,11 +16,17 @@ from superpose.learning.families.table import FAMILIES, Family
 
 if TYPE_CHECKING:
     from superpose.learning.families.base import FamilyClassifier, load_family
+    from superpose.learning.families.boltzmann_machine import BoltzmannMachineClassifier
     from superpose.learning.families.circuit_centric import CircuitCentricClassifier
     from superpose.learning.families.data_reuploading import DataReuploadingClassifier
     from superpose.learning.families.dressed_circuit import DressedCircuitClassifier
+    from superpose.learning.families.gram import bloch_vectors, gram_matrix, projected_gram_matrix
     from superpose.learning.families.hybrid_convolution import HybridConvolutionClassifier
+    from superpose.learning.families.iqp_kernel import IqpKernelClassifier
+    from superpose.learning.families.kernel_classifier import iqp_block
+    from superpose.learning.families.kitchen_sinks import KitchenSinksClassifier
     from superpose.learning.families.plain import PlainClassifier
+    from superpose.learning.families.projected_kernel import ProjectedKernelClassifier
     from superpose.learning.families.quantum_convolution import QuantumConvolutionClassifier
     from superpose.learning.families.quanvolution import QuanvolutionalClassifier
     from superpose.learning.families.tree_tensor import TreeTensorClassifier
@@ -28,25 +34,37 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FAMILIES",
+    "BoltzmannMachineClassifier",
     "CircuitCentricClassifier",
     "DataReuploadingClassifier",
     "DressedCircuitClassifier",
     "Family",
     "FamilyClassifier",
     "HybridConvolutionClassifier",
+    "IqpKernelClassifier",
+    "KitchenSinksClassifier",
     "PlainClassifier",
+    "ProjectedKernelClassifier",
     "QuantumConvolutionClassifier",
     "QuanvolutionalClassifier",
     "TreeTensorClassifier",
     "VariationalClassifier",
+    "bloch_vectors",
+    "gram_matrix",
+    "iqp_block",
     "load_family",
+    "projected_gram_matrix",
 ]
 
 _HOME_OF = {
     "FamilyClassifier": "base",
     "PlainClassifier": "plain",
     "VariationalClassifier": "variational",
+    "bloch_vectors": "gram",
+    "gram_matrix": "gram",
+    "iqp_block": "kernel_classifier",
     "load_family": "base",
+    "projected_gram_matrix": "gram",
     **{row.class_name: row.name for row in FAMILIES.values()},
 }
 

@@ -22,6 +22,7 @@ class Family:
         class_name: the class, a public name of `superpose.learning.families`; its file is called like the family.
         needs: what a row is: "columns", or "pictures" (the pixels of one picture, row by row).
         has_separable_twin: whether ``separable=True`` is another model: the same without entanglement.
+        has_circuits: whether the fitted model has circuits; without, its separable twin lacks terms on two qubits.
         has_classical_twin: whether ``classical=True`` puts as many classical parameters in the circuit's place.
     """
 
@@ -31,6 +32,7 @@ class Family:
     needs: str = "columns"
     has_separable_twin: bool = True
     has_classical_twin: bool = False
+    has_circuits: bool = True
 
     def load(self) -> type[FamilyClassifier]:
         """The family's class; its file, and with it torch if it needs torch, is imported now."""
@@ -84,6 +86,27 @@ FAMILIES: dict[str, Family] = {
             "HybridConvolutionClassifier",
             needs="pictures",
             has_classical_twin=True,
+        ),
+        Family(
+            "iqp_kernel",
+            "a support vector machine on fidelities of the IQP feature map's states (Havlicek et al. 2019)",
+            "IqpKernelClassifier",
+        ),
+        Family(
+            "projected_kernel",
+            "a support vector machine on distances of single qubits' states (Huang et al. 2021)",
+            "ProjectedKernelClassifier",
+        ),
+        Family(
+            "kitchen_sinks",
+            "many small circuits with random angles, and a linear model behind (Wilson et al. 2018)",
+            "KitchenSinksClassifier",
+        ),
+        Family(
+            "boltzmann_machine",
+            "thermal states of a Hamiltonian whose coefficients depend on the row (Amin et al. 2018)",
+            "BoltzmannMachineClassifier",
+            has_circuits=False,
         ),
     )
 }

@@ -1,0 +1,194 @@
+"""The quantum Boltzmann machine as a classifier: thermal states of a Hamiltonian whose coefficients depend on a row."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
+
+from superpose.errors import SpecError
+from superpose.learning.families.kernel_machine import stratified_rows
+from superpose.learning.families.plain import PlainClassifier
+
+if TYPE_CHECKING:
+    from superpose.learning.quantum_block import QuantumBlock
+    from superpose.learning.training import TrainingWatch
+
+__all__ = ["BoltzmannMachineClassifier", "hamiltonian_terms"]
+
+Matrix = NDArray[np.float64]
+
+_FLOOR = 1e-12
+"""Added to every class's weight, so that none has probability 0."""
+
+
+@cache
+def hamiltonian_terms(n_qubits: int, entangle: bool) -> Matrix:
+    """Z and X of every qubit, and ZZ of every pair if ``entangle``: real ``(n_terms, 2**n_qubits, 2**n_qubits)``."""
+    pauli = {"I": np.eye(2), "X": np.array([[0.0, 1.0], [1.0, 0.0]]), "Z": np.diag([1.0, -1.0])}
+
+    def term(places: Mapping[int, str]) -> Matrix:
+        found = np.eye(1)
+        for qubit in range(n_qubits):
+            found = np.kron(found, pauli[places.get(qubit, "I")])
+        return found
+
+    pairs = [(i, j) for i in range(n_qubits) for j in range(i + 1, n_qubits)] if entangle else []
+    singles = [term({qubit: letter}) for letter in "ZX" for qubit in range(n_qubits)]
+    return np.array([*singles, *(term({i: "Z", j: "Z"}) for i, j in pairs)])
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class BoltzmannMachineClassifier(PlainClassifier):
+    """Class probabilities are those of measuring output qubits in the thermal state of a row's Hamiltonian.
+
+    ``H(x) = sum_i a_i(x) Z_i + b_i(x) X_i + sum_ij c_ij(x) Z_i Z_j`` with coefficients linear in the columns, and
+    ``P(k | x) = tr(P_k exp(-H(x))) / sum_k' tr(P_k' exp(-H(x)))``, where P_k projects the first
+    ``ceil(log2 n_classes)`` qubits on the bits of k. The other qubits are hidden. Thermal states are computed exactly,
+    not prepared: this is no circuit, and says what a machine could do at best. The separable twin has no Z_i Z_j.
+
+    Trained by L-BFGS on cross entropy with exact gradients.
+
+    Args:
+        n_qubits: output and hidden qubits together.
+        regularization: half of it times the squared coefficients' slopes is added to the cross entropy.
+        max_iterations: of L-BFGS.
+        max_rows: at most this many rows, a stratified sample of them, are learnt from.
+
+    Attributes:
+        coefficients_: ``(n_columns + 1, n_terms)``, the last row constant; terms as in `hamiltonian_terms`.
+        n_iter_: iterations of L-BFGS.
+
+    Other arguments and attributes: see `PlainClassifier` and `FamilyClassifier`.
+
+    Cost: an eigendecomposition of a real matrix ``2**n_qubits`` wide per row and iteration, and in predictions per row.
+    Source: Amin et al. 2018, arXiv 1601.02036, sec. V; coefficients linear in the row: Zoufal, Lucchi, Woerner 2021,
+        arXiv 2006.06004.
+
+    >>> from sklearn.datasets import load_iris
+    >>> rows, labels = load_iris(return_X_y=True)
+    >>> bool(BoltzmannMachineClassifier(random_state=0).fit(rows, labels).score(rows, labels) > 0.9)
+    True
+    """
+
+    family: ClassVar[str] = "boltzmann_machine"
+
+    n_qubits: int = 4
+    regularization: float = 0.003
+    max_iterations: int = 100
+    max_rows: int = 1000
+
+    def _check_hyperparameters(self) -> None:
+        super()._check_hyperparameters()
+        self._check_whole("n_qubits", 1, 8)
+        self._check_whole("max_iterations", 1, 10_000)
+        self._check_whole("max_rows", 10, 20_000)
+        if not (isinstance(self.regularization, int | float | np.number) and 0 <= self.regularization < np.inf):
+            raise SpecError(f"must be a number from 0, got {self.regularization!r}", "regularization")
+
+    def _learn(self, rows: Matrix, codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None) -> None:
+        least = max(1, (len(self.classes_) - 1).bit_length())
+        if self.n_qubits < least:
+            raise SpecError(
+                f"must be at least {least} for {len(self.classes_)} classes, got {self.n_qubits}", "n_qubits"
+            )
+        kept = stratified_rows(codes, self.max_rows, seed)
+        wide, codes = _with_constant(rows[kept]), codes[kept]
+        n_terms = len(self._terms)
+        start = np.random.default_rng([seed, 0xB0]).normal(size=(wide.shape[1], n_terms))
+        start *= 0.3 / np.sqrt(wide.shape[1])
+
+        def loss(flat: Matrix) -> tuple[float, Matrix]:
+            coefficients = flat.reshape(start.shape)
+            value, slopes = self._loss(wide @ coefficients, codes)
+            grad = wide.T @ slopes
+            value += 0.5 * self.regularization * float((coefficients[:-1] ** 2).sum())
+            grad[:-1] += self.regularization * coefficients[:-1]
+            return value, grad.ravel()
+
+        options = {"maxiter": self.max_iterations}
+        found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
+        self.coefficients_ = found.x.reshape(start.shape)
+        self.n_iter_ = int(found.nit)
+
+    @property
+    def _terms(self) -> Matrix:
+        return hamiltonian_terms(self.n_qubits, not self.separable)
+
+    def _projectors(self) -> Matrix:
+        """Diagonals of the classes' projectors, ``(n_classes, 2**n_qubits)``."""
+        n_outputs = max(1, (len(self.classes_) - 1).bit_length())
+        outputs = np.arange(2**self.n_qubits) >> (self.n_qubits - n_outputs)
+        return (outputs == np.arange(len(self.classes_))[:, None]).astype(np.float64)
+
+    def _spectra(self, coefficients: Matrix) -> tuple[Matrix, Matrix]:
+        """Eigenvalues, the smallest 0, ``(n_rows, dim)``, and eigenvectors ``(n_rows, dim, dim)``."""
+        terms = self._terms
+        hamiltonians = (coefficients @ terms.reshape(len(terms), -1)).reshape(-1, *terms.shape[1:])
+        values, vectors = np.linalg.eigh(hamiltonians)
+        return values - values[:, :1], vectors
+
+    def _class_weights(self, values: Matrix, vectors: Matrix) -> Matrix:
+        """``tr(P_k exp(-H))`` of every class, ``(n_rows, n_classes)``."""
+        diagonal = (vectors**2 @ np.exp(-values)[:, :, None])[:, :, 0]  # (n_rows, dim)
+        found: Matrix = diagonal @ self._projectors().T + _FLOOR
+        return found
+
+    def _loss(self, coefficients: Matrix, codes: NDArray[np.integer]) -> tuple[float, Matrix]:
+        """Mean cross entropy, and its gradient by the terms' coefficients, ``(n_rows, n_terms)``."""
+        values, vectors = self._spectra(coefficients)
+        weights = self._class_weights(values, vectors)
+        own, total = weights[np.arange(len(codes)), codes], weights.sum(axis=1)
+        projectors = self._projectors()
+        # minus the logarithm's derivative by exp(-H), a diagonal operator per row
+        operator = projectors.sum(axis=0) / total[:, None] - projectors[codes] / own[:, None]  # (n_rows, dim)
+        moved = vectors.transpose(0, 2, 1) @ (operator[:, :, None] * vectors)  # in the eigenbasis
+        moved *= _divided_differences(values)
+        grad = vectors @ moved @ vectors.transpose(0, 2, 1)  # by H, (n_rows, dim, dim)
+        terms = self._terms
+        slopes = grad.reshape(len(grad), -1) @ terms.reshape(len(terms), -1).T
+        return float(np.log(total / own).mean()), slopes / len(codes)
+
+    def _probabilities(self, rows: Matrix) -> Matrix:
+        weights = self._class_weights(*self._spectra(_with_constant(rows) @ self.coefficients_))
+        return weights / weights.sum(axis=1, keepdims=True)
+
+    def _blocks(self) -> tuple[QuantumBlock, ...]:
+        return ()
+
+    @property
+    def n_params_(self) -> int:
+        """Learnt numbers that predictions depend on."""
+        return int(self.coefficients_.size)
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether ``fit`` has been called."""
+        return hasattr(self, "coefficients_")
+
+    def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        return {"n_iter": self.n_iter_}, {"coefficients": self.coefficients_}
+
+    def _restore(self, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
+        shape = self.preprocessor_.n_encoded + 1, len(self._terms)
+        if arrays["coefficients"].shape != shape:
+            raise ValueError(f"coefficients must have the shape {shape}, got {arrays['coefficients'].shape}")
+        self.coefficients_, self.n_iter_ = arrays["coefficients"], int(facts["n_iter"])
+
+
+def _with_constant(rows: Matrix) -> Matrix:
+    return np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
+
+
+def _divided_differences(values: Matrix) -> Matrix:
+    """``(exp(-a) - exp(-b)) / (a - b)`` for all pairs of eigenvalues, ``(n_rows, dim, dim)``; the slope where equal."""
+    a, b = values[:, :, None], values[:, None, :]
+    gap = a - b
+    close = np.abs(gap) < 1e-6
+    powers = np.exp(-values)
+    difference = powers[:, :, None] - powers[:, None, :]
+    return np.where(close, -np.exp(-(a + b) / 2), difference / np.where(close, 1.0, gap))
