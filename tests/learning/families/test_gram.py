@@ -110,7 +110,7 @@ def test_what_is_no_feature_map_or_no_rows_is_refused() -> None:
     with pytest.raises(RequestError, match="gamma"):
         projected_gram_matrix(iqp(2), np.ones((1, 2)), gamma=0.0)
     with pytest.raises(UnsupportedProgramError):
-        gram_matrix(Circuit(1, 1).ry(parameters("x", 1)[0], 0).measure(0, 0).x(0), np.ones((1, 1)))
+        gram_matrix(Circuit(1, n_bits=1).ry(parameters("x", 1)[0], 0).measure(0, 0).x(0), np.ones((1, 1)))
 
 
 def test_pennylane_s_kernel_matrix_is_the_same() -> None:

@@ -124,7 +124,8 @@ class BoltzmannMachineClassifier(PlainClassifier):
         """Diagonals of the classes' projectors, ``(n_classes, 2**n_qubits)``."""
         n_outputs = max(1, (len(self.classes_) - 1).bit_length())
         outputs = np.arange(2**self.n_qubits) >> (self.n_qubits - n_outputs)
-        return (outputs == np.arange(len(self.classes_))[:, None]).astype(np.float64)
+        found: Matrix = (outputs == np.arange(len(self.classes_))[:, None]).astype(np.float64)
+        return found
 
     def _spectra(self, coefficients: Matrix) -> tuple[Matrix, Matrix]:
         """Eigenvalues, the smallest 0, ``(n_rows, dim)``, and eigenvectors ``(n_rows, dim, dim)``."""
@@ -156,7 +157,8 @@ class BoltzmannMachineClassifier(PlainClassifier):
 
     def _probabilities(self, rows: Matrix) -> Matrix:
         weights = self._class_weights(*self._spectra(_with_constant(rows) @ self.coefficients_))
-        return weights / weights.sum(axis=1, keepdims=True)
+        weights /= weights.sum(axis=1, keepdims=True)
+        return weights
 
     def _blocks(self) -> tuple[QuantumBlock, ...]:
         return ()

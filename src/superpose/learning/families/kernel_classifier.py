@@ -180,7 +180,7 @@ class KernelBody:
 
 def softmax(scores: Matrix) -> Matrix:
     """Probabilities ``(n_rows, n_classes)`` of scores of that shape."""
-    found = np.exp(scores - scores.max(axis=1, keepdims=True))
+    found: Matrix = np.exp(scores - scores.max(axis=1, keepdims=True))
     found /= found.sum(axis=1, keepdims=True)
     return found
 
@@ -308,7 +308,7 @@ class KernelClassifier(PlainClassifier):
         found = [array.shape for array in (entry.mean, references, weights, bias)]
         if found != shapes or n_columns != self.preprocessor_.n_encoded:
             raise ValueError(f"arrays must have the shapes {shapes}, got {found}")
-        numbers = {name: float(value) for name, value in facts.items()}
+        numbers: dict[str, Any] = {name: float(value) for name, value in facts.items()}
         parts = KernelParts(entry, self._registers(n_inputs), references, weights, bias)
         self.body_ = self.body_class(**parts._asdict(), **numbers)
         self.n_support_ = len(references)

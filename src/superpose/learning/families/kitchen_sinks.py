@@ -138,7 +138,7 @@ class KitchenSinksClassifier(PlainClassifier):
     @property
     def n_params_(self) -> int:
         """Learnt numbers that predictions depend on: weights and biases."""
-        return self.weights_.size + self.bias_.size
+        return int(self.weights_.size + self.bias_.size)
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether ``fit`` has been called."""
