@@ -14,6 +14,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "boltzmann_machine": {"n_qubits": 2, "max_iterations": 30},
     "iqp_kernel": {"max_qubits": 4, "max_columns": 4, "bandwidth": 1.0, "C": 10.0},
     "kitchen_sinks": {"n_qubits": 2, "episodes": 50, "bandwidth": 1.0, "C": 10.0},
+    "metric_learner": {"n_qubits": 2, "layers": 1, "max_iterations": 30},
     "projected_kernel": {"max_qubits": 4, "max_columns": 4, "bandwidth": 1.0, "C": 10.0},
     "dressed_circuit": {"n_qubits": 2, "layers": 1, "epochs": 15, "learning_rate": 0.1},
 }

@@ -21,10 +21,18 @@ QUICK: dict[str, dict[str, Any]] = {
     "boltzmann_machine": {"n_qubits": 2, "max_iterations": 3},
     "iqp_kernel": {"max_columns": 4, "bandwidth": 1.0, "C": 1.0},
     "kitchen_sinks": {"episodes": 20, "bandwidth": 1.0, "C": 1.0},
+    "metric_learner": {"n_qubits": 2, "max_iterations": 3},
     "projected_kernel": {"max_columns": 4, "bandwidth": 1.0, "C": 1.0},
 }
 """Settings that learn for a moment only, beside fewer epochs."""
-LONG = {"boltzmann_machine", "circuit_centric", "hybrid_convolution", "iqp_kernel", "projected_kernel"}
+LONG = {
+    "boltzmann_machine",
+    "circuit_centric",
+    "hybrid_convolution",
+    "iqp_kernel",
+    "metric_learner",
+    "projected_kernel",
+}
 """Families whose default fit takes seconds."""
 KEPT = [
     pytest.param(name, marks=() if name in ("dressed_circuit", "kitchen_sinks") else pytest.mark.slow) for name in NAMES

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from superpose.learning.families.iqp_kernel import IqpKernelClassifier
     from superpose.learning.families.kernel_classifier import iqp_block
     from superpose.learning.families.kitchen_sinks import KitchenSinksClassifier
+    from superpose.learning.families.metric_learner import MetricLearnerClassifier
     from superpose.learning.families.plain import PlainClassifier
     from superpose.learning.families.projected_kernel import ProjectedKernelClassifier
     from superpose.learning.families.quantum_convolution import QuantumConvolutionClassifier
@@ -43,6 +44,7 @@ __all__ = [
     "HybridConvolutionClassifier",
     "IqpKernelClassifier",
     "KitchenSinksClassifier",
+    "MetricLearnerClassifier",
     "PlainClassifier",
     "ProjectedKernelClassifier",
     "QuantumConvolutionClassifier",

@@ -12,7 +12,7 @@ from scipy.optimize import minimize_scalar
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
-__all__ = ["Choice", "KernelMachine", "choose", "fit_machine", "stratified_rows"]
+__all__ = ["Choice", "KernelMachine", "best_temperature", "choose", "fit_machine", "stratified_rows"]
 
 Matrix = NDArray[np.float64]
 Codes = NDArray[np.integer]
@@ -115,7 +115,7 @@ def choose(
     if best is None:
         raise ValueError("there must be a Gram matrix and a penalty to choose")
     accuracy, key, penalty, decisions = best
-    return Choice(key, penalty, _temperature(decisions, codes), accuracy)
+    return Choice(key, penalty, best_temperature(decisions, codes), accuracy)
 
 
 def stratified_rows(codes: Codes, most: int, seed: int) -> NDArray[np.intp]:
@@ -142,7 +142,7 @@ def _out_of_fold(
     return decisions
 
 
-def _temperature(decisions: Matrix, codes: Codes) -> float:
+def best_temperature(decisions: Matrix, codes: Codes) -> float:
     """The factor that makes the softmax of decision values most likely."""
 
     def loss(exponent: float) -> float:

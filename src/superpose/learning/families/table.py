@@ -103,6 +103,11 @@ FAMILIES: dict[str, Family] = {
             "KitchenSinksClassifier",
         ),
         Family(
+            "metric_learner",
+            "an embedding trained to part the classes' states (Lloyd et al. 2020)",
+            "MetricLearnerClassifier",
+        ),
+        Family(
             "boltzmann_machine",
             "thermal states of a Hamiltonian whose coefficients depend on the row (Amin et al. 2018)",
             "BoltzmannMachineClassifier",
