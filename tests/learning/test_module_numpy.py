@@ -38,6 +38,7 @@ MASK = SIGNED > 0
 CALLS: dict[str, list[tuple[Any, ...]]] = {
     "pow.Tensor_Scalar": [(X, 2), (X, 0.5)],
     "pow.Tensor_Tensor": [(X, X)],
+    "atan2.default": [(SIGNED, X), (X, SIGNED)],
     "clamp.default": [(SIGNED, -1.0, 1.0), (SIGNED, None, 0.5)],
     "clamp_min.default": [(SIGNED, 0.5)],
     "hardtanh.default": [(SIGNED,), (SIGNED, -0.5, 2.0)],

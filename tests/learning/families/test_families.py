@@ -13,7 +13,7 @@ from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.model_selection import train_test_split
 
 from superpose.errors import DatasetOneClassError, ModelFormatError, NotFittedError, SpecError
-from superpose.learning import HybridClassifier, Predictor, families
+from superpose.learning import CheckpointStore, HybridClassifier, Predictor, Stopped, TrainingWatch, families
 from superpose.learning.families import FAMILIES, FamilyClassifier, load_family
 
 NAMES = sorted(FAMILIES)
@@ -161,3 +161,26 @@ def test_another_model_file_is_no_family(tmp_path: Path) -> None:
     HybridClassifier(epochs=1, random_state=0).fit(rows, labels).save(tmp_path / "hybrid.superpose")
     with pytest.raises(ModelFormatError, match="of no family"):
         load_family(tmp_path / "hybrid.superpose")
+
+
+def test_a_stopped_training_goes_on_where_it_was_and_ends_the_same(tmp_path: Path) -> None:
+    rows, test, labels, _ = real_data("columns")
+    whole = small("dressed_circuit", epochs=6, refit=True).fit(rows, labels)
+    seen: list[int] = []
+
+    def attempt(stop_after: int) -> FamilyClassifier:
+        store = CheckpointStore(tmp_path / "run", {"of": "this test"})
+        end = len(seen) + stop_after
+        watch = TrainingWatch(
+            on_epoch=lambda report: seen.append(report.epoch), should_stop=lambda: len(seen) >= end, store=store
+        )
+        return small("dressed_circuit", epochs=6, refit=True).fit(rows, labels, watch=watch)
+
+    with pytest.raises(Stopped):
+        attempt(4)
+    with pytest.raises(Stopped):
+        attempt(4)  # within the second training, on all rows
+    resumed = attempt(100)
+    assert seen[:8] == [1, 2, 3, 4, 5, 6, 1, 2]
+    assert seen.count(1) == 2, "neither training began again"
+    np.testing.assert_array_equal(resumed.predict_proba(test), whole.predict_proba(test))

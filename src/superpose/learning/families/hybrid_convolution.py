@@ -39,6 +39,7 @@ class HybridConvolutionClassifier(VariationalClassifier):
     family: ClassVar[str] = "hybrid_convolution"
 
     scaling: str = "none"
+    learning_rate: float = 0.005
     channels: int = 8
     n_qubits: int = 4
     layers: int = 6

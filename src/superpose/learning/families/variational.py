@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from abc import abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from superpose.errors import SpecError
+from superpose.learning.checkpoint import CheckpointStore
 from superpose.learning.estimator import early_stopping_split
 from superpose.learning.families.base import FamilyClassifier
 from superpose.learning.modules.exporting import export_module
@@ -65,9 +66,11 @@ class VariationalClassifier(FamilyClassifier):
         validation_fraction: share of the rows that decide when to stop; 0, or a class with a single row, uses the
             training loss instead.
         class_weight: None, "balanced", or a mapping from label to weight.
+        refit: whether the network that is kept is trained anew on all rows, for as many epochs as were best with rows
+            held back; without held-back rows it makes no difference.
 
     Attributes:
-        n_iter_: epochs trained.
+        n_iter_: epochs trained until stopping.
         n_params_: trained numbers.
         history_: loss, validation loss and validation accuracy per epoch.
         network_: the trained `torch.nn.Module`, encoded rows ``(batch, n_encoded)`` to scores ``(batch, n_classes)``.
@@ -80,6 +83,7 @@ class VariationalClassifier(FamilyClassifier):
     patience: int = 20
     validation_fraction: float = 0.15
     class_weight: str | Mapping[Any, float] | None = None
+    refit: bool = False
 
     @abstractmethod
     def _network(self, shape: NetworkShape) -> nn.Module:
@@ -120,26 +124,44 @@ class VariationalClassifier(FamilyClassifier):
         self, rows: NDArray[np.float64], codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None
     ) -> None:
         train, validation = early_stopping_split(codes, self.validation_fraction, seed)
+        options = self._training_options()
+        network, trainer = self._trained((rows, codes), (train, validation), options, seed, watch)
+        self.history_: list[EpochReport] = trainer.history
+        if self.refit and len(validation):
+            whole, nothing = np.arange(len(rows)), np.empty(0, dtype=np.int64)
+            options = replace(options, epochs=trainer.best_epoch, patience=trainer.best_epoch)
+            network, _ = self._trained((rows, codes), (whole, nothing), options, seed, _apart(watch))
+        self.network_ = network
+        self.n_iter_ = len(self.history_)
+        self.n_params_ = count_parameters(network)[1]
+
+    def _trained(
+        self,
+        data: tuple[NDArray[np.float64], NDArray[np.integer]],
+        parts: tuple[NDArray[np.integer], NDArray[np.integer]],
+        options: TrainingOptions,
+        seed: int,
+        watch: TrainingWatch | None,
+    ) -> tuple[nn.Module, Trainer]:
+        """A network trained on the first part of the rows, stopped by the second."""
+        rows, codes = data
         n_classes = len(self.classes_)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network = self._network(NetworkShape(rows.shape[1], n_classes))
-        learning, held = (TrainingRows.from_arrays(rows[part], codes[part]) for part in (train, validation))
+        learning, held = (TrainingRows.from_arrays(rows[part], codes[part]) for part in parts)
         trained, inputs = self._prepared(network, learning.rows)
         trainer = Trainer(
             trained,
             TrainingRows(inputs, learning.classes),
             TrainingRows(self._features(network, held.rows), held.classes) if len(held) else None,
-            self._training_options(),
+            options,
             n_classes=n_classes,
             generator=torch.Generator().manual_seed(seed + 1),
-            class_weights=class_weights_of(self.class_weight, self.classes_, codes[train]),
+            class_weights=class_weights_of(self.class_weight, self.classes_, codes[parts[0]]),
         )
         trainer.run(watch)
-        self.network_ = network
-        self.history_: list[EpochReport] = trainer.history
-        self.n_iter_ = len(self.history_)
-        self.n_params_ = count_parameters(network)[1]
+        return network, trainer
 
     def _probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         return probabilities(self.network_, rows)
@@ -171,3 +193,11 @@ class VariationalClassifier(FamilyClassifier):
         self.history_ = []
         self.n_iter_ = 0
         self.n_params_ = count_parameters(network)[1]
+
+
+def _apart(watch: TrainingWatch | None) -> TrainingWatch | None:
+    """The same watch, with checkpoints in a directory of their own."""
+    if watch is None or watch.store is None:
+        return watch
+    store = watch.store
+    return replace(watch, store=CheckpointStore(store.directory / "refit", store.identity))

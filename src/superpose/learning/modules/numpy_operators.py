@@ -371,6 +371,7 @@ _OTHERS: Mapping[str, Function] = {
     "masked_fill.Scalar": lambda x, mask, value: np.where(mask, np.asarray(value, x.dtype), x),
     "linear.default": _linear,
     "addmm.default": _addmm,
+    "atan2.default": np.arctan2,
     "mm.default": operator.matmul,
     "mv.default": operator.matmul,
     "bmm.default": operator.matmul,
