@@ -142,11 +142,11 @@ def aer_states(n_qubits: int) -> Gram:
 RIVALS: dict[str, tuple[str, Callable[[int], Gram]]] = {
     "pennylane lightning, states": (
         "pennylane-lightning",
-        lambda n: pennylane_states(n, "lightning.qubit", broadcast=False),
+        lambda n: pennylane_states(n, "lightning.qubit"),
     ),
     "pennylane default, states broadcast": (
         "pennylane",
-        lambda n: pennylane_states(n, "default.qubit", broadcast=True),
+        lambda n: pennylane_states(n, "default.qubit"),
     ),
     "qulacs, states": ("qulacs", qulacs_states),
     "aer, states": ("qiskit-aer", aer_states),
