@@ -318,6 +318,7 @@ ROWS = (
     Row("GET", "/v1/models/{name}/versions/{version}", "viewer", 200, _VERSION),
     Row("PATCH", "/v1/models/{name}/versions/{version}", "editor", 200, _VERSION, {"note": "good"}),
     Row("DELETE", "/v1/models/{name}/versions/{version}", "editor", 204, _VERSION),
+    Row("GET", "/v1/models/{name}/versions/{version}/gate", "viewer", 200, _VERSION),
     Row("GET", "/v1/models/{name}/versions/{version}/file", "viewer", 200, _VERSION),
     Row(
         "POST",

@@ -84,8 +84,9 @@ def test_training_registers_a_model(
     model = service.models.get(admin, "outcome")
     assert (model.latest, [v.job_id for v in model.versions]) == (1, [job.id])
     summary = {"model", "version", "digest", "job_id", "created_at", "metrics", "note", "tags", "aliases"}
+    summary |= {"statements", "notice"}
     assert model.to_json()["versions"][0].keys() == summary
-    assert version.to_json().keys() > {"manifest", "evaluation", "metrics"}
+    assert version.to_json().keys() > {"manifest", "evaluation", "metrics", "evidence"}
 
 
 def test_versions_count_on_and_equal_runs_give_equal_models(

@@ -26,6 +26,7 @@ __all__ = [
     "SplitCheck",
     "Time",
     "TrainingJob",
+    "VersionEdits",
     "VersionName",
     "VersionNumber",
     "body_of",
@@ -148,6 +149,15 @@ class Edits(Document):
 
     note: Annotated[str | None, Field(description="the new note; empty removes it")] = None
     tags: Annotated[dict[str, str | None] | None, Field(description="values to set; null removes a tag")] = None
+
+
+class VersionEdits(Edits):
+    """Changes of a version's note, tags and statements; what is absent stays."""
+
+    statements: Annotated[
+        dict[str, str] | None,
+        Field(description="intended_use, limits, no_subgroups: what is stated about the version; absent ones stay"),
+    ] = None
 
 
 class ColumnEdits(Document):

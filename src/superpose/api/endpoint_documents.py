@@ -49,6 +49,13 @@ class NewEndpoint(Document):
     version: Annotated[int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the newest")] = None
     alias: Annotated[str | None, Field(description="the version by its alias; it is looked up once")] = None
     limits: LimitChanges = LimitChanges()
+    stage: Annotated[
+        str | None, Field(description="development, the default, or production, which asks for complete versions")
+    ] = None
+    override: Annotated[
+        str | None,
+        Field(description="an admin's reason to let a version into production although something is missing"),
+    ] = None
 
 
 class EndpointChange(Document):
@@ -60,6 +67,11 @@ class EndpointChange(Document):
     ] = None
     alias: Annotated[str | None, Field(description="the version by its alias; it is looked up once")] = None
     limits: LimitChanges = LimitChanges()
+    stage: Annotated[str | None, Field(description="development or production")] = None
+    override: Annotated[
+        str | None,
+        Field(description="an admin's reason to let a version into production although something is missing"),
+    ] = None
 
 
 class Rollback(Document):
@@ -67,6 +79,10 @@ class Rollback(Document):
 
     revision: Annotated[
         int | None, Field(ge=1, le=LARGEST_VERSION, description="by default the one before the present one")
+    ] = None
+    override: Annotated[
+        str | None,
+        Field(description="an admin's reason to let a version into production although something is missing"),
     ] = None
 
 
@@ -149,3 +165,7 @@ class NewCanary(Document):
     model: Annotated[str | None, Field(description="by default the endpoint's")] = None
     by: Annotated[str, Field(description="how requests are chosen: request_id or random")] = "request_id"
     seed: Annotated[int, Field(ge=0, lt=2**63, description="of the choice")] = 0
+    override: Annotated[
+        str | None,
+        Field(description="an admin's reason to let a version into production although something is missing"),
+    ] = None

@@ -80,6 +80,8 @@ def _json_of(found: Prediction) -> bytes:
     rows = str(list(map(list, found.probabilities))).replace(" ", "")
     labels = json.dumps(found.predictions, separators=(",", ":")) if len(found.predictions) > 1 else _only(found)
     told = f',"unknown_categories":{json.dumps(dict(found.unknown_categories))}' if found.unknown_categories else ""
+    if found.notice is not None:
+        told += f',"notice":{json.dumps(found.notice)}'
     return f'{head}{found.request_id}{behind_id}{rows},"predictions":{labels}{told}}}'.encode("ascii")
 
 

@@ -125,6 +125,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "service.store_read_only": (503, "Disk can only be read"),
         "service.artifact": (500, "Stored file is damaged"),
         "service.no_baseline": (409, "Model has no drift baseline"),
+        "service.promotion": (409, "Not ready for production"),
         "service.range": (416, "Range is outside the file"),
         "service.lease_lost": (409, "Lease lost"),
         "service.job_time": (409, "Job took too long"),

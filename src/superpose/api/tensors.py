@@ -120,6 +120,8 @@ def infer_answer(endpoint: str, prediction: Prediction, asked: Inference) -> tup
         },
         "outputs": outputs,
     }
+    if prediction.notice is not None:
+        answer["parameters"]["notice"] = prediction.notice
     if prediction.unknown_categories:  # as text: the protocol's parameters are texts, numbers, true and false
         answer["parameters"]["unknown_categories"] = json.dumps(dict(prediction.unknown_categories))
     if asked.request_id is not None:

@@ -23,7 +23,6 @@ from superpose.cli import (
     diagnose,
     doctor,
     draw,
-    drift,
     endpoints,
     estimate,
     explain,
@@ -37,6 +36,7 @@ from superpose.cli import (
     predictions,
     program_sets,
     projects,
+    promotion,
     prune,
     quickstart,
     run_program,
@@ -118,7 +118,7 @@ app.command("sweep")(sweeps.sweep)
 app.add_typer(sweeps.app)
 app.add_typer(jobs.app)
 app.add_typer(datasets.app)
-app.add_typer(drift.app)  # the models commands, with those that registry.py and drift.py add
+app.add_typer(promotion.app)  # the models commands, with those that registry.py, drift.py and promotion.py add
 app.add_typer(modules.app)
 app.command("deploy")(endpoints.deploy)
 app.add_typer(endpoints.app)

@@ -33,25 +33,43 @@ LimitOption = Annotated[
     ),
 ]
 
+OverrideOption = Annotated[
+    str | None,
+    typer.Option(help="Admins: why production takes a version that lacks something.", metavar="REASON"),
+]
+StageOption = Annotated[str | None, typer.Option(help="development or production.", metavar="STAGE")]
 
-def deploy(  # one parameter per option
+
+def deploy(  # noqa: PLR0913  # one parameter per option
     model: Annotated[str, typer.Argument(metavar="MODEL", help="Model to deploy.")],
     version: Annotated[str | None, typer.Option(help="Number or alias [default: the latest].", metavar="N")] = None,
     name: Annotated[str | None, typer.Option(help="Endpoint [default: the model's name].", metavar="NAME")] = None,
     limit: LimitOption = None,
+    production: Annotated[
+        bool, typer.Option("--production", help="For production: the version must be complete (see models gate).")
+    ] = False,
+    override: OverrideOption = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put a model version behind an endpoint."""
     with connect(url, key_file) as client:
-        endpoint = client.endpoints.create(name or model, model, reference(version), **_limits(limit))
+        endpoint = client.endpoints.create(
+            name or model,
+            model,
+            reference(version),
+            stage="production" if production else None,
+            override=override,
+            **_limits(limit),
+        )
         address = client.url + endpoint.url
     if as_json:
         print_json(endpoint.to_dict())
     else:
         by = f" ({endpoint.alias})" if endpoint.alias else ""
         typer.echo(f"{endpoint.name}: {endpoint.model} version {endpoint.version}{by} answers at {address}")
+        _say_notice(endpoint)
 
 
 @app.command("list")
@@ -62,8 +80,8 @@ def list_endpoints(url: UrlOption = None, key_file: KeyFileOption = None, as_jso
     if as_json:
         print_json([endpoint.to_dict() for endpoint in found])
         return
-    rows = [(e.name, e.model, e.version, _canary_text(e), e.state, age(e.created_at)) for e in found]
-    print_table(("name", "model", "version", "canary", "state", "age"), rows, right=("version",))
+    rows = [(e.name, e.model, e.version, e.stage, _canary_text(e), e.state, age(e.created_at)) for e in found]
+    print_table(("name", "model", "version", "stage", "canary", "state", "age"), rows, right=("version",))
 
 
 @app.command()
@@ -93,6 +111,11 @@ def show(
             "model": f"{found.model} version {found.version}",
             "revision": found.revision,
             "canary": _canary_text(found),
+            "stage": found.stage,
+            "override": None
+            if found.override is None
+            else f"without {', '.join(found.override.missing)}: {found.override.reason}",
+            "notice": found.notice,
             "limits": ", ".join(f"{name} {value:g}" for name, value in own.items()) or "the service's",
             "state": found.state,
             "url": address,
@@ -116,20 +139,25 @@ def show(
 
 
 @app.command()
-def update(
+def update(  # noqa: PLR0913  # one parameter per option
     endpoint: NameArgument,
     version: Annotated[str | None, typer.Option(help="Number or alias that is to answer.", metavar="N")] = None,
     model: ModelOption = None,
     limit: LimitOption = None,
+    stage: StageOption = None,
+    override: OverrideOption = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Put another version behind an endpoint, or change its limits; no request fails meanwhile."""
+    """Put another version behind an endpoint, or change limits or stage; no request fails meanwhile."""
     with connect(url, key_file) as client:
         if version == "latest" and model is None:
             model = client.endpoints.get(endpoint).model  # of a model that is named the newest is meant
-        _say(client.endpoints.update(endpoint, reference(version), model=model, **_limits(limit)), as_json)
+        changed = client.endpoints.update(
+            endpoint, reference(version), model=model, stage=stage, override=override, **_limits(limit)
+        )
+    _say(changed, as_json)
 
 
 @app.command()
@@ -138,13 +166,14 @@ def rollback(
     revision: Annotated[
         int | None, typer.Option(help="Revision to repeat [default: the one before].", metavar="N")
     ] = None,
+    override: OverrideOption = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Put back what answered before."""
     with connect(url, key_file) as client:
-        _say(client.endpoints.rollback(endpoint, revision), as_json)
+        _say(client.endpoints.rollback(endpoint, revision, override=override), as_json)
 
 
 @app.command()
@@ -160,6 +189,7 @@ def canary(  # noqa: PLR0913  # one parameter per option
     ] = False,
     seed: Annotated[int, typer.Option(help="Seed of the choice.", metavar="N")] = 0,
     stop: Annotated[bool, typer.Option("--stop", help="End the canary.")] = False,
+    override: OverrideOption = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -172,7 +202,9 @@ def canary(  # noqa: PLR0913  # one parameter per option
         if percent is None:
             changed = client.endpoints.stop_canary(endpoint)
         else:
-            changed = client.endpoints.canary(endpoint, percent, reference(version), model=model, by=by, seed=seed)
+            changed = client.endpoints.canary(
+                endpoint, percent, reference(version), model=model, by=by, seed=seed, override=override
+            )
     _say(changed, as_json)
 
 
@@ -222,6 +254,15 @@ def _say(endpoint: Endpoint, as_json: bool) -> None:
     typer.echo(
         f"{endpoint.name}: {endpoint.model} version {endpoint.version} answers (revision {endpoint.revision}){shared}"
     )
+    _say_notice(endpoint)
+
+
+def _say_notice(endpoint: Endpoint) -> None:
+    """What must be said of a model, and of a version that is in production without something."""
+    if endpoint.notice:
+        typer.echo(endpoint.notice)
+    if endpoint.override is not None:
+        typer.echo(f"in production without {', '.join(endpoint.override.missing)}: {endpoint.override.reason}")
 
 
 def _canary_text(endpoint: Endpoint) -> str | None:

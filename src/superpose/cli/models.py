@@ -85,6 +85,8 @@ def show(
             "aliases": list(found.aliases) or None,
             "tags": [f"{name}={value}" for name, value in found.tags.items()] or None,
             "note": found.note or None,
+            "notice": found.notice,
+            **{name.replace("_", " "): text for name, text in found.statements.items()},
         }
     )
     console().print()
@@ -126,7 +128,14 @@ def card(
     from superpose.explain import model_card
 
     with connect(url, key_file) as client:
-        text = model_card(client.models.version(name, reference(version)).manifest)
+        found = client.models.version(name, reference(version))
+        passed = client.models.gate(name, found.version).overrides
+    text = model_card(
+        found.manifest,
+        evidence=found.evidence,
+        statements=found.statements,
+        overrides=[override.to_dict() for override in passed],
+    )
     if output is not None:
         output.write_text(text, encoding="utf-8")
     if as_json:

@@ -42,6 +42,8 @@ def predict(
     print_table(("row", "prediction", *(f"p({name})" for name in answer.classes)), lines, right=("row",))
     for column, count in answer.unknown_categories.items():
         typer.echo(f"{count} of the rows have a value in {column!r} that the model does not know", err=True)
+    if answer.notice:
+        typer.echo(answer.notice, err=True)
     typer.echo(f"{answer.model} version {answer.model_version}, request {answer.request_id}", err=True)
 
 

@@ -58,7 +58,7 @@ def unalias(
 
 
 @app.command()
-def annotate(  # one parameter per option
+def annotate(  # noqa: PLR0913  # one parameter per option
     name: NameArgument,
     version: Annotated[
         str | None, typer.Option(help="Number or alias [default: the model itself].", metavar="N")
@@ -67,18 +67,29 @@ def annotate(  # one parameter per option
     tag: Annotated[
         list[str] | None, typer.Option("--tag", help="NAME=VALUE to set, NAME= to remove.", metavar="TAG")
     ] = None,
+    intended_use: Annotated[
+        str | None, typer.Option(help="State what a version is for, and for whom.", metavar="TEXT")
+    ] = None,
+    limits: Annotated[str | None, typer.Option(help="State where it must not be used.", metavar="TEXT")] = None,
+    no_subgroups: Annotated[
+        str | None, typer.Option(help="State why no subgroups were compared.", metavar="REASON")
+    ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Change the note and tags of a model or of a version."""
+    """Change the note and tags of a model or of a version, and what is stated about a version."""
     tags = {key: value or None for key, value in map(_tag, tag or [])}
+    given = {"intended_use": intended_use, "limits": limits, "no_subgroups": no_subgroups}
+    statements = {key: text for key, text in given.items() if text is not None}
     with connect(url, key_file) as client:
-        found = client.models.edit(name, version=reference(version), note=note, tags=tags)
+        named = client.models.get(name).latest if version == "latest" else reference(version)
+        found = client.models.edit(name, version=named, note=note, tags=tags, statements=statements)
     if as_json:
         print_json(found.to_dict())
         return
-    section({"note": found.note or None, "tags": [f"{k}={v}" for k, v in found.tags.items()] or None})
+    said = {key.replace("_", " "): text for key, text in getattr(found, "statements", {}).items()}
+    section({"note": found.note or None, "tags": [f"{k}={v}" for k, v in found.tags.items()] or None, **said})
 
 
 def _tag(text: str) -> tuple[str, str]:

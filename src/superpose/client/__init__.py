@@ -25,6 +25,7 @@ from superpose.client.nouns import (
 from superpose.client.people_nouns import AuditEntry, Key, Member, NewKey, Project, Residency, Usage, User, Verification
 from superpose.client.predictions import BatchPrediction
 from superpose.client.program_sets import SubmittedSet
+from superpose.client.promotion import GateReport, Override, Requirement
 from superpose.client.rows import rows_to_json
 from superpose.client.solutions import Solution
 from superpose.client.sse import ServerSentEvent, parse_events
@@ -51,6 +52,7 @@ __all__ = [
     "Explanation",
     "FunctionLog",
     "FunctionVersion",
+    "GateReport",
     "Job",
     "JobArtifact",
     "Key",
@@ -63,9 +65,11 @@ __all__ = [
     "Module",
     "NewKey",
     "NewWebhook",
+    "Override",
     "Prediction",
     "Project",
     "QuantumFunction",
+    "Requirement",
     "Residency",
     "Revision",
     "RowCounterfactual",

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from superpose.client.json_fields import Fields
 from superpose.client.nouns import Noun
+from superpose.client.promotion import Override
 
 __all__ = ["Canary", "Endpoint", "Revision", "SideStats"]
 
@@ -47,6 +48,8 @@ class Endpoint(Noun):
 
     ``limits`` holds ``max_batch_rows``, ``max_delay_ms``, ``max_queue_rows`` and ``max_concurrency``; None stands for
     the service's own setting. ``alias`` is what the version was asked for by, None where it was its number.
+    ``stage`` is "development" or "production"; ``override`` is what the present version lacked when an admin let it
+    into production all the same, ``notice`` the sentence that its model must carry.
     """
 
     name: str
@@ -59,12 +62,15 @@ class Endpoint(Noun):
     revision: int = 1
     canary: Canary | None = None
     limits: Mapping[str, float | None] = field(default_factory=dict)
+    stage: str = "development"
+    override: Override | None = None
+    notice: str | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
         """An endpoint from the service's JSON."""
         f = Fields.of("endpoint", document)
-        canary = f.maybe_object("canary")
+        canary, override = f.maybe_object("canary"), f.maybe_object("override")
         return cls(
             name=f.text("name"),
             model=f.text("model"),
@@ -76,6 +82,9 @@ class Endpoint(Noun):
             revision=f.maybe_whole("revision") or 1,
             canary=None if canary is None else Canary.from_json(canary),
             limits=f.object("limits"),
+            stage=f.maybe_text("stage") or "development",
+            override=None if override is None else Override.from_json(override),
+            notice=f.maybe_text("notice"),
         )
 
 

@@ -21,12 +21,32 @@ class Endpoints(Resource):
     ``max_queue_rows`` and ``max_concurrency`` (requests under way); None goes back to the service's own setting.
     """
 
-    def create(self, name: str, model: str, version: int | str | None = None, **limits: float | None) -> Endpoint:
+    def create(  # where, what, how
+        self,
+        name: str,
+        model: str,
+        version: int | str | None = None,
+        *,
+        stage: str | None = None,
+        override: str | None = None,
+        **limits: float | None,
+    ) -> Endpoint:
         """Deploy a model version under a name; the latest where ``version`` is left out.
 
         An alias such as "champion" is looked up once: the endpoint says which version it stood for, and keeps it.
+
+        Args:
+            name: of the endpoint.
+            model: what answers.
+            version: by number or alias.
+            stage: "production" asks for a complete version (see `Models.gate`); "development" by default.
+            override: the reason why an admin lets the version into production although something is missing.
+            limits: see the class.
+
+        Raises:
+            ApiError: something is missing (``service.promotion``; ``details["missing"]`` says what, and what to do).
         """
-        document: dict[str, Any] = {"name": name, "model": model, **_version(version)}
+        document: dict[str, Any] = {"name": name, "model": model, **_version(version), **_release(stage, override)}
         return Endpoint.from_json(self._post("/v1/endpoints", document | ({"limits": limits} if limits else {})))
 
     def list(self) -> Listing[Endpoint]:
@@ -45,20 +65,29 @@ class Endpoints(Resource):
         """Remove an endpoint; the model stays."""
         self._delete(_path(name))
 
-    def update(
-        self, name: str, version: int | str | None = None, *, model: str | None = None, **limits: float | None
+    def update(  # where, what, how
+        self,
+        name: str,
+        version: int | str | None = None,
+        *,
+        model: str | None = None,
+        stage: str | None = None,
+        override: str | None = None,
+        **limits: float | None,
     ) -> Endpoint:
-        """Put another version (or model, by default its latest) behind an endpoint, change limits, or both.
+        """Put another version (or model, by default its latest) behind an endpoint, change limits or stage.
 
-        The new version is loaded before it takes over, and no request fails meanwhile.
+        The new version is loaded before it takes over, and no request fails meanwhile. ``stage`` and ``override`` are
+        those of `create`.
         """
-        document: dict[str, Any] = {**_version(version), "model": model}
+        document: dict[str, Any] = {**_version(version), "model": model, **_release(stage, override)}
         call = json_call("PATCH", _path(name), document | ({"limits": limits} if limits else {}))
         return self._sent(call)
 
-    def rollback(self, name: str, revision: int | None = None) -> Endpoint:
-        """Put back what answered before, or a certain revision, as a new revision."""
-        return Endpoint.from_json(self._post(f"{_path(name)}/rollback", {"revision": revision}))
+    def rollback(self, name: str, revision: int | None = None, *, override: str | None = None) -> Endpoint:
+        """Put back what answered before, or a certain revision, as a new revision; ``override`` as for `create`."""
+        document = {"revision": revision, **_release(None, override)}
+        return Endpoint.from_json(self._post(f"{_path(name)}/rollback", document))
 
     def canary(
         self,
@@ -69,6 +98,7 @@ class Endpoints(Resource):
         model: str | None = None,
         by: str = "request_id",
         seed: int = 0,
+        override: str | None = None,
     ) -> Endpoint:
         """Let another version (the latest by default) answer a share of the requests.
 
@@ -79,8 +109,10 @@ class Endpoints(Resource):
             model: its model; the endpoint's where it is left out.
             by: "request_id" (one id always meets the same side) or "random".
             seed: of the choice.
+            override: as for `create`.
         """
         document = {"percent": percent, **_version(version), "model": model, "by": by, "seed": seed}
+        document |= _release(None, override)
         return self._sent(json_call("PUT", f"{_path(name)}/canary", document, repeatable=True))
 
     def stop_canary(self, name: str) -> Endpoint:
@@ -118,6 +150,12 @@ class Endpoints(Resource):
 def _version(version: int | str | None) -> dict[str, int | str | None]:
     """A version by number or alias, as the API takes it."""
     return {"alias" if isinstance(version, str) else "version": version}
+
+
+def _release(stage: str | None, override: str | None) -> dict[str, str]:
+    """Stage and override, those that are given."""
+    given = {"stage": stage, "override": override}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _path(name: str) -> str:

@@ -184,7 +184,9 @@ def _write_artifacts(work: Path, version: ModelVersion, content: bytes) -> None:
         metadata={"superpose_digest": version.digest},
     )
     file.unlink()
-    (work / "model_card.md").write_text(model_card(version.manifest), encoding="utf-8")
+    (work / "model_card.md").write_text(
+        model_card(version.manifest, evidence=version.evidence, statements=version.statements), encoding="utf-8"
+    )
     for name, document in (("manifest", version.manifest), ("evaluation", version.evaluation)):
         (work / f"{name}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
 

@@ -11,6 +11,7 @@ from superpose.client.data_checks import DriftReport
 from superpose.client.downloads import download, target_path
 from superpose.client.lineage import Lineage
 from superpose.client.nouns import Event, Listing, Model, ModelVersion
+from superpose.client.promotion import GateReport
 from superpose.client.resources import Resource, items, manifest_digest, read_json, segment, table_call
 from superpose.client.transport import Call
 from superpose.errors import ModelFileCorruptError, RequestError
@@ -53,6 +54,7 @@ class Models(Resource):
         version: VersionRef = None,
         note: str | None = None,
         tags: Mapping[str, str | None] | None = None,
+        statements: Mapping[str, str] | None = None,
     ) -> Model | ModelVersion:
         """Change the note and tags of a model, or of one of its versions; the history keeps what was there.
 
@@ -61,8 +63,18 @@ class Models(Resource):
             version: the version, by number or alias; None means the model itself.
             note: the new note, empty to remove it; None leaves it.
             tags: values to set, None to remove a tag; others stay.
+            statements: of a version: ``intended_use``, ``limits`` and ``no_subgroups``, those that change.
+
+        Raises:
+            RequestError: statements without a version.
         """
-        edits = {"note": note, "tags": None if tags is None else dict(tags)}
+        if statements and version is None:
+            raise RequestError("Statements are about a version; say version=.", field="version")
+        edits = {
+            "note": note,
+            "tags": None if tags is None else dict(tags),
+            "statements": dict(statements) if statements else None,
+        }
         document = {key: value for key, value in edits.items() if value is not None}
         if version is None:
             return Model.from_json(self._change("PATCH", f"/v1/models/{segment(name)}", document))
@@ -91,6 +103,15 @@ class Models(Resource):
     def history(self, name: str, *, limit: int | None = None) -> Listing[Event]:
         """What happened to a model, newest first: versions, moves of aliases, edits, deletions."""
         return items(self._transport, f"/v1/models/{segment(name)}/history", Event.from_json, {}, limit)
+
+    def gate(self, name: str, version: VersionRef = None) -> GateReport:
+        """What a version has and lacks for a production endpoint, and what was overridden.
+
+        Args:
+            name: the model.
+            version: by number or alias; the latest where it is left out.
+        """
+        return GateReport.from_json(self._get(f"{_path(name, version)}/gate"))
 
     def lineage(self, name: str) -> Lineage:
         """Where a model's versions come from, and what uses them."""

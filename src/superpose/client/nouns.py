@@ -266,6 +266,9 @@ class ModelVersion(Noun):
     note: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    statements: Mapping[str, str] = field(default_factory=dict)
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    notice: str | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -283,10 +286,14 @@ class ModelVersion(Noun):
             note=f.maybe_text("note") or "",
             tags=f.object("tags"),
             aliases=f.texts("aliases"),
+            statements=f.maybe_object("statements") or {},
+            evidence=f.maybe_object("evidence") or {},
+            notice=f.maybe_text("notice"),
         )
 
     def _repr_html_(self) -> str:
         facts = {"digest": self.digest, "job": self.job_id, "created at": self.created_at}
+        facts |= {"notice": self.notice} if self.notice else {}
         return fields_html(f"{self.model} version {self.version}", facts) + comparison_html(self.evaluation)
 
 
@@ -305,6 +312,7 @@ class Prediction(Noun):
     probabilities: tuple[tuple[float, ...], ...]
     predictions: tuple[str, ...]
     unknown_categories: Mapping[str, int] = field(default_factory=dict)
+    notice: str | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -318,6 +326,7 @@ class Prediction(Noun):
             probabilities=tuple(tuple(float(p) for p in row) for row in f.array("probabilities")),
             predictions=f.texts("predictions"),
             unknown_categories=f.maybe_object("unknown_categories") or {},
+            notice=f.maybe_text("notice"),
         )
 
     def __len__(self) -> int:

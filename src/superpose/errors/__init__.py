@@ -110,6 +110,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── ArtifactError                 service.artifact
     │   ├── ByteRangeError                service.range
     │   ├── NoBaselineError               service.no_baseline
+    │   ├── PromotionError                service.promotion
     │   ├── LeaseLostError                service.lease_lost
     │   ├── JobCrashedError               service.job_crashed
     │   ├── JobTimeError                  service.job_time
@@ -259,6 +260,7 @@ from superpose.errors.service import (
     NotFoundError,
     OverloadedError,
     PayloadTooLargeError,
+    PromotionError,
     RequestError,
     ServiceError,
     SettingError,
@@ -357,6 +359,7 @@ __all__ = [
     "ProgramError",
     "ProgramSetError",
     "ProjectArchivedError",
+    "PromotionError",
     "ProtocolError",
     "ProviderError",
     "QasmError",

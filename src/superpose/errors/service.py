@@ -22,6 +22,7 @@ __all__ = [
     "NotFoundError",
     "OverloadedError",
     "PayloadTooLargeError",
+    "PromotionError",
     "RequestError",
     "ServiceError",
     "SettingError",
@@ -154,6 +155,12 @@ class NoBaselineError(ServiceError):
     """A model version does not say how its training data was distributed."""
 
     code = "service.no_baseline"
+
+
+class PromotionError(ServiceError):
+    """A model version lacks something that a production endpoint needs; ``details["missing"]`` names all of it."""
+
+    code = "service.promotion"
 
 
 class LeaseLostError(ServiceError):

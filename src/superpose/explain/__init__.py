@@ -23,6 +23,8 @@ from superpose.explain.plain_words import (
     shot_noise_words,
     verdict_words,
 )
+from superpose.explain.promotion import PromotionReport, Requirement, check_promotion
+from superpose.explain.samples import explanation_sample
 from superpose.explain.shot_noise import NoisyRow, ShotNoise, shot_noise
 from superpose.explain.sweep_plots import plot_sweep
 from superpose.explain.version_diff import diff_versions
@@ -39,9 +41,12 @@ __all__ = [
     "NoisyRow",
     "Picture",
     "PixelMaps",
+    "PromotionReport",
+    "Requirement",
     "ShotNoise",
     "attribute",
     "attribution_words",
+    "check_promotion",
     "counterfactual_words",
     "counterfactuals",
     "deletion_areas",
@@ -50,6 +55,7 @@ __all__ = [
     "draw_pictures",
     "effective_dimension",
     "explain_rows",
+    "explanation_sample",
     "model_card",
     "pixel_maps",
     "plot_estimates",

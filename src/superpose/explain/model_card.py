@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from superpose.explain.calibration_section import calibration_lines
-from superpose.learning.card import notice_of
+from superpose.learning.card import notice_of, stated
 
 __all__ = ["model_card"]
 
@@ -23,22 +23,33 @@ _TITLES = {
 }
 
 _MAX_CLASSES = 20
+_MAX_COLUMNS = 10
 _MAX_UNITS = 20
 
 
-def model_card(manifest: Mapping[str, Any]) -> str:
-    """The Markdown model card of a model file's manifest.
+def model_card(
+    manifest: Mapping[str, Any],
+    *,
+    evidence: Mapping[str, Any] | None = None,
+    statements: Mapping[str, Any] | None = None,
+    overrides: Sequence[Mapping[str, Any]] = (),
+) -> str:
+    """The Markdown model card of a model file's manifest, and of what a registry knows about the version beside it.
 
-    A pure function of the manifest: equal manifests give equal cards. What a manifest does not hold, its section says.
+    A pure function: equal arguments give equal cards. What they do not hold, its section says or is left out.
 
     Args:
         manifest: as `superpose.learning.Predictor.manifest` gives it.
+        evidence: what the training job left: ``explanation`` and ``energy``.
+        statements: what was stated at the version: ``intended_use``, ``limits``, ``no_subgroups``.
+        overrides: ``endpoint``, ``missing``, ``reason``, ``overridden_at`` and ``overridden_by`` of each time that an
+            admin let the version into production although something was missing.
 
     Returns:
         Markdown, ending with a newline. Texts from the data (names of columns and classes) are escaped.
     """
     name = _text(manifest.get("data", {}).get("name") or "unnamed data")
-    notice = notice_of(manifest)
+    notice, known = notice_of(manifest), evidence or {}
     parts = [
         f"# Model card: hybrid quantum-classical classifier on {name}",
         *([f"**{notice}**"] if notice else []),
@@ -49,7 +60,10 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         _section("Compared with", _comparisons(manifest)),
         *([_section("Subgroups", _subgroups(manifest))] if _groups_of(manifest) else []),
         *([_section("Privacy", _privacy(manifest))] if _privacy(manifest) else []),
-        _section("Intended use and limits", _limits(manifest)),
+        *_explanation(known.get("explanation")),
+        _section("Intended use and limits", [*_stated(manifest, statements), *_limits(manifest)]),
+        *_energy(known.get("energy")),
+        *([_section("Overrides", _overrides(overrides))] if overrides else []),
         _section("Provenance", _provenance(manifest)),
     ]
     return "\n\n".join(parts) + "\n"
@@ -386,16 +400,57 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _stated(manifest: Mapping[str, Any]) -> list[str]:
-    """What the spec says about use and limits."""
-    stated = ((manifest.get("provenance") or {}).get("spec") or {}).get("card") or {}
+def _explanation(sample: Mapping[str, Any] | None) -> list[str]:
+    """The columns that moved predictions most."""
+    if not sample:
+        return []
+    if "columns" not in sample:
+        return [_section("What predictions stand on", [f"- Could not be computed: {_text(sample.get('refused'))}"])]
+    rows = list(sample["columns"].items())
+    lines = [
+        f"Mean absolute attributions by {_text(sample['method'])} over {sample['n_rows']} test rows, in units of "
+        "probability. They speak of the model, not of causes.",
+        "",
+        *_table(["column", "attribution"], [[_text(name), f"{value:.4f}"] for name, value in rows[:_MAX_COLUMNS]]),
+    ]
+    if len(rows) > _MAX_COLUMNS:
+        lines += ["", f"{len(rows) - _MAX_COLUMNS} other columns have less."]
+    return [_section("What predictions stand on", lines)]
+
+
+def _energy(energy: Mapping[str, Any] | None) -> list[str]:
+    if not energy:
+        return []
+    price = energy["worker_second_usd"]
+    of_workers = f"{price:g} US dollars per worker's second" if price else "no price is set for workers' seconds"
+    lines = [
+        f"- Training took {energy['cpu_s']:.1f} s of processor time (measured) in {energy['worker_s']:.1f} s; attempts "
+        "that were killed are not in it.",
+        f"- Energy: about {energy['energy_wh']:.3g} Wh, an estimate: processor time at {energy['cpu_watts']:g} W for a "
+        "busy thread.",
+        f"- Cost: {energy['cost_usd']:.2f} US dollars, an estimate: {of_workers}, and {energy['provider_usd']:.2f} US "
+        "dollars at a provider.",
+    ]
+    return [_section("Energy and cost", lines)]
+
+
+def _overrides(overrides: Sequence[Mapping[str, Any]]) -> list[str]:
+    return [
+        f"- **In production without {_text(', '.join(one['missing']))}** at endpoint {_text(one['endpoint'])} since "
+        f"{_text(one['overridden_at'])}, by key {_text(one['overridden_by'])}: {_text(one['reason'])}"
+        for one in overrides
+    ]
+
+
+def _stated(manifest: Mapping[str, Any], statements: Mapping[str, Any] | None) -> list[str]:
+    """What people say about use and limits."""
+    found = stated(manifest, statements)
     titles = {"intended_use": "Intended use", "limits": "Limits", "no_subgroups": "No subgroups were compared"}
-    return [f"- {title}: {_text(stated[name])}" for name, title in titles.items() if stated.get(name)]
+    return [f"- {title}: {_text(found[name])}" for name, title in titles.items() if name in found]
 
 
 def _limits(manifest: Mapping[str, Any]) -> list[str]:
     lines = [
-        *_stated(manifest),
         "- For rows that come from the same source as the training data, with the same columns and units.",
         "- Not a medical device, and no substitute for a professional's judgement; a person answers for each decision.",
         "- Test rows come from the same source as training rows: figures elsewhere may be worse. Check them on local "

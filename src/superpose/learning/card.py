@@ -9,7 +9,16 @@ from typing import Any, ClassVar
 from superpose.errors import SpecError
 from superpose.learning.spec_fields import Section, choice, text
 
-__all__ = ["DOMAINS", "MAX_STATEMENT", "MEDICAL", "NOT_FOR_CLINICAL_USE", "CardSpec", "notice_of"]
+__all__ = [
+    "DOMAINS",
+    "MAX_STATEMENT",
+    "MEDICAL",
+    "NOT_FOR_CLINICAL_USE",
+    "STATEMENTS",
+    "CardSpec",
+    "notice_of",
+    "stated",
+]
 
 MEDICAL = "medical"
 DOMAINS = ("general", MEDICAL)
@@ -17,6 +26,9 @@ DOMAINS = ("general", MEDICAL)
 
 NOT_FOR_CLINICAL_USE = "Not for clinical use."
 """What stands wherever a medical model shows itself: card, endpoint, answers, explanations, terminal."""
+
+STATEMENTS = ("intended_use", "limits", "no_subgroups")
+"""What can be stated, in a spec or at a model version."""
 
 MAX_STATEMENT = 2_000
 """Longest statement, in characters."""
@@ -41,7 +53,7 @@ class CardSpec(Section):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("intended_use", "limits", "no_subgroups"):
+        for name in STATEMENTS:
             value = getattr(self, name)
             if value is not None and not value.strip():
                 raise SpecError("is blank; write a sentence, or leave it out", self.field_path(name))
@@ -51,3 +63,15 @@ def notice_of(manifest: Mapping[str, Any]) -> str | None:
     """The sentence that a model must carry, by its file's manifest; None where it need not carry any."""
     spec = (manifest.get("provenance") or {}).get("spec") or {}
     return NOT_FOR_CLINICAL_USE if (spec.get("card") or {}).get("domain") == MEDICAL else None
+
+
+def stated(manifest: Mapping[str, Any], statements: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """What is stated about a model: in its spec, and, going before that, at its version later on.
+
+    Args:
+        manifest: of the model file.
+        statements: ``intended_use``, ``limits`` and ``no_subgroups`` made at the version, some or all.
+    """
+    spec = ((manifest.get("provenance") or {}).get("spec") or {}).get("card") or {}
+    both = {**spec, **(statements or {})}
+    return {name: str(both[name]) for name in STATEMENTS if both.get(name)}

@@ -37,7 +37,7 @@ from superpose.service.quantum_functions.function import CallAnswer, FunctionVer
 from superpose.service.quantum_functions.steps import CallRequest
 from superpose.service.service import Service
 from superpose.service.serving.batching import BatchStats
-from superpose.service.serving.deployment import Canary, Endpoint, Limits, Revision, SplitBy
+from superpose.service.serving.deployment import Canary, Endpoint, Limits, Override, Release, Revision, SplitBy, Stage
 from superpose.service.serving.traffic import SideStats
 from superpose.service.solutions.solutions import AskedSolution
 from superpose.service.statuses import FINAL, TRANSITIONS, JobStatus
@@ -81,12 +81,14 @@ __all__ = [
     "ModelVersion",
     "Module",
     "Origin",
+    "Override",
     "Page",
     "Part",
     "Prediction",
     "Principal",
     "Project",
     "QuantumFunction",
+    "Release",
     "Revision",
     "Role",
     "Service",
@@ -94,6 +96,7 @@ __all__ = [
     "SheetEdit",
     "SideStats",
     "SplitBy",
+    "Stage",
     "StoredFile",
     "Supervisor",
     "Usage",

@@ -45,6 +45,7 @@ class ServiceConfig:
         job_seconds: how long workers may hold one job, all attempts together; it fails at the next checkpoint after
             that. None: not limited.
         worker_second_usd: what a second of a worker costs, for budgets; above 0 it needs ``job_seconds``.
+        cpu_watts: power of one busy CPU thread with its share of the machine, for estimates of the energy of trainings.
         drain_s: how long a stopping worker may take to reach its next checkpoint.
         poll_min_s: pause between two looks for work shortly after there was some.
         poll_max_s: the same pause after a long idle time.
@@ -123,6 +124,7 @@ class ServiceConfig:
     retry_longest_s: float = 300.0
     job_seconds: float | None = None
     worker_second_usd: float = 0.0
+    cpu_watts: float = 12.0
     drain_s: float = 20.0
     poll_min_s: float = 0.05
     poll_max_s: float = 0.5

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from superpose.errors import ForbiddenError
+from superpose.learning.card import notice_of
 from superpose.service.statuses import JobStatus
 
 __all__ = [
@@ -249,7 +250,10 @@ class Event:
 
 @dataclass(frozen=True)
 class ModelVersion:
-    """One trained artifact in the registry; ``digest`` is the model's, ``artifact`` the SHA-256 of the file's bytes."""
+    """One trained artifact in the registry; ``digest`` is the model's, ``artifact`` the SHA-256 of the file's bytes.
+
+    ``evidence`` is what the training job left beside the file, ``statements`` what people said of the version later.
+    """
 
     model: str
     version: int
@@ -263,6 +267,13 @@ class ModelVersion:
     note: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
+    evidence: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    statements: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def notice(self) -> str | None:
+        """The sentence that the model must carry, such as "Not for clinical use."; None where there is none."""
+        return notice_of(self.manifest)
 
     def to_json(self) -> dict[str, object]:
         """The model version as the API sends it."""
@@ -276,14 +287,17 @@ class ModelVersion:
             "note": self.note,
             "tags": dict(self.tags),
             "aliases": list(self.aliases),
+            "statements": dict(self.statements),
+            "notice": self.notice,
             "evaluation": dict(self.evaluation),
             "manifest": dict(self.manifest),
+            "evidence": dict(self.evidence),
         }
 
     def summary(self) -> dict[str, object]:
-        """The model version without evaluation and manifest, as lists show it."""
+        """The model version without evaluation, manifest and evidence, as lists show it."""
         full = self.to_json()
-        return {name: value for name, value in full.items() if name not in ("evaluation", "manifest")}
+        return {name: value for name, value in full.items() if name not in ("evaluation", "manifest", "evidence")}
 
 
 @dataclass(frozen=True)
@@ -325,7 +339,8 @@ class Model:
 class Prediction:
     """An endpoint's answer: ``probabilities`` (n_rows, n_classes) and the most probable class of each row.
 
-    ``unknown_categories`` has, for each category column with values unknown to the model, how many rows hold one.
+    ``unknown_categories`` has, for each category column with values unknown to the model, how many rows hold one;
+    ``notice`` is the sentence that the model must carry.
     """
 
     model: str
@@ -335,10 +350,15 @@ class Prediction:
     probabilities: tuple[tuple[float, ...], ...]
     predictions: tuple[str, ...]
     unknown_categories: Mapping[str, int] = field(default_factory=dict)
+    notice: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """The answer as the API sends it."""
-        told = {"unknown_categories": dict(self.unknown_categories)} if self.unknown_categories else {}
+        told: dict[str, object] = {}
+        if self.unknown_categories:
+            told["unknown_categories"] = dict(self.unknown_categories)
+        if self.notice is not None:
+            told["notice"] = self.notice
         return {
             "model": self.model,
             "model_version": self.model_version,

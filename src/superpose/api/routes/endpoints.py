@@ -14,7 +14,7 @@ from superpose.api.documents import body_of, version_of
 from superpose.api.endpoint_documents import EndpointChange, NewCanary, NewEndpoint, Rollback, ToExplain
 from superpose.api.lane import as_response
 from superpose.api.predictions import predict_with
-from superpose.service import Part, Service
+from superpose.service import Part, Release, Service
 
 __all__ = ["routes"]
 
@@ -35,6 +35,7 @@ def routes(service: Service) -> APIRouter:
             wanted.model,
             version_of(wanted.version, wanted.alias),
             wanted.limits.given(),
+            Release(wanted.stage, wanted.override),
         )
         return Json(made.to_json(), 201, {"Location": f"/v1/endpoints/{made.name}"})
 
@@ -98,6 +99,7 @@ def _add_rollout_routes(router: APIRouter, service: Service) -> None:
             model=wanted.model,
             version=version_of(wanted.version, wanted.alias),
             limits=limits,
+            release=Release(wanted.stage, wanted.override),
         )
         return Json(changed.to_json())
 
@@ -105,7 +107,8 @@ def _add_rollout_routes(router: APIRouter, service: Service) -> None:
     async def rollback(request: Request, name: str) -> Response:
         """Put back what answered before, as a new revision."""
         wanted = await read_model(request, Rollback, max_bytes)
-        changed = await run_in_threadpool(rollouts.rollback, caller(request), name, wanted.revision)
+        release = Release(override=wanted.override)
+        changed = await run_in_threadpool(rollouts.rollback, caller(request), name, wanted.revision, release)
         return Json(changed.to_json())
 
     @router.put("/{name}/canary", openapi_extra=body_of(NewCanary))
@@ -121,6 +124,7 @@ def _add_rollout_routes(router: APIRouter, service: Service) -> None:
             model=wanted.model,
             by=wanted.by,
             seed=wanted.seed,
+            release=Release(override=wanted.override),
         )
         return Json(changed.to_json())
 

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import read_model
-from superpose.api.documents import LARGEST_VERSION, AliasMove, Edits, VersionName, body_of, version_of
+from superpose.api.documents import LARGEST_VERSION, AliasMove, Edits, VersionEdits, VersionName, body_of, version_of
 from superpose.api.files import file_answer, file_answers
 from superpose.errors import RequestError
 from superpose.service import Part, Service
@@ -70,6 +70,11 @@ def _read_routes(router: APIRouter, service: Service) -> None:
         """One version with its evaluation and manifest."""
         return Json(service.models.version(caller(request), name, version_in_path(version)).to_json())
 
+    @router.get("/{name}/versions/{version}/gate")
+    def gate(request: Request, name: str, version: VersionName) -> Response:
+        """What the version has and lacks for a production endpoint, and what was overridden."""
+        return Json(service.endpoints.gate.report(caller(request), name, version_in_path(version)))
+
     @router.get("/{name}/versions/{version}/file", response_class=Response, responses=file_answers(_ZIP))
     def file(request: Request, name: str, version: VersionName) -> Response:
         """The version's model file; ``Repr-Digest`` (RFC 9530) is that of the whole file, ``Range`` asks for a part."""
@@ -90,10 +95,10 @@ def _change_routes(router: APIRouter, service: Service) -> None:
         )
         return Json(found.to_json())
 
-    @router.patch("/{name}/versions/{version}", openapi_extra=body_of(Edits))
+    @router.patch("/{name}/versions/{version}", openapi_extra=body_of(VersionEdits))
     async def edit_version(request: Request, name: str, version: VersionName) -> Response:
-        """Change a version's note and tags."""
-        wanted = await read_model(request, Edits, max_bytes)
+        """Change a version's note and tags, and what is stated about it."""
+        wanted = await read_model(request, VersionEdits, max_bytes)
         found = await run_in_threadpool(
             service.curation.edit_version,
             caller(request),
@@ -101,6 +106,7 @@ def _change_routes(router: APIRouter, service: Service) -> None:
             version_in_path(version),
             note=wanted.note,
             tags=wanted.tags,
+            statements=wanted.statements,
         )
         return Json(found.to_json())
 

@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, select, update
 
 from superpose.errors import RequestError, VersionInUseError
+from superpose.learning.card import MAX_STATEMENT, STATEMENTS
 from superpose.service.catalogue.models import VersionRef, model_row, model_subject, version_row
 from superpose.service.names import check_name
 from superpose.service.nouns import Clock, JobKind, Model, ModelVersion, Principal, Role
@@ -69,17 +70,27 @@ class Curation:
         *,
         note: str | None = None,
         tags: Mapping[str, Any] | None = None,
+        statements: Mapping[str, Any] | None = None,
     ) -> ModelVersion:
-        """Change a version's note and tags, as ``edit_model`` does a model's.
+        """Change a version's note and tags, as ``edit_model`` does a model's, and what is stated about it.
+
+        Args:
+            principal: the caller; an editor.
+            model: the model.
+            version: its version.
+            note, tags: as for ``edit_model``.
+            statements: ``intended_use``, ``limits`` and ``no_subgroups``, those that change; a statement that was made
+                can be put in other words, not taken back.
 
         Raises:
-            NotFoundError, RequestError: as for ``edit_model``.
+            NotFoundError, RequestError: as for ``edit_model``, and of statements.
         """
         principal.require(Role.EDITOR)
         with self._database.write() as connection:
             found = version_row(connection, principal.project, model, version)
             where = _one(principal.project, model, found.version)
-            self._edit(connection, principal, found, model_versions, where, _edits(found, note, tags))
+            after = {**_edits(found, note, tags), "statements": _statements(found, statements or {})}
+            self._edit(connection, principal, found, model_versions, where, after)
             return version_row(connection, principal.project, model, found.version)
 
     def delete_version(self, principal: Principal, model: str, version: VersionRef) -> None:
@@ -132,7 +143,9 @@ class Curation:
         connection.execute(
             update(model_versions)
             .where(_one(principal.project, found.model, found.version))
-            .values(deleted_at=now, metrics={}, evaluation={}, manifest={}, note="", tags={})
+            .values(
+                deleted_at=now, metrics={}, evaluation={}, manifest={}, note="", tags={}, evidence={}, statements={}
+            )
         )
         data = {"version": found.version, "digest": found.digest}
         self._record(connection, principal, found.model, "version_deleted", data)
@@ -152,7 +165,9 @@ class Curation:
         where: Any,
         after: Mapping[str, Any],
     ) -> None:
-        before = {"note": found.note, "tags": dict(found.tags)}
+        before: dict[str, Any] = {"note": found.note, "tags": dict(found.tags)}
+        if isinstance(found, ModelVersion):
+            before["statements"] = dict(found.statements)
         changed = {name: value for name, value in after.items() if value != before[name]}
         if not changed:
             return
@@ -206,6 +221,32 @@ def _users(connection: Connection, project: str, found: ModelVersion) -> list[di
         *({"kind": "alias", "name": alias} for alias in found.aliases),
         *({"kind": "job", "name": job_id} for job_id in waiting),
     ]
+
+
+def _statements(found: ModelVersion, changes: Mapping[str, Any]) -> dict[str, str]:
+    """What is stated about a version after an edit, checked."""
+    merged = dict(found.statements)
+    for name, value in changes.items():
+        if name not in STATEMENTS:
+            raise RequestError(
+                f"There is no statement {name[:40]!r}; there are {', '.join(STATEMENTS)}.",
+                field=f"statements.{name[:40]}",
+                allowed=list(STATEMENTS),
+            )
+        text = " ".join(value.split()) if isinstance(value, str) else ""
+        if not 0 < len(text) <= MAX_STATEMENT:
+            raise RequestError(
+                f"Statement {name} must be a text of 1 to {MAX_STATEMENT:,} characters that is not blank, got "
+                f"{f'{len(text):,} characters' if isinstance(value, str) else type(value).__name__}.",
+                field=f"statements.{name}",
+            )
+        merged[name] = text
+    if "no_subgroups" in changes and found.evaluation.get("subgroups"):
+        raise RequestError(
+            f"Version {found.version} of model {found.model!r} was measured in subgroups; no_subgroups does not hold.",
+            field="statements.no_subgroups",
+        )
+    return merged
 
 
 def _edits(found: Model | ModelVersion, note: str | None, tags: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -143,6 +143,7 @@ class Answering:
             probabilities=tuple(map(tuple, answer.probabilities)),
             predictions=tuple([classes[index] for index in answer.best]),
             unknown_categories=answer.unknown,
+            notice=served.notice,
         )
 
     def load(self, endpoint: Endpoint, model: str, version: int) -> ServedModel:

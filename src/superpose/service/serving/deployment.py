@@ -14,7 +14,7 @@ from superpose.errors import RequestError
 from superpose.service.config import ServiceConfig
 from superpose.service.nouns import iso
 
-__all__ = ["Canary", "CanarySplit", "Endpoint", "Limits", "Revision", "SplitBy"]
+__all__ = ["Canary", "CanarySplit", "Endpoint", "Limits", "Override", "Release", "Revision", "SplitBy", "Stage"]
 
 _LARGEST_SEED = 2**63 - 1
 _BOUNDS: Mapping[str, tuple[float, float]] = {
@@ -30,6 +30,69 @@ class SplitBy(StrEnum):
 
     REQUEST_ID = "request_id"
     RANDOM = "random"
+
+
+class Stage(StrEnum):
+    """What an endpoint is for: trying things out, or production, where only complete model versions answer."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+@dataclass(frozen=True)
+class Release:
+    """How a change of an endpoint is to pass the promotion gate.
+
+    Attributes:
+        stage: what the endpoint is for from now on; None leaves it, and a new endpoint is for development.
+        override: the reason why a version may answer in production although something is missing; admins only.
+    """
+
+    stage: Stage | str | None = None
+    override: str | None = None
+
+    @property
+    def wanted(self) -> Stage | None:
+        """The stage, checked.
+
+        Raises:
+            RequestError: there is no such stage.
+        """
+        if self.stage is None:
+            return None
+        try:
+            return Stage(self.stage)
+        except ValueError:
+            allowed = [str(stage) for stage in Stage]
+            raise RequestError(
+                f"stage must be {' or '.join(allowed)}, got {str(self.stage)[:40]!r}.", field="stage", allowed=allowed
+            ) from None
+
+
+@dataclass(frozen=True)
+class Override:
+    """What an admin let a version do without at an endpoint, and why.
+
+    Attributes:
+        missing: names of the requirements that were not met.
+        reason: the admin's words.
+        overridden_at: when.
+        overridden_by: id of the admin's key.
+    """
+
+    missing: tuple[str, ...]
+    reason: str
+    overridden_at: datetime
+    overridden_by: str
+
+    def to_json(self) -> dict[str, object]:
+        """The override as the API sends it."""
+        return {
+            "missing": list(self.missing),
+            "reason": self.reason,
+            "overridden_at": iso(self.overridden_at),
+            "overridden_by": self.overridden_by,
+        }
 
 
 @dataclass(frozen=True)
@@ -177,7 +240,11 @@ class Revision:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A name under which a model version answers predictions; ``alias`` is what that version was asked for by."""
+    """A name under which a model version answers predictions; ``alias`` is what that version was asked for by.
+
+    ``override`` is what the present version lacked when it was let into production all the same, ``notice`` the
+    sentence that its model must carry.
+    """
 
     id: str
     name: str
@@ -190,6 +257,9 @@ class Endpoint:
     revision: int = 1
     canary: Canary | None = None
     limits: Limits = Limits()
+    stage: Stage = Stage.DEVELOPMENT
+    override: Override | None = None
+    notice: str | None = None
 
     def to_json(self) -> dict[str, object]:
         """The endpoint as the API sends it; ``url`` is the path to call, below the service's address."""
@@ -204,4 +274,7 @@ class Endpoint:
             "revision": self.revision,
             "canary": None if self.canary is None else self.canary.to_json(),
             "limits": self.limits.to_json(),
+            "stage": str(self.stage),
+            "override": None if self.override is None else self.override.to_json(),
+            "notice": self.notice,
         }

@@ -64,6 +64,7 @@ class EndpointRecords:
                 "alias": endpoint.alias,
                 "revision": endpoint.revision,
                 "limits": endpoint.limits.to_json(),
+                "stage": str(endpoint.stage),
                 "by": principal.key_id,
                 **facts,
             },

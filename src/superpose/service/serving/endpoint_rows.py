@@ -8,9 +8,17 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, Select, delete, func, insert, select, update
 
 from superpose.errors import NotFoundError
+from superpose.learning.card import MEDICAL, NOT_FOR_CLINICAL_USE
 from superpose.service.nouns import ModelVersion
-from superpose.service.serving.deployment import Canary, Endpoint, Limits, Revision, SplitBy
-from superpose.service.store.tables import endpoint_canaries, endpoint_limits, endpoint_revisions, endpoints
+from superpose.service.serving.deployment import Canary, Endpoint, Limits, Override, Revision, SplitBy, Stage
+from superpose.service.store.tables import (
+    endpoint_canaries,
+    endpoint_limits,
+    endpoint_revisions,
+    endpoints,
+    gate_overrides,
+    model_versions,
+)
 
 __all__ = [
     "add_endpoint",
@@ -22,15 +30,18 @@ __all__ = [
     "select_endpoints",
     "write_canary",
     "write_limits",
+    "write_stage",
 ]
 
 _CANARY = ("model", "version", "percent", "split_by", "seed", "started_at")
+_OVERRIDE = ("missing", "reason", "overridden_at", "overridden_by")
 _LIMITS = ("max_batch_rows", "max_delay_ms", "max_queue_rows", "max_concurrency")
 
 
 def select_endpoints(project: str) -> Select[Any]:
-    """The query for a project's endpoints, each with its revision's number, canary and limits."""
-    canary, own, revisions = endpoint_canaries, endpoint_limits, endpoint_revisions
+    """The query for a project's endpoints, each with its revision's number, canary, limits, override and domain."""
+    canary, own, revisions, passed = endpoint_canaries, endpoint_limits, endpoint_revisions, gate_overrides
+    version = model_versions
     newest = select(func.max(revisions.c.number)).where(revisions.c.endpoint_id == endpoints.c.id).scalar_subquery()
     return (
         select(
@@ -38,12 +49,21 @@ def select_endpoints(project: str) -> Select[Any]:
             newest.label("revision"),
             *(canary.c[name].label(f"canary_{name}") for name in _CANARY),
             *(own.c[name] for name in _LIMITS),
+            *(passed.c[name] for name in _OVERRIDE),
+            func.json_extract(version.c.manifest, "$.provenance.spec.card.domain").label("domain"),
         )
         .select_from(endpoints)
         .join(canary, canary.c.endpoint_id == endpoints.c.id, isouter=True)
         .join(own, own.c.endpoint_id == endpoints.c.id, isouter=True)
+        .join(passed, _same(passed.c.endpoint_id == endpoints.c.id, passed), isouter=True)
+        .join(version, _same(version.c.project == endpoints.c.project, version), isouter=True)
         .where(endpoints.c.project == project)
     )
+
+
+def _same(further: Any, table: Any) -> Any:
+    """That a row is of the version which an endpoint's row names."""
+    return further & (table.c.model == endpoints.c.model) & (table.c.version == endpoints.c.version)
 
 
 def endpoint_of(row: RowMapping, state: str) -> Endpoint:
@@ -54,7 +74,18 @@ def endpoint_of(row: RowMapping, state: str) -> Endpoint:
         canary = Canary(by=SplitBy(values.pop("split_by")), **values)
     names = ("id", "name", "project", "model", "version", "created_at", "alias", "revision")
     limits = Limits(**{name: row[name] for name in _LIMITS})
-    return Endpoint(**{name: row[name] for name in names}, state=state, canary=canary, limits=limits)
+    override = None
+    if row["reason"] is not None:
+        override = Override(tuple(row["missing"]), row["reason"], row["overridden_at"], row["overridden_by"])
+    return Endpoint(
+        **{name: row[name] for name in names},
+        state=state,
+        canary=canary,
+        limits=limits,
+        stage=Stage(row["stage"]),
+        override=override,
+        notice=NOT_FOR_CLINICAL_USE if row["domain"] == MEDICAL else None,
+    )
 
 
 def find_endpoint(connection: Connection, project: str, name: str) -> RowMapping:
@@ -80,6 +111,7 @@ def add_endpoint(connection: Connection, made: Endpoint, created_by: str) -> Non
             version=made.version,
             created_at=made.created_at,
             alias=made.alias,
+            stage=str(made.stage),
         )
     )
     first = Revision(1, made.model, made.version, 1, made.created_at, created_by, made.alias)
@@ -132,6 +164,11 @@ def write_canary(connection: Connection, endpoint_id: str, project: str, canary:
                 started_at=canary.started_at,
             )
         )
+
+
+def write_stage(connection: Connection, endpoint_id: str, stage: Stage) -> None:
+    """Say what an endpoint is for."""
+    connection.execute(update(endpoints).where(endpoints.c.id == endpoint_id).values(stage=str(stage)))
 
 
 def write_limits(connection: Connection, endpoint_id: str, limits: Limits) -> None:

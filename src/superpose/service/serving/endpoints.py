@@ -14,10 +14,11 @@ from superpose.service.names import check_name, new_id
 from superpose.service.nouns import Clock, ModelVersion, Page, Prediction, Principal, Role
 from superpose.service.serving.answering import Answering
 from superpose.service.serving.batching import BatchStats
-from superpose.service.serving.deployment import Endpoint, Limits
+from superpose.service.serving.deployment import Endpoint, Limits, Release, Stage
 from superpose.service.serving.endpoint_records import EndpointRecords
 from superpose.service.serving.endpoint_rows import add_endpoint, select_endpoints
 from superpose.service.serving.loaded_models import LoadedModels, Rows
+from superpose.service.serving.promotion import Gate
 from superpose.service.serving.rollouts import Rollouts
 from superpose.service.serving.traffic import SideStats
 from superpose.service.store.database import Database
@@ -45,6 +46,7 @@ class Endpoints:
         clock: what tells the time.
 
     Attributes:
+        gate: what model versions must have for production.
         rollouts: changes of versions, canaries and limits.
     """
 
@@ -56,7 +58,8 @@ class Endpoints:
         self._clock = clock
         self._records = EndpointRecords(database, loaded, clock)
         self._answering = Answering(self._records.find, self._read, loaded, config)
-        self.rollouts = Rollouts(self._records, self._answering, loaded)
+        self.gate = Gate(self._records)
+        self.rollouts = Rollouts(self._records, self._answering, loaded, self.gate)
 
     def create(
         self,
@@ -65,6 +68,7 @@ class Endpoints:
         model: str,
         version: VersionRef = None,
         limits: Mapping[str, float | None] | None = None,
+        release: Release = Release(),  # noqa: B008  # frozen
     ) -> Endpoint:
         """Put a model version behind a name: a number, an alias, or by default the newest one, which stays that one.
 
@@ -76,16 +80,18 @@ class Endpoints:
             model: what answers.
             version: of the model.
             limits: some of ``Limits``.
+            release: its stage, development by default, and an override of the promotion gate.
 
         Raises:
             ForbiddenError: the caller's role is too small.
             RequestError: unusable name, or a limit out of its range.
             NotFoundError: no such model version in the caller's project.
             ConflictError: the name is taken.
+            PromotionError: it is for production, and the version lacks something.
         """
         principal.require(Role.EDITOR)
         check_name(name)
-        own = Limits().changed(limits or {})
+        own, stage = Limits().changed(limits or {}), release.wanted or Stage.DEVELOPMENT
         with self._database.write() as connection:
             found = version_row(connection, principal.project, model, version)
             named = select(endpoints.c.id).where(endpoints.c.project == principal.project, endpoints.c.name == name)
@@ -105,10 +111,13 @@ class Endpoints:
                 created_at=self._clock(),
                 alias=version if isinstance(version, str) else None,
                 limits=own,
+                stage=stage,
+                notice=found.notice,
             )
             add_endpoint(connection, made, principal.key_id)
             self._records.record(connection, made, principal, "created")
-        return made
+            self.gate.admit(connection, principal, made, found, release)
+            return self._records.row(connection, principal.project, name)
 
     def list(self, principal: Principal, part: Part = Part()) -> Page[Endpoint]:  # noqa: B008  # frozen
         """Endpoints of the caller's project, by name."""

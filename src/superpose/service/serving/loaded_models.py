@@ -63,6 +63,7 @@ class ServedModel:
     ) -> None:
         self.predictor = predictor
         self.classes = tuple(map(str, predictor.classes))
+        self.notice = predictor.notice
         self.used_at_s = time.monotonic()
         self._batcher: MicroBatcher[Rows, Answer] = MicroBatcher(
             self._compute,

@@ -14,7 +14,7 @@ from superpose.errors import ConflictError, NotFoundError, RequestError
 from superpose.service.catalogue.models import VersionRef, version_row
 from superpose.service.nouns import Event, ModelVersion, Page, Principal, Role
 from superpose.service.serving.answering import Answering, side_key
-from superpose.service.serving.deployment import Canary, Endpoint, Revision, SplitBy
+from superpose.service.serving.deployment import Canary, Endpoint, Release, Revision, SplitBy
 from superpose.service.serving.endpoint_records import EndpointRecords
 from superpose.service.serving.endpoint_rows import (
     add_revision,
@@ -22,8 +22,10 @@ from superpose.service.serving.endpoint_rows import (
     revision_of,
     write_canary,
     write_limits,
+    write_stage,
 )
 from superpose.service.serving.loaded_models import LoadedModels
+from superpose.service.serving.promotion import Gate
 from superpose.service.store.history import read_events
 from superpose.service.store.pages import Part, read_page
 from superpose.service.store.tables import endpoint_revisions
@@ -38,9 +40,11 @@ class Rollouts:
         records: the endpoints.
         answering: what answers with them, to be told of changes.
         loaded: the models in memory.
+        gate: what lets versions into production.
     """
 
-    def __init__(self, records: EndpointRecords, answering: Answering, loaded: LoadedModels) -> None:
+    def __init__(self, records: EndpointRecords, answering: Answering, loaded: LoadedModels, gate: Gate) -> None:
+        self._gate = gate
         self._records = records
         self._answering = answering
         self._loaded = loaded
@@ -53,8 +57,9 @@ class Rollouts:
         model: str | None = None,
         version: VersionRef = None,
         limits: Mapping[str, float | None] | None = None,
+        release: Release = Release(),  # noqa: B008  # frozen
     ) -> Endpoint:
-        """Put another model version behind an endpoint, change its limits, or both. No request fails meanwhile.
+        """Put another model version behind an endpoint, change its limits or stage. No request fails meanwhile.
 
         Args:
             principal: the caller, an editor at least.
@@ -62,16 +67,21 @@ class Rollouts:
             model: the model; by default the one it has.
             version: its number or alias; by default the newest if ``model`` is given, else the one it has.
             limits: those of ``Limits`` that change; None as a value goes back to the service's setting.
+            release: another stage, and an override of the promotion gate.
 
         Raises:
             NotFoundError: no such endpoint or model version in the caller's project.
             ConflictError: a canary runs.
             RequestError: nothing to change, or a limit out of its range.
+            PromotionError: it is or becomes a production endpoint, and a version lacks something.
             ModelFileError, ArtifactError: the new version cannot be used; the old one goes on answering.
         """
         principal.require(Role.EDITOR)
-        if model is None and version is None and not limits:
-            raise RequestError("There is nothing to change. Give a version, a model or a limit.", field="version")
+        stage = release.wanted
+        if model is None and version is None and not limits and stage is None:
+            raise RequestError(
+                "There is nothing to change. Give a version, a model, a limit or a stage.", field="version"
+            )
         before = self._records.find(principal.project, name)
         own = before.limits.changed(limits or {})
         wanted = self._wanted(before, model, version)
@@ -80,9 +90,14 @@ class Rollouts:
             self._answering.load(before, wanted.model, wanted.version)
         with self._records.database.write() as connection:
             found = self._records.row(connection, principal.project, name)
+            if stage is not None:
+                write_stage(connection, found.id, stage)
             if wanted is not None:
                 _refuse_canary(found)
+                self._admit(connection, principal, name, wanted, release)
                 add_revision(connection, found, wanted, _alias(version), self._records.clock(), principal.key_id)
+            elif stage is not None or release.override is not None:
+                self._admit_present(connection, principal, name, release)
             if limits:
                 own = found.limits.changed(limits)
                 write_limits(connection, found.id, own)
@@ -91,7 +106,13 @@ class Rollouts:
                 self._records.record(connection, after, principal, "updated")
         return self._switched(before, after)
 
-    def rollback(self, principal: Principal, name: str, revision: int | None = None) -> Endpoint:
+    def rollback(
+        self,
+        principal: Principal,
+        name: str,
+        revision: int | None = None,
+        release: Release = Release(),  # noqa: B008  # frozen
+    ) -> Endpoint:
         """Put back what answered before, as a new revision. Limits stay.
 
         Args:
@@ -99,10 +120,12 @@ class Rollouts:
             name: the endpoint.
             revision: which revision to repeat; by default the one before the present one, so that a second rollback
                 goes back one further.
+            release: an override of the promotion gate.
 
         Raises:
             NotFoundError: no such endpoint or revision in the caller's project.
             ConflictError: a canary runs, or there is nothing to go back to.
+            PromotionError: it is a production endpoint, and that version lacks something.
             ModelFileError, ArtifactError: that version cannot be used; the present one goes on answering.
         """
         principal.require(Role.EDITOR)
@@ -119,12 +142,14 @@ class Rollouts:
                     f"Endpoint {name!r} was changed meanwhile, to revision {found.revision}. Look at it and try again.",
                     revision=found.revision,
                 )
+            version = version_row(connection, found.project, target.model, target.version)
+            self._admit(connection, principal, name, version, release)
             add_revision(connection, found, target, None, self._records.clock(), principal.key_id)
             after = self._records.row(connection, principal.project, name)
             self._records.record(connection, after, principal, "rolled_back", origin=target.origin)
         return self._switched(before, after)
 
-    def start_canary(
+    def start_canary(  # noqa: PLR0913  # which version, which requests, how
         self,
         principal: Principal,
         name: str,
@@ -134,6 +159,7 @@ class Rollouts:
         model: str | None = None,
         by: SplitBy | str = SplitBy.REQUEST_ID,
         seed: int = 0,
+        release: Release = Release(),  # noqa: B008  # frozen
     ) -> Endpoint:
         """Let another model version answer a share of the requests; again, to change share or version.
 
@@ -145,11 +171,13 @@ class Rollouts:
             model: its model; by default the endpoint's.
             by: "request_id" (the same id always meets the same side) or "random".
             seed: of the choice.
+            release: an override of the promotion gate.
 
         Raises:
             NotFoundError: no such endpoint or model version in the caller's project.
             RequestError: a share, seed or way to choose that does not exist.
             ConflictError: the version is the one that answers already.
+            PromotionError: it is a production endpoint, and the version lacks something.
             ModelFileError, ArtifactError: the version cannot be used; nothing was changed.
         """
         principal.require(Role.EDITOR)
@@ -167,6 +195,8 @@ class Rollouts:
                     "another version for its canary.",
                     version=target[1],
                 )
+            version_found = version_row(connection, found.project, *target)
+            self._admit(connection, principal, name, version_found, release)
             write_canary(connection, found.id, found.project, canary)
             after = self._records.row(connection, principal.project, name)
             self._records.record(connection, after, principal, "canary_started", canary=canary.to_json())
@@ -194,6 +224,7 @@ class Rollouts:
         Raises:
             NotFoundError: no such endpoint in the caller's project.
             ConflictError: no canary runs.
+            PromotionError: it is a production endpoint, and the version lacks something.
         """
         principal.require(Role.EDITOR)
         before = self._records.find(principal.project, name)
@@ -204,6 +235,7 @@ class Rollouts:
             canary = _running(found)
             write_canary(connection, found.id, found.project, None)
             promoted = version_row(connection, found.project, canary.model, canary.version)
+            self._admit(connection, principal, name, promoted, Release())
             add_revision(connection, found, promoted, None, self._records.clock(), principal.key_id)
             after = self._records.row(connection, principal.project, name)
             self._records.record(connection, after, principal, "promoted", canary=canary.to_json())
@@ -231,6 +263,24 @@ class Rollouts:
         with self._records.database.read() as connection:
             found = self._records.row(connection, principal.project, name)
             return tuple(read_events(connection, found.id, after, limit))
+
+    def _admit(
+        self, connection: Connection, principal: Principal, name: str, version: ModelVersion, release: Release
+    ) -> None:
+        """Hold a version against what the endpoint's stage, as it is now in the store, needs."""
+        endpoint = self._records.row(connection, principal.project, name)
+        self._gate.admit(connection, principal, endpoint, version, release)
+
+    def _admit_present(self, connection: Connection, principal: Principal, name: str, release: Release) -> None:
+        """Hold the versions that answer already against a new stage."""
+        found = self._records.row(connection, principal.project, name)
+        sides = [(found.model, found.version)]
+        if found.canary is not None:
+            sides.append((found.canary.model, found.canary.version))
+        for model, number in sides:
+            self._gate.admit(
+                connection, principal, found, version_row(connection, found.project, model, number), release
+            )
 
     def _wanted(self, found: Endpoint, model: str | None, version: VersionRef) -> ModelVersion | None:
         """The model version to change to; None for the one that answers already."""

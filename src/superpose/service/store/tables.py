@@ -24,6 +24,7 @@ __all__ = [
     "events",
     "file_jobs",
     "function_logs",
+    "gate_overrides",
     "job_artifacts",
     "job_metrics",
     "jobs",
@@ -246,6 +247,8 @@ model_versions = Table(
     Column("note", Text),
     Column("tags", _JSON),
     Column("deleted_at", UtcTime),
+    Column("evidence", _JSON),
+    Column("statements", _JSON),
 )
 
 model_aliases = Table(
@@ -308,6 +311,21 @@ endpoints = Table(
     Column("version", Integer),
     Column("created_at", UtcTime),
     Column("alias", Text),
+    Column("stage", Text),
+)
+
+gate_overrides = Table(
+    "gate_overrides",
+    metadata,
+    Column("endpoint_id", Text, primary_key=True),
+    Column("project", Text),
+    Column("endpoint", Text),
+    Column("model", Text, primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("missing", _JSON),
+    Column("reason", Text),
+    Column("overridden_at", UtcTime),
+    Column("overridden_by", Text),
 )
 
 endpoint_revisions = Table(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from superpose.errors import RequestError
 from superpose.service.catalogue.module import Module
 from superpose.service.nouns import Job
+from superpose.service.work.evidence import evidence_of, measured_effort
 from superpose.service.work.runs import Outcome, RunContext, trained_outcome
 
 if TYPE_CHECKING:
@@ -56,12 +57,14 @@ def train_module(job: Job, context: RunContext) -> Outcome:
     table = context.training_table()
     exported = ExportedModule.from_bytes(context.artifacts.read(str(job.payload["digest"])))
     spec = job.payload["spec"]
-    found = run_experiment(
-        module_spec(exported, spec if isinstance(spec, Mapping) else {}),
-        table,
-        context.directory,
-        on_event=context.on_event,
-        should_stop=context.should_stop,
-        recipe=ModuleRecipe(exported, str(job.payload["loss"])),
-    )
-    return trained_outcome(found)
+    full = module_spec(exported, spec if isinstance(spec, Mapping) else {})
+    with measured_effort(context.directory):
+        found = run_experiment(
+            full,
+            table,
+            context.directory,
+            on_event=context.on_event,
+            should_stop=context.should_stop,
+            recipe=ModuleRecipe(exported, str(job.payload["loss"])),
+        )
+    return trained_outcome(found, evidence_of(found, full, table, config=context.config, directory=context.directory))

@@ -131,8 +131,8 @@ def _train(job: Job, context: RunContext) -> Outcome:
     return train(job, context)
 
 
-def trained_outcome(found: ExperimentResult) -> Outcome:
-    """What an experiment leaves, as a job's outcome."""
+def trained_outcome(found: ExperimentResult, evidence: Mapping[str, object]) -> Outcome:
+    """What an experiment leaves, with its evidence, as a job's outcome."""
     content = found.model_path.read_bytes()
     version = {
         "digest": found.model_digest,
@@ -140,6 +140,7 @@ def trained_outcome(found: ExperimentResult) -> Outcome:
         "metrics": dict(found.evaluation.get("model_metrics", {})),
         "evaluation": dict(found.evaluation),
         "manifest": _manifest(content, found.model_digest),
+        "evidence": dict(evidence),
     }
     result = {"digest": found.model_digest, "evaluation": dict(found.evaluation)}
     return Outcome(result, content, version)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from superpose.service.nouns import Job, utc_now
 from superpose.service.operations.tracing import span_here
+from superpose.service.work.evidence import evidence_of, measured_effort
 from superpose.service.work.measured_training import cost_told
 from superpose.service.work.runs import LONGEST_PAUSE_S, Asks, Outcome, RunContext, trained_outcome
 
@@ -39,26 +40,29 @@ def train(job: Job, context: RunContext) -> Outcome:
     spec = TrainingSpec.from_dict(document)
     backend, loop = _place(spec, context)
     try:
-        if loop is not None:
-            loop.leave_if_still_queued()
-        with span_here("load"):
-            table = context.training_table()
-        found = run_experiment(
-            spec,
-            table,
-            context.directory,
-            on_event=context.on_event,
-            should_stop=context.should_stop,
-            recipe=None if backend is None else CircuitRecipe(spec, backend),
-            provenance={"sweep": chosen_by} if isinstance(chosen_by, Mapping) else None,
-            on_submit=lambda: None if backend is None or loop is not None else context.confinement.require(backend),
-            on_queued=_wait_here if loop is None else loop.leave_if_long,
-        )
+        with measured_effort(context.directory):
+            if loop is not None:
+                loop.leave_if_still_queued()
+            with span_here("load"):
+                table = context.training_table()
+            found = run_experiment(
+                spec,
+                table,
+                context.directory,
+                on_event=context.on_event,
+                should_stop=context.should_stop,
+                recipe=None if backend is None else CircuitRecipe(spec, backend),
+                provenance={"sweep": chosen_by} if isinstance(chosen_by, Mapping) else None,
+                on_submit=lambda: None if backend is None or loop is not None else context.confinement.require(backend),
+                on_queued=_wait_here if loop is None else loop.leave_if_long,
+            )
     except QueueIsLongError as left:
         return Outcome({}, asks=Asks(left.provider_job_id, _pause_s(left, context)))
     if loop is not None:
         loop.end()
-    outcome = trained_outcome(found)
+    outcome = trained_outcome(
+        found, evidence_of(found, spec, table, config=context.config, directory=context.directory)
+    )
     if backend is None:
         return outcome
     return replace(outcome, result={**outcome.result, **cost_told(found.evaluation, backend)})

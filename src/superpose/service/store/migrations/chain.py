@@ -26,6 +26,7 @@ from superpose.service.store.migrations.modules import MODULES
 from superpose.service.store.migrations.people import PEOPLE
 from superpose.service.store.migrations.predictions import PREDICTIONS
 from superpose.service.store.migrations.program_sets import PROGRAM_SETS
+from superpose.service.store.migrations.promotion import PROMOTION
 from superpose.service.store.migrations.provider_loops import PROVIDER_LOOPS
 from superpose.service.store.migrations.provider_runs import PROVIDER_RUNS
 from superpose.service.store.migrations.quantum_functions import QUANTUM_FUNCTIONS
@@ -59,6 +60,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     RESIDENCY,
     WEBHOOKS,
     PROVIDER_LOOPS,
+    PROMOTION,
 )
 
 #: The version this release reads and writes.

@@ -1,0 +1,184 @@
+"""The promotion gate: what a model version must have before it may answer at a production endpoint.
+
+A pure function of facts: the manifest of its file, the evidence that its training job left beside it, and what people
+have stated about it. Nothing is computed or read here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from superpose.learning.card import stated
+
+__all__ = ["REQUIREMENTS", "PromotionReport", "Requirement", "check_promotion"]
+
+Facts = Mapping[str, Any]
+
+_SHOWN = 5
+_AGAIN = "Train the model again with this release: the job computes it."
+
+
+@dataclass(frozen=True)
+class Requirement:
+    """One thing that a production model needs, and whether a version has it.
+
+    Attributes:
+        name: what it is called in answers and overrides.
+        title: what a reader reads.
+        found: what the version has, in a few words; None where it is missing.
+        how: how to meet it.
+    """
+
+    name: str
+    title: str
+    found: str | None
+    how: str
+
+    @property
+    def met(self) -> bool:
+        """Whether the version has it."""
+        return self.found is not None
+
+    def to_dict(self) -> dict[str, Any]:
+        """The requirement as JSON values; ``how`` is None where it is met."""
+        return {
+            "name": self.name,
+            "title": self.title,
+            "met": self.met,
+            "found": self.found,
+            "how": None if self.met else self.how,
+        }
+
+
+@dataclass(frozen=True)
+class PromotionReport:
+    """All requirements, in order."""
+
+    requirements: tuple[Requirement, ...]
+
+    @property
+    def missing(self) -> tuple[Requirement, ...]:
+        """Those that are not met."""
+        return tuple(one for one in self.requirements if not one.met)
+
+    @property
+    def ready(self) -> bool:
+        """Whether none is missing."""
+        return not self.missing
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as JSON values."""
+        return {
+            "ready": self.ready,
+            "missing": [one.name for one in self.missing],
+            "requirements": [one.to_dict() for one in self.requirements],
+        }
+
+
+def check_promotion(manifest: Facts, evidence: Facts, statements: Facts) -> PromotionReport:
+    """What a model version has and lacks for production.
+
+    Args:
+        manifest: of its model file.
+        evidence: what its training job left: ``explanation`` and ``energy``; may lack any.
+        statements: ``intended_use``, ``limits`` and ``no_subgroups`` made at the version; they go before its spec's.
+    """
+    facts = _Known(manifest, manifest.get("evaluation") or {}, evidence, stated(manifest, statements))
+    return PromotionReport(
+        tuple(Requirement(name, title, found(facts), how) for name, (title, found, how) in REQUIREMENTS.items())
+    )
+
+
+@dataclass(frozen=True)
+class _Known:
+    manifest: Facts
+    evaluation: Facts
+    evidence: Facts
+    stated: Mapping[str, str]
+
+
+def _data(known: _Known) -> str | None:
+    data = known.manifest.get("data") or {}
+    if not (data.get("n_rows") and data.get("split") and data.get("digest")):
+        return None
+    parts = ", ".join(f"{count} {part}" for part, count in data["split"].items())
+    return f"{data['n_rows']} rows ({parts}), digest {str(data['digest'])[:12]}"
+
+
+def _metrics(known: _Known) -> str | None:
+    own, metric = known.evaluation.get("model_metrics") or {}, known.evaluation.get("primary_metric")
+    return f"{metric} {own[metric]:.3f} of {len(own)} metrics" if own.get(metric) is not None else None
+
+
+def _controls(known: _Known) -> str | None:
+    against = [str(row["against"]) for row in known.evaluation.get("comparisons") or ()]
+    return f"compared with {', '.join(against)}" if against else None
+
+
+def _subgroups(known: _Known) -> str | None:
+    columns = [str(one["column"]) for one in known.evaluation.get("subgroups") or () if one.get("groups")]
+    if columns:
+        return f"by {', '.join(columns)}"
+    reason = known.stated.get("no_subgroups")
+    return f"no subgroups: {reason}" if reason else None
+
+
+def _calibration(known: _Known) -> str | None:
+    after = (known.evaluation.get("calibration") or {}).get("after") or {}
+    if "ece" not in after or "brier" not in after:
+        return None
+    return f"expected calibration error {after['ece']:.3f}, Brier score {after['brier']:.3f}"
+
+
+def _energy(known: _Known) -> str | None:
+    energy = known.evidence.get("energy") or {}
+    if "energy_wh" not in energy:
+        return None
+    return f"about {energy['energy_wh']:.3g} Wh, {energy['cost_usd']:.2f} US dollars"
+
+
+def _explanation(known: _Known) -> str | None:
+    sample = known.evidence.get("explanation") or {}
+    columns = list(sample.get("columns") or ())
+    return f"{sample['method']} of {sample['n_rows']} test rows: {', '.join(columns[:_SHOWN])}" if columns else None
+
+
+def _baseline(known: _Known) -> str | None:
+    baseline = known.manifest.get("drift_baseline") or {}
+    columns = baseline.get("columns")
+    return f"{len(columns)} columns over {baseline['n_rows']} training rows" if columns else None
+
+
+def _statement(name: str) -> Callable[[_Known], str | None]:
+    return lambda known: known.stated.get(name)
+
+
+def _state(name: str) -> str:
+    option = name.replace("_", "-")
+    return f"State it: superpose models annotate MODEL --version N --{option} TEXT, or card.{name} in the spec."
+
+
+REQUIREMENTS: Mapping[str, tuple[str, Callable[[_Known], str | None], str]] = {
+    "data": ("model card: data and splits", _data, _AGAIN),
+    "metrics": ("model card: metrics on test rows", _metrics, _AGAIN),
+    "controls": (
+        "model card: controls or a baseline",
+        _controls,
+        "Train it again with evaluation.controls or evaluation.baseline in the spec.",
+    ),
+    "subgroups": (
+        "fairness slices",
+        _subgroups,
+        "Train it again with columns in evaluation.subgroups, or say why there are none: superpose models annotate "
+        "MODEL --version N --no-subgroups REASON.",
+    ),
+    "calibration": ("model card: calibration", _calibration, _AGAIN),
+    "intended_use": ("model card: intended use", _statement("intended_use"), _state("intended_use")),
+    "limits": ("model card: limits", _statement("limits"), _state("limits")),
+    "energy_and_cost": ("model card: energy and cost", _energy, _AGAIN),
+    "explanation": ("explanation sample", _explanation, f"{_AGAIN} Where it could not, the job's log says why."),
+    "drift_baseline": ("drift baseline", _baseline, _AGAIN),
+}
+"""Name -> title, what a version has of it, and how to meet it: adding a requirement is adding a row."""

@@ -1,0 +1,63 @@
+"""What a training job tells about its model on test rows, for its card: which columns moved predictions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from superpose.explain.attributions import attribute
+
+if TYPE_CHECKING:
+    from superpose.learning.predictor import Predictor
+
+__all__ = ["MOST_SAMPLED_ROWS", "explanation_sample"]
+
+MOST_SAMPLED_ROWS = 50
+"""Test rows that an explanation sample is of, at most."""
+
+_MOST_PREDICTIONS = 50_000
+_WIDE_QUBITS = 10
+"""From so many qubits on, each further one halves the rows."""
+
+
+def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0) -> dict[str, Any]:
+    """Which columns moved predictions most over a sample of rows: means of absolute attributions, as JSON values.
+
+    By integrated gradients where the model has gradients, else by occlusion; see `superpose.explain.attribute`. Of the
+    rows nothing is kept.
+
+    Args:
+        predictor: the model.
+        rows: test rows as a data frame with the model's columns.
+        seed: of the choice of rows.
+
+    Returns:
+        ``method``, ``n_rows``, ``columns``: column -> mean absolute attribution in units of probability, the strongest
+        first, and ``largest_completeness_error`` (None for occlusion, which adds up to nothing in particular).
+
+    Raises:
+        ExplanationError: the model cannot be explained this way.
+
+    Cost: some 64 gradients or ``n_features`` predictions for each of at most 50 rows, fewer rows beyond 10 qubits.
+    """
+    exact = hasattr(predictor.model, "probability_gradients")
+    method = "integrated_gradients" if exact else "occlusion"
+    n_rows = min(len(rows), _most_rows(predictor, exact))
+    chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:n_rows])
+    found = attribute(predictor, rows.iloc[chosen], method=method)
+    means = np.abs(found.values).mean(axis=0)  # (n_features,)
+    order = np.argsort(-means, kind="stable")
+    return {
+        "method": method,
+        "n_rows": n_rows,
+        "columns": {found.feature_names[place]: float(means[place]) for place in order},
+        "largest_completeness_error": float(found.completeness_errors.max()) if exact else None,
+    }
+
+
+def _most_rows(predictor: Predictor, exact: bool) -> int:
+    widest = max((block.circuit.n_qubits for block in predictor.model.blocks), default=0)
+    narrow = MOST_SAMPLED_ROWS >> max(0, widest - _WIDE_QUBITS)
+    per_row = 1 if exact else len(predictor.feature_names)
+    return max(1, min(narrow, _MOST_PREDICTIONS // per_row))

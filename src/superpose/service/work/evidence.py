@@ -1,0 +1,103 @@
+"""What a training job leaves beside its model file, for the model card and the promotion gate.
+
+An explanation sample of test rows, and what the training took: measured seconds, and from them estimates of energy
+and cost. The model file itself stays free of it, so that equal runs go on giving equal files.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from superpose.errors import SuperposeError
+from superpose.service.config import ServiceConfig
+
+if TYPE_CHECKING:
+    from superpose.datasets import Table
+    from superpose.learning import ExperimentResult, TrainingSpec
+    from superpose.learning.predictor import Predictor
+
+__all__ = ["effort_of", "evidence_of", "measured_effort"]
+
+_FILE = "effort.json"
+
+
+@contextmanager
+def measured_effort(directory: Path) -> Iterator[None]:
+    """Add the processor and worker seconds of a block to what the run in ``directory`` has taken before.
+
+    An attempt that was killed leaves no word of its seconds.
+    """
+    began_cpu_s, began_s = time.process_time(), time.monotonic()
+    try:
+        yield
+    finally:
+        before = effort_of(directory)
+        now = {
+            "cpu_s": before["cpu_s"] + time.process_time() - began_cpu_s,
+            "worker_s": before["worker_s"] + time.monotonic() - began_s,
+        }
+        directory.mkdir(parents=True, exist_ok=True)
+        new = directory / f"{_FILE}.new"
+        new.write_text(json.dumps(now), encoding="utf-8")
+        new.replace(directory / _FILE)
+
+
+def effort_of(directory: Path) -> dict[str, float]:
+    """``cpu_s`` and ``worker_s`` that blocks of `measured_effort` have taken; zeros where there was none."""
+    try:
+        found = json.loads((directory / _FILE).read_text(encoding="utf-8"))
+        return {name: float(found[name]) for name in ("cpu_s", "worker_s")}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {"cpu_s": 0.0, "worker_s": 0.0}
+
+
+def evidence_of(
+    found: ExperimentResult, spec: TrainingSpec, table: Table, *, config: ServiceConfig, directory: Path
+) -> dict[str, Any]:
+    """The evidence of a trained version, as JSON values.
+
+    Args:
+        found: what the experiment left.
+        spec: what it did.
+        table: on what.
+        config: the power of a thread and the price of a worker's second.
+        directory: the run's, where `measured_effort` has written.
+
+    Returns:
+        ``explanation`` (see `superpose.explain.explanation_sample`; ``refused`` says why there is none) and ``energy``:
+        ``cpu_s``, ``worker_s``, ``cpu_watts``, ``energy_wh``, ``worker_second_usd``, ``provider_usd`` and ``cost_usd``.
+    """
+    from superpose.learning.predictor import Predictor
+
+    with measured_effort(directory):
+        explanation = _explanation(Predictor.load(found.model_path), spec, table)
+    return {"explanation": explanation, "energy": _energy(effort_of(directory), config, found.evaluation)}
+
+
+def _explanation(predictor: Predictor, spec: TrainingSpec, table: Table) -> dict[str, Any]:
+    from superpose.explain import explanation_sample
+    from superpose.learning.splitting import splits_of
+
+    rows = table.features.iloc[splits_of(spec, table)[0].test][list(predictor.feature_names)]
+    try:
+        return explanation_sample(predictor, rows, spec.training.seed)
+    except SuperposeError as error:
+        return {"refused": error.message}
+
+
+def _energy(effort: dict[str, float], config: ServiceConfig, evaluation: Any) -> dict[str, float]:
+    """Estimates: power of a busy thread times processor time; price of a worker's second times its seconds."""
+    provider = ((evaluation.get("measured") or {}).get("in_all") or {}).get("cost_usd") or 0.0
+    return {
+        **effort,
+        "cpu_watts": config.cpu_watts,
+        "energy_wh": effort["cpu_s"] * config.cpu_watts / 3600.0,
+        "worker_second_usd": config.worker_second_usd,
+        "provider_usd": float(provider),
+        "cost_usd": effort["worker_s"] * config.worker_second_usd + float(provider),
+    }

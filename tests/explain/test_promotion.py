@@ -1,0 +1,146 @@
+"""The promotion gate as a function of facts: each requirement alone decides about itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from superpose.datasets import builtin_table
+from superpose.explain import attribute, check_promotion, explanation_sample, model_card
+from superpose.explain.promotion import REQUIREMENTS
+from superpose.learning import Predictor, TrainingSpec, run_experiment
+
+MANIFEST: dict[str, Any] = {
+    "data": {"n_rows": 90, "digest": "d" * 64, "split": {"train": 60, "validation": 12, "test": 18}},
+    "evaluation": {
+        "primary_metric": "accuracy",
+        "model_metrics": {"accuracy": 0.9, "brier": 0.1},
+        "calibration": {"method": "none", "after": {"ece": 0.04, "brier": 0.1}},
+        "comparisons": [{"against": "classical_twin"}],
+        "subgroups": [{"column": "sex", "groups": [{"group": "f"}, {"group": "m"}]}],
+    },
+    "drift_baseline": {"n_rows": 60, "columns": [{"name": "age"}]},
+    "provenance": {"spec": {"card": {"intended_use": "Triage.", "limits": "Adults."}}},
+}
+EVIDENCE: dict[str, Any] = {
+    "explanation": {"method": "integrated_gradients", "n_rows": 18, "columns": {"age": 0.2}},
+    "energy": {"energy_wh": 0.01, "cost_usd": 0.0},
+}
+
+
+def without(document: dict[str, Any], path: str) -> dict[str, Any]:
+    """A copy without the value at a dotted path."""
+    head, _, rest = path.partition(".")
+    if not rest:
+        return {name: value for name, value in document.items() if name != head}
+    return {**document, head: without(document[head], rest)}
+
+
+def test_a_complete_version_is_ready_and_says_what_it_has() -> None:
+    report = check_promotion(MANIFEST, EVIDENCE, {})
+    assert report.ready and not report.missing
+    found = {one["name"]: one for one in report.to_dict()["requirements"]}
+    assert list(found) == list(REQUIREMENTS)
+    assert found["data"]["found"] == "90 rows (60 train, 12 validation, 18 test), digest dddddddddddd"
+    assert found["calibration"]["found"] == "expected calibration error 0.040, Brier score 0.100"
+    assert found["explanation"]["found"] == "integrated_gradients of 18 test rows: age"
+    assert all(one["met"] and one["how"] is None for one in found.values())
+
+
+@pytest.mark.parametrize(
+    ("name", "part", "path"),
+    [
+        ("data", "manifest", "data"),
+        ("data", "manifest", "data.split"),
+        ("metrics", "manifest", "evaluation.model_metrics.accuracy"),
+        ("controls", "manifest", "evaluation.comparisons"),
+        ("subgroups", "manifest", "evaluation.subgroups"),
+        ("calibration", "manifest", "evaluation.calibration.after.ece"),
+        ("intended_use", "manifest", "provenance.spec.card.intended_use"),
+        ("limits", "manifest", "provenance.spec.card.limits"),
+        ("energy_and_cost", "evidence", "energy"),
+        ("explanation", "evidence", "explanation.columns"),
+        ("drift_baseline", "manifest", "drift_baseline"),
+    ],
+)
+def test_what_is_taken_away_is_missing_alone_and_there_is_a_cure(name: str, part: str, path: str) -> None:
+    manifest = without(MANIFEST, path) if part == "manifest" else MANIFEST
+    evidence = without(EVIDENCE, path) if part == "evidence" else EVIDENCE
+    report = check_promotion(manifest, evidence, {})
+    assert [one.name for one in report.missing] == [name]
+    assert not report.ready
+    assert report.missing[0].to_dict()["how"]
+
+
+def test_nothing_at_all_lacks_everything() -> None:
+    assert [one.name for one in check_promotion({}, {}, {}).missing] == list(REQUIREMENTS)
+
+
+def test_statements_at_the_version_go_before_those_of_the_spec_and_a_reason_stands_for_subgroups() -> None:
+    manifest = without(MANIFEST, "evaluation.subgroups")
+    said = {"no_subgroups": "One machine, one kind of part.", "limits": "Not at night."}
+    found = {one.name: one.found for one in check_promotion(manifest, EVIDENCE, said).requirements}
+    assert found["subgroups"] == "no subgroups: One machine, one kind of part."
+    assert (found["limits"], found["intended_use"]) == ("Not at night.", "Triage.")
+
+
+@pytest.fixture(scope="module")
+def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    spec = TrainingSpec.from_dict(
+        {
+            "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
+            "training": {"epochs": 2},
+            "evaluation": {"n_splits": 2, "controls": [], "baseline": "none"},
+        }
+    )
+    directory: Path = tmp_path_factory.mktemp("run")
+    return Predictor.load(run_experiment(spec, builtin_table("iris"), directory).model_path)
+
+
+def test_a_sample_is_the_mean_of_absolute_attributions_and_the_same_each_time(predictor: Predictor) -> None:
+    rows = builtin_table("iris").features.iloc[:20]
+    sample = explanation_sample(predictor, rows)
+    assert (sample["method"], sample["n_rows"]) == ("integrated_gradients", 20)
+    assert sample["largest_completeness_error"] < 1e-6
+    assert list(sample["columns"].values()) == sorted(sample["columns"].values(), reverse=True)
+    means = np.abs(attribute(predictor, rows).values).mean(axis=0)
+    for name, mean in zip(predictor.feature_names, means, strict=True):
+        assert sample["columns"][name] == pytest.approx(mean)
+    many = builtin_table("iris").features
+    assert explanation_sample(predictor, many) == explanation_sample(predictor, many)
+    assert explanation_sample(predictor, many)["n_rows"] == 50
+
+
+def test_a_card_shows_evidence_statements_and_overrides(predictor: Predictor) -> None:
+    override = {
+        "endpoint": "live",
+        "missing": ["limits", "data"],
+        "reason": "Asked for by the *board*.",
+        "overridden_at": "2026-11-27T03:00:00Z",
+        "overridden_by": "key_1",
+    }
+    energy = {
+        **{"cpu_s": 30.0, "worker_s": 40.0, "cpu_watts": 12.0, "energy_wh": 0.1},
+        **{"worker_second_usd": 0.001, "provider_usd": 0.5, "cost_usd": 0.54},
+    }
+    evidence = {**EVIDENCE, "energy": energy}
+    card = model_card(
+        predictor.manifest, evidence=evidence, statements={"limits": "Greenhouses only."}, overrides=[override]
+    )
+    for said in (
+        "Mean absolute attributions by integrated\\_gradients over 18 test rows",
+        "| age | 0.2000 |",
+        "- Limits: Greenhouses only.",
+        "30.0 s of processor time (measured)",
+        "about 0.1 Wh, an estimate: processor time at 12 W",
+        "0.54 US dollars, an estimate: 0.001 US dollars per worker's second, and 0.50 US dollars at a provider",
+        "**In production without limits, data** at endpoint live since 2026-11-27T03:00:00Z, by key key\\_1: Asked",
+    ):
+        assert said in card, said
+    bare = model_card(predictor.manifest)
+    assert all(title not in bare for title in ("## Energy", "## Overrides", "## What predictions"))
+    refused = model_card(predictor.manifest, evidence={"explanation": {"refused": "No gradients."}})
+    assert "- Could not be computed: No gradients." in refused
