@@ -6,6 +6,7 @@ import ast
 import math
 import re
 import zipfile
+from collections.abc import Sequence
 from typing import IO, Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from superpose.datasets.arrow_columns import check_target
 from superpose.datasets.table import MAX_CELLS, Table, check_names, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooLargeError
 
-__all__ = ["array_header", "npz_columns", "read_npz"]
+__all__ = ["array_header", "npz_arrays", "npz_columns", "read_npz"]
 
 _FEATURE_KEYS = ("x", "features")
 _TARGET_KEYS = ("y", "target")
@@ -67,6 +68,19 @@ def npz_columns(content: bytes, *, name: str, max_columns: int) -> dict[str, npt
     check_names(column_names)
     values = _numbers(features)
     return {column: np.ascontiguousarray(values[:, i]) for i, column in enumerate(column_names)}
+
+
+def npz_arrays(content: bytes, names: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """The arrays of these names in NPZ bytes; object arrays are refused, so nothing is ever unpickled.
+
+    Raises:
+        DatasetEmptyError, DatasetFormatError, DatasetTooLargeError: no such archive, or it lacks one of them.
+    """
+    if not content:
+        raise DatasetEmptyError("The file is empty (got 0 bytes).")
+    with open_archive(content, "an NPZ archive") as archive:
+        keys = _keys(archive)
+        return {name: _array(archive, keys, _one_of(keys, (name,))) for name in names}
 
 
 def _keys(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

@@ -1,0 +1,165 @@
+"""Training one network: AdamW on weighted cross entropy, its weights averaged, a checkpoint after every epoch.
+
+Everything random of an epoch comes from the seed and the epoch's number, so a run that is killed and resumed gives the
+same network as one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from superpose.learning.templates.pneumonia.augmentation import augmented
+from superpose.learning.templates.pneumonia.checkpoints import Progress, read_progress, write_progress
+from superpose.learning.templates.pneumonia.networks import (
+    Head,
+    PictureClassifier,
+    ResidualFeatures,
+    ResNet18Features,
+    SixConvolutions,
+)
+from superpose.learning.templates.pneumonia.settings import FitSettings
+
+__all__ = ["build", "fit", "predicted"]
+
+_CHUNK = 256
+_WARM_UP = 0.15
+
+
+def build(settings: FitSettings, head: Head, side: int, seed: int) -> PictureClassifier:
+    """An untrained network; equal seeds give equal numbers."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        features: nn.Module
+        if settings.features == "six":
+            features = SixConvolutions(settings.width)
+        elif settings.features == "residual":
+            features = ResidualFeatures(settings.width)
+        else:
+            features = ResNet18Features()
+        return PictureClassifier(side, features, head, seed, shifts=settings.shifts, flips=settings.flips)
+
+
+def fit(  # noqa: PLR0913  # one parameter per part
+    network: PictureClassifier,
+    pixels: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    settings: FitSettings,
+    seed: int,
+    *,
+    checkpoint: Path | None = None,
+    after_epoch: Callable[[int, float], None] | None = None,
+) -> PictureClassifier:
+    """Train ``network`` in place and give it back, in predicting mode, with its averaged weights.
+
+    Args:
+        network: as `build` gives it.
+        pixels: ``(n_images, side * side)``, 0 .. 1.
+        labels: ``(n_images,)``, 0 or 1.
+        settings: how.
+        seed: of order and changes of images.
+        checkpoint: file to go on from, and to write after each epoch; removing it is the caller's.
+        after_epoch: told the number of epochs done and the last one's mean loss.
+
+    Raises:
+        CheckpointError: the checkpoint belongs to another network or is damaged.
+    """
+    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    images = torch.from_numpy(pixels).reshape(-1, 1, network.side, network.side)
+    truth = torch.from_numpy(labels)
+    weights = _class_weights(truth) if settings.class_weights else torch.ones(2)
+    optimizer = torch.optim.AdamW(_groups(network, settings), weight_decay=settings.weight_decay)
+    average = {name: value.detach().clone() for name, value in network.state_dict().items()}
+    start = read_progress(checkpoint, network, optimizer, average) if checkpoint is not None else 0
+    per_epoch = max(1, len(images) // settings.batch_size)
+    for epoch in range(start, settings.epochs):
+        generator = torch.Generator().manual_seed(1_000_003 * (seed + 1) + epoch)
+        order = torch.randperm(len(images), generator=generator)
+        network.train()
+        total = 0.0
+        for step in range(per_epoch):
+            chosen = order[step :: per_epoch]
+            done = epoch * per_epoch + step
+            _set_rate(optimizer, settings, done / (settings.epochs * per_epoch))
+            total += _step(network, optimizer, images[chosen], truth[chosen], weights, settings, generator)
+            _average(average, network, settings.averaging, done)
+        if checkpoint is not None:
+            write_progress(checkpoint, Progress(epoch + 1), network, optimizer, average)
+        if after_epoch is not None:
+            after_epoch(epoch + 1, total / per_epoch)
+    network.load_state_dict(average)
+    return network.eval()
+
+
+def predicted(network: nn.Module, pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Logits of the second class against the first, ``(n_images,)``, in predicting mode."""
+    network.eval()
+    found = []
+    with torch.no_grad():
+        for start in range(0, len(pixels), _CHUNK):
+            scores = network(torch.from_numpy(pixels[start : start + _CHUNK]))
+            found.append((scores[:, 1] - scores[:, 0]).double().numpy())
+    return np.concatenate(found) if found else np.empty(0)
+
+
+def _class_weights(labels: Tensor) -> Tensor:
+    counts = torch.bincount(labels, minlength=2).float().clamp(min=1.0)
+    return counts.sum() / (2.0 * counts)
+
+
+def _groups(network: PictureClassifier, settings: FitSettings) -> list[dict[str, object]]:
+    trained = [p for p in network.features.parameters() if p.requires_grad]
+    head = [p for p in network.head.parameters() if p.requires_grad]
+    groups = [{"params": trained, "over": 1.0}] if trained else []
+    return [*groups, {"params": head, "over": settings.head_rate}]
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, settings: FitSettings, share: float) -> None:
+    if share < _WARM_UP:
+        factor = 0.04 + 0.96 * share / _WARM_UP
+    else:
+        factor = 0.5 * (1.0 + math.cos(math.pi * (share - _WARM_UP) / (1.0 - _WARM_UP)))
+    for group in optimizer.param_groups:
+        group["lr"] = settings.learning_rate * factor * group["over"]
+
+
+def _step(  # noqa: PLR0913, PLR0917  # one parameter per part
+    network: PictureClassifier,
+    optimizer: torch.optim.Optimizer,
+    images: Tensor,
+    labels: Tensor,
+    weights: Tensor,
+    settings: FitSettings,
+    generator: torch.Generator,
+) -> float:
+    changed = augmented(images, settings.augmentation, generator)
+    goal = torch.nn.functional.one_hot(labels, 2).float() * (1.0 - settings.label_smoothing)
+    goal = (goal + settings.label_smoothing / 2.0) * weights[labels][:, None]  # (batch, 2)
+    if settings.mixup:
+        share = float(np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator))).beta(*[settings.mixup] * 2))
+        other = torch.randperm(len(images), generator=generator)
+        changed = share * changed + (1.0 - share) * changed[other]
+        goal = share * goal + (1.0 - share) * goal[other]
+    scores = network(changed.reshape(len(images), -1))
+    loss = -(goal * torch.log_softmax(scores, dim=1)).sum(dim=1).mean()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    optimizer.step()
+    return float(loss.detach())
+
+
+def _average(average: dict[str, Tensor], network: nn.Module, decay: float, done: int) -> None:
+    """Move the averaged weights towards the network's; the first steps count for little."""
+    keep = min(decay, (1.0 + done) / (10.0 + done))
+    with torch.no_grad():
+        for name, value in network.state_dict().items():
+            if value.is_floating_point():
+                average[name].lerp_(value, 1.0 - keep)
+            else:
+                average[name].copy_(value)

@@ -1,0 +1,215 @@
+"""A run of the template: data, configuration, training of every variant and seed, one look at the test pictures.
+
+Everything is in one directory, and a run that was killed goes on from there when it is started again: a network that
+is trained is not trained again, one in training goes on from its last epoch.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save
+
+from superpose import __version__
+from superpose.datasets.picture_sets import PictureSet, Pictures, groups_of_equals
+from superpose.errors import CheckpointError
+from superpose.learning.canonical import write_atomically
+from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
+from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
+from superpose.learning.templates.pneumonia.measures import measured, threshold_of
+from superpose.learning.templates.pneumonia.networks import PictureClassifier
+from superpose.learning.templates.pneumonia.openings import SealedTest
+from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
+from superpose.learning.templates.pneumonia.variants import (
+    VARIANTS,
+    Features,
+    cached_features,
+    fit_head,
+    logistic_head,
+    with_head,
+)
+
+__all__ = ["Fitted", "Run", "Tell"]
+
+Tell = Callable[[str], None]
+"""Told of progress, a line at a time."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """One variant, trained with one seed.
+
+    Attributes:
+        variant: a row of `VARIANTS`.
+        seed: its seed.
+        network: trained, in predicting mode.
+        threshold: logit above which a picture is a finding, from the validation part.
+        validation: all measures on the validation part, at that threshold.
+        n_params: numbers in the network.
+        seconds: that training took.
+    """
+
+    variant: str
+    seed: int
+    network: PictureClassifier
+    threshold: float
+    validation: Mapping[str, float]
+    n_params: int
+    seconds: float
+
+    def scores(self, pictures: Pictures) -> NDArray[np.float64]:
+        """Logits over the threshold ``(n_pictures,)``."""
+        return predicted(self.network, pictures.pixels) - self.threshold
+
+
+class Run:
+    """A run in its directory.
+
+    Args:
+        pictures: the set.
+        settings: how everything is trained.
+        n_seeds: seeds 0 .. n_seeds - 1.
+        variants: names out of `VARIANTS`; the hybrid model is always among them.
+        directory: made if absent.
+        tell: told of progress.
+
+    Raises:
+        CheckpointError: the directory holds a run of another configuration.
+    """
+
+    def __init__(  # noqa: PLR0913  # one parameter per part
+        self,
+        pictures: PictureSet,
+        settings: TemplateSettings,
+        n_seeds: int,
+        variants: tuple[str, ...],
+        directory: Path,
+        *,
+        tell: Tell,
+    ) -> None:
+        self.set, self.settings, self.n_seeds = pictures, settings, n_seeds
+        self.variants = tuple(name for name in VARIANTS if name in variants or name == "hybrid")
+        self.directory, self._tell = directory, tell
+        directory.mkdir(parents=True, exist_ok=True)
+        self.train, self.n_left_out = _without(pictures.parts["train"], pictures.parts["val"], pictures.parts["test"])
+        self.validation, left_out = _without(pictures.parts["val"], pictures.parts["test"])
+        self.n_left_out += left_out
+        self.configuration = {
+            "template": "pneumonia",
+            "release": __version__,
+            "data": pictures.digest,
+            "settings": settings.to_dict(),
+            "seeds": list(range(n_seeds)),
+            "variants": list(self.variants),
+            "threshold": "greatest smoothed sensitivity plus specificity on validation",
+        }
+        self.test = SealedTest(pictures.parts["test"], self.configuration, directory)
+        tell(f"configuration {self.test.digest[:12]} is recorded; the test pictures are closed")
+
+    def seeds_of(self, variant: str) -> range:
+        """The seeds that a variant is trained with."""
+        return range(min(self.n_seeds, self.settings.resnet18_seeds) if variant == "resnet18" else self.n_seeds)
+
+    def fitted(self) -> list[Fitted]:
+        """Every variant with every seed, trained now or before."""
+        found = []
+        for seed in range(self.n_seeds):
+            hybrid = self._whole("hybrid", seed)
+            found.append(hybrid)
+            heads = [name for name in self.variants if VARIANTS[name].trained == "head"]
+            features: Features | None = None
+            for name in heads:
+                if features is None and not self._facts(name, seed).exists():
+                    features = cached_features(hybrid.network, self.train, self.validation, self.settings, seed)
+                found.append(self._head(name, seed, hybrid.network, features))
+        for name in self.variants:
+            if VARIANTS[name].trained == "whole" and name != "hybrid":
+                found += [self._whole(name, seed) for seed in self.seeds_of(name)]
+        return found
+
+    def _whole(self, name: str, seed: int) -> Fitted:
+        settings: FitSettings = getattr(self.settings, name)
+        head: Any = VARIANTS[name].head
+        network = build(settings, head, self.set.side, seed)
+        if self._facts(name, seed).exists():
+            return self._read(name, seed, network)
+        label, clock = f"{name} seed {seed}", time.perf_counter()
+        checkpoint = self.directory / f"{name}-{seed}.checkpoint"
+
+        def after(epoch: int, loss: float) -> None:
+            spent = time.perf_counter() - clock
+            self._tell(f"{label}: epoch {epoch} of {settings.epochs}, loss {loss:.4f}, {spent:.0f} s")
+
+        train = self.train
+        network = fit(
+            network, train.pixels, train.labels, settings, seed, checkpoint=checkpoint, after_epoch=after
+        )
+        fitted = self._kept(name, seed, network, time.perf_counter() - clock)
+        checkpoint.unlink(missing_ok=True)
+        return fitted
+
+    def _head(self, name: str, seed: int, hybrid: PictureClassifier, features: Features | None) -> Fitted:
+        kind: Any = VARIANTS[name].head
+        if features is None or self._facts(name, seed).exists():
+            head = build(self.settings.hybrid, "linear" if kind == "logistic" else kind, self.set.side, seed).head
+            return self._read(name, seed, with_head(hybrid, head))
+        clock = time.perf_counter()
+        if kind == "logistic":
+            head = logistic_head(features, self.settings.heads)
+        else:
+            head = fit_head(features, kind, self.settings.heads, seed)
+        fitted = self._kept(name, seed, with_head(hybrid, head), time.perf_counter() - clock)
+        self._tell(f"{name} seed {seed}: {fitted.seconds:.1f} s on the hybrid model's features")
+        return fitted
+
+    def _facts(self, name: str, seed: int) -> Path:
+        return self.directory / f"{name}-{seed}.json"
+
+    def _kept(self, name: str, seed: int, network: PictureClassifier, seconds: float) -> Fitted:
+        """Choose the threshold, measure on validation, and put the network on disk; the facts last."""
+        truth = self.validation.labels
+        logits = predicted(network, self.validation.pixels)
+        threshold = threshold_of(truth, logits)
+        facts = {
+            "threshold": threshold,
+            "validation": {k: v if np.isfinite(v) else None for k, v in measured(truth, logits - threshold).items()},
+            "n_params": sum(p.numel() for p in network.parameters()),
+            "seconds": seconds,
+        }
+        arrays = {key: value.contiguous() for key, value in network.state_dict().items()}
+        write_atomically(self.directory / f"{name}-{seed}.safetensors", save(arrays))
+        write_sealed_json(self._facts(name, seed), facts)
+        return _fitted(name, seed, network, facts)
+
+    def _read(self, name: str, seed: int, network: PictureClassifier) -> Fitted:
+        facts = read_sealed_json(self._facts(name, seed)) or {}
+        try:
+            network.load_state_dict(load_file(self.directory / f"{name}-{seed}.safetensors"))
+        except Exception as error:  # safetensors and torch have many
+            raise CheckpointError(
+                f"{name}-{seed}.safetensors does not hold the network that was trained: {type(error).__name__}. Remove "
+                f"it and {name}-{seed}.json to train it again."
+            ) from error
+        self._tell(f"{name} seed {seed}: trained before")
+        return _fitted(name, seed, network.eval(), facts)
+
+
+def _fitted(name: str, seed: int, network: PictureClassifier, facts: Mapping[str, Any]) -> Fitted:
+    keys = ("threshold", "validation", "n_params", "seconds")
+    return Fitted(name, seed, network, **{key: facts[key] for key in keys})
+
+
+def _without(pictures: Pictures, *others: Pictures) -> tuple[Pictures, int]:
+    """The pictures that are in none of the others, and how many were left out.
+
+    A picture that is also in a later part would be learnt by heart. Nothing else is learnt of the other parts.
+    """
+    groups = groups_of_equals(np.concatenate([pictures.pixels, *[other.pixels for other in others]]))
+    keep = ~np.isin(groups[: len(pictures)], groups[len(pictures) :])
+    return Pictures(pictures.pixels[keep], pictures.labels[keep]), int((~keep).sum())

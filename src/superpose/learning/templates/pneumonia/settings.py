@@ -1,0 +1,105 @@
+"""Everything that decides what is trained, as one value with a digest: fixed before the test images are looked at."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from superpose.learning.templates.pneumonia.augmentation import Augmentation
+
+__all__ = ["FitSettings", "HeadSettings", "TemplateSettings"]
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """How one network is trained.
+
+    Attributes:
+        features: "six" (convolutions), "residual" or "resnet18".
+        width: channels of the first stage; not used by "resnet18".
+        epochs: passes over the training images.
+        batch_size: images per step.
+        learning_rate: highest of AdamW; it rises over the first 15 % of the steps and falls as a cosine.
+        head_rate: the head's learning rate over that of the convolutions.
+        weight_decay: of AdamW.
+        label_smoothing: share of the label that is spread over both classes.
+        class_weights: whether both classes weigh the same in the loss.
+        mixup: alpha of the beta distribution that images are mixed by; 0 mixes none.
+        averaging: decay per step of the mean over weights that is kept; 0 keeps the last weights.
+        shifts: whether predictions average over views moved by a pixel.
+        flips: whether predictions average over mirror images.
+        augmentation: random changes of training images.
+    """
+
+    features: Literal["six", "residual", "resnet18"] = "six"
+    width: int = 32
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    head_rate: float = 3.0
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.05
+    class_weights: bool = True
+    mixup: float = 0.0
+    averaging: float = 0.99
+    shifts: bool = False
+    flips: bool = False
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """How heads are trained alone, on cached features.
+
+    Attributes:
+        epochs: passes over the training pictures.
+        batch_size: pictures per step.
+        learning_rate: first of AdamW; it falls as a cosine.
+        weight_decay: of AdamW.
+        label_smoothing: share of the label that is spread over both classes.
+        copies: changed copies of each training picture beside the picture itself.
+        penalties: strengths C that logistic regression chooses from.
+    """
+
+    epochs: int = 20
+    batch_size: int = 128
+    learning_rate: float = 0.01
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.05
+    copies: int = 3
+    penalties: tuple[float, ...] = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0)
+
+
+@dataclass(frozen=True)
+class TemplateSettings:
+    """How everything of a run is trained.
+
+    Attributes:
+        hybrid: the hybrid model.
+        strong_cnn: the strong CNN.
+        resnet18: ResNet-18.
+        heads: heads on the hybrid model's features.
+        resnet18_seeds: ResNet-18 is trained with at most so many of the seeds, for what it costs.
+    """
+
+    hybrid: FitSettings
+    strong_cnn: FitSettings
+    resnet18: FitSettings
+    heads: HeadSettings = HeadSettings()
+    resnet18_seeds: int = 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """The settings as JSON."""
+        found = asdict(self)
+        found["heads"]["penalties"] = list(self.heads.penalties)
+        return found
+
+    def for_epochs(self, epochs: int) -> TemplateSettings:
+        """The same with every training cut or stretched to ``epochs``."""
+        return replace(
+            self,
+            hybrid=replace(self.hybrid, epochs=epochs),
+            strong_cnn=replace(self.strong_cnn, epochs=epochs),
+            resnet18=replace(self.resnet18, epochs=epochs),
+            heads=replace(self.heads, epochs=epochs),
+        )
