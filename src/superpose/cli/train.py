@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import click
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import note, print_json
+from superpose.cli.templates import TEMPLATES, Template, train_template
 from superpose.errors import JobFailedError, SpecError
 
 if TYPE_CHECKING:
@@ -19,8 +21,15 @@ __all__ = ["finish", "read_spec", "train"]
 
 
 def train(  # noqa: PLR0913  # one parameter per option
-    spec: Annotated[str, typer.Argument(metavar="SPEC", help="Training spec, YAML or JSON; - reads it from stdin.")],
-    dataset: Annotated[str, typer.Option(help="Name or id of the data set.", metavar="NAME")],
+    spec: Annotated[
+        str,
+        typer.Argument(
+            metavar="SPEC", help="Training spec, YAML or JSON; - reads it from stdin. Or a template: pneumonia."
+        ),
+    ],
+    dataset: Annotated[
+        str | None, typer.Option(help="Name or id of the data set; every spec needs one.", metavar="NAME")
+    ] = None,
     model: Annotated[
         str | None, typer.Option(help="Model to file it under [default: the data set's name].", metavar="NAME")
     ] = None,
@@ -42,6 +51,23 @@ def train(  # noqa: PLR0913  # one parameter per option
         str | None, typer.Option(metavar="METHOD", help="On the backend: parameter-shift or spsa.")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Template: MedMNIST .npz, or a folder or .zip of PNG, JPEG or DICOM."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Template: where the run is kept [default: pneumonia-run].")
+    ] = None,
+    preset: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Template: settings, chest or breast [default: chest].")
+    ] = None,
+    seeds: Annotated[int | None, typer.Option(metavar="N", min=1, help="Template: how many [default: 5].")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Template: of every training [default: the preset's].")
+    ] = None,
+    beside: Annotated[
+        str | None, typer.Option(metavar="NAMES", help="Template: what to train beside it, or none [default: all].")
+    ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -50,7 +76,16 @@ def train(  # noqa: PLR0913  # one parameter per option
 
     Shows the comparison once all have been trained.
     Ctrl-C stops watching; the job goes on (see `superpose jobs`).
+    A template trains here, without a service; started again, it goes on
+    where it was. Its models are not for clinical use.
     """
+    template = Template(data=data, out=out, preset=preset, seeds=seeds, epochs=epochs, beside=beside)
+    if spec in TEMPLATES:
+        train_template(spec, template, dataset=dataset, as_json=as_json)
+        return
+    template.refuse(spec)
+    if dataset is None:
+        raise click.UsageError("Missing option '--dataset'.")
     wanted = read_spec(spec)
     _put_backend(wanted, name=backend, shots=shots, gradient=gradient)
     with connect(url, key_file) as client:

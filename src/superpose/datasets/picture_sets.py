@@ -3,7 +3,8 @@
 Three forms are read: a MedMNIST file (``train_images``, ``train_labels``, ``val_...``, ``test_...`` in an NPZ archive);
 a folder, or zip archive, of PNG, JPEG and DICOM files in ``train``, ``val`` and ``test`` folders with a folder per
 class each; and the same without parts, which are then drawn: 70, 15 and 15 in 100 of each class, equal pictures always
-in one part. A folder ``train`` without a ``val`` gives a ninth of itself to validation, drawn in the same way.
+in one part. A folder ``train`` without a ``val`` gives a ninth of itself to validation, drawn in the same way. Of a
+DICOM file only the pixels are kept.
 """
 
 from __future__ import annotations
@@ -143,9 +144,7 @@ def _medmnist(source: Path) -> PictureSet:
     return _checked(source.stem, int(arrays["train_images"].shape[1]), ("0", "1"), parts, "official")
 
 
-def _from_files(
-    name: str, files: Sequence[str], content: Callable[[str], bytes], side: int, seed: int
-) -> PictureSet:
+def _from_files(name: str, files: Sequence[str], content: Callable[[str], bytes], side: int, seed: int) -> PictureSet:
     found = list(_pictures_among(files))
     if not found:
         raise DatasetEmptyError(f"{name!r} holds no PNG, JPEG or DICOM picture; a folder per class is expected.")
@@ -224,10 +223,6 @@ def _checked(name: str, side: int, classes: tuple[str, str], parts: dict[str, Pi
 
 
 def _pixels(content: bytes, name: str, side: int) -> npt.NDArray[np.float32]:
-    if PurePosixPath(name).suffix.lower() in (".dcm", ".dicom"):
-        from superpose.datasets.dicom_reader import dicom_pixels
-
-        return dicom_pixels(content, name, side).reshape(-1)
     try:
         row = image_row(content, size=side)
     except DatasetFormatError as error:
@@ -243,5 +238,7 @@ def _bytes_of(path: Path) -> bytes:
 
 def _member(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
     if info.file_size > _MAX_FILE_BYTES:
-        raise DatasetTooLargeError(f"{info.filename[:120]!r} has {info.file_size:,} bytes; at most {_MAX_FILE_BYTES:,}.")
+        raise DatasetTooLargeError(
+            f"{info.filename[:120]!r} has {info.file_size:,} bytes; at most {_MAX_FILE_BYTES:,}."
+        )
     return archive.read(info)

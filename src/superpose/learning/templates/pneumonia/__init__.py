@@ -3,9 +3,9 @@
 Not for clinical use.
 """
 
-from superpose.learning.templates.pneumonia.choices import RECIPES
+from superpose.learning.templates.pneumonia.choices import PRESETS
 from superpose.learning.templates.pneumonia.report import NOTICE
 from superpose.learning.templates.pneumonia.template import train_pneumonia
 from superpose.learning.templates.pneumonia.variants import VARIANTS
 
-__all__ = ["NOTICE", "RECIPES", "VARIANTS", "train_pneumonia"]
+__all__ = ["NOTICE", "PRESETS", "VARIANTS", "train_pneumonia"]

@@ -49,9 +49,7 @@ def write_progress(
     beside.replace(path)
 
 
-def read_progress(
-    path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
-) -> int:
+def read_progress(path: Path, network: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]) -> int:
     """Bring network, optimizer and averaged weights to the state in ``path``; the number of epochs done.
 
     0, and nothing changed, where there is no such file.
@@ -64,7 +62,7 @@ def read_progress(
     try:
         with safe_open(path, framework="pt") as file:
             epochs = int(json.loads((file.metadata() or {})["progress"])["epochs"])
-            arrays = {name: file.get_tensor(name) for name in file.keys()}
+            arrays = {name: file.get_tensor(name) for name in list(file.keys())}
         network.load_state_dict(_part(arrays, "network."))
         averaged = _part(arrays, "average.")
         if set(averaged) != set(average):

@@ -1,18 +1,16 @@
-"""The template's two recipes, and how their settings were chosen: on training and validation pictures only."""
+"""The template's two presets, and how their settings were chosen: on training and validation pictures only."""
 
 from __future__ import annotations
-
-from dataclasses import replace
 
 from superpose.learning.templates.pneumonia.augmentation import Augmentation
 from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
 
-__all__ = ["CHOSEN_BY", "RECIPES"]
+__all__ = ["CHOSEN_BY", "PRESETS"]
 
 _CHEST = Augmentation()
 _BREAST = Augmentation(flip=True, zoom=0.15, shift=0.1)
 
-RECIPES: dict[str, TemplateSettings] = {
+PRESETS: dict[str, TemplateSettings] = {
     "chest": TemplateSettings(
         hybrid=FitSettings(width=24, shifts=True, augmentation=_CHEST),
         strong_cnn=FitSettings(shifts=True, augmentation=_CHEST),
@@ -29,7 +27,7 @@ RECIPES: dict[str, TemplateSettings] = {
         ),
     ),
 }  # fmt: skip
-"""Settings by name. Average weights and views in predicting are the same for the hybrid model and what stands beside it."""
+"""Settings by name. The hybrid model and what stands beside it have the same averaged weights and views."""
 
 _HARD = "rotation 15, shift 0.12, zoom 0.15, shear 0.1, brightness 0.2, contrast 0.4, noise 0.08, hidden patch 0.4"
 
@@ -53,5 +51,8 @@ CHOSEN_BY: dict[str, list[dict[str, object]]] = {
         _tried("residual, width 32, 60 epochs, mirror images", _THREE, 0.8812, 0.8533, 0.4488),
     ],
 }
-"""What was tried for the hybrid model of each recipe: cross-validation with one seed on training and validation pictures
-of PneumoniaMNIST and BreastMNIST, equal pictures in one fold; accuracy at 0.5. The first row of each was taken, for BreastMNIST with 40 epochs for want of time."""
+"""What was tried for the hybrid model of each preset, and what came of it.
+
+Cross-validation with one seed on training and validation parts of PneumoniaMNIST and BreastMNIST, equal pictures in one
+fold; accuracy at 0.5. The first row of each was taken, for BreastMNIST with 40 epochs to save time.
+"""

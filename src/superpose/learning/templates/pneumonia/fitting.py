@@ -46,7 +46,7 @@ def build(settings: FitSettings, head: Head, side: int, seed: int) -> PictureCla
         return PictureClassifier(side, features, head, seed, shifts=settings.shifts, flips=settings.flips)
 
 
-def fit(  # noqa: PLR0913  # one parameter per part
+def fit(  # one parameter per part
     network: PictureClassifier,
     pixels: NDArray[np.float32],
     labels: NDArray[np.int64],
@@ -84,7 +84,7 @@ def fit(  # noqa: PLR0913  # one parameter per part
         network.train()
         total = 0.0
         for step in range(per_epoch):
-            chosen = order[step :: per_epoch]
+            chosen = order[step::per_epoch]
             done = epoch * per_epoch + step
             _set_rate(optimizer, settings, done / (settings.epochs * per_epoch))
             total += _step(network, optimizer, images[chosen], truth[chosen], weights, settings, generator)
@@ -129,7 +129,7 @@ def _set_rate(optimizer: torch.optim.Optimizer, settings: FitSettings, share: fl
         group["lr"] = settings.learning_rate * factor * group["over"]
 
 
-def _step(  # noqa: PLR0913, PLR0917  # one parameter per part
+def _step(  # one parameter per part
     network: PictureClassifier,
     optimizer: torch.optim.Optimizer,
     images: Tensor,
@@ -142,7 +142,9 @@ def _step(  # noqa: PLR0913, PLR0917  # one parameter per part
     goal = torch.nn.functional.one_hot(labels, 2).float() * (1.0 - settings.label_smoothing)
     goal = (goal + settings.label_smoothing / 2.0) * weights[labels][:, None]  # (batch, 2)
     if settings.mixup:
-        share = float(np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator))).beta(*[settings.mixup] * 2))
+        share = float(
+            np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator))).beta(*[settings.mixup] * 2)
+        )
         other = torch.randperm(len(images), generator=generator)
         changed = share * changed + (1.0 - share) * changed[other]
         goal = share * goal + (1.0 - share) * goal[other]

@@ -22,8 +22,8 @@ __all__ = [
     "DressedHead",
     "Head",
     "PictureClassifier",
-    "ResidualFeatures",
     "ResNet18Features",
+    "ResidualFeatures",
     "SixConvolutions",
     "dressed_block",
 ]
@@ -173,7 +173,7 @@ class PictureClassifier(nn.Module):
         flips: whether predictions are means over the image and its mirror image.
     """
 
-    def __init__(  # noqa: PLR0913  # one parameter per part
+    def __init__(  # one parameter per part
         self, side: int, features: nn.Module, head: Head, seed: int, *, shifts: bool = False, flips: bool = False
     ) -> None:
         super().__init__()

@@ -35,7 +35,8 @@ _COMPARED = ("accuracy", "auc")
 def comparisons_of(figures: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The comparisons that the seeds allow, as JSON; seeds are paired by their number.
 
-    The seeds share the test pictures, so each test speaks of other seeds on these pictures, and its variance has no term for overlap.
+    The seeds share the test pictures, so each test speaks of other seeds on these pictures, and its variance has no
+    term for overlap.
     Each pair of names and each measure is a statement of its own at 95 %; ``p_worse`` is that of "worse by the margin
     or more" (one-sided).
 
@@ -114,8 +115,8 @@ def _whole(rows: Sequence[Mapping[str, Any]]) -> str:
     if good:
         rest = " and ".join(name for name in names if name not in good)
         return (
-            f"In {' and in '.join(good)} the hybrid model is within half a point of the strong CNN, or better; in {rest} "
-            "that is undecided."
+            f"In {' and in '.join(good)} the hybrid model is within half a point of the strong CNN, or better; in "
+            f"{rest} that is undecided."
         )
     return "Whether the hybrid model comes within half a point of the strong CNN is undecided."
 
@@ -127,5 +128,8 @@ def _circuit(rows: Sequence[Mapping[str, Any]]) -> str:
     if "worse" in outcomes:
         return "On the same features a classical block of the circuit's size does better."
     if outcomes == {"equal"}:
-        return "On the same features the circuit makes no difference that matters: a classical block of its size does as well."
+        return (
+            "On the same features the circuit makes no difference that matters: a classical block of its size does as "
+            "well."
+        )
     return "Whether the circuit helps on the same features is not decided in every measure."

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 
 from superpose import __version__
-from superpose.datasets.picture_sets import PictureSet, Pictures, groups_of_equals
+from superpose.datasets.picture_sets import Pictures, PictureSet, groups_of_equals
 from superpose.errors import CheckpointError
 from superpose.learning.canonical import write_atomically
 from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
@@ -83,7 +83,7 @@ class Run:
         CheckpointError: the directory holds a run of another configuration.
     """
 
-    def __init__(  # noqa: PLR0913  # one parameter per part
+    def __init__(  # one parameter per part
         self,
         pictures: PictureSet,
         settings: TemplateSettings,
@@ -147,9 +147,7 @@ class Run:
             self._tell(f"{label}: epoch {epoch} of {settings.epochs}, loss {loss:.4f}, {spent:.0f} s")
 
         train = self.train
-        network = fit(
-            network, train.pixels, train.labels, settings, seed, checkpoint=checkpoint, after_epoch=after
-        )
+        network = fit(network, train.pixels, train.labels, settings, seed, checkpoint=checkpoint, after_epoch=after)
         fitted = self._kept(name, seed, network, time.perf_counter() - clock)
         checkpoint.unlink(missing_ok=True)
         return fitted

@@ -15,8 +15,9 @@ from superpose import __version__
 from superpose.datasets.picture_sets import PARTS, PictureSet, groups_of_equals, read_pictures
 from superpose.errors import SpecError
 from superpose.learning.canonical import canonical_json, write_atomically
+from superpose.learning.card import MEDICAL, CardSpec
 from superpose.learning.model_file import ModelFacts
-from superpose.learning.templates.pneumonia.choices import CHOSEN_BY, RECIPES
+from superpose.learning.templates.pneumonia.choices import CHOSEN_BY, PRESETS
 from superpose.learning.templates.pneumonia.measures import measures_of
 from superpose.learning.templates.pneumonia.report import CONFIDENCE, MARGIN, NOTICE, comparisons_of, verdict_of
 from superpose.learning.templates.pneumonia.run import Fitted, Run, Tell
@@ -26,6 +27,8 @@ from superpose.learning.templates.pneumonia.variants import VARIANTS
 __all__ = ["train_pneumonia"]
 
 _MAX_SEEDS = 100
+_INTENDED_USE = "Research on hybrid models with pictures of two classes; comparison of methods."
+_LIMITS = "Judged on the test part of one set; patients and sites are not known, subgroups cannot be compared."
 
 
 def _quiet(line: str) -> None:
@@ -36,7 +39,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     source: Path | str,
     directory: Path | str,
     *,
-    recipe: str = "chest",
+    preset: str = "chest",
     seeds: int = 5,
     epochs: int | None = None,
     variants: Sequence[str] | None = None,
@@ -52,9 +55,9 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     Args:
         source: a MedMNIST file, a folder or a zip archive; see `superpose.datasets.picture_sets`.
         directory: of the run: checkpoints, networks, ``report.json`` and ``model.superpose``; made if absent.
-        recipe: "chest" or "breast"; the latter takes mirror images for equal and trains longer on few pictures.
+        preset: "chest" or "breast"; the latter takes mirror images for equal and trains longer on few pictures.
         seeds: how many; with fewer than two there is no interval over seeds and no comparison.
-        epochs: of every training; by default the recipe's.
+        epochs: of every training; by default the preset's.
         variants: names of what is trained beside the hybrid model, by default all; see `VARIANTS`.
         side: pixels that PNG, JPEG and DICOM pictures are brought to.
         tell: told of progress.
@@ -64,7 +67,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         threshold that each seed chose on validation.
 
     Raises:
-        SpecError: no such recipe or variant, or a number out of range.
+        SpecError: no such preset or variant, or a number out of range.
         DatasetError: see `read_pictures`.
         CheckpointError: the directory holds a run of another configuration, or a damaged file.
         OSError: a file cannot be read or written.
@@ -73,9 +76,9 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     Source: Mari et al. 2020, arXiv 1912.08278 (the circuit); Yang et al. 2023, arXiv 2110.14795 (the data).
     """
     clock = time.perf_counter()
-    _check(recipe, seeds, epochs, variants)
+    _check(preset, seeds, epochs, variants)
     pictures = read_pictures(Path(source), side=side)
-    settings = RECIPES[recipe] if epochs is None else RECIPES[recipe].for_epochs(epochs)
+    settings = PRESETS[preset] if epochs is None else PRESETS[preset].for_epochs(epochs)
     place = Path(directory)
     run = Run(pictures, settings, seeds, tuple(VARIANTS if variants is None else variants), place, tell=tell)
     fitted = run.fitted()
@@ -89,13 +92,14 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     report: dict[str, Any] = {
         "template": "pneumonia",
         "notice": NOTICE,
-        "recipe": recipe,
-        "intended_use": "Research on hybrid models with pictures of two classes; comparison of methods.",
+        "preset": preset,
+        "intended_use": _INTENDED_USE,
+        "limits": _LIMITS,
         "data": {**_data(pictures), "n_left_out_as_equal": run.n_left_out},
         "configuration": run.configuration,
         "configuration_sha256": run.test.digest,
         "configuration_recorded_at": run.test.recorded_at,
-        "chosen_by": CHOSEN_BY[recipe],
+        "chosen_by": CHOSEN_BY[preset],
         "test_openings": run.test.openings,
         "intervals": {
             "over_seeds": "Student, 95 %, of the mean over seeds on these test pictures",
@@ -117,9 +121,9 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     return report
 
 
-def _check(recipe: str, seeds: int, epochs: int | None, variants: Iterable[str] | None) -> None:
-    if recipe not in RECIPES:
-        raise SpecError(f"must be one of {', '.join(RECIPES)}, got {recipe!r}", "recipe", allowed=list(RECIPES))
+def _check(preset: str, seeds: int, epochs: int | None, variants: Iterable[str] | None) -> None:
+    if preset not in PRESETS:
+        raise SpecError(f"must be one of {', '.join(PRESETS)}, got {preset!r}", "preset", allowed=list(PRESETS))
     if not 1 <= seeds <= _MAX_SEEDS:
         raise SpecError(f"must be 1 to {_MAX_SEEDS}, got {seeds}", "seeds")
     if epochs is not None and epochs < 1:
@@ -163,7 +167,12 @@ def _saved(path: Path, run: Run, fitted: Sequence[Fitted], report: dict[str, Any
     facts = ModelFacts(
         evaluation={"notice": NOTICE, "metrics": report["metrics"], "verdict": report["verdict"]},
         data=report["data"],
-        provenance={"template": "pneumonia", "configuration_sha256": run.test.digest, "seed": best.seed},
+        provenance={
+            "template": "pneumonia",
+            "configuration_sha256": run.test.digest,
+            "seed": best.seed,
+            "spec": {"card": vars(CardSpec(domain=MEDICAL, intended_use=_INTENDED_USE, limits=_LIMITS))},
+        },
     )
     said = save_model(path, best.network, best.threshold, run.set.classes, facts)
     return {"file": path.name, "seed": best.seed, **said}

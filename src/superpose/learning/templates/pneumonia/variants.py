@@ -103,7 +103,7 @@ def fit_head(features: Features, kind: Head, settings: HeadSettings, seed: int) 
     weights = _class_weights(features.labels)
     loss_of = nn.CrossEntropyLoss(weight=weights, label_smoothing=settings.label_smoothing)
     trained = [p for p in head.parameters() if p.requires_grad]
-    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
     n_steps = max(1, n_train // settings.batch_size)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.epochs * n_steps)
     for _ in range(settings.epochs):

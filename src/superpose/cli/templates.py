@@ -1,0 +1,95 @@
+"""`superpose train pneumonia`: a template trained here, and its report on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import click
+
+from superpose.cli.output import console, note, paragraph, print_json, show, table
+
+__all__ = ["TEMPLATES", "Template", "train_template"]
+
+TEMPLATES: Final = ("pneumonia",)
+
+_SHOWN: Final = ("auc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "brier", "ece")
+
+
+@dataclass(frozen=True)
+class Template:
+    """What the command says about a template; None where it says nothing."""
+
+    data: Path | None
+    out: Path | None
+    preset: str | None
+    seeds: int | None
+    epochs: int | None
+    beside: str | None
+
+    def refuse(self, spec: str) -> None:
+        """Stop if anything was said although no template is trained.
+
+        Raises:
+            click.UsageError: something was.
+        """
+        said = [f"--{name}" for name, value in vars(self).items() if value is not None]
+        if said:
+            raise click.UsageError(
+                f"{', '.join(said)} belong(s) to templates ({', '.join(TEMPLATES)}), and {spec!r} is none; a spec "
+                "takes --dataset."
+            )
+
+
+def train_template(name: str, options: Template, *, dataset: str | None, as_json: bool) -> None:
+    """Train a template and show its report.
+
+    Raises:
+        click.UsageError: no data, or a data set of the service.
+    """
+    if dataset is not None or options.data is None:
+        raise click.UsageError(f"Template {name} takes --data FILE, not --dataset.")
+    from superpose.learning.templates.pneumonia import VARIANTS, train_pneumonia
+
+    beside = None
+    if options.beside is not None:
+        beside = [] if options.beside == "none" else [piece.strip() for piece in options.beside.split(",")]
+    report = train_pneumonia(
+        options.data,
+        options.out or Path(f"{name}-run"),
+        preset=options.preset or "chest",
+        seeds=5 if options.seeds is None else options.seeds,
+        epochs=options.epochs,
+        variants=tuple(VARIANTS) if beside is None else beside,
+        tell=note,
+    )
+    if as_json:
+        print_json(report)
+    else:
+        _print(report, options.out or Path(f"{name}-run"))
+
+
+def _print(report: Mapping[str, Any], place: Path) -> None:
+    out = console()
+    rows = [
+        (row["label"], row["n_seeds"], *(_figure(row["metrics"][name]) for name in _SHOWN))
+        for row in report["variants"].values()
+    ]
+    header = ("on the test pictures", "seeds", *(name.replace("_", " ") for name in _SHOWN))
+    show(out, table(header, rows, right=header[1:]))
+    for sentence in report["verdict"].split(". "):
+        paragraph(out, sentence.removesuffix(".") + ".")
+    looks = f"opened {len(report['test_openings'])} time(s)"
+    digest = report["configuration_sha256"][:12]
+    paragraph(out, f"Configuration {digest} was recorded before the test pictures were opened; {looks}.")
+    paragraph(out, f"{place / 'report.json'} has everything, {place / report['model']['file']} is the model.")
+    paragraph(out, report["notice"])
+
+
+def _figure(measure: Mapping[str, Any]) -> str:
+    if measure["mean"] is None:
+        return "-"
+    spread = "" if measure["sd"] is None else f" ±{measure['sd']:.3f}"
+    return f"{measure['mean']:.3f}{spread}"

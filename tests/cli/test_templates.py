@@ -1,0 +1,64 @@
+"""`superpose train pneumonia`: one document or a table, progress on stderr, and what is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    random = np.random.default_rng(0)
+    arrays = {}
+    for part, n in (("train", 40), ("val", 12), ("test", 12)):
+        labels = (np.arange(n) % 2).astype(np.uint8)
+        images = random.normal(90.0, 20.0, (n, 8, 8)) + 90.0 * labels[:, None, None]
+        arrays[f"{part}_images"] = np.clip(images, 0, 255).astype(np.uint8)
+        arrays[f"{part}_labels"] = labels[:, None]
+    np.savez(tmp_path / "small.npz", **arrays)  # type: ignore[arg-type]  # NumPy's stub knows no mapping
+    return tmp_path / "small.npz"
+
+
+def test_a_template_gives_one_document_then_a_table(
+    superpose: Callable[..., Any], pictures: Path, tmp_path: Path
+) -> None:
+    arguments = ["train", "pneumonia", "--data", str(pictures), "--out", str(tmp_path / "run")]
+    arguments += ["--seeds", "2", "--epochs", "1", "--beside", "classical_twin,hybrid_head"]
+    said = superpose(*arguments, "--json")
+    assert said.code == 0, said.err
+    report = said.json
+    assert {"mean", "over_seeds", "over_images", "values", "sd"} == set(report["metrics"]["auc"])
+    assert 0.0 <= report["metrics"]["accuracy"]["mean"] <= 1.0
+    assert "hybrid seed 1: epoch 1 of 1" in said.err and "Not for clinical use" in said.err
+    shown = superpose(*arguments)
+    assert shown.code == 0, shown.err
+    assert "classical twin of equal parameter count" in shown.out and "balanced accuracy" in shown.out
+    assert "opened 2 time(s)" in shown.out and "Not for clinical use" in shown.out
+    assert "trained before" in shown.err and "epoch" not in shown.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["train", "pneumonia"], "Template pneumonia takes --data FILE, not --dataset"),
+        (["train", "pneumonia", "--dataset", "x", "--data", "y"], "takes --data FILE, not --dataset"),
+        (["train", "spec.yaml", "--dataset", "x", "--epochs", "3"], "--epochs belong(s) to templates (pneumonia)"),
+        (["train", "spec.yaml"], "Missing option '--dataset'"),
+    ],
+)
+def test_wrong_usage_says_what_to_do(superpose: Callable[..., Any], arguments: list[str], said: str) -> None:
+    found = superpose(*arguments)
+    assert found.code == 2
+    assert said in " ".join(found.err.split())
+
+
+def test_errors_of_data_and_options_have_codes(superpose: Callable[..., Any], pictures: Path, tmp_path: Path) -> None:
+    none = superpose("train", "pneumonia", "--data", str(tmp_path / "none.npz"), "--out", str(tmp_path / "r"), "--json")
+    assert none.code == 1 and "error" in none.json
+    knee = ["train", "pneumonia", "--data", str(pictures), "--out", str(tmp_path / "r"), "--preset", "knee", "--json"]
+    found = superpose(*knee)
+    assert (found.code, found.json["error"]["code"]) == (1, "spec.invalid")

@@ -1,0 +1,155 @@
+"""Pictures of two classes in three parts: from MedMNIST files, folders, archives and DICOM."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from superpose.datasets.picture_sets import groups_of_equals, read_pictures
+from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooSmallError
+
+
+def png(values: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(values.astype(np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def files_of(counts: dict[str, tuple[int, int]], seed: int = 0) -> dict[str, bytes]:
+    """PNG files by path: for each part (or "") the number of normal and ill ones."""
+    random = np.random.default_rng(seed)
+    return {
+        "/".join([*([part] if part else []), label, f"{part}{label}{i}.png"]): png(random.integers(0, 256, (8, 8)))
+        for part, both in counts.items()
+        for label, n in zip(("ILL", "NORMAL"), both, strict=True)
+        for i in range(n)
+    }
+
+
+def put(place: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    return place
+
+
+def medmnist(path: Path, **changed: object) -> Path:
+    arrays: dict[str, object] = {}
+    for part, n in (("train", 12), ("val", 4), ("test", 6)):
+        arrays[f"{part}_images"] = np.full((n, 8, 8), 51, np.uint8)
+        arrays[f"{part}_labels"] = (np.arange(n) % 2).astype(np.uint8)[:, None]
+    np.savez(path, **(arrays | changed))  # type: ignore[arg-type]  # NumPy's stub knows no mapping
+    return path
+
+
+def test_a_medmnist_file_keeps_its_official_parts(tmp_path: Path) -> None:
+    found = read_pictures(medmnist(tmp_path / "own.npz"))
+    assert (found.name, found.side, found.classes, found.origin) == ("own", 8, ("0", "1"), "official")
+    assert {part: len(own) for part, own in found.parts.items()} == {"train": 12, "val": 4, "test": 6}
+    assert found.parts["train"].pixels.dtype == np.float32
+    assert np.allclose(found.parts["train"].pixels, 0.2)
+    assert found.parts["test"].labels.tolist() == [0, 1] * 3
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "said"),
+    [
+        ({"val_images": np.zeros((4, 8, 8, 3), np.uint8)}, DatasetFormatError, "val_images must be grey pictures"),
+        ({"val_labels": np.full((4, 1), 2, np.uint8)}, DatasetTargetError, "val_labels must be 0 or 1, got"),
+        ({"test_labels": np.zeros((6, 14), np.uint8)}, DatasetTargetError, "one whole number per picture"),
+        ({"test_labels": np.zeros((6, 1), np.uint8)}, DatasetTooSmallError, "Part test needs at least 1"),
+        ({"test_images": np.zeros((6, 9, 9), np.uint8)}, DatasetFormatError, "must have one size"),
+        ({"train_images": np.array([object()])}, DatasetFormatError, "object arrays"),
+    ],
+)
+def test_other_arrays_are_refused(tmp_path: Path, changed: dict[str, object], error: type, said: str) -> None:
+    with pytest.raises(error, match=said):
+        read_pictures(medmnist(tmp_path / "own.npz", **changed))
+
+
+def test_a_folder_and_its_archive_give_the_same_set(tmp_path: Path) -> None:
+    files = files_of({"train": (5, 6), "val": (2, 1), "test": (2, 3)})
+    folder = read_pictures(put(tmp_path / "chest", files), side=4)
+    with zipfile.ZipFile(tmp_path / "chest.zip", "w") as archive:
+        for name, content in {**files, "__MACOSX/junk": b"x"}.items():
+            archive.writestr(name, content)
+    packed = read_pictures(tmp_path / "chest.zip", side=4)
+    assert folder.digest == packed.digest
+    assert (folder.classes, folder.origin, folder.side) == (("ILL", "NORMAL"), "official", 4)
+    assert np.bincount(folder.parts["train"].labels).tolist() == [5, 6]
+
+
+def test_parts_are_drawn_with_equal_pictures_together(tmp_path: Path) -> None:
+    files = files_of({"": (40, 60)})
+    files |= {name.replace(".png", "_again.png"): content for name, content in files.items()}
+    found = read_pictures(put(tmp_path, files), side=8)
+    assert found.origin == "drawn"
+    counts = {part: np.bincount(own.labels).tolist() for part, own in found.parts.items()}
+    assert counts == {"train": [56, 84], "val": [12, 18], "test": [12, 18]}
+    seen = [{row.tobytes() for row in own.pixels} for own in found.parts.values()]
+    assert not seen[0] & seen[1] and not seen[0] & seen[2] and not seen[1] & seen[2]
+    assert read_pictures(tmp_path, side=8, seed=1).digest != found.digest
+
+
+def test_validation_is_drawn_from_training_and_never_from_the_test(tmp_path: Path) -> None:
+    files = files_of({"train": (18, 36), "test": (4, 5)})
+    found = read_pictures(put(tmp_path, files), side=8)
+    assert [np.bincount(found.parts[part].labels).tolist() for part in ("train", "val", "test")] == [
+        [16, 32],
+        [2, 4],
+        [4, 5],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("files", "error", "said"),
+    [
+        ({}, DatasetEmptyError, "holds no PNG, JPEG or DICOM"),
+        ({"a/x.txt": b"x"}, DatasetFormatError, "must be a PNG, JPEG or DICOM"),
+        ({"x.png": b"x"}, DatasetFormatError, "in a folder that names its class"),
+        ({"a/x.png": png(np.zeros((4, 4)))}, DatasetTargetError, "must name two classes, got 1: a"),
+        ({"a/x.png": b"no picture", "b/x.png": b""}, DatasetFormatError, "a/x.png"),
+        ({"val/a/x.png": png(np.zeros((4, 4))), "b/x.png": png(np.ones((4, 4)))}, DatasetFormatError, "outside"),
+    ],
+)
+def test_other_folders_are_refused(tmp_path: Path, files: dict[str, bytes], error: type, said: str) -> None:
+    with pytest.raises(error, match=said):
+        read_pictures(put(tmp_path, files))
+
+
+def test_equal_pictures_share_a_group() -> None:
+    pixels = np.array([[0, 1], [1, 0], [0, 1], [1, 1]], np.float32)
+    groups = groups_of_equals(pixels)
+    assert groups[0] == groups[2] and len(set(groups.tolist())) == 3
+
+
+def test_dicom_files_are_read_beside_others(tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom", reason="needs superpose[dicom]")
+    files = files_of({"train": (5, 5), "val": (1, 1), "test": (1, 1)})
+    files["train/ILL/x.dcm"] = dicom(pydicom)
+    found = read_pictures(put(tmp_path, files), side=2)
+    plain = read_pictures(put(tmp_path / "again", {k: v for k, v in files.items() if "dcm" not in k}), side=2)
+    rows = {row.tobytes() for row in found.parts["train"].pixels}
+    (own,) = rows - {row.tobytes() for row in plain.parts["train"].pixels}
+    assert np.allclose(np.frombuffer(own, np.float32), [0, 1, 1, 0], atol=1e-3)
+
+
+def dicom(pydicom: Callable[..., object]) -> bytes:
+    """A file of 2 x 2 pixels, 12 bits: black, white, white, black."""
+    one = pydicom.Dataset()  # type: ignore[attr-defined]
+    one.SOPClassUID, one.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.826.0.1.99.7.1"
+    one.Rows = one.Columns = 2
+    one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
+    one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 12, 11, 0
+    one.PixelData = np.array([0, 4095, 4095, 0], np.uint16).tobytes()
+    one.file_meta = pydicom.dataset.FileMetaDataset()  # type: ignore[attr-defined]
+    one.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian  # type: ignore[attr-defined]
+    buffer = io.BytesIO()
+    one.save_as(buffer, enforce_file_format=True)
+    return buffer.getvalue()

@@ -1,0 +1,127 @@
+"""Measures of findings against scikit-learn and hand-made cases; the threshold; the sealed test part."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.special import expit
+from scipy.stats import ttest_1samp
+from sklearn import metrics
+
+from superpose.datasets.picture_sets import Pictures
+from superpose.errors import CheckpointError
+from superpose.learning.templates.pneumonia.measures import measured, measures_of, threshold_of
+from superpose.learning.templates.pneumonia.openings import SealedTest
+from superpose.learning.templates.pneumonia.report import comparisons_of, verdict_of
+
+
+def cases(n: int = 200, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    random = np.random.default_rng(seed)
+    truth = (random.random(n) < 0.6).astype(np.int64)
+    return truth, random.normal(2.0 * truth - 1.0, 1.5)
+
+
+def test_measures_are_those_of_scikit_learn() -> None:
+    truth, scores = cases()
+    called = (scores > 0).astype(int)
+    found = measured(truth, scores)
+    expected = {
+        "auc": metrics.roc_auc_score(truth, scores),
+        "accuracy": metrics.accuracy_score(truth, called),
+        "balanced_accuracy": metrics.balanced_accuracy_score(truth, called),
+        "sensitivity": metrics.recall_score(truth, called),
+        "specificity": metrics.recall_score(truth, called, pos_label=0),
+        "precision": metrics.precision_score(truth, called),
+        "f1": metrics.f1_score(truth, called),
+        "brier": metrics.brier_score_loss(truth, expit(scores)),
+    }
+    for name, value in expected.items():
+        assert found[name] == pytest.approx(value, abs=1e-12), name
+
+
+def test_scores_too_large_for_probabilities_keep_their_order() -> None:
+    truth, scores = np.array([0, 1, 0, 1]), np.array([50.0, 60.0, 70.0, 80.0])
+    assert measured(truth, scores)["auc"] == metrics.roc_auc_score(truth, scores) == 0.75
+
+
+def test_calibration_error_of_two_bins_by_hand() -> None:
+    truth = np.array([1, 0, 1, 1])
+    scores = np.log(np.array([0.7, 0.7, 0.95, 0.95]) / np.array([0.3, 0.3, 0.05, 0.05]))
+    assert measured(truth, scores)["ece"] == pytest.approx(0.5 * 0.2 + 0.5 * 0.05)
+
+
+def test_intervals_over_seeds_are_students_and_over_images_shrink_with_their_number() -> None:
+    truth, _ = cases()
+    found = measures_of(truth, [cases(seed=s)[1] + 2.0 * truth for s in range(4)])
+    own = found["auc"]
+    bounds = ttest_1samp(own["values"], 0.0).confidence_interval(0.95)
+    assert own["over_seeds"] == pytest.approx([bounds.low, bounds.high])
+    assert own["over_images"][0] < own["mean"] < own["over_images"][1]
+    few, many = (measures_of(*_repeated(k)) for k in (1, 9))
+    width = [bounds[1] - bounds[0] for bounds in (f["accuracy"]["over_images"] for f in (few, many))]
+    assert width[1] == pytest.approx(width[0] / 3.0, rel=0.25)
+    assert few["auc"]["over_seeds"] is None
+
+
+def _repeated(k: int) -> tuple[np.ndarray, list[np.ndarray]]:
+    truth, scores = cases()
+    return np.tile(truth, k), [np.tile(scores, k)]
+
+
+def test_precision_without_a_finding_has_no_value_and_no_interval() -> None:
+    found = measures_of(np.array([0, 1]), [np.array([-1.0, -2.0])])
+    assert found["precision"] == {"mean": None, "values": [None], "over_seeds": None, "over_images": None, "sd": None}
+    assert found["sensitivity"]["mean"] == 0.0
+
+
+def test_the_threshold_lies_between_the_classes_wherever_they_are() -> None:
+    truth = np.array([0] * 30 + [1] * 30)
+    random = np.random.default_rng(1)
+    logits = np.where(truth == 1, 5.0, 3.0) + random.normal(0.0, 0.2, 60)
+    assert threshold_of(truth, logits) == pytest.approx(4.0, abs=0.2)
+
+
+def test_the_test_part_is_sealed_until_the_configuration_is_on_disk(tmp_path: Path) -> None:
+    pictures = Pictures(np.zeros((3, 4), np.float32), np.array([0, 1, 1]))
+    sealed = SealedTest(pictures, {"epochs": 1}, tmp_path)
+    stated = json.loads((tmp_path / "configuration.json").read_text())["content"]
+    assert stated["digest"] == sealed.digest and sealed.openings == []
+    assert len(sealed.open("first look")) == 3
+    again = SealedTest(pictures, {"epochs": 1}, tmp_path)
+    again.open("second look")
+    assert [look["purpose"] for look in sealed.openings] == ["first look", "second look"]
+    assert again.recorded_at == sealed.recorded_at <= sealed.openings[0]["at"]
+    with pytest.raises(CheckpointError, match=r"another configuration .* Give another --out"):
+        SealedTest(pictures, {"epochs": 2}, tmp_path)
+    log = tmp_path / "openings.json"
+    log.write_text(log.read_text().replace("first look", "no look   "))
+    with pytest.raises(CheckpointError, match="damaged"):
+        _ = again.openings
+
+
+def figures(**values: list[float]) -> dict[str, dict[str, dict[str, list[float]]]]:
+    return {name: {"accuracy": {"values": own}, "auc": {"values": own}} for name, own in values.items()}
+
+
+@pytest.mark.parametrize(
+    ("mine", "others", "said"),
+    [
+        ([0.95, 0.951, 0.949, 0.95, 0.952], [0.949, 0.951, 0.95, 0.95, 0.951], "within half a point of the strong CNN"),
+        ([0.97, 0.971, 0.969, 0.972, 0.97], [0.95, 0.952, 0.951, 0.95, 0.949], "within half a point of the strong CNN"),
+        ([0.90, 0.901, 0.899, 0.902, 0.90], [0.95, 0.952, 0.951, 0.95, 0.949], "is worse than the strong CNN"),
+        ([0.90, 0.95, 0.93, 0.97, 0.91], [0.93, 0.92, 0.95, 0.94, 0.95], "is undecided"),
+    ],
+)
+def test_the_verdict_says_what_the_seeds_allow(mine: list[float], others: list[float], said: str) -> None:
+    found = comparisons_of(figures(hybrid=mine, strong_cnn=others))
+    assert said in verdict_of(found, 5)
+    expected = ttest_1samp(np.subtract(mine, others), -0.005, alternative="greater").pvalue
+    assert found[0]["p_worse"] == pytest.approx(expected)
+
+
+def test_one_seed_decides_nothing() -> None:
+    assert comparisons_of(figures(hybrid=[0.9], strong_cnn=[0.8])) == []
+    assert verdict_of([], 1).startswith("Undecided: 1 seed")

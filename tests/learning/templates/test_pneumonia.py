@@ -1,0 +1,224 @@
+"""The chest X-ray template from a file to report and model, killed and resumed, on small pictures and on real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from superpose.errors import CheckpointError, SpecError
+from superpose.learning import Predictor
+from superpose.learning.quantum_layer import QuantumLayer
+from superpose.learning.templates.pneumonia import PRESETS, VARIANTS, train_pneumonia
+from superpose.learning.templates.pneumonia.augmentation import Augmentation, augmented
+from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
+from superpose.learning.templates.pneumonia.networks import DressedHead, dressed_block
+
+X_RAYS = Path(__file__).resolve().parents[4] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"
+needs_x_rays = pytest.mark.skipif(not X_RAYS.is_file(), reason="the shared pneumonia images are not on this machine")
+
+
+def by_hand(angles: np.ndarray, weights: np.ndarray) -> list[float]:
+    """<Z> of the dressed circuit of Mari et al., by matrices of 16 x 16."""
+
+    def on(qubit: int, gate: np.ndarray) -> np.ndarray:
+        found = np.eye(1)
+        for place in range(4):
+            found = np.kron(found, gate if place == qubit else np.eye(2))
+        return found
+
+    def turn(angle: float) -> np.ndarray:
+        return np.array([[np.cos(angle / 2), -np.sin(angle / 2)], [np.sin(angle / 2), np.cos(angle / 2)]])
+
+    def cx(control: int, target: int) -> np.ndarray:
+        return on(control, np.diag([1, 0])) + on(control, np.diag([0, 1])) @ on(target, np.array([[0, 1], [1, 0]]))
+
+    state = np.eye(16)[0]
+    for qubit in range(4):
+        state = on(qubit, turn(angles[qubit])) @ on(qubit, np.array([[1, 1], [1, -1]]) / np.sqrt(2)) @ state
+    for layer in weights.reshape(6, 4):
+        for pair in ((0, 1), (2, 3), (1, 2)):
+            state = cx(*pair) @ state
+        for qubit in range(4):
+            state = on(qubit, turn(layer[qubit])) @ state
+    return [float(state @ on(qubit, np.diag([1, -1])) @ state) for qubit in range(4)]
+
+
+def test_the_circuit_is_the_dressed_one() -> None:
+    random = np.random.default_rng(3)
+    layer = QuantumLayer.from_block(dressed_block(), dtype=torch.float64, seed=1)
+    angles = random.uniform(-1.5, 1.5, 4)
+    expected = by_hand(angles, layer.weights.detach().numpy())
+    assert layer(torch.from_numpy(angles)[None])[0].tolist() == pytest.approx(expected, abs=1e-12)
+
+
+def test_the_twin_has_as_many_numbers_and_frozen_weights_stay() -> None:
+    counts = {
+        kind: sum(p.numel() for p in DressedHead(8, kind, 0).parameters() if p.requires_grad)
+        for kind in ("hybrid", "twin", "unentangled", "frozen")
+    }
+    assert counts["hybrid"] == counts["twin"] == counts["unentangled"] == counts["frozen"] + 24
+
+
+def test_augmentation_is_repeatable_and_changes_nothing_at_zero() -> None:
+    images = torch.rand(6, 1, 12, 12)
+    still = Augmentation(degrees=0, shift=0, zoom=0, brightness=0, contrast=0, noise=0)
+    assert torch.allclose(augmented(images, still, torch.Generator()), images, atol=1e-5)
+    strong = replace(Augmentation(), patch=0.5, flip=True)
+    first, second = (augmented(images, strong, torch.Generator().manual_seed(4)) for _ in range(2))
+    assert torch.equal(first, second) and not torch.allclose(first, images, atol=0.05)
+    mirrored = augmented(images.repeat(20, 1, 1, 1), replace(still, flip=True), torch.Generator().manual_seed(0))
+    flipped = [
+        torch.allclose(a, b.flip(2), atol=1e-5) for a, b in zip(mirrored, images.repeat(20, 1, 1, 1), strict=True)
+    ]
+    assert 30 < sum(flipped) < 90
+
+
+def test_training_goes_on_from_a_checkpoint_to_the_same_network(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    pixels, labels = random.random((40, 144), np.float32), np.arange(40) % 2
+    settings = replace(PRESETS["chest"].hybrid, epochs=4, batch_size=16, width=4)
+
+    class Killed(Exception):
+        pass
+
+    def stop(epoch: int, loss: float) -> None:
+        if epoch == 2:
+            raise Killed
+
+    path, told = tmp_path / "run.checkpoint", []
+    with pytest.raises(Killed):
+        fit(build(settings, "hybrid", 12, 1), pixels, labels, settings, 1, checkpoint=path, after_epoch=stop)
+    resumed = fit(
+        build(settings, "hybrid", 12, 1), pixels, labels, settings, 1, checkpoint=path,
+        after_epoch=lambda epoch, loss: told.append(epoch),
+    )  # fmt: skip
+    whole = fit(build(settings, "hybrid", 12, 1), pixels, labels, settings, 1)
+    assert told == [3, 4]
+    assert np.array_equal(predicted(resumed, pixels), predicted(whole, pixels))
+    with pytest.raises(CheckpointError, match="does not fit this network"):
+        fit(build(settings, "linear", 12, 1), pixels, labels, settings, 1, checkpoint=path)
+
+
+@pytest.fixture(scope="module")
+def run(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path]:
+    """A whole run with every variant, two seeds, one epoch."""
+    place = tmp_path_factory.mktemp("run")
+    return train_pneumonia(small_set, place, seeds=2, epochs=1), place
+
+
+def test_a_run_reports_every_variant_and_seals_the_test(run: tuple[dict[str, Any], Path]) -> None:
+    report, place = run
+    assert report == json.loads((place / "report.json").read_text())
+    assert list(report["variants"]) == list(VARIANTS)
+    assert report["data"]["n_left_out_as_equal"] == 1
+    assert report["configuration_recorded_at"] <= report["test_openings"][0]["at"]
+    assert len(report["test_openings"]) == 1
+    assert report["test_openings"][0]["configuration"] == report["configuration_sha256"]
+    assert report["metrics"]["auc"]["mean"] == np.mean(report["metrics"]["auc"]["values"])
+    assert set(report["metrics"]) == {
+        "auc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1", "brier", "ece",
+    }  # fmt: skip
+    assert "Not for clinical use" in report["notice"]
+    assert {(c["subject"], c["against"]) for c in report["comparisons"]} == {
+        ("hybrid", "strong_cnn"),
+        *(("hybrid_head", name) for name in ("classical_twin", "no_entanglement", "frozen", "logistic_regression")),
+    }
+    assert not list(place.glob("*.checkpoint"))
+
+
+def test_the_model_file_serves_without_torch_what_the_report_measured(
+    run: tuple[dict[str, Any], Path], small_set: Path
+) -> None:
+    report, place = run
+    assert report["model"]["runtime"] == "numpy"
+    predictor = Predictor.load(place / "model.superpose", report["model"]["sha256"])
+    with np.load(small_set) as arrays:
+        rows, truth = arrays["test_images"].reshape(30, -1) / 255.0, arrays["test_labels"].reshape(-1)
+    found = predictor.predict_proba(rows)
+    accuracy = float(np.mean((found[:, 1] > 0.5) == truth))
+    assert accuracy == report["metrics"]["accuracy"]["values"][report["model"]["seed"]]
+    assert predictor.feature_names[13] == "grey_01_01"
+    assert predictor.notice == "Not for clinical use."
+
+
+def test_a_finished_run_trains_nothing_again_and_logs_the_second_look(
+    run: tuple[dict[str, Any], Path], small_set: Path
+) -> None:
+    report, place = run
+    told: list[str] = []
+    again = train_pneumonia(small_set, place, seeds=2, epochs=1, tell=told.append)
+    assert not [line for line in told if "epoch" in line]
+    assert again["metrics"] == report["metrics"]
+    assert len(again["test_openings"]) == 2
+    with pytest.raises(CheckpointError, match="another configuration"):
+        train_pneumonia(small_set, place, seeds=2, epochs=2)
+    (place / "hybrid-0.safetensors").write_bytes(b"no network")
+    with pytest.raises(CheckpointError, match=r"hybrid-0\.safetensors does not hold"):
+        train_pneumonia(small_set, place, seeds=2, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"preset": "knee"}, r"preset: must be one of chest, breast, got 'knee'"),
+        ({"seeds": 0}, r"seeds: must be 1 to 100, got 0"),
+        ({"epochs": 0}, r"epochs: must be at least 1, got 0"),
+        ({"variants": ["twin"]}, r"variants: must be out of hybrid, .* got 'twin'"),
+    ],
+)
+def test_wrong_options_are_refused(small_set: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        train_pneumonia(small_set, tmp_path, **options)
+
+
+def test_presets_learn_what_is_easy(small_set: Path, tmp_path: Path) -> None:
+    report = train_pneumonia(small_set, tmp_path, preset="breast", seeds=1, epochs=12, variants=())
+    assert list(report["variants"]) == ["hybrid"]
+    assert report["metrics"]["auc"]["mean"] > 0.95
+    assert report["verdict"].startswith("Undecided")
+
+
+def command(*arguments: str) -> list[str]:
+    return [sys.executable, "-m", "superpose", "train", "pneumonia", *arguments]
+
+
+@pytest.mark.slow
+def test_kill_9_loses_at_most_an_epoch(small_set: Path, tmp_path: Path) -> None:
+    place = tmp_path / "run"
+    arguments = command(
+        "--data", str(small_set), "--out", str(place), "--seeds", "1", "--epochs", "60", "--beside", "none"
+    )
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        done = 0
+        for line in process.stderr:
+            if "epoch 5 of 60" in line:
+                os.kill(process.pid, signal.SIGKILL)
+            if "epoch" in line:
+                done = int(line.split("epoch ")[1].split()[0])
+    assert done >= 5 and not (place / "report.json").exists()
+    again = subprocess.run([*arguments, "--json"], capture_output=True, text=True, check=True)
+    first = next(line for line in again.stderr.splitlines() if "epoch" in line)
+    assert int(first.split("epoch ")[1].split()[0]) in (done, done + 1, done + 2)
+    assert json.loads(again.stdout)["metrics"]["auc"]["mean"] > 0.9
+
+
+@pytest.mark.slow
+@needs_x_rays
+def test_one_epoch_on_real_x_rays(tmp_path: Path) -> None:
+    arguments = command("--data", str(X_RAYS), "--out", str(tmp_path / "run"), "--seeds", "1", "--epochs", "1")
+    done = subprocess.run([*arguments, "--beside", "none", "--json"], capture_output=True, text=True, check=True)
+    report = json.loads(done.stdout)
+    assert report["metrics"]["auc"]["mean"] > 0.8
+    assert report["data"]["parts"]["test"]["n_pictures"] == 624
+    assert "Not for clinical use" in done.stderr
