@@ -47,7 +47,7 @@ def test_a_template_gives_one_document_then_a_table(
         (["train", "pneumonia"], "Template pneumonia takes --data FILE, not --dataset"),
         (["train", "pneumonia", "--dataset", "x", "--data", "y"], "takes --data FILE, not --dataset"),
         (["train", "spec.yaml", "--dataset", "x", "--epochs", "3"], "--epochs belong(s) to templates (pneumonia)"),
-        (["train", "spec.yaml"], "Missing option '--dataset'"),
+        (["train", "spec.yaml"], "a spec needs --dataset NAME"),
     ],
 )
 def test_wrong_usage_says_what_to_do(superpose: Callable[..., Any], arguments: list[str], said: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import click
+import typer
 
 from superpose.cli.output import console, note, paragraph, print_json, show, table
 
@@ -33,11 +33,11 @@ class Template:
         """Stop if anything was said although no template is trained.
 
         Raises:
-            click.UsageError: something was.
+            typer.BadParameter: something was.
         """
         said = [f"--{name}" for name, value in vars(self).items() if value is not None]
         if said:
-            raise click.UsageError(
+            raise typer.BadParameter(
                 f"{', '.join(said)} belong(s) to templates ({', '.join(TEMPLATES)}), and {spec!r} is none; a spec "
                 "takes --dataset."
             )
@@ -47,10 +47,10 @@ def train_template(name: str, options: Template, *, dataset: str | None, as_json
     """Train a template and show its report.
 
     Raises:
-        click.UsageError: no data, or a data set of the service.
+        typer.BadParameter: no data, or a data set of the service.
     """
     if dataset is not None or options.data is None:
-        raise click.UsageError(f"Template {name} takes --data FILE, not --dataset.")
+        raise typer.BadParameter(f"Template {name} takes --data FILE, not --dataset.")
     from superpose.learning.templates.pneumonia import VARIANTS, train_pneumonia
 
     beside = None

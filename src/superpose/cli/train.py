@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import click
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
@@ -85,7 +84,7 @@ def train(  # noqa: PLR0913  # one parameter per option
         return
     template.refuse(spec)
     if dataset is None:
-        raise click.UsageError("Missing option '--dataset'.")
+        raise typer.BadParameter("a spec needs --dataset NAME")
     wanted = read_spec(spec)
     _put_backend(wanted, name=backend, shots=shots, gradient=gradient)
     with connect(url, key_file) as client:

@@ -151,8 +151,9 @@ class DressedHead(nn.Module):
         if kind == "twin":
             self.middle = _Twin()
         else:
-            self.middle = QuantumLayer.from_block(dressed_block(entangle=kind != "unentangled"), seed=seed)
-            self.middle.weights.requires_grad_(kind != "frozen")
+            layer = QuantumLayer.from_block(dressed_block(entangle=kind != "unentangled"), seed=seed)
+            layer.weights.requires_grad_(kind != "frozen")
+            self.middle = layer
         self.exit = nn.Linear(N_QUBITS, 2)
 
     def forward(self, features: Tensor) -> Tensor:

@@ -114,7 +114,7 @@ class Run:
 
     def seeds_of(self, variant: str) -> range:
         """The seeds that a variant is trained with."""
-        return range(min(self.n_seeds, self.settings.resnet18_seeds) if variant == "resnet18" else self.n_seeds)
+        return range(min(self.n_seeds, self.settings.fewer_seeds.get(variant, self.n_seeds)))
 
     def fitted(self) -> list[Fitted]:
         """Every variant with every seed, trained now or before."""

@@ -47,9 +47,11 @@ def save_model(
         ModuleExportError: the network cannot be exported.
     """
     own = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    last: nn.Module = own.head.exit if isinstance(own.head, DressedHead) else own.head
+    last = own.head.exit if isinstance(own.head, DressedHead) else own.head
+    if not isinstance(last, nn.Linear):
+        raise TypeError(f"a network's last layer must be linear, got {type(last).__name__}")
     with torch.no_grad():
-        last.bias[1] -= threshold  # type: ignore[index, operator]
+        last.bias[1] -= threshold
     n_columns = network.side**2
     exported = export_module(own.eval(), torch.zeros(3, n_columns))
     trained = ModuleNetwork(exported, "cross_entropy").eval()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
@@ -79,14 +80,14 @@ class TemplateSettings:
         strong_cnn: the strong CNN.
         resnet18: ResNet-18.
         heads: heads on the hybrid model's features.
-        resnet18_seeds: ResNet-18 is trained with at most so many of the seeds, for what it costs.
+        fewer_seeds: names of variants that are trained whole with at most so many of the seeds, for what they cost.
     """
 
     hybrid: FitSettings
     strong_cnn: FitSettings
     resnet18: FitSettings
     heads: HeadSettings = HeadSettings()
-    resnet18_seeds: int = 1
+    fewer_seeds: Mapping[str, int] = field(default_factory=lambda: {"resnet18": 1})
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON."""
