@@ -112,7 +112,8 @@ def groups_of_equals(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
     """A number per picture ``(n_pictures,)``; pictures with the same pixels have the same one."""
     digests = [hashlib.sha256(row.tobytes()).digest() for row in pixels]
     _, groups = np.unique(np.array(digests, dtype="S32"), return_inverse=True)
-    return groups.astype(np.int64).reshape(-1)
+    found: npt.NDArray[np.int64] = groups.astype(np.int64).reshape(-1)
+    return found
 
 
 def _medmnist(source: Path) -> PictureSet:

@@ -142,16 +142,15 @@ def _step(  # one parameter per part
     goal = torch.nn.functional.one_hot(labels, 2).float() * (1.0 - settings.label_smoothing)
     goal = (goal + settings.label_smoothing / 2.0) * weights[labels][:, None]  # (batch, 2)
     if settings.mixup:
-        share = float(
-            np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator))).beta(*[settings.mixup] * 2)
-        )
+        drawn = np.random.default_rng(int(torch.randint(2**31, (1,), generator=generator)))
+        share = float(drawn.beta(settings.mixup, settings.mixup))
         other = torch.randperm(len(images), generator=generator)
         changed = share * changed + (1.0 - share) * changed[other]
         goal = share * goal + (1.0 - share) * goal[other]
     scores = network(changed.reshape(len(images), -1))
     loss = -(goal * torch.log_softmax(scores, dim=1)).sum(dim=1).mean()
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
     optimizer.step()
     return float(loss.detach())
 

@@ -32,11 +32,10 @@ class SealedTest:
         self.digest = digest_json(configuration)
         self._log = directory / "openings.json"
         stated = directory / "configuration.json"
-        before = read_sealed_json(stated)
+        before: dict[str, Any] | None = read_sealed_json(stated)
         if before is None:
-            recorded = {"configuration": dict(configuration), "digest": self.digest, "recorded_at": _now()}
-            write_sealed_json(stated, recorded)
-            before = recorded
+            before = {"configuration": dict(configuration), "digest": self.digest, "recorded_at": _now()}
+            write_sealed_json(stated, before)
         if before["digest"] != self.digest:
             raise CheckpointError(
                 f"{directory} holds a run of another configuration ({before['digest'][:12]}, this is "

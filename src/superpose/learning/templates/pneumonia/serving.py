@@ -16,7 +16,7 @@ from superpose.learning.modules.model import ModuleModel
 from superpose.learning.modules.network import ModuleNetwork, module_outputs
 from superpose.learning.modules.numpy_program import runtime_of
 from superpose.learning.preprocessing import Preprocessor
-from superpose.learning.rows import ColumnNames
+from superpose.learning.rows import ColumnKind, ColumnNames
 from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
 
 __all__ = ["picture_columns", "save_model"]
@@ -56,8 +56,9 @@ def save_model(
     exported = export_module(own.eval(), torch.zeros(3, n_columns))
     trained = ModuleNetwork(exported, "cross_entropy").eval()
     names = picture_columns(network.side)
+    number: ColumnKind = "number"
     preprocessor = Preprocessor(
-        columns=ColumnNames(names, ("number",) * n_columns),
+        columns=ColumnNames(names, (number,) * n_columns),
         fill=np.zeros(n_columns),
         centre=np.zeros(n_columns),
         scale=np.ones(n_columns),
