@@ -151,3 +151,28 @@ def test_a_new_keys_secret_is_shown_nowhere_and_written_privately(tmp_path: Path
     assert path.read_text().strip() == secret
     with pytest.raises(KeyFileError, match="exists already"):
         new.write(path)
+
+
+def test_a_prediction_has_what_was_asked_for_and_nothing_else() -> None:
+    document: dict[str, Any] = {
+        "model": "m",
+        "model_version": 1,
+        "request_id": "req_1",
+        "classes": ["a", "b"],
+        "probabilities": [[0.4, 0.6]],
+        "predictions": ["b"],
+    }
+    assert Prediction.from_json(document).to_dict() == {**document, "unknown_categories": {}}
+    asked = {
+        "prediction_sets": [["b", "a"]],
+        "coverage": 0.9,
+        "predictions": [None],
+        "abstained": ["the prediction set has 2 classes: b, a"],
+        "novelty": [1.5],
+        "novel": [False],
+        "novelty_threshold": 4.0,
+    }
+    found = Prediction.from_json(document | asked)
+    assert found.predictions == (None,)
+    assert found.to_dict() == {**document, **asked, "unknown_categories": {}}
+    assert "–" in found._repr_html_()

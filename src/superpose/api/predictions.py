@@ -16,7 +16,7 @@ from superpose.api.binary_tensors import HEADER_LENGTH, BinaryParts, header_leng
 from superpose.api.bodies import JSON_LIMIT, media_type_of, parse_json, read_body
 from superpose.api.lane import Answerer, Reply
 from superpose.api.problems import request_id_of
-from superpose.api.rows import rows_of
+from superpose.api.rows import asked_rows_of
 from superpose.api.tensors import infer_answer, inference_of
 from superpose.errors import MediaTypeError, RequestError
 from superpose.service import Prediction, Service
@@ -33,9 +33,9 @@ def predict_with(service: Service) -> Answerer:
     max_bytes = min(service.config.max_body_bytes, JSON_LIMIT)
 
     async def predict(request: Request, name: str, version: int | None) -> Reply:
-        rows = await _read(request, max_bytes, lambda body: rows_of(parse_json(body)))
+        rows, asked = await _read(request, max_bytes, lambda body: asked_rows_of(parse_json(body)))
         found = await service.endpoints.predict(
-            caller(request), name, rows, request_id=request_id_of(request.scope), version=version
+            caller(request), name, rows, request_id=request_id_of(request.scope), version=version, asked=asked
         )
         return _json_of(found), _HEADERS
 
@@ -57,7 +57,12 @@ def infer_with(service: Service) -> Answerer:
 
         asked = await _read(request, max_bytes if stated else min(max_bytes, JSON_LIMIT), read, binary=bool(stated))
         found = await service.endpoints.predict(
-            caller(request), name, asked.rows, request_id=request_id_of(request.scope), version=version
+            caller(request),
+            name,
+            asked.rows,
+            request_id=request_id_of(request.scope),
+            version=version,
+            asked=asked.asked,
         )
         content, length = infer_answer(name, found, asked)
         if length is None:
@@ -76,6 +81,8 @@ def _beginning(model: str, version: int, classes: tuple[str, ...]) -> tuple[str,
 
 def _json_of(found: Prediction) -> bytes:
     """The prediction's JSON form, as ``to_json`` has it, put together by hand: floats print themselves as JSON does."""
+    if found.details is not None:
+        return json.dumps(found.to_json(), allow_nan=False, separators=(",", ":")).encode("ascii")
     head, behind_id = _beginning(found.model, found.model_version, found.classes)
     rows = str(list(map(list, found.probabilities))).replace(" ", "")
     labels = json.dumps(found.predictions, separators=(",", ":")) if len(found.predictions) > 1 else _only(found)

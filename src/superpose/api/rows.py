@@ -6,8 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from superpose.errors import RequestError
+from superpose.learning.calibration.asking import Asked
+from superpose.service.serving.asking import ASKED_FIELDS, asked_from
 
-__all__ = ["check_cells", "rows_of"]
+__all__ = ["asked_rows_of", "check_cells", "rows_of"]
 
 _PLAIN = frozenset({float, str, bool, type(None)})
 _CELLS = _PLAIN | {int}
@@ -38,6 +40,18 @@ def rows_of(document: Any) -> list[Any]:
         elif type(row) is list:
             check_cells(row, index)
     return rows
+
+
+def asked_rows_of(document: Any) -> tuple[list[Any], Asked | None]:
+    """The rows in ``{"rows": [...]}``, and what else is asked for by ``prediction_set``, ``abstain`` and ``novelty``.
+
+    Raises:
+        RequestError: another form.
+    """
+    if type(document) is not dict or len(document) == 1:
+        return rows_of(document), None
+    rest = {name: value for name, value in document.items() if name not in ASKED_FIELDS}
+    return rows_of(rest), asked_from(document)
 
 
 def check_cells(cells: Collection[Any], row: int) -> None:

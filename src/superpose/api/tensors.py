@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.api.binary_tensors import BinaryParts, bytes_of_numbers, bytes_of_texts
+from superpose.api.binary_tensors import BinaryParts
+from superpose.api.output_tensors import OUTPUTS, output_of
 from superpose.api.rows import check_cells
 from superpose.errors import RequestError
+from superpose.learning.calibration.asking import Asked
 from superpose.service import Prediction
+from superpose.service.serving.asking import asked_from
 
 __all__ = ["MATRIX", "Inference", "infer_answer", "inference_of", "input_tensors", "output_tensors"]
 
@@ -32,6 +35,8 @@ _BYTES_ONLY = ("FP16", "BF16")
 _REQUEST_FIELDS = frozenset({"id", "model_name", "parameters", "inputs", "outputs"})  # KServe's client names the model
 _TENSOR_FIELDS = frozenset({"name", "shape", "datatype", "parameters", "data"})
 _OUTPUTS = ("probabilities", "label")
+_MORE = {"prediction_set": "prediction_set", "abstained": "abstain", "novelty": "novelty"}
+"""Outputs that come if they are named, or asked for by a parameter of the request, and that parameter."""
 _LARGEST_SIDE = 2**40
 
 
@@ -55,11 +60,12 @@ def output_tensors(n_classes: int) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Inference:
-    """An inference request: its rows, its id, and the wanted outputs, each as bytes or as JSON."""
+    """An inference request: its rows, its id, the wanted outputs, each as bytes or as JSON, and what else is asked."""
 
     rows: list[Any] | NDArray[Any]
     request_id: str | None
     outputs: Mapping[str, bool]
+    asked: Asked | None = None
 
 
 def inference_of(document: Any, endpoint: str, binary: BinaryParts | None = None) -> Inference:
@@ -87,29 +93,30 @@ def inference_of(document: Any, endpoint: str, binary: BinaryParts | None = None
             raise RequestError(f"Tensor {name!r} is there twice.", field=f"inputs[{place}].name")
         tensors[name] = found
     binary.end()
-    as_bytes = _flag(document.get("parameters"), "binary_data_output", "parameters")
-    return Inference(_rows(tensors), request_id, _wanted(document.get("outputs"), as_bytes is True))
+    parameters = document.get("parameters")
+    as_bytes = _flag(parameters, "binary_data_output", "parameters") is True
+    wanted = _wanted(document.get("outputs"), as_bytes)
+    asked = asked_from({**{by: True for name, by in _MORE.items() if name in wanted}, **_asking(parameters)})
+    if asked is not None:
+        present = (asked.prediction_set, asked.abstain is not False, asked.novelty)
+        wanted |= {name: wanted.get(name, as_bytes) for name, is_asked in zip(_MORE, present, strict=True) if is_asked}
+    return Inference(_rows(tensors), request_id, wanted, asked)
+
+
+def _asking(parameters: Any) -> dict[str, Any]:
+    """Those of a request's parameters that ask for more outputs."""
+    return {name: parameters[name] for name in _MORE.values() if name in parameters} if parameters else {}
 
 
 def infer_answer(endpoint: str, prediction: Prediction, asked: Inference) -> tuple[bytes, int | None]:
     """A prediction as an inference response, and the length of its JSON part where bytes follow it."""
-    n_rows, classes = len(prediction.predictions), list(prediction.classes)
     outputs: list[dict[str, Any]] = []
     parts: list[bytes] = []
     for name, as_bytes in asked.outputs.items():
-        output: dict[str, Any] = {"name": name, "datatype": "BYTES", "shape": [n_rows]}
-        if name == "probabilities":
-            output |= {"datatype": "FP64", "shape": [n_rows, len(classes)], "parameters": {"classes": classes}}
-        if as_bytes:
-            numbers = name == "probabilities"
-            part = bytes_of_numbers(prediction.probabilities) if numbers else bytes_of_texts(prediction.predictions)
-            output["parameters"] = {**output.get("parameters", {}), "binary_data_size": len(part)}
-            parts.append(part)
-        elif name == "probabilities":
-            output["data"] = [p for row in prediction.probabilities for p in row]
-        else:
-            output["data"] = list(prediction.predictions)
+        output, part = output_of(name, prediction, as_bytes=as_bytes)
         outputs.append(output)
+        if part is not None:
+            parts.append(part)
     answer: dict[str, Any] = {
         "model_name": endpoint,
         "model_version": str(prediction.model_version),
@@ -224,9 +231,9 @@ def _wanted(outputs: Any, as_bytes: bool) -> dict[str, bool]:
     wanted: dict[str, bool] = {}
     for place, output in enumerate(outputs):
         _check_fields(output, frozenset({"name", "parameters"}), f"outputs[{place}]")
-        if output.get("name") not in _OUTPUTS:
+        if output.get("name") not in OUTPUTS:
             raise RequestError(
-                f"outputs[{place}] must be named {' or '.join(_OUTPUTS)}; got {str(output.get('name'))[:80]!r}.",
+                f"outputs[{place}] must be named {' or '.join(OUTPUTS)}; got {str(output.get('name'))[:80]!r}.",
                 field=f"outputs[{place}].name",
             )
         own = _flag(output.get("parameters"), "binary_data", f"outputs[{place}].parameters")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,14 +13,23 @@ from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, conne
 from superpose.cli.output import print_json, print_table
 from superpose.errors import RequestError
 
-__all__ = ["predict", "read_rows"]
+if TYPE_CHECKING:
+    from superpose.client import Prediction
+
+__all__ = ["abstain_rule", "predict", "read_rows"]
 
 
-def predict(
+def predict(  # noqa: PLR0913  # one parameter per option
     endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")],
     rows: Annotated[
         str, typer.Argument(metavar="ROWS", help="A .json, .csv or .parquet file with rows; - reads JSON from stdin.")
     ],
+    sets: Annotated[bool, typer.Option("--sets", help="Also the classes that hold the true one.")] = False,
+    abstain: Annotated[
+        str | None,
+        typer.Option(help="No label where unsure: 'model' (its own rule), 'set', or a probability.", metavar="RULE"),
+    ] = None,
+    novelty: Annotated[bool, typer.Option("--novelty", help="Also how unlike the training rows each is.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -29,22 +38,57 @@ def predict(
 
     JSON is a list of objects (column: value), a list of lists, or {"rows": [...]}. Missing values are null or empty.
     """
-    wanted = read_rows(rows)
+    wanted, rule = read_rows(rows), abstain_rule(abstain)
     with connect(url, key_file) as client:
-        answer = client.predict(endpoint, wanted)
+        answer = client.predict(endpoint, wanted, prediction_set=sets, abstain=rule, novelty=novelty)
     if as_json:
         print_json(answer.to_dict())
         return
     lines = [
-        (index, label, *(f"{p:.4f}" for p in probabilities))
-        for index, (label, probabilities) in enumerate(zip(answer.predictions, answer.probabilities, strict=True))
+        (index, label, *(f"{p:.4f}" for p in probabilities), *more)
+        for index, (label, probabilities, more) in enumerate(
+            zip(answer.predictions, answer.probabilities, _more(answer), strict=True)
+        )
     ]
-    print_table(("row", "prediction", *(f"p({name})" for name in answer.classes)), lines, right=("row",))
+    told = [("set", answer.prediction_sets), ("novelty", answer.novelty), ("no label because", answer.abstained)]
+    extra = [title for title, values in told if values is not None]
+    print_table(("row", "prediction", *(f"p({name})" for name in answer.classes), *extra), lines, right=("row",))
     for column, count in answer.unknown_categories.items():
         typer.echo(f"{count} of the rows have a value in {column!r} that the model does not know", err=True)
     if answer.notice:
         typer.echo(answer.notice, err=True)
     typer.echo(f"{answer.model} version {answer.model_version}, request {answer.request_id}", err=True)
+
+
+def _more(answer: Prediction) -> list[tuple[str | None, ...]]:
+    """Of each row what was asked for besides label and probabilities, as the table shows it."""
+    columns: list[list[str | None]] = []
+    if answer.prediction_sets is not None:
+        columns.append([", ".join(row) for row in answer.prediction_sets])
+    if answer.novelty is not None and answer.novel is not None:
+        pairs = zip(answer.novelty, answer.novel, strict=True)
+        columns.append([f"{score:.3g}" + (" (novel)" if novel else "") for score, novel in pairs])
+    if answer.abstained is not None:
+        columns.append(list(answer.abstained))
+    return list(zip(*columns, strict=True)) if columns else [()] * len(answer)
+
+
+def abstain_rule(given: str | None) -> bool | float | str:
+    """What --abstain says, as the client takes it.
+
+    Raises:
+        RequestError: none of its forms.
+    """
+    if given is None:
+        return False
+    if given in ("model", "set"):
+        return True if given == "model" else "set"
+    try:
+        return float(given)
+    except ValueError:
+        raise RequestError(
+            f"--abstain takes 'model', 'set' or a probability such as 0.8, got {given!r}.", field="abstain"
+        ) from None
 
 
 def read_rows(source: str) -> Any:

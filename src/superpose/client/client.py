@@ -115,20 +115,35 @@ class Client:
         """Give the connections back; later calls raise."""
         self._transport.close()
 
-    def predict(self, endpoint: str, rows: object) -> Prediction:
+    def predict(
+        self,
+        endpoint: str,
+        rows: object,
+        *,
+        prediction_set: bool = False,
+        abstain: bool | float | str = False,
+        novelty: bool = False,
+    ) -> Prediction:
         """Predictions and probabilities for rows.
 
         Args:
             endpoint: its name.
             rows: a DataFrame, an array of shape ``(n_rows, n_features)``, a list of dicts or a list of lists; missing
                 values are None or NaN.
+            prediction_set: also the classes that hold the true one as often as the model's coverage says.
+            abstain: whether a prediction may be None: True by the model's own rule, a number where the largest
+                probability is below it, "set" where the prediction set has more than one class.
+            novelty: also how unlike the training rows each row is.
 
         Raises:
             RequestError: the rows have another form.
-            ApiError: no such endpoint, or rows that the model does not take (``learning.feature_mismatch``).
+            ApiError: no such endpoint, rows that the model does not take (``learning.feature_mismatch``), or a model
+                version that cannot tell what is asked for (``learning.safeguard_absent``).
         """
         path = f"/v1/endpoints/{segment(endpoint)}/predict"
-        call = json_call("POST", path, {"rows": rows_to_json(rows)}, repeatable=True)
+        asked = {"prediction_set": prediction_set or None, "novelty": novelty or None}
+        document = {"rows": rows_to_json(rows), **asked, "abstain": None if abstain is False else abstain}
+        call = json_call("POST", path, document, repeatable=True)
         return Prediction.from_json(read_json(self._transport.send(call)))
 
     def explain(

@@ -297,12 +297,29 @@ class ModelVersion(Noun):
         return fields_html(f"{self.model} version {self.version}", facts) + comparison_html(self.evaluation)
 
 
+def _asked_for(f: Fields) -> dict[str, Any]:
+    """Those members of a prediction that were asked for."""
+    found: dict[str, Any] = {}
+    if "prediction_sets" in f.members:
+        found["prediction_sets"] = tuple(tuple(map(str, row)) for row in f.array("prediction_sets"))
+        found["coverage"] = f.number("coverage")
+    if "abstained" in f.members:
+        found["abstained"] = tuple(None if reason is None else str(reason) for reason in f.array("abstained"))
+    if "novelty" in f.members:
+        found["novelty"] = tuple(map(float, f.array("novelty")))
+        found["novel"] = tuple(map(bool, f.array("novel")))
+        found["novelty_threshold"] = f.number("novelty_threshold")
+    return found
+
+
 @dataclass(frozen=True)
 class Prediction(Noun):
     """What an endpoint answered: one predicted class and one probability per class for each row.
 
     ``unknown_categories`` has, for each category column with values unknown to the model, how many rows hold one; such
-    a value counts as none of the known ones.
+    a value counts as none of the known ones. The rest is there if it was asked for: ``prediction_sets``, which hold the
+    true class with the probability ``coverage``; ``abstained``, why a row's prediction is None, or None; ``novelty``,
+    how unlike the training rows a row is, and ``novel``, whether that is above ``novelty_threshold``.
     """
 
     model: str
@@ -310,9 +327,15 @@ class Prediction(Noun):
     request_id: str
     classes: tuple[str, ...]
     probabilities: tuple[tuple[float, ...], ...]
-    predictions: tuple[str, ...]
+    predictions: tuple[str | None, ...]
     unknown_categories: Mapping[str, int] = field(default_factory=dict)
     notice: str | None = None
+    prediction_sets: tuple[tuple[str, ...], ...] | None = None
+    coverage: float | None = None
+    abstained: tuple[str | None, ...] | None = None
+    novelty: tuple[float, ...] | None = None
+    novel: tuple[bool, ...] | None = None
+    novelty_threshold: float | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -324,15 +347,20 @@ class Prediction(Noun):
             request_id=f.maybe_text("request_id") or "",
             classes=f.texts("classes"),
             probabilities=tuple(tuple(float(p) for p in row) for row in f.array("probabilities")),
-            predictions=f.texts("predictions"),
+            predictions=tuple(None if label is None else str(label) for label in f.array("predictions")),
             unknown_categories=f.maybe_object("unknown_categories") or {},
             notice=f.maybe_text("notice"),
+            **_asked_for(f),
         )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The members as JSON values; what was not asked for is left out."""
+        return {name: value for name, value in super().to_dict().items() if value is not None}
 
     def __len__(self) -> int:
         return len(self.predictions)
 
     def _repr_html_(self) -> str:
-        rows = [(label, *row) for label, row in zip(self.predictions, self.probabilities, strict=True)]
+        rows = [(label or "–", *row) for label, row in zip(self.predictions, self.probabilities, strict=True)]
         title = f"{self.model} version {self.model_version}, request {self.request_id}"
         return table_html(("prediction", *self.classes), rows, title)

@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from superpose.errors import ForbiddenError
 from superpose.learning.card import notice_of
 from superpose.service.statuses import JobStatus
+
+if TYPE_CHECKING:
+    from superpose.learning.calibration.asking import Details
 
 __all__ = [
     "Clock",
@@ -340,7 +343,7 @@ class Prediction:
     """An endpoint's answer: ``probabilities`` (n_rows, n_classes) and the most probable class of each row.
 
     ``unknown_categories`` has, for each category column with values unknown to the model, how many rows hold one;
-    ``notice`` is the sentence that the model must carry.
+    ``notice`` is the sentence that the model must carry. ``details`` answers what else was asked for; where it withholds labels, ``labels`` has None.
     """
 
     model: str
@@ -351,6 +354,15 @@ class Prediction:
     predictions: tuple[str, ...]
     unknown_categories: Mapping[str, int] = field(default_factory=dict)
     notice: str | None = None
+    details: Details | None = None
+
+    @property
+    def labels(self) -> tuple[str | None, ...]:
+        """The predicted class of each row, None where the model abstains."""
+        if self.details is None or self.details.reasons is None:
+            return self.predictions
+        pairs = zip(self.predictions, self.details.reasons, strict=True)
+        return tuple(label if reason is None else None for label, reason in pairs)
 
     def to_json(self) -> dict[str, object]:
         """The answer as the API sends it."""
@@ -365,6 +377,7 @@ class Prediction:
             "request_id": self.request_id,
             "classes": list(self.classes),
             "probabilities": [list(row) for row in self.probabilities],
-            "predictions": list(self.predictions),
+            "predictions": list(self.labels),
             **told,
+            **({} if self.details is None else self.details.to_json()),
         }

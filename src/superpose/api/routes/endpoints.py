@@ -167,7 +167,15 @@ _PREDICT_BODY: dict[str, Any] = {
             "application/json": {
                 "schema": {
                     "type": "object",
-                    "properties": {"rows": {"type": "array", "items": _ROW, "minItems": 1}},
+                    "properties": {
+                        "rows": {"type": "array", "items": _ROW, "minItems": 1},
+                        "prediction_set": {"type": "boolean", "description": "classes that hold the true one"},
+                        "abstain": {
+                            "anyOf": [{"type": "boolean"}, {"type": "number"}, {"const": "set"}],
+                            "description": "no label where the model is unsure: its rule, a probability, or sets",
+                        },
+                        "novelty": {"type": "boolean", "description": "how unlike the training rows each row is"},
+                    },
                     "required": ["rows"],
                     "additionalProperties": False,
                 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,6 +45,7 @@ class Details:
         reasons: of each row why no label is given, or None where one is.
         novelty: of each row its score; training rows score about 1.
         novel: of each row whether the score is above the model's threshold.
+        novelty_threshold: that threshold.
     """
 
     sets: tuple[tuple[str, ...], ...] | None = None
@@ -52,6 +53,19 @@ class Details:
     reasons: tuple[str | None, ...] | None = None
     novelty: tuple[float, ...] | None = None
     novel: tuple[bool, ...] | None = None
+    novelty_threshold: float | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """What there is of it, as answers have it; labels are withheld there by ``reasons``."""
+        found: dict[str, object] = {}
+        if self.sets is not None:
+            found |= {"prediction_sets": [list(row) for row in self.sets], "coverage": self.coverage}
+        if self.reasons is not None:
+            found["abstained"] = list(self.reasons)
+        if self.novelty is not None and self.novel is not None:
+            found |= {"novelty": list(self.novelty), "novel": list(self.novel)}
+            found["novelty_threshold"] = self.novelty_threshold
+        return found
 
 
 def detailed(
@@ -86,7 +100,12 @@ def detailed(
         )
     scores = safeguards.novelty.scores(encoded)
     novel = scores > safeguards.novelty.threshold
-    return Details(found.sets, found.coverage, found.reasons, tuple(scores.tolist()), tuple(novel.tolist()))
+    return replace(
+        found,
+        novelty=tuple(scores.tolist()),
+        novel=tuple(novel.tolist()),
+        novelty_threshold=safeguards.novelty.threshold,
+    )
 
 
 def _rule(safeguards: Safeguards, abstain: bool | float | str) -> AbstainRule | None:

@@ -23,6 +23,7 @@ from superpose.service.serving.loaded_models import LoadedModels, Rows, ServedMo
 from superpose.service.serving.traffic import SideStats, Traffic
 
 if TYPE_CHECKING:
+    from superpose.learning.calibration.asking import Asked
     from superpose.learning.predictor import Predictor
 
 __all__ = ["Answering", "side_key"]
@@ -107,7 +108,14 @@ class Answering:
         self._changing = threading.Lock()
 
     async def predict(
-        self, project: str, name: str, rows: Rows, *, request_id: str | None = None, version: int | None = None
+        self,
+        project: str,
+        name: str,
+        rows: Rows,
+        *,
+        request_id: str | None = None,
+        version: int | None = None,
+        asked: Asked | None = None,
     ) -> Prediction:
         """Class probabilities of rows; see ``Endpoints.predict``."""
         started_s = time.perf_counter()
@@ -127,6 +135,7 @@ class Answering:
                 served = await self._together(key, self.load, route.endpoint, side.model, side.version)
             self._loaded.unload_idle_later()
             answer = await served.predict(rows, n_rows)
+            details = None if asked is None else await asyncio.to_thread(served.details, rows, answer, asked)
         except OverloadedError:
             side.traffic.refused()
             raise
@@ -144,6 +153,7 @@ class Answering:
             predictions=tuple([classes[index] for index in answer.best]),
             unknown_categories=answer.unknown,
             notice=served.notice,
+            details=details,
         )
 
     def load(self, endpoint: Endpoint, model: str, version: int) -> ServedModel:

@@ -27,6 +27,7 @@ from superpose.service.store.tables import endpoints
 
 if TYPE_CHECKING:
     from superpose.explain import Explain
+    from superpose.learning.calibration.asking import Asked
     from superpose.learning.predictor import Predictor
 
 __all__ = ["MAX_EXPLAINED_ROWS", "Endpoints", "Rows"]
@@ -214,6 +215,7 @@ class Endpoints:
         *,
         request_id: str | None = None,
         version: int | None = None,
+        asked: Asked | None = None,
     ) -> Prediction:
         """Class probabilities of rows, computed together with those of other callers that arrive meanwhile.
 
@@ -224,16 +226,20 @@ class Endpoints:
                 of numbers ``(n_rows, n_columns)``.
             request_id: what the answer is marked with, and what a canary may choose by; a new id by default.
             version: which of the endpoint's sides must answer; by default its canary's share decides.
+            asked: prediction sets, abstaining, novelty; see `superpose.learning.calibration.asking.Asked`.
 
         Raises:
             NotFoundError: there is none of this name in the caller's project, or it has no side of this version.
+            SafeguardAbsentError: something is asked for that the model version cannot tell.
             RequestError: no rows, too many, or not a list of rows of one form.
             FeatureMismatchError: the rows do not have the model's columns; other callers are not touched by it.
             OverloadedError: too many rows wait at this endpoint.
             ModelFileError, ArtifactError: the model file cannot be used.
         """
         principal.require(Role.PREDICTOR)
-        return await self._answering.predict(principal.project, name, rows, request_id=request_id, version=version)
+        return await self._answering.predict(
+            principal.project, name, rows, request_id=request_id, version=version, asked=asked
+        )
 
     def stats(self, principal: Principal, name: str) -> BatchStats:
         """How the requests of the endpoint's own version were batched since its model was loaded.

@@ -25,6 +25,7 @@ from superpose.service.serving.deployment import Limits
 from superpose.service.serving.turns import Turns
 
 if TYPE_CHECKING:
+    from superpose.learning.calibration.asking import Asked, Details
     from superpose.learning.predictor import Predictor
 
 __all__ = ["Answer", "LoadedModels", "Rows", "ServedModel"]
@@ -89,6 +90,18 @@ class ServedModel:
             return await self._batcher.submit(rows, n_rows)
         finally:
             self.used_at_s = time.monotonic()
+
+    def details(self, rows: Rows, answer: Answer, asked: Asked) -> Details:
+        """What a request asked for beside its answer.
+
+        Raises:
+            SafeguardAbsentError: the model has nothing that gives it.
+        """
+        from superpose.learning.calibration.asking import detailed
+
+        probabilities = np.array(answer.probabilities, dtype=np.float64)
+        encoded = self.predictor.encode(rows) if asked.novelty else None
+        return detailed(self.predictor.safeguards, asked, probabilities, self.classes, encoded)
 
     def _compute(self, requests: Sequence[Rows]) -> Sequence[Answer | Exception]:
         """Encode and predict all together; where some rows are bad, so that these are their sender's problem only."""

@@ -1,0 +1,33 @@
+"""What `superpose predict` asks for besides labels and probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from superpose.cli.predict import abstain_rule
+from superpose.errors import RequestError
+
+
+def test_rules_for_abstaining() -> None:
+    assert [abstain_rule(given) for given in (None, "model", "set", "0.8")] == [False, True, "set", 0.8]
+    with pytest.raises(RequestError, match="'model', 'set' or a probability"):
+        abstain_rule("often")
+
+
+def test_novelty_and_withheld_labels_on_the_terminal(at_home: Callable[..., Any], trained: str, tmp_path: Path) -> None:
+    assert at_home("deploy", trained, "--name", "unsure").code == 0
+    columns = [column["name"] for column in at_home("datasets", "show", trained, "--json").json["columns"]]
+    rows = tmp_path / "rows.csv"
+    rows.write_text(",".join(columns) + "\n5.1,3.5,1.4,0.2\n500,3.5,1.4,0.2\n")
+    found = at_home("predict", "unsure", rows, "--novelty", "--abstain", "1", "--json").json
+    assert found["novel"] == [False, True]
+    assert found["predictions"] == [None, None]
+    shown = at_home("predict", "unsure", rows, "--novelty", "--abstain", "1").out
+    assert "(novel)" in shown
+    assert "is below 1" in shown
+    assert at_home("predict", "unsure", rows, "--sets").err.startswith("error[learning.safeguard_absent]")
+    assert at_home("endpoints", "remove", "unsure").code == 0
