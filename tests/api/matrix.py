@@ -392,6 +392,7 @@ ROWS = (
     Row("GET", "/v1/endpoints/{name}/revisions", "viewer", 200, _OF_ENDPOINT),
     Row("GET", "/v1/endpoints/{name}/events", "viewer", 200, _OF_ENDPOINT),
     Row("GET", "/v1/endpoints/{name}/stats", "viewer", 200, _OF_ENDPOINT),
+    Row("GET", "/v1/endpoints/{name}/alarms", "viewer", 200, _OF_ENDPOINT),
     Row("POST", "/v1/endpoints/{name}/predict", "predictor", 200, _OF_ENDPOINT, {"rows": [FLOWER]}, changes=False),
     Row("POST", "/v1/endpoints/{name}/explain", "predictor", 200, _OF_ENDPOINT, {"rows": [FLOWER]}, changes=False),
     # quantum functions

@@ -13,7 +13,10 @@ from superpose.cli.output import age, print_json, print_table, removed, section
 from superpose.errors import RequestError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from superpose.client import Endpoint
+    from superpose.client.endpoint_nouns import Alarm
 
 __all__ = ["app", "deploy"]
 
@@ -95,13 +98,14 @@ def show(
     with connect(url, key_file) as client:
         found = client.endpoints.get(endpoint)
         sides, revisions = client.endpoints.stats(endpoint), client.endpoints.revisions(endpoint)
-        events = client.endpoints.events(endpoint)
+        events, alarms = client.endpoints.events(endpoint), client.endpoints.alarms(endpoint)
         address = client.url + found.url
     if as_json:
         document = found.to_dict()
         document["stats"] = [side.to_dict() for side in sides]
         document["revisions"] = [revision.to_dict() for revision in revisions]
         document["events"] = [event.to_dict() for event in events]
+        document["alarms"] = [alarm.to_dict() for alarm in alarms]
         print_json(document)
         return
     own = {name: value for name, value in found.limits.items() if value is not None}
@@ -120,6 +124,7 @@ def show(
             "state": found.state,
             "url": address,
             "created": found.created_at,
+            "alarms": _alarms_text(alarms),
         }
     )
     typer.echo()
@@ -263,6 +268,13 @@ def _say_notice(endpoint: Endpoint) -> None:
         typer.echo(endpoint.notice)
     if endpoint.override is not None:
         typer.echo(f"in production without {', '.join(endpoint.override.missing)}: {endpoint.override.reason}")
+
+
+def _alarms_text(alarms: Sequence[Alarm]) -> str:
+    """Open alarms with what they say, and how many are over."""
+    still = [f"{alarm.kind} since {age(alarm.raised_at)}: {alarm.message}" for alarm in alarms if not alarm.cleared_at]
+    over = len(alarms) - len(still)
+    return "; ".join([*still, *([f"{over} cleared"] if over else [])]) or "none"
 
 
 def _canary_text(endpoint: Endpoint) -> str | None:

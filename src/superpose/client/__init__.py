@@ -5,7 +5,7 @@ from __future__ import annotations
 from superpose.client.budgets import Budget, Cost
 from superpose.client.client import Client
 from superpose.client.discovery import RunningService, default_data_dir, running_service
-from superpose.client.endpoint_nouns import Canary, Endpoint, Revision, SideStats
+from superpose.client.endpoint_nouns import Alarm, Canary, Endpoint, Revision, SideStats
 from superpose.client.explanations import ExplainedRow, Explanation, RowCounterfactual, RowPicture, RowShotNoise
 from superpose.client.functions import CallAnswer, FunctionLog, FunctionVersion, QuantumFunction
 from superpose.client.job_outputs import JobArtifact, MetricPoint
@@ -35,6 +35,7 @@ from superpose.client.webhooks import Delivery, NewWebhook, Try, Webhook, verify
 
 __all__ = [
     "FINAL_STATUSES",
+    "Alarm",
     "AuditEntry",
     "BackendWaits",
     "BatchPrediction",

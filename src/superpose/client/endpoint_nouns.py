@@ -11,7 +11,7 @@ from superpose.client.json_fields import Fields
 from superpose.client.nouns import Noun
 from superpose.client.promotion import Override
 
-__all__ = ["Canary", "Endpoint", "Revision", "SideStats"]
+__all__ = ["Alarm", "Canary", "Endpoint", "Revision", "SideStats"]
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,39 @@ class Endpoint(Noun):
             stage=f.maybe_text("stage") or "development",
             override=None if override is None else Override.from_json(override),
             notice=f.maybe_text("notice"),
+        )
+
+
+@dataclass(frozen=True)
+class Alarm(Noun):
+    """That an endpoint's rows are not what its model was trained on.
+
+    ``kind`` is "drift" (columns are distributed otherwise) or "novelty" (too many rows are unlike the training rows);
+    ``facts`` are figures of the window that raised it. It is over once it has a ``cleared_at``.
+    """
+
+    id: str
+    kind: str
+    model: str
+    version: int
+    message: str
+    facts: Mapping[str, Any]
+    raised_at: datetime
+    cleared_at: datetime | None = None
+
+    @classmethod
+    def from_json(cls, document: object) -> Self:
+        """An alarm from the service's JSON."""
+        f = Fields.of("alarm", document)
+        return cls(
+            id=f.text("id"),
+            kind=f.text("kind"),
+            model=f.text("model"),
+            version=f.whole("version"),
+            message=f.text("message"),
+            facts=f.object("facts"),
+            raised_at=f.time("raised_at"),
+            cleared_at=f.maybe_time("cleared_at"),
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from superpose.client.endpoint_nouns import Endpoint, Revision, SideStats
+from superpose.client.endpoint_nouns import Alarm, Endpoint, Revision, SideStats
 from superpose.client.json_fields import Fields
 from superpose.client.lineage import Lineage
 from superpose.client.nouns import Event, Listing
@@ -142,6 +142,11 @@ class Endpoints(Resource):
         """What the endpoint's version, and then its canary, have answered since the server started."""
         sides = Fields.of("statistics", self._get(f"{_path(name)}/stats")).array("sides")
         return tuple(SideStats.from_json(side) for side in sides)
+
+    def alarms(self, name: str) -> Listing[Alarm]:
+        """Alarms that rows are not what the model was trained on, newest first; open ones have no ``cleared_at``."""
+        found = Fields.of("list of alarms", self._get(f"{_path(name)}/alarms")).array("items")
+        return Listing(Alarm.from_json(item) for item in found)
 
     def _sent(self, call: Call) -> Endpoint:
         return Endpoint.from_json(read_json(self._transport.send(call)))

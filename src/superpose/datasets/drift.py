@@ -6,7 +6,7 @@ categories, and the missing values; the Kolmogorov-Smirnov distance is the large
 functions at the baseline's quantiles. Without drift, ``PSI / (1/n + 1/m)`` is about chi-square with one degree of
 freedom less than there are shares, so a small table has a large PSI by chance alone; a column counts as moved only
 where the index or the distance is large and chance explains it badly: by Pearson's test of two samples on the same
-shares, and by the distribution of Kolmogorov, each at ``ALPHA`` over twice the number of columns.
+shares, and by the distribution of Kolmogorov, all of them together at ``ALPHA`` by Holm's correction.
 
 Source: B. Yurdakul, "Statistical properties of the population stability index", Western Michigan University, 2018.
 """
@@ -22,10 +22,11 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from superpose.datasets.drift_counts import ColumnCounts, DriftCounts, bin_counts
 from superpose.datasets.table import Table
 from superpose.errors import FeatureMismatchError
 
-__all__ = ["ColumnDrift", "DriftReport", "DriftVerdict", "compare_drift", "drift_baseline"]
+__all__ = ["ColumnDrift", "DriftReport", "DriftVerdict", "compare_counts", "compare_drift", "drift_baseline"]
 
 DriftVerdict = Literal["stable", "shifted", "drifted"]
 Values = npt.NDArray[Any]
@@ -50,7 +51,7 @@ class ColumnDrift:
         kind: "number" or "category".
         psi: population stability index, missing values included.
         ks: Kolmogorov-Smirnov distance of the values that are there, 0 .. 1; None for categories.
-        p_value: how likely chance alone makes the larger of the two signals.
+        p_value: how likely chance alone makes the larger of the two signals, before correction.
         missing_before: share of missing values in the baseline.
         missing_now: the same in the table.
         unknown_now: share of rows with a category that the baseline does not list by name.
@@ -137,8 +138,24 @@ def compare_drift(baseline: Mapping[str, Any], columns: Mapping[str, Values]) ->
     if absent:
         shown = ", ".join(map(repr, absent[:5])) + (f" and {len(absent) - 5} more" if len(absent) > 5 else "")
         raise FeatureMismatchError(f"the table lacks {shown}, which the model was trained on", columns=absent[:50])
-    n_before, n_now = int(baseline["n_rows"]), len(next(iter(columns.values())))
-    found = tuple(_compared(column, columns[column["name"]], n_before, len(wanted)) for column in wanted)
+    return compare_counts(baseline, DriftCounts.of(baseline, columns))
+
+
+def compare_counts(baseline: Mapping[str, Any], counts: DriftCounts) -> DriftReport:
+    """How far rows that were counted have moved from a baseline; equal to `compare_drift` on those rows.
+
+    Args:
+        baseline: from ``drift_baseline``.
+        counts: of the rows, by that baseline.
+    """
+    wanted = baseline["columns"]
+    n_before, n_now = int(baseline["n_rows"]), counts.n_rows
+    signals = [_signals(c, now, n_before, n_now) for c, now in zip(wanted, counts.columns, strict=True)]
+    corrected = _holm([p for signal in signals for p in (signal.psi_chance, signal.ks_chance)])
+    pairs = zip(corrected[::2], corrected[1::2], strict=True)
+    found = tuple(
+        _judged(column, signal, *chances) for column, signal, chances in zip(wanted, signals, pairs, strict=True)
+    )
     return DriftReport(
         n_rows=n_now,
         n_baseline_rows=n_before,
@@ -155,7 +172,7 @@ def _number_baseline(values: npt.NDArray[np.float64], n_bins: int) -> dict[str, 
     edges = sorted({float(f"{edge:.{_DIGITS}g}") for edge in quantiles})
     return {
         "edges": edges,
-        "shares": _rounded(_bin_counts(present, edges) / max(1, len(values))),
+        "shares": _rounded(bin_counts(present, edges) / max(1, len(values))),
         "missing": round((len(values) - len(present)) / max(1, len(values)), _DIGITS),
     }
 
@@ -171,80 +188,73 @@ def _category_baseline(values: Values) -> dict[str, Any]:
     }
 
 
-def _bin_counts(values: npt.NDArray[np.float64], edges: Sequence[float]) -> npt.NDArray[np.float64]:
-    """Values up to the first edge, between edges (the right one included), and beyond the last; ``(n_edges + 1,)``."""
-    places = np.searchsorted(np.asarray(edges, dtype=np.float64), values, side="left")
-    return np.bincount(places, minlength=len(edges) + 1).astype(np.float64)
-
-
 def _rounded(shares: npt.NDArray[np.float64]) -> list[float]:
     return [round(float(share), _DIGITS) for share in shares]
 
 
-def _compared(before: Mapping[str, Any], values: Values, n_before: int, n_columns: int) -> ColumnDrift:
+@dataclass(frozen=True, slots=True)
+class _Signals:
+    """A column's index and distance, how likely chance alone makes them, and shares of the rows now."""
+
+    psi: float
+    psi_chance: float
+    ks: float | None
+    ks_chance: float
+    missing_now: float
+    unknown_now: float
+
+
+def _signals(before: Mapping[str, Any], now: ColumnCounts, n_before: int, n_now: int) -> _Signals:
+    n_rows = max(1, n_now)
+    shares, missing = now.present / n_rows, now.missing / n_rows
+    ks, unknown = None, 0.0
     if before["kind"] == "number":
-        then, now, ks, missing_now = _number_shares(before, values)
-        unknown = 0.0
+        then = np.asarray(before["shares"])
+        ks = _distance(then, shares)
+        if len(then) > 10:
+            pairs = np.arange(0, len(then), 2)
+            then, shares = np.add.reduceat(then, pairs), np.add.reduceat(shares, pairs)
     else:
-        then, now, unknown, missing_now = _category_shares(before, values)
-        ks = None
-    psi, psi_chance = _psi(then, now, n_before, len(values))
-    ks_chance = 1.0 if ks is None else _ks_chance(ks, n_before, len(values))
-    level = ALPHA / (2 * n_columns)  # two signals of every column, as many chances
-    drifted = psi >= PSI_DRIFT and psi_chance < level
-    shifted = (psi >= PSI_SHIFT and psi_chance < level) or (ks is not None and ks >= KS_SHIFT and ks_chance < level)
+        then, unknown = np.array([*before["shares"].values(), before["other"]]), float(shares[-1])
+    index, chance = _psi(np.append(then, before["missing"]), np.append(shares, missing), n_before, n_now)
+    return _Signals(index, chance, ks, 1.0 if ks is None else _ks_chance(ks, n_before, n_now), missing, unknown)
+
+
+def _distance(then: Values, now: Values) -> float:
+    """The Kolmogorov-Smirnov distance at the baseline's quantiles, of the values that are there."""
+    if then.sum() <= 0 or now.sum() <= 0:
+        return 0.0
+    return float(np.abs(np.cumsum(then) / then.sum() - np.cumsum(now) / now.sum()).max())
+
+
+def _judged(before: Mapping[str, Any], found: _Signals, psi_chance: float, ks_chance: float) -> ColumnDrift:
+    """A column's verdict, by chances that are corrected for the number of columns."""
+    moved, ks = psi_chance < ALPHA, found.ks
+    apart = ks is not None and ks >= KS_SHIFT and ks_chance < ALPHA
+    drifted, shifted = moved and found.psi >= PSI_DRIFT, apart or (moved and found.psi >= PSI_SHIFT)
     return ColumnDrift(
         name=before["name"],
         kind=before["kind"],
-        psi=psi,
+        psi=found.psi,
         ks=ks,
-        p_value=min(psi_chance, ks_chance),
+        p_value=min(found.psi_chance, found.ks_chance),
         missing_before=float(before["missing"]),
-        missing_now=missing_now,
-        unknown_now=unknown,
+        missing_now=found.missing_now,
+        unknown_now=found.unknown_now,
         verdict="drifted" if drifted else "shifted" if shifted else "stable",
     )
 
 
-def _number_shares(before: Mapping[str, Any], values: Values) -> tuple[Values, Values, float, float]:
-    """Shares then and now in at most ten ranges with the missing values last, the KS distance, missing values now."""
-    if values.dtype.kind != "f":
-        if any(value is not None for value in values):
-            raise FeatureMismatchError(
-                f"column {before['name']!r} holds text, but the model was trained on numbers",
-                column=before["name"],
-            )
-        values = np.full(len(values), np.nan)
-    n_rows = max(1, len(values))
-    present = values[~np.isnan(values)]
-    then, now = np.asarray(before["shares"]), _bin_counts(present, before["edges"]) / n_rows
-    ks = 0.0
-    if then.sum() > 0 and now.sum() > 0:
-        ks = float(np.abs(np.cumsum(then) / then.sum() - np.cumsum(now) / now.sum()).max())
-    if len(then) > 10:
-        pairs = np.arange(0, len(then), 2)
-        then, now = np.add.reduceat(then, pairs), np.add.reduceat(now, pairs)
-    missing = (n_rows - len(present)) / n_rows
-    return np.append(then, before["missing"]), np.append(now, missing), ks, missing
+def _holm(chances: Sequence[float]) -> list[float]:
+    """Chances corrected for their number, step by step from the smallest.
 
-
-def _category_shares(before: Mapping[str, Any], values: Values) -> tuple[Values, Values, float, float]:
-    """Shares then and now of named categories, of all others and of missing values; the last two now."""
-    words = _words(values)
-    counts = Counter(word for word in words if word is not None)
-    n_rows = max(1, len(words))
-    named = list(before["shares"])
-    now = [counts[word] / n_rows for word in named]
-    other = (counts.total() - sum(counts[word] for word in named)) / n_rows
-    missing = (n_rows - counts.total()) / n_rows
-    then = [*before["shares"].values(), before["other"], before["missing"]]
-    return np.array(then), np.array([*now, other, missing]), other, missing
-
-
-def _words(values: Values) -> list[str | None]:
-    if values.dtype.kind != "f":
-        return list(values.tolist())
-    return [None if math.isnan(v) else str(int(v)) if v.is_integer() else repr(v) for v in values.tolist()]
+    Source: Holm 1979, "A simple sequentially rejective multiple test procedure".
+    """
+    order = np.argsort(chances)
+    steps = np.asarray(chances)[order] * np.arange(len(chances), 0, -1)
+    corrected = np.empty(len(chances))
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return [float(p) for p in corrected]
 
 
 def _psi(then: Values, now: Values, n_before: int, n_now: int) -> tuple[float, float]:

@@ -49,6 +49,11 @@ def routes(service: Service) -> APIRouter:
         """One endpoint."""
         return Json(service.endpoints.get(caller(request), name).to_json())
 
+    @router.get("/{name}/alarms")
+    def alarms(request: Request, name: str) -> Response:
+        """Alarms that rows are not what the model was trained on, newest first; at most 200."""
+        return Json({"items": [alarm.to_json() for alarm in service.endpoints.alarms(caller(request), name)]})
+
     @router.get("/{name}/lineage")
     def lineage(request: Request, name: str) -> Response:
         """What the endpoint's answers come from, as a graph."""

@@ -24,7 +24,7 @@ from superpose.errors import StoreError
 from superpose.service.nouns import Clock
 from superpose.service.statuses import JobStatus
 from superpose.service.store.database import Database
-from superpose.service.store.tables import attempts, jobs
+from superpose.service.store.tables import attempts, endpoint_alarms, jobs
 
 __all__ = ["Measurements"]
 
@@ -150,6 +150,11 @@ class _Lasting(Collector):
                 by_outcome = connection.execute(
                     select(attempts.c.outcome, func.count()).group_by(attempts.c.outcome)
                 ).all()
+                alarms = connection.execute(
+                    select(endpoint_alarms.c.kind, func.count())
+                    .where(endpoint_alarms.c.cleared_at.is_(None))
+                    .group_by(endpoint_alarms.c.kind)
+                ).all()
                 oldest = connection.execute(
                     select(func.min(jobs.c.created_at)).where(jobs.c.status == str(JobStatus.QUEUED))
                 ).scalar()
@@ -167,9 +172,12 @@ class _Lasting(Collector):
         )
         for outcome, count in by_outcome:
             ended.add_metric((outcome or "running",), count)
+        open_alarms = GaugeMetricFamily("superpose_endpoint_alarms", "Open alarms of endpoints.", labels=("kind",))
+        for kind in ("drift", "novelty"):
+            open_alarms.add_metric((kind,), dict(alarms).get(kind, 0))
         info = GaugeMetricFamily("superpose_release_info", "The release that runs.", labels=("version",))
         info.add_metric((superpose.__version__,), 1.0)
-        return [up, counts, age, ended, info]
+        return [up, counts, age, ended, open_alarms, info]
 
     def _memory_family(self) -> Metric:
         found = GaugeMetricFamily(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import math
 import threading
 import time
@@ -17,10 +18,13 @@ from superpose.errors import NotFoundError, OverloadedError, RequestError, Super
 from superpose.service.config import ServiceConfig
 from superpose.service.names import new_id
 from superpose.service.nouns import Prediction
+from superpose.service.serving.alarms import Alarms
 from superpose.service.serving.batching import BatchStats
 from superpose.service.serving.deployment import Canary, CanarySplit, Endpoint
 from superpose.service.serving.loaded_models import LoadedModels, Rows, ServedModel
 from superpose.service.serving.traffic import SideStats, Traffic
+from superpose.service.serving.watching import Watch
+from superpose.service.traces import trace_of
 
 if TYPE_CHECKING:
     from superpose.learning.calibration.asking import Asked
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answering", "side_key"]
 
+_log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -46,6 +51,7 @@ class _Side:
     version: int
     key: str
     traffic: Traffic
+    watch: Watch
 
 
 @dataclass(frozen=True)
@@ -87,6 +93,7 @@ class Answering:
         read: loads a model version of a project from the registry.
         loaded: the models in memory.
         config: limits.
+        alarms: what a side's watch tells.
     """
 
     def __init__(
@@ -95,7 +102,10 @@ class Answering:
         read: Callable[[str, str, int], Predictor],
         loaded: LoadedModels,
         config: ServiceConfig,
+        alarms: Alarms,
     ) -> None:
+        self._alarms = alarms
+        self._watches: dict[str, Watch] = {}
         self._find = find
         self._read = read
         self._loaded = loaded
@@ -143,6 +153,8 @@ class Answering:
             side.traffic.answered(time.perf_counter() - started_s, n_rows, failed=True)
             raise
         side.traffic.answered(time.perf_counter() - started_s, n_rows)
+        if side.watch.offer(rows):
+            self._begin(("watch", side.key, ""), _count, side.watch, served)
         classes = served.classes
         return Prediction(
             model=side.model,
@@ -182,6 +194,7 @@ class Answering:
             for key in [key for key in self._traffic if key[0].startswith(f"{endpoint.id}/")]:
                 self._loaded.unload(key[0])
                 self._traffic.pop(key)
+                self._watches.pop(key[0], None)
 
     def stats(self, endpoint: Endpoint) -> tuple[SideStats, ...]:
         """What the sides of an endpoint have answered since the server started, the stable one first."""
@@ -245,7 +258,10 @@ class Answering:
         key = side_key(endpoint.id, model, version)
         with self._changing:
             traffic = self._traffic.setdefault((key, name), Traffic())
-        return _Side(name, model, version, key, traffic)
+            watch = self._watches.get(key)
+            if watch is None:
+                watch = self._watches[key] = Watch(self._alarms.watcher(endpoint, model, version))
+        return _Side(name, model, version, key, traffic, watch)
 
     def _split(self, endpoint: Endpoint, canary: Canary) -> CanarySplit:
         """The canary's split, which goes on where it was as long as the canary is the same."""
@@ -278,3 +294,11 @@ class Answering:
                     field=f"rows[{index}]",
                 )
         return len(rows)
+
+
+def _count(watch: Watch, served: ServedModel) -> None:
+    """Have a watch count its rows; the log has what goes wrong, as nobody waits for it."""
+    try:
+        watch.count(served.predictor)
+    except Exception as error:
+        _log.error("rows of an endpoint could not be held against its baseline: %s", trace_of(error))

@@ -12,6 +12,7 @@ from superpose.service.catalogue.models import Models, VersionRef, version_row
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name, new_id
 from superpose.service.nouns import Clock, ModelVersion, Page, Prediction, Principal, Role
+from superpose.service.serving.alarms import Alarm, Alarms
 from superpose.service.serving.answering import Answering
 from superpose.service.serving.batching import BatchStats
 from superpose.service.serving.deployment import Endpoint, Limits, Release, Stage
@@ -58,7 +59,8 @@ class Endpoints:
         self._models = models
         self._clock = clock
         self._records = EndpointRecords(database, loaded, clock)
-        self._answering = Answering(self._records.find, self._read, loaded, config)
+        self._alarms = Alarms(database, clock)
+        self._answering = Answering(self._records.find, self._read, loaded, config, self._alarms)
         self.gate = Gate(self._records)
         self.rollouts = Rollouts(self._records, self._answering, loaded, self.gate)
 
@@ -248,6 +250,15 @@ class Endpoints:
             NotFoundError: there is none of this name in the caller's project.
         """
         return self.traffic(principal, name)[0].batches
+
+    def alarms(self, principal: Principal, name: str) -> tuple[Alarm, ...]:
+        """Alarms of an endpoint, the newest first: that its rows are not what its model was trained on.
+
+        Raises:
+            NotFoundError: there is none of this name in the caller's project.
+        """
+        principal.require(Role.VIEWER)
+        return tuple(self._alarms.of(self._records.find(principal.project, name)))
 
     def traffic(self, principal: Principal, name: str) -> tuple[SideStats, ...]:
         """What each side of an endpoint has answered since the server started: its own version, then its canary.

@@ -17,6 +17,7 @@ __all__ = [
     "charges",
     "data_sheets",
     "datasets",
+    "endpoint_alarms",
     "endpoint_canaries",
     "endpoint_limits",
     "endpoint_revisions",
@@ -362,6 +363,20 @@ endpoint_limits = Table(
     Column("max_delay_ms", Float),
     Column("max_queue_rows", Integer),
     Column("max_concurrency", Integer),
+)
+
+endpoint_alarms = Table(
+    "endpoint_alarms",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("endpoint_id", Text),
+    Column("kind", Text),
+    Column("model", Text),
+    Column("version", Integer),
+    Column("message", Text),
+    Column("facts", _JSON),
+    Column("raised_at", UtcTime),
+    Column("cleared_at", UtcTime),
 )
 
 audit = Table(

@@ -14,6 +14,7 @@ from superpose.errors import StoreError
 from superpose.service.nouns import Clock
 from superpose.service.store.migrations.budgets import BUDGETS
 from superpose.service.store.migrations.data_sheets import DATA_SHEETS
+from superpose.service.store.migrations.endpoint_alarms import ENDPOINT_ALARMS
 from superpose.service.store.migrations.endpoint_rollouts import ENDPOINT_ROLLOUTS
 from superpose.service.store.migrations.file_jobs import FILE_JOBS
 from superpose.service.store.migrations.function_logs import FUNCTION_LOGS
@@ -61,6 +62,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     WEBHOOKS,
     PROVIDER_LOOPS,
     PROMOTION,
+    ENDPOINT_ALARMS,
 )
 
 #: The version this release reads and writes.

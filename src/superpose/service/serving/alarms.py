@@ -1,0 +1,170 @@
+"""Alarms of endpoints: raised and cleared with patience, kept in the store, told in the endpoint's history."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, RowMapping, insert, select, update
+
+from superpose.service.names import new_id
+from superpose.service.nouns import Clock, iso
+from superpose.service.serving.deployment import Endpoint
+from superpose.service.serving.watching import Finding
+from superpose.service.store.database import Database
+from superpose.service.store.history import append_event
+from superpose.service.store.tables import endpoint_alarms, endpoints
+
+__all__ = ["MAX_ALARMS", "Alarm", "Alarms"]
+
+MAX_ALARMS = 200
+"""Alarms of an endpoint that are listed, the newest."""
+
+_RAISE_AFTER, _CLEAR_AFTER = 2, 3
+"""Windows in a row that must be bad to raise an alarm, and good to clear it."""
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """That an endpoint's rows are not what its model was trained on.
+
+    Attributes:
+        id: of the alarm.
+        kind: "drift" or "novelty".
+        model, version: which version noticed it.
+        message: in a sentence.
+        facts: figures of the window that raised it; no rows.
+        raised_at: when.
+        cleared_at: when it was over; None while it is not.
+    """
+
+    id: str
+    kind: str
+    model: str
+    version: int
+    message: str
+    facts: dict[str, Any] = field(repr=False)
+    raised_at: datetime
+    cleared_at: datetime | None = None
+
+    def to_json(self) -> dict[str, object]:
+        """The alarm as the API sends it."""
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "model": self.model,
+            "version": self.version,
+            "message": self.message,
+            "facts": dict(self.facts),
+            "raised_at": iso(self.raised_at),
+            "cleared_at": None if self.cleared_at is None else iso(self.cleared_at),
+        }
+
+
+class Alarms:
+    """The alarms of all endpoints.
+
+    Args:
+        database: where they are kept.
+        clock: what tells the time.
+    """
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._streaks: dict[tuple[str, str, int, str], tuple[str, int]] = {}
+        self._changing = threading.Lock()
+
+    def of(self, endpoint: Endpoint) -> list[Alarm]:
+        """The newest alarms of an endpoint, newest first."""
+        query = (
+            select(endpoint_alarms)
+            .where(endpoint_alarms.c.endpoint_id == endpoint.id)
+            .order_by(endpoint_alarms.c.raised_at.desc(), endpoint_alarms.c.id)
+            .limit(MAX_ALARMS)
+        )
+        with self._database.read() as connection:
+            return [_alarm_of(row) for row in connection.execute(query).mappings()]
+
+    def watcher(self, endpoint: Endpoint, model: str, version: int) -> Callable[[Sequence[Finding]], None]:
+        """What a side's watch tells its windows to."""
+        return lambda findings: self.judge(endpoint, model, version, findings)
+
+    def judge(self, endpoint: Endpoint, model: str, version: int, findings: Sequence[Finding]) -> None:
+        """Raise or clear alarms of a side where enough windows in a row say so."""
+        for finding in findings:
+            if self._is_due((endpoint.id, model, version, finding.kind), finding.verdict):
+                self._set(endpoint, model, version, finding)
+
+    def _is_due(self, key: tuple[str, str, int, str], verdict: str) -> bool:
+        """Whether a verdict has come often enough in a row; it goes on being due while it lasts."""
+        with self._changing:
+            before, n_times = self._streaks.get(key, ("", 0))
+            n_times = n_times + 1 if verdict == before else 1
+            self._streaks[key] = (verdict, n_times)
+        return n_times >= {"bad": _RAISE_AFTER, "good": _CLEAR_AFTER}.get(verdict, n_times + 1)
+
+    def _set(self, endpoint: Endpoint, model: str, version: int, finding: Finding) -> None:
+        own = (
+            (endpoint_alarms.c.endpoint_id == endpoint.id)
+            & (endpoint_alarms.c.kind == finding.kind)
+            & endpoint_alarms.c.cleared_at.is_(None)
+        )
+        query = select(endpoint_alarms).where(own)
+        with self._database.read() as connection:
+            is_open = connection.execute(query).first() is not None
+        if is_open == (finding.verdict == "bad"):
+            return
+        at = self._clock()
+        with self._database.write() as connection:
+            still = connection.execute(select(endpoints.c.id).where(endpoints.c.id == endpoint.id)).first()
+            found = connection.execute(query).mappings().first()
+            if still is None or (found is not None) == (finding.verdict == "bad"):
+                return
+            if found is None:
+                made = Alarm(new_id("alarm"), finding.kind, model, version, finding.message, finding.facts, at)
+                _add(connection, endpoint, made)
+            else:
+                made = _alarm_of(found)
+                cleared = update(endpoint_alarms).where(endpoint_alarms.c.id == made.id).values(cleared_at=at)
+                connection.execute(cleared)
+            append_event(
+                connection,
+                subject=endpoint.id,
+                project=endpoint.project,
+                at=at,
+                kind="alarm_raised" if found is None else "alarm_cleared",
+                actor="server",
+                data={
+                    "name": endpoint.name,
+                    "alarm": made.id,
+                    "kind": finding.kind,
+                    "model": model,
+                    "version": version,
+                    "message": finding.message,
+                    **finding.facts,
+                },
+            )
+
+
+def _add(connection: Connection, endpoint: Endpoint, made: Alarm) -> None:
+    connection.execute(
+        insert(endpoint_alarms).values(
+            id=made.id,
+            endpoint_id=endpoint.id,
+            kind=made.kind,
+            model=made.model,
+            version=made.version,
+            message=made.message,
+            facts=made.facts,
+            raised_at=made.raised_at,
+        )
+    )
+
+
+def _alarm_of(row: RowMapping) -> Alarm:
+    names = ("id", "kind", "model", "version", "message", "facts", "raised_at", "cleared_at")
+    return Alarm(**{name: row[name] for name in names})

@@ -1,0 +1,119 @@
+"""Alarms of live endpoints: raised where rows are not the training's, cleared when they are again, without rows."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from superpose.errors import ForbiddenError, NotFoundError
+from superpose.service import Dataset, ModelVersion, Principal, Service
+from superpose.service.serving import watching
+from superpose.service.serving.alarms import Alarms
+from superpose.service.serving.watching import Finding, Watch
+
+
+def drawn_rows(service: Service, dataset: Dataset, seed: int) -> Callable[[int], list[dict[str, Any]]]:
+    """Draws rows like the training rows."""
+    features, drawn = service.datasets.table(dataset).features, np.random.default_rng(seed)
+    return lambda n: features.iloc[drawn.integers(0, len(features), n)].to_dict("records")
+
+
+async def ask_until(
+    service: Service, admin: Principal, rows: Callable[[int], list[dict[str, Any]]], is_so: Callable[[], bool]
+) -> None:
+    """Ask the endpoint until something is so; each request is counted before the next."""
+    for _ in range(300):
+        await service.endpoints.predict(admin, "live", rows(20))
+        for _ in range(500):  # what was begun beside the answer
+            others = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+            if not others:
+                break
+            await asyncio.wait(others, timeout=10)
+        if is_so():
+            return
+    raise AssertionError("it did not come to be so in 6,000 rows")
+
+
+def test_alarms_come_and_go(
+    service: Service, admin: Principal, model: ModelVersion, dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watching, "ROWS_PER_S", 1e9)
+    service.endpoints.create(admin, "live", "outcome", 1)
+    usual = drawn_rows(service, dataset, 0)
+
+    def older(n: int) -> list[dict[str, Any]]:
+        return [{**row, "age": 4_321.5 + row["age"]} for row in usual(n)]
+
+    def kinds(is_open: bool) -> set[str]:
+        return {a.kind for a in service.endpoints.alarms(admin, "live") if (a.cleared_at is None) == is_open}
+
+    counted = iter(range(30))
+    asyncio.run(ask_until(service, admin, usual, lambda: next(counted) == 29))
+    assert service.endpoints.alarms(admin, "live") == ()
+    asyncio.run(ask_until(service, admin, older, lambda: kinds(True) == {"drift", "novelty"}))
+    raised = {alarm.kind: alarm for alarm in service.endpoints.alarms(admin, "live")}
+    assert "age" in raised["drift"].message
+    assert raised["drift"].facts["columns"][0]["name"] == "age"
+    assert raised["novelty"].facts["n_novel"] >= 0.05 * raised["novelty"].facts["n_rows"]
+    told = service.measurements.exposition()[0].decode()
+    assert 'superpose_endpoint_alarms{kind="drift"} 1.0' in told
+    asyncio.run(ask_until(service, admin, usual, lambda: not kinds(True)))
+    assert kinds(False) == {"drift", "novelty"}
+    events = [e for e in service.endpoints.rollouts.events(admin, "live") if e.kind.startswith("alarm_")]
+    assert sorted(event.kind for event in events) == ["alarm_cleared"] * 2 + ["alarm_raised"] * 2
+    kept = json.dumps([alarm.to_json() for alarm in service.endpoints.alarms(admin, "live")])
+    assert "4321" not in kept + json.dumps([event.data for event in events])  # no row and no value of one
+    service.endpoints.delete(admin, "live")
+    service.endpoints.create(admin, "live", "outcome", 1)
+    assert service.endpoints.alarms(admin, "live") == ()
+
+
+def test_alarms_need_patience_and_survive_a_restart(service: Service, admin: Principal, model: ModelVersion) -> None:
+    endpoint = service.endpoints.create(admin, "live", "outcome", 1)
+
+    def say(alarms: Alarms, *verdicts: str) -> list[bool]:
+        for verdict in verdicts:
+            alarms.judge(endpoint, "outcome", 1, [Finding("drift", verdict, "Columns have moved.", {"n_rows": 200})])
+        return [alarm.cleared_at is None for alarm in alarms.of(endpoint)]
+
+    alarms = Alarms(service.store.database, lambda: endpoint.created_at)
+    assert say(alarms, "bad", "between", "bad", "good", "bad") == []
+    assert say(alarms, "bad") == [True]
+    assert say(alarms, "bad", "bad", "between", "good", "good", "between", "good") == [True]
+    again = Alarms(service.store.database, lambda: endpoint.created_at)  # another server
+    assert say(again, "bad", "bad") == [True]
+    assert say(again, "good", "good") == [True]
+    assert say(again, "good") == [False]
+    assert sorted(say(again, "bad", "bad")) == [False, True]
+
+
+def test_watching_takes_so_many_rows_whatever_the_traffic(
+    service: Service, admin: Principal, model: ModelVersion
+) -> None:
+    service.endpoints.create(admin, "live", "outcome", 1)
+    predictor = service.endpoints.predictor(admin, "live")[1]
+    now, windows = [0.0], [0]
+
+    def told(findings: Sequence[Finding]) -> None:
+        windows[0] += 1
+        assert {finding.kind for finding in findings} == {"drift", "novelty"}
+
+    watch = Watch(told, lambda: now[0])
+    for step in range(20_000):  # 7,000 rows a second for 20 seconds
+        now[0] = step / 1_000
+        if watch.offer([[33.0, 1.5]] * 7):
+            watch.count(predictor)
+    assert windows[0] == 20 * 50 // 100 - 1  # a block of 100 every two seconds, the first of which is no window yet
+
+
+def test_who_may_see_alarms(service: Service, admin: Principal, stranger: Principal, model: ModelVersion) -> None:
+    service.endpoints.create(admin, "live", "outcome", 1)
+    with pytest.raises((NotFoundError, ForbiddenError)):
+        service.endpoints.alarms(stranger, "live")
+    with pytest.raises(NotFoundError):
+        service.endpoints.alarms(admin, "absent")
