@@ -23,9 +23,11 @@ from superpose.errors import (
     JobDependencyError,
     NotFoundError,
     RequestError,
+    SafeguardAbsentError,
     VersionInUseError,
 )
 from superpose.learning import Predictor
+from superpose.learning.calibration.asking import Asked as AskedFor
 from superpose.service import Asked, JobStatus, Principal, Role, Service, ServiceConfig
 from superpose.service.predictions import prediction_run
 from superpose.trust import read_key_file
@@ -315,3 +317,57 @@ def test_memory_does_not_grow_with_the_file(
         out, _ = process.communicate(timeout=60)
         peaks.append(int(out) / 1024)
     assert peaks[1] < peaks[0] + 30, peaks
+
+
+@pytest.fixture(scope="module")
+def guarded(service: Service, config: ServiceConfig) -> str:
+    """A model with prediction sets and a rule for abstaining."""
+    admin = service.authenticate(read_key_file(service.admin_key_path))
+    spec = {**SMALL_SPEC, "calibration": {"conformal": {"coverage": 0.8}, "abstain": {"by": "set"}}}
+    job = service.jobs.submit(admin, "train", spec, dataset="trial", model_name="guarded")
+    with working(config):
+        assert ended(service, job).status == "succeeded"
+    return "guarded"
+
+
+def test_sets_withheld_labels_and_novelty_go_into_the_file_too(
+    service: Service, admin: Principal, config: ServiceConfig, guarded: str, tmp_path: Path
+) -> None:
+    model = Predictor.load(service.models.content(service.models.version(admin, guarded)))
+    frame = table(60, seed=3)
+    frame.loc[7, "dose"] = 900.0
+    more = {"prediction_set": True, "abstain": True, "novelty": True}
+    made = {
+        form: service.predictions.submit_file(
+            admin, written(tmp_path, frame), "csv", Asked(model=guarded, format=form, more=more)
+        )
+        for form in ("csv", "npz")
+    }
+    contents = {}
+    with working(config):
+        for one in made.values():
+            assert ended(service, one.job).status == "succeeded"
+    for form, one in made.items():
+        _, stored = service.predictions.file(admin, one.job.id)
+        contents[form] = tmp_path / f"more.{form}"
+        contents[form].write_bytes(b"".join(stored.chunks(0, stored.n_bytes)))
+    _, details = model.detailed(frame, AskedFor(True, True, True))
+    assert details.sets is not None
+    assert details.reasons is not None
+    assert details.novelty is not None
+    found = pd.read_csv(contents["csv"], keep_default_na=True)
+    assert [tuple(c for c in ("no", "yes") if row[f"in set({c})"]) for _, row in found.iterrows()] == [
+        tuple(sorted(row)) for row in details.sets
+    ]
+    assert [None if pd.isna(reason) else reason for reason in found["abstained"]] == list(details.reasons)
+    assert found["prediction"].isna().tolist() == [reason is not None for reason in details.reasons]
+    np.testing.assert_allclose(found["novelty"], details.novelty)
+    assert found["novel"][7]
+    with np.load(contents["npz"]) as archive:
+        assert archive["prediction_set"].sum(axis=1).tolist() == [len(row) for row in details.sets]
+        assert archive["abstained"].tolist() == [reason is not None for reason in details.reasons]
+        np.testing.assert_allclose(archive["novelty"], details.novelty)
+    with pytest.raises(SafeguardAbsentError, match=r"calibration\.conformal"):
+        service.predictions.submit_file(
+            admin, written(tmp_path, frame), "csv", Asked(model="ills", more={"prediction_set": True})
+        )

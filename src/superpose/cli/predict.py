@@ -16,7 +16,15 @@ from superpose.errors import RequestError
 if TYPE_CHECKING:
     from superpose.client import Prediction
 
-__all__ = ["abstain_rule", "predict", "read_rows"]
+__all__ = ["AbstainOption", "NoveltyOption", "SetsOption", "abstain_rule", "predict", "read_rows"]
+
+
+SetsOption = Annotated[bool, typer.Option("--sets", help="Also the classes that hold the true one.")]
+AbstainOption = Annotated[
+    str | None,
+    typer.Option("--abstain", help="No label where unsure: 'model' (its rule), 'set', or a number.", metavar="RULE"),
+]
+NoveltyOption = Annotated[bool, typer.Option("--novelty", help="Also how unlike the training rows each row is.")]
 
 
 def predict(  # noqa: PLR0913  # one parameter per option
@@ -24,12 +32,9 @@ def predict(  # noqa: PLR0913  # one parameter per option
     rows: Annotated[
         str, typer.Argument(metavar="ROWS", help="A .json, .csv or .parquet file with rows; - reads JSON from stdin.")
     ],
-    sets: Annotated[bool, typer.Option("--sets", help="Also the classes that hold the true one.")] = False,
-    abstain: Annotated[
-        str | None,
-        typer.Option(help="No label where unsure: 'model' (its own rule), 'set', or a probability.", metavar="RULE"),
-    ] = None,
-    novelty: Annotated[bool, typer.Option("--novelty", help="Also how unlike the training rows each is.")] = False,
+    sets: SetsOption = False,
+    abstain: AbstainOption = None,
+    novelty: NoveltyOption = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,

@@ -11,6 +11,7 @@ from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, conne
 from superpose.cli.file_jobs import FileJobFace, add_file_job_commands, followed
 from superpose.cli.models import NameArgument, VersionOption, reference
 from superpose.cli.output import note, print_json
+from superpose.cli.predict import AbstainOption, NoveltyOption, SetsOption, abstain_rule
 from superpose.errors import RequestError
 
 if TYPE_CHECKING:
@@ -42,6 +43,9 @@ def predict_file(  # noqa: PLR0913  # one parameter per option
     on_error: PolicyOption = "fail",
     priority: PriorityOption = 0,
     after: AfterOption = None,
+    sets: SetsOption = False,
+    abstain: AbstainOption = None,
+    novelty: NoveltyOption = False,
     detach: DetachOption = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -59,6 +63,9 @@ def predict_file(  # noqa: PLR0913  # one parameter per option
         "on_error": on_error,
         "priority": priority,
         "after": after or (),
+        "prediction_set": sets,
+        "abstain": abstain_rule(abstain),
+        "novelty": novelty,
     }
     with connect(url, key_file) as client:
         made = client.predictions.create(model, source, format=format_of(target), **asked)
@@ -74,6 +81,9 @@ def of_dataset(  # noqa: PLR0913  # one parameter per option
     on_error: PolicyOption = "fail",
     priority: PriorityOption = 0,
     after: AfterOption = None,
+    sets: SetsOption = False,
+    abstain: AbstainOption = None,
+    novelty: NoveltyOption = False,
     detach: DetachOption = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -87,6 +97,9 @@ def of_dataset(  # noqa: PLR0913  # one parameter per option
         "on_error": on_error,
         "priority": priority,
         "after": after or (),
+        "prediction_set": sets,
+        "abstain": abstain_rule(abstain),
+        "novelty": novelty,
     }
     with connect(url, key_file) as client:
         made = client.predictions.create(model, dataset=dataset, format=format_of(target), **asked)

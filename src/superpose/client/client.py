@@ -227,6 +227,7 @@ class Client:
         on_error: str = "fail",
         after: Sequence[Job | str] = (),
         timeout_s: float | None = None,
+        **more: Any,
     ) -> BatchPrediction:
         """Predict a file's rows with a model, as a durable job, and save the file of predictions.
 
@@ -239,6 +240,7 @@ class Client:
             on_error: "fail" or "skip", for rows that cannot be predicted; skipped ones are in ``result["failures"]``.
             after: jobs, or their ids, that must have succeeded before it begins.
             timeout_s: how long to wait at most; None waits for the end.
+            more: ``prediction_set``, ``abstain`` and ``novelty``, as for `predict`.
 
         Raises:
             RequestError: a file of no known format.
@@ -247,7 +249,9 @@ class Client:
             WaitTimeoutError: ``timeout_s`` has passed; the job goes on.
         """
         form = format_of(Path(target))
-        made = self.predictions.create(model, source, version=version, format=form, on_error=on_error, after=after)
+        made = self.predictions.create(
+            model, source, version=version, format=form, on_error=on_error, after=after, **more
+        )
         found = self.predictions.wait(made.id, timeout_s=timeout_s)
         self.predictions.download(made.id, target)
         return found

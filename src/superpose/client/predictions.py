@@ -65,6 +65,9 @@ class Predictions(FileJobs[BatchPrediction]):
         priority: int = 0,
         idempotency_key: str | None = None,
         after: Sequence[Job | str] = (),
+        prediction_set: bool = False,
+        abstain: bool | float | str = False,
+        novelty: bool = False,
     ) -> BatchPrediction:
         """Submit a file of rows, sent in pieces, or a stored data set.
 
@@ -78,6 +81,7 @@ class Predictions(FileJobs[BatchPrediction]):
             priority: jobs of higher priority start first.
             idempotency_key: submitting twice under one key gives one job; made up where it is left out.
             after: jobs, or their ids, at most 100, that must have succeeded before it begins.
+            prediction_set, abstain, novelty: what else the file is to have, as for `Client.predict`.
 
         Raises:
             RequestError: neither or both of source and dataset, or a file of no known format.
@@ -88,6 +92,8 @@ class Predictions(FileJobs[BatchPrediction]):
         by = "alias" if isinstance(version, str) else "version"
         wanted: dict[str, Any] = {"model": model, by: version, "format": format, "on_error": on_error}
         wanted |= {"priority": priority, "after": job_ids(after)}
+        more = {"prediction_set": prediction_set, "abstain": abstain, "novelty": novelty}
+        wanted |= {name: value for name, value in more.items() if value is not False}
         headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
         if source is None:
             document = {**wanted, "dataset": dataset}
@@ -95,7 +101,7 @@ class Predictions(FileJobs[BatchPrediction]):
             return BatchPrediction.from_json(read_json(self._transport.send(call)))
         path = Path(source).expanduser()
         waited_for = "&".join(f"after={segment(job_id)}" for job_id in wanted.pop("after"))
-        query = {name: value for name, value in wanted.items() if value is not None}
+        query = {name: "true" if value is True else value for name, value in wanted.items() if value is not None}
         where = f"{self.path}?{waited_for}" if waited_for else self.path
         call = table_call(where, path, format_of(path), query)
         timeout_s = max(self._transport.timeout_s, call.timeout_s or 0.0)

@@ -21,6 +21,12 @@ from superpose.service.predictions.result_files import MEDIA_TYPES
 __all__ = ["routes"]
 
 
+_Abstain = Annotated[
+    bool | float | Literal["set"],
+    Field(description="true, a probability or set: rows of which the model is unsure get no label"),
+]
+
+
 class _OfDataset(Document):
     """A stored data set to be predicted, and by which model."""
 
@@ -34,6 +40,12 @@ class _OfDataset(Document):
     ] = "fail"
     priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
     after: Annotated[list[str], Field(max_length=100, description="jobs that must have succeeded before")] = Field([])
+    prediction_set: Annotated[bool, Field(description="also which classes are in each row's prediction set")] = False
+    abstain: Annotated[
+        bool | float | Literal["set"],
+        Field(description="true, a probability or set: rows of which the model is unsure get no label"),
+    ] = False
+    novelty: Annotated[bool, Field(description="also how unlike the training rows each row is")] = False
 
     def asked(self, idempotency_key: str | None) -> Asked:
         """What the service takes."""
@@ -45,6 +57,7 @@ class _OfDataset(Document):
             priority=self.priority,
             idempotency_key=idempotency_key,
             after=tuple(self.after),
+            more=_more(self),
         )
 
 
@@ -62,6 +75,12 @@ class _InUrl(BaseModel):
     )
     priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
     after: Annotated[tuple[str, ...], Field(max_length=100, description="jobs that must have succeeded before")] = ()
+    prediction_set: Annotated[bool, Field(description="also which classes are in each row's prediction set")] = False
+    abstain: Annotated[
+        bool | float | Literal["set"],
+        Field(description="true, a probability or set: rows of which the model is unsure get no label"),
+    ] = False
+    novelty: Annotated[bool, Field(description="also how unlike the training rows each row is")] = False
 
     def asked(self, idempotency_key: str | None) -> Asked:
         """What the service takes.
@@ -79,7 +98,14 @@ class _InUrl(BaseModel):
             priority=self.priority,
             idempotency_key=idempotency_key,
             after=self.after,
+            more=_more(self),
         )
+
+
+def _more(asked: _OfDataset | _InUrl) -> dict[str, object]:
+    """What is asked for besides labels and probabilities."""
+    values = {"prediction_set": asked.prediction_set, "abstain": asked.abstain, "novelty": asked.novelty}
+    return {name: value for name, value in values.items() if value is not False}
 
 
 def routes(service: Service) -> APIRouter:

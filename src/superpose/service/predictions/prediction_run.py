@@ -12,7 +12,8 @@ import numpy as np
 from superpose.errors import FeatureMismatchError, RowRefusedError
 from superpose.service.nouns import Job
 from superpose.service.predictions.chunk_store import ChunkStore
-from superpose.service.predictions.result_files import column_of, write_predictions
+from superpose.service.predictions.result_files import column_of, set_column_of, write_predictions
+from superpose.service.serving.asking import asked_from
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.work.runs import Outcome, RunContext
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from superpose.datasets import RowChunk
     from superpose.learning import Predictor
+    from superpose.learning.calibration.asking import Asked, Details
 
 __all__ = ["CHUNK_ROWS", "MAX_FAILURES", "run"]
 
@@ -48,20 +50,26 @@ def run(job: Job, context: RunContext) -> Outcome:
     source = _arrived(context.artifacts, digest, context.directory / "input")
     columns = [(column["name"], column["kind"]) for column in predictor.input_schema]
     file = RowFile(source, payload["input"]["format"], columns)
+    asked = asked_from(payload.get("more", {}))
     chunks, totals = ChunkStore(context.directory / "chunks"), _Totals(file.ignored)
     for number, chunk in enumerate(file.chunks(CHUNK_ROWS)):
         facts = chunks.facts(number)
         if facts is None:
             if context.should_stop():
                 raise Stopped("The worker stops; the chunks that are done are kept.")
-            table, facts = _predicted(predictor, chunk, skip=payload["on_error"] == "skip")
+            table, facts = _predicted(predictor, chunk, skip=payload["on_error"] == "skip", asked=asked)
             chunks.write(number, table, facts)
         totals.add(facts)
         context.on_event("progress", {"stage": f"{totals.n_rows:,} rows", "n_rows": totals.n_rows})
     output = context.directory / "output"
     classes = tuple(map(str, predictor.classes))
     write_predictions(
-        output, payload["format"], lambda: chunks.tables(totals.n_chunks), classes, totals.n_rows - totals.n_failed
+        output,
+        payload["format"],
+        lambda: chunks.tables(totals.n_chunks),
+        classes,
+        totals.n_rows - totals.n_failed,
+        asked,
     )
     context.on_event("progress", {"stage": "written", "n_rows": totals.n_rows, "fraction": 1.0})
     return Outcome(totals.result(), output=output)
@@ -79,10 +87,14 @@ def _arrived(artifacts: Artifacts, digest: str, path: Path) -> Path:
     return path
 
 
-def _predicted(predictor: Predictor, chunk: RowChunk, *, skip: bool) -> tuple[pa.Table, dict[str, Any]]:
+def _predicted(
+    predictor: Predictor, chunk: RowChunk, *, skip: bool, asked: Asked | None
+) -> tuple[pa.Table, dict[str, Any]]:
     """Predictions of the rows that can be predicted, and what is to be known of the others."""
     import pandas as pd
     import pyarrow as pa
+
+    from superpose.learning.calibration.asking import detailed
 
     failures = dict(chunk.bad)
     good = np.array([place for place in range(chunk.n_rows) if place not in failures], dtype=np.int64)
@@ -106,13 +118,21 @@ def _predicted(predictor: Predictor, chunk: RowChunk, *, skip: bool) -> tuple[pa
         )
     classes = tuple(map(str, predictor.classes))
     rows = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
-    probabilities = predictor.predict_encoded(np.concatenate(parts)) if parts else np.empty((0, len(classes)))
+    joined = np.concatenate(parts) if parts else np.empty((0, predictor.model.preprocessor.n_encoded))
+    probabilities = predictor.predict_encoded(joined) if parts else np.empty((0, len(classes)))
+    details = None if asked is None else detailed(predictor.safeguards, asked, probabilities, classes, joined)
+    labels: list[str | None] = [classes[best] for best in probabilities.argmax(axis=1)]
+    if details is not None and details.reasons is not None:
+        pairs = zip(labels, details.reasons, strict=True)
+        labels = [label if reason is None else None for label, reason in pairs]
     columns: dict[str, Any] = {
         "row": pa.array(rows + chunk.first, pa.int64()),
-        "prediction": pa.array([classes[best] for best in probabilities.argmax(axis=1)], pa.string()),
+        "prediction": pa.array(labels, pa.string()),
     }
     for place, label in enumerate(classes):
         columns[column_of(label)] = pa.array(np.ascontiguousarray(probabilities[:, place]), pa.float64())
+    if details is not None:
+        columns |= _more_columns(details, classes)
     told = sorted(failures.items())[:MAX_FAILURES]
     facts = {
         "n_rows": chunk.n_rows,
@@ -121,6 +141,22 @@ def _predicted(predictor: Predictor, chunk: RowChunk, *, skip: bool) -> tuple[pa
         "unknown_categories": dict(unknown),
     }
     return pa.table(columns), facts
+
+
+def _more_columns(details: Details, classes: Sequence[str]) -> dict[str, Any]:
+    """Columns of what else was asked for."""
+    import pyarrow as pa
+
+    columns: dict[str, Any] = {}
+    if details.sets is not None:
+        for label in classes:
+            columns[set_column_of(label)] = pa.array([label in row for row in details.sets], pa.bool_())
+    if details.reasons is not None:
+        columns["abstained"] = pa.array(details.reasons, pa.string())
+    if details.novelty is not None:
+        columns["novelty"] = pa.array(details.novelty, pa.float64())
+        columns["novel"] = pa.array(details.novel, pa.bool_())
+    return columns
 
 
 def _encoded(

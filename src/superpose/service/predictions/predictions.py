@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from superpose.service.catalogue.datasets import Datasets
 from superpose.service.catalogue.models import Models, VersionRef, version_row
 from superpose.service.nouns import Job, JobKind, ModelVersion, Principal, Role
 from superpose.service.predictions.result_files import MEDIA_TYPES
+from superpose.service.serving.asking import asked_from, check_safeguards
 from superpose.service.store.artifacts import Staged
 from superpose.service.store.claims import NewJob
 from superpose.service.store.tables import datasets
@@ -37,6 +38,7 @@ class Asked:
         priority: -10 to 10; higher goes first.
         idempotency_key: under one key, equal submissions give one job.
         after: ids of jobs of the project, at most 100, that must have succeeded before it begins.
+        more: ``prediction_set``, ``abstain`` and ``novelty``, as requests to endpoints have them.
     """
 
     model: str
@@ -46,6 +48,7 @@ class Asked:
     priority: int = 0
     idempotency_key: str | None = None
     after: tuple[str, ...] = ()
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 def _about(job: Job) -> dict[str, object]:
@@ -99,6 +102,7 @@ class Predictions(FileJobs):
         Raises:
             ForbiddenError: the caller's role is too small.
             RequestError: an unknown format or policy.
+            SafeguardAbsentError: something is asked for that the model version cannot tell.
             NotFoundError: no such model version, or no such job to come after, in the caller's project.
             JobDependencyError: a job to come after has failed or was cancelled.
             DatasetFormatError, FeatureMismatchError: the file cannot be read, or lacks columns of the model.
@@ -146,7 +150,9 @@ class Predictions(FileJobs):
             raise RequestError(f"format must be {', '.join(MEDIA_TYPES)}; got {asked.format!r}.", field="format")
         if asked.on_error not in POLICIES:
             raise RequestError(f"on_error must be fail or skip, got {asked.on_error!r}.", field="on_error")
-        return self._models.version(principal, asked.model, asked.version)
+        found = self._models.version(principal, asked.model, asked.version)
+        check_safeguards(found.manifest, asked_from(asked.more))
+        return found
 
     def _begin(
         self,
@@ -165,6 +171,7 @@ class Predictions(FileJobs):
             "version": found.version,
             "digest": found.digest,
             "artifact": found.artifact,
+            **({"more": dict(asked.more)} if asked_from(asked.more) else {}),
         }
         dataset_id, dataset_name = dataset or (None, None)
         new = NewJob(

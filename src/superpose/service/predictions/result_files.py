@@ -2,6 +2,8 @@
 
 Every format has the number of each row in the file that came in (from 0), the predicted class and a probability per
 class. NPZ holds them as arrays ``row`` (n,), ``prediction`` (n,), ``probabilities`` (n, n_classes) and ``classes``.
+What else was asked for comes after that: ``in set(CLASS)`` per class, ``abstained`` (why a row has no prediction),
+``novelty`` and ``novel``; in NPZ ``prediction_set`` (n, n_classes), ``abstained`` (n,) as truth values, and the others.
 """
 
 from __future__ import annotations
@@ -16,7 +18,9 @@ import numpy as np
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MEDIA_TYPES", "column_of", "empty_table", "write_predictions"]
+    from superpose.learning.calibration.asking import Asked
+
+__all__ = ["MEDIA_TYPES", "column_of", "empty_table", "set_column_of", "write_predictions"]
 
 #: Format -> media type.
 MEDIA_TYPES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet", "npz": "application/x-npz"}
@@ -29,15 +33,28 @@ def column_of(label: str) -> str:
     return f"p({label})"
 
 
-def empty_table(classes: Sequence[str]) -> pa.Table:
+def set_column_of(label: str) -> str:
+    """Name of the column that says whether a class is in the prediction set."""
+    return f"in set({label})"
+
+
+def empty_table(classes: Sequence[str], asked: Asked | None = None) -> pa.Table:
     """A table of predictions without rows."""
     import pyarrow as pa
 
     fields = [("row", pa.int64()), ("prediction", pa.string()), *((column_of(c), pa.float64()) for c in classes)]
+    if asked is not None and asked.prediction_set:
+        fields += [(set_column_of(c), pa.bool_()) for c in classes]
+    if asked is not None and asked.abstain is not False:
+        fields.append(("abstained", pa.string()))
+    if asked is not None and asked.novelty:
+        fields += [("novelty", pa.float64()), ("novel", pa.bool_())]
     return pa.schema(fields).empty_table()
 
 
-def write_predictions(path: Path, format: str, tables: Tables, classes: Sequence[str], n_rows: int) -> None:
+def write_predictions(
+    path: Path, format: str, tables: Tables, classes: Sequence[str], n_rows: int, asked: Asked | None = None
+) -> None:
     """Write all predictions in constant memory.
 
     Args:
@@ -46,39 +63,70 @@ def write_predictions(path: Path, format: str, tables: Tables, classes: Sequence
         tables: gives the chunks in order, anew each time it is called.
         classes: class labels.
         n_rows: rows of all chunks together.
+        asked: what the chunks have beside labels and probabilities.
     """
-    {"csv": _write_csv, "parquet": _write_parquet, "npz": _write_npz}[format](path, tables, classes, n_rows)
+    schema = empty_table(classes, asked).schema
+    if format == "npz":
+        _write_npz(path, tables, classes, n_rows, schema.names)
+    else:
+        {"csv": _write_csv, "parquet": _write_parquet}[format](path, tables, schema)
 
 
-def _write_csv(path: Path, tables: Tables, classes: Sequence[str], n_rows: int) -> None:
+def _write_csv(path: Path, tables: Tables, schema: pa.Schema) -> None:
     from pyarrow import csv
 
     options = csv.WriteOptions(quoting_style="needed")
-    with csv.CSVWriter(path, empty_table(classes).schema, write_options=options) as writer:
+    with csv.CSVWriter(path, schema, write_options=options) as writer:
         for table in tables():
             writer.write_table(table)
 
 
-def _write_parquet(path: Path, tables: Tables, classes: Sequence[str], n_rows: int) -> None:
+def _write_parquet(path: Path, tables: Tables, schema: pa.Schema) -> None:
     import pyarrow.parquet as pq
 
-    with pq.ParquetWriter(path, empty_table(classes).schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for table in tables():
             writer.write_table(table)
 
 
-def _write_npz(path: Path, tables: Tables, classes: Sequence[str], n_rows: int) -> None:
+_Arrays = dict[str, tuple[tuple[int, ...], np.dtype[Any], Callable[["pa.Table"], Any]]]
+
+
+def _more_arrays(classes: Sequence[str], n_rows: int, present: Sequence[str]) -> _Arrays:
+    """Arrays of what else was asked for."""
+    sets, truth = [set_column_of(label) for label in classes], np.dtype(np.bool_)
+    found: _Arrays = {}
+    if sets[0] in present:
+        found["prediction_set"] = (
+            (n_rows, len(classes)),
+            truth,
+            lambda t: np.column_stack([t.column(name).to_numpy() for name in sets]),
+        )
+    if "abstained" in present:
+        found["abstained"] = ((n_rows,), truth, lambda t: t.column("abstained").is_valid().to_numpy())
+    if "novelty" in present:
+        found["novelty"] = ((n_rows,), np.dtype(np.float64), lambda t: t.column("novelty").to_numpy())
+        found["novel"] = ((n_rows,), truth, lambda t: t.column("novel").to_numpy())
+    return found
+
+
+def _write_npz(path: Path, tables: Tables, classes: Sequence[str], n_rows: int, present: Sequence[str]) -> None:
     width = max(map(len, classes))
     names = [column_of(label) for label in classes]
-    arrays: dict[str, tuple[tuple[int, ...], np.dtype[Any], Callable[[pa.Table], Any]]] = {
+    arrays: _Arrays = {
         "row": ((n_rows,), np.dtype(np.int64), lambda t: t.column("row").to_numpy()),
-        "prediction": ((n_rows,), np.dtype(f"<U{width}"), lambda t: t.column("prediction").to_pylist()),
+        "prediction": (
+            (n_rows,),
+            np.dtype(f"<U{width}"),
+            lambda t: [label or "" for label in t.column("prediction").to_pylist()],
+        ),
         "probabilities": (
             (n_rows, len(classes)),
             np.dtype(np.float64),
             lambda t: np.column_stack([t.column(name).to_numpy() for name in names]),
         ),
     }
+    arrays |= _more_arrays(classes, n_rows, present)
     with zipfile.ZipFile(path, "w") as archive:
         for name, (shape, dtype, read) in arrays.items():
             with _member(archive, name) as member:

@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from superpose.errors import RequestError
+from superpose.errors import RequestError, SafeguardAbsentError
 from superpose.learning.calibration.asking import Asked
 
-__all__ = ["ASKED_FIELDS", "asked_from"]
+__all__ = ["ASKED_FIELDS", "asked_from", "check_safeguards"]
 
 ASKED_FIELDS = ("prediction_set", "abstain", "novelty")
 """Fields of a request that ask for more than the default answer."""
@@ -43,3 +43,26 @@ def asked_from(fields: Mapping[str, Any]) -> Asked | None:
         )
     asked = Asked(flags["prediction_set"], abstain, flags["novelty"])
     return asked if asked else None
+
+
+def check_safeguards(manifest: Mapping[str, Any], asked: Asked | None) -> None:
+    """Refuse what a model version cannot tell, by its file's manifest, before rows are predicted.
+
+    Raises:
+        SafeguardAbsentError: names what is absent.
+    """
+    if asked is None:
+        return
+    held: Mapping[str, Any] = manifest.get("safeguards") or {}
+    needed = {
+        "conformal": asked.prediction_set or asked.abstain == "set",
+        "abstain": asked.abstain is True,
+        "novelty": asked.novelty,
+    }
+    absent = [name for name, is_needed in needed.items() if is_needed and name not in held]
+    if absent:
+        raise SafeguardAbsentError(
+            f"This model version has no {absent[0]} section among its safeguards. Train it again with "
+            f"{'a release that scores novelty' if absent[0] == 'novelty' else 'calibration.' + absent[0]}.",
+            asked=absent[0],
+        )
