@@ -14,9 +14,8 @@ from superpose.datasets.drift_counts import DriftCounts
 @pytest.mark.parametrize("shift", [0.0, 2.0])
 def test_parts_add_up_to_the_whole(shift: float) -> None:
     drawn = np.random.default_rng(0)
-    frame = pd.DataFrame(
-        {"dose": drawn.normal(size=400), "site": drawn.choice(["a", "b", "c"], 400), "ill": [0, 1] * 200}
-    )
+    dose = np.where(drawn.random(400) < 0.1, np.nan, drawn.normal(size=400))
+    frame = pd.DataFrame({"dose": dose, "site": drawn.choice(["a", "b", "c"], 400), "ill": [0, 1] * 200})
     baseline = drift_baseline(table_from_frame(frame, target="ill", name="trial"))
     numbers = np.where(drawn.random(300) < 0.1, np.nan, drawn.normal(size=300) + shift)
     words = drawn.choice(np.array(["a", "b", "new", None], dtype=object), 300)

@@ -152,7 +152,7 @@ class Service:
         self.curation = Curation(self._database, self._artifacts, clock)
         self.lineages = Lineages(self._database)
         self.diffs = VersionDiffs(self.models)
-        self.endpoints = Endpoints(self._database, self.models, self._loaded, config, clock)
+        self.endpoints = Endpoints(self._database, self.models, self._loaded, config, clock, steady=self.store.steady)
         sandboxes = sandboxes_of(config)
         self.functions = QuantumFunctions(
             self._database, self._artifacts, config, clock, self.quotas, self.residencies, sandboxes

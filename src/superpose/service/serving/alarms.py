@@ -16,6 +16,7 @@ from superpose.service.serving.deployment import Endpoint
 from superpose.service.serving.watching import Finding
 from superpose.service.store.database import Database
 from superpose.service.store.history import append_event
+from superpose.service.store.outbox import post_notice
 from superpose.service.store.tables import endpoint_alarms, endpoints
 
 __all__ = ["MAX_ALARMS", "Alarm", "Alarms"]
@@ -70,11 +71,13 @@ class Alarms:
     Args:
         database: where they are kept.
         clock: what tells the time.
+        steady: the store's clock for pauses, by which messages to webhooks are due.
     """
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, steady: Clock) -> None:
         self._database = database
         self._clock = clock
+        self._steady = steady
         self._streaks: dict[tuple[str, str, int, str], tuple[str, int]] = {}
         self._changing = threading.Lock()
 
@@ -131,23 +134,31 @@ class Alarms:
                 made = _alarm_of(found)
                 cleared = update(endpoint_alarms).where(endpoint_alarms.c.id == made.id).values(cleared_at=at)
                 connection.execute(cleared)
-            append_event(
-                connection,
-                subject=endpoint.id,
-                project=endpoint.project,
-                at=at,
-                kind="alarm_raised" if found is None else "alarm_cleared",
-                actor="server",
-                data={
-                    "name": endpoint.name,
-                    "alarm": made.id,
-                    "kind": finding.kind,
-                    "model": model,
-                    "version": version,
-                    "message": finding.message,
-                    **finding.facts,
-                },
-            )
+            self._tell(connection, endpoint, "alarm_raised" if found is None else "alarm_cleared", made, finding)
+
+    def _tell(self, connection: Connection, endpoint: Endpoint, what: str, alarm: Alarm, finding: Finding) -> None:
+        """Add to the endpoint's history, and leave a message for webhooks."""
+        at = self._clock()
+        data = {
+            "name": endpoint.name,
+            "alarm": alarm.id,
+            "kind": alarm.kind,
+            "model": alarm.model,
+            "version": alarm.version,
+            "message": finding.message,
+        }
+        append_event(
+            connection,
+            subject=endpoint.id,
+            project=endpoint.project,
+            at=at,
+            kind=what,
+            actor="server",
+            data={**data, **finding.facts},
+        )
+        told = {"endpoint": endpoint.name, "project": endpoint.project, **data}
+        del told["name"]
+        post_notice(connection, endpoint.project, f"endpoint.{what}", told, at=at, due_at=self._steady())
 
 
 def _add(connection: Connection, endpoint: Endpoint, made: Alarm) -> None:

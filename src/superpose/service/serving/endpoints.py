@@ -46,6 +46,7 @@ class Endpoints:
         loaded: the models in memory.
         config: limits.
         clock: what tells the time.
+        steady: the store's clock for pauses.
 
     Attributes:
         gate: what model versions must have for production.
@@ -53,13 +54,20 @@ class Endpoints:
     """
 
     def __init__(
-        self, database: Database, models: Models, loaded: LoadedModels, config: ServiceConfig, clock: Clock
+        self,
+        database: Database,
+        models: Models,
+        loaded: LoadedModels,
+        config: ServiceConfig,
+        clock: Clock,
+        *,
+        steady: Clock,
     ) -> None:
         self._database = database
         self._models = models
         self._clock = clock
         self._records = EndpointRecords(database, loaded, clock)
-        self._alarms = Alarms(database, clock)
+        self._alarms = Alarms(database, clock, steady)
         self._answering = Answering(self._records.find, self._read, loaded, config, self._alarms)
         self.gate = Gate(self._records)
         self.rollouts = Rollouts(self._records, self._answering, loaded, self.gate)

@@ -15,7 +15,7 @@ from superpose.service.nouns import Job, iso
 from superpose.service.store.database import json_text
 from superpose.service.store.tables import webhook_deliveries, webhooks
 
-__all__ = ["message_of", "post_change", "post_message"]
+__all__ = ["message_of", "post_change", "post_message", "post_notice"]
 
 # built once: every change of a job's status runs it
 _LISTENING = select(webhooks.c.id, webhooks.c.events, webhooks.c.kinds).where(
@@ -51,6 +51,25 @@ def post_change(connection: Connection, job: Job, *, at: datetime, due_at: datet
     for row in listening:
         if kind in row.events and (row.kinds is None or str(job.kind) in row.kinds):
             post_message(connection, row.id, message_id, kind=kind, body=body, at=at, due_at=due_at, job_id=job.id)
+
+
+def post_notice(
+    connection: Connection, project: str, kind: str, data: Mapping[str, object], *, at: datetime, due_at: datetime
+) -> None:
+    """Leave a message that is about no job for each webhook of a project that listens to its kind.
+
+    Args:
+        connection: the transaction of what is told.
+        project: whose webhooks.
+        kind: such as ``endpoint.alarm_raised``.
+        data: what the message says; nothing personal.
+        at: when, by the time of day.
+        due_at: the same by the store's steady clock.
+    """
+    heard = [row.id for row in connection.execute(_LISTENING, {"project": project}) if kind in row.events]
+    message_id, body = new_id("msg"), message_of(kind, at, data)
+    for webhook_id in heard:
+        post_message(connection, webhook_id, message_id, kind=kind, body=body, at=at, due_at=due_at)
 
 
 def post_message(  # noqa: PLR0913  # the columns of a row

@@ -14,8 +14,8 @@ from superpose.service.statuses import FINAL, JobStatus
 
 __all__ = ["DEFAULT_EVENTS", "EVENTS", "TEST_EVENT", "Delivery", "DeliveryStatus", "Try", "Webhook", "webhook_from_row"]
 
-#: What a webhook may listen to: a job's status has become this.
-EVENTS: Final = tuple(f"job.{status}" for status in JobStatus)
+#: What a webhook may listen to: a job's status has become this, or an endpoint's alarm was raised or cleared.
+EVENTS: Final = (*(f"job.{status}" for status in JobStatus), "endpoint.alarm_raised", "endpoint.alarm_cleared")
 DEFAULT_EVENTS: Final = tuple(f"job.{status}" for status in JobStatus if status in FINAL)
 #: What `superpose webhooks test` sends.
 TEST_EVENT: Final = "webhook.test"
@@ -101,7 +101,7 @@ class Delivery:
     Attributes:
         id: the message's id, the same at every try: the header ``webhook-id``.
         type: what it tells, of `EVENTS` or `TEST_EVENT`.
-        job: id of the job; None for a test.
+        job: id of the job; None for a test and for alarms.
         status: where it stands.
         created_at: when what it tells happened.
         next_at: when it is tried (again); None once it has ended.
