@@ -343,7 +343,8 @@ class Prediction:
     """An endpoint's answer: ``probabilities`` (n_rows, n_classes) and the most probable class of each row.
 
     ``unknown_categories`` has, for each category column with values unknown to the model, how many rows hold one;
-    ``notice`` is the sentence that the model must carry. ``details`` answers what else was asked for; where it withholds labels, ``labels`` has None.
+    ``notice`` is the sentence that the model must carry. ``details`` answers what else was asked for; where it
+    withholds labels, ``labels`` has None.
     """
 
     model: str

@@ -173,8 +173,9 @@ class _Lasting(Collector):
         for outcome, count in by_outcome:
             ended.add_metric((outcome or "running",), count)
         open_alarms = GaugeMetricFamily("superpose_endpoint_alarms", "Open alarms of endpoints.", labels=("kind",))
-        for kind in ("drift", "novelty"):
-            open_alarms.add_metric((kind,), dict(alarms).get(kind, 0))
+        n_open: dict[str, int] = {str(sort): int(count) for sort, count in alarms}
+        for sort in ("drift", "novelty"):
+            open_alarms.add_metric((sort,), n_open.get(sort, 0))
         info = GaugeMetricFamily("superpose_release_info", "The release that runs.", labels=("version",))
         info.add_metric((superpose.__version__,), 1.0)
         return [up, counts, age, ended, open_alarms, info]
