@@ -16,6 +16,7 @@ from superpose.errors import ByteQuotaError, JobQuotaError, QuotaError, SecondsQ
 from superpose.service import (
     Asked,
     AskedSet,
+    AskedSolution,
     CallRequest,
     JobKind,
     JobStatus,
@@ -62,6 +63,8 @@ def run_function(service: Service, who: Principal, _: Path) -> object:
     return service.jobs.submit(who, "function", {"source": SOURCE, "file": "f.py", "function": "f"})
 
 
+PROBLEM = {"kind": "maxcut", "edges": [[0, 1]]}
+
 #: Every way in which somebody begins a job -> its kind.
 SUBMISSIONS: Mapping[Submit, JobKind] = {
     train: JobKind.TRAIN,
@@ -73,6 +76,7 @@ SUBMISSIONS: Mapping[Submit, JobKind] = {
     lambda service, who, _: service.sweeps.submit(who, SWEEP, dataset="trial", name="s"): JobKind.SWEEP,
     lambda service, who, _: service.predictions.submit_dataset(who, "trial", Asked(model="outcome")): JobKind.PREDICT,
     lambda service, who, _: service.program_sets.submit(who, SET, AskedSet()): JobKind.PROGRAM_SET,
+    lambda service, who, _: service.solutions.submit(who, AskedSolution(problem=PROBLEM)): JobKind.SOLVE,
 }
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.aer_noise import circuit_of, fake_of, noise_of, on_its_qubits, p_value, values_of
 
+from aer_noise import circuit_of, fake_of, noise_of, on_its_qubits, p_value, values_of
 from superpose.backends.emulators import EmulatorProvider
 from superpose.circuits import Circuit, Delay, Instruction, Program, Template, z_all
 from superpose.testing import ConformanceReport
