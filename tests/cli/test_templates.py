@@ -23,6 +23,7 @@ def pictures(tmp_path: Path) -> Path:
     return tmp_path / "small.npz"
 
 
+@pytest.mark.slow
 def test_a_template_gives_one_document_then_a_table(
     superpose: Callable[..., Any], pictures: Path, tmp_path: Path
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_class_of_two_rows_keeps_its_column() -> None:
     assert found.probabilities.shape == (60, 3)
 
 
+@pytest.mark.slow
 def test_many_rows_are_searched_on_a_sample_and_without_support_vectors() -> None:
     encoded, classes = rings(10_050, 5)
     with threadpool_limits(1):

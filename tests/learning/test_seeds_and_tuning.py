@@ -84,6 +84,7 @@ def test_a_sweep_that_favours_the_hybrid_model_is_told(table: Table, tmp_path: P
     )
 
 
+@pytest.mark.slow
 def test_a_stopped_search_goes_on_and_ends_with_the_same_bytes(table: Table, tmp_path: Path) -> None:
     searching = spec(tuning={"trials": 3}, n_seeds=2)
     whole = run_experiment(searching, table, tmp_path / "whole")

@@ -36,7 +36,8 @@ _ROWS_OF_A_TREE = 20_000
 _TREES, _TREES_IN_SEARCH = 100, 40
 
 _DOUBT = 0.01
-"""Share of the uniform distribution that is mixed into probabilities before their loss is taken."""
+"""Share of the uniform distribution that is mixed into probabilities before losses of different families are compared:
+of a forest's zeros and ones a plain loss would see nothing else."""
 
 _NEWTON_PARAMETERS = 300
 """Up to so many parameters the Newton solver, whose cost is cubic in them, is the faster one by 3 to 10 times."""
@@ -101,7 +102,7 @@ def tuned_logistic_regression(
         n_settings: so many values of C between 1e-3 and 1e3 instead, at most `MOST_SETTINGS`; 1 is C = 1.
     """
     candidates = _regressions(encoded, classes, _STRENGTHS if n_settings is None else _strengths(n_settings))
-    found, best = _tuned(candidates, encoded, classes, class_weights, seed)
+    found, best = _tuned(candidates, encoded, classes, class_weights, seed, finalists=len(candidates), doubt=0.0)
     return BaselineResult(
         probabilities=np.asarray(found.predict_proba(test), dtype=np.float64),
         n_params=_n_params(best.family, found),
@@ -139,7 +140,7 @@ def strongest_classical(
     families = _families(encoded, classes, seed, few=n_settings is None and len(classes) < _FEW_ROWS * n_classes)
     in_turn = [family[place] for place in range(4) for family in families if place < len(family)]
     candidates = in_turn[:n_settings]
-    found, best = _tuned(candidates, encoded, classes, class_weights, seed)
+    found, best = _tuned(candidates, encoded, classes, class_weights, seed, finalists=_FINALISTS, doubt=_DOUBT)
     return BaselineResult(
         probabilities=np.asarray(found.predict_proba(test), dtype=np.float64),
         n_params=_n_params(best.family, found),
@@ -220,6 +221,9 @@ def _tuned(
     classes: NDArray[np.integer],
     class_weights: NDArray[np.float64] | None,
     seed: int,
+    *,
+    finalists: int,
+    doubt: float,
 ) -> tuple[_Classifier, _Candidate]:
     """The best candidate, fitted on all rows."""
     labels = np.unique(classes)
@@ -234,7 +238,7 @@ def _tuned(
 
     def loss(candidate: _Candidate, rows: NDArray[np.intp], out: NDArray[np.intp]) -> float:
         said = np.asarray(fitted(candidate, rows, final=False).predict_proba(encoded[out]))
-        doubted = (1.0 - _DOUBT) * said + _DOUBT / len(labels)
+        doubted = np.maximum((1.0 - doubt) * said + doubt / len(labels), np.finfo(np.float64).eps)
         return -float(np.log(doubted[np.arange(len(out)), np.searchsorted(labels, classes[out])]).mean())
 
     n_folds = min(_FOLDS, int(np.bincount(classes)[labels].min()))
@@ -242,9 +246,9 @@ def _tuned(
     if n_folds >= 2 and len(candidates) > 1:
         (rows, out), *others = _folds(classes, n_folds, seed)
         first = np.array([loss(candidate, rows, out) for candidate in candidates])
-        finalists = np.argsort(first, kind="stable")[:_FINALISTS]
-        losses = [first[i] + sum(loss(candidates[i], rows, out) for rows, out in others) for i in finalists]
-        best = candidates[finalists[int(np.argmin(losses))]]
+        left = np.argsort(first, kind="stable")[:finalists]
+        losses = [first[i] + sum(loss(candidates[i], rows, out) for rows, out in others) for i in left]
+        best = candidates[left[int(np.argmin(losses))]]
     return fitted(best, slice(None), final=True), best
 
 

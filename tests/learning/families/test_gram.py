@@ -113,6 +113,7 @@ def test_what_is_no_feature_map_or_no_rows_is_refused() -> None:
         gram_matrix(Circuit(1, n_bits=1).ry(parameters("x", 1)[0], 0).measure(0, 0).x(0), np.ones((1, 1)))
 
 
+@pytest.mark.slow
 def test_pennylane_s_kernel_matrix_is_the_same() -> None:
     qml = pytest.importorskip("pennylane", reason="compares with PennyLane's kernel matrix")
     n_qubits = 3

@@ -150,6 +150,7 @@ def test_the_estimator_learns_within_its_epsilon_and_draws_new_noise() -> None:
     assert HybridClassifier(epochs=1, random_state=0).fit(rows, labels).privacy_ is None
 
 
+@pytest.mark.slow
 def test_an_experiment_reports_epsilon_and_the_attack(tmp_path: Path) -> None:
     spec = TrainingSpec.from_dict(
         {
