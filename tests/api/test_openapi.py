@@ -16,6 +16,7 @@ import requests
 import schemathesis
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
+from hypothesis.errors import FlakyStrategyDefinition
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
 from schemathesis.specs.openapi.checks import (
@@ -229,16 +230,21 @@ def test_nor_do_sequences_along_the_links(stage: Stage) -> None:  # noqa: F811
             case.validate_response(response, checks=CHECKS)
             seen.setdefault(case.operation.label, set()).add(response.status_code)
 
-    Sequences.run(
-        settings=settings(
-            max_examples=40,
-            stateful_step_count=8,
-            derandomize=True,
-            database=None,
-            deadline=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
+    chosen = settings(
+        max_examples=40,
+        stateful_step_count=8,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
     )
+    for attempt in (1, 2, 3):
+        try:
+            Sequences.run(settings=chosen)
+            break
+        except FlakyStrategyDefinition:  # which links can be followed hangs on answers, and these on earlier sequences
+            if attempt == 3:
+                raise
     linked = {label for label, statuses in seen.items() if "{" in label and statuses & {200, 204}}
     assert linked, sorted(seen)
