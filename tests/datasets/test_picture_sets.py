@@ -121,6 +121,9 @@ def test_validation_is_drawn_from_training_and_never_from_the_test(tmp_path: Pat
 def test_other_folders_are_refused(tmp_path: Path, files: dict[str, bytes], error: type, said: str) -> None:
     with pytest.raises(error, match=said):
         read_pictures(put(tmp_path, files))
+    for absent in ("gone", "gone.npz", "gone.zip"):
+        with pytest.raises(DatasetFormatError, match=f"{absent} cannot be read: No such file"):
+            read_pictures(tmp_path / absent)
 
 
 def test_equal_pictures_share_a_group() -> None:

@@ -86,15 +86,25 @@ def read_pictures(source: Path, *, side: int = 28, seed: int = 0) -> PictureSet:
         seed: of parts that are drawn.
 
     Raises:
-        DatasetFormatError: none of the forms, a file that is no picture, or a package is absent (Pillow for PNG and
-            JPEG, pydicom for DICOM: ``pip install 'superpose[images]'`` or ``'superpose[dicom]'``).
+        DatasetFormatError: it cannot be read, is none of the forms, holds a file that is no picture, or a package is
+            absent (Pillow for PNG and JPEG, pydicom for DICOM: ``pip install 'superpose[images]'`` or
+            ``'superpose[dicom]'``).
         DatasetTargetError: not two classes.
         DatasetTooLargeError: more than 200,000 pictures.
         DatasetTooSmallError: a class has fewer than four pictures in training or none in another part.
-        OSError: it cannot be read.
 
     Cost: memory of ``n_pictures * side**2`` float32, and one file at a time.
     """
+    try:
+        return _read(source, side, seed)
+    except OSError as error:
+        raise DatasetFormatError(
+            f"{source} cannot be read: {error.strerror or error}. Give a MedMNIST .npz, a folder or a .zip.",
+            path=str(source),
+        ) from None
+
+
+def _read(source: Path, side: int, seed: int) -> PictureSet:
     if source.suffix.lower() == ".npz":
         return _medmnist(source)
     if source.is_dir():
