@@ -157,11 +157,7 @@ class Deidentifier:
         report.removed.update(removed)
 
     def patient(self, dataset: Dataset) -> int:
-        """A number from 1 for the patient of a file, in the order in which patients are met.
-
-        Raises:
-            DatasetFormatError: the file does not say which patient it is of.
-        """
+        """A number from 1 for the patient of a file, in the order in which patients are met; 0 if it names none."""
         known = str(dataset.get("PatientID", "") or dataset.get("PatientName", "") or "")
         return self._patients.setdefault(known, len(self._patients) + 1) if known else 0
 
