@@ -23,6 +23,7 @@ _HOME_OF = {
     "ProgramSetResult": "superpose.circuits",
     "Client": "superpose.client",
     "HybridClassifier": "superpose.learning",
+    "HybridRegressor": "superpose.learning",
     "JobContext": "superpose.functions",
     "QuantumLayer": "superpose.learning",
     "compile": "superpose.facade",
@@ -62,6 +63,7 @@ if TYPE_CHECKING:
     from superpose.functions import JobContext as JobContext
     from superpose.functions import job as job
     from superpose.learning import HybridClassifier as HybridClassifier
+    from superpose.learning import HybridRegressor as HybridRegressor
     from superpose.learning import QuantumLayer as QuantumLayer
     from superpose.learning import export_module as export_module
     from superpose.learning import load_model as load_model

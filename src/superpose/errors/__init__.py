@@ -53,6 +53,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── TrainingDivergedError         learning.diverged
     │   ├── ExplanationError              learning.explanation
     │   ├── SafeguardAbsentError          learning.safeguard_absent
+    │   ├── ModelPredictsNumbersError     learning.predicts_numbers
     │   ├── ModuleExportError             module.not_exportable
     │   └── ModuleFormatError             module.format
     ├── OptimizationError
@@ -196,6 +197,7 @@ from superpose.errors.learning import (
     ModelFileCorruptError,
     ModelFileError,
     ModelFormatError,
+    ModelPredictsNumbersError,
     ModuleExportError,
     ModuleFormatError,
     NotFittedError,
@@ -338,6 +340,7 @@ __all__ = [
     "ModelFileCorruptError",
     "ModelFileError",
     "ModelFormatError",
+    "ModelPredictsNumbersError",
     "ModuleExportError",
     "ModuleFormatError",
     "NoBackendFitsError",

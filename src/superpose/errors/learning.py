@@ -20,6 +20,7 @@ __all__ = [
     "ModelFileCorruptError",
     "ModelFileError",
     "ModelFormatError",
+    "ModelPredictsNumbersError",
     "ModuleExportError",
     "ModuleFormatError",
     "NotFittedError",
@@ -130,6 +131,12 @@ class SafeguardAbsentError(LearningError):
     """A request asks for prediction sets, abstaining or novelty, and the model file has nothing that gives them."""
 
     code = "learning.safeguard_absent"
+
+
+class ModelPredictsNumbersError(LearningError):
+    """The model predicts a number, and classes or probabilities were asked for."""
+
+    code = "learning.predicts_numbers"
 
 
 class ModuleExportError(LearningError):

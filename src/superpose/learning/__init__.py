@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from superpose.learning.preprocessing import Preprocessor
     from superpose.learning.quantum_block import QuantumBlock, build_block
     from superpose.learning.quantum_layer import QuantumLayer
+    from superpose.learning.regressor import HybridRegressor
     from superpose.learning.spec import TrainingSpec
     from superpose.learning.trained_model import TrainedModel
+    from superpose.learning.trained_regressor import TrainedRegressor
     from superpose.learning.training import EpochReport, Trainer, TrainingRows, TrainingWatch
     from superpose.learning.verdicts import Comparison, compare, verdict
 
@@ -44,6 +46,7 @@ __all__ = [
     "ExportedModule",
     "HybridClassifier",
     "HybridNetwork",
+    "HybridRegressor",
     "ModelFacts",
     "ModelFile",
     "ModuleRecipe",
@@ -54,6 +57,7 @@ __all__ = [
     "QuantumLayer",
     "Stopped",
     "TrainedModel",
+    "TrainedRegressor",
     "Trainer",
     "TrainingRows",
     "TrainingSpec",
@@ -90,8 +94,10 @@ _HOMES = {
     "preprocessing": ("Preprocessor",),
     "quantum_block": ("QuantumBlock", "build_block"),
     "quantum_layer": ("QuantumLayer",),
+    "regressor": ("HybridRegressor",),
     "spec": ("TrainingSpec",),
     "trained_model": ("TrainedModel",),
+    "trained_regressor": ("TrainedRegressor",),
     "training": ("EpochReport", "Trainer", "TrainingRows", "TrainingWatch"),
 }
 

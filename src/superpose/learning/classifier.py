@@ -2,52 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 
 from superpose.circuits import Backend
-from superpose.errors import ModelFormatError, SpecError
-from superpose.learning.backend_spec import DEFAULT_SHOTS, MEASURED_GRADIENTS, BackendSpec
+from superpose.errors import ModelFormatError
 from superpose.learning.estimator import (
-    EstimatorNotFittedError,
     EstimatorOneClassError,
-    default_names,
     early_stopping_split,
     encoded_rows,
-    rows_at,
     seed_of,
     validated_rows,
 )
-from superpose.learning.measured.measurer import Measurer
-from superpose.learning.measured.naming import resolved_backend
-from superpose.learning.model_file import ModelFacts, ModelFile, read_model, write_model
-from superpose.learning.network import (
-    HybridNetwork,
-    NetworkShape,
-    build_network,
-    network_of_model,
-    probabilities,
-    quantum_layer_of,
-    trained_model,
-)
-from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.hybrid_estimator import HybridEstimator, hyperparameters_of
+from superpose.learning.model_file import read_model
+from superpose.learning.network import probabilities, trained_model
 from superpose.learning.privacy.spec import PrivacySpec, admit_privacy
-from superpose.learning.rows import is_frame
-from superpose.learning.spec import (
-    AnsatzSpec,
-    EncodingSpec,
-    ModelSpec,
-    PreprocessingSpec,
-    TrainingOptions,
-    TrainingSpec,
-)
+from superpose.learning.spec import TrainingOptions, TrainingSpec
 from superpose.learning.trained_model import TrainedModel
 from superpose.learning.training import Trainer, TrainingRows, TrainingWatch, class_weights_of
 
@@ -57,7 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["HybridClassifier", "load_model"]
 
 
-class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+@dataclass(kw_only=True, eq=False, repr=False)
+class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """Classifier with a quantum circuit between two linear layers, for two or more classes.
 
     Rows pass preprocessing (missing numbers filled, categories one-hot encoded, columns scaled), then
@@ -112,52 +91,10 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
     True
     """
 
-    def __init__(  # noqa: PLR0913  # scikit-learn's convention: every hyperparameter is an argument of __init__
-        self,
-        n_qubits: int = 4,
-        encoding: str = "angle",
-        ansatz: str = "strongly_entangling",
-        layers: int = 2,
-        *,
-        max_angle: float = math.pi / 2,
-        epochs: int = 60,
-        batch_size: int = 32,
-        learning_rate: float = 0.02,
-        weight_decay: float = 0.1,
-        patience: int = 10,
-        validation_fraction: float = 0.15,
-        class_weight: str | Mapping[Any, float] | None = None,
-        scaling: str = "standard",
-        gradient_method: str | None = None,
-        backend: str | Backend | None = None,
-        shots: int = DEFAULT_SHOTS,
-        shot_allocation: str = "adaptive",
-        epsilon: float | None = None,
-        delta: float = 1e-5,
-        max_gradient_norm: float = 1.0,
-        random_state: int | np.random.RandomState | None = None,
-    ) -> None:
-        self.n_qubits = n_qubits
-        self.encoding = encoding
-        self.ansatz = ansatz
-        self.layers = layers
-        self.max_angle = max_angle
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.weight_decay = weight_decay
-        self.patience = patience
-        self.validation_fraction = validation_fraction
-        self.class_weight = class_weight
-        self.scaling = scaling
-        self.gradient_method = gradient_method
-        self.backend = backend
-        self.shots = shots
-        self.shot_allocation = shot_allocation
-        self.epsilon = epsilon
-        self.delta = delta
-        self.max_gradient_norm = max_gradient_norm
-        self.random_state = random_state
+    class_weight: str | Mapping[Any, float] | None = None
+    epsilon: float | None = None
+    delta: float = 1e-5
+    max_gradient_norm: float = 1.0
 
     def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
         """Train on rows ``(n_rows, n_columns)`` and their labels ``(n_rows,)``.
@@ -184,15 +121,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         share = self.validation_fraction if private is None else 0.0
         train, validation = early_stopping_split(codes, share, seed)
         plan = _plan(private, len(train), options)
-        frame_names = rows.columns if is_frame(rows) else getattr(self, "feature_names_in_", None)
-        names = default_names(self.n_features_in_) if frame_names is None else [str(name) for name in frame_names]
-        # Small data still has common categories; only those that occur once are left out here.
-        scaling = PreprocessingSpec(scaling=self.scaling, min_category_rows=2)
-        self.preprocessor_ = Preprocessor.fit(rows_at(rows, train), names, kinds, scaling)
-        encoded = self.preprocessor_.transform(rows)
-        shape = NetworkShape(self.preprocessor_.n_encoded, len(self.classes_))
-        generator = torch.Generator().manual_seed(seed)
-        self.network_ = build_network(model, shape, "hybrid", generator, options.gradient_method)
+        encoded = self._fit_preprocessor(rows, kinds, train)
+        self._build(model, options, len(self.classes_), "hybrid", seed)
         measurer = self._measurer(self.network_, len(train), seed)
         trainer = Trainer(
             self.network_,
@@ -205,12 +135,8 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             measurer=measurer,
             privacy=plan,
         )
-        trainer.run(watch)
-        quantum_layer_of(self.network_).measured_by(None)
-        self.measured_ = None if measurer is None else measurer.facts()
+        self._run(trainer, measurer, watch)
         self.privacy_ = None if plan is None else plan.facts()
-        self.history_ = trainer.history
-        self.n_iter_ = len(self.history_)
         return self
 
     def predict_proba(
@@ -232,12 +158,7 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         """
         self._check_fitted()
         encoded = encoded_rows(self, X)
-        if backend is None:
-            return probabilities(self.network_, encoded)
-        spec = BackendSpec(name="predicting", shots=self.shots if shots is None else shots, evaluate="backend")
-        block = quantum_layer_of(self.network_).block
-        measurer = Measurer(resolved_backend(backend), spec, block, n_rows=len(encoded), seed=seed)
-        measurer.begin_evaluation("predict")
+        measurer = self._predicting_measurer(backend, shots, len(encoded), seed)
         return probabilities(self.network_, encoded, measurer)
 
     def predict(
@@ -257,72 +178,6 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
         self._check_fitted()
         return trained_model(self.network_, self.preprocessor_, tuple(self.classes_.tolist()))
 
-    def save(self, path: Path | str, facts: ModelFacts | None = None) -> str:
-        """Write a model file, atomically, and return its digest; `superpose.load_model` reads it.
-
-        Raises:
-            NotFittedError: ``fit`` has not been called.
-            ValueError: the labels are neither texts, numbers nor truth values.
-        """
-        if facts is None:
-            measured = {} if self.measured_ is None else {"measured": self.measured_}
-            backend = "local" if self.measured_ is None else self.measured_["backend"]
-            facts = ModelFacts(provenance={"spec": self._spec_sections(), "backend": backend, **measured})
-        return write_model(Path(path), self.to_trained_model(), facts)
-
-    def _spec_sections(self) -> dict[str, Any]:
-        """The hyperparameters as the sections of a spec that they belong to."""
-        sections = {"model": self._model_spec().to_dict(), "training": self._training_options().to_dict()}
-        return sections if self.backend is None else {**sections, "backend": self._backend_spec().to_dict()}
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` has been called."""
-        return hasattr(self, "network_")
-
-    def __sklearn_tags__(self) -> Any:
-        """What scikit-learn may expect: missing values are welcome."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
-    def _check_fitted(self) -> None:
-        if not self.__sklearn_is_fitted__():
-            raise EstimatorNotFittedError(f"this {type(self).__name__} is not fitted; call fit first")
-
-    def _model_spec(self) -> ModelSpec:
-        return ModelSpec(
-            n_qubits=self.n_qubits,
-            encoding=EncodingSpec(name=self.encoding),
-            ansatz=AnsatzSpec(name=self.ansatz, layers=self.layers),
-            max_angle=self.max_angle,
-        )
-
-    def _training_options(self) -> TrainingOptions:
-        on_backend = self.backend is not None
-        if not 0 <= self.validation_fraction < 1:
-            raise SpecError(f"must be from 0 to below 1, got {self.validation_fraction}", "validation_fraction")
-        return TrainingOptions(
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            weight_decay=self.weight_decay,
-            patience=self.patience,
-            gradient_method="adjoint" if on_backend else self.gradient_method or "adjoint",
-        )
-
-    def _backend_spec(self) -> BackendSpec:
-        if self.backend is None:
-            return BackendSpec()
-        gradient = self.gradient_method or MEASURED_GRADIENTS[0]
-        if gradient not in MEASURED_GRADIENTS:
-            raise SpecError(
-                f"must be one of {', '.join(MEASURED_GRADIENTS)} on a backend, which shows no states; got {gradient!r}",
-                "gradient_method",
-                allowed=list(MEASURED_GRADIENTS),
-            )
-        name = self.backend if isinstance(self.backend, str) else str(getattr(self.backend, "name", "unnamed"))
-        return BackendSpec(name=name, shots=self.shots, gradient=gradient, allocation=self.shot_allocation)
-
     def _admitted_privacy(self, n_rows: int) -> PrivacySpec | None:
         """The privacy section of a spec; None without an epsilon."""
         if self.epsilon is None:
@@ -333,16 +188,6 @@ class HybridClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  #
             sections["training"] = {**sections["training"], "class_weights": "balanced"}
         admit_privacy(TrainingSpec.from_dict(sections), n_rows)
         return spec
-
-    def _measurer(self, network: HybridNetwork, n_rows: int, seed: int) -> Measurer | None:
-        """What measures the network's circuit on the backend, put into the network; None without a backend."""
-        if self.backend is None:
-            return None
-        layer = quantum_layer_of(network)
-        backend = resolved_backend(self.backend)
-        measurer = Measurer(backend, self._backend_spec(), layer.block, n_rows=n_rows, seed=seed)
-        layer.measured_by(measurer)
-        return measurer
 
 
 def _plan(private: PrivacySpec | None, n_rows: int, options: TrainingOptions) -> PrivacyPlan | None:
@@ -365,42 +210,13 @@ def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> 
         ModelFormatError: written in a format that this release does not know.
     """
     file = read_model(path, expected_digest)
-    model, names = file.model, file.model.preprocessor.columns.names
+    model = file.model
     if not isinstance(model, TrainedModel):
         raise ModelFormatError(
             f"the model file holds a {model.kind!r}, which is no HybridClassifier; "
             "superpose.learning.Predictor.load serves it"
         )
-    classifier = HybridClassifier(**_hyperparameters(file))
+    classifier = HybridClassifier(**hyperparameters_of(file))
     classifier.classes_ = np.array(model.classes)
-    classifier.n_features_in_ = len(names)
-    if names != default_names(len(names)):
-        classifier.feature_names_in_ = np.array(names, dtype=object)
-    classifier.preprocessor_ = model.preprocessor
-    classifier.network_ = network_of_model(model)
-    classifier.measured_ = file.manifest["provenance"].get("measured")
-    classifier.history_ = []
-    classifier.n_iter_ = 0
+    classifier._take_over(model, file)
     return classifier
-
-
-def _hyperparameters(file: ModelFile) -> dict[str, Any]:
-    """What a model file says about how its model was made, as arguments of `HybridClassifier`."""
-    spec = file.manifest["provenance"].get("spec", {})
-    network = spec.get("model", {})
-    found = {name: network[name] for name in ("n_qubits", "max_angle") if name in network}
-    found |= {"encoding": network["encoding"]["name"], **_renamed(network["ansatz"])} if network else {}
-    training = spec.get("training", {})
-    shared = ("epochs", "batch_size", "learning_rate", "weight_decay", "patience")
-    found |= {name: training[name] for name in shared if name in training}
-    backend = spec.get("backend", {})
-    if backend.get("name") is not None:
-        found |= {"backend": backend["name"], "shots": backend["shots"], "shot_allocation": backend["allocation"]}
-        found["gradient_method"] = backend["gradient"]
-    if training.get("class_weights", "none") != "none":
-        found["class_weight"] = training["class_weights"]
-    return found
-
-
-def _renamed(ansatz: Mapping[str, Any]) -> dict[str, Any]:
-    return {"ansatz": ansatz["name"], "layers": ansatz["layers"]}

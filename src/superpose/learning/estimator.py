@@ -43,22 +43,36 @@ def seed_of(random_state: int | np.random.RandomState | None) -> int:
     return int(check_random_state(random_state).randint(2**31 - 1))
 
 
-def validated_rows(estimator: Any, X: Any, y: Any) -> tuple[Any, NDArray[Any], list[ColumnKind]]:
+def validated_rows(
+    estimator: Any, X: Any, y: Any, *, numbers: bool = False
+) -> tuple[Any, NDArray[Any], list[ColumnKind]]:
     """Rows, labels and column kinds, with the estimator's ``n_features_in_`` and ``feature_names_in_`` set.
+
+    With ``numbers`` the labels are numbers to be learnt, float64 and finite.
 
     Raises:
         ValueError: the rows or labels cannot be used.
     """
     if not _has_categories(X):
-        rows, labels = validate_data(estimator, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
-        check_classification_targets(labels)
-        return rows, labels, ["number"] * rows.shape[1]
-    labels = column_or_1d(y, warn=True)
-    check_classification_targets(labels)
+        rows, labels = validate_data(
+            estimator, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=numbers
+        )
+        return rows, _labels(labels, numbers), ["number"] * rows.shape[1]
+    labels = _labels(column_or_1d(y, warn=True), numbers)
     if len(labels) != len(X):
         raise ValueError(f"X has {len(X)} rows and y {len(labels)} labels; they must be equally many")
     validate_data(estimator, X, skip_check_array=True)
     return X, labels, _column_kinds(X)
+
+
+def _labels(labels: NDArray[Any], numbers: bool) -> NDArray[Any]:
+    if not numbers:
+        check_classification_targets(labels)
+        return labels
+    found: NDArray[np.float64] = np.asarray(labels, dtype=np.float64)
+    if not np.isfinite(found).all():
+        raise ValueError("y must hold finite numbers; it has NaN or infinity")
+    return found
 
 
 def encoded_rows(estimator: Any, X: Any) -> NDArray[np.float64]:

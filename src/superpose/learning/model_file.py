@@ -24,6 +24,7 @@ from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.canonical import digest_bytes, write_atomically
 from superpose.learning.container import MAX_FILE_BYTES, pack, unpack
 from superpose.learning.trained_model import CIRCUIT_MEMBER, ServedModel, TrainedModel
+from superpose.learning.trained_regressor import TrainedRegressor
 
 __all__ = [
     "FORMAT_VERSION",
@@ -41,9 +42,12 @@ FORMAT_VERSION = 2
 """The newest that this release writes; files without safeguards are of version 1, which older releases read too."""
 
 KIND = "hybrid_classifier"
-KINDS = (KIND, "module_classifier", "family_classifier")
+KINDS = (KIND, "module_classifier", "family_classifier", TrainedRegressor.kind)
 """Kinds of models that this release reads: a circuit between classical layers, an exported module (a user's own, or a
-family's network), and a family without a network, such as a kernel method."""
+family's network), a family without a network, such as a kernel method, and a circuit between layers that give a
+number."""
+
+_ONE_CIRCUIT = (KIND, TrainedRegressor.kind)
 
 _MANIFEST, _ARRAYS, _SAFEGUARDS = "manifest.json", "arrays.safetensors", "safeguards.safetensors"
 _SIGNATURES = "signatures/"
@@ -208,7 +212,7 @@ def _check_members(members: Mapping[str, bytes], manifest: Mapping[str, Any]) ->
     listed = manifest.get("members")
     present = {n for n in members if n != _MANIFEST and not n.startswith(_SIGNATURES)}
     plain = present - {_SAFEGUARDS}
-    known = plain == {_ARRAYS, CIRCUIT_MEMBER} if manifest["kind"] == KIND else _ARRAYS in present
+    known = plain == {_ARRAYS, CIRCUIT_MEMBER} if manifest["kind"] in _ONE_CIRCUIT else _ARRAYS in present
     known = known and (_SAFEGUARDS in present) == (manifest["format_version"] > 1)
     if not isinstance(listed, dict) or present != set(listed) or not known:
         raise ModelFileCorruptError(
@@ -249,4 +253,5 @@ def _model(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> ServedM
         from superpose.learning.families.plain import FamilyModel
 
         return FamilyModel.from_parts(manifest["pipeline"], arrays, rest)
-    return TrainedModel.from_parts(manifest["pipeline"], arrays, from_qasm(members[CIRCUIT_MEMBER].decode()))
+    kind = TrainedRegressor if manifest["kind"] == TrainedRegressor.kind else TrainedModel
+    return kind.from_parts(manifest["pipeline"], arrays, from_qasm(members[CIRCUIT_MEMBER].decode()))

@@ -28,7 +28,7 @@ from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_block import QuantumBlock, build_block
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.spec import CONTROLS, ModelSpec
-from superpose.learning.trained_model import ClassLabel, TrainedModel
+from superpose.learning.trained_model import ClassLabel, DressedModel, TrainedModel
 
 __all__ = [
     "EVALUATION_ROWS",
@@ -38,7 +38,9 @@ __all__ = [
     "NetworkShape",
     "build_network",
     "count_parameters",
+    "dressed_values",
     "network_of_model",
+    "outputs",
     "probabilities",
     "quantum_block_of",
     "quantum_layer_of",
@@ -217,32 +219,50 @@ def probabilities(
 
     The circuit runs on this machine's engine, or where a measurer that evaluates takes it.
     """
+    with torch.no_grad():
+        found: NDArray[np.float64] = torch.softmax(_wide_outputs(network, encoded, measurer), dim=1).numpy()
+    return found
+
+
+def outputs(network: nn.Module, encoded: NDArray[np.float64], measurer: Measurer | None = None) -> NDArray[np.float64]:
+    """What a network gives ``(n_rows, n_outputs)`` for encoded rows, computed as `probabilities` are."""
+    found: NDArray[np.float64] = _wide_outputs(network, encoded, measurer).numpy()
+    return found
+
+
+def _wide_outputs(network: nn.Module, encoded: NDArray[np.float64], measurer: Measurer | None) -> Tensor:
     wide = copy.deepcopy(network).double().eval()
     if measurer is not None:
         quantum_layer_of(wide).measured_by(measurer)
     rows = torch.from_numpy(np.ascontiguousarray(encoded, dtype=np.float64))
     with torch.no_grad():
-        parts = [torch.softmax(wide(part), dim=1) for part in torch.split(rows, EVALUATION_ROWS)]
-    found: NDArray[np.float64] = torch.cat(parts).numpy()
-    return found
+        return torch.cat([wide(part) for part in torch.split(rows, EVALUATION_ROWS)])
 
 
-def trained_model(network: HybridNetwork, preprocessor: Preprocessor, classes: tuple[ClassLabel, ...]) -> TrainedModel:
-    """The plain values of a network around a `QuantumLayer`."""
+def dressed_values(network: HybridNetwork) -> tuple[QuantumBlock, dict[str, NDArray[np.floating]], float]:
+    """Circuit, arrays and greatest angle of a network around a `QuantumLayer`, as plain values.
+
+    Raises:
+        TypeError: the network has no circuit.
+    """
     block = network.block
     if not isinstance(block, QuantumLayer):
         raise TypeError(f"only a network around a QuantumLayer makes a model file, got {type(block).__name__}")
     arrays = {name: tensor.detach().numpy().copy() for name, tensor in network.named_parameters()}
-    return TrainedModel(preprocessor, block.block, arrays, network.max_angle, classes)
+    return block.block, arrays, network.max_angle
 
 
-def network_of_model(model: TrainedModel) -> HybridNetwork:
-    """The network whose plain values a model holds; the inverse of `trained_model`."""
+def trained_model(network: HybridNetwork, preprocessor: Preprocessor, classes: tuple[ClassLabel, ...]) -> TrainedModel:
+    """The plain values of a network around a `QuantumLayer`."""
+    return TrainedModel(preprocessor, *dressed_values(network), classes=classes)
+
+
+def network_of_model(model: DressedModel) -> HybridNetwork:
+    """The network whose plain values a model holds; the inverse of `dressed_values`."""
     arrays = {name: torch.from_numpy(np.array(array)) for name, array in model.arrays.items()}
+    n_outputs = len(model.arrays["exit.bias"])
     with torch.random.fork_rng(devices=[]):
         block = QuantumLayer.from_block(model.block)
-        network = HybridNetwork(
-            model.preprocessor.n_encoded, block, model.block.n_inputs, len(model.classes), model.max_angle
-        )
+        network = HybridNetwork(model.preprocessor.n_encoded, block, model.block.n_inputs, n_outputs, model.max_angle)
     network.load_state_dict(arrays)
     return network

@@ -1,4 +1,4 @@
-"""Serving a model file: rows in, class probabilities out. NumPy and the engine only, no torch, safe for threads."""
+"""Serving a model file: rows in, probabilities or numbers out. NumPy and the engine, no torch, safe for threads."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.card import notice_of
 from superpose.learning.model_file import ModelFile, read_model
 from superpose.learning.trained_model import ClassLabel, ServedModel
+from superpose.learning.trained_regressor import TrainedRegressor
 
 __all__ = ["Predictor"]
 
@@ -31,7 +32,11 @@ class Predictor:
         self._model = file.model
         self._safeguards = file.safeguards
         # Lowers the circuit and touches the kernels, so that the first request does not pay for it.
-        self._model.probabilities(np.zeros((1, self._model.preprocessor.n_encoded)))
+        start = np.zeros((1, self._model.preprocessor.n_encoded))
+        if isinstance(self._model, TrainedRegressor):
+            self._model.numbers(start)
+        else:
+            self._model.probabilities(start)
 
     @classmethod
     def load(cls, source: Path | str | bytes, expected_digest: str | None = None) -> Self:
@@ -60,8 +65,13 @@ class Predictor:
 
     @property
     def classes(self) -> tuple[ClassLabel, ...]:
-        """Class labels, in the order of the probabilities."""
+        """Class labels, in the order of the probabilities; none where the model predicts a number."""
         return self._model.classes
+
+    @property
+    def predicts_numbers(self) -> bool:
+        """Whether it predicts a number, and so has no classes."""
+        return isinstance(self._model, TrainedRegressor)
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -111,6 +121,7 @@ class Predictor:
 
         Raises:
             FeatureMismatchError: columns are absent, unknown or of the wrong kind.
+            ModelPredictsNumbersError: it has no classes.
 
         Cost: ``n_rows * 2**n_qubits`` per gate, memory for at most 4096 rows at a time.
         """
@@ -164,7 +175,9 @@ class Predictor:
         return probabilities, detailed(self._safeguards, asked, probabilities, labels, encoded)
 
     def predict(self, rows: Any) -> list[ClassLabel]:
-        """Most probable class of each row."""
+        """Most probable class of each row; of a model that predicts a number that number, a float."""
+        if isinstance(self._model, TrainedRegressor):
+            return list(self._model.numbers(self.encode(rows)).tolist())
         classes = self._model.classes
         return [classes[int(i)] for i in self.predict_proba(rows).argmax(axis=1)]
 

@@ -18,7 +18,16 @@ from superpose.engine import CompiledProgram, compile_program
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_block import QuantumBlock
 
-__all__ = ["CIRCUIT_MEMBER", "CLASS_TYPES", "ClassLabel", "ServedModel", "TrainedModel", "class_type_of"]
+__all__ = [
+    "CIRCUIT_MEMBER",
+    "CLASS_TYPES",
+    "ClassLabel",
+    "DressedModel",
+    "ServedModel",
+    "TrainedModel",
+    "class_type_of",
+    "dressed_parts",
+]
 
 ClassLabel = str | int | float | bool
 
@@ -84,47 +93,41 @@ def class_type_of(classes: tuple[ClassLabel, ...]) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedModel:
-    """Encoded rows -> ``max_angle * tanh(entry)`` -> circuit's expectations -> ``exit`` -> softmax.
+class DressedModel:
+    """Encoded rows -> ``max_angle * tanh(entry)`` -> circuit's expectations -> ``exit``: what every such model shares.
 
     Attributes:
         preprocessor: from rows to encoded rows, ``(n_rows, n_columns)``.
         block: the circuit.
         arrays: float32 or float64 arrays "entry.weight" ``(n_inputs, n_columns)``, "entry.bias", "block.weights" in the
-            order of ``block.weight_names``, "exit.weight" ``(n_classes, n_observables)``, "exit.bias".
+            order of ``block.weight_names``, "exit.weight" ``(n_outputs, n_observables)``, "exit.bias".
         max_angle: bound of the angles that enter the circuit, in radians.
-        classes: labels, in the order of the probabilities.
     """
-
-    kind: ClassVar[str] = "hybrid_classifier"
 
     preprocessor: Preprocessor
     block: QuantumBlock
     arrays: Mapping[str, NDArray[np.floating]]
     max_angle: float
-    classes: tuple[ClassLabel, ...]
 
-    def __post_init__(self) -> None:
-        n_inputs, n_classes = self.block.n_inputs, len(self.classes)
+    def _check_arrays(self, n_outputs: int) -> None:
+        """Refuse arrays that do not fit.
+
+        Raises:
+            ValueError: names, shapes or values are not those of such a model.
+        """
+        n_inputs = self.block.n_inputs
         shapes = {
             "entry.weight": (n_inputs, self.preprocessor.n_encoded),
             "entry.bias": (n_inputs,),
             "block.weights": (self.block.n_weights,),
-            "exit.weight": (n_classes, self.block.n_outputs),
-            "exit.bias": (n_classes,),
+            "exit.weight": (n_outputs, self.block.n_outputs),
+            "exit.bias": (n_outputs,),
         }
         got = {name: self.arrays[name].shape for name in shapes if name in self.arrays}
         if got != shapes or set(self.arrays) != set(shapes):
             raise ValueError(f"arrays must have the shapes {shapes}, got {got} and names {sorted(self.arrays)}")
         if not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in self.arrays.values()):
             raise ValueError("arrays must hold finite floating-point numbers")
-        if n_classes < 2 or len(set(self.classes)) != n_classes or self.class_type not in CLASS_TYPES:
-            raise ValueError(f"classes must be at least two different labels of one type, got {self.classes!r}")
-
-    @property
-    def class_type(self) -> str:
-        """The type of all class labels: a key of `CLASS_TYPES`."""
-        return class_type_of(self.classes)
 
     @property
     def n_params(self) -> int:
@@ -147,26 +150,95 @@ class TrainedModel:
         names = ("entry.weight", "entry.bias", "block.weights", "exit.weight", "exit.bias")
         return tuple(np.ascontiguousarray(self.arrays[name].T, dtype=np.float64) for name in names)
 
-    def probabilities(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Class probabilities ``(n_rows, n_classes)`` of encoded rows ``(n_rows, n_columns)``, in float64."""
+    def outputs(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """What the last layer gives ``(n_rows, n_outputs)`` for encoded rows ``(n_rows, n_columns)``, in float64."""
+        _, _, weights, exit_, exit_bias = self._wide
         if not len(encoded):
-            return np.empty((0, len(self.classes)))
+            return np.empty((0, len(exit_bias)))
         if len(encoded) > _CHUNK_ROWS:
             starts = range(0, len(encoded), _CHUNK_ROWS)
-            return np.concatenate([self.probabilities(encoded[i : i + _CHUNK_ROWS]) for i in starts])
-        _, _, weights, exit_, exit_bias = self._wide
+            return np.concatenate([self.outputs(encoded[i : i + _CHUNK_ROWS]) for i in starts])
         expectations = self._program.expectation(self.circuit_angles(encoded), weights)  # (n_rows, n_observables)
-        scores = expectations @ exit_ + exit_bias  # (n_rows, n_classes)
-        scores -= scores.max(axis=1, keepdims=True)
-        np.exp(scores, out=scores)
-        scores /= scores.sum(axis=1, keepdims=True)
-        return scores
+        found: NDArray[np.float64] = expectations @ exit_ + exit_bias  # (n_rows, n_outputs)
+        return found
 
     def circuit_angles(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """What enters the circuit for encoded rows, in radians, ``(n_rows, n_angles)``."""
         entry, entry_bias = self._wide[:2]
         angles: NDArray[np.float64] = np.tanh(encoded @ entry + entry_bias) * self.max_angle  # (n_rows, n_inputs)
         return angles if self.block.feature_map_name == "identity" else self.block.feature_map.apply(angles)
+
+    def _parts(self, layers: list[str]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+        """Preprocessing and network, except for the circuit, as a JSON description and plain arrays."""
+        preprocessing, arrays = self.preprocessor.to_parts()
+        description = {
+            "preprocessing": preprocessing,
+            "network": {
+                "layers": layers,
+                "max_angle": self.max_angle,
+                "n_columns": self.preprocessor.n_encoded,
+                "n_params": self.n_params,
+                "n_qubits": self.block.circuit.n_qubits,
+                "circuit": self.block.to_dict(),
+            },
+        }
+        plain = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
+        return description, plain | {_PREPROCESSING + name: array for name, array in arrays.items()}
+
+    def to_members(self) -> dict[str, bytes]:
+        """The circuit as OpenQASM 3."""
+        return {CIRCUIT_MEMBER: to_qasm(self.block.circuit).encode()}
+
+
+def dressed_parts(
+    description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], circuit: Circuit
+) -> tuple[Preprocessor, QuantumBlock, Mapping[str, NDArray[Any]], float]:
+    """The fields of a `DressedModel`, in order, from what its ``to_parts`` gave and the circuit.
+
+    Raises:
+        ValueError: the parts do not fit one another; also KeyError, TypeError and a CircuitError, by cause.
+    """
+    network = description["network"]
+    block = QuantumBlock.from_parts(circuit, network["circuit"])
+    own = {name: array for name, array in arrays.items() if not name.startswith(_PREPROCESSING)}
+    learnt = {name.removeprefix(_PREPROCESSING): array for name, array in arrays.items() if name not in own}
+    written = list(network["circuit"]["weight_names"])
+    own["block.weights"] = own["block.weights"][[written.index(name) for name in block.weight_names]]
+    preprocessor = Preprocessor.from_parts(description["preprocessing"], learnt)
+    return preprocessor, block, own, float(network["max_angle"])
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel(DressedModel):
+    """A `DressedModel` with a softmax behind it: class probabilities.
+
+    Attributes:
+        classes: labels, in the order of the probabilities.
+    """
+
+    kind: ClassVar[str] = "hybrid_classifier"
+
+    classes: tuple[ClassLabel, ...]
+
+    def __post_init__(self) -> None:
+        n_classes = len(self.classes)
+        self._check_arrays(n_classes)
+        if n_classes < 2 or len(set(self.classes)) != n_classes or self.class_type not in CLASS_TYPES:
+            raise ValueError(f"classes must be at least two different labels of one type, got {self.classes!r}")
+
+    @property
+    def class_type(self) -> str:
+        """The type of all class labels: a key of `CLASS_TYPES`."""
+        return class_type_of(self.classes)
+
+    def probabilities(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Class probabilities ``(n_rows, n_classes)`` of encoded rows ``(n_rows, n_columns)``, in float64."""
+        scores = self.outputs(encoded)
+        if len(scores):
+            scores -= scores.max(axis=1, keepdims=True)
+            np.exp(scores, out=scores)
+            scores /= scores.sum(axis=1, keepdims=True)
+        return scores
 
     def probability_gradients(
         self, encoded: NDArray[np.float64], classes: NDArray[np.integer]
@@ -204,26 +276,8 @@ class TrainedModel:
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The model, except for its circuit, as a JSON description and plain arrays."""
-        preprocessing, arrays = self.preprocessor.to_parts()
-        description = {
-            "preprocessing": preprocessing,
-            "network": {
-                "layers": ["linear", "scaled_tanh", "circuit", "linear", "softmax"],
-                "max_angle": self.max_angle,
-                "n_columns": self.preprocessor.n_encoded,
-                "n_params": self.n_params,
-                "n_qubits": self.block.circuit.n_qubits,
-                "circuit": self.block.to_dict(),
-            },
-            "classes": list(self.classes),
-            "class_type": self.class_type,
-        }
-        plain = {name: np.ascontiguousarray(array) for name, array in self.arrays.items()}
-        return description, plain | {_PREPROCESSING + name: array for name, array in arrays.items()}
-
-    def to_members(self) -> dict[str, bytes]:
-        """The circuit as OpenQASM 3."""
-        return {CIRCUIT_MEMBER: to_qasm(self.block.circuit).encode()}
+        description, arrays = self._parts(["linear", "scaled_tanh", "circuit", "linear", "softmax"])
+        return {**description, "classes": list(self.classes), "class_type": self.class_type}, arrays
 
     @classmethod
     def from_parts(cls, description: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]], circuit: Circuit) -> Self:
@@ -232,17 +286,6 @@ class TrainedModel:
         Raises:
             ValueError: the parts do not fit one another; also KeyError, TypeError and a CircuitError, by cause.
         """
-        network = description["network"]
-        block = QuantumBlock.from_parts(circuit, network["circuit"])
-        own = {name: array for name, array in arrays.items() if not name.startswith(_PREPROCESSING)}
-        learnt = {name.removeprefix(_PREPROCESSING): array for name, array in arrays.items() if name not in own}
-        written = list(network["circuit"]["weight_names"])
-        own["block.weights"] = own["block.weights"][[written.index(name) for name in block.weight_names]]
         kind = CLASS_TYPES[description["class_type"]]
-        return cls(
-            preprocessor=Preprocessor.from_parts(description["preprocessing"], learnt),
-            block=block,
-            arrays=own,
-            max_angle=float(network["max_angle"]),
-            classes=tuple(kind(label) for label in description["classes"]),
-        )
+        classes = tuple(kind(label) for label in description["classes"])
+        return cls(*dressed_parts(description, arrays, circuit), classes=classes)

@@ -86,7 +86,10 @@ def class_weights_of(
 
 @dataclass(frozen=True)
 class TrainingRows:
-    """Encoded rows: ``rows`` ``(n_rows, n_columns)`` float32 and ``classes`` ``(n_rows,)`` int64."""
+    """Encoded rows: ``rows`` ``(n_rows, n_columns)`` float32 and ``classes`` ``(n_rows,)`` int64.
+
+    Of a regression ``classes`` are the numbers to be learnt, ``(n_rows, 1)`` float32.
+    """
 
     rows: Tensor
     classes: Tensor
@@ -95,6 +98,11 @@ class TrainingRows:
     def from_arrays(cls, rows: NDArray[np.float64], classes: NDArray[np.integer]) -> TrainingRows:
         """Copy NumPy arrays."""
         return cls(torch.tensor(rows, dtype=torch.float32), torch.tensor(classes, dtype=torch.int64))
+
+    @classmethod
+    def of_numbers(cls, rows: NDArray[np.float64], numbers: NDArray[np.float64]) -> TrainingRows:
+        """Copy NumPy arrays, of a regression: ``numbers`` ``(n_rows,)``."""
+        return cls(torch.tensor(rows, dtype=torch.float32), torch.tensor(numbers[:, None], dtype=torch.float32))
 
     def __len__(self) -> int:
         return self.rows.shape[0]
@@ -196,6 +204,7 @@ class Trainer:
         measurer: measures the network's circuit on a backend; without one it runs on this machine's engine.
         privacy: noise and rows of each step, for differentially private training: rows and noise are drawn by a
             generator that nobody knows, no epoch is left out, and the last one counts, whatever validation rows say.
+        loss: of scores and ``classes``, with the keywords ``weight`` and ``reduction`` of torch's cross entropy.
     """
 
     def __init__(  # noqa: PLR0913  # what is trained, on what, how, and where
@@ -210,7 +219,9 @@ class Trainer:
         class_weights: NDArray[np.float64] | None = None,
         measurer: Measurer | None = None,
         privacy: PrivacyPlan | None = None,
+        loss: Callable[..., Tensor] = cross_entropy,
     ) -> None:
+        self._loss = loss
         self._private = None if privacy is None else _private_steps(network, privacy)
         self.network, self.training, self.validation, self.options = network, training, validation, options
         self.generator, self._measurer = generator, measurer
@@ -299,7 +310,7 @@ class Trainer:
             if all(p.isfinite().all() for p in self.network.parameters()) and self.training.rows.isfinite().all():
                 raise
             raise self._diverged(math.nan) from None
-        loss = cross_entropy(scores, self.training.classes[chosen], weight=self._class_weights)
+        loss = self._loss(scores, self.training.classes[chosen], weight=self._class_weights)
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
         self._optimizer.step()
         value = loss.item()
@@ -321,7 +332,7 @@ class Trainer:
 
         def losses() -> Tensor:
             scores = self.network(self.training.rows[chosen])  # (batch, n_classes)
-            found: Tensor = cross_entropy(
+            found: Tensor = self._loss(
                 scores, self.training.classes[chosen], weight=self._class_weights, reduction="none"
             )
             return found
@@ -354,8 +365,9 @@ class Trainer:
             if self._measurer is not None:
                 self._measurer.begin_evaluation("validation")
             scores = forward_in_chunks(self.network, self.validation.rows)
-            validation_loss = cross_entropy(scores, self.validation.classes, weight=self._class_weights).item()
-            validation_accuracy = (scores.argmax(dim=1) == self.validation.classes).double().mean().item()
+            validation_loss = self._loss(scores, self.validation.classes, weight=self._class_weights).item()
+            if not self.validation.classes.is_floating_point():
+                validation_accuracy = (scores.argmax(dim=1) == self.validation.classes).double().mean().item()
         progress.history.append([loss, validation_loss, validation_accuracy])
         progress.epoch, progress.step, progress.epoch_loss = progress.epoch + 1, 0, 0.0
         score = loss if validation_loss is None else validation_loss

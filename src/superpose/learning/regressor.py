@@ -1,0 +1,213 @@
+"""`HybridRegressor`: a hybrid quantum-classical regressor with scikit-learn's conventions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from sklearn.base import RegressorMixin
+from torch import Tensor
+from torch.nn.functional import l1_loss, mse_loss
+
+from superpose.circuits import Backend
+from superpose.errors import ModelFormatError, SpecError
+from superpose.learning.estimator import encoded_rows, seed_of, validated_rows
+from superpose.learning.hybrid_estimator import HybridEstimator, hyperparameters_of
+from superpose.learning.model_file import read_model
+from superpose.learning.network import VARIANTS, dressed_values, outputs
+from superpose.learning.trained_regressor import TrainedRegressor
+from superpose.learning.training import Trainer, TrainingRows, TrainingWatch
+
+__all__ = ["REGRESSION_LOSSES", "VALIDATION_ROWS", "HybridRegressor"]
+
+REGRESSION_LOSSES: Final = ("squared", "absolute")
+"""What training makes small: the squared error, which leads to means, or the absolute one, which leads to medians."""
+
+VALIDATION_ROWS: Final = ("random", "last")
+"""Which rows decide when to stop."""
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Regressor with a quantum circuit between two linear layers; it predicts one number per row.
+
+    Rows pass preprocessing (missing numbers filled, categories one-hot encoded, columns scaled), then
+    ``Linear(n_columns -> n_qubits)``, ``max_angle * tanh``, the circuit's <Z_i> and ``Linear(n_qubits -> 1)``, whose
+    output is a number of standard deviations from the training rows' mean. Trained by AdamW; the weights of the epoch
+    with the lowest validation loss are kept.
+
+    A data frame may have category columns; an array must be numeric. Both may have missing values.
+
+    Args:
+        n_qubits: qubits of the circuit.
+        encoding: "angle", "reuploading" (the rows enter before every layer) or "iqp".
+        ansatz: "strongly_entangling" or "hardware_efficient".
+        layers: layers of the ansatz.
+        max_angle: bound of the angles that enter the circuit, in radians.
+        epochs: at most this many passes over the rows.
+        batch_size: rows per step.
+        learning_rate: of AdamW.
+        weight_decay: of AdamW.
+        patience: epochs without a better validation loss before training stops.
+        validation_fraction: share of the rows that decide when to stop; 0 uses the training loss instead.
+        validation_rows: "random", or "last" for rows in order of time.
+        loss: "squared" or "absolute".
+        variant: "hybrid", or one of its controls: "classical_twin" (a classical block of as many parameters in the
+            circuit's place), "no_entanglement", "frozen" (random circuit weights that are not trained).
+        scaling: "standard", "robust", "minmax" or "none".
+        gradient_method: as for `HybridClassifier`.
+        backend: where the circuit runs in training, as for `HybridClassifier`.
+        shots: on a backend: of each circuit, on average at most.
+        shot_allocation: on a backend: "adaptive" or "fixed".
+        random_state: seed; None takes one from NumPy's global generator.
+
+    Attributes:
+        n_features_in_: columns seen by ``fit``.
+        feature_names_in_: their names, if they had names that are all texts.
+        n_iter_: epochs trained.
+        n_params_: numbers in the network.
+        history_: loss and validation loss per epoch, of the scaled number.
+        network_: the trained `torch.nn.Module`.
+        preprocessor_: the learnt preprocessing.
+        centre_, scale_: mean and standard deviation of the training rows' numbers.
+        measured_: after training on a backend: where, how, and what it took.
+
+    >>> from sklearn.datasets import load_diabetes
+    >>> rows, numbers = load_diabetes(return_X_y=True)
+    >>> bool(HybridRegressor(random_state=0).fit(rows, numbers).score(rows, numbers) > 0.4)
+    True
+    """
+
+    validation_rows: str = "random"
+    loss: str = "squared"
+    variant: str = "hybrid"
+
+    def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
+        """Train on rows ``(n_rows, n_columns)`` and their numbers ``(n_rows,)``.
+
+        Args:
+            X: numeric array, or data frame with number and category columns.
+            y: finite numbers.
+            watch: what looks on, stops and keeps checkpoints; see `superpose.learning.TrainingWatch`.
+
+        Raises:
+            ValueError: the rows or numbers cannot be used.
+            SpecError: a hyperparameter is out of range.
+        """
+        model, options = self._model_spec(), self._training_options()
+        self._check_words()
+        rows, numbers, kinds = validated_rows(self, X, y, numbers=True)
+        seed = seed_of(self.random_state)
+        train, validation = self._stopping_split(len(numbers), seed)
+        self.centre_, spread = float(numbers[train].mean()), float(numbers[train].std())
+        self.scale_ = spread if spread > 1e-12 * max(1.0, abs(self.centre_)) else 1.0
+        encoded = self._fit_preprocessor(rows, kinds, train)
+        self._build(model, options, 1, self.variant, seed)
+        self.n_params_ = sum(p.numel() for p in self.network_.parameters())
+        scaled = (numbers - self.centre_) / self.scale_
+        measurer = self._measurer(self.network_, len(train), seed)
+        trainer = Trainer(
+            self.network_,
+            TrainingRows.of_numbers(encoded[train], scaled[train]),
+            TrainingRows.of_numbers(encoded[validation], scaled[validation]) if len(validation) else None,
+            options,
+            n_classes=1,
+            generator=torch.Generator().manual_seed(seed + 1),
+            measurer=measurer,
+            loss=_squared if self.loss == "squared" else _absolute,
+        )
+        self._run(trainer, measurer, watch)
+        return self
+
+    def predict(
+        self, X: Any, *, backend: str | Backend | None = None, shots: int | None = None, seed: int = 0
+    ) -> NDArray[np.float64]:
+        """The number of each row, float64 ``(n_rows,)``.
+
+        Args:
+            X: rows.
+            backend: where the circuit runs; by default on this machine's engine, exactly, wherever the model was
+                trained. On a backend all rows go as one program.
+            shots: of each row's circuit, on a backend; by default those of the regressor.
+            seed: of shots that are drawn here.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+            ValueError: the array does not have the columns seen by ``fit``.
+            FeatureMismatchError: the data frame, or the list of mappings from column name to value, does not.
+        """
+        self._check_fitted()
+        encoded = encoded_rows(self, X)
+        measurer = self._predicting_measurer(backend, shots, len(encoded), seed)
+        return outputs(self.network_, encoded, measurer)[:, 0] * self.scale_ + self.centre_
+
+    def to_trained_model(self, target: str = "y") -> TrainedRegressor:
+        """The fitted model as plain values, without torch.
+
+        Args:
+            target: what the number is called.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+            TypeError: a classical twin has no circuit, and makes no model file.
+        """
+        self._check_fitted()
+        block, arrays, max_angle = dressed_values(self.network_)
+        return TrainedRegressor(
+            self.preprocessor_, block, arrays, max_angle, target=target, centre=self.centre_, scale=self.scale_
+        )
+
+    @classmethod
+    def load(cls, path: Path | str | bytes, expected_digest: str | None = None) -> Self:
+        """A fitted regressor from a model file; nothing in the file is executed or unpickled.
+
+        Args:
+            path: the file, or its bytes.
+            expected_digest: from a registry; another digest is refused.
+
+        Raises:
+            ModelFileCorruptError: the bytes are not those of a whole model file, or not of the expected one.
+            ModelFormatError: written in a format that this release does not know, or no regressor's.
+        """
+        file = read_model(path, expected_digest)
+        model = file.model
+        if not isinstance(model, TrainedRegressor):
+            raise ModelFormatError(
+                f"the model file holds a {model.kind!r}, which is no HybridRegressor; "
+                "superpose.learning.Predictor.load serves it"
+            )
+        found = cls(**hyperparameters_of(file))
+        found.centre_, found.scale_, found.n_params_ = model.centre, model.scale, model.n_params
+        found._take_over(model, file)
+        return found
+
+    def _check_words(self) -> None:
+        for field, allowed in (
+            ("loss", REGRESSION_LOSSES),
+            ("validation_rows", VALIDATION_ROWS),
+            ("variant", VARIANTS),
+        ):
+            if getattr(self, field) not in allowed:
+                said = f"must be one of {', '.join(allowed)}, got {getattr(self, field)!r}"
+                raise SpecError(said, field, allowed=list(allowed))
+
+    def _stopping_split(self, n_rows: int, seed: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+        """Places of training and validation rows; without validation where there are too few rows for both."""
+        n_held = round(self.validation_fraction * n_rows)
+        order: NDArray[np.integer] = np.arange(n_rows)
+        if self.validation_rows == "random":
+            order = np.random.default_rng(seed).permutation(n_rows)
+        n_held = n_held if n_rows - n_held >= 2 else 0
+        return np.sort(order[: n_rows - n_held]), np.sort(order[n_rows - n_held :])
+
+
+def _squared(scores: Tensor, numbers: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:
+    return mse_loss(scores, numbers, reduction=reduction)
+
+
+def _absolute(scores: Tensor, numbers: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:
+    return l1_loss(scores, numbers, reduction=reduction)

@@ -1,0 +1,170 @@
+"""`HybridRegressor`: real data, conventions of scikit-learn, and a model file that is served without torch."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes
+from sklearn.linear_model import Ridge
+from sklearn.utils.estimator_checks import check_estimator
+
+from superpose.errors import (
+    ModelFileCorruptError,
+    ModelFormatError,
+    ModelPredictsNumbersError,
+    NotFittedError,
+    SpecError,
+)
+from superpose.learning import (
+    CheckpointStore,
+    HybridClassifier,
+    HybridRegressor,
+    Predictor,
+    Stopped,
+    TrainingWatch,
+    load_model,
+)
+from superpose.learning.network import VARIANTS
+
+SMALL: dict[str, Any] = {"n_qubits": 2, "layers": 1, "epochs": 8, "learning_rate": 0.1, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def diabetes() -> tuple[np.ndarray, np.ndarray]:
+    rows, numbers = load_diabetes(return_X_y=True)
+    return rows, numbers
+
+
+def test_it_comes_near_ridge_on_real_data(diabetes: tuple[np.ndarray, np.ndarray]) -> None:
+    rows, numbers = diabetes
+    model = HybridRegressor(epochs=40, random_state=0).fit(rows[:330], numbers[:330])
+    ridge = Ridge(alpha=0.1).fit(rows[:330], numbers[:330])
+    assert model.score(rows[330:], numbers[330:]) > ridge.score(rows[330:], numbers[330:]) - 0.08
+    assert model.n_params_ == 10 * 4 + 4 + 24 + 4 + 1
+
+
+def test_predictions_keep_the_unit_and_the_place_of_the_numbers(diabetes: tuple[np.ndarray, np.ndarray]) -> None:
+    rows, numbers = diabetes
+    plain = HybridRegressor(**SMALL).fit(rows, numbers).predict(rows)
+    moved = HybridRegressor(**SMALL).fit(rows, 1000.0 * numbers + 5e6).predict(rows)
+    np.testing.assert_allclose(moved, 1000.0 * plain + 5e6, rtol=1e-4)
+    constant = HybridRegressor(**SMALL).fit(rows[:20], np.full(20, 7.0)).predict(rows[:20])
+    np.testing.assert_allclose(constant, 7.0, atol=0.5)
+
+
+def test_the_absolute_loss_leads_to_medians() -> None:
+    rng = np.random.default_rng(0)
+    rows, numbers = rng.normal(size=(400, 2)), rng.exponential(1.0, 400)  # median 0.69, mean 1, nothing to learn
+    options = {**SMALL, "epochs": 40, "batch_size": 100, "validation_fraction": 0.0}
+    means = HybridRegressor(**options).fit(rows, numbers).predict(rows).mean()
+    medians = HybridRegressor(**options, loss="absolute").fit(rows, numbers).predict(rows).mean()
+    assert abs(means - numbers.mean()) < 0.15 and medians < means - 0.1
+
+
+def test_the_last_rows_decide_when_to_stop_where_rows_are_in_order() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(100, 2))
+    numbers = np.where(np.arange(100) < 80, 0.0, 1e6) + rows[:, 0]
+    model = HybridRegressor(**SMALL, validation_fraction=0.2, validation_rows="last").fit(rows, numbers)
+    assert abs(model.centre_) < 1.0  # nothing of the last rows went into the scale, or the network
+    assert HybridRegressor(**SMALL, validation_fraction=0.2).fit(rows, numbers).centre_ > 1e4
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_every_control_has_as_many_numbers_and_learns(
+    variant: str, diabetes: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    rows, numbers = diabetes
+    model = HybridRegressor(**SMALL, variant=variant).fit(rows, numbers)
+    assert model.n_params_ == HybridRegressor(**SMALL).fit(rows[:9], numbers[:9]).n_params_
+    assert model.score(rows, numbers) > 0.2
+    if variant == "classical_twin":
+        with pytest.raises(TypeError, match="QuantumLayer"):
+            model.save(tmp_path / "twin.superpose")
+    if variant == "frozen":
+        again = HybridRegressor(**{**SMALL, "epochs": 1}, variant=variant).fit(rows, numbers)
+        assert model.network_.block.weights.tolist() == again.network_.block.weights.tolist()
+
+
+def test_a_model_file_gives_the_same_numbers_without_torch(tmp_path: Path) -> None:
+    rng = np.random.default_rng(1)
+    frame = pd.DataFrame({"shop": rng.choice(["north", "south"], 60), "price": rng.normal(size=60)})
+    frame.loc[3, "price"] = np.nan
+    numbers = np.where(frame["shop"] == "north", 10.0, -10.0)
+    model = HybridRegressor(**{**SMALL, "encoding": "reuploading"}).fit(frame, numbers)
+    path = tmp_path / "demand.superpose"
+    digest = model.save(path)
+    predictor = Predictor.load(path, digest)
+    rows = [{"price": 0.3, "shop": "north"}, {"price": None, "shop": "west"}]
+    np.testing.assert_allclose(predictor.predict(rows), model.predict(rows), rtol=1e-5)
+    assert predictor.predicts_numbers and predictor.classes == ()
+    again = HybridRegressor.load(path)
+    np.testing.assert_array_equal(again.predict(frame), model.predict(frame))
+    assert again.get_params()["encoding"] == "reuploading"
+    program = (
+        "import sys; from superpose.learning import Predictor; "
+        f"print(Predictor.load({str(path)!r}).predict([{{'price': 0.3, 'shop': 'north'}}])[0], 'torch' in sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert float(said[0]) == pytest.approx(model.predict(rows)[0], rel=1e-5) and said[1] == "False"
+    with pytest.raises(ModelPredictsNumbersError, match="predicts a number, 'y'"):
+        predictor.predict_proba(rows)
+    with pytest.raises(ModelFormatError, match="no HybridClassifier"):
+        load_model(path)
+    with pytest.raises(ModelFileCorruptError):
+        Predictor.load(path.read_bytes()[:-1])
+    HybridClassifier(**SMALL).fit(frame, numbers > 0).save(path)
+    with pytest.raises(ModelFormatError, match="no HybridRegressor"):
+        HybridRegressor.load(path)
+
+
+def test_stopped_training_goes_on_to_the_same_numbers(diabetes: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:
+    rows, numbers = diabetes
+    whole = HybridRegressor(**SMALL).fit(rows, numbers)
+    store, seen = CheckpointStore(tmp_path, {"run": 1}), []
+    with pytest.raises(Stopped):
+        HybridRegressor(**SMALL).fit(
+            rows, numbers, watch=TrainingWatch(on_epoch=seen.append, should_stop=lambda: len(seen) == 3, store=store)
+        )
+    resumed = HybridRegressor(**SMALL).fit(rows, numbers, watch=TrainingWatch(store=store))
+    np.testing.assert_array_equal(resumed.predict(rows), whole.predict(rows))
+    assert resumed.history_ == whole.history_
+    assert all(report.validation_accuracy is None for report in whole.history_)
+
+
+def test_wrong_words_and_wrong_numbers_are_refused(diabetes: tuple[np.ndarray, np.ndarray]) -> None:
+    rows, numbers = diabetes
+    for name in ("loss", "variant", "validation_rows"):
+        with pytest.raises(SpecError, match=name):
+            HybridRegressor(**{name: "other"}).fit(rows, numbers)
+    with pytest.raises(ValueError, match="NaN"):
+        HybridRegressor().fit(pd.DataFrame({"a": ["x", "y"]}), [1.0, float("nan")])
+    with pytest.raises(NotFittedError, match="HybridRegressor is not fitted"):
+        HybridRegressor().predict(rows)
+    assert clone(HybridRegressor(loss="absolute")).loss == "absolute"
+
+
+def test_on_a_backend_shots_give_numbers_near_the_exact_ones(diabetes: tuple[np.ndarray, np.ndarray]) -> None:
+    rows, numbers = diabetes
+    model = HybridRegressor(**SMALL).fit(rows[:60], numbers[:60])
+    measured = model.predict(rows[:20], backend="local", shots=20_000)
+    np.testing.assert_allclose(measured, model.predict(rows[:20]), atol=0.15 * model.scale_)
+
+
+def test_scikit_learns_own_checks_pass() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        small = HybridRegressor(n_qubits=2, layers=1, epochs=15, learning_rate=0.1, random_state=0)
+        results = check_estimator(small, on_fail=None, on_skip=None)
+    failed = {str(r["check_name"]): repr(r["exception"]) for r in results if r["status"] == "failed"}
+    assert failed == {}
+    assert {str(r["check_name"]) for r in results if r["status"] == "skipped"} <= {"check_array_api_input"}
+    assert sum(r["status"] == "passed" for r in results) > 45
