@@ -199,6 +199,10 @@ class World:
             store.succeed(self._claimed(new), {}, publish=lambda c, job: insert_version(c, job, found, clock=utc_now))
         return name
 
+    def a_trained_job(self) -> str:
+        """The one that made the trained model."""
+        return self.trained.job_id
+
     def a_model_with_an_alias(self) -> str:
         name = self.a_model()
         self.service.aliases.move(self.owner, name, "champion", 1)
@@ -286,6 +290,7 @@ ROWS = (
     Row("POST", "/v1/jobs/{job_id}/cancel", "editor", 200, {"job_id": "a_queued_job"}),
     Row("GET", "/v1/jobs/{job_id}/events", "viewer", 200, {"job_id": "a_job"}),
     Row("GET", "/v1/jobs/{job_id}/metrics", "viewer", 200, {"job_id": "a_job"}),
+    Row("GET", "/v1/jobs/{job_id}/report", "viewer", 200, {"job_id": "a_trained_job"}, query="?format=html"),
     Row("GET", "/v1/jobs/{job_id}/artifacts", "viewer", 200, {"job_id": "a_job_with_a_file"}),
     Row("DELETE", "/v1/jobs/{job_id}/artifacts", "editor", 204, {"job_id": "a_job_with_a_file"}),
     Row(
@@ -319,6 +324,7 @@ ROWS = (
     Row("PATCH", "/v1/models/{name}/versions/{version}", "editor", 200, _VERSION, {"note": "good"}),
     Row("DELETE", "/v1/models/{name}/versions/{version}", "editor", 204, _VERSION),
     Row("GET", "/v1/models/{name}/versions/{version}/gate", "viewer", 200, _VERSION),
+    Row("GET", "/v1/models/{name}/versions/{version}/report", "viewer", 200, _VERSION),
     Row("GET", "/v1/models/{name}/versions/{version}/file", "viewer", 200, _VERSION),
     Row(
         "POST",

@@ -36,6 +36,7 @@ from superpose.api.routes import (
     program_sets,
     programs,
     projects,
+    reports,
     residency,
     solutions,
     sweeps,
@@ -71,7 +72,7 @@ def create_app(service: Service) -> FastAPI:
     people = (projects, residency, users, keys, usage, budgets, webhooks, audit)
     data = (datasets, uploads, data_checks)
     work = (jobs, job_outputs, sweeps, predictions, programs, program_sets, solutions, waits)
-    for noun in (*data, models, modules, *work, endpoints, functions, *people, inference, metrics, version):
+    for noun in (*data, models, modules, reports, *work, endpoints, functions, *people, inference, metrics, version):
         app.router.routes.extend(noun.routes(service).routes)  # flat: one list holds every route there is
     describe(app)
     # The last one added is the outermost.

@@ -39,6 +39,7 @@ from superpose.cli import (
     promotion,
     prune,
     quickstart,
+    report,
     run_program,
     serve,
     solutions,
@@ -62,7 +63,7 @@ INTERRUPTED: Final = 130
 
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
-    "predict-file predictions explain "
+    "predict-file predictions explain report "
     "functions backends estimate waits run solve solutions program-sets convert draw explain-circuit diagnose "
     "projects budgets users keys webhooks audit config doctor health backup restore prune version"
 )
@@ -124,6 +125,7 @@ app.command("deploy")(endpoints.deploy)
 app.add_typer(endpoints.app)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
+app.command("report")(report.report)
 app.command("predict-file")(predictions.predict_file)
 app.add_typer(predictions.app)
 app.add_typer(functions.app)

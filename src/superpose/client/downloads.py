@@ -9,6 +9,7 @@ import os
 import re
 import tempfile
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
 
@@ -36,7 +37,7 @@ def target_path(path: str | Path | None, name: str) -> Path:
     return target / name if target.is_dir() else target
 
 
-def download(transport: Transport, path: str, target: Path) -> str:
+def download(transport: Transport, path: str, target: Path, query: Mapping[str, str] | None = None) -> str:
     """Save the file behind a route; returns its SHA-256 in hexadecimal, which is the one that the service states.
 
     Where the connection breaks, the rest is asked for, at most 5 times in a row without progress.
@@ -49,7 +50,7 @@ def download(transport: Transport, path: str, target: Path) -> str:
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
         with os.fdopen(descriptor, "w+b") as file:
-            digest = _filled(transport, path, file)
+            digest = _filled(transport, path, file, dict(query or {}))
         Path(temporary).replace(target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -57,12 +58,12 @@ def download(transport: Transport, path: str, target: Path) -> str:
     return digest
 
 
-def _filled(transport: Transport, path: str, file: IO[bytes]) -> str:
+def _filled(transport: Transport, path: str, file: IO[bytes], query: dict[str, str]) -> str:
     sha256, etag, stated, failures = hashlib.sha256(), "", "", 0
     while True:
         before = file.tell()
         headers = {"Range": f"bytes={before}-", "If-Range": etag} if before else {}
-        call = Call("GET", path, headers=headers, timeout_s=transfer_timeout_s(None))
+        call = Call("GET", path, query=query, headers=headers, timeout_s=transfer_timeout_s(None))
         try:
             with transport.open(call) as (head, chunks):
                 if before and head.status != 206:  # the file is another one by now: from the start

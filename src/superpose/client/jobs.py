@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from superpose.client.downloads import download, target_path
 from superpose.client.job_outputs import JobArtifact, MetricPoint
 from superpose.client.nouns import FINAL_STATUSES, Event, Job, Listing, job_ids
+from superpose.client.reports import SavedReport, save_report
 from superpose.client.resources import Resource, items, json_call, read_json, segment
 from superpose.client.sse import ServerSentEvent, parse_events
 from superpose.client.transport import Call
@@ -146,6 +147,16 @@ class Jobs(Resource):
         parts = "/".join(map(segment, name.split("/")))
         download(self._transport, f"/v1/jobs/{segment(job_id)}/artifacts/{segment(role)}/{parts}", target)
         return target
+
+    def report(self, job_id: str, path: str | Path | None = None, *, format: str | None = None) -> SavedReport:
+        """Save the report of a training job that has succeeded; the digest that the service states is checked.
+
+        Args:
+            job_id: the job.
+            path: file or directory to write; ``JOB-report.html`` here where it is left out.
+            format: "html" or "pdf"; by default what the file's name ends with, else "html".
+        """
+        return save_report(self._transport, f"/v1/jobs/{segment(job_id)}/report", path, format, job_id)
 
     def remove_artifacts(self, job_id: str) -> None:
         """Remove all files that an ended job left; its metrics stay."""

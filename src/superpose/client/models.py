@@ -12,6 +12,7 @@ from superpose.client.downloads import download, target_path
 from superpose.client.lineage import Lineage
 from superpose.client.nouns import Event, Listing, Model, ModelVersion
 from superpose.client.promotion import GateReport
+from superpose.client.reports import SavedReport, save_report
 from superpose.client.resources import Resource, items, manifest_digest, read_json, segment, table_call
 from superpose.client.transport import Call
 from superpose.errors import ModelFileCorruptError, RequestError
@@ -112,6 +113,21 @@ class Models(Resource):
             version: by number or alias; the latest where it is left out.
         """
         return GateReport.from_json(self._get(f"{_path(name, version)}/gate"))
+
+    def report(
+        self, name: str, version: VersionRef = None, path: str | Path | None = None, *, format: str | None = None
+    ) -> SavedReport:
+        """Save the report of the training that made a version; the digest that the service states is checked.
+
+        Args:
+            name: the model.
+            version: by number or alias; the latest where it is left out.
+            path: file or directory to write; ``NAME-VERSION-report.html`` here where it is left out.
+            format: "html" or "pdf"; by default what the file's name ends with, else "html".
+        """
+        found = self.version(name, version)
+        stem = f"{found.model}-{found.version}"
+        return save_report(self._transport, f"{_path(found.model, found.version)}/report", path, format, stem)
 
     def lineage(self, name: str) -> Lineage:
         """Where a model's versions come from, and what uses them."""

@@ -24,12 +24,14 @@ from superpose.explain.plain_words import (
     verdict_words,
 )
 from superpose.explain.promotion import PromotionReport, Requirement, check_promotion
+from superpose.explain.report import FORMATS, ReportFacts, report_pdf, training_report
 from superpose.explain.samples import explanation_sample
 from superpose.explain.shot_noise import NoisyRow, ShotNoise, shot_noise
 from superpose.explain.sweep_plots import plot_sweep
 from superpose.explain.version_diff import diff_versions
 
 __all__ = [
+    "FORMATS",
     "METHODS",
     "Attributions",
     "Change",
@@ -42,6 +44,7 @@ __all__ = [
     "Picture",
     "PixelMaps",
     "PromotionReport",
+    "ReportFacts",
     "Requirement",
     "ShotNoise",
     "attribute",
@@ -61,7 +64,9 @@ __all__ = [
     "plot_estimates",
     "plot_sweep",
     "probability_words",
+    "report_pdf",
     "shot_noise",
     "shot_noise_words",
+    "training_report",
     "verdict_words",
 ]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.service.budgets.budgets import Budget, Cost, CostFilter
 from superpose.service.catalogue.ingest import Incoming
 from superpose.service.catalogue.module import Module
+from superpose.service.catalogue.reports import MadeReport
 from superpose.service.catalogue.sheets import SheetEdit
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name
@@ -76,6 +77,7 @@ __all__ = [
     "JobStatus",
     "Key",
     "Limits",
+    "MadeReport",
     "Member",
     "Model",
     "ModelVersion",

@@ -15,6 +15,7 @@ from superpose.service.catalogue.drift import Drifts
 from superpose.service.catalogue.lineage import Lineages
 from superpose.service.catalogue.models import Models
 from superpose.service.catalogue.modules import Modules
+from superpose.service.catalogue.reports import Reports
 from superpose.service.catalogue.sheets import DataSheets
 from superpose.service.catalogue.uploads import Uploads
 from superpose.service.catalogue.version_diff import VersionDiffs
@@ -82,6 +83,7 @@ class Service:
         curation: notes, tags and deletion of models.
         lineages: what comes from what.
         diffs: what sets two versions apart.
+        reports: one page per training.
         endpoints: endpoints.
         functions: quantum functions.
         calls: calls of them.
@@ -153,6 +155,7 @@ class Service:
         self.lineages = Lineages(self._database)
         self.diffs = VersionDiffs(self.models)
         self.endpoints = Endpoints(self._database, self.models, self._loaded, config, clock, steady=self.store.steady)
+        self.reports = Reports(self.models, self.jobs.get, self.endpoints.gate.report)
         sandboxes = sandboxes_of(config)
         self.functions = QuantumFunctions(
             self._database, self._artifacts, config, clock, self.quotas, self.residencies, sandboxes

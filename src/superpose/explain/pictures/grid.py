@@ -16,7 +16,7 @@ from superpose.errors import ExplanationError
 if TYPE_CHECKING:
     from superpose.learning.preprocessing import Preprocessor
 
-__all__ = ["ImageGrid", "image_grid"]
+__all__ = ["ImageGrid", "image_grid", "named_image_grid"]
 
 _CHANNELS = {channel for channels in IMAGE_MODES.values() for channel in channels}
 _NAME = re.compile(rf"({'|'.join(sorted(_CHANNELS))})_(\d+)_(\d+)")
@@ -75,6 +75,17 @@ def image_grid(preprocessor: Preprocessor, shape: tuple[int, int] | None = None)
     else:
         places = _flattened(n_columns, shape)
     return ImageGrid(places, preprocessor.centre[places], preprocessor.scale[places])
+
+
+def named_image_grid(preprocessor: Preprocessor) -> ImageGrid:
+    """As `image_grid`, of columns that say by their names which pixels they are; others are not guessed to be any.
+
+    Raises:
+        ExplanationError: their names do not say so.
+    """
+    if not all(_NAME.fullmatch(name) for name in preprocessor.columns.names):
+        raise ExplanationError("The model's columns do not say by their names that they are pixels.")
+    return image_grid(preprocessor)
 
 
 def _from_names(spots: list[tuple[str, int, int]]) -> NDArray[np.intp]:

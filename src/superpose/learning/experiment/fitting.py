@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +18,7 @@ from superpose.errors import CheckpointError, TrainingDivergedError
 from superpose.learning.canonical import digest_bytes, write_atomically
 from superpose.learning.checkpoint import CheckpointStore, read_sealed_json, write_sealed_json
 from superpose.learning.measured.measurer import Measurer
+from superpose.learning.plot_data import curve_of
 from superpose.learning.spec import TrainingOptions
 from superpose.learning.training import Trainer
 
@@ -42,13 +43,15 @@ class Trained:
     loss: float
     measurer: Measurer | None = None
     plan: PrivacyPlan | None = None
+    curve: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def by(cls, trainer: Trainer, measurer: Measurer | None, plan: PrivacyPlan | None) -> Trained:
         """What a trainer that has ended leaves; its loss is that of the best epoch, on validation rows."""
         best = trainer.history[trainer.best_epoch - 1]
         loss = best.loss if best.validation_loss is None else best.validation_loss
-        return cls(trainer.network, len(trainer.history), trainer.best_epoch, loss, measurer, plan)
+        curve = curve_of(trainer.history, trainer.best_epoch, private=plan is not None)
+        return cls(trainer.network, len(trainer.history), trainer.best_epoch, loss, measurer, plan, curve)
 
 
 def settings_of(options: TrainingOptions, n_settings: int) -> list[TrainingOptions]:
@@ -111,7 +114,9 @@ def chosen_of(
     network = new_network()
     network.load_state_dict(safetensors.torch.load((directory / f"trial-{best:02d}.safetensors").read_bytes()))
     network.eval()
-    trained = Trained(network, record["n_epochs"], record["best_epoch"], record["loss"])
+    trained = Trained(
+        network, record["n_epochs"], record["best_epoch"], record["loss"], curve=record.get("curve") or {}
+    )
     return trained, {name: getattr(settings[best], name) for name in SEARCHED}
 
 
@@ -144,6 +149,7 @@ def _try(directory: Path, number: int, train: Callable[[int, CheckpointStore], T
             "loss": found.loss,
             "n_epochs": found.n_epochs,
             "best_epoch": found.best_epoch,
+            "curve": found.curve,
             "sha256": digest_bytes(content),
         }
     write_sealed_json(directory / f"trial-{number:02d}.json", record)

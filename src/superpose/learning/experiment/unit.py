@@ -166,6 +166,7 @@ class Unit:
             "n_trainable": n_trainable,
             "n_epochs": found.n_epochs,
             "best_epoch": found.best_epoch,
+            "curve": found.curve,
             **chosen,
         }
         if found.measurer is not None:

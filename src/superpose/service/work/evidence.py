@@ -7,6 +7,8 @@ and cost. The model file itself stays free of it, so that equal runs go on givin
 from __future__ import annotations
 
 import json
+import os
+import platform
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -70,13 +72,28 @@ def evidence_of(
 
     Returns:
         ``explanation`` (see `superpose.explain.explanation_sample`; ``refused`` says why there is none) and ``energy``:
-        ``cpu_s``, ``worker_s``, ``cpu_watts``, ``energy_wh``, ``worker_second_usd``, ``provider_usd`` and ``cost_usd``.
+        ``cpu_s``, ``worker_s``, ``cpu_watts``, ``energy_wh``, ``worker_second_usd``, ``provider_usd`` and ``cost_usd``;
+        ``environment``: ``python``, ``system``, ``machine`` and ``cpu_threads`` of the worker.
     """
     from superpose.learning.predictor import Predictor
 
     with measured_effort(directory):
         explanation = _explanation(Predictor.load(found.model_path), spec, table)
-    return {"explanation": explanation, "energy": _energy(effort_of(directory), config, found.evaluation)}
+    return {
+        "explanation": explanation,
+        "energy": _energy(effort_of(directory), config, found.evaluation),
+        "environment": _environment(),
+    }
+
+
+def _environment() -> dict[str, Any]:
+    """The class of machine, without its name: what a figure in seconds can be held against."""
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release()}",
+        "machine": platform.machine(),
+        "cpu_threads": os.cpu_count() or 1,
+    }
 
 
 def _explanation(predictor: Predictor, spec: TrainingSpec, table: Table) -> dict[str, Any]:

@@ -1,0 +1,81 @@
+"""`superpose report`."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
+from superpose.cli.models import VersionOption, reference
+from superpose.cli.output import print_json
+from superpose.errors import RequestError
+
+__all__ = ["report"]
+
+_JOB = re.compile(r"job_[0-9a-z]+", re.ASCII)
+
+
+def report(
+    job_or_model: Annotated[
+        str, typer.Argument(metavar="JOB_OR_MODEL", help="A training job, a model, or a model file (.superpose).")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="File, .html or .pdf, or directory [default: here]."),
+    ] = None,
+    form: Annotated[
+        str | None, typer.Option("--format", metavar="FORMAT", help="html or pdf [default: by the file's name].")
+    ] = None,
+    version: VersionOption = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a training's report: one page, HTML or PDF.
+
+    Curves, ROC, reliability, confusion, controls with their verdict,
+    explanation, circuit, data, privacy, cost, promotion, environment.
+    The file loads nothing from anywhere.
+    """
+    try:
+        if job_or_model.endswith(".superpose"):
+            saved = _of_file(Path(job_or_model), out, form)
+        else:
+            with connect(url, key_file) as client:
+                if _JOB.fullmatch(job_or_model):
+                    saved = client.jobs.report(job_or_model, out, format=form).to_dict()
+                else:
+                    saved = client.models.report(job_or_model, reference(version), out, format=form).to_dict()
+    except OSError as error:
+        place = str(out or Path.cwd())
+        raise RequestError(
+            f"The report cannot be written to {place}: {error.strerror}. Choose another --out.", path=place
+        ) from error
+    saved["path"] = str(Path(saved["path"]).absolute())
+    if as_json:
+        print_json(saved)
+    else:
+        typer.echo(f"{saved['path']} ({saved['size_bytes'] / 1024:.0f} KiB)")
+
+
+def _of_file(source: Path, out: Path | None, form: str | None) -> dict[str, Any]:
+    """The report of a model file, made here; it knows nothing of job and registry."""
+    from superpose.explain import FORMATS, ReportFacts, report_pdf, training_report
+    from superpose.learning.predictor import Predictor
+
+    suffix = "" if out is None else out.suffix.removeprefix(".").lower()
+    wanted = form or (suffix if suffix in FORMATS else "html")
+    if wanted not in FORMATS:
+        raise RequestError(f"Reports are written as {' or '.join(FORMATS)}, got {wanted[:20]!r}.", field="format")
+    content = training_report(ReportFacts(Predictor.load(source), model=source.stem))
+    if wanted == "pdf":
+        content = report_pdf(content)
+    target = out or Path.cwd()
+    target = target / f"{source.stem}-report.{wanted}" if target.is_dir() else target
+    target.write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    return {"path": target, "format": wanted, "size_bytes": len(content), "sha256": digest}

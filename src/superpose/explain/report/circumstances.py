@@ -1,0 +1,248 @@
+"""The sections of a report on everything but scores: data, explanation, circuit, privacy, cost, promotion, machine."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from superpose.errors import ExplanationError, SuperposeError
+from superpose.explain.pictures.grid import named_image_grid
+from superpose.explain.promotion import check_promotion
+from superpose.explain.report.blocks import Block, Figure, Points, Section, Table, Text
+from superpose.explain.report.drawing import circuit_svg
+from superpose.explain.report.facts import ReportFacts
+from superpose.explain.report.plots import attribution_figure, heat_figure
+from superpose.learning.card import stated
+
+__all__ = ["circuits", "cost", "data", "environment", "explanation", "privacy", "promotion"]
+
+Facts = Mapping[str, Any]
+_MOST_CIRCUITS = 4
+_MOST_OPERATIONS = 400
+_MOST_BARS = 15
+_MOST_CLASSES = 20
+
+
+def data(facts: ReportFacts) -> Section:
+    """What was trained on, and how it was split."""
+    known = facts.known_manifest.get("data") or {}
+    if not known:
+        return Section("data", "Data and splits", [Text("Left out: there is no model file that tells of its data.")])
+    split, counts = known["split"], list((known.get("class_counts") or {}).items())
+    more = [[f"and {len(counts) - _MOST_CLASSES} more", ""]] if len(counts) > _MOST_CLASSES else []
+    chosen = known.get("split_by") or {}
+    column = f" by column {chosen['column']}" if chosen.get("column") else ""
+    blocks: list[Block] = [
+        Points(
+            [
+                f"{known.get('name') or 'Unnamed data'}: {known['n_rows']} rows, {known['n_missing']} missing values; "
+                f"target {known['target']}.",
+                "The registered model: "
+                + ", ".join(f"{count} {part} rows" for part, count in split.items())
+                + "; test rows were never seen in training.",
+                f"Kind of split: {str(chosen.get('kind') or 'random').replace('_', ' ')}{column}.",
+                f"Digest of the data (SHA-256): {known['digest']}",
+            ]
+        )
+    ]
+    if counts:
+        blocks.append(Table("Rows by class", ["class", "rows"], [*([str(k), str(n)] for k, n in counts[:20]), *more]))
+    return Section("data", "Data and splits", blocks)
+
+
+def explanation(facts: ReportFacts) -> Section:
+    """Which columns or pixels moved predictions."""
+    sample = facts.evidence.get("explanation") or {}
+    if not sample.get("columns"):
+        why = sample.get("refused") or "the training job left no explanation sample."
+        return Section("explanation", "Explanation", [Text(f"Left out: {why}")])
+    columns = list(sample["columns"].items())
+    said = (
+        f"Mean absolute attributions by {str(sample['method']).replace('_', ' ')} over {sample['n_rows']} test rows, "
+        "in units of probability. They speak of the model, not of causes; of the rows themselves nothing is kept."
+    )
+    picture = _picture(facts, dict(columns))
+    shown = columns[:_MOST_BARS]
+    rest = f" The {len(columns) - len(shown)} others have less." if len(columns) > len(shown) else ""
+    bars = attribution_figure("attributions", shown, f"The {len(shown)} columns that moved predictions most.{rest}")
+    return Section("explanation", "Explanation", [Text(said), *([picture] if picture else [bars])])
+
+
+def _picture(facts: ReportFacts, columns: Mapping[str, float]) -> Figure | None:
+    """The attributions where the model's pixels are; None for a model whose columns are no pixels."""
+    if facts.predictor is None:
+        return None
+    try:
+        grid = named_image_grid(facts.predictor.model.preprocessor)
+    except ExplanationError:
+        return None
+    names = facts.predictor.feature_names
+    values = np.array([columns.get(name, 0.0) for name in names])
+    pixels = values[grid.places].sum(axis=0)  # (height, width)
+    return heat_figure(
+        "pixels",
+        pixels,
+        "Where predictions look: mean absolute attributions of the pixels, summed over channels. Single test pictures "
+        "are not shown, since they are the data; see superpose explain --png.",
+    )
+
+
+def circuits(facts: ReportFacts) -> Section:
+    """The circuits, drawn."""
+    title = "Circuit"
+    if facts.predictor is None:
+        return Section("circuit", title, [Text("Left out: the model file is gone.")])
+    blocks = facts.predictor.model.blocks
+    if not blocks:
+        return Section("circuit", title, [Text("Left out: this model has no circuit.")])
+    shown: list[Block] = []
+    for place, block in enumerate(blocks[:_MOST_CIRCUITS]):
+        circuit = block.circuit
+        said = (
+            f"{circuit.n_qubits} qubits, {len(block.weight_names)} trained angles, {block.n_outputs} observables, "
+            f"{circuit.n_instructions} operations"
+        )
+        if circuit.n_instructions > _MOST_OPERATIONS:
+            shown.append(Text(f"{said}: too many to draw here; superpose draw draws it into a file."))
+            continue
+        try:
+            svg = circuit_svg(circuit, f"circuit-{place}")
+        except SuperposeError as error:
+            shown.append(Text(f"{said}. Not drawn: {error.message}"))
+            continue
+        shown.append(Figure(svg, f"Circuit of {said}.", f"{said}.", wide=True))
+    if len(blocks) > _MOST_CIRCUITS:
+        shown.append(Text(f"{len(blocks) - _MOST_CIRCUITS} more circuits are left out."))
+    return Section("circuit", title, shown)
+
+
+def privacy(evaluation: Facts) -> Section:
+    """What an attacker could tell of training rows."""
+    private, attack = evaluation.get("privacy"), evaluation.get("membership")
+    lines = []
+    if private:
+        lines.append(
+            f"Trained with differential privacy: epsilon {private['epsilon']:.3g}, delta {private['delta']:.3g} for "
+            f"{private['covers']}. Not covered: {'; '.join(private['does_not_cover'])}."
+        )
+    elif evaluation:
+        lines.append("Trained without differential privacy: no epsilon bounds what the model tells of a training row.")
+    if attack:
+        found = ", ".join(
+            f"{100 * one['share']:.1f} % at {100 * one['false_alarms']:g} % false alarms"
+            for one in attack["true_alarms"]
+        )
+        lines.append(
+            f"Membership inference ({attack['attack']}): an attacker tells training rows from unseen ones with AUC "
+            f"{attack['auc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}; 0.5 is guessing) and finds {found} of "
+            f"{attack['n_trained']} training rows."
+        )
+        if attack.get("bound") is not None:
+            lines.append(
+                f"No attack's advantage exceeds {attack['bound']:.2g}; this one has {attack['advantage']:.2g}."
+            )
+        lines.append("Stronger attacks train many such models; none was made.")
+    else:
+        lines.append("Membership inference is left out: the document does not hold it, or rows were fewer than 20.")
+    return Section("privacy", "Privacy", [Points(lines)])
+
+
+def cost(facts: ReportFacts) -> Section:
+    """What the training took."""
+    energy = facts.evidence.get("energy") or {}
+    measured = facts.known_evaluation.get("measured") or {}
+    lines = []
+    if energy:
+        price = energy["worker_second_usd"]
+        lines += [
+            f"Processor time: {energy['cpu_s']:.1f} s in {energy['worker_s']:.1f} s of a worker (measured; attempts "
+            "that were killed are not in it).",
+            f"Energy: about {energy['energy_wh']:.3g} Wh, estimated from {energy['cpu_watts']:g} W for a busy thread.",
+            f"Cost: {energy['cost_usd']:.2f} US dollars, an estimate: "
+            + (f"{price:g} US dollars per worker's second" if price else "no price is set for workers' seconds")
+            + f", and {energy['provider_usd']:.2f} US dollars at a provider.",
+        ]
+    if measured:
+        everything = measured.get("in_all") or measured
+        lines.append(
+            f"Circuits in training were measured on {measured['backend']}: {everything['shots_spent']:,} shots in "
+            f"{everything['n_submissions']:,} submissions."
+        )
+    return Section(
+        "cost",
+        "Cost and energy",
+        [Points(lines)] if lines else [Text("Left out: the training job left no record of its effort.")],
+    )
+
+
+def promotion(facts: ReportFacts) -> Section:
+    """What the version has and lacks for production, and what people stated and overrode."""
+    manifest = facts.known_manifest
+    if not manifest:
+        return Section("promotion", "Promotion and limits", [Text("Left out: there is no model version to promote.")])
+    report = check_promotion(manifest, facts.evidence, facts.statements)
+    said = stated(manifest, facts.statements)
+    titles = {"intended_use": "Intended use", "limits": "Limits", "no_subgroups": "No subgroups were compared"}
+    ready = "Ready for production." if report.ready else f"Not ready for production: {len(report.missing)} missing."
+    lines = [
+        *(f"{title}: {said[name]}" for name, title in titles.items() if name in said),
+        "For rows that come from the same source as the training data, with the same columns and units.",
+        "Not a medical device, and no substitute for a professional's judgement; a person answers for each decision.",
+        *(
+            f"Overridden at endpoint {one['endpoint']} by key {one['overridden_by']}, without "
+            f"{', '.join(one['missing'])}: {one['reason']}"
+            for one in facts.overrides
+        ),
+    ]
+    return Section(
+        "promotion",
+        "Promotion and limits",
+        [
+            Text(ready, strong=True),
+            Table(
+                "The promotion gate, requirement by requirement",
+                ["requirement", "state", "found, or how to meet it"],
+                [[one.title, "met" if one.met else "missing", one.found or one.how] for one in report.requirements],
+                words=True,
+            ),
+            Points(lines),
+        ],
+    )
+
+
+def environment(facts: ReportFacts) -> Section:
+    """Versions, machine, seeds and digests: what it takes to get the same again."""
+    manifest, job = facts.known_manifest, facts.job
+    provenance = manifest.get("provenance") or {}
+    training = (provenance.get("spec") or {}).get("training") or {}
+    machine = facts.evidence.get("environment") or {}
+    rows = [
+        *((str(name), str(value)) for name, value in (provenance.get("versions") or {}).items()),
+        *((str(name).replace("_", " "), str(value)) for name, value in machine.items()),
+        ("seed", training.get("seed")),
+        ("circuits in training", provenance.get("backend")),
+        ("job", job.get("id")),
+        ("kind of job", job.get("kind")),
+        ("attempts", job.get("attempt")),
+        ("submitted", job.get("created_at")),
+        ("started", job.get("started_at")),
+        ("finished", job.get("finished_at")),
+        ("spec (SHA-256)", provenance.get("spec_digest")),
+        ("model (SHA-256)", None if facts.predictor is None else facts.predictor.digest),
+        *((f"{name} (SHA-256)", member["sha256"]) for name, member in (manifest.get("members") or {}).items()),
+    ]
+    told = [[name, str(value)] for name, value in rows if value is not None]
+    missing: list[Block] = []
+    if not machine:
+        missing.append(Text("What machine trained it was not recorded."))
+    if not told:
+        return Section(
+            "environment", "Environment", [Text("Left out: neither job nor model file tells of it."), *missing]
+        )
+    return Section(
+        "environment",
+        "Environment",
+        [Table("Versions, machine, seeds and digests", ["what", "value"], told, words=True), *missing],
+    )

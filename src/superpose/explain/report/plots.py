@@ -1,0 +1,178 @@
+"""The figures of a report, from the numbers of an evaluation: each says in its words what its lines say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.explain.report.blocks import Figure
+from superpose.explain.report.drawing import COLOURS, GREY, plot
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["attribution_figure", "confusion_figure", "curves_figure", "heat_figure", "reliability_figure", "roc_figure"]
+
+_LONGEST = 28
+_STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
+"""Lines differ by style too, for those who do not see colours, and on paper."""
+
+
+def short(text: str, longest: int = _LONGEST) -> str:
+    """A name that has room in a drawing."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"
+
+
+def curves_figure(name: str, label: str, curves: Sequence[Mapping[str, Any]]) -> Figure:
+    """Losses by epoch, of one variant on some splits."""
+
+    def draw(axes: Axes) -> None:
+        for curve in curves:
+            first = curve is curves[0]
+            for place, (key, title) in enumerate((("loss", "training rows"), ("validation_loss", "validation rows"))):
+                if curve.get(key) is not None:
+                    axes.plot(
+                        curve["epochs"], curve[key], color=COLOURS[place], linestyle=_STYLES[place],
+                        linewidth=1.6 if first else 0.8, alpha=1.0 if first else 0.35, label=title if first else None,
+                    )  # fmt: skip
+            if first:
+                axes.axvline(curve["best_epoch"], color=GREY, linewidth=0.9, linestyle=":", label="epoch kept")
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("cross entropy")
+        axes.legend(frameon=False, fontsize=8)
+
+    first = curves[0]
+    said = [
+        f"{title} from {first[key][0]:.3g} to {first[key][-1]:.3g}"
+        for key, title in (("loss", "on training rows"), ("validation_loss", "on validation rows"))
+        if first.get(key)
+    ]
+    more = f", the other splits ({len(curves) - 1}) in pale" if len(curves) > 1 else ""
+    return Figure(
+        plot(name, draw),
+        f"Learning curve of the {label} on the first split: loss {' and '.join(said) or 'not kept'} over "
+        f"{first['epochs'][-1]} epochs.",
+        f"{label}: loss by epoch on the first split{more}. Epoch {first['best_epoch']} was kept.",
+    )
+
+
+def roc_figure(name: str, curves: Sequence[tuple[str, Mapping[str, Any]]], caption: str) -> Figure:
+    """ROC curves, each with its label."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
+        looks = zip(cycle(COLOURS), cycle(_STYLES), strict=False)
+        for place, ((label, curve), (colour, style)) in enumerate(zip(curves, looks, strict=False)):
+            axes.plot(
+                curve["fpr"], curve["tpr"], color=colour, linestyle=style,
+                linewidth=2.0 if place == 0 else 1.2, label=f"{short(label)} ({curve['auc']:.3f})",
+            )  # fmt: skip
+        axes.set_xlabel("1 - specificity")
+        axes.set_ylabel("sensitivity")
+        axes.set_aspect("equal")
+        axes.legend(frameon=False, fontsize=7.5, loc="lower right")
+
+    said = "; ".join(f"{label} {curve['auc']:.3f}" for label, curve in curves)
+    return Figure(plot(name, draw, (4.6, 4.2)), f"ROC curves. Areas under them: {said}.", caption)
+
+
+def reliability_figure(name: str, series: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], caption: str) -> Figure:
+    """How often predictions of a stated probability are right."""
+
+    def draw(axes: Axes) -> None:
+        axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
+        for place, (label, bins) in enumerate(series):
+            axes.plot(
+                [one["confidence"] for one in bins], [one["accuracy"] for one in bins], marker="os^"[place % 3],
+                color=COLOURS[place], linestyle=_STYLES[place], linewidth=1.3, markersize=4.5, label=label,
+            )  # fmt: skip
+        low = min((one["confidence"] for _, bins in series for one in bins), default=0.5)
+        axes.set_xlim(max(0.0, min(0.45, low - 0.05)), 1.02)
+        axes.set_ylim(-0.02, 1.04)
+        axes.set_xlabel("largest probability, mean of the bin")
+        axes.set_ylabel("share that is right")
+        axes.legend(frameon=False, fontsize=8, loc="lower right")
+
+    said = "; ".join(
+        f"{label}: "
+        + ", ".join(f"{one['confidence']:.2f} stated, {one['accuracy']:.2f} right of {one['n_rows']}" for one in bins)
+        for label, bins in series
+    )
+    return Figure(plot(name, draw, (4.6, 4.2)), f"Reliability by bins. {said}.", caption)
+
+
+def confusion_figure(name: str, label: str, classes: Sequence[str], matrix: Sequence[Sequence[int]]) -> Figure:
+    """Cases by true and predicted class."""
+    counts = np.asarray(matrix)
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)  # (true, predicted)
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.colors import LinearSegmentedColormap
+
+        blues = LinearSegmentedColormap.from_list("blues", ["#ffffff", COLOURS[0]])
+        axes.pcolormesh(shares, cmap=blues, vmin=0.0, vmax=1.0, edgecolors="#d5dbe3", linewidth=0.6)
+        size = 10.0 if len(classes) <= 6 else 6.5
+        for row in range(len(classes)):
+            for column in range(len(classes)):
+                ink = "#ffffff" if shares[row, column] > 0.55 else "#1c2430"
+                axes.text(
+                    column + 0.5, row + 0.5, f"{counts[row, column]}", ha="center", va="center", color=ink, size=size
+                )
+        places = np.arange(len(classes)) + 0.5
+        names = [short(text, 14) for text in classes]
+        axes.set_xticks(places, names, rotation=90 if len(classes) > 4 else 0)
+        axes.set_yticks(places, names)
+        axes.tick_params(length=0)
+        axes.invert_yaxis()
+        axes.set_aspect("equal")
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("true")
+
+    right = int(np.trace(counts))
+    return Figure(
+        plot(name, draw, (4.2, 4.0)),
+        f"Confusion matrix of the {label}: {right} of {int(counts.sum())} cases are in their class.",
+        f"{label}: cases by true class (rows) and predicted class (columns); {right} of {int(counts.sum())} are right. "
+        "The darker, the larger the share of the true class.",
+    )
+
+
+def attribution_figure(name: str, columns: Sequence[tuple[str, float]], caption: str) -> Figure:
+    """Bars of mean absolute attributions, the largest on top."""
+
+    def draw(axes: Axes) -> None:
+        labels = [short(column) for column, _ in columns]
+        axes.barh(np.arange(len(columns)), [value for _, value in columns], color=COLOURS[0], height=0.7)
+        axes.set_yticks(np.arange(len(columns)), labels)
+        axes.invert_yaxis()
+        axes.set_xlabel("mean absolute attribution (probability)")
+
+    said = ", ".join(f"{column} {value:.3g}" for column, value in columns)
+    return Figure(
+        plot(name, draw, (7.0, 0.9 + 0.26 * len(columns))), f"Attributions by column: {said}.", caption, wide=True
+    )
+
+
+def heat_figure(name: str, pixels: NDArray[np.float64], caption: str) -> Figure:
+    """Mean absolute attributions of an image's pixels, ``(height, width)``."""
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.colors import LinearSegmentedColormap
+
+        heat = LinearSegmentedColormap.from_list("heat", ["#14181e", "#7a4fa3", "#c2560c", "#fff2c4"])
+        shown = axes.imshow(pixels, cmap=heat, interpolation="nearest", vmin=0.0)
+        axes.set_xlabel("column of pixels")
+        axes.set_ylabel("row of pixels")
+        axes.figure.colorbar(shown, ax=axes, shrink=0.85, label="mean absolute attribution")
+
+    row, column = np.unravel_index(int(pixels.argmax()), pixels.shape)
+    return Figure(
+        plot(name, draw, (4.8, 4.0)),
+        f"Map of attributions over {pixels.shape[0]} by {pixels.shape[1]} pixels; the most, {float(pixels.max()):.3g}, "
+        f"at row {int(row)}, column {int(column)}.",
+        caption,
+    )

@@ -1,0 +1,304 @@
+"""The sections of a report on how well models do: curves, results, controls, calibration, subgroups."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from superpose.explain.report.blocks import Block, Points, Section, Table, Text
+from superpose.explain.report.plots import confusion_figure, curves_figure, reliability_figure, roc_figure
+from superpose.learning.metrics import METRICS
+
+__all__ = ["calibration", "comparisons", "curves", "labels_of", "number", "results", "subgroups", "title_of"]
+
+Facts = Mapping[str, Any]
+
+
+def title_of(metric: str) -> str:
+    """How a metric is called."""
+    return METRICS[metric].title if metric in METRICS else metric.replace("_", " ")
+
+
+def number(value: Any, form: str = ".3f") -> str:
+    """A number as it stands in a table; a dash for none."""
+    return format(value, form) if isinstance(value, int | float) and math.isfinite(value) else "–"
+
+
+def models_of(evaluation: Facts) -> dict[str, Facts]:
+    """Name -> row of every model that was judged, the subject first."""
+    models = evaluation.get("models") or {}
+    found = {"hybrid": models.get("hybrid"), **(models.get("controls") or {}), "baseline": models.get("baseline")}
+    return {name: row for name, row in found.items() if row}
+
+
+def labels_of(evaluation: Facts) -> dict[str, str]:
+    """How each model is called."""
+    return {name: str(row.get("label", name)) for name, row in models_of(evaluation).items()}
+
+
+def _ordered(found: Mapping[str, Any], labels: Mapping[str, str]) -> list[tuple[str, Any]]:
+    """What is known of each model, in the order of the tables; documents keep their own."""
+    names = [name for name in labels if name in found] + [name for name in found if name not in labels]
+    return [(name, found[name]) for name in names]
+
+
+def curves(evaluation: Facts) -> Section:
+    """Losses by epoch."""
+    found, labels = evaluation.get("learning_curves") or {}, labels_of(evaluation)
+    blocks: list[Block] = [
+        curves_figure(f"curve-{place}", labels.get(name, name), kept)
+        for place, (name, kept) in enumerate(_ordered(found, labels))
+        if kept and kept[0]["epochs"]
+    ]
+    if not blocks:
+        blocks = [Text("Left out: the job's document holds no learning curves. Jobs of older releases kept none.")]
+    elif any(curve["loss"] is None for kept in found.values() for curve in kept):
+        blocks.append(Text("Trained privately: losses on training rows are left out, since no epsilon covers them."))
+    return Section("curves", "Learning curves", blocks)
+
+
+def results(evaluation: Facts) -> Section:
+    """Every model's figures, ROC curves and confusion matrices."""
+    rows = models_of(evaluation)
+    if not rows:
+        return Section("results", "Results", [Text("Left out: this model was not evaluated.")])
+    blocks: list[Block] = [_figures(evaluation, rows)]
+    metrics = rows["hybrid"]["metrics"]
+    if evaluation.get("positive_class") is not None:
+        blocks.append(Text(f"Sensitivity and specificity speak of the class {evaluation['positive_class']}."))
+    elif "auc" in metrics:
+        blocks.append(Text("Sensitivity, specificity and AUC are means over one class against the rest."))
+    blocks += _split_texts(evaluation)
+    return Section("results", "Results", [*blocks, *_case_figures(evaluation)])
+
+
+def _figures(evaluation: Facts, rows: Mapping[str, Facts]) -> Table:
+    own = evaluation.get("model_metrics") or {}
+    names = list(rows["hybrid"]["metrics"])
+    told = [
+        [
+            str(row["label"]),
+            str(row["n_params"]),
+            *(_interval(row["metrics"].get(name)) for name in names),
+        ]
+        for row in rows.values()
+    ]
+    if own:
+        told.append(["this very model", str(rows["hybrid"]["n_params"]), *(number(own.get(name)) for name in names)])
+    share = 100 * evaluation.get("confidence", 0.95)
+    return Table(
+        f"Means over {evaluation.get('n_splits', '?')} splits with {share:g} % intervals; the last row is the "
+        "registered model on the test rows of its own split",
+        ["model", "parameters", *map(title_of, names)],
+        told,
+    )
+
+
+def _interval(metric: Any) -> str:
+    if not isinstance(metric, Mapping):
+        return "–"
+    return f"{number(metric.get('mean'))} ({number(metric.get('low'))} to {number(metric.get('high'))})"
+
+
+def _split_texts(evaluation: Facts) -> list[Block]:
+    lines = []
+    if evaluation.get("split_count"):
+        lines.append(str(evaluation["split_count"]["reason"]))
+    if evaluation.get("n_seeds", 1) > 1:
+        lines.append(f"Each split was trained with {evaluation['n_seeds']} seeds; a split's score is their mean.")
+    tried = (evaluation.get("tuning") or {}).get("n_settings")
+    if tried:
+        labels = labels_of(evaluation)
+        lines.append(f"Settings tried: {', '.join(f'{labels.get(name, name)} {n}' for name, n in tried.items())}.")
+    return [Points(lines)] if lines else []
+
+
+def _case_figures(evaluation: Facts) -> list[Block]:
+    """ROC and confusion of the cases, where the document has them."""
+    seen, labels = evaluation.get("cases"), labels_of(evaluation)
+    if not seen:
+        return [Text("ROC curves and confusion matrices are left out: the job's document does not hold them.")]
+    models: Facts = seen["models"]
+    said = f"{seen['n_cases']} test cases, each counted once, in the first split that tests it"
+    blocks: list[Block] = []
+    hybrid, shown = models["hybrid"], _ordered(models, labels)
+    if seen["positive"] is not None:
+        curves = [(labels.get(name, name), found["roc"][0]) for name, found in shown if found["roc"]]
+        caption = f"ROC curves of class {seen['classes'][seen['positive']]}, with areas; {said}."
+    else:
+        curves = [(curve["class"], curve) for curve in hybrid["roc"] or ()]
+        caption = f"ROC curves of the {labels.get('hybrid', 'model')}, each class against the rest, with areas; {said}."
+    if curves:
+        blocks.append(roc_figure("roc", curves, caption))
+    else:
+        blocks.append(Text("ROC curves are left out: too many classes, or only one occurs among the cases."))
+    if hybrid["confusion"] is not None:
+        names = ["hybrid", *(["classical_twin"] if "classical_twin" in models else [])]
+        blocks += [
+            confusion_figure(f"confusion-{name}", labels.get(name, name), seen["classes"], models[name]["confusion"])
+            for name in names
+        ]
+    else:
+        blocks.append(Text(f"Confusion matrices are left out: {len(seen['classes'])} classes are too many to draw."))
+    areas = [[labels.get(name, name), number(found["auc"]), number(found["ece"])] for name, found in shown]
+    return [
+        *blocks,
+        Table(
+            f"Over all {said}: of models of several splits together, so areas differ from the means above",
+            ["model", "AUC", "expected calibration error"],
+            areas,
+        ),
+    ]
+
+
+def comparisons(evaluation: Facts) -> Section:
+    """What the model was compared with, and what that decides."""
+    rows, labels = evaluation.get("comparisons") or [], labels_of(evaluation)
+    if not rows:
+        said = "The model was not compared with controls or a baseline; do not read its figures as an advantage."
+        return Section("controls", "Controls and baseline", [Text(said, strong=True)])
+    metric = title_of(str(evaluation["primary_metric"]))
+    blocks: list[Block] = [
+        Table(
+            f"Difference in {metric}, {labels.get('hybrid', 'model')} minus each other; all rows share "
+            f"{100 * evaluation['confidence']:g} % confidence (Bonferroni)",
+            ["against", "mean", "interval", "p", "outcome"],
+            [
+                [
+                    labels.get(row["against"], row["against"]),
+                    number(row["mean_difference"], "+.3f"),
+                    f"{number(row['low'], '+.3f')} to {number(row['high'], '+.3f')}",
+                    number(row["p_value"], ".2g"),
+                    str(row["outcome"]),
+                ]
+                for row in rows
+            ],
+        )
+    ]
+    if evaluation.get("equivalence_margin") is not None:
+        margin = evaluation["equivalence_margin"]
+        blocks.append(Text(f'"equal" means that a difference of {margin:g} or more is ruled out at that confidence.'))
+    seconds = [row for row in rows if row.get("cases")]
+    if seconds:
+        blocks.append(_second_opinions(seconds, labels))
+    return Section("controls", "Controls and baseline", blocks)
+
+
+def _second_opinions(rows: Sequence[Facts], labels: Mapping[str, str]) -> Table:
+    return Table(
+        f"Second opinions, which do not decide: over splits (Wilcoxon) and over {rows[0]['cases']['n_cases']} cases",
+        [
+            "against",
+            "effect size",
+            "Wilcoxon p",
+            "only this right",
+            "only other right",
+            "McNemar p",
+            "cases to decide",
+            "cases to call equal",
+        ],
+        [
+            [
+                labels.get(row["against"], row["against"]),
+                number(row.get("effect_size"), "+.2f"),
+                number(row.get("wilcoxon_p"), ".2g"),
+                str(row["cases"]["only_hybrid_right"]),
+                str(row["cases"]["only_other_right"]),
+                number(row.get("mcnemar_p"), ".2g"),
+                str(row["cases"]["to_decide"] or "–"),
+                str(row["cases"]["to_call_equal"]),
+            ]
+            for row in rows
+        ],
+    )
+
+
+_METHODS = {"temperature": "temperature scaling", "isotonic": "isotonic regression", "none": "none"}
+
+
+def calibration(evaluation: Facts) -> Section:
+    """How far probabilities can be trusted."""
+    found = evaluation.get("calibration")
+    if not found:
+        return Section("calibration", "Calibration", [Text("Left out: the document says nothing about calibration.")])
+    calibrated = found["method"] != "none"
+    series = [("before", found["before"]["bins"])] if calibrated else []
+    series.append(("after calibration" if calibrated else "as they are", found["after"]["bins"]))
+    stages = (
+        [("before", found["before"]), ("after", found["after"])] if calibrated else [("as they are", found["after"])]
+    )
+    return Section(
+        "calibration",
+        "Calibration",
+        [
+            Text(
+                f"Calibration: {_METHODS.get(found['method'], found['method'])}. Figures are of the registered model "
+                f"on {found['n_rows']} test rows, on which nothing was fitted."
+            ),
+            reliability_figure(
+                "reliability",
+                series,
+                f"Reliability on {found['n_rows']} test rows: on the dotted line, probabilities keep their word.",
+            ),
+            Table(
+                "Calibration errors",
+                ["", "expected calibration error", "Brier score", "log loss"],
+                [
+                    [name, number(stage["ece"]), number(stage["brier"]), number(stage["log_loss"])]
+                    for name, stage in stages
+                ],
+            ),
+            Points(_safeguards(found)),
+        ],
+    )
+
+
+def _share(share: Facts) -> str:
+    return f"{100 * share['share']:.1f} % ({100 * share['low']:.1f} to {100 * share['high']:.1f} %)"
+
+
+def _safeguards(found: Facts) -> list[str]:
+    lines, sets, rule, novelty = [], found.get("conformal"), found.get("abstain"), found.get("novelty")
+    if sets:
+        lines.append(
+            f"Prediction sets promise to hold the true class for {100 * sets['coverage']:g} % of rows; they did for "
+            f"{_share(sets['covered'])} of the test rows, with {sets['mean_size']['mean']:.2f} classes on average."
+        )
+    else:
+        lines.append("Prediction sets: none were asked for.")
+    if rule:
+        right = "" if rule["accuracy"] is None else f", of which {_share(rule['accuracy'])} are right"
+        lines.append(f"The rule of abstaining answers {_share(rule['answered'])} of the test rows{right}.")
+    else:
+        lines.append("Abstaining: no rule.")
+    if novelty:
+        lines.append(f"{_share(novelty['novel'])} of the test rows are unlike the training rows (novel).")
+    return lines
+
+
+def subgroups(evaluation: Facts) -> Section:
+    """How the model does in each subgroup."""
+    blocks: list[Block] = []
+    for one in evaluation.get("subgroups") or ():
+        shown = [name for name in ("accuracy", "sensitivity", "specificity") if name in one["gaps"]]
+        blocks.append(
+            Table(
+                f"By {one['column']}, each case counted once, with Wilson intervals",
+                ["group", "cases", *map(title_of, shown)],
+                [
+                    [str(group["group"]), str(group["n_cases"]), *(_of_group(group, name) for name in shown)]
+                    for group in one["groups"]
+                ],
+            )
+        )
+    return Section(
+        "subgroups",
+        "Subgroups",
+        blocks or [Text("Left out: the spec named no columns to compare groups by (evaluation.subgroups).")],
+    )
+
+
+def _of_group(group: Facts, name: str) -> str:
+    value, interval = group["metrics"].get(name), group["intervals"].get(name)
+    return "–" if value is None or interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
