@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from superpose.explain.report.blocks import Block, Page
 from superpose.explain.report.drawing import require_drawing
@@ -27,14 +27,7 @@ def render_page(page: Page) -> bytes:
         ExtraMissingError: Jinja2 or Matplotlib is not installed.
     """
     require_drawing()
-    return _template().render(page=page, drawing=_safe).encode("utf-8")
-
-
-def _safe(svg: str) -> Any:
-    """SVG of this package's own making, in which Matplotlib has escaped all texts."""
-    from markupsafe import Markup
-
-    return Markup(svg)  # noqa: S704
+    return _template().render(page=page).encode("utf-8")
 
 
 def _runs(blocks: Sequence[Block]) -> list[tuple[str, list[Block]]]:
