@@ -17,7 +17,7 @@ from superpose.datasets import Table, builtin_table
 from superpose.engine import compile_program
 from superpose.errors import ExplanationError
 from superpose.explain import ShotNoise, shot_noise
-from superpose.explain.shot_noise import shot_covariances
+from superpose.explain.shot_covariances import shot_covariances
 from superpose.learning import Predictor
 from superpose.learning.quantum_block import QuantumBlock
 

@@ -4,8 +4,8 @@ Each method shares the difference between the probability of a class for a row, 
 ``p(x0)``, out among the columns (what fills missing values is typical: medians and most frequent categories):
 
 - ``integrated_gradients``: gradients integrated along the straight line from ``x0`` to ``x``. Exact gradients, and
-  Gauss-Legendre nodes until the attributions sum to ``p(x) - p(x0)`` within 1e-7. Source: Sundararajan, Taly and Yan,
-  ICML 2017, arXiv 1703.01365.
+  Gauss-Legendre nodes, on ever smaller parts of the line until the attributions sum to ``p(x) - p(x0)`` within 1e-7.
+  Source: Sundararajan, Taly and Yan, ICML 2017, arXiv 1703.01365.
 - ``gradient_x_input``: the gradient at ``x`` times ``x - x0``. One pass; sums to the difference only where the model is
   linear. Source: Shrikumar et al., arXiv 1605.01713.
 - ``shapley``: the mean change when a column is given, over orders of giving them: all subsets up to 10 columns, drawn
@@ -13,9 +13,9 @@ Each method shares the difference between the probability of a class for a row, 
   Lee, NIPS 2017, arXiv 1705.07874 (SHAP values, of which these are the ones with one baseline row).
 - ``occlusion``: the change when one column alone is set to its typical value. Sums to nothing in particular.
 
-The two methods by gradients need a model that gives them, in float64 a circuit of superpose's own, in its own precision
-a user's module (where 1e-5 is aimed at and not always reached); the others take any. What columns do to this model is
-explained, not what they do in the world.
+The two methods by gradients need a model that gives them: superpose's own and families in float64, a user's module in
+its own precision (in float32 1e-5 is aimed at and not always reached); the others take any. What columns do to this
+model is explained, not what they do in the world.
 """
 
 from __future__ import annotations
@@ -41,9 +41,11 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
 
 _TOLERANCE = 1e-7
-_FIRST_NODES, _MOST_NODES = 16, 1024
-_MODULE_TOLERANCE, _MOST_MODULE_NODES = 1e-5, 128
-"""Of users' modules, which compute in float32 as a rule and may have kinks, where more nodes gain little."""
+_NODES, _FEW_NODES, _SHORT = 16, 4, 0.2
+"""Nodes on the way, and on parts of it that are shorter than this: there only a kink is left to be closed in upon."""
+_MOST_PARTS = 2_048
+_SINGLE_TOLERANCE, _MOST_SINGLE_PARTS = 1e-5, 16
+"""Of users' modules that compute in float32, where more nodes gain little."""
 
 _ALL_SUBSETS = 10
 """Up to so many columns Shapley values go over all subsets."""
@@ -107,6 +109,7 @@ class _Asked:
     predictor: Predictor
     rows: Floats
     classes: Ints
+    tolerance: float | None = None
 
     @property
     def preprocessor(self) -> Preprocessor:
@@ -138,6 +141,7 @@ def attribute(
     of_class: Any = None,
     n_orders: int = 64,
     seed: int = 0,
+    tolerance: float | None = None,
 ) -> Attributions:
     """Explain predictions.
 
@@ -148,18 +152,19 @@ def attribute(
         of_class: the class whose probability is explained; by default each row's own prediction.
         n_orders: drawn orders of columns for Shapley values of more than 10 columns.
         seed: of those orders.
+        tolerance: how far integrated gradients may be from adding up; by default 1e-7, and 1e-5 in float32.
 
     Raises:
         ExplanationError: no such method or class, or a method by gradients for a model that has none.
         FeatureMismatchError: the rows do not fit the model.
 
-    Cost: integrated gradients some 16 to 64 gradients per row; Shapley values ``2**n_features`` or ``2 * n_orders *
+    Cost: integrated gradients some 16 to 64 gradients per row, thousands where a network has many kinks; Shapley values ``2**n_features`` or ``2 * n_orders *
     n_features`` predictions per row, occlusion ``n_features``.
     """
     if method not in METHODS:
         raise ExplanationError(f"No method {method!r}; there are {', '.join(METHODS)}.", method=method)
     encoded = predictor.encode(rows)
-    asked = _Asked(predictor, encoded, _classes(predictor, encoded, of_class))
+    asked = _Asked(predictor, encoded, _classes(predictor, encoded, of_class), tolerance)
     if method in _BY_GRADIENTS and not hasattr(predictor.model, "probability_gradients"):
         others = [name for name in METHODS if name not in _BY_GRADIENTS]
         raise ExplanationError(
@@ -206,25 +211,47 @@ def _gradient_x_input(asked: _Asked) -> Floats:
 
 
 def _integrated_gradients(asked: _Asked) -> Floats:
-    """Twice the nodes for the rows that do not add up yet."""
+    """Gauss-Legendre nodes on the whole way; what of it does not add up yet is halved, over and over.
+
+    Of every part of the way the difference of probabilities is known, and with it how far the part is off: kinks, as
+    those of a ReLU, are closed in upon.
+    """
     way = asked.rows - asked.typical  # (n_rows, n_encoded)
-    difference = asked.probability(asked.rows, asked.classes) - asked.probability(
-        np.broadcast_to(asked.typical, asked.rows.shape), asked.classes
-    )
-    found = np.zeros_like(way)
-    open_rows, n_nodes = np.arange(len(way)), _FIRST_NODES
-    own = asked.predictor.model.kind != "module_classifier"
-    tolerance, most = (_TOLERANCE, _MOST_NODES) if own else (_MODULE_TOLERANCE, _MOST_MODULE_NODES)
-    while open_rows.size and n_nodes <= most:
-        places, shares = np.polynomial.legendre.leggauss(n_nodes)
-        total = np.zeros((len(open_rows), way.shape[1]))
-        for place, share in zip((places + 1.0) / 2.0, shares / 2.0, strict=True):
-            rows = asked.typical + place * way[open_rows]
-            total += share * _gradients(asked, rows, asked.classes[open_rows])
-        found[open_rows] = total * way[open_rows]
-        gaps = np.abs(found[open_rows].sum(axis=1) - difference[open_rows])
-        open_rows, n_nodes = open_rows[gaps > tolerance], 2 * n_nodes
+    usual, most = _precision(asked.predictor.model)
+    tolerance = usual if asked.tolerance is None else asked.tolerance
+    n_rows = len(way)
+    found, spent = np.zeros_like(way), np.zeros(n_rows, dtype=np.int64)
+    owner, low, high = np.arange(n_rows), np.zeros(n_rows), np.ones(n_rows)
+    while owner.size:
+        parts, gaps = _integrated_parts(asked, way, owner, low, high)
+        np.add.at(spent, owner, 1)
+        open_parts = np.bincount(owner, minlength=n_rows)  # of each row
+        halved = (gaps > tolerance / np.maximum(8, 2 * open_parts)[owner]) & (spent + 2 * open_parts <= most)[owner]
+        np.add.at(found, owner[~halved], parts[~halved])
+        owner, low, high = owner[halved], low[halved], high[halved]
+        middle = (low + high) / 2.0
+        owner, low, high = np.tile(owner, 2), np.concatenate([low, middle]), np.concatenate([middle, high])
     return asked.by_column(found)
+
+
+def _integrated_parts(asked: _Asked, way: Floats, owner: Ints, low: Floats, high: Floats) -> tuple[Floats, Floats]:
+    """Integrals over parts of the ways ``(n_parts, n_encoded)``, and how far each is from adding up ``(n_parts,)``."""
+    classes, ways, width = asked.classes[owner], way[owner], high - low
+    places, shares = np.polynomial.legendre.leggauss(_NODES if width.max() > _SHORT else _FEW_NODES)
+    total = np.zeros((len(owner), way.shape[1]))
+    for place, share in zip((places + 1.0) / 2.0, shares / 2.0, strict=True):
+        rows = asked.typical + (low + place * width)[:, None] * ways
+        total += share * _gradients(asked, rows, classes)
+    total *= width[:, None] * ways
+    ends = [asked.probability(asked.typical + end[:, None] * ways, classes) for end in (low, high)]
+    gaps: Floats = np.abs(total.sum(axis=1) - (ends[1] - ends[0]))
+    return total, gaps
+
+
+def _precision(model: Any) -> tuple[float, int]:
+    """How well attributions should add up, and how many parts of the way may be computed for it."""
+    single = model.kind == "module_classifier" and model.module.dtype != "float64"
+    return (_SINGLE_TOLERANCE, _MOST_SINGLE_PARTS) if single else (_TOLERANCE, _MOST_PARTS)
 
 
 def _occlusion(asked: _Asked) -> Floats:

@@ -86,8 +86,13 @@ def check_promotion(manifest: Facts, evidence: Facts, statements: Facts) -> Prom
         statements: ``intended_use``, ``limits`` and ``no_subgroups`` made at the version; they go before its spec's.
     """
     facts = _Known(manifest, manifest.get("evaluation") or {}, evidence, stated(manifest, statements))
+    refused = (evidence.get("explanation") or {}).get("refused")
+    reasons = {"explanation": f"The training job could not make one: {refused}"} if refused else {}
     return PromotionReport(
-        tuple(Requirement(name, title, found(facts), how) for name, (title, found, how) in REQUIREMENTS.items())
+        tuple(
+            Requirement(name, title, found(facts), reasons.get(name, how))
+            for name, (title, found, how) in REQUIREMENTS.items()
+        )
     )
 
 
@@ -178,7 +183,7 @@ REQUIREMENTS: Mapping[str, tuple[str, Callable[[_Known], str | None], str]] = {
     "intended_use": ("model card: intended use", _statement("intended_use"), _state("intended_use")),
     "limits": ("model card: limits", _statement("limits"), _state("limits")),
     "energy_and_cost": ("model card: energy and cost", _energy, _AGAIN),
-    "explanation": ("explanation sample", _explanation, f"{_AGAIN} Where it could not, the job's log says why."),
+    "explanation": ("explanation sample", _explanation, _AGAIN),
     "drift_baseline": ("drift baseline", _baseline, _AGAIN),
 }
 """Name -> title, what a version has of it, and how to meet it: adding a requirement is adding a row."""

@@ -21,12 +21,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.backends.grouping import group_terms
-from superpose.circuits import Observable
-from superpose.engine import compile_program
 from superpose.errors import ExplanationError
+from superpose.explain.family_noise import FAMILY_SPREADS
+from superpose.explain.shot_covariances import shot_covariances
+from superpose.learning.families.plain import FamilyModel
 from superpose.learning.modules.model import ModuleModel
-from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.trained_model import TrainedModel
 
 if TYPE_CHECKING:
@@ -40,7 +39,6 @@ FLIPPING = 0.05
 """A row whose label flips more often than this is in the band."""
 
 MAX_SHOTS = 10**9
-_MOST_STRINGS = 20_000
 _CHUNK = 512
 _INTEGRAL_ERROR = 1e-5
 
@@ -151,6 +149,10 @@ def _scores(model: Any, encoded: Floats) -> tuple[Floats, Floats]:
         return means @ exit_.T + np.asarray(model.arrays["exit.bias"], dtype=np.float64), exit_ @ spread @ exit_.T
     if isinstance(model, ModuleModel):
         return _of_module(model, encoded)
+    if isinstance(model, FamilyModel) and not model.blocks:
+        raise ExplanationError("This model has no circuit, so shots do nothing to its labels.")
+    if isinstance(model, FamilyModel) and model.family in FAMILY_SPREADS:
+        return model.scores(encoded), FAMILY_SPREADS[model.family](model.classifier, encoded)
     raise ExplanationError(f"Shot noise is not known of a model of kind {model.kind!r}.", kind=model.kind)
 
 
@@ -182,56 +184,6 @@ def _of_module(model: ModuleModel, encoded: Floats) -> tuple[Floats, Floats]:
             raise ExplanationError("A quantum layer of this module mixes rows; its shot noise is not known.")
         total += per_call.reshape(len(encoded), -1, n_classes, n_classes).sum(axis=1)
     return scores.detach().numpy(), total
-
-
-def shot_covariances(block: QuantumBlock, angles: Floats, weights: Floats) -> tuple[Floats, Floats]:
-    """Exact expectations of a circuit's observables and their covariances in one shot of every setting.
-
-    Args:
-        block: the circuit.
-        angles: ``(n_rows, n_angles)``, in radians.
-        weights: ``(n_weights,)``.
-
-    Returns:
-        ``(n_rows, n_observables)`` and ``(n_rows, n_observables, n_observables)``.
-
-    Raises:
-        ExplanationError: the observables have too many terms.
-    """
-    groups, constants = group_terms(block.observables)
-    n_qubits, n_observables = block.circuit.n_qubits, len(block.observables)
-    pairs = {
-        _product(first, second)
-        for group in groups
-        for _, first, _ in group.terms
-        for _, second, _ in group.terms
-        if first <= second
-    }
-    strings = sorted({pauli for group in groups for _, pauli, _ in group.terms} | pairs)
-    if len(strings) > _MOST_STRINGS:
-        raise ExplanationError(
-            f"The observables need {len(strings):,} Pauli strings; at most {_MOST_STRINGS:,} are computed."
-        )
-    program = compile_program(
-        block.circuit,
-        [Observable(s, n_qubits) for s in strings] or block.observables,
-        inputs=block.angle_names,
-        dtype="float64",
-    )
-    values = dict(zip(strings, np.asarray(program.expectation(angles, weights), dtype=np.float64).T, strict=False))
-    means = np.tile(constants, (len(angles), 1))
-    spread = np.zeros((len(angles), n_observables, n_observables))
-    for group in groups:
-        for i, first, a in group.terms:
-            means[:, i] += a * values[first]
-            for j, second, b in group.terms:
-                spread[:, i, j] += a * b * (values[_product(first, second)] - values[first] * values[second])
-    return means, spread
-
-
-def _product(first: str, second: str) -> str:
-    """Of two strings that commute qubit by qubit: no phase, equal letters cancel."""
-    return "".join(b if a == "I" else a if b == "I" else "I" for a, b in zip(first, second, strict=True))
 
 
 def _row(classes: tuple[Any, ...], scores: Floats, covariance: Floats, shots: int) -> NoisyRow:

@@ -148,17 +148,27 @@ class BoltzmannMachineClassifier(PlainClassifier):
         projectors = self._projectors()
         # minus the logarithm's derivative by exp(-H), a diagonal operator per row
         operator = projectors.sum(axis=0) / total[:, None] - projectors[codes] / own[:, None]  # (n_rows, dim)
+        slopes = self._by_terms(operator, values, vectors)
+        return float(np.log(total / own).mean()), slopes / len(codes)
+
+    def _scores(self, rows: Matrix) -> Matrix:
+        found: Matrix = np.log(self._class_weights(*self._spectra(_with_constant(rows) @ self.coefficients_)))
+        return found
+
+    def _scores_back(self, rows: Matrix, grad_scores: Matrix) -> Matrix:
+        values, vectors = self._spectra(_with_constant(rows) @ self.coefficients_)
+        operator = (grad_scores / self._class_weights(values, vectors)) @ self._projectors()  # (n_rows, dim)
+        found: Matrix = self._by_terms(operator, values, vectors) @ self.coefficients_[:-1].T
+        return found
+
+    def _by_terms(self, operator: Matrix, values: Matrix, vectors: Matrix) -> Matrix:
+        """The gradient by the terms' coefficients, given that by ``exp(-H)`` as a diagonal ``(n_rows, dim)``."""
         moved = vectors.transpose(0, 2, 1) @ (operator[:, :, None] * vectors)  # in the eigenbasis
         moved *= _divided_differences(values)
         grad = vectors @ moved @ vectors.transpose(0, 2, 1)  # by H, (n_rows, dim, dim)
         terms = self._terms
-        slopes = grad.reshape(len(grad), -1) @ terms.reshape(len(terms), -1).T
-        return float(np.log(total / own).mean()), slopes / len(codes)
-
-    def _probabilities(self, rows: Matrix) -> Matrix:
-        weights = self._class_weights(*self._spectra(_with_constant(rows) @ self.coefficients_))
-        weights /= weights.sum(axis=1, keepdims=True)
-        return weights
+        found: Matrix = grad.reshape(len(grad), -1) @ terms.reshape(len(terms), -1).T
+        return found
 
     def _blocks(self) -> tuple[QuantumBlock, ...]:
         return ()

@@ -77,6 +77,20 @@ class FeatureStates:
         found = self._bloch_program.expectation(angles, np.empty(0))
         return found.astype(np.float64, copy=False).reshape(len(angles), self.circuit.n_qubits, 3)
 
+    def bloch_back(self, rows: NDArray[np.float64], grad: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The gradient by rows ``(n_rows, n_inputs)`` of a number, given that by Bloch vectors as ``bloch`` has them.
+
+        ``grad`` is ``(n_rows, 3 * n_qubits)``: X, Y and Z of each qubit.
+        """
+        angles = self.angles(rows, "rows")
+        _, state = self._bloch_program.forward(angles, np.empty(0))
+        return self.inputs_back(rows, self._bloch_program.backward(state, grad)[0])
+
+    def inputs_back(self, rows: NDArray[np.float64], grad_angles: NDArray[Any]) -> NDArray[np.float64]:
+        """The gradient by rows, given that by the circuit's angles."""
+        wide = np.asarray(grad_angles, dtype=np.float64)
+        return wide if self.block is None else self.block.feature_map.vjp(rows, wide)
+
     def block_rows(self, memory_bytes: int) -> int:
         """How many rows' states one block has, so that two blocks fit into the memory."""
         item = 8 if self.dtype == "float32" else 16

@@ -31,7 +31,6 @@ __all__ = [
     "input_scale",
     "iqp_block",
     "iqp_registers",
-    "softmax",
 ]
 
 Matrix = NDArray[np.float64]
@@ -154,14 +153,28 @@ class KernelBody:
         """Kernel of circuits' inputs ``(n_rows, n_inputs)`` with the references, ``(n_rows, n_support)``."""
         raise NotImplementedError
 
+    def kernel_back(self, inputs: Matrix, grad_kernel: Matrix) -> Matrix:
+        """The gradient by circuits' inputs ``(n_rows, n_inputs)`` of a number, given that by their kernel."""
+        raise NotImplementedError
+
     def _options(self) -> dict[str, float]:
         """What the kernel has besides ``scale``."""
         return {}
 
-    def probabilities(self, encoded: Matrix) -> Matrix:
-        """Class probabilities ``(n_rows, n_classes)`` of encoded rows ``(n_rows, n_columns)``."""
-        scores = self.kernel(self.entry.inputs(encoded) * self.scale) @ self.weights + self.bias
-        return softmax(scores)
+    def inputs(self, encoded: Matrix) -> Matrix:
+        """Encoded rows ``(n_rows, n_columns)`` as circuits' inputs ``(n_rows, n_inputs)``."""
+        return self.entry.inputs(encoded) * self.scale
+
+    def scores(self, encoded: Matrix) -> Matrix:
+        """Scores ``(n_rows, n_classes)`` of encoded rows ``(n_rows, n_columns)``; their softmax are probabilities."""
+        found: Matrix = self.kernel(self.inputs(encoded)) @ self.weights + self.bias
+        return found
+
+    def scores_back(self, encoded: Matrix, grad_scores: Matrix) -> Matrix:
+        """The gradient by encoded rows ``(n_rows, n_columns)`` of a number, given that by scores."""
+        grad = self.kernel_back(self.inputs(encoded), grad_scores @ self.weights.T)
+        found: Matrix = (grad * self.scale) @ self.entry.directions.T
+        return found
 
     def facts(self) -> dict[str, float]:
         """The learnt numbers that are no arrays."""
@@ -176,13 +189,6 @@ class KernelBody:
             "weights": self.weights,
             "bias": self.bias,
         }
-
-
-def softmax(scores: Matrix) -> Matrix:
-    """Probabilities ``(n_rows, n_classes)`` of scores of that shape."""
-    found: Matrix = np.exp(scores - scores.max(axis=1, keepdims=True))
-    found /= found.sum(axis=1, keepdims=True)
-    return found
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -278,8 +284,11 @@ class KernelClassifier(PlainClassifier):
         self.body_ = self._body(choice.key, KernelParts(entry, registers, inputs[machine.support], weights, bias))
         self.n_support_ = len(machine.support)
 
-    def _probabilities(self, rows: Matrix) -> Matrix:
-        return self.body_.probabilities(rows)
+    def _scores(self, rows: Matrix) -> Matrix:
+        return self.body_.scores(rows)
+
+    def _scores_back(self, rows: Matrix, grad_scores: Matrix) -> Matrix:
+        return self.body_.scores_back(rows, grad_scores)
 
     def _blocks(self) -> tuple[QuantumBlock, ...]:
         return tuple(dict.fromkeys(self.body_.registers))

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.circuits import Circuit, parameters, z_all
-from superpose.engine import compile_program
+from superpose.engine import CompiledProgram, compile_program
 from superpose.errors import SpecError
-from superpose.learning.families.kernel_classifier import BANDWIDTHS, softmax
+from superpose.learning.families.kernel_classifier import BANDWIDTHS
 from superpose.learning.families.kernel_machine import PENALTIES, Choice, choose, fit_machine, stratified_rows
 from superpose.learning.families.plain import PlainClassifier
 from superpose.learning.quantum_block import QuantumBlock
@@ -118,19 +118,43 @@ class KitchenSinksClassifier(PlainClassifier):
 
     def _features(self, rows: Matrix, bandwidth: float) -> Matrix:
         """Expectations of all episodes, of mean square about 1 per row: ``(n_rows, episodes * n_qubits)``."""
-        block = sink_block(self.n_qubits, entangle=not self.separable)
-        program = compile_program(block.circuit, block.observables, inputs=block.angle_names, dtype="float64")
+        program = self._program()
         found = np.empty((len(rows), len(self.offsets_)))
         step = max(1, _RUNS // self.episodes)
         for i in range(0, len(rows), step):
-            angles = bandwidth * (rows[i : i + step] @ self.directions_.T) + self.offsets_
-            runs = np.ascontiguousarray(angles.reshape(-1, self.n_qubits))  # (n_rows * episodes, n_qubits)
-            found[i : i + step] = program.expectation(runs, np.empty(0)).reshape(len(angles), -1)
-        found *= np.sqrt(2.0 / len(self.offsets_))
+            runs = self.runs(rows[i : i + step], bandwidth)
+            found[i : i + step] = program.expectation(runs, np.empty(0)).reshape(-1, len(self.offsets_))
+        found *= self.feature_scale
         return found
 
-    def _probabilities(self, rows: Matrix) -> Matrix:
-        return softmax(self._features(rows, self.bandwidth_) @ self.weights_ + self.bias_)
+    def runs(self, rows: Matrix, bandwidth: float) -> Matrix:
+        """The circuit's angles, in radians, of all episodes of encoded rows: ``(n_rows * episodes, n_qubits)``."""
+        angles = bandwidth * (rows @ self.directions_.T) + self.offsets_
+        return np.ascontiguousarray(angles.reshape(-1, self.n_qubits))
+
+    @property
+    def feature_scale(self) -> float:
+        """What expectations are multiplied by, so that their mean square is about 1 per row."""
+        return float(np.sqrt(2.0 / len(self.offsets_)))
+
+    def _program(self) -> CompiledProgram:
+        block = sink_block(self.n_qubits, entangle=not self.separable)
+        return compile_program(block.circuit, block.observables, inputs=block.angle_names, dtype="float64")
+
+    def _scores(self, rows: Matrix) -> Matrix:
+        found: Matrix = self._features(rows, self.bandwidth_) @ self.weights_ + self.bias_
+        return found
+
+    def _scores_back(self, rows: Matrix, grad_scores: Matrix) -> Matrix:
+        program = self._program()
+        found = np.empty_like(rows)
+        step = max(1, _RUNS // self.episodes)
+        for i in range(0, len(rows), step):
+            _, state = program.forward(self.runs(rows[i : i + step], self.bandwidth_), np.empty(0))
+            grad = (grad_scores[i : i + step] @ self.weights_.T) * self.feature_scale  # (n_rows, n_features)
+            grad_runs, _ = program.backward(state, np.ascontiguousarray(grad.reshape(-1, self.n_qubits)))
+            found[i : i + step] = self.bandwidth_ * (grad_runs.reshape(grad.shape) @ self.directions_)
+        return found
 
     def _blocks(self) -> tuple[QuantumBlock, ...]:
         return (sink_block(self.n_qubits, entangle=not self.separable),)

@@ -14,7 +14,6 @@ from scipy.optimize import minimize
 from superpose.circuits import Circuit, Observable, parameters
 from superpose.engine import CompiledProgram, compile_program
 from superpose.errors import SpecError
-from superpose.learning.families.kernel_classifier import softmax
 from superpose.learning.families.kernel_machine import best_temperature, stratified_rows
 from superpose.learning.families.plain import PlainClassifier
 from superpose.learning.quantum_block import QuantumBlock
@@ -140,8 +139,21 @@ class MetricLearnerClassifier(PlainClassifier):
         found: Matrix = (2.0 * expectations @ self.means_.T - (self.means_**2).sum(axis=1)) / 2**self.n_qubits
         return found
 
-    def _probabilities(self, rows: Matrix) -> Matrix:
-        return softmax(self._nearness(self._expectations(rows)) * self.temperature_)
+    def _scores(self, rows: Matrix) -> Matrix:
+        return self._nearness(self._expectations(rows)) * self.temperature_
+
+    def _scores_back(self, rows: Matrix, grad_scores: Matrix) -> Matrix:
+        program = _program(self._block)
+        _, state = program.forward(rows @ self.slopes_ + self.offsets_, self.weights_)
+        grad_angles, _ = program.backward(state, grad_scores @ self.exit_)
+        found: Matrix = grad_angles @ self.slopes_.T
+        return found
+
+    @property
+    def exit_(self) -> Matrix:
+        """Derivatives of the scores by the expectations, ``(n_classes, 4**n_qubits - 1)``."""
+        found: Matrix = self.means_ * (2.0 * self.temperature_ / 2**self.n_qubits)
+        return found
 
     def _blocks(self) -> tuple[QuantumBlock, ...]:
         return (self._block,)

@@ -25,12 +25,21 @@ from superpose.learning.trained_model import CLASS_TYPES, ClassLabel, ServedMode
 if TYPE_CHECKING:
     from superpose.learning.quantum_block import QuantumBlock
 
-__all__ = ["FamilyModel", "PlainClassifier"]
+__all__ = ["FamilyModel", "PlainClassifier", "softmax"]
 
 _CHUNK_ROWS = 4096
 """Rows predicted at once: bounds memory."""
 
+_GRADIENT_ROWS = 512
+
 _PREPROCESSING, _LEARNT = "preprocessing.", "learnt."
+
+
+def softmax(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Probabilities ``(n_rows, n_classes)`` of scores of that shape."""
+    found: NDArray[np.float64] = np.exp(scores - scores.max(axis=1, keepdims=True))
+    found /= found.sum(axis=1, keepdims=True)
+    return found
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
@@ -45,6 +54,17 @@ class PlainClassifier(FamilyClassifier):
     @abstractmethod
     def n_params_(self) -> int:
         """Learnt numbers that predictions depend on."""
+
+    @abstractmethod
+    def _scores(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Numbers whose softmax are the probabilities, ``(n_rows, n_classes)``, of encoded rows."""
+
+    @abstractmethod
+    def _scores_back(self, rows: NDArray[np.float64], grad_scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The gradient by encoded rows ``(n_rows, n_encoded)`` of a number, given that by scores; exact, float64."""
+
+    def _probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        return softmax(self._scores(rows))
 
     @abstractmethod
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -135,6 +155,35 @@ class FamilyModel:
         starts = range(0, len(encoded), _CHUNK_ROWS)
         parts = [self.classifier._probabilities(encoded[i : i + _CHUNK_ROWS]) for i in starts]
         return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
+
+    def scores(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Numbers whose softmax are the probabilities, ``(n_rows, n_classes)``, of encoded rows."""
+        return self.classifier._scores(encoded)
+
+    def probability_gradients(
+        self, encoded: NDArray[np.float64], classes: NDArray[np.integer]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Of each row one class's probability, ``(n_rows,)``, and its gradient, ``(n_rows, n_columns)``, in float64.
+
+        Exact, through the family's circuits too.
+
+        Args:
+            encoded: rows, ``(n_rows, n_columns)``, of any number; they are computed in parts.
+            classes: index of each row's class, ``(n_rows,)``.
+
+        Cost: some four predictions.
+        """
+        values, slopes = np.empty(len(encoded)), np.empty_like(encoded)
+        for start in range(0, len(encoded), _GRADIENT_ROWS):
+            rows, own = encoded[start : start + _GRADIENT_ROWS], classes[start : start + _GRADIENT_ROWS]
+            shares = softmax(self.classifier._scores(rows))  # (n_rows, n_classes)
+            places = np.arange(len(rows))
+            chosen = shares[places, own]
+            grad_scores = -chosen[:, None] * shares
+            grad_scores[places, own] += chosen
+            values[start : start + _GRADIENT_ROWS] = chosen
+            slopes[start : start + _GRADIENT_ROWS] = self.classifier._scores_back(rows, grad_scores)
+        return values, slopes
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The model, except for its circuits, as a JSON description and plain arrays."""

@@ -10,7 +10,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.learning.families.gram import bloch_vectors, gaussian_gram, squared_distances
+from superpose.learning.families.gram import FeatureStates, bloch_vectors, gaussian_gram, squared_distances
 from superpose.learning.families.kernel_classifier import (
     KernelBody,
     KernelClassifier,
@@ -51,6 +51,27 @@ class ProjectedKernelBody(KernelBody):
         if not len(self.references):
             return np.empty((len(inputs), 0))
         return gaussian_gram(_features(self.registers, inputs), self._reference_features, self.gamma)
+
+    def kernel_back(self, inputs: Matrix, grad_kernel: Matrix) -> Matrix:
+        """The gradient by circuits' inputs ``(n_rows, n_inputs)`` of a number, given that by their kernel."""
+        grad_features = self.features_back(self.features(inputs), grad_kernel)
+        parts, ends = [], np.cumsum([3 * block.circuit.n_qubits for block in self.registers])[:-1]
+        grads = np.split(grad_features, ends, axis=1)
+        for block, part, grad in zip(self.registers, columns_of(self.registers, inputs), grads, strict=True):
+            parts.append(FeatureStates(block, "float64").bloch_back(part, grad))
+        return np.concatenate(parts, axis=1)
+
+    def features(self, inputs: Matrix) -> Matrix:
+        """Bloch vectors of circuits' inputs, ``(n_rows, 3 * n_inputs)``."""
+        return _features(self.registers, inputs)
+
+    def features_back(self, features: Matrix, grad_kernel: Matrix) -> Matrix:
+        """The gradient by Bloch vectors of a number, given that by the kernel ``(n_rows, n_support)``."""
+        if not len(self.references):
+            return np.zeros_like(features)
+        slopes = grad_kernel * gaussian_gram(features, self._reference_features, self.gamma)
+        found: Matrix = slopes.sum(axis=1)[:, None] * features - slopes @ self._reference_features
+        return -2.0 * self.gamma * found
 
     def facts(self) -> dict[str, float]:
         """The learnt numbers that are no arrays."""
