@@ -158,8 +158,8 @@ def attribute(
         ExplanationError: no such method or class, or a method by gradients for a model that has none.
         FeatureMismatchError: the rows do not fit the model.
 
-    Cost: integrated gradients some 16 to 64 gradients per row, thousands where a network has many kinks; Shapley values ``2**n_features`` or ``2 * n_orders *
-    n_features`` predictions per row, occlusion ``n_features``.
+    Cost: integrated gradients some 16 to 64 gradients per row, thousands where a network has many kinks; Shapley values
+        ``2**n_features`` or ``2 * n_orders * n_features`` predictions per row, occlusion ``n_features``.
     """
     if method not in METHODS:
         raise ExplanationError(f"No method {method!r}; there are {', '.join(METHODS)}.", method=method)
