@@ -70,6 +70,7 @@ def test_stopping_at_any_question_and_resuming_gives_the_same_bits(
     validation: bool, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr("superpose.learning.training._ASK_AGAIN_S", -1.0)  # ask after every step
+    monkeypatch.setattr("superpose.learning.fused.steps.CALL_S", 0.0)  # one step a call
     undisturbed = trainer(validation=validation)
     undisturbed.run()
     store = CheckpointStore(tmp_path, {"run": 1})

@@ -328,6 +328,14 @@ class CompiledProgram(Derivatives):
         chosen = checked_qubits(qubits, self.n_qubits)
         return marginal(runner.final_states(given).probabilities(), chosen).astype(self._real, copy=False)
 
+    def runner_for(self, batch: int, *, gradients: bool) -> Runner:
+        """Return what runs batches of this size, for callers that keep working memory between calls.
+
+        Raises:
+            StateTooLargeError: The states do not fit into memory.
+        """
+        return self._runner(batch, keep=gradients)
+
     @property
     def lowered(self) -> Lowered:
         """The circuit as Pauli rotations, which the tape is written from."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +22,7 @@ from superpose.engine.tape_files import Written
 from superpose.engine.unloading import LargeStates, Unloading
 from superpose.engine.workspace import Shelf, rounded
 
-__all__ = ["Dtype", "Runner"]
+__all__ = ["Bound", "Dtype", "Runner"]
 
 Dtype = Literal["float32", "float64"]
 
@@ -36,6 +36,19 @@ SHARED_ROWS = 4096
 """Threads share states of so many rows (512 KiB); moving smaller ones between their caches takes the time it saves."""
 
 _write_arguments = struct.Struct(f"={arguments.SIZE}q").pack_into
+
+
+class Bound(NamedTuple):
+    """A call of the interpreter that other kernels make."""
+
+    address: int
+    """Of the interpreter."""
+    arguments: Array
+    """Its arguments, all but MODE."""
+    prepared: tuple[Array, ...]
+    """What it computes for all samples together."""
+    arrays: tuple[Array, ...]
+    """What the arguments refer to: to be kept."""
 
 
 class Runner:
@@ -89,10 +102,10 @@ class Runner:
             )
         )
         """Memory for what a call computes for all its samples together."""
-        self._n_rotations = tape[layout.N_ROTATIONS]
+        self.n_rotations = tape[layout.N_ROTATIONS]
         self.state_size = 2 * lanes * tape[layout.ROWS_PADDED]
         """Numbers in the state of a tile."""
-        self._work_per_tile = max(1, self._n_rotations) * (tape[layout.ROWS] + WORK_PER_ROTATION)
+        self._work_per_tile = max(1, self.n_rotations) * (tape[layout.ROWS] + WORK_PER_ROTATION)
         self._n_inputs, self._n_weights = len(names[0]), len(names[1])
         self._operate = 0
         self._none1, self._none2 = np.empty(0, self._real), np.empty((0, 0), self._real)
@@ -107,6 +120,31 @@ class Runner:
     def new_states(self, batch: int) -> Array:
         """Return memory for the final states of a batch."""
         return np.empty((self.n_tiles(batch), self.state_size), self._real)
+
+    def bound(
+        self, given: tuple[Array, ...], states: Array, out: Array, gradients: tuple[Array, Array, Array]
+    ) -> Bound:
+        """Return the interpreter's arguments for all tiles of such a call, for kernels that call it on this thread.
+
+        Args:
+            given, states, out, gradients: As for `run`; may be written to between calls, but not moved.
+        """
+        kernel = self._kernel or self._loaded()
+        prepared, scratch, tape = self.prepared.new(), self._scratch.new(), self._tape
+        batch, n_tiles = len(given[0]), self.n_tiles(len(given[0]))
+        block: Any = scratch[-1]
+        arrays = (tape.ints, tape.floats, *given, *prepared, states, out, *gradients, *scratch)
+        _write_arguments(block, 0, 0, 0, n_tiles, batch, n_tiles, 0, self._operate, *map(id, arrays))
+        return Bound(kernel.address, block, prepared, arrays)
+
+    def is_shared(self, batch: int, *, backward: bool) -> bool:
+        """Return whether several threads would take part in a call of such a batch."""
+        n_tiles = self.n_tiles(batch)
+        if get_threads() == 1:
+            return False
+        if self._tape[layout.ROWS] >= SHARED_ROWS:
+            return True
+        return n_tiles > 1 and self._is_worth_sharing(n_tiles, modes.BACKWARD if backward else modes.FORWARD)
 
     def accepts(self, states: Array, prepared: Sequence[Array], batch: int) -> bool:
         """Return whether these may come from this runner."""
@@ -128,7 +166,7 @@ class Runner:
         batch = len(given[0])
         grad_inputs = np.empty((batch, self._n_inputs), self._real)
         grad_weights = np.empty(self._n_weights, self._real)
-        sums = np.empty((self.n_tiles(batch), self._n_rotations))
+        sums = np.empty((self.n_tiles(batch), self.n_rotations))
         self.run(mode, given, prepared, states, out, (grad_inputs, grad_weights, sums))
         return grad_inputs, grad_weights
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import copy
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,11 +24,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from superpose.learning.fused.parts import FusedParts
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_block import QuantumBlock, build_block
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.spec import CONTROLS, ModelSpec
+from superpose.learning.torch_threads import one_torch_thread
 from superpose.learning.trained_model import ClassLabel, DressedModel, TrainedModel
 
 __all__ = [
@@ -49,6 +52,9 @@ __all__ = [
 
 EVALUATION_ROWS = 4096
 """Rows of one forward pass outside training: bounds memory, large enough to fill the engine's tiles."""
+
+_SMALL = 1 << 15
+"""Numbers below which torch's threads cost more than they give: waiting for one another took 8 ms."""
 
 VARIANTS = ("hybrid", *CONTROLS)
 """What `build_network` can build."""
@@ -128,6 +134,11 @@ class HybridNetwork(nn.Module):
         angles = torch.tanh(self.entry(rows)) * self.max_angle  # (batch, width)
         scores: Tensor = self.exit(self.block(angles))
         return scores
+
+    def fused_parts(self) -> FusedParts:
+        """The same as parts, for training in compiled code."""
+        entry = self.entry
+        return FusedParts(self.block, self.exit, "tanh", entry.weight, entry.bias, self.max_angle)
 
 
 @dataclass(frozen=True)
@@ -219,8 +230,9 @@ def probabilities(
 
     The circuit runs on this machine's engine, or where a measurer that evaluates takes it.
     """
-    with torch.no_grad():
-        found: NDArray[np.float64] = torch.softmax(_wide_outputs(network, encoded, measurer), dim=1).numpy()
+    scores = _wide_outputs(network, encoded, measurer)
+    with one_torch_thread():
+        found: NDArray[np.float64] = torch.softmax(scores, dim=1).numpy()
     return found
 
 
@@ -235,7 +247,8 @@ def _wide_outputs(network: nn.Module, encoded: NDArray[np.float64], measurer: Me
     if measurer is not None:
         quantum_layer_of(wide).measured_by(measurer)
     rows = torch.from_numpy(np.ascontiguousarray(encoded, dtype=np.float64))
-    with torch.no_grad():
+    small = rows.numel() <= _SMALL
+    with torch.no_grad(), one_torch_thread() if small else nullcontext():
         return torch.cat([wide(part) for part in torch.split(rows, EVALUATION_ROWS)])
 
 

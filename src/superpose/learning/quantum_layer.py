@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Literal, Self
 
 import torch
@@ -270,6 +272,18 @@ class QuantumLayer(nn.Module):
         )
         self._programs[dtype] = program
         return program
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        """A layer with weights and a circuit of its own, not measured by anybody; compiled programs are shared."""
+        block, shared = self.block, ("_block", "_definition", "_measurer", "_programs")
+        copied = type(self).__new__(type(self))
+        memo[id(self)] = copied
+        copied.__dict__.update(
+            {name: copy.deepcopy(value, memo) for name, value in self.__dict__.items() if name not in shared}
+        )
+        copied._block = replace(block, circuit=block.circuit.copy())
+        copied._programs = dict(self._programs)
+        return copied
 
     def __getstate__(self) -> dict[str, Any]:
         """Plain values only: the circuit as JSON, nothing compiled."""

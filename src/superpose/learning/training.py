@@ -7,10 +7,9 @@ place within the epoch, and the history. torch runs on one thread meanwhile, so 
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,10 +21,13 @@ from torch.nn.functional import cross_entropy
 
 from superpose.errors import ShapeError, SpecError, TrainingDivergedError
 from superpose.learning.checkpoint import CheckpointStore, Stopped
+from superpose.learning.fused.choice import fused_parts_or_reason
+from superpose.learning.fused.steps import FusedSteps
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.submissions import RunWatch
 from superpose.learning.network import EVALUATION_ROWS
 from superpose.learning.spec import TrainingOptions
+from superpose.learning.torch_threads import one_torch_thread
 
 if TYPE_CHECKING:
     from superpose.learning.privacy.accounting import PrivacyPlan
@@ -43,17 +45,6 @@ __all__ = [
 
 _ASK_AGAIN_S = 0.2
 """Within an epoch, the watch is asked at most this often."""
-
-
-@contextlib.contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Run torch on one thread, and restore its number of threads afterwards."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def balanced_class_weights(classes: NDArray[np.integer], n_classes: int) -> NDArray[np.float64]:
@@ -155,6 +146,7 @@ class _AdamW:
         self.moment_1 = torch.zeros_like(self.vector)
         self.moment_2 = torch.zeros_like(self.vector)
         self.n_steps = 0
+        self._options = options
         self._rate, self._decay = options.learning_rate, options.learning_rate * options.weight_decay
         start = 0
         for parameter in parameters:
@@ -162,6 +154,16 @@ class _AdamW:
             parameter.data = self.vector[start:end].view(parameter.shape)
             parameter.grad = self.grad[start:end].view(parameter.shape)
             start = end
+
+    @property
+    def vectors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What is trained, its gradient, and the two moments."""
+        return self.vector, self.grad, self.moment_1, self.moment_2
+
+    @property
+    def groups(self) -> list[tuple[int, float, float]]:
+        """Where each group of numbers ends, its learning rate and its weight decay."""
+        return [(self.vector.numel(), self._options.learning_rate, self._options.weight_decay)]
 
     def step(self) -> None:
         """Move the parameters along the gradient that a backward pass has added up, and set it to zero."""
@@ -205,6 +207,10 @@ class Trainer:
         privacy: noise and rows of each step, for differentially private training: rows and noise are drawn by a
             generator that nobody knows, no epoch is left out, and the last one counts, whatever validation rows say.
         loss: of scores and ``classes``, with the keywords ``weight`` and ``reduction`` of torch's cross entropy.
+        compiled: False runs all steps in torch, which rounds otherwise.
+
+    Attributes:
+        torch_reason: why steps run in torch; None where they run as compiled code.
     """
 
     def __init__(  # noqa: PLR0913  # what is trained, on what, how, and where
@@ -220,8 +226,12 @@ class Trainer:
         measurer: Measurer | None = None,
         privacy: PrivacyPlan | None = None,
         loss: Callable[..., Tensor] = cross_entropy,
+        compiled: bool = True,
     ) -> None:
         self._loss = loss
+        plan = fused_parts_or_reason(network, measurer, privacy, loss)
+        parts = plan if compiled else "torch was asked for"
+        self.torch_reason: str | None = parts if isinstance(parts, str) else None
         self._private = None if privacy is None else _private_steps(network, privacy)
         self.network, self.training, self.validation, self.options = network, training, validation, options
         self.generator, self._measurer = generator, measurer
@@ -236,12 +246,19 @@ class Trainer:
         self._epoch_generator = generator.get_state()
         self._progress = _Progress()
         self._order: Tensor | None = None
+        self._fused: FusedSteps | None = None
+        if not isinstance(parts, str):
+            vectors, groups = self._optimizer.vectors, self._optimizer.groups
+            self._fused = FusedSteps(parts, vectors, groups, self._class_weights, n_classes)
 
     @property
     def history(self) -> list[EpochReport]:
         """All finished epochs."""
-        rows = enumerate(self._progress.history, start=1)
-        return [EpochReport(epoch, loss or 0.0, *rest) for epoch, (loss, *rest) in rows]
+        return [self._report(epoch) for epoch in range(1, len(self._progress.history) + 1)]
+
+    def _report(self, epoch: int) -> EpochReport:
+        loss, *rest = self._progress.history[epoch - 1]
+        return EpochReport(epoch, loss or 0.0, *rest)
 
     @property
     def best_epoch(self) -> int:
@@ -262,7 +279,9 @@ class Trainer:
             looks = RunWatch(watch.should_stop, watch.on_submit, watch.on_queued, watch.on_retry, watch.sleep)
             self._measurer.attend(place, looks)
         with one_torch_thread(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.generator.initial_seed())  # dropout and the like draw from the global generator
+            torch.default_generator.manual_seed(
+                self.generator.initial_seed()
+            )  # dropout and the like draw from the global generator
             saved = watch.store.load() if watch.store else None
             if saved:
                 self._restore(*saved)
@@ -271,7 +290,7 @@ class Trainer:
                 ended = self._step()
                 now = time.monotonic()
                 if ended:
-                    watch.on_epoch(self.history[-1])
+                    watch.on_epoch(self._report(len(self._progress.history)))
                 if ended or now - asked > _ASK_AGAIN_S:
                     asked = now
                     if not self._progress.finished and watch.should_stop():
@@ -300,6 +319,8 @@ class Trainer:
         if progress.step == 0 or self._order is None:
             self._epoch_generator = self.generator.get_state()
             self._order = torch.randperm(len(self.training), generator=self.generator)
+        if self._fused is not None:
+            return self._fused_steps(self._fused, self._order)
         chosen = self._order[progress.step * size : (progress.step + 1) * size]
         self.network.train()
         if self._measurer is not None:
@@ -307,7 +328,7 @@ class Trainer:
         try:
             scores = self.network(self.training.rows[chosen])  # (batch, n_classes)
         except ShapeError:  # the engine takes finite angles only
-            if all(p.isfinite().all() for p in self.network.parameters()) and self.training.rows.isfinite().all():
+            if self._all_finite():
                 raise
             raise self._diverged(math.nan) from None
         loss = self._loss(scores, self.training.classes[chosen], weight=self._class_weights)
@@ -324,6 +345,29 @@ class Trainer:
             return False
         self._end_epoch()
         return True
+
+    def _fused_steps(self, fused: FusedSteps, order: Tensor) -> bool:
+        """Some steps of an epoch as compiled code; True if they ended it."""
+        progress, size, optimizer = self._progress, self.options.batch_size, self._optimizer
+        try:
+            taken, losses = fused.advance(self.training, order, progress.step, size, optimizer.n_steps)
+        except ShapeError:  # the engine takes finite angles only
+            if self._all_finite():
+                raise
+            raise self._diverged(math.nan) from None
+        if not math.isfinite(losses.total):
+            raise self._diverged(losses.total)
+        optimizer.n_steps += taken
+        progress.step += taken
+        progress.epoch_loss += losses.total
+        if progress.step * size < len(self.training):
+            return False
+        self._end_epoch()
+        return True
+
+    def _all_finite(self) -> bool:
+        parameters = self.network.parameters()
+        return all(bool(p.isfinite().all()) for p in parameters) and bool(self.training.rows.isfinite().all())
 
     def _private_step(self, private: PrivateSteps) -> bool:
         """One step of private training; True if it ended an epoch."""
@@ -361,7 +405,10 @@ class Trainer:
         progress = self._progress
         loss = progress.epoch_loss / len(self.training)
         validation_loss = validation_accuracy = None
-        if self.validation is not None:
+        if self.validation is not None and self._fused is not None:
+            looked = self._fused.look(self.validation)
+            validation_loss, validation_accuracy = looked.mean, looked.accuracy
+        elif self.validation is not None:
             if self._measurer is not None:
                 self._measurer.begin_evaluation("validation")
             scores = forward_in_chunks(self.network, self.validation.rows)

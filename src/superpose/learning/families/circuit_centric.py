@@ -13,6 +13,7 @@ from superpose.circuits import Affine, Circuit, parameters
 from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.families.readout import n_kept_for, z_products
 from superpose.learning.families.variational import VariationalClassifier
+from superpose.learning.fused.parts import FusedParts
 from superpose.learning.network import NetworkShape
 from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.quantum_layer import QuantumLayer
@@ -72,6 +73,10 @@ class _CircuitCentric(nn.Module):
         """(batch, n_columns) -> (batch, n_classes)."""
         scores: Tensor = self.exit(self.block(self.amplitudes(rows)))
         return scores
+
+    def fused_parts(self) -> FusedParts:
+        """The same as parts, for training in compiled code."""
+        return FusedParts(self.block, self.exit, fixed=self.amplitudes)
 
 
 class _Amplitudes(nn.Module):

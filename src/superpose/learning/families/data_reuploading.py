@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from superpose.circuits import Circuit, parameters, z_all
 from superpose.learning.families.variational import VariationalClassifier
+from superpose.learning.fused.parts import FusedParts
 from superpose.learning.network import NetworkShape
 from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.quantum_layer import QuantumLayer
@@ -68,6 +69,10 @@ class _Reuploading(nn.Module):
         angles = (rows.unsqueeze(1) * self.scale).flatten(1)  # (batch, layers * n_qubits * n_columns)
         scores: Tensor = self.exit(self.block(angles))
         return scores
+
+    def fused_parts(self) -> FusedParts:
+        """The same as parts, for training in compiled code."""
+        return FusedParts(self.block, self.exit, "scale", self.scale)
 
 
 def reuploading_block(n_columns: int, n_qubits: int, layers: int, *, entangle: bool = True) -> QuantumBlock:

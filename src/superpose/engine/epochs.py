@@ -1,0 +1,265 @@
+"""Training steps that never return to Python: a layer, a circuit, a linear layer, cross entropy and AdamW as one call.
+
+Where the circuit is so small that one thread runs it, any number of steps is one call of compiled code. Where several
+threads share the circuit, a step is three short calls around two of the circuit. Both give the same bits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from superpose.engine.arrays import Array, not_finite_error
+from superpose.engine.kernel_table import load_kernel
+from superpose.engine.kernels import epoch_places as at
+from superpose.engine.kernels import modes
+from superpose.engine.program import CompiledProgram
+from superpose.engine.runner import Bound, Runner
+
+__all__ = ["AdamWState", "DressedArrays", "EpochRunner", "Losses", "Rows"]
+
+_KINDS = {"tanh": at.TANH, "scale": at.SCALE, "none": at.NOTHING}
+_ALL = at.ENTER | at.RUN | at.LOOK
+
+
+@dataclass(frozen=True, eq=False)
+class DressedArrays:
+    """A circuit between classical layers, as arrays of its precision that steps change in place.
+
+    Attributes:
+        program: the circuit; its inputs come from the entry.
+        entry: "tanh" for ``max_angle * tanh(weight row + bias)``, "scale" for each column times each of some weights
+            ``(n_inputs,)`` in the order of the inputs, columns varying fastest, "none" for rows that are the inputs.
+        max_angle: of "tanh".
+        entry_weight, entry_bias: ``(n_inputs, n_columns)`` and ``(n_inputs,)``; of "scale" the weight alone.
+        weights: the circuit's.
+        exit_weight, exit_bias: ``(n_classes, n_observables)`` and ``(n_classes,)``.
+    """
+
+    program: CompiledProgram
+    entry: Literal["tanh", "scale", "none"]
+    max_angle: float
+    entry_weight: Array | None
+    entry_bias: Array | None
+    weights: Array
+    exit_weight: Array
+    exit_bias: Array
+
+    @property
+    def trained(self) -> tuple[Array | None, ...]:
+        """The five arrays."""
+        return self.entry_weight, self.entry_bias, self.weights, self.exit_weight, self.exit_bias
+
+
+@dataclass(frozen=True, eq=False)
+class AdamWState:
+    """AdamW's vectors over all that is trained, changed in place; what is trained are views of ``vector``.
+
+    Attributes:
+        vector, grad, moment_1, moment_2: ``(n_trained,)``, of the circuit's precision.
+        groups: where each group of numbers ends, its learning rate and its weight decay.
+    """
+
+    vector: Array
+    grad: Array
+    moment_1: Array
+    moment_2: Array
+    groups: Sequence[tuple[int, float, float]]
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """Rows ``(n_rows, n_columns)`` of the circuit's precision, and int64 ``(n_rows,)`` classes."""
+
+    rows: Array
+    classes: Array
+
+
+class Losses(NamedTuple):
+    """What some steps, or a look at some rows, gave."""
+
+    total: float
+    """Sum over the steps of the loss times the step's rows; NaN or infinite where training diverged."""
+    mean: float
+    """Over all rows, weighted by class."""
+    accuracy: float
+    """Share of rows whose class has the highest score."""
+
+
+class _Batch:
+    """The circuit's working memory for batches of one size."""
+
+    def __init__(self, runner: Runner, arrays: DressedArrays, size: int, *, learn: bool) -> None:
+        program = arrays.program
+        real = np.dtype(program.dtype)
+        self.runner, self.learn = runner, learn
+        self.inputs, self.weights = np.zeros((size, program.n_inputs)), np.zeros(program.n_weights)
+        self.out = np.empty((size, program.n_observables), real)
+        self.grad_out = np.empty((size if learn else 0, program.n_observables), real)
+        self.grad_angles = np.empty((size if learn else 0, program.n_inputs), real)
+        self.grad_weights = np.empty(program.n_weights, real)
+        sums = np.empty((runner.n_tiles(size) if learn else 0, runner.n_rotations))
+        self.states = runner.new_states(size) if learn else np.empty((0, 0), real)
+        self.given = self.inputs, self.weights, np.empty(0, real), self.grad_out
+        self.gradients = self.grad_angles, self.grad_weights, sums
+        self.bound: Bound = runner.bound(self.given, self.states, self.out, self.gradients)
+        self.rounded, self.squashed = np.empty((2, size, program.n_inputs), real)
+        self.is_shared = runner.is_shared(size, backward=learn)
+        self.forth = modes.PREPARE | modes.FORWARD | modes.EXPECT | (modes.SAVE if learn else 0)
+        self.places = {
+            at.SIZE: size, at.FORTH: self.forth, at.INTERPRETER: self.bound.address,
+            at.CIRCUIT: id(self.bound.arguments), at.ANGLES: id(self.inputs), at.ROUNDED: id(self.rounded),
+            at.WIDE_WEIGHTS: id(self.weights), at.OUT: id(self.out), at.GRAD_OUT: id(self.grad_out),
+            at.GRAD_ANGLES: id(self.grad_angles), at.OWN_GRADIENT: id(self.grad_weights),
+            at.SQUASHED: id(self.squashed),
+        }  # fmt: skip
+
+    def run_forth(self) -> None:
+        """Run the circuit on several threads."""
+        self.runner.run(self.forth, self.given, self.bound.prepared, self.states, self.out)
+
+    def run_back(self) -> None:
+        """Take the circuit's gradients on several threads."""
+        mode = modes.BACKWARD | modes.FINISH
+        self.runner.run(mode, self.given, self.bound.prepared, self.states, self.out, self.gradients)
+
+
+class EpochRunner:
+    """Trains a circuit between classical layers. For one thread at a time.
+
+    Args:
+        arrays: what is trained, and what stays as it is: an array that is no view of ``state.vector``.
+        state: of AdamW.
+        gradients: for each of ``arrays.trained`` the view of ``state.grad`` that is its gradient, None where it is not
+            trained.
+        class_weights: ``(n_classes,)``, or None for ones.
+        n_classes: number of classes.
+    """
+
+    def __init__(
+        self,
+        arrays: DressedArrays,
+        state: AdamWState,
+        gradients: Sequence[Array | None],
+        class_weights: Array | None,
+        n_classes: int,
+    ) -> None:
+        program = arrays.program
+        real = self._real = np.dtype(program.dtype)
+        self._arrays, self._state = arrays, state
+        self._batches: dict[tuple[int, bool], _Batch] = {}
+        self._results = np.zeros(at.N_RESULTS)
+        constants = np.zeros(at.N_CONSTANTS, real)
+        constants[at.TENTH], constants[at.THOUSANDTH], constants[at.TINY] = 0.1, 0.001, 1e-8
+        self._block: Any = np.zeros(at.ARGUMENTS, np.int64)
+        trained = [np.empty(0, real) if array is None else array for array in arrays.trained]
+        found = [
+            np.empty(array.size, real) if grad is None else grad for array, grad in zip(trained, gradients, strict=True)
+        ]
+        shares = np.ones(n_classes) if class_weights is None else class_weights
+        self._kept: dict[int, Array] = {
+            at.CLASS_WEIGHTS: shares.astype(real), at.VECTOR: state.vector, at.GRAD: state.grad,
+            at.MOMENT_1: state.moment_1, at.MOMENT_2: state.moment_2,
+            at.GROUPS: np.array([group[0] for group in state.groups], np.int64),
+            at.RATES: np.array([group[1:] for group in state.groups], np.float64),
+            at.CONSTANTS: constants, at.MAX_ANGLE: np.array([arrays.max_angle], real),
+            at.SCORES: np.empty(n_classes + 1, real), at.RESULTS: self._results,
+            **dict(zip(range(at.ENTRY_WEIGHT, at.EXIT_BIAS + 1), trained, strict=True)),
+            **dict(zip(range(at.GRAD_ENTRY_WEIGHT, at.GRAD_EXIT_BIAS + 1), found, strict=True)),
+        }  # fmt: skip
+        for place, array in self._kept.items():
+            self._block[place] = id(array)
+        for place, number in (
+            (at.ENTRY, _KINDS[arrays.entry]), (at.WIDTH, program.n_inputs), (at.N_OUTPUTS, program.n_observables),
+            (at.N_CLASSES, n_classes), (at.N_WEIGHTS, program.n_weights), (at.N_GROUPS, len(state.groups)),
+            (at.DOUBLE, program.dtype == "float64"),
+        ):  # fmt: skip
+            self._block[place] = number
+        self._kernel = load_kernel("epochs", program.dtype)
+
+    def is_shared(self, size: int) -> bool:
+        """Return whether several threads share the circuit in steps of so many rows."""
+        return self._batch(size, learn=True).is_shared
+
+    def train(self, data: Rows, order: Array, steps: tuple[int, int], size: int, n_steps: int) -> Losses:
+        """Take steps ``first .. last - 1`` of an epoch.
+
+        Args:
+            data: the rows.
+            order: int64, the order in which they come.
+            steps: first and last.
+            size: rows per step; the last step of an epoch may have fewer.
+            n_steps: steps taken before, of all epochs.
+
+        Returns:
+            Losses; ``total`` is not finite where a loss was not, and training must end.
+
+        Raises:
+            ShapeError: Angles, or gradients of expectations, became NaN or infinite.
+
+        Cost: for 4 qubits, 6 layers and 32 rows some 20 us a step, on one thread.
+        """
+        (first, last), n_rows = steps, len(order)
+        self._begin(data, order, size, n_steps)
+        whole = min(last, n_rows // size)
+        if first < whole:
+            self._run(self._batch(size, learn=True), first, whole)
+        if whole < last and np.isfinite(self._results[at.SUM]):
+            self._run(self._batch(n_rows - whole * size, learn=True), whole, last)
+        return self._losses(n_rows)
+
+    def look(self, data: Rows, size: int) -> Losses:
+        """Take the loss of rows, ``size`` at a time, and learn nothing."""
+        n_rows = len(data.classes)
+        order = np.arange(n_rows)
+        self._begin(data, order, size, 0)
+        for first in range(0, n_rows, size):
+            batch = self._batch(min(size, n_rows - first), learn=False)
+            self._run(batch, first // size, first // size + 1)
+        return self._losses(n_rows)
+
+    def _batch(self, size: int, *, learn: bool) -> _Batch:
+        found = self._batches.get((size, learn))
+        if found is None:
+            runner = self._arrays.program.runner_for(size, gradients=learn)
+            found = self._batches[size, learn] = _Batch(runner, self._arrays, size, learn=learn)
+        return found
+
+    def _begin(self, data: Rows, order: Array, stride: int, n_steps: int) -> None:
+        block = self._block
+        block[at.ORDER], block[at.ROWS], block[at.CLASSES] = id(order), id(data.rows), id(data.classes)
+        block[at.N_COLUMNS], block[at.STRIDE], block[at.N_STEPS] = data.rows.shape[1], stride, n_steps
+        self._results[:] = 0.0
+
+    def _run(self, batch: _Batch, first: int, last: int) -> None:
+        block = self._block
+        for place, value in batch.places.items():
+            block[place] = value
+        learn = at.LEARN if batch.learn else 0
+        if not batch.is_shared:
+            self._call(_ALL | (at.LEARN | at.LEAVE if learn else 0), first, last)
+            return
+        for step in range(first, last):
+            self._call(at.ENTER, step, step + 1)
+            batch.run_forth()
+            if self._call(at.LOOK | learn, step, step + 1):
+                return
+            if learn:
+                batch.run_back()
+                self._call(at.LEAVE, step, step + 1)
+
+    def _call(self, mode: int, first: int, last: int) -> int:
+        block = self._block
+        block[at.MODE], block[at.FIRST], block[at.LAST] = mode, first, last
+        status = self._kernel.call(0.0, id(block))
+        if status and status != at.NOT_FINITE:
+            raise not_finite_error(status)
+        return status
+
+    def _losses(self, n_rows: int) -> Losses:
+        found = self._results
+        mean = found[at.WEIGHTED_LOSS] / found[at.WEIGHT] if found[at.WEIGHT] else float("nan")
+        return Losses(float(found[at.SUM]), float(mean), float(found[at.N_RIGHT] / n_rows))

@@ -1,0 +1,235 @@
+"""Whole training steps in compiled code: a layer in front, a circuit, a linear layer behind it, the loss, and AdamW.
+
+The circuit is run by the compiled interpreter, which is called by its address. One entry runs any part of a step
+(`run_steps`, chosen by the bits of MODE), so that callers whose circuit several threads share can run the interpreter
+between the parts themselves; both ways give the same bits.
+
+All numbers but sums of losses have the precision of the circuit. Every argument array stays referenced by the caller.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from numba import njit
+
+from superpose.engine.kernels import arguments as a
+from superpose.engine.kernels import epoch_places as e
+from superpose.engine.kernels import modes
+from superpose.engine.kernels.crew import enter
+from superpose.engine.kernels.simd import data, kernel
+
+__all__ = ["run_steps"]
+
+_FLAGS = {"contract", "reassoc", "nsz"}
+"""Sums may be taken in the order that suits the vectors: the same on one processor, and in every call."""
+
+
+def _loops(function: Any) -> Any:
+    """Decorate loops over arrays, whose sums are taken in vectors."""
+    options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return njit(fastmath=_FLAGS, **options)(function)
+
+
+@_loops
+def dot(zero: Any, x: Any, at_x: int, y: Any, at_y: int, n: int) -> Any:
+    """Return the sum of the products of two rows."""
+    total = zero
+    for k in range(n):
+        total += x[at_x + k] * y[at_y + k]
+    return total
+
+
+@_loops
+def add_scaled(factor: Any, x: Any, at_x: int, y: Any, at_y: int, n: int) -> None:
+    """Add a multiple of the row ``x`` to the row ``y``."""
+    for k in range(n):
+        y[at_y + k] += factor * x[at_x + k]
+
+
+@kernel
+def clear(y: Any, n: int) -> None:
+    """Set numbers to zero."""
+    for k in range(n):
+        y[k] = 0.0
+
+
+@kernel
+def enter_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any, angles: Any) -> None:
+    """Write the circuit's inputs of ``n`` rows from place ``first`` of the order on."""
+    n_columns, width, kind = args[e.N_COLUMNS], args[e.WIDTH], args[e.ENTRY]
+    weight, bias = data(zero, args[e.ENTRY_WEIGHT]), data(zero, args[e.ENTRY_BIAS])
+    squashed, scale = data(zero, args[e.SQUASHED]), data(zero, args[e.MAX_ANGLE])[0]
+    for i in range(n):
+        row, at = order[first + i] * n_columns, i * width
+        if kind == e.TANH:
+            for j in range(width):
+                squashed[at + j] = math.tanh(dot(zero, weight, j * n_columns, rows, row, n_columns) + bias[j])
+                angles[at + j] = squashed[at + j] * scale
+        elif kind == e.SCALE:
+            for j in range(width):
+                angles[at + j] = rows[row + j % n_columns] * weight[j]
+        else:
+            for j in range(width):
+                angles[at + j] = rows[row + j]
+
+
+@kernel
+def score_row(zero: Any, i: int, wanted: int, args: Any, out: Any, scores: Any) -> Any:
+    """Write the probabilities of a row's classes to ``scores``; return the likeliest class and the row's loss."""
+    n_outputs, n_classes = args[e.N_OUTPUTS], args[e.N_CLASSES]
+    weight, bias = data(zero, args[e.EXIT_WEIGHT]), data(zero, args[e.EXIT_BIAS])
+    largest, best = zero, 0
+    for k in range(n_classes):
+        scores[k] = dot(zero, weight, k * n_outputs, out, i * n_outputs, n_outputs) + bias[k]
+        if k == 0 or scores[k] > largest:
+            largest, best = scores[k], k
+    total, own = zero, scores[wanted] - largest
+    for k in range(n_classes):
+        scores[k] = math.exp(scores[k] - largest)
+        total += scores[k]
+    for k in range(n_classes):
+        scores[k] /= total
+    return best, math.log(total) - own
+
+
+@kernel
+def score_rows(zero: Any, n: int, first: int, order: Any, args: Any, results: Any) -> None:
+    """Take the loss of ``n`` rows, and, in training, the gradients of all that is behind the circuit."""
+    learn, n_outputs, n_classes = args[e.MODE] & e.LEARN, args[e.N_OUTPUTS], args[e.N_CLASSES]
+    classes, shares = data(0, args[e.CLASSES]), data(zero, args[e.CLASS_WEIGHTS])
+    out, scores, grad_out = data(zero, args[e.OUT]), data(zero, args[e.SCORES]), data(zero, args[e.GRAD_OUT])
+    weight = data(zero, args[e.EXIT_WEIGHT])
+    grad_weight, grad_bias = data(zero, args[e.GRAD_EXIT_WEIGHT]), data(zero, args[e.GRAD_EXIT_BIAS])
+    whole = 0.0
+    for i in range(n):
+        whole += shares[classes[order[first + i]]]
+    scores[n_classes] = whole
+    divisor = scores[n_classes]
+    if learn:
+        clear(grad_weight, n_classes * n_outputs)
+        clear(grad_bias, n_classes)
+        clear(grad_out, n * n_outputs)
+    total, n_right = 0.0, 0.0
+    for i in range(n):
+        wanted = classes[order[first + i]]
+        best, loss = score_row(zero, i, wanted, args, out, scores)
+        total += shares[wanted] * loss
+        n_right += 1.0 if best == wanted else 0.0
+        if not learn:
+            continue
+        scores[wanted] -= 1.0
+        for k in range(n_classes):
+            grad = scores[k] * (shares[wanted] / divisor)
+            grad_bias[k] += grad
+            add_scaled(grad, out, i * n_outputs, grad_weight, k * n_outputs, n_outputs)
+            add_scaled(grad, weight, k * n_outputs, grad_out, i * n_outputs, n_outputs)
+    results[e.LOSS] = total / whole
+    results[e.WEIGHT] += whole
+    results[e.WEIGHTED_LOSS] += total
+    results[e.N_RIGHT] += n_right
+
+
+@kernel
+def leave_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any) -> None:
+    """Take the gradients of what is in front of the circuit, from those of its inputs."""
+    n_columns, width, kind = args[e.N_COLUMNS], args[e.WIDTH], args[e.ENTRY]
+    grad_weight, grad_bias = data(zero, args[e.GRAD_ENTRY_WEIGHT]), data(zero, args[e.GRAD_ENTRY_BIAS])
+    grad_angles, squashed = data(zero, args[e.GRAD_ANGLES]), data(zero, args[e.SQUASHED])
+    scale = data(zero, args[e.MAX_ANGLE])[0]
+    if kind == e.TANH:
+        clear(grad_weight, width * n_columns)
+        clear(grad_bias, width)
+        for i in range(n):
+            row = order[first + i] * n_columns
+            for j in range(width):
+                value = squashed[i * width + j]
+                grad = grad_angles[i * width + j] * scale
+                grad -= grad * value * value
+                grad_bias[j] += grad
+                add_scaled(grad, rows, row, grad_weight, j * n_columns, n_columns)
+    elif kind == e.SCALE:
+        clear(grad_weight, width)
+        for i in range(n):
+            row = order[first + i] * n_columns
+            for j in range(width):
+                grad_weight[j] += grad_angles[i * width + j] * rows[row + j % n_columns]
+
+
+@_loops
+def move(args: Any, zero: Any, groups: Any, rates: Any, constants: Any) -> None:
+    """Take one step of AdamW (arXiv 1711.05101, algorithm 2) with each group's learning rate and decay."""
+    vector, grad = data(zero, args[e.VECTOR]), data(zero, args[e.GRAD])
+    moment_1, moment_2 = data(zero, args[e.MOMENT_1]), data(zero, args[e.MOMENT_2])
+    args[e.N_STEPS] += 1
+    n_steps, first = args[e.N_STEPS], 0
+    tenth, thousandth, tiny = constants[e.TENTH], constants[e.THOUSANDTH], constants[e.TINY]
+    constants[e.KEPT] = 0.999
+    constants[e.SPREAD] = 1.0 - 0.999**n_steps
+    kept, spread = constants[e.KEPT], constants[e.SPREAD]
+    for group in range(args[e.N_GROUPS]):
+        constants[e.STAY] = 1.0 - rates[2 * group] * rates[2 * group + 1]
+        constants[e.RATE] = rates[2 * group] / (1.0 - 0.9**n_steps)
+        stay, rate = constants[e.STAY], constants[e.RATE]
+        for k in range(first, groups[group]):
+            g = grad[k]
+            m = moment_1[k] + tenth * (g - moment_1[k])
+            v = moment_2[k] * kept + thousandth * (g * g)
+            moment_1[k], moment_2[k] = m, v
+            vector[k] = vector[k] * stay - rate * (m / (math.sqrt(v / spread) + tiny))
+        first = groups[group]
+
+
+@kernel
+def run_circuit(zero: Any, mode: int, n: int, args: Any) -> int:
+    """Run the interpreter on ``n`` rows; return its status."""
+    circuit = data(0, args[e.CIRCUIT])
+    circuit[a.MODE], circuit[a.FIRST], circuit[a.BATCH] = mode, 0, n
+    circuit[a.LAST] = circuit[a.N_TILES]
+    return enter(args[e.INTERPRETER], args[e.CIRCUIT], args[e.DOUBLE])  # type: ignore[no-any-return]  # an intrinsic
+
+
+def run_steps(zero: Any, array: int) -> int:
+    """Run the parts of steps FIRST .. LAST - 1 that MODE names, all of one size.
+
+    Args:
+        zero: 0 of the circuit's precision.
+        array: The int64 array of arguments, by the address of its object; see `superpose.engine.kernels.epoch_places`.
+
+    Returns:
+        0, or what the interpreter found to be NaN or infinite, or NOT_FINITE after a loss that is; then the last step
+        was not finished.
+    """
+    args = data(0, array)
+    mode, n, width, n_weights = args[e.MODE], args[e.SIZE], args[e.WIDTH], args[e.N_WEIGHTS]
+    order, rows = data(0, args[e.ORDER]), data(zero, args[e.ROWS])
+    weights, results = data(zero, args[e.WEIGHTS]), data(0.0, args[e.RESULTS])
+    angles, wide, rounded = data(0.0, args[e.ANGLES]), data(0.0, args[e.WIDE_WEIGHTS]), data(zero, args[e.ROUNDED])
+    grad_weights, own_gradient = data(zero, args[e.GRAD_WEIGHTS]), data(zero, args[e.OWN_GRADIENT])
+    groups, rates, constants = data(0, args[e.GROUPS]), data(0.0, args[e.RATES]), data(zero, args[e.CONSTANTS])
+    for step in range(args[e.FIRST], args[e.LAST]):
+        first, status = step * args[e.STRIDE], 0
+        if mode & e.ENTER:
+            enter_rows(zero, n, first, order, rows, args, rounded)
+            for k in range(n * width):
+                angles[k] = rounded[k]
+            for k in range(n_weights):
+                wide[k] = weights[k]
+        if mode & e.RUN:
+            status = run_circuit(zero, args[e.FORTH], n, args)
+        if status == 0 and mode & e.LOOK:
+            score_rows(zero, n, first, order, args, results)
+            results[e.SUM] += results[e.LOSS] * n
+            if not math.isfinite(results[e.LOSS]):
+                status = e.NOT_FINITE
+        if status == 0 and mode & e.LEARN and mode & e.RUN:
+            status = run_circuit(zero, modes.BACKWARD | modes.FINISH, n, args)
+        if status:
+            return status
+        if mode & e.LEAVE:
+            for k in range(n_weights):
+                grad_weights[k] = own_gradient[k]
+            leave_rows(zero, n, first, order, rows, args)
+            move(args, zero, groups, rates, constants)
+    return 0

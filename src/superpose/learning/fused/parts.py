@@ -1,0 +1,62 @@
+"""What a network says of itself so that its steps may run as compiled code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from superpose.learning.quantum_layer import QuantumLayer
+
+__all__ = ["FusedParts", "SaysItsParts"]
+
+
+@dataclass(frozen=True, eq=False)
+class FusedParts:
+    """Scores as ``exit(layer(entry(fixed(rows))))``.
+
+    Attributes:
+        layer: the circuit.
+        exit: behind it.
+        entry: "tanh": ``max_angle * tanh(rows @ entry_weight.T + entry_bias)``; "scale": ``(rows[:, None] *
+            entry_weight).flatten(1)``; "none": the rows are the circuit's inputs.
+        entry_weight, entry_bias, max_angle: of the entry, where it has them.
+        fixed: what no parameter changes and comes first, such as an encoding; it is applied once, not in each step.
+    """
+
+    layer: nn.Module
+    exit: nn.Linear
+    entry: Literal["tanh", "scale", "none"] = "none"
+    entry_weight: Tensor | None = None
+    entry_bias: Tensor | None = None
+    max_angle: float = 1.0
+    fixed: Callable[[Tensor], Tensor] | None = None
+
+    @property
+    def parameters(self) -> tuple[Tensor | None, ...]:
+        """Weight and bias of the entry, the circuit's weights, weight and bias behind it."""
+        weights = getattr(self.layer, "weights", None)
+        return self.entry_weight, self.entry_bias, weights, self.exit.weight, self.exit.bias
+
+    @property
+    def circuit(self) -> QuantumLayer:
+        """The layer, where it is a circuit.
+
+        Raises:
+            TypeError: it is something else.
+        """
+        from superpose.learning.quantum_layer import QuantumLayer
+
+        if not isinstance(self.layer, QuantumLayer):
+            raise TypeError(f"expected a QuantumLayer, got {type(self.layer).__name__}")
+        return self.layer
+
+
+class SaysItsParts(Protocol):
+    """A network whose ``forward`` is what its parts say; a subclass with another ``forward`` is asked anew."""
+
+    def fused_parts(self) -> FusedParts:
+        """The parts."""

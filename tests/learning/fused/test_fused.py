@@ -1,0 +1,253 @@
+"""Compiled steps: the same training as torch's up to rounding, the same bits however it is cut or shared."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from superpose.engine import get_threads, set_threads
+from superpose.errors import TrainingDivergedError
+from superpose.learning import CheckpointStore, QuantumLayer, Stopped, Trainer, TrainingRows, TrainingWatch
+from superpose.learning.families.circuit_centric import CircuitCentricClassifier
+from superpose.learning.families.data_reuploading import DataReuploadingClassifier
+from superpose.learning.families.variational import VariationalClassifier
+from superpose.learning.fused import steps
+from superpose.learning.fused.parts import FusedParts
+from superpose.learning.network import HybridNetwork, NetworkShape, build_network, probabilities
+from superpose.learning.spec import ModelSpec, TrainingOptions
+
+OPTIONS = TrainingOptions(epochs=5, batch_size=16, learning_rate=0.05, patience=5)
+
+
+def rows(n_rows: int, seed: int, n_columns: int = 5, dtype: torch.dtype = torch.float32) -> TrainingRows:
+    rng = np.random.default_rng(seed)
+    values = rng.normal(size=(n_rows, n_columns))
+    made = TrainingRows.from_arrays(values, (values[:, 0] * values[:, 1] > 0).astype(np.int64) + (values[:, 2] > 1))
+    return TrainingRows(made.rows.to(dtype), made.classes)
+
+
+def hybrid(variant: str = "hybrid", n_qubits: int = 3, encoding: str = "angle") -> HybridNetwork:
+    model = ModelSpec.from_dict({"n_qubits": n_qubits, "encoding": {"name": encoding}})
+    return build_network(model, NetworkShape(5, 3), variant, torch.Generator().manual_seed(1))
+
+
+def family(made: VariationalClassifier) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(3)
+        return made._network(NetworkShape(5, 3))
+
+
+NETWORKS: dict[str, Callable[[], nn.Module]] = {
+    "hybrid": hybrid,
+    "without entanglement": lambda: hybrid("no_entanglement"),
+    "frozen": lambda: hybrid("frozen"),
+    "eight qubits, reuploading": lambda: hybrid(n_qubits=8, encoding="reuploading"),
+    "scaled columns": lambda: family(DataReuploadingClassifier(n_qubits=2, layers=2)),
+    "amplitudes": lambda: family(CircuitCentricClassifier(copies=1, layers=2)),
+}
+
+
+def trainer(
+    network: nn.Module,
+    *,
+    compiled: bool = True,
+    validation: bool = True,
+    class_weights: np.ndarray | None = None,
+    dtype: torch.dtype = torch.float32,
+    options: TrainingOptions = OPTIONS,
+) -> Trainer:
+    return Trainer(
+        network.to(dtype),
+        rows(90, 0, dtype=dtype),  # the last step of an epoch has 10 rows
+        rows(30, 1, dtype=dtype) if validation else None,
+        options,
+        n_classes=3,
+        generator=torch.Generator().manual_seed(2),
+        class_weights=class_weights,
+        compiled=compiled,
+    )
+
+
+def weights(made: Trainer) -> list[np.ndarray]:
+    return [p.detach().numpy().copy() for p in made.network.parameters()]
+
+
+def assert_equal_bits(one: Trainer, other: Trainer) -> None:
+    assert one.history == other.history
+    for mine, theirs in zip(weights(one), weights(other), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_losses_and_weights_are_those_of_torch(name: str, dtype: torch.dtype) -> None:
+    network = NETWORKS[name]()
+    made = [trainer(copy.deepcopy(network), compiled=compiled, dtype=dtype) for compiled in (True, False)]
+    for one in made:
+        one.run()
+    fused, plain = made
+    assert fused.torch_reason is None
+    assert plain.torch_reason == "torch was asked for"
+    assert fused.best_epoch == plain.best_epoch
+    tolerance = 2e-4 if dtype is torch.float32 else 1e-10
+    for mine, theirs in zip(fused.history, plain.history, strict=True):
+        assert mine.loss == pytest.approx(theirs.loss, abs=tolerance)
+        assert mine.validation_loss == pytest.approx(theirs.validation_loss, abs=tolerance)
+        assert mine.validation_accuracy == theirs.validation_accuracy
+    if dtype is torch.float64:
+        for array, reference in zip(weights(fused), weights(plain), strict=True):
+            np.testing.assert_allclose(array, reference, atol=10 * tolerance)
+    else:  # AdamW makes whole steps of the rounding in gradients that are zero
+        encoded = rows(30, 1).rows.double().numpy()
+        found, wanted = (probabilities(one.network, encoded) for one in made)
+        np.testing.assert_allclose(found, wanted, atol=tolerance)
+
+
+@pytest.mark.parametrize("validation", [True, False])
+def test_class_weights_enter_as_in_torch(validation: bool) -> None:
+    shares = np.array([0.5, 2.0, 3.0])
+    made = [
+        trainer(hybrid(), compiled=compiled, validation=validation, class_weights=shares) for compiled in (True, False)
+    ]
+    for one in made:
+        one.run()
+    for mine, theirs in zip(made[0].history, made[1].history, strict=True):
+        assert mine.loss == pytest.approx(theirs.loss, abs=1e-4)
+        if validation:
+            assert mine.validation_loss == pytest.approx(theirs.validation_loss, abs=1e-4)
+        else:
+            assert mine.validation_loss is None
+            assert mine.validation_accuracy is None
+
+
+def test_frozen_weights_stay() -> None:
+    network = hybrid("frozen")
+    before = network.block.get_parameter("weights").detach().clone()
+    trainer(network).run()
+    assert torch.equal(network.block.get_parameter("weights"), before)
+
+
+@pytest.mark.parametrize("encoding", ["angle", "reuploading"])
+def test_threads_and_the_length_of_calls_change_no_bit(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    threads = get_threads()
+    try:
+        set_threads(1)
+        alone = trainer(hybrid(n_qubits=8, encoding=encoding))
+        alone.run()
+        set_threads(2)
+        shared = trainer(hybrid(n_qubits=8, encoding=encoding))
+        shared.run()
+    finally:
+        set_threads(threads)
+    assert_equal_bits(alone, shared)
+    monkeypatch.setattr(steps, "CALL_S", 0.0)
+    stepwise = trainer(hybrid(n_qubits=8, encoding=encoding))
+    stepwise.run()
+    assert_equal_bits(alone, stepwise)
+
+
+def test_stopping_anywhere_and_resuming_changes_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = trainer(hybrid())
+    whole.run()
+    monkeypatch.setattr(steps, "CALL_S", 0.0)  # one step a call
+    monkeypatch.setattr("superpose.learning.training._ASK_AGAIN_S", -1.0)
+    for after in (1, 7, 16):
+        store = CheckpointStore(tmp_path / str(after), {})
+        asked = iter(range(after))
+        with pytest.raises(Stopped):
+            trainer(hybrid()).run(TrainingWatch(store=store, should_stop=lambda asked=asked: next(asked, None) is None))  # type: ignore[misc]
+        resumed = trainer(hybrid())
+        resumed.run(TrainingWatch(store=store))
+        assert_equal_bits(whole, resumed)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_checkpoint_goes_on_in_compiled_code_or_in_torch(first: bool, tmp_path: Path) -> None:
+    whole = trainer(hybrid(), compiled=False, dtype=torch.float64)
+    whole.run()
+    store = CheckpointStore(tmp_path, {})
+    asked = iter([False, True])
+    with pytest.raises(Stopped):
+        trainer(hybrid(), compiled=first, dtype=torch.float64).run(
+            TrainingWatch(store=store, should_stop=lambda: next(asked))
+        )
+    resumed = trainer(hybrid(), compiled=not first, dtype=torch.float64)
+    resumed.run(TrainingWatch(store=store))
+    for mine, theirs in zip(weights(resumed), weights(whole), strict=True):
+        np.testing.assert_allclose(mine, theirs, atol=1e-9)
+
+
+@pytest.mark.parametrize("place", ["entry.weight", "block.weights", "exit.weight"])
+def test_divergence_is_told(place: str) -> None:
+    network = hybrid()
+    with torch.no_grad():
+        network.get_parameter(place).fill_(np.inf)
+    with pytest.raises(TrainingDivergedError, match=r"in epoch 1; lower training\.learning_rate"):
+        trainer(network).run()
+
+
+class Louder(HybridNetwork):
+    def forward(self, rows: Tensor) -> Tensor:
+        return 2.0 * super().forward(rows)
+
+
+class Renamed(HybridNetwork):
+    pass
+
+
+def around(layer: nn.Module) -> HybridNetwork:
+    return HybridNetwork(5, layer, 3, 3, 1.0)
+
+
+def with_hook() -> nn.Module:
+    network = hybrid()
+    network.entry.register_forward_hook(lambda module, inputs, output: output)
+    return network
+
+
+def with_more() -> nn.Module:
+    network = hybrid()
+    network.more = nn.Linear(2, 2)
+    return network
+
+
+class OtherParts(HybridNetwork):
+    def fused_parts(self) -> FusedParts:
+        return super().fused_parts()
+
+
+REASONS: dict[str, Callable[[], nn.Module]] = {
+    "ClassicalBlock is not a circuit": lambda: hybrid("classical_twin"),
+    "Louder is not known": lambda: Louder(5, QuantumLayer(3), 3, 3, 1.0),
+    "OtherParts is not known": lambda: OtherParts(5, QuantumLayer(3), 3, 3, 1.0),
+    "Linear is not known": lambda: nn.Linear(5, 3),
+    "differentiated by spsa": lambda: around(QuantumLayer(3, gradient_method="spsa")),
+    "feature map": lambda: around(QuantumLayer(3, encoding="iqp")),
+    "more than 12 qubits": lambda: HybridNetwork(5, QuantumLayer(13, layers=1), 13, 3, 1.0),
+    "hooks": with_hook,
+    "more is trained": with_more,
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_other_networks_train_in_torch_and_say_why(reason: str) -> None:
+    found = trainer(REASONS[reason]()).torch_reason
+    assert found is not None
+    assert reason in found
+
+
+def test_a_subclass_that_changes_nothing_trains_in_compiled_code() -> None:
+    assert trainer(Renamed(5, QuantumLayer(3), 3, 3, 1.0)).torch_reason is None
+
+
+def test_another_loss_trains_in_torch() -> None:
+    found = Trainer(
+        hybrid(), rows(20, 0), None, OPTIONS, n_classes=3, generator=torch.Generator(), loss=nn.functional.nll_loss
+    )
+    assert found.torch_reason == "the loss is not cross entropy"
