@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,16 @@ def test_a_template_gives_one_document_then_a_table(
     report = said.json
     assert {"mean", "over_seeds", "over_images", "values", "sd"} == set(report["metrics"]["auc"])
     assert 0.0 <= report["metrics"]["accuracy"]["mean"] <= 1.0
+    page = (tmp_path / "run" / "report.html").read_text()
+    assert report["page"] == str(tmp_path / "run" / "report.html") and report["verdict"] in html.unescape(page)
+    assert report["configuration_sha256"] in page and "Every look at the test pictures" in page
+    again = superpose("report", str(tmp_path / "run"), "--out", str(tmp_path / "again.html"))
+    assert again.code == 0 and (tmp_path / "again.html").read_text() == page
+    plots = report["plots"]["models"]["hybrid"]
+    seed = report["plots"]["seeds"]["hybrid"]
+    assert plots["auc"] == pytest.approx(report["metrics"]["auc"]["values"][seed])
+    right = (plots["confusion"][0][0] + plots["confusion"][1][1]) / report["plots"]["n_cases"]
+    assert right == pytest.approx(report["metrics"]["accuracy"]["values"][seed])
     assert "hybrid seed 1: epoch 1 of 1" in said.err and "Not for clinical use" in said.err
     shown = superpose(*arguments)
     assert shown.code == 0, shown.err

@@ -179,6 +179,15 @@ def test_names_of_users_cannot_break_the_page(tmp_path: Path) -> None:
     test_nothing_is_loaded_from_anywhere_and_nothing_runs(html)
 
 
+def test_the_strongest_columns_come_first_in_whatever_order_a_registry_keeps_them(facts: ReportFacts) -> None:
+    columns = {f"column {place:02d}": 0.001 * place for place in range(20)}
+    sample = {"method": "occlusion", "n_rows": 2, "columns": columns}
+    page = Parts(training_report(ReportFacts(facts.predictor, evidence={"explanation": sample})))
+    (alt,) = [one["aria-label"] for one in page.all("div") if one.get("aria-label", "").startswith("Attributions")]
+    assert alt.startswith("Attributions by column: column 19 0.019, column 18 0.018") and "column 04" not in alt
+    assert "column 19, column 18" in page.text  # the promotion gate's words
+
+
 def test_several_classes_each_have_a_curve(flowers: tuple[Predictor, Table]) -> None:
     predictor, _ = flowers
     page = Parts(training_report(ReportFacts(predictor)))

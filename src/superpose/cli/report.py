@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from pathlib import Path
 from typing import Annotated, Any
@@ -21,7 +22,7 @@ _JOB = re.compile(r"job_[0-9a-z]+", re.ASCII)
 
 def report(
     job_or_model: Annotated[
-        str, typer.Argument(metavar="JOB_OR_MODEL", help="A training job, a model, or a model file (.superpose).")
+        str, typer.Argument(metavar="JOB_OR_MODEL", help="A training job, a model, a model file or a template's run.")
     ],
     out: Annotated[
         Path | None,
@@ -42,8 +43,9 @@ def report(
     The file loads nothing from anywhere.
     """
     try:
-        if job_or_model.endswith(".superpose"):
-            saved = _of_file(Path(job_or_model), out, form)
+        source = Path(job_or_model)
+        if source.suffix == ".superpose" or (source / "report.json").is_file():
+            saved = _written_here(source, out, form)
         else:
             with connect(url, key_file) as client:
                 if _JOB.fullmatch(job_or_model):
@@ -62,16 +64,20 @@ def report(
         typer.echo(f"{saved['path']} ({saved['size_bytes'] / 1024:.0f} KiB)")
 
 
-def _of_file(source: Path, out: Path | None, form: str | None) -> dict[str, Any]:
-    """The report of a model file, made here; it knows nothing of job and registry."""
-    from superpose.explain import FORMATS, ReportFacts, report_pdf, training_report
+def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str, Any]:
+    """The report of a model file, which knows nothing of job and registry, or of a template's directory."""
+    from superpose.explain import FORMATS, ReportFacts, report_pdf, study_report, training_report
     from superpose.learning.predictor import Predictor
 
     suffix = "" if out is None else out.suffix.removeprefix(".").lower()
     wanted = form or (suffix if suffix in FORMATS else "html")
     if wanted not in FORMATS:
         raise RequestError(f"Reports are written as {' or '.join(FORMATS)}, got {wanted[:20]!r}.", field="format")
-    content = training_report(ReportFacts(Predictor.load(source), model=source.stem))
+    if source.is_dir():
+        document = json.loads((source / "report.json").read_text(encoding="utf-8"))
+        content = study_report(document, Predictor.load(source / Path(document["model"]["file"]).name))
+    else:
+        content = training_report(ReportFacts(Predictor.load(source), model=source.stem))
     if wanted == "pdf":
         content = report_pdf(content)
     target = out or Path.cwd()

@@ -10,6 +10,7 @@ from typing import Any, Final
 import typer
 
 from superpose.cli.output import console, note, paragraph, print_json, show, table
+from superpose.errors import ExtraMissingError
 
 __all__ = ["TEMPLATES", "Template", "train_template"]
 
@@ -65,13 +66,30 @@ def train_template(name: str, options: Template, *, dataset: str | None, as_json
         variants=tuple(VARIANTS) if beside is None else beside,
         tell=note,
     )
+    place = options.out or Path(f"{name}-run")
+    page = _write_page(report, place)
     if as_json:
-        print_json(report)
+        print_json({**report, "page": None if page is None else str(page.absolute())})
     else:
-        _print(report, options.out or Path(f"{name}-run"))
+        _print(report, place, page)
 
 
-def _print(report: Mapping[str, Any], place: Path) -> None:
+def _write_page(report: Mapping[str, Any], place: Path) -> Path | None:
+    """Write ``report.html`` beside ``report.json``; None, and a word on stderr, where nothing can draw it."""
+    from superpose.explain import study_report
+    from superpose.learning.predictor import Predictor
+
+    try:
+        content = study_report(report, Predictor.load(place / report["model"]["file"]))
+    except ExtraMissingError as error:
+        note(f"No report.html was written. {error.message}")
+        return None
+    page = place / "report.html"
+    page.write_bytes(content)
+    return page
+
+
+def _print(report: Mapping[str, Any], place: Path, page: Path | None) -> None:
     out = console()
     rows = [
         (row["label"], row["n_seeds"], *(_figure(row["metrics"][name]) for name in _SHOWN))
@@ -84,6 +102,8 @@ def _print(report: Mapping[str, Any], place: Path) -> None:
     looks = f"opened {len(report['test_openings'])} time(s)"
     digest = report["configuration_sha256"][:12]
     paragraph(out, f"Configuration {digest} was recorded before the test pictures were opened; {looks}.")
+    if page is not None:
+        paragraph(out, f"{page} shows it on one page.")
     paragraph(out, f"{place / 'report.json'} has everything, {place / report['model']['file']} is the model.")
     paragraph(out, report["notice"])
 

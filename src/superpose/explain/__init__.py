@@ -24,7 +24,7 @@ from superpose.explain.plain_words import (
     verdict_words,
 )
 from superpose.explain.promotion import PromotionReport, Requirement, check_promotion
-from superpose.explain.report import FORMATS, ReportFacts, report_pdf, training_report
+from superpose.explain.report import FORMATS, ReportFacts, report_pdf, study_report, training_report
 from superpose.explain.samples import explanation_sample
 from superpose.explain.shot_noise import NoisyRow, ShotNoise, shot_noise
 from superpose.explain.sweep_plots import plot_sweep
@@ -67,6 +67,7 @@ __all__ = [
     "report_pdf",
     "shot_noise",
     "shot_noise_words",
+    "study_report",
     "training_report",
     "verdict_words",
 ]

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from superpose.explain.calibration_section import calibration_lines
+from superpose.explain.samples import strongest_first
 from superpose.learning.card import notice_of, stated
 
 __all__ = ["model_card"]
@@ -406,7 +407,7 @@ def _explanation(sample: Mapping[str, Any] | None) -> list[str]:
         return []
     if "columns" not in sample:
         return [_section("What predictions stand on", [f"- Could not be computed: {_text(sample.get('refused'))}"])]
-    rows = list(sample["columns"].items())
+    rows = strongest_first(sample)
     lines = [
         f"Mean absolute attributions by {_text(sample['method'])} over {sample['n_rows']} test rows, in units of "
         "probability. They speak of the model, not of causes.",

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from superpose.explain.samples import strongest_first
 from superpose.learning.card import stated
 
 __all__ = ["REQUIREMENTS", "PromotionReport", "Requirement", "check_promotion"]
@@ -146,7 +147,7 @@ def _energy(known: _Known) -> str | None:
 
 def _explanation(known: _Known) -> str | None:
     sample = known.evidence.get("explanation") or {}
-    columns = list(sample.get("columns") or ())
+    columns = [name for name, _ in strongest_first(sample)] if sample.get("columns") else []
     return f"{sample['method']} of {sample['n_rows']} test rows: {', '.join(columns[:_SHOWN])}" if columns else None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from superpose.explain.attributions import attribute
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
 
-__all__ = ["MOST_SAMPLED_ROWS", "explanation_sample"]
+__all__ = ["MOST_SAMPLED_ROWS", "explanation_sample", "strongest_first"]
 
 MOST_SAMPLED_ROWS = 50
 """Test rows that an explanation sample is of, at most."""
@@ -57,6 +58,14 @@ def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0) -> dict[s
         "columns": {found.feature_names[place]: float(means[place]) for place in order},
         "largest_completeness_error": float(found.completeness_errors.max()) if exact else None,
     }
+
+
+def strongest_first(sample: Mapping[str, Any]) -> list[tuple[str, float]]:
+    """Column and mean absolute attribution of an explanation sample, the strongest first.
+
+    A registry keeps the sample's columns in the order of their names.
+    """
+    return sorted(sample["columns"].items(), key=lambda item: -item[1])
 
 
 def _most_rows(predictor: Predictor, exact: bool) -> int:

@@ -3,6 +3,7 @@
 from superpose.explain.report.facts import ReportFacts
 from superpose.explain.report.page import FORMATS, render_page
 from superpose.explain.report.paper import report_pdf
+from superpose.explain.report.study import study_report
 from superpose.explain.report.training import training_report
 
-__all__ = ["FORMATS", "ReportFacts", "render_page", "report_pdf", "training_report"]
+__all__ = ["FORMATS", "ReportFacts", "render_page", "report_pdf", "study_report", "training_report"]

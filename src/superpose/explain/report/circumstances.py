@@ -14,6 +14,7 @@ from superpose.explain.report.blocks import Block, Figure, Points, Section, Tabl
 from superpose.explain.report.drawing import circuit_svg
 from superpose.explain.report.facts import ReportFacts
 from superpose.explain.report.plots import attribution_figure, heat_figure
+from superpose.explain.samples import strongest_first
 from superpose.learning.card import stated
 
 __all__ = ["circuits", "cost", "data", "environment", "explanation", "privacy", "promotion"]
@@ -58,7 +59,7 @@ def explanation(facts: ReportFacts) -> Section:
     if not sample.get("columns"):
         why = sample.get("refused") or "the training job left no explanation sample."
         return Section("explanation", "Explanation", [Text(f"Left out: {why}")])
-    columns = list(sample["columns"].items())
+    columns = strongest_first(sample)
     said = (
         f"Mean absolute attributions by {str(sample['method']).replace('_', ' ')} over {sample['n_rows']} test rows, "
         "in units of probability. They speak of the model, not of causes; of the rows themselves nothing is kept."

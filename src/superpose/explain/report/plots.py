@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attribution_figure", "confusion_figure", "curves_figure", "heat_figure", "reliability_figure", "roc_figure"]
 
-_LONGEST = 28
+_LONGEST = 36
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
 """Lines differ by style too, for those who do not see colours, and on paper."""
 
@@ -74,7 +74,7 @@ def roc_figure(name: str, curves: Sequence[tuple[str, Mapping[str, Any]]], capti
         axes.set_xlabel("1 - specificity")
         axes.set_ylabel("sensitivity")
         axes.set_aspect("equal")
-        axes.legend(frameon=False, fontsize=7.5, loc="lower right")
+        axes.legend(frameon=False, fontsize=7, loc="lower right")
 
     said = "; ".join(f"{label} {curve['auc']:.3f}" for label, curve in curves)
     return Figure(plot(name, draw, (4.6, 4.2)), f"ROC curves. Areas under them: {said}.", caption)

@@ -10,7 +10,7 @@ from superpose.explain.report.blocks import Block, Points, Section, Table, Text
 from superpose.explain.report.plots import confusion_figure, curves_figure, reliability_figure, roc_figure
 from superpose.learning.metrics import METRICS
 
-__all__ = ["calibration", "comparisons", "curves", "labels_of", "number", "results", "subgroups", "title_of"]
+__all__ = ["calibration", "comparisons", "curves", "number", "results", "subgroups", "title_of", "unbroken"]
 
 Facts = Mapping[str, Any]
 
@@ -23,6 +23,11 @@ def title_of(metric: str) -> str:
 def number(value: Any, form: str = ".3f") -> str:
     """A number as it stands in a table; a dash for none."""
     return format(value, form) if isinstance(value, int | float) and math.isfinite(value) else "–"
+
+
+def unbroken(text: str) -> str:
+    """A text that stays on one line."""
+    return text.replace(" ", "\u00a0")
 
 
 def models_of(evaluation: Facts) -> dict[str, Facts]:
@@ -98,7 +103,8 @@ def _figures(evaluation: Facts, rows: Mapping[str, Facts]) -> Table:
 def _interval(metric: Any) -> str:
     if not isinstance(metric, Mapping):
         return "–"
-    return f"{number(metric.get('mean'))} ({number(metric.get('low'))} to {number(metric.get('high'))})"
+    bounds = f"({number(metric.get('low'))} to {number(metric.get('high'))})"
+    return f"{number(metric.get('mean'))} {unbroken(bounds)}"
 
 
 def _split_texts(evaluation: Facts) -> list[Block]:
@@ -301,4 +307,6 @@ def subgroups(evaluation: Facts) -> Section:
 
 def _of_group(group: Facts, name: str) -> str:
     value, interval = group["metrics"].get(name), group["intervals"].get(name)
-    return "–" if value is None or interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+    if value is None or interval is None:
+        return "–"
+    return f"{value:.3f} {unbroken(f'({interval[0]:.3f} to {interval[1]:.3f})')}"

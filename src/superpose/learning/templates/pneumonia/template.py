@@ -19,6 +19,7 @@ from superpose.learning.card import MEDICAL, CardSpec
 from superpose.learning.model_file import ModelFacts
 from superpose.learning.templates.pneumonia.choices import CHOSEN_BY, PRESETS
 from superpose.learning.templates.pneumonia.measures import measures_of
+from superpose.learning.templates.pneumonia.plots import plots_of
 from superpose.learning.templates.pneumonia.report import CONFIDENCE, MARGIN, NOTICE, comparisons_of, verdict_of
 from superpose.learning.templates.pneumonia.run import Fitted, Run, Tell
 from superpose.learning.templates.pneumonia.serving import save_model
@@ -84,10 +85,8 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     fitted = run.fitted()
     test = run.test.open(f"measure {len(fitted)} trained networks, {', '.join(run.variants)}")
     tell(f"test pictures opened, {len(test)}")
-    figures = {
-        name: measures_of(test.labels, [one.scores(test) for one in fitted if one.variant == name])
-        for name in run.variants
-    }
+    scores = {name: [one.scores(test) for one in fitted if one.variant == name] for name in run.variants}
+    figures = {name: measures_of(test.labels, own) for name, own in scores.items()}
     comparisons = comparisons_of(figures)
     report: dict[str, Any] = {
         "template": "pneumonia",
@@ -113,6 +112,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         "verdict": verdict_of(comparisons, seeds),
     }
     report["model"] = _saved(place / "model.superpose", run, fitted, report)
+    report["plots"] = plots_of(test.labels, scores, pictures.classes, report["model"]["seed"])
     report["environment"] = {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__,
                              "python": platform.python_version(), "threads": torch.get_num_threads()}  # fmt: skip
     report["seconds"] = {"this_call": time.perf_counter() - clock, "training": sum(one.seconds for one in fitted)}

@@ -1,0 +1,208 @@
+"""The report of a template's run, such as the chest X-ray study, as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from superpose.explain.report import circumstances
+from superpose.explain.report.blocks import Block, Page, Points, Section, Table, Text
+from superpose.explain.report.drawing import require_drawing
+from superpose.explain.report.facts import ReportFacts
+from superpose.explain.report.page import render_page
+from superpose.explain.report.plots import confusion_figure, reliability_figure, roc_figure
+from superpose.explain.report.results import number, title_of, unbroken
+
+if TYPE_CHECKING:
+    from superpose.learning.predictor import Predictor
+
+__all__ = ["study_report"]
+
+Facts = Mapping[str, Any]
+_SHOWN = ("auc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1", "brier", "ece")
+_TITLES = {"f1": "F1", "ece": "expected calibration error"}
+_LEFT_OUT = {
+    "curves": ("Learning curves", "the run keeps no losses by epoch."),
+    "explanation": ("Explanation", "single pictures are patients' data; superpose explain --png explains given ones."),
+    "privacy": ("Privacy", "the template trains without differential privacy, and no attack was tried."),
+}
+
+
+def study_report(report: Facts, predictor: Predictor | None = None) -> bytes:
+    """The report of a template's run as one HTML file; a pure function, as `training_report` is.
+
+    Args:
+        report: the run's document, ``report.json``.
+        predictor: the run's model file, whose circuit is drawn; None leaves it out.
+
+    Raises:
+        ExtraMissingError: Jinja2 or Matplotlib is not installed (``superpose[report]``).
+    """
+    require_drawing()
+    own = report["variants"]["hybrid"]["metrics"]
+    return render_page(
+        Page(
+            title=f"Training report: {report['template']}, {report['data']['name']}",
+            subtitle=f"Means over {report['variants']['hybrid']['n_seeds']} seeds on the official test part",
+            notice=report["notice"],
+            verdict=report["verdict"],
+            figures=[(_title(name), number(own[name]["mean"])) for name in _SHOWN if name in own],
+            sections=[
+                _controls(report),
+                _results(report),
+                _left_out("curves"),
+                _calibration(report),
+                _left_out("explanation"),
+                circumstances.circuits(ReportFacts(predictor)),
+                _data(report),
+                _openings(report),
+                _left_out("privacy"),
+                _cost(report),
+                Section(
+                    "promotion",
+                    "Intended use and limits",
+                    [Points([f"Intended use: {report['intended_use']}", f"Limits: {report['limits']}"])],
+                ),
+                _environment(report),
+            ],
+        )
+    )
+
+
+def _title(metric: str) -> str:
+    return _TITLES.get(metric) or title_of(metric)
+
+
+def _left_out(name: str) -> Section:
+    title, why = _LEFT_OUT[name]
+    return Section(name, title, [Text(f"Left out: {why}")])
+
+
+def _controls(report: Facts) -> Section:
+    rows = report["comparisons"]
+    if not rows:
+        return Section("controls", "Controls", [Text("Nothing was compared over seeds.", strong=True)])
+    labels = {name: row["label"] for name, row in report["variants"].items()}
+    table = Table(
+        f"Differences over paired seeds, each with its own {100 * report['confidence']:g} % interval",
+        ["model", "against", "measure", "mean", "interval", "seeds", "outcome"],
+        [
+            [
+                labels.get(row["subject"], row["subject"]),
+                labels.get(row["against"], row["against"]),
+                _title(row["metric"]),
+                number(row["mean_difference"], "+.4f"),
+                f"{number(row['low'], '+.4f')} to {number(row['high'], '+.4f')}",
+                str(row["n_seeds"]),
+                str(row["outcome"]),
+            ]
+            for row in rows
+        ],
+    )
+    return Section("controls", "Controls", [table, Points([f"{row['said']}." for row in rows])])
+
+
+def _results(report: Facts) -> Section:
+    names = [name for name in _SHOWN if name in report["metrics"]]
+    blocks: list[Block] = [_figures(report, part) for part in (names[:5], names[5:])]
+    plots = report.get("plots")
+    if not plots:
+        return Section("results", "Results", [*blocks, Text("ROC curves are left out: the document has none.")])
+    labels = {name: row["label"] for name, row in report["variants"].items()}
+    shown = [(name, plots["models"][name]) for name in labels if name in plots["models"]]
+    ill = plots["classes"][1]
+    curves = [(f"{labels[name]}, seed {plots['seeds'][name]}", one["roc"][0]) for name, one in shown if one["roc"]]
+    said = f"{plots['n_cases']} test pictures"
+    if curves:
+        blocks.append(roc_figure("roc", curves, f"ROC curves of class {ill}, with areas; one network each, on {said}."))
+    blocks += [
+        confusion_figure(f"confusion-{name}", labels[name], plots["classes"], one["confusion"])
+        for name, one in shown
+        if name in ("hybrid", "strong_cnn")
+    ]
+    return Section("results", "Results", blocks)
+
+
+def _figures(report: Facts, names: Sequence[str]) -> Table:
+    return Table(
+        f"{', '.join(map(_title, names))}: means over seeds on the test pictures, with 95 % intervals over seeds",
+        ["model", "seeds", "parameters", *map(_title, names)],
+        [
+            [
+                row["label"],
+                str(row["n_seeds"]),
+                str(row["n_params"]),
+                *(_figure(row["metrics"][name]) for name in names),
+            ]
+            for row in report["variants"].values()
+        ],
+    )
+
+
+def _figure(measure: Facts) -> str:
+    bounds = measure.get("over_seeds")
+    return number(measure["mean"]) + (f" {unbroken(f'({number(bounds[0])} to {number(bounds[1])})')}" if bounds else "")
+
+
+def _calibration(report: Facts) -> Section:
+    plots = report.get("plots")
+    if not plots:
+        return Section("calibration", "Calibration", [Text("Left out: the document has no bins of reliability.")])
+    names = [name for name in ("hybrid", "strong_cnn") if name in plots["models"]]
+    series = [(report["variants"][name]["label"], plots["models"][name]["bins"]) for name in names]
+    caption = f"Reliability on {plots['n_cases']} test pictures: on the dotted line, probabilities keep their word."
+    return Section("calibration", "Calibration", [reliability_figure("reliability", series, caption)])
+
+
+def _data(report: Facts) -> Section:
+    data = report["data"]
+    rows = [
+        [part, str(own["n_pictures"]), ", ".join(f"{k} {n}" for k, n in own["per_class"].items()),
+         str(own["n_equal_to_another"])]
+        for part, own in data["parts"].items()
+    ]  # fmt: skip
+    return Section(
+        "data",
+        "Data and splits",
+        [
+            Table(f"{data['name']}: {data['side']} x {data['side']} pixels, split: {data['split']}",
+                  ["part", "pictures", "by class", "equal to another"], rows, words=True),
+            Points([f"{data['n_left_out_as_equal']} training pictures that are also in a later part were left out.",
+                    f"Digest of the data (SHA-256): {data['sha256']}"]),
+        ],
+    )  # fmt: skip
+
+
+def _openings(report: Facts) -> Section:
+    rows = [[one["at"], str(one["n_pictures"]), one["purpose"]] for one in report["test_openings"]]
+    return Section(
+        "openings",
+        "Openings of the test part",
+        [
+            Text(
+                f"The configuration's digest {report['configuration_sha256']} was recorded at "
+                f"{report['configuration_recorded_at']}, before the first look at the test pictures."
+            ),
+            Table("Every look at the test pictures", ["when", "pictures", "what for"], rows, words=True),
+        ],
+    )
+
+
+def _cost(report: Facts) -> Section:
+    rows = [[row["label"], f"{row['seconds_per_seed']:.1f}"] for row in report["variants"].values()]
+    seconds = report["seconds"]
+    text = f"Training took {seconds['training']:.0f} s in all; energy and money were not measured."
+    return Section("cost", "Cost and energy", [Text(text), Table("Training time", ["model", "s per seed"], rows)])
+
+
+def _environment(report: Facts) -> Section:
+    rows = [[str(name).replace("_", " "), str(value)] for name, value in report["environment"].items()]
+    model = report.get("model") or {}
+    rows += [
+        ["seeds", ", ".join(map(str, report["configuration"]["seeds"]))],
+        ["configuration (SHA-256)", report["configuration_sha256"]],
+        *([f"model file: {name}", str(value)] for name, value in model.items()),
+    ]
+    return Section(
+        "environment", "Environment", [Table("Versions, seeds and digests", ["what", "value"], rows, words=True)]
+    )
