@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from superpose.datasets.picture_sets import PARTS
 from superpose.explain.report import circumstances
 from superpose.explain.report.blocks import Block, Page, Points, Section, Table, Text
 from superpose.explain.report.drawing import require_drawing
@@ -69,6 +70,11 @@ def study_report(report: Facts, predictor: Predictor | None = None) -> bytes:
     )
 
 
+def _variants(report: Facts) -> list[tuple[str, Facts]]:
+    """The variants as the configuration lists them; a file's mappings are in the order of their names."""
+    return [(name, report["variants"][name]) for name in report["configuration"]["variants"]]
+
+
 def _title(metric: str) -> str:
     return _TITLES.get(metric) or title_of(metric)
 
@@ -82,7 +88,7 @@ def _controls(report: Facts) -> Section:
     rows = report["comparisons"]
     if not rows:
         return Section("controls", "Controls", [Text("Nothing was compared over seeds.", strong=True)])
-    labels = {name: row["label"] for name, row in report["variants"].items()}
+    labels = {name: row["label"] for name, row in _variants(report)}
     table = Table(
         f"Differences over paired seeds, each with its own {100 * report['confidence']:g} % interval",
         ["model", "against", "measure", "mean", "interval", "seeds", "outcome"],
@@ -108,7 +114,7 @@ def _results(report: Facts) -> Section:
     plots = report.get("plots")
     if not plots:
         return Section("results", "Results", [*blocks, Text("ROC curves are left out: the document has none.")])
-    labels = {name: row["label"] for name, row in report["variants"].items()}
+    labels = {name: row["label"] for name, row in _variants(report)}
     shown = [(name, plots["models"][name]) for name in labels if name in plots["models"]]
     ill = plots["classes"][1]
     curves = [(f"{labels[name]}, seed {plots['seeds'][name]}", one["roc"][0]) for name, one in shown if one["roc"]]
@@ -134,7 +140,7 @@ def _figures(report: Facts, names: Sequence[str]) -> Table:
                 str(row["n_params"]),
                 *(_figure(row["metrics"][name]) for name in names),
             ]
-            for row in report["variants"].values()
+            for _, row in _variants(report)
         ],
     )
 
@@ -157,9 +163,9 @@ def _calibration(report: Facts) -> Section:
 def _data(report: Facts) -> Section:
     data = report["data"]
     rows = [
-        [part, str(own["n_pictures"]), ", ".join(f"{k} {n}" for k, n in own["per_class"].items()),
+        [part, str(own["n_pictures"]), ", ".join(f"{k} {n}" for k, n in sorted(own["per_class"].items())),
          str(own["n_equal_to_another"])]
-        for part, own in data["parts"].items()
+        for part, own in ((part, data["parts"][part]) for part in PARTS)
     ]  # fmt: skip
     return Section(
         "data",
@@ -189,19 +195,19 @@ def _openings(report: Facts) -> Section:
 
 
 def _cost(report: Facts) -> Section:
-    rows = [[row["label"], f"{row['seconds_per_seed']:.1f}"] for row in report["variants"].values()]
+    rows = [[row["label"], f"{row['seconds_per_seed']:.1f}"] for _, row in _variants(report)]
     seconds = report["seconds"]
     text = f"Training took {seconds['training']:.0f} s in all; energy and money were not measured."
     return Section("cost", "Cost and energy", [Text(text), Table("Training time", ["model", "s per seed"], rows)])
 
 
 def _environment(report: Facts) -> Section:
-    rows = [[str(name).replace("_", " "), str(value)] for name, value in report["environment"].items()]
+    rows = [[str(name).replace("_", " "), str(value)] for name, value in sorted(report["environment"].items())]
     model = report.get("model") or {}
     rows += [
         ["seeds", ", ".join(map(str, report["configuration"]["seeds"]))],
         ["configuration (SHA-256)", report["configuration_sha256"]],
-        *([f"model file: {name}", str(value)] for name, value in model.items()),
+        *([f"model file: {name}", str(value)] for name, value in sorted(model.items())),
     ]
     return Section(
         "environment", "Environment", [Table("Versions, seeds and digests", ["what", "value"], rows, words=True)]
