@@ -47,6 +47,7 @@ class CircuitCentricClassifier(VariationalClassifier):
 
     family: ClassVar[str] = "circuit_centric"
 
+    learning_rate: float = 0.05
     copies: int = 2
     layers: int = 4
 

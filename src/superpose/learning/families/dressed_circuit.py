@@ -40,7 +40,7 @@ class DressedCircuitClassifier(VariationalClassifier):
 
     family: ClassVar[str] = "dressed_circuit"
 
-    n_qubits: int = 4
+    n_qubits: int = 8
     layers: int = 6
     classical: bool = False
 

@@ -39,7 +39,9 @@ class HybridConvolutionClassifier(VariationalClassifier):
     family: ClassVar[str] = "hybrid_convolution"
 
     scaling: str = "none"
+    epochs: int = 100
     learning_rate: float = 0.005
+    patience: int = 20
     channels: int = 8
     n_qubits: int = 4
     layers: int = 6

@@ -47,6 +47,8 @@ class QuanvolutionalClassifier(VariationalClassifier):
     family: ClassVar[str] = "quanvolution"
 
     scaling: str = "none"
+    epochs: int = 100
+    patience: int = 20
     n_filters: int = 2
     layers: int = 2
     channels: int = 16

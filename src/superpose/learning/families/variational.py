@@ -76,11 +76,11 @@ class VariationalClassifier(FamilyClassifier):
         network_: the trained `torch.nn.Module`, encoded rows ``(batch, n_encoded)`` to scores ``(batch, n_classes)``.
     """
 
-    epochs: int = 100
+    epochs: int = 200
     batch_size: int = 32
     learning_rate: float = 0.02
     weight_decay: float = 0.01
-    patience: int = 20
+    patience: int = 40
     validation_fraction: float = 0.15
     class_weight: str | Mapping[Any, float] | None = None
     refit: bool = False
