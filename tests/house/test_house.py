@@ -36,7 +36,9 @@ FOREIGN_WORDS = {"pennylane_device/device.py": {"wires"}}
 
 def python(code: str) -> str:
     """What a fresh interpreter prints."""
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
 
 
 def test_importing_superpose_is_fast_and_loads_neither_torch_nor_any_sdk() -> None:
@@ -67,7 +69,7 @@ def test_version_is_the_one_of_the_package() -> None:
 def identifiers(path: Path) -> set[str]:
     """Names that a file defines."""
     names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             names.add(node.name)
         elif isinstance(node, ast.arg):
@@ -81,14 +83,14 @@ def identifiers(path: Path) -> set[str]:
 def test_identifiers_keep_to_the_glossary(path: Path) -> None:
     words = {word.lower() for name in identifiers(path) | {path.stem} for word in re.findall(r"[A-Za-z][a-z]*", name)}
     foreign = FOREIGN_WORDS.get(path.relative_to(ROOT / "src" / "superpose").as_posix(), set())
-    assert not words & set(BANNED_WORDS) - foreign
+    assert not words & set(BANNED_WORDS) - foreign, f"{path}: docs/glossary.md has the words to use instead"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
 def test_no_file_outgrows_its_room_or_does_what_is_refused(path: Path) -> None:
     text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 600
-    tree = ast.parse(text)
+    assert text.count("\n") <= 600, f"{path} has {text.count(chr(10))} lines, at most 600 are allowed: part it"
+    tree = ast.parse(text, filename=str(path))
     imported = {
         alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
     }
@@ -132,7 +134,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
     names |= {"botocore": "boto3", "cirq_google": "cirq-google"}
     used = set()
     for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
             modules = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             used |= {module.partition(".")[0] for module in modules}
