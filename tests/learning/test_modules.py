@@ -262,7 +262,17 @@ def test_an_experiment_with_a_module_stops_and_resumes_to_the_same_bytes(
     assert set(models["controls"]) == {"frozen"}
     assert models["controls"]["frozen"]["n_trainable"] == models["hybrid"]["n_trainable"] - 18 - 6
     assert models["baseline"]["metrics"]["accuracy"]["mean"] > 0.8
-    assert whole.evaluation["verdict"]
+    assert whole.evaluation["verdict"].endswith(".")
+    assert whole.evaluation["quantum_part"] == "undecided"  # a user's module has no twin to compare it with
+    assert [row["against"] for row in whole.evaluation["comparisons"]] == ["frozen", "baseline"]
+    own = models["hybrid"]["metrics"][whole.evaluation["primary_metric"]]["values"]
+    for row in whole.evaluation["comparisons"]:
+        other = models["controls"].get(row["against"], models["baseline"])
+        beside = other["metrics"][whole.evaluation["primary_metric"]]["values"]
+        assert row["mean_difference"] == pytest.approx(np.mean(np.subtract(own, beside)))
+        assert row["low"] <= row["mean_difference"] <= row["high"]
+        assert row["cases"]["n_cases"] > 0
+    assert parts.evaluation == whole.evaluation
 
 
 def test_a_model_file_of_a_module_serves_what_the_module_gives(
