@@ -320,6 +320,7 @@ ROWS = (
     Row("GET", "/v1/models/{name}/history", "viewer", 200, _OF_MODEL),
     Row("GET", "/v1/models/{name}/lineage", "viewer", 200, _OF_MODEL),
     Row("GET", "/v1/models/{name}/diff", "viewer", 200, _OF_MODEL, query="?before=1&after=2"),
+    Row("POST", "/v1/models/{name}/versions", "editor", 415, _OF_MODEL, {}, foreign=415),  # a file is sent as a zip
     Row("GET", "/v1/models/{name}/versions/{version}", "viewer", 200, _VERSION),
     Row("PATCH", "/v1/models/{name}/versions/{version}", "editor", 200, _VERSION, {"note": "good"}),
     Row("DELETE", "/v1/models/{name}/versions/{version}", "editor", 204, _VERSION),

@@ -21,7 +21,7 @@ COMMANDS = [
     ["train"],
     *(["jobs", verb] for verb in ("list", "show", "watch", "cancel", "submit", "metrics", "artifacts")),
     *(["datasets", verb] for verb in ("add", "list", "show", "annotate", "history", "remove", "deidentify")),
-    *(["models", verb] for verb in ("list", "show", "download", "card", "gate")),
+    *(["models", verb] for verb in ("list", "show", "download", "card", "gate", "import")),
     *(["modules", verb] for verb in ("export", "add", "list", "show", "download", "train", "remove")),
     ["deploy"],
     *(["endpoints", verb] for verb in ("list", "show", "remove")),

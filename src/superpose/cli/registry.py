@@ -1,4 +1,4 @@
-"""`superpose models`: alias, unalias, annotate, history, lineage, diff, export, remove."""
+"""`superpose models`: import, alias, unalias, annotate, history, lineage, diff, export, remove."""
 
 from __future__ import annotations
 
@@ -12,11 +12,52 @@ from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, conne
 from superpose.cli.lineage import DrawingOption, draw
 from superpose.cli.models import NameArgument, VersionOption, app, reference
 from superpose.cli.output import console, print_json, print_table, section
-from superpose.errors import RequestError
+from superpose.errors import JobFailedError, RequestError
 
 __all__ = ["app"]
 
 AliasArgument = Annotated[str, typer.Argument(metavar="ALIAS", help="Such as champion.")]
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A model file (.superpose).")],
+    name: Annotated[
+        str | None, typer.Option(help="Name in the registry [default: the file's].", metavar="MODEL")
+    ] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Make a model file a version of the registry.
+
+    It may come from `superpose train pneumonia`, from another service's
+    `superpose models download`, or from the Python library.
+    """
+    from superpose.cli.following import follow
+
+    with connect(url, key_file) as client:
+        job = client.models.import_file(name or file.stem, file)
+        if detach:
+            if as_json:
+                print_json(job.to_dict())
+            else:
+                typer.echo(f"submitted {job.id}; see it with: superpose jobs show {job.id}")
+            return
+        job = follow(client, job.id)
+        if job.model_version is None:
+            raise JobFailedError(
+                f"Job {job.id} {job.status}; nothing was imported.",
+                job_id=job.id,
+                problem_code=str((job.error or {}).get("code", job.status)),
+            )
+        found = client.models.version(str(job.model), job.model_version)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    notice = f"; {found.notice}" if found.notice else ""
+    typer.echo(f"{found.model} version {found.version}, digest {found.digest[:12]}{notice}")
 
 
 @app.command()

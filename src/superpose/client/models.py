@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.client.data_checks import DriftReport
 from superpose.client.downloads import download, target_path
 from superpose.client.lineage import Lineage
-from superpose.client.nouns import Event, Listing, Model, ModelVersion
+from superpose.client.nouns import Event, Job, Listing, Model, ModelVersion
 from superpose.client.promotion import GateReport
 from superpose.client.reports import SavedReport, save_report
 from superpose.client.resources import Resource, items, manifest_digest, read_json, segment, table_call
@@ -39,6 +40,38 @@ class Models(Resource):
             ApiError: the query cannot be read (``service.request``).
         """
         return items(self._transport, "/v1/models", Model.from_json, {} if query is None else {"query": query}, None)
+
+    def import_file(self, name: str, source: str | Path | bytes, *, idempotency_key: str | None = None) -> Job:
+        """Send a model file that was trained elsewhere; a job makes it the model's next version.
+
+        Args:
+            name: in the registry, new or known.
+            source: a model file (``.superpose``), or its bytes; it is sent as it is, and read as data.
+            idempotency_key: submitting twice under one key gives one job; made up where it is left out.
+
+        Returns:
+            The job; ``client.jobs.wait`` gives it with ``model_version`` once it has ended.
+
+        Raises:
+            RequestError: the file cannot be read.
+            ApiError: it is no model file, was changed, or is of a release that the service does not know.
+        """
+        if isinstance(source, bytes):
+            content = source
+        else:
+            try:
+                content = Path(source).expanduser().read_bytes()
+            except OSError as error:
+                raise RequestError(f"{source} cannot be read: {error.strerror}.", field="source") from None
+        call = Call(
+            "POST",
+            f"/v1/models/{segment(name)}/versions",
+            body=content,
+            content_type="application/zip",
+            headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4())},
+            repeatable=True,
+        )
+        return Job.from_json(read_json(self._transport.send(call)))
 
     def get(self, name: str) -> Model:
         """One model with the numbers of its versions."""

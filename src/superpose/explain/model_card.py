@@ -183,6 +183,7 @@ def _split_text(split: Mapping[str, Any]) -> str:
         "grouped": f"rows with the same {column} are together in one part",
         "time": f"trained on the past and tested on later rows, by {column}",
         "site": f"tested on a {column} of which no row was trained on",
+        "given": "by the split that the data came with, or that was drawn once for all pictures",
         "k_fold": f"one fold of a cross-validation{together}",
     }.get(str(split.get("kind")), "split at random, each class in proportion")
 
@@ -203,8 +204,9 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
     own = evaluation["model_metrics"]
     share = 100 * evaluation["confidence"]
     lines = [
-        f"Means over {evaluation['n_splits']} splits with {share:g} % intervals (corrected for the overlap of splits, "
-        "Nadeau and Bengio 2003). The last row is this very model on the test rows of its own split.",
+        evaluation.get("means_over")
+        or f"Means over {evaluation['n_splits']} splits with {share:g} % intervals (corrected for the overlap of "
+        "splits, Nadeau and Bengio 2003). The last row is this very model on the test rows of its own split.",
         "",
         *_table(
             ["model", "parameters", *(_TITLES[name] for name in own)],
@@ -277,7 +279,8 @@ def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
             ],
         ),
         "",
-        f"Intervals and p values share {100 * evaluation['confidence']:g} % confidence over all rows (Bonferroni).",
+        evaluation.get("comparisons_said")
+        or f"Intervals and p values share {100 * evaluation['confidence']:g} % confidence over all rows (Bonferroni).",
         *_second_opinions(rows, labels, evaluation.get("equivalence_margin")),
     ]
 

@@ -12,6 +12,7 @@ from superpose.service.catalogue.aliases import Aliases
 from superpose.service.catalogue.curation import Curation
 from superpose.service.catalogue.datasets import Datasets
 from superpose.service.catalogue.drift import Drifts
+from superpose.service.catalogue.imports import Imports
 from superpose.service.catalogue.lineage import Lineages
 from superpose.service.catalogue.models import Models
 from superpose.service.catalogue.modules import Modules
@@ -70,6 +71,7 @@ class Service:
         config: the settings.
         datasets: data sets.
         modules: users' own PyTorch modules, exported.
+        imports: model files that were trained elsewhere.
         jobs: jobs.
         outputs: metrics and files that jobs left.
         sweeps: searches for a good training spec.
@@ -144,6 +146,7 @@ class Service:
         self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)
         self.sweeps = Sweeps(self._database, self.store, self.datasets, self.residencies, clock)
         self.models = Models(self._database, self._artifacts)
+        self.imports = Imports(self.store, self._artifacts, config, self.quotas)
         self.uploads = Uploads(data_dir, config)
         self.drifts = Drifts(self.models, self.datasets, config)
         files = JobFiles(self._database, self.store, self._artifacts, self.quotas, clock)

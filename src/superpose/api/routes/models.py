@@ -4,20 +4,21 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from superpose.api.answers import Json, caller, page_answer, part_of
-from superpose.api.bodies import read_model
+from superpose.api.bodies import media_type_of, read_body, read_model
 from superpose.api.documents import LARGEST_VERSION, AliasMove, Edits, VersionEdits, VersionName, body_of, version_of
 from superpose.api.files import file_answer, file_answers
-from superpose.errors import RequestError
-from superpose.service import Part, Service
+from superpose.errors import MediaTypeError, RequestError
+from superpose.service import Part, Role, Service
 
 __all__ = ["routes", "version_in_path"]
 
 _ZIP = "application/zip"
+_FILE = {"requestBody": {"required": True, "content": {_ZIP: {"schema": {"type": "string", "format": "binary"}}}}}
 
 
 def routes(service: Service) -> APIRouter:
@@ -85,6 +86,24 @@ def _read_routes(router: APIRouter, service: Service) -> None:
 
 def _change_routes(router: APIRouter, service: Service) -> None:
     max_bytes = service.config.max_body_bytes
+
+    @router.post("/{name}/versions", status_code=202, openapi_extra=_FILE)
+    async def import_file(
+        request: Request,
+        name: str,
+        idempotency_key: Annotated[str | None, Header(description="one job per key")] = None,
+    ) -> Response:
+        """Make a model file that was trained elsewhere the model's next version, by a job."""
+        principal = caller(request)
+        principal.require(Role.EDITOR)  # before megabytes are read
+        media_type = media_type_of(request)
+        if media_type != _ZIP:
+            raise MediaTypeError(
+                f"A model file is sent as {_ZIP}, got Content-Type {media_type[:80]!r}.", allowed=[_ZIP]
+            )
+        content = await read_body(request, max_bytes)
+        job = await run_in_threadpool(service.imports.submit, principal, name, content, idempotency_key=idempotency_key)
+        return Json(job.to_json(), 202, {"Location": f"/v1/jobs/{job.id}"})
 
     @router.patch("/{name}", openapi_extra=body_of(Edits))
     async def edit(request: Request, name: str) -> Response:

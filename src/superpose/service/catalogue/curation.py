@@ -17,7 +17,7 @@ from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.database import Database
 from superpose.service.store.history import append_event
 from superpose.service.store.referred import is_referred
-from superpose.service.store.tables import endpoint_canaries, endpoints, jobs, model_versions, models
+from superpose.service.store.tables import endpoint_canaries, endpoints, file_jobs, jobs, model_versions, models
 
 __all__ = ["Curation"]
 
@@ -146,6 +146,9 @@ class Curation:
             .values(
                 deleted_at=now, metrics={}, evaluation={}, manifest={}, note="", tags={}, evidence={}, statements={}
             )
+        )
+        connection.execute(  # of an import, which holds the same file
+            update(file_jobs).where(file_jobs.c.job_id == found.job_id).values(input_artifact=None)
         )
         data = {"version": found.version, "digest": found.digest}
         self._record(connection, principal, found.model, "version_deleted", data)

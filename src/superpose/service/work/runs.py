@@ -27,7 +27,17 @@ if TYPE_CHECKING:
     from superpose.service.work.loops import LoopBook
     from superpose.service.work.outputs import Ledger
 
-__all__ = ["LONGEST_PAUSE_S", "RUNS", "Asks", "Awaits", "Outcome", "RunContext", "pause_s", "trained_outcome"]
+__all__ = [
+    "LONGEST_PAUSE_S",
+    "RUNS",
+    "Asks",
+    "Awaits",
+    "Outcome",
+    "RunContext",
+    "manifest_of",
+    "pause_s",
+    "trained_outcome",
+]
 
 LONGEST_PAUSE_S = 60.0
 
@@ -139,7 +149,7 @@ def trained_outcome(found: ExperimentResult, evidence: Mapping[str, object]) -> 
         "artifact": sha256_bytes(content),
         "metrics": dict(found.evaluation.get("model_metrics", {})),
         "evaluation": dict(found.evaluation),
-        "manifest": _manifest(content, found.model_digest),
+        "manifest": manifest_of(content, found.model_digest),
         "evidence": dict(evidence),
     }
     result = {"digest": found.model_digest, "evaluation": dict(found.evaluation)}
@@ -254,6 +264,13 @@ def solve(job: Job, context: RunContext) -> Outcome:
     return run(job, context)
 
 
+def import_model(job: Job, context: RunContext) -> Outcome:
+    """Make a model file a version."""
+    from superpose.service.catalogue.imports import run
+
+    return run(job, context)
+
+
 #: job kind -> how it runs.
 RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.TRAIN: _train,
@@ -266,10 +283,11 @@ RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.CALL: _call,
     JobKind.PROGRAM_SET: run_program_set,
     JobKind.SOLVE: solve,
+    JobKind.IMPORT: import_model,
 }
 
 
-def _manifest(content: bytes, digest: str) -> dict[str, Any]:
+def manifest_of(content: bytes, digest: str) -> dict[str, Any]:
     """The manifest inside a model file, whose SHA-256 is the model's digest."""
     with zipfile.ZipFile(io.BytesIO(content)) as file:
         text = file.read("manifest.json")

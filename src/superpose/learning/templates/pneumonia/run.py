@@ -7,7 +7,7 @@ is trained is not trained again, one in training goes on from its last epoch.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from superpose.errors import CheckpointError
 from superpose.learning.canonical import write_atomically
 from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
 from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
-from superpose.learning.templates.pneumonia.measures import measured, threshold_of
+from superpose.learning.templates.pneumonia.measures import THRESHOLD, measured, threshold_of
 from superpose.learning.templates.pneumonia.networks import PictureClassifier
 from superpose.learning.templates.pneumonia.openings import SealedTest
+from superpose.learning.templates.pneumonia.reuse import OtherRun
 from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
 from superpose.learning.templates.pneumonia.variants import (
     VARIANTS,
@@ -53,6 +54,7 @@ class Fitted:
         validation: all measures on the validation part, at that threshold.
         n_params: numbers in the network.
         seconds: that training took.
+        taken_from: digest of the configuration of the run that trained it, None for this one.
     """
 
     variant: str
@@ -62,6 +64,7 @@ class Fitted:
     validation: Mapping[str, float]
     n_params: int
     seconds: float
+    taken_from: str | None = None
 
     def scores(self, pictures: Pictures) -> NDArray[np.float64]:
         """Logits over the threshold ``(n_pictures,)``."""
@@ -78,6 +81,8 @@ class Run:
         variants: names out of `VARIANTS`; the hybrid model is always among them.
         directory: made if absent.
         tell: told of progress.
+        reuse: directories of other runs, whose networks are taken over where all that decides their training is the
+            same.
 
     Raises:
         CheckpointError: the directory holds a run of another configuration.
@@ -92,10 +97,12 @@ class Run:
         directory: Path,
         *,
         tell: Tell,
+        reuse: Sequence[Path] = (),
     ) -> None:
         self.set, self.settings, self.n_seeds = pictures, settings, n_seeds
         self.variants = tuple(name for name in VARIANTS if name in variants or name == "hybrid")
         self.directory, self._tell = directory, tell
+        self._others = [OtherRun.at(place) for place in reuse]
         directory.mkdir(parents=True, exist_ok=True)
         self.train, self.n_left_out = _without(pictures.parts["train"], pictures.parts["val"], pictures.parts["test"])
         self.validation, left_out = _without(pictures.parts["val"], pictures.parts["test"])
@@ -107,7 +114,7 @@ class Run:
             "settings": settings.to_dict(),
             "seeds": list(range(n_seeds)),
             "variants": list(self.variants),
-            "threshold": "greatest smoothed sensitivity plus specificity on validation",
+            "threshold": THRESHOLD,
         }
         self.test = SealedTest(pictures.parts["test"], self.configuration, directory)
         tell(f"configuration {self.test.digest[:12]} is recorded; the test pictures are closed")
@@ -139,6 +146,9 @@ class Run:
         network = build(settings, head, self.set.side, seed)
         if self._facts(name, seed).exists():
             return self._read(name, seed, network)
+        taken = self._taken(name, seed, network)
+        if taken is not None:
+            return taken
         label, clock = f"{name} seed {seed}", time.perf_counter()
         checkpoint = self.directory / f"{name}-{seed}.checkpoint"
 
@@ -157,6 +167,10 @@ class Run:
         if features is None or self._facts(name, seed).exists():
             head = build(self.settings.hybrid, "linear" if kind == "logistic" else kind, self.set.side, seed).head
             return self._read(name, seed, with_head(hybrid, head))
+        empty = build(self.settings.hybrid, "linear" if kind == "logistic" else kind, self.set.side, seed).head
+        taken = self._taken(name, seed, with_head(hybrid, empty))
+        if taken is not None:
+            return taken
         clock = time.perf_counter()
         if kind == "logistic":
             head = logistic_head(features, self.settings.heads)
@@ -166,10 +180,26 @@ class Run:
         self._tell(f"{name} seed {seed}: {fitted.seconds:.1f} s on the hybrid model's features")
         return fitted
 
+    def _taken(self, name: str, seed: int, network: PictureClassifier) -> Fitted | None:
+        """A network that another run has trained, with a threshold of this run; None where there is none."""
+        for other in self._others:
+            found = other.network(name, seed, self.configuration)
+            if found is None:
+                continue
+            try:
+                network.load_state_dict(load_file(found[0]))
+            except Exception as error:  # safetensors and torch have many
+                raise CheckpointError(f"{found[0]} does not hold the network that was trained: {error}") from error
+            self._tell(f"{name} seed {seed}: taken over from run {other.digest[:12]}")
+            return self._kept(name, seed, network.eval(), found[1], taken_from=other.digest)
+        return None
+
     def _facts(self, name: str, seed: int) -> Path:
         return self.directory / f"{name}-{seed}.json"
 
-    def _kept(self, name: str, seed: int, network: PictureClassifier, seconds: float) -> Fitted:
+    def _kept(
+        self, name: str, seed: int, network: PictureClassifier, seconds: float, *, taken_from: str | None = None
+    ) -> Fitted:
         """Choose the threshold, measure on validation, and put the network on disk; the facts last."""
         truth = self.validation.labels
         logits = predicted(network, self.validation.pixels)
@@ -179,6 +209,7 @@ class Run:
             "validation": {k: v if np.isfinite(v) else None for k, v in measured(truth, logits - threshold).items()},
             "n_params": sum(p.numel() for p in network.parameters()),
             "seconds": seconds,
+            **({} if taken_from is None else {"taken_from": taken_from}),
         }
         arrays = {key: value.contiguous() for key, value in network.state_dict().items()}
         write_atomically(self.directory / f"{name}-{seed}.safetensors", save(arrays))
@@ -200,7 +231,7 @@ class Run:
 
 def _fitted(name: str, seed: int, network: PictureClassifier, facts: Mapping[str, Any]) -> Fitted:
     keys = ("threshold", "validation", "n_params", "seconds")
-    return Fitted(name, seed, network, **{key: facts[key] for key in keys})
+    return Fitted(name, seed, network, **{key: facts[key] for key in keys}, taken_from=facts.get("taken_from"))
 
 
 def _without(pictures: Pictures, *others: Pictures) -> tuple[Pictures, int]:

@@ -15,9 +15,8 @@ from superpose import __version__
 from superpose.datasets.picture_sets import PARTS, PictureSet, groups_of_equals, read_pictures
 from superpose.errors import SpecError
 from superpose.learning.canonical import canonical_json, write_atomically
-from superpose.learning.card import MEDICAL, CardSpec
-from superpose.learning.model_file import ModelFacts
 from superpose.learning.templates.pneumonia.choices import CHOSEN_BY, PRESETS
+from superpose.learning.templates.pneumonia.facts import INTENDED_USE, LIMITS, facts_of
 from superpose.learning.templates.pneumonia.measures import measures_of
 from superpose.learning.templates.pneumonia.plots import plots_of
 from superpose.learning.templates.pneumonia.report import CONFIDENCE, MARGIN, NOTICE, comparisons_of, verdict_of
@@ -28,8 +27,6 @@ from superpose.learning.templates.pneumonia.variants import VARIANTS
 __all__ = ["train_pneumonia"]
 
 _MAX_SEEDS = 100
-_INTENDED_USE = "Research on hybrid models with pictures of two classes; comparison of methods."
-_LIMITS = "Judged on the test part of one set; patients and sites are not known, subgroups cannot be compared."
 
 
 def _quiet(line: str) -> None:
@@ -45,6 +42,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     epochs: int | None = None,
     variants: Sequence[str] | None = None,
     side: int = 28,
+    reuse: Sequence[Path | str] = (),
     tell: Tell = _quiet,
 ) -> dict[str, Any]:
     """Train the hybrid classifier of pictures beside what it must be compared with, and judge it on the test part.
@@ -61,6 +59,8 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         epochs: of every training; by default the preset's.
         variants: names of what is trained beside the hybrid model, by default all; see `VARIANTS`.
         side: pixels that PNG, JPEG and DICOM pictures are brought to.
+        reuse: directories of earlier runs: networks trained there under identical settings (same data, release, seed
+            and training) are taken over, and the report says which.
         tell: told of progress.
 
     Returns:
@@ -81,7 +81,15 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     pictures = read_pictures(Path(source), side=side)
     settings = PRESETS[preset] if epochs is None else PRESETS[preset].for_epochs(epochs)
     place = Path(directory)
-    run = Run(pictures, settings, seeds, tuple(VARIANTS if variants is None else variants), place, tell=tell)
+    run = Run(
+        pictures,
+        settings,
+        seeds,
+        tuple(VARIANTS if variants is None else variants),
+        place,
+        tell=tell,
+        reuse=[Path(one) for one in reuse],
+    )
     fitted = run.fitted()
     test = run.test.open(f"measure {len(fitted)} trained networks, {', '.join(run.variants)}")
     tell(f"test pictures opened, {len(test)}")
@@ -92,8 +100,8 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         "template": "pneumonia",
         "notice": NOTICE,
         "preset": preset,
-        "intended_use": _INTENDED_USE,
-        "limits": _LIMITS,
+        "intended_use": INTENDED_USE,
+        "limits": LIMITS,
         "data": {**_data(pictures), "n_left_out_as_equal": run.n_left_out},
         "configuration": run.configuration,
         "configuration_sha256": run.test.digest,
@@ -158,21 +166,13 @@ def _row(name: str, fitted: Sequence[Fitted]) -> dict[str, Any]:
         "seconds_per_seed": sum(one.seconds for one in own) / len(own),
         "thresholds": [one.threshold for one in own],
         "validation": [dict(one.validation) for one in own],
+        "taken_from": [one.taken_from for one in own],
     }
 
 
 def _saved(path: Path, run: Run, fitted: Sequence[Fitted], report: dict[str, Any]) -> dict[str, Any]:
     """The model file of the hybrid model whose seed did best on validation, by Brier score."""
     best = min((one for one in fitted if one.variant == "hybrid"), key=lambda one: one.validation["brier"])
-    facts = ModelFacts(
-        evaluation={"notice": NOTICE, "metrics": report["metrics"], "verdict": report["verdict"]},
-        data=report["data"],
-        provenance={
-            "template": "pneumonia",
-            "configuration_sha256": run.test.digest,
-            "seed": best.seed,
-            "spec": {"card": vars(CardSpec(domain=MEDICAL, intended_use=_INTENDED_USE, limits=_LIMITS))},
-        },
-    )
+    facts = facts_of(report, best.seed, CONFIDENCE)
     said = save_model(path, best.network, best.threshold, run.set.classes, facts)
     return {"file": path.name, "seed": best.seed, **said}

@@ -1,0 +1,99 @@
+"""What the template's model file says of its model, in the form that the registry, cards and the gate read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from superpose.learning.card import MEDICAL, CardSpec
+from superpose.learning.metrics import METRICS
+from superpose.learning.model_file import ModelFacts
+
+__all__ = ["INTENDED_USE", "LIMITS", "facts_of"]
+
+INTENDED_USE = "Research on hybrid models with pictures of two classes; comparison of methods."
+LIMITS = "Judged on the test part of one set; patients and sites are not known, subgroups cannot be compared."
+
+_PRIMARY = "auc"
+_PARTS = {"train": "train", "validation": "val", "test": "test"}
+
+
+def facts_of(report: Mapping[str, Any], seed: int, confidence: float) -> ModelFacts:
+    """The facts of the hybrid model that was trained with ``seed``.
+
+    Args:
+        report: the run's, without ``model``.
+        seed: of the model in the file.
+        confidence: of the report's intervals.
+    """
+    return ModelFacts(
+        evaluation=_evaluation(report, seed, confidence),
+        data=_data(report["data"]),
+        provenance={
+            "template": "pneumonia",
+            "configuration_sha256": report["configuration_sha256"],
+            "seed": seed,
+            "spec": {"card": vars(CardSpec(domain=MEDICAL, intended_use=INTENDED_USE, limits=LIMITS))},
+        },
+    )
+
+
+def _evaluation(report: Mapping[str, Any], seed: int, confidence: float) -> dict[str, Any]:
+    rows = report["variants"]
+    names = [
+        name
+        for name in report["metrics"]
+        if name in METRICS and all(row["metrics"][name]["mean"] is not None for row in rows.values())
+    ]
+    own = {name: report["metrics"][name]["values"][seed] for name in names}
+    n_seeds = rows["hybrid"]["n_seeds"]
+    several = n_seeds > 1
+    return {
+        "notice": report["notice"],
+        "verdict": report["verdict"],
+        "confidence": confidence,
+        "n_splits": 1,
+        "n_seeds": n_seeds,
+        "means_over": (
+            f"Means over {n_seeds} seeds on one test part with {100 * confidence:g} % intervals "
+            f"{'over seeds (Student)' if several else 'over test pictures (bootstrap)'}; the last row is this very "
+            "model."
+        ),
+        "primary_metric": _PRIMARY,
+        "positive_class": report["data"]["classes"][1],
+        "models": {
+            "hybrid": _row(rows["hybrid"], names),
+            "controls": {name: _row(row, names) for name, row in rows.items() if name != "hybrid"},
+            "baseline": None,
+        },
+        "model_metrics": own,
+        "comparisons": [
+            row for row in report["comparisons"] if row["subject"] == "hybrid" and row["metric"] == _PRIMARY
+        ],
+        "comparisons_said": f"Paired by seed; each row is a statement of its own at {100 * confidence:g} %.",
+        "equivalence_margin": report["margin"],
+    }
+
+
+def _row(row: Mapping[str, Any], names: list[str]) -> dict[str, Any]:
+    metrics = {}
+    for name in names:
+        found = row["metrics"][name]
+        low, high = found["over_seeds"] or found["over_images"]
+        metrics[name] = {"mean": found["mean"], "low": low, "high": high}
+    return {"label": row["label"], "n_params": row["n_params"], "metrics": metrics}
+
+
+def _data(data: Mapping[str, Any]) -> dict[str, Any]:
+    parts = data["parts"]
+    return {
+        "name": data["name"],
+        "digest": data["sha256"],
+        "n_rows": sum(part["n_pictures"] for part in parts.values()),
+        "n_missing": 0,
+        "target": "class",
+        "class_counts": {label: sum(part["per_class"][label] for part in parts.values()) for label in data["classes"]},
+        "split": {name: parts[part]["n_pictures"] for name, part in _PARTS.items()},
+        "split_by": {"kind": "given", "origin": data["split"]},
+        "n_left_out_as_equal": data["n_left_out_as_equal"],
+    }

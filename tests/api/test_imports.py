@@ -1,0 +1,122 @@
+"""Model files that were trained elsewhere become versions: over HTTP, by the client and on the command line."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from superpose.cli import main
+from superpose.client import Client
+from superpose.errors import ApiError, RequestError
+from superpose.learning import read_model
+from superpose.service import ServiceConfig, Worker
+
+from .conftest import Api, running
+
+pytest.importorskip("torch")
+pytestmark = pytest.mark.slow  # a template is trained
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A service with a worker in this process."""
+    config = ServiceConfig(data_dir=tmp_path_factory.mktemp("imports") / "data", workers=0)
+    worker = Worker(config)
+    with running(config) as api:
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        try:
+            yield api
+        finally:
+            worker.stop()
+            thread.join(60)
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the template of pictures leaves, trained for an epoch on small pictures."""
+    from superpose.learning.templates.pneumonia import train_pneumonia
+
+    place = tmp_path_factory.mktemp("pictures")
+    random = np.random.default_rng(0)
+    arrays: dict[str, np.ndarray] = {}
+    for part, n in (("train", 24), ("val", 12), ("test", 12)):
+        labels = np.arange(n) % 2
+        pictures = random.integers(0, 120, (n, 28, 28)) + 100 * labels[:, None, None]
+        arrays |= {f"{part}_images": pictures.astype(np.uint8), f"{part}_labels": labels[:, None].astype(np.uint8)}
+    np.savez(place / "small.npz", **arrays)
+    train_pneumonia(place / "small.npz", place / "run", seeds=2, epochs=1, variants=["strong_cnn"])
+    return place / "run" / "model.superpose"
+
+
+@pytest.fixture
+def client(home: Api) -> Iterator[Client]:
+    with Client(home.url, key=home.admin_key) as made:
+        yield made
+
+
+def test_a_template_s_model_becomes_a_version_and_an_endpoint(client: Client, model_file: Path) -> None:
+    job = client.jobs.wait(client.models.import_file("chest", model_file).id)
+    assert (job.status, job.kind, job.model_version) == ("succeeded", "import_model", 1)
+    found = client.models.version("chest")
+    told = read_model(model_file)
+    assert found.digest == told.digest and found.job_id == job.id
+    assert found.metrics["auc"] == told.manifest["evaluation"]["model_metrics"]["auc"]
+    assert found.notice == "Not for clinical use."
+    gate = client.models.gate("chest")
+    assert not gate.ready and {"data", "metrics"}.isdisjoint(gate.missing)
+    nodes = {node["kind"] for node in client.models.lineage("chest").to_dict()["nodes"]}
+    assert nodes >= {"job", "version"}
+    endpoint = client.endpoints.create("look", "chest")
+    columns = [column["name"] for column in told.manifest["pipeline"]["preprocessing"]["columns"]]
+    answer = client.predict(endpoint.name, [dict.fromkeys(columns, 0.9)])
+    assert len(answer) == 1
+    client.endpoints.delete("look")
+    client.models.delete("chest")
+    assert "chest" not in {model.name for model in client.models.list()}
+
+
+def test_one_key_gives_one_version(client: Client, model_file: Path) -> None:
+    jobs = [client.models.import_file("once", model_file, idempotency_key="k1") for _ in range(2)]
+    assert jobs[0].id == jobs[1].id
+    client.jobs.wait(jobs[0].id)
+    assert [version.model for version in [client.models.version("once", 1)]] == ["once"]
+    with pytest.raises(ApiError, match="once"):
+        client.models.version("once", 2)
+
+
+def test_what_is_no_whole_model_file_is_refused_at_once(client: Client, model_file: Path, tmp_path: Path) -> None:
+    with pytest.raises(RequestError, match="gone cannot be read"):
+        client.models.import_file("chest", tmp_path / "gone")
+    with pytest.raises(ApiError, match="cannot be imported: the file of 6 bytes is not a whole model file"):
+        client.models.import_file("chest", b"\x80\x04]q\x00.")  # a pickle
+    content = bytearray(model_file.read_bytes())
+    content[len(content) // 2] ^= 1
+    with pytest.raises(ApiError, match="cannot be imported") as refused:
+        client.models.import_file("chest", bytes(content))
+    assert refused.value.problem_code == "service.request"
+    with pytest.raises(ApiError):
+        client.models.import_file("-", model_file)
+
+
+def test_the_command_line_imports_and_shows_the_card(
+    home: Api, model_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--url", home.url, "--key-file", str(home.data_dir / "keys" / "admin.key")]
+
+    def run(*words: str) -> str:
+        with pytest.raises(SystemExit) as ended:
+            main([*words, *place])
+        assert ended.value.code == 0
+        return capsys.readouterr().out
+
+    made = json.loads(run("models", "import", str(model_file), "--name", "pictures", "--json"))
+    assert made["model"] == "pictures" and made["version"] == 1
+    card = run("models", "card", "pictures")
+    assert "Not for clinical use." in card and "strong CNN" in card and "Means over 2 seeds" in card
+    assert "AUC" in run("models", "show", "pictures")
