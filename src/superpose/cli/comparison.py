@@ -23,6 +23,7 @@ METRIC_TITLES: Final = {
 }
 _HEADS: Final = {
     "hybrid": "hybrid\nmodel",
+    "from_scratch": "trained\nfrom scratch",
     "classical_twin": "classical\ntwin",
     "no_entanglement": "no\nentanglement",
     "frozen": "frozen\nweights",

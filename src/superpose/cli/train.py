@@ -21,11 +21,13 @@ __all__ = ["finish", "read_spec", "train"]
 
 def train(  # noqa: PLR0913  # one parameter per option
     spec: Annotated[
-        str,
+        str | None,
         typer.Argument(
-            metavar="SPEC", help="Training spec, YAML or JSON; - reads it from stdin. Or a template: pneumonia."
+            metavar="SPEC",
+            help="Training spec, YAML or JSON; - reads it from stdin. Or a template: pneumonia. Optional with --from.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Name or id of the data set; every spec needs one.", metavar="NAME")
     ] = None,
@@ -48,6 +50,19 @@ def train(  # noqa: PLR0913  # one parameter per option
     ] = None,
     gradient: Annotated[
         str | None, typer.Option(metavar="METHOD", help="On the backend: parameter-shift or spsa.")
+    ] = None,
+    parent: Annotated[
+        str | None,
+        typer.Option("--from", metavar="MODEL", help="Begin from this model, as NAME:VERSION, and fine-tune it."),
+    ] = None,
+    freeze: Annotated[
+        str | None, typer.Option(metavar="BLOCKS", help="With --from: leave as they are: entry, circuit, head.")
+    ] = None,
+    block_rates: Annotated[
+        str | None,
+        typer.Option(
+            "--learning-rates", metavar="RATES", help="With --from: by block, such as circuit=0.002,head=0.02."
+        ),
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     data: Annotated[
@@ -74,18 +89,25 @@ def train(  # noqa: PLR0913  # one parameter per option
     """Train a model with its controls and a baseline.
 
     Shows the comparison once all have been trained.
+    With --from, training begins from a registered model, and the same model
+    trained from scratch stands among the controls.
     Ctrl-C stops watching; the job goes on (see `superpose jobs`).
     A template trains here, without a service; started again, it goes on
     where it was. Its models are not for clinical use.
     """
     template = Template(data=data, out=out, preset=preset, seeds=seeds, epochs=epochs, beside=beside)
     if spec in TEMPLATES:
+        if parent is not None:
+            raise typer.BadParameter(f"{spec} is a template, which begins from no model; leave --from out")
         train_template(spec, template, dataset=dataset, as_json=as_json)
         return
-    template.refuse(spec)
+    if spec is None and parent is None:
+        raise typer.BadParameter("a SPEC is needed, or --from MODEL")
+    template.refuse(spec or "--from")
     if dataset is None:
         raise typer.BadParameter("a spec needs --dataset NAME")
-    wanted = read_spec(spec)
+    wanted = {} if spec is None else read_spec(spec)
+    _put_parent(wanted, parent, freeze, block_rates)
     _put_backend(wanted, name=backend, shots=shots, gradient=gradient)
     with connect(url, key_file) as client:
         job = client.jobs.train(
@@ -98,6 +120,28 @@ def train(  # noqa: PLR0913  # one parameter per option
             max_seconds=max_seconds,
         )
         finish(client, job, detach=detach, as_json=as_json)
+
+
+def _put_parent(spec: dict[str, Any], parent: str | None, freeze: str | None, learning_rates: str | None) -> None:
+    """Put what the command says about fine-tuning into the spec's section, over what stands there.
+
+    Raises:
+        SpecError: a rate that is no number.
+    """
+    given: dict[str, Any] = {} if parent is None else {"parent": parent}
+    if freeze is not None:
+        given["freeze"] = [block.strip() for block in freeze.split(",") if block.strip()]
+    if learning_rates is not None:
+        pairs = [part.partition("=") for part in learning_rates.split(",")]
+        try:
+            given["learning_rates"] = {block.strip(): float(rate) for block, _, rate in pairs}
+        except ValueError:
+            raise SpecError(
+                f"must be BLOCK=RATE, separated by commas, got {learning_rates!r}", "fine_tune.learning_rates"
+            ) from None
+    if given:
+        section = spec.get("fine_tune")
+        spec["fine_tune"] = {**(section if isinstance(section, dict) else {}), **given}
 
 
 def _put_backend(spec: dict[str, Any], **said: str | int | None) -> None:

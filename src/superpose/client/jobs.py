@@ -38,6 +38,7 @@ class Jobs(Resource):
         dataset: str,
         model: str | None = None,
         spec: Mapping[str, Any] | None = None,
+        parent: str | None = None,
         priority: int = 0,
         idempotency_key: str | None = None,
         after: Sequence[Job | str] = (),
@@ -50,6 +51,8 @@ class Jobs(Resource):
             dataset: id or name of a registered data set.
             model: name in the registry that the trained version is filed under; the data set's where it is left out.
             spec: the training spec; the service's defaults fill what is left out.
+            parent: a registered model to begin from: ``NAME``, ``NAME:VERSION``, ``NAME:ALIAS``, or a digest. The same
+                as ``fine_tune: {parent: ...}`` of the spec, whose other fields say what is frozen and taken over.
             priority: jobs of higher priority start first.
             idempotency_key: submitting twice with the same key gives the same job. One is made up where it is
                 left out, so that a request repeated after a broken connection never trains twice.
@@ -63,11 +66,14 @@ class Jobs(Resource):
             ApiError: the spec (``spec.invalid``), data set or model name is refused, or a job to come after is not
                 there or has failed.
         """
+        wanted = dict(spec or {})
+        if parent is not None:
+            wanted["fine_tune"] = {**wanted.get("fine_tune", {}), "parent": parent}
         document: dict[str, Any] = {
             "kind": "train",
             "dataset": dataset,
             "model": model,
-            "spec": dict(spec or {}),
+            "spec": wanted,
             "priority": priority,
         }
         if after:  # a service of an older release knows no such field

@@ -55,6 +55,7 @@ def model_card(
         f"# Model card: hybrid quantum-classical classifier on {name}",
         *([f"**{notice}**"] if notice else []),
         _section("Model", _model(manifest)),
+        *_parent(manifest),
         _section("Data", _data(manifest)),
         _section("Results", _results(manifest)),
         _section("Calibration", calibration_lines(manifest.get("evaluation") or {})),
@@ -105,6 +106,31 @@ def _model(manifest: Mapping[str, Any]) -> list[str]:
         f"- Parameters: {network['n_params']}",
         "- Predictions are computed by simulating the circuit exactly on a classical machine, without shot noise.",
     ]
+
+
+def _parent(manifest: Mapping[str, Any]) -> list[str]:
+    """The section on the model that this one began from; none where it began from random weights."""
+    began = (manifest.get("provenance") or {}).get("fine_tuned_from")
+    if not began:
+        return []
+    entry = {
+        "keep": "preprocessing and entry layer were taken over",
+        "match": "preprocessing was learnt anew; the entry layer's weights of columns of equal name were taken over",
+        "new": "preprocessing and entry layer began anew",
+    }[began["entry"]]
+    head = "the head was taken over" if began["head"] == "keep" else "the head began anew"
+    rates = ", ".join(f"{block} {rate:g}" for block, rate in began["learning_rates"].items())
+    lines = [
+        f"- Fine-tuned from {_text(began['parent'])}" + (f" (SHA-256): `{began['digest']}`" if began["digest"] else ""),
+        f"- The circuit's weights were taken over; {entry}; {head}.",
+        f"- Not trained: {', '.join(began['freeze']) or 'nothing'}{f'; learning rates: {rates}' if rates else ''}",
+    ]
+    if began.get("dataset_digest"):
+        lines.append(
+            f"- The parent was trained on data with the digest `{began['dataset_digest']}`; whatever is wrong with "
+            "that data or that model may have come along."
+        )
+    return [_section("Fine-tuning", lines)]
 
 
 def _classes(classes: Sequence[Any]) -> str:

@@ -13,7 +13,7 @@ from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.calibration.fitting import check_rows
 from superpose.learning.calibration.spec import CalibrationSpec
 from superpose.learning.privacy.spec import admit_privacy
-from superpose.learning.split_count import n_steps_per_split, split_count
+from superpose.learning.split_count import n_steps_per_split, n_variants, split_count
 from superpose.learning.splitting import feature_table, splits_of
 from superpose.learning.subgroups import check_subgroups
 
@@ -45,12 +45,13 @@ class Plan:
     memory_bytes: int
 
 
-def admit(spec: TrainingSpec, table: Table | None = None) -> Plan:
+def admit(spec: TrainingSpec, table: Table | None = None, *, fine_tuned: bool = False) -> Plan:
     """Check a spec against this machine and, if given, against the data.
 
     Args:
         spec: what to train.
         table: the data it will be trained on.
+        fine_tuned: whether what trains it begins from the spec's parent.
 
     Raises:
         StateTooLargeError: the circuit's states need more memory than the machine has free or the spec allows; its
@@ -59,12 +60,18 @@ def admit(spec: TrainingSpec, table: Table | None = None) -> Plan:
             takes none, there are too few validation rows to calibrate by, or the run exceeds its own limits.
         DatasetEmptyError: the spec leaves no feature column.
     """
+    if spec.fine_tune.parent is not None and not fine_tuned:
+        raise SpecError(
+            f"is {spec.fine_tune.parent}, but only a training job of a spec's own circuit begins from a parent; "
+            "sweeps and modules do not. Leave fine_tune out",
+            "fine_tune.parent",
+        )
     memory_bytes = _admit_memory(spec)
     admit_privacy(spec, None if table is None else table.n_rows)
     n_rows = table.n_rows if table is not None else 0
     evaluation, n_splits = spec.evaluation, split_count(spec, n_rows).n_splits
     plan = Plan(
-        n_trainings=n_splits * (1 + len(evaluation.controls)) * evaluation.n_seeds * max(1, evaluation.tuning.trials),
+        n_trainings=n_splits * n_variants(spec) * evaluation.n_seeds * max(1, evaluation.tuning.trials),
         n_steps=n_splits * n_steps_per_split(spec, n_rows),
         n_weights=ANSAETZE[spec.model.ansatz.name].n_weights(spec.model.n_qubits, spec.model.ansatz.layers),
         memory_bytes=memory_bytes,

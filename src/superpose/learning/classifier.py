@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, clone
 
 from superpose.circuits import Backend
 from superpose.errors import ModelFormatError
@@ -21,6 +21,9 @@ from superpose.learning.estimator import (
     seed_of,
     validated_rows,
 )
+from superpose.learning.fine_tuning.parent import Parent
+from superpose.learning.fine_tuning.plan import plan_fine_tuning
+from superpose.learning.fine_tuning.spec import FineTuneSpec
 from superpose.learning.hybrid_estimator import HybridEstimator, hyperparameters_of
 from superpose.learning.model_file import read_model
 from superpose.learning.network import probabilities, trained_model
@@ -83,6 +86,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
         network_: the trained `torch.nn.Module`.
         preprocessor_: the learnt preprocessing.
         privacy_: after private training: epsilon spent, noise, and what is covered.
+        fine_tuning_: after ``fine_tune``: what was taken over from the parent.
         measured_: after training on a backend: where, how, and the shots, circuits and submissions that it took.
 
     >>> from sklearn.datasets import load_iris
@@ -108,6 +112,56 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
             ValueError: the rows or labels cannot be used; also a `DatasetOneClassError` for labels of one class.
             SpecError: a hyperparameter is out of range.
         """
+        return self._fit(X, y, watch)
+
+    def fine_tune(  # the fields of the section ``fine_tune``
+        self,
+        X: Any,
+        y: Any,
+        *,
+        freeze: Sequence[str] = (),
+        learning_rates: Mapping[str, float] | None = None,
+        entry: str = "auto",
+        head: str = "auto",
+        watch: TrainingWatch | None = None,
+        **changes: Any,
+    ) -> HybridClassifier:
+        """A new classifier that begins from this fitted one and learns from other rows; this one stays as it is.
+
+        Args:
+            X: rows, possibly with other columns.
+            y: labels, possibly of other classes.
+            freeze: blocks that are not trained: "entry", "circuit", "head".
+            learning_rates: by block, in place of ``learning_rate``.
+            entry: "keep" takes preprocessing and entry layer as they are, for equal columns; "match" learns
+                preprocessing anew and takes the weights of columns of the same name; "new" begins anew; "auto" is the
+                first of these that fits.
+            head: "keep" for equal classes, "new", or "auto".
+            watch: as for ``fit``.
+            changes: hyperparameters that differ from this classifier's, such as ``epochs``; not those of the circuit.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+            ValueError: the rows or labels cannot be used.
+            SpecError: a hyperparameter is out of range, or columns, classes or circuit do not fit what is asked for.
+        """
+        self._check_fitted()
+        name = "this model"
+        section = FineTuneSpec(parent=name, entry=entry, head=head, freeze=tuple(freeze), learning_rates=learning_rates)
+        digest = getattr(self, "model_digest_", None)
+        parent = Parent(self.to_trained_model(), name, digest, self._model_spec().to_dict())
+        child: HybridClassifier = clone(self).set_params(**changes)
+        return child._fit(X, y, watch, parent, section)
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        watch: TrainingWatch | None,
+        parent: Parent | None = None,
+        section: FineTuneSpec | None = None,
+    ) -> Self:
+        """Train, from random weights or from a parent."""
         model, options = self._model_spec(), self._training_options()
         rows, labels, kinds = validated_rows(self, X, y)
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -122,7 +176,18 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
         train, validation = early_stopping_split(codes, share, seed)
         plan = _plan(private, len(train), options)
         encoded = self._fit_preprocessor(rows, kinds, train)
+        fine_tuning = None
+        if parent is not None and section is not None:
+            asked = TrainingSpec(model=model, fine_tune=section)
+            columns = self.preprocessor_.columns
+            fine_tuning = plan_fine_tuning(asked, parent, columns, self.classes_.tolist())
+            if fine_tuning.preprocessor is not None:
+                self.preprocessor_ = fine_tuning.preprocessor
+                encoded = self.preprocessor_.transform(rows)
         self._build(model, options, len(self.classes_), "hybrid", seed)
+        if fine_tuning is not None:
+            fine_tuning.begin(self.network_, self.preprocessor_.encoded_names)
+            self.fine_tuning_ = fine_tuning.to_dict()
         measurer = self._measurer(self.network_, len(train), seed)
         trainer = Trainer(
             self.network_,
@@ -134,6 +199,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
             class_weights=class_weights_of(self.class_weight, self.classes_, codes[train]),
             measurer=measurer,
             privacy=plan,
+            rate_factors=None if fine_tuning is None else fine_tuning.rate_factors(self.network_, self.learning_rate),
         )
         self._run(trainer, measurer, watch)
         self.privacy_ = None if plan is None else plan.facts()
@@ -219,4 +285,5 @@ def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> 
     classifier = HybridClassifier(**hyperparameters_of(file))
     classifier.classes_ = np.array(model.classes)
     classifier._take_over(model, file)
+    classifier.model_digest_ = file.digest
     return classifier

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from superpose.learning.evaluation_spec import FROM_SCRATCH
 from superpose.learning.metrics import METRICS
 from superpose.learning.spec import EvaluationSpec
 from superpose.learning.verdicts import BASELINE_LABELS, LABELS, SeenCases, compare, mean_interval, spread, verdict
@@ -36,11 +37,11 @@ def summarise(
         searched: settings of the hybrid model that were tried before the experiment.
 
     Returns:
-        ``primary_metric``, ``n_splits``, ``n_seeds``, ``tuning``: how many settings of each
-        variant were tried, ``confidence``, ``equivalence_margin``, ``positive_class``, ``models`` with
-        "hybrid", "baseline" (or None) and "controls", ``comparisons``, ``quantum_part``: the outcome against the
-        classical twin ("undecided" where there is none), ``verdict``, and ``model_metrics``: the registered model's own
-        figures, those of the hybrid model of the first split on rows that it never saw.
+        ``primary_metric``, ``n_splits``, ``n_seeds``, ``tuning``: how many settings of each variant were tried,
+        ``confidence``, ``equivalence_margin``, ``positive_class``, ``models`` with "hybrid", "baseline" (or None) and
+        "controls", ``comparisons``, ``quantum_part``: the outcome against the classical twin ("undecided" where there
+        is none, and of a fine-tuned model, whose twin had no parent), ``verdict``, and ``model_metrics``: the
+        registered model's own figures, those of the hybrid model of the first split on rows that it never saw.
     """
     rows = {
         variant: _row(spec, variant, [s[variant] for s in splits], test_over_train, subject) for variant in splits[0]
@@ -73,10 +74,10 @@ def summarise(
         "models": {
             "hybrid": rows["hybrid"],
             "baseline": rows.get("baseline"),
-            "controls": {name: rows[name] for name in spec.controls},
+            "controls": {name: row for name, row in rows.items() if name not in ("hybrid", "baseline")},
         },
         "comparisons": told,
-        "quantum_part": outcomes.get("classical_twin", "undecided"),
+        "quantum_part": "undecided" if FROM_SCRATCH in outcomes else outcomes.get("classical_twin", "undecided"),
         "verdict": verdict(
             comparisons, len(splits), spec.confidence, subject, _labels(spec), n_seeds=spec.n_seeds, n_settings=tried
         ),

@@ -9,10 +9,13 @@ from superpose.errors import SpecError
 from superpose.learning.metrics import METRICS
 from superpose.learning.spec_fields import Section, choice, integer, integer_or, names, number, section, subset, text
 
-__all__ = ["CONTROLS", "FEW_SPLITS", "MOST_TRIALS", "EvaluationSpec", "TuningSpec", "fixed_n_splits"]
+__all__ = ["CONTROLS", "FEW_SPLITS", "FROM_SCRATCH", "MOST_TRIALS", "EvaluationSpec", "TuningSpec", "fixed_n_splits"]
 
 CONTROLS = ("classical_twin", "no_entanglement", "frozen")
 """The controls an experiment can train beside the hybrid model."""
+
+FROM_SCRATCH = "from_scratch"
+"""The control that every fine-tuned model has: the same model, begun from random weights."""
 
 FEW_SPLITS = 5
 """Splits where more would cost too much, or would change which rows are tested."""

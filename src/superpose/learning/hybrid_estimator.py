@@ -77,7 +77,9 @@ class HybridEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn
         if facts is None:
             measured = {} if self.measured_ is None else {"measured": self.measured_}
             backend = "local" if self.measured_ is None else self.measured_["backend"]
-            facts = ModelFacts(provenance={"spec": self._spec_sections(), "backend": backend, **measured})
+            parent = getattr(self, "fine_tuning_", None)
+            begun = {} if parent is None else {"fine_tuned_from": parent}
+            facts = ModelFacts(provenance={"spec": self._spec_sections(), "backend": backend, **measured, **begun})
         return write_model(Path(path), self.to_trained_model(), facts)
 
     def _spec_sections(self) -> dict[str, Any]:

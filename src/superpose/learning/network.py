@@ -9,6 +9,8 @@ parameters:
 - ``frozen``: the circuit with its random initial weights, which are not trained;
 - ``classical_twin``: a `ClassicalBlock`.
 
+A fine-tuned model has one more control, ``from_scratch``: ``hybrid`` as it is without a parent.
+
 Variants of one seed start from the same classical weights.
 """
 
@@ -24,6 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from superpose.learning.evaluation_spec import FROM_SCRATCH
 from superpose.learning.fused.parts import FusedParts
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.preprocessing import Preprocessor
@@ -56,7 +59,7 @@ EVALUATION_ROWS = 4096
 _SMALL = 1 << 15
 """Numbers below which torch's threads cost more than they give: waiting for one another took 8 ms."""
 
-VARIANTS = ("hybrid", *CONTROLS)
+VARIANTS = ("hybrid", FROM_SCRATCH, *CONTROLS)
 """What `build_network` can build."""
 
 
@@ -143,10 +146,11 @@ class HybridNetwork(nn.Module):
 
 @dataclass(frozen=True)
 class NetworkShape:
-    """Sizes that come with the data."""
+    """Sizes that come with the data, and the names of the encoded columns where they matter."""
 
     n_columns: int
     n_classes: int
+    column_names: tuple[str, ...] = ()
 
 
 def quantum_block_of(model: ModelSpec, variant: str = "hybrid") -> QuantumBlock:

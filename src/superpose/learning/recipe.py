@@ -11,6 +11,7 @@ from torch import nn
 
 from superpose.circuits import Backend, SessionBackend
 from superpose.errors import SpecError
+from superpose.learning.fine_tuning.plan import FineTuning
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.naming import resolved_backend
 from superpose.learning.network import (
@@ -41,6 +42,11 @@ class Recipe(Protocol):
     @property
     def subject(self) -> str:
         """What sentences call the model that the experiment is about."""
+        ...
+
+    @property
+    def fine_tuning(self) -> FineTuning | None:
+        """What the model begins from, if from a trained one."""
         ...
 
     def warning(self) -> str | None:
@@ -89,14 +95,29 @@ class CircuitRecipe:
     Args:
         spec: what to train.
         backend: what the spec's section ``backend`` names; by default it is looked up when it is first needed.
+        fine_tuning: what the spec's section ``fine_tune`` asks for, planned for the data.
     """
 
-    identity = "circuit"
-    subject = "hybrid model"
-
-    def __init__(self, spec: TrainingSpec, backend: Backend | None = None) -> None:
-        self._spec, self._backend = spec, backend
+    def __init__(
+        self, spec: TrainingSpec, backend: Backend | None = None, fine_tuning: FineTuning | None = None
+    ) -> None:
+        self._spec, self._backend, self._fine_tuning = spec, backend, fine_tuning
         self._opened: Backend | None = None
+
+    @property
+    def fine_tuning(self) -> FineTuning | None:
+        """See `Recipe`."""
+        return self._fine_tuning
+
+    @property
+    def identity(self) -> str:
+        """The circuit, and what it begins from."""
+        return "circuit" if self._fine_tuning is None else f"circuit from {self._fine_tuning.parent.digest}"
+
+    @property
+    def subject(self) -> str:
+        """See `Recipe`."""
+        return "hybrid model" if self._fine_tuning is None else "fine-tuned hybrid model"
 
     def close(self) -> None:
         """Close the session that was opened here, if one was.
@@ -109,6 +130,8 @@ class CircuitRecipe:
 
     def warning(self) -> str | None:
         """Whether training begins on a barren plateau."""
+        if self._fine_tuning is not None:
+            return None  # it does not begin from random weights
         report = block_gradients(quantum_block_of(self._spec.model))
         return None if report is None else report.warning
 
@@ -118,7 +141,10 @@ class CircuitRecipe:
     def network(self, shape: NetworkShape, variant: str, seed: int) -> nn.Module:
         """See `Recipe`."""
         generator = torch.Generator().manual_seed(seed)
-        return build_network(self._spec.model, shape, variant, generator, self._spec.training.gradient_method)
+        network = build_network(self._spec.model, shape, variant, generator, self._spec.training.gradient_method)
+        if variant == "hybrid" and self._fine_tuning is not None:
+            self._fine_tuning.begin(network, shape.column_names)
+        return network
 
     def measurer(self, network: nn.Module, n_rows: int, seed: int) -> Measurer | None:
         """See `Recipe`."""
@@ -144,7 +170,8 @@ class CircuitRecipe:
 
     def provenance(self, spec: TrainingSpec) -> dict[str, Any]:
         """See `Recipe`."""
-        return {"spec": spec.to_dict()}
+        made = {"spec": spec.to_dict()}
+        return made if self._fine_tuning is None else {**made, "fine_tuned_from": self._fine_tuning.to_dict()}
 
 
 def in_session(backend: Backend) -> Backend:

@@ -25,6 +25,7 @@ from superpose.learning.canonical import digest_json
 from superpose.learning.card import CardSpec
 from superpose.learning.encodings import ENCODINGS
 from superpose.learning.evaluation_spec import CONTROLS, EvaluationSpec, TuningSpec, fixed_n_splits
+from superpose.learning.fine_tuning.spec import FineTuneSpec
 from superpose.learning.privacy.spec import PrivacySpec
 from superpose.learning.spec_fields import (
     Section,
@@ -46,6 +47,7 @@ __all__ = [
     "CardSpec",
     "EncodingSpec",
     "EvaluationSpec",
+    "FineTuneSpec",
     "LimitsSpec",
     "ModelSpec",
     "PreprocessingSpec",
@@ -197,6 +199,7 @@ class TrainingSpec(Section):
     card: CardSpec = section(CardSpec)
     calibration: CalibrationSpec = section(CalibrationSpec)
     privacy: PrivacySpec = section(PrivacySpec)
+    fine_tune: FineTuneSpec = section(FineTuneSpec)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -267,8 +270,8 @@ class TrainingSpec(Section):
     def to_dict(self) -> dict[str, Any]:
         """All fields, defaults included; `from_dict` reads it back to an equal spec.
 
-        The sections ``backend``, ``card``, ``calibration`` and ``privacy`` are there only where they say something, so
-        that a spec without keeps the digest that it had before there were such sections.
+        The sections ``backend``, ``card``, ``calibration``, ``privacy`` and ``fine_tune`` are there only where they say
+        something, so that a spec without keeps the digest that it had before there were such sections.
         """
         values = super().to_dict()
         if self.backend.name is None:
@@ -279,6 +282,8 @@ class TrainingSpec(Section):
             del values["calibration"]
         if self.privacy.epsilon is None:
             del values["privacy"]
+        if self.fine_tune.parent is None:
+            del values["fine_tune"]
         return values
 
     @property

@@ -24,6 +24,7 @@ __all__ = [
     "maybe_number",
     "names",
     "number",
+    "rates",
     "section",
     "subset",
     "text",
@@ -176,6 +177,27 @@ def _weight(value: Any, place: str, path: str) -> float:
     if not real or not 0 < value <= 1e6:
         raise SpecError(f"must map classes to numbers above 0, at most 1e6; {place} is {_shown(value)}", path)
     return float(value)
+
+
+def rates(allowed: tuple[str, ...]) -> Any:
+    """A mapping from words out of ``allowed`` to learning rates above 0, at most 10; None, the default, gives none."""
+    rate: Rule = number(1.0, 0.0, 10.0, above=True).metadata["rule"]
+
+    def rule(value: Any, path: str) -> dict[str, float] | None:
+        if value is None:
+            return None
+        if not isinstance(value, Mapping):
+            raise SpecError(f"must map {', '.join(allowed)} to learning rates, got {_shown(value)}", path)
+        for word in value:
+            if word not in allowed:
+                raise SpecError(
+                    f"may name {', '.join(allowed)}, got {_shown(word)}{_suggestion(word, allowed)}",
+                    path,
+                    allowed=list(allowed),
+                )
+        return {word: rate(value[word], f"{path}.{word}") for word in allowed if word in value} or None
+
+    return _field(None, rule)
 
 
 def section(kind: type[Section]) -> Any:

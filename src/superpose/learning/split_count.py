@@ -17,7 +17,7 @@ from superpose.learning.evaluation_spec import FEW_SPLITS
 if TYPE_CHECKING:
     from superpose.learning.spec import TrainingSpec
 
-__all__ = ["MANY_SPLITS", "SplitCount", "n_steps_per_split", "split_count"]
+__all__ = ["MANY_SPLITS", "SplitCount", "n_steps_per_split", "n_variants", "split_count"]
 
 MANY_SPLITS = 10
 AFFORDABLE_S = 300.0
@@ -48,11 +48,16 @@ class SplitCount:
         return dict(vars(self))
 
 
+def n_variants(spec: TrainingSpec) -> int:
+    """Networks that each split trains: the hybrid model and its controls."""
+    return 1 + len(spec.evaluation.controls) + (spec.fine_tune.parent is not None)
+
+
 def n_steps_per_split(spec: TrainingSpec, n_rows: int) -> int:
     """Optimizer steps of all networks of one split, if none stops early."""
     evaluation, training = spec.evaluation, spec.training
     trained = 1.0 - evaluation.test_fraction - evaluation.validation_fraction
-    n_trainings = (1 + len(evaluation.controls)) * evaluation.n_seeds * max(1, evaluation.tuning.trials)
+    n_trainings = n_variants(spec) * evaluation.n_seeds * max(1, evaluation.tuning.trials)
     return n_trainings * training.epochs * math.ceil(trained * n_rows / training.batch_size)
 
 

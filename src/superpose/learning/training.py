@@ -140,7 +140,9 @@ class _AdamW:
     Source: Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2, with the usual beta = (0.9, 0.999), eps = 1e-8.
     """
 
-    def __init__(self, parameters: list[nn.Parameter], options: TrainingOptions) -> None:
+    def __init__(
+        self, parameters: list[nn.Parameter], options: TrainingOptions, factors: list[float] | None = None
+    ) -> None:
         self.vector = torch.cat([p.detach().reshape(-1) for p in parameters])
         self.grad = torch.zeros_like(self.vector)
         self.moment_1 = torch.zeros_like(self.vector)
@@ -148,6 +150,10 @@ class _AdamW:
         self.n_steps = 0
         self._options = options
         self._rate, self._decay = options.learning_rate, options.learning_rate * options.weight_decay
+        self._factors: Tensor | None = None  # of the rate, per number
+        if factors is not None:
+            parts = [torch.full((p.numel(),), factor) for p, factor in zip(parameters, factors, strict=True)]
+            self._factors = torch.cat(parts)
         start = 0
         for parameter in parameters:
             end = start + parameter.numel()
@@ -171,8 +177,13 @@ class _AdamW:
         self.moment_1.lerp_(self.grad, 0.1)
         self.moment_2.mul_(0.999).addcmul_(self.grad, self.grad, value=0.001)
         scale = (self.moment_2 / (1.0 - 0.999**self.n_steps)).sqrt_().add_(1e-8)
-        self.vector.mul_(1.0 - self._decay)
-        self.vector.addcdiv_(self.moment_1, scale, value=-self._rate / (1.0 - 0.9**self.n_steps))
+        rate = self._rate / (1.0 - 0.9**self.n_steps)
+        if self._factors is None:
+            self.vector.mul_(1.0 - self._decay)
+            self.vector.addcdiv_(self.moment_1, scale, value=-rate)
+        else:
+            self.vector.mul_(1.0 - self._decay * self._factors)
+            self.vector.addcdiv_(self._factors * self.moment_1, scale, value=-rate)
         self.grad.zero_()
 
 
@@ -208,6 +219,8 @@ class Trainer:
             generator that nobody knows, no epoch is left out, and the last one counts, whatever validation rows say.
         loss: of scores and ``classes``, with the keywords ``weight`` and ``reduction`` of torch's cross entropy.
         compiled: False runs all steps in torch, which rounds otherwise.
+        rate_factors: by name of a parameter, what its learning rate is multiplied with; 1 where none is given. Steps run
+            in torch then.
 
     Attributes:
         torch_reason: why steps run in torch; None where they run as compiled code.
@@ -227,10 +240,13 @@ class Trainer:
         privacy: PrivacyPlan | None = None,
         loss: Callable[..., Tensor] = cross_entropy,
         compiled: bool = True,
+        rate_factors: Mapping[str, float] | None = None,
     ) -> None:
         self._loss = loss
         plan = fused_parts_or_reason(network, measurer, privacy, loss)
         parts = plan if compiled else "torch was asked for"
+        if rate_factors:
+            parts = "learning rates differ by block"
         self.torch_reason: str | None = parts if isinstance(parts, str) else None
         self._private = None if privacy is None else _private_steps(network, privacy)
         self.network, self.training, self.validation, self.options = network, training, validation, options
@@ -238,7 +254,9 @@ class Trainer:
         if class_weights is None and options.class_weights == "balanced":
             class_weights = balanced_class_weights(training.classes.numpy(), n_classes)
         self._class_weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
-        self._optimizer = _AdamW([p for p in network.parameters() if p.requires_grad], options)
+        trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
+        factors = [rate_factors.get(name, 1.0) for name in trained] if rate_factors else None
+        self._optimizer = _AdamW(list(trained.values()), options, factors)
         self._best = self._optimizer.vector.clone()
         kept = network.state_dict()
         self._buffers = {name: buffer for name, buffer in network.named_buffers() if name in kept}

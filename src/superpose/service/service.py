@@ -142,10 +142,19 @@ class Service:
         self.datasets = Datasets(self._database, self._artifacts, data_dir, config, clock, self.quotas)
         self.data_sheets = DataSheets(self._database, self.datasets, config.max_columns, clock)
         self.modules = Modules(self._database, self._artifacts, config, clock, self.quotas)
-        self.jobs = Jobs(self._database, self.store, self.datasets, self.modules, config, self.quotas, self.residencies)
+        self.models = Models(self._database, self._artifacts)
+        self.jobs = Jobs(
+            self._database,
+            self.store,
+            self.datasets,
+            self.models,
+            self.modules,
+            config,
+            self.quotas,
+            self.residencies,
+        )
         self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)
         self.sweeps = Sweeps(self._database, self.store, self.datasets, self.residencies, clock)
-        self.models = Models(self._database, self._artifacts)
         self.imports = Imports(self.store, self._artifacts, config, self.quotas)
         self.uploads = Uploads(data_dir, config)
         self.drifts = Drifts(self.models, self.datasets, config)

@@ -13,6 +13,7 @@ from superpose.learning.evaluation import summarise
 from superpose.learning.experiment.run import Run, UnitResults
 from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.experiment.unit import Unit
+from superpose.learning.fine_tuning.report import fine_tuning_report
 from superpose.learning.plot_data import case_plots, learning_curves
 from superpose.learning.privacy.membership import membership_report, row_losses
 from superpose.learning.splitting import split_keys
@@ -60,6 +61,8 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
     evaluation["learning_curves"] = learning_curves(rows)
     evaluation["cases"] = case_plots(cases, [str(label) for label in run.table.classes])
     evaluation["split_count"] = run.counted_splits.to_dict()
+    if run.recipe.fine_tuning is not None:
+        evaluation["fine_tuning"] = fine_tuning_report(run.recipe.fine_tuning, evaluation)
     measured = rows[0]["hybrid"].get("measured")
     if measured is not None:
         evaluation["measured"] = {**measured, "in_all": _in_all(rows)}

@@ -19,6 +19,7 @@ from superpose.datasets import Split, Table, check_splits
 from superpose.errors import CheckpointError
 from superpose.learning.admission import class_weights
 from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
+from superpose.learning.evaluation_spec import FROM_SCRATCH
 from superpose.learning.recipe import Recipe
 from superpose.learning.spec import TrainingSpec
 from superpose.learning.split_count import SplitCount, split_count
@@ -65,7 +66,8 @@ class Run:
         if self.only is not None:
             return self.only
         baseline = () if self.spec.evaluation.baseline == "none" else (BASELINE,)
-        return ("hybrid", *self.spec.evaluation.controls, *baseline)
+        scratch = () if self.recipe.fine_tuning is None else (FROM_SCRATCH,)
+        return ("hybrid", *scratch, *self.spec.evaluation.controls, *baseline)
 
     @cached_property
     def classes(self) -> NDArray[np.int64]:

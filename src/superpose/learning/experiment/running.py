@@ -79,7 +79,7 @@ def run_experiment(  # noqa: PLR0913  # what to do, where, and who looks on
     Cost: ``n_splits * n_seeds * max(1, trials) * (1 + number of controls)`` trainings of at most
     ``epochs`` passes over the training rows.
     """
-    admit(spec, table)
+    admit(spec, table, fine_tuned=recipe is not None and recipe.fine_tuning is not None)
     directory.mkdir(parents=True, exist_ok=True)
     own = CircuitRecipe(spec)
     run = Run(spec, table, directory, on_event, should_stop, recipe or own, dict(provenance or {}))
@@ -142,11 +142,15 @@ def _results(run: Run) -> UnitResults:
     rows: UnitResults = []
     for split in range(len(run.splits)):
         data = SplitData(run, split)
+        anew = data if run.recipe.fine_tuning is None else SplitData(run, split, anew=True)
         row = {}
         for place, variant in enumerate(run.variants):
             done = (split * len(run.variants) + place) * run.n_seeds
             row[variant] = over_seeds(
-                [Unit(run, data, variant, done + seed, seed).result() for seed in range(run.n_seeds)]
+                [
+                    Unit(run, data if variant == "hybrid" else anew, variant, done + seed, seed).result()
+                    for seed in range(run.n_seeds)
+                ]
             )
         rows.append(row)
     return rows

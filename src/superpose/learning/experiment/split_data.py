@@ -18,10 +18,15 @@ __all__ = ["SplitData"]
 
 @dataclass
 class SplitData:
-    """The rows of one split, preprocessed on first use."""
+    """The rows of one split, preprocessed on first use.
+
+    ``anew`` learns the preprocessing from the training rows even where a fine-tuned model keeps that of its parent:
+    what controls see, which have no parent.
+    """
 
     run: Run
     number: int
+    anew: bool = False
 
     @property
     def split(self) -> Split:
@@ -35,7 +40,10 @@ class SplitData:
 
     @cached_property
     def preprocessor(self) -> Preprocessor:
-        """Learnt from the training rows."""
+        """Learnt from the training rows, or that of the parent."""
+        fine_tuning = self.run.recipe.fine_tuning
+        if fine_tuning is not None and fine_tuning.preprocessor is not None and not self.anew:
+            return fine_tuning.preprocessor
         return self._preprocessor(self.split.train)
 
     def _preprocessor(self, places: NDArray[np.int64]) -> Preprocessor:

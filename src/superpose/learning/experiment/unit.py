@@ -24,7 +24,7 @@ from superpose.learning.experiment.fitting import Trained, chosen_of, settings_o
 from superpose.learning.experiment.run import BASELINE, Run
 from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.metrics import evaluate
-from superpose.learning.network import NetworkShape, count_parameters, quantum_layer_of
+from superpose.learning.network import HybridNetwork, NetworkShape, count_parameters, quantum_layer_of
 from superpose.learning.spec import TrainingOptions
 from superpose.learning.splitting import split_keys
 from superpose.learning.training import EpochReport, Trainer, TrainingWatch
@@ -149,7 +149,8 @@ class Unit:
         }
 
     def _new_network(self) -> nn.Module:
-        shape = NetworkShape(self.data.preprocessor.n_encoded, len(self.run.table.classes))
+        preprocessor = self.data.preprocessor
+        shape = NetworkShape(preprocessor.n_encoded, len(self.run.table.classes), preprocessor.encoded_names)
         return self.run.recipe.network(shape, self.variant, self._seed)
 
     def _trained(self) -> dict[str, Any]:
@@ -208,6 +209,7 @@ class Unit:
             class_weights=self.run.class_weights(self.run.classes[split.train]),
             measurer=measurer,
             privacy=plan,
+            rate_factors=self._rate_factors(network),
         )
         watch = TrainingWatch(
             on_epoch=lambda report: self._on_epoch(report, trial),
@@ -224,6 +226,13 @@ class Unit:
             store.clear()
             return self._train(options, store, trial)
         return Trained.by(trainer, measurer, plan)
+
+    def _rate_factors(self, network: nn.Module) -> dict[str, float]:
+        """By parameter, of the fine-tuned model; the controls train at the common rate."""
+        fine_tuning = self.run.recipe.fine_tuning
+        if fine_tuning is None or self.variant != "hybrid" or not isinstance(network, HybridNetwork):
+            return {}
+        return fine_tuning.rate_factors(network, self.run.spec.training.learning_rate)
 
     def _privacy_plan(self) -> PrivacyPlan | None:
         """Noise and rows of the steps, where the spec has an epsilon."""

@@ -60,7 +60,11 @@ def bill(spec: TrainingSpec, *, n_train: int, n_validation: int, n_test: int) ->
         else ParameterShifts(block, inputs=True, weights=True)
     )
     controls = [name for name in spec.evaluation.controls if name in _QUANTUM_CONTROLS]
-    n_trainings = fixed_n_splits(spec.evaluation) * spec.evaluation.n_seeds * (1 + len(controls))
+    n_trainings = (
+        fixed_n_splits(spec.evaluation)
+        * spec.evaluation.n_seeds
+        * (1 + len(controls) + (spec.fine_tune.parent is not None))
+    )
     batch, n_points = min(training.batch_size, n_train), circuits.n_points
     rows, shots = batch * (1 + n_points), backend.shots
     if backend.allocation == "adaptive":

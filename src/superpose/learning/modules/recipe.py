@@ -46,6 +46,11 @@ class ModuleRecipe:
         """A module with circuits is a hybrid model; one without is not called so."""
         return "hybrid model" if self._module.layers else "module"
 
+    @property
+    def fine_tuning(self) -> None:
+        """None: a module begins from the weights that it was exported with."""
+        return None
+
     def warning(self) -> str | None:
         """None: how the module's own weights begin is the module's affair."""
         return None

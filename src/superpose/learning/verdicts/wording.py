@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from superpose.learning.evaluation_spec import FROM_SCRATCH
 from superpose.learning.metrics import METRICS
 from superpose.learning.verdicts.cases import POWER
 from superpose.learning.verdicts.comparison import Comparison
@@ -14,6 +15,7 @@ LABELS = {
     "hybrid": "hybrid model",
     "classical_twin": "classical twin of equal parameter count",
     "no_entanglement": "same circuit without entanglement",
+    FROM_SCRATCH: "same model trained from scratch",
     "frozen": "same circuit with frozen random weights",
     "baseline": "tuned logistic regression",
 }
@@ -48,7 +50,7 @@ def verdict(
         return f"Undecided: the {subject} was trained without controls or a baseline to compare it with."
     title = METRICS[comparisons[0].metric].title
     seeds = f" of {n_seeds} seeds each" if n_seeds > 1 else ""
-    tried = _tried(n_settings or {}, subject, labels)
+    tried = _tried(n_settings or {}, subject, labels) + _without_parent(comparisons)
     scope = f"over {n_splits} paired splits{seeds} at {100 * confidence:g} % confidence"
     decided = [c for c in comparisons if c.outcome != "undecided"]
     if not decided:
@@ -58,6 +60,17 @@ def verdict(
     open_ones = [f"the {labels[c.against]}" for c in comparisons if c.outcome == "undecided"]
     rest = f", and undecided against {_listed(open_ones, 'or')}" if open_ones else ""
     return f"{_conclusion(comparisons, subject)}: {scope}, the {subject}'s {title} is {facts}{rest}.{tried}"
+
+
+def _without_parent(comparisons: Sequence[Comparison]) -> str:
+    """What a fine-tuned model's other comparisons are good for."""
+    others = {c.against for c in comparisons} - {FROM_SCRATCH}
+    if len(others) == len(comparisons) or not others:
+        return ""
+    return (
+        " What else it was compared with learned without its parent, so that those differences are of fine-tuning and "
+        "circuit together."
+    )
 
 
 def _tried(n_settings: Mapping[str, int], subject: str, labels: Mapping[str, str]) -> str:
@@ -72,6 +85,8 @@ def _tried(n_settings: Mapping[str, int], subject: str, labels: Mapping[str, str
 def _conclusion(comparisons: Sequence[Comparison], subject: str) -> str:
     """The headline of a verdict in which at least one comparison decides."""
     outcomes = {c.against: c.outcome for c in comparisons}
+    if FROM_SCRATCH in outcomes:
+        return _FINE_TUNING[outcomes[FROM_SCRATCH]]
     twin, found = outcomes.get("classical_twin"), set(outcomes.values())
     if twin == "worse":
         return f"The quantum circuit hurts here: a classical block of its size does better than the {subject}"
@@ -92,6 +107,14 @@ def _conclusion(comparisons: Sequence[Comparison], subject: str) -> str:
     if found == {"better"}:
         return f"The {subject} does better here than everything it was compared with, no classical twin among them"
     return "Whether the quantum circuit helps is undecided"
+
+
+_FINE_TUNING = {
+    "better": "Fine-tuning helps here: it does better than the same model trained from scratch",
+    "equal": "Fine-tuning makes no difference that matters here: the same model trained from scratch does as well",
+    "worse": "Fine-tuning hurts here: the same model trained from scratch does better",
+    "undecided": "Whether fine-tuning helps is undecided",
+}
 
 
 def _fact(comparison: Comparison, labels: Mapping[str, str]) -> str:
@@ -120,7 +143,9 @@ def _all(comparisons: Sequence[Comparison], labels: Mapping[str, str]) -> str:
 
 def _needed(comparisons: Sequence[Comparison], labels: Mapping[str, str]) -> str:
     """How many test cases would tell the hybrid model from its twin (or from whom it was compared with first)."""
-    chosen = next((c for c in comparisons if c.against == "classical_twin"), comparisons[0])
+    chosen = next(
+        (c for wanted in (FROM_SCRATCH, "classical_twin") for c in comparisons if c.against == wanted), comparisons[0]
+    )
     cases = chosen.cases
     if cases is None:
         return ""

@@ -131,18 +131,9 @@ def _lineage(
     """The graph around model versions."""
     graph = graph or _Graph()
     for row in versions:
-        made_by = _job_node(connection, graph, row["job_id"])
-        version = graph.node(
-            "version",
-            f"{row['model']}@{row['version']}",
-            f"{row['model']} version {row['version']}",
-            model=row["model"],
-            version=row["version"],
-            digest=row["digest"],
-            created_at=iso(row["created_at"]),
-        )
-        if made_by is not None:
-            graph.edge(made_by, version, "made")
+        version = _version_node(connection, graph, row)
+        for child in _children(connection, project, row["digest"]):
+            graph.edge(version, _version_node(connection, graph, child, parents=False), "fine-tuned into")
         own = {"project": project, "model": row["model"], "version": row["version"]}
         for alias in _using(connection, model_aliases, own):
             name = f"{row['model']}@{alias['alias']}"
@@ -151,6 +142,42 @@ def _lineage(
             node = graph.node("endpoint", found["name"], found["name"], created_at=iso(found["created_at"]))
             graph.edge(version, node, "answers at")
     return Lineage(tuple(graph.nodes.values()), tuple(graph.edges.values()))
+
+
+def _version_node(connection: Connection, graph: _Graph, row: RowMapping, *, parents: bool = True) -> str:
+    """Add a version, what made it, and what it was fine-tuned from, to the first of its line."""
+    known = f"version:{row['model']}@{row['version']}" in graph.nodes
+    version = graph.node(
+        "version",
+        f"{row['model']}@{row['version']}",
+        f"{row['model']} version {row['version']}",
+        model=row["model"],
+        version=row["version"],
+        digest=row["digest"],
+        created_at=iso(row["created_at"]),
+        deleted=row["deleted_at"] is not None,
+    )
+    if not known and (made_by := _job_node(connection, graph, row["job_id"])) is not None:
+        graph.edge(made_by, version, "made")
+    parent = ((row["manifest"] or {}).get("provenance") or {}).get("fine_tuned_from") if parents else None
+    if parent:
+        query = select(model_versions).where(
+            model_versions.c.project == row["project"], model_versions.c.digest == parent["digest"]
+        )
+        found = connection.execute(query.order_by(model_versions.c.created_at)).mappings().all()
+        named = [one for one in found if f"{one['model']}:{one['version']}" == parent["parent"]] or found[:1]
+        for one in named:
+            graph.edge(_version_node(connection, graph, one), version, "fine-tuned into")
+    return version
+
+
+def _children(connection: Connection, project: str, digest: str) -> list[RowMapping]:
+    """Versions that were fine-tuned from one. Cost: reads a field of each version of the project."""
+    began_from = model_versions.c.manifest["provenance"]["fine_tuned_from"]["digest"].as_string()
+    query = select(model_versions).where(
+        model_versions.c.project == project, began_from == digest, model_versions.c.deleted_at.is_(None)
+    )
+    return list(connection.execute(query.order_by(model_versions.c.model, model_versions.c.version)).mappings())
 
 
 def _using(connection: Connection, table: Any, own: Mapping[str, object]) -> list[RowMapping]:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.errors import PayloadTooLargeError, RequestError
 from superpose.service.budgets.money import micros_of
 from superpose.service.store.claims import Price, SpendingLimits
+from superpose.service.work.fine_tuning import ParentModel, planned, with_parent
 from superpose.service.work.measured_training import admit_backend
 
 if TYPE_CHECKING:
@@ -35,7 +36,10 @@ _TRIED_SPLITS = 3
 
 
 def admit_training(
-    payload: Mapping[str, object], table: Table, find: Callable[[str], Backend]
+    payload: Mapping[str, object],
+    table: Table,
+    find: Callable[[str], Backend],
+    find_model: Callable[[str], ParentModel],
 ) -> tuple[dict[str, Any], Price]:
     """The spec in full, defaults included, and its price, if it can be trained on the table.
 
@@ -43,8 +47,10 @@ def admit_training(
         payload: the spec.
         table: the data.
         find: the backend of a name, if the project's programs may go there.
+        find_model: the registered model of a name, to begin from.
 
     Raises:
+        NotFoundError: there is no such model.
         ResidencyError: they may not go to the spec's backend.
         BackendUnknownError, ToolkitMissingError, ProviderError: no such backend, or it cannot be reached.
         UnsupportedProgramError: the circuit does not fit it.
@@ -56,8 +62,10 @@ def admit_training(
     from superpose.learning.spec import TrainingSpec
     from superpose.learning.splitting import splits_of
 
-    spec = TrainingSpec.from_dict(dict(payload))
-    admit(spec, table)
+    document, parent = with_parent(payload, find_model)
+    spec = TrainingSpec.from_dict(document)
+    admit(spec, table, fine_tuned=parent is not None)
+    planned(spec, parent, table)
     splits = splits_of(spec, table, at_most=_TRIED_SPLITS)
     return spec.to_dict(), admit_backend(spec, list(splits), find)
 

@@ -6,11 +6,13 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 from sqlalchemy import Connection, select
 
 from superpose.errors import ConflictError, PayloadTooLargeError, RequestError
 from superpose.service.catalogue.datasets import Datasets
+from superpose.service.catalogue.models import Models
 from superpose.service.catalogue.modules import Modules
 from superpose.service.config import ServiceConfig
 from superpose.service.names import check_name
@@ -30,6 +32,7 @@ from superpose.service.work.admission import (
     check_priority,
     check_spending,
 )
+from superpose.service.work.fine_tuning import find_parent
 from superpose.service.work.function_jobs import admit_function
 from superpose.service.work.module_jobs import admit_module_training
 
@@ -46,17 +49,19 @@ class Jobs:
         database: where they are kept.
         store: the queue.
         datasets: where training data comes from.
+        models: where models to begin from are registered.
         modules: where exported modules come from.
         config: limits.
         quotas: what projects may use.
         residencies: where their programs may go.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a submission may name, and what limits it
         self,
         database: Database,
         store: JobStore,
         datasets: Datasets,
+        models: Models,
         modules: Modules,
         config: ServiceConfig,
         quotas: Quotas,
@@ -65,6 +70,7 @@ class Jobs:
         self._database = database
         self._store = store
         self._datasets = datasets
+        self._models = models
         self._modules = modules
         self._config = config
         self._quotas = quotas
@@ -252,7 +258,9 @@ class Jobs:
         price = new.price
         if new.kind is JobKind.TRAIN:
             find = self._residencies.confinement(new.project).admitted
-            payload, price = admit_training(new.payload, table, find)
+            payload, price = admit_training(
+                new.payload, table, find, partial(find_parent, self._database, self._models, principal)
+            )
         else:
             module = self._modules.get(principal, str(new.payload.get("module") or ""))
             payload = admit_module_training(new.payload, module, self._modules.exported(module), table)

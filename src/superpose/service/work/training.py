@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.service.nouns import Job, utc_now
 from superpose.service.operations.tracing import span_here
 from superpose.service.work.evidence import evidence_of, measured_effort
+from superpose.service.work.fine_tuning import parent_of_job, planned
 from superpose.service.work.measured_training import cost_told
 from superpose.service.work.runs import LONGEST_PAUSE_S, Asks, Outcome, RunContext, trained_outcome
 
@@ -45,13 +46,15 @@ def train(job: Job, context: RunContext) -> Outcome:
                 loop.leave_if_still_queued()
             with span_here("load"):
                 table = context.training_table()
+                parent = parent_of_job(spec, job.project, context.database, context.artifacts)
+                plan = planned(spec, parent, table)
             found = run_experiment(
                 spec,
                 table,
                 context.directory,
                 on_event=context.on_event,
                 should_stop=context.should_stop,
-                recipe=None if backend is None else CircuitRecipe(spec, backend),
+                recipe=CircuitRecipe(spec, backend, plan) if backend is not None or plan is not None else None,
                 provenance={"sweep": chosen_by} if isinstance(chosen_by, Mapping) else None,
                 on_submit=lambda: None if backend is None or loop is not None else context.confinement.require(backend),
                 on_queued=_wait_here if loop is None else loop.leave_if_long,

@@ -1,0 +1,145 @@
+"""Training jobs that begin from a registered model: how the parent is found, and what the spec takes over from it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select
+
+from superpose.errors import ArtifactError, NotFoundError, SpecError
+from superpose.service.catalogue.models import Models, VersionRef
+from superpose.service.nouns import ModelVersion, Principal
+from superpose.service.store.artifacts import Artifacts
+from superpose.service.store.database import Database
+from superpose.service.store.tables import model_versions
+
+if TYPE_CHECKING:
+    from superpose.datasets import Table
+    from superpose.learning.fine_tuning.parent import Parent
+    from superpose.learning.fine_tuning.plan import FineTuning
+    from superpose.learning.spec import TrainingSpec
+
+__all__ = ["ParentModel", "find_parent", "parent_of_job", "planned", "with_parent"]
+
+ParentModel = tuple[ModelVersion, "Parent"]
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+
+
+def find_parent(database: Database, models: Models, principal: Principal, reference: str) -> ParentModel:
+    """The registered version that a reference names, and its model.
+
+    Args:
+        database: where models are registered.
+        models: the registry.
+        principal: the caller.
+        reference: ``NAME``, ``NAME:VERSION``, ``NAME:ALIAS``, or a digest.
+
+    Raises:
+        NotFoundError: there is none in the caller's project.
+        ArtifactError: its file is gone or has changed.
+        SpecError: it is no hybrid model of a spec's own circuit.
+    """
+    if _DIGEST.fullmatch(reference):
+        query = (
+            select(model_versions.c.model, model_versions.c.version)
+            .where(
+                model_versions.c.project == principal.project,
+                model_versions.c.digest == reference,
+                model_versions.c.deleted_at.is_(None),
+            )
+            .order_by(model_versions.c.created_at)
+        )
+        with database.read() as connection:
+            row = connection.execute(query).first()
+        if row is None:
+            raise NotFoundError(f"There is no model with the digest {reference} in this project.", kind="model")
+        version = models.version(principal, row.model, row.version)
+    else:
+        name, _, which = reference.partition(":")
+        wanted: VersionRef = int(which) if which.isdecimal() else which or None
+        version = models.version(principal, name, wanted)
+    return version, _parent(models.content(version), version.digest, f"{version.model}:{version.version}")
+
+
+def with_parent(
+    payload: Mapping[str, object], find: Callable[[str], ParentModel]
+) -> tuple[dict[str, Any], Parent | None]:
+    """A spec whose parent is named by version and digest, and the parent; None where the spec has none.
+
+    The circuit and a medical domain come from the parent.
+
+    Raises:
+        SpecError: the spec asks for another circuit, or the digest is another one's.
+        NotFoundError, ArtifactError: as `find_parent`.
+    """
+    from superpose.learning.card import MEDICAL, notice_of
+
+    document, section = dict(payload), payload.get("fine_tune")
+    if not isinstance(section, Mapping) or not isinstance(section.get("parent"), str):
+        return document, None
+    version, parent = find(section["parent"])
+    if section.get("digest") not in (None, version.digest):
+        raise SpecError(
+            f"is {section['digest']}, but {parent.name} has the digest {version.digest}", "fine_tune.digest"
+        )
+    document["fine_tune"] = {**section, "parent": parent.name, "digest": version.digest}
+    document["model"] = parent.completed(document.get("model"))
+    card = document.get("card", {})
+    if notice_of(version.manifest) is not None and isinstance(card, Mapping):
+        document["card"] = {**card, "domain": MEDICAL}
+    return document, parent
+
+
+def planned(spec: TrainingSpec, parent: Parent | None, table: Table) -> FineTuning | None:
+    """What is carried over, held against the data; None without a parent.
+
+    Raises:
+        SpecError: circuit, columns or classes do not fit; names the field.
+    """
+    from superpose.learning.fine_tuning.plan import plan_fine_tuning
+    from superpose.learning.rows import ColumnNames
+    from superpose.learning.splitting import feature_table
+
+    if parent is None:
+        return None
+    features = feature_table(spec, table)
+    columns = ColumnNames(features.feature_names, tuple(column.kind for column in features.columns))
+    return plan_fine_tuning(spec, parent, columns, table.classes, features)
+
+
+def parent_of_job(spec: TrainingSpec, project: str, database: Database, artifacts: Artifacts) -> Parent | None:
+    """The parent that an admitted spec names, by its digest; None where it names none.
+
+    Raises:
+        NotFoundError: it has been deleted since.
+        ArtifactError: its file has changed.
+    """
+    section = spec.fine_tune
+    if section.parent is None:
+        return None
+    query = select(model_versions.c.artifact).where(
+        model_versions.c.project == project,
+        model_versions.c.digest == section.digest,
+        model_versions.c.deleted_at.is_(None),
+    )
+    with database.read() as connection:
+        artifact = connection.execute(query).scalars().first()
+    if artifact is None:
+        raise NotFoundError(
+            f"The model {section.parent}, which this job begins from, was deleted.", kind="model", id=section.parent
+        )
+    return _parent(artifacts.read(artifact), str(section.digest), section.parent)
+
+
+def _parent(content: bytes, digest: str, name: str) -> Parent:
+    from superpose.errors import ModelFileError
+    from superpose.learning.fine_tuning.parent import Parent
+    from superpose.learning.model_file import read_model
+
+    try:
+        file = read_model(content, digest)
+    except ModelFileError as error:
+        raise ArtifactError(f"The file of {name} cannot be used: {error.message}") from error
+    return Parent.from_file(file, name)
