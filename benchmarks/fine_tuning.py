@@ -6,7 +6,7 @@ scratch on the same rows, with the same epochs, batch and seed: each draw of row
 mean difference over draws by the corrected resampled t test (Nadeau and Bengio 2003) that verdicts of training jobs
 use; all of them together hold at 95 % (Bonferroni).
 
-``python benchmarks/fine_tuning.py [--draws 40] [--labels 10 20 40 80] [--save] [--json]``
+``python benchmarks/fine_tuning.py [--draws 20] [--labels 10 20 40 80] [--save] [--json]``
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def _measure(parent: HybridClassifier, rows: Any, labels: np.ndarray, n_labels: 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--draws", type=int, default=40)
+    parser.add_argument("--draws", type=int, default=20)
     parser.add_argument("--labels", type=int, nargs="+", default=list(LABELS))
     parser.add_argument("--tables", type=Path, default=TABLES, help="folder with heart_cleveland.csv and hepatitis.csv")
     parser.add_argument(
