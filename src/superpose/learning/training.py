@@ -219,8 +219,8 @@ class Trainer:
             generator that nobody knows, no epoch is left out, and the last one counts, whatever validation rows say.
         loss: of scores and ``classes``, with the keywords ``weight`` and ``reduction`` of torch's cross entropy.
         compiled: False runs all steps in torch, which rounds otherwise.
-        rate_factors: by name of a parameter, what its learning rate is multiplied with; 1 where none is given. Steps run
-            in torch then.
+        rate_factors: by name of a parameter, what its learning rate is multiplied with, else 1. Steps then run in
+            torch.
 
     Attributes:
         torch_reason: why steps run in torch; None where they run as compiled code.
