@@ -100,3 +100,37 @@ def test_the_client_speaks_of_the_gate_in_values_and_of_roles(served: Any, train
             client.endpoints.update("gated", stage="live")
         assert client.endpoints.update("gated", stage="development").stage == "development"
         client.endpoints.delete("gated")
+
+
+@pytest.mark.slow
+def test_medical_data_make_medical_models_over_every_door(
+    served: Any, at_home: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A table of patients, said to be medical on the terminal; its spec says nothing of it."""
+    rows = "\n".join(f"{i % 7},{(i * i) % 11},{'ill' if i % 3 else 'well'}" for i in range(60))
+    (tmp_path / "ward.csv").write_text(f"age,dose,outcome\n{rows}\n")
+    added = at_home("datasets", "add", tmp_path / "ward.csv", "--target", "outcome", "--domain", "medical", "--json")
+    assert added.code == 0 and added.json["domain"] == "medical"
+    assert "medical" in at_home("datasets", "show", "ward").out
+    spec = {
+        "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
+        "training": {"epochs": 1},
+        "evaluation": {"n_splits": 2, "controls": ["frozen"], "baseline": "none"},
+    }
+    with Client(served.url, key_file=served.key_file) as client:
+        assert client.datasets.get("ward").domain == "medical"
+        assert client.datasets.add_builtin("blooms", "iris", domain="medical").domain == "medical"
+        job = client.jobs.train(dataset="ward", model="ward", spec=spec)
+        assert client.jobs.wait(job.id, timeout_s=120).status == "succeeded"
+        client.endpoints.create("ward", model="ward")
+        assert client.endpoints.get("ward").notice == "Not for clinical use."
+        assert client.predict("ward", [[3, 4]]).notice == "Not for clinical use."
+        missing = client.models.gate("ward").missing
+        assert "subgroups" in missing, "slices by subgroup, or a reason why there are none"
+        with pytest.raises(ApiError) as refused:
+            client.endpoints.create("clinic", model="ward", stage="production")
+        assert refused.value.problem_code == "service.promotion"
+        with pytest.raises(ApiError) as caught:
+            client.datasets.add(tmp_path / "ward.csv", target="outcome", domain="moon")
+        assert caught.value.status == 422 or "domain" in str(caught.value)
+    assert at_home("models", "card", "ward").out.splitlines()[2] == "**Not for clinical use.**"

@@ -23,6 +23,7 @@ from superpose.errors import (
     RequestError,
 )
 from superpose.service import JobKind, Principal, Role, Service, ServiceConfig
+from superpose.service.catalogue.ingest import Incoming
 from superpose.service.store.job_store import NewJob
 from superpose.service.store.tables import data_sheets
 
@@ -48,7 +49,19 @@ def test_a_data_set_is_stored_and_read_back(service: Service, admin: Principal, 
     assert not list((config.data_dir / "staging").iterdir())
     document = made.to_json()
     assert set(document) == {
-        *("id", "name", "format", "n_rows", "n_features", "target", "classes", "columns", "digest", "created_at")
+        *(
+            "id",
+            "name",
+            "format",
+            "n_rows",
+            "n_features",
+            "target",
+            "classes",
+            "columns",
+            "digest",
+            "domain",
+            "created_at",
+        )
     }
     assert document["columns"][0] == {"name": "age", "kind": "number", "unit": None, "n_missing": 0}
 
@@ -204,3 +217,27 @@ def test_data_sets_of_a_release_before_sheets_get_one_when_asked(service: Servic
     service.datasets.delete(admin, "trial")
     with service._database.read() as connection:
         assert not connection.execute(select(data_sheets.c.dataset_id)).scalars().all()
+
+
+def test_what_is_medical_stays_so(service: Service, admin: Principal) -> None:
+    assert add(service, admin).domain == "general"
+    assert service.datasets.add_builtin(admin, "iris", "iris").domain == "general"
+    cancer = service.datasets.add_builtin(admin, "cells", "breast_cancer")
+    assert cancer.domain == service.datasets.table(cancer).domain == "medical"
+    told = Incoming("trial", "csv", "outcome", domain="medical")
+    with service.datasets.arriving() as path:
+        path.write_bytes(CSV)
+        changed = service.datasets.add_file(admin, path, told)
+    assert changed.domain == "medical" == add(service, admin).domain == service.datasets.get(admin, "trial").domain
+    assert changed.to_json()["domain"] == "medical"
+    kinds = [event.kind for event in service.data_sheets.history(admin, changed.id).items]
+    assert kinds == ["domain_changed", "created"]
+
+
+def test_a_model_of_medical_data_is_medical_whatever_its_spec_says(service: Service, admin: Principal) -> None:
+    service.datasets.add_builtin(admin, "cells", "breast_cancer")
+    service.datasets.add_builtin(admin, "iris", "iris")
+    for spec in ({}, {"card": {"domain": "general", "limits": "Adults."}}):
+        job = service.jobs.submit(admin, "train", spec, dataset="cells")
+        assert job.payload["card"]["domain"] == "medical"
+    assert "card" not in service.jobs.submit(admin, "train", {}, dataset="iris").payload

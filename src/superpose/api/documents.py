@@ -63,6 +63,7 @@ class BuiltinDataset(Document):
 
     name: str
     builtin: str
+    domain: Literal["general", "medical"] = "general"
 
 
 class DriftOfDataset(Document):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -47,6 +47,10 @@ def add(  # noqa: PLR0913  # one parameter per option
     patients: Annotated[
         bool, typer.Option("--patients", help="Add a column with a number for each patient of DICOM files.")
     ] = False,
+    domain: Annotated[
+        Literal["general", "medical"] | None,
+        typer.Option(help="What the data are about; models trained on medical data are not for clinical use."),
+    ] = None,
     unit: Annotated[
         list[str] | None, typer.Option(help="Unit of a column; may be repeated.", metavar="COLUMN=UNIT")
     ] = None,
@@ -80,9 +84,10 @@ def add(  # noqa: PLR0913  # one parameter per option
                 image_size=image_size,
                 image_mode=image_mode,
                 image_patients=patients,
+                domain=domain,
             )
         else:
-            dataset = client.datasets.add_builtin(name or builtin or "", builtin)
+            dataset = client.datasets.add_builtin(name or builtin or "", builtin, domain=domain)
     if as_json:
         print_json(dataset.to_dict())
         return
@@ -128,6 +133,7 @@ def show(
             "id": found.id,
             "rows": found.n_rows,
             "target": f"{found.target} ({', '.join(found.classes)})",
+            "domain": found.domain,
             "added": found.created_at,
             "digest": found.digest,
         }

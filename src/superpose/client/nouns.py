@@ -97,6 +97,7 @@ class Dataset(Noun):
     digest: str
     created_at: datetime
     warnings: tuple[str, ...] = field(default=(), compare=False)
+    domain: str = "general"
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -114,6 +115,7 @@ class Dataset(Noun):
             digest=f.text("digest"),
             created_at=f.time("created_at"),
             warnings=f.texts("warnings") if "warnings" in f.members else (),
+            domain=f.text("domain") if "domain" in f.members else "general",
         )
 
     def _repr_html_(self) -> str:
@@ -122,6 +124,7 @@ class Dataset(Noun):
             "rows": self.n_rows,
             "features": self.n_features,
             "target": f"{self.target} ({', '.join(self.classes)})",
+            "domain": self.domain,
             "digest": self.digest,
             "created at": self.created_at,
         }

@@ -121,6 +121,7 @@ class Datasets(Resource):
         image_size: int | None = None,
         image_mode: str | None = None,
         image_patients: bool = False,
+        domain: str | None = None,
     ) -> Dataset:
         """Register a table: a CSV, Parquet or NPZ file, sent in pieces, its bytes, or a folder of images.
 
@@ -134,6 +135,8 @@ class Datasets(Resource):
             image_size: width and height in pixels that images are brought to; 28 by default.
             image_mode: "grey" (the default) or "rgb".
             image_patients: whether a column "patient" numbers the patients of DICOM files, to split by.
+            domain: "medical" for data about patients: models trained on them carry "Not for clinical use.". What was
+                made from DICOM files is medical in any case. Added again as medical, known data become it.
 
         Raises:
             DatasetFormatError: no such file, or no known format.
@@ -152,6 +155,7 @@ class Datasets(Resource):
                     image_size=image_size,
                     image_mode=image_mode,
                     image_patients=image_patients,
+                    domain=domain,
                 )
         stem, suffix = ("", "") if path is None else (path.stem, path.suffix.lower().lstrip("."))
         kind = format or ("images" if suffix == "zip" else suffix)
@@ -166,6 +170,7 @@ class Datasets(Resource):
         if target is None and kind != "images":
             raise DatasetFormatError("Say which column to predict: target=.")
         asked = {"name": name or stem, "target": target or "class", "size": image_size, "mode": image_mode}
+        asked["domain"] = domain
         asked |= {"patients": "true"} if image_patients else {}
         query: dict[str, str | int | float] = {key: value for key, value in asked.items() if value is not None}
         if units:
@@ -184,9 +189,13 @@ class Datasets(Resource):
         patient = replace(call, timeout_s=max(self._transport.timeout_s, call.timeout_s or 0.0))
         return Dataset.from_json(read_json(self._transport.send(patient)))
 
-    def add_builtin(self, name: str, builtin: str | None = None) -> Dataset:
-        """Register data that come with superpose (see `superpose.datasets.builtin_names`) under a name."""
-        return Dataset.from_json(self._post("/v1/datasets", {"name": name, "builtin": builtin or name}))
+    def add_builtin(self, name: str, builtin: str | None = None, *, domain: str | None = None) -> Dataset:
+        """Register data that come with superpose (see `superpose.datasets.builtin_names`) under a name.
+
+        ``breast_cancer`` is of the domain "medical" in any case.
+        """
+        asked = {"name": name, "builtin": builtin or name} | ({} if domain is None else {"domain": domain})
+        return Dataset.from_json(self._post("/v1/datasets", asked))
 
     def list(self) -> Listing[Dataset]:
         """All data sets, newest first."""

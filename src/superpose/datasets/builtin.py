@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from superpose.datasets.domains import MEDICAL
 from superpose.datasets.table import Table
 from superpose.errors import RequestError
 
@@ -24,7 +25,8 @@ def builtin_names() -> tuple[str, ...]:
 
 
 def builtin_table(name: str) -> Table:
-    """A built-in table; ``breast_cancer`` has the classes ``benign`` and ``malignant`` (the positive one).
+    """A built-in table; ``breast_cancer`` has the classes ``benign`` and ``malignant`` (the positive one),
+    and is of the domain "medical".
 
     The last four are made by rule (`superpose.datasets.generated`), with the classes ``-1`` and ``1`` and always the
     same rows: 4 x 4 pictures of ``bars_and_stripes``, and tables of 300 rows and 10 columns.
@@ -46,7 +48,7 @@ def builtin_table(name: str) -> Table:
 def _breast_cancer() -> Table:
     from sklearn.datasets import load_breast_cancer
 
-    return _table("breast_cancer", load_breast_cancer(), target_name="diagnosis")
+    return _table("breast_cancer", load_breast_cancer(), target_name="diagnosis").of_domain(MEDICAL)
 
 
 def _digits() -> Table:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from superpose.datasets.domains import DOMAINS, GENERAL, MEDICAL
 from superpose.errors import (
     DatasetEmptyError,
     DatasetFormatError,
@@ -64,6 +65,7 @@ class Table:
         columns: one description per feature, in the order of ``features``.
         deidentification: what was removed from the files of patients that the rows were made from, counted; None where
             there were none. Not part of the digest.
+        domain: "medical" or "general"; a model that learns from medical rows is a medical one. Not part of the digest.
     """
 
     name: str
@@ -73,6 +75,7 @@ class Table:
     classes: tuple[str, ...]
     columns: tuple[Column, ...]
     deidentification: Mapping[str, Any] | None = None
+    domain: str = GENERAL
 
     @classmethod
     def from_columns(
@@ -183,6 +186,16 @@ class Table:
         check_units(self.feature_names, units)
         columns = tuple(replace(column, unit=units.get(column.name, column.unit)) for column in self.columns)
         return replace(self, columns=columns)
+
+    def of_domain(self, domain: str) -> Table:
+        """The same table, medical if ``domain`` is; what is medical stays so.
+
+        Raises:
+            DatasetFormatError: no such domain.
+        """
+        if domain not in DOMAINS:
+            raise DatasetFormatError(f"The domain of a table is one of {', '.join(DOMAINS)}, got {str(domain)[:40]!r}.")
+        return replace(self, domain=MEDICAL) if domain == MEDICAL else self
 
     def schema(self) -> dict[str, Any]:
         """The description of the table without its values, as JSON values."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from superpose.datasets.domains import DOMAINS, GENERAL, MEDICAL
 from superpose.errors import SpecError
 from superpose.learning.spec_fields import Section, choice, text
 
@@ -19,10 +20,6 @@ __all__ = [
     "notice_of",
     "stated",
 ]
-
-MEDICAL = "medical"
-DOMAINS = ("general", MEDICAL)
-"""What a model may be about."""
 
 NOT_FOR_CLINICAL_USE = "Not for clinical use."
 """What stands wherever a medical model shows itself: card, endpoint, answers, explanations, terminal."""
@@ -39,14 +36,14 @@ class CardSpec(Section):
     """What the model card says that no measurement can tell.
 
     ``domain``: "medical" puts the sentence "Not for clinical use." on the card, the endpoint, its answers and
-    explanations; "general" by default. ``intended_use``: by whom, on which data and for what decision the model is
-    meant to be used. ``limits``: where it must not be used or trusted. ``no_subgroups``: why there are no groups whose
-    figures could be compared, where ``evaluation.subgroups`` names none. A production endpoint asks for these
-    statements; they can also be made later, at the model version.
+    explanations; "general" by default, and medical all the same where the data are. ``intended_use``: by whom, on which
+    data and for what decision the model is meant to be used. ``limits``: where it must not be used or trusted.
+    ``no_subgroups``: why there are no groups whose figures could be compared, where ``evaluation.subgroups`` names
+    none. A production endpoint asks for these statements; they can also be made later, at the model version.
     """
 
     path: ClassVar[str] = "card"
-    domain: str = choice("general", lambda: DOMAINS)
+    domain: str = choice(GENERAL, lambda: DOMAINS)
     intended_use: str | None = text(None, MAX_STATEMENT)
     limits: str | None = text(None, MAX_STATEMENT)
     no_subgroups: str | None = text(None, MAX_STATEMENT)

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
 import yaml
 
+from superpose.datasets.domains import MEDICAL
 from superpose.engine.gradients import GRADIENT_METHODS
 from superpose.errors import SpecError
 from superpose.learning.ansaetze import ANSAETZE
@@ -266,6 +267,10 @@ class TrainingSpec(Section):
         except RecursionError:
             raise SpecError("is not JSON that can be read: it is nested too deeply", "spec") from None
         return cls.from_dict(data)
+
+    def about(self, domain: str) -> Self:
+        """The same for data of a domain: on medical data it makes medical models, whatever ``card.domain`` says."""
+        return replace(self, card=replace(self.card, domain=MEDICAL)) if domain == MEDICAL else self
 
     def to_dict(self) -> dict[str, Any]:
         """All fields, defaults included; `from_dict` reads it back to an equal spec.

@@ -161,6 +161,7 @@ class Dataset:
     digest: str
     artifact: str = field(repr=False)
     created_at: datetime
+    domain: str = "general"
 
     def to_json(self) -> dict[str, object]:
         """The data set as the API sends it."""
@@ -174,6 +175,7 @@ class Dataset:
             "classes": list(self.classes),
             "columns": [dict(column) for column in self.columns],
             "digest": self.digest,
+            "domain": self.domain,
             "created_at": iso(self.created_at),
         }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Query, Request
 from pydantic import Field
@@ -45,7 +45,9 @@ def routes(service: Service) -> APIRouter:
         media_type = media_type_of(request)
         if media_type == "application/json":
             wanted = await read_model(request, BuiltinDataset, config.max_body_bytes)
-            dataset = await run_in_threadpool(service.datasets.add_builtin, principal, wanted.name, wanted.builtin)
+            dataset = await run_in_threadpool(
+                service.datasets.add_builtin, principal, wanted.name, wanted.builtin, wanted.domain
+            )
         else:
             incoming = _incoming(asked, media_type, config.max_columns)
             if asked.upload is None:
@@ -121,6 +123,7 @@ class _Asked(Document):
     patients: bool | None = Field(
         None, description="images: a column of its own numbers the patients of DICOM files [false]", strict=False
     )
+    domain: Literal["general", "medical"] = Field("general", description="models trained on it are of this domain")
     upload: str | None = Field(None, description="an upload that holds the table; the body is empty then")
     units: str | None = Field(None, description='unit by column, as JSON: {"age": "a"}', max_length=50_000)
 
@@ -149,6 +152,7 @@ def _incoming(asked: _Asked, media_type: str, max_columns: int) -> Incoming:
         units=_units(asked.units),
         options=options,
         max_columns=max_columns,
+        domain=asked.domain,
     )
 
 

@@ -79,6 +79,7 @@ def run_experiment(  # noqa: PLR0913  # what to do, where, and who looks on
     Cost: ``n_splits * n_seeds * max(1, trials) * (1 + number of controls)`` trainings of at most
     ``epochs`` passes over the training rows.
     """
+    spec = spec.about(table.domain)
     admit(spec, table, fine_tuned=recipe is not None and recipe.fine_tuning is not None)
     directory.mkdir(parents=True, exist_ok=True)
     own = CircuitRecipe(spec)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Connection, RowMapping, Select, delete, insert, or_, select, update
 
+from superpose.datasets.domains import GENERAL
 from superpose.errors import ConflictError, NotFoundError, PayloadTooLargeError
 from superpose.service.catalogue.ingest import Incoming, Ingested, ingest, ingest_file, ingested
 from superpose.service.config import ServiceConfig
@@ -128,8 +130,8 @@ class Datasets:
             staged = self._artifacts.stage_file(output)
         return self._store(principal, incoming.name, incoming.format, made, staged)
 
-    def add_builtin(self, principal: Principal, name: str, builtin: str) -> Dataset:
-        """Store a table that comes with superpose, such as ``breast_cancer``.
+    def add_builtin(self, principal: Principal, name: str, builtin: str, domain: str = GENERAL) -> Dataset:
+        """Store a table that comes with superpose, such as ``breast_cancer``, which is medical in any case.
 
         Raises:
             RequestError: unusable name, or no such table.
@@ -139,7 +141,7 @@ class Datasets:
 
         principal.require(Role.EDITOR)
         check_name(name)
-        made = ingested(builtin_table(builtin), self._config.max_columns)
+        made = ingested(builtin_table(builtin).of_domain(domain), self._config.max_columns)
         return self._store(principal, name, "builtin", made, self._artifacts.stage(made.content or b""))
 
     def list(self, principal: Principal, part: Part = Part()) -> Page[Dataset]:  # noqa: B008  # frozen
@@ -234,11 +236,11 @@ class Datasets:
 
         with self._reading:
             if self._last_table is not None and self._last_table[0] == dataset.artifact:
-                return self._last_table[1].with_units(units_of(dataset.columns))
+                return self._last_table[1].with_units(units_of(dataset.columns)).of_domain(dataset.domain)
             table = table_from_parquet_bytes(self._artifacts.read(dataset.artifact))
             if table.n_rows * table.n_features <= _KEPT_CELLS:
                 self._last_table = (dataset.artifact, table)
-            return table.with_units(units_of(dataset.columns))
+            return table.with_units(units_of(dataset.columns)).of_domain(dataset.domain)
 
     def _check_size(self, n_bytes: int) -> None:
         if n_bytes > self._config.max_dataset_bytes:
@@ -277,7 +279,7 @@ class Datasets:
         if row is not None:
             known = _dataset(row)
             if known.digest == dataset.digest:
-                return known
+                return self._of_domain(connection, principal, known, dataset.domain)
             raise ConflictError(
                 f"Data set {dataset.name!r} exists with other content (digest {known.digest[:12]}). Choose another "
                 "name or delete it first.",
@@ -291,6 +293,15 @@ class Datasets:
         self._record(connection, dataset, principal, "created")
         self._artifacts.publish(staged)
         return dataset
+
+    def _of_domain(self, connection: Connection, principal: Principal, known: Dataset, domain: str) -> Dataset:
+        """The data set, medical from now on if it was added again as that; nothing makes it general again."""
+        if domain == known.domain or domain == GENERAL:
+            return known
+        connection.execute(update(datasets).where(datasets.c.id == known.id).values(domain=domain))
+        found = replace(known, domain=domain)
+        self._record(connection, found, principal, "domain_changed")
+        return found
 
     def _record(self, connection: Connection, dataset: Dataset, principal: Principal, kind: str) -> None:
         append_event(

@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from superpose.datasets.domains import GENERAL, MEDICAL
 from superpose.errors import DatasetError, DatasetFormatError, DatasetTooLargeError, RequestError, SuperposeError
 from superpose.service.traces import trace_of
 
@@ -41,6 +42,7 @@ class Incoming:
         units: unit by column; goes before units that the file itself states.
         options: what the format's reader takes besides.
         max_columns: columns allowed.
+        domain: what the rows are about, one of ``superpose.datasets.domains.DOMAINS``.
     """
 
     name: str
@@ -49,6 +51,7 @@ class Incoming:
     units: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     max_columns: int = 2_000
+    domain: str = GENERAL
 
 
 @dataclass(frozen=True)
@@ -84,7 +87,7 @@ def ingest(source: bytes | Path, incoming: Incoming) -> Ingested:
     )
     if incoming.units:
         table = table.with_units(incoming.units)
-    return ingested(table, incoming.max_columns)
+    return ingested(table.of_domain(incoming.domain), incoming.max_columns)
 
 
 def ingested(table: Table, max_columns: int) -> Ingested:
@@ -98,6 +101,7 @@ def ingested(table: Table, max_columns: int) -> Ingested:
         "classes": list(table.classes),
         "columns": [column.to_dict() for column in table.columns],
         "digest": table.digest,
+        "domain": table.domain if table.deidentification is None else MEDICAL,  # files of patients
     }
     return Ingested(facts, data_sheet(table, max_columns=max_columns).to_dict(), table_to_parquet_bytes(table))
 

@@ -149,6 +149,7 @@ datasets = Table(
     Column("artifact", Text),
     Column("created_at", UtcTime),
     Column("deleted_at", UtcTime),
+    Column("domain", Text),
 )
 
 data_sheets = Table("data_sheets", metadata, Column("dataset_id", Text, primary_key=True), Column("sheet", _JSON))

@@ -63,7 +63,7 @@ def admit_training(
     from superpose.learning.splitting import splits_of
 
     document, parent = with_parent(payload, find_model)
-    spec = TrainingSpec.from_dict(document)
+    spec = TrainingSpec.from_dict(document).about(table.domain)
     admit(spec, table, fine_tuned=parent is not None)
     planned(spec, parent, table)
     splits = splits_of(spec, table, at_most=_TRIED_SPLITS)

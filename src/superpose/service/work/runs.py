@@ -61,6 +61,7 @@ class RunContext:
         n_retries: attempts of the job that ended with an error and were followed by another.
         ledger: where a function's metrics and files go.
         dataset_units: unit by column of the training data.
+        dataset_domain: what the training data are about.
     """
 
     config: ServiceConfig
@@ -77,6 +78,7 @@ class RunContext:
     n_retries: int = 0
     ledger: Ledger | None = None
     dataset_units: Mapping[str, str | None] = field(default_factory=dict)
+    dataset_domain: str = "general"
 
     def recipe(self, spec: TrainingSpec) -> CircuitRecipe:
         """What trains a spec's networks: on the backend that it names, held to the rules of the job's project.
@@ -99,7 +101,7 @@ class RunContext:
         from superpose.datasets import table_from_parquet_bytes
 
         table = table_from_parquet_bytes(self.artifacts.read(self.dataset_artifact or ""))
-        return table.with_units(self.dataset_units)
+        return table.with_units(self.dataset_units).of_domain(self.dataset_domain)
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from typing import Any
 
 from sqlalchemy import Connection, select, update
 
+from superpose.datasets.domains import GENERAL
 from superpose.errors import (
     CheckpointError,
     FunctionFailedError,
@@ -245,7 +246,7 @@ class Worker:
         with self._database.read() as connection:  # its results would have no room
             self._quotas.admit_bytes(connection, job.project, 0)
         directory = self._data_dir.attempt_directory(job.id, claim.attempt)
-        artifact, units = self._dataset(job)
+        artifact, units, domain = self._dataset(job)
         context = RunContext(
             config=self.config,
             artifacts=self._artifacts,
@@ -255,6 +256,7 @@ class Worker:
             loop_book=LoopBook(self._store, claim),
             dataset_artifact=artifact,
             dataset_units=units,
+            dataset_domain=domain,
             directory=directory,
             on_event=_Reporter(self._store, claim, keeper, self.config.progress_s),
             should_stop=lambda: self._stopping.is_set() or keeper.cancelling or keeper.lost or timer.is_over,
@@ -331,16 +333,18 @@ class Worker:
         with self._database.read() as connection:
             return int(connection.execute(select(jobs.c.retries).where(jobs.c.id == job.id)).scalar_one())
 
-    def _dataset(self, job: Job) -> tuple[str | None, dict[str, str | None]]:
-        """The artifact of the job's data set and the units of its columns."""
+    def _dataset(self, job: Job) -> tuple[str | None, dict[str, str | None], str]:
+        """The artifact of the job's data set, the units of its columns, and its domain."""
         if job.dataset_id is None:
-            return None, {}
-        query = select(datasets.c.artifact, datasets.c.columns).where(datasets.c.id == job.dataset_id)
+            return None, {}, GENERAL
+        query = select(datasets.c.artifact, datasets.c.columns, datasets.c.domain).where(
+            datasets.c.id == job.dataset_id
+        )
         with self._database.read() as connection:
             row = connection.execute(query).first()
         if row is None:
             raise NotFoundError(f"The data set of job {job.id} is gone.", kind="dataset", id=job.dataset_id)
-        return str(row.artifact), units_of(row.columns)
+        return str(row.artifact), units_of(row.columns), str(row.domain)
 
     def _get_ready(self) -> None:
         """Load what jobs need before the first claim, so that no job waits for it while its lease runs."""

@@ -13,6 +13,7 @@ import superpose
 from superpose.errors import StoreError
 from superpose.service.nouns import Clock
 from superpose.service.store.migrations.budgets import BUDGETS
+from superpose.service.store.migrations.data_domains import DATA_DOMAINS
 from superpose.service.store.migrations.data_sheets import DATA_SHEETS
 from superpose.service.store.migrations.endpoint_alarms import ENDPOINT_ALARMS
 from superpose.service.store.migrations.endpoint_rollouts import ENDPOINT_ROLLOUTS
@@ -63,6 +64,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     PROVIDER_LOOPS,
     PROMOTION,
     ENDPOINT_ALARMS,
+    DATA_DOMAINS,
 )
 
 #: The version this release reads and writes.
