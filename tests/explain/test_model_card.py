@@ -110,4 +110,6 @@ def test_a_card_carries_what_was_stated_and_a_medical_one_its_sentence(manifest:
         "- No subgroups were compared: The data name neither age nor site.",
     ):
         assert said in card, said
-    assert "clinical" not in model_card(manifest)
+    spec["card"] = {"domain": "general"}
+    assert "clinical" not in model_card({**manifest, "provenance": {**manifest["provenance"], "spec": spec}})
+    assert "**Not for clinical use.**" in model_card(manifest)  # trained on breast_cancer, which is medical by itself
