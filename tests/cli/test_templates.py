@@ -1,4 +1,4 @@
-"""`superpose train pneumonia`: one document or a table, progress on stderr, and what is refused."""
+"""`superpose train pneumonia` and `demand`: one document or a table, progress on stderr, what is refused."""
 
 from __future__ import annotations
 
@@ -58,7 +58,13 @@ def test_a_template_gives_one_document_then_a_table(
     [
         (["train", "pneumonia"], "Template pneumonia takes --data FILE, not --dataset"),
         (["train", "pneumonia", "--dataset", "x", "--data", "y"], "takes --data FILE, not --dataset"),
-        (["train", "spec.yaml", "--dataset", "x", "--epochs", "3"], "--epochs belong(s) to templates (pneumonia)"),
+        (
+            ["train", "spec.yaml", "--dataset", "x", "--epochs", "3"],
+            "--epochs belong(s) to templates (pneumonia,",
+        ),
+        (["train", "demand", "--dataset", "x"], "Template demand takes --data FILE, not --dataset"),
+        (["train", "demand", "--preset", "chest"], "--preset belong(s) to template pneumonia, not to demand"),
+        (["train", "pneumonia", "--data", "x", "--horizon", "3"], "--horizon belong(s) to template demand"),
         (["train", "spec.yaml"], "a spec needs --dataset NAME"),
     ],
 )
@@ -74,3 +80,23 @@ def test_errors_of_data_and_options_have_codes(superpose: Callable[..., Any], pi
     knee = ["train", "pneumonia", "--data", str(pictures), "--out", str(tmp_path / "r"), "--preset", "knee", "--json"]
     found = superpose(*knee)
     assert (found.code, found.json["error"]["code"]) == (1, "spec.invalid")
+
+
+def test_demand_gives_one_document_then_a_table(superpose: Callable[..., Any], tmp_path: Path) -> None:
+    lines = [f"2026-{1 + day // 28:02d}-{1 + day % 28:02d},{20 + day % 7}" for day in range(112)]
+    (tmp_path / "sales.csv").write_text("date,quantity\n" + "\n".join(lines) + "\n")
+    arguments = ["train", "demand", "--data", str(tmp_path / "sales.csv"), "--out", str(tmp_path / "run")]
+    arguments += ["--horizon", "7", "--origins", "2", "--seeds", "1", "--epochs", "1", "--gaps", "zero"]
+    arguments += ["--beside", "seasonal_naive"]
+    said = superpose(*arguments, "--json")
+    assert said.code == 0, said.err
+    assert said.json["metrics"]["mase"]["mean"] > 0 and said.json["data"]["frequency"] == "daily"
+    assert "hybrid, seed 0: forecast from 7 periods before the end" in said.err
+    shown = superpose(*arguments)
+    assert shown.code == 0 and "forecast from" not in shown.err
+    for words in ("seasonal naive", "80 % from", "2 paired splits", "sales.csv: one series"):
+        assert words in " ".join(shown.out.split())
+    bad = superpose("train", "demand", "--data", str(tmp_path / "none.csv"), "--out", str(tmp_path / "r"), "--json")
+    assert bad.code == 1 and "error" in bad.json
+    hourly = superpose(*arguments, "--frequency", "hourly", "--json")
+    assert (hourly.code, hourly.json["error"]["code"]) == (1, "spec.invalid")

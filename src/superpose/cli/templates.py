@@ -1,4 +1,4 @@
-"""`superpose train pneumonia`: a template trained here, and its report on the terminal."""
+"""`superpose train pneumonia` and `superpose train demand`: templates trained here, and what the terminal shows."""
 
 from __future__ import annotations
 
@@ -9,12 +9,16 @@ from typing import Any, Final
 
 import typer
 
+from superpose.cli.demand import print_demand
 from superpose.cli.output import console, note, paragraph, print_json, show, table
 from superpose.errors import ExtraMissingError
 
 __all__ = ["TEMPLATES", "Template", "train_template"]
 
-TEMPLATES: Final = ("pneumonia",)
+TEMPLATES: Final = ("pneumonia", "demand")
+
+_OWN: Final = {"pneumonia": ("preset",), "demand": ("frequency", "horizon", "origins", "gaps")}
+"""What only one of them takes."""
 
 _SHOWN: Final = ("auc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "brier", "ece")
 
@@ -29,6 +33,28 @@ class Template:
     seeds: int | None
     epochs: int | None
     beside: str | None
+    frequency: str | None = None
+    horizon: int | None = None
+    origins: int | None = None
+    gaps: str | None = None
+
+    @property
+    def variants(self) -> list[str] | None:
+        """What is to be trained beside the hybrid model; None for all."""
+        if self.beside is None:
+            return None
+        return [] if self.beside == "none" else [piece.strip() for piece in self.beside.split(",")]
+
+    def refuse_others(self, name: str) -> None:
+        """Stop if something was said that belongs to another template.
+
+        Raises:
+            typer.BadParameter: something was.
+        """
+        for other, own in _OWN.items():
+            said = [f"--{field}" for field in own if other != name and getattr(self, field) is not None]
+            if said:
+                raise typer.BadParameter(f"{', '.join(said)} belong(s) to template {other}, not to {name}.")
 
     def refuse(self, spec: str) -> None:
         """Stop if anything was said although no template is trained.
@@ -50,28 +76,54 @@ def train_template(name: str, options: Template, *, dataset: str | None, as_json
     Raises:
         typer.BadParameter: no data, or a data set of the service.
     """
-    if dataset is not None or options.data is None:
+    options.refuse_others(name)
+    if dataset is not None or (name == "pneumonia" and options.data is None):
         raise typer.BadParameter(f"Template {name} takes --data FILE, not --dataset.")
-    from superpose.learning.templates.pneumonia import VARIANTS, train_pneumonia
-
-    beside = None
-    if options.beside is not None:
-        beside = [] if options.beside == "none" else [piece.strip() for piece in options.beside.split(",")]
-    report = train_pneumonia(
-        options.data,
-        options.out or Path(f"{name}-run"),
-        preset=options.preset or "chest",
-        seeds=5 if options.seeds is None else options.seeds,
-        epochs=options.epochs,
-        variants=tuple(VARIANTS) if beside is None else beside,
-        tell=note,
-    )
     place = options.out or Path(f"{name}-run")
+    if name == "demand":
+        found = _demand(options, place)
+        if as_json:
+            print_json(found)
+        else:
+            print_demand(found, place)
+        return
+    report = _pneumonia(options, place)
     page = _write_page(report, place)
     if as_json:
         print_json({**report, "page": None if page is None else str(page.absolute())})
     else:
         _print(report, place, page)
+
+
+def _pneumonia(options: Template, place: Path) -> dict[str, Any]:
+    from superpose.learning.templates.pneumonia import VARIANTS, train_pneumonia
+
+    return train_pneumonia(
+        options.data or Path(),
+        place,
+        preset=options.preset or "chest",
+        seeds=5 if options.seeds is None else options.seeds,
+        epochs=options.epochs,
+        variants=tuple(VARIANTS) if options.variants is None else options.variants,
+        tell=note,
+    )
+
+
+def _demand(options: Template, place: Path) -> dict[str, Any]:
+    from superpose.learning.templates.demand import train_demand
+
+    return train_demand(
+        options.data,
+        place,
+        frequency=options.frequency,
+        horizon=options.horizon,
+        origins=8 if options.origins is None else options.origins,
+        seeds=3 if options.seeds is None else options.seeds,
+        epochs=options.epochs,
+        variants=options.variants,
+        gaps=options.gaps or "refuse",
+        tell=note,
+    )
 
 
 def _write_page(report: Mapping[str, Any], place: Path) -> Path | None:

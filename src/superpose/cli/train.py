@@ -24,7 +24,7 @@ def train(  # noqa: PLR0913  # one parameter per option
         str | None,
         typer.Argument(
             metavar="SPEC",
-            help="Training spec, YAML or JSON; - reads it from stdin. Or a template: pneumonia. Optional with --from.",
+            help="Training spec, YAML or JSON; - reads it from stdin. Or a template: pneumonia, demand. Optional with --from.",
             show_default=False,
         ),
     ] = None,
@@ -67,20 +67,34 @@ def train(  # noqa: PLR0913  # one parameter per option
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     data: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Template: MedMNIST .npz, or a folder or .zip of PNG, JPEG or DICOM."),
+        typer.Option(metavar="FILE", help="Template: pictures (.npz, folder, .zip), or CSV of demand."),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Template: where the run is kept [default: pneumonia-run].")
+        Path | None, typer.Option(metavar="DIR", help="Template: where the run is kept [default: NAME-run].")
     ] = None,
     preset: Annotated[
         str | None, typer.Option(metavar="NAME", help="Template: settings, chest or breast [default: chest].")
     ] = None,
-    seeds: Annotated[int | None, typer.Option(metavar="N", min=1, help="Template: how many [default: 5].")] = None,
+    seeds: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="Template: how many [default: 5, demand 3].")
+    ] = None,
     epochs: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Template: of every training [default: the preset's].")
     ] = None,
     beside: Annotated[
         str | None, typer.Option(metavar="NAMES", help="Template: what to train beside it, or none [default: all].")
+    ] = None,
+    frequency: Annotated[
+        str | None, typer.Option(metavar="WORD", help="demand: daily, weekly or monthly [default: as the dates are].")
+    ] = None,
+    horizon: Annotated[
+        int | None, typer.Option(metavar="N", min=1, help="demand: periods ahead [default: 14 d, 8 w or 12 m].")
+    ] = None,
+    origins: Annotated[
+        int | None, typer.Option(metavar="N", min=2, help="demand: origins that test [default: 8].")
+    ] = None,
+    gaps: Annotated[
+        str | None, typer.Option(metavar="WORD", help="demand: missing periods, refuse or zero [default: refuse].")
     ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
@@ -93,9 +107,20 @@ def train(  # noqa: PLR0913  # one parameter per option
     trained from scratch stands among the controls.
     Ctrl-C stops watching; the job goes on (see `superpose jobs`).
     A template trains here, without a service; started again, it goes on
-    where it was. Its models are not for clinical use.
+    where it was. Models of pictures are not for clinical use.
     """
-    template = Template(data=data, out=out, preset=preset, seeds=seeds, epochs=epochs, beside=beside)
+    template = Template(
+        data=data,
+        out=out,
+        preset=preset,
+        seeds=seeds,
+        epochs=epochs,
+        beside=beside,
+        frequency=frequency,
+        horizon=horizon,
+        origins=origins,
+        gaps=gaps,
+    )
     if spec in TEMPLATES:
         if parent is not None:
             raise typer.BadParameter(f"{spec} is a template, which begins from no model; leave --from out")

@@ -249,7 +249,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
         if self.epsilon is None:
             return None
         spec = PrivacySpec(self.epsilon, self.delta, self.max_gradient_norm)
-        sections = {**self._spec_sections(), "privacy": spec.to_dict()}
+        sections = {**self.spec_sections(), "privacy": spec.to_dict()}
         if self.class_weight == "balanced":
             sections["training"] = {**sections["training"], "class_weights": "balanced"}
         admit_privacy(TrainingSpec.from_dict(sections), n_rows)

@@ -79,10 +79,10 @@ class HybridEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn
             backend = "local" if self.measured_ is None else self.measured_["backend"]
             parent = getattr(self, "fine_tuning_", None)
             begun = {} if parent is None else {"fine_tuned_from": parent}
-            facts = ModelFacts(provenance={"spec": self._spec_sections(), "backend": backend, **measured, **begun})
+            facts = ModelFacts(provenance={"spec": self.spec_sections(), "backend": backend, **measured, **begun})
         return write_model(Path(path), self.to_trained_model(), facts)
 
-    def _spec_sections(self) -> dict[str, Any]:
+    def spec_sections(self) -> dict[str, Any]:
         """The hyperparameters as the sections of a spec that they belong to."""
         sections = {"model": self._model_spec().to_dict(), "training": self._training_options().to_dict()}
         return sections if self.backend is None else {**sections, "backend": self._backend_spec().to_dict()}

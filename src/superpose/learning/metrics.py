@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 
 __all__ = [
     "METRICS",
+    "NUMBER_METRICS",
     "Metric",
     "accuracy",
     "area_under_curve",
     "balanced_accuracy",
     "brier_score",
     "evaluate",
+    "reading",
     "sensitivity",
     "specificity",
 ]
@@ -117,6 +119,20 @@ METRICS: dict[str, Metric] = {
     "brier": Metric(brier_score, False, "Brier score"),
 }
 """All metrics by name; every evaluation has all of them."""
+
+
+NUMBER_METRICS: dict[str, tuple[bool, str]] = {
+    "mae": (False, "mean absolute error"),
+    "mase": (False, "MASE"),
+}
+"""Metrics of models that predict numbers: whether a higher value is better, and how a sentence names it."""
+
+
+def reading(metric: str) -> tuple[bool, str]:
+    """Whether a higher value of a metric, of classes or of numbers, is better, and how a sentence names it."""
+    if metric in NUMBER_METRICS:
+        return NUMBER_METRICS[metric]
+    return METRICS[metric].higher_is_better, METRICS[metric].title
 
 
 def evaluate(truth: Labels, probabilities: Probabilities, positive: int = 1) -> dict[str, float]:

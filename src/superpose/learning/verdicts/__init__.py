@@ -2,6 +2,7 @@
 
 from superpose.learning.verdicts.cases import CaseComparison, PairedCases, SeenCases, compare_cases
 from superpose.learning.verdicts.comparison import Comparison, compare, mean_interval
+from superpose.learning.verdicts.forecasts import DieboldMariano, diebold_mariano
 from superpose.learning.verdicts.seeds import spread
 from superpose.learning.verdicts.wording import BASELINE_LABELS, LABELS, verdict
 
@@ -10,10 +11,12 @@ __all__ = [
     "LABELS",
     "CaseComparison",
     "Comparison",
+    "DieboldMariano",
     "PairedCases",
     "SeenCases",
     "compare",
     "compare_cases",
+    "diebold_mariano",
     "mean_interval",
     "spread",
     "verdict",

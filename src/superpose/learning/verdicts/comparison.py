@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtrit
 
-from superpose.learning.metrics import METRICS
+from superpose.learning.metrics import METRICS, reading
 from superpose.learning.verdicts.cases import CaseComparison, SeenCases, compare_cases
 from superpose.learning.verdicts.splits import holm, paired_test, standardised, wilcoxon
 
@@ -70,7 +70,7 @@ class Comparison:
             return "equal"
         if not self.decides:
             return "undecided"
-        return "better" if (self.mean_difference > 0) == METRICS[self.metric].higher_is_better else "worse"
+        return "better" if (self.mean_difference > 0) == reading(self.metric)[0] else "worse"
 
     def to_dict(self) -> dict[str, Any]:
         """The comparison as JSON."""

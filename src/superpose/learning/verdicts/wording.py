@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from superpose.learning.evaluation_spec import FROM_SCRATCH
-from superpose.learning.metrics import METRICS
+from superpose.learning.metrics import reading
 from superpose.learning.verdicts.cases import POWER
 from superpose.learning.verdicts.comparison import Comparison
 
@@ -48,7 +48,7 @@ def verdict(
     """
     if not comparisons:
         return f"Undecided: the {subject} was trained without controls or a baseline to compare it with."
-    title = METRICS[comparisons[0].metric].title
+    title = reading(comparisons[0].metric)[1]
     seeds = f" of {n_seeds} seeds each" if n_seeds > 1 else ""
     tried = _tried(n_settings or {}, subject, labels) + _without_parent(comparisons)
     scope = f"over {n_splits} paired splits{seeds} at {100 * confidence:g} % confidence"

@@ -1,0 +1,200 @@
+"""Rolling origins: every variant trained on what was known at each origin, its forecasts kept as soon as they are made.
+
+Origins lie a horizon apart, so every period is forecast once. The earlier ones calibrate intervals and choose the
+baseline; the later ones test. A run that was killed goes on from its directory: a forecast that is there is not made
+again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from superpose import __version__
+from superpose.errors import CheckpointError, DatasetTooSmallError
+from superpose.learning.canonical import digest_json
+from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
+from superpose.learning.templates.demand.features import ForecastRows, all_rows, feature_names, first_origin, rows_at
+from superpose.learning.templates.demand.models import (
+    CIRCUITS,
+    VARIANTS,
+    HybridSettings,
+    exponential_smoothing,
+    fit_rows,
+    naive,
+)
+from superpose.learning.templates.demand.series import DemandSeries, SeriesSet
+
+__all__ = ["Forecasts", "Run", "Tell"]
+
+Floats = NDArray[np.float64]
+Tell = Callable[[str], None]
+"""Told of progress, a line at a time."""
+
+
+@dataclass(frozen=True)
+class Forecasts:
+    """What one variant says at one origin.
+
+    Attributes:
+        values: float64 ``(n_seeds, n_series, horizon)``.
+        n_params: numbers in the model; None where nothing counts them.
+        seconds: that training and forecasting took.
+    """
+
+    values: Floats
+    n_params: int | None
+    seconds: float
+
+
+class Run:
+    """A run in its directory.
+
+    Args:
+        data: the series.
+        settings: of the hybrid model and its controls.
+        variants: names out of `VARIANTS`.
+        horizon: periods ahead.
+        n_calibration: origins that calibrate.
+        n_test: origins that test.
+        n_seeds: of what draws random numbers.
+        directory: made if absent.
+        tell: told of progress.
+
+    Raises:
+        DatasetTooSmallError: the shortest series has too few periods for so many origins.
+        CheckpointError: the directory holds a run of another configuration.
+    """
+
+    def __init__(  # noqa: PLR0913  # one parameter per part
+        self,
+        data: SeriesSet,
+        settings: HybridSettings,
+        variants: tuple[str, ...],
+        *,
+        horizon: int,
+        n_calibration: int,
+        n_test: int,
+        n_seeds: int,
+        directory: Path,
+        tell: Tell,
+    ) -> None:
+        self.data, self.settings, self.variants = data, settings, variants
+        self.horizon, self.n_calibration, self.n_test, self.n_seeds = horizon, n_calibration, n_test, n_seeds
+        self._directory, self._tell = directory, tell
+        self._check_length()
+        self.configuration: dict[str, Any] = {
+            "template": "demand",
+            "release": __version__,
+            "data": data.digest,
+            "frequency": data.frequency,
+            "horizon": horizon,
+            "settings": settings.to_dict(),
+            "variants": list(variants),
+            "origins": {"calibration": n_calibration, "test": n_test},
+            "seeds": list(range(n_seeds)),
+        }
+        self.digest = digest_json(self.configuration)
+        directory.mkdir(parents=True, exist_ok=True)
+        path = directory / "configuration.json"
+        before = read_sealed_json(path)
+        if before is not None and before != self.configuration:
+            raise CheckpointError(
+                f"{directory.name} holds a run of another configuration; give another directory, or remove it"
+            )
+        write_sealed_json(path, self.configuration)
+
+    @property
+    def origins(self) -> tuple[int, ...]:
+        """Periods after each origin up to the end, ``(n_calibration + n_test,)``, the earliest origin first."""
+        return tuple(self.horizon * k for k in range(self.n_calibration + self.n_test, 0, -1))
+
+    @cached_property
+    def rows(self) -> ForecastRows:
+        """All rows with a known target, in order of time."""
+        return all_rows(self.data, self.horizon)
+
+    def history(self, one: DemandSeries, after: int) -> Floats:
+        """The quantities that are known ``after`` periods before the end."""
+        return one.quantities[: one.n_periods - after]
+
+    def truth(self, after: int) -> Floats:
+        """What came after an origin, ``(n_series, horizon)``."""
+        ends = [one.n_periods - after for one in self.data.series]
+        rows = [one.quantities[end : end + self.horizon] for one, end in zip(self.data.series, ends, strict=True)]
+        return np.stack(rows)
+
+    def forecasts(self, variant: str, after: int) -> Forecasts:
+        """What a variant says at an origin, made now or before; ``after`` 0 is beyond the end of the data."""
+        n_seeds = self.n_seeds if VARIANTS[variant].seeds else 1
+        parts = [self._kept(variant, after, seed) for seed in range(n_seeds)]
+        values = np.array([part["values"] for part in parts])
+        return Forecasts(values, parts[0]["n_params"], sum(part["seconds"] for part in parts))
+
+    def fit(self, variant: str, after: int, seed: int) -> Any:
+        """A regressor trained on what is known at an origin."""
+        rows = self.rows
+        known = rows.at(rows.places < -after)
+        return fit_rows(variant, known, self.settings, seed, feature_names(self.data))
+
+    def ahead(self, one: DemandSeries, after: int) -> ForecastRows:
+        """The rows to forecast of one series at an origin."""
+        return rows_at(self.data, one, one.n_periods - 1 - after, self.horizon)
+
+    def within(self, one: DemandSeries, after: int, values: Floats) -> Floats:
+        """Forecasts, no less than 0 where nothing known at the origin is."""
+        return np.maximum(values, 0.0) if (self.history(one, after) >= 0).all() else values
+
+    def _kept(self, variant: str, after: int, seed: int) -> dict[str, Any]:
+        path = self._directory / "forecasts" / f"{variant}-{after}-{seed}.json"
+        kept = read_sealed_json(path)
+        if kept is not None:
+            return kept
+        clock = time.perf_counter()
+        n_params: int | None = None
+        if VARIANTS[variant].takes == "series":
+            values = [self._by_itself(variant, one, after) for one in self.data.series]
+        else:
+            model = self.fit(variant, after, seed)
+            n_params = getattr(model, "n_params_", None)
+            values = []
+            for one in self.data.series:
+                rows = self.ahead(one, after)
+                features: Any = rows.features
+                if variant in CIRCUITS:
+                    features = pd.DataFrame(features, columns=list(feature_names(self.data)))
+                values.append(self.within(one, after, rows.quantities(model.predict(features))))
+        made = {
+            "values": [series.tolist() for series in values],
+            "n_params": n_params,
+            "seconds": time.perf_counter() - clock,
+        }
+        path.parent.mkdir(exist_ok=True)
+        write_sealed_json(path, made)
+        where = "beyond the data" if after == 0 else f"{after} periods before the end"
+        self._tell(f"{variant}, seed {seed}: forecast from {where}, {made['seconds']:.1f} s")
+        return made
+
+    def _by_itself(self, variant: str, one: DemandSeries, after: int) -> Floats:
+        method = naive if variant == "seasonal_naive" else exponential_smoothing
+        values = method(self.history(one, after), self.horizon, self.data.calendar.season)
+        return self.within(one, after, values)
+
+    def _check_length(self) -> None:
+        shortest = min(one.n_periods for one in self.data.series)
+        free = shortest - 1 - first_origin(self.data) - self.horizon
+        wanted = self.n_calibration + self.n_test
+        if wanted * self.horizon > free:
+            raise DatasetTooSmallError(
+                f"{wanted} origins of {self.horizon} periods need {wanted * self.horizon + shortest - free} "
+                f"{self.data.frequency} periods, the shortest series has {shortest}; "
+                f"{max(free // self.horizon, 0)} origins would fit, or take a shorter horizon"
+            )

@@ -1,0 +1,266 @@
+"""Demand series: read from CSV or built in, checked, on a regular calendar."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from superpose.errors import DatasetFormatError, DatasetTooSmallError, SpecError
+from superpose.learning.canonical import digest_bytes
+
+__all__ = ["BUILTIN", "FREQUENCIES", "DemandSeries", "Frequency", "SeriesSet", "builtin_series", "read_series"]
+
+_DATE, _QUANTITY, _SERIES = "date", "quantity", "series"
+_MAX_BYTES = 64 * 1024 * 1024
+_MAX_PERIODS = 200_000
+
+BUILTIN: Final = "electrical_equipment"
+"""The series that a run without a file takes."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Frequency:
+    """A row of `FREQUENCIES`.
+
+    Attributes:
+        season: periods in a season.
+        horizon: periods ahead that are forecast by default.
+        n_lags: last quantities that are features.
+        period: the calendar that dates are put on; pandas' word for it.
+    """
+
+    season: int
+    horizon: int
+    n_lags: int
+    period: str
+
+
+FREQUENCIES: Final[dict[str, Frequency]] = {
+    "daily": Frequency(7, 14, 14, "D"),
+    "weekly": Frequency(52, 8, 8, "W"),
+    "monthly": Frequency(12, 12, 12, "M"),
+}
+"""What a period can be."""
+
+
+@dataclass(frozen=True, eq=False)
+class DemandSeries:
+    """One series, a period each.
+
+    Attributes:
+        name: its id; "" where a file has one series without a name.
+        periods: the calendar, ``(n_periods + n_future,)``, without gaps.
+        quantities: float64 ``(n_periods,)``, finite.
+        covariates: float64 ``(n_periods + n_future, n_covariates)``, known beforehand.
+    """
+
+    name: str
+    periods: pd.PeriodIndex
+    quantities: Floats
+    covariates: Floats
+
+    @property
+    def n_periods(self) -> int:
+        """Periods whose quantity is known."""
+        return len(self.quantities)
+
+
+@dataclass(frozen=True, eq=False)
+class SeriesSet:
+    """Series of one frequency that end in the same period.
+
+    Attributes:
+        name: of the file or the built-in series.
+        source: where the data come from, with licence, of built-in ones.
+        frequency: a row of `FREQUENCIES`.
+        covariates: names of the columns known beforehand.
+        series: at least one.
+        digest: SHA-256 of the content.
+        n_filled: periods without a row that were taken for zero.
+    """
+
+    name: str
+    source: str | None
+    frequency: str
+    covariates: tuple[str, ...]
+    series: tuple[DemandSeries, ...]
+    digest: str
+    n_filled: int
+
+    @property
+    def calendar(self) -> Frequency:
+        """The row of `FREQUENCIES`."""
+        return FREQUENCIES[self.frequency]
+
+    @property
+    def n_future(self) -> int:
+        """Periods after the last known quantity for which covariates are given."""
+        return min(len(one.periods) - one.n_periods for one in self.series)
+
+
+def builtin_series() -> SeriesSet:
+    """Monthly turnover of the makers of electrical equipment in the euro area, an index, 1995 to 2016.
+
+    Raises:
+        SpecError: statsmodels, which the data come with, is not installed.
+
+    Source: Eurostat, series STS.M.I7.W.TOVT.NS0016.4.000, working-day adjusted, public domain; statsmodels' data set
+    ``elec_equip``.
+    """
+    try:
+        from statsmodels.datasets import elec_equip
+    except ImportError:
+        raise SpecError(
+            "is needed: the built-in series comes with statsmodels, which is not installed; give a CSV file, or "
+            "pip install 'superpose[forecasting]'",
+            "data",
+        ) from None
+    data = elec_equip.load().data
+    quantities = data.iloc[:, 0].to_numpy(dtype=np.float64)
+    periods = pd.PeriodIndex(data.index, freq="M")
+    text = "\n".join(f"{period},{value!r}" for period, value in zip(periods, quantities.tolist(), strict=True))
+    one = DemandSeries("", periods, quantities, np.empty((len(quantities), 0)))
+    source = (
+        "Eurostat STS.M.I7.W.TOVT.NS0016.4.000 (turnover index, electrical equipment), public domain, by statsmodels"
+    )
+    return SeriesSet(BUILTIN, source, "monthly", (), (one,), digest_bytes(text.encode()), 0)
+
+
+def read_series(path: Path | str, *, frequency: str | None = None, gaps: str = "refuse") -> SeriesSet:
+    """Read a CSV file of demand.
+
+    Columns: ``date`` (ISO 8601), ``quantity``, perhaps ``series``; all others are covariates, numbers that are known
+    beforehand (prices, promotions, holidays). Rows at the end with an empty quantity are the future: they carry
+    covariates only.
+
+    Args:
+        path: of the file, at most 64 MB.
+        frequency: a key of `FREQUENCIES`; by default inferred from the dates.
+        gaps: "refuse", or "zero" where a period without a row means that nothing was sold.
+
+    Raises:
+        DatasetFormatError: not such a file; the message names the row.
+        DatasetTooSmallError: fewer than three periods.
+        SpecError: a word that is not allowed.
+        OSError: the file cannot be read.
+    """
+    for field, word, allowed in (("frequency", frequency, (*FREQUENCIES, None)), ("gaps", gaps, ("refuse", "zero"))):
+        if word not in allowed:
+            raise SpecError(f"must be one of {', '.join(filter(None, allowed))}, got {word!r}", field)
+    content = _content(Path(path))
+    frame = _frame(content)
+    dates = _dates(frame)
+    if frequency is None:
+        frequency = _inferred(dates, frame)
+    periods = dates.dt.to_period(FREQUENCIES[frequency].period)
+    numbers = {name: _numbers(frame, name) for name in frame.columns if name not in (_DATE, _SERIES)}
+    covariates = tuple(name for name in numbers if name != _QUANTITY)
+    names = frame[_SERIES] if _SERIES in frame else pd.Series("", index=frame.index)
+    found, n_filled = [], 0
+    for name, rows in frame.groupby(names, sort=True).groups.items():
+        own = {column: values.loc[rows] for column, values in numbers.items()}
+        one, filled = _series(str(name), periods.loc[rows], own, covariates, gaps)
+        found.append(one)
+        n_filled += filled
+    ends = {one.periods[one.n_periods - 1] for one in found}
+    if len(ends) > 1:
+        raise DatasetFormatError(
+            f"all series must end in the same period, they end in {', '.join(sorted(map(str, ends)))[:200]}; leave out "
+            "those that have ended, or give their last periods"
+        )
+    return SeriesSet(Path(path).name, None, frequency, covariates, tuple(found), digest_bytes(content), n_filled)
+
+
+def _content(path: Path) -> bytes:
+    with path.open("rb") as file:
+        content = file.read(_MAX_BYTES + 1)
+    if len(content) > _MAX_BYTES:
+        raise DatasetFormatError(f"{path.name} has more than {_MAX_BYTES} bytes, the most that is read")
+    return content
+
+
+def _frame(content: bytes) -> pd.DataFrame:
+    try:
+        frame = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, skipinitialspace=True)
+    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
+        raise DatasetFormatError(f"the file is not CSV in UTF-8: {str(error)[:120]}") from None
+    frame.columns = [str(name).strip() for name in frame.columns]
+    missing = [name for name in (_DATE, _QUANTITY) if name not in frame.columns]
+    if missing or not frame.columns.is_unique:
+        raise DatasetFormatError(
+            f"the file needs the columns date and quantity, each name once, and may have series and covariates; it "
+            f"has {', '.join(frame.columns)[:200]}"
+        )
+    if not 3 <= len(frame) <= _MAX_PERIODS:
+        raise DatasetTooSmallError(f"the file has {len(frame)} rows; 3 to {_MAX_PERIODS} are needed")
+    return frame
+
+
+def _dates(frame: pd.DataFrame) -> Any:
+    dates = pd.to_datetime(frame[_DATE], format="ISO8601", errors="coerce")
+    bad = np.flatnonzero(dates.isna())
+    if bad.size:
+        row = int(bad[0])
+        raise DatasetFormatError(f"row {row + 2}: date must be like 2026-11-27 or 2026-11, got {frame[_DATE][row]!r}")
+    return dates
+
+
+def _inferred(dates: Any, frame: pd.DataFrame) -> str:
+    names = frame[_SERIES] if _SERIES in frame else pd.Series("", index=frame.index)
+    steps = dates.sort_values().groupby(names).diff().dropna().dt.days
+    usual = float(steps.median()) if len(steps) else 0.0
+    for name, (low, high) in {"daily": (1, 1), "weekly": (7, 7), "monthly": (28, 31)}.items():
+        if low <= usual <= high:
+            return name
+    raise DatasetFormatError(
+        f"dates are mostly {usual:g} days apart, which is neither daily, weekly nor monthly; say which with frequency"
+    )
+
+
+def _numbers(frame: pd.DataFrame, name: str) -> Any:
+    values = pd.to_numeric(frame[name], errors="coerce").astype("float64")
+    wrong = ~np.isfinite(values.to_numpy()) & (frame[name].str.strip() != "").to_numpy()
+    if name != _QUANTITY:
+        wrong |= values.isna().to_numpy()
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        raise DatasetFormatError(f"row {row + 2}: {name} must be a finite number, got {frame[name][row]!r}")
+    return values
+
+
+def _series(
+    name: str, periods: Any, numbers: dict[str, Any], covariates: tuple[str, ...], gaps: str
+) -> tuple[DemandSeries, int]:
+    """One series on its calendar, and how many periods were filled."""
+    said = f"series {name!r}" if name else "the series"
+    if periods.duplicated().any():
+        raise DatasetFormatError(f"{said} has {periods[periods.duplicated()].iloc[0]} twice; add such rows up first")
+    table = pd.DataFrame(numbers).set_index(pd.PeriodIndex(periods)).sort_index()
+    known = table.index[table[_QUANTITY].notna()]
+    if len(known) < 3:
+        raise DatasetTooSmallError(f"{said} has {len(known)} periods with a quantity; at least 3 are needed")
+    first, last = known[0], known[-1]
+    n_future = int((table.index > last).sum())
+    whole = pd.period_range(first, table.index[-1] if n_future else last)
+    table = table.loc[table.index >= first].reindex(whole)
+    quantities = table[_QUANTITY].to_numpy()[: len(whole) - len(whole[whole > last])]
+    absent = np.isnan(quantities)
+    if absent.any() and gaps == "refuse":
+        raise DatasetFormatError(
+            f"{said} has no quantity for {whole[int(np.flatnonzero(absent)[0])]} ({int(absent.sum())} such periods); "
+            "add it, or say gaps zero if nothing was sold then"
+        )
+    others = table[list(covariates)]
+    if covariates and others.isna().to_numpy().any():
+        place = others.index[others.isna().any(axis=1)][0]
+        raise DatasetFormatError(f"{said} has no covariates for {place}; covariates must be known for all periods")
+    filled = np.where(absent, 0.0, quantities)
+    return DemandSeries(name, whole, filled, others.to_numpy(dtype=np.float64)), int(absent.sum())

@@ -1,0 +1,232 @@
+"""The demand template: files, features that know no future, intervals, a run from file to model, killed and resumed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from superpose.errors import CheckpointError, DatasetFormatError, DatasetTooSmallError, SpecError
+from superpose.learning import HybridRegressor, Predictor
+from superpose.learning.templates.demand import VARIANTS, builtin_series, read_series, train_demand
+from superpose.learning.templates.demand.features import all_rows, feature_names, first_origin, rows_at, seasonal_naive
+from superpose.learning.templates.demand.measures import conformal_reach, measured, naive_error
+from superpose.learning.templates.demand.models import exponential_smoothing, naive
+
+FAST: dict[str, Any] = {"horizon": 6, "origins": 2, "calibration": 1, "seeds": 1, "epochs": 2}
+
+
+def weeks(n: int, **columns: Any) -> pd.DataFrame:
+    """Daily demand with a week's pattern."""
+    dates = pd.date_range("2026-01-01", periods=n, freq="D")
+    noise = np.random.default_rng(0).normal(0, 1, n)
+    quantity = 50 + 10 * np.sin(2 * np.pi * np.arange(n) / 7) + noise
+    return pd.DataFrame({"date": dates.strftime("%Y-%m-%d"), "quantity": quantity, **columns})
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "sales.csv"
+    shops = [weeks(60, series=name, price=np.arange(60) % 3) for name in ("north", "south")]
+    pd.concat(shops).to_csv(path, index=False)
+    return path
+
+
+def test_frequencies_are_inferred_and_series_kept_apart(file: Path, tmp_path: Path) -> None:
+    found = read_series(file)
+    assert (found.frequency, found.covariates, [one.name for one in found.series]) == (
+        "daily",
+        ("price",),
+        ["north", "south"],
+    )
+    assert found.series[0].n_periods == 60 and found.n_future == 0
+    for word, freq, form in (("weekly", "W-SUN", "%Y-%m-%d"), ("monthly", "MS", "%Y-%m")):
+        dates = pd.date_range("2020-01-05", periods=30, freq=freq).strftime(form)
+        pd.DataFrame({"date": dates, "quantity": 1.0}).to_csv(tmp_path / "x.csv", index=False)
+        assert read_series(tmp_path / "x.csv").frequency == word
+
+
+def test_rows_without_a_quantity_at_the_end_are_the_future(tmp_path: Path) -> None:
+    frame = weeks(40, price=1.0)
+    frame.loc[35:, "quantity"] = np.nan
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    found = read_series(tmp_path / "x.csv")
+    assert (found.series[0].n_periods, found.n_future) == (35, 5)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda f: f.drop(columns="quantity"), "needs the columns date and quantity"),
+        (lambda f: f.assign(date="soon"), "row 2: date must be like"),
+        (lambda f: f.assign(quantity=["many", *f["quantity"][1:]]), "row 2: quantity must be a finite number"),
+        (lambda f: f.drop(index=5), "no quantity for 2026-01-06 (1 such periods)"),
+        (lambda f: pd.concat([f, f.tail(1)]), "twice"),
+        (lambda f: f.assign(price=["", *["1"] * 29]), "row 2: price must be a finite number, got ''"),
+        (lambda f: f.assign(date=pd.date_range("2000-01-01", periods=30, freq="1000D").strftime("%Y-%m-%d")), "1000"),
+        (lambda f: f.assign(series=["a"] * 14 + ["b"] * 16), "must end in the same period"),
+    ],
+)
+def test_files_that_cannot_be_used_say_why(change: Any, said: str, tmp_path: Path) -> None:
+    change(weeks(30)).to_csv(tmp_path / "x.csv", index=False)
+    with pytest.raises(DatasetFormatError) as caught:
+        read_series(tmp_path / "x.csv")
+    assert said in str(caught.value)
+
+
+def test_gaps_are_zero_only_where_one_says_so(tmp_path: Path) -> None:
+    weeks(30).drop(index=[5, 6]).to_csv(tmp_path / "x.csv", index=False)
+    found = read_series(tmp_path / "x.csv", gaps="zero")
+    assert found.n_filled == 2 and found.series[0].quantities[5:7].tolist() == [0.0, 0.0]
+    for options in ({"gaps": "guess"}, {"frequency": "hourly"}):
+        with pytest.raises(SpecError):
+            read_series(tmp_path / "x.csv", **options)
+    with pytest.raises(OSError, match="none"):
+        read_series(tmp_path / "none.csv")
+
+
+def test_features_know_nothing_that_comes_after_the_origin(file: Path) -> None:
+    data = read_series(file)
+    one, origin = data.series[0], 30
+    changed = one.quantities.copy()
+    changed[origin + 1 :] = 1e6
+    before = rows_at(data, one, origin, 14)
+    after = rows_at(data, replace(one, quantities=changed), origin, 14)
+    np.testing.assert_array_equal(before.features, after.features)
+    np.testing.assert_array_equal(before.levels, after.levels)
+    np.testing.assert_array_equal(before.bases, after.bases)
+    assert not np.allclose(before.targets, after.targets)
+    assert before.features.shape == (14, len(feature_names(data)))
+    np.testing.assert_allclose(before.quantities(before.targets), one.quantities[31:45])
+
+
+def test_training_rows_are_in_order_of_what_they_are_about(file: Path) -> None:
+    data = read_series(file)
+    rows = all_rows(data, 6)
+    assert np.all(np.diff(rows.places) >= 0) and rows.places[-1] == -1
+    first = first_origin(data)
+    assert len(rows.places) == 2 * sum(min(6, 59 - origin) for origin in range(first, 59))
+    assert np.isfinite(rows.features).all() and np.isfinite(rows.targets).all()
+
+
+def test_the_naive_forecasts_repeat_the_last_season() -> None:
+    quantities = np.arange(24.0)
+    assert naive(quantities, 14, 12).tolist() == [*range(12, 24), 12, 13]
+    assert seasonal_naive(quantities, 23, np.arange(1, 4), 12, 2).tolist() == [0, 1, 2]
+    seasonal = np.tile([10.0, 20.0, 30.0, 40.0], 8) * np.linspace(1, 2, 32)
+    ahead = exponential_smoothing(seasonal, 4, 4)
+    expected = np.array([10.0, 20.0, 30.0, 40.0]) * (2 + np.arange(1, 5) / 31)
+    assert np.abs(ahead / expected - 1).max() < 0.06
+    assert np.isfinite(exponential_smoothing(np.tile([0.0, 0.0, 3.0], 5), 3, 3)).all()
+
+
+def test_measures_on_a_case_by_hand() -> None:
+    truth, forecast = np.array([10.0, 0.0]), np.array([8.0, 0.0])
+    found = measured(truth, forecast, forecast - 1, forecast + 1, np.array([4.0, 4.0]))
+    assert found["mae"] == 1.0 and found["rmse"] == pytest.approx(2**0.5) and found["mase"] == 0.25
+    assert found["smape"] == pytest.approx(0.5 * 200 * 2 / 18) and found["coverage"] == 0.5 and found["width"] == 2.0
+    assert found["pinball"] == pytest.approx(np.mean([(0.3 + 0.1) / 2, (1.0 + 0) / 2, (0.9 + 0.1) / 2]))
+    assert naive_error(np.array([1.0, 2.0, 4.0, 8.0]), 2) == 4.5
+    assert naive_error(np.ones(5), 2) == 1.0
+
+
+def test_conformal_intervals_hold_what_they_promise() -> None:
+    assert conformal_reach(np.arange(1.0, 20.0), 0.8) == (2.0, 18.0)
+    assert conformal_reach(np.array([3.0]), 0.8) == (3.0, 3.0)
+    rng, inside = np.random.default_rng(0), 0
+    for _ in range(2000):
+        drawn = rng.exponential(1.0, 40)
+        low, high = conformal_reach(drawn[:39])
+        inside += low <= drawn[39] <= high
+    assert 1560 <= inside <= 1680  # 1,600 promised; six standard deviations are 107 below
+
+
+@pytest.mark.slow
+def test_a_run_from_file_to_model_and_again(file: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    report = train_demand(file, tmp_path / "run", tell=told.append, **FAST)
+    assert set(report["variants"]) == set(VARIANTS)
+    counts = {name: row["n_params"] for name, row in report["variants"].items()}
+    assert counts["hybrid"] == counts["classical_twin"] == counts["no_entanglement"] == counts["frozen"]
+    assert report["baseline"] in ("seasonal_naive", "exponential_smoothing", "ridge", "gradient_boosting")
+    best = {name: report["variants"][name]["calibration_mase"] for name in list(VARIANTS)[4:]}
+    assert best[report["baseline"]] == min(best.values())
+    assert {row["against"] for row in report["comparisons"]} == {
+        "classical_twin",
+        "no_entanglement",
+        "frozen",
+        "baseline",
+    }
+    assert {row["against"] for row in report["diebold_mariano"]} == set(VARIANTS) - {"hybrid"}
+    assert "over 2 paired splits" in report["verdict"]
+    assert report["forecast"] == {"made": False, "why": report["forecast"]["why"]}
+    assert "known for 0 of 6 periods" in report["forecast"]["why"]
+    assert json.loads((tmp_path / "run" / "report.json").read_bytes()) == report
+    truth = read_series(file).series[0].quantities[-12:]
+    made = train_demand(file, tmp_path / "run", **FAST)
+    assert made["metrics"] == report["metrics"] and made["model"] == report["model"]
+    assert 0 <= report["metrics"]["coverage"]["mean"] <= 1 and report["metrics"]["mae"]["mean"] < np.ptp(truth)
+    with pytest.raises(CheckpointError, match="another configuration"):
+        train_demand(file, tmp_path / "run", **{**FAST, "epochs": 3})
+    predictor = Predictor.load(tmp_path / "run" / "model.superpose", report["model"]["sha256"])
+    data = read_series(file)
+    rows = rows_at(data, data.series[0], 50, 6)
+    named = [dict(zip(feature_names(data), row, strict=True)) for row in rows.features.tolist()]
+    loaded = HybridRegressor.load(tmp_path / "run" / "model.superpose")
+    np.testing.assert_allclose(predictor.predict(named), loaded.predict(named), rtol=1e-6)
+    assert loaded.n_qubits == 6 and loaded.weight_decay == 1.0
+
+
+def test_the_forecast_goes_beyond_the_data_and_not_below_zero(tmp_path: Path) -> None:
+    weeks(60).assign(quantity=lambda f: (f["quantity"] > 55) * 1.0).to_csv(tmp_path / "x.csv", index=False)
+    report = train_demand(tmp_path / "x.csv", tmp_path / "run", variants=["seasonal_naive"], **FAST)
+    rows = report["forecast"]["rows"]
+    assert [row["period"] for row in rows[:6]] == [f"2026-03-{day:02d}" for day in range(2, 8)]
+    assert {row["variant"] for row in rows} == {"hybrid", "seasonal_naive"}
+    assert all(0 <= row["low"] <= row["high"] for row in rows)
+
+
+@pytest.mark.slow
+def test_a_killed_run_goes_on_to_the_same_report(file: Path, tmp_path: Path) -> None:
+    options = {**FAST, "variants": ["ridge"]}
+    whole = train_demand(file, tmp_path / "whole", **options)
+    program = (
+        "import os, signal\n"
+        "from superpose.learning.templates.demand import train_demand\n"
+        f"train_demand({str(file)!r}, {str(tmp_path / 'run')!r}, "
+        f"tell=lambda line: os.kill(os.getpid(), signal.SIGKILL), **{options!r})"
+    )
+    for n_kept in (1, 2):  # each time it is killed after one forecast more
+        done = subprocess.run([sys.executable, "-c", program], capture_output=True, env=os.environ, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr
+        assert len(list((tmp_path / "run" / "forecasts").iterdir())) == n_kept
+    told: list[str] = []
+    resumed = train_demand(file, tmp_path / "run", tell=told.append, **options)
+    assert resumed["metrics"] == whole["metrics"] and resumed["model"] == whole["model"]
+    assert len(told) == len(list((tmp_path / "whole" / "forecasts").iterdir())) - 2
+
+
+def test_what_does_not_fit_is_refused_before_training(file: Path, tmp_path: Path) -> None:
+    with pytest.raises(DatasetTooSmallError, match="the shortest series has 60"):
+        train_demand(file, tmp_path / "r", horizon=20)
+    for options in ({"origins": 1}, {"variants": ["oracle"]}, {"horizon": 0}):
+        with pytest.raises(SpecError):
+            train_demand(file, tmp_path / "r", **options)
+    with pytest.raises(SpecError, match="built-in series is monthly"):
+        train_demand(None, tmp_path / "r", frequency="daily")
+    assert not (tmp_path / "r").exists()
+
+
+def test_the_built_in_series_is_whole_and_says_whence_it_comes() -> None:
+    data = builtin_series()
+    assert data.series[0].n_periods == 257 and str(data.series[0].periods[-1]) == "2016-05"
+    assert "Eurostat" in str(data.source) and "public domain" in str(data.source)
