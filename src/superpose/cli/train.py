@@ -24,7 +24,7 @@ def train(  # noqa: PLR0913  # one parameter per option
         str | None,
         typer.Argument(
             metavar="SPEC",
-            help="Training spec, YAML or JSON; - reads it from stdin. Or a template: pneumonia, demand. Optional with --from.",
+            help="Training spec, YAML or JSON; - reads stdin. Or a template: pneumonia, demand. Optional with --from.",
             show_default=False,
         ),
     ] = None,
