@@ -209,6 +209,8 @@ class Quickstart:
         latency_ms = statistics.median(timed_predict(client, endpoint.name, held_out.row)[1] for _ in range(N_CALLS))
         chance = answer.probabilities[0][answer.classes.index(answer.predictions[0])]
         story.say(f"a row it never saw: {answer.predictions[0]} with probability {chance:.3f}; it is {held_out.truth}")
+        if answer.notice:
+            story.say(answer.notice)
         story.say(
             f"{latency_ms:.1f} ms per call (median of {N_CALLS} calls); the first, which loads the model, took "
             f"{first_ms:.0f} ms"
