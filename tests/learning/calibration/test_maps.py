@@ -137,6 +137,8 @@ def test_figures_are_scikit_learns_and_those_of_a_hand_made_case() -> None:
     np.testing.assert_allclose([b["accuracy"] for b in bins], shares)
     np.testing.assert_allclose([b["confidence"] for b in bins], means)
     assert sum(b["n_rows"] for b in bins) == 500
+    weights = [b["n_rows"] / 500 for b in bins]
+    assert calibration_error(truth, probabilities) == pytest.approx(np.dot(weights, np.abs(shares - means)))
     hand = np.array([[0.9, 0.1], [0.9, 0.1], [0.2, 0.8], [0.4, 0.6]])
     assert calibration_error(np.array([0, 1, 1, 1]), hand) == pytest.approx((2 * 0.4 + 0.2 + 0.4) / 4)
     curve = abstaining_curve(np.array([0, 1, 1, 1]), hand)

@@ -11,13 +11,15 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.numpy
+from scipy import stats
 
 from superpose.datasets import Table, builtin_table
 from superpose.errors import ModelFileCorruptError, SafeguardAbsentError, SpecError
 from superpose.learning import ExperimentResult, Predictor, TrainingSpec, read_model, run_experiment
 from superpose.learning.admission import admit
 from superpose.learning.calibration.asking import Asked
-from superpose.learning.calibration.report import safeguarded
+from superpose.learning.calibration.conformal import ConformalSets
+from superpose.learning.calibration.report import calibration_report, safeguarded
 from superpose.learning.calibration.safeguards import AbstainRule, Safeguards
 from superpose.learning.container import pack, unpack
 from superpose.learning.model_file import encode_model
@@ -100,6 +102,22 @@ def test_the_report_tells_rows_and_figures(result: ExperimentResult, predictor: 
     own = result.evaluation["model_metrics"]
     assert own["brier"] == pytest.approx(found["after"]["brier"])
     assert json.loads(json.dumps(found, allow_nan=False)) == found
+
+
+def test_intervals_of_sets_are_those_of_scipy() -> None:
+    rng = np.random.default_rng(0)
+    probabilities, truth = rng.dirichlet(np.ones(5), 200), rng.integers(5, size=200)
+    sets = ConformalSets.from_rows("lac", 0.8, rng.dirichlet(np.ones(5), 99), rng.integers(5, size=99))
+    figures = calibration_report(
+        Safeguards(sets=sets), probabilities=probabilities, truth=truth, encoded=np.zeros((200, 1)), confidence=0.9
+    )["conformal"]
+    members = sets.sets(probabilities)
+    bounds = stats.ttest_1samp(members.sum(axis=1), 0.0).confidence_interval(0.9)
+    assert 1.0 < bounds.low < bounds.high < 5.0
+    assert (figures["mean_size"]["low"], figures["mean_size"]["high"]) == pytest.approx((bounds.low, bounds.high))
+    n_covered = int(members[np.arange(200), truth].sum())
+    share = stats.binomtest(n_covered, 200).proportion_ci(0.9, method="wilson")
+    assert (figures["covered"]["low"], figures["covered"]["high"]) == pytest.approx((share.low, share.high))
 
 
 def test_without_asking_only_novelty_and_the_report_come(table: Table, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ import math
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from scipy import stats
+from sklearn.metrics import roc_auc_score, roc_curve
+from statsmodels.stats.nonparametric import rank_compare_2indep
 
 from superpose.learning.privacy.membership import auc_interval, membership_bound, membership_report, row_losses
 
@@ -23,6 +25,37 @@ def test_auc_is_scikit_learns_with_ties(seed: int) -> None:
     auc, low, high = auc_interval(trained, unseen, 0.95)
     wanted = roc_auc_score([1] * 40 + [0] * 60, -np.concatenate([trained, unseen]))
     assert auc == pytest.approx(wanted, abs=1e-12) and low < auc < high
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_interval_is_that_of_statsmodels(seed: int) -> None:
+    """Brunner and Munzel's variance of the same share by the same placements, with normal quantiles."""
+    rng = np.random.default_rng(seed)
+    trained, unseen = rng.integers(0, 9, 40).astype(float), rng.integers(1, 10, 60).astype(float)
+    reference = rank_compare_2indep(unseen, trained, use_t=False)
+    auc, low, high = auc_interval(trained, unseen, 0.9)
+    assert auc == pytest.approx(reference.prob1)
+    assert (low, high) == pytest.approx(reference.conf_int(alpha=0.1))
+
+
+def test_the_report_has_the_figures_of_scipy_and_scikit_learn() -> None:
+    rng = np.random.default_rng(3)
+    trained, unseen = rng.exponential(0.92, 200), rng.exponential(1.0, 300)
+    report = membership_report(trained, unseen)
+    assert report is not None
+    permuted = stats.permutation_test(
+        (trained, unseen), lambda a, b: stats.mannwhitneyu(a, b).statistic, vectorized=False, alternative="less",
+        n_resamples=400, rng=np.random.default_rng(4),
+    )  # fmt: skip
+    assert report["p"] == pytest.approx(stats.mannwhitneyu(unseen, trained, alternative="greater").pvalue)
+    assert report["p"] == pytest.approx(permuted.pvalue, abs=0.06)  # three deviations of 400 draws at most
+    assert report["advantage"] == pytest.approx(stats.ks_2samp(trained, unseen, alternative="greater").statistic)
+    truth = np.repeat([1, 0], [200, 300])
+    false, true, _ = roc_curve(truth, -np.concatenate([trained, unseen]), drop_intermediate=False)
+    for alarm in report["true_alarms"]:
+        assert alarm["share"] == pytest.approx(true[false <= alarm["false_alarms"] + 1e-12].max())
+        bounds = stats.binomtest(round(200 * alarm["share"]), 200).proportion_ci(0.95, method="wilson")
+        assert (alarm["low"], alarm["high"]) == pytest.approx((bounds.low, bounds.high))
 
 
 def test_the_interval_covers_as_often_as_it_says() -> None:

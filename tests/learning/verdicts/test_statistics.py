@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from statsmodels.stats.contingency_tables import mcnemar as reference_mcnemar
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.proportion import power_ztost_prop
 from statsmodels.stats.weightstats import ttost_paired
 
 from superpose.learning.metrics import METRICS
@@ -47,6 +48,46 @@ def test_equivalence_without_overlap_is_the_paired_tost_of_statsmodels() -> None
     assert paired_test(first - second, 0.0).p_equal(0.02) == pytest.approx(p_value)
 
 
+@pytest.mark.parametrize("overlap", [0.1, 0.25, 1.0])
+def test_the_correction_for_overlap_is_the_ordinary_test_of_differences_drawn_out_about_their_mean(
+    overlap: float,
+) -> None:
+    """Drawn out by ``sqrt(1 + J * overlap)``, their variance over J is ``(1/J + overlap) * s**2``."""
+    differences = np.random.default_rng(11).normal(0.006, 0.01, 10)
+    drawn_out = differences.mean() + np.sqrt(1 + 10 * overlap) * (differences - differences.mean())
+    found = paired_test(differences, overlap)
+    reference = stats.ttest_1samp(drawn_out, 0.0)
+    assert found.error == pytest.approx(stats.sem(drawn_out))
+    assert found.p_value == pytest.approx(reference.pvalue)
+    bounds = reference.confidence_interval(0.9)
+    assert (found.mean - found.reach(0.1), found.mean + found.reach(0.1)) == pytest.approx(bounds)
+    p_equal, _, _ = ttost_paired(drawn_out, np.zeros(10), -0.02, 0.02)
+    assert found.p_equal(0.02) == pytest.approx(p_equal)
+
+
+def test_several_comparisons_share_their_error_as_in_statsmodels() -> None:
+    rng = np.random.default_rng(12)
+    hybrid = rng.normal(0.9, 0.01, 8)
+    others = {
+        name: hybrid - shift + rng.normal(0, 0.01, 8) for name, shift in zip("abc", (0.0, 0.01, 0.03), strict=True)
+    }
+    rows = compare(hybrid, others, metric="accuracy", test_over_train=0.0, confidence=0.95)
+    single = [stats.ttest_rel(hybrid, values).pvalue for values in others.values()]
+    decides, p_values, _, _ = multipletests(single, 0.05, method="bonferroni")
+    assert [row.p_value for row in rows] == pytest.approx(p_values)
+    assert [row.decides for row in rows] == decides.tolist()
+    assert {row.decides for row in rows} == {True, False}
+    ranks = [stats.wilcoxon(hybrid, values).pvalue for values in others.values()]
+    assert [row.wilcoxon_p for row in rows] == pytest.approx(multipletests(ranks, method="holm")[1])
+
+
+def test_wilcoxon_of_the_depression_scores_of_hollander_and_wolfe() -> None:
+    """Nonparametric Statistical Methods (1973), page 29: V = 40 of nine patients, one-sided p = 0.01953."""
+    before = [1.83, 0.50, 1.62, 2.48, 1.68, 1.88, 1.55, 3.06, 1.30]
+    after = [0.878, 0.647, 0.598, 2.05, 1.06, 1.29, 1.06, 3.14, 1.29]
+    assert wilcoxon(np.subtract(before, after)) == pytest.approx(2 * 10 / 512)
+
+
 def test_wilcoxon_and_effect_size_of_known_cases() -> None:
     differences = [0.01, 0.02, 0.03, 0.04, 0.05]  # all of one sign: 2 of 32 arrangements are as extreme
     assert wilcoxon(differences) == pytest.approx(2 / 32)
@@ -64,6 +105,38 @@ def test_the_number_of_cases_named_decides_with_the_chance_stated() -> None:
     decided = np.mean([mcnemar(int(first), int(second)) < 0.05 for first, second, _ in drawn])
     assert 0.72 < decided < 0.86  # the exact test is a little stricter than the formula
     assert cases_to_decide(7, 7, 100, 0.05) is None
+
+
+def test_the_number_of_cases_is_that_of_a_published_example_and_has_its_exact_power() -> None:
+    """Connor 1987 as calculators work it: 45 % against 5 % discordant pairs take 23 (powerandsamplesize.com).
+
+    The power by the binomial distribution of the test that the formula is of, summed over all outcomes.
+    """
+    assert cases_to_decide(45, 5, 100, 0.05) == cases_to_decide(5, 45, 100, 0.05) == 23
+    wanted = cases_to_decide(8, 4, 100, 0.05)
+    assert wanted is not None
+    discordant = np.arange(1, wanted + 1)[:, None]
+    first = np.arange(wanted + 1)[None, :]
+    chance = stats.binom.pmf(discordant, wanted, 0.12) * stats.binom.pmf(first, discordant, 2 / 3)
+    decides = np.abs(2 * first - discordant) > stats.norm.ppf(0.975) * np.sqrt(discordant)
+    assert float(np.sum(chance * decides)) == pytest.approx(0.8, abs=0.01)
+
+
+@pytest.mark.parametrize(("discordant", "margin", "allowed_error"), [(0.1, 0.02, 0.05), (0.2, 0.05, 0.0125)])
+def test_the_number_of_cases_for_equality_has_the_power_that_statsmodels_gives(
+    discordant: float, margin: float, allowed_error: float
+) -> None:
+    """A share p with ``p * (1 - p) = discordant`` varies as the difference of two models that are equal."""
+    share = (1 - np.sqrt(1 - 4 * discordant)) / 2
+    wanted = cases_to_call_equal(discordant, margin, allowed_error)
+
+    def power(n_cases: int) -> float:
+        found = power_ztost_prop(
+            share - margin, share + margin, n_cases, share, alpha=allowed_error, variance_prop=share, discrete=False
+        )
+        return float(found[0])
+
+    assert power(wanted - 1) < 0.8 <= power(wanted)
 
 
 def test_the_number_of_cases_named_shows_equality_with_the_chance_stated() -> None:
@@ -85,6 +158,28 @@ def test_the_bootstrap_interval_of_an_accuracy_is_nearly_that_of_paired_proporti
     reach = 1.96 * np.sqrt((first + second - (first - second) ** 2) / 2000)
     assert found.low == pytest.approx(found.difference - reach, abs=0.0015)
     assert found.high == pytest.approx(found.difference + reach, abs=0.0015)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "auc", "brier"])
+def test_the_bootstrap_interval_is_that_of_scipy(metric: str) -> None:
+    """Both draw at random: with 2,000 resamples each a bound is known to some 4 % of the width."""
+    rng = np.random.default_rng(13)
+    truth = rng.integers(2, size=300)
+    first, second = (np.clip(0.5 * truth + spread * rng.random(300), 0.0, 1.0) for spread in (0.7, 0.9))
+    measure = METRICS[metric].compute
+    cases = PairedCases(truth, np.stack([1 - first, first], axis=1), np.stack([1 - second, second], axis=1))
+
+    def difference(rows: np.ndarray) -> float:
+        return measure(truth[rows], cases.hybrid[rows], 1) - measure(truth[rows], cases.other[rows], 1)
+
+    found = compare_cases(cases, lambda t, p: measure(t, p, 1), margin=0.02, allowed_error=0.1, seed=1)
+    reference = stats.bootstrap(
+        (np.arange(300),), difference, vectorized=False, n_resamples=2000, confidence_level=0.9,
+        method="percentile", rng=np.random.default_rng(2),
+    ).confidence_interval  # fmt: skip
+    assert found.low is not None and found.high is not None
+    wide = reference.high - reference.low
+    assert (found.low, found.high) == pytest.approx((reference.low, reference.high), abs=0.1 * wide)
 
 
 def test_cases_of_a_group_are_drawn_together() -> None:
