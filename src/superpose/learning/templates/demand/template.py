@@ -27,8 +27,8 @@ __all__ = ["train_demand"]
 
 CHOSEN_BY = (
     "The circuits' settings were chosen after 16 others were tried, by MASE on the calibration origins of the built-in "
-    "series, and by cost; of the classical models ridge chooses its penalty and exponential smoothing its form at each origin, "
-    "gradient boosting has one setting."
+    "series, and by cost; of the classical models ridge chooses its penalty and exponential smoothing its form at each "
+    "origin, gradient boosting has one setting."
 )
 """Where the settings come from."""
 
