@@ -7,6 +7,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from superpose.datasets import DriftReport, Table, compare_drift, drift_baseline
 from superpose.errors import FeatureMismatchError
@@ -52,6 +53,26 @@ def test_the_index_and_the_distance_are_those_of_the_formulas() -> None:
     assert found.psi == pytest.approx(np.sum((q - p) * np.log(q / p)), rel=0.05)
     assert verdicts(report) == {"dose": "drifted", "age": "stable", "ward": "stable"}
     assert report.verdict == "drifted" and "dose (PSI" in report.message
+
+
+def test_the_distance_and_the_chance_are_those_of_scipy() -> None:
+    """The chance of a category by the chi-squared test of its table of counts, rare and unknown ones in one row."""
+    other = make_table(1, 700)
+    wards = other.features["ward"].to_numpy().copy()
+    wards[::15] = "north"
+    wards[::40] = "attic"
+    dose, _, ward = compare_drift(BASELINE, {**columns_of(other), "ward": wards}).columns
+    named = ["north", "south", "west"]
+    counts = [
+        [*(int(np.sum(column == name)) for name in named), int(np.sum(~np.isin(column, named)))]
+        for column in (TABLE.features["ward"].to_numpy().astype(str), wards.astype(str))
+    ]
+    expected = stats.chi2_contingency(counts, correction=False).pvalue
+    assert ward.p_value == pytest.approx(expected, rel=1e-6) and 1e-12 < expected < 0.01
+    places = [
+        np.searchsorted(BASELINE["columns"][0]["edges"], table.features["dose"].to_numpy()) for table in (TABLE, other)
+    ]
+    assert dose.ks == pytest.approx(stats.ks_2samp(*places).statistic, abs=1e-5)
 
 
 def test_the_same_rows_have_not_moved() -> None:

@@ -14,12 +14,21 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
+from sklearn import metrics
 
 from superpose.errors import CheckpointError, DatasetFormatError, DatasetTooSmallError, SpecError
 from superpose.learning import HybridRegressor, Predictor
 from superpose.learning.templates.demand import VARIANTS, builtin_series, read_series, train_demand
 from superpose.learning.templates.demand.features import all_rows, feature_names, first_origin, rows_at, seasonal_naive
-from superpose.learning.templates.demand.measures import conformal_reach, measured, naive_error
+from superpose.learning.templates.demand.measures import (
+    MEASURES,
+    QUANTILES,
+    conformal_reach,
+    measured,
+    naive_error,
+    summary,
+)
 from superpose.learning.templates.demand.models import exponential_smoothing, naive
 
 FAST: dict[str, Any] = {"horizon": 6, "origins": 2, "calibration": 1, "seeds": 1, "epochs": 2}
@@ -137,6 +146,28 @@ def test_measures_on_a_case_by_hand() -> None:
     assert found["pinball"] == pytest.approx(np.mean([(0.3 + 0.1) / 2, (1.0 + 0) / 2, (0.9 + 0.1) / 2]))
     assert naive_error(np.array([1.0, 2.0, 4.0, 8.0]), 2) == 4.5
     assert naive_error(np.ones(5), 2) == 1.0
+
+
+def test_measures_are_those_of_scikit_learn_and_their_intervals_those_of_scipy() -> None:
+    rng = np.random.default_rng(3)
+    rows = []
+    for _ in range(6):
+        truth = rng.exponential(10.0, 24)
+        forecast, unit = truth + rng.normal(0.0, 2.0, 24), rng.uniform(1.0, 3.0, 24)
+        low, high = forecast - rng.random(24), forecast + rng.random(24)
+        found = measured(truth, forecast, low, high, unit)
+        assert found["mae"] == pytest.approx(metrics.mean_absolute_error(truth, forecast))
+        assert found["rmse"] == pytest.approx(metrics.root_mean_squared_error(truth, forecast))
+        assert found["mase"] == pytest.approx(metrics.mean_absolute_error(truth, forecast, sample_weight=1 / unit)
+                                              * np.mean(1 / unit))  # fmt: skip
+        ends = zip(QUANTILES, (low, forecast, high), strict=True)
+        losses = [metrics.mean_pinball_loss(truth, at, alpha=share) for share, at in ends]
+        assert found["pinball"] == pytest.approx(np.mean(losses))
+        rows.append(found)
+    for name, row in summary(rows).items():
+        bounds = stats.ttest_1samp(row["values"], 0.0).confidence_interval(0.95)
+        assert (row["low"], row["high"]) == pytest.approx((bounds.low, bounds.high)), name
+    assert set(summary(rows)) == set(MEASURES)
 
 
 def test_conformal_intervals_hold_what_they_promise() -> None:
