@@ -45,7 +45,7 @@ def test_the_report_has_the_figures_of_scipy_and_scikit_learn() -> None:
     assert report is not None
     permuted = stats.permutation_test(
         (trained, unseen), lambda a, b: stats.mannwhitneyu(a, b).statistic, vectorized=False, alternative="less",
-        n_resamples=400, rng=np.random.default_rng(4),
+        n_resamples=400, random_state=np.random.default_rng(4),
     )  # fmt: skip
     assert report["p"] == pytest.approx(stats.mannwhitneyu(unseen, trained, alternative="greater").pvalue)
     assert report["p"] == pytest.approx(permuted.pvalue, abs=0.06)  # three deviations of 400 draws at most

@@ -82,7 +82,7 @@ def test_intervals_over_images_are_those_of_scipys_bootstrap(name: str) -> None:
 
     reference = bootstrap(
         tuple(np.asarray(part, dtype=float) for part in parts), mean, n_resamples=2000, method="percentile",
-        rng=np.random.default_rng(5),
+        random_state=np.random.default_rng(5),
     ).confidence_interval  # fmt: skip
     found = measures_of(truth, [scores])[name]["over_images"]
     assert found == pytest.approx([reference.low, reference.high], abs=0.12 * (reference.high - reference.low))
