@@ -79,7 +79,10 @@ class HybridEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn
             backend = "local" if self.measured_ is None else self.measured_["backend"]
             parent = getattr(self, "fine_tuning_", None)
             begun = {} if parent is None else {"fine_tuned_from": parent}
-            facts = ModelFacts(provenance={"spec": self.spec_sections(), "backend": backend, **measured, **begun})
+            plan = getattr(self, "privacy_", None)
+            private = {} if plan is None else {"privacy": plan}
+            spec = self.spec_sections()
+            facts = ModelFacts(provenance={"spec": spec, "backend": backend, **measured, **begun, **private})
         return write_model(Path(path), self.to_trained_model(), facts)
 
     def spec_sections(self) -> dict[str, Any]:
@@ -181,6 +184,8 @@ class HybridEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn
         self.preprocessor_ = model.preprocessor
         self.network_ = network_of_model(model)
         self.measured_ = file.manifest["provenance"].get("measured")
+        if "privacy" in file.manifest["provenance"]:
+            self.privacy_ = file.manifest["provenance"]["privacy"]
         self.history_ = []
         self.n_iter_ = 0
 

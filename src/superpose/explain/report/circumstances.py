@@ -13,6 +13,7 @@ from superpose.explain.promotion import check_promotion
 from superpose.explain.report.blocks import Block, Figure, Points, Section, Table, Text
 from superpose.explain.report.drawing import circuit_svg
 from superpose.explain.report.facts import ReportFacts
+from superpose.explain.report.origin import OUTSIDE, came_as_file
 from superpose.explain.report.plots import attribution_figure, heat_figure
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import stated
@@ -24,14 +25,24 @@ _MOST_CIRCUITS = 4
 _MOST_OPERATIONS = 400
 _MOST_BARS = 15
 _MOST_CLASSES = 20
+_PARTS = {"train": "training", "validation": "validation", "test": "test"}
+
+
+def _place(part: str) -> int:
+    """Where a part of the data stands; files keep their own order."""
+    return list(_PARTS).index(part) if part in _PARTS else len(_PARTS)
 
 
 def data(facts: ReportFacts) -> Section:
     """What was trained on, and how it was split."""
     known = facts.known_manifest.get("data") or {}
     if not known:
-        return Section("data", "Data and splits", [Text("Left out: there is no model file that tells of its data.")])
-    split, counts = known["split"], list((known.get("class_counts") or {}).items())
+        why = "the model file does not tell of its data" if facts.known_manifest else "there is no model file that does"
+        columns = ((facts.known_manifest.get("pipeline") or {}).get("preprocessing") or {}).get("columns")
+        count = f" It takes {len(columns)} columns." if columns else ""
+        return Section("data", "Data and splits", [Text(f"Left out: {why}.{count}")])
+    split = {part: known["split"][part] for part in sorted(known["split"], key=_place)}
+    counts = list((known.get("class_counts") or {}).items())
     more = [[f"and {len(counts) - _MOST_CLASSES} more", ""]] if len(counts) > _MOST_CLASSES else []
     chosen = known.get("split_by") or {}
     column = f" by column {chosen['column']}" if chosen.get("column") else ""
@@ -41,7 +52,7 @@ def data(facts: ReportFacts) -> Section:
                 f"{known.get('name') or 'Unnamed data'}: {known['n_rows']} rows, {known['n_missing']} missing values; "
                 f"target {known['target']}.",
                 "The registered model: "
-                + ", ".join(f"{count} {part} rows" for part, count in split.items())
+                + ", ".join(f"{count} {_PARTS.get(part, part)} rows" for part, count in split.items())
                 + "; test rows were never seen in training.",
                 f"Kind of split: {str(chosen.get('kind') or 'random').replace('_', ' ')}{column}.",
                 f"Digest of the data (SHA-256): {known['digest']}",
@@ -58,9 +69,10 @@ def explanation(facts: ReportFacts) -> Section:
     sample = facts.evidence.get("explanation") or {}
     if not sample.get("columns"):
         why = sample.get("refused") or "the training job left no explanation sample."
-        return Section("explanation", "Explanation", [Text(f"Left out: {why}")])
+        said = OUTSIDE if came_as_file(facts) and not sample else f"Left out: {why}"
+        return Section("explanation", "Explanation", [Text(said)])
     columns = strongest_first(sample)
-    said = (
+    told = (
         f"Mean absolute attributions by {str(sample['method']).replace('_', ' ')} over {sample['n_rows']} test rows, "
         "in units of probability. They speak of the model, not of causes; of the rows themselves nothing is kept."
     )
@@ -68,7 +80,7 @@ def explanation(facts: ReportFacts) -> Section:
     shown = columns[:_MOST_BARS]
     rest = f" The {len(columns) - len(shown)} others have less." if len(columns) > len(shown) else ""
     bars = attribution_figure("attributions", shown, f"The {len(shown)} columns that moved predictions most.{rest}")
-    return Section("explanation", "Explanation", [Text(said), *([picture] if picture else [bars])])
+    return Section("explanation", "Explanation", [Text(told), *([picture] if picture else [bars])])
 
 
 def _picture(facts: ReportFacts, columns: Mapping[str, float]) -> Figure | None:
@@ -119,9 +131,10 @@ def circuits(facts: ReportFacts) -> Section:
     return Section("circuit", title, shown)
 
 
-def privacy(evaluation: Facts) -> Section:
+def privacy(facts: ReportFacts) -> Section:
     """What an attacker could tell of training rows."""
-    private, attack = evaluation.get("privacy"), evaluation.get("membership")
+    evaluation, provenance = facts.known_evaluation, facts.known_manifest.get("provenance") or {}
+    private, attack = evaluation.get("privacy") or provenance.get("privacy"), evaluation.get("membership")
     lines = []
     if private:
         lines.append(
@@ -130,6 +143,8 @@ def privacy(evaluation: Facts) -> Section:
         )
     elif evaluation:
         lines.append("Trained without differential privacy: no epsilon bounds what the model tells of a training row.")
+    else:
+        lines.append("Nothing tells of differential privacy; take it that the model was trained without.")
     if attack:
         found = ", ".join(
             f"{100 * one['share']:.1f} % at {100 * one['false_alarms']:g} % false alarms"
@@ -153,7 +168,8 @@ def privacy(evaluation: Facts) -> Section:
 def cost(facts: ReportFacts) -> Section:
     """What the training took."""
     energy = facts.evidence.get("energy") or {}
-    measured = facts.known_evaluation.get("measured") or {}
+    provenance = facts.known_manifest.get("provenance") or {}
+    measured = facts.known_evaluation.get("measured") or provenance.get("measured") or {}
     lines = []
     if energy:
         price = energy["worker_second_usd"]
@@ -174,7 +190,9 @@ def cost(facts: ReportFacts) -> Section:
     return Section(
         "cost",
         "Cost and energy",
-        [Points(lines)] if lines else [Text("Left out: the training job left no record of its effort.")],
+        [Points(lines)]
+        if lines
+        else [Text(OUTSIDE if came_as_file(facts) else "Left out: the training job left no record of its effort.")],
     )
 
 
@@ -213,6 +231,20 @@ def promotion(facts: ReportFacts) -> Section:
     )
 
 
+def _of_job(facts: ReportFacts, job: Facts) -> list[tuple[str, Any]]:
+    """The job; of an import, that it was one, since its times are not the training's."""
+    if came_as_file(facts):
+        return [("imported by job", job.get("id")), ("imported", job.get("finished_at"))]
+    return [
+        ("job", job.get("id")),
+        ("kind of job", job.get("kind")),
+        ("attempts", job.get("attempt")),
+        ("submitted", job.get("created_at")),
+        ("started", job.get("started_at")),
+        ("finished", job.get("finished_at")),
+    ]
+
+
 def environment(facts: ReportFacts) -> Section:
     """Versions, machine, seeds and digests: what it takes to get the same again."""
     manifest, job = facts.known_manifest, facts.job
@@ -224,12 +256,7 @@ def environment(facts: ReportFacts) -> Section:
         *((str(name).replace("_", " "), str(value)) for name, value in machine.items()),
         ("seed", training.get("seed")),
         ("circuits in training", provenance.get("backend")),
-        ("job", job.get("id")),
-        ("kind of job", job.get("kind")),
-        ("attempts", job.get("attempt")),
-        ("submitted", job.get("created_at")),
-        ("started", job.get("started_at")),
-        ("finished", job.get("finished_at")),
+        *_of_job(facts, job),
         ("spec (SHA-256)", provenance.get("spec_digest")),
         ("model (SHA-256)", None if facts.predictor is None else facts.predictor.digest),
         *((f"{name} (SHA-256)", member["sha256"]) for name, member in (manifest.get("members") or {}).items()),

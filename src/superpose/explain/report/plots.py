@@ -31,6 +31,8 @@ def curves_figure(name: str, label: str, curves: Sequence[Mapping[str, Any]]) ->
     """Losses by epoch, of one variant on some splits."""
 
     def draw(axes: Axes) -> None:
+        from matplotlib.ticker import MaxNLocator
+
         for curve in curves:
             first = curve is curves[0]
             for place, (key, title) in enumerate((("loss", "training rows"), ("validation_loss", "validation rows"))):
@@ -38,9 +40,11 @@ def curves_figure(name: str, label: str, curves: Sequence[Mapping[str, Any]]) ->
                     axes.plot(
                         curve["epochs"], curve[key], color=COLOURS[place], linestyle=_STYLES[place],
                         linewidth=1.6 if first else 0.8, alpha=1.0 if first else 0.35, label=title if first else None,
+                        marker="o" if len(curve["epochs"]) == 1 else None, markersize=4.5,
                     )  # fmt: skip
             if first:
                 axes.axvline(curve["best_epoch"], color=GREY, linewidth=0.9, linestyle=":", label="epoch kept")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
         axes.set_ylabel("cross entropy")
         axes.legend(frameon=False, fontsize=8)
@@ -55,7 +59,7 @@ def curves_figure(name: str, label: str, curves: Sequence[Mapping[str, Any]]) ->
     return Figure(
         plot(name, draw),
         f"Learning curve of the {label} on the first split: loss {' and '.join(said) or 'not kept'} over "
-        f"{first['epochs'][-1]} epochs.",
+        f"{first['epochs'][-1]} epoch{'s' if first['epochs'][-1] != 1 else ''}.",
         f"{label}: loss by epoch on the first split{more}. Epoch {first['best_epoch']} was kept.",
     )
 

@@ -13,6 +13,7 @@ from superpose.learning.metrics import METRICS
 __all__ = ["calibration", "comparisons", "curves", "number", "results", "subgroups", "title_of", "unbroken"]
 
 Facts = Mapping[str, Any]
+_NOT_EVALUATED = "Left out: this model was not evaluated."
 
 
 def title_of(metric: str) -> str:
@@ -56,7 +57,9 @@ def curves(evaluation: Facts) -> Section:
         for place, (name, kept) in enumerate(_ordered(found, labels))
         if kept and kept[0]["epochs"]
     ]
-    if not blocks:
+    if not evaluation:
+        blocks = [Text(_NOT_EVALUATED)]
+    elif not blocks:
         blocks = [Text("Left out: the job's document holds no learning curves. Jobs of older releases kept none.")]
     elif any(curve["loss"] is None for kept in found.values() for curve in kept):
         blocks.append(Text("Trained privately: losses on training rows are left out, since no epsilon covers them."))
@@ -67,7 +70,7 @@ def results(evaluation: Facts) -> Section:
     """Every model's figures, ROC curves and confusion matrices."""
     rows = models_of(evaluation)
     if not rows:
-        return Section("results", "Results", [Text("Left out: this model was not evaluated.")])
+        return Section("results", "Results", [Text(_NOT_EVALUATED)])
     blocks: list[Block] = [_figures(evaluation, rows)]
     metrics = rows["hybrid"]["metrics"]
     if evaluation.get("positive_class") is not None:
@@ -168,7 +171,7 @@ def comparisons(evaluation: Facts) -> Section:
     blocks: list[Block] = [
         Table(
             f"Difference in {metric}, {labels.get('hybrid', 'model')} minus each other; all rows share "
-            f"{100 * evaluation['confidence']:g} % confidence (Bonferroni)",
+            f"{100 * evaluation['confidence']:g}\u00a0% confidence (Bonferroni)",
             ["against", "mean", "interval", "p", "outcome"],
             [
                 [
@@ -223,8 +226,13 @@ def _second_opinions(rows: Sequence[Facts], labels: Mapping[str, str]) -> Table:
 _METHODS = {"temperature": "temperature scaling", "isotonic": "isotonic regression", "none": "none"}
 
 
-def calibration(evaluation: Facts) -> Section:
+def calibration(evaluation: Facts, predicts_numbers: bool = False) -> Section:
     """How far probabilities can be trusted."""
+    if predicts_numbers:
+        said = "Left out: this model predicts numbers, and has no probabilities to calibrate."
+        return Section("calibration", "Calibration", [Text(said)])
+    if not evaluation:
+        return Section("calibration", "Calibration", [Text(_NOT_EVALUATED)])
     found = evaluation.get("calibration")
     if not found:
         return Section("calibration", "Calibration", [Text("Left out: the document says nothing about calibration.")])
@@ -298,10 +306,12 @@ def subgroups(evaluation: Facts) -> Section:
                 ],
             )
         )
+    named = "Left out: the spec named no columns to compare groups by (evaluation.subgroups)."
+    said = named if evaluation else _NOT_EVALUATED
     return Section(
         "subgroups",
         "Subgroups",
-        blocks or [Text("Left out: the spec named no columns to compare groups by (evaluation.subgroups).")],
+        blocks or [Text(said)],
     )
 
 

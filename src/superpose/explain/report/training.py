@@ -6,6 +6,7 @@ from superpose.explain.report import circumstances, results
 from superpose.explain.report.blocks import Page
 from superpose.explain.report.drawing import require_drawing
 from superpose.explain.report.facts import ReportFacts
+from superpose.explain.report.origin import fine_tuning, kind_of, predicts_numbers
 from superpose.explain.report.page import render_page
 from superpose.learning.card import notice_of
 
@@ -35,11 +36,12 @@ def training_report(facts: ReportFacts) -> bytes:
     require_drawing()
     evaluation, manifest = facts.known_evaluation, facts.known_manifest
     own = evaluation.get("model_metrics") or {}
-    name = (manifest.get("data") or {}).get("name") or "unnamed data"
+    data = manifest.get("data") or {}
+    name = data.get("name") or "unnamed data"
     return render_page(
         Page(
             title=f"Training report: {_title(facts)}",
-            subtitle=f"Trained on {name}",
+            subtitle=f"Trained on {name}" if data or not manifest else "What it was trained on is not recorded",
             notice=notice_of(manifest),
             verdict=evaluation.get("verdict"),
             figures=[
@@ -49,14 +51,15 @@ def training_report(facts: ReportFacts) -> bytes:
             ],
             sections=[
                 results.comparisons(evaluation),
+                *fine_tuning(facts),
                 results.results(evaluation),
                 results.curves(evaluation),
-                results.calibration(evaluation),
+                results.calibration(evaluation, predicts_numbers(manifest)),
                 results.subgroups(evaluation),
                 circumstances.explanation(facts),
                 circumstances.circuits(facts),
                 circumstances.data(facts),
-                circumstances.privacy(evaluation),
+                circumstances.privacy(facts),
                 circumstances.cost(facts),
                 circumstances.promotion(facts),
                 circumstances.environment(facts),
@@ -67,5 +70,5 @@ def training_report(facts: ReportFacts) -> bytes:
 
 def _title(facts: ReportFacts) -> str:
     if facts.model is None:
-        return "hybrid model" if not facts.job.get("id") else f"job {facts.job['id']}"
+        return kind_of(facts.known_manifest) if not facts.job.get("id") else f"job {facts.job['id']}"
     return facts.model if facts.version is None else f"{facts.model} version {facts.version}"
