@@ -9,11 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sklearn.datasets import load_iris
 
 from superpose.cli import main
 from superpose.client import Client
 from superpose.errors import ApiError, RequestError
-from superpose.learning import read_model
+from superpose.learning import HybridRegressor, read_model
+from superpose.learning.families import FAMILIES
 from superpose.service import ServiceConfig, Worker
 
 from .conftest import Api, running
@@ -102,6 +104,25 @@ def test_what_is_no_whole_model_file_is_refused_at_once(client: Client, model_fi
     assert refused.value.problem_code == "service.request"
     with pytest.raises(ApiError):
         client.models.import_file("-", model_file)
+
+
+def test_a_family_s_model_becomes_an_endpoint(client: Client, tmp_path: Path) -> None:
+    rows, labels = load_iris(return_X_y=True)
+    model = FAMILIES["projected_kernel"].load()().fit(rows, labels)
+    model.save(tmp_path / "iris.superpose")
+    assert client.jobs.wait(client.models.import_file("iris", tmp_path / "iris.superpose").id).status == "succeeded"
+    endpoint = client.endpoints.create("flowers", "iris")
+    answer = client.predict(endpoint.name, [list(row) for row in rows[::10]])
+    assert list(answer.predictions) == [str(label) for label in model.predict(rows[::10])]
+    client.endpoints.delete("flowers")
+
+
+def test_a_model_of_numbers_is_refused_for_what_it_is(client: Client, tmp_path: Path) -> None:
+    rows, _ = load_iris(return_X_y=True)
+    model = HybridRegressor(n_qubits=2, layers=1, epochs=1, random_state=0).fit(rows[:, :3], rows[:, 3])
+    model.save(tmp_path / "width.superpose")
+    with pytest.raises(ApiError, match="predicts numbers"):
+        client.models.import_file("width", tmp_path / "width.superpose")
 
 
 def test_the_command_line_imports_and_shows_the_card(

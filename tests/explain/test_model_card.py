@@ -9,7 +9,8 @@ from sklearn.datasets import load_iris
 
 from superpose.datasets import builtin_table
 from superpose.explain import model_card
-from superpose.learning import HybridClassifier, Predictor, TrainingSpec, run_experiment
+from superpose.learning import HybridClassifier, HybridRegressor, Predictor, TrainingSpec, run_experiment
+from superpose.learning.families import FAMILIES
 
 SPEC = {
     "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
@@ -113,3 +114,33 @@ def test_a_card_carries_what_was_stated_and_a_medical_one_its_sentence(manifest:
     spec["card"] = {"domain": "general"}
     assert "clinical" not in model_card({**manifest, "provenance": {**manifest["provenance"], "spec": spec}})
     assert "**Not for clinical use.**" in model_card(manifest)  # trained on breast_cancer, which is medical by itself
+
+
+@pytest.mark.parametrize(
+    ("family", "said"),
+    [
+        ("projected_kernel", "1 of up to 4 qubits, 0 angles, "),
+        ("kitchen_sinks", "Family: kitchen\\_sinks; hyperparameters: "),
+        ("dressed_circuit", "the PyTorch module HybridNetwork"),
+    ],
+)
+def test_families_have_cards(family: str, said: str, tmp_path: Path) -> None:
+    rows, labels = load_iris(return_X_y=True)
+    model = FAMILIES[family].load()()
+    if "epochs" in model.get_params():
+        model.set_params(epochs=1)
+    model.fit(rows, labels).save(tmp_path / "iris.superpose")
+    card = model_card(Predictor.load(tmp_path / "iris.superpose").manifest)
+    assert card.splitlines()[0] == f"# Model card: {family.replace('_', ' ')} classifier on unnamed data"
+    assert said in card
+    assert "- Classes: 0, 1, 2" in card
+
+
+def test_a_regressor_has_a_card(tmp_path: Path) -> None:
+    rows, _ = load_iris(return_X_y=True)
+    model = HybridRegressor(n_qubits=2, layers=1, epochs=1, random_state=0).fit(rows[:, :3], rows[:, 3])
+    model.save(tmp_path / "width.superpose")
+    card = model_card(Predictor.load(tmp_path / "width.superpose").manifest)
+    assert card.splitlines()[0] == "# Model card: hybrid quantum-classical regressor on unnamed data"
+    assert "- Predicts a number: y" in card
+    assert "circuit, linear layer to one number" in card

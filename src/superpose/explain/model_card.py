@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from superpose.explain.calibration_section import calibration_lines
+from superpose.explain.model_section import MAX_CLASSES, escaped, model_lines, title_of_model
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import notice_of, stated
 
@@ -23,7 +24,6 @@ _TITLES = {
     "brier": "Brier score",
 }
 
-_MAX_CLASSES = 20
 _MAX_COLUMNS = 10
 _MAX_UNITS = 20
 
@@ -49,16 +49,16 @@ def model_card(
     Returns:
         Markdown, ending with a newline. Texts from the data (names of columns and classes) are escaped.
     """
-    name = _text(manifest.get("data", {}).get("name") or "unnamed data")
-    notice, known = notice_of(manifest), evidence or {}
+    name = escaped(manifest.get("data", {}).get("name") or "unnamed data")
+    notice, known, evaluated = notice_of(manifest), evidence or {}, manifest.get("evaluation") or {}
     parts = [
-        f"# Model card: hybrid quantum-classical classifier on {name}",
+        f"# Model card: {title_of_model(manifest)} on {name}",
         *([f"**{notice}**"] if notice else []),
-        _section("Model", _model(manifest)),
+        _section("Model", model_lines(manifest)),
         *_parent(manifest),
         _section("Data", _data(manifest)),
         _section("Results", _results(manifest)),
-        _section("Calibration", calibration_lines(manifest.get("evaluation") or {})),
+        *([] if "target" in manifest["pipeline"] else [_section("Calibration", calibration_lines(evaluated))]),
         _section("Compared with", _comparisons(manifest)),
         *([_section("Subgroups", _subgroups(manifest))] if _groups_of(manifest) else []),
         *([_section("Privacy", _privacy(manifest))] if _privacy(manifest) else []),
@@ -75,37 +75,9 @@ def _section(title: str, lines: Iterable[str]) -> str:
     return f"## {title}\n\n" + "\n".join(lines)
 
 
-def _text(value: object) -> str:
-    """Text that Markdown shows as it is, on one line."""
-    escaped = "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+|!~&" else c for c in str(value))
-    return " ".join(escaped.split())
-
-
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     rule = "|".join(["---", *("---:" for _ in head[1:])])
     return [f"| {' | '.join(head)} |", f"|{rule}|", *(f"| {' | '.join(row)} |" for row in rows)]
-
-
-def _model(manifest: Mapping[str, Any]) -> list[str]:
-    pipeline = manifest["pipeline"]
-    network, classes = pipeline["network"], pipeline["classes"]
-    if "module" in network:
-        return [_classes(classes), *_module(manifest, network)]
-    circuit = network["circuit"]
-    spec = manifest.get("provenance", {}).get("spec", {}).get("model", {})
-    made_of = ""
-    if spec:
-        ansatz = spec["ansatz"]
-        made_of = f", {spec['encoding']['name']} encoding, {ansatz['layers']} layers of the {ansatz['name']} ansatz"
-    return [
-        _classes(classes),
-        f"- Architecture: linear layer from {network['n_columns']} encoded columns to {circuit['n_inputs']} angles of "
-        f"at most {network['max_angle']:.4g} radians, circuit, linear layer to {len(classes)} classes, softmax",
-        f"- Circuit: {network['n_qubits']} qubits, {len(circuit['weight_names'])} trained angles, "
-        f"{len(circuit['observables'])} observables{_text(made_of)}",
-        f"- Parameters: {network['n_params']}",
-        "- Predictions are computed by simulating the circuit exactly on a classical machine, without shot noise.",
-    ]
 
 
 def _parent(manifest: Mapping[str, Any]) -> list[str]:
@@ -121,7 +93,8 @@ def _parent(manifest: Mapping[str, Any]) -> list[str]:
     head = "the head was taken over" if began["head"] == "keep" else "the head began anew"
     rates = ", ".join(f"{block} {rate:g}" for block, rate in began["learning_rates"].items())
     lines = [
-        f"- Fine-tuned from {_text(began['parent'])}" + (f" (SHA-256): `{began['digest']}`" if began["digest"] else ""),
+        f"- Fine-tuned from {escaped(began['parent'])}"
+        + (f" (SHA-256): `{began['digest']}`" if began["digest"] else ""),
         f"- The circuit's weights were taken over; {entry}; {head}.",
         f"- Not trained: {', '.join(began['freeze']) or 'nothing'}{f'; learning rates: {rates}' if rates else ''}",
     ]
@@ -131,31 +104,6 @@ def _parent(manifest: Mapping[str, Any]) -> list[str]:
             "that data or that model may have come along."
         )
     return [_section("Fine-tuning", lines)]
-
-
-def _classes(classes: Sequence[Any]) -> str:
-    shown = ", ".join(_text(label) for label in classes[:_MAX_CLASSES])
-    more = f" and {len(classes) - _MAX_CLASSES} more" if len(classes) > _MAX_CLASSES else ""
-    return f"- Classes: {shown}{more}"
-
-
-def _module(manifest: Mapping[str, Any], network: Mapping[str, Any]) -> list[str]:
-    module, layers = network["module"], network["module"]["layers"]
-    circuits = ", ".join(
-        f"{layer['n_qubits']} qubits with {len(layer['weight_names'])} angles and "
-        f"{len(layer['observables'])} observables"
-        for layer in layers.values()
-    )
-    digest = (manifest.get("provenance") or {}).get("module", {}).get("digest")
-    return [
-        f"- Architecture: the user's own PyTorch module {_text(module['name'])}, exported to a graph of "
-        f"{len(module['operators'])} kinds of operators; {network['n_columns']} encoded columns to "
-        f"{module['n_outputs']} outputs, trained with {_text(network['loss'])}",
-        f"- Circuits: {circuits or 'none'}",
-        f"- Parameters: {network['n_params']}, of which {module['n_trainable']} were trained",
-        *([f"- Exported module (SHA-256): `{_text(digest)}`"] if digest else []),
-        *(["- Circuits are simulated exactly on a classical machine, without shot noise."] if layers else []),
-    ]
 
 
 _MISSING_TEXTS = {
@@ -172,14 +120,14 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
     lines = [f"- Columns: {len(columns) - n_categories} numbers, {n_categories} categories"]
     if not data:
         return [*lines, "- The manifest says nothing else about the training data."]
-    counts = ", ".join(f"{_text(label)} {count}" for label, count in list(data["class_counts"].items())[:_MAX_CLASSES])
+    counts = ", ".join(f"{escaped(label)} {count}" for label, count in list(data["class_counts"].items())[:MAX_CLASSES])
     split = data["split"]
     return [
-        f"- {data['n_rows']} rows, {data['n_missing']} missing values; target {_text(data['target'])}",
+        f"- {data['n_rows']} rows, {data['n_missing']} missing values; target {escaped(data['target'])}",
         *lines,
         f"- Rows per class: {counts}",
         f"- This model: trained on {split['train']} rows, stopped early by {split['validation']} validation rows, "
-        f"tested on {split['test']} rows that it never saw; {_split_text(data.get('split_by') or {})}",
+        f"tested on {split['test']} rows that it never saw; {_splitescaped(data.get('split_by') or {})}",
         *_units(data.get("units") or {}),
         *_baseline(manifest.get("drift_baseline")),
         f"- {_MISSING_TEXTS[_missing_policy(manifest)]}; categories that training rows hardly have count as unknown",
@@ -188,7 +136,7 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
 
 
 def _units(units: Mapping[str, str]) -> list[str]:
-    shown = [f"{_text(name)} in {_text(unit)}" for name, unit in list(units.items())[:_MAX_UNITS]]
+    shown = [f"{escaped(name)} in {escaped(unit)}" for name, unit in list(units.items())[:_MAX_UNITS]]
     more = [f"and {len(units) - _MAX_UNITS} more"] if len(units) > _MAX_UNITS else []
     return [f"- Units: {', '.join([*shown, *more])}"] if units else []
 
@@ -202,8 +150,8 @@ def _baseline(baseline: Mapping[str, Any] | None) -> list[str]:
     ]
 
 
-def _split_text(split: Mapping[str, Any]) -> str:
-    column = _text(split.get("column") or "")
+def _splitescaped(split: Mapping[str, Any]) -> str:
+    column = escaped(split.get("column") or "")
     together = f" that keeps rows with the same {column} together" if column else ""
     return {
         "grouped": f"rows with the same {column} are together in one part",
@@ -237,15 +185,18 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
         *_table(
             ["model", "parameters", *(_TITLES[name] for name in own)],
             [
-                *([_text(row["label"]), str(row["n_params"]), *map(_figure, row["metrics"].values())] for row in rows),
+                *(
+                    [escaped(row["label"]), str(row["n_params"]), *map(_figure, row["metrics"].values())]
+                    for row in rows
+                ),
                 ["**this model**", str(models["hybrid"]["n_params"]), *(f"{value:.3f}" for value in own.values())],
             ],
         ),
         "",
     ]
     lines += _repeated(evaluation)
-    if len(manifest["pipeline"]["classes"]) == 2:
-        lines.append(f"Sensitivity and specificity speak of the class {_text(evaluation['positive_class'])}.")
+    if len(manifest["pipeline"].get("classes", ())) == 2:
+        lines.append(f"Sensitivity and specificity speak of the class {escaped(evaluation['positive_class'])}.")
     else:
         lines.append("Sensitivity, specificity and AUC are means over one class against the rest.")
     return lines
@@ -283,7 +234,7 @@ def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
     title = _TITLES[evaluation["primary_metric"]]
     rows = evaluation["comparisons"]
     return [
-        f"**{_text(evaluation['verdict'])}**",
+        f"**{escaped(evaluation['verdict'])}**",
         "",
         *_table(
             [
@@ -295,7 +246,7 @@ def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
             ],
             [
                 [
-                    _text(labels[row["against"]]),
+                    escaped(labels[row["against"]]),
                     f"{row['mean_difference']:+.3f}",
                     f"{row['low']:+.3f} to {row['high']:+.3f}",
                     f"{row['p_value']:.2g}",
@@ -335,7 +286,7 @@ def _second_opinions(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str
             ],
             [
                 [
-                    _text(labels[row["against"]]),
+                    escaped(labels[row["against"]]),
                     f"{row['p_equal']:.2g}",
                     "–" if row["effect_size"] is None else f"{row['effect_size']:+.2f}",
                     f"{row['wilcoxon_p']:.2g}",
@@ -378,11 +329,11 @@ def _subgroups(manifest: Mapping[str, Any]) -> list[str]:
     lines = [f"Test cases counted once; {share:g} % intervals (Wilson), each by itself."]
     for one in _groups_of(manifest):
         shown = list(one["groups"][0]["counts"]) if one["groups"] else []
-        lines += ["", f"By {_text(one['column'])}:", ""]
+        lines += ["", f"By {escaped(one['column'])}:", ""]
         lines += _table(
             ["group", "cases", *(_GAP_TITLES[name] for name in shown)],
             [
-                [_text(group["group"]), str(group["n_cases"]), *(_share(group, name) for name in shown)]
+                [escaped(group["group"]), str(group["n_cases"]), *(_share(group, name) for name in shown)]
                 for group in one["groups"]
             ],
         )
@@ -435,13 +386,13 @@ def _explanation(sample: Mapping[str, Any] | None) -> list[str]:
     if not sample:
         return []
     if "columns" not in sample:
-        return [_section("What predictions stand on", [f"- Could not be computed: {_text(sample.get('refused'))}"])]
+        return [_section("What predictions stand on", [f"- Could not be computed: {escaped(sample.get('refused'))}"])]
     rows = strongest_first(sample)
     lines = [
-        f"Mean absolute attributions by {_text(sample['method'])} over {sample['n_rows']} test rows, in units of "
+        f"Mean absolute attributions by {escaped(sample['method'])} over {sample['n_rows']} test rows, in units of "
         "probability. They speak of the model, not of causes.",
         "",
-        *_table(["column", "attribution"], [[_text(name), f"{value:.4f}"] for name, value in rows[:_MAX_COLUMNS]]),
+        *_table(["column", "attribution"], [[escaped(name), f"{value:.4f}"] for name, value in rows[:_MAX_COLUMNS]]),
     ]
     if len(rows) > _MAX_COLUMNS:
         lines += ["", f"{len(rows) - _MAX_COLUMNS} other columns have less."]
@@ -466,8 +417,8 @@ def _energy(energy: Mapping[str, Any] | None) -> list[str]:
 
 def _overrides(overrides: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
-        f"- **In production without {_text(', '.join(one['missing']))}** at endpoint {_text(one['endpoint'])} since "
-        f"{_text(one['overridden_at'])}, by key {_text(one['overridden_by'])}: {_text(one['reason'])}"
+        f"- **In production without {escaped(', '.join(one['missing']))}** at endpoint {escaped(one['endpoint'])} "
+        f"since {escaped(one['overridden_at'])}, by key {escaped(one['overridden_by'])}: {escaped(one['reason'])}"
         for one in overrides
     ]
 
@@ -476,7 +427,7 @@ def _stated(manifest: Mapping[str, Any], statements: Mapping[str, Any] | None) -
     """What people say about use and limits."""
     found = stated(manifest, statements)
     titles = {"intended_use": "Intended use", "limits": "Limits", "no_subgroups": "No subgroups were compared"}
-    return [f"- {title}: {_text(found[name])}" for name, title in titles.items() if name in found]
+    return [f"- {title}: {escaped(found[name])}" for name, title in titles.items() if name in found]
 
 
 def _limits(manifest: Mapping[str, Any]) -> list[str]:
@@ -494,15 +445,16 @@ def _limits(manifest: Mapping[str, Any]) -> list[str]:
     chosen_by = (manifest.get("provenance") or {}).get("sweep")
     if chosen_by:
         lines.append(
-            f"- The spec was chosen by a sweep of {chosen_by['n_trials']} trials, for its {_text(chosen_by['metric'])} "
-            f"on {chosen_by['folds']} tuning folds. The row **this model** is measured on rows that the sweep never "
-            "saw; means over splits and the comparisons share rows with the tuning folds and may flatter the model."
+            f"- The spec was chosen by a sweep of {chosen_by['n_trials']} trials, for its "
+            f"{escaped(chosen_by['metric'])} on {chosen_by['folds']} tuning folds. The row **this model** is measured "
+            "on rows that the sweep never saw; means over splits and the comparisons share rows with the tuning folds "
+            "and may flatter the model."
         )
     counts = (manifest.get("data") or {}).get("class_counts") or {}
     rare = [label for label, count in counts.items() if count < 30]
     if rare:
         lines.append(
-            f"- Fewer than 30 rows each: {', '.join(map(_text, rare[:_MAX_CLASSES]))}; do not rely on these classes."
+            f"- Fewer than 30 rows each: {', '.join(map(escaped, rare[:MAX_CLASSES]))}; do not rely on these classes."
         )
     return lines
 
@@ -513,24 +465,24 @@ def _measured(facts: Mapping[str, Any]) -> list[str]:
         return []
     cost = "" if facts.get("cost_usd") is None else f", {facts['cost_usd']:.2f} US dollars"
     return [
-        f"- Circuits in training: measured on `{_text(facts['backend'])}`, {facts['shots_spent']:,} shots in "
-        f"{facts['n_submissions']:,} submissions{cost}; gradients by {_text(facts['gradient_method'])}, "
-        f"{_text(facts['allocation'])} shots",
+        f"- Circuits in training: measured on `{escaped(facts['backend'])}`, {facts['shots_spent']:,} shots in "
+        f"{facts['n_submissions']:,} submissions{cost}; gradients by {escaped(facts['gradient_method'])}, "
+        f"{escaped(facts['allocation'])} shots",
         f"- Figures: {'of the exact engine, without noise' if facts['evaluated_on'] == 'exact' else 'measured there'}",
     ]
 
 
 def _provenance(manifest: Mapping[str, Any]) -> list[str]:
     provenance = manifest.get("provenance") or {}
-    lines = [f"- Format: {_text(manifest['format'])} {manifest['format_version']}, kind {_text(manifest['kind'])}"]
+    lines = [f"- Format: {escaped(manifest['format'])} {manifest['format_version']}, kind {escaped(manifest['kind'])}"]
     versions = provenance.get("versions")
     if versions:
-        lines.append(f"- Versions: {', '.join(f'{_text(k)} {_text(v)}' for k, v in versions.items())}")
+        lines.append(f"- Versions: {', '.join(f'{escaped(k)} {escaped(v)}' for k, v in versions.items())}")
     spec = provenance.get("spec")
     if spec and "training" in spec:
         lines.append(f"- Seed: {spec['training']['seed']}")
     lines += _measured(provenance.get("measured") or {})
     if provenance.get("spec_digest"):
         lines.append(f"- Spec (SHA-256): `{provenance['spec_digest']}`")
-    lines += [f"- {_text(name)} (SHA-256): `{member['sha256']}`" for name, member in manifest["members"].items()]
+    lines += [f"- {escaped(name)} (SHA-256): `{member['sha256']}`" for name, member in manifest["members"].items()]
     return lines
