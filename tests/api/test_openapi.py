@@ -66,7 +66,8 @@ def _zip() -> bytes:
 
 schemathesis.openapi.media_type("text/csv", _broken(b"a,b,outcome\n1,2,x\n3,4,y\n5,6,x\n7,8,y\n"))
 schemathesis.openapi.media_type("application/x-npz", _broken(_archive()))
-schemathesis.openapi.media_type("application/vnd.superpose.module", _broken(_zip()))
+for packed in ("application/vnd.superpose.module", "application/zip"):
+    schemathesis.openapi.media_type(packed, _broken(_zip()))
 for parquet in ("application/vnd.apache.parquet", "application/x-parquet"):
     schemathesis.openapi.media_type(parquet, _broken(b"PAR1" + bytes(range(60)) + b"PAR1"))
 

@@ -16,7 +16,7 @@ from superpose.errors import ApiError, RequestError
 def test_a_model_and_its_job_have_the_same_report(
     at_home: Callable[..., Any], served: Any, trained: str, tmp_path: Path
 ) -> None:
-    said = at_home("report", trained, "--out", str(tmp_path / "model.html"), "--json")
+    said = at_home("report", trained, "--version", "1", "--out", str(tmp_path / "model.html"), "--json")
     assert said.code == 0, said.err
     content = (tmp_path / "model.html").read_bytes()
     assert said.json == {

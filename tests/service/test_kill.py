@@ -32,7 +32,7 @@ serve(ServiceConfig.from_json(json.loads(sys.argv[1])), port=0, on_ready=lambda 
 
 SPEC: dict[str, Any] = {
     "model": {"n_qubits": 3, "ansatz": {"layers": 1}},
-    "training": {"epochs": 40, "patience": 40, "batch_size": 8},
+    "training": {"epochs": 5_000, "patience": 5_000, "batch_size": 8},  # seconds, for a kill to fall into
     "evaluation": {"n_splits": 2, "controls": ["no_entanglement"], "baseline": "none"},
 }
 

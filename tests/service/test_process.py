@@ -109,7 +109,7 @@ def test_an_attempt_without_checkpoint_is_given_back_after_the_drain_and_its_end
 def test_sigterm_hands_over_at_a_checkpoint_and_a_second_one_at_once(
     service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig, alone: Any
 ) -> None:
-    spec = {**LONG_SPEC, "training": {**LONG_SPEC["training"], "epochs": 2_000, "patience": 2_000}}
+    spec = {**LONG_SPEC, "training": {**LONG_SPEC["training"], "epochs": 20_000, "patience": 20_000}}
     job = service.jobs.submit(admin, "train", spec, dataset="trial")
     worker = alone()
     wait_for(lambda: service.store.get(job.id).progress)

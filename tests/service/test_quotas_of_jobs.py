@@ -63,6 +63,11 @@ def run_function(service: Service, who: Principal, _: Path) -> object:
     return service.jobs.submit(who, "function", {"source": SOURCE, "file": "f.py", "function": "f"})
 
 
+def import_model(service: Service, who: Principal, _: Path) -> object:
+    found = service.models.version(who, "outcome", 1)
+    return service.imports.submit(who, model="again", content=service.models.content(found))
+
+
 PROBLEM = {"kind": "maxcut", "edges": [[0, 1]]}
 
 #: Every way in which somebody begins a job -> its kind.
@@ -77,6 +82,7 @@ SUBMISSIONS: Mapping[Submit, JobKind] = {
     lambda service, who, _: service.predictions.submit_dataset(who, "trial", Asked(model="outcome")): JobKind.PREDICT,
     lambda service, who, _: service.program_sets.submit(who, SET, AskedSet()): JobKind.PROGRAM_SET,
     lambda service, who, _: service.solutions.submit(who, AskedSolution(problem=PROBLEM)): JobKind.SOLVE,
+    import_model: JobKind.IMPORT,
 }
 
 

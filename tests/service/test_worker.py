@@ -151,11 +151,10 @@ def test_cancelling_a_running_job(service: Service, admin: Principal, dataset: D
 def test_a_stopped_worker_gives_its_job_back_and_another_goes_on(
     service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig
 ) -> None:
-    spec = {**LONG_SPEC, "training": {**LONG_SPEC["training"], "epochs": 60}}
-    undisturbed = service.jobs.submit(admin, "train", spec, dataset="trial", model_name="outcome")
+    undisturbed = service.jobs.submit(admin, "train", LONG_SPEC, dataset="trial", model_name="outcome")
     with working(config):
         assert ended(service, undisturbed).status is JobStatus.SUCCEEDED
-    job = service.jobs.submit(admin, "train", spec, dataset="trial", model_name="outcome")
+    job = service.jobs.submit(admin, "train", LONG_SPEC, dataset="trial", model_name="outcome")
     with working(config):
         wait_for(lambda: service.store.get(job.id).progress.get("fraction", 0) > 0.05)
     given_back = service.store.get(job.id)

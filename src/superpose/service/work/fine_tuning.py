@@ -98,12 +98,12 @@ def planned(spec: TrainingSpec, parent: Parent | None, table: Table) -> FineTuni
     Raises:
         SpecError: circuit, columns or classes do not fit; names the field.
     """
-    from superpose.learning.fine_tuning.plan import plan_fine_tuning
+    if parent is None:
+        return None
+    from superpose.learning.fine_tuning.plan import plan_fine_tuning  # torch comes with it
     from superpose.learning.rows import ColumnNames
     from superpose.learning.splitting import feature_table
 
-    if parent is None:
-        return None
     features = feature_table(spec, table)
     columns = ColumnNames(features.feature_names, tuple(column.kind for column in features.columns))
     return plan_fine_tuning(spec, parent, columns, table.classes, features)
