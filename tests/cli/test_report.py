@@ -52,6 +52,11 @@ def test_what_has_no_report_says_why(at_home: Callable[..., Any], served: Any, t
     said = at_home("report", program.id, "--json")
     assert (said.code, said.json["error"]["code"]) == (1, "service.conflict")
     assert "only trainings (train, train_module) have reports" in said.json["error"]["message"]
+    gone = at_home("report", str(tmp_path / "gone.superpose"), "--out", str(tmp_path / "page.html"))
+    assert gone.code == 1 and "There is no model file" in gone.err
+    (tmp_path / "report.json").write_text('{"template": "demand"}')
+    other = at_home("report", str(tmp_path), "--out", str(tmp_path / "page.html"))
+    assert other.code == 1 and "a run of the template 'demand'" in other.err
     nowhere = at_home("report", trained, "--out", str(tmp_path / "none" / "page.html"))
     assert nowhere.code == 1 and "Choose another --out" in nowhere.err
 

@@ -73,8 +73,17 @@ def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str,
     wanted = form or (suffix if suffix in FORMATS else "html")
     if wanted not in FORMATS:
         raise RequestError(f"Reports are written as {' or '.join(FORMATS)}, got {wanted[:20]!r}.", field="format")
+    if not source.exists():
+        raise RequestError(
+            f"There is no model file {source}. Give one that is there, or a model's name.", field="model"
+        )
     if source.is_dir():
         document = json.loads((source / "report.json").read_text(encoding="utf-8"))
+        if document.get("template") != "pneumonia":
+            raise RequestError(
+                f"{source} holds a run of the template {document.get('template')!r}; only pneumonia's runs have pages.",
+                field="model",
+            )
         content = study_report(document, Predictor.load(source / Path(document["model"]["file"]).name))
     else:
         content = training_report(ReportFacts(Predictor.load(source), model=source.stem))
