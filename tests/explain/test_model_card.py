@@ -8,7 +8,7 @@ import pytest
 from sklearn.datasets import load_iris
 
 from superpose.datasets import builtin_table
-from superpose.explain import model_card
+from superpose.explain import ReportFacts, model_card, training_report
 from superpose.learning import HybridClassifier, HybridRegressor, Predictor, TrainingSpec, run_experiment
 from superpose.learning.families import FAMILIES
 
@@ -144,3 +144,16 @@ def test_a_regressor_has_a_card(tmp_path: Path) -> None:
     assert card.splitlines()[0] == "# Model card: hybrid quantum-classical regressor on unnamed data"
     assert "- Predicts a number: y" in card
     assert "circuit, linear layer to one number" in card
+
+
+def test_a_template_s_model_of_series_has_a_card(tmp_path: Path) -> None:
+    rows, _ = load_iris(return_X_y=True)
+    HybridRegressor(n_qubits=2, layers=1, epochs=1, random_state=0).fit(rows[:, :3], rows[:, 3]).save(tmp_path / "m")
+    manifest = Predictor.load(tmp_path / "m").manifest
+    series = {"name": "sales", "frequency": "monthly", "n_series": 2}
+    card = model_card({**manifest, "data": series, "evaluation": {"verdict": "Undecided: few origins."}})
+    assert "- frequency: monthly" in card
+    assert "the run's report.json has the figures" in card
+    assert "**Undecided: few origins.**" in card
+    page = training_report(ReportFacts(Predictor.load(tmp_path / "m"), manifest={**manifest, "data": series}))
+    assert b"frequency: monthly" in page

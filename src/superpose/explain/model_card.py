@@ -120,6 +120,9 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
     lines = [f"- Columns: {len(columns) - n_categories} numbers, {n_categories} categories"]
     if not data:
         return [*lines, "- The manifest says nothing else about the training data."]
+    if "split" not in data:  # a template's: series, which it splits by time
+        told = [f"- {escaped(name.replace('_', ' '))}: {escaped(value)}" for name, value in data.items()]
+        return [*lines, *told]
     counts = ", ".join(f"{escaped(label)} {count}" for label, count in list(data["class_counts"].items())[:MAX_CLASSES])
     split = data["split"]
     return [
@@ -173,6 +176,8 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
     evaluation = manifest.get("evaluation") or {}
     if not evaluation:
         return ["The manifest has no evaluation: nothing is known about how well this model does."]
+    if "models" not in evaluation:
+        return ["Judged by its template, in a form of its own: the run's report.json has the figures."]
     models = evaluation["models"]
     rows = [models["hybrid"], *models["controls"].values(), *([models["baseline"]] if models["baseline"] else [])]
     own = evaluation["model_metrics"]
@@ -226,6 +231,8 @@ def _figure(metric: Mapping[str, Any]) -> str:
 
 def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
     evaluation = manifest.get("evaluation") or {}
+    if "models" not in evaluation and evaluation.get("verdict"):
+        return [f"**{escaped(evaluation['verdict'])}**"]
     if not evaluation.get("comparisons"):
         return ["The model was not compared with controls or a baseline; do not read its figures as an advantage."]
     labels = {name: row["label"] for name, row in evaluation["models"]["controls"].items()}

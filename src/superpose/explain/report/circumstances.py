@@ -41,6 +41,9 @@ def data(facts: ReportFacts) -> Section:
         columns = ((facts.known_manifest.get("pipeline") or {}).get("preprocessing") or {}).get("columns")
         count = f" It takes {len(columns)} columns." if columns else ""
         return Section("data", "Data and splits", [Text(f"Left out: {why}.{count}")])
+    if "split" not in known:  # a template's: series, which it splits by time
+        told = [f"{name.replace('_', ' ')}: {value}" for name, value in known.items() if value not in (None, [], "")]
+        return Section("data", "Data and splits", [Points(told)])
     split = {part: known["split"][part] for part in sorted(known["split"], key=_place)}
     counts = list((known.get("class_counts") or {}).items())
     more = [[f"and {len(counts) - _MOST_CLASSES} more", ""]] if len(counts) > _MOST_CLASSES else []
