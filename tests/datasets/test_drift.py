@@ -8,6 +8,7 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from statsmodels.stats.multitest import multipletests
 
 from superpose.datasets import DriftReport, Table, compare_drift, drift_baseline
 from superpose.errors import FeatureMismatchError
@@ -73,6 +74,58 @@ def test_the_distance_and_the_chance_are_those_of_scipy() -> None:
         np.searchsorted(BASELINE["columns"][0]["edges"], table.features["dose"].to_numpy()) for table in (TABLE, other)
     ]
     assert dose.ks == pytest.approx(stats.ks_2samp(*places).statistic, abs=1e-5)
+
+
+@pytest.mark.parametrize(("n_rows", "shift"), [(700, 0.12), (2_000, 0.1), (300, 0.22)])
+def test_the_chance_of_a_distance_is_that_of_scipy_and_never_too_small(n_rows: int, shift: float) -> None:
+    """A column that moves a little as a whole: its distance is the stronger signal.
+
+    SciPy's exact chance of that distance, for values of any precision, and the chance by permutation of the rows among
+    the baseline's ranges, which only these ranges can tell apart.
+    """
+    dose = np.random.default_rng(n_rows).normal(shift, size=n_rows)
+    found = compare_drift(BASELINE, {**columns_of(TABLE), "dose": dose}).columns[0]
+    before, now = (np.searchsorted(BASELINE["columns"][0]["edges"], v) for v in (TABLE.features["dose"], dose))
+    exact = stats.ks_2samp(before, now, method="exact")
+    asymptotic = stats.ks_2samp(before, now, method="asymp").pvalue
+    assert found.ks == pytest.approx(exact.statistic, abs=2e-5)
+    assert 1e-5 < exact.pvalue < 0.05
+    assert found.p_value == pytest.approx(exact.pvalue, rel=0.2)
+    assert found.p_value == pytest.approx(asymptotic, rel=0.2)
+    permuted = stats.permutation_test(
+        (before, now), distance, vectorized=True, n_resamples=2_000, alternative="greater", rng=0
+    ).pvalue
+    assert found.p_value >= permuted - 4 * math.sqrt(permuted * (1 - permuted) / 2_000) - 1e-3
+
+
+def distance(before: np.ndarray, now: np.ndarray, axis: int = -1) -> np.ndarray:
+    """Of the two distribution functions, at all ranges."""
+    apart = [np.mean(before <= edge, axis=axis) - np.mean(now <= edge, axis=axis) for edge in range(20)]
+    return np.abs(apart).max(axis=0)
+
+
+def test_the_index_is_the_divergence_both_ways_and_the_correction_that_of_statsmodels() -> None:
+    """Eight columns of words, more and more moved: an index is Kullback and Leibler's of scipy both ways, a column has
+    moved where statsmodels' correction by Holm, of all indices and distances (words have none), says so.
+    """
+    rng = np.random.default_rng(4)
+    words = {f"c{i}": np.array(["a", "b", "c"], dtype=object)[rng.choice(3, 400)] for i in range(8)}
+    label = np.array(["ill", "well"] * 200, dtype=object)
+    baseline = drift_baseline(Table.from_columns("words", words, "outcome", label))
+    moved = {}
+    for i, name in enumerate(words):
+        now = words[name][rng.choice(400, 90)]
+        now[: 5 * i] = "a"
+        moved[name] = now
+    report = compare_drift(baseline, moved)
+    chances = [column.p_value for column in report.columns]
+    rejected = multipletests(chances + [1.0] * 8, alpha=0.01, method="holm")[0][:8]
+    for column, said in zip(report.columns, rejected, strict=True):
+        p, q = ([np.mean(values[column.name] == word) for word in "abc"] for values in (words, moved))
+        assert column.psi == pytest.approx(stats.entropy(q, p) + stats.entropy(p, q), rel=1e-4)
+        assert (column.verdict != "stable") == (bool(said) and column.psi >= 0.1)
+    alone = np.array(chances) < 0.01
+    assert 0 < rejected.sum() < alone.sum() < 8  # the correction decides some
 
 
 def test_the_same_rows_have_not_moved() -> None:

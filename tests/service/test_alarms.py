@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from superpose.errors import ForbiddenError, NotFoundError
 from superpose.service import Dataset, ModelVersion, Principal, Service
@@ -116,6 +117,32 @@ def test_watching_takes_so_many_rows_whatever_the_traffic(
         if watch.offer([[33.0, 1.5]] * 7):
             watch.count(predictor)
     assert 8 <= windows[0] <= 9  # a block of 100 every two seconds, the first of which is no window yet
+
+
+def test_the_chance_of_so_many_novel_rows_is_scipys_binomial_test(
+    service: Service, admin: Principal, model: ModelVersion, dataset: Dataset
+) -> None:
+    service.endpoints.create(admin, "live", "outcome", 1)
+    predictor = service.endpoints.predictor(admin, "live")[1]
+    assert predictor.safeguards.novelty is not None
+    expected, usual = predictor.safeguards.novelty.expected_share, drawn_rows(service, dataset, 3)
+    told: list[Finding] = []
+    now = [0.0]
+    watch = Watch(lambda findings: told.extend(f for f in findings if f.kind == "novelty"), lambda: now[0])
+    for step, n_far in enumerate([0, 0, 1, 0, 1] * 2 + [16] * 15):  # of 20 rows each
+        now[0] += 1.0
+        far = [{**row, "age": 4_321.5} for row in usual(n_far)]
+        assert watch.offer(far + usual(20 - n_far)), step
+        watch.count(predictor)
+    assert len(told) == 4
+    for finding in told:
+        counts = finding.facts["n_novel"], finding.facts["n_rows"]
+        by_scipy = stats.binomtest(*counts, expected, alternative="greater")
+        assert finding.facts["p_value"] == pytest.approx(by_scipy.pvalue, rel=1e-9)
+        at_least = max(0.05, 3 * expected)
+        share = counts[0] / counts[1]
+        assert (finding.verdict == "bad") == (share >= at_least and by_scipy.pvalue < 0.01)
+    assert {finding.verdict for finding in told} == {"good", "bad"}
 
 
 def test_who_may_see_alarms(service: Service, admin: Principal, stranger: Principal, model: ModelVersion) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from superpose.backends.estimates import SeenWait, estimate_wait, read_waits, write_wait
 from superpose.circuits import QueueState
@@ -32,6 +33,20 @@ def test_few_waits_are_fitted() -> None:
     assert found is not None and found.model == "log-normal" and found.p90_s is not None
     assert found.median_s == pytest.approx(np.exp(5.0), rel=0.5)  # 4 sigma of the mean logarithm
     assert found.p90_s > found.median_s
+
+
+@pytest.mark.parametrize("n_waits", [5, 19, 20, 137])
+def test_estimates_are_those_of_numpy_and_scipy(n_waits: int) -> None:
+    waits = np.random.default_rng(n_waits).exponential(300.0, n_waits) + 1.0
+    found = estimate_wait(seen(*waits), QUEUE, now=NOW)
+    assert found is not None
+    if found.model == "quantiles":
+        expected = np.quantile(waits, (0.5, 0.9))
+    else:
+        spread = np.log(waits).std(ddof=1)
+        expected = stats.lognorm(spread, scale=stats.gmean(waits)).ppf((0.5, 0.9))
+    assert (found.median_s, found.p90_s) == pytest.approx(tuple(expected), rel=1e-12)
+    assert found.model == ("log-normal" if n_waits < 20 else "quantiles")
 
 
 def test_without_waits_the_provider_is_believed() -> None:

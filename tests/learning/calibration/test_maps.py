@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from scipy.special import softmax
+from scipy.stats import ecdf
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.calibration import CalibratedClassifierCV, calibration_curve
 from sklearn.frozen import FrozenEstimator
 from sklearn.metrics import log_loss as sklearn_log_loss
+from sklearn.metrics import precision_recall_curve
 
 from superpose.learning.calibration.fitting import chosen_method, fit_isotonic, fit_map, fit_temperature, halves
 from superpose.learning.calibration.maps import MAPS, Isotonic, Temperature
@@ -144,6 +146,25 @@ def test_figures_are_scikit_learns_and_those_of_a_hand_made_case() -> None:
     curve = abstaining_curve(np.array([0, 1, 1, 1]), hand)
     assert (curve[0]["answered"], curve[0]["accuracy"], curve[0]["below"]) == (1.0, 0.75, 0.6)
     assert (curve[-1]["answered"], curve[-1]["accuracy"]) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_the_abstaining_curve_is_that_of_scikit_learn_and_scipy(n_classes: int) -> None:
+    """Where a right answer is what is to be found and sureness its score, accuracy of what is answered is precision;
+    the share answered is the survival function of sureness.
+    """
+    probabilities, truth = overconfident(700, n_classes, 2.0, 11)
+    probabilities = np.round(probabilities, 2)  # equal ones too
+    sure, right = probabilities.max(axis=1), probabilities.argmax(axis=1) == truth
+    precision, _, thresholds = precision_recall_curve(right, sure)
+    expected = dict(zip(thresholds.tolist(), precision.tolist(), strict=False))
+    beyond = ecdf(sure).sf
+    curve = abstaining_curve(truth, probabilities)
+    assert [round(point["answered"], 1) for point in curve] != [1.0] * len(curve)
+    for point, share in zip(curve, (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5), strict=True):
+        assert point["accuracy"] == pytest.approx(expected[point["below"]], rel=1e-12)
+        assert point["answered"] == pytest.approx(float(beyond.evaluate(point["below"] - 1e-9)), rel=1e-12)
+        assert point["answered"] >= share - 1e-9 > float(beyond.evaluate(point["below"])) - 0.01
 
 
 @pytest.mark.parametrize(

@@ -170,6 +170,19 @@ def test_measures_are_those_of_scikit_learn_and_their_intervals_those_of_scipy()
     assert set(summary(rows)) == set(MEASURES)
 
 
+def test_the_symmetric_error_is_that_of_published_examples_and_of_scikit_learns_percentage_error() -> None:
+    """The example of torchmetrics' documentation, 0.2290 of 2; and scikit-learn's error relative to both sizes."""
+    ends = np.zeros(3)
+    found = measured(np.array([1.0, 10.0, 1e6]), np.array([0.9, 15.0, 1.2e6]), ends, ends, np.ones(3))
+    assert found["smape"] / 100 == pytest.approx(0.2290, abs=5e-5)
+    rng = np.random.default_rng(5)
+    truth, forecast = rng.normal(3.0, 5.0, 200), rng.normal(3.0, 5.0, 200)  # below zero too
+    size = np.abs(truth) + np.abs(forecast)
+    expected = 200 * metrics.mean_absolute_percentage_error(size, size + truth - forecast)
+    found = measured(truth, forecast, forecast, forecast, np.ones(200))
+    assert found["smape"] == pytest.approx(expected, rel=1e-12)
+
+
 def test_conformal_intervals_hold_what_they_promise() -> None:
     assert conformal_reach(np.arange(1.0, 20.0), 0.8) == (2.0, 18.0)
     assert conformal_reach(np.array([3.0]), 0.8) == (3.0, 3.0)
