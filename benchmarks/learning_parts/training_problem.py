@@ -11,12 +11,13 @@ import torch
 from torch import nn
 
 from superpose.datasets.generated import two_curves
-from superpose.learning.network import NetworkShape, probabilities
+from superpose.learning.network import NetworkShape
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.spec import TrainingOptions
+from superpose.learning.torch_threads import one_torch_thread
 from superpose.learning.training import Trainer, TrainingRows
 
-__all__ = ["Outcome", "Problem", "make_problem", "train_ours"]
+__all__ = ["OurTraining", "Outcome", "Problem", "make_problem"]
 
 LEARNING_RATE, WEIGHT_DECAY = 0.02, 0.01
 N_TRAIN, N_VALIDATION = 256, 64
@@ -87,19 +88,31 @@ def make_problem(
     return Problem(name, network, parts[0], parts[1], batch_size, epochs, patience or epochs)
 
 
-def train_ours(problem: Problem) -> Outcome:
-    """By the training loop of the product."""
-    network = copy.deepcopy(problem.network)
-    options = TrainingOptions(
-        epochs=problem.epochs,
-        batch_size=problem.batch_size,
-        learning_rate=LEARNING_RATE,
-        weight_decay=WEIGHT_DECAY,
-        patience=problem.patience,
-    )
-    generator = torch.Generator().manual_seed(1)
-    trainer = Trainer(network, problem.training, problem.validation, options, n_classes=2, generator=generator)
-    trainer.run()
-    history = trainer.history
-    found = probabilities(network, problem.validation.rows.numpy())
-    return Outcome([epoch.loss for epoch in history], [epoch.validation_loss or 0.0 for epoch in history], found)
+class OurTraining:
+    """A training by the loop of the product; calling it trains anew, from the initial weights.
+
+    As in `learning_parts.pennylane_jax.JaxTraining` the network is made once; each call puts its initial weights back,
+    trains, and takes the probabilities in the precision of the training.
+    """
+
+    def __init__(self, problem: Problem) -> None:
+        self.network = copy.deepcopy(problem.network)
+        self.initial = {name: value.clone() for name, value in problem.network.state_dict().items()}
+
+    def __call__(self, problem: Problem) -> Outcome:
+        """Trains from the initial weights."""
+        self.network.load_state_dict(self.initial)
+        options = TrainingOptions(
+            epochs=problem.epochs,
+            batch_size=problem.batch_size,
+            learning_rate=LEARNING_RATE,
+            weight_decay=WEIGHT_DECAY,
+            patience=problem.patience,
+        )
+        generator = torch.Generator().manual_seed(1)
+        trainer = Trainer(self.network, problem.training, problem.validation, options, n_classes=2, generator=generator)
+        trainer.run()
+        history = trainer.history
+        with torch.no_grad(), one_torch_thread():
+            found = torch.softmax(self.network(problem.validation.rows), dim=1).numpy()
+        return Outcome([epoch.loss for epoch in history], [epoch.validation_loss or 0.0 for epoch in history], found)

@@ -22,7 +22,6 @@ from superpose.engine.runner import Bound, Runner
 __all__ = ["AdamWState", "DressedArrays", "EpochRunner", "Losses", "Rows"]
 
 _KINDS = {"tanh": at.TANH, "scale": at.SCALE, "none": at.NOTHING}
-_ALL = at.ENTER | at.RUN | at.LOOK
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,9 +89,9 @@ class Losses(NamedTuple):
 
 
 class _Batch:
-    """The circuit's working memory for batches of one size."""
+    """The circuit's working memory for batches of one size, and the kernel's arguments for them."""
 
-    def __init__(self, runner: Runner, arrays: DressedArrays, size: int, *, learn: bool) -> None:
+    def __init__(self, runner: Runner, arrays: DressedArrays, template: Array, size: int, *, learn: bool) -> None:
         program = arrays.program
         real = np.dtype(program.dtype)
         self.runner, self.learn = runner, learn
@@ -109,13 +108,32 @@ class _Batch:
         self.rounded, self.squashed = np.empty((2, size, program.n_inputs), real)
         self.is_shared = runner.is_shared(size, backward=learn)
         self.forth = modes.PREPARE | modes.FORWARD | modes.EXPECT | (modes.SAVE if learn else 0)
-        self.places = {
+        self.block: Any = template.copy()
+        places = {
             at.SIZE: size, at.FORTH: self.forth, at.INTERPRETER: self.bound.address,
             at.CIRCUIT: id(self.bound.arguments), at.ANGLES: id(self.inputs), at.ROUNDED: id(self.rounded),
             at.WIDE_WEIGHTS: id(self.weights), at.OUT: id(self.out), at.GRAD_OUT: id(self.grad_out),
             at.GRAD_ANGLES: id(self.grad_angles), at.OWN_GRADIENT: id(self.grad_weights),
             at.SQUASHED: id(self.squashed),
         }  # fmt: skip
+        for place, value in places.items():
+            self.block[place] = value
+
+    def begin(self, data: Rows, order: Array, stride: int, n_steps: int) -> None:
+        """Note the rows of the next steps, in which order they come, and how many steps were taken before."""
+        block = self.block
+        block[at.ORDER], block[at.ROWS], block[at.CLASSES] = id(order), id(data.rows), id(data.classes)
+        block[at.N_COLUMNS], block[at.STRIDE], block[at.N_STEPS] = data.rows.shape[1], stride, n_steps
+        block[at.ORDER_FIRST] = 0
+
+    def set_steps(self, mode: int, first: int, last: int) -> None:
+        """Note what is to be done of which steps."""
+        self.block[at.MODE], self.block[at.FIRST], self.block[at.LAST] = mode, first, last
+
+    @property
+    def whole_mode(self) -> int:
+        """All of a step, on one thread."""
+        return at.ENTER | at.RUN | at.LOOK | (at.LEARN | at.LEAVE if self.learn else 0)
 
     def run_forth(self) -> None:
         """Run the circuit on several threads."""
@@ -137,6 +155,12 @@ class EpochRunner:
             trained.
         class_weights: ``(n_classes,)``, or None for ones.
         n_classes: number of classes.
+
+    Attributes:
+        program: the circuit.
+        state: of AdamW.
+        results: what the kernel sums up; see RESULTS of `superpose.engine.kernels.epoch_places`.
+        kernel: of the steps.
     """
 
     def __init__(
@@ -149,12 +173,12 @@ class EpochRunner:
     ) -> None:
         program = arrays.program
         real = self._real = np.dtype(program.dtype)
-        self._arrays, self._state = arrays, state
+        self._arrays, self.state = arrays, state
         self._batches: dict[tuple[int, bool], _Batch] = {}
-        self._results = np.zeros(at.N_RESULTS)
+        self.results = np.zeros(at.N_RESULTS)
         constants = np.zeros(at.N_CONSTANTS, real)
         constants[at.TENTH], constants[at.THOUSANDTH], constants[at.TINY] = 0.1, 0.001, 1e-8
-        self._block: Any = np.zeros(at.ARGUMENTS, np.int64)
+        template: Any = np.zeros(at.ARGUMENTS, np.int64)
         trained = [np.empty(0, real) if array is None else array for array in arrays.trained]
         found = [
             np.empty(array.size, real) if grad is None else grad for array, grad in zip(trained, gradients, strict=True)
@@ -166,25 +190,29 @@ class EpochRunner:
             at.GROUPS: np.array([group[0] for group in state.groups], np.int64),
             at.RATES: np.array([group[1:] for group in state.groups], np.float64),
             at.CONSTANTS: constants, at.MAX_ANGLE: np.array([arrays.max_angle], real),
-            at.SCORES: np.empty(n_classes + 1, real), at.RESULTS: self._results,
+            at.SCORES: np.empty(n_classes + 1, real), at.RESULTS: self.results,
             **dict(zip(range(at.ENTRY_WEIGHT, at.EXIT_BIAS + 1), trained, strict=True)),
             **dict(zip(range(at.GRAD_ENTRY_WEIGHT, at.GRAD_EXIT_BIAS + 1), found, strict=True)),
         }  # fmt: skip
         for place, array in self._kept.items():
-            self._block[place] = id(array)
+            template[place] = id(array)
         for place, number in (
             (at.ENTRY, _KINDS[arrays.entry]), (at.WIDTH, program.n_inputs), (at.N_OUTPUTS, program.n_observables),
             (at.N_CLASSES, n_classes), (at.N_WEIGHTS, program.n_weights), (at.N_GROUPS, len(state.groups)),
             (at.DOUBLE, program.dtype == "float64"),
         ):  # fmt: skip
-            self._block[place] = number
-        self._kernel = load_kernel("epochs", program.dtype)
+            template[place] = number
+        self._template = template
+        self.kernel = load_kernel("epochs", program.dtype)
+        self.program = program
 
     def is_shared(self, size: int) -> bool:
         """Return whether several threads share the circuit in steps of so many rows."""
         return self._batch(size, learn=True).is_shared
 
-    def train(self, data: Rows, order: Array, steps: tuple[int, int], size: int, n_steps: int) -> Losses:
+    def train(
+        self, data: Rows, order: Array, steps: tuple[int, int], size: int, n_steps: int, so_far: float = 0.0
+    ) -> Losses:
         """Take steps ``first .. last - 1`` of an epoch.
 
         Args:
@@ -193,6 +221,7 @@ class EpochRunner:
             steps: first and last.
             size: rows per step; the last step of an epoch may have fewer.
             n_steps: steps taken before, of all epochs.
+            so_far: sum of the epoch's losses before, to which those of these steps are added.
 
         Returns:
             Losses; ``total`` is not finite where a loss was not, and training must end.
@@ -200,66 +229,67 @@ class EpochRunner:
         Raises:
             ShapeError: Angles, or gradients of expectations, became NaN or infinite.
 
-        Cost: for 4 qubits, 6 layers and 32 rows some 20 us a step, on one thread.
+        Cost: for 4 qubits, 6 layers and 32 rows some 10 us a step, on one thread.
         """
-        (first, last), n_rows = steps, len(order)
-        self._begin(data, order, size, n_steps)
-        whole = min(last, n_rows // size)
-        if first < whole:
-            self._run(self._batch(size, learn=True), first, whole)
-        if whole < last and np.isfinite(self._results[at.SUM]):
-            self._run(self._batch(n_rows - whole * size, learn=True), whole, last)
-        return self._losses(n_rows)
+        self.results[:] = 0.0
+        self.results[at.SUM] = so_far
+        for batch, first, last in self.parts(len(order), size, learn=True, steps=steps):
+            batch.begin(data, order, size, n_steps)
+            if self._run(batch, first, last):
+                break
+            n_steps += last - first
+        return self._losses(len(order))
 
     def look(self, data: Rows, size: int) -> Losses:
         """Take the loss of rows, ``size`` at a time, and learn nothing."""
         n_rows = len(data.classes)
         order = np.arange(n_rows)
-        self._begin(data, order, size, 0)
-        for first in range(0, n_rows, size):
-            batch = self._batch(min(size, n_rows - first), learn=False)
-            self._run(batch, first // size, first // size + 1)
+        self.results[:] = 0.0
+        for batch, first, last in self.parts(n_rows, size, learn=False):
+            batch.begin(data, order, size, 0)
+            self._run(batch, first, last)
         return self._losses(n_rows)
+
+    def parts(
+        self, n_rows: int, size: int, *, learn: bool, steps: tuple[int, int] | None = None
+    ) -> list[tuple[_Batch, int, int]]:
+        """Return the batches, all but the last of one size, that steps of ``size`` rows take, and the steps of each."""
+        first, last = steps or (0, -(-n_rows // size))
+        whole = max(first, min(last, n_rows // size))
+        found = [(self._batch(size, learn=learn), first, whole)] if first < whole else []
+        if whole < last:
+            found.append((self._batch(n_rows - whole * size, learn=learn), whole, last))
+        return found
 
     def _batch(self, size: int, *, learn: bool) -> _Batch:
         found = self._batches.get((size, learn))
         if found is None:
             runner = self._arrays.program.runner_for(size, gradients=learn)
-            found = self._batches[size, learn] = _Batch(runner, self._arrays, size, learn=learn)
+            found = self._batches[size, learn] = _Batch(runner, self._arrays, self._template, size, learn=learn)
         return found
 
-    def _begin(self, data: Rows, order: Array, stride: int, n_steps: int) -> None:
-        block = self._block
-        block[at.ORDER], block[at.ROWS], block[at.CLASSES] = id(order), id(data.rows), id(data.classes)
-        block[at.N_COLUMNS], block[at.STRIDE], block[at.N_STEPS] = data.rows.shape[1], stride, n_steps
-        self._results[:] = 0.0
-
-    def _run(self, batch: _Batch, first: int, last: int) -> None:
-        block = self._block
-        for place, value in batch.places.items():
-            block[place] = value
-        learn = at.LEARN if batch.learn else 0
+    def _run(self, batch: _Batch, first: int, last: int) -> int:
         if not batch.is_shared:
-            self._call(_ALL | (at.LEARN | at.LEAVE if learn else 0), first, last)
-            return
+            return self._call(batch, batch.whole_mode, first, last)
+        learn = at.LEARN if batch.learn else 0
         for step in range(first, last):
-            self._call(at.ENTER, step, step + 1)
+            self._call(batch, at.ENTER, step, step + 1)
             batch.run_forth()
-            if self._call(at.LOOK | learn, step, step + 1):
-                return
+            if status := self._call(batch, at.LOOK | learn, step, step + 1):
+                return status
             if learn:
                 batch.run_back()
-                self._call(at.LEAVE, step, step + 1)
+                self._call(batch, at.LEAVE, step, step + 1)
+        return 0
 
-    def _call(self, mode: int, first: int, last: int) -> int:
-        block = self._block
-        block[at.MODE], block[at.FIRST], block[at.LAST] = mode, first, last
-        status = self._kernel.call(0.0, id(block))
+    def _call(self, batch: _Batch, mode: int, first: int, last: int) -> int:
+        batch.set_steps(mode, first, last)
+        status = self.kernel.call(0.0, id(batch.block))
         if status and status != at.NOT_FINITE:
             raise not_finite_error(status)
         return status
 
     def _losses(self, n_rows: int) -> Losses:
-        found = self._results
+        found = self.results
         mean = found[at.WEIGHTED_LOSS] / found[at.WEIGHT] if found[at.WEIGHT] else float("nan")
         return Losses(float(found[at.SUM]), float(mean), float(found[at.N_RIGHT] / n_rows))

@@ -19,9 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from superpose.engine.whole_epochs import Standing
 from superpose.errors import ShapeError, SpecError, TrainingDivergedError
 from superpose.learning.checkpoint import CheckpointStore, Stopped
 from superpose.learning.fused.choice import fused_parts_or_reason
+from superpose.learning.fused.epochs import FusedEpochs
 from superpose.learning.fused.steps import FusedSteps
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.submissions import RunWatch
@@ -109,9 +111,20 @@ class EpochReport:
     validation_accuracy: float | None
 
 
+def _unseen(report: EpochReport) -> None:
+    """Nobody looks at epochs."""
+
+
+def _never() -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class TrainingWatch:
     """What looks on while a model trains; none of it changes the result.
+
+    Where neither ``on_epoch`` nor ``should_stop`` is given, small models train several epochs in one call of compiled
+    code, some 50 ms at a time.
 
     Attributes:
         on_epoch: called after each epoch.
@@ -124,14 +137,20 @@ class TrainingWatch:
         sleep: pauses between two questions to a backend, in seconds.
     """
 
-    on_epoch: Callable[[EpochReport], None] = lambda report: None
-    should_stop: Callable[[], bool] = lambda: False
+    on_epoch: Callable[[EpochReport], None] = _unseen
+    should_stop: Callable[[], bool] = _never
     store: CheckpointStore | None = None
     checkpoint_every_s: float = 2.0
     on_submit: Callable[[], None] = lambda: None
     on_queued: Callable[[str], None] = lambda provider_job_id: None
     on_retry: Callable[[str], None] = lambda message: None
     sleep: Callable[[float], None] = time.sleep
+
+    @property
+    def epochs_may_take_s(self) -> float:
+        """Seconds for which epochs may follow one another unseen."""
+        unseen = self.on_epoch is _unseen and self.should_stop is _never
+        return 0.0 if not unseen else math.inf if self.store is None else self.checkpoint_every_s
 
 
 class _AdamW:
@@ -265,6 +284,7 @@ class Trainer:
         self._progress = _Progress()
         self._order: Tensor | None = None
         self._fused: FusedSteps | None = None
+        self._fused_epochs: FusedEpochs | None = None
         if not isinstance(parts, str):
             vectors, groups = self._optimizer.vectors, self._optimizer.groups
             self._fused = FusedSteps(parts, vectors, groups, self._class_weights, n_classes)
@@ -305,7 +325,7 @@ class Trainer:
                 self._restore(*saved)
             asked = stored = time.monotonic()
             while not self._progress.finished:
-                ended = self._step()
+                ended = self._whole_epochs(watch.epochs_may_take_s) or self._step()
                 now = time.monotonic()
                 if ended:
                     watch.on_epoch(self._report(len(self._progress.history)))
@@ -364,11 +384,44 @@ class Trainer:
         self._end_epoch()
         return True
 
+    def _whole_epochs(self, seconds: float) -> bool:
+        """Epochs for some seconds in one call of compiled code; False where they are taken step by step."""
+        progress, optimizer = self._progress, self._optimizer
+        if self._fused is None or progress.step or not progress.epoch or seconds <= 0.0:
+            return False
+        if self._fused_epochs is None:
+            given = self.training, self.validation, self.options, self._best
+            self._fused_epochs = FusedEpochs(self._fused, *given)
+        wanted = self._fused_epochs.at_once(progress.epoch, seconds)
+        if wanted < 1:
+            return False
+        standing = Standing(progress.epoch, optimizer.n_steps, progress.best_epoch, progress.best_score)
+        try:
+            self._fused_epochs.run(wanted, standing, self.generator)
+        except ShapeError:  # the engine takes finite angles only
+            if self._all_finite():
+                raise
+            standing.diverged = True
+        for loss, *checked in standing.history.tolist():
+            progress.history.append([loss, *(checked if self.validation is not None else (None, None))])
+        progress.epoch, progress.best_epoch, progress.best_score = (
+            standing.epoch,
+            standing.best_epoch,
+            standing.best_score,
+        )
+        optimizer.n_steps = standing.n_steps
+        if standing.diverged:
+            raise self._diverged(math.nan)
+        self._note_end()
+        return True
+
     def _fused_steps(self, fused: FusedSteps, order: Tensor) -> bool:
         """Some steps of an epoch as compiled code; True if they ended it."""
         progress, size, optimizer = self._progress, self.options.batch_size, self._optimizer
         try:
-            taken, losses = fused.advance(self.training, order, progress.step, size, optimizer.n_steps)
+            taken, losses = fused.advance(
+                self.training, order, progress.step, size, optimizer.n_steps, progress.epoch_loss
+            )
         except ShapeError:  # the engine takes finite angles only
             if self._all_finite():
                 raise
@@ -377,7 +430,7 @@ class Trainer:
             raise self._diverged(losses.total)
         optimizer.n_steps += taken
         progress.step += taken
-        progress.epoch_loss += losses.total
+        progress.epoch_loss = losses.total
         if progress.step * size < len(self.training):
             return False
         self._end_epoch()
@@ -441,6 +494,10 @@ class Trainer:
             self._best.copy_(self._optimizer.vector)
             for name, buffer in self._buffers.items():
                 self._best_buffers[name].copy_(buffer)
+        self._note_end()
+
+    def _note_end(self) -> None:
+        progress = self._progress
         stale = progress.epoch - progress.best_epoch >= self.options.patience
         progress.finished = stale or progress.epoch >= self.options.epochs
 

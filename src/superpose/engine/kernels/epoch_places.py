@@ -5,15 +5,16 @@ from __future__ import annotations
 # fmt: off
 (
     MODE, FIRST, LAST, SIZE, STRIDE, ENTRY, N_COLUMNS, WIDTH, N_OUTPUTS, N_CLASSES, N_WEIGHTS, N_GROUPS, N_STEPS,
-    DOUBLE, FORTH, INTERPRETER, CIRCUIT,
+    DOUBLE, FORTH, INTERPRETER, CIRCUIT, ORDER_FIRST,
     ORDER, ROWS, CLASSES, CLASS_WEIGHTS, ENTRY_WEIGHT, ENTRY_BIAS, WEIGHTS, EXIT_WEIGHT, EXIT_BIAS,
     GRAD_ENTRY_WEIGHT, GRAD_ENTRY_BIAS, GRAD_WEIGHTS, GRAD_EXIT_WEIGHT, GRAD_EXIT_BIAS,
     VECTOR, GRAD, MOMENT_1, MOMENT_2, GROUPS, RATES, CONSTANTS, MAX_ANGLE,
     ANGLES, ROUNDED, WIDE_WEIGHTS, OUT, GRAD_OUT, GRAD_ANGLES, OWN_GRADIENT, SQUASHED, SCORES, RESULTS, ARGUMENTS,
-) = range(50)
+) = range(51)
 """Numbers: MODE, the steps FIRST .. LAST - 1, rows per step (SIZE) and from one step to the next (STRIDE), the ENTRY
 layer's kind, sizes, steps taken so far (N_STEPS, counted up), whether the precision is float64 (DOUBLE), what the
-interpreter is to do at first (FORTH), its address and the ``id`` of its own arguments (CIRCUIT).
+interpreter is to do at first (FORTH), its address and the ``id`` of its own arguments (CIRCUIT), and where in ORDER
+step 0 begins (ORDER_FIRST).
 
 Arrays by their ``id``, of the circuit's precision but for int64 ORDER, CLASSES, GROUPS and float64 RATES, RESULTS and
 the circuit's inputs (ANGLES) and weights (WIDE_WEIGHTS): the rows' ORDER, ROWS ``(n_rows, n_columns)``, their CLASSES
@@ -33,4 +34,18 @@ whose class has the highest score."""
 
 TENTH, THOUSANDTH, TINY, KEPT, SPREAD, STAY, RATE, N_CONSTANTS = range(8)
 """CONSTANTS of AdamW in the circuit's precision."""
+
+(
+    N_EPOCHS, DONE, N_ROWS, N_VALIDATION, N_PARTS, N_LOOKS, PARTS, STEPS, STEPS_DOUBLE, STEPS_TAKEN, N_TRAINED,
+    PATIENCE, EPOCH, BEST_EPOCH, SCORES_SO_FAR, EPOCHS_VECTOR, BEST, EPOCHS_RESULTS, HISTORY, EPOCH_ARGUMENTS,
+) = range(20)
+"""Arguments of `superpose.engine.kernels.whole_epochs.run_epochs`. Numbers: how many epochs to train at most, and how
+many were finished (DONE); training and validation rows; argument blocks of `run_steps` that make an epoch's steps
+(N_PARTS) and its look at the validation rows (N_LOOKS), whose ``id`` PARTS lists in this order; the address of
+`run_steps` and whether its precision is float64; steps taken so far (counted up); trained numbers; epochs without a
+better one after which training ends; the epochs before, and the best of them.
+
+Arrays by their ``id``: float64 best score so far ``(1,)``; what is trained, and what it was after the best epoch, of
+the circuit's precision; RESULTS of `run_steps`; float64 HISTORY ``(n_epochs, 3)`` of training loss, validation loss and
+accuracy."""
 # fmt: on

@@ -209,7 +209,7 @@ def run_steps(zero: Any, array: int) -> int:
     grad_weights, own_gradient = data(zero, args[e.GRAD_WEIGHTS]), data(zero, args[e.OWN_GRADIENT])
     groups, rates, constants = data(0, args[e.GROUPS]), data(0.0, args[e.RATES]), data(zero, args[e.CONSTANTS])
     for step in range(args[e.FIRST], args[e.LAST]):
-        first, status = step * args[e.STRIDE], 0
+        first, status = args[e.ORDER_FIRST] + step * args[e.STRIDE], 0
         if mode & e.ENTER:
             enter_rows(zero, n, first, order, rows, args, rounded)
             for k in range(n * width):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,10 +14,12 @@ from torch import Tensor
 
 from superpose.engine import compile_program
 from superpose.engine.epochs import AdamWState, DressedArrays, EpochRunner, Losses, Rows
+from superpose.engine.whole_epochs import EpochLoop
 from superpose.learning.fused.parts import FusedParts
 from superpose.learning.network import EVALUATION_ROWS
 
 if TYPE_CHECKING:
+    from superpose.learning.spec import TrainingOptions
     from superpose.learning.training import TrainingRows
 
 __all__ = ["FusedSteps"]
@@ -69,7 +72,21 @@ class FusedSteps:
         self._data: dict[int, tuple[TrainingRows, Rows]] = {}
         self._step_s = 0.0
 
-    def advance(self, data: TrainingRows, order: Tensor, step: int, size: int, n_steps: int) -> tuple[int, Losses]:
+    def loop(
+        self, training: TrainingRows, validation: TrainingRows | None, options: TrainingOptions, best: Tensor
+    ) -> EpochLoop:
+        """What runs whole epochs in one call; see `superpose.learning.fused.epochs.FusedEpochs`."""
+        looks = None if validation is None else self._rows(validation)
+        sizes = options.batch_size, EVALUATION_ROWS
+        return EpochLoop(self._runner, self._rows(training), looks, sizes, best.numpy(), options.patience)
+
+    def seconds_of(self, n_rows: int, size: int) -> float:
+        """What steps over so many rows take, by the last ones; infinite before a step was timed."""
+        return (self._step_s or math.inf) * -(-n_rows // size)
+
+    def advance(
+        self, data: TrainingRows, order: Tensor, step: int, size: int, n_steps: int, so_far: float
+    ) -> tuple[int, Losses]:
         """Take steps of an epoch from ``step`` on: to its end, or as many as take a moment.
 
         Args:
@@ -78,15 +95,16 @@ class FusedSteps:
             step: how many of its steps were taken.
             size: rows per step.
             n_steps: steps of all epochs so far.
+            so_far: sum of the epoch's losses so far.
 
         Returns:
-            How many steps were taken, and their losses.
+            How many steps were taken, and the losses with them.
         """
         last = -(-len(order) // size)
         if last - step > 1:
             last = min(last, step + (1 if self._step_s == 0.0 else max(1, int(CALL_S / self._step_s))))
         began = time.perf_counter()
-        found = self._runner.train(self._rows(data), order.numpy(), (step, last), size, n_steps)
+        found = self._runner.train(self._rows(data), order.numpy(), (step, last), size, n_steps, so_far)
         self._step_s = max((time.perf_counter() - began) / (last - step), 1e-7)
         return last - step, found
 
