@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.held import ENDLESS
 
+from superpose import Client
 from superpose.cli.app import run
 
 SPEC = """
@@ -112,6 +114,21 @@ def spec_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("spec") / "spec.yaml"
     path.write_text(SPEC)
     return path
+
+
+@pytest.fixture(scope="session")
+def endless_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A training spec that takes days, for jobs that are cancelled."""
+    path = tmp_path_factory.mktemp("endless") / "endless.yaml"
+    path.write_text(json.dumps(ENDLESS))
+    return path
+
+
+@pytest.fixture
+def client(served: Served) -> Iterator[Client]:
+    """The Python client of the user whose service runs."""
+    with Client(served.url, key_file=served.key_file) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -10,15 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.held import held_training
 
-from superpose import Circuit, ProgramGrid, ProgramSet
+from superpose import Circuit, Client, ProgramGrid, ProgramSet
 from superpose.circuits import program_set_to_json
 
-LONG = """
-model: {n_qubits: 2, ansatz: {layers: 1}}
-training: {epochs: 9000, patience: 9000}
-evaluation: {n_splits: 2, controls: [], baseline: none}
-"""
 SWEEP = "{dataset: flowers, model: later, space: {model.n_qubits: [1, 2]}}"
 MODULE = "import torch\n\n\ndef net():\n    return torch.nn.Sequential(torch.nn.Linear(4, 3))\n"
 
@@ -45,23 +41,22 @@ def later(at_home: Callable[..., Any], trained: str, tmp_path: Path) -> dict[str
 
 
 def test_jobs_of_every_kind_wait_for_others_and_fail_with_them(
-    at_home: Callable[..., Any], trained: str, later: dict[str, tuple[Any, ...]], tmp_path: Path
+    at_home: Callable[..., Any], client: Client, trained: str, later: dict[str, tuple[Any, ...]]
 ) -> None:
-    (tmp_path / "long.yaml").write_text(LONG)
-    first = at_home("train", tmp_path / "long.yaml", "--dataset", trained, "--detach", "--json").json["id"]
-    jobs = {}
-    for kind, command in later.items():
-        said = at_home(*command, "--after", first, "--detach", "--json")
-        assert said.code == 0, (kind, said.err)
-        jobs[kind] = said.json.get("job") or said.json["id"]
-    for kind, job in jobs.items():
-        shown = at_home("jobs", "show", job, "--json").json
-        assert (shown["status"], shown["after"]) == ("queued", [first]), kind
-    at_home("jobs", "cancel", first)
-    at_home("jobs", "watch", first)
-    for kind, job in jobs.items():
-        shown = at_home("jobs", "show", job, "--json").json
+    with held_training(client, trained, model="held") as job:
+        jobs = {}
+        for kind, command in later.items():
+            said = at_home(*command, "--after", job.id, "--detach", "--json")
+            assert said.code == 0, (kind, said.err)
+            jobs[kind] = said.json.get("job") or said.json["id"]
+        for kind, waiting in jobs.items():
+            shown = at_home("jobs", "show", waiting, "--json").json
+            assert (shown["status"], shown["after"]) == ("queued", [job.id]), kind
+        at_home("jobs", "cancel", job.id)
+        at_home("jobs", "watch", job.id)
+    for kind, waiting in jobs.items():
+        shown = at_home("jobs", "show", waiting, "--json").json
         assert (shown["status"], shown["error"]["code"]) == ("failed", "service.job_dependency"), kind
-    refused = at_home(*later["sweep"], "--name", "other", "--after", first, "--detach", "--json")
+    refused = at_home(*later["sweep"], "--name", "other", "--after", job.id, "--detach", "--json")
     assert refused.json["error"]["code"] == "service.job_dependency"
-    assert f"comes after job {first}" in refused.json["error"]["message"]
+    assert f"comes after job {job.id}" in refused.json["error"]["message"]

@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.held import cancelled_in_the_end
+
+from superpose import Client
 
 ROW = {"sepal length": 5.1, "sepal width": 3.5, "petal length": 1.4, "petal width": 0.2}
 
@@ -66,31 +69,30 @@ def test_a_table_that_cannot_be_used_is_refused_with_its_code(at_home: Callable[
     assert at_home("datasets", "add", tmp_path / "absent.csv", "--target", "x").err.startswith("error[dataset.format]")
 
 
-def test_jobs(at_home: Callable[..., Any], trained: str, tmp_path: Path) -> None:
-    listed = at_home("jobs", "list", "--status", "succeeded", "--json").json
-    assert listed
-    job_id = next(job["id"] for job in listed if job["model"] == trained)
-    shown = at_home("jobs", "show", job_id)
-    assert "succeeded" in shown.out
-    assert job_id in at_home("jobs", "list").out
+def test_jobs(at_home: Callable[..., Any], client: Client, trained: str, endless_file: Path) -> None:
+    job_id = client.models.version(trained, 1).job_id
+    assert "succeeded" in at_home("jobs", "show", job_id).out
+    succeeded = at_home("jobs", "list", "--status", "succeeded", "--limit", "1000", "--json").json
+    assert {job["status"] for job in succeeded} == {"succeeded"} and job_id in {job["id"] for job in succeeded}
+    assert len(at_home("jobs", "list", "--limit", "1", "--json").json) == 1
+    assert job_id in at_home("jobs", "list", "--limit", "1000").out
     watched = at_home("jobs", "watch", job_id)
     assert (watched.code, watched.out) == (0, f"{job_id} succeeded\n")
     assert "split 1 of 2" in watched.err
     assert at_home("jobs", "watch", job_id, "--json").json["id"] == job_id
 
-    spec = tmp_path / "long.yaml"  # so long that it cannot end before it is cancelled
-    spec.write_text("model: {n_qubits: 4}\ntraining: {epochs: 5000, patience: 5000}")
-    train = ("train", spec, "--dataset", trained, "--model", "other", "--detach", "--json")
+    train = ("train", endless_file, "--dataset", trained, "--model", "other", "--detach", "--json")
     submitted = at_home(*train).json
-    second = at_home(*train, "--after", job_id, "--after", submitted["id"]).json
-    assert second["after"] == [job_id, submitted["id"]]
-    assert submitted["id"] in at_home("jobs", "show", second["id"]).out
-    at_home("jobs", "cancel", second["id"])
-    assert submitted["status"] in {"queued", "running"}
-    cancelled = at_home("jobs", "cancel", submitted["id"], "--json").json
-    assert cancelled["status"] in {"cancelled", "cancelling"}
-    ended = at_home("jobs", "watch", submitted["id"])
-    assert (ended.code, ended.out) == (1, f"{submitted['id']} cancelled\n")
+    with cancelled_in_the_end(client, submitted["id"]):
+        assert submitted["status"] in {"queued", "running"}
+        second = at_home(*train, "--after", job_id, "--after", submitted["id"]).json
+        assert second["after"] == [job_id, submitted["id"]]
+        assert submitted["id"] in at_home("jobs", "show", second["id"]).out
+        at_home("jobs", "cancel", second["id"])
+        cancelled = at_home("jobs", "cancel", submitted["id"], "--json").json
+        assert cancelled["status"] in {"cancelled", "cancelling"}
+        ended = at_home("jobs", "watch", submitted["id"])
+        assert (ended.code, ended.out) == (1, f"{submitted['id']} cancelled\n")
     assert at_home("jobs", "show", "job_aaaaaaaaaaaa").err.startswith("error[service.not_found]")
 
 

@@ -6,14 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import yaml
+
+from superpose import Client
+
+from .conftest import SPEC
 
 
-@pytest.fixture
-def versions(at_home: Callable[..., Any], trained: str, spec_file: Any) -> str:
-    """A model with at least two versions."""
-    if len(at_home("models", "show", trained, "--version", "2", "--json").json) == 1:  # only an error
-        assert at_home("train", spec_file, "--dataset", trained).code == 0
-    return trained
+@pytest.fixture(scope="session")
+def versions(served: Any, trained: str) -> str:
+    """A model with two versions of one spec, on a name of its own."""
+    with Client(served.url, key_file=served.key_file) as client:
+        for _ in range(2):
+            job = client.jobs.train(dataset=trained, model="registered", spec=yaml.safe_load(SPEC))
+            assert client.jobs.wait(job.id, timeout_s=240).succeeded
+    return "registered"
 
 
 def test_aliases_notes_search_and_history(at_home: Callable[..., Any], versions: str) -> None:
@@ -45,7 +52,7 @@ def test_aliases_notes_search_and_history(at_home: Callable[..., Any], versions:
     assert "champion: 1 -> 2" in at_home("models", "history", versions).out
 
 
-def test_lineage_is_drawn(at_home: Callable[..., Any], versions: str) -> None:
+def test_lineage_is_drawn(at_home: Callable[..., Any], trained: str, versions: str) -> None:
     at_home("models", "alias", versions, "drawn", "--version", "1")
     graph = at_home("models", "lineage", versions, "--json").json
     dataset = next(node for node in graph["nodes"] if node["kind"] == "dataset")
@@ -56,7 +63,7 @@ def test_lineage_is_drawn(at_home: Callable[..., Any], versions: str) -> None:
     drawing = at_home("models", "lineage", versions, "--format", "mermaid").out.splitlines()
     assert drawing[0] == "flowchart LR"
     assert len(drawing) == 1 + len(graph["nodes"]) + len(graph["edges"])
-    assert at_home("datasets", "lineage", versions, "--json").json["nodes"][0]["digest"] == dataset["digest"]
+    assert at_home("datasets", "lineage", trained, "--json").json["nodes"][0]["digest"] == dataset["digest"]
     assert at_home("models", "lineage", versions, "--format", "picture").code == 2
     at_home("models", "unalias", versions, "drawn")
 

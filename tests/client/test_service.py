@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from tests.held import WAITING_FUNCTION, held_training
 
 from superpose import Circuit, Client, Observable, Parameter, Program
 from superpose.client import Dataset, Endpoint, Event, Job, Key, Listing, Model, ModelVersion
@@ -147,10 +148,9 @@ def test_a_job_comes_after_another_and_fails_with_it(client: Client, version: Mo
     began, before = client.jobs.get(second.id).started_at, client.jobs.get(first.id).finished_at
     assert began and before and began >= before
 
-    long = {**SPEC, "training": {"epochs": 5_000, "patience": 5_000}}
-    first = client.jobs.train(dataset="patients", model="triage", spec=long)
-    second = client.jobs.train(dataset="patients", model="triage", spec=SPEC, after=[first])
-    client.jobs.cancel(first.id)
+    with held_training(client, "patients", model="triage") as first:
+        second = client.jobs.train(dataset="patients", model="triage", spec=SPEC, after=[first])
+        client.jobs.cancel(first.id)
     failed = client.jobs.wait(second.id, timeout_s=120)
     assert failed.error and failed.error["code"] == "service.job_dependency"
     assert f"comes after job {first.id}, which is cancelled" in failed.error["message"]
@@ -277,27 +277,25 @@ def test_keys_open_what_their_role_allows(client: Client, server: Server, tmp_pa
 
 def test_a_wait_survives_the_servers_death(tmp_path: Path) -> None:
     server = Server(tmp_path, 0)
-    server.start()
-    spec = {
-        "model": {"n_qubits": 3},
-        "training": {"epochs": 30},
-        "evaluation": {"n_splits": 2, "controls": ["frozen"], "baseline": "logistic_regression"},
-    }
+    server.start(SUPERPOSE_ALLOW_USER_CODE="true")
+    (tmp_path / "held.py").write_text(WAITING_FUNCTION)
+    let_go = tmp_path / "let_go"
     seen: list[Event] = []
+    killed: list[bool] = []
 
-    def kill_once(event: Event) -> None:
+    def kill_once_then_let_go(event: Event) -> None:
         seen.append(event)
-        if event.kind == "metric" and not killed:
+        if event.kind == "progress" and not killed:
             killed.append(True)
             server.end(signal.SIGKILL)
-            server.start()
+            server.start(SUPERPOSE_ALLOW_USER_CODE="true")
+        if event.kind == "running" and killed:  # another worker has it
+            let_go.touch()
 
-    killed: list[bool] = []
     try:
         with server.client() as client:
-            client.datasets.add_builtin("breast_cancer")
-            job = client.jobs.train(dataset="breast_cancer", model="m", spec=spec)
-            job = client.jobs.wait(job.id, kill_once, timeout_s=240)
+            job = client.jobs.submit(f"{tmp_path / 'held.py'}:wait", {"let_go": str(let_go)})
+            job = client.jobs.wait(job.id, kill_once_then_let_go, timeout_s=240)
             assert job.succeeded, job.error
             assert job.attempt >= 2
     finally:
