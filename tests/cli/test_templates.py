@@ -51,6 +51,12 @@ def test_a_template_gives_one_document_then_a_table(
     assert "classical twin of equal parameter count" in shown.out and "balanced accuracy" in shown.out
     assert "opened 2 time(s)" in " ".join(shown.out.split()) and "Not for clinical use" in shown.out
     assert "trained before" in shown.err and "epoch" not in shown.err
+    taken = ["train", "pneumonia", "--data", str(pictures), "--out", str(tmp_path / "taken"), "--seeds", "1"]
+    taken += ["--epochs", "1", "--beside", "none", "--reuse", str(tmp_path / "run"), "--json"]
+    found = superpose(*taken)
+    assert found.code == 0, found.err
+    assert found.json["variants"]["hybrid"]["taken_from"] == [report["configuration_sha256"]]
+    assert "hybrid seed 0: taken over from run" in found.err
 
 
 @pytest.mark.parametrize(
@@ -64,6 +70,7 @@ def test_a_template_gives_one_document_then_a_table(
         ),
         (["train", "demand", "--dataset", "x"], "Template demand takes --data FILE, not --dataset"),
         (["train", "demand", "--preset", "chest"], "--preset belong(s) to template pneumonia, not to demand"),
+        (["train", "demand", "--reuse", "x"], "--reuse belong(s) to template pneumonia, not to demand"),
         (["train", "pneumonia", "--data", "x", "--horizon", "3"], "--horizon belong(s) to template demand"),
         (["train", "spec.yaml"], "a spec needs --dataset NAME"),
     ],
@@ -80,6 +87,8 @@ def test_errors_of_data_and_options_have_codes(superpose: Callable[..., Any], pi
     knee = ["train", "pneumonia", "--data", str(pictures), "--out", str(tmp_path / "r"), "--preset", "knee", "--json"]
     found = superpose(*knee)
     assert (found.code, found.json["error"]["code"]) == (1, "spec.invalid")
+    nowhere = superpose(*knee[:-3], "--reuse", str(tmp_path), "--json")
+    assert nowhere.code == 1 and "holds no run to take networks from" in nowhere.json["error"]["message"]
 
 
 def test_demand_gives_one_document_then_a_table(superpose: Callable[..., Any], tmp_path: Path) -> None:

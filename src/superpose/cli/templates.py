@@ -17,7 +17,7 @@ __all__ = ["TEMPLATES", "Template", "train_template"]
 
 TEMPLATES: Final = ("pneumonia", "demand")
 
-_OWN: Final = {"pneumonia": ("preset",), "demand": ("frequency", "horizon", "origins", "gaps")}
+_OWN: Final = {"pneumonia": ("preset", "reuse"), "demand": ("frequency", "horizon", "origins", "gaps")}
 """What only one of them takes."""
 
 _SHOWN: Final = ("auc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "brier", "ece")
@@ -37,10 +37,11 @@ class Template:
     horizon: int | None = None
     origins: int | None = None
     gaps: str | None = None
+    reuse: tuple[Path, ...] | None = None
 
     @property
     def variants(self) -> list[str] | None:
-        """What is to be trained beside the hybrid model; None for all."""
+        """What is to be trained beside the hybrid model; None for the template's own choice."""
         if self.beside is None:
             return None
         return [] if self.beside == "none" else [piece.strip() for piece in self.beside.split(",")]
@@ -98,13 +99,15 @@ def train_template(name: str, options: Template, *, dataset: str | None, as_json
 def _pneumonia(options: Template, place: Path) -> dict[str, Any]:
     from superpose.learning.templates.pneumonia import VARIANTS, train_pneumonia
 
+    variants = tuple(VARIANTS) if options.beside == "all" else options.variants
     return train_pneumonia(
         options.data or Path(),
         place,
         preset=options.preset or "chest",
         seeds=5 if options.seeds is None else options.seeds,
         epochs=options.epochs,
-        variants=tuple(VARIANTS) if options.variants is None else options.variants,
+        variants=variants,
+        reuse=options.reuse or (),
         tell=note,
     )
 
@@ -120,7 +123,7 @@ def _demand(options: Template, place: Path) -> dict[str, Any]:
         origins=8 if options.origins is None else options.origins,
         seeds=3 if options.seeds is None else options.seeds,
         epochs=options.epochs,
-        variants=options.variants,
+        variants=None if options.beside == "all" else options.variants,
         gaps=options.gaps or "refuse",
         tell=note,
     )

@@ -82,7 +82,14 @@ def train(  # noqa: PLR0913  # one parameter per option
         int | None, typer.Option(metavar="N", min=1, help="Template: of every training [default: the preset's].")
     ] = None,
     beside: Annotated[
-        str | None, typer.Option(metavar="NAMES", help="Template: what to train beside it, or none [default: all].")
+        str | None,
+        typer.Option(
+            metavar="NAMES", help="Template: what to train beside it, all or none [default: all but ResNet-18]."
+        ),
+    ] = None,
+    reuse: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="DIR", help="pneumonia: take networks over from an earlier run; may be given again."),
     ] = None,
     frequency: Annotated[
         str | None, typer.Option(metavar="WORD", help="demand: daily, weekly or monthly [default: as the dates are].")
@@ -116,6 +123,7 @@ def train(  # noqa: PLR0913  # one parameter per option
         seeds=seeds,
         epochs=epochs,
         beside=beside,
+        reuse=tuple(reuse) if reuse else None,
         frequency=frequency,
         horizon=horizon,
         origins=origins,

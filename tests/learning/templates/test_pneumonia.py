@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,16 @@ import numpy as np
 import pytest
 import torch
 
+from superpose.datasets.picture_sets import PictureSet, read_pictures
 from superpose.errors import CheckpointError, SpecError
 from superpose.learning import Predictor
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.templates.pneumonia import PRESETS, VARIANTS, train_pneumonia
 from superpose.learning.templates.pneumonia.augmentation import Augmentation, augmented
 from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
-from superpose.learning.templates.pneumonia.networks import DressedHead, dressed_block
+from superpose.learning.templates.pneumonia.networks import DressedHead, ResNet18Features, dressed_block
+from superpose.learning.templates.pneumonia.run import Run
+from superpose.learning.templates.pneumonia.settings import TemplateSettings
 
 X_RAYS = Path(__file__).resolve().parents[4] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"
 MOST = [name for name in VARIANTS if name != "resnet18"]
@@ -153,6 +157,22 @@ def test_the_model_file_serves_without_torch_what_the_report_measured(
     assert predictor.notice == "Not for clinical use."
 
 
+def test_networks_of_an_earlier_run_are_taken_over_and_told(
+    run: tuple[dict[str, Any], Path], small_set: Path, tmp_path: Path
+) -> None:
+    first, place = run
+    told: list[str] = []
+    second = train_pneumonia(
+        small_set, tmp_path, seeds=1, epochs=1, variants=["frozen"], reuse=[place], tell=told.append
+    )
+    for name in ("hybrid", "frozen"):
+        assert second["variants"][name]["taken_from"] == [first["configuration_sha256"]]
+        taken, trained = ((where / f"{name}-0.safetensors").read_bytes() for where in (tmp_path, place))
+        assert taken == trained
+    assert second["metrics"]["auc"]["values"] == pytest.approx(first["metrics"]["auc"]["values"][:1], abs=1e-6)
+    assert not [line for line in told if "epoch" in line]
+
+
 def test_a_finished_run_trains_nothing_again_and_logs_the_second_look(
     run: tuple[dict[str, Any], Path], small_set: Path
 ) -> None:
@@ -168,6 +188,31 @@ def test_a_finished_run_trains_nothing_again_and_logs_the_second_look(
     (place / "hybrid-0.safetensors").write_bytes(b"no network")
     with pytest.raises(CheckpointError, match=r"hybrid-0\.safetensors does not hold"):
         train_pneumonia(small_set, place, seeds=2, epochs=1, variants=MOST)
+
+
+def test_a_run_of_which_nothing_fits_is_refused(small_set: Path, tmp_path: Path) -> None:
+    pictures = read_pictures(small_set)
+    settings = PRESETS["chest"].for_epochs(1)
+
+    def begun(name: str, settings: TemplateSettings, data: PictureSet, tell: Callable[[str], None], *reuse: str) -> Run:
+        return Run(
+            data, settings, 1, ("strong_cnn",), tmp_path / name, tell=tell, reuse=[tmp_path / one for one in reuse]
+        )
+
+    begun("first", settings, pictures, print)
+    with pytest.raises(CheckpointError, match=r"from .*first: its data is .*Leave it out, or give a run of the same d"):
+        begun("second", settings, replace(pictures, digest="0" * 64), print, "first")
+    with pytest.raises(
+        CheckpointError, match=r"its settings are others \(hybrid: epochs 2 \(there 1\); strong_cnn: ep"
+    ):
+        begun("second", PRESETS["chest"].for_epochs(2), pictures, print, "first")
+    with pytest.raises(CheckpointError, match="holds no run to take networks from"):
+        begun("second", settings, pictures, print, "nowhere")
+    assert not (tmp_path / "second" / "configuration.json").exists()
+    told: list[str] = []
+    wider = replace(settings, strong_cnn=replace(settings.strong_cnn, width=8))
+    digest = begun("second", wider, pictures, told.append, "first")._others[0].digest
+    assert told[0] == f"not taken over from run {digest[:12]}: strong_cnn: width 8 (there 32)"
 
 
 @pytest.mark.parametrize(
@@ -216,11 +261,22 @@ def test_kill_9_loses_at_most_an_epoch(small_set: Path, tmp_path: Path) -> None:
     assert json.loads(again.stdout)["metrics"]["auc"]["mean"] > 0.9
 
 
+def test_resnet18_is_the_published_one_but_for_its_stem() -> None:
+    features = ResNet18Features()
+    shapes = {name: tuple(value.shape) for name, value in features.named_parameters() if value.dim() == 4}
+    assert len(shapes) == 17 + 3  # convolutions, and those of 1 x 1 where shapes change
+    published = 11_689_512 - 513_000 - 3 * 64 * 49  # without the layer of 1,000 classes and ImageNet's stem
+    assert sum(value.numel() for value in features.parameters()) == published + 64 * 9
+    last = torch.nn.Sequential(*list(features)[:-2])(torch.zeros(2, 1, 28, 28))
+    assert last.shape == (2, 512, 2, 2)
+
+
 @pytest.mark.slow
-def test_resnet18_is_trained_with_fewer_seeds(small_set: Path, tmp_path: Path) -> None:
-    report = train_pneumonia(small_set, tmp_path, seeds=2, epochs=1, variants=("resnet18",))
-    assert {name: row["n_seeds"] for name, row in report["variants"].items()} == {"hybrid": 2, "resnet18": 1}
-    assert report["comparisons"] == []
+def test_resnet18_is_trained_with_fewer_seeds_and_when_asked_for(small_set: Path, tmp_path: Path) -> None:
+    report = train_pneumonia(small_set, tmp_path / "asked", seeds=4, epochs=1, variants=("resnet18",))
+    assert {name: row["n_seeds"] for name, row in report["variants"].items()} == {"hybrid": 4, "resnet18": 3}
+    assert [(row["against"], row["n_seeds"]) for row in report["comparisons"]] == [("resnet18", 3)] * 2
+    assert "resnet18" not in train_pneumonia(small_set, tmp_path / "left", seeds=1, epochs=1)["variants"]
 
 
 @pytest.mark.slow

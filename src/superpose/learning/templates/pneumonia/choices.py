@@ -15,14 +15,14 @@ PRESETS: dict[str, TemplateSettings] = {
         hybrid=FitSettings(width=24, shifts=True, augmentation=_CHEST),
         strong_cnn=FitSettings(shifts=True, augmentation=_CHEST),
         resnet18=FitSettings(
-            features="resnet18", epochs=8, learning_rate=1e-3, head_rate=1.0, shifts=True, augmentation=_CHEST
+            features="resnet18", learning_rate=1e-3, head_rate=1.0, shifts=True, augmentation=_CHEST
         ),
     ),
     "breast": TemplateSettings(
         hybrid=FitSettings(width=24, epochs=60, batch_size=64, flips=True, augmentation=_BREAST),
         strong_cnn=FitSettings(epochs=60, batch_size=64, flips=True, augmentation=_BREAST),
         resnet18=FitSettings(
-            features="resnet18", epochs=20, batch_size=64, learning_rate=1e-3, head_rate=1.0, flips=True,
+            features="resnet18", epochs=60, batch_size=64, learning_rate=1e-3, head_rate=1.0, flips=True,
             augmentation=_BREAST,
         ),
     ),

@@ -6,7 +6,7 @@ Taken over is what a network's training depends on, and no more: its weights. Th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,31 @@ class OtherRun:
             raise CheckpointError(f"{directory} holds no run to take networks from: it has no configuration.json.")
         return cls(directory, str(found["digest"]), found["configuration"])
 
+    def checked(self, configuration: Mapping[str, Any]) -> list[str]:
+        """What of this run does not fit another, in words, a line for each variant.
+
+        Args:
+            configuration: of the run that asks.
+
+        Raises:
+            CheckpointError: nothing fits: the data or the release are others, or the settings of every variant.
+        """
+        ours, theirs = (json.loads(json.dumps(one)) for one in (configuration, self.configuration))
+        for key in ("template", "data", "release"):
+            if ours[key] != theirs.get(key):
+                raise CheckpointError(
+                    f"Nothing can be taken over from {self.directory}: its {key} is {str(theirs.get(key))[:12]}, this "
+                    f"run's is {str(ours[key])[:12]}. Leave it out, or give a run of the same {key}."
+                )
+        differing = {name: _differing(ours["settings"], theirs["settings"], _parts(name)) for name in ours["variants"]}
+        lines = [f"{name}: {', '.join(found)}" for name, found in differing.items() if found]
+        if len(lines) == len(differing):
+            raise CheckpointError(
+                f"Nothing can be taken over from {self.directory}: its settings are others ({'; '.join(lines)}). Leave "
+                "it out, or give the options of that run."
+            )
+        return [f"not taken over from run {self.digest[:12]}: {line}" for line in lines]
+
     def network(self, name: str, seed: int, configuration: Mapping[str, Any]) -> tuple[Path, float] | None:
         """The file of a network and the seconds that its training took, if it is what this run would train.
 
@@ -56,10 +81,24 @@ class OtherRun:
             CheckpointError: its facts were changed.
         """
         ours, theirs = (json.loads(json.dumps(one)) for one in (configuration, self.configuration))
-        parts = (name,) if VARIANTS[name].trained == "whole" else ("hybrid", "heads")
+        parts = _parts(name)
         same = all(ours[key] == theirs[key] for key in ("template", "data", "release"))
         if not same or any(ours["settings"][part] != theirs["settings"].get(part) for part in parts):
             return None
         facts = read_sealed_json(self.directory / f"{name}-{seed}.json")
         weights = self.directory / f"{name}-{seed}.safetensors"
         return None if facts is None or not weights.exists() else (weights, float(facts["seconds"]))
+
+
+def _parts(name: str) -> tuple[str, ...]:
+    """The sections of the settings that decide a variant's training."""
+    return (name,) if VARIANTS[name].trained == "whole" else ("hybrid", "heads")
+
+
+def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], parts: Sequence[str]) -> list[str]:
+    """Settings that are not the same, such as "epochs 2 (there 1)"."""
+    found = []
+    for part in parts:
+        there = theirs.get(part) or {}
+        found += [f"{key} {own} (there {there.get(key)})" for key, own in ours[part].items() if own != there.get(key)]
+    return found

@@ -85,7 +85,7 @@ class Run:
             same.
 
     Raises:
-        CheckpointError: the directory holds a run of another configuration.
+        CheckpointError: the directory holds a run of another configuration, or nothing of another run fits.
     """
 
     def __init__(  # one parameter per part
@@ -102,7 +102,6 @@ class Run:
         self.set, self.settings, self.n_seeds = pictures, settings, n_seeds
         self.variants = tuple(name for name in VARIANTS if name in variants or name == "hybrid")
         self.directory, self._tell = directory, tell
-        self._others = [OtherRun.at(place) for place in reuse]
         directory.mkdir(parents=True, exist_ok=True)
         self.train, self.n_left_out = _without(pictures.parts["train"], pictures.parts["val"], pictures.parts["test"])
         self.validation, left_out = _without(pictures.parts["val"], pictures.parts["test"])
@@ -116,6 +115,10 @@ class Run:
             "variants": list(self.variants),
             "threshold": THRESHOLD,
         }
+        self._others = [OtherRun.at(place) for place in reuse]
+        for other in self._others:
+            for line in other.checked(self.configuration):
+                tell(line)
         self.test = SealedTest(pictures.parts["test"], self.configuration, directory)
         tell(f"configuration {self.test.digest[:12]} is recorded; the test pictures are closed")
 

@@ -87,7 +87,7 @@ class TemplateSettings:
     strong_cnn: FitSettings
     resnet18: FitSettings
     heads: HeadSettings = HeadSettings()
-    fewer_seeds: Mapping[str, int] = field(default_factory=lambda: {"resnet18": 1})
+    fewer_seeds: Mapping[str, int] = field(default_factory=lambda: {"resnet18": 3})
 
     def to_dict(self) -> dict[str, Any]:
         """The settings as JSON."""

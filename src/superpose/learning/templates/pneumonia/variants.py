@@ -29,17 +29,19 @@ class Variant:
         label: what tables and sentences call it.
         head: what stands behind the features.
         trained: "whole" by its own settings, or "head" alone, on the features of the hybrid model of the same seed.
+        by_default: whether it is trained where nobody says what is to be; False where it costs more than all others.
     """
 
     label: str
     head: Head | Literal["logistic"]
     trained: Literal["whole", "head"]
+    by_default: bool = True
 
 
 VARIANTS: dict[str, Variant] = {
     "hybrid": Variant("hybrid model", "hybrid", "whole"),
     "strong_cnn": Variant("strong CNN", "linear", "whole"),
-    "resnet18": Variant("ResNet-18", "linear", "whole"),
+    "resnet18": Variant("ResNet-18", "linear", "whole", by_default=False),
     "hybrid_head": Variant("hybrid head, trained anew", "hybrid", "head"),
     "classical_twin": Variant("classical twin of equal parameter count", "twin", "head"),
     "no_entanglement": Variant("same circuit without entanglement", "unentangled", "head"),
