@@ -110,6 +110,19 @@ def running(config: ServiceConfig) -> Iterator[Api]:
     assert not thread.is_alive()
 
 
+@contextmanager
+def working(data_dir: Path) -> Iterator[None]:
+    """A worker in a thread, for the server over this directory, until the block ends."""
+    worker = Worker(ServiceConfig(data_dir=data_dir))
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+        thread.join(timeout=120)
+
+
 @pytest.fixture(scope="session")
 def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """One server for all tests that leave it as they found it."""
@@ -141,10 +154,7 @@ def deployed(api: Any) -> Iterator[Any]:
     assert api.call("POST", "/v1/datasets", {"name": "flowers", "builtin": "iris"}).status == 201
     headers = {"Content-Type": "text/csv"}
     assert api.call("POST", "/v1/datasets?name=mixed&target=outcome", MIXED.encode(), headers).status == 201
-    worker = Worker(ServiceConfig(data_dir=api.data_dir))
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
+    with working(api.data_dir):
         for model, dataset in (("iris", "flowers"), ("mixed", "mixed")):
             body = {"kind": "train", "dataset": dataset, "model": model, "spec": SPEC, "priority": 10}
             job = api.call("POST", "/v1/jobs", body).json
@@ -154,9 +164,6 @@ def deployed(api: Any) -> Iterator[Any]:
             assert job["status"] == "succeeded", job["error"]
             assert job["model_version"] == 1
             assert api.call("POST", "/v1/endpoints", {"name": model, "model": model}).status == 201
-    finally:
-        worker.stop()
-        thread.join(timeout=120)
     yield api
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,9 +15,9 @@ from superpose.client import Client
 from superpose.errors import ApiError, RequestError
 from superpose.learning import HybridRegressor, read_model
 from superpose.learning.families import FAMILIES
-from superpose.service import ServiceConfig, Worker
+from superpose.service import ServiceConfig
 
-from .conftest import Api, running
+from .conftest import Api, running, working
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.slow  # a template is trained
@@ -28,15 +27,8 @@ pytestmark = pytest.mark.slow  # a template is trained
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A service with a worker in this process."""
     config = ServiceConfig(data_dir=tmp_path_factory.mktemp("imports") / "data", workers=0)
-    worker = Worker(config)
-    with running(config) as api:
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        try:
-            yield api
-        finally:
-            worker.stop()
-            thread.join(60)
+    with running(config) as api, working(config.data_dir):
+        yield api
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +11,9 @@ import pytest
 from superpose.cli import main
 from superpose.client import Client
 from superpose.errors import ApiError, ProblemFormatError
-from superpose.service import ServiceConfig, Worker
+from superpose.service import ServiceConfig
 
-from .conftest import Api, running
+from .conftest import Api, running, working
 
 TEXT = "3 5\n6 1\n10 2\n12 3\n"
 EDGES = {"kind": "maxcut", "edges": [[0, 1], [1, 2], [2, 3], [3, 0]]}
@@ -24,15 +23,8 @@ EDGES = {"kind": "maxcut", "edges": [[0, 1], [1, 2], [2, 3], [3, 0]]}
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A service with a worker in this process."""
     config = ServiceConfig(data_dir=tmp_path_factory.mktemp("solutions") / "data", workers=0)
-    worker = Worker(config)
-    with running(config) as api:
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        try:
-            yield api
-        finally:
-            worker.stop()
-            thread.join(60)
+    with running(config) as api, working(config.data_dir):
+        yield api
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from superpose.explain.calibration_section import calibration_lines
+from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.explain.model_section import MAX_CLASSES, escaped, model_lines, title_of_model
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import notice_of, stated
@@ -85,25 +86,8 @@ def _parent(manifest: Mapping[str, Any]) -> list[str]:
     began = (manifest.get("provenance") or {}).get("fine_tuned_from")
     if not began:
         return []
-    entry = {
-        "keep": "preprocessing and entry layer were taken over",
-        "match": "preprocessing was learnt anew; the entry layer's weights of columns of equal name were taken over",
-        "new": "preprocessing and entry layer began anew",
-    }[began["entry"]]
-    head = "the head was taken over" if began["head"] == "keep" else "the head began anew"
-    rates = ", ".join(f"{block} {rate:g}" for block, rate in began["learning_rates"].items())
-    lines = [
-        f"- Fine-tuned from {escaped(began['parent'])}"
-        + (f" (SHA-256): `{began['digest']}`" if began["digest"] else ""),
-        f"- The circuit's weights were taken over; {entry}; {head}.",
-        f"- Not trained: {', '.join(began['freeze']) or 'nothing'}{f'; learning rates: {rates}' if rates else ''}",
-    ]
-    if began.get("dataset_digest"):
-        lines.append(
-            f"- The parent was trained on data with the digest `{began['dataset_digest']}`; whatever is wrong with "
-            "that data or that model may have come along."
-        )
-    return [_section("Fine-tuning", lines)]
+    lines = fine_tuning_words(began, text=escaped, digest="`{}`".format)
+    return [_section("Fine-tuning", [f"- {line}" for line in lines])]
 
 
 _MISSING_TEXTS = {

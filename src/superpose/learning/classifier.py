@@ -15,7 +15,7 @@ from sklearn.base import ClassifierMixin, clone
 from superpose.circuits import Backend
 from superpose.errors import ModelFormatError
 from superpose.learning.estimator import (
-    EstimatorOneClassError,
+    classes_of,
     early_stopping_split,
     encoded_rows,
     seed_of,
@@ -164,12 +164,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
         """Train, from random weights or from a parent."""
         model, options = self._model_spec(), self._training_options()
         rows, labels, kinds = validated_rows(self, X, y)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise EstimatorOneClassError(
-                f"the labels have one class only, {self.classes_[0]!r}; a classifier needs at least two classes",
-                classes=[str(self.classes_[0])],
-            )
+        self.classes_, codes = classes_of(labels)
         seed = seed_of(self.random_state)
         private = self._admitted_privacy(len(codes))
         share = self.validation_fraction if private is None else 0.0

@@ -1,24 +1,34 @@
-"""What our scikit-learn estimators share: rows and labels checked, rows held back for stopping, seeds, two errors."""
+"""What our scikit-learn estimators share: rows and labels checked, rows held back for stopping, seeds, two errors.
+
+`TabularEstimator` is what they are; the functions are what they do with rows.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sklearn.exceptions
 from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from superpose.datasets import stratified_splits
-from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError
+from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError, SpecError
 from superpose.learning.rows import ColumnKind, is_frame
+
+if TYPE_CHECKING:
+    from superpose.learning.preprocessing import Preprocessor
 
 __all__ = [
     "EstimatorNotFittedError",
     "EstimatorOneClassError",
+    "TabularEstimator",
+    "check_validation_fraction",
+    "classes_of",
     "default_names",
     "early_stopping_split",
     "encoded_rows",
@@ -34,6 +44,57 @@ class EstimatorNotFittedError(NotFittedError, sklearn.exceptions.NotFittedError)
 
 class EstimatorOneClassError(DatasetOneClassError, ValueError):
     """Ours, and the one that scikit-learn's tools look for."""
+
+
+class TabularEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A scikit-learn estimator of rows with numbers and categories, whose learnt preprocessing is ``preprocessor_``."""
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether ``fit`` has been called."""
+        return hasattr(self, "preprocessor_")
+
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn may expect: missing values are welcome."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _check_fitted(self) -> None:
+        if not self.__sklearn_is_fitted__():
+            raise EstimatorNotFittedError(f"this {type(self).__name__} is not fitted; call fit first")
+
+    def _take_columns(self, preprocessor: Preprocessor) -> None:
+        """Have the columns that a model file's preprocessing was learnt on."""
+        names = preprocessor.columns.names
+        self.n_features_in_ = len(names)
+        if names != default_names(len(names)):
+            self.feature_names_in_ = np.array(names, dtype=object)
+        self.preprocessor_ = preprocessor
+
+
+def classes_of(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.integer]]:
+    """The classes, sorted, and the index of each label's class ``(n_rows,)``.
+
+    Raises:
+        EstimatorOneClassError: there is one class only.
+    """
+    classes, codes = np.unique(labels, return_inverse=True)
+    if len(classes) < 2:
+        raise EstimatorOneClassError(
+            f"the labels have one class only, {classes[0]!r}; a classifier needs at least two classes",
+            classes=[str(classes[0])],
+        )
+    return classes, codes
+
+
+def check_validation_fraction(share: float) -> None:
+    """Refuse a share of held-back rows that leaves none to learn from.
+
+    Raises:
+        SpecError: it is not from 0 to below 1.
+    """
+    if not 0 <= share < 1:
+        raise SpecError(f"must be from 0 to below 1, got {share}", "validation_fraction")
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:

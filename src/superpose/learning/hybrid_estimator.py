@@ -12,12 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator
 
 from superpose.circuits import Backend
 from superpose.errors import SpecError
 from superpose.learning.backend_spec import DEFAULT_SHOTS, MEASURED_GRADIENTS, BackendSpec
-from superpose.learning.estimator import EstimatorNotFittedError, default_names, rows_at
+from superpose.learning.estimator import TabularEstimator, check_validation_fraction, default_names, rows_at
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.naming import resolved_backend
 from superpose.learning.model_file import ModelFacts, ModelFile, write_model
@@ -33,7 +32,7 @@ __all__ = ["HybridEstimator", "hyperparameters_of"]
 
 
 @dataclass(eq=False, repr=False)
-class HybridEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
+class HybridEstimator(TabularEstimator, ABC):
     """A dressed circuit with scikit-learn's conventions: hyperparameters, preprocessing, backend, model file.
 
     The hyperparameters and attributes are told where users meet them, in `HybridClassifier` and `HybridRegressor`.
@@ -94,16 +93,6 @@ class HybridEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn
         """Whether ``fit`` has been called."""
         return hasattr(self, "network_")
 
-    def __sklearn_tags__(self) -> Any:
-        """What scikit-learn may expect: missing values are welcome."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
-    def _check_fitted(self) -> None:
-        if not self.__sklearn_is_fitted__():
-            raise EstimatorNotFittedError(f"this {type(self).__name__} is not fitted; call fit first")
-
     def _model_spec(self) -> ModelSpec:
         return ModelSpec(
             n_qubits=self.n_qubits,
@@ -114,8 +103,7 @@ class HybridEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn
 
     def _training_options(self) -> TrainingOptions:
         on_backend = self.backend is not None
-        if not 0 <= self.validation_fraction < 1:
-            raise SpecError(f"must be from 0 to below 1, got {self.validation_fraction}", "validation_fraction")
+        check_validation_fraction(self.validation_fraction)
         return TrainingOptions(
             epochs=self.epochs,
             batch_size=self.batch_size,
@@ -177,11 +165,7 @@ class HybridEstimator(BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn
 
     def _take_over(self, model: DressedModel, file: ModelFile) -> None:
         """Become the fitted estimator that a model file holds."""
-        names = model.preprocessor.columns.names
-        self.n_features_in_ = len(names)
-        if names != default_names(len(names)):
-            self.feature_names_in_ = np.array(names, dtype=object)
-        self.preprocessor_ = model.preprocessor
+        self._take_columns(model.preprocessor)
         self.network_ = network_of_model(model)
         self.measured_ = file.manifest["provenance"].get("measured")
         if "privacy" in file.manifest["provenance"]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.explain.report.blocks import Block, Points, Section, Text
 from superpose.explain.report.facts import ReportFacts
 from superpose.learning.metrics import METRICS
@@ -17,11 +18,6 @@ OUTSIDE = (
 
 _IMPORT = "import_model"
 _KINDS = {"module_classifier": "own module", "hybrid_regressor": "hybrid regressor"}
-_ENTRY = {
-    "keep": "preprocessing and entry layer were taken over",
-    "match": "preprocessing was learnt anew, and the entry layer's weights of columns of equal name were taken over",
-    "new": "preprocessing and entry layer began anew",
-}
 
 
 def came_as_file(facts: ReportFacts) -> bool:
@@ -48,19 +44,6 @@ def fine_tuning(facts: ReportFacts) -> list[Section]:
     began = evaluated or (facts.known_manifest.get("provenance") or {}).get("fine_tuned_from") or {}
     if not began:
         return []
-    head = "the head was taken over" if began["head"] == "keep" else "the head began anew"
-    rates = ", ".join(f"{block} {rate:g}" for block, rate in (began.get("learning_rates") or {}).items())
-    parent = str(began["parent"]) + (f" (SHA-256 {began['digest']})" if began.get("digest") else "")
-    lines = [
-        f"Fine-tuned from {parent}.",
-        f"The circuit's weights were taken over; {_ENTRY[began['entry']]}; {head}.",
-        f"Not trained: {', '.join(began['freeze']) or 'nothing'}{f'; learning rates: {rates}' if rates else ''}.",
-    ]
-    if began.get("dataset_digest"):
-        lines.append(
-            f"The parent was trained on data with the digest {began['dataset_digest']}; whatever is wrong with that "
-            "data or that model may have come along."
-        )
     metric = METRICS[evaluated["metric"]].title if evaluated.get("metric") in METRICS else evaluated.get("metric")
     blocks: list[Block] = [
         Text(
@@ -71,4 +54,4 @@ def fine_tuning(facts: ReportFacts) -> list[Section]:
         if evaluated
         else Text("Whether fine-tuning helped was not measured.")
     ]
-    return [Section("fine-tuning", "Fine-tuning", [*blocks, Points(lines)])]
+    return [Section("fine-tuning", "Fine-tuning", [*blocks, Points(fine_tuning_words(began))])]

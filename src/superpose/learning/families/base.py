@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 
 from superpose.errors import ModelFormatError, SpecError
 from superpose.learning.estimator import (
-    EstimatorNotFittedError,
-    EstimatorOneClassError,
+    TabularEstimator,
+    classes_of,
     default_names,
     encoded_rows,
     seed_of,
@@ -40,7 +40,7 @@ __all__ = ["FamilyClassifier", "load_family", "unfitted_family"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class FamilyClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
+class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[misc]  # scikit-learn has no types
     """Base of all families, for two or more classes; rows may have category columns and missing values.
 
     Args:
@@ -76,12 +76,7 @@ class FamilyClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
         """
         self._check_hyperparameters()
         rows, labels, kinds = validated_rows(self, X, y)
-        self.classes_, codes = np.unique(labels, return_inverse=True)
-        if len(self.classes_) < 2:
-            raise EstimatorOneClassError(
-                f"the labels have one class only, {self.classes_[0]!r}; a classifier needs at least two classes",
-                classes=[str(self.classes_[0])],
-            )
+        self.classes_, codes = classes_of(labels)
         frame_names = rows.columns if is_frame(rows) else getattr(self, "feature_names_in_", None)
         names = default_names(self.n_features_in_) if frame_names is None else [str(name) for name in frame_names]
         # Small data still has common categories; only those that occur once are left out here.
@@ -148,32 +143,14 @@ class FamilyClassifier(ClassifierMixin, BaseEstimator, ABC):  # type: ignore[mis
         Raises:
             ModelFormatError: the model is not of this family with these hyperparameters.
         """
-        names = model.preprocessor.columns.names
         self.classes_ = np.array(model.classes)
-        self.n_features_in_ = len(names)
-        if names != default_names(len(names)):
-            self.feature_names_in_ = np.array(names, dtype=object)
-        self.preprocessor_ = model.preprocessor
+        self._take_columns(model.preprocessor)
         try:
             self._from_model(model)
         except (ValueError, KeyError, TypeError, IndexError) as error:
             raise ModelFormatError(
                 f"the values in the model file are not those of a {type(self).__name__}: {error}"
             ) from None
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` has been called."""
-        return hasattr(self, "preprocessor_")
-
-    def __sklearn_tags__(self) -> Any:
-        """What scikit-learn may expect: missing values are welcome."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
-    def _check_fitted(self) -> None:
-        if not self.__sklearn_is_fitted__():
-            raise EstimatorNotFittedError(f"this {type(self).__name__} is not fitted; call fit first")
 
     def _plain_hyperparameters(self) -> dict[str, Any]:
         """The hyperparameters as JSON values; a generator as random_state is left out."""

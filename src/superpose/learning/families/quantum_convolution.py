@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from superpose.circuits import Affine, Circuit, parameters
-from superpose.learning.families.readout import n_kept_for, z_products
-from superpose.learning.families.variational import VariationalClassifier
-from superpose.learning.network import HybridNetwork, NetworkShape
+from superpose.learning.families.hierarchical import HierarchicalClassifier
+from superpose.learning.families.readout import z_products
 from superpose.learning.quantum_block import QuantumBlock
 
 __all__ = ["QuantumConvolutionClassifier", "convolution_block"]
@@ -20,7 +18,7 @@ _PAIR, _POOL, _LAST = 15, 2, 3
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class QuantumConvolutionClassifier(VariationalClassifier):
+class QuantumConvolutionClassifier(HierarchicalClassifier):
     """``Linear(n_columns -> n_qubits)``, ``tanh(.) pi/2``, the QCNN, ``Linear(n_outputs -> n_classes)``.
 
     The circuit: RY(input) on each qubit; then levels. A level applies one two-qubit gate (general, 15 weights, the same
@@ -45,25 +43,8 @@ class QuantumConvolutionClassifier(VariationalClassifier):
 
     family: ClassVar[str] = "quantum_convolution"
 
-    n_qubits: int = 8
-    classical: bool = False
-
-    def _check_hyperparameters(self) -> None:
-        super()._check_hyperparameters()
-        self._check_whole("n_qubits", 2, 24)
-
-    def _network(self, shape: NetworkShape) -> HybridNetwork:
-        block = convolution_block(
-            self.n_qubits, n_kept_for(shape.n_classes, self.n_qubits), entangle=not self.separable
-        )
-        return HybridNetwork(
-            shape.n_columns,
-            self._layer(block),
-            self.n_qubits,
-            shape.n_classes,
-            math.pi / 2,
-            n_outputs=block.n_outputs,
-        )
+    def _block(self, n_kept: int) -> QuantumBlock:
+        return convolution_block(self.n_qubits, n_kept, entangle=not self.separable)
 
 
 def convolution_block(n_qubits: int, n_kept: int, *, entangle: bool = True) -> QuantumBlock:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import ClassVar
 
 from superpose.circuits import Circuit, parameters
-from superpose.learning.families.readout import n_kept_for, z_products
-from superpose.learning.families.variational import VariationalClassifier
-from superpose.learning.network import HybridNetwork, NetworkShape
+from superpose.learning.families.hierarchical import HierarchicalClassifier
+from superpose.learning.families.readout import z_products
 from superpose.learning.quantum_block import QuantumBlock
 
 __all__ = ["TreeTensorClassifier", "tree_block"]
@@ -19,7 +17,7 @@ _NODE, _ROOT = 6, 3
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class TreeTensorClassifier(VariationalClassifier):
+class TreeTensorClassifier(HierarchicalClassifier):
     """``Linear(n_columns -> n_qubits)``, ``tanh(.) pi/2``, the tree, ``Linear(n_outputs -> n_classes)``.
 
     The circuit: RY(input) on each qubit; then nodes. A node turns two qubits by general rotations with weights of its
@@ -41,23 +39,8 @@ class TreeTensorClassifier(VariationalClassifier):
 
     family: ClassVar[str] = "tree_tensor"
 
-    n_qubits: int = 8
-    classical: bool = False
-
-    def _check_hyperparameters(self) -> None:
-        super()._check_hyperparameters()
-        self._check_whole("n_qubits", 2, 24)
-
-    def _network(self, shape: NetworkShape) -> HybridNetwork:
-        block = tree_block(self.n_qubits, n_kept_for(shape.n_classes, self.n_qubits), entangle=not self.separable)
-        return HybridNetwork(
-            shape.n_columns,
-            self._layer(block),
-            self.n_qubits,
-            shape.n_classes,
-            math.pi / 2,
-            n_outputs=block.n_outputs,
-        )
+    def _block(self, n_kept: int) -> QuantumBlock:
+        return tree_block(self.n_qubits, n_kept, entangle=not self.separable)
 
 
 def tree_block(n_qubits: int, n_kept: int, *, entangle: bool = True) -> QuantumBlock:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from superpose.errors import SpecError
 from superpose.learning.checkpoint import CheckpointStore
-from superpose.learning.estimator import early_stopping_split
+from superpose.learning.estimator import check_validation_fraction, early_stopping_split
 from superpose.learning.families.base import FamilyClassifier
 from superpose.learning.modules.exporting import export_module
 from superpose.learning.modules.model import ModuleModel
@@ -104,8 +104,7 @@ class VariationalClassifier(FamilyClassifier):
     def _check_hyperparameters(self) -> None:
         super()._check_hyperparameters()
         self._training_options()
-        if not 0 <= self.validation_fraction < 1:
-            raise SpecError(f"must be from 0 to below 1, got {self.validation_fraction}", "validation_fraction")
+        check_validation_fraction(self.validation_fraction)
         if getattr(self, "classical", False) and self.separable:
             raise SpecError(
                 "a classical twin has no circuit that could be separable; choose one of the two", "classical"

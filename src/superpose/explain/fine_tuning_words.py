@@ -1,0 +1,40 @@
+"""Where a fine-tuned model began, in words, from the plan that its training recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+__all__ = ["fine_tuning_words"]
+
+_ENTRY = {
+    "keep": "preprocessing and entry layer were taken over",
+    "match": "preprocessing was learnt anew, and the entry layer's weights of columns of equal name were taken over",
+    "new": "preprocessing and entry layer began anew",
+}
+
+
+def fine_tuning_words(
+    began: Mapping[str, Any], *, text: Callable[[str], str] = str, digest: Callable[[str], str] = str
+) -> list[str]:
+    """What was taken over from which model, what was not trained, and what to beware of; a sentence each.
+
+    Args:
+        began: as `superpose.learning.fine_tuning.plan.FineTuning.to_dict` has it.
+        text: how a name is written where the words go, such as Markdown.
+        digest: how a digest is.
+    """
+    head = "the head was taken over" if began["head"] == "keep" else "the head began anew"
+    rates = ", ".join(f"{block} {rate:g}" for block, rate in (began.get("learning_rates") or {}).items())
+    known = f" (SHA-256 {digest(began['digest'])})" if began.get("digest") else ""
+    words = [
+        f"Fine-tuned from {text(began['parent'])}{known}.",
+        f"The circuit's weights were taken over; {_ENTRY[began['entry']]}; {head}.",
+        f"Not trained: {', '.join(began['freeze']) or 'nothing'}{f'; learning rates: {rates}' if rates else ''}.",
+    ]
+    if began.get("dataset_digest"):
+        words.append(
+            f"The parent was trained on data with the digest {digest(began['dataset_digest'])}; whatever is wrong with "
+            "that data or that model may have come along."
+        )
+    return words
