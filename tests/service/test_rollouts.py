@@ -23,6 +23,8 @@ from superpose.errors import (
     VersionInUseError,
 )
 from superpose.service import Limits, ModelVersion, Principal, Role, Service, ServiceConfig
+from superpose.service.serving.alarms import Alarms
+from superpose.service.serving.watching import Finding
 from superpose.trust import read_key_file
 
 from .conftest import SMALL_SPEC, train
@@ -307,3 +309,21 @@ def test_what_an_endpoint_is_outlasts_the_server(
         assert [r.number for r in again.endpoints.rollouts.revisions(admin, live).items] == [2, 1]
         again.endpoints.delete(admin, live)
         assert again.endpoints.create(admin, live, "outcome").revision == 1
+
+
+def test_a_canary_does_not_clear_the_alarm_of_the_version_beside_it(
+    service: Service, admin: Principal, live: str
+) -> None:
+    endpoint = service.endpoints.rollouts.start_canary(admin, live, percent=10, version=2)
+    alarms = Alarms(service.store.database, lambda: endpoint.created_at, lambda: endpoint.created_at)
+
+    def say(version: int, verdict: str) -> list[bool]:
+        for _ in range(4):
+            alarms.judge(endpoint, "outcome", version, [Finding("drift", verdict, "Columns have moved.")])
+        return [alarm.cleared_at is None for alarm in alarms.of(endpoint)]
+
+    assert say(1, "bad") == [True]
+    assert say(2, "good") == [True]  # it has learnt the newer rows; version 1 goes on answering most of them
+    assert say(2, "bad") == [True]  # one alarm of a kind at a time
+    service.endpoints.rollouts.promote(admin, live)
+    assert say(2, "good") == [False]

@@ -17,7 +17,7 @@ from superpose.service.serving.watching import Finding
 from superpose.service.store.database import Database
 from superpose.service.store.history import append_event
 from superpose.service.store.outbox import post_notice
-from superpose.service.store.tables import endpoint_alarms, endpoints
+from superpose.service.store.tables import endpoint_alarms, endpoint_canaries, endpoints
 
 __all__ = ["MAX_ALARMS", "Alarm", "Alarms"]
 
@@ -66,7 +66,10 @@ class Alarm:
 
 
 class Alarms:
-    """The alarms of all endpoints.
+    """The alarms of all endpoints, at most one open of a kind at each.
+
+    It is cleared by good windows of the version that raised it, or of another once that one no longer answers: beside a
+    canary that was trained on newer rows the older version's alarm stays.
 
     Args:
         database: where they are kept.
@@ -118,14 +121,13 @@ class Alarms:
         )
         query = select(endpoint_alarms).where(own)
         with self._database.read() as connection:
-            is_open = connection.execute(query).first() is not None
-        if is_open == (finding.verdict == "bad"):
-            return
+            if not _changes(connection, connection.execute(query).mappings().first(), (model, version), finding):
+                return
         at = self._clock()
         with self._database.write() as connection:
             still = connection.execute(select(endpoints.c.id).where(endpoints.c.id == endpoint.id)).first()
             found = connection.execute(query).mappings().first()
-            if still is None or (found is not None) == (finding.verdict == "bad"):
+            if still is None or not _changes(connection, found, (model, version), finding):
                 return
             if found is None:
                 made = Alarm(new_id("alarm"), finding.kind, model, version, finding.message, finding.facts, at)
@@ -159,6 +161,23 @@ class Alarms:
         told = {"endpoint": endpoint.name, "project": endpoint.project, **data}
         del told["name"]
         post_notice(connection, endpoint.project, f"endpoint.{what}", told, at=at, due_at=self._steady())
+
+
+def _changes(connection: Connection, found: RowMapping | None, side: tuple[str, int], finding: Finding) -> bool:
+    """Whether what a side has found raises an alarm, or clears the open one."""
+    if found is None or finding.verdict == "bad":
+        return found is None and finding.verdict == "bad"
+    raiser = (found["model"], found["version"])
+    answers = (
+        (endpoints, endpoints.c.id),
+        (endpoint_canaries, endpoint_canaries.c.endpoint_id),
+    )
+    return raiser == side or not any(
+        connection.execute(
+            select(of).where(of == found["endpoint_id"], table.c.model == raiser[0], table.c.version == raiser[1])
+        ).first()
+        for table, of in answers
+    )
 
 
 def _add(connection: Connection, endpoint: Endpoint, made: Alarm) -> None:
