@@ -60,11 +60,8 @@ SMALL_SPEC: dict[str, Any] = {
     "evaluation": {"n_splits": 2, "controls": ["frozen"], "baseline": "none"},
 }
 
-#: Long enough to be disturbed in the middle.
-LONG_SPEC: dict[str, Any] = {
-    **SMALL_SPEC,
-    "training": {"epochs": 5_000, "patience": 5_000, "batch_size": 8},  # seconds: compiled steps are fast
-}
+#: Of hundreds of epochs, for a gate (``tests/held.py``) after some of them.
+GATED_SPEC: dict[str, Any] = {**SMALL_SPEC, "training": {"epochs": 300, "patience": 300, "batch_size": 8}}
 
 CSV = b"age,dose,outcome\n" + b"".join(
     b"%d,%.2f,%s\n" % (20 + i % 50, (i * 7 % 30) / 10, b"ill" if (i * 7 % 30) > 14 + i % 3 else b"well")

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.held import caught
 
 from superpose.errors import (
     ConflictError,
@@ -32,7 +33,7 @@ from superpose.service import Asked, JobStatus, Principal, Role, Service, Servic
 from superpose.service.predictions import prediction_run
 from superpose.trust import read_key_file
 
-from .conftest import SMALL_SPEC, ended, wait_for, working
+from .conftest import SMALL_SPEC, ended, working
 
 
 def table(n_rows: int, seed: int = 0) -> pd.DataFrame:
@@ -274,7 +275,7 @@ def test_kill_9_keeps_the_chunks_done_and_gives_the_same_bytes(
         process = subprocess.Popen([sys.executable, "-c", WORKER, json.dumps(short.to_json())], stdout=subprocess.PIPE)
         try:
             attempt = service.store.get(made.job.id).attempt + 1
-            wait_for(lambda n=attempt: n_chunks(config, made.job.id, n) >= 5 * n)
+            caught(process.pid, lambda n=attempt: n_chunks(config, made.job.id, n) >= 5 * n)
         finally:
             process.send_signal(signal.SIGKILL)
             process.wait(60)

@@ -11,7 +11,8 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
-from tests.service.conftest import LONG_SPEC, ended, working
+from tests.held import ENDLESS
+from tests.service.conftest import ended, working
 
 from superpose import Circuit, Observable, Parameter, ProgramGrid, ProgramSet
 from superpose.backends import LocalBackend, providers
@@ -289,8 +290,7 @@ def test_time_of_workers_costs_and_ends(tmp_path: Path, kernels: None) -> None:
         admin = service.authenticate(read_key_file(service.admin_key_path))
         add_trial(service, admin)
         service.budgets.set(admin, period="total", limit_usd=6.5)
-        spec = {**LONG_SPEC, "training": {**LONG_SPEC["training"], "epochs": 5000, "patience": 5000}}
-        job = service.jobs.submit(admin, "train", spec, dataset="trial", max_seconds=1.0)
+        job = service.jobs.submit(admin, "train", ENDLESS, dataset="trial", max_seconds=1.0)
         assert service.budgets.cost(admin, job.id).to_json()["reserved_usd"] == 0.01
         short = service.jobs.submit(admin, "program", program())  # ten minutes at most: 6 dollars
         with pytest.raises(BudgetError):

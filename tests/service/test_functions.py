@@ -29,8 +29,8 @@ import os, pathlib, subprocess, sys, time
 import superpose
 
 @superpose.job(checkpoint=True)
-def count(ctx, n, pause_s=0.0, note="x"):
-    """Counts to n, a step at a time, and goes on where the last attempt was."""
+def count(ctx, n, let_go=None, note="x"):
+    """Counts to n, a step at a time, and goes on where the last attempt was. Waits at 5 until a file is there."""
     at = ctx.checkpoint_dir / "at.txt"
     begin = int(at.read_text()) if at.exists() else 0
     for step in range(begin, n):
@@ -39,7 +39,9 @@ def count(ctx, n, pause_s=0.0, note="x"):
         part.write_text(str(step + 1))
         part.replace(at)
         ctx.progress((step + 1) / n)
-        time.sleep(pause_s)
+        while step == 5 and let_go and not pathlib.Path(let_go).exists():
+            time.sleep(0.02)
+            ctx.progress((step + 1) / n)
     pathlib.Path("report.txt").write_text(f"{n} {note}")
     sha256 = ctx.artifact("report.txt")
     print("counted to", n)
@@ -143,10 +145,13 @@ def test_a_function_runs_and_leaves_metrics_and_files(client: Client, file: str,
     assert len(client.jobs.metrics(job.id)) == 8
 
 
-def test_kill_9_of_the_worker_resumes_without_duplicates(client: Client, config: ServiceConfig, file: str) -> None:
-    job = client.jobs.submit(f"{file}:count", {"n": 30, "pause_s": 0.1})
-    wait_for(lambda: len(client.jobs.metrics(job.id, "square")) >= 5)
+def test_kill_9_of_the_worker_resumes_without_duplicates(
+    client: Client, config: ServiceConfig, file: str, tmp_path: Path
+) -> None:
+    job = client.jobs.submit(f"{file}:count", {"n": 30, "let_go": str(tmp_path / "let_go")})
+    wait_for(lambda: len(client.jobs.metrics(job.id, "square")) > 5)
     os.kill(list(worker_pids(config).values())[-1], signal.SIGKILL)
+    (tmp_path / "let_go").touch()
     done = ended(client, job)
     assert (done.status, done.attempt) == ("succeeded", 2), done.error
     assert done.result["value"]["begun_at"] >= 4
@@ -172,7 +177,7 @@ def alive(pid: int) -> bool:
 def test_cancel_stops_one_that_listens_and_kills_one_that_does_not(
     client: Client, config: ServiceConfig, file: str, tmp_path: Path
 ) -> None:
-    listening = client.jobs.submit(f"{file}:count", {"n": 10_000, "pause_s": 0.02})
+    listening = client.jobs.submit(f"{file}:count", {"n": 30, "let_go": str(tmp_path / "never")})
     wait_for(lambda: client.jobs.metrics(listening.id))
     client.jobs.cancel(listening.id)
     assert ended(client, listening).status == "cancelled"

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.held import caught
 
 from superpose.datasets import Table
 from superpose.learning import TrainingSpec, run_experiment
@@ -32,7 +33,7 @@ serve(ServiceConfig.from_json(json.loads(sys.argv[1])), port=0, on_ready=lambda 
 
 SPEC: dict[str, Any] = {
     "model": {"n_qubits": 3, "ansatz": {"layers": 1}},
-    "training": {"epochs": 5_000, "patience": 5_000, "batch_size": 8},  # seconds, for a kill to fall into
+    "training": {"epochs": 5_000, "patience": 5_000, "batch_size": 8},  # so that it can be caught in the middle
     "evaluation": {"n_splits": 2, "controls": ["no_entanglement"], "baseline": "none"},
 }
 
@@ -116,24 +117,53 @@ def worker_pids(config: ServiceConfig) -> dict[str, int]:
 
 
 def holder(service: Service, job: Job, attempt: int) -> str:
-    """Id of the worker that runs this attempt, once it does and has got somewhere."""
-    database = service.store.database
+    """Id of the worker that has, or had, this attempt, once one has."""
 
     def look() -> str | None:
-        with database.read() as connection:
+        with service.store.database.read() as connection:
             row = connection.exec_driver_sql(
-                "SELECT worker_id FROM jobs WHERE id = ? AND attempt = ?", (job.id, attempt)
+                "SELECT worker_id FROM attempts WHERE job_id = ? AND attempt = ?", (job.id, attempt)
             ).first()
-        return row.worker_id if row and advanced(service, job, attempt) else None
+        return row.worker_id if row else None
 
     return str(wait_for(look))
 
 
+def held(service: Service, config: ServiceConfig, job: Job, attempt: int) -> tuple[str, int]:
+    """The worker that runs this attempt, id and process, stopped somewhere in the middle.
+
+    The attempt has got somewhere, and the process holds no lock of the store: others can go on while it is stopped.
+    """
+    worker_id = holder(service, job, attempt)
+    pid = worker_pids(config)[worker_id]
+    caught(pid, lambda: advanced(service, job, attempt) and nobody_writes(config))
+    assert service.store.get(job.id).finished_at is None
+    return worker_id, pid
+
+
 def advanced(service: Service, job: Job, attempt: int) -> bool:
-    """Whether the attempt has left a checkpoint: several epochs are done."""
+    """Whether the attempt has told of several epochs or of a model."""
     events = service.store.events(job.id)
     mine = [event for event in events if event.kind == "progress" and event.data["attempt"] == attempt]
     return len(mine) >= 2
+
+
+#: In a process of its own, because whoever closes a file of the store drops all locks of its process on it.
+LOOK_FOR_A_WRITER = """
+import sqlite3, sys
+store = sqlite3.connect(sys.argv[1], timeout=0.2, isolation_level=None)
+try:
+    store.execute("BEGIN IMMEDIATE")
+except sqlite3.OperationalError:
+    sys.exit(1)
+store.execute("ROLLBACK")
+"""
+
+
+def nobody_writes(config: ServiceConfig) -> bool:
+    """Whether the store can be written to now."""
+    command = [sys.executable, "-I", "-S", "-c", LOOK_FOR_A_WRITER, str(config.data_dir / "superpose.sqlite")]
+    return subprocess.run(command, check=False).returncode == 0
 
 
 def undisturbed(service: Service, job: Job, directory: Path) -> tuple[str, dict[str, Any], bytes]:
@@ -159,14 +189,15 @@ def test_kill_9_of_the_worker_then_of_the_server(
     service: Service, admin: Principal, config: ServiceConfig, job: Job, tmp_path: Path, start: Start
 ) -> None:
     server = start(config)
-    first = holder(service, job, 1)
-    os.kill(worker_pids(config)[first], signal.SIGKILL)
+    first, pid = held(service, config, job, 1)
+    os.kill(pid, signal.SIGKILL)
 
-    second = holder(service, job, 2)  # the supervisor noticed, and another worker goes on
+    second, pid = held(service, config, job, 2)  # the supervisor noticed, and another worker goes on
     assert second != first
     before = service.store.get(job.id).progress["fraction"]
     server.kill()
-    wait_for(lambda: not alive(worker_pids(config)[second]))  # the worker notices that its parent is gone
+    os.kill(pid, signal.SIGCONT)
+    wait_for(lambda: not alive(pid))  # the worker notices that its parent is gone
     assert service.store.get(job.id).status in {JobStatus.QUEUED, JobStatus.RUNNING}
 
     server = start(config)
@@ -197,10 +228,9 @@ def test_kill_9_of_server_and_worker_at_once(
     """A power cut: nobody is left to tell, so the lease has to run out."""
     config = short_leases(config)
     server = start(config)
-    first = holder(service, job, 1)
-    os.kill(worker_pids(config)[first], signal.SIGSTOP)  # so that it cannot react to the server's end
+    _, pid = held(service, config, job, 1)  # so that it cannot react to the server's end
     server.kill()
-    os.kill(worker_pids(config)[first], signal.SIGKILL)
+    os.kill(pid, signal.SIGKILL)
     assert service.store.get(job.id).status is JobStatus.RUNNING
     server = start(config)
     done = ended(service, job)
@@ -215,9 +245,7 @@ def test_a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing_more
     config = short_leases(config, workers=2)
     server = start(config)
     try:
-        first = holder(service, job, 1)
-        pid = worker_pids(config)[first]
-        os.kill(pid, signal.SIGSTOP)
+        first, pid = held(service, config, job, 1)
         stopped_at_s = time.monotonic()
         second = holder(service, job, 2)
         assert second != first
@@ -245,8 +273,8 @@ def test_a_job_that_kills_its_workers_is_given_up(
     job = service.jobs.submit(admin, "train", SPEC, dataset="trial")
     server = start(config)
     for attempt in (1, 2):
-        worker_id = holder(service, job, attempt)
-        os.kill(worker_pids(config)[worker_id], signal.SIGKILL)
+        _, pid = held(service, config, job, attempt)
+        os.kill(pid, signal.SIGKILL)
     done = ended(service, job)
     server.kill(signal.SIGTERM)
     assert done.status is JobStatus.FAILED

@@ -24,7 +24,7 @@ from superpose.service import Service, ServiceConfig
 
 from ..learning import modules_under_test as users
 from .server_process import ServerProcess
-from .test_kill import holder, worker_pids
+from .test_kill import held
 
 SPEC: dict[str, Any] = {"evaluation": {"n_splits": 2}}
 
@@ -63,8 +63,8 @@ def test_a_module_trains_through_kill_9_and_serves_what_it_gives(
     job = client.train_module(hybrid(), "iris", model="own", epochs=40, patience=40, batch_size=16, spec=SPEC)
     assert job.kind == "train_module"
     with Service.open(config, exclusive=False) as service:
-        first = holder(service, service.store.get(job.id), 1)
-        os.kill(worker_pids(config)[first], signal.SIGKILL)
+        _, pid = held(service, config, service.store.get(job.id), 1)
+        os.kill(pid, signal.SIGKILL)
     done = client.jobs.wait(job.id, timeout_s=120)
     assert (done.status, done.attempt) == ("succeeded", 2), done.error
     version = client.models.version("own")

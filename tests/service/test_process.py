@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.held import ENDLESS
 
 from superpose.circuits import Circuit, Observable, Parameter, Program, program_to_json
 from superpose.service import Dataset, Job, JobStatus, Principal, Service, ServiceConfig, Supervisor
 
-from .conftest import LONG_SPEC, ended, wait_for
+from .conftest import ended, wait_for
 
 
 def program(n_qubits: int = 2, layers: int = 1, batch: int = 1) -> dict[str, Any]:
@@ -109,8 +110,7 @@ def test_an_attempt_without_checkpoint_is_given_back_after_the_drain_and_its_end
 def test_sigterm_hands_over_at_a_checkpoint_and_a_second_one_at_once(
     service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig, alone: Any
 ) -> None:
-    spec = {**LONG_SPEC, "training": {**LONG_SPEC["training"], "epochs": 20_000, "patience": 20_000}}
-    job = service.jobs.submit(admin, "train", spec, dataset="trial")
+    job = service.jobs.submit(admin, "train", ENDLESS, dataset="trial")
     worker = alone()
     wait_for(lambda: service.store.get(job.id).progress)
     worker.send_signal(signal.SIGTERM)

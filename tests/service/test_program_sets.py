@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.held import caught
 
 import superpose
 from superpose import Circuit, Observable, Parameter, ProgramGrid, ProgramSet, ProgramSetResult
@@ -211,7 +212,7 @@ def killed_in_the_middle(service: Service, config: ServiceConfig, made: FileJob,
     """A worker process that begins the job and is killed once ``ready``."""
     process = subprocess.Popen([sys.executable, "-c", WORKER, json.dumps(config.to_json())])
     try:
-        wait_for(ready)
+        caught(process.pid, ready)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait(60)

@@ -9,14 +9,15 @@ import sys
 import time
 
 import pytest
+from tests.held import ENDLESS
 
 from superpose.service import Dataset, JobStatus, Principal, Service, ServiceConfig, Supervisor
 
-from .conftest import LONG_SPEC, wait_for
+from .conftest import wait_for
 
 
 def test_stopping_drains(service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig) -> None:
-    job = service.jobs.submit(admin, "train", LONG_SPEC, dataset="trial")
+    job = service.jobs.submit(admin, "train", ENDLESS, dataset="trial")
     with Supervisor(config) as supervisor:
         (pid,) = supervisor.worker_pids
         wait_for(lambda: service.store.get(job.id).progress)

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from tests.held import ENDLESS, Gate
 
 from superpose.circuits import Circuit, Observable, Parameter, Program, program_to_json, result_from_json
 from superpose.learning import Predictor
@@ -18,7 +19,7 @@ from superpose.service.store.job_store import NewJob
 from superpose.service.work import worker
 from superpose.trust import sha256_bytes
 
-from .conftest import LONG_SPEC, SMALL_SPEC, ended, wait_for, working
+from .conftest import GATED_SPEC, SMALL_SPEC, ended, wait_for, working
 
 
 @pytest.mark.parametrize("days", [30, -30])
@@ -39,16 +40,16 @@ def test_setting_the_clock_while_a_worker_runs_takes_no_job_from_it(
             return datetime.now(tz) + jump
 
     monkeypatch.setattr(nouns, "datetime", Clock)
-    job = service.jobs.submit(admin, "train", LONG_SPEC, dataset="trial", model_name="outcome")
+    gate = Gate(at=20).put(monkeypatch)
+    job = service.jobs.submit(admin, "train", GATED_SPEC, dataset="trial", model_name="outcome")
     with working(config):
-        wait_for(lambda: service.store.get(job.id).progress)
-        before = service.store.get(job.id)
-        jump = timedelta(days=days)
-        assert abs(nouns.utc_now() - datetime.now(UTC)) > timedelta(days=29)
-        for _ in range(20):
-            assert service.store.expire_leases() == []
-        heartbeats = service.store.get(job.id)
-        assert (heartbeats.status, heartbeats.attempt) == (before.status, 1)
+        with gate.closed():
+            jump = timedelta(days=days)
+            assert abs(nouns.utc_now() - datetime.now(UTC)) > timedelta(days=29)
+            for _ in range(20):
+                assert service.store.expire_leases() == []
+            found = service.store.get(job.id)
+            assert (found.status, found.attempt) == (JobStatus.RUNNING, 1)
         done = ended(service, job)
     assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 1)
     assert kinds(service, job.id) == ["queued", "running", "succeeded"]
@@ -138,7 +139,7 @@ def test_a_warm_worker_starts_a_job_soon(
 
 
 def test_cancelling_a_running_job(service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig) -> None:
-    job = service.jobs.submit(admin, "train", LONG_SPEC, dataset="trial", model_name="outcome")
+    job = service.jobs.submit(admin, "train", ENDLESS, dataset="trial", model_name="outcome")
     with working(config):
         wait_for(lambda: service.store.get(job.id).progress)
         assert service.jobs.cancel(admin, job.id).status is JobStatus.CANCELLING
@@ -149,24 +150,22 @@ def test_cancelling_a_running_job(service: Service, admin: Principal, dataset: D
 
 
 def test_a_stopped_worker_gives_its_job_back_and_another_goes_on(
-    service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig
+    service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    undisturbed = service.jobs.submit(admin, "train", LONG_SPEC, dataset="trial", model_name="outcome")
+    undisturbed = service.jobs.submit(admin, "train", GATED_SPEC, dataset="trial", model_name="outcome")
     with working(config):
         assert ended(service, undisturbed).status is JobStatus.SUCCEEDED
-    job = service.jobs.submit(admin, "train", LONG_SPEC, dataset="trial", model_name="outcome")
-    with working(config):
-        wait_for(lambda: service.store.get(job.id).progress.get("fraction", 0) > 0.05)
-    given_back = service.store.get(job.id)
-    assert given_back.status is JobStatus.QUEUED
-    before = given_back.progress["fraction"]
+    gate = Gate(at=20).put(monkeypatch)
+    job = service.jobs.submit(admin, "train", GATED_SPEC, dataset="trial", model_name="outcome")
+    with working(config) as stopped, gate.closed():
+        stopped.stop()
+    assert service.store.get(job.id).status is JobStatus.QUEUED
     with working(config):
         assert ended(service, job).attempt == 2
     assert kinds(service, job.id) == ["queued", "running", "queued", "running", "succeeded"]
-    after = [
-        e.data["fraction"] for e in service.store.events(job.id) if e.kind == "progress" and e.data["attempt"] == 2
-    ]
-    assert after[0] >= before  # nothing was done twice
+    after = [e.data for e in service.store.events(job.id) if e.kind == "progress" and e.data["attempt"] == 2]
+    assert (after[0]["split"], after[0]["variant"]) == (0, "hybrid")
+    assert after[0]["epoch"] > gate.at  # nothing was done twice
     first, second = service.models.get(admin, "outcome").versions
     assert second.digest == first.digest and second.evaluation == first.evaluation
 
