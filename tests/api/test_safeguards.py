@@ -88,7 +88,12 @@ def test_a_request_may_bring_its_own_threshold(guarded: Any, abstain: Any, is_ke
 
 @pytest.mark.parametrize(
     ("asked", "field"),
-    [({"prediction_set": 1}, "prediction_set"), ({"abstain": "often"}, "abstain"), ({"abstain": 1.5}, "abstain")],
+    [
+        ({"prediction_set": 1}, "prediction_set"),
+        ({"abstain": "often"}, "abstain"),
+        ({"abstain": 1.5}, "abstain"),
+        ({"abstain": 10**400}, "abstain"),
+    ],
 )
 def test_what_cannot_be_asked_is_refused_with_what_can(guarded: Any, asked: dict[str, Any], field: str) -> None:
     refused = predict(guarded, **asked)

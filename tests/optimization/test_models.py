@@ -202,9 +202,16 @@ def test_any_quadratic_problem_is_a_model() -> None:
         lambda: JobShop([]),
         lambda: JobShop([[(0, 0)]]),
         lambda: JobShop([[(0, 3)], [(0, 3)]], horizon=5),
+        lambda: JobShop([[(0, 3)], [(0, 3)]], horizon=7),
+        lambda: JobShop([[(0, 10**9)], [(0, 10**9)]]).problem,
+        lambda: MaxCut(10**9, [[0, 1]]),
         lambda: example("chess"),
     ],
 )
-def test_what_is_no_instance_is_refused(make: Any) -> None:
+def test_what_is_no_instance_or_too_large_is_refused(make: Any) -> None:
     with pytest.raises(ProblemError):
         make()
+
+
+def test_vehicles_beyond_the_customers_are_left_out() -> None:
+    assert VehicleRouting(np.ones((3, 3)) - np.eye(3), [0, 1, 1], 3, 10**12).n_variables == 4

@@ -25,8 +25,9 @@ def test_a_version_is_carried_on_and_its_lineage_recorded(
         spec = {**SPEC, **further, "fine_tune": {"parent": parent, **section}}
         return service.jobs.submit(admin, "train", spec, dataset="site-b", model_name="carried")
 
-    with pytest.raises(NotFoundError):
-        submit({"parent": "nobody:1"})
+    for absent in ("nobody:1", f"{model.model}:{'9' * 25}"):
+        with pytest.raises(NotFoundError):
+            submit({"parent": absent})
     with pytest.raises(NotFoundError):
         submit({"parent": "0" * 64})
     with pytest.raises(SpecError, match="has the digest"):

@@ -5,14 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Final, Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
+from superpose.errors import ProblemError
 from superpose.optimization.quadratic import QuadraticProblem, Sense
 
-__all__ = ["Bits", "ClassicalResult", "Decoded", "Model"]
+__all__ = ["MAX_VARIABLES", "Bits", "ClassicalResult", "Decoded", "Model"]
+
+MAX_VARIABLES: Final = 20_000_000
+"""Binary variables of a quadratic form, at most: some gigabytes."""
 
 S = TypeVar("S")
 Bits = npt.NDArray[np.uint8]
@@ -66,7 +70,16 @@ class Model(ABC, Generic[S]):
 
     @cached_property
     def problem(self) -> QuadraticProblem:
-        """The quadratic problem over binary variables."""
+        """The quadratic problem over binary variables.
+
+        Raises:
+            ProblemError: It would have more than `MAX_VARIABLES`.
+        """
+        if self.n_variables > MAX_VARIABLES:
+            raise ProblemError(
+                f"The quadratic form of {self.name} has {self.n_variables:,} variables, which is too large (at most "
+                f"{MAX_VARIABLES:,}); method 'classical' may do without it."
+            )
         return self._build()
 
     @property

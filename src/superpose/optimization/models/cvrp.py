@@ -31,7 +31,7 @@ class VehicleRouting(Model[Routes]):
         distances: ``(n, n)``, 0 or more and symmetric; place 0 is the depot.
         demands: ``(n,)``, 0 at the depot.
         capacity: Of each vehicle.
-        n_vehicles: At most this many.
+        n_vehicles: At most this many; more than customers are as many as those.
         coordinates: ``(n, 2)`` for pictures, or None.
         name: Of the instance.
         reference: Shortest length known.
@@ -64,7 +64,7 @@ class VehicleRouting(Model[Routes]):
             raise ProblemInfeasibleError(
                 f"{n_vehicles} vehicles of capacity {capacity:g} cannot carry {self.demands.sum():g}; give more."
             )
-        self.capacity, self.n_vehicles, self.n_places = float(capacity), int(n_vehicles), n
+        self.capacity, self.n_vehicles, self.n_places = float(capacity), min(int(n_vehicles), n - 1), n
         self.coordinates = None if coordinates is None else np.asarray(coordinates, np.float64)
         self.sense, self.name, self.reference = "min", name, reference
         to_depot = self.distances[0]

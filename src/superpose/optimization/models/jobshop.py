@@ -26,7 +26,8 @@ class JobShop(Model[Indices]):
 
     Args:
         jobs: For each job its operations in order, each a pair (machine, duration), durations whole and 1 or more.
-        horizon: Time by which all has to be done; by default that of a schedule by most work remaining.
+        horizon: Time by which all has to be done, at most that of all operations one after the other; by default that
+            of a schedule by most work remaining.
         name: Of the instance.
         reference: Shortest time known.
 
@@ -61,6 +62,9 @@ class JobShop(Model[Indices]):
         least = max(sum(d for _, d in job) for job in self.jobs)
         if self.value(rule) > self.horizon or self.horizon < least:
             raise ProblemError(f"A horizon of {self.horizon} is too short; {int(self.value(rule))} is long enough.")
+        most = int(self.durations.sum())
+        if self.horizon > most:
+            raise ProblemError(f"A horizon of {self.horizon} is too long; one after the other all is done by {most}.")
         self._slots = [range(int(h), self.horizon - int(t) + 1) for h, t in zip(self._heads, self._tails, strict=True)]
         self._slots.append(range(least, self.horizon + 1))  # the end
         self._first = np.cumsum([0, *(len(slots) for slots in self._slots)])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,13 +14,14 @@ from superpose.optimization.quadratic import Pairs, QuadraticProblem
 __all__ = ["MaxCut"]
 
 Indices = npt.NDArray[np.int64]
+MAX_NODES: Final = 1_000_000
 
 
 class MaxCut(Model[Bits]):
     """Maximise the weight of the edges whose ends lie in different parts.
 
     Args:
-        n_nodes: Number of nodes.
+        n_nodes: Number of nodes, at most a million.
         edges: Node pairs ``(n_edges, 2)``, counted from 0; an edge that stands twice has the sum of the weights.
         weights: One for each edge; default 1.
         name: Of the graph.
@@ -47,6 +48,8 @@ class MaxCut(Model[Bits]):
         values = np.ones(len(ends)) if weights is None else np.asarray(weights, np.float64)
         if n_nodes < 2 or not len(ends):
             raise ProblemError("A cut needs at least two nodes and an edge.")
+        if n_nodes > MAX_NODES:
+            raise ProblemError(f"A graph has at most {MAX_NODES:,} nodes, counted from 0; got {n_nodes:,}.")
         self.pairs = Pairs(ends[:, 0], ends[:, 1], values, n_nodes)
         self.n_nodes, self.sense, self.name, self.reference = n_nodes, "max", name, reference
         order = np.argsort(np.concatenate([self.pairs.rows, self.pairs.cols]), kind="stable")

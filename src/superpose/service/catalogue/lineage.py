@@ -160,12 +160,12 @@ def _version_node(connection: Connection, graph: _Graph, row: RowMapping, *, par
     if not known and (made_by := _job_node(connection, graph, row["job_id"])) is not None:
         graph.edge(made_by, version, "made")
     parent = ((row["manifest"] or {}).get("provenance") or {}).get("fine_tuned_from") if parents else None
-    if parent:
+    if isinstance(parent, Mapping):  # an imported file may say anything
         query = select(model_versions).where(
-            model_versions.c.project == row["project"], model_versions.c.digest == parent["digest"]
+            model_versions.c.project == row["project"], model_versions.c.digest == str(parent.get("digest"))
         )
         found = connection.execute(query.order_by(model_versions.c.created_at)).mappings().all()
-        named = [one for one in found if f"{one['model']}:{one['version']}" == parent["parent"]] or found[:1]
+        named = [one for one in found if f"{one['model']}:{one['version']}" == parent.get("parent")] or found[:1]
         for one in named:
             graph.edge(_version_node(connection, graph, one), version, "fine-tuned into")
     return version

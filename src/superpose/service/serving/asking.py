@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,7 +33,7 @@ def asked_from(fields: Mapping[str, Any]) -> Asked | None:
     abstain = fields.get("abstain")
     if abstain is None:
         abstain = False
-    probability = isinstance(abstain, int | float) and math.isfinite(abstain) and 0 <= abstain <= 1
+    probability = isinstance(abstain, int | float) and 0 <= abstain <= 1
     if not (isinstance(abstain, bool) or probability or abstain == "set"):
         raise RequestError(
             "abstain must be true (the model's own rule), false, a probability from 0 to 1 below which no label is "

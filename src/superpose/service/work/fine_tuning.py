@@ -58,9 +58,15 @@ def find_parent(database: Database, models: Models, principal: Principal, refere
         version = models.version(principal, row.model, row.version)
     else:
         name, _, which = reference.partition(":")
-        wanted: VersionRef = int(which) if which.isdecimal() else which or None
-        version = models.version(principal, name, wanted)
+        version = models.version(principal, name, _version_in(which))
     return version, _parent(models.content(version), version.digest, f"{version.model}:{version.version}")
+
+
+def _version_in(text: str) -> VersionRef:
+    """What follows a model's name: a number, an alias, or nothing for the newest."""
+    if not (text.isascii() and text.isdigit()):
+        return text or None
+    return int(text) if len(text) <= 10 else 0  # no version has so large a number
 
 
 def with_parent(
