@@ -64,6 +64,8 @@ def test_a_template_s_model_becomes_a_version_and_an_endpoint(client: Client, mo
     assert found.notice == "Not for clinical use."
     gate = client.models.gate("chest")
     assert not gate.ready and {"data", "metrics"}.isdisjoint(gate.missing)
+    told_how = {one.name: one.how for one in gate.requirements}
+    assert "a template's model comes as a file" in (told_how["energy_and_cost"] or "")
     nodes = {node["kind"] for node in client.models.lineage("chest").to_dict()["nodes"]}
     assert nodes >= {"job", "version"}
     endpoint = client.endpoints.create("look", "chest")

@@ -52,7 +52,11 @@ def test_an_export_is_a_run_and_a_model_that_mlflow_reads_and_loads(
 ) -> None:
     store = tmp_path / "store"
     at_home("models", "alias", trained, "shipped", "--version", "1")
+    reason = "Shown at the fair; nobody decides by it."
+    deployed = at_home("deploy", trained, "--version", "1", "--name", "fair", "--production", "--override", reason)
+    assert deployed.code == 0, deployed.err
     said = at_home("models", "export", trained, store, "--version", "shipped", "--json")
+    at_home("endpoints", "remove", "fair")
     assert said.code == 0, said.err
     again = at_home("models", "export", trained, store, "--version", "1", "--format", "mlflow", "--json")
     assert again.json == said.json  # once
@@ -78,7 +82,7 @@ def test_an_export_is_a_run_and_a_model_that_mlflow_reads_and_loads(
     assert found["tags"]["superpose.digest"] == version["digest"]
     assert found["version_tags"]["superpose.version"] == "1"
     assert found["artifacts"] == ["evaluation.json", "manifest.json", "model", "model_card.md"]
-    assert found["card"].startswith("# Model card")
+    assert found["card"].startswith("# Model card") and reason in found["card"]
     assert (found["loader"], found["columns"]) == ("superpose.learning.mlflow_flavour", columns)
     assert str(found["aliased"]) == said.json["model_version"]
     at_home("models", "download", trained, "--version", "1", "--output", tmp_path)

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from superpose.datasets import builtin_table
+from superpose.datasets import builtin_table, drift_baseline
 from superpose.explain import attribute, check_promotion, explanation_sample, model_card
 from superpose.explain.promotion import REQUIREMENTS
-from superpose.learning import Predictor, TrainingSpec, run_experiment
+from superpose.learning import Predictor, TrainingSpec, read_model, run_experiment
+from superpose.learning.families import FAMILIES
+from superpose.learning.model_file import ModelFacts
 
 MANIFEST: dict[str, Any] = {
     "data": {"n_rows": 90, "digest": "d" * 64, "split": {"train": 60, "validation": 12, "test": 18}},
@@ -77,6 +79,56 @@ def test_what_is_taken_away_is_missing_alone_and_there_is_a_cure(name: str, part
 
 def test_nothing_at_all_lacks_everything() -> None:
     assert [one.name for one in check_promotion({}, {}, {}).missing] == list(REQUIREMENTS)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "evidence", "cured_by", "said"),
+    [
+        ({"kind": "hybrid_classifier"}, {}, "job", "Train the model again with this release"),
+        ({"kind": "module_classifier"}, {}, "job", "Train the model again with this release"),
+        ({"kind": "hybrid_classifier"}, {"imported": True}, "job or file", "The version was imported"),
+        (
+            {"kind": "module_classifier", "provenance": {"template": "pneumonia"}},
+            {"imported": True},
+            "file",
+            "template",
+        ),
+        ({"kind": "family_classifier"}, {"imported": True}, "file", "No job trains families"),
+        ({"kind": "family_classifier"}, {}, "file", "No job trains families"),  # imported by an earlier release
+    ],
+)
+def test_the_cure_is_true_for_where_a_version_comes_from(
+    manifest: dict[str, Any], evidence: dict[str, Any], cured_by: str, said: str
+) -> None:
+    missing = {one.name: one.how for one in check_promotion(manifest, evidence, {}).missing}
+    assert list(missing) == list(REQUIREMENTS)
+    assert said in missing["data"]
+    for name in ("intended_use", "limits", "subgroups"):
+        assert "superpose models annotate" in missing[name]
+    computed = ("data", "metrics", "controls", "calibration", "drift_baseline", "energy_and_cost", "explanation")
+    for name in computed:
+        how = missing[name].casefold()
+        assert ("override" in how) == (cured_by != "job"), how
+        assert ("train the model" in how or "train it again" in how) == ("job" in cured_by), how
+        assert ("import a file" in how or "import the file" in how) == (
+            "file" in cured_by and name not in {"energy_and_cost", "explanation"}
+        ), how
+
+
+def test_a_file_written_with_its_facts_meets_what_files_can(tmp_path: Path) -> None:
+    """What the gate says of a family's file is so."""
+    model = FAMILIES["kitchen_sinks"].load()(n_qubits=2, episodes=4, random_state=0)
+    table = builtin_table("iris")
+    model.fit(table.features, table.target)
+    evaluation, data, baseline = MANIFEST["evaluation"], MANIFEST["data"], drift_baseline(table)
+    model.save(tmp_path / "bare.superpose")
+    model.save(tmp_path / "whole.superpose", ModelFacts(evaluation, data, {}, baseline))
+    bare, whole = (
+        {one.name for one in check_promotion(read_model(tmp_path / f"{name}.superpose").manifest, {}, {}).missing}
+        for name in ("bare", "whole")
+    )
+    assert bare - whole == {"data", "metrics", "controls", "calibration", "drift_baseline", "subgroups"}
+    assert whole == {"energy_and_cost", "explanation", "intended_use", "limits"}
 
 
 def test_statements_at_the_version_go_before_those_of_the_spec_and_a_reason_stands_for_subgroups() -> None:

@@ -12,7 +12,7 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,13 +46,16 @@ class MlflowExport:
         return dict(vars(self))
 
 
-def export_mlflow(version: ModelVersion, content: bytes, directory: Path) -> MlflowExport:
+def export_mlflow(
+    version: ModelVersion, content: bytes, directory: Path, overrides: Sequence[Mapping[str, Any]] = ()
+) -> MlflowExport:
     """Write a version into the MLflow store of a directory, made if absent; a version that is there is not repeated.
 
     Args:
         version: the version, with manifest and evaluation.
         content: the bytes of its model file.
         directory: of the store. It must stay where it is: MLflow keeps the full paths of artifacts.
+        overrides: of the promotion gate, for the model card; those of an export that is there are not added to it.
 
     Raises:
         ExtraMissingError: MLflow is not installed.
@@ -68,10 +71,10 @@ def export_mlflow(version: ModelVersion, content: bytes, directory: Path) -> Mlf
         raise RequestError(f"{home} cannot be written: {error.strerror}.", path=str(home)) from error
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # MLflow's own, about its libraries
-        return _export(version, content, home)
+        return _export(version, content, home, overrides)
 
 
-def _export(version: ModelVersion, content: bytes, home: Path) -> MlflowExport:
+def _export(version: ModelVersion, content: bytes, home: Path, overrides: Sequence[Mapping[str, Any]]) -> MlflowExport:
     from mlflow.tracking import MlflowClient
 
     uri = f"sqlite:///{home / 'mlflow.db'}"
@@ -87,7 +90,7 @@ def _export(version: ModelVersion, content: bytes, home: Path) -> MlflowExport:
     run_id = run.info.run_id
     _log(client, run_id, version)
     with tempfile.TemporaryDirectory(prefix="superpose-mlflow-") as work:
-        _write_artifacts(Path(work), version, content)
+        _write_artifacts(Path(work), version, content, overrides)
         client.log_artifacts(run_id, work)
     registered = _register(client, run_id, version)
     client.set_tag(run_id, "superpose.model_version", registered)
@@ -167,7 +170,7 @@ def _figures(version: ModelVersion) -> Iterator[tuple[str, float, int]]:
                 yield f"{variant}.{name}.split", float(value), split
 
 
-def _write_artifacts(work: Path, version: ModelVersion, content: bytes) -> None:
+def _write_artifacts(work: Path, version: ModelVersion, content: bytes, overrides: Sequence[Mapping[str, Any]]) -> None:
     """The model as MLflow wants it, the card, and what the registry knows as JSON."""
     import mlflow.pyfunc
 
@@ -184,9 +187,8 @@ def _write_artifacts(work: Path, version: ModelVersion, content: bytes) -> None:
         metadata={"superpose_digest": version.digest},
     )
     file.unlink()
-    (work / "model_card.md").write_text(
-        model_card(version.manifest, evidence=version.evidence, statements=version.statements), encoding="utf-8"
-    )
+    card = model_card(version.manifest, evidence=version.evidence, statements=version.statements, overrides=overrides)
+    (work / "model_card.md").write_text(card, encoding="utf-8")
     for name, document in (("manifest", version.manifest), ("evaluation", version.evaluation)):
         (work / f"{name}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")
 

@@ -271,7 +271,8 @@ class Models(Resource):
         from superpose.client.mlflow_export import export_mlflow
 
         found = self.version(name, version)
-        return export_mlflow(found, self.content(found), Path(directory))
+        overrides = [override.to_dict() for override in self.gate(name, found.version).overrides]
+        return export_mlflow(found, self.content(found), Path(directory), overrides)
 
     def content(self, version: ModelVersion) -> bytes:
         """The bytes of a version's model file; the manifest in them must have the registry's digest.

@@ -19,6 +19,20 @@ Facts = Mapping[str, Any]
 
 _SHOWN = 5
 _AGAIN = "Train the model again with this release: the job computes it."
+_NO_JOB = {
+    "family": "No job trains families, so it has to come with the file: fit the model, give "
+    "save(FILE, ModelFacts(...)) its {member} and import the file; ",
+    "file": "The version was imported and its file lacks it: import a file written with it (ModelFacts, {member}), or "
+    "train the model by a job, which computes it; ",
+    "study": "The version was imported and its file lacks it: import a file that the template of this release wrote; ",
+}
+_ONLY_JOBS = {
+    "family": "Only training jobs leave it, and no job trains families: ",
+    "file": "Only training jobs leave it, and the version was imported: train the model by a job; ",
+    "study": "Only training jobs leave it, and a template's model comes as a file: ",
+}
+_OVERRIDE = "an admin can override it with a reason."
+_NO_SUBGROUPS = "superpose models annotate MODEL --version N --no-subgroups REASON."
 
 
 @dataclass(frozen=True)
@@ -89,12 +103,39 @@ def check_promotion(manifest: Facts, evidence: Facts, statements: Facts) -> Prom
     facts = _Known(manifest, manifest.get("evaluation") or {}, evidence, stated(manifest, statements))
     refused = (evidence.get("explanation") or {}).get("refused")
     reasons = {"explanation": f"The training job could not make one: {refused}"} if refused else {}
+    origin = _origin(manifest, evidence)
     return PromotionReport(
         tuple(
-            Requirement(name, title, found(facts), reasons.get(name, how))
-            for name, (title, found, how) in REQUIREMENTS.items()
+            Requirement(name, title, found(facts), reasons.get(name) or _cure(origin, how, member))
+            for name, (title, found, how, member) in REQUIREMENTS.items()
         )
     )
+
+
+def _origin(manifest: Facts, evidence: Facts) -> str:
+    """Where a version comes from: "job"; a file of a "family", of a "study" on one kind of data, or another "file"."""
+    if manifest.get("kind") == "family_classifier":
+        return "family"
+    if not evidence.get("imported"):
+        return "job"
+    provenance = manifest.get("provenance") or {}
+    return "study" if "template" in provenance else "file"
+
+
+def _cure(origin: str, how: str, member: str | None) -> str:
+    """How to meet a requirement, true for where the version comes from.
+
+    Args:
+        origin: from `_origin`.
+        how: of a version that a job trained.
+        member: what of `superpose.learning.model_file.ModelFacts` holds it; "" where only a job's evidence does, None
+            where ``how`` is true for all, "subgroups" where a statement will do.
+    """
+    if origin == "job" or member is None:
+        return how
+    if member == "subgroups":
+        return f"Say why there are none: {_NO_SUBGROUPS}"
+    return (_NO_JOB[origin].format(member=member) if member else _ONLY_JOBS[origin]) + _OVERRIDE
 
 
 @dataclass(frozen=True)
@@ -166,25 +207,27 @@ def _state(name: str) -> str:
     return f"State it: superpose models annotate MODEL --version N --{option} TEXT, or card.{name} in the spec."
 
 
-REQUIREMENTS: Mapping[str, tuple[str, Callable[[_Known], str | None], str]] = {
-    "data": ("model card: data and splits", _data, _AGAIN),
-    "metrics": ("model card: metrics on test rows", _metrics, _AGAIN),
+REQUIREMENTS: Mapping[str, tuple[str, Callable[[_Known], str | None], str, str | None]] = {
+    "data": ("model card: data and splits", _data, _AGAIN, "data"),
+    "metrics": ("model card: metrics on test rows", _metrics, _AGAIN, "evaluation"),
     "controls": (
         "model card: controls or a baseline",
         _controls,
         "Train it again with evaluation.controls or evaluation.baseline in the spec.",
+        "evaluation",
     ),
     "subgroups": (
         "fairness slices",
         _subgroups,
-        "Train it again with columns in evaluation.subgroups, or say why there are none: superpose models annotate "
-        "MODEL --version N --no-subgroups REASON.",
+        f"Train it again with columns in evaluation.subgroups, or say why there are none: {_NO_SUBGROUPS}",
+        "subgroups",
     ),
-    "calibration": ("model card: calibration", _calibration, _AGAIN),
-    "intended_use": ("model card: intended use", _statement("intended_use"), _state("intended_use")),
-    "limits": ("model card: limits", _statement("limits"), _state("limits")),
-    "energy_and_cost": ("model card: energy and cost", _energy, _AGAIN),
-    "explanation": ("explanation sample", _explanation, _AGAIN),
-    "drift_baseline": ("drift baseline", _baseline, _AGAIN),
+    "calibration": ("model card: calibration", _calibration, _AGAIN, "evaluation"),
+    "intended_use": ("model card: intended use", _statement("intended_use"), _state("intended_use"), None),
+    "limits": ("model card: limits", _statement("limits"), _state("limits"), None),
+    "energy_and_cost": ("model card: energy and cost", _energy, _AGAIN, ""),
+    "explanation": ("explanation sample", _explanation, _AGAIN, ""),
+    "drift_baseline": ("drift baseline", _baseline, _AGAIN, "baseline"),
 }
-"""Name -> title, what a version has of it, and how to meet it: adding a requirement is adding a row."""
+"""Name -> title, what a version has of it, how to meet it after a training job, and where else it can come from (see
+`_cure`): adding a requirement is adding a row."""

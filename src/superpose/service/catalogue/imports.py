@@ -113,7 +113,7 @@ def run(job: Job, context: RunContext) -> Outcome:
         "metrics": dict(evaluation.get("model_metrics") or {}),
         "evaluation": evaluation,
         "manifest": manifest_of(content, found.digest),
-        "evidence": {},
+        "evidence": {"imported": True},
     }
     return Outcome({"digest": found.digest, "evaluation": evaluation, "imported": True}, content, version)
 
