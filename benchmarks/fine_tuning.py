@@ -47,6 +47,7 @@ REGISTERED: dict[str, Any] = {
     "confidence": 0.95,
     "margin": 0.02,
 }
+_LEAST_SETS = 3
 N_CASES = len(REGISTERED["pairs"]) * len(REGISTERED["labels"])
 
 
@@ -110,9 +111,12 @@ def _draws(pairs: _Pairs, n_labels: int, confidence: float) -> tuple[Gain, dict[
     return these_patients(tuned - plain, confidence), more
 
 
-def _disjoint(pairs: _Pairs, n_labels: int, confidence: float) -> tuple[Gain, dict[str, Any]]:
+def _disjoint(pairs: _Pairs, n_labels: int, confidence: float) -> tuple[Gain, dict[str, Any]] | None:
+    """None where there are too few patients for three sets."""
     rng = np.random.default_rng([2, n_labels])
     sets, cases = disjoint_sets(pairs.labels, n_labels, REGISTERED["training_share"], rng)
+    if len(sets) < _LEAST_SETS:
+        return None
     tuned, plain = (np.array(x) for x in zip(*[pairs.scores(k, cases, i) for i, k in enumerate(sets)], strict=True))
     truth = pairs.labels[cases] == pairs.positive
     aucs = [[float(roc_auc_score(truth, row)) for row in scores] for scores in (tuned, plain)]
@@ -121,24 +125,29 @@ def _disjoint(pairs: _Pairs, n_labels: int, confidence: float) -> tuple[Gain, di
     return new_patients(tuned, plain, truth, confidence), {**more, "n_cases": len(cases)}
 
 
-DESIGNS: dict[str, Callable[[_Pairs, int, float], tuple[Gain, dict[str, Any]]]] = {
+DESIGNS: dict[str, Callable[[_Pairs, int, float], tuple[Gain, dict[str, Any]] | None]] = {
     "these patients": _draws,
     "new patients": _disjoint,
 }
 
 
-def _measure(results: Results, tables: Path) -> None:
+def _measure(results: Results, tables: Path, at_most: int) -> None:
+    """Rows that are not there yet, but not more than ``at_most``."""
     confidence = 1.0 - (1.0 - REGISTERED["confidence"]) / N_CASES
     for pair in REGISTERED["pairs"]:
         pairs: _Pairs | None = None
         for n_labels in REGISTERED["labels"]:
             for design, measure in DESIGNS.items():
                 case = f"{pair}, {n_labels} labels, {design}"
-                if results.has(case):
+                if results.has(case) or not at_most:
                     continue
+                at_most -= 1
                 say(case)
                 pairs = _Pairs(*_tables(pair, tables)) if pairs is None else pairs
-                gain, more = measure(pairs, n_labels, confidence)
+                found = measure(pairs, n_labels, confidence)
+                if found is None:
+                    continue
+                gain, more = found
                 said = {"pair": pair, "labels": n_labels, "design": design, **asdict(gain)}
                 results.add({"case": case, **said, **more, "outcome": outcome_of(gain, REGISTERED["margin"])}, {})
 
@@ -147,12 +156,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", type=Path, default=TABLES, help="folder with heart_cleveland.csv and hepatitis.csv")
     parser.add_argument("--save", action="store_true", help="keep rows in results/fine_tuning.json, go on from them")
+    parser.add_argument("--at-most", type=int, default=N_CASES * len(DESIGNS), help="rows to measure now")
     parser.add_argument("--json", action="store_true")
     args = parser.parse_args()
     digest = hashlib.sha256(json.dumps(REGISTERED, sort_keys=True).encode()).hexdigest()
     path = RESULTS / "fine_tuning.json" if args.save else None
     results = Results(path, environment_facts(1, registered=digest), sources_key(digest))
-    _measure(results, args.tables)
+    _measure(results, args.tables, args.at_most)
     rows = results.rows()
     if args.json:
         print_json(results.environment, rows)

@@ -135,3 +135,54 @@ def test_the_command_line_imports_and_shows_the_card(
     card = run("models", "card", "pictures")
     assert "Not for clinical use." in card and "strong CNN" in card and "Means over 2 seeds" in card
     assert "AUC" in run("models", "show", "pictures")
+
+
+def test_pictures_of_another_organ_carry_an_imported_model_on(
+    home: Api, client: Client, model_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The issue's own example in small: chest X-rays -> breast ultrasound, few labels, through the command line."""
+    parent = client.jobs.wait(client.models.import_file("xray", model_file).id)
+    told = read_model(model_file)
+    columns = [column["name"] for column in told.manifest["pipeline"]["preprocessing"]["columns"]]
+    random = np.random.default_rng(1)
+    labels = np.arange(40) % 2
+    pictures = np.clip(random.random((40, 784)) * 0.5 + 0.3 * labels[:, None], 0.0, 1.0)
+    file = tmp_path / "breast.npz"
+    np.savez(file, x=pictures, y=np.where(labels == 1, "malignant", "benign"), names=np.array(columns))
+    client.datasets.add("breast", file)
+    spec = tmp_path / "spec.yaml"
+    spec.write_text("training: {epochs: 2, batch_size: 16}\nevaluation: {n_splits: 2, baseline: none}\n")
+
+    def run(*words: str) -> tuple[int, str]:
+        with pytest.raises(SystemExit) as ended:
+            main([*words, "--url", home.url, "--key-file", str(home.data_dir / "keys" / "admin.key")])
+        return int(ended.value.code or 0), capsys.readouterr().out
+
+    begin = ("train", str(spec), "--from", "xray:1", "--dataset", "breast", "--json")
+    code, said = run(*begin, "--freeze", "features", "--learning-rates", "circuit=0.002,head=0.02")
+    assert code == 0, said
+    version = json.loads(said)["model_version"]
+    carried = version["evaluation"]["fine_tuning"]
+    assert (carried["parent"], carried["entry"], carried["head"]) == ("xray:1", "keep", "new")
+    assert (carried["freeze"], carried["digest"]) == (["features"], told.digest)
+    assert list(version["evaluation"]["models"]["controls"]) == ["from_scratch", "frozen"]
+    found = client.models.version("breast")
+    assert found.notice == "Not for clinical use."  # of its parent
+    arrays = dict(read_model(client.models.download("breast", path=tmp_path / "child.superpose")).model.arrays)
+    for name, array in told_arrays(model_file).items():
+        assert np.array_equal(arrays[name], array) == name.startswith("features."), name
+    edges = {edge["relation"] for edge in client.models.lineage("xray").to_dict()["edges"]}
+    assert "fine-tuned into" in edges
+    card = run("models", "card", "breast")[1]
+    assert "same model trained from scratch" in card and "Not trained: features" in card
+    endpoint = client.endpoints.create("ultrasound", "breast")
+    assert len(client.predict(endpoint.name, [dict(zip(columns, pictures[0].tolist(), strict=True))])) == 1
+    code, said = run(*begin, "--freeze", "features,entry,circuit,head")
+    assert (code, json.loads(said)["error"]["code"]) == (1, "spec.invalid")
+    assert parent.model_version == 1
+
+
+def told_arrays(model_file: Path) -> dict[str, np.ndarray]:
+    """Parameters of the file's network, without counts."""
+    arrays = read_model(model_file).model.arrays
+    return {name: array for name, array in arrays.items() if array.dtype.kind == "f"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -13,11 +14,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from tests.held import caught
 
+from superpose import HybridClassifier
 from superpose.datasets import Table
-from superpose.learning import TrainingSpec, run_experiment
+from superpose.learning import TrainingSpec, read_model, run_experiment
+from superpose.learning.fine_tuning.parent import Parent
+from superpose.learning.fine_tuning.plan import plan_fine_tuning
+from superpose.learning.recipe import CircuitRecipe
+from superpose.learning.rows import ColumnNames
 from superpose.service import Job, JobStatus, Principal, Service, ServiceConfig
 from superpose.trust import read_key_file
 
@@ -209,6 +216,39 @@ def test_kill_9_of_the_worker_then_of_the_server(
     reasons = [e.data["reason"] for e in service.store.events(job.id) if e.kind == "queued" and "reason" in e.data]
     assert reasons == ["the worker died", "the worker stopped"]
     check_equal(service, admin, job, tmp_path / "undisturbed")
+
+
+@pytest.mark.slow
+def test_kill_9_of_a_worker_that_carries_a_model_on(
+    service: Service, admin: Principal, config: ServiceConfig, tmp_path: Path, kernels: None, start: Start
+) -> None:
+    rows = pd.read_csv(io.BytesIO(CSV))
+    parent = HybridClassifier(n_qubits=3, layers=1, epochs=5, random_state=0)
+    digest = parent.fit(rows.drop(columns="outcome"), rows["outcome"]).save(tmp_path / "parent.superpose")
+    service.datasets.add(admin, name="trial", content=CSV, format="csv", target="outcome")
+    server = start(config)
+    imported = service.imports.submit(admin, "parent", (tmp_path / "parent.superpose").read_bytes())
+    assert ended(service, imported).status == "succeeded"
+    section = {"parent": "parent:1", "freeze": ["circuit"], "learning_rates": {"head": 0.002}}
+    training = {**SPEC["training"], "epochs": 100}  # of blocks with rates of their own torch does the steps, slower
+    evaluation = {**SPEC["evaluation"], "controls": []}
+    document = {"evaluation": evaluation, "training": training, "fine_tune": section}
+    job = service.jobs.submit(admin, "train", document, dataset="trial", model_name="outcome")
+    os.kill(worker_pids(config)[holder(service, job, 1)], signal.SIGKILL)
+    done = ended(service, job)
+    server.kill(signal.SIGTERM)
+    assert (done.status, done.attempt) == (JobStatus.SUCCEEDED, 2)
+    spec, table = (
+        TrainingSpec.from_dict(dict(job.payload)),
+        service.datasets.table(service.datasets.get(admin, "trial")),
+    )
+    began = Parent.from_file(read_model(tmp_path / "parent.superpose"), "parent:1")
+    columns = ColumnNames(table.feature_names, tuple(column.kind for column in table.columns))
+    plan = plan_fine_tuning(spec, began, columns, table.classes, table)
+    whole = run_experiment(spec, table, tmp_path / "undisturbed", recipe=CircuitRecipe(spec, fine_tuning=plan))
+    version = service.models.version(admin, "outcome")
+    assert version.digest == whole.model_digest
+    assert version.manifest["provenance"]["fine_tuned_from"]["digest"] == digest
 
 
 def alive(pid: int) -> bool:

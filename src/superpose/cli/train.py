@@ -56,7 +56,7 @@ def train(  # noqa: PLR0913  # one parameter per option
         typer.Option("--from", metavar="MODEL", help="Begin from this model, as NAME:VERSION, and fine-tune it."),
     ] = None,
     freeze: Annotated[
-        str | None, typer.Option(metavar="BLOCKS", help="With --from: leave as they are: entry, circuit, head.")
+        str | None, typer.Option(metavar="BLOCKS", help="With --from: do not train features, entry, circuit, head.")
     ] = None,
     block_rates: Annotated[
         str | None,

@@ -62,8 +62,8 @@ def admit(spec: TrainingSpec, table: Table | None = None, *, fine_tuned: bool = 
     """
     if spec.fine_tune.parent is not None and not fine_tuned:
         raise SpecError(
-            f"is {spec.fine_tune.parent}, but only a training job of a spec's own circuit begins from a parent; "
-            "sweeps and modules do not. Leave fine_tune out",
+            f"is {spec.fine_tune.parent}, but only training jobs and sweeps of the service begin from a parent; an "
+            "exported module begins from the weights that it has. Leave fine_tune out",
             "fine_tune.parent",
         )
     memory_bytes = _admit_memory(spec)

@@ -11,6 +11,7 @@ from torch import nn
 
 from superpose.circuits import Backend, SessionBackend
 from superpose.errors import SpecError
+from superpose.learning.fine_tuning.carried import Carried
 from superpose.learning.fine_tuning.plan import FineTuning
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.naming import resolved_backend
@@ -45,7 +46,7 @@ class Recipe(Protocol):
         ...
 
     @property
-    def fine_tuning(self) -> FineTuning | None:
+    def fine_tuning(self) -> Carried | None:
         """What the model begins from, if from a trained one."""
         ...
 

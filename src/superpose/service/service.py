@@ -154,7 +154,7 @@ class Service:
             self.residencies,
         )
         self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)
-        self.sweeps = Sweeps(self._database, self.store, self.datasets, self.residencies, clock)
+        self.sweeps = Sweeps(self._database, self.store, self.datasets, self.models, self.residencies, clock)
         self.imports = Imports(self.store, self._artifacts, config, self.quotas)
         self.uploads = Uploads(data_dir, config)
         self.drifts = Drifts(self.models, self.datasets, config)

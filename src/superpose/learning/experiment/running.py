@@ -118,9 +118,10 @@ def train_on_splits(  # noqa: PLR0913  # as run_experiment
     Raises:
         Stopped, SpecError, StateTooLargeError, CheckpointError, TrainingDivergedError: as `run_experiment`.
     """
-    admit(spec, table)
+    made = recipe(spec)
+    admit(spec, table, fine_tuned=made.fine_tuning is not None)
     directory.mkdir(parents=True, exist_ok=True)
-    run = Run(spec, table, directory, on_event, should_stop, recipe(spec), given_splits=splits, only=("hybrid",))
+    run = Run(spec, table, directory, on_event, should_stop, made, given_splits=splits, only=("hybrid",))
     run.on_queued = on_queued
     run.claim_directory()
     results: list[dict[str, Any]] = []

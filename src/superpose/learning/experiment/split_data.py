@@ -21,7 +21,7 @@ class SplitData:
     """The rows of one split, preprocessed on first use.
 
     ``anew`` learns the preprocessing from the training rows even where a fine-tuned model keeps that of its parent:
-    what controls see, which have no parent.
+    what controls see, which have no parent. One that nothing was learnt for, as of pictures, they see too.
     """
 
     run: Run
@@ -42,9 +42,10 @@ class SplitData:
     def preprocessor(self) -> Preprocessor:
         """Learnt from the training rows, or that of the parent."""
         fine_tuning = self.run.recipe.fine_tuning
-        if fine_tuning is not None and fine_tuning.preprocessor is not None and not self.anew:
-            return fine_tuning.preprocessor
-        return self._preprocessor(self.split.train)
+        if fine_tuning is None:
+            return self._preprocessor(self.split.train)
+        kept = fine_tuning.controls_preprocessor if self.anew else fine_tuning.preprocessor
+        return self._preprocessor(self.split.train) if kept is None else kept
 
     def _preprocessor(self, places: NDArray[np.int64]) -> Preprocessor:
         table = self.run.features

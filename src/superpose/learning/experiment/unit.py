@@ -24,7 +24,7 @@ from superpose.learning.experiment.fitting import Trained, chosen_of, settings_o
 from superpose.learning.experiment.run import BASELINE, Run
 from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.metrics import evaluate
-from superpose.learning.network import HybridNetwork, NetworkShape, count_parameters, quantum_layer_of
+from superpose.learning.network import NetworkShape, count_parameters, quantum_layer_of
 from superpose.learning.spec import TrainingOptions
 from superpose.learning.splitting import split_keys
 from superpose.learning.training import EpochReport, Trainer, TrainingWatch
@@ -230,7 +230,7 @@ class Unit:
     def _rate_factors(self, network: nn.Module) -> dict[str, float]:
         """By parameter, of the fine-tuned model; the controls train at the common rate."""
         fine_tuning = self.run.recipe.fine_tuning
-        if fine_tuning is None or self.variant != "hybrid" or not isinstance(network, HybridNetwork):
+        if fine_tuning is None or self.variant != "hybrid":
             return {}
         return fine_tuning.rate_factors(network, self.run.spec.training.learning_rate)
 

@@ -162,6 +162,24 @@ class VariationalClassifier(FamilyClassifier):
         trainer.run(watch)
         return network, trainer
 
+    @property
+    def learns_scales(self) -> bool:
+        """Whether the network keeps scales that it learns of the training rows before it is trained."""
+        return type(self)._prepared is not VariationalClassifier._prepared
+
+    def untrained_arrays(self, n_encoded: int, n_classes: int, seed: int) -> dict[str, NDArray[Any]]:
+        """Parameters and buffers of an untrained network by name, as ``fit`` begins with this seed.
+
+        Args:
+            n_encoded: columns after preprocessing.
+            n_classes: classes.
+            seed: of its randomness.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network = self._network(NetworkShape(n_encoded, n_classes))
+        return {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
+
     def _probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         return probabilities(self.network_, rows)
 

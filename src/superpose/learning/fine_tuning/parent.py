@@ -4,35 +4,41 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from superpose.errors import SpecError
 from superpose.learning.model_file import ModelFile
+from superpose.learning.modules.model import ModuleModel
 from superpose.learning.spec_fields import Section
 from superpose.learning.trained_model import TrainedModel
+
+if TYPE_CHECKING:
+    from superpose.learning.families.variational import VariationalClassifier
 
 __all__ = ["Parent"]
 
 
 @dataclass(frozen=True, eq=False)
 class Parent:
-    """A hybrid model and where it came from.
+    """A trained model and where it came from.
 
     Attributes:
-        model: the model.
+        model: the model: one of a spec's circuit, or a module, which a user, a template or a family exported.
         name: what sentences call it, such as ``heart:3``.
         digest: of its model file; None for one that was never in a file.
-        circuit: the section ``model`` of the spec that made it.
+        circuit: the section ``model`` of the spec that made it; empty for a module, which brings its own layers.
         dataset_digest: of the data that it was trained on, where its file says so.
         units: of its columns, by name, where its file says so.
+        family: the unfitted classifier of a module that a family made: it knows how its weights begin.
     """
 
-    model: TrainedModel
+    model: TrainedModel | ModuleModel
     name: str
     digest: str | None
     circuit: Mapping[str, Any]
     dataset_digest: str | None = None
     units: Mapping[str, str] = field(default_factory=dict)
+    family: VariationalClassifier | None = None
 
     @classmethod
     def from_file(cls, file: ModelFile, name: str) -> Self:
@@ -42,16 +48,35 @@ class Parent:
             SpecError: it holds another kind of model, or does not say what its circuit was made from.
         """
         circuit = (file.manifest["provenance"].get("spec") or {}).get("model")
-        if not isinstance(file.model, TrainedModel):
+        if isinstance(file.model, ModuleModel):
+            circuit = {}
+        elif not isinstance(file.model, TrainedModel):
             raise SpecError(
-                f"is {name}, a {file.model.kind}; fine-tuning takes hybrid models of a spec's own circuit "
-                "(hybrid_classifier)",
+                f"is {name}, a {file.model.kind}, whose training does not begin from weights; fine-tuning takes hybrid "
+                "models of a spec's own circuit (hybrid_classifier) and modules, those of the chest X-ray template and "
+                "of families that are trained circuits among them (module_classifier)",
                 "fine_tune.parent",
             )
         if not isinstance(circuit, Mapping):
             raise SpecError(f"is {name}, whose file does not say how its circuit was made", "fine_tune.parent")
-        data = file.manifest.get("data") or {}
-        return cls(file.model, name, file.digest, circuit, data.get("digest"), data.get("units") or {})
+        data, family = file.manifest.get("data") or {}, _family(file, name)
+        return cls(file.model, name, file.digest, circuit, data.get("digest"), data.get("units") or {}, family)
+
+    @property
+    def is_module(self) -> bool:
+        """Whether it brings its own layers."""
+        return isinstance(self.model, ModuleModel)
+
+    @property
+    def hybrid(self) -> TrainedModel:
+        """The model, where it is one of a spec's circuit.
+
+        Raises:
+            TypeError: it is a module.
+        """
+        if not isinstance(self.model, TrainedModel):
+            raise TypeError(f"{self.name} is a module")
+        return self.model
 
     def completed(self, given: Any) -> dict[str, Any]:
         """A spec's section ``model`` with what it leaves out taken from this model.
@@ -71,6 +96,23 @@ class Parent:
     def facts(self) -> dict[str, Any]:
         """Name and digests as JSON values."""
         return {"parent": self.name, "digest": self.digest, "dataset_digest": self.dataset_digest}
+
+
+def _family(file: ModelFile, name: str) -> VariationalClassifier | None:
+    described = file.manifest["provenance"].get("family")
+    if not isinstance(described, Mapping):
+        return None
+    from superpose.learning.families.base import unfitted_family
+    from superpose.learning.families.variational import VariationalClassifier
+
+    found = unfitted_family(described.get("name"), described.get("params"))
+    if not isinstance(found, VariationalClassifier) or found.learns_scales:
+        raise SpecError(
+            f"is {name}, of the family {found.family}, whose weights stand on scales that it learns of its training "
+            "rows; of the families, trained circuits without such scales can be carried on",
+            "fine_tune.parent",
+        )
+    return found
 
 
 def _merged(own: Mapping[str, Any], given: Mapping[str, Any], path: str, name: str) -> dict[str, Any]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from torch import nn
 
 from superpose.circuits import to_qasm
 from superpose.errors import FeatureMismatchError, SpecError
 from superpose.learning.fine_tuning.parent import Parent
-from superpose.learning.fine_tuning.spec import BLOCKS
 from superpose.learning.quantum_block import build_block
 from superpose.learning.rows import ColumnNames
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from superpose.learning.preprocessing import Preprocessor
     from superpose.learning.spec import ModelSpec, TrainingSpec
 
-__all__ = ["FineTuning", "plan_fine_tuning"]
+__all__ = ["FineTuning", "chosen_entry", "plan_fine_tuning", "units_of"]
 
+_BLOCKS = ("entry", "circuit", "head")
 _PARAMETERS = {"entry": ("entry.",), "circuit": ("block.",), "head": ("exit.",)}
 _SHOWN = 5
 
@@ -52,6 +53,11 @@ class FineTuning:
         """The parent's, where it is kept."""
         return self.parent.model.preprocessor if self.entry == "keep" else None
 
+    @property
+    def controls_preprocessor(self) -> Preprocessor | None:
+        """None: models without a parent learn theirs from the training rows."""
+        return None
+
     def begin(self, network: HybridNetwork, encoded_names: Sequence[str]) -> None:
         """Put the parent's weights into an untrained network, and freeze blocks.
 
@@ -59,7 +65,7 @@ class FineTuning:
             network: of the parent's circuit.
             encoded_names: name of each encoded column that the network takes.
         """
-        arrays = {name: torch.from_numpy(array.copy()) for name, array in self.parent.model.arrays.items()}
+        arrays = {name: torch.from_numpy(array.copy()) for name, array in self.parent.hybrid.arrays.items()}
         with torch.no_grad():
             network.get_parameter("block.weights").copy_(arrays["block.weights"])
             if self.entry != "new":
@@ -76,7 +82,7 @@ class FineTuning:
             if self._block_of(name) in self.freeze:
                 parameter.requires_grad_(False)
 
-    def rate_factors(self, network: HybridNetwork, learning_rate: float) -> dict[str, float]:
+    def rate_factors(self, network: nn.Module, learning_rate: float) -> dict[str, float]:
         """By how much each parameter's learning rate differs from the common one; empty where none does."""
         if not self.learning_rates:
             return {}
@@ -95,7 +101,7 @@ class FineTuning:
 
     @staticmethod
     def _block_of(parameter: str) -> str:
-        return next(block for block in BLOCKS if parameter.startswith(_PARAMETERS[block]))
+        return next(block for block in _BLOCKS if parameter.startswith(_PARAMETERS[block]))
 
 
 def plan_fine_tuning(
@@ -118,8 +124,14 @@ def plan_fine_tuning(
         raise SpecError(
             f"is {section.digest[:12]}..., but {parent.name} has {str(parent.digest)[:12]}...", "fine_tune.digest"
         )
+    for place, named in (("freeze", section.freeze), ("learning_rates", section.learning_rates or {})):
+        if "features" in named:
+            raise SpecError(
+                f"names features, which only modules have; the blocks of {parent.name} are {', '.join(_BLOCKS)}",
+                f"fine_tune.{place}",
+            )
     _check_circuit(spec.model, parent)
-    entry = _entry(section.entry, parent, columns, {} if table is None else _units(table))
+    entry = chosen_entry(section.entry, parent, columns, {} if table is None else units_of(table))
     head, order = _head(section.head, parent, classes)
     new = {name for name, kind in (("entry", entry), ("head", head)) if kind == "new"}
     for block in section.freeze:
@@ -131,7 +143,7 @@ def plan_fine_tuning(
     more = set(columns.names) - set(parent.model.preprocessor.columns.names)
     if entry == "match" and "entry" in section.freeze and more:
         raise SpecError("names entry, but some of its columns are new and must be trained", "fine_tune.freeze")
-    if set(section.freeze) == set(BLOCKS):
+    if set(section.freeze) == set(_BLOCKS):
         raise SpecError("names every block, so that nothing would be trained; leave one out", "fine_tune.freeze")
     plan = FineTuning(parent, entry, head, order, section.freeze, section.learning_rates or {})
     if table is not None and plan.preprocessor is not None:
@@ -151,10 +163,10 @@ def _check_circuit(model: ModelSpec, parent: Parent) -> None:
     parent.completed(model.to_dict())
     block, own = (
         build_block(model.n_qubits, model.encoding.name, model.ansatz.name, model.ansatz.layers),
-        parent.model.block,
+        parent.hybrid.block,
     )
     same = to_qasm(block.circuit) == to_qasm(own.circuit) and block.to_dict() == own.to_dict()
-    if not same or model.max_angle != parent.model.max_angle:
+    if not same or model.max_angle != parent.hybrid.max_angle:
         raise SpecError(
             f"makes another circuit than the one that {parent.name} was trained with; that release's circuits cannot "
             "be fine-tuned here",
@@ -162,11 +174,17 @@ def _check_circuit(model: ModelSpec, parent: Parent) -> None:
         )
 
 
-def _units(table: Table) -> dict[str, str]:
+def units_of(table: Table) -> dict[str, str]:
+    """Units of a table's columns, by name, where they are known."""
     return {column.name: column.unit for column in table.columns if column.unit}
 
 
-def _entry(asked: str, parent: Parent, columns: ColumnNames, units: Mapping[str, str]) -> str:
+def chosen_entry(asked: str, parent: Parent, columns: ColumnNames, units: Mapping[str, str]) -> str:
+    """What becomes of preprocessing and entry: "keep", "match" or "new", as asked or the first that fits.
+
+    Raises:
+        SpecError: columns or units do not fit what is asked for.
+    """
     own = parent.model.preprocessor.columns
     before = dict(zip(own.names, own.kinds, strict=True))
     now = dict(zip(columns.names, columns.kinds, strict=True))

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from superpose.learning.evaluation_spec import FROM_SCRATCH
-from superpose.learning.fine_tuning.plan import FineTuning
+from superpose.learning.fine_tuning.carried import Carried
 
 __all__ = ["fine_tuning_report"]
 
 
-def fine_tuning_report(plan: FineTuning, evaluation: Mapping[str, Any]) -> dict[str, Any]:
+def fine_tuning_report(plan: Carried, evaluation: Mapping[str, Any]) -> dict[str, Any]:
     """The plan and the comparison with the same model trained from scratch, as JSON values.
 
     Args:

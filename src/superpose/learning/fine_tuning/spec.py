@@ -12,8 +12,9 @@ from superpose.learning.spec_fields import Section, choice, rates, subset, text
 
 __all__ = ["BLOCKS", "ENTRIES", "HEADS", "FineTuneSpec"]
 
-BLOCKS = ("entry", "circuit", "head")
-"""The blocks of a hybrid model: linear layer from columns to angles, circuit, linear layer to classes."""
+BLOCKS = ("features", "entry", "circuit", "head")
+"""The blocks of a model: linear layer from columns to angles, circuit, linear layer to classes; of a module also what
+stands before its entry, such as convolutions."""
 
 ENTRIES = ("auto", "keep", "match", "new")
 HEADS = ("auto", "keep", "new")

@@ -20,7 +20,7 @@ from superpose.learning.splitting import feature_table
 if TYPE_CHECKING:
     from superpose.datasets import Table
 
-__all__ = ["admit_module", "frozen_weights", "module_spec"]
+__all__ = ["admit_carried", "admit_module", "check_columns", "frozen_weights", "module_spec"]
 
 _PREDICTED_ROWS = 4096
 """Rows of one engine call when a model is evaluated."""
@@ -91,13 +91,31 @@ def admit_module(module: ExportedModule, loss: str, document: Mapping[str, Any],
         StateTooLargeError: a circuit needs more memory than there is.
     """
     spec = module_spec(module, document)
-    admit(replace(spec, limits=replace(spec.limits, memory_mb=None)), table)
+    _admit_spec(module, spec, table)
     check_outputs(loss, module.n_outputs, len(table.classes))
-    _admit_memory(module, spec)
     table = feature_table(spec, table)
     names, kinds = [c.name for c in table.columns], [c.kind for c in table.columns]
     check_columns(module, Preprocessor.fit(table.features, names, kinds, spec.preprocessing).n_encoded)
     return spec
+
+
+def admit_carried(module: ExportedModule, document: Mapping[str, Any], table: Table) -> TrainingSpec:
+    """Check the spec of a training that begins from a module against the data and this machine.
+
+    Whether classes and columns fit is for `plan_module_fine_tuning` to say.
+
+    Raises:
+        SpecError: the spec is not valid, or says what a module decides by itself.
+        StateTooLargeError: a circuit needs more memory than there is.
+    """
+    spec = module_spec(module, document).about(table.domain)
+    _admit_spec(module, spec, table, fine_tuned=True)
+    return spec
+
+
+def _admit_spec(module: ExportedModule, spec: TrainingSpec, table: Table, *, fine_tuned: bool = False) -> None:
+    admit(replace(spec, limits=replace(spec.limits, memory_mb=None)), table, fine_tuned=fine_tuned)
+    _admit_memory(module, spec)
 
 
 def check_columns(module: ExportedModule, n_encoded: int) -> None:

@@ -22,7 +22,7 @@ from superpose.learning.container import pack, unpack
 from superpose.learning.modules.graph import ARRAY_DTYPES, ModuleGraph, Node
 from superpose.learning.quantum_block import QuantumBlock
 
-__all__ = ["ROLES", "ExportedModule", "in_place_steps"]
+__all__ = ["ROLES", "ExportedModule", "changes_in_place", "in_place_steps", "updates_statistics"]
 
 FORMAT_VERSION = 1
 MAX_CIRCUITS = 50
@@ -240,12 +240,12 @@ def in_place_steps(graph: ModuleGraph, *, of_input: bool = False) -> list[str]:
     shared: set[str] = set()
     found = []
     for node in graph.nodes:
-        if not of_input and _updates_statistics(node):
+        if not of_input and updates_statistics(node):
             found.append(node.name)
         first = node.args[0] if node.args else None
         if not (isinstance(first, Mapping) and (form in first or first.get("node") in shared)):
             continue
-        in_place = node.op.partition(".")[2].partition(".")[0].endswith("_")
+        in_place = changes_in_place(node)
         if in_place:
             found.append(node.name)
         if in_place or node.op in _SAME_MEMORY:
@@ -253,7 +253,12 @@ def in_place_steps(graph: ModuleGraph, *, of_input: bool = False) -> list[str]:
     return found
 
 
-def _updates_statistics(node: Node) -> bool:
+def changes_in_place(node: Node) -> bool:
+    """Whether a step changes its first argument."""
+    return node.op.partition(".")[2].partition(".")[0].endswith("_")
+
+
+def updates_statistics(node: Node) -> bool:
     """Whether a normalisation updates running means: (input, weight, bias, mean, variance, training, ...)."""
     if node.op not in ("aten.batch_norm.default", "aten.instance_norm.default"):
         return False

@@ -13,7 +13,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from superpose.errors import ModuleFormatError, SuperposeError
-from superpose.learning.modules.exported import ExportedModule, in_place_steps
+from superpose.learning.modules.exported import (
+    ExportedModule,
+    changes_in_place,
+    in_place_steps,
+    updates_statistics,
+)
 from superpose.learning.modules.graph import ModuleGraph, Node
 from superpose.learning.modules.losses import class_scores
 from superpose.learning.modules.numpy_program import checked_outputs
@@ -88,8 +93,14 @@ class Tap:
 class _GraphProgram:
     """A graph as a list of calls over slots: slot 0 is the input, then the arrays, then the nodes."""
 
-    def __init__(self, graph: ModuleGraph, arrays: Sequence[str], layers: Mapping[str, LayerRuntime]) -> None:
-        self._layers = layers
+    def __init__(
+        self,
+        graph: ModuleGraph,
+        arrays: Sequence[str],
+        layers: Mapping[str, LayerRuntime],
+        still: frozenset[str] = frozenset(),
+    ) -> None:
+        self._layers, self._still = layers, still
         self._place = {("array", name): i for i, name in enumerate(arrays, start=1)}
         self._place["input", 0] = 0  # type: ignore[index]  # the one input has a number
         first = 1 + len(arrays)
@@ -99,7 +110,7 @@ class _GraphProgram:
         self.copies_input = bool(in_place_steps(graph, of_input=True))
         last_use: dict[int, int] = {}
         read = []
-        for i, node in enumerate(graph.nodes):
+        for i, node in enumerate(_resting(node, still) for node in graph.nodes):
             args, kwargs = self._value(list(node.args)), {k: self._value(v) for k, v in node.kwargs.items()}
             for place in _slots([args, list(kwargs.values())]):
                 last_use[place] = i
@@ -131,6 +142,8 @@ class _GraphProgram:
         return slots[self.output]
 
     def _function(self, node: Node) -> Callable[..., Any]:
+        if node.args and changes_in_place(node) and _array_name(node.args[0]) in self._still:
+            return lambda array, *rest, **further: array
         if node.op != QUANTUM_LAYER:
             return torch_operator(node.op)
         runtime = self._layers[str(node.args[2])]
@@ -149,6 +162,18 @@ class _GraphProgram:
         if form in ("node", "array", "input"):
             return _Slot(self._place[form, name])
         return _constant(form, name)
+
+
+def _resting(node: Node, still: frozenset[str]) -> Node:
+    """A step, or where it normalises by statistics that are to rest, the same as it is in predicting mode."""
+    if not updates_statistics(node) or _array_name(node.args[3]) not in still:
+        return node
+    return Node(node.name, node.op, (*node.args[:5], False, *node.args[6:]), node.kwargs)
+
+
+def _array_name(value: Any) -> str | None:
+    """The array that an argument is; None where it is something else."""
+    return str(value["array"]) if isinstance(value, Mapping) and "array" in value else None
 
 
 def _constant(form: str, name: str) -> Any:
@@ -184,27 +209,39 @@ class ModuleNetwork(nn.Module):
         module: what was exported.
         loss: a row of `LOSSES`; says how outputs become class scores.
         frozen: names of parameters that are not to be trained.
+        still: names of arrays that nothing changes: parameters are not trained, and normalisations take the running
+            statistics that they have, also in training mode.
     """
 
     def __init__(
-        self, module: ExportedModule, loss: str = "cross_entropy", frozen: frozenset[str] = frozenset()
+        self,
+        module: ExportedModule,
+        loss: str = "cross_entropy",
+        frozen: frozenset[str] = frozenset(),
+        still: frozenset[str] = frozenset(),
     ) -> None:
         super().__init__()
         self.module, self.loss = module, loss
         self._names = tuple(sorted(module.arrays))
         layers = {name: LayerRuntime(block) for name, block in module.layers.items()}
         self._programs = {
-            mode: _GraphProgram(graph, self._names, layers)
+            mode: _GraphProgram(graph, self._names, layers, still)
             for mode, graph in ((True, module.training), (False, module.predicting))
         }
         self._dtype = _DTYPES[module.dtype]
         for place, name in enumerate(self._names):
             tensor, role = torch.from_numpy(np.array(module.arrays[name])), module.roles[name]
             if role in ("parameter", "frozen"):
-                trained = role == "parameter" and name not in frozen
+                trained = role == "parameter" and name not in frozen and name not in still
                 self.register_parameter(f"array_{place}", nn.Parameter(tensor, requires_grad=trained))
             else:
                 self.register_buffer(f"array_{place}", tensor)
+
+    @property
+    def array_of_parameter(self) -> dict[str, str]:
+        """The module's name of each array that is a parameter here, by the name that torch knows it by."""
+        own = {f"array_{place}": name for place, name in enumerate(self._names)}
+        return {parameter: own[parameter] for parameter, _ in self.named_parameters()}
 
     def raw(self, rows: Tensor, taps: dict[str, Tap] | None = None) -> Tensor:
         """The module's own output.

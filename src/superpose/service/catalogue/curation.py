@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import Connection, Table, func, select, update
+from sqlalchemy import Connection, Table, func, or_, select, update
 
 from superpose.errors import RequestError, VersionInUseError
 from superpose.learning.card import MAX_STATEMENT, STATEMENTS
@@ -210,12 +210,21 @@ def _users(connection: Connection, project: str, found: ModelVersion) -> list[di
         .join(endpoint_canaries, endpoint_canaries.c.endpoint_id == endpoints.c.id)
         .where(*(endpoint_canaries.c[name] == value for name, value in own.items()))
     ).scalars()
+    predicting = (
+        (jobs.c.kind == str(JobKind.PREDICT))
+        & (jobs.c.model == found.model)
+        & (func.json_extract(jobs.c.payload, "$.version") == found.version)
+    )
+    own_name = f"{found.model}:{found.version}"
+    beginning = or_(
+        *(
+            (jobs.c.kind == str(kind)) & (func.json_extract(jobs.c.payload, path) == own_name)
+            for kind, path in ((JobKind.TRAIN, "$.fine_tune.parent"), (JobKind.SWEEP, "$.spec.fine_tune.parent"))
+        )
+    )
     waiting = connection.execute(
         select(jobs.c.id).where(
-            jobs.c.kind == str(JobKind.PREDICT),
-            (jobs.c.project == project) & (jobs.c.model == found.model),
-            func.json_extract(jobs.c.payload, "$.version") == found.version,
-            jobs.c.status.not_in([*map(str, FINAL)]),
+            jobs.c.project == project, predicting | beginning, jobs.c.status.not_in([*map(str, FINAL)])
         )
     ).scalars()
     return [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from superpose.errors import SweepError
 from superpose.service.experiments.study import importances, propose, should_prune
@@ -12,7 +12,12 @@ from superpose.service.experiments.trials import Trial, children_of
 from superpose.service.nouns import Job, JobKind
 from superpose.service.statuses import JobStatus
 from superpose.service.store.claims import NewJob
+from superpose.service.work.fine_tuning import carrying, parent_of_job
 from superpose.service.work.runs import Awaits, Outcome, RunContext
+
+if TYPE_CHECKING:
+    from superpose.learning.recipe import Recipe
+    from superpose.learning.spec import TrainingSpec
 
 __all__ = ["measure", "step"]
 
@@ -62,6 +67,10 @@ def measure(job: Job, context: RunContext) -> Outcome:
     if trained.backend.name is not None:
         context.confinement.admitted(trained.backend.name)
     table = context.training_table()
+    parent = parent_of_job(trained, job.project, context.database, context.artifacts)
+
+    def recipe(spec: TrainingSpec) -> Recipe:
+        return carrying(spec, parent, table) or context.recipe(spec)
 
     def prune(folds: list[float]) -> bool:
         with context.database.read() as connection:
@@ -76,7 +85,7 @@ def measure(job: Job, context: RunContext) -> Outcome:
         objective=Objective(spec.metric, spec.n_folds),
         on_event=context.on_event,
         should_stop=context.should_stop,
-        recipe=context.recipe,
+        recipe=recipe,
         prune=prune,
     )
     return Outcome(

@@ -39,7 +39,7 @@ MAX_PARALLELISM = 64
 MAX_FOLDS = 20
 MAX_DIMENSIONS = 30
 _FIELDS = ("spec", "space", "objective", "sampler", "pruner", "n_trials", "parallelism")
-_SECTIONS = ("model", "preprocessing", "training")
+_SECTIONS = ("model", "preprocessing", "training", "fine_tune")
 
 Value = str | int | float | bool | None
 

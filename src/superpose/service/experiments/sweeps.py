@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any
 
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from superpose.errors import ConflictError, NotFoundError, SpecError
 from superpose.service.catalogue.datasets import Datasets
+from superpose.service.catalogue.models import Models
 from superpose.service.experiments.study import check_optuna
 from superpose.service.experiments.sweep_spec import SweepSpec
 from superpose.service.experiments.trials import Trial, children_of
@@ -24,6 +26,7 @@ from superpose.service.store.job_store import JobStore
 from superpose.service.store.pages import Part, read_page
 from superpose.service.store.tables import datasets, jobs, sweeps
 from superpose.service.work.admission import admit_place, check_idempotency_key, check_priority
+from superpose.service.work.fine_tuning import ParentModel, admitted, check_parent, find_parent, with_parent
 
 __all__ = ["Sweep", "Sweeps"]
 
@@ -70,16 +73,24 @@ class Sweeps:
         database: where they are kept.
         store: the queue.
         datasets: where training data comes from.
+        models: where parents come from that trials begin from.
         residencies: where projects' circuits may go.
         clock: what tells the time.
     """
 
-    def __init__(
-        self, database: Database, store: JobStore, datasets: Datasets, residencies: Residencies, clock: Clock
+    def __init__(  # one parameter per part
+        self,
+        database: Database,
+        store: JobStore,
+        datasets: Datasets,
+        models: Models,
+        residencies: Residencies,
+        clock: Clock,
     ) -> None:
         self._database = database
         self._store = store
         self._datasets = datasets
+        self._models = models
         self._residencies = residencies
         self._clock = clock
 
@@ -111,7 +122,7 @@ class Sweeps:
             ForbiddenError: the caller's role is too small.
             ExtraMissingError: Optuna is not installed.
             RequestError: a name or priority that cannot be used.
-            NotFoundError: no such data set, or no such job to come after, in the caller's project.
+            NotFoundError: no such data set, parent, or job to come after, in the caller's project.
             JobDependencyError: a job to come after has failed or was cancelled.
             SpecError, DatasetError, StateTooLargeError: the sweep cannot succeed.
             ResidencyError: the project's rules do not allow the backend that the base spec names.
@@ -122,7 +133,8 @@ class Sweeps:
         check_priority(priority)
         check_idempotency_key(idempotency_key)
         data = self._datasets.get(principal, dataset)
-        spec = _admitted(document, self._datasets.table(data))
+        find = partial(find_parent, self._database, self._models, principal)
+        spec = _admitted(document, self._datasets.table(data), find)
         admit_place(spec.base.to_dict(), self._residencies.confinement(principal.project))
         model = check_name(model if model is not None else data.name, "model")
         name = check_name(name if name is not None else model, "name")
@@ -143,6 +155,7 @@ class Sweeps:
             row = connection.execute(select(datasets.c.deleted_at).where(datasets.c.id == data.id)).first()
             if row is None or row.deleted_at is not None:
                 raise ConflictError(f"Data set {data.name!r} was deleted just now.", name=data.name)
+            check_parent(connection, principal.project, new.payload["spec"])
             taken = select(sweeps.c.job_id).where(sweeps.c.project == principal.project, sweeps.c.name == name)
             if connection.execute(taken).first() is not None:
                 raise ConflictError(f"Sweep {name!r} exists. Choose another name.", kind="sweep", name=name)
@@ -204,11 +217,16 @@ def _sweep(row: RowMapping) -> Sweep:
     return Sweep(row["sweep_name"], row["sweep_created_at"], job_from_row(row))
 
 
-def _admitted(document: Mapping[str, Any], table: Any) -> SweepSpec:
-    """The sweep, if the base spec and its folds fit the table."""
-    from superpose.learning.admission import admit
+def _admitted(document: Mapping[str, Any], table: Any, find_model: Callable[[str], ParentModel]) -> SweepSpec:
+    """The sweep, if the base spec, its parent and its folds fit the table."""
     from superpose.learning.trial import tuning_folds
 
+    given = document.get("spec") if isinstance(document, Mapping) else None
+    parent = None
+    if isinstance(given, Mapping):
+        given, parent = with_parent(given, find_model)
+        if parent is not None:
+            document = {**document, "spec": admitted(given, parent, table)[0].to_dict()}
     spec = SweepSpec.from_dict(document)
     if spec.base.backend.name is not None:
         raise SpecError(
@@ -216,6 +234,19 @@ def _admitted(document: Mapping[str, Any], table: Any) -> SweepSpec:
             "out, and train the best spec on the backend afterwards",
             "spec.backend.name",
         )
-    admit(spec.base, table)
+    if parent is not None:
+        _refuse_circuits(spec, parent.name)
+    else:
+        admitted(spec.base.to_dict(), None, table)
     tuning_folds(spec.base, table, spec.n_folds)
     return spec
+
+
+def _refuse_circuits(spec: SweepSpec, parent: str) -> None:
+    """Refuse a space of circuits where trials begin from a parent."""
+    for dimension in spec.space:
+        if dimension.path.startswith("model."):
+            raise SpecError(
+                f"cannot be searched over, for trials keep the circuit of their parent {parent}",
+                f"space.{dimension.path}",
+            )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.errors import PayloadTooLargeError, RequestError
 from superpose.service.budgets.money import micros_of
 from superpose.service.store.claims import Price, SpendingLimits
-from superpose.service.work.fine_tuning import ParentModel, planned, with_parent
+from superpose.service.work.fine_tuning import ParentModel, admitted, with_parent
 from superpose.service.work.measured_training import admit_backend
 
 if TYPE_CHECKING:
@@ -58,16 +58,12 @@ def admit_training(
         StateTooLargeError: the circuit needs more memory than there is.
         DatasetTooSmallError: the table cannot be split as the spec asks.
     """
-    from superpose.learning.admission import admit
-    from superpose.learning.spec import TrainingSpec
     from superpose.learning.splitting import splits_of
 
     document, parent = with_parent(payload, find_model)
-    spec = TrainingSpec.from_dict(document).about(table.domain)
-    admit(spec, table, fine_tuned=parent is not None)
-    planned(spec, parent, table)
+    spec, kept = admitted(document, parent, table)
     splits = splits_of(spec, table, at_most=_TRIED_SPLITS)
-    return spec.to_dict(), admit_backend(spec, list(splits), find)
+    return kept, admit_backend(spec, list(splits), find)
 
 
 def admit_place(spec: Mapping[str, Any], confinement: Confinement) -> None:

@@ -6,9 +6,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import select
+from sqlalchemy import Connection, Select, select
 
-from superpose.errors import ArtifactError, NotFoundError, SpecError
+from superpose.errors import ArtifactError, ConflictError, NotFoundError, SpecError
 from superpose.service.catalogue.models import Models, VersionRef
 from superpose.service.nouns import ModelVersion, Principal
 from superpose.service.store.artifacts import Artifacts
@@ -16,12 +16,13 @@ from superpose.service.store.database import Database
 from superpose.service.store.tables import model_versions
 
 if TYPE_CHECKING:
+    from superpose.circuits import Backend
     from superpose.datasets import Table
     from superpose.learning.fine_tuning.parent import Parent
-    from superpose.learning.fine_tuning.plan import FineTuning
+    from superpose.learning.recipe import Recipe
     from superpose.learning.spec import TrainingSpec
 
-__all__ = ["ParentModel", "find_parent", "parent_of_job", "planned", "with_parent"]
+__all__ = ["ParentModel", "admitted", "carrying", "check_parent", "find_parent", "parent_of_job", "with_parent"]
 
 ParentModel = tuple[ModelVersion, "Parent"]
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -74,10 +75,10 @@ def with_parent(
 ) -> tuple[dict[str, Any], Parent | None]:
     """A spec whose parent is named by version and digest, and the parent; None where the spec has none.
 
-    The circuit and a medical domain come from the parent.
+    The circuit and a medical domain come from the parent. A spec that begins from a module has no section ``model``.
 
     Raises:
-        SpecError: the spec asks for another circuit, or the digest is another one's.
+        SpecError: the spec asks for another circuit, or has one beside a module, or the digest is another one's.
         NotFoundError, ArtifactError: as `find_parent`.
     """
     from superpose.learning.card import MEDICAL, notice_of
@@ -91,28 +92,64 @@ def with_parent(
             f"is {section['digest']}, but {parent.name} has the digest {version.digest}", "fine_tune.digest"
         )
     document["fine_tune"] = {**section, "parent": parent.name, "digest": version.digest}
-    document["model"] = parent.completed(document.get("model"))
+    if not parent.is_module:
+        document["model"] = parent.completed(document.get("model"))
     card = document.get("card", {})
     if notice_of(version.manifest) is not None and isinstance(card, Mapping):
         document["card"] = {**card, "domain": MEDICAL}
     return document, parent
 
 
-def planned(spec: TrainingSpec, parent: Parent | None, table: Table) -> FineTuning | None:
-    """What is carried over, held against the data; None without a parent.
+def admitted(document: Mapping[str, Any], parent: Parent | None, table: Table) -> tuple[TrainingSpec, dict[str, Any]]:
+    """The spec in full, and as the job keeps it, if it can be trained on the table.
+
+    Raises:
+        SpecError, StateTooLargeError: as `superpose.learning.admission.admit`; of what is carried over, as `carrying`.
+    """
+    from superpose.learning.admission import admit
+    from superpose.learning.spec import TrainingSpec
+
+    if parent is not None and parent.is_module:
+        from superpose.learning.fine_tuning.modules import module_of
+        from superpose.learning.modules.admission import admit_carried
+
+        spec = admit_carried(module_of(parent), document, table)
+        kept = {name: value for name, value in spec.to_dict().items() if name != "model"}
+    else:
+        spec = TrainingSpec.from_dict(dict(document)).about(table.domain)
+        admit(spec, table, fine_tuned=parent is not None)
+        kept = spec.to_dict()
+    carrying(spec, parent, table)
+    return spec, kept
+
+
+def carrying(spec: TrainingSpec, parent: Parent | None, table: Table, backend: Backend | None = None) -> Recipe | None:
+    """What trains a spec that begins from a parent, held against the data; None without a parent.
+
+    Args:
+        spec: the spec.
+        parent: what it begins from.
+        table: the data.
+        backend: where the circuit is measured; None is the engine.
 
     Raises:
         SpecError: circuit, columns or classes do not fit; names the field.
     """
     if parent is None:
         return None
+    from superpose.learning.fine_tuning.modules import plan_module_fine_tuning
     from superpose.learning.fine_tuning.plan import plan_fine_tuning  # torch comes with it
+    from superpose.learning.modules.recipe import ModuleRecipe
+    from superpose.learning.recipe import CircuitRecipe
     from superpose.learning.rows import ColumnNames
     from superpose.learning.splitting import feature_table
 
     features = feature_table(spec, table)
     columns = ColumnNames(features.feature_names, tuple(column.kind for column in features.columns))
-    return plan_fine_tuning(spec, parent, columns, table.classes, features)
+    if parent.is_module:
+        plan = plan_module_fine_tuning(spec.fine_tune, parent, columns, table.classes, features)
+        return ModuleRecipe.carrying(plan)
+    return CircuitRecipe(spec, backend, plan_fine_tuning(spec, parent, columns, table.classes, features))
 
 
 def parent_of_job(spec: TrainingSpec, project: str, database: Database, artifacts: Artifacts) -> Parent | None:
@@ -125,18 +162,38 @@ def parent_of_job(spec: TrainingSpec, project: str, database: Database, artifact
     section = spec.fine_tune
     if section.parent is None:
         return None
-    query = select(model_versions.c.artifact).where(
-        model_versions.c.project == project,
-        model_versions.c.digest == section.digest,
-        model_versions.c.deleted_at.is_(None),
-    )
     with database.read() as connection:
-        artifact = connection.execute(query).scalars().first()
+        artifact = connection.execute(_files_of(project, section.digest)).scalars().first()
     if artifact is None:
         raise NotFoundError(
-            f"The model {section.parent}, which this job begins from, was deleted.", kind="model", id=section.parent
+            f"The model {section.parent}, which this job begins from, was deleted. Import its file again (superpose "
+            "models import) and submit this training once more, or begin from another version.",
+            kind="model",
+            id=section.parent,
         )
     return _parent(artifacts.read(artifact), str(section.digest), section.parent)
+
+
+def check_parent(connection: Connection, project: str, payload: Mapping[str, object]) -> None:
+    """Refuse a training whose parent was deleted while its submission was being checked; from then on it is held.
+
+    Raises:
+        ConflictError: it was.
+    """
+    section = payload.get("fine_tune")
+    if not isinstance(section, Mapping) or section.get("digest") is None:
+        return
+    if connection.execute(_files_of(project, section["digest"])).first() is None:
+        raise ConflictError(f"The model {section['parent']} was deleted just now.", name=section["parent"])
+
+
+def _files_of(project: str, digest: str | None) -> Select[str]:
+    """The files of versions with a digest that have not been deleted."""
+    return select(model_versions.c.artifact).where(
+        model_versions.c.project == project,
+        model_versions.c.digest == digest,
+        model_versions.c.deleted_at.is_(None),
+    )
 
 
 def _parent(content: bytes, digest: str, name: str) -> Parent:

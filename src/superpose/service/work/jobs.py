@@ -32,7 +32,7 @@ from superpose.service.work.admission import (
     check_priority,
     check_spending,
 )
-from superpose.service.work.fine_tuning import find_parent
+from superpose.service.work.fine_tuning import check_parent, find_parent
 from superpose.service.work.function_jobs import admit_function
 from superpose.service.work.module_jobs import admit_module_training
 
@@ -269,6 +269,7 @@ class Jobs:
 
         def check(connection: Connection) -> None:
             _check_still_there(connection, data)
+            check_parent(connection, new.project, payload)
             if new.kind is JobKind.TRAIN_MODULE:
                 _check_module_still_there(connection, str(payload["module_id"]))
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.service.nouns import Job, utc_now
 from superpose.service.operations.tracing import span_here
 from superpose.service.work.evidence import evidence_of, measured_effort
-from superpose.service.work.fine_tuning import parent_of_job, planned
+from superpose.service.work.fine_tuning import carrying, parent_of_job
 from superpose.service.work.measured_training import cost_told
 from superpose.service.work.runs import LONGEST_PAUSE_S, Asks, Outcome, RunContext, trained_outcome
 
@@ -47,14 +47,16 @@ def train(job: Job, context: RunContext) -> Outcome:
             with span_here("load"):
                 table = context.training_table()
                 parent = parent_of_job(spec, job.project, context.database, context.artifacts)
-                plan = planned(spec, parent, table)
+                recipe = carrying(spec, parent, table, backend)
+                if recipe is None and backend is not None:
+                    recipe = CircuitRecipe(spec, backend)
             found = run_experiment(
                 spec,
                 table,
                 context.directory,
                 on_event=context.on_event,
                 should_stop=context.should_stop,
-                recipe=CircuitRecipe(spec, backend, plan) if backend is not None or plan is not None else None,
+                recipe=recipe,
                 provenance={"sweep": chosen_by} if isinstance(chosen_by, Mapping) else None,
                 on_submit=lambda: None if backend is None or loop is not None else context.confinement.require(backend),
                 on_queued=_wait_here if loop is None else loop.leave_if_long,

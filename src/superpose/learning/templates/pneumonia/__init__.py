@@ -5,7 +5,8 @@ Not for clinical use.
 
 from superpose.learning.templates.pneumonia.choices import PRESETS
 from superpose.learning.templates.pneumonia.report import NOTICE
+from superpose.learning.templates.pneumonia.serving import picture_columns
 from superpose.learning.templates.pneumonia.template import train_pneumonia
 from superpose.learning.templates.pneumonia.variants import VARIANTS
 
-__all__ = ["NOTICE", "PRESETS", "VARIANTS", "train_pneumonia"]
+__all__ = ["NOTICE", "PRESETS", "VARIANTS", "picture_columns", "train_pneumonia"]
