@@ -1,7 +1,7 @@
 """Whether chest X-rays help with breast ultrasound: the template's hybrid model carried on, few labels.
 
 Parents are the hybrid models of a run of ``superpose train pneumonia`` (seeds 0 to 9 take turns), children learn from
-20, 40 or 80 pictures of BreastMNIST's training and validation parts; its test part stays closed. Beside each child the
+20 or 80 pictures of BreastMNIST's training and validation parts; its test part stays closed. Beside each child the
 same network is trained from scratch on the same pictures, with the same epochs, batch, rate and class weights, as
 `superpose train --from` does it: no augmentation. Two ways to carry over: all blocks trained, and features frozen.
 `draws.py` has the two designs: random draws out of these patients, and training sets without a common picture, for new
@@ -49,9 +49,9 @@ from superpose.learning.training import Trainer, TrainingRows, class_weights_of
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "health" / "breastmnist" / "breastmnist.npz"
 
 REGISTERED: dict[str, Any] = {
-    "labels": [20, 40, 80],
+    "labels": [20, 80],
     "carriers": {"all blocks trained": [], "features frozen": ["features"]},
-    "draws": 12,
+    "draws": 10,
     "training_share": 0.5,
     "n_parents": 10,
     "training": {"epochs": 25, "batch_size": 16, "learning_rate": 0.003, "class_weights": "balanced"},
@@ -77,15 +77,15 @@ class _Trainings:
         self.labels = np.array([f"breast {code}" for code in self.codes])
         self._options = TrainingOptions(**REGISTERED["training"])
 
-    def scores(self, known: np.ndarray, seed: int, name: str) -> dict[str, np.ndarray]:
-        """By carrier and from scratch, logits of the second class ``(n_pictures,)``."""
+    def scores(self, known: np.ndarray, tests: np.ndarray, seed: int, name: str) -> dict[str, np.ndarray]:
+        """By carrier and from scratch, logits of the second class for the pictures that test, ``(n_tests,)``."""
         digest = hashlib.sha256(json.dumps([REGISTERED, known.tolist(), seed]).encode()).hexdigest()[:16]
         file = self._work / f"{digest}.npz"
         if not file.exists():
             say(f"{name}, {seed}")
             plans = {name: self._plan(seed, freeze) for name, freeze in REGISTERED["carriers"].items()}
-            found = {name: self._trained(plan, known, seed) for name, plan in plans.items()}
-            found[SCRATCH] = self._trained(next(iter(plans.values())), known, seed, scratch=True)
+            found = {name: self._trained(plan, known, tests, seed) for name, plan in plans.items()}
+            found[SCRATCH] = self._trained(next(iter(plans.values())), known, tests, seed, scratch=True)
             part = file.with_suffix(".part.npz")
             np.savez(part, **found)
             part.replace(file)
@@ -112,7 +112,9 @@ class _Trainings:
     def _read(self) -> dict[int, Parent]:
         return {}
 
-    def _trained(self, plan: ModuleFineTuning, known: np.ndarray, seed: int, *, scratch: bool = False) -> np.ndarray:
+    def _trained(
+        self, plan: ModuleFineTuning, known: np.ndarray, tests: np.ndarray, seed: int, *, scratch: bool = False
+    ) -> np.ndarray:
         network = (
             ModuleNetwork(plan.from_scratch(seed)) if scratch else ModuleNetwork(plan.begun(seed), still=plan.still)
         )
@@ -127,7 +129,7 @@ class _Trainings:
             class_weights=class_weights_of("balanced", np.arange(2), codes),
         )
         trainer.run(None)
-        outputs = module_outputs(network.eval(), self.pixels)
+        outputs = module_outputs(network.eval(), self.pixels[tests])
         return outputs[:, 1] - outputs[:, 0]
 
 
@@ -146,13 +148,15 @@ def _case(trainings: _Trainings, n_labels: int, design: str) -> list[dict[str, A
         rngs = [np.random.default_rng([1, n_labels, seed]) for seed in range(REGISTERED["draws"])]
         sets = [drawn(trainings.labels, n_labels, rng) for rng in rngs]
         tests = [np.setdiff1d(np.arange(len(truth)), known) for known in sets]
-    scores = [trainings.scores(known, seed, f"{n_labels} labels, {design}") for seed, known in enumerate(sets)]
+    name = f"{n_labels} labels, {design}"
+    pairs = list(zip(sets, tests, strict=True))
+    scores = [trainings.scores(known, own, seed, name) for seed, (known, own) in enumerate(pairs)]
     rows = []
     for carrier in REGISTERED["carriers"]:
-        aucs = [[_auc(truth[t], s[n][t]) for s, t in zip(scores, tests, strict=True)] for n in (carrier, SCRATCH)]
+        aucs = [[_auc(truth[t], s[n]) for s, t in zip(scores, tests, strict=True)] for n in (carrier, SCRATCH)]
         tuned, plain = np.array(aucs)
         if design == "new patients":
-            own, others = (np.array([one[name][cases] for one in scores]) for name in (carrier, SCRATCH))
+            own, others = (np.array([one[name] for one in scores]) for name in (carrier, SCRATCH))
             gain = new_patients(own, others, truth[cases], confidence)
         else:
             gain = these_patients(tuned - plain, confidence)

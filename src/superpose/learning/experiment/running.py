@@ -137,6 +137,8 @@ def _check_columns(run: Run) -> None:
     """Make sure that every split has columns that the recipe can take."""
     for split in range(len(run.splits)):
         run.recipe.check_columns(SplitData(run, split).preprocessor.n_encoded)
+        if run.recipe.fine_tuning is not None:
+            run.recipe.check_columns(SplitData(run, split, anew=True).preprocessor.n_encoded)
 
 
 def _results(run: Run) -> UnitResults:

@@ -155,7 +155,7 @@ class Sweeps:
             row = connection.execute(select(datasets.c.deleted_at).where(datasets.c.id == data.id)).first()
             if row is None or row.deleted_at is not None:
                 raise ConflictError(f"Data set {data.name!r} was deleted just now.", name=data.name)
-            check_parent(connection, principal.project, new.payload["spec"])
+            check_parent(connection, principal.project, spec.base.to_dict())
             taken = select(sweeps.c.job_id).where(sweeps.c.project == principal.project, sweeps.c.name == name)
             if connection.execute(taken).first() is not None:
                 raise ConflictError(f"Sweep {name!r} exists. Choose another name.", kind="sweep", name=name)

@@ -140,6 +140,7 @@ def carrying(spec: TrainingSpec, parent: Parent | None, table: Table, backend: B
     from superpose.learning.fine_tuning.modules import plan_module_fine_tuning
     from superpose.learning.fine_tuning.plan import plan_fine_tuning  # torch comes with it
     from superpose.learning.modules.recipe import ModuleRecipe
+    from superpose.learning.preprocessing import Preprocessor
     from superpose.learning.recipe import CircuitRecipe
     from superpose.learning.rows import ColumnNames
     from superpose.learning.splitting import feature_table
@@ -148,7 +149,12 @@ def carrying(spec: TrainingSpec, parent: Parent | None, table: Table, backend: B
     columns = ColumnNames(features.feature_names, tuple(column.kind for column in features.columns))
     if parent.is_module:
         plan = plan_module_fine_tuning(spec.fine_tune, parent, columns, table.classes, features)
-        return ModuleRecipe.carrying(plan)
+        recipe = ModuleRecipe.carrying(plan)
+        for kept in (plan.preprocessor, plan.controls_preprocessor):
+            if kept is None:
+                learnt = Preprocessor.fit(features.features, columns.names, columns.kinds, spec.preprocessing)
+                recipe.check_columns(learnt.n_encoded)
+        return recipe
     return CircuitRecipe(spec, backend, plan_fine_tuning(spec, parent, columns, table.classes, features))
 
 
