@@ -99,6 +99,7 @@ def test_an_imported_model_is_carried_on_and_held_until_no_job_needs_it(
     assert "elsewhere:1, which this job begins from, was deleted. Import its file again" in failed.error["message"]
 
 
+@pytest.mark.slow
 def test_a_sweep_searches_over_rates_of_a_model_that_it_carries_on(
     service: Service, admin: Principal, config: ServiceConfig, model: ModelVersion
 ) -> None:
@@ -108,7 +109,7 @@ def test_a_sweep_searches_over_rates_of_a_model_that_it_carries_on(
     sweep: dict[str, Any] = {
         "spec": {**SPEC, "fine_tune": {"parent": model.model, "learning_rates": rates}},
         "space": {"fine_tune.learning_rates.circuit": [1e-7, 0.05], "training.learning_rate": [0.01]},
-        "objective": {"folds": 2},
+        "objective": {"metric": "brier", "folds": 2},
         "sampler": {"name": "grid"},
     }
     with pytest.raises(SpecError, match="keep the circuit of their parent") as refused:

@@ -178,7 +178,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes(parent: HybridClassifier, t
 
 
 def test_a_spec_with_a_parent_needs_one(table: Table, tmp_path: Path) -> None:
-    with pytest.raises(SpecError, match="begins from a parent"):
+    with pytest.raises(SpecError, match="begin from a parent"):
         run_experiment(TrainingSpec.from_dict(SPEC), table, tmp_path)
     with pytest.raises(SpecError, match="trained model to begin from"):
         TrainingSpec.from_dict({"fine_tune": {"head": "new"}})

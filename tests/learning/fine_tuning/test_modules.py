@@ -140,6 +140,7 @@ def test_frozen_blocks_and_their_statistics_rest_and_the_control_begins_anew(par
     assert again.model_digest == found.model_digest
 
 
+@pytest.mark.slow
 def test_training_moves_statistics_of_blocks_that_are_not_frozen(parent: Parent, tmp_path: Path) -> None:
     table = _table()
     after = _arrays(_run(_plan(parent, table), table, tmp_path).model_path)
@@ -162,6 +163,7 @@ def test_from_scratch_takes_nothing_over_and_draws_as_torch_does(parent: Parent)
     assert 0.05 < np.abs(scratch["entry.weight"]).max() <= 1 / np.sqrt(48)
 
 
+@pytest.mark.slow
 def test_other_classes_get_a_new_head_of_their_number(parent: Parent, tmp_path: Path) -> None:
     table = _table(("benign", "malignant", "normal"))
     plan = _plan(parent, table, freeze=("features", "entry", "circuit"))
@@ -211,6 +213,7 @@ def test_blocks_that_are_not_there_and_weights_that_cannot_begin_anew_are_named(
         _plan(linear, _table(), freeze=("circuit",))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("family", "refused"),
     [
