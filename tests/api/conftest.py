@@ -15,9 +15,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import select
 
 from superpose.api import serve
-from superpose.service import ServiceConfig, Worker
+from superpose.service import FINAL, Service, ServiceConfig, Worker
+from superpose.service.store.job_store import JobStore
+from superpose.service.store.tables import jobs
 from superpose.trust import read_key_file
 
 MAX_BODY_BYTES = 300_000
@@ -136,6 +139,26 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     )
     with running(config) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def store(api: Api) -> Iterator[JobStore]:
+    """The shared server's queue, seen from another connection, as a worker sees it."""
+    with Service.open(ServiceConfig(data_dir=api.data_dir), exclusive=False) as service:
+        yield service.store
+
+
+@pytest.fixture(autouse=True)
+def queue_left_empty(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Whatever job a test leaves in the shared server, no other test finds: some play the worker, who takes any."""
+    queue: JobStore | None = request.getfixturevalue("store") if "api" in request.fixturenames else None
+    yield
+    if queue is not None:
+        with queue.database.read() as connection:
+            unfinished = connection.execute(select(jobs.c.id).where(jobs.c.status.not_in(sorted(FINAL)))).scalars()
+            left = list(unfinished)
+        for job_id in left:
+            queue.cancel(job_id, actor="tests")
 
 
 SPEC = {

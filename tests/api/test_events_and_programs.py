@@ -14,14 +14,6 @@ from typing import Any
 import pytest
 
 from superpose.circuits import Circuit, Observable, Program, program_to_json
-from superpose.service import Service, ServiceConfig
-
-
-@pytest.fixture(scope="module")
-def store(api: Any) -> Iterator[Any]:
-    """The server's queue, seen from another connection, as a worker sees it."""
-    with Service.open(ServiceConfig(data_dir=api.data_dir), exclusive=False) as service:
-        yield service.store
 
 
 def program(angle: float = 0.5, n_qubits: int = 2) -> dict[str, Any]:

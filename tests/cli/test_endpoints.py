@@ -16,7 +16,7 @@ from superpose.errors import ApiError
 ROWS = [[5.1, 3.5, 1.4, 0.2], [6.9, 3.1, 5.4, 2.1]]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def versions(served: Any, trained: str) -> str:
     """A model with two versions, on a name of its own."""
     with Client(served.url, key_file=served.key_file) as client:

@@ -41,7 +41,7 @@ class Seeing(nn.Module):
         return self.exit(self.circuit(torch.tanh(self.entry(seen.flatten(1)))))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def digits(served: Any, tmp_path_factory: pytest.TempPathFactory) -> list[list[float]]:
     """Three scans of handwritten digits; a module that tells 3 from 5 stands behind the endpoint of this name."""
     found = load_digits(as_frame=True)

@@ -15,7 +15,7 @@ from superpose.errors import ApiError
 from superpose.trust import read_key_file
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def study(served: Any) -> str:
     """A project of its own."""
     with Client(served.url, key_file=served.key_file) as client:

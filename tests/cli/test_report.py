@@ -48,7 +48,7 @@ def test_what_has_no_report_says_why(at_home: Callable[..., Any], served: Any, t
 
     with Client(served.url, key_file=served.key_file) as client:
         client.run(Program(Circuit(1).h(0), {}, shots=10))
-        program = next(job for job in client.jobs.list(limit=20) if job.kind == "program")
+        program = next(job for job in client.jobs.list() if job.kind == "program")
     said = at_home("report", program.id, "--json")
     assert (said.code, said.json["error"]["code"]) == (1, "service.conflict")
     assert "only trainings (train, train_module) have reports" in said.json["error"]["message"]

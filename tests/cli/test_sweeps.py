@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image
+from tests.held import ENDLESS, cancelled_in_the_end
+
+from superpose import Client
 
 SWEEP = """
 dataset: flowers
@@ -82,10 +86,16 @@ def test_what_is_refused(at_home: Callable[..., Any], trained: str, sweep_file: 
     assert at_home("sweeps", "show", "nothing").err.startswith("error[service.not_found]")
 
 
-def test_a_sweep_can_be_left_alone_and_cancelled(at_home: Callable[..., Any], trained: str, sweep_file: Path) -> None:
-    made = at_home("sweep", sweep_file, "--name", "brief", "--model", "brief", "--detach", "--json").json
-    assert made["status"] in {"queued", "running", "waiting"}
-    cancelled = at_home("sweeps", "cancel", "brief", "--json").json
-    assert cancelled["status"] in {"cancelled", "cancelling"}
-    again = at_home("sweep", sweep_file, "--name", "brief", "--json")
+def test_a_sweep_can_be_left_alone_and_cancelled(
+    at_home: Callable[..., Any], client: Client, trained: str, tmp_path: Path
+) -> None:
+    endless = {"dataset": trained, "model": "brief", "spec": ENDLESS, "space": {"training.learning_rate": [0.01, 0.1]}}
+    (tmp_path / "endless.yaml").write_text(json.dumps({**endless, "sampler": {"name": "grid"}}))
+    sweep = ("sweep", tmp_path / "endless.yaml", "--name", "brief")
+    made = at_home(*sweep, "--detach", "--json").json
+    with cancelled_in_the_end(client, made["job"]):
+        assert made["status"] in {"queued", "running", "waiting"}
+        cancelled = at_home("sweeps", "cancel", "brief", "--json").json
+        assert cancelled["status"] in {"cancelled", "cancelling"}
+    again = at_home(*sweep, "--json")
     assert again.json["error"]["code"] == "service.conflict"

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.held import held_training
 
 import superpose
 from superpose import Circuit, Client, Observable, Parameter, ProgramGrid, ProgramSet, ProgramSetResult
@@ -91,8 +92,10 @@ def test_files_lists_and_refusals(client: Client, tmp_path: Path) -> None:
         assert caught.value.problem_code == code
     last = client.program_sets.create(counts, after=[client.program_sets.create(big(200)).id])
     client.program_sets.wait(last.id, timeout_s=60)
-    cancelled = client.program_sets.create(big(100), after=[client.program_sets.create(big(10_000)).id])
-    client.jobs.cancel(cancelled.id)
+    client.datasets.add_builtin("iris")
+    with held_training(client, "iris") as job:
+        cancelled = client.program_sets.create(big(100), after=[job.id])
+        client.jobs.cancel(cancelled.id)
     with pytest.raises(JobFailedError, match="cancelled"):
         client.program_sets.wait(cancelled.id)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from tests.held import WAITING_FUNCTION, held_training
+from tests.held import ENDLESS, WAITING_FUNCTION, held_training
 
 from superpose import Circuit, Client, Observable, Parameter, Program
 from superpose.client import Dataset, Endpoint, Event, Job, Key, Listing, Model, ModelVersion
@@ -132,12 +132,12 @@ def test_datasets_come_from_files_bytes_and_superpose(client: Client, patients: 
 def test_jobs_are_listed_and_equal_submissions_are_one(client: Client, version: ModelVersion) -> None:
     assert version.job_id in [job.id for job in client.jobs.list(status="succeeded")]
     assert len(client.jobs.list(limit=1)) == 1
-    first = client.jobs.train(dataset="patients", model="triage", spec=SPEC, idempotency_key="once")
-    second = client.jobs.train(dataset="patients", model="triage", spec=SPEC, idempotency_key="once")
-    assert first.id == second.id
-    cancelled = client.jobs.cancel(first.id)
-    assert cancelled.status in {"cancelled", "cancelling"}
-    assert client.jobs.wait(first.id, timeout_s=120).finished
+    with held_training(client, "patients", model="triage", idempotency_key="once") as first:
+        second = client.jobs.train(dataset="patients", model="triage", spec=ENDLESS, idempotency_key="once")
+        assert first.id == second.id
+        cancelled = client.jobs.cancel(first.id)
+        assert cancelled.status in {"cancelled", "cancelling"}
+        assert client.jobs.wait(first.id, timeout_s=120).status == "cancelled"
 
 
 def test_a_job_comes_after_another_and_fails_with_it(client: Client, version: ModelVersion) -> None:
@@ -196,7 +196,7 @@ def test_predictions_take_what_data_scientists_hold(
     with pytest.raises(ApiError) as caught:
         client.predict("triage", [{"height": 3}])
     assert caught.value.problem_code == "learning.feature_mismatch"
-    assert [e.name for e in client.endpoints.list()] == ["triage"]
+    assert "triage" in [endpoint.name for endpoint in client.endpoints.list()]
     client.endpoints.delete("triage")
     with pytest.raises(ApiError):
         client.predict("triage", rows)
