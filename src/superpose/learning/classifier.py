@@ -13,7 +13,11 @@ from numpy.typing import NDArray
 from sklearn.base import ClassifierMixin, clone
 
 from superpose.circuits import Backend
-from superpose.errors import ModelFormatError
+from superpose.errors import ModelFormatError, SpecError
+from superpose.learning.calibration.estimating import SafeguardedClassifier, asked_calibration, calibration_params
+from superpose.learning.calibration.fitting import check_rows
+from superpose.learning.calibration.report import fit_safeguards
+from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.estimator import (
     classes_of,
     early_stopping_split,
@@ -33,13 +37,14 @@ from superpose.learning.trained_model import TrainedModel
 from superpose.learning.training import Trainer, TrainingRows, TrainingWatch, class_weights_of
 
 if TYPE_CHECKING:
+    from superpose.learning.calibration.spec import CalibrationSpec
     from superpose.learning.privacy.accounting import PrivacyPlan
 
 __all__ = ["HybridClassifier", "load_model"]
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
-class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):  # type: ignore[misc]  # scikit-learn has no types
     """Classifier with a quantum circuit between two linear layers, for two or more classes.
 
     Rows pass preprocessing (missing numbers filled, categories one-hot encoded, columns scaled), then
@@ -71,6 +76,11 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
         shots: on a backend: of each circuit, on average at most.
         shot_allocation: on a backend: "adaptive" begins with few shots and shares them among rows, "fixed" does not;
             see `superpose.learning.measured.allocation`.
+        calibration: how probabilities are calibrated: None, "temperature", "isotonic" or "auto"; see
+            `superpose.learning.calibration.spec`. This and the next two are fitted on the validation rows, of which
+            there must be enough.
+        conformal: how often ``predict_set`` holds the true class, at least, 0.5 .. 0.999; None makes no sets.
+        abstain_below: ``abstains`` tells rows whose largest probability is below; None has no such rule.
         epsilon: for differentially private training, see `superpose.learning.privacy.spec.PrivacySpec`: all rows train,
             none stops it early. Rows and noise are drawn anew in each fit, whatever ``random_state`` is.
         delta: of private training.
@@ -85,6 +95,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
         history_: loss, validation loss and validation accuracy per epoch.
         network_: the trained `torch.nn.Module`.
         preprocessor_: the learnt preprocessing.
+        safeguards_: what was fitted for ``calibration``, ``conformal`` and ``abstain_below``, and the novelty score.
         privacy_: after private training: epsilon spent, noise, and what is covered.
         fine_tuning_: after ``fine_tune``: what was taken over from the parent.
         measured_: after training on a backend: where, how, and the shots, circuits and submissions that it took.
@@ -96,6 +107,9 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
     """
 
     class_weight: str | Mapping[Any, float] | None = None
+    calibration: str | None = None
+    conformal: float | None = None
+    abstain_below: float | None = None
     epsilon: float | None = None
     delta: float = 1e-5
     max_gradient_norm: float = 1.0
@@ -166,9 +180,18 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
         rows, labels, kinds = validated_rows(self, X, y)
         self.classes_, codes = classes_of(labels)
         seed = seed_of(self.random_state)
+        guarding = self._calibration_spec()
+        if guarding is not None and self.epsilon is not None:
+            raise SpecError(
+                "cannot be had with epsilon: in private training all rows train, and none is held out to calibrate on; "
+                "leave calibration, conformal and abstain_below out, or epsilon",
+                "calibration",
+            )
         private = self._admitted_privacy(len(codes))
         share = self.validation_fraction if private is None else 0.0
         train, validation = early_stopping_split(codes, share, seed)
+        if guarding is not None:
+            check_rows(guarding, len(validation))
         plan = _plan(private, len(train), options)
         encoded = self._fit_preprocessor(rows, kinds, train)
         fine_tuning = None
@@ -198,12 +221,20 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
         )
         self._run(trainer, measurer, watch)
         self.privacy_ = None if plan is None else plan.facts()
+        self.safeguards_ = Safeguards()
+        if guarding is not None:
+            held = encoded[validation]
+            own = probabilities(self.network_, held)
+            self.safeguards_ = fit_safeguards(
+                guarding, probabilities=own, truth=codes[validation], train=encoded[train], validation=held, seed=seed
+            )
         return self
 
     def predict_proba(
         self, X: Any, *, backend: str | Backend | None = None, shots: int | None = None, seed: int = 0
     ) -> NDArray[np.float64]:
-        """Probability of each class, float64 ``(n_rows, n_classes)``, in the order of ``classes_``.
+        """Probability of each class, float64 ``(n_rows, n_classes)``, in the order of ``classes_``, calibrated where
+        the classifier is.
 
         Args:
             X: rows.
@@ -220,7 +251,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
         self._check_fitted()
         encoded = encoded_rows(self, X)
         measurer = self._predicting_measurer(backend, shots, len(encoded), seed)
-        return probabilities(self.network_, encoded, measurer)
+        return self.safeguards_.calibrated(probabilities(self.network_, encoded, measurer))
 
     def predict(
         self, X: Any, *, backend: str | Backend | None = None, shots: int | None = None, seed: int = 0
@@ -238,6 +269,15 @@ class HybridClassifier(ClassifierMixin, HybridEstimator):  # type: ignore[misc] 
         """
         self._check_fitted()
         return trained_model(self.network_, self.preprocessor_, tuple(self.classes_.tolist()))
+
+    def spec_sections(self) -> dict[str, Any]:
+        """The hyperparameters as the sections of a spec that they belong to."""
+        section = self._calibration_spec()
+        guarding = {} if section is None else {"calibration": section.to_dict()}
+        return {**super().spec_sections(), **guarding}
+
+    def _calibration_spec(self) -> CalibrationSpec | None:
+        return asked_calibration(self.calibration, self.conformal, self.abstain_below)
 
     def _admitted_privacy(self, n_rows: int) -> PrivacySpec | None:
         """The privacy section of a spec; None without an epsilon."""
@@ -277,8 +317,10 @@ def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> 
             f"the model file holds a {model.kind!r}, which is no HybridClassifier; "
             "superpose.learning.Predictor.load serves it"
         )
-    classifier = HybridClassifier(**hyperparameters_of(file))
+    section = file.manifest["provenance"].get("spec", {}).get("calibration", {})
+    classifier = HybridClassifier(**hyperparameters_of(file), **calibration_params(section))
     classifier.classes_ = np.array(model.classes)
+    classifier.safeguards_ = file.safeguards
     classifier._take_over(model, file)
     classifier.model_digest_ = file.digest
     return classifier

@@ -82,7 +82,7 @@ class HybridEstimator(TabularEstimator, ABC):
             private = {} if plan is None else {"privacy": plan}
             spec = self.spec_sections()
             facts = ModelFacts(provenance={"spec": spec, "backend": backend, **measured, **begun, **private})
-        return write_model(Path(path), self.to_trained_model(), facts)
+        return write_model(Path(path), self.to_trained_model(), facts, getattr(self, "safeguards_", None))
 
     def spec_sections(self) -> dict[str, Any]:
         """The hyperparameters as the sections of a spec that they belong to."""
