@@ -9,19 +9,25 @@ import typer
 
 from superpose.cli.connection import JsonOption
 from superpose.cli.output import print_json, print_table
+from superpose.cli.predict import read_rows
 from superpose.cli.run_program import parse_observable, read_program
 
 if TYPE_CHECKING:
-    from superpose.explain import CircuitDiagnosis
+    from superpose.explain import CircuitDiagnosis, NoisyRow
 
 __all__ = ["diagnose"]
 
 _SHOWN = 10
 
 
-def diagnose(
+def diagnose(  # noqa: PLR0913  # one parameter per option
     file: Annotated[
-        Path, typer.Argument(metavar="FILE", help="A circuit (.qasm, .json) or a program (.json).", show_default=False)
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A circuit (.qasm, .json), a program (.json) or a model (.superpose).",
+            show_default=False,
+        ),
     ],
     observable: Annotated[
         list[str] | None,
@@ -34,26 +40,80 @@ def diagnose(
     samples: Annotated[int, typer.Option(help="Random parameter sets.", metavar="N", min=16)] = 2_000,
     data: Annotated[int, typer.Option(help="Data that the effective dimension is for.", metavar="N", min=2)] = 10_000,
     seed: Annotated[int, typer.Option(help="Seed of the parameters.", metavar="N", min=0)] = 0,
+    shots: Annotated[
+        int | None, typer.Option(help="Tell which labels so many shots leave to chance.", metavar="N", min=1)
+    ] = None,
+    rows: Annotated[
+        str | None, typer.Option(help="Rows of a model: .csv, .json, .parquet; - is stdin.", metavar="FILE")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what a circuit can express and whether it trains.
 
     Expressibility, entangling capability, gradient variance (barren plateaus), effective
     dimension, Fourier spectra of inputs, what leaving out a gate or a qubit changes, and
-    the shares of gates and qubits in what it does. Needs no service.
+    the shares of gates and qubits in what it does. With --shots, how often the sign of an
+    expectation is shot noise; of a model with --rows, which of their labels. Needs no
+    service.
     """
+    from superpose.errors import RequestError
     from superpose.explain import diagnose as diagnosed
     from superpose.facade import load
 
+    if file.suffix.lower() == ".superpose":
+        if observable or input_:
+            raise RequestError("A model has its own observables and inputs: leave --observable and --input out.")
+        _diagnose_model(file, rows, shots, samples, data, seed, as_json)
+        return
+    if rows is not None:
+        raise RequestError("--rows are of a model (.superpose); a circuit has none.", field="rows")
     program = read_program(file)
     circuit = load(file) if program is None else program.circuit
     observables = tuple(parse_observable(text) for text in observable or ()) or (program.observables if program else ())
     inputs = tuple(dict.fromkeys(input_ or ()))
-    found = diagnosed(circuit, observables or None, inputs=inputs, n_samples=samples, n_data=data, seed=seed)
+    found = diagnosed(
+        circuit, observables or None, inputs=inputs, n_samples=samples, n_data=data, seed=seed, shots=shots
+    )
     if as_json:
         print_json(found.to_dict())
         return
     _show(found)
+
+
+def _diagnose_model(
+    file: Path, rows: str | None, shots: int | None, samples: int, data: int, seed: int, as_json: bool
+) -> None:
+    from superpose.explain import diagnose_model
+    from superpose.explain.shot_noise import FLIPPING
+    from superpose.learning import Predictor
+
+    wanted = None if rows is None else read_rows(rows)
+    found = diagnose_model(Predictor.load(file), wanted, shots, n_samples=samples, n_data=data, seed=seed)
+    if as_json:
+        print_json(found.to_dict())
+        return
+    for place, circuit in enumerate(found.circuits):
+        if place:
+            typer.echo("")
+        _show(circuit)
+    if found.shot_noise is not None:
+        noise = found.shot_noise
+        typer.echo("")
+        print_table(
+            ("row", "class", "rival", "flips", "shots to settle"),
+            [
+                (str(i), str(row.label), str(row.rival), f"{row.flip_probability:.4f}", _settled(row))
+                for i, row in enumerate(noise.rows)
+            ],
+        )
+        typer.echo(
+            f"{100 * noise.share:.1f} % of {len(noise.rows)} labels flip more often than {100 * FLIPPING:g} % with "
+            f"{noise.shots:,} shots."
+        )
+
+
+def _settled(row: NoisyRow) -> str:
+    return "no number" if row.shots_to_settle is None else f"{row.shots_to_settle:,}"
 
 
 def _show(found: CircuitDiagnosis) -> None:
@@ -86,5 +146,10 @@ def _show(found: CircuitDiagnosis) -> None:
         if shares:
             typer.echo("")
             print_table((name, "share of what it does"), [(s.part, f"{s.share:+.3f} ± {s.error:.3f}") for s in shares])
+    if found.sign_noise:
+        typer.echo("")
+        heads = (f"sign of expectation, {found.sign_noise[0].shots:,} shots", "in the band", "flips on average")
+        shares = [(one.share_in_band, one.expected_flips) for one in found.sign_noise]
+        print_table(heads, [(str(i), f"{band:.4f}", f"{flips:.4f}") for i, (band, flips) in enumerate(shares)])
     for warning in found.warnings:
         typer.echo(warning, err=True)

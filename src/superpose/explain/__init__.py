@@ -15,6 +15,7 @@ from superpose.explain.diagnosis import CircuitDiagnosis, diagnose
 from superpose.explain.effective_dimension import effective_dimension
 from superpose.explain.estimate_plot import plot_estimates
 from superpose.explain.model_card import model_card
+from superpose.explain.model_diagnosis import ModelDiagnosis, diagnose_model
 from superpose.explain.pictures import PixelMaps, draw_pictures, pixel_maps
 from superpose.explain.plain_words import (
     attribution_words,
@@ -40,6 +41,7 @@ __all__ = [
     "CounterfactualOptions",
     "Counterfactuals",
     "Explain",
+    "ModelDiagnosis",
     "NoisyRow",
     "Picture",
     "PixelMaps",
@@ -54,6 +56,7 @@ __all__ = [
     "counterfactuals",
     "deletion_areas",
     "diagnose",
+    "diagnose_model",
     "diff_versions",
     "draw_pictures",
     "effective_dimension",

@@ -11,6 +11,7 @@
 - **Ablation**: how far states and expectations move when one gate, or all gates on one qubit, are left out.
 - **Shapley shares** of gates and qubits: see `superpose.explain.circuit_shares`.
 - **Effective dimension**: see `superpose.explain.effective_dimension`.
+- **Signs that are shot noise**: see `superpose.explain.sign_noise`.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from superpose.engine import compile_program
 from superpose.errors import ExplanationError
 from superpose.explain.circuit_shares import MOST_PARTS, Share, gate_groups, shapley_shares
 from superpose.explain.effective_dimension import DATA, EffectiveDimension, of_circuit
+from superpose.explain.sign_noise import SignNoise, sign_noise
 from superpose.learning.plateau import GradientReport, gradient_report
 
 __all__ = ["Ablation", "CircuitDiagnosis", "SpectrumLine", "diagnose", "expressibility", "meyer_wallach"]
@@ -82,6 +84,8 @@ class CircuitDiagnosis:
         gate_shares, qubit_shares: Shapley values of (groups of) gates and of qubits, the largest first.
         effective_dimension: of the distribution of bit strings; None without parameters beside the inputs, or beyond 12
             qubits.
+        sign_noise: for each observable, of how many random parameters shots alone may decide its sign; empty where no
+            number of shots was given.
     """
 
     n_qubits: int
@@ -97,6 +101,7 @@ class CircuitDiagnosis:
     gate_shares: tuple[Share, ...]
     qubit_shares: tuple[Share, ...]
     effective_dimension: EffectiveDimension | None
+    sign_noise: tuple[SignNoise, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -116,6 +121,7 @@ def diagnose(
     n_samples: int = 2_000,
     n_data: int = DATA,
     seed: int = 0,
+    shots: int | None = None,
 ) -> CircuitDiagnosis:
     """Diagnose a circuit.
 
@@ -126,9 +132,11 @@ def diagnose(
         n_samples: parameter sets, uniform in 0 .. 2 pi; fewer where states would take more than 128 MB.
         n_data: number of data that the effective dimension is for.
         seed: of the parameters.
+        shots: of each measurement setting, for ``sign_noise``.
 
     Raises:
-        ExplanationError: the circuit is not of gates only, an input is not a parameter, or n_data is too small.
+        ExplanationError: the circuit is not of gates only, an input is not a parameter, n_data is too small, or shots
+            are out of their range.
         StateTooLargeError: this machine has not enough memory for one state.
 
     Cost: some ten thousand runs of the circuit, and one compilation (milliseconds) for each gate left out, up to 400,
@@ -168,6 +176,7 @@ def diagnose(
         gate_shares=gate_shares,
         qubit_shares=qubit_shares,
         effective_dimension=of_circuit(circuit, tuple(inputs), np.random.default_rng(seed), n_data),
+        sign_noise=() if shots is None else sign_noise(circuit, measured, values, shots),
     )
 
 

@@ -1,0 +1,52 @@
+"""`superpose diagnose`: circuits and models, with the labels that shots leave to chance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from superpose import HybridClassifier
+from superpose.datasets import builtin_table
+
+
+@pytest.fixture(scope="module")
+def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    table = builtin_table("iris")
+    model = HybridClassifier(n_qubits=2, layers=1, epochs=3, random_state=0).fit(table.features, table.target)
+    path = tmp_path_factory.mktemp("model") / "iris.superpose"
+    model.save(path)
+    table.features.iloc[:4].to_csv(path.with_suffix(".csv"), index=False)
+    return path
+
+
+def test_a_circuit_with_shots_tells_which_signs_are_noise(superpose: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "one.qasm"
+    path.write_text('OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float a;\nqubit[1] q;\nry(a) q[0];\n')
+    found = superpose("diagnose", path, "--samples", 64, "--shots", 100, "--json")
+    assert found.code == 0, found.err
+    (noise,) = found.json["sign_noise"]
+    assert noise["shots"] == 100 and 0 < noise["expected_flips"] < noise["share_in_band"] < 0.5
+    assert superpose("diagnose", path, "--samples", 64, "--json").json["sign_noise"] == []
+    said = superpose("diagnose", path, "--samples", 64, "--shots", 100)
+    assert "sign of expectation, 100 shots" in said.out
+    refused = superpose("diagnose", path, "--rows", "rows.csv", "--json")
+    assert refused.json["error"]["code"] == "service.request"
+
+
+def test_a_model_with_rows_tells_which_labels_are_noise(superpose: Callable[..., Any], model_file: Path) -> None:
+    rows = model_file.with_suffix(".csv")
+    options = ("diagnose", model_file, "--rows", rows, "--shots", 20, "--samples", 16)
+    found = superpose(*options, "--json")
+    assert found.code == 0, found.err
+    assert len(found.json["circuits"]) == 1 and len(found.json["shot_noise"]["rows"]) == 4
+    said = superpose(*options)
+    assert said.code == 0, said.err
+    assert "of 4 labels flip more often than 5 % with 20 shots." in said.out
+    assert max(map(len, said.out.splitlines())) <= 80
+    alone = superpose("diagnose", model_file, "--rows", rows, "--json")
+    assert alone.json["error"]["code"].startswith("explanation") or "shots" in alone.json["error"]["message"]
+    refused = superpose("diagnose", model_file, "--input", "x", "--json")
+    assert "own observables and inputs" in refused.json["error"]["message"]

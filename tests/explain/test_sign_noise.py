@@ -1,0 +1,80 @@
+"""Signs of expectations that are shot noise, held against drawn shots, and models diagnosed with their rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+from tests.explain.conftest import module_predictor
+from torch import nn
+
+from superpose.circuits import Circuit, Observable, Parameter
+from superpose.datasets import Table, builtin_table
+from superpose.errors import ExplanationError
+from superpose.explain import diagnose, diagnose_model, shot_noise
+from superpose.explain.sign_noise import sign_noise
+from superpose.learning import Predictor
+from superpose.learning.families import FAMILIES
+from superpose.learning.model_file import encode_model
+
+A, B = Parameter("a"), Parameter("b")
+
+
+def test_one_turn_has_the_band_of_the_cosine() -> None:
+    """<Z> = cos a, variance sin(a)**2: the sign flips by Phi(-|cot a| sqrt(N)), in the band |cot a| < 1.645 / 10."""
+    (found,) = diagnose(Circuit(1).ry(A, 0), n_samples=20_000, shots=100).sign_noise
+    share = 2 * np.arctan(stats.norm.ppf(0.95) / 10) / np.pi
+    assert found.share_in_band == pytest.approx(share, abs=4 * np.sqrt(share / 20_000))
+    angles = np.linspace(0, 2 * np.pi, 200_001)[1:-1]
+    mean = stats.norm.sf(np.abs(np.cos(angles) / np.maximum(np.abs(np.sin(angles)), 1e-300)) * 10).mean()
+    assert found.expected_flips == pytest.approx(mean, abs=0.003)
+
+
+def test_signs_flip_as_often_as_in_drawn_shots() -> None:
+    """Two strings that share a setting, 400 shots, drawn 4,000 times: binomial error of the flips at each angle."""
+    circuit = Circuit(2).ry(A, 0).cx(0, 1).ry(B, 1)
+    observable = Observable({"ZI": 1.0, "IZ": 0.6, "II": 0.1})
+    rng = np.random.default_rng(2)
+    for a, b in [(1.9, 0.4), (1.5, 2.8), (1.75, 0.1)]:
+        (found,) = sign_noise(circuit, [observable], np.array([[a, b]]), 400)
+        both = np.array([np.cos(a / 2) * np.array([np.cos(b / 2), np.sin(b / 2)]),
+                         np.sin(a / 2) * np.array([-np.sin(b / 2), np.cos(b / 2)])]).reshape(-1) ** 2  # fmt: skip
+        values = np.array([1.7, 0.5, -0.3, -1.5])  # of 00, 01, 10, 11
+        exact = both @ values
+        drawn = rng.multinomial(400, both / both.sum(), 4_000) @ values / 400
+        flips = float(np.mean(np.sign(drawn) != np.sign(exact)))
+        error = np.sqrt(max(flips, 1e-3) * (1 - flips) / 4_000)
+        assert found.expected_flips == pytest.approx(flips, abs=4 * error + 0.02)  # the normal approximation's own
+
+
+def test_certain_signs_never_flip_and_shots_must_be_some() -> None:
+    found = diagnose(Circuit(1).x(0), n_samples=16, shots=10).sign_noise
+    assert [(one.share_in_band, one.expected_flips) for one in found] == [(0.0, 0.0)]
+    assert diagnose(Circuit(1).ry(A, 0), n_samples=16).sign_noise == ()
+    with pytest.raises(ExplanationError, match="shots must be 1 to"):
+        diagnose(Circuit(1).ry(A, 0), n_samples=16, shots=0)
+
+
+def test_a_model_is_diagnosed_with_its_rows(predictor: Predictor, cancer: Table) -> None:
+    rows = cancer.features.iloc[:30]
+    found = diagnose_model(predictor, rows, 50, n_samples=32)
+    assert found.shot_noise == shot_noise(predictor, rows, 50)
+    (circuit,) = found.circuits
+    assert circuit.n_qubits == 3 and len(circuit.sign_noise) == 3
+    document: dict[str, Any] = found.to_dict()
+    assert document["shot_noise"]["shots"] == 50 and len(document["shot_noise"]["rows"]) == 30
+    assert document["circuits"][0]["sign_noise"][0]["shots"] == 50
+    with pytest.raises(ExplanationError, match="need a number of shots"):
+        diagnose_model(predictor, rows)
+
+
+def test_families_are_diagnosed_too_and_what_has_no_circuit_is_told() -> None:
+    table = builtin_table("iris")
+    model = FAMILIES["kitchen_sinks"].load()(n_qubits=2, episodes=4, random_state=0)
+    served = Predictor.load(encode_model(model.fit(table.features, table.target).to_model())[0])
+    found = diagnose_model(served, table.features.iloc[:5], 100, n_samples=16)
+    assert len(found.circuits) == 1 and found.shot_noise is not None and len(found.shot_noise.rows) == 5
+    with pytest.raises(ExplanationError, match="no circuit"):
+        diagnose_model(module_predictor(nn.Linear(4, 3), table))
