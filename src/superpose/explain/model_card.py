@@ -11,6 +11,7 @@ from typing import Any
 from superpose.explain.calibration_section import calibration_lines
 from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.explain.model_section import MAX_CLASSES, escaped, model_lines, title_of_model
+from superpose.explain.privacy_words import shadow_words
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import notice_of, stated
 
@@ -368,7 +369,7 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
             + "."
             + ("" if bound is None else f" No attack's advantage exceeds {bound:.2g} (here {attack['advantage']:.2g}).")
         )
-        lines.append("- Stronger attacks train many such models; none was made.")
+        lines.append(f"- {shadow_words(attack.get('shadow'))}")
     return lines
 
 

@@ -13,7 +13,7 @@ from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.calibration.fitting import check_rows
 from superpose.learning.calibration.spec import CalibrationSpec
 from superpose.learning.privacy.spec import admit_privacy
-from superpose.learning.split_count import n_steps_per_split, n_variants, split_count
+from superpose.learning.split_count import n_shadow_steps, n_steps_per_split, n_variants, split_count
 from superpose.learning.splitting import feature_table, splits_of
 from superpose.learning.subgroups import check_subgroups
 
@@ -33,7 +33,8 @@ class Plan:
     """What a run needs at most.
 
     Attributes:
-        n_trainings: networks to train: splits times the hybrid model and its controls, times seeds and settings tried.
+        n_trainings: networks to train: splits times the hybrid model and its controls, times seeds and settings tried,
+            and shadow models.
         n_steps: optimizer steps of all of them, if none stops early.
         n_weights: trained angles of the circuit.
         memory_bytes: states of the engine.
@@ -71,8 +72,9 @@ def admit(spec: TrainingSpec, table: Table | None = None, *, fine_tuned: bool = 
     n_rows = table.n_rows if table is not None else 0
     evaluation, n_splits = spec.evaluation, split_count(spec, n_rows).n_splits
     plan = Plan(
-        n_trainings=n_splits * n_variants(spec) * evaluation.n_seeds * max(1, evaluation.tuning.trials),
-        n_steps=n_splits * n_steps_per_split(spec, n_rows),
+        n_trainings=n_splits * n_variants(spec) * evaluation.n_seeds * max(1, evaluation.tuning.trials)
+        + (spec.privacy.shadow_models if spec.privacy.attack == "shadow" else 0),
+        n_steps=n_splits * n_steps_per_split(spec, n_rows) + n_shadow_steps(spec, n_rows),
         n_weights=ANSAETZE[spec.model.ansatz.name].n_weights(spec.model.n_qubits, spec.model.ansatz.layers),
         memory_bytes=memory_bytes,
     )

@@ -285,7 +285,7 @@ class TrainingSpec(Section):
             del values["card"]
         if self.calibration == CalibrationSpec():
             del values["calibration"]
-        if self.privacy.epsilon is None:
+        if self.privacy.epsilon is None and self.privacy.attack == "loss":
             del values["privacy"]
         if self.fine_tune.parent is None:
             del values["fine_tune"]

@@ -61,6 +61,19 @@ def n_steps_per_split(spec: TrainingSpec, n_rows: int) -> int:
     return n_trainings * training.epochs * math.ceil(trained * n_rows / training.batch_size)
 
 
+def n_shadow_steps(spec: TrainingSpec, n_rows: int) -> int:
+    """Optimizer steps of all shadow models at most; 0 where none are asked for."""
+    if spec.privacy.attack != "shadow":
+        return 0
+    share, training = 1.0 - spec.evaluation.validation_fraction, spec.training
+    return spec.privacy.shadow_models * training.epochs * math.ceil(share * n_rows / training.batch_size)
+
+
+def estimated_s(spec: TrainingSpec, n_steps: int) -> float:
+    """Estimated seconds of so many steps of the hybrid model on one core."""
+    return n_steps * _step_s(spec)
+
+
 def split_count(spec: TrainingSpec, n_rows: int) -> SplitCount:
     """How many splits the spec gets on a table of ``n_rows`` rows."""
     given = spec.evaluation.n_splits

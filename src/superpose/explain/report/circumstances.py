@@ -9,6 +9,7 @@ import numpy as np
 
 from superpose.errors import ExplanationError, SuperposeError
 from superpose.explain.pictures.grid import named_image_grid
+from superpose.explain.privacy_words import shadow_words
 from superpose.explain.promotion import check_promotion
 from superpose.explain.report.blocks import Block, Figure, Points, Section, Table, Text
 from superpose.explain.report.drawing import circuit_svg
@@ -162,7 +163,7 @@ def privacy(facts: ReportFacts) -> Section:
             lines.append(
                 f"No attack's advantage exceeds {attack['bound']:.2g}; this one has {attack['advantage']:.2g}."
             )
-        lines.append("Stronger attacks train many such models; none was made.")
+        lines.append(shadow_words(attack.get("shadow")))
     else:
         lines.append("Membership inference is left out: the document does not hold it, or rows were fewer than 20.")
     return Section("privacy", "Privacy", [Points(lines)])

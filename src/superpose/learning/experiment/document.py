@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from superpose.learning.admission import positive_class
 from superpose.learning.evaluation import summarise
 from superpose.learning.experiment.run import Run, UnitResults
+from superpose.learning.experiment.shadowing import shadow_attack
 from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.experiment.unit import Unit
 from superpose.learning.fine_tuning.report import fine_tuning_report
@@ -83,13 +84,17 @@ def _membership(run: Run) -> dict[str, Any] | None:
     def losses(places: NDArray[np.int64]) -> NDArray[np.float64]:
         return row_losses(run.recipe.probabilities(network, data.encoded[places]), run.classes[places])
 
-    return membership_report(
+    found = membership_report(
         losses(data.split.train),
         losses(data.split.test),
         confidence=run.spec.evaluation.confidence,
         epsilon=privacy.epsilon,
         delta=privacy.delta,
     )
+    if found is None or privacy.attack != "shadow":
+        return found
+    pool = np.concatenate([data.split.train, data.split.test])
+    return {**found, "shadow": shadow_attack(run, run.recipe.probabilities(network, data.encoded[pool]))}
 
 
 def _in_all(rows: UnitResults) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from superpose.learning.experiment.document import cases_of, evaluation_of
 from superpose.learning.experiment.model import write_model_file
 from superpose.learning.experiment.run import OnEvent, Run, UnitResults
 from superpose.learning.experiment.seeds import over_seeds
+from superpose.learning.experiment.shadowing import shadow_cost
 from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.experiment.unit import Unit
 from superpose.learning.recipe import CircuitRecipe, Recipe
@@ -88,6 +89,8 @@ def run_experiment(  # noqa: PLR0913  # what to do, where, and who looks on
     run.claim_directory()
     _check_columns(run)
     # Small matrices gain nothing from BLAS threads, and beside other processes they lose a factor of ten.
+    if spec.privacy.attack == "shadow":
+        run.on_event("log", {"message": shadow_cost(run)})
     with contextlib.closing(own), one_torch_thread(), threadpool_limits(1):
         return _finish(run, _results(run))
 

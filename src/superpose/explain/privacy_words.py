@@ -1,0 +1,21 @@
+"""Sentences about attacks on a model's privacy, made from the evaluation's figures."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+__all__ = ["shadow_words"]
+
+
+def shadow_words(shadow: Mapping[str, Any] | None) -> str:
+    """What shadow models found, in a sentence."""
+    if shadow is None:
+        return "Stronger attacks train many such models; none was made."
+    found = ", ".join(
+        f"{100 * one['share']:.1f} % at {100 * one['false_alarms']:g} % false alarms" for one in shadow["true_alarms"]
+    )
+    return (
+        f"A stronger attack ({shadow['attack']}): AUC {shadow['auc']:.3f} ({shadow['low']:.3f} to "
+        f"{shadow['high']:.3f}), finds {found} of the training rows."
+    )
