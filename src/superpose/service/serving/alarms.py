@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,7 +19,7 @@ from superpose.service.store.history import append_event
 from superpose.service.store.outbox import post_notice
 from superpose.service.store.tables import endpoint_alarms, endpoint_canaries, endpoints
 
-__all__ = ["MAX_ALARMS", "Alarm", "Alarms"]
+__all__ = ["MAX_ALARMS", "Alarm", "Alarms", "Patience"]
 
 MAX_ALARMS = 200
 """Alarms of an endpoint that are listed, the newest."""
@@ -65,6 +65,27 @@ class Alarm:
         }
 
 
+class Patience:
+    """How often in a row windows must say the same before an alarm is raised or cleared: two bad ones, three good."""
+
+    def __init__(self) -> None:
+        self._streaks: dict[Hashable, tuple[str, int]] = {}
+        self._changing = threading.Lock()
+
+    def is_due(self, key: Hashable, verdict: str) -> bool:
+        """Whether a verdict has come often enough in a row; it goes on being due while it lasts.
+
+        Args:
+            key: what is watched.
+            verdict: of its newest window: "bad", "good", or another word, which is never due.
+        """
+        with self._changing:
+            before, n_times = self._streaks.get(key, ("", 0))
+            n_times = n_times + 1 if verdict == before else 1
+            self._streaks[key] = (verdict, n_times)
+        return n_times >= {"bad": _RAISE_AFTER, "good": _CLEAR_AFTER}.get(verdict, n_times + 1)
+
+
 class Alarms:
     """The alarms of all endpoints, at most one open of a kind at each.
 
@@ -81,8 +102,7 @@ class Alarms:
         self._database = database
         self._clock = clock
         self._steady = steady
-        self._streaks: dict[tuple[str, str, int, str], tuple[str, int]] = {}
-        self._changing = threading.Lock()
+        self._patience = Patience()
 
     def of(self, endpoint: Endpoint) -> list[Alarm]:
         """The newest alarms of an endpoint, newest first."""
@@ -102,16 +122,8 @@ class Alarms:
     def judge(self, endpoint: Endpoint, model: str, version: int, findings: Sequence[Finding]) -> None:
         """Raise or clear alarms of a side where enough windows in a row say so."""
         for finding in findings:
-            if self._is_due((endpoint.id, model, version, finding.kind), finding.verdict):
+            if self._patience.is_due((endpoint.id, model, version, finding.kind), finding.verdict):
                 self._set(endpoint, model, version, finding)
-
-    def _is_due(self, key: tuple[str, str, int, str], verdict: str) -> bool:
-        """Whether a verdict has come often enough in a row; it goes on being due while it lasts."""
-        with self._changing:
-            before, n_times = self._streaks.get(key, ("", 0))
-            n_times = n_times + 1 if verdict == before else 1
-            self._streaks[key] = (verdict, n_times)
-        return n_times >= {"bad": _RAISE_AFTER, "good": _CLEAR_AFTER}.get(verdict, n_times + 1)
 
     def _set(self, endpoint: Endpoint, model: str, version: int, finding: Finding) -> None:
         own = (

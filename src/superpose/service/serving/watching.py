@@ -21,6 +21,7 @@ from superpose.datasets.drift_counts import DriftCounts
 from superpose.errors import SuperposeError
 
 if TYPE_CHECKING:
+    from superpose.learning.calibration.novelty import Novelty
     from superpose.learning.predictor import Predictor
     from superpose.service.serving.loaded_models import Rows
 
@@ -163,18 +164,23 @@ def _findings(predictor: Predictor, window: _Counted) -> list[Finding]:
         columns = [{"name": c.name, "psi": c.psi, "ks": c.ks, "verdict": c.verdict} for c in moved[:10]]
         found.append(Finding("drift", verdict, report.message, {"n_rows": report.n_rows, "columns": columns}))
     if predictor.safeguards.novelty is not None:
-        found.append(_novelty_finding(window, predictor.safeguards.novelty.expected_share))
+        found.append(_novelty_finding(window, predictor.safeguards.novelty))
     return found
 
 
-def _novelty_finding(window: _Counted, expected: float) -> Finding:
+def _novelty_finding(window: _Counted, novelty: Novelty) -> Finding:
     """More novel rows than chance explains and at least 5 % (three times the expected share) are bad; up to 2.5 %
     (half as much again) are good.
-    """
-    from scipy.stats import binom
 
-    share = window.n_novel / window.n_rows
-    chance = float(binom.sf(window.n_novel - 1, window.n_rows, expected))
+    The threshold is the ``r``-th smallest score of ``n`` validation rows. Of rows from the same source the share above
+    it is not known: it has a beta distribution of ``n + 1 - r`` and ``r``, wide where validation rows are few, and the
+    number of novel rows is beta-binomial.
+    """
+    from scipy.stats import betabinom
+
+    expected, share = novelty.expected_share, window.n_novel / window.n_rows
+    above = max(1, round(expected * (novelty.n_rows + 1)))
+    chance = float(betabinom.sf(window.n_novel - 1, window.n_rows, above, novelty.n_rows + 1 - above))
     verdict = "between"
     if share >= max(_SHARE_RAISED, 3 * expected) and chance < _ALPHA:
         verdict = "bad"
