@@ -70,6 +70,7 @@ def test_a_model_is_diagnosed_with_its_rows(predictor: Predictor, cancer: Table)
         diagnose_model(predictor, rows)
 
 
+@pytest.mark.slow  # a family is trained
 def test_families_are_diagnosed_too_and_what_has_no_circuit_is_told() -> None:
     table = builtin_table("iris")
     model = FAMILIES["kitchen_sinks"].load()(n_qubits=2, episodes=4, random_state=0)

@@ -95,6 +95,7 @@ DOCUMENT: dict[str, Any] = {
 }
 
 
+@pytest.mark.slow  # six models are trained
 def test_a_training_says_the_cost_beforehand_and_reports_both_attacks(tmp_path: Path) -> None:
     spec, table, told = TrainingSpec.from_dict(DOCUMENT), noise(), []
     found = run_experiment(
