@@ -149,7 +149,7 @@ def _show(found: CircuitDiagnosis) -> None:
     if found.sign_noise:
         typer.echo("")
         heads = (f"sign of expectation, {found.sign_noise[0].shots:,} shots", "in the band", "flips on average")
-        shares = [(one.share_in_band, one.expected_flips) for one in found.sign_noise]
-        print_table(heads, [(str(i), f"{band:.4f}", f"{flips:.4f}") for i, (band, flips) in enumerate(shares)])
+        signs = [(f"{o.observable}", f"{o.share_in_band:.4f}", f"{o.expected_flips:.4f}") for o in found.sign_noise]
+        print_table(heads, signs)
     for warning in found.warnings:
         typer.echo(warning, err=True)
