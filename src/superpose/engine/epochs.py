@@ -110,7 +110,7 @@ class _Batch:
         self.forth = modes.PREPARE | modes.FORWARD | modes.EXPECT | (modes.SAVE if learn else 0)
         self.block: Any = template.copy()
         places = {
-            at.SIZE: size, at.FORTH: self.forth, at.INTERPRETER: self.bound.address,
+            at.SIZE: size, at.PER_TILE: runner.samples, at.FORTH: self.forth, at.INTERPRETER: self.bound.address,
             at.CIRCUIT: id(self.bound.arguments), at.ANGLES: id(self.inputs), at.ROUNDED: id(self.rounded),
             at.WIDE_WEIGHTS: id(self.weights), at.OUT: id(self.out), at.GRAD_OUT: id(self.grad_out),
             at.GRAD_ANGLES: id(self.grad_angles), at.OWN_GRADIENT: id(self.grad_weights),

@@ -5,16 +5,16 @@ from __future__ import annotations
 # fmt: off
 (
     MODE, FIRST, LAST, SIZE, STRIDE, ENTRY, N_COLUMNS, WIDTH, N_OUTPUTS, N_CLASSES, N_WEIGHTS, N_GROUPS, N_STEPS,
-    DOUBLE, FORTH, INTERPRETER, CIRCUIT, ORDER_FIRST,
+    DOUBLE, FORTH, INTERPRETER, CIRCUIT, ORDER_FIRST, PER_TILE,
     ORDER, ROWS, CLASSES, CLASS_WEIGHTS, ENTRY_WEIGHT, ENTRY_BIAS, WEIGHTS, EXIT_WEIGHT, EXIT_BIAS,
     GRAD_ENTRY_WEIGHT, GRAD_ENTRY_BIAS, GRAD_WEIGHTS, GRAD_EXIT_WEIGHT, GRAD_EXIT_BIAS,
     VECTOR, GRAD, MOMENT_1, MOMENT_2, GROUPS, RATES, CONSTANTS, MAX_ANGLE,
     ANGLES, ROUNDED, WIDE_WEIGHTS, OUT, GRAD_OUT, GRAD_ANGLES, OWN_GRADIENT, SQUASHED, SCORES, RESULTS, ARGUMENTS,
-) = range(51)
+) = range(52)
 """Numbers: MODE, the steps FIRST .. LAST - 1, rows per step (SIZE) and from one step to the next (STRIDE), the ENTRY
 layer's kind, sizes, steps taken so far (N_STEPS, counted up), whether the precision is float64 (DOUBLE), what the
-interpreter is to do at first (FORTH), its address and the ``id`` of its own arguments (CIRCUIT), and where in ORDER
-step 0 begins (ORDER_FIRST).
+interpreter is to do at first (FORTH), its address and the ``id`` of its own arguments (CIRCUIT), where in ORDER step 0
+begins (ORDER_FIRST), and rows per tile of the circuit (PER_TILE).
 
 Arrays by their ``id``, of the circuit's precision but for int64 ORDER, CLASSES, GROUPS and float64 RATES, RESULTS and
 the circuit's inputs (ANGLES) and weights (WIDE_WEIGHTS): the rows' ORDER, ROWS ``(n_rows, n_columns)``, their CLASSES
@@ -28,9 +28,9 @@ ENTER, RUN, LOOK, LEARN, LEAVE = 1, 2, 4, 8, 16
 """Bits of MODE: inputs of the circuit, the circuit, the loss, gradients of both, and gradients in front with AdamW."""
 NOT_FINITE = 1024
 
-LOSS, SUM, WEIGHT, WEIGHTED_LOSS, N_RIGHT, N_RESULTS = range(6)
-"""RESULTS: the last step's loss; all losses times their rows; sums of class weights, of weighted losses, and of rows
-whose class has the highest score."""
+LOSS, STEP_WEIGHT, SUM, WEIGHT, WEIGHTED_LOSS, N_RIGHT, N_RESULTS = range(7)
+"""RESULTS: the last step's loss and sum of class weights; all losses times their rows; sums of class weights, of
+weighted losses, and of rows whose class has the highest score."""
 
 TENTH, THOUSANDTH, TINY, KEPT, SPREAD, STAY, RATE, N_CONSTANTS = range(8)
 """CONSTANTS of AdamW in the circuit's precision."""

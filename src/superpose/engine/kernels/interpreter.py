@@ -42,13 +42,14 @@ from superpose.engine.kernels.modes import (
     FINISH,
     FORWARD,
     HELP,
+    KEPT,
     PREPARE,
     SAVE,
     TEAM,
     WHOLE,
 )
 from superpose.engine.kernels.sharing import add_up, clear, finish_team, help_out, share, share_rows
-from superpose.engine.kernels.simd import LINE, address, call, data, kernel
+from superpose.engine.kernels.simd import LINE, address, call, data, kernel, kernel_of_sums
 from superpose.engine.kernels.walsh import transform_numbers
 
 __all__ = ["run_tape"]
@@ -255,6 +256,15 @@ def forward(
             run_block(zero, step, way, ints, block)
 
 
+@kernel_of_sums
+def signed_sum(work: Any, signs: int, at: int, lanes: int) -> float:
+    """Return the sum over the lanes of a vector, each with its sign."""
+    total = 0.0
+    for lane in range(lanes):
+        total += work[signs + lane] * work[at + lane]
+    return total
+
+
 @kernel
 def note(
     rotation: int,
@@ -271,10 +281,8 @@ def note(
 ) -> None:
     """Store a rotation's gradient: the sum over the tile, and the inputs' share per sample."""
     lanes = ints[t.LANES]
-    signs, scale, total = ints[t.AT_SIGNS] + sign * lanes, angles[ints[t.PADDED] + rotation], 0.0
-    for lane in range(lanes):
-        total += work[signs + lane] * work[at + lane]
-    sums[tile * ints[t.N_ROTATIONS] + rotation] = scale * total
+    signs, scale = ints[t.AT_SIGNS] + sign * lanes, angles[ints[t.PADDED] + rotation]
+    sums[tile * ints[t.N_ROTATIONS] + rotation] = scale * signed_sum(work, signs, at, lanes)
     shift, row = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
     n, width = min(lanes, (block[s.BATCH] - row) << shift), ints[t.N_INPUTS]
     for place in range(ints[ints[t.INPUT_START] + rotation], ints[ints[t.INPUT_START] + rotation + 1]):
@@ -393,8 +401,10 @@ def bring_state(
     block: Any,
     saved: Any,
 ) -> None:
-    """Bring the tile's final states into PSI: run the circuit, or take what was saved."""
+    """Bring the tile's final states into PSI unless they are there: run the circuit, or take what was saved."""
     at, n = ints[t.AT_PSI], 2 * ints[t.ROWS_PADDED] * ints[t.LANES]
+    if mode & KEPT:
+        return
     if not mode & FORWARD:
         for k in range(n):
             work[at + k] = saved[tile * n + k]
@@ -432,8 +442,10 @@ def start_block(mode: int, n_tiles: int, ints: Any, block: Any) -> None:
 
 
 @kernel
-def load_signs(ints: Any, work: Any) -> None:
-    """Write the vectors +1 and -1, and those of the signs of lanes."""
+def load_signs(mode: int, ints: Any, work: Any) -> None:
+    """Write the vectors +1 and -1, and those of the signs of lanes, unless they are there."""
+    if mode & KEPT:
+        return
     lanes, sigma = ints[t.LANES], ints[t.AT_SIGMA]
     fill(work, sigma, sigma + lanes, 1.0)
     fill(work, sigma + lanes, sigma + 2 * lanes, -1.0)
@@ -493,14 +505,14 @@ def run_tape(zero: Any, array: int) -> int:
         return BAD_WEIGHTS
     status, lanes = 0, ints[t.LANES]
     size, sigma = LINE // lanes, ints[t.AT_SIGMA]
-    load_signs(ints, work)
+    load_signs(mode, ints, work)
     for tile in range(first, last):
         row = tile * ints[t.SAMPLES]
         end_row = min(row + ints[t.SAMPLES], batch)
         if mode & FORWARD and not_finite(inputs, row * ints[t.N_INPUTS], end_row * ints[t.N_INPUTS]):
             status |= BAD_INPUTS
         block[D_FILLED] = 0
-        if ints[t.N_OF_LANES]:
+        if ints[t.N_OF_LANES] and not mode & KEPT:
             turn_lanes(zero, ints, floats, angles, inputs, tile, work, wide, block)
         if ints[t.N_SHARED] < ints[t.N_TABLES]:
             own_angles(ints, floats, angles, inputs, tile, wide)

@@ -11,6 +11,7 @@ __all__ = [
     "FINISH",
     "FORWARD",
     "HELP",
+    "KEPT",
     "PREPARE",
     "SAVE",
     "TEAM",
@@ -36,6 +37,9 @@ TEAM = 128
 """Other threads may help with loops; see `superpose.engine.kernels.sharing`."""
 HELP = 256
 """Help the call with TEAM that has the same block, and do nothing else."""
+KEPT = 512
+"""With BACKWARD, on one tile: its state, and what its samples' angles gave, are still in the workspace, from a call
+with FORWARD on this tile."""
 
 BAD_WEIGHTS, BAD_INPUTS, BAD_GRADIENT = 1, 2, 4
 """What the interpreter found to be NaN or infinite."""

@@ -25,9 +25,23 @@ from numba.extending import intrinsic
 
 from superpose.engine.kernels import slots
 
-__all__ = ["LINE", "Amplitude", "Argument", "Body", "Simd", "Value", "address", "call", "data", "emit", "kernel"]
+__all__ = [
+    "LINE",
+    "Amplitude",
+    "Argument",
+    "Body",
+    "Simd",
+    "Value",
+    "address",
+    "call",
+    "data",
+    "emit",
+    "kernel",
+    "kernel_of_sums",
+]
 
 LINE = 64
+_FLAGS = ("contract", "reassoc", "nsz")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 
 
@@ -36,13 +50,19 @@ def kernel(function: _Function) -> _Function:
     return njit(nogil=True, error_model="numpy", no_cpython_wrapper=True, no_cfunc_wrapper=True)(function)  # type: ignore[no-any-return]  # Numba keeps the signature
 
 
+def kernel_of_sums(function: _Function) -> _Function:
+    """Decorate loops over arrays whose sums may be taken in the order that suits the vectors.
+
+    The order is the same on one processor, and in every call.
+    """
+    options = {"nogil": True, "error_model": "numpy", "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+    return njit(fastmath=set(_FLAGS), **options)(function)  # type: ignore[no-any-return]  # as above
+
+
 Value = Any  # an LLVM value; llvmlite is not typed
 Amplitude = tuple[Value, Value]  # real and imaginary parts
 
 _I32, _I64 = ir.IntType(32), ir.IntType(64)
-_FLAGS = ("contract", "reassoc", "nsz")
-
-
 Argument = Callable[[int], Value]
 
 
