@@ -1,8 +1,14 @@
-"""How long does the Gram matrix of a quantum kernel take? Ours against PennyLane, Qulacs and Qiskit Aer.
+"""How long does the matrix of a quantum kernel take? Ours against PennyLane, Qulacs and Qiskit Aer.
+
+    python benchmarks/kernels.py --save                       # everything; resumed where it stopped
+    python benchmarks/kernels.py --case projected:8 --json
 
 The feature map is that of Havlicek et al. 2019, two layers: H, RZ(x_i), RZZ(x_i x_j) on every pair. Everyone gets the
-same rows and computes the symmetric matrix of fidelities in double precision, in the way that a good user would choose:
-states once per row, then one matrix product. PennyLane's own ``qml.kernels.square_kernel_matrix`` (a circuit per pair)
+same rows and computes the symmetric matrix in double precision, in the way that a good user would choose. "iqp":
+fidelities; states once per row, then one matrix product. "projected": Gaussians of the distances between rows'
+expectations of X, Y and Z on every qubit. PennyLane runs on lightning.qubit, on
+default.qubit with broadcasting, and on default.qubit under ``jax.jit`` with ``jax.vmap`` (x64), which may compile
+before the clock begins. Its own ``qml.kernels.square_kernel_matrix`` (a circuit per pair)
 is timed beside it on a tenth of the rows and scaled to all pairs; it is what its documentation shows. All matrices are
 compared before any time is taken. Turns are interleaved; each takes part in five rounds, the slow ones in fewer.
 """
@@ -17,11 +23,13 @@ from typing import Any
 import numpy as np
 
 from harness import available_cores, environment_facts, format_ms, print_json, print_table, say, spread, version_of
-from superpose.learning.families import gram_matrix, iqp_block
+from results import RESULTS, Results, sources_key
+from superpose.learning.families import gram_matrix, iqp_block, projected_gram_matrix
 
 N_ROWS = 300
 QUBITS = (4, 6, 8, 10, 12)
 LAYERS = 2
+GAMMA = 1.0
 TOLERANCE = 1e-10
 SLOW_S = 5.0
 """A contestant that takes longer is timed once."""
@@ -33,6 +41,18 @@ def ours(n_qubits: int) -> Gram:
     """Our own."""
     block = iqp_block(n_qubits, LAYERS)
     return lambda rows: gram_matrix(block, rows)
+
+
+def ours_projected(n_qubits: int) -> Gram:
+    """Our own, of single qubits' states."""
+    block = iqp_block(n_qubits, LAYERS)
+    return lambda rows: projected_gram_matrix(block, rows, gamma=GAMMA)
+
+
+def gaussian(features: np.ndarray) -> np.ndarray:
+    """Gaussians of rows' distances, by one matrix product."""
+    squares = (features**2).sum(axis=1)
+    return np.exp(-GAMMA / 2.0 * (squares[:, None] + squares - 2.0 * features @ features.T))
 
 
 def pairs_of(n_qubits: int) -> list[tuple[int, int]]:
@@ -62,6 +82,46 @@ def pennylane_states(n_qubits: int, device_name: str) -> Gram:
     if device_name == "default.qubit":
         return by_states(lambda rows: np.asarray(state(rows)))
     return by_states(lambda rows: np.array([state(row) for row in rows]))
+
+
+def pennylane_jax(n_qubits: int, *, projected: bool) -> Gram:
+    """PennyLane: default.qubit under ``jax.jit`` and ``jax.vmap``, in double precision."""
+    import jax
+    import pennylane as qml
+
+    jax.config.update("jax_enable_x64", True)
+
+    @qml.qnode(qml.device("default.qubit", wires=n_qubits), interface="jax", diff_method=None)
+    def circuit(row: Any) -> Any:
+        qml.IQPEmbedding(row, wires=range(n_qubits), n_repeats=LAYERS)
+        return pauli_expectations(n_qubits) if projected else qml.state()
+
+    if not projected:
+        states = jax.jit(jax.vmap(circuit))
+        return by_states(lambda rows: np.asarray(states(rows)))
+    features = jax.jit(jax.vmap(lambda row: jax.numpy.stack(circuit(row))))
+    return lambda rows: gaussian(np.asarray(features(rows)))
+
+
+def pauli_expectations(n_qubits: int) -> list[Any]:
+    """X, Y and Z of every qubit, in a QNode."""
+    import pennylane as qml
+
+    return [qml.expval(pauli(qubit)) for qubit in range(n_qubits) for pauli in (qml.PauliX, qml.PauliY, qml.PauliZ)]
+
+
+def pennylane_features(n_qubits: int, device_name: str) -> Gram:
+    """PennyLane: expectations of all rows, row by row or by broadcasting."""
+    import pennylane as qml
+
+    @qml.qnode(qml.device(device_name, wires=n_qubits), diff_method=None)
+    def circuit(row: np.ndarray) -> Any:
+        qml.IQPEmbedding(row, wires=range(n_qubits), n_repeats=LAYERS)
+        return pauli_expectations(n_qubits)
+
+    if device_name == "default.qubit":
+        return lambda rows: gaussian(np.stack(circuit(rows), axis=-1))
+    return lambda rows: gaussian(np.array([circuit(row) for row in rows]))
 
 
 def pennylane_kernel_matrix(n_qubits: int) -> Gram:
@@ -139,7 +199,9 @@ def aer_states(n_qubits: int) -> Gram:
     return by_states(states)
 
 
-RIVALS: dict[str, tuple[str, Callable[[int], Gram]]] = {
+OURS: dict[str, Callable[[int], Gram]] = {"iqp": ours, "projected": ours_projected}
+RIVALS: dict[str, dict[str, tuple[str, Callable[[int], Gram]]]] = {}
+RIVALS["iqp"] = {
     "pennylane lightning, states": (
         "pennylane-lightning",
         lambda n: pennylane_states(n, "lightning.qubit"),
@@ -148,8 +210,14 @@ RIVALS: dict[str, tuple[str, Callable[[int], Gram]]] = {
         "pennylane",
         lambda n: pennylane_states(n, "default.qubit"),
     ),
+    "pennylane jax.jit": ("jax", lambda n: pennylane_jax(n, projected=False)),
     "qulacs, states": ("qulacs", qulacs_states),
     "aer, states": ("qiskit-aer", aer_states),
+}
+RIVALS["projected"] = {
+    "pennylane lightning": ("pennylane-lightning", lambda n: pennylane_features(n, "lightning.qubit")),
+    "pennylane default, broadcast": ("pennylane", lambda n: pennylane_features(n, "default.qubit")),
+    "pennylane jax.jit": ("jax", lambda n: pennylane_jax(n, projected=True)),
 }
 KERNEL_MATRIX = "pennylane lightning, kernel_matrix"
 
@@ -161,13 +229,13 @@ def timed(gram: Gram, rows: np.ndarray) -> float:
     return 1e3 * (time.perf_counter() - start)
 
 
-def one_case(n_qubits: int, n_rows: int, rounds: int) -> dict[str, Any]:
+def one_case(kind: str, n_qubits: int, n_rows: int, rounds: int) -> dict[str, Any]:
     """All contestants with one number of qubits."""
     rows = np.random.default_rng(n_qubits).uniform(-1.0, 1.0, (n_rows, n_qubits))
-    contestants: dict[str, Gram] = {"superpose": ours(n_qubits)}
+    contestants: dict[str, Gram] = {"superpose": OURS[kind](n_qubits)}
     failed: dict[str, str] = {}
     expected = contestants["superpose"](rows)
-    for name, (package, make) in RIVALS.items():
+    for name, (package, make) in RIVALS[kind].items():
         if version_of(package) is None:
             failed[name] = "not installed"
             continue
@@ -183,17 +251,23 @@ def one_case(n_qubits: int, n_rows: int, rounds: int) -> dict[str, Any]:
             if not samples[name] or samples[name][0] < 1e3 * SLOW_S:
                 samples[name].append(timed(gram, rows))
     times = {name: spread(found) for name, found in samples.items()}
-    if version_of("pennylane-lightning") is not None:
+    if kind == "iqp" and version_of("pennylane-lightning") is not None:
         times[KERNEL_MATRIX] = _kernel_matrix(n_qubits, rows, expected)
     best = min((name for name in times if name != "superpose"), key=lambda name: times[name]["ms"], default=None)
+    own = [name for name in times if name.startswith("pennylane")]
+    pennylane = min(own, key=lambda name: times[name]["ms"], default=None)
     ratios = {name: found["ms"] / times["superpose"]["ms"] for name, found in times.items()}
     return {
+        "case": f"{kind}:{n_qubits}x{n_rows}",
+        "kind": kind,
         "n_qubits": n_qubits,
         "n_rows": n_rows,
         "times": times,
         "ratios": ratios,
         "best_rival": best,
         "ratio_to_best": ratios[best] if best else None,
+        "best_of_pennylane": pennylane,
+        "ratio_to_pennylane": ratios[pennylane] if pennylane else None,
         "failed": failed,
     }
 
@@ -216,24 +290,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--quick", action="store_true", help="4 and 8 qubits, 100 rows")
+    parser.add_argument("--case", action="append", help="only cases whose name begins so, repeatable")
+    parser.add_argument("--save", action="store_true", help="write results/kernels.json, case by case")
+    parser.add_argument("--again", action="store_true", help="measure cases that the file has once more")
     arguments = parser.parse_args()
     qubits, n_rows, rounds = ((4, 8), 100, 3) if arguments.quick else (QUBITS, N_ROWS, 5)
-    rows = []
-    for n_qubits in qubits:
-        say(f"{n_qubits} qubits")
-        rows.append(one_case(n_qubits, n_rows, rounds))
-    packages = ("pennylane", "pennylane-lightning", "qulacs", "qiskit-aer", "numpy")
-    environment = environment_facts(available_cores(), versions={name: version_of(name) for name in packages})
+    cases = {f"{kind}:{n}x{n_rows}": (kind, n) for kind in OURS for n in qubits}
+    cases = {case: what for case, what in cases.items() if not arguments.case or case.startswith(tuple(arguments.case))}
+    packages = ("pennylane", "pennylane-lightning", "jax", "qulacs", "qiskit-aer", "numpy")
+    versions = {name: version_of(name) for name in packages}
+    path = RESULTS / "kernels.json" if arguments.save else None
+    kept = Results(path, environment_facts(available_cores(), versions=versions), sources_key("kernels", rounds))
+    for case, (kind, n_qubits) in cases.items():
+        if arguments.again or not kept.has(case):
+            say(case)
+            kept.add(one_case(kind, n_qubits, n_rows, rounds), versions)
+    rows = kept.rows(cases)
     if arguments.json:
-        print_json(environment, rows)
+        print_json(kept.environment, rows)
         return
-    names = ["superpose", *RIVALS, KERNEL_MATRIX]
-    columns: dict[str, Callable[[Any], str]] = {"qubits": lambda row: str(row["n_qubits"])}
+    names = ["superpose", *dict.fromkeys(name for row in rows for name in row["times"] if name != "superpose")]
+    columns: dict[str, Callable[[Any], str]] = {"case": lambda row: row["case"]}
     for name in names:
         columns[name] = lambda row, name=name: format_ms(row["times"].get(name, {}).get("ms"))
     columns["best rival / ours"] = lambda row: f"{row['ratio_to_best']:.1f}" if row["ratio_to_best"] else "–"
-    notes = [f"{row['n_qubits']} qubits: {name} {said}" for row in rows for name, said in row["failed"].items()]
-    print_table(f"Gram matrix of {n_rows} rows, double precision", rows, columns, notes)
+    columns["best of PennyLane / ours"] = lambda row: f"{row['ratio_to_pennylane'] or 0:.1f}"
+    notes = [f"{row['case']}: {name} {said}" for row in rows for name, said in row["failed"].items()]
+    print_table(f"Kernel matrix of {n_rows} rows, double precision", rows, columns, notes)
 
 
 if __name__ == "__main__":

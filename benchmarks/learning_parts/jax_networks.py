@@ -25,13 +25,21 @@ def network_function(network: nn.Module, make_circuit: MakeCircuit) -> tuple[Sco
         NotImplementedError: a network that nobody has written down here.
     """
     params = {name: jnp.asarray(value.detach().numpy()) for name, value in network.named_parameters()}
-    if not isinstance(network, HybridNetwork) or not isinstance(network.block, QuantumLayer):
+    block = getattr(network, "block", None)
+    if not isinstance(block, QuantumLayer):
         raise NotImplementedError(type(network).__name__)
-    circuit = make_circuit(network.block.block)
-    bound = network.max_angle
+    circuit = make_circuit(block.block)
+    if isinstance(network, HybridNetwork):
+        bound = network.max_angle
+    elif isinstance(getattr(network, "amplitudes", None), nn.Identity):  # rows are the circuit's angles
+        bound = None
+    else:
+        raise NotImplementedError(type(network).__name__)
 
     def scores(params: dict[str, Any], rows: Any) -> Any:
-        angles = jnp.tanh(rows @ params["entry.weight"].T + params["entry.bias"]) * bound
+        angles = rows
+        if bound is not None:
+            angles = jnp.tanh(rows @ params["entry.weight"].T + params["entry.bias"]) * bound
         return circuit(angles, params["block.weights"]) @ params["exit.weight"].T + params["exit.bias"]
 
     return scores, params

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from superpose.learning.spec import TrainingOptions
 from superpose.learning.torch_threads import one_torch_thread
 from superpose.learning.training import Trainer, TrainingRows
 
-__all__ = ["OurTraining", "Outcome", "Problem", "make_problem"]
+__all__ = ["OurTraining", "Outcome", "Problem", "encoded_once", "make_problem"]
 
 LEARNING_RATE, WEIGHT_DECAY = 0.02, 0.01
 N_TRAIN, N_VALIDATION = 256, 64
@@ -86,6 +86,14 @@ def make_problem(
             if isinstance(module, QuantumLayer):
                 module.reset_parameters(torch.Generator().manual_seed(2))
     return Problem(name, network, parts[0], parts[1], batch_size, epochs, patience or epochs)
+
+
+def encoded_once(problem: Problem) -> Problem:
+    """The problem whose rows are the circuit's angles already: what a circuit-centric network has to encode once."""
+    network = copy.deepcopy(problem.network)
+    encode, network.amplitudes = network.amplitudes, nn.Identity()
+    parts = [TrainingRows(encode(part.rows), part.classes) for part in (problem.training, problem.validation)]
+    return replace(problem, network=network, training=parts[0], validation=parts[1])
 
 
 class OurTraining:

@@ -14,6 +14,9 @@ from superpose.engine.lowering import Lowered
 
 __all__ = ["FinalStates"]
 
+_SMALL, _AT_ONCE = 1 << 8, 1 << 16
+"""States of so many amplitudes are put in their places many at a time, larger ones one by one, which takes NumPy less."""
+
 
 def _basis_indices(frame: Frame) -> npt.NDArray[np.int64]:
     """Return ``p`` with ``F|j> = phase_j |p_j>``, int64 ``(2**n_qubits,)``.
@@ -76,8 +79,20 @@ class FinalStates(NamedTuple):
         turns += k + 2 * (np.bitwise_count(self.indices & z) & 1).astype(np.int64)
         factors = (self.shrink * np.array([1, 1j, -1, -1j]))[turns & 3]
         states = np.empty(self.real.shape, dtype)
-        for state, real, imaginary, angle in zip(states, self.real, self.imaginary, phase, strict=True):
-            state[ends] = (real + 1j * imaginary) * factors * np.exp(1j * angle)
+        turned = np.exp(1j * phase)
+        if len(ends) > _SMALL:
+            for state, real, imaginary, turn in zip(states, self.real, self.imaginary, turned, strict=True):
+                state[ends] = (real + 1j * imaginary) * factors * turn
+            return states
+        places = np.argsort(ends)
+        factors, turned = factors[places].astype(dtype), turned[:, None].astype(dtype)
+        step = _AT_ONCE // len(ends)
+        for first in range(0, len(states), step):
+            some = slice(first, first + step)
+            found = np.multiply(self.imaginary[some, places], 1j, dtype=dtype)
+            found += self.real[some, places]
+            found *= factors
+            np.multiply(found, turned[some], out=states[some])
         return states
 
     def probabilities(self) -> npt.NDArray[np.float64]:
