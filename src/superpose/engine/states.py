@@ -15,7 +15,7 @@ from superpose.engine.lowering import Lowered
 __all__ = ["FinalStates"]
 
 _SMALL, _AT_ONCE = 1 << 8, 1 << 16
-"""States of so many amplitudes are put in their places many at a time, larger ones one by one, which takes NumPy less."""
+"""States of so many amplitudes are put in their places many at a time; larger ones one by one, which is sooner done."""
 
 
 def _basis_indices(frame: Frame) -> npt.NDArray[np.int64]:

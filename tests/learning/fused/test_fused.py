@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,14 @@ import torch
 from torch import Tensor, nn
 
 from superpose.engine import get_threads, set_threads
+from superpose.engine.whole_epochs import Standing
 from superpose.errors import TrainingDivergedError
-from superpose.learning import CheckpointStore, QuantumLayer, Stopped, Trainer, TrainingRows, TrainingWatch
+from superpose.learning import CheckpointStore, EpochReport, QuantumLayer, Stopped, Trainer, TrainingRows, TrainingWatch
 from superpose.learning.families.circuit_centric import CircuitCentricClassifier
 from superpose.learning.families.data_reuploading import DataReuploadingClassifier
 from superpose.learning.families.variational import VariationalClassifier
 from superpose.learning.fused import steps
+from superpose.learning.fused.epochs import FusedEpochs
 from superpose.learning.fused.parts import FusedParts
 from superpose.learning.network import HybridNetwork, NetworkShape, build_network, probabilities
 from superpose.learning.spec import ModelSpec, TrainingOptions
@@ -251,3 +254,59 @@ def test_another_loss_trains_in_torch() -> None:
         hybrid(), rows(20, 0), None, OPTIONS, n_classes=3, generator=torch.Generator(), loss=nn.functional.nll_loss
     )
     assert found.torch_reason == "the loss is not cross entropy"
+
+
+def counted_calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Epochs asked of each call that runs several, however long an epoch takes."""
+    monkeypatch.setattr(steps, "CALL_S", 1e9)
+    asked: list[int] = []
+    run = FusedEpochs.run
+
+    def counted(self: FusedEpochs, n_epochs: int, standing: Standing, generator: torch.Generator) -> None:
+        asked.append(n_epochs)
+        run(self, n_epochs, standing, generator)
+
+    monkeypatch.setattr(FusedEpochs, "run", counted)
+    return asked
+
+
+@pytest.mark.parametrize("validation", [True, False])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_epochs_in_one_call_are_those_taken_one_by_one(
+    validation: bool, dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = counted_calls(monkeypatch)
+    options = TrainingOptions(epochs=60, batch_size=16, learning_rate=0.5, patience=2)
+    together, apart = (trainer(hybrid(), validation=validation, dtype=dtype, options=options) for _ in range(2))
+    together.run()
+    assert asked == [59]  # behind the first, which is timed
+    seen: list[EpochReport] = []
+    apart.run(TrainingWatch(on_epoch=seen.append))
+    assert asked == [59]
+    assert len(seen) == apart.best_epoch + 2 < 60  # stopped early
+    assert seen == apart.history
+    assert together.best_epoch == apart.best_epoch
+    assert_equal_bits(together, apart)
+    assert torch.equal(together.generator.get_state(), apart.generator.get_state())
+
+
+def test_divergence_within_a_call_is_told_with_its_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = counted_calls(monkeypatch)
+    options = TrainingOptions(epochs=40, batch_size=16, learning_rate=1e36, patience=40)
+    made = [trainer(hybrid(), options=options) for _ in range(2)]
+    told = []
+    for one, watch in zip(made, (None, TrainingWatch(on_epoch=lambda report: None)), strict=True):
+        with pytest.raises(TrainingDivergedError) as error:
+            one.run(watch)
+        told.append((error.value.epoch, len(one.history)))
+    assert told[0] == told[1]
+    assert asked == ([39] if told[0][0] > 1 else [])
+
+
+def test_a_watch_that_looks_at_each_epoch_finds_the_network_as_it_is_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = counted_calls(monkeypatch)
+    made, found = trainer(hybrid()), list[np.ndarray]()
+    made.run(TrainingWatch(on_epoch=lambda report: found.append(weights(made)[0])))
+    assert not asked
+    assert len(found) == OPTIONS.epochs
+    assert all(not np.array_equal(one, other) for one, other in pairwise(found))
