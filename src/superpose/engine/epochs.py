@@ -7,7 +7,7 @@ threads share the circuit, a step is three short calls around two of the circuit
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -60,6 +60,7 @@ class AdamWState:
     Attributes:
         vector, grad, moment_1, moment_2: ``(n_trained,)``, of the circuit's precision.
         groups: where each group of numbers ends, its learning rate and its weight decay.
+        factors: float64, of all learning rates, one for each step from the first on; later steps take them as they are.
     """
 
     vector: Array
@@ -67,6 +68,7 @@ class AdamWState:
     moment_1: Array
     moment_2: Array
     groups: Sequence[tuple[int, float, float]]
+    factors: Array = field(default_factory=lambda: np.empty(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -155,6 +157,7 @@ class EpochRunner:
             trained.
         class_weights: ``(n_classes,)``, or None for ones.
         n_classes: number of classes.
+        label_smoothing: share of each row's label that all classes have alike, 0 to 1.
 
     Attributes:
         program: the circuit.
@@ -170,6 +173,7 @@ class EpochRunner:
         gradients: Sequence[Array | None],
         class_weights: Array | None,
         n_classes: int,
+        label_smoothing: float = 0.0,
     ) -> None:
         program = arrays.program
         real = self._real = np.dtype(program.dtype)
@@ -177,6 +181,7 @@ class EpochRunner:
         self._batches: dict[tuple[int, bool], _Batch] = {}
         self.results = np.zeros(at.N_RESULTS)
         constants = np.zeros(at.N_CONSTANTS, real)
+        constants[at.SMOOTHING] = label_smoothing
         constants[at.TENTH], constants[at.THOUSANDTH], constants[at.TINY] = 0.1, 0.001, 1e-8
         template: Any = np.zeros(at.ARGUMENTS, np.int64)
         trained = [np.empty(0, real) if array is None else array for array in arrays.trained]
@@ -189,6 +194,7 @@ class EpochRunner:
             at.MOMENT_1: state.moment_1, at.MOMENT_2: state.moment_2,
             at.GROUPS: np.array([group[0] for group in state.groups], np.int64),
             at.RATES: np.array([group[1:] for group in state.groups], np.float64),
+            at.FACTORS: np.ascontiguousarray(state.factors, np.float64),
             at.CONSTANTS: constants, at.MAX_ANGLE: np.array([arrays.max_angle], real),
             at.SCORES: np.empty(n_classes + 1, real), at.RESULTS: self.results,
             **dict(zip(range(at.ENTRY_WEIGHT, at.EXIT_BIAS + 1), trained, strict=True)),
@@ -199,7 +205,7 @@ class EpochRunner:
         for place, number in (
             (at.ENTRY, _KINDS[arrays.entry]), (at.WIDTH, program.n_inputs), (at.N_OUTPUTS, program.n_observables),
             (at.N_CLASSES, n_classes), (at.N_WEIGHTS, program.n_weights), (at.N_GROUPS, len(state.groups)),
-            (at.DOUBLE, program.dtype == "float64"),
+            (at.DOUBLE, program.dtype == "float64"), (at.N_FACTORS, len(state.factors)),
         ):  # fmt: skip
             template[place] = number
         self._template = template

@@ -24,6 +24,7 @@ from superpose.errors import ShapeError, SpecError, TrainingDivergedError
 from superpose.learning.checkpoint import CheckpointStore, Stopped
 from superpose.learning.fused.choice import fused_parts_or_reason
 from superpose.learning.fused.epochs import FusedEpochs
+from superpose.learning.fused.parts import flattened
 from superpose.learning.fused.steps import FusedSteps
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.submissions import RunWatch
@@ -162,10 +163,8 @@ class _AdamW:
     def __init__(
         self, parameters: list[nn.Parameter], options: TrainingOptions, factors: list[float] | None = None
     ) -> None:
-        self.vector = torch.cat([p.detach().reshape(-1) for p in parameters])
-        self.grad = torch.zeros_like(self.vector)
-        self.moment_1 = torch.zeros_like(self.vector)
-        self.moment_2 = torch.zeros_like(self.vector)
+        self.vectors = flattened(parameters)
+        self.vector, self.grad, self.moment_1, self.moment_2 = self.vectors
         self.n_steps = 0
         self._options = options
         self._rate, self._decay = options.learning_rate, options.learning_rate * options.weight_decay
@@ -173,17 +172,6 @@ class _AdamW:
         if factors is not None:
             parts = [torch.full((p.numel(),), factor) for p, factor in zip(parameters, factors, strict=True)]
             self._factors = torch.cat(parts)
-        start = 0
-        for parameter in parameters:
-            end = start + parameter.numel()
-            parameter.data = self.vector[start:end].view(parameter.shape)
-            parameter.grad = self.grad[start:end].view(parameter.shape)
-            start = end
-
-    @property
-    def vectors(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What is trained, its gradient, and the two moments."""
-        return self.vector, self.grad, self.moment_1, self.moment_2
 
     @property
     def groups(self) -> list[tuple[int, float, float]]:

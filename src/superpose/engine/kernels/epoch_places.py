@@ -5,21 +5,22 @@ from __future__ import annotations
 # fmt: off
 (
     MODE, FIRST, LAST, SIZE, STRIDE, ENTRY, N_COLUMNS, WIDTH, N_OUTPUTS, N_CLASSES, N_WEIGHTS, N_GROUPS, N_STEPS,
-    DOUBLE, FORTH, INTERPRETER, CIRCUIT, ORDER_FIRST, PER_TILE,
+    DOUBLE, FORTH, INTERPRETER, CIRCUIT, ORDER_FIRST, PER_TILE, N_FACTORS,
     ORDER, ROWS, CLASSES, CLASS_WEIGHTS, ENTRY_WEIGHT, ENTRY_BIAS, WEIGHTS, EXIT_WEIGHT, EXIT_BIAS,
     GRAD_ENTRY_WEIGHT, GRAD_ENTRY_BIAS, GRAD_WEIGHTS, GRAD_EXIT_WEIGHT, GRAD_EXIT_BIAS,
-    VECTOR, GRAD, MOMENT_1, MOMENT_2, GROUPS, RATES, CONSTANTS, MAX_ANGLE,
+    VECTOR, GRAD, MOMENT_1, MOMENT_2, GROUPS, RATES, FACTORS, CONSTANTS, MAX_ANGLE,
     ANGLES, ROUNDED, WIDE_WEIGHTS, OUT, GRAD_OUT, GRAD_ANGLES, OWN_GRADIENT, SQUASHED, SCORES, RESULTS, ARGUMENTS,
-) = range(52)
+) = range(54)
 """Numbers: MODE, the steps FIRST .. LAST - 1, rows per step (SIZE) and from one step to the next (STRIDE), the ENTRY
 layer's kind, sizes, steps taken so far (N_STEPS, counted up), whether the precision is float64 (DOUBLE), what the
 interpreter is to do at first (FORTH), its address and the ``id`` of its own arguments (CIRCUIT), where in ORDER step 0
-begins (ORDER_FIRST), and rows per tile of the circuit (PER_TILE).
+begins (ORDER_FIRST), rows per tile of the circuit (PER_TILE), and how many FACTORS there are.
 
 Arrays by their ``id``, of the circuit's precision but for int64 ORDER, CLASSES, GROUPS and float64 RATES, RESULTS and
 the circuit's inputs (ANGLES) and weights (WIDE_WEIGHTS): the rows' ORDER, ROWS ``(n_rows, n_columns)``, their CLASSES
 and the weight of each class; the trained arrays and their gradients; AdamW's vectors over all that is trained, with
-GROUPS (where each ends) and RATES (learning rate and weight decay of each); scratch; RESULTS."""
+GROUPS (where each ends), RATES (learning rate and weight decay of each) and float64 FACTORS of the learning rates, one
+for each step from the first on, 1 behind the last; scratch; RESULTS."""
 
 TANH, SCALE, NOTHING = range(3)
 """Kinds of ENTRY: ``max_angle * tanh(weight row + bias)``; each column times weights; the row itself."""
@@ -32,8 +33,8 @@ LOSS, STEP_WEIGHT, SUM, WEIGHT, WEIGHTED_LOSS, N_RIGHT, N_RESULTS = range(7)
 """RESULTS: the last step's loss and sum of class weights; all losses times their rows; sums of class weights, of
 weighted losses, and of rows whose class has the highest score."""
 
-TENTH, THOUSANDTH, TINY, KEPT, SPREAD, STAY, RATE, N_CONSTANTS = range(8)
-"""CONSTANTS of AdamW in the circuit's precision."""
+TENTH, THOUSANDTH, TINY, KEPT, SPREAD, STAY, RATE, SMOOTHING, N_CONSTANTS = range(9)
+"""CONSTANTS in the circuit's precision: of AdamW, and the share of a label that all classes have alike (SMOOTHING)."""
 
 (
     N_EPOCHS, DONE, N_ROWS, N_VALIDATION, N_PARTS, N_LOOKS, PARTS, STEPS, STEPS_DOUBLE, STEPS_TAKEN, N_TRAINED,

@@ -129,6 +129,24 @@ def begin_scores(zero: Any, n: int, first: int, order: Any, args: Any, results: 
 
 
 @kernel
+def smooth(smoothing: Any, wanted: int, n_classes: int, loss: Any, shares: Any, scores: Any) -> Any:
+    """Return a row's weighted loss where all classes share some of the label, and put its gradients for probabilities.
+
+    Source: Szegedy et al. 2016, arXiv 1512.00567, sec. 7, with class weights as in torch: each class's part weighs as
+    the class does.
+    """
+    each, own, whole = smoothing / n_classes, (1.0 - smoothing) * shares[wanted], shares[0] - shares[0]
+    total = own * loss
+    for k in range(n_classes):
+        whole += each * shares[k]
+        total -= each * shares[k] * math.log(scores[k])
+    for k in range(n_classes):
+        scores[k] = scores[k] * (own + whole) - each * shares[k]
+    scores[wanted] -= own
+    return total
+
+
+@kernel
 def score_rows(zero: Any, begin: int, end: int, first: int, order: Any, args: Any, results: Any) -> None:
     """Add up the losses of a step's rows ``begin .. end - 1``, and, in training, the gradients of all behind the
     circuit."""
@@ -137,18 +155,22 @@ def score_rows(zero: Any, begin: int, end: int, first: int, order: Any, args: An
     out, scores, grad_out = data(zero, args[e.OUT]), data(zero, args[e.SCORES]), data(zero, args[e.GRAD_OUT])
     weight = data(zero, args[e.EXIT_WEIGHT])
     grad_weight, grad_bias = data(zero, args[e.GRAD_EXIT_WEIGHT]), data(zero, args[e.GRAD_EXIT_BIAS])
+    smoothing = data(zero, args[e.CONSTANTS])[e.SMOOTHING]
     scores[n_classes] = results[e.STEP_WEIGHT]  # rounded to the circuit's precision
     divisor, total, n_right = scores[n_classes], results[e.LOSS], 0.0
     for i in range(begin, end):
         wanted = classes[order[first + i]]
         best, loss = score_row(zero, i, wanted, args, out, scores)
-        total += shares[wanted] * loss
+        if smoothing:
+            total += smooth(smoothing, wanted, n_classes, loss, shares, scores)
+        else:
+            total += shares[wanted] * loss
+            scores[wanted] -= 1.0
         n_right += 1.0 if best == wanted else 0.0
         if not learn:
             continue
-        scores[wanted] -= 1.0
         for k in range(n_classes):
-            grad = scores[k] * (shares[wanted] / divisor)
+            grad = scores[k] / divisor if smoothing else scores[k] * (shares[wanted] / divisor)
             grad_bias[k] += grad
             add_scaled(grad, out, i * n_outputs, grad_weight, k * n_outputs, n_outputs)
             add_scaled(grad, weight, k * n_outputs, grad_out, i * n_outputs, n_outputs)
@@ -195,6 +217,7 @@ def leave_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any) 
 @kernel_of_sums
 def move(args: Any, zero: Any, groups: Any, rates: Any, constants: Any) -> None:
     """Take one step of AdamW (arXiv 1711.05101, algorithm 2) with each group's learning rate and decay."""
+    factor = data(0.0, args[e.FACTORS])[args[e.N_STEPS]] if args[e.N_STEPS] < args[e.N_FACTORS] else 1.0
     vector, grad = data(zero, args[e.VECTOR]), data(zero, args[e.GRAD])
     moment_1, moment_2 = data(zero, args[e.MOMENT_1]), data(zero, args[e.MOMENT_2])
     args[e.N_STEPS] += 1
@@ -204,8 +227,8 @@ def move(args: Any, zero: Any, groups: Any, rates: Any, constants: Any) -> None:
     constants[e.SPREAD] = 1.0 - 0.999**n_steps
     kept, spread = constants[e.KEPT], constants[e.SPREAD]
     for group in range(args[e.N_GROUPS]):
-        constants[e.STAY] = 1.0 - rates[2 * group] * rates[2 * group + 1]
-        constants[e.RATE] = rates[2 * group] / (1.0 - 0.9**n_steps)
+        constants[e.STAY] = 1.0 - factor * rates[2 * group] * rates[2 * group + 1]
+        constants[e.RATE] = factor * rates[2 * group] / (1.0 - 0.9**n_steps)
         stay, rate = constants[e.STAY], constants[e.RATE]
         for k in range(first, groups[group]):
             g = grad[k]

@@ -2,16 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
+import torch
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from superpose.learning.quantum_layer import QuantumLayer
 
-__all__ = ["FusedParts", "SaysItsParts"]
+__all__ = ["FusedParts", "SaysItsParts", "flattened"]
+
+
+def flattened(parameters: Sequence[nn.Parameter]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Make parameters and their gradients views of one vector each.
+
+    Returns:
+        These two vectors, the gradient zero, and two more zeros of their size for an optimizer's moments.
+    """
+    vector = torch.cat([p.detach().reshape(-1) for p in parameters])
+    grad, start = torch.zeros_like(vector), 0
+    for parameter in parameters:
+        end = start + parameter.numel()
+        parameter.data = vector[start:end].view(parameter.shape)
+        parameter.grad = grad[start:end].view(parameter.shape)
+        start = end
+    return vector, grad, torch.zeros_like(vector), torch.zeros_like(vector)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from torch import Tensor
 from superpose.engine import compile_program
 from superpose.engine.epochs import AdamWState, DressedArrays, EpochRunner, Losses, Rows
 from superpose.engine.whole_epochs import EpochLoop
+from superpose.errors import TrainingDivergedError
 from superpose.learning.fused.parts import FusedParts
 from superpose.learning.network import EVALUATION_ROWS
 
@@ -38,6 +40,8 @@ class FusedSteps:
         groups: where each group of trained numbers ends, its learning rate and its weight decay.
         class_weights: ``(n_classes,)``, or None.
         n_classes: number of classes.
+        label_smoothing: share of each row's label that all classes have alike.
+        factors: float64, of the learning rates, one for each step from the first on; None for ones.
     """
 
     def __init__(
@@ -47,6 +51,9 @@ class FusedSteps:
         groups: Sequence[tuple[int, float, float]],
         class_weights: Tensor | None,
         n_classes: int,
+        *,
+        label_smoothing: float = 0.0,
+        factors: NDArray[np.float64] | None = None,
     ) -> None:
         layer, parameters = parts.circuit, parts.parameters
         block = layer.block
@@ -67,8 +74,10 @@ class FusedSteps:
         ]
         vector, grad, moment_1, moment_2 = vectors
         state = AdamWState(vector.numpy(), grad.numpy(), moment_1.numpy(), moment_2.numpy(), groups)
+        if factors is not None:
+            state = replace(state, factors=factors)
         shares = None if class_weights is None else class_weights.numpy()
-        self._runner = EpochRunner(arrays, state, gradients, shares, n_classes)
+        self._runner = EpochRunner(arrays, state, gradients, shares, n_classes, label_smoothing)
         self._data: dict[int, tuple[TrainingRows, Rows]] = {}
         self._step_s = 0.0
 
@@ -107,6 +116,23 @@ class FusedSteps:
         found = self._runner.train(self._rows(data), order.numpy(), (step, last), size, n_steps, so_far)
         self._step_s = max((time.perf_counter() - began) / (last - step), 1e-7)
         return last - step, found
+
+    def sweep(self, data: TrainingRows, order: Tensor, size: int, n_steps: int) -> tuple[int, float]:
+        """Take all steps over rows in an order, behind ``n_steps`` that were taken before.
+
+        Returns:
+            How many steps, and their mean loss by rows.
+
+        Raises:
+            TrainingDivergedError: the loss is no longer finite.
+        """
+        taken, total, wanted = 0, 0.0, -(-len(order) // size)
+        while taken < wanted:
+            some, losses = self.advance(data, order, taken, size, n_steps + taken, total)
+            taken, total = taken + some, losses.total
+            if not math.isfinite(losses.total):
+                raise TrainingDivergedError("the training loss is no longer finite; lower the learning rate", epoch=1)
+        return taken, total / max(1, len(order))
 
     def look(self, data: TrainingRows) -> Losses:
         """The loss and accuracy of rows."""

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from superpose.circuits import Circuit, parameters, z_all
+from superpose.learning.fused.parts import FusedParts
 from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.quantum_layer import QuantumLayer
 
@@ -165,6 +166,10 @@ class DressedHead(nn.Module):
         """Scores ``(batch, 2)`` of features ``(batch, n_features)``."""
         angles = torch.tanh(self.entry(features)) * (math.pi / 2.0)
         return self.exit(self.middle(angles))  # type: ignore[no-any-return]
+
+    def fused_parts(self) -> FusedParts:
+        """The same as parts, for training in compiled code."""
+        return FusedParts(self.middle, self.exit, "tanh", self.entry.weight, self.entry.bias, math.pi / 2.0)
 
 
 class PictureClassifier(nn.Module):
