@@ -105,11 +105,13 @@ class OurTraining:
 
     def __init__(self, problem: Problem) -> None:
         self.network = copy.deepcopy(problem.network)
-        self.initial = {name: value.clone() for name, value in problem.network.state_dict().items()}
+        self.initial = {name: value.detach().clone() for name, value in problem.network.named_parameters()}
 
     def __call__(self, problem: Problem) -> Outcome:
         """Trains from the initial weights."""
-        self.network.load_state_dict(self.initial)
+        with torch.no_grad():
+            for name, parameter in self.network.named_parameters():
+                parameter.copy_(self.initial[name])
         options = TrainingOptions(
             epochs=problem.epochs,
             batch_size=problem.batch_size,
