@@ -269,7 +269,7 @@ def run_alone(zero: Any, n: int, first: int, order: Any, args: Any, results: Any
             return status
         score_rows(zero, tile * per_tile, min(n, (tile + 1) * per_tile), first, order, args, results)
         if not math.isfinite(results[e.LOSS]):
-            return end_scores(n, results)  # type: ignore[no-any-return]  # of a kernel
+            return end_scores(n, results)
         status = run_circuit(back, tile, tile + 1, args)
         if status:
             return status
