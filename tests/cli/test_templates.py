@@ -62,8 +62,8 @@ def test_a_template_gives_one_document_then_a_table(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["train", "pneumonia"], "Template pneumonia takes --data FILE, not --dataset"),
-        (["train", "pneumonia", "--dataset", "x", "--data", "y"], "takes --data FILE, not --dataset"),
+        (["train", "pneumonia"], "takes --data FILE, to train here, or --dataset NAME, to train as a job"),
+        (["train", "pneumonia", "--dataset", "x", "--data", "y"], "--data belong(s) to a run on this machine"),
         (
             ["train", "spec.yaml", "--dataset", "x", "--epochs", "3"],
             "--epochs belong(s) to templates (pneumonia,",

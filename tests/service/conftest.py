@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import threading
 import time
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from superpose.engine import warm
@@ -117,6 +119,19 @@ def dataset(service: Service, admin: Principal, kernels: None, request: pytest.F
 
 def add_trial(service: Service, admin: Principal) -> Dataset:
     return service.datasets.add(admin, name="trial", content=CSV, format="csv", target="outcome")
+
+
+def small_pictures(n: int = 12, side: int = 6) -> bytes:
+    """A MedMNIST file of pictures that a network tells apart at a glance."""
+    random = np.random.default_rng(0)
+    arrays: dict[str, Any] = {}
+    for part in ("train", "val", "test"):
+        labels = np.arange(n) % 2
+        pictures = random.integers(0, 120, (n, side, side)) + 100 * labels[:, None, None]
+        arrays |= {f"{part}_images": pictures.astype(np.uint8), f"{part}_labels": labels[:, None].astype(np.uint8)}
+    file = io.BytesIO()
+    np.savez(file, **arrays)
+    return file.getvalue()
 
 
 @pytest.fixture(scope="session")

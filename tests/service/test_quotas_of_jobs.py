@@ -29,7 +29,7 @@ from superpose.service.store.claims import NewJob
 from superpose.testing.store import ManualClock
 from superpose.trust import read_key_file
 
-from .conftest import CSV, SMALL_SPEC, ended, working
+from .conftest import CSV, SMALL_SPEC, ended, small_pictures, working
 
 PROGRAM = dict(program_to_json(Program(Circuit(1).h(0), {}, shots=10)))
 SET = dict(program_set_to_json(ProgramSet(ProgramGrid(Circuit(1).h(0), shots=10), seed=1)))
@@ -68,6 +68,10 @@ def import_model(service: Service, who: Principal, _: Path) -> object:
     return service.imports.submit(who, model="again", content=service.models.content(found))
 
 
+def train_template(service: Service, who: Principal, _: Path) -> object:
+    return service.jobs.submit(who, "train_template", {"template": "pneumonia"}, dataset="pictures")
+
+
 PROBLEM = {"kind": "maxcut", "edges": [[0, 1]]}
 
 #: Every way in which somebody begins a job -> its kind.
@@ -83,6 +87,7 @@ SUBMISSIONS: Mapping[Submit, JobKind] = {
     lambda service, who, _: service.program_sets.submit(who, SET, AskedSet()): JobKind.PROGRAM_SET,
     lambda service, who, _: service.solutions.submit(who, AskedSolution(problem=PROBLEM)): JobKind.SOLVE,
     import_model: JobKind.IMPORT,
+    train_template: JobKind.TRAIN_TEMPLATE,
 }
 
 
@@ -97,6 +102,7 @@ def test_no_kind_of_job_passes_a_quota_that_is_used_up(
     service.functions.deploy(admin, "coin", "coin.qasm", FUNCTION)
     exported = export_module(torch.nn.Linear(2, 2), torch.zeros(1, 2)).to_bytes()
     service.modules.add(admin, name="linear", content=exported)
+    service.datasets.add(admin, name="pictures", content=small_pictures(), format="npz", target="class")
     assert set(SUBMISSIONS.values()) == set(JobKind) - {JobKind.TRIAL}  # those are a sweep's, and counted with it
     quotas: tuple[tuple[str, type[QuotaError]], ...] = (
         ("jobs", JobQuotaError),

@@ -11,7 +11,15 @@ from superpose.api.documents import Document, Spending, TrainingJob
 from superpose.api.problems import from_validation_error
 from superpose.errors import RequestError
 
-__all__ = ["JOB_DOCUMENTS", "FunctionJob", "JobDocument", "ModuleTrainingJob", "job_bodies", "job_document"]
+__all__ = [
+    "JOB_DOCUMENTS",
+    "FunctionJob",
+    "JobDocument",
+    "ModuleTrainingJob",
+    "TemplateTrainingJob",
+    "job_bodies",
+    "job_document",
+]
 
 
 class JobDocument(Protocol):
@@ -45,6 +53,29 @@ class ModuleTrainingJob(Spending):
     def submission(self) -> dict[str, Any]:
         """Payload and further arguments of ``Jobs.submit``."""
         payload = {"module": self.module, "loss": self.loss, "spec": self.spec}
+        return {"payload": payload, "model_name": self.model, "dataset": self.dataset, **self.spending()}
+
+
+class TemplateTrainingJob(Spending):
+    """Train a template, a whole study of one kind of data."""
+
+    kind: Literal["train_template"]
+    template: Annotated[str, Field(description="pneumonia: pictures of two classes")]
+    dataset: Annotated[str, Field(description="id or name of a data set")]
+    model: Annotated[str | None, Field(description="model that gets a new version; by default the data set's name")] = (
+        None
+    )
+    options: Annotated[
+        dict[str, Any], Field(default_factory=dict, description="pneumonia: preset, seeds, epochs, variants")
+    ]
+    priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
+    after: Annotated[
+        list[str], Field(default_factory=list, max_length=100, description="jobs that must have succeeded before")
+    ]
+
+    def submission(self) -> dict[str, Any]:
+        """Payload and further arguments of ``Jobs.submit``."""
+        payload = {"template": self.template, "options": self.options}
         return {"payload": payload, "model_name": self.model, "dataset": self.dataset, **self.spending()}
 
 
@@ -86,6 +117,7 @@ class FunctionJob(Spending):
 JOB_DOCUMENTS: Mapping[str, type[BaseModel]] = {
     "train": TrainingJob,
     "train_module": ModuleTrainingJob,
+    "train_template": TemplateTrainingJob,
     "function": FunctionJob,
 }
 

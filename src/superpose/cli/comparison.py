@@ -100,7 +100,10 @@ def print_comparison(evaluation: Mapping[str, Any], out: Console | None = None, 
     n_splits = evaluation.get("n_splits", "all")
     n_seeds = evaluation.get("n_seeds", 1)
     seeds = f", {n_seeds} seeds each" if n_seeds > 1 else ""
-    scope = f"Test rows of {n_splits} paired splits{seeds}: the mean, and below it its {level} confidence interval."
+    scope = (
+        evaluation.get("means_over")
+        or f"Test rows of {n_splits} paired splits{seeds}: the mean, and below it its {level} confidence interval."
+    )
     paragraph(out, scope, indent=indent, style="dim")
     out.print()
     paragraph(out, str(evaluation.get("verdict", "")), indent=indent)

@@ -57,6 +57,30 @@ class Template:
             if said:
                 raise typer.BadParameter(f"{', '.join(said)} belong(s) to template {other}, not to {name}.")
 
+    def options_of_job(self, name: str) -> dict[str, Any]:
+        """What the service is told of a template that it trains.
+
+        Raises:
+            typer.BadParameter: the service does not train this one, or something was said that only a run here takes.
+        """
+        self.refuse_others(name)
+        if name != "pneumonia":
+            raise typer.BadParameter(f"Template {name} takes --data FILE, not --dataset; no service trains it.")
+        here = [f"--{field}" for field in ("data", "out", "reuse") if getattr(self, field) is not None]
+        if here:
+            raise typer.BadParameter(
+                f"{', '.join(here)} belong(s) to a run on this machine; with --dataset the service trains what it has."
+            )
+        from superpose.learning.templates.pneumonia import VARIANTS
+
+        said = {
+            "preset": self.preset,
+            "seeds": self.seeds,
+            "epochs": self.epochs,
+            "variants": list(VARIANTS) if self.beside == "all" else self.variants,
+        }
+        return {field: value for field, value in said.items() if value is not None}
+
     def refuse(self, spec: str) -> None:
         """Stop if anything was said although no template is trained.
 
@@ -71,15 +95,17 @@ class Template:
             )
 
 
-def train_template(name: str, options: Template, *, dataset: str | None, as_json: bool) -> None:
-    """Train a template and show its report.
+def train_template(name: str, options: Template, *, as_json: bool) -> None:
+    """Train a template here and show its report.
 
     Raises:
-        typer.BadParameter: no data, or a data set of the service.
+        typer.BadParameter: no data.
     """
     options.refuse_others(name)
-    if dataset is not None or (name == "pneumonia" and options.data is None):
-        raise typer.BadParameter(f"Template {name} takes --data FILE, not --dataset.")
+    if name == "pneumonia" and options.data is None:
+        raise typer.BadParameter(
+            "Template pneumonia takes --data FILE, to train here, or --dataset NAME, to train as a job of the service."
+        )
     place = options.out or Path(f"{name}-run")
     if name == "demand":
         found = _demand(options, place)

@@ -114,7 +114,8 @@ def train(  # noqa: PLR0913  # one parameter per option
     trained from scratch stands among the controls.
     Ctrl-C stops watching; the job goes on (see `superpose jobs`).
     A template trains here, without a service; started again, it goes on
-    where it was. Models of pictures are not for clinical use.
+    where it was. With --dataset, pneumonia is a job of the service.
+    Models of pictures are not for clinical use.
     """
     template = Template(
         data=data,
@@ -132,7 +133,22 @@ def train(  # noqa: PLR0913  # one parameter per option
     if spec in TEMPLATES:
         if parent is not None:
             raise typer.BadParameter(f"{spec} is a template, which begins from no model; leave --from out")
-        train_template(spec, template, dataset=dataset, as_json=as_json)
+        if dataset is None:
+            train_template(spec, template, as_json=as_json)
+            return
+        options = template.options_of_job(spec)
+        with connect(url, key_file) as client:
+            job = client.jobs.train_template(
+                spec,
+                dataset=dataset,
+                model=model,
+                options=options,
+                priority=priority,
+                after=after or (),
+                max_cost_usd=max_cost,
+                max_seconds=max_seconds,
+            )
+            finish(client, job, detach=detach, as_json=as_json)
         return
     if spec is None and parent is None:
         raise typer.BadParameter("a SPEC is needed, or --from MODEL")

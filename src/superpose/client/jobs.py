@@ -87,6 +87,51 @@ class Jobs(Resource):
         call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
         return Job.from_json(read_json(self._transport.send(call)))
 
+    def train_template(  # noqa: PLR0913  # the fields of a submission
+        self,
+        template: str,
+        *,
+        dataset: str,
+        model: str | None = None,
+        options: Mapping[str, Any] | None = None,
+        priority: int = 0,
+        idempotency_key: str | None = None,
+        after: Sequence[Job | str] = (),
+        max_cost_usd: float | None = None,
+        max_seconds: float | None = None,
+    ) -> Job:
+        """Submit the training of a template, a whole study of one kind of data.
+
+        Args:
+            template: "pneumonia", for pictures of two classes.
+            dataset: id or name of a registered data set of pictures; see docs/pneumonia.md.
+            model: name in the registry that the trained version is filed under; the data set's where it is left out.
+            options: ``preset``, ``seeds``, ``epochs`` and ``variants``, as `train_pneumonia` takes them.
+            priority: jobs of higher priority start first.
+            idempotency_key: submitting twice with the same key gives the same job.
+            after: jobs, or their ids, that must have succeeded before.
+            max_cost_usd: refused if it may cost more, in US dollars.
+            max_seconds: how long workers may hold it, all attempts together.
+
+        Raises:
+            ApiError: no such template or data set, an option that it does not take (``spec.invalid``), or data that it
+                cannot be trained on (``dataset.…``).
+        """
+        document: dict[str, Any] = {
+            "kind": "train_template",
+            "template": template,
+            "dataset": dataset,
+            "model": model,
+            "options": dict(options or {}),
+            "priority": priority,
+            "after": job_ids(after),
+            "max_cost_usd": max_cost_usd,
+            "max_seconds": max_seconds,
+        }
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
+        return Job.from_json(read_json(self._transport.send(call)))
+
     def submit(  # the fields of a submission
         self,
         function: JobFunction | FunctionSource | str,

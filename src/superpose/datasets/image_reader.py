@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-__all__ = ["IMAGE_MODES", "PATIENT", "image_row", "read_images"]
+__all__ = ["IMAGE_MODES", "PATIENT", "image_row", "pixel_names", "read_images"]
 
 IMAGE_MODES = {"grey": ("grey",), "rgb": ("red", "green", "blue")}
 """Channels of each mode."""
@@ -109,7 +109,7 @@ def read_images(  # what an archive may need to be told
                 )
     labels = np.array([PurePosixPath(info.filename).parent.name for info in members], dtype=object)
     columns: dict[str, npt.NDArray[Any]] = identities.column(members) if patients else {}
-    columns |= {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(_names(size, mode))}
+    columns |= {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(pixel_names(size, mode))}
     return replace(Table.from_columns(name, columns, target, labels), deidentification=identities.report())
 
 
@@ -168,7 +168,7 @@ def image_row(source: bytes | Path, *, size: int = 28, mode: str = "grey") -> di
     _check_form(size, mode, _MAX_SIZE * _MAX_SIZE * 3 + 1)
     content, name = (source, "image") if isinstance(source, bytes) else (source.read_bytes(), source.name)
     pixels, _ = _pixels(content, name, size, mode, _Identities(b""))
-    return dict(zip(_names(size, mode), pixels.tolist(), strict=True))
+    return dict(zip(pixel_names(size, mode), pixels.tolist(), strict=True))
 
 
 def _check_form(size: int, mode: str, max_columns: int) -> None:
@@ -255,7 +255,8 @@ def _tiled(image: Image, size: int, mode: str) -> npt.NDArray[np.float64]:
     return np.tile(np.clip(small, 0.0, 1.0).reshape(-1), len(IMAGE_MODES[mode]))
 
 
-def _names(size: int, mode: str) -> list[str]:
+def pixel_names(size: int, mode: str = "grey") -> list[str]:
+    """Names of the pixel columns, channel after channel, row after row: ``grey_03_17`` is row 3, column 17."""
     width = len(str(size - 1))
     return [
         f"{channel}_{row:0{width}d}_{column:0{width}d}"

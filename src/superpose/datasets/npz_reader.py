@@ -1,4 +1,8 @@
-"""NPZ: arrays ``x`` or ``features`` (n_rows, n_features), ``y`` or ``target`` (n_rows,), and optionally ``names``."""
+"""NPZ: arrays ``x`` or ``features`` (n_rows, n_features), ``y`` or ``target`` (n_rows,), and optionally ``names``.
+
+Or a MedMNIST file of grey pictures: ``train_images`` (n, side, side) of uint8, ``train_labels``, and so for ``val`` and
+``test``.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +18,7 @@ import numpy.typing as npt
 
 from superpose.datasets.archives import open_archive
 from superpose.datasets.arrow_columns import check_target
+from superpose.datasets.image_reader import pixel_names
 from superpose.datasets.table import MAX_CELLS, Table, check_names, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooLargeError
 
@@ -21,6 +26,7 @@ __all__ = ["array_header", "npz_arrays", "npz_columns", "read_npz"]
 
 _FEATURE_KEYS = ("x", "features")
 _TARGET_KEYS = ("y", "target")
+_MEDMNIST = tuple(f"{part}_{what}" for part in ("train", "val", "test") for what in ("images", "labels"))
 _MAX_BYTES = 8 * MAX_CELLS
 _MAX_HEADER_BYTES = 10_000
 _PLAIN = re.compile(r"[<>|=]?(\?|[biufcSU]\d{1,9})")
@@ -31,7 +37,8 @@ def read_npz(content: bytes, *, name: str, target: str, max_columns: int) -> Tab
     """A table from NPZ bytes; object arrays are refused, so nothing is ever unpickled.
 
     ``target`` is the array that holds the labels; where there is none of that name, ``y`` or ``target`` is taken
-    and the target is called ``target``.
+    and the target is called ``target``. A MedMNIST file becomes a column ``part`` (train, val or test) and grey pixels
+    from 0 to 1, as `read_images` names them.
 
     Raises:
         DatasetError: as ``read_table`` states.
@@ -40,6 +47,8 @@ def read_npz(content: bytes, *, name: str, target: str, max_columns: int) -> Tab
         raise DatasetEmptyError(f"File {name!r} is empty (got 0 bytes).")
     with open_archive(content, "an NPZ archive") as archive:
         keys = _keys(archive)
+        if set(_MEDMNIST) <= set(keys) and not set(_FEATURE_KEYS) & set(keys):
+            return _medmnist({key: _array(archive, keys, key) for key in _MEDMNIST}, name, target, max_columns)
         features = _array(archive, keys, _one_of(keys, _FEATURE_KEYS))
         _check_features(features.shape, max_columns)
         labels = _array(archive, keys, _target_key(keys, target))
@@ -49,6 +58,27 @@ def read_npz(content: bytes, *, name: str, target: str, max_columns: int) -> Tab
     values = _numbers(features)
     columns = {column: np.ascontiguousarray(values[:, i]) for i, column in enumerate(column_names)}
     return Table.from_columns(name, columns, target, _labels(labels, len(values)))
+
+
+def _medmnist(arrays: dict[str, npt.NDArray[Any]], name: str, target: str, max_columns: int) -> Table:
+    parts: list[str] = []
+    for key in _MEDMNIST[::2]:
+        images = arrays[key]
+        if images.ndim != 3 or images.shape[1:] != arrays[_MEDMNIST[0]].shape[2:] * 2 or images.dtype != np.uint8:
+            raise DatasetFormatError(
+                f"{key} must be grey pictures (n, side, side) of uint8, of one size in all parts, got shape "
+                f"{images.shape} and dtype {images.dtype}.",
+                array=key,
+            )
+        parts += [key.partition("_")[0]] * len(images)
+    side = arrays[_MEDMNIST[0]].shape[1]
+    check_width(side * side + 2, max_columns)
+    check_size(len(parts), side * side + 2)
+    labels = [_labels(arrays[key], len(arrays[key.replace("labels", "images")])) for key in _MEDMNIST[1::2]]
+    pixels = np.concatenate([arrays[key].reshape(-1, side * side) for key in _MEDMNIST[::2]]) / 255.0
+    columns: dict[str, npt.NDArray[Any]] = {"part": np.array(parts, dtype=object)}
+    columns |= {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(pixel_names(side))}
+    return Table.from_columns(name, columns, target, np.concatenate(labels))
 
 
 def npz_columns(content: bytes, *, name: str, max_columns: int) -> dict[str, npt.NDArray[Any]]:

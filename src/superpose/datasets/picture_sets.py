@@ -29,7 +29,7 @@ from superpose.errors import (
     DatasetTooSmallError,
 )
 
-__all__ = ["PARTS", "PictureSet", "Pictures", "groups_of_equals", "read_pictures"]
+__all__ = ["PARTS", "PictureSet", "Pictures", "checked_set", "drawn_parts", "groups_of_equals", "read_pictures"]
 
 PARTS = ("train", "val", "test")
 
@@ -152,7 +152,7 @@ def _medmnist(source: Path) -> PictureSet:
         parts[part] = Pictures(pixels, labels.reshape(-1).astype(np.int64))
     if len({arrays[f"{part}_images"].shape[1] for part in PARTS}) > 1:
         raise DatasetFormatError("The pictures of the three parts must have one size.")
-    return _checked(source.stem, int(arrays["train_images"].shape[1]), ("0", "1"), parts, "official")
+    return checked_set(source.stem, int(arrays["train_images"].shape[1]), ("0", "1"), parts, "official")
 
 
 def _from_files(name: str, files: Sequence[str], content: Callable[[str], bytes], side: int, seed: int) -> PictureSet:
@@ -177,9 +177,9 @@ def _from_files(name: str, files: Sequence[str], content: Callable[[str], bytes]
             f"Folders of parts must be train, val (may be absent) and test, and hold all pictures; got "
             f"{', '.join(stated)}{' and pictures outside' if '' in given else ''}."
         )
-    drawn = _drawn(given, pixels, labels, seed)
+    drawn = drawn_parts(given, labels, groups_of_equals(pixels), seed)
     parts = {part: Pictures(pixels[drawn == part], labels[drawn == part]) for part in PARTS}
-    return _checked(name, side, (classes[0], classes[1]), parts, "official" if stated else "drawn")
+    return checked_set(name, side, (classes[0], classes[1]), parts, "official" if stated else "drawn")
 
 
 def _pictures_among(files: Sequence[str]) -> Iterator[tuple[str, str | None, str]]:
@@ -197,16 +197,23 @@ def _pictures_among(files: Sequence[str]) -> Iterator[tuple[str, str | None, str
         yield file, parts[-1] if parts else None, path.parts[-2]
 
 
-def _drawn(
-    given: npt.NDArray[np.str_], pixels: npt.NDArray[np.float32], labels: npt.NDArray[np.int64], seed: int
+def drawn_parts(
+    given: npt.NDArray[np.str_], labels: npt.NDArray[np.int64], groups: npt.NDArray[np.int64], seed: int
 ) -> npt.NDArray[np.str_]:
-    """The part of each picture: as given, or drawn class by class, equal pictures together."""
+    """The part of each picture: as given, or drawn class by class, a group's pictures together.
+
+    Args:
+        given: parts ``(n_pictures,)``; "" where one is to be drawn.
+        labels: ``(n_pictures,)``, 0 or 1.
+        groups: a number per picture; of a group with both classes the first picture's counts.
+        seed: of the drawing.
+    """
     if "val" in given:
         return given
     parts, shares = (("train", "val"), (8 / 9, 1 / 9)) if "train" in given else (PARTS, _SHARES)
     found = given.astype("U5")
     open_ones = np.flatnonzero(given != "test")
-    groups = groups_of_equals(pixels[open_ones])
+    groups = groups[open_ones]
     random = np.random.default_rng(seed)
     first = {int(group): place for place, group in reversed(list(enumerate(groups)))}
     for label in (0, 1):
@@ -217,7 +224,12 @@ def _drawn(
     return found
 
 
-def _checked(name: str, side: int, classes: tuple[str, str], parts: dict[str, Pictures], origin: str) -> PictureSet:
+def checked_set(name: str, side: int, classes: tuple[str, str], parts: dict[str, Pictures], origin: str) -> PictureSet:
+    """The set with its digest, if every part has pictures of both classes.
+
+    Raises:
+        DatasetTooSmallError: one has not.
+    """
     for part, least in zip(PARTS, (_LEAST, 1, 1), strict=True):
         counts = np.bincount(parts[part].labels, minlength=2)
         if counts.min() < least:

@@ -34,7 +34,8 @@ def calibration_lines(evaluation: Mapping[str, Any]) -> list[str]:
         *_sets(found),
         *_abstain(found),
         *_novelty(found),
-        "- Validation rows also chose the epoch at which training stopped; the figures here are of test rows alone.",
+        f"- Validation rows also chose {found.get('validation_chose', 'the epoch at which training stopped')}; the "
+        "figures here are of test rows alone.",
     ]
 
 

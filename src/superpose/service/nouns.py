@@ -71,7 +71,8 @@ class JobKind(StrEnum):
     Train a model from a spec and a data set, or from a user's module; run a quantum program; search for a good spec (a
     sweep), which begins trials and a training; run a user's own function; predict the rows of a file; call a
     quantum function, whose circuit is a program begun by it; run a program set in pieces; solve a
-    problem from logistics; make a model file that was trained elsewhere a version of the registry.
+    problem from logistics; make a model file that was trained elsewhere a version of the registry; train a template, a
+    whole study of one kind of data.
     """
 
     TRAIN = "train"
@@ -85,6 +86,7 @@ class JobKind(StrEnum):
     PROGRAM_SET = "program_set"
     SOLVE = "solve"
     IMPORT = "import_model"
+    TRAIN_TEMPLATE = "train_template"
 
 
 @dataclass(frozen=True)

@@ -167,7 +167,7 @@ class Service:
         self.lineages = Lineages(self._database)
         self.diffs = VersionDiffs(self.models)
         self.endpoints = Endpoints(self._database, self.models, self._loaded, config, clock, steady=self.store.steady)
-        self.reports = Reports(self.models, self.jobs.get, self.endpoints.gate.report)
+        self.reports = Reports(self.models, self.jobs.get, self.endpoints.gate.report, self.outputs.file)
         sandboxes = sandboxes_of(config)
         self.functions = QuantumFunctions(
             self._database, self._artifacts, config, clock, self.quotas, self.residencies, sandboxes

@@ -44,7 +44,9 @@ def study_report(report: Facts, predictor: Predictor | None = None) -> bytes:
     return render_page(
         Page(
             title=f"Training report: {report['template']}, {report['data']['name']}",
-            subtitle=f"Means over {report['variants']['hybrid']['n_seeds']} seeds on the official test part",
+            subtitle=(
+                f"Means over {report['variants']['hybrid']['n_seeds']} seeds on the {report['data']['split']} test part"
+            ),
             notice=report["notice"],
             verdict=report["verdict"],
             figures=[(_title(name), number(own[name]["mean"])) for name in _SHOWN if name in own],

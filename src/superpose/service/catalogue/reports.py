@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MadeReport", "Reports"]
 
-_TRAININGS = (JobKind.TRAIN, JobKind.TRAIN_MODULE)
+_TRAININGS = (JobKind.TRAIN, JobKind.TRAIN_MODULE, JobKind.TRAIN_TEMPLATE)
+_STUDY = "report.json"
 _CHUNK = 1 << 20
 
 
@@ -39,6 +41,7 @@ class Reports:
         models: where versions are registered.
         job: gives a job of the caller's project.
         gate: what a version has and lacks for production, and its overrides.
+        file: gives a file that a job of the caller's project has left.
     """
 
     def __init__(
@@ -46,8 +49,9 @@ class Reports:
         models: Models,
         job: Callable[[Principal, str], Job],
         gate: Callable[[Principal, str, VersionRef], dict[str, Any]],
+        file: Callable[[Principal, str, str], StoredFile],
     ) -> None:
-        self._models, self._job, self._gate = models, job, gate
+        self._models, self._job, self._gate, self._file = models, job, gate, file
 
     def of_job(self, principal: Principal, job_id: str, form: str = "html") -> MadeReport:
         """The report of a training job; of the model version too that it made, as long as there is one.
@@ -107,14 +111,29 @@ class Reports:
         return self._made(principal, job, found, form)
 
     def _made(self, principal: Principal, job: Job | None, version: ModelVersion | None, form: str) -> MadeReport:
-        from superpose.explain import report_pdf, training_report
+        from superpose.explain import report_pdf, study_report, training_report
 
-        content = training_report(self._facts(principal, job, version))
+        study = self._study(principal, job)
+        if study is not None:
+            content = study_report(study, None if version is None else self._predictor(version))
+        else:
+            content = training_report(self._facts(principal, job, version))
         if form == "pdf":
             content = report_pdf(content)
         stem = f"{version.model}-{version.version}" if version is not None else "" if job is None else job.id
         kinds = {"html": "text/html; charset=utf-8", "pdf": "application/pdf"}
         return MadeReport(f"{stem}-report.{form}", kinds[form], _in_memory(content))
+
+    def _study(self, principal: Principal, job: Job | None) -> dict[str, Any] | None:
+        """The document that a template's job left; None where there is none, or it was removed."""
+        if job is None or job.kind is not JobKind.TRAIN_TEMPLATE:
+            return None
+        try:
+            file = self._file(principal, job.id, _STUDY)
+        except (NotFoundError, ArtifactError):
+            return None
+        found: dict[str, Any] = json.loads(b"".join(file.chunks(0, file.n_bytes)))
+        return found
 
     def _facts(self, principal: Principal, job: Job | None, version: ModelVersion | None) -> ReportFacts:
         from superpose.explain import ReportFacts

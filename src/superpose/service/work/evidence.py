@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from superpose.learning import ExperimentResult, TrainingSpec
     from superpose.learning.predictor import Predictor
 
-__all__ = ["effort_of", "evidence_of", "measured_effort"]
+__all__ = ["effort_of", "evidence_of", "evidence_of_rows", "measured_effort"]
 
 _FILE = "effort.json"
 
@@ -76,12 +76,39 @@ def evidence_of(
         ``environment``: ``python``, ``system``, ``machine`` and ``cpu_threads`` of the worker.
     """
     from superpose.learning.predictor import Predictor
+    from superpose.learning.splitting import splits_of
 
+    predictor = Predictor.load(found.model_path)
+    rows = table.features.iloc[splits_of(spec, table)[0].test][list(predictor.feature_names)]
+    return evidence_of_rows(
+        predictor, rows, seed=spec.training.seed, evaluation=found.evaluation, config=config, directory=directory
+    )
+
+
+def evidence_of_rows(  # what the model explains, and what it took
+    predictor: Predictor,
+    rows: Any,
+    *,
+    seed: int,
+    evaluation: Any,
+    config: ServiceConfig,
+    directory: Path,
+) -> dict[str, Any]:
+    """The evidence of a model whose predictions of ``rows`` are explained; see `evidence_of`.
+
+    Args:
+        predictor: the model.
+        rows: a data frame with the model's columns, of which a sample is taken.
+        seed: of the sample.
+        evaluation: the model's; says what a provider was paid.
+        config: the power of a thread and the price of a worker's second.
+        directory: the run's, where `measured_effort` has written.
+    """
     with measured_effort(directory):
-        explanation = _explanation(Predictor.load(found.model_path), spec, table)
+        explanation = _explanation(predictor, rows, seed)
     return {
         "explanation": explanation,
-        "energy": _energy(effort_of(directory), config, found.evaluation),
+        "energy": _energy(effort_of(directory), config, evaluation),
         "environment": _environment(),
     }
 
@@ -96,13 +123,11 @@ def _environment() -> dict[str, Any]:
     }
 
 
-def _explanation(predictor: Predictor, spec: TrainingSpec, table: Table) -> dict[str, Any]:
+def _explanation(predictor: Predictor, rows: Any, seed: int) -> dict[str, Any]:
     from superpose.explain import explanation_sample
-    from superpose.learning.splitting import splits_of
 
-    rows = table.features.iloc[splits_of(spec, table)[0].test][list(predictor.feature_names)]
     try:
-        return explanation_sample(predictor, rows, spec.training.seed)
+        return explanation_sample(predictor, rows, seed)
     except SuperposeError as error:
         return {"refused": error.message}
 

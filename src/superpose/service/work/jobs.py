@@ -35,9 +35,11 @@ from superpose.service.work.admission import (
 from superpose.service.work.fine_tuning import check_parent, find_parent
 from superpose.service.work.function_jobs import admit_function
 from superpose.service.work.module_jobs import admit_module_training
+from superpose.service.work.template_jobs import admit_template
 
 __all__ = ["Jobs"]
 
+_TRAININGS = {JobKind.TRAIN, JobKind.TRAIN_MODULE, JobKind.TRAIN_TEMPLATE}
 _LOOK_S = 0.03
 _LOOK_MAX_S = 0.25
 
@@ -97,6 +99,7 @@ class Jobs:
         Args:
             principal: the caller; an editor.
             kind: ``train`` (payload: a training spec), ``train_module`` (payload: ``module``, ``loss``, ``spec``),
+                ``train_template`` (payload: ``template``, ``options``),
                 ``program`` (payload: a program's JSON), or ``function`` (payload: a file's text, the function's name
                 and its parameters; only where user code is allowed).
             payload: what to do.
@@ -144,7 +147,7 @@ class Jobs:
             )
         if new.kind is JobKind.FUNCTION:
             return self._submit_function(new, dataset)
-        if new.kind in {JobKind.TRAIN, JobKind.TRAIN_MODULE}:
+        if new.kind in _TRAININGS:
             return self._submit_training(principal, new, dataset)
         if new.kind is not JobKind.PROGRAM:
             raise RequestError(
@@ -261,6 +264,8 @@ class Jobs:
             payload, price = admit_training(
                 new.payload, table, find, partial(find_parent, self._database, self._models, principal)
             )
+        elif new.kind is JobKind.TRAIN_TEMPLATE:
+            payload = admit_template(new.payload, table)
         else:
             module = self._modules.get(principal, str(new.payload.get("module") or ""))
             payload = admit_module_training(new.payload, module, self._modules.exported(module), table)

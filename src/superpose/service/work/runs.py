@@ -273,6 +273,12 @@ def import_model(job: Job, context: RunContext) -> Outcome:
     return run(job, context)
 
 
+def _train_template(job: Job, context: RunContext) -> Outcome:
+    from superpose.service.work.template_jobs import train_template
+
+    return train_template(job, context)
+
+
 #: job kind -> how it runs.
 RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.TRAIN: _train,
@@ -286,6 +292,7 @@ RUNS: Mapping[JobKind, Callable[[Job, RunContext], Outcome]] = {
     JobKind.PROGRAM_SET: run_program_set,
     JobKind.SOLVE: solve,
     JobKind.IMPORT: import_model,
+    JobKind.TRAIN_TEMPLATE: _train_template,
 }
 
 

@@ -18,16 +18,25 @@ _PRIMARY = "auc"
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
 
 
-def facts_of(report: Mapping[str, Any], seed: int, confidence: float) -> ModelFacts:
+def facts_of(
+    report: Mapping[str, Any],
+    seed: int,
+    confidence: float,
+    *,
+    calibration: Mapping[str, Any],
+    baseline: Mapping[str, Any],
+) -> ModelFacts:
     """The facts of the hybrid model that was trained with ``seed``.
 
     Args:
         report: the run's, without ``model``.
         seed: of the model in the file.
         confidence: of the report's intervals.
+        calibration: how far the model's probabilities can be trusted, measured on the test pictures.
+        baseline: how the pixels of the training pictures are distributed.
     """
     return ModelFacts(
-        evaluation=_evaluation(report, seed, confidence),
+        evaluation={**_evaluation(report, seed, confidence), "calibration": dict(calibration)},
         data=_data(report["data"]),
         provenance={
             "template": "pneumonia",
@@ -35,6 +44,7 @@ def facts_of(report: Mapping[str, Any], seed: int, confidence: float) -> ModelFa
             "seed": seed,
             "spec": {"card": vars(CardSpec(domain=MEDICAL, intended_use=INTENDED_USE, limits=LIMITS))},
         },
+        baseline=baseline,
     )
 
 

@@ -18,12 +18,12 @@ from torch import Tensor, nn
 from superpose.learning.templates.pneumonia.augmentation import augmented
 from superpose.learning.templates.pneumonia.checkpoints import Progress, read_progress, write_progress
 from superpose.learning.templates.pneumonia.networks import (
-    Head,
     PictureClassifier,
     ResidualFeatures,
     ResNet18Features,
     SixConvolutions,
 )
+from superpose.learning.templates.pneumonia.options import Head
 from superpose.learning.templates.pneumonia.settings import FitSettings
 
 __all__ = ["build", "fit", "predicted"]

@@ -7,7 +7,6 @@ that they can be exported and served.
 from __future__ import annotations
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,12 +15,11 @@ from superpose.circuits import Circuit, parameters, z_all
 from superpose.learning.fused.parts import FusedParts
 from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.quantum_layer import QuantumLayer
+from superpose.learning.templates.pneumonia.options import Head
 
 __all__ = [
-    "HEADS",
     "N_QUBITS",
     "DressedHead",
-    "Head",
     "PictureClassifier",
     "ResNet18Features",
     "ResidualFeatures",
@@ -31,10 +29,6 @@ __all__ = [
 
 N_QUBITS = 4
 _LAYERS = 6
-
-Head = Literal["hybrid", "twin", "unentangled", "frozen", "linear"]
-
-HEADS: tuple[Head, ...] = ("hybrid", "twin", "unentangled", "frozen", "linear")
 
 
 def dressed_block(*, entangle: bool = True) -> QuantumBlock:

@@ -8,7 +8,7 @@ from typing import Any
 from scipy.special import stdtr
 
 from superpose.learning.metrics import METRICS
-from superpose.learning.templates.pneumonia.variants import VARIANTS
+from superpose.learning.templates.pneumonia.options import VARIANTS
 from superpose.learning.verdicts import Comparison, compare
 from superpose.learning.verdicts.splits import paired_test
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from superpose.errors import CheckpointError
 from superpose.learning.checkpoint import read_sealed_json
-from superpose.learning.templates.pneumonia.variants import VARIANTS
+from superpose.learning.templates.pneumonia.options import VARIANTS
 
 __all__ = ["OtherRun"]
 

@@ -6,6 +6,7 @@ is trained is not trained again, one in training goes on from its last epoch.
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,15 +21,15 @@ from superpose import __version__
 from superpose.datasets.picture_sets import Pictures, PictureSet, groups_of_equals
 from superpose.errors import CheckpointError
 from superpose.learning.canonical import write_atomically
-from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
+from superpose.learning.checkpoint import Stopped, read_sealed_json, write_sealed_json
 from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
 from superpose.learning.templates.pneumonia.measures import THRESHOLD, measured, threshold_of
 from superpose.learning.templates.pneumonia.networks import PictureClassifier
 from superpose.learning.templates.pneumonia.openings import SealedTest
+from superpose.learning.templates.pneumonia.options import VARIANTS
 from superpose.learning.templates.pneumonia.reuse import OtherRun
 from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
 from superpose.learning.templates.pneumonia.variants import (
-    VARIANTS,
     Features,
     cached_features,
     fit_head,
@@ -36,10 +37,24 @@ from superpose.learning.templates.pneumonia.variants import (
     with_head,
 )
 
-__all__ = ["Fitted", "Run", "Tell"]
+__all__ = ["Fitted", "Run", "Tell", "Watch"]
 
 Tell = Callable[[str], None]
 """Told of progress, a line at a time."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on while a run trains.
+
+    Attributes:
+        progress: called after each epoch with what was done and the share of all epochs that are.
+        should_stop: asked after each epoch; where it says yes the run ends with `Stopped`, and goes on from there when
+            it is begun again.
+    """
+
+    progress: Callable[[str, float], None] = lambda stage, fraction: None
+    should_stop: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,12 +98,13 @@ class Run:
         tell: told of progress.
         reuse: directories of other runs, whose networks are taken over where all that decides their training is the
             same.
+        watch: who looks on.
 
     Raises:
         CheckpointError: the directory holds a run of another configuration, or nothing of another run fits.
     """
 
-    def __init__(  # one parameter per part
+    def __init__(  # noqa: PLR0913  # one parameter per part
         self,
         pictures: PictureSet,
         settings: TemplateSettings,
@@ -98,10 +114,11 @@ class Run:
         *,
         tell: Tell,
         reuse: Sequence[Path] = (),
+        watch: Watch = Watch(),
     ) -> None:
         self.set, self.settings, self.n_seeds = pictures, settings, n_seeds
         self.variants = tuple(name for name in VARIANTS if name in variants or name == "hybrid")
-        self.directory, self._tell = directory, tell
+        self.directory, self._tell, self._watch, self._n_done = directory, tell, watch, 0
         directory.mkdir(parents=True, exist_ok=True)
         self.train, self.n_left_out = _without(pictures.parts["train"], pictures.parts["val"], pictures.parts["test"])
         self.validation, left_out = _without(pictures.parts["val"], pictures.parts["test"])
@@ -127,17 +144,19 @@ class Run:
         return range(min(self.n_seeds, self.settings.fewer_seeds.get(variant, self.n_seeds)))
 
     def fitted(self) -> list[Fitted]:
-        """Every variant with every seed, trained now or before."""
+        """Every variant with every seed, trained now or before.
+
+        Raises:
+            Stopped: the watch asked for it; what is trained is on disk.
+        """
         found = []
         for seed in range(self.n_seeds):
             hybrid = self._whole("hybrid", seed)
             found.append(hybrid)
-            heads = [name for name in self.variants if VARIANTS[name].trained == "head"]
-            features: Features | None = None
-            for name in heads:
-                if features is None and not self._facts(name, seed).exists():
-                    features = cached_features(hybrid.network, self.train, self.validation, self.settings, seed)
-                found.append(self._head(name, seed, hybrid.network, features))
+            features = self._cached_features(hybrid.network, seed)
+            for name in self.variants:
+                if VARIANTS[name].trained == "head":
+                    found.append(self._head(name, seed, hybrid.network, features))
         for name in self.variants:
             if VARIANTS[name].trained == "whole" and name != "hybrid":
                 found += [self._whole(name, seed) for seed in self.seeds_of(name)]
@@ -146,6 +165,7 @@ class Run:
     def _whole(self, name: str, seed: int) -> Fitted:
         settings: FitSettings = getattr(self.settings, name)
         head: Any = VARIANTS[name].head
+        before, self._n_done = self._n_done, self._n_done + settings.epochs
         network = build(settings, head, self.set.side, seed)
         if self._facts(name, seed).exists():
             return self._read(name, seed, network)
@@ -158,6 +178,7 @@ class Run:
         def after(epoch: int, loss: float) -> None:
             spent = time.perf_counter() - clock
             self._tell(f"{label}: epoch {epoch} of {settings.epochs}, loss {loss:.4f}, {spent:.0f} s")
+            self._seen(f"{label}: epoch {epoch} of {settings.epochs}", before + epoch)
 
         train = self.train
         network = fit(network, train.pixels, train.labels, settings, seed, checkpoint=checkpoint, after_epoch=after)
@@ -165,23 +186,35 @@ class Run:
         checkpoint.unlink(missing_ok=True)
         return fitted
 
-    def _head(self, name: str, seed: int, hybrid: PictureClassifier, features: Features | None) -> Fitted:
+    def _cached_features(self, network: PictureClassifier, seed: int) -> Callable[[], Features]:
+        """What gives the features that heads are trained on; they are made when the first head is trained."""
+        return functools.cache(lambda: cached_features(network, self.train, self.validation, self.settings, seed))
+
+    def _head(self, name: str, seed: int, hybrid: PictureClassifier, features: Callable[[], Features]) -> Fitted:
         kind: Any = VARIANTS[name].head
-        if features is None or self._facts(name, seed).exists():
-            head = build(self.settings.hybrid, "linear" if kind == "logistic" else kind, self.set.side, seed).head
-            return self._read(name, seed, with_head(hybrid, head))
+        self._seen(f"{name} seed {seed}", self._n_done)
         empty = build(self.settings.hybrid, "linear" if kind == "logistic" else kind, self.set.side, seed).head
+        if self._facts(name, seed).exists():
+            return self._read(name, seed, with_head(hybrid, empty))
         taken = self._taken(name, seed, with_head(hybrid, empty))
         if taken is not None:
             return taken
         clock = time.perf_counter()
         if kind == "logistic":
-            head = logistic_head(features, self.settings.heads)
+            head = logistic_head(features(), self.settings.heads)
         else:
-            head = fit_head(features, kind, self.settings.heads, seed)
+            head = fit_head(features(), kind, self.settings.heads, seed)
         fitted = self._kept(name, seed, with_head(hybrid, head), time.perf_counter() - clock)
         self._tell(f"{name} seed {seed}: {fitted.seconds:.1f} s on the hybrid model's features")
         return fitted
+
+    def _seen(self, stage: str, n_epochs: int) -> None:
+        """Tell the watch how far the run is, and leave off where it says so."""
+        whole = [name for name in self.variants if VARIANTS[name].trained == "whole"]
+        n_all = sum(len(self.seeds_of(name)) * getattr(self.settings, name).epochs for name in whole)
+        self._watch.progress(stage, n_epochs / n_all)
+        if self._watch.should_stop():
+            raise Stopped(f"Stopped after {stage}; begun again with the same arguments, the run goes on from there.")
 
     def _taken(self, name: str, seed: int, network: PictureClassifier) -> Fitted | None:
         """A network that another run has trained, with a threshold of this run; None where there is none."""

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from superpose.datasets.image_reader import pixel_names
 from superpose.learning.model_file import ModelFacts, write_model
 from superpose.learning.modules.exporting import export_module
 from superpose.learning.modules.model import ModuleModel
@@ -19,13 +20,7 @@ from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.rows import ColumnKind, ColumnNames
 from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
 
-__all__ = ["picture_columns", "save_model"]
-
-
-def picture_columns(side: int) -> tuple[str, ...]:
-    """Names of the pixels, as `superpose.datasets.read_images` gives them: ``grey_03_17`` is row 3, column 17."""
-    width = len(str(side - 1))
-    return tuple(f"grey_{row:0{width}d}_{column:0{width}d}" for row in range(side) for column in range(side))
+__all__ = ["save_model"]
 
 
 def save_model(
@@ -55,7 +50,7 @@ def save_model(
     n_columns = network.side**2
     exported = export_module(own.eval(), torch.zeros(3, n_columns))
     trained = ModuleNetwork(exported, "cross_entropy").eval()
-    names = picture_columns(network.side)
+    names = tuple(pixel_names(network.side))
     number: ColumnKind = "number"
     preprocessor = Preprocessor(
         columns=ColumnNames(names, (number,) * n_columns),

@@ -4,29 +4,31 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from scipy.special import expit
 
 from superpose import __version__
-from superpose.datasets.picture_sets import PARTS, PictureSet, groups_of_equals, read_pictures
-from superpose.errors import SpecError
+from superpose.datasets import drift_baseline
+from superpose.datasets.picture_sets import PARTS, Pictures, PictureSet, groups_of_equals, read_pictures
+from superpose.datasets.picture_tables import picture_table
+from superpose.learning.calibration.report import calibration_report
+from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.canonical import canonical_json, write_atomically
 from superpose.learning.templates.pneumonia.choices import CHOSEN_BY, PRESETS
 from superpose.learning.templates.pneumonia.facts import INTENDED_USE, LIMITS, facts_of
 from superpose.learning.templates.pneumonia.measures import measures_of
+from superpose.learning.templates.pneumonia.options import VARIANTS, check_options, default_variants
 from superpose.learning.templates.pneumonia.plots import plots_of
 from superpose.learning.templates.pneumonia.report import CONFIDENCE, MARGIN, NOTICE, comparisons_of, verdict_of
-from superpose.learning.templates.pneumonia.run import Fitted, Run, Tell
+from superpose.learning.templates.pneumonia.run import Fitted, Run, Tell, Watch
 from superpose.learning.templates.pneumonia.serving import save_model
-from superpose.learning.templates.pneumonia.variants import VARIANTS
 
 __all__ = ["train_pneumonia"]
-
-_MAX_SEEDS = 100
 
 
 def _quiet(line: str) -> None:
@@ -34,7 +36,7 @@ def _quiet(line: str) -> None:
 
 
 def train_pneumonia(  # noqa: PLR0913  # one parameter per option
-    source: Path | str,
+    source: PictureSet | Path | str,
     directory: Path | str,
     *,
     preset: str = "chest",
@@ -44,6 +46,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     side: int = 28,
     reuse: Sequence[Path | str] = (),
     tell: Tell = _quiet,
+    watch: Watch = Watch(),  # noqa: B008  # frozen
 ) -> dict[str, Any]:
     """Train the hybrid classifier of pictures beside what it must be compared with, and judge it on the test part.
 
@@ -52,7 +55,8 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     called again with the same arguments, and loses at most an epoch. Not for clinical use.
 
     Args:
-        source: a MedMNIST file, a folder or a zip archive; see `superpose.datasets.picture_sets`.
+        source: a MedMNIST file, a folder or a zip archive, see `superpose.datasets.picture_sets`; or pictures that have
+            been read.
         directory: of the run: checkpoints, networks, ``report.json`` and ``model.superpose``; made if absent.
         preset: "chest" or "breast"; the latter takes mirror images for equal and trains longer on few pictures.
         seeds: how many; with fewer than two there is no interval over seeds and no comparison.
@@ -62,6 +66,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         reuse: directories of earlier runs: networks trained there under identical settings (same data, release, seed
             and training) are taken over, and the report says which. A directory of which nothing fits is refused.
         tell: told of progress.
+        watch: told of progress in numbers, and asked whether to stop.
 
     Returns:
         The report as JSON values; ``metrics.auc.mean`` is the mean over the seeds. Classification measures are at the
@@ -69,6 +74,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
 
     Raises:
         SpecError: no such preset or variant, or a number out of range.
+        Stopped: the watch asked for it.
         DatasetError: see `read_pictures`.
         CheckpointError: the directory holds a run of another configuration, or a damaged file; nothing of a directory
             in ``reuse`` fits.
@@ -79,18 +85,19 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     Source: Mari et al. 2020, arXiv 1912.08278 (the circuit); Yang et al. 2023, arXiv 2110.14795 (the data).
     """
     clock = time.perf_counter()
-    _check(preset, seeds, epochs, variants)
-    pictures = read_pictures(Path(source), side=side)
+    check_options(preset, seeds, epochs, variants)
+    pictures = source if isinstance(source, PictureSet) else read_pictures(Path(source), side=side)
     settings = PRESETS[preset] if epochs is None else PRESETS[preset].for_epochs(epochs)
     place = Path(directory)
     run = Run(
         pictures,
         settings,
         seeds,
-        tuple(name for name, row in VARIANTS.items() if row.by_default) if variants is None else tuple(variants),
+        default_variants() if variants is None else tuple(variants),
         place,
         tell=tell,
         reuse=[Path(one) for one in reuse],
+        watch=watch,
     )
     fitted = run.fitted()
     test = run.test.open(f"measure {len(fitted)} trained networks, {', '.join(run.variants)}")
@@ -121,7 +128,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         "confidence": CONFIDENCE,
         "verdict": verdict_of(comparisons, seeds),
     }
-    report["model"] = _saved(place / "model.superpose", run, fitted, report)
+    report["model"] = _saved(place / "model.superpose", run, fitted, report, test)
     report["plots"] = plots_of(test.labels, scores, pictures.classes, report["model"]["seed"])
     report["environment"] = {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__,
                              "python": platform.python_version(), "threads": torch.get_num_threads()}  # fmt: skip
@@ -129,18 +136,6 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     write_atomically(place / "report.json", canonical_json(report))
     tell(NOTICE)
     return report
-
-
-def _check(preset: str, seeds: int, epochs: int | None, variants: Iterable[str] | None) -> None:
-    if preset not in PRESETS:
-        raise SpecError(f"must be one of {', '.join(PRESETS)}, got {preset!r}", "preset", allowed=list(PRESETS))
-    if not 1 <= seeds <= _MAX_SEEDS:
-        raise SpecError(f"must be 1 to {_MAX_SEEDS}, got {seeds}", "seeds")
-    if epochs is not None and epochs < 1:
-        raise SpecError(f"must be at least 1, got {epochs}", "epochs")
-    for name in variants or ():
-        if name not in VARIANTS:
-            raise SpecError(f"must be out of {', '.join(VARIANTS)}, got {name!r}", "variants", allowed=list(VARIANTS))
 
 
 def _data(pictures: PictureSet) -> dict[str, Any]:
@@ -172,9 +167,20 @@ def _row(name: str, fitted: Sequence[Fitted]) -> dict[str, Any]:
     }
 
 
-def _saved(path: Path, run: Run, fitted: Sequence[Fitted], report: dict[str, Any]) -> dict[str, Any]:
+def _saved(path: Path, run: Run, fitted: Sequence[Fitted], report: dict[str, Any], test: Pictures) -> dict[str, Any]:
     """The model file of the hybrid model whose seed did best on validation, by Brier score."""
     best = min((one for one in fitted if one.variant == "hybrid"), key=lambda one: one.validation["brier"])
-    facts = facts_of(report, best.seed, CONFIDENCE)
+    ill = expit(best.scores(test))
+    calibration = calibration_report(
+        Safeguards(), probabilities=np.column_stack([1.0 - ill, ill]), truth=test.labels,
+        encoded=test.pixels.astype(np.float64), confidence=CONFIDENCE,
+    )  # fmt: skip
+    facts = facts_of(
+        report,
+        best.seed,
+        CONFIDENCE,
+        calibration={**calibration, "validation_chose": "the threshold of 0.5"},
+        baseline=drift_baseline(picture_table(run.set.name, run.train, run.set.classes)),
+    )
     said = save_model(path, best.network, best.threshold, run.set.classes, facts)
     return {"file": path.name, "seed": best.seed, **said}

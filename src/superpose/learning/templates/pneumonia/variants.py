@@ -1,10 +1,9 @@
-"""The hybrid model and everything it is compared with: a row each, and how a row is trained with one seed."""
+"""How variants that stand on the hybrid model's features are trained with one seed."""
 
 from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import torch
@@ -16,42 +15,14 @@ from superpose.learning.fused.choice import fused_parts_or_reason
 from superpose.learning.fused.parts import FusedParts, flattened
 from superpose.learning.fused.steps import FusedSteps
 from superpose.learning.templates.pneumonia.augmentation import augmented
-from superpose.learning.templates.pneumonia.networks import DressedHead, Head, PictureClassifier
+from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
+from superpose.learning.templates.pneumonia.options import Head
 from superpose.learning.templates.pneumonia.settings import HeadSettings, TemplateSettings
 from superpose.learning.training import TrainingRows
 
-__all__ = ["VARIANTS", "Features", "Variant", "cached_features", "fit_head", "logistic_head", "with_head"]
+__all__ = ["Features", "cached_features", "fit_head", "logistic_head", "with_head"]
 
 _CHUNK = 256
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A row of `VARIANTS`.
-
-    Attributes:
-        label: what tables and sentences call it.
-        head: what stands behind the features.
-        trained: "whole" by its own settings, or "head" alone, on the features of the hybrid model of the same seed.
-        by_default: whether it is trained where nobody says what is to be; False where it costs more than all others.
-    """
-
-    label: str
-    head: Head | Literal["logistic"]
-    trained: Literal["whole", "head"]
-    by_default: bool = True
-
-
-VARIANTS: dict[str, Variant] = {
-    "hybrid": Variant("hybrid model", "hybrid", "whole"),
-    "strong_cnn": Variant("strong CNN", "linear", "whole"),
-    "resnet18": Variant("ResNet-18", "linear", "whole", by_default=False),
-    "hybrid_head": Variant("hybrid head, trained anew", "hybrid", "head"),
-    "classical_twin": Variant("classical twin of equal parameter count", "twin", "head"),
-    "no_entanglement": Variant("same circuit without entanglement", "unentangled", "head"),
-    "frozen": Variant("same circuit with frozen random weights", "frozen", "head"),
-    "logistic_regression": Variant("logistic regression", "logistic", "head"),
-}
 
 
 @dataclass(frozen=True, eq=False)

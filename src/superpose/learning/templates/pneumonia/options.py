@@ -1,0 +1,70 @@
+"""What a run of the template may be told, without torch: presets, variants by name, and their checks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from superpose.errors import SpecError
+
+__all__ = ["HEADS", "PRESET_NAMES", "VARIANTS", "Head", "Variant", "check_options", "default_variants"]
+
+PRESET_NAMES = ("chest", "breast")
+
+Head = Literal["hybrid", "twin", "unentangled", "frozen", "linear"]
+
+HEADS: tuple[Head, ...] = ("hybrid", "twin", "unentangled", "frozen", "linear")
+
+_MAX_SEEDS = 100
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A row of `VARIANTS`.
+
+    Attributes:
+        label: what tables and sentences call it.
+        head: what stands behind the features.
+        trained: "whole" by its own settings, or "head" alone, on the features of the hybrid model of the same seed.
+        by_default: whether it is trained where nobody says what is to be; False where it costs more than all others.
+    """
+
+    label: str
+    head: Head | Literal["logistic"]
+    trained: Literal["whole", "head"]
+    by_default: bool = True
+
+
+VARIANTS: dict[str, Variant] = {
+    "hybrid": Variant("hybrid model", "hybrid", "whole"),
+    "strong_cnn": Variant("strong CNN", "linear", "whole"),
+    "resnet18": Variant("ResNet-18", "linear", "whole", by_default=False),
+    "hybrid_head": Variant("hybrid head, trained anew", "hybrid", "head"),
+    "classical_twin": Variant("classical twin of equal parameter count", "twin", "head"),
+    "no_entanglement": Variant("same circuit without entanglement", "unentangled", "head"),
+    "frozen": Variant("same circuit with frozen random weights", "frozen", "head"),
+    "logistic_regression": Variant("logistic regression", "logistic", "head"),
+}
+
+
+def default_variants() -> tuple[str, ...]:
+    """What is trained where nobody says what is to be."""
+    return tuple(name for name, row in VARIANTS.items() if row.by_default)
+
+
+def check_options(preset: str, seeds: int, epochs: int | None, variants: Iterable[str] | None) -> None:
+    """Check what a run was told.
+
+    Raises:
+        SpecError: no such preset or variant, or a number out of range; names the field.
+    """
+    if preset not in PRESET_NAMES:
+        raise SpecError(f"must be one of {', '.join(PRESET_NAMES)}, got {preset!r}", "preset", allowed=PRESET_NAMES)
+    if not 1 <= seeds <= _MAX_SEEDS:
+        raise SpecError(f"must be 1 to {_MAX_SEEDS}, got {seeds}", "seeds")
+    if epochs is not None and epochs < 1:
+        raise SpecError(f"must be at least 1, got {epochs}", "epochs")
+    for name in variants or ():
+        if name not in VARIANTS:
+            raise SpecError(f"must be out of {', '.join(VARIANTS)}, got {name!r}", "variants", allowed=list(VARIANTS))

@@ -1,0 +1,146 @@
+"""Templates as jobs: whole studies of one kind of data, on a registered data set, that end with a model version.
+
+Today the one for pictures of two classes (`superpose.learning.templates.pneumonia`). A template is a row of
+``TEMPLATES``: what a submission may say, and what a worker does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from superpose.errors import RequestError, SpecError
+from superpose.service.nouns import Job
+from superpose.service.work.evidence import evidence_of_rows, measured_effort
+from superpose.service.work.runs import Outcome, RunContext, manifest_of
+from superpose.trust import sha256_bytes
+
+if TYPE_CHECKING:
+    from superpose.datasets import Table
+
+__all__ = ["REPORT", "TEMPLATES", "admit_template", "train_template"]
+
+REPORT = "report.json"
+"""The file with the study's whole document that a job leaves."""
+
+_FIELDS = {"template", "options"}
+
+
+@dataclass(frozen=True)
+class Template:
+    """A row of `TEMPLATES`.
+
+    Attributes:
+        admit: all options, defaults included, of those that a submission gives, if they and the data can be trained.
+        run: what a worker does.
+    """
+
+    admit: Callable[[Mapping[str, object], Table], dict[str, object]]
+    run: Callable[[Job, RunContext], Outcome]
+
+
+def admit_template(payload: Mapping[str, object], table: Table) -> dict[str, object]:
+    """The payload in full, if the template can be trained on the table.
+
+    Raises:
+        RequestError: an unknown field or template.
+        SpecError: an option that the template does not take; names it.
+        DatasetError: the data are not what the template needs.
+    """
+    name, options = str(payload.get("template", "")), payload.get("options", {})
+    unknown = sorted(set(payload) - _FIELDS)
+    if unknown or not isinstance(options, Mapping):
+        raise RequestError(f"A template's training takes template and options; got also {unknown}.", unknown=unknown)
+    if name not in TEMPLATES:
+        raise RequestError(
+            f"template must be one of {', '.join(TEMPLATES)}, got {name[:40]!r}.",
+            field="template",
+            allowed=list(TEMPLATES),
+        )
+    return {"template": name, "options": TEMPLATES[name].admit(options, table)}
+
+
+def train_template(job: Job, context: RunContext) -> Outcome:
+    """Train the job's template, and make its model a version; goes on from checkpoints if there are any.
+
+    Raises:
+        Stopped: ``should_stop`` said so; a checkpoint is there.
+        SuperposeError: training is not possible.
+    """
+    return TEMPLATES[str(job.payload["template"])].run(job, context)
+
+
+def _admit_pictures(options: Mapping[str, object], table: Table) -> dict[str, object]:
+    from superpose.datasets.picture_tables import pictures_of_table
+    from superpose.learning.templates.pneumonia.options import check_options, default_variants
+
+    full: dict[str, object] = {"preset": "chest", "seeds": 5, "epochs": None, "variants": list(default_variants())}
+    for name in options:
+        if name not in full:
+            raise SpecError(f"is no option of this template; it takes {', '.join(full)}", str(name)[:40])
+    full |= options
+    seeds, epochs, variants = full["seeds"], full["epochs"], full["variants"]
+    if not isinstance(full["preset"], str):
+        raise SpecError(f"must be a name, got {full['preset']!r}", "preset")
+    if isinstance(seeds, bool) or not isinstance(seeds, int):
+        raise SpecError(f"must be a whole number, got {seeds!r}", "seeds")
+    if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
+        raise SpecError(f"must be a whole number, got {epochs!r}", "epochs")
+    if not isinstance(variants, list) or not all(isinstance(one, str) for one in variants):
+        raise SpecError(f"must be a list of names, got {variants!r}", "variants")
+    check_options(full["preset"], seeds, epochs, variants)
+    pictures_of_table(table)
+    return full
+
+
+def _train_pictures(job: Job, context: RunContext) -> Outcome:
+    from superpose.datasets.picture_tables import picture_table, pictures_of_table
+    from superpose.learning.predictor import Predictor
+    from superpose.learning.templates.pneumonia import train_pneumonia
+    from superpose.learning.templates.pneumonia.run import Watch
+
+    options: Any = job.payload["options"]
+    pictures = pictures_of_table(context.training_table())
+    with measured_effort(context.directory):
+        report = train_pneumonia(
+            pictures,
+            context.directory,
+            preset=options["preset"],
+            seeds=options["seeds"],
+            epochs=options["epochs"],
+            variants=options["variants"],
+            tell=lambda line: None if ": epoch " in line else context.on_event("log", {"message": line}),
+            watch=Watch(
+                lambda stage, fraction: context.on_event("progress", {"stage": stage, "fraction": fraction}),
+                context.should_stop,
+            ),
+        )
+    if context.ledger is not None:
+        context.ledger.file(context.directory / REPORT, REPORT)
+    content = (context.directory / report["model"]["file"]).read_bytes()
+    digest = str(report["model"]["sha256"])
+    manifest = manifest_of(content, digest)
+    looked_at = picture_table(pictures.name, pictures.parts["val"], pictures.classes)  # the test part stays closed
+    evidence = evidence_of_rows(
+        Predictor.load(content, digest),
+        looked_at.features,
+        seed=0,
+        evaluation=manifest["evaluation"],
+        config=context.config,
+        directory=context.directory,
+    )
+    version = {
+        "digest": digest,
+        "artifact": sha256_bytes(content),
+        "metrics": dict(manifest["evaluation"]["model_metrics"]),
+        "evaluation": manifest["evaluation"],
+        "manifest": manifest,
+        "evidence": evidence,
+    }
+    told = {name: report[name] for name in ("configuration_sha256", "test_openings", "verdict")}
+    return Outcome({"digest": digest, "evaluation": manifest["evaluation"], "study": told}, content, version)
+
+
+#: name -> what it takes and does.
+TEMPLATES: Mapping[str, Template] = {"pneumonia": Template(_admit_pictures, _train_pictures)}

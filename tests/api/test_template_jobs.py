@@ -1,0 +1,96 @@
+"""A template trained as a job: over HTTP, by the client and on the command line."""
+
+from __future__ import annotations
+
+import io
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from superpose.cli import main
+from superpose.client import Client
+from superpose.errors import ApiError
+from superpose.service import ServiceConfig, Worker
+
+from .conftest import Api, running
+
+pytest.importorskip("torch")
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
+    """A service with a worker in this process, and pictures registered there."""
+    config = ServiceConfig(data_dir=tmp_path_factory.mktemp("templates") / "data", workers=0)
+    worker = Worker(config)
+    with running(config) as api:
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        try:
+            yield api
+        finally:
+            worker.stop()
+            thread.join(60)
+
+
+@pytest.fixture(scope="module")
+def client(home: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
+    random = np.random.default_rng(0)
+    arrays: dict[str, np.ndarray] = {}
+    for part in ("train", "val", "test"):
+        labels = np.arange(12) % 2
+        pictures = random.integers(0, 120, (12, 6, 6)) + 100 * labels[:, None, None]
+        arrays |= {f"{part}_images": pictures.astype(np.uint8), f"{part}_labels": labels[:, None].astype(np.uint8)}
+    file = io.BytesIO()
+    np.savez(file, **arrays)  # type: ignore[arg-type]  # NumPy's stub knows no mapping
+    path = tmp_path_factory.mktemp("pictures") / "films.npz"
+    path.write_bytes(file.getvalue())
+    with Client(home.url, key=home.admin_key) as made:
+        made.datasets.add(path, target="class", domain="medical")
+        yield made
+
+
+def test_wrong_submissions_are_refused_by_name(client: Client, home: Api) -> None:
+    for options, code, said in (
+        ({"seeds": 0}, "spec.invalid", "seeds: must be 1 to 100, got 0"),
+        ({"hurry": True}, "spec.invalid", "hurry: is no option of this template; it takes preset, seeds"),
+    ):
+        with pytest.raises(ApiError, match=said) as refused:
+            client.jobs.train_template("pneumonia", dataset="films", options=options)
+        assert refused.value.problem_code == code
+    with pytest.raises(ApiError, match="template must be one of pneumonia, got 'knee'"):
+        client.jobs.train_template("knee", dataset="films")
+    client.datasets.add_builtin("flowers", "iris")
+    with pytest.raises(ApiError, match="'flowers' holds no square grey pictures") as refused:
+        client.jobs.train_template("pneumonia", dataset="flowers")
+    assert refused.value.problem_code.startswith("dataset.")
+
+
+@pytest.mark.slow
+def test_the_client_and_the_command_line_train_it(
+    client: Client, home: Api, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    job = client.jobs.train_template(
+        "pneumonia", dataset="films", model="chest", options={"seeds": 2, "epochs": 1, "variants": ["strong_cnn"]}
+    )
+    done = client.jobs.wait(job.id)
+    assert (done.status, done.kind, done.model_version) == ("succeeded", "train_template", 1), done.error
+    assert client.models.version("chest").notice == "Not for clinical use."
+    saved = client.jobs.download(job.id, "report.json", tmp_path / "study.json")
+    assert json.loads(saved.read_text())["variants"]["strong_cnn"]["n_seeds"] == 2
+    assert "controls" not in client.models.gate("chest").missing
+
+    place = ["--url", home.url, "--key-file", str(home.data_dir / "keys" / "admin.key")]
+    words = ["train", "pneumonia", "--dataset", "films", "--model", "chest", "--seeds", "1", "--epochs", "1"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--beside", "none", "--json", *place])
+    assert ended.value.code == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["job"]["kind"] == "train_template" and told["model_version"]["version"] == 2
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--beside", "none", *place])
+    shown = capsys.readouterr().out
+    assert ended.value.code == 0 and "Means over 1 seeds on one test part" in " ".join(shown.split())
