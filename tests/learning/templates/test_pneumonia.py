@@ -276,6 +276,7 @@ def test_resnet18_is_trained_with_fewer_seeds_and_when_asked_for(small_set: Path
     report = train_pneumonia(small_set, tmp_path / "asked", seeds=4, epochs=1, variants=("resnet18",))
     assert {name: row["n_seeds"] for name, row in report["variants"].items()} == {"hybrid": 4, "resnet18": 3}
     assert [(row["against"], row["n_seeds"]) for row in report["comparisons"]] == [("resnet18", 3)] * 2
+    assert report["verdict"] == " ".join(f"{row['said']}." for row in report["comparisons"])
     assert "resnet18" not in train_pneumonia(small_set, tmp_path / "left", seeds=1, epochs=1)["variants"]
 
 

@@ -98,7 +98,7 @@ def verdict_of(comparisons: Sequence[Mapping[str, Any]], n_seeds: int) -> str:
     sentences = [_whole(whole)] if whole else []
     if twin:
         sentences.append(_circuit(twin))
-    sentences += [f"{c['said']}." for c in (*whole, *twin)]
+    sentences += [f"{c['said']}." for c in ((*whole, *twin) or comparisons)]
     return " ".join(sentences)
 
 
