@@ -6,6 +6,7 @@ import json
 import os
 import signal
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -117,7 +118,7 @@ def test_a_worker_killed_with_9_loses_at_most_an_epoch(tmp_path: Path, kernels: 
         with Service.open(config, exclusive=False) as service:
             admin = service.authenticate(read_key_file(service.admin_key_path))
             service.datasets.add(admin, name="films", content=small_pictures(), format="npz", target="class")
-            payload = {"template": "pneumonia", "options": {"seeds": 1, "epochs": 600, "variants": []}}
+            payload = {"template": "pneumonia", "options": {"seeds": 1, "epochs": 300, "variants": []}}
             job = service.jobs.submit(admin, "train_template", payload, dataset="films")
 
             def epochs() -> list[int]:
@@ -130,9 +131,9 @@ def test_a_worker_killed_with_9_loses_at_most_an_epoch(tmp_path: Path, kernels: 
             done = ended(service, job)
             assert done.status is JobStatus.SUCCEEDED and done.attempt == 2, done.error
             seen = epochs()
-            again = next(place for place in range(1, len(seen)) if seen[place] != seen[place - 1] + 1)
-            assert seen[again - 1] < 600 and seen[again] >= seen[again - 1]  # the one told, or one more that was kept
-            assert seen[-1] == 600 and len(seen) <= 601
+            steps = [after - before for before, after in pairwise(seen)]
+            assert seen[0] == 1 and seen[-1] == 300
+            assert set(steps) <= {1, 2} and steps.count(2) <= 1  # none twice; the last before the kill may be untold
             assert service.models.version(admin, "films", 1).job_id == job.id
     finally:
         server.clear_away()
