@@ -20,7 +20,12 @@ from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.rows import ColumnKind, ColumnNames
 from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
 
-__all__ = ["save_model"]
+__all__ = ["picture_columns", "save_model"]
+
+
+def picture_columns(side: int) -> tuple[str, ...]:
+    """Names of the pixels, as `superpose.datasets.read_images` gives them: ``grey_03_17`` is row 3, column 17."""
+    return tuple(pixel_names(side))
 
 
 def save_model(
@@ -50,7 +55,7 @@ def save_model(
     n_columns = network.side**2
     exported = export_module(own.eval(), torch.zeros(3, n_columns))
     trained = ModuleNetwork(exported, "cross_entropy").eval()
-    names = tuple(pixel_names(network.side))
+    names = picture_columns(network.side)
     number: ColumnKind = "number"
     preprocessor = Preprocessor(
         columns=ColumnNames(names, (number,) * n_columns),
