@@ -3,8 +3,8 @@
 - ``ENDLESS`` is a training of days, to be cancelled. Where a server is shared, ``held_training`` sees to that, whatever
   happens in the test.
 - ``WAITING_FUNCTION`` is a user's function that ends once a file is there, for tests that need the job's end as well.
-- ``caught`` lets a process run for milliseconds at a time until something is so, and leaves it stopped: for kills in
-  the middle of work that another process then goes on with.
+- ``caught`` looks every few milliseconds whether something is so, and stops the process then: for kills in the middle
+  of work that another process goes on with. That work is long compared with milliseconds, in steps that are stored.
 - ``Gate`` holds the trainings of workers in this process after some epochs, until it is opened.
 """
 
@@ -71,25 +71,24 @@ def held_training(client: Client, dataset: str, **fields: Any) -> Iterator[Job]:
         yield job
 
 
-_SLICE_S = 0.004
-"""How long a process runs between two looks at what it has done."""
+_LOOK_S = 0.004
+"""Pause between two looks at what a process has done."""
 
 
 def caught(pid: int, condition: Callable[[], Any], timeout_s: float = 240.0) -> Any:
-    """What ``condition`` gives once it is true; the process is stopped then, and was at each look.
+    """What ``condition`` gives once it is true; the process is stopped then, until the test does something with it.
 
-    So nothing happens between the look and what the test does next, and between two looks only what takes milliseconds.
     The condition reads what the process has written, and must not need the process for it.
     """
     until_s = time.monotonic() + timeout_s
     while True:
-        stop(pid)
-        found = condition()
-        if found:
-            return found
-        os.kill(pid, signal.SIGCONT)
+        if condition():
+            stop(pid)
+            if found := condition():
+                return found
+            os.kill(pid, signal.SIGCONT)
         assert time.monotonic() < until_s, "timed out"
-        time.sleep(_SLICE_S)
+        time.sleep(_LOOK_S)
 
 
 def stop(pid: int) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pandas as pd
 import pytest
-from tests.held import caught
+from tests.held import caught, stop
 
 from superpose import HybridClassifier
 from superpose.datasets import Table
@@ -143,7 +143,11 @@ def held(service: Service, config: ServiceConfig, job: Job, attempt: int) -> tup
     """
     worker_id = holder(service, job, attempt)
     pid = worker_pids(config)[worker_id]
-    caught(pid, lambda: advanced(service, job, attempt) and nobody_writes(config))
+    caught(pid, lambda: advanced(service, job, attempt))
+    while not nobody_writes(config):
+        os.kill(pid, signal.SIGCONT)
+        time.sleep(0.002)
+        stop(pid)
     assert service.store.get(job.id).finished_at is None
     return worker_id, pid
 
