@@ -149,7 +149,7 @@ def test_pictures_of_another_organ_carry_an_imported_model_on(
     pictures = np.clip(random.random((40, 784)) * 0.5 + 0.3 * labels[:, None], 0.0, 1.0)
     file = tmp_path / "breast.npz"
     np.savez(file, x=pictures, y=np.where(labels == 1, "malignant", "benign"), names=np.array(columns))
-    client.datasets.add("breast", file)
+    client.datasets.add(file, name="breast", target="class")
     spec = tmp_path / "spec.yaml"
     spec.write_text("training: {epochs: 2, batch_size: 16}\nevaluation: {n_splits: 2, baseline: none}\n")
 
