@@ -51,7 +51,7 @@ def test_what_has_no_report_says_why(at_home: Callable[..., Any], served: Any, t
         program = next(job for job in client.jobs.list() if job.kind == "program")
     said = at_home("report", program.id, "--json")
     assert (said.code, said.json["error"]["code"]) == (1, "service.conflict")
-    assert "only trainings (train, train_module) have reports" in said.json["error"]["message"]
+    assert "only trainings (train, train_module, train_template) have reports" in said.json["error"]["message"]
     gone = at_home("report", str(tmp_path / "gone.superpose"), "--out", str(tmp_path / "page.html"))
     assert gone.code == 1 and "There is no model file" in gone.err
     (tmp_path / "report.json").write_text('{"template": "demand"}')
