@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_iris
 
 from superpose.cli import main
 from superpose.client import Client
 from superpose.errors import ApiError, RequestError
-from superpose.learning import HybridRegressor, read_model
+from superpose.explain import model_card
+from superpose.learning import Predictor, read_model
 from superpose.learning.families import FAMILIES
+from superpose.learning.templates.demand import train_demand
 from superpose.service import ServiceConfig
 
 from .conftest import Api, running, working
@@ -111,12 +115,32 @@ def test_a_family_s_model_becomes_an_endpoint(client: Client, tmp_path: Path) ->
     client.endpoints.delete("flowers")
 
 
-def test_a_model_of_numbers_is_refused_for_what_it_is(client: Client, tmp_path: Path) -> None:
-    rows, _ = load_iris(return_X_y=True)
-    model = HybridRegressor(n_qubits=2, layers=1, epochs=1, random_state=0).fit(rows[:, :3], rows[:, 3])
-    model.save(tmp_path / "width.superpose")
-    with pytest.raises(ApiError, match="predicts numbers"):
-        client.models.import_file("width", tmp_path / "width.superpose")
+def test_a_demand_model_becomes_an_endpoint_with_its_figures(client: Client, tmp_path: Path) -> None:
+    dates = pd.date_range("2026-01-01", periods=60, freq="D").strftime("%Y-%m-%d")
+    quantity = 50 + 10 * np.sin(2 * np.pi * np.arange(60) / 7) + np.random.default_rng(0).normal(0, 1, 60)
+    pd.DataFrame({"date": dates, "quantity": quantity}).to_csv(tmp_path / "sales.csv", index=False)
+    fast: dict[str, Any] = {"horizon": 6, "origins": 2, "calibration": 2, "seeds": 1, "epochs": 1}
+    report = train_demand(tmp_path / "sales.csv", tmp_path / "run", variants=["frozen", "ridge"], **fast)
+    job = client.jobs.wait(client.models.import_file("sales", tmp_path / "run" / "model.superpose").id)
+    assert job.status == "succeeded"
+    found = client.models.version("sales")
+    assert found.metrics["mase"] == pytest.approx(report["metrics"]["mase"]["mean"])
+    assert found.evaluation["models"]["hybrid"]["metrics"]["mae"]["mean"] == pytest.approx(
+        report["metrics"]["mae"]["mean"]
+    )
+    missing = set(client.models.gate("sales").missing)
+    assert missing == {"subgroups", "energy_and_cost", "explanation"}  # what nobody has measured or said yet
+    card = model_card(found.manifest)
+    assert "ridge on the same features" in card and "80 % intervals held the true number" in card
+    endpoint = client.endpoints.create("sales", "sales")
+    predictor = Predictor.load(tmp_path / "run" / "model.superpose")
+    rows = np.random.default_rng(1).normal(1.0, 0.1, (5, len(predictor.feature_names)))
+    answer = client.predict(endpoint.name, rows)
+    assert np.allclose(answer.predictions, predictor.predict(rows)) and answer.coverage == 0.8
+    assert [model.name for model in client.models.list(query="mase<100")] == ["sales"]
+    page = client.models.report("sales", path=tmp_path / "sales.html").path.read_text()
+    assert "MASE" in page and "intervals held the true number" in page
+    client.endpoints.delete("sales")
 
 
 def test_the_command_line_imports_and_shows_the_card(

@@ -1,4 +1,4 @@
-"""The tensors that an inference response can have: labels and probabilities, and what else was asked for."""
+"""The tensors that a response can have: labels and probabilities, or numbers, and what else was asked for."""
 
 from __future__ import annotations
 
@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 
 from superpose.api.binary_tensors import bytes_of_numbers, bytes_of_texts
+from superpose.errors import ModelPredictsClassesError, ModelPredictsNumbersError, SafeguardAbsentError
 from superpose.service import Prediction
 
-__all__ = ["OUTPUTS", "output_of"]
+__all__ = ["OUTPUTS", "output_of", "usual_outputs"]
 
 Tensor = tuple[dict[str, Any], Any]
 """What describes an output, and its cells, flat or in rows."""
@@ -23,7 +24,18 @@ def _probabilities(found: Prediction) -> Tensor:
 
 
 def _label(found: Prediction) -> Tensor:
-    return {"datatype": "BYTES", "shape": [len(found.labels)]}, [label or "" for label in found.labels]
+    return {"datatype": "BYTES", "shape": [len(found.labels)]}, [str(label or "") for label in found.labels]
+
+
+def _number(found: Prediction) -> Tensor:
+    return {"datatype": "FP64", "shape": [len(found.predictions)], "parameters": {"target": found.target}}, [
+        float(number) for number in found.predictions
+    ]
+
+
+def _interval(found: Prediction) -> Tensor:
+    ends = found.intervals or ()
+    return {"datatype": "FP64", "shape": [len(ends), 2], "parameters": {"coverage": found.coverage}}, ends
 
 
 def _prediction_set(found: Prediction) -> Tensor:
@@ -47,12 +59,17 @@ def _novelty(found: Prediction) -> Tensor:
 _OUTPUTS: Final[Mapping[str, Callable[[Prediction], Tensor]]] = {
     "probabilities": _probabilities,
     "label": _label,
+    "number": _number,
+    "interval": _interval,
     "prediction_set": _prediction_set,
     "abstained": _abstained,
     "novelty": _novelty,
 }
 OUTPUTS: Final = tuple(_OUTPUTS)
 """Names of all outputs: label is the empty text, and abstained says why, where a row gets no label."""
+
+_OF_CLASSES: Final = ("probabilities", "label")
+_OF_NUMBERS: Final = ("number", "interval")
 
 _BYTES: Final[Mapping[str, Callable[[Any], bytes]]] = {
     "FP64": bytes_of_numbers,
@@ -61,13 +78,47 @@ _BYTES: Final[Mapping[str, Callable[[Any], bytes]]] = {
 }
 
 
+def usual_outputs(found: Prediction) -> tuple[str, ...]:
+    """The outputs of a response to a request that names none."""
+    if found.target is None:
+        return _OF_CLASSES
+    return _OF_NUMBERS if found.intervals is not None else _OF_NUMBERS[:1]
+
+
+def _check(name: str, found: Prediction) -> None:
+    """Refuse an output that the model does not have.
+
+    Raises:
+        ModelPredictsNumbersError, ModelPredictsClassesError: it is another kind of model.
+        SafeguardAbsentError: the model file keeps no interval.
+    """
+    if found.target is not None and name in _OF_CLASSES:
+        raise ModelPredictsNumbersError(
+            f"The model predicts a number, {found.target[:80]!r}, and has no output {name!r}; it has "
+            f"{' and '.join(usual_outputs(found))}.",
+            target=found.target,
+        )
+    if found.target is None and name in _OF_NUMBERS:
+        raise ModelPredictsClassesError(
+            f"The model predicts classes and has no output {name!r}; it has {' and '.join(_OF_CLASSES)}.",
+            classes=[label[:80] for label in found.classes[:20]],
+        )
+    if name == "interval" and found.intervals is None:
+        raise SafeguardAbsentError("The model file keeps no interval.", asked="interval")
+
+
 def output_of(name: str, found: Prediction, *, as_bytes: bool) -> tuple[dict[str, Any], bytes | None]:
-    """An output as JSON and, where it is sent as bytes, those."""
+    """An output as JSON and, where it is sent as bytes, those.
+
+    Raises:
+        ModelPredictsNumbersError, ModelPredictsClassesError, SafeguardAbsentError: the model does not have it.
+    """
+    _check(name, found)
     described, cells = _OUTPUTS[name](found)
     output = {"name": name, **described}
     if as_bytes:
         part = _BYTES[described["datatype"]](cells)
         output["parameters"] = {**described.get("parameters", {}), "binary_data_size": len(part)}
         return output, part
-    output["data"] = [p for row in cells for p in row] if name == "probabilities" else list(cells)
+    output["data"] = [p for row in cells for p in row] if name in ("probabilities", "interval") else list(cells)
     return output, None

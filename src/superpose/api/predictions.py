@@ -81,7 +81,7 @@ def _beginning(model: str, version: int, classes: tuple[str, ...]) -> tuple[str,
 
 def _json_of(found: Prediction) -> bytes:
     """The prediction's JSON form, as ``to_json`` has it, put together by hand: floats print themselves as JSON does."""
-    if found.details is not None:
+    if found.details is not None or found.target is not None:
         return json.dumps(found.to_json(), allow_nan=False, separators=(",", ":")).encode("ascii")
     head, behind_id = _beginning(found.model, found.model_version, found.classes)
     rows = str(list(map(list, found.probabilities))).replace(" ", "")

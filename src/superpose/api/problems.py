@@ -80,6 +80,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "learning.explanation": (422, "Cannot be explained this way"),
         "learning.safeguard_absent": (422, "The model version cannot tell that"),
         "learning.predicts_numbers": (422, "The model has no classes"),
+        "learning.predicts_classes": (422, "The model predicts classes"),
         "function.invalid": (422, "Function or parameters do not fit"),
         "function.failed": (500, "Function failed"),
         "function.stopped": (409, "Job is stopping"),

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.api.binary_tensors import BinaryParts
-from superpose.api.output_tensors import OUTPUTS, output_of
+from superpose.api.output_tensors import OUTPUTS, output_of, usual_outputs
 from superpose.api.rows import check_cells
 from superpose.errors import RequestError
 from superpose.learning.calibration.asking import Asked
@@ -34,7 +34,6 @@ _BYTES_ONLY = ("FP16", "BF16")
 """Datatypes that the protocol has no JSON form for."""
 _REQUEST_FIELDS = frozenset({"id", "model_name", "parameters", "inputs", "outputs"})  # KServe's client names the model
 _TENSOR_FIELDS = frozenset({"name", "shape", "datatype", "parameters", "data"})
-_OUTPUTS = ("probabilities", "label")
 _MORE = {"prediction_set": "prediction_set", "abstained": "abstain", "novelty": "novelty"}
 """Outputs that come if they are named, or asked for by a parameter of the request, and that parameter."""
 _LARGEST_SIDE = 2**40
@@ -50,8 +49,11 @@ def input_tensors(columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def output_tensors(n_classes: int) -> list[dict[str, Any]]:
-    """The outputs that a model's metadata state."""
+def output_tensors(n_classes: int, has_interval: bool) -> list[dict[str, Any]]:
+    """The outputs that a model's metadata state; a model without classes predicts a number."""
+    if not n_classes:
+        interval = {"name": "interval", "datatype": "FP64", "shape": [-1, 2]}
+        return [{"name": "number", "datatype": "FP64", "shape": [-1]}, *([interval] if has_interval else [])]
     return [
         {"name": "probabilities", "datatype": "FP64", "shape": [-1, n_classes]},
         {"name": "label", "datatype": "BYTES", "shape": [-1]},
@@ -60,12 +62,16 @@ def output_tensors(n_classes: int) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class Inference:
-    """An inference request: its rows, its id, the wanted outputs, each as bytes or as JSON, and what else is asked."""
+    """An inference request: its rows, its id, the wanted outputs, each as bytes or as JSON, and what else is asked.
+
+    Where ``usual`` is stated the outputs that the model usually has come first, as bytes or as JSON.
+    """
 
     rows: list[Any] | NDArray[Any]
     request_id: str | None
     outputs: Mapping[str, bool]
     asked: Asked | None = None
+    usual: bool | None = None
 
 
 def inference_of(document: Any, endpoint: str, binary: BinaryParts | None = None) -> Inference:
@@ -100,7 +106,8 @@ def inference_of(document: Any, endpoint: str, binary: BinaryParts | None = None
     if asked is not None:
         present = (asked.prediction_set, asked.abstain is not False, asked.novelty)
         wanted |= {name: wanted.get(name, as_bytes) for name, is_asked in zip(_MORE, present, strict=True) if is_asked}
-    return Inference(_rows(tensors), request_id, wanted, asked)
+    usual = None if document.get("outputs") else as_bytes
+    return Inference(_rows(tensors), request_id, wanted, asked, usual)
 
 
 def _asking(parameters: Any) -> dict[str, Any]:
@@ -109,10 +116,15 @@ def _asking(parameters: Any) -> dict[str, Any]:
 
 
 def infer_answer(endpoint: str, prediction: Prediction, asked: Inference) -> tuple[bytes, int | None]:
-    """A prediction as an inference response, and the length of its JSON part where bytes follow it."""
+    """A prediction as an inference response, and the length of its JSON part where bytes follow it.
+
+    Raises:
+        ModelPredictsNumbersError, ModelPredictsClassesError, SafeguardAbsentError: an output is named that it lacks.
+    """
     outputs: list[dict[str, Any]] = []
     parts: list[bytes] = []
-    for name, as_bytes in asked.outputs.items():
+    usual = {} if asked.usual is None else dict.fromkeys(usual_outputs(prediction), asked.usual)
+    for name, as_bytes in {**usual, **asked.outputs}.items():
         output, part = output_of(name, prediction, as_bytes=as_bytes)
         outputs.append(output)
         if part is not None:
@@ -223,9 +235,9 @@ def _flat(data: list[Any], n_dimensions: int, name: str, field: str) -> list[Any
 
 
 def _wanted(outputs: Any, as_bytes: bool) -> dict[str, bool]:
-    """The wanted outputs, and which of them as bytes."""
+    """The outputs that are named, and which of them as bytes."""
     if outputs is None or outputs == []:
-        return dict.fromkeys(_OUTPUTS, as_bytes)
+        return {}
     if not isinstance(outputs, list):
         raise RequestError("outputs must be a list.", field="outputs")
     wanted: dict[str, bool] = {}

@@ -39,7 +39,7 @@ def predict(  # noqa: PLR0913  # one parameter per option
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict the class of rows.
+    """Predict the class of rows, or their number.
 
     JSON is a list of objects (column: value), a list of lists, or {"rows": [...]}. Missing values are null or empty.
     """
@@ -50,19 +50,32 @@ def predict(  # noqa: PLR0913  # one parameter per option
         print_json(answer.to_dict())
         return
     lines = [
-        (index, label, *(f"{p:.4f}" for p in probabilities), *more)
-        for index, (label, probabilities, more) in enumerate(
-            zip(answer.predictions, answer.probabilities, _more(answer), strict=True)
-        )
+        (index, *predicted, *more)
+        for index, (predicted, more) in enumerate(zip(_rows(answer), _more(answer), strict=True))
     ]
     told = [("set", answer.prediction_sets), ("novelty", answer.novelty), ("no label because", answer.abstained)]
     extra = [title for title, values in told if values is not None]
-    print_table(("row", "prediction", *(f"p({name})" for name in answer.classes), *extra), lines, right=("row",))
+    if answer.target is None:
+        titles: tuple[str, ...] = ("prediction", *(f"p({name})" for name in answer.classes))
+    else:
+        titles = (answer.target, *((f"{answer.coverage:.0%} from", "to") if answer.intervals else ()))
+    right = ("row",) if answer.target is None else ("row", *titles)
+    print_table(("row", *titles, *extra), lines, right=right)
     for column, count in answer.unknown_categories.items():
         typer.echo(f"{count} of the rows have a value in {column!r} that the model does not know", err=True)
     if answer.notice:
         typer.echo(answer.notice, err=True)
     typer.echo(f"{answer.model} version {answer.model_version}, request {answer.request_id}", err=True)
+
+
+def _rows(answer: Prediction) -> list[tuple[str | None, ...]]:
+    """Of each row its label and probabilities, or its number and interval, as the table shows them."""
+    if answer.target is None:
+        pairs = zip(answer.predictions, answer.probabilities, strict=True)
+        return [(None if label is None else str(label), *(f"{p:.4f}" for p in row)) for label, row in pairs]
+    ends = answer.intervals or [()] * len(answer)
+    numbers = zip(answer.predictions, ends, strict=True)
+    return [(f"{number:.6g}", *(f"{end:.6g}" for end in row)) for number, row in numbers]
 
 
 def _more(answer: Prediction) -> list[tuple[str | None, ...]]:

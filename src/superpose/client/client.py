@@ -124,7 +124,7 @@ class Client:
         abstain: bool | float | str = False,
         novelty: bool = False,
     ) -> Prediction:
-        """Predictions and probabilities for rows.
+        """Predictions and probabilities for rows; numbers and their intervals, of a model that predicts numbers.
 
         Args:
             endpoint: its name.
@@ -138,7 +138,8 @@ class Client:
         Raises:
             RequestError: the rows have another form.
             ApiError: no such endpoint, rows that the model does not take (``learning.feature_mismatch``), or a model
-                version that cannot tell what is asked for (``learning.safeguard_absent``).
+                version that cannot tell what is asked for (``learning.safeguard_absent``, or
+                ``learning.predicts_numbers`` where only classes have it).
         """
         path = f"/v1/endpoints/{segment(endpoint)}/predict"
         asked = {"prediction_set": prediction_set or None, "novelty": novelty or None}

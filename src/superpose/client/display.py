@@ -68,11 +68,13 @@ def comparison_html(evaluation: Mapping[str, Any]) -> str:
         return ""
     controls = models.get("controls") or {}
     rows = [models.get("hybrid"), *(controls[name] for name in controls), models.get("baseline")]
+    hybrid = (models.get("hybrid") or {}).get("metrics") or {}
+    names = [name for name in _METRICS if name in hybrid] or list(hybrid) or list(_METRICS)
     lines = [
-        (row.get("label", "–"), row.get("n_params"), *(metric_text(row.get("metrics", {}).get(m)) for m in _METRICS))
+        (row.get("label", "–"), row.get("n_params"), *(metric_text(row.get("metrics", {}).get(m)) for m in names))
         for row in rows
         if isinstance(row, Mapping)
     ]
-    header = ("model", "parameters", *(name.replace("_", " ") for name in _METRICS))
+    header = ("model", "parameters", *(name.replace("_", " ") for name in names))
     verdict = f"<p>{escape(str(evaluation['verdict']))}</p>" if evaluation.get("verdict") else ""
     return table_html(header, lines) + verdict

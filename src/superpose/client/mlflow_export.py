@@ -200,7 +200,12 @@ def _signature(version: ModelVersion) -> ModelSignature:
     pipeline = version.manifest["pipeline"]
     kinds = {"number": "double", "category": "string"}
     inputs = [ColSpec(kinds[column["kind"]], column["name"]) for column in pipeline["preprocessing"]["columns"]]
-    outputs = [ColSpec("string", "prediction"), *(ColSpec("double", f"p({label})") for label in pipeline["classes"])]
+    if "target" in pipeline:  # numbers
+        ends = ("low", "high") if "interval" in (version.manifest.get("safeguards") or {}) else ()
+        outputs = [ColSpec("double", name) for name in ("prediction", *ends)]
+    else:
+        shares = [ColSpec("double", f"p({label})") for label in pipeline["classes"]]
+        outputs = [ColSpec("string", "prediction"), *shares]
     return ModelSignature(Schema([*inputs]), Schema([*outputs]))
 
 

@@ -300,6 +300,22 @@ class ModelVersion(Noun):
         return fields_html(f"{self.model} version {self.version}", facts) + comparison_html(self.evaluation)
 
 
+def _predicted(f: Fields) -> dict[str, Any]:
+    """The members of a prediction that tell classes, or numbers."""
+    if "target" not in f.members:
+        return {
+            "classes": f.texts("classes"),
+            "probabilities": tuple(tuple(float(p) for p in row) for row in f.array("probabilities")),
+            "predictions": tuple(None if label is None else str(label) for label in f.array("predictions")),
+        }
+    found: dict[str, Any] = {"target": f.text("target"), "classes": (), "probabilities": ()}
+    found["predictions"] = tuple(float(number) for number in f.array("predictions"))
+    if "intervals" in f.members:
+        found["intervals"] = tuple((float(low), float(high)) for low, high in f.array("intervals"))
+        found["coverage"] = f.number("coverage")
+    return found
+
+
 def _asked_for(f: Fields) -> dict[str, Any]:
     """Those members of a prediction that were asked for."""
     found: dict[str, Any] = {}
@@ -319,6 +335,10 @@ def _asked_for(f: Fields) -> dict[str, Any]:
 class Prediction(Noun):
     """What an endpoint answered: one predicted class and one probability per class for each row.
 
+    Of a model that predicts a number there are no classes: ``predictions`` are its numbers, ``target`` is what they are
+    called, and ``intervals``, of each row the lower and the upper end, hold the true number with the probability
+    ``coverage``, if the model file keeps them.
+
     ``unknown_categories`` has, for each category column with values unknown to the model, how many rows hold one; such
     a value counts as none of the known ones. The rest is there if it was asked for: ``prediction_sets``, which hold the
     true class with the probability ``coverage``; ``abstained``, why a row's prediction is None, or None; ``novelty``,
@@ -330,7 +350,7 @@ class Prediction(Noun):
     request_id: str
     classes: tuple[str, ...]
     probabilities: tuple[tuple[float, ...], ...]
-    predictions: tuple[str | None, ...]
+    predictions: tuple[str | float | None, ...]
     unknown_categories: Mapping[str, int] = field(default_factory=dict)
     notice: str | None = None
     prediction_sets: tuple[tuple[str, ...], ...] | None = None
@@ -339,6 +359,8 @@ class Prediction(Noun):
     novelty: tuple[float, ...] | None = None
     novel: tuple[bool, ...] | None = None
     novelty_threshold: float | None = None
+    target: str | None = None
+    intervals: tuple[tuple[float, float], ...] | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -348,9 +370,7 @@ class Prediction(Noun):
             model=f.text("model"),
             model_version=f.whole("model_version"),
             request_id=f.maybe_text("request_id") or "",
-            classes=f.texts("classes"),
-            probabilities=tuple(tuple(float(p) for p in row) for row in f.array("probabilities")),
-            predictions=tuple(None if label is None else str(label) for label in f.array("predictions")),
+            **_predicted(f),
             unknown_categories=f.maybe_object("unknown_categories") or {},
             notice=f.maybe_text("notice"),
             **_asked_for(f),
@@ -364,6 +384,10 @@ class Prediction(Noun):
         return len(self.predictions)
 
     def _repr_html_(self) -> str:
-        rows = [(label or "–", *row) for label, row in zip(self.predictions, self.probabilities, strict=True)]
         title = f"{self.model} version {self.model_version}, request {self.request_id}"
+        if self.target is not None:
+            ends = self.intervals or [()] * len(self)
+            numbers = [(number, *row) for number, row in zip(self.predictions, ends, strict=True)]
+            return table_html((self.target, *(("from", "to") if self.intervals else ())), numbers, title)
+        rows = [(label or "–", *row) for label, row in zip(self.predictions, self.probabilities, strict=True)]
         return table_html(("prediction", *self.classes), rows, title)

@@ -18,7 +18,7 @@ from superpose.datasets.storage import table_from_parquet_bytes, table_to_parque
 from superpose.datasets.table import MAX_CELLS, MAX_CLASSES, MAX_COLUMNS, Column, Table, check_units
 
 if TYPE_CHECKING:
-    from superpose.datasets.drift import ColumnDrift, DriftReport, compare_drift, drift_baseline
+    from superpose.datasets.drift import ColumnDrift, DriftReport, column_baseline, compare_drift, drift_baseline
     from superpose.datasets.row_files import ROW_FORMATS, RowChunk, RowFile
     from superpose.datasets.sheet import ColumnSheet, DataSheet, data_sheet
     from superpose.datasets.split_checks import Finding, check_splits
@@ -46,6 +46,7 @@ __all__ = [
     "check_splits",
     "check_table",
     "check_units",
+    "column_baseline",
     "compare_drift",
     "data_sheet",
     "drift_baseline",
@@ -64,7 +65,7 @@ __all__ = [
 ]
 
 _HOMES = {
-    "drift": ("ColumnDrift", "DriftReport", "compare_drift", "drift_baseline"),
+    "drift": ("ColumnDrift", "DriftReport", "column_baseline", "compare_drift", "drift_baseline"),
     "row_files": ("ROW_FORMATS", "RowChunk", "RowFile"),
     "sheet": ("ColumnSheet", "DataSheet", "data_sheet"),
     "split_checks": ("Finding", "check_splits"),

@@ -26,7 +26,15 @@ from superpose.datasets.drift_counts import ColumnCounts, DriftCounts, bin_count
 from superpose.datasets.table import Table
 from superpose.errors import FeatureMismatchError
 
-__all__ = ["ColumnDrift", "DriftReport", "DriftVerdict", "compare_counts", "compare_drift", "drift_baseline"]
+__all__ = [
+    "ColumnDrift",
+    "DriftReport",
+    "DriftVerdict",
+    "column_baseline",
+    "compare_counts",
+    "compare_drift",
+    "drift_baseline",
+]
 
 DriftVerdict = Literal["stable", "shifted", "drifted"]
 Values = npt.NDArray[Any]
@@ -112,14 +120,24 @@ def drift_baseline(table: Table, rows: npt.NDArray[np.int64] | None = None) -> d
         rows: places of the rows to describe; all by default.
     """
     places = np.arange(table.n_rows) if rows is None else rows
-    most = _WIDE_BINS if table.n_features > _WIDE else _MAX_BINS
-    n_bins = max(2, min(most, len(places) // _ROWS_PER_BIN))
+    return column_baseline({column.name: table.features[column.name].to_numpy()[places] for column in table.columns})
+
+
+def column_baseline(columns: Mapping[str, Values]) -> dict[str, Any]:
+    """The baseline of columns, as ``drift_baseline`` gives it.
+
+    Args:
+        columns: by name numbers, float64 ``(n_rows,)``, or categories, objects ``(n_rows,)`` with None for missing.
+    """
+    n_rows = max((len(values) for values in columns.values()), default=0)
+    most = _WIDE_BINS if len(columns) > _WIDE else _MAX_BINS
+    n_bins = max(2, min(most, n_rows // _ROWS_PER_BIN))
     described = []
-    for column in table.columns[:_MAX_COLUMNS]:
-        values = table.features[column.name].to_numpy()[places]
-        facts = _number_baseline(values, n_bins) if column.kind == "number" else _category_baseline(values)
-        described.append({"name": column.name, "kind": column.kind, **facts})
-    return {"version": 1, "n_rows": len(places), "columns": described}
+    for name, values in list(columns.items())[:_MAX_COLUMNS]:
+        is_number = values.dtype.kind != "O"
+        facts = _number_baseline(values, n_bins) if is_number else _category_baseline(values)
+        described.append({"name": name, "kind": "number" if is_number else "category", **facts})
+    return {"version": 1, "n_rows": n_rows, "columns": described}
 
 
 def compare_drift(baseline: Mapping[str, Any], columns: Mapping[str, Values]) -> DriftReport:

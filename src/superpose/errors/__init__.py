@@ -54,6 +54,7 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── ExplanationError              learning.explanation
     │   ├── SafeguardAbsentError          learning.safeguard_absent
     │   ├── ModelPredictsNumbersError     learning.predicts_numbers
+    │   ├── ModelPredictsClassesError     learning.predicts_classes
     │   ├── ModuleExportError             module.not_exportable
     │   └── ModuleFormatError             module.format
     ├── OptimizationError
@@ -197,6 +198,7 @@ from superpose.errors.learning import (
     ModelFileCorruptError,
     ModelFileError,
     ModelFormatError,
+    ModelPredictsClassesError,
     ModelPredictsNumbersError,
     ModuleExportError,
     ModuleFormatError,
@@ -340,6 +342,7 @@ __all__ = [
     "ModelFileCorruptError",
     "ModelFileError",
     "ModelFormatError",
+    "ModelPredictsClassesError",
     "ModelPredictsNumbersError",
     "ModuleExportError",
     "ModuleFormatError",

@@ -20,6 +20,7 @@ __all__ = [
     "ModelFileCorruptError",
     "ModelFileError",
     "ModelFormatError",
+    "ModelPredictsClassesError",
     "ModelPredictsNumbersError",
     "ModuleExportError",
     "ModuleFormatError",
@@ -137,6 +138,12 @@ class ModelPredictsNumbersError(LearningError):
     """The model predicts a number, and classes or probabilities were asked for."""
 
     code = "learning.predicts_numbers"
+
+
+class ModelPredictsClassesError(LearningError):
+    """The model predicts classes, and a number was asked for."""
+
+    code = "learning.predicts_classes"
 
 
 class ModuleExportError(LearningError):

@@ -14,6 +14,7 @@ from superpose.explain.model_section import MAX_CLASSES, escaped, model_lines, t
 from superpose.explain.privacy_words import shadow_words
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import notice_of, stated
+from superpose.learning.metrics import NUMBER_METRICS
 
 __all__ = ["model_card"]
 
@@ -24,6 +25,7 @@ _TITLES = {
     "sensitivity": "sensitivity",
     "specificity": "specificity",
     "brier": "Brier score",
+    **{name: title for name, (_, title) in NUMBER_METRICS.items()},
 }
 
 _MAX_COLUMNS = 10
@@ -165,6 +167,7 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
         return ["Judged by its template, in a form of its own: the run's report.json has the figures."]
     models = evaluation["models"]
     rows = [models["hybrid"], *models["controls"].values(), *([models["baseline"]] if models["baseline"] else [])]
+    rows += models.get("others", {}).values()
     own = evaluation["model_metrics"]
     share = 100 * evaluation["confidence"]
     lines = [
@@ -176,7 +179,7 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
             ["model", "parameters", *(_TITLES[name] for name in own)],
             [
                 *(
-                    [escaped(row["label"]), str(row["n_params"]), *map(_figure, row["metrics"].values())]
+                    [escaped(row["label"]), str(row["n_params"]), *(_figure(row["metrics"].get(name)) for name in own)]
                     for row in rows
                 ),
                 ["**this model**", str(models["hybrid"]["n_params"]), *(f"{value:.3f}" for value in own.values())],
@@ -185,11 +188,23 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
         "",
     ]
     lines += _repeated(evaluation)
-    if len(manifest["pipeline"].get("classes", ())) == 2:
+    if "target" in manifest["pipeline"]:
+        lines += _intervals(evaluation.get("intervals"))
+    elif len(manifest["pipeline"].get("classes", ())) == 2:
         lines.append(f"Sensitivity and specificity speak of the class {escaped(evaluation['positive_class'])}.")
     else:
         lines.append("Sensitivity, specificity and AUC are means over one class against the rest.")
     return lines
+
+
+def _intervals(found: Mapping[str, Any] | None) -> list[str]:
+    """How often intervals held what they are meant to hold."""
+    if not found:
+        return []
+    return [
+        f"Its {100 * found['coverage']:g} % intervals held the true number {100 * found['measured']:.1f} % of the time "
+        f"({escaped(found['of'])}, {found['n']} numbers)."
+    ]
 
 
 def _repeated(evaluation: Mapping[str, Any]) -> list[str]:
@@ -210,7 +225,9 @@ def _repeated(evaluation: Mapping[str, Any]) -> list[str]:
     return [" ".join(told), ""] if told else []
 
 
-def _figure(metric: Mapping[str, Any]) -> str:
+def _figure(metric: Mapping[str, Any] | None) -> str:
+    if metric is None:
+        return "–"
     return f"{metric['mean']:.3f} ({metric['low']:.3f} to {metric['high']:.3f})"
 
 

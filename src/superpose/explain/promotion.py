@@ -148,6 +148,9 @@ class _Known:
 
 def _data(known: _Known) -> str | None:
     data = known.manifest.get("data") or {}
+    if data.get("n_series") and data.get("n_periods") and data.get("digest"):  # series are split by time, at origins
+        series = f"{data['n_series']} series, {data['n_periods']} {data['frequency']} periods to {data['last']}"
+        return f"{series}, digest {str(data['digest'])[:12]}"
     if not (data.get("n_rows") and data.get("split") and data.get("digest")):
         return None
     parts = ", ".join(f"{count} {part}" for part, count in data["split"].items())
@@ -173,6 +176,10 @@ def _subgroups(known: _Known) -> str | None:
 
 
 def _calibration(known: _Known) -> str | None:
+    intervals = known.evaluation.get("intervals") or {}
+    if "measured" in intervals:
+        share, measured = 100 * intervals["coverage"], 100 * intervals["measured"]
+        return f"{share:g} % intervals held the true number {measured:.1f} % of the time ({intervals['of']})"
     after = (known.evaluation.get("calibration") or {}).get("after") or {}
     if "ece" not in after or "brier" not in after:
         return None

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from superpose.circuits import Backend
 from superpose.errors import SpecError
 from superpose.learning.backend_spec import DEFAULT_SHOTS, MEASURED_GRADIENTS, BackendSpec
+from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.estimator import TabularEstimator, check_validation_fraction, default_names, rows_at
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.naming import resolved_backend
@@ -65,8 +66,14 @@ class HybridEstimator(TabularEstimator, ABC):
             NotFittedError: ``fit`` has not been called.
         """
 
-    def save(self, path: Path | str, facts: ModelFacts | None = None) -> str:
+    def save(self, path: Path | str, facts: ModelFacts | None = None, safeguards: Safeguards | None = None) -> str:
         """Write a model file, atomically, and return its digest; `superpose.load_model` reads it.
+
+        Args:
+            path: of the file.
+            facts: about data, evaluation and provenance; by default how it was trained.
+            safeguards: calibration, prediction sets and the like of a classifier, an interval of a regressor; novelty.
+                By default those that it was fitted with.
 
         Raises:
             NotFittedError: ``fit`` has not been called.
@@ -82,7 +89,8 @@ class HybridEstimator(TabularEstimator, ABC):
             private = {} if plan is None else {"privacy": plan}
             spec = self.spec_sections()
             facts = ModelFacts(provenance={"spec": spec, "backend": backend, **measured, **begun, **private})
-        return write_model(Path(path), self.to_trained_model(), facts, getattr(self, "safeguards_", None))
+        kept = getattr(self, "safeguards_", None) if safeguards is None else safeguards
+        return write_model(Path(path), self.to_trained_model(), facts, kept)
 
     def spec_sections(self) -> dict[str, Any]:
         """The hyperparameters as the sections of a spec that they belong to."""

@@ -124,6 +124,12 @@ METRICS: dict[str, Metric] = {
 NUMBER_METRICS: dict[str, tuple[bool, str]] = {
     "mae": (False, "mean absolute error"),
     "mase": (False, "MASE"),
+    "rmse": (False, "root mean squared error"),
+    "r2": (True, "R2"),
+    "smape": (False, "sMAPE"),
+    "pinball": (False, "pinball loss"),
+    "coverage": (True, "coverage"),
+    "width": (False, "width"),
 }
 """Metrics of models that predict numbers: whether a higher value is better, and how a sentence names it."""
 

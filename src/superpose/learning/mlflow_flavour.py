@@ -24,7 +24,8 @@ class PredictorModel:
         self.predictor = predictor
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
-        """A row per row of the input: ``prediction`` and ``p(class)`` for each class.
+        """A row per row of the input: ``prediction`` and ``p(class)`` for each class, or of numbers ``prediction`` and,
+        if the model file keeps an interval, its ends ``low`` and ``high``.
 
         Args:
             model_input: a data frame, a list of mappings, or whatever `Predictor.predict_proba` takes.
@@ -33,8 +34,15 @@ class PredictorModel:
         Raises:
             FeatureMismatchError: columns are absent, unknown or of the wrong kind.
         """
+        import numpy as np
         import pandas as pd
 
+        if self.predictor.predicts_numbers:
+            numbers = np.array(self.predictor.predict(model_input), dtype=np.float64)
+            told = pd.DataFrame({"prediction": numbers})
+            if self.predictor.interval is not None:
+                told[["low", "high"]] = self.predictor.interval.around(numbers)
+            return told
         probabilities = self.predictor.predict_proba(model_input)
         classes = [str(label) for label in self.predictor.classes]
         frame = pd.DataFrame(probabilities, columns=[f"p({label})" for label in classes])

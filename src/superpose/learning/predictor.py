@@ -8,8 +8,9 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.errors import FeatureMismatchError
+from superpose.errors import FeatureMismatchError, ModelPredictsClassesError, SafeguardAbsentError
 from superpose.learning.calibration.asking import Asked, Details, detailed
+from superpose.learning.calibration.intervals import NumberInterval
 from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.card import notice_of
 from superpose.learning.model_file import ModelFile, read_model
@@ -72,6 +73,16 @@ class Predictor:
     def predicts_numbers(self) -> bool:
         """Whether it predicts a number, and so has no classes."""
         return isinstance(self._model, TrainedRegressor)
+
+    @property
+    def target(self) -> str | None:
+        """What the predicted number is called; None of a classifier."""
+        return self._model.target if isinstance(self._model, TrainedRegressor) else None
+
+    @property
+    def interval(self) -> NumberInterval | None:
+        """Of a model that predicts a number what holds the true one, if its file keeps it."""
+        return self._safeguards.interval
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -157,8 +168,43 @@ class Predictor:
     def predict_encoded(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Probability of each class, float64 ``(n_rows, n_classes)``, of rows that `encode` made; calibrated, if the
         model is.
+
+        Raises:
+            ModelPredictsNumbersError: it has no classes.
         """
         return self._safeguards.calibrated(self._model.probabilities(encoded))
+
+    def numbers_encoded(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The predicted number, float64 ``(n_rows,)``, of rows that `encode` made.
+
+        Raises:
+            ModelPredictsClassesError: it predicts classes.
+        """
+        if not isinstance(self._model, TrainedRegressor):
+            raise ModelPredictsClassesError(
+                f"this model predicts one of {len(self.classes)} classes, not a number; ask predict or predict_proba",
+                classes=[str(label)[:80] for label in self.classes[:20]],
+            )
+        return self._model.numbers(encoded)
+
+    def predict_intervals(self, rows: Any) -> NDArray[np.float64]:
+        """Lower and upper end of the interval around each row's number, float64 ``(n_rows, 2)``.
+
+        They hold the true number as often as ``interval.coverage`` says, if rows are like those that gave it.
+
+        Raises:
+            FeatureMismatchError: columns are absent, unknown or of the wrong kind.
+            ModelPredictsClassesError: it predicts classes.
+            SafeguardAbsentError: the model file keeps no interval.
+        """
+        numbers = self.numbers_encoded(self.encode(rows))
+        if self.interval is None:
+            raise SafeguardAbsentError(
+                "This model file keeps no interval. Make it with held-out residuals: HybridRegressor.save(path, "
+                "safeguards=Safeguards(interval=NumberInterval.from_residuals(0.8, residuals))).",
+                asked="interval",
+            )
+        return self.interval.around(numbers)
 
     def detailed(self, rows: Any, asked: Asked) -> tuple[NDArray[np.float64], Details]:
         """The probabilities of rows, and what else is asked for: prediction sets, abstaining, novelty.

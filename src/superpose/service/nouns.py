@@ -347,6 +347,9 @@ class Model:
 class Prediction:
     """An endpoint's answer: ``probabilities`` (n_rows, n_classes) and the most probable class of each row.
 
+    Of a model that predicts a number there are no classes: ``predictions`` are its numbers, ``target`` is what they are
+    called, and ``intervals`` (n_rows, 2), if the model file keeps them, hold true ones as often as ``coverage`` says.
+
     ``unknown_categories`` has, for each category column with values unknown to the model, how many rows hold one;
     ``notice`` is the sentence that the model must carry. ``details`` answers what else was asked for; where it
     withholds labels, ``labels`` has None.
@@ -357,17 +360,21 @@ class Prediction:
     request_id: str
     classes: tuple[str, ...]
     probabilities: tuple[tuple[float, ...], ...]
-    predictions: tuple[str, ...]
+    predictions: tuple[str, ...] | tuple[float, ...]
     unknown_categories: Mapping[str, int] = field(default_factory=dict)
     notice: str | None = None
     details: Details | None = None
+    target: str | None = None
+    intervals: tuple[tuple[float, float], ...] | None = None
+    coverage: float | None = None
 
     @property
-    def labels(self) -> tuple[str | None, ...]:
-        """The predicted class of each row, None where the model abstains."""
+    def labels(self) -> tuple[str | float | None, ...]:
+        """The predicted class of each row, None where the model abstains; or its number."""
         if self.details is None or self.details.reasons is None:
             return self.predictions
-        pairs = zip(self.predictions, self.details.reasons, strict=True)
+        predicted: tuple[str | float, ...] = self.predictions
+        pairs = zip(predicted, self.details.reasons, strict=True)
         return tuple(label if reason is None else None for label, reason in pairs)
 
     def to_json(self) -> dict[str, object]:
@@ -377,12 +384,14 @@ class Prediction:
             told["unknown_categories"] = dict(self.unknown_categories)
         if self.notice is not None:
             told["notice"] = self.notice
+        of_classes = {"classes": list(self.classes), "probabilities": [list(row) for row in self.probabilities]}
+        if self.intervals is not None:
+            told |= {"intervals": [list(ends) for ends in self.intervals], "coverage": self.coverage}
         return {
             "model": self.model,
             "model_version": self.model_version,
             "request_id": self.request_id,
-            "classes": list(self.classes),
-            "probabilities": [list(row) for row in self.probabilities],
+            **(of_classes if self.target is None else {"target": self.target}),
             "predictions": list(self.labels),
             **told,
             **({} if self.details is None else self.details.to_json()),

@@ -67,9 +67,9 @@ def routes(service: Service) -> APIRouter:
 
     _add_rollout_routes(router, service)
 
-    @router.post("/{name}/predict", openapi_extra=_PREDICT_BODY)
+    @router.post("/{name}/predict", openapi_extra=_PREDICT_BODY, responses=_PREDICTED)
     async def predict(request: Request, name: str) -> Response:
-        """Classes and probabilities of rows."""
+        """Classes and probabilities of rows, or numbers and intervals, as the model predicts."""
         return as_response(await answer(request, name, None))
 
     @router.post("/{name}/explain", openapi_extra=body_of(ToExplain))
@@ -165,6 +165,52 @@ def _add_rollout_routes(router: APIRouter, service: Service) -> None:
 
 _CELL: dict[str, Any] = {"type": ["number", "string", "boolean", "null"]}
 _ROW: dict[str, Any] = {"anyOf": [{"type": "object", "additionalProperties": _CELL}, {"type": "array", "items": _CELL}]}
+_NUMBERS: dict[str, Any] = {"type": "array", "items": {"type": "number"}}
+_TOLD: dict[str, Any] = {
+    "model": {"type": "string"},
+    "model_version": {"type": "integer"},
+    "request_id": {"type": "string"},
+}
+_PREDICTED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "Predictions",
+        "content": {
+            "application/json": {
+                "schema": {
+                    "anyOf": [
+                        {
+                            "title": "of classes",
+                            "type": "object",
+                            "properties": {
+                                **_TOLD,
+                                "classes": {"type": "array", "items": {"type": "string"}},
+                                "probabilities": {"type": "array", "items": _NUMBERS},
+                                "predictions": {"type": "array", "items": {"type": ["string", "null"]}},
+                            },
+                            "required": [*_TOLD, "classes", "probabilities", "predictions"],
+                        },
+                        {
+                            "title": "of numbers",
+                            "type": "object",
+                            "properties": {
+                                **_TOLD,
+                                "target": {"type": "string", "description": "what the number is called"},
+                                "predictions": _NUMBERS,
+                                "intervals": {
+                                    "type": "array",
+                                    "items": {**_NUMBERS, "minItems": 2, "maxItems": 2},
+                                    "description": "of each row the lower and the upper end, if the model keeps them",
+                                },
+                                "coverage": {"type": "number", "description": "how often they hold the true number"},
+                            },
+                            "required": [*_TOLD, "target", "predictions"],
+                        },
+                    ]
+                }
+            }
+        },
+    }
+}
 _PREDICT_BODY: dict[str, Any] = {
     "requestBody": {
         "required": True,

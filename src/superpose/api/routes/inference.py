@@ -89,6 +89,7 @@ def _add_model_routes(router: APIRouter, service: Service) -> None:
             "model_version": endpoint.version,
             "columns": columns,
             "classes": classes,
+            **({} if predictor.target is None else {"target": predictor.target}),
         }
         return Json(
             {
@@ -96,7 +97,7 @@ def _add_model_routes(router: APIRouter, service: Service) -> None:
                 "versions": [str(version) for version in _versions(endpoint)],
                 "platform": "superpose",
                 "inputs": input_tensors(columns),
-                "outputs": output_tensors(len(classes)),
+                "outputs": output_tensors(len(classes), predictor.interval is not None),
                 "parameters": parameters,
             }
         )
@@ -111,7 +112,7 @@ def _add_model_routes(router: APIRouter, service: Service) -> None:
     @router.post("/models/{name}/infer", openapi_extra=_INFER_BODY, responses=_INFERRED)
     @router.post("/models/{name}/versions/{number}/infer", openapi_extra=_INFER_BODY, responses=_INFERRED)
     async def infer(request: Request, name: str, number: int | None = None) -> Response:
-        """Classes and probabilities of the rows in tensors, JSON or bytes (the binary tensor data extension)."""
+        """Classes and probabilities, or numbers, of rows in tensors, JSON or bytes (binary tensor data extension)."""
         return as_response(await answer(request, name, number))
 
 

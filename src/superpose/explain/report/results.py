@@ -8,7 +8,7 @@ from typing import Any
 
 from superpose.explain.report.blocks import Block, Points, Section, Table, Text
 from superpose.explain.report.plots import confusion_figure, curves_figure, reliability_figure, roc_figure
-from superpose.learning.metrics import METRICS
+from superpose.learning.metrics import METRICS, NUMBER_METRICS
 
 __all__ = ["calibration", "comparisons", "curves", "number", "results", "subgroups", "title_of", "unbroken"]
 
@@ -18,6 +18,8 @@ _NOT_EVALUATED = "Left out: this model was not evaluated."
 
 def title_of(metric: str) -> str:
     """How a metric is called."""
+    if metric in NUMBER_METRICS:
+        return NUMBER_METRICS[metric][1]
     return METRICS[metric].title if metric in METRICS else metric.replace("_", " ")
 
 
@@ -35,6 +37,7 @@ def models_of(evaluation: Facts) -> dict[str, Facts]:
     """Name -> row of every model that was judged, the subject first."""
     models = evaluation.get("models") or {}
     found = {"hybrid": models.get("hybrid"), **(models.get("controls") or {}), "baseline": models.get("baseline")}
+    found |= models.get("others") or {}
     return {name: row for name, row in found.items() if row}
 
 
@@ -96,7 +99,8 @@ def _figures(evaluation: Facts, rows: Mapping[str, Facts]) -> Table:
         told.append(["this very model", str(rows["hybrid"]["n_params"]), *(number(own.get(name)) for name in names)])
     share = 100 * evaluation.get("confidence", 0.95)
     return Table(
-        f"Means over {evaluation.get('n_splits', '?')} splits with {share:g} % intervals; the last row is the "
+        evaluation.get("means_over")
+        or f"Means over {evaluation.get('n_splits', '?')} splits with {share:g} % intervals; the last row is the "
         "registered model on the test rows of its own split",
         ["model", "parameters", *map(title_of, names)],
         told,
@@ -126,6 +130,8 @@ def _split_texts(evaluation: Facts) -> list[Block]:
 def _case_figures(evaluation: Facts) -> list[Block]:
     """ROC and confusion of the cases, where the document has them."""
     seen, labels = evaluation.get("cases"), labels_of(evaluation)
+    if not seen and evaluation.get("intervals"):
+        return []  # numbers have neither
     if not seen:
         return [Text("ROC curves and confusion matrices are left out: the job's document does not hold them.")]
     models: Facts = seen["models"]
@@ -226,11 +232,20 @@ def _second_opinions(rows: Sequence[Facts], labels: Mapping[str, str]) -> Table:
 _METHODS = {"temperature": "temperature scaling", "isotonic": "isotonic regression", "none": "none"}
 
 
+def _of_intervals(found: Facts | None) -> str:
+    said = "This model predicts numbers, and has no probabilities to calibrate."
+    if not found:
+        return f"Left out: {said[0].lower()}{said[1:]}"
+    return (
+        f"{said} Its {100 * found['coverage']:g}\u00a0% intervals held the true number "
+        f"{100 * found['measured']:.1f}\u00a0% of the time ({found['of']}, {found['n']} numbers)."
+    )
+
+
 def calibration(evaluation: Facts, predicts_numbers: bool = False) -> Section:
     """How far probabilities can be trusted."""
     if predicts_numbers:
-        said = "Left out: this model predicts numbers, and has no probabilities to calibrate."
-        return Section("calibration", "Calibration", [Text(said)])
+        return Section("calibration", "Calibration", [Text(_of_intervals(evaluation.get("intervals")))])
     if not evaluation:
         return Section("calibration", "Calibration", [Text(_NOT_EVALUATED)])
     found = evaluation.get("calibration")

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.errors import SafeguardAbsentError
+from superpose.errors import ModelPredictsNumbersError, SafeguardAbsentError
 from superpose.learning.calibration.safeguards import AbstainRule, Safeguards
 
-__all__ = ["Asked", "Details", "detailed"]
+__all__ = ["Asked", "Details", "check_of_classes", "detailed"]
 
 Floats = NDArray[np.float64]
 
@@ -77,12 +77,14 @@ def detailed(
         safeguards: the model's.
         asked: what is wanted.
         probabilities: calibrated, ``(n_rows, n_classes)``.
-        labels: of the classes, in order.
+        labels: of the classes, in order; none where the model predicts a number.
         encoded: the encoded rows; needed for novelty only.
 
     Raises:
         SafeguardAbsentError: the model has nothing that gives it; says how to get a model that has.
+        ModelPredictsNumbersError: sets of classes or labels to withhold are asked of a model without classes.
     """
+    check_of_classes(asked, bool(labels))
     sets: tuple[tuple[str, ...], ...] | None = None
     rule = _rule(safeguards, asked.abstain)
     if asked.prediction_set or (rule is not None and rule.by == "set"):
@@ -106,6 +108,19 @@ def detailed(
         novel=tuple(novel.tolist()),
         novelty_threshold=safeguards.novelty.threshold,
     )
+
+
+def check_of_classes(asked: Asked, has_classes: bool) -> None:
+    """Refuse what only a model with classes can tell.
+
+    Raises:
+        ModelPredictsNumbersError: it is asked of another.
+    """
+    if not has_classes and (asked.prediction_set or asked.abstain is not False):
+        raise ModelPredictsNumbersError(
+            f"This model predicts a number: it has no {'prediction sets' if asked.prediction_set else 'labels'}. Its "
+            "answers have intervals, if its file keeps them, and novelty may be asked for."
+        )
 
 
 def _rule(safeguards: Safeguards, abstain: bool | float | str) -> AbstainRule | None:

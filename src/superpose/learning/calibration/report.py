@@ -121,7 +121,7 @@ def fit_safeguards(
         facts["conformal"] = len(second)
     rule = spec.abstain
     abstain = None if rule.by == "none" else AbstainRule(rule.by, rule.below if rule.by == "probability" else 0.0)
-    return Safeguards(calibration, sets, abstain, fit_novelty(train, validation), facts)
+    return Safeguards(calibration, sets, abstain, fit_novelty(train, validation), facts=facts)
 
 
 def calibration_report(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.learning.calibration.conformal import ConformalSets
+from superpose.learning.calibration.intervals import NumberInterval
 from superpose.learning.calibration.maps import MAPS, ProbabilityMap
 from superpose.learning.calibration.novelty import Novelty
 
@@ -44,13 +45,14 @@ class AbstainRule:
 
 @dataclass(frozen=True, eq=False)
 class Safeguards:
-    """Calibration, prediction sets, abstaining and novelty of one model; each may be absent.
+    """Calibration, prediction sets, abstaining, novelty and interval of one model; each may be absent.
 
     Attributes:
         calibration: from the model's probabilities to those that it answers with.
         sets: prediction sets, of calibrated probabilities.
         abstain: when a request that allows it gets no label.
         novelty: how unlike the training rows a row is.
+        interval: of a model that predicts a number, what holds the true one.
         facts: which rows gave what; JSON values.
     """
 
@@ -58,12 +60,14 @@ class Safeguards:
     sets: ConformalSets | None = None
     abstain: AbstainRule | None = None
     novelty: Novelty | None = None
+    interval: NumberInterval | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def empty(self) -> bool:
         """Whether there is nothing to keep."""
-        return self.calibration is None and self.sets is None and self.abstain is None and self.novelty is None
+        parts = (self.calibration, self.sets, self.abstain, self.novelty, self.interval)
+        return all(part is None for part in parts)
 
     def calibrated(self, probabilities: Floats) -> Floats:
         """The probabilities to answer with, ``(n_rows, n_classes)``."""
@@ -72,7 +76,7 @@ class Safeguards:
         return self.calibration.apply(probabilities)
 
     def check(self, n_classes: int, n_columns: int) -> None:
-        """Refuse a model of other classes or columns.
+        """Refuse a model of other classes or columns; one without classes predicts a number.
 
         Raises:
             ValueError: they do not fit.
@@ -81,6 +85,9 @@ class Safeguards:
             raise ValueError(f"the calibration is not for {n_classes} classes")
         if self.novelty is not None and self.novelty.n_columns != n_columns:
             raise ValueError(f"the novelty score is for {self.novelty.n_columns} columns, the model has {n_columns}")
+        of_classes = (self.calibration, self.sets, self.abstain)
+        if (self.interval if n_classes else next((one for one in of_classes if one is not None), None)) is not None:
+            raise ValueError("intervals are for numbers; calibration, prediction sets and abstaining for classes")
         if self.abstain is not None and self.abstain.by == "set" and self.sets is None:
             raise ValueError("abstaining by prediction sets needs prediction sets")
 
@@ -97,6 +104,8 @@ class Safeguards:
             description["conformal"] = self.sets.to_dict()
         if self.abstain is not None:
             description["abstain"] = self.abstain.to_dict()
+        if self.interval is not None:
+            description["interval"] = self.interval.to_dict()
         return description, {name: np.ascontiguousarray(array, dtype=np.float64) for name, array in arrays.items()}
 
     @classmethod
@@ -108,10 +117,12 @@ class Safeguards:
         """
         calibration, conformal = description.get("calibration"), description.get("conformal")
         abstain, novelty = description.get("abstain"), description.get("novelty")
+        interval = description.get("interval")
         return cls(
             calibration=None if calibration is None else MAPS[calibration["method"]].from_parts(calibration, arrays),
             sets=None if conformal is None else ConformalSets.from_dict(conformal),
             abstain=None if abstain is None else AbstainRule(str(abstain["by"]), float(abstain["below"])),
             novelty=None if novelty is None else Novelty.from_parts(novelty, arrays),
+            interval=None if interval is None else NumberInterval.from_dict(interval),
             facts=dict(description["rows"]),
         )

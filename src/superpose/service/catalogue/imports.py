@@ -124,11 +124,6 @@ def _checked(content: bytes, digest: str | None = None) -> ModelFile:
     from superpose.learning import read_model
 
     found = read_model(content, digest)
-    if "classes" not in found.manifest["pipeline"]:
-        raise ModelFormatError(
-            f"It predicts numbers (kind {found.manifest['kind']!r}); the registry and its endpoints take classifiers. "
-            "Serve it with superpose.learning.Predictor.",
-        )
     try:
         model_card(found.manifest, evidence={}, statements={}, overrides=[])
         check_promotion(found.manifest, {}, {})

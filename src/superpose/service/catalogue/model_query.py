@@ -110,9 +110,9 @@ def _term(token: str) -> Term:
 
 
 def _compared(name: str, sign: str, value: str) -> Term:
-    from superpose.learning.metrics import METRICS
+    from superpose.learning.metrics import METRICS, NUMBER_METRICS
 
-    allowed = (*METRICS, *_NUMBERS)
+    allowed = (*METRICS, *NUMBER_METRICS, *_NUMBERS)
     if name not in allowed:
         raise RequestError(
             f"query compares {name!r}, which is no number of a version; allowed are {', '.join(allowed)}. "

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from superpose.errors import FeatureMismatchError, RowRefusedError
 from superpose.service.nouns import Job
 from superpose.service.predictions.chunk_store import ChunkStore
-from superpose.service.predictions.result_files import column_of, set_column_of, write_predictions
+from superpose.service.predictions.result_files import column_of, empty_table, set_column_of, write_predictions
 from superpose.service.serving.asking import asked_from
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.work.runs import Outcome, RunContext
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from superpose.learning.calibration.asking import Asked, Details
 
 __all__ = ["CHUNK_ROWS", "MAX_FAILURES", "run"]
+
+Floats = NDArray[np.float64]
 
 #: Rows of a chunk; where chunks end decides rounding, so it is the same for every attempt.
 CHUNK_ROWS = 4_096
@@ -69,7 +72,7 @@ def run(job: Job, context: RunContext) -> Outcome:
         lambda: chunks.tables(totals.n_chunks),
         classes,
         totals.n_rows - totals.n_failed,
-        asked,
+        empty_table(classes, asked, has_interval=predictor.interval is not None),
     )
     context.on_event("progress", {"stage": "written", "n_rows": totals.n_rows, "fraction": 1.0})
     return Outcome(totals.result(), output=output)
@@ -94,8 +97,6 @@ def _predicted(
     import pandas as pd
     import pyarrow as pa
 
-    from superpose.learning.calibration.asking import detailed
-
     failures = dict(chunk.bad)
     good = np.array([place for place in range(chunk.n_rows) if place not in failures], dtype=np.int64)
     frame = pd.DataFrame({name: values[good] for name, values in chunk.columns.items()})
@@ -116,23 +117,12 @@ def _predicted(
             "send on_error=skip to leave such rows out and have them reported.",
             row=chunk.first + place,
         )
-    classes = tuple(map(str, predictor.classes))
     rows = np.concatenate(places) if places else np.empty(0, dtype=np.int64)
     joined = np.concatenate(parts) if parts else np.empty((0, predictor.model.preprocessor.n_encoded))
-    probabilities = predictor.predict_encoded(joined) if parts else np.empty((0, len(classes)))
-    details = None if asked is None else detailed(predictor.safeguards, asked, probabilities, classes, joined)
-    labels: list[str | None] = [classes[best] for best in probabilities.argmax(axis=1)]
-    if details is not None and details.reasons is not None:
-        pairs = zip(labels, details.reasons, strict=True)
-        labels = [label if reason is None else None for label, reason in pairs]
-    columns: dict[str, Any] = {
-        "row": pa.array(rows + chunk.first, pa.int64()),
-        "prediction": pa.array(labels, pa.string()),
-    }
-    for place, label in enumerate(classes):
-        columns[column_of(label)] = pa.array(np.ascontiguousarray(probabilities[:, place]), pa.float64())
-    if details is not None:
-        columns |= _more_columns(details, classes)
+    columns: dict[str, Any] = {"row": pa.array(rows + chunk.first, pa.int64())}
+    columns |= (
+        _class_columns(predictor, joined, asked) if predictor.classes else _number_columns(predictor, joined, asked)
+    )
     told = sorted(failures.items())[:MAX_FAILURES]
     facts = {
         "n_rows": chunk.n_rows,
@@ -141,6 +131,42 @@ def _predicted(
         "unknown_categories": dict(unknown),
     }
     return pa.table(columns), facts
+
+
+def _class_columns(predictor: Predictor, encoded: Floats, asked: Asked | None) -> dict[str, Any]:
+    """Columns of labels, probabilities, and what else was asked for."""
+    import pyarrow as pa
+
+    from superpose.learning.calibration.asking import detailed
+
+    classes = tuple(map(str, predictor.classes))
+    probabilities = predictor.predict_encoded(encoded) if len(encoded) else np.empty((0, len(classes)))
+    details = None if asked is None else detailed(predictor.safeguards, asked, probabilities, classes, encoded)
+    labels: list[str | None] = [classes[best] for best in probabilities.argmax(axis=1)]
+    if details is not None and details.reasons is not None:
+        pairs = zip(labels, details.reasons, strict=True)
+        labels = [label if reason is None else None for label, reason in pairs]
+    columns: dict[str, Any] = {"prediction": pa.array(labels, pa.string())}
+    for place, label in enumerate(classes):
+        columns[column_of(label)] = pa.array(np.ascontiguousarray(probabilities[:, place]), pa.float64())
+    return columns if details is None else columns | _more_columns(details, classes)
+
+
+def _number_columns(predictor: Predictor, encoded: Floats, asked: Asked | None) -> dict[str, Any]:
+    """Columns of numbers, ends of their intervals if the model keeps one, and novelty if it was asked for."""
+    import pyarrow as pa
+
+    from superpose.learning.calibration.asking import detailed
+
+    numbers = predictor.numbers_encoded(encoded) if len(encoded) else np.empty(0)
+    columns: dict[str, Any] = {"prediction": pa.array(numbers, pa.float64())}
+    if predictor.interval is not None:
+        ends = predictor.interval.around(numbers)
+        columns |= {name: pa.array(ends[:, place].copy(), pa.float64()) for place, name in enumerate(("low", "high"))}
+    if asked is None:
+        return columns
+    none: Floats = np.empty((len(encoded), 0))
+    return columns | _more_columns(detailed(predictor.safeguards, asked, none, (), encoded), ())
 
 
 def _more_columns(details: Details, classes: Sequence[str]) -> dict[str, Any]:

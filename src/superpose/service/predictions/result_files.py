@@ -1,7 +1,9 @@
 """Writing predictions as CSV, Parquet or NPZ, chunk by chunk; equal predictions give equal bytes.
 
 Every format has the number of each row in the file that came in (from 0), the predicted class and a probability per
-class. NPZ holds them as arrays ``row`` (n,), ``prediction`` (n,), ``probabilities`` (n, n_classes) and ``classes``.
+class; of a model that predicts a number that number and, if the model keeps an interval, its ends ``low`` and ``high``.
+NPZ holds them as arrays ``row`` (n,), ``prediction`` (n,), ``probabilities`` (n, n_classes) and ``classes``, or, of
+numbers, ``row``, ``prediction``, ``low`` and ``high``, each (n,).
 What else was asked for comes after that: ``in set(CLASS)`` per class, ``abstained`` (why a row has no prediction),
 ``novelty`` and ``novel``; in NPZ ``prediction_set`` (n, n_classes), ``abstained`` (n,) as truth values, and the others.
 """
@@ -38,11 +40,14 @@ def set_column_of(label: str) -> str:
     return f"in set({label})"
 
 
-def empty_table(classes: Sequence[str], asked: Asked | None = None) -> pa.Table:
-    """A table of predictions without rows."""
+def empty_table(classes: Sequence[str], asked: Asked | None = None, *, has_interval: bool = False) -> pa.Table:
+    """A table of predictions without rows; without classes those of a model that predicts a number."""
     import pyarrow as pa
 
-    fields = [("row", pa.int64()), ("prediction", pa.string()), *((column_of(c), pa.float64()) for c in classes)]
+    predicted = pa.string() if classes else pa.float64()
+    fields = [("row", pa.int64()), ("prediction", predicted), *((column_of(c), pa.float64()) for c in classes)]
+    if has_interval:
+        fields += [("low", pa.float64()), ("high", pa.float64())]
     if asked is not None and asked.prediction_set:
         fields += [(set_column_of(c), pa.bool_()) for c in classes]
     if asked is not None and asked.abstain is not False:
@@ -53,7 +58,7 @@ def empty_table(classes: Sequence[str], asked: Asked | None = None) -> pa.Table:
 
 
 def write_predictions(
-    path: Path, format: str, tables: Tables, classes: Sequence[str], n_rows: int, asked: Asked | None = None
+    path: Path, format: str, tables: Tables, classes: Sequence[str], n_rows: int, empty: pa.Table
 ) -> None:
     """Write all predictions in constant memory.
 
@@ -61,11 +66,11 @@ def write_predictions(
         path: the file.
         format: a key of ``MEDIA_TYPES``.
         tables: gives the chunks in order, anew each time it is called.
-        classes: class labels.
+        classes: class labels; none of a model that predicts a number.
         n_rows: rows of all chunks together.
-        asked: what the chunks have beside labels and probabilities.
+        empty: `empty_table`, which tells the columns of the chunks.
     """
-    schema = empty_table(classes, asked).schema
+    schema = empty.schema
     if format == "npz":
         _write_npz(path, tables, classes, n_rows, schema.names)
     else:
@@ -96,7 +101,7 @@ def _more_arrays(classes: Sequence[str], n_rows: int, present: Sequence[str]) ->
     """Arrays of what else was asked for."""
     sets, truth = [set_column_of(label) for label in classes], np.dtype(np.bool_)
     found: _Arrays = {}
-    if sets[0] in present:
+    if sets and sets[0] in present:
         found["prediction_set"] = (
             (n_rows, len(classes)),
             truth,
@@ -110,11 +115,16 @@ def _more_arrays(classes: Sequence[str], n_rows: int, present: Sequence[str]) ->
     return found
 
 
-def _write_npz(path: Path, tables: Tables, classes: Sequence[str], n_rows: int, present: Sequence[str]) -> None:
-    width = max(map(len, classes))
-    names = [column_of(label) for label in classes]
-    arrays: _Arrays = {
-        "row": ((n_rows,), np.dtype(np.int64), lambda t: t.column("row").to_numpy()),
+def _predicted_arrays(classes: Sequence[str], n_rows: int, present: Sequence[str]) -> _Arrays:
+    """Arrays of labels and probabilities, or of numbers and ends of intervals."""
+
+    def number(name: str) -> tuple[tuple[int, ...], np.dtype[Any], Callable[[pa.Table], Any]]:
+        return (n_rows,), np.dtype(np.float64), lambda t: t.column(name).to_numpy()
+
+    if not classes:
+        return {name: number(name) for name in ("prediction", "low", "high") if name in present}
+    width, names = max(map(len, classes)), [column_of(label) for label in classes]
+    return {
         "prediction": (
             (n_rows,),
             np.dtype(f"<U{width}"),
@@ -126,15 +136,21 @@ def _write_npz(path: Path, tables: Tables, classes: Sequence[str], n_rows: int, 
             lambda t: np.column_stack([t.column(name).to_numpy() for name in names]),
         ),
     }
-    arrays |= _more_arrays(classes, n_rows, present)
+
+
+def _write_npz(path: Path, tables: Tables, classes: Sequence[str], n_rows: int, present: Sequence[str]) -> None:
+    arrays: _Arrays = {"row": ((n_rows,), np.dtype(np.int64), lambda t: t.column("row").to_numpy())}
+    arrays |= _predicted_arrays(classes, n_rows, present) | _more_arrays(classes, n_rows, present)
     with zipfile.ZipFile(path, "w") as archive:
         for name, (shape, dtype, read) in arrays.items():
             with _member(archive, name) as member:
                 _write_header(member, shape, dtype)
                 for table in tables():
                     member.write(np.ascontiguousarray(read(table), dtype=dtype).tobytes())
+        if not classes:
+            return
         with _member(archive, "classes") as member:
-            labels = np.array(list(classes), dtype=f"<U{width}")
+            labels = np.array(list(classes))
             _write_header(member, labels.shape, labels.dtype)
             member.write(labels.tobytes())
 

@@ -21,13 +21,13 @@ from superpose.service.nouns import Prediction
 from superpose.service.serving.alarms import Alarms
 from superpose.service.serving.batching import BatchStats
 from superpose.service.serving.deployment import Canary, CanarySplit, Endpoint
-from superpose.service.serving.loaded_models import LoadedModels, Rows, ServedModel
+from superpose.service.serving.loaded_models import Answer, LoadedModels, Rows, ServedModel
 from superpose.service.serving.traffic import SideStats, Traffic
 from superpose.service.serving.watching import Watch
 from superpose.service.traces import trace_of
 
 if TYPE_CHECKING:
-    from superpose.learning.calibration.asking import Asked
+    from superpose.learning.calibration.asking import Asked, Details
     from superpose.learning.predictor import Predictor
 
 __all__ = ["Answering", "side_key"]
@@ -127,7 +127,7 @@ class Answering:
         version: int | None = None,
         asked: Asked | None = None,
     ) -> Prediction:
-        """Class probabilities of rows; see ``Endpoints.predict``."""
+        """Class probabilities of rows, or numbers; see ``Endpoints.predict``."""
         started_s = time.perf_counter()
         n_rows = self._check_rows(rows)
         request_id = request_id or new_id("req")
@@ -155,6 +155,8 @@ class Answering:
         side.traffic.answered(time.perf_counter() - started_s, n_rows)
         if side.watch.offer(rows):
             self._begin(("watch", side.key, ""), _count, side.watch, served)
+        if served.target is not None:
+            return _of_numbers(side, served, answer, request_id, details)
         classes = served.classes
         return Prediction(
             model=side.model,
@@ -294,6 +296,28 @@ class Answering:
                     field=f"rows[{index}]",
                 )
         return len(rows)
+
+
+def _of_numbers(
+    side: _Side, served: ServedModel, answer: Answer, request_id: str, details: Details | None
+) -> Prediction:
+    """The answer of a model that predicts a number, with its intervals if the model keeps them."""
+    interval = served.interval
+    ends = None if interval is None else interval.around(np.array(answer.numbers)).tolist()
+    return Prediction(
+        model=side.model,
+        model_version=side.version,
+        request_id=request_id,
+        classes=(),
+        probabilities=(),
+        predictions=tuple(answer.numbers),
+        unknown_categories=answer.unknown,
+        notice=served.notice,
+        details=details,
+        target=served.target,
+        intervals=None if ends is None else tuple((low, high) for low, high in ends),
+        coverage=None if interval is None else interval.coverage,
+    )
 
 
 def _count(watch: Watch, served: ServedModel) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from superpose.errors import RequestError, SafeguardAbsentError
-from superpose.learning.calibration.asking import Asked
+from superpose.learning.calibration.asking import Asked, check_of_classes
 
 __all__ = ["ASKED_FIELDS", "asked_from", "check_safeguards"]
 
@@ -49,9 +49,11 @@ def check_safeguards(manifest: Mapping[str, Any], asked: Asked | None) -> None:
 
     Raises:
         SafeguardAbsentError: names what is absent.
+        ModelPredictsNumbersError: the version has no classes, of which it is asked.
     """
     if asked is None:
         return
+    check_of_classes(asked, "target" not in manifest["pipeline"])
     held: Mapping[str, Any] = manifest.get("safeguards") or {}
     needed = {
         "conformal": asked.prediction_set or asked.abstain == "set",

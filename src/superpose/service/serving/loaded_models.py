@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,12 +41,14 @@ _INLINE_S = 0.0007  # a batch that takes less is computed in the event loop, whi
 class Answer:
     """One request's rows: ``probabilities`` (n_rows, n_classes) and the place of the most probable class of each.
 
-    ``unknown`` counts, by column, the categories that the model does not know.
+    ``unknown`` counts, by column, the categories that the model does not know. Of a model without classes there are
+    ``numbers`` (n_rows,) instead.
     """
 
     probabilities: list[list[float]]
     best: list[int]
     unknown: Mapping[str, int]
+    numbers: list[float] = field(default_factory=list)
 
 
 class ServedModel:
@@ -64,6 +66,8 @@ class ServedModel:
     ) -> None:
         self.predictor = predictor
         self.classes = tuple(map(str, predictor.classes))
+        self.target = predictor.target
+        self.interval = predictor.interval
         self.notice = predictor.notice
         self.used_at_s = time.monotonic()
         self._batcher: MicroBatcher[Rows, Answer] = MicroBatcher(
@@ -84,7 +88,7 @@ class ServedModel:
         self._batcher.limits = _batch_limits(limits)
 
     async def predict(self, rows: Rows, n_rows: int) -> Answer:
-        """Probabilities of one request's rows."""
+        """Probabilities of one request's rows, or their numbers."""
         self.used_at_s = time.monotonic()
         try:
             return await self._batcher.submit(rows, n_rows)
@@ -96,6 +100,7 @@ class ServedModel:
 
         Raises:
             SafeguardAbsentError: the model has nothing that gives it.
+            ModelPredictsNumbersError: it has no classes, of which it is asked.
         """
         from superpose.learning.calibration.asking import detailed
 
@@ -109,8 +114,7 @@ class ServedModel:
         good = [part[0] for part in encoded if not isinstance(part, Exception)]
         if not good:
             return cast("list[Exception]", encoded)
-        probabilities = self.predictor.predict_encoded(good[0] if len(good) == 1 else np.concatenate(good))
-        all_rows, all_best = probabilities.tolist(), probabilities.argmax(axis=1).tolist()
+        answer_of = self._predicted(good[0] if len(good) == 1 else np.concatenate(good))
         answers: list[Answer | Exception] = []
         start = 0
         for part in encoded:
@@ -118,9 +122,18 @@ class ServedModel:
                 answers.append(part)
                 continue
             end = start + len(part[0])
-            answers.append(Answer(all_rows[start:end], all_best[start:end], part[1]))
+            answers.append(answer_of(slice(start, end), part[1]))
             start = end
         return answers
+
+    def _predicted(self, encoded: NDArray[np.float64]) -> Callable[[slice, Mapping[str, int]], Answer]:
+        """Predict all rows; what comes back gives the answer to some of them."""
+        if self.target is not None:
+            numbers = self.predictor.numbers_encoded(encoded).tolist()
+            return lambda part, unknown: Answer([], [], unknown, numbers[part])
+        probabilities = self.predictor.predict_encoded(encoded)
+        rows, best = probabilities.tolist(), probabilities.argmax(axis=1).tolist()
+        return lambda part, unknown: Answer(rows[part], best[part], unknown)
 
     def _encode_together(self, requests: Sequence[Rows]) -> Sequence[_Encoded | SuperposeError]:
         """Each request's encoded rows, or what is wrong with them.

@@ -9,7 +9,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.learning.templates.demand.measures import conformal_reach, measured, naive_error, summary
+from superpose.learning.calibration.intervals import conformal_reach
+from superpose.learning.templates.demand.measures import measured, naive_error, summary
 from superpose.learning.templates.demand.models import CIRCUITS, VARIANTS
 from superpose.learning.templates.demand.run import Forecasts, Run
 from superpose.learning.verdicts import LABELS, compare, diebold_mariano, verdict

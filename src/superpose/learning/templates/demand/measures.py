@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from superpose.learning.calibration.intervals import DEFAULT_COVERAGE
 from superpose.learning.verdicts.splits import paired_test
 
-__all__ = ["LEVEL", "MEASURES", "QUANTILES", "conformal_reach", "measured", "naive_error", "summary"]
+__all__ = ["LEVEL", "MEASURES", "QUANTILES", "measured", "naive_error", "summary"]
 
 Floats = NDArray[np.float64]
 
-LEVEL: Final = 0.8
+LEVEL: Final = DEFAULT_COVERAGE
 """Share of periods that an interval is meant to hold."""
 
 QUANTILES: Final = (0.1, 0.5, 0.9)
@@ -36,27 +36,6 @@ def naive_error(quantities: Floats, season: int) -> float:
         if changes.size and changes.mean() > 0:
             return float(changes.mean())
     return 1.0
-
-
-def conformal_reach(residuals: Floats, level: float = LEVEL) -> tuple[float, float]:
-    """What to add to a forecast for the lower and upper end of its interval, from earlier residuals.
-
-    Each end is the residual whose rank leaves out half of ``1 - level`` at most, counting the coming residual in:
-    ranks ``floor((n + 1) (1 - level) / 2)`` and ``ceil((n + 1) (1 + level) / 2)``, as far as there are so many.
-    Coverage is at least ``level`` if the coming residual is exchangeable with the earlier ones; demand that changes is
-    not, which is why coverage is measured and reported.
-
-    Args:
-        residuals: truth minus forecast, ``(n,)``, at least one.
-        level: above 0, below 1.
-
-    Source: Vovk, Gammerman and Shafer, "Algorithmic Learning in a Random World" (2005), sec. 4.2; Papadopoulos et al.
-        2002 (split conformal), one-sided at both ends.
-    """
-    ordered, n = np.sort(residuals), len(residuals)
-    low = max(math.floor((n + 1) * (1.0 - level) / 2.0 + 1e-9), 1)
-    high = min(math.ceil((n + 1) * (1.0 + level) / 2.0 - 1e-9), n)
-    return float(ordered[low - 1]), float(ordered[high - 1])
 
 
 def measured(truth: Floats, forecast: Floats, low: Floats, high: Floats, unit: Floats) -> dict[str, float]:

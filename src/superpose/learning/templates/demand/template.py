@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from superpose import __version__
 from superpose.errors import SpecError
 from superpose.learning.canonical import canonical_json, write_atomically
-from superpose.learning.model_file import ModelFacts, write_model
+from superpose.learning.model_file import write_model
+from superpose.learning.templates.demand.facts import TARGET, facts_of, safeguards_of
 from superpose.learning.templates.demand.judging import Judged, judge
 from superpose.learning.templates.demand.measures import LEVEL
 from superpose.learning.templates.demand.models import VARIANTS, HybridSettings, smoothing_installed
@@ -125,7 +126,7 @@ def train_demand(  # noqa: PLR0913  # one parameter per option
         "verdict": judged.verdict,
         "forecast": _forecast(run, judged),
     }
-    report["model"] = _saved(place / "model.superpose", run, report)
+    report["model"] = _saved(place / "model.superpose", run, judged, report)
     report["environment"] = {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__,
                              "python": platform.python_version(), "threads": torch.get_num_threads()}  # fmt: skip
     report["seconds"] = {"this_call": time.perf_counter() - clock, "training": judged.seconds}
@@ -192,19 +193,10 @@ def _forecast(run: Run, judged: Judged) -> dict[str, Any]:
     return {"made": True, "level": LEVEL, "rows": rows}
 
 
-def _saved(path: Path, run: Run, report: Mapping[str, Any]) -> dict[str, Any]:
+def _saved(path: Path, run: Run, judged: Judged, report: Mapping[str, Any]) -> dict[str, Any]:
     """The model file of the hybrid model trained on all that is known, with the first seed."""
     model = run.fit("hybrid", 0, 0)
-    facts = ModelFacts(
-        evaluation={"metrics": report["metrics"], "verdict": report["verdict"]},
-        data=report["data"],
-        provenance={
-            "template": "demand",
-            "configuration_sha256": run.digest,
-            "seed": 0,
-            "spec": model.spec_sections(),
-        },
-    )
-    target = "quantity less that of a season ago, in units of the last season's mean"
-    digest = write_model(path, model.to_trained_model(target), facts)
-    return {"file": path.name, "sha256": digest, "n_params": model.n_params_, "target": target}
+    facts = facts_of(run, judged, report["data"], model.spec_sections())
+    safeguards = safeguards_of(run, judged, model.preprocessor_)
+    digest = write_model(path, model.to_trained_model(TARGET), facts, safeguards)
+    return {"file": path.name, "sha256": digest, "n_params": model.n_params_, "target": TARGET}
