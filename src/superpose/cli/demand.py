@@ -15,12 +15,13 @@ _MOST: Final = 24
 """Lines of the forecast that are shown."""
 
 
-def print_demand(report: Mapping[str, Any], place: Path) -> None:
+def print_demand(report: Mapping[str, Any], place: Path, page: Path | None) -> None:
     """Figures of every model, the verdict, and the hybrid model's and the baseline's forecasts.
 
     Args:
         report: of `superpose.learning.templates.demand.train_demand`.
         place: the run's directory.
+        page: the report as a page, if it was written.
     """
     out, data = console(), report["data"]
     tests = {row["against"]: row for row in report["diebold_mariano"]}
@@ -50,6 +51,8 @@ def print_demand(report: Mapping[str, Any], place: Path) -> None:
     paragraph(out, f"{data['name']}: {series}, {data['n_periods']} {data['frequency']} periods to {data['last']}.")
     for name, why in report["left_out"].items():
         paragraph(out, f"Left out: {name}, {why}.")
+    if page is not None:
+        paragraph(out, f"{page} shows it on one page.")
     paragraph(out, f"{place / 'report.json'} has everything, {place / report['model']['file']} is the model.")
 
 

@@ -66,7 +66,7 @@ def report(
 
 def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str, Any]:
     """The report of a model file, which knows nothing of job and registry, or of a template's directory."""
-    from superpose.explain import FORMATS, ReportFacts, report_pdf, study_report, training_report
+    from superpose.explain import FORMATS, ReportFacts, demand_report, report_pdf, study_report, training_report
     from superpose.learning.predictor import Predictor
 
     suffix = "" if out is None else out.suffix.removeprefix(".").lower()
@@ -79,12 +79,15 @@ def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str,
         )
     if source.is_dir():
         document = json.loads((source / "report.json").read_text(encoding="utf-8"))
-        if document.get("template") != "pneumonia":
+        pages = {"pneumonia": study_report, "demand": demand_report}
+        if document.get("template") not in pages:
             raise RequestError(
-                f"{source} holds a run of the template {document.get('template')!r}; only pneumonia's runs have pages.",
+                f"{source} holds a run of the template {document.get('template')!r}; those with pages are "
+                f"{' and '.join(pages)}.",
                 field="model",
             )
-        content = study_report(document, Predictor.load(source / Path(document["model"]["file"]).name))
+        predictor = Predictor.load(source / Path(document["model"]["file"]).name)
+        content = pages[document["template"]](document, predictor)
     else:
         content = training_report(ReportFacts(Predictor.load(source), model=source.stem))
     if wanted == "pdf":

@@ -109,10 +109,11 @@ def train_template(name: str, options: Template, *, as_json: bool) -> None:
     place = options.out or Path(f"{name}-run")
     if name == "demand":
         found = _demand(options, place)
+        page = _write_page(found, place)
         if as_json:
-            print_json(found)
+            print_json({**found, "page": None if page is None else str(page.absolute())})
         else:
-            print_demand(found, place)
+            print_demand(found, place, page)
         return
     report = _pneumonia(options, place)
     page = _write_page(report, place)
@@ -157,11 +158,12 @@ def _demand(options: Template, place: Path) -> dict[str, Any]:
 
 def _write_page(report: Mapping[str, Any], place: Path) -> Path | None:
     """Write ``report.html`` beside ``report.json``; None, and a word on stderr, where nothing can draw it."""
-    from superpose.explain import study_report
+    from superpose.explain import demand_report, study_report
     from superpose.learning.predictor import Predictor
 
+    page_of = demand_report if report["template"] == "demand" else study_report
     try:
-        content = study_report(report, Predictor.load(place / report["model"]["file"]))
+        content = page_of(report, Predictor.load(place / report["model"]["file"]))
     except ExtraMissingError as error:
         note(f"No report.html was written. {error.message}")
         return None

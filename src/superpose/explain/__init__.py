@@ -25,7 +25,7 @@ from superpose.explain.plain_words import (
     verdict_words,
 )
 from superpose.explain.promotion import PromotionReport, Requirement, check_promotion
-from superpose.explain.report import FORMATS, ReportFacts, report_pdf, study_report, training_report
+from superpose.explain.report import FORMATS, ReportFacts, demand_report, report_pdf, study_report, training_report
 from superpose.explain.samples import explanation_sample
 from superpose.explain.shot_noise import NoisyRow, ShotNoise, shot_noise
 from superpose.explain.sweep_plots import plot_sweep
@@ -55,6 +55,7 @@ __all__ = [
     "counterfactual_words",
     "counterfactuals",
     "deletion_areas",
+    "demand_report",
     "diagnose",
     "diagnose_model",
     "diff_versions",

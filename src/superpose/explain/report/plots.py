@@ -27,7 +27,14 @@ def short(text: str, longest: int = _LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
-def curves_figure(name: str, label: str, curves: Sequence[Mapping[str, Any]]) -> Figure:
+def curves_figure(
+    name: str,
+    label: str,
+    curves: Sequence[Mapping[str, Any]],
+    *,
+    loss: str = "cross entropy",
+    split: str = "first split",
+) -> Figure:
     """Losses by epoch, of one variant on some splits."""
 
     def draw(axes: Axes) -> None:
@@ -46,7 +53,7 @@ def curves_figure(name: str, label: str, curves: Sequence[Mapping[str, Any]]) ->
                 axes.axvline(curve["best_epoch"], color=GREY, linewidth=0.9, linestyle=":", label="epoch kept")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.set_xlabel("epoch")
-        axes.set_ylabel("cross entropy")
+        axes.set_ylabel(loss)
         axes.legend(frameon=False, fontsize=8)
 
     first = curves[0]
@@ -58,9 +65,9 @@ def curves_figure(name: str, label: str, curves: Sequence[Mapping[str, Any]]) ->
     more = f", the other splits ({len(curves) - 1}) in pale" if len(curves) > 1 else ""
     return Figure(
         plot(name, draw),
-        f"Learning curve of the {label} on the first split: loss {' and '.join(said) or 'not kept'} over "
+        f"Learning curve of the {label} on the {split}: loss {' and '.join(said) or 'not kept'} over "
         f"{first['epochs'][-1]} epoch{'s' if first['epochs'][-1] != 1 else ''}.",
-        f"{label}: loss by epoch on the first split{more}. Epoch {first['best_epoch']} was kept.",
+        f"{label}: loss by epoch on the {split}{more}. Epoch {first['best_epoch']} was kept.",
     )
 
 

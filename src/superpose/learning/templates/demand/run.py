@@ -22,6 +22,7 @@ from superpose import __version__
 from superpose.errors import CheckpointError, DatasetTooSmallError
 from superpose.learning.canonical import digest_json
 from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
+from superpose.learning.plot_data import curve_of
 from superpose.learning.templates.demand.features import ForecastRows, all_rows, feature_names, first_origin, rows_at
 from superpose.learning.templates.demand.models import (
     CIRCUITS,
@@ -48,11 +49,13 @@ class Forecasts:
         values: float64 ``(n_seeds, n_series, horizon)``.
         n_params: numbers in the model; None where nothing counts them.
         seconds: that training and forecasting took.
+        curve: losses by epoch of the first seed's training; None where there are no epochs.
     """
 
     values: Floats
     n_params: int | None
     seconds: float
+    curve: dict[str, Any] | None = None
 
 
 class Run:
@@ -89,7 +92,7 @@ class Run:
     ) -> None:
         self.data, self.settings, self.variants = data, settings, variants
         self.horizon, self.n_calibration, self.n_test, self.n_seeds = horizon, n_calibration, n_test, n_seeds
-        self._directory, self._tell = directory, tell
+        self.directory, self._tell = directory, tell
         self._check_length()
         self.configuration: dict[str, Any] = {
             "template": "demand",
@@ -137,7 +140,7 @@ class Run:
         n_seeds = self.n_seeds if VARIANTS[variant].seeds else 1
         parts = [self._kept(variant, after, seed) for seed in range(n_seeds)]
         values = np.array([part["values"] for part in parts])
-        return Forecasts(values, parts[0]["n_params"], sum(part["seconds"] for part in parts))
+        return Forecasts(values, parts[0]["n_params"], sum(part["seconds"] for part in parts), parts[0].get("curve"))
 
     def fit(self, variant: str, after: int, seed: int) -> Any:
         """A regressor trained on what is known at an origin."""
@@ -154,12 +157,13 @@ class Run:
         return np.maximum(values, 0.0) if (self.history(one, after) >= 0).all() else values
 
     def _kept(self, variant: str, after: int, seed: int) -> dict[str, Any]:
-        path = self._directory / "forecasts" / f"{variant}-{after}-{seed}.json"
+        path = self.directory / "forecasts" / f"{variant}-{after}-{seed}.json"
         kept = read_sealed_json(path)
         if kept is not None:
             return kept
         clock = time.perf_counter()
         n_params: int | None = None
+        model: Any = None
         if VARIANTS[variant].takes == "series":
             values = [self._by_itself(variant, one, after) for one in self.data.series]
         else:
@@ -175,6 +179,7 @@ class Run:
         made = {
             "values": [series.tolist() for series in values],
             "n_params": n_params,
+            "curve": _curve(model),
             "seconds": time.perf_counter() - clock,
         }
         path.parent.mkdir(exist_ok=True)
@@ -198,3 +203,12 @@ class Run:
                 f"{self.data.frequency} periods, the shortest series has {shortest}; "
                 f"{max(free // self.horizon, 0)} origins would fit, or take a shorter horizon"
             )
+
+
+def _curve(model: Any) -> dict[str, Any] | None:
+    """The learning curve of a network; None of what has no epochs."""
+    history = getattr(model, "history_", None)
+    if not history:
+        return None
+    losses = [one.loss if one.validation_loss is None else one.validation_loss for one in history]
+    return curve_of(history, 1 + int(np.argmin(losses)))

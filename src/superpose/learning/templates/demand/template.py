@@ -21,8 +21,10 @@ from superpose.learning.templates.demand.facts import TARGET, facts_of, safeguar
 from superpose.learning.templates.demand.judging import Judged, judge
 from superpose.learning.templates.demand.measures import LEVEL
 from superpose.learning.templates.demand.models import VARIANTS, HybridSettings, smoothing_installed
+from superpose.learning.templates.demand.plots import plots_of
 from superpose.learning.templates.demand.run import Run, Tell
 from superpose.learning.templates.demand.series import SeriesSet, builtin_series, read_series
+from superpose.learning.templates.directory_lock import locked
 
 __all__ = ["train_demand"]
 
@@ -79,7 +81,8 @@ def train_demand(  # noqa: PLR0913  # one parameter per option
     Raises:
         SpecError: no such variant, or a number out of range.
         DatasetError: see `read_series`; also if there are too few periods.
-        CheckpointError: the directory holds a run of another configuration, or a damaged file.
+        CheckpointError: the directory holds a run of another configuration, or a damaged file; or another process runs
+            in it.
         OSError: a file cannot be read or written.
 
     Cost: on 257 months, with all variants and 3 seeds, some 2 minutes on one core.
@@ -93,18 +96,24 @@ def train_demand(  # noqa: PLR0913  # one parameter per option
     settings = HybridSettings() if epochs is None else replace(HybridSettings(), epochs=epochs)
     place = Path(directory)
     chosen, left_out = _variants(variants)
-    run = Run(
-        data,
-        settings,
-        chosen,
-        horizon=data.calendar.horizon if horizon is None else horizon,
-        n_calibration=calibration,
-        n_test=origins,
-        n_seeds=seeds,
-        directory=place,
-        tell=tell,
-    )
-    judged = judge(run)
+    with locked(place):
+        run = Run(
+            data,
+            settings,
+            chosen,
+            horizon=data.calendar.horizon if horizon is None else horizon,
+            n_calibration=calibration,
+            n_test=origins,
+            n_seeds=seeds,
+            directory=place,
+            tell=tell,
+        )
+        return _reported(run, left_out, clock)
+
+
+def _reported(run: Run, left_out: Mapping[str, str], clock: float) -> dict[str, Any]:
+    """Train what is not trained yet, judge it, and write model file and report."""
+    data, place, judged = run.data, run.directory, judge(run)
     report: dict[str, Any] = {
         "template": "demand",
         "data": _data(data),
@@ -125,6 +134,7 @@ def train_demand(  # noqa: PLR0913  # one parameter per option
         "diebold_mariano": judged.diebold_mariano,
         "verdict": judged.verdict,
         "forecast": _forecast(run, judged),
+        "plots": plots_of(run, judged),
     }
     report["model"] = _saved(place / "model.superpose", run, judged, report)
     report["environment"] = {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__,
