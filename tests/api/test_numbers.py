@@ -20,10 +20,10 @@ from superpose.learning import HybridRegressor, ModelFacts, Predictor
 from superpose.learning.calibration.fitting import fit_novelty
 from superpose.learning.calibration.intervals import NumberInterval
 from superpose.learning.calibration.safeguards import Safeguards
-from superpose.service import ServiceConfig, Worker
+from superpose.service import ServiceConfig
 from superpose.service.serving import watching
 
-from .conftest import Api, running
+from .conftest import Api, running, working
 
 pytest.importorskip("torch")
 
@@ -34,15 +34,8 @@ ROWS = np.random.default_rng(0).normal(size=(60, 2))
 def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
     """A service with a worker in this process."""
     config = ServiceConfig(data_dir=tmp_path_factory.mktemp("numbers") / "data", workers=0)
-    worker = Worker(config)
-    with running(config) as api:
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        try:
-            yield api
-        finally:
-            worker.stop()
-            thread.join(60)
+    with running(config) as api, working(config.data_dir):
+        yield api
 
 
 @pytest.fixture(scope="module")
