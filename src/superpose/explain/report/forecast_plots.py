@@ -149,7 +149,7 @@ def held_figure(name: str, shares: Sequence[tuple[str, Sequence[float]]], level:
 def _period_ticks(axes: Axes, periods: Sequence[str]) -> None:
     step = max(1, -(-len(periods) // _MOST_TICKS))
     places = np.arange(0, len(periods), step)
-    axes.set_xticks(places, [periods[place] for place in places], rotation=35, ha="right")
+    axes.set_xticks(places, [periods[int(place)] for place in places], rotation=35, ha="right")
 
 
 def _mae(truth: Floats, one: Facts) -> float:
