@@ -10,7 +10,7 @@ import pytest
 from learning_parts.judging import best_rows, case_of, chosen_settings, measured, row_of
 from learning_parts.models import MODELS
 from learning_parts.published import PUBLISHED
-from learning_parts.training_problem import make_problem, train_ours
+from learning_parts.training_problem import OurTraining, make_problem
 from superpose.datasets.generated import DATA_FAMILIES
 from superpose.learning.families import FAMILIES
 from superpose.learning.families.dressed_circuit import dressed_block
@@ -94,7 +94,7 @@ def test_pennylane_trains_the_same_model(encoding: str) -> None:
     problem = make_problem(
         "small", 2, lambda shape: HybridNetwork(2, QuantumLayer.from_block(block), 2, 2, 1.5), batch_size=64, epochs=2
     )
-    ours = train_ours(problem)
+    ours = OurTraining(problem)(problem)
     assert keeps_single(problem)
     for train in (train_backprop, train_backprop_single):
         rival = train(problem)

@@ -54,9 +54,13 @@ def test_what_has_no_report_says_why(at_home: Callable[..., Any], served: Any, t
     assert "only trainings (train, train_module, train_template) have reports" in said.json["error"]["message"]
     gone = at_home("report", str(tmp_path / "gone.superpose"), "--out", str(tmp_path / "page.html"))
     assert gone.code == 1 and "There is no model file" in gone.err
-    (tmp_path / "report.json").write_text('{"template": "demand"}')
-    other = at_home("report", str(tmp_path), "--out", str(tmp_path / "page.html"))
-    assert other.code == 1 and "a run of the template 'demand'" in other.err
+    for document, words in (
+        ('{"template": "tides"}', "a run of the template 'tides'"),
+        ('{"template": "demand"}', "does not name its model file"),
+    ):
+        (tmp_path / "report.json").write_text(document)
+        other = at_home("report", str(tmp_path), "--out", str(tmp_path / "page.html"))
+        assert other.code == 1 and words in other.err
     nowhere = at_home("report", trained, "--out", str(tmp_path / "none" / "page.html"))
     assert nowhere.code == 1 and "Choose another --out" in nowhere.err
 

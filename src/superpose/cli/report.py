@@ -86,7 +86,14 @@ def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str,
                 f"{' and '.join(pages)}.",
                 field="model",
             )
-        predictor = Predictor.load(source / Path(document["model"]["file"]).name)
+        named = document.get("model")
+        if not isinstance(named, dict) or not isinstance(named.get("file"), str):
+            raise RequestError(
+                f"{source / 'report.json'} does not name its model file: it is damaged, or the run has not ended. "
+                "Run the template again in the same directory; it goes on where it stopped.",
+                field="model",
+            )
+        predictor = Predictor.load(source / Path(named["file"]).name)
         content = pages[document["template"]](document, predictor)
     else:
         content = training_report(ReportFacts(Predictor.load(source), model=source.stem))

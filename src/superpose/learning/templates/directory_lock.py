@@ -21,10 +21,13 @@ __all__ = ["locked"]
 def locked(directory: Path) -> Iterator[None]:
     """Own a run's directory, made if absent, until the block ends.
 
+    A directory that was made for a block which failed before it wrote anything goes again.
+
     Raises:
         CheckpointError: another run is under way in it.
         OSError: the directory cannot be made or written to.
     """
+    is_new = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     with os.fdopen(os.open(directory / "run.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+") as file:
         if fcntl is not None:
@@ -39,4 +42,10 @@ def locked(directory: Path) -> Iterator[None]:
         file.truncate(0)
         file.write(f"{os.getpid()}\n")
         file.flush()
-        yield
+        try:
+            yield
+        except BaseException:
+            if is_new and [path.name for path in directory.iterdir()] == ["run.lock"]:
+                (directory / "run.lock").unlink()
+                directory.rmdir()
+            raise
