@@ -57,6 +57,8 @@ def test_what_has_no_report_says_why(at_home: Callable[..., Any], served: Any, t
     for document, words in (
         ('{"template": "tides"}', "a run of the template 'tides'"),
         ('{"template": "demand"}', "does not name its model file"),
+        ('{"tem', "is damaged"),
+        ("[]", "is damaged"),
     ):
         (tmp_path / "report.json").write_text(document)
         other = at_home("report", str(tmp_path), "--out", str(tmp_path / "page.html"))

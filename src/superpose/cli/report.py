@@ -78,7 +78,16 @@ def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str,
             f"There is no model file {source}. Give one that is there, or a model's name.", field="model"
         )
     if source.is_dir():
-        document = json.loads((source / "report.json").read_text(encoding="utf-8"))
+        try:
+            document = json.loads((source / "report.json").read_text(encoding="utf-8"))
+        except ValueError:  # no JSON, or no text
+            document = None
+        if not isinstance(document, dict):
+            raise RequestError(
+                f"{source / 'report.json'} is damaged: it holds no JSON object. Run the template again in the same "
+                "directory; it goes on where it stopped.",
+                field="model",
+            )
         pages = {"pneumonia": study_report, "demand": demand_report}
         if document.get("template") not in pages:
             raise RequestError(
