@@ -39,7 +39,7 @@ _PAGE = {
     },
 }
 _JSON = "application/json"
-_MADE = {
+MADE = {
     "/v1/datasets": ("201", "id_or_name", "id"),
     "/v1/endpoints": ("201", "name", "name"),
     "/v1/functions": ("201", "name", "name"),
@@ -75,7 +75,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 def _link(paths: dict[str, Any]) -> None:
     """Say how the routes of a new thing are reached from the answer that tells of it."""
-    for path, (status, parameter, field) in _MADE.items():
+    for path, (status, parameter, field) in MADE.items():
         links = paths[path]["post"]["responses"][status].setdefault("links", {})
         for below, operations in paths.items():
             if not below.startswith(f"{path}/{{{parameter}}}") or below.count("{") > 1:
