@@ -115,6 +115,7 @@ def _train_pictures(job: Job, context: RunContext) -> Outcome:
                 lambda stage, fraction: context.on_event("progress", {"stage": stage, "fraction": fraction}),
                 context.should_stop,
             ),
+            exclusive=False,  # a directory of an attempt, which no other attempt finds under its name
         )
     if context.ledger is not None:
         context.ledger.file(context.directory / REPORT, REPORT)

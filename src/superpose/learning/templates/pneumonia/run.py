@@ -118,7 +118,7 @@ class Run:
     ) -> None:
         self.set, self.settings, self.n_seeds = pictures, settings, n_seeds
         self.variants = tuple(name for name in VARIANTS if name in variants or name == "hybrid")
-        self.directory, self._tell, self._watch, self._n_done = directory, tell, watch, 0
+        self.directory, self.tell, self._watch, self._n_done = directory, tell, watch, 0
         directory.mkdir(parents=True, exist_ok=True)
         self.train, self.n_left_out = _without(pictures.parts["train"], pictures.parts["val"], pictures.parts["test"])
         self.validation, left_out = _without(pictures.parts["val"], pictures.parts["test"])
@@ -177,7 +177,7 @@ class Run:
 
         def after(epoch: int, loss: float) -> None:
             spent = time.perf_counter() - clock
-            self._tell(f"{label}: epoch {epoch} of {settings.epochs}, loss {loss:.4f}, {spent:.0f} s")
+            self.tell(f"{label}: epoch {epoch} of {settings.epochs}, loss {loss:.4f}, {spent:.0f} s")
             self._seen(f"{label}: epoch {epoch} of {settings.epochs}", before + epoch)
 
         train = self.train
@@ -205,7 +205,7 @@ class Run:
         else:
             head = fit_head(features(), kind, self.settings.heads, seed)
         fitted = self._kept(name, seed, with_head(hybrid, head), time.perf_counter() - clock)
-        self._tell(f"{name} seed {seed}: {fitted.seconds:.1f} s on the hybrid model's features")
+        self.tell(f"{name} seed {seed}: {fitted.seconds:.1f} s on the hybrid model's features")
         return fitted
 
     def _seen(self, stage: str, n_epochs: int) -> None:
@@ -226,7 +226,7 @@ class Run:
                 network.load_state_dict(load_file(found[0]))
             except Exception as error:  # safetensors and torch have many
                 raise CheckpointError(f"{found[0]} does not hold the network that was trained: {error}") from error
-            self._tell(f"{name} seed {seed}: taken over from run {other.digest[:12]}")
+            self.tell(f"{name} seed {seed}: taken over from run {other.digest[:12]}")
             return self._kept(name, seed, network.eval(), found[1], taken_from=other.digest)
         return None
 
@@ -261,7 +261,7 @@ class Run:
                 f"{name}-{seed}.safetensors does not hold the network that was trained: {type(error).__name__}. Remove "
                 f"it and {name}-{seed}.json to train it again."
             ) from error
-        self._tell(f"{name} seed {seed}: trained before")
+        self.tell(f"{name} seed {seed}: trained before")
         return _fitted(name, seed, network.eval(), facts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from superpose.datasets.picture_tables import picture_table
 from superpose.learning.calibration.report import calibration_report
 from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.canonical import canonical_json, write_atomically
+from superpose.learning.templates.directory_lock import locked
 from superpose.learning.templates.pneumonia.choices import CHOSEN_BY, PRESETS
 from superpose.learning.templates.pneumonia.facts import INTENDED_USE, LIMITS, facts_of
 from superpose.learning.templates.pneumonia.measures import measures_of
@@ -47,6 +49,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     reuse: Sequence[Path | str] = (),
     tell: Tell = _quiet,
     watch: Watch = Watch(),  # noqa: B008  # frozen
+    exclusive: bool = True,
 ) -> dict[str, Any]:
     """Train the hybrid classifier of pictures beside what it must be compared with, and judge it on the test part.
 
@@ -67,6 +70,8 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
             and training) are taken over, and the report says which. A directory of which nothing fits is refused.
         tell: told of progress.
         watch: told of progress in numbers, and asked whether to stop.
+        exclusive: refuse if another process runs in the directory; the service, whose attempts have directories of
+            their own, leaves that out.
 
     Returns:
         The report as JSON values; ``metrics.auc.mean`` is the mean over the seeds. Classification measures are at the
@@ -76,8 +81,8 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         SpecError: no such preset or variant, or a number out of range.
         Stopped: the watch asked for it.
         DatasetError: see `read_pictures`.
-        CheckpointError: the directory holds a run of another configuration, or a damaged file; nothing of a directory
-            in ``reuse`` fits.
+        CheckpointError: the directory holds a run of another configuration, or a damaged file, or another process runs
+            in it; nothing of a directory in ``reuse`` fits.
         OSError: a file cannot be read or written.
 
     Cost: on PneumoniaMNIST, with 5 seeds, about an hour on one core; three seeds of ResNet-18 are another hour. 0.6 GB
@@ -89,16 +94,23 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     pictures = source if isinstance(source, PictureSet) else read_pictures(Path(source), side=side)
     settings = PRESETS[preset] if epochs is None else PRESETS[preset].for_epochs(epochs)
     place = Path(directory)
-    run = Run(
-        pictures,
-        settings,
-        seeds,
-        default_variants() if variants is None else tuple(variants),
-        place,
-        tell=tell,
-        reuse=[Path(one) for one in reuse],
-        watch=watch,
-    )
+    with locked(place) if exclusive else nullcontext():
+        run = Run(
+            pictures,
+            settings,
+            seeds,
+            default_variants() if variants is None else tuple(variants),
+            place,
+            tell=tell,
+            reuse=[Path(one) for one in reuse],
+            watch=watch,
+        )
+        return _reported(run, preset, clock)
+
+
+def _reported(run: Run, preset: str, clock: float) -> dict[str, Any]:
+    """Train what is not trained yet, open the test part, and write model file and report."""
+    pictures, place, tell = run.set, run.directory, run.tell
     fitted = run.fitted()
     test = run.test.open(f"measure {len(fitted)} trained networks, {', '.join(run.variants)}")
     tell(f"test pictures opened, {len(test)}")
@@ -126,7 +138,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         "comparisons": comparisons,
         "margin": MARGIN,
         "confidence": CONFIDENCE,
-        "verdict": verdict_of(comparisons, seeds),
+        "verdict": verdict_of(comparisons, run.n_seeds),
     }
     report["model"] = _saved(place / "model.superpose", run, fitted, report, test)
     report["plots"] = plots_of(test.labels, scores, pictures.classes, report["model"]["seed"])
