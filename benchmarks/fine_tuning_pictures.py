@@ -10,9 +10,9 @@ patients.
 Registered before it ran (`REGISTERED`; the digest stands in the results), settings included, which were not tuned. The
 intervals of each design hold together at 95 % over its cases (Bonferroni).
 
-All of it was undecided but for one case that lost. `SECOND` was registered when that was known and before any of its own
-draws: the case with the largest gain of these patients, on other draws, as many as can tell such a gain from none
-(standard deviation of a difference 0.11). Its interval stands alone, and no draw of the first is in it.
+All of it was undecided but for one case without a gain that matters. `SECOND` was registered when that was known and
+before any of its own draws: the case with the largest gain of these patients, on other draws, as many as can tell such
+a gain from none (standard deviation of a difference 0.11). Its interval stands alone; no draw of the first is in it.
 
 ``python benchmarks/fine_tuning_pictures.py --parents RUN [--data FILE] [--second] [--save] [--json]``; what is trained
 is kept in ``--work`` and not trained again.
@@ -207,7 +207,7 @@ def _aucs(scores: list[dict[str, np.ndarray]], truths: list[np.ndarray], carrier
     return np.array([[_auc(t, s[n]) for s, t in zip(scores, truths, strict=True)] for n in (carrier, SCRATCH)])
 
 
-def _row(  # noqa: PLR0913, PLR0917  # one parameter per part of a row
+def _row(  # one parameter per part of a row
     case: str, carrier: str, n_labels: int, design: str, gain: Gain, tuned: np.ndarray, plain: np.ndarray
 ) -> dict[str, Any]:
     return {
