@@ -39,6 +39,7 @@ from harness import environment_facts, print_json, print_table, say
 from results import RESULTS, Results, sources_key
 from superpose.datasets.picture_sets import groups_of_equals, read_pictures
 from superpose.learning import ModelFacts, read_model
+from superpose.learning.class_weights import class_weights_of
 from superpose.learning.fine_tuning.modules import ModuleFineTuning, plan_module_fine_tuning
 from superpose.learning.fine_tuning.parent import Parent
 from superpose.learning.fine_tuning.spec import FineTuneSpec
@@ -48,7 +49,7 @@ from superpose.learning.spec import TrainingOptions
 from superpose.learning.templates.pneumonia import PRESETS, picture_columns
 from superpose.learning.templates.pneumonia.fitting import build
 from superpose.learning.templates.pneumonia.serving import save_model
-from superpose.learning.training import Trainer, TrainingRows, class_weights_of
+from superpose.learning.training import Trainer, TrainingRows
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "health" / "breastmnist" / "breastmnist.npz"
 

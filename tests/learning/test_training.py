@@ -11,9 +11,10 @@ import torch
 
 from superpose.errors import CheckpointError, TrainingDivergedError
 from superpose.learning import CheckpointStore, Stopped, Trainer, TrainingRows, TrainingWatch
+from superpose.learning.class_weights import balanced_class_weights
 from superpose.learning.network import NetworkShape, build_network
 from superpose.learning.spec import ModelSpec, TrainingOptions
-from superpose.learning.training import balanced_class_weights, one_torch_thread
+from superpose.learning.training import one_torch_thread
 
 OPTIONS = TrainingOptions(epochs=6, batch_size=16, learning_rate=0.05, patience=4)
 

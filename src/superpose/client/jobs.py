@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -13,7 +12,7 @@ from superpose.client.downloads import download, target_path
 from superpose.client.job_outputs import JobArtifact, MetricPoint
 from superpose.client.nouns import FINAL_STATUSES, Event, Job, Listing, job_ids
 from superpose.client.reports import SavedReport, save_report
-from superpose.client.resources import Resource, items, json_call, read_json, segment
+from superpose.client.resources import Resource, items, read_json, segment
 from superpose.client.sse import ServerSentEvent, parse_events
 from superpose.client.transport import Call
 from superpose.errors import ApiError, ProtocolError, UnreachableError, WaitTimeoutError
@@ -83,9 +82,7 @@ class Jobs(Resource):
             for name, value in (("max_cost_usd", max_cost_usd), ("max_seconds", max_seconds))
             if value is not None
         }
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
-        return Job.from_json(read_json(self._transport.send(call)))
+        return Job.from_json(self._submit("/v1/jobs", document, idempotency_key))
 
     def train_template(  # noqa: PLR0913  # the fields of a submission
         self,
@@ -128,9 +125,7 @@ class Jobs(Resource):
             "max_cost_usd": max_cost_usd,
             "max_seconds": max_seconds,
         }
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
-        return Job.from_json(read_json(self._transport.send(call)))
+        return Job.from_json(self._submit("/v1/jobs", document, idempotency_key))
 
     def submit(  # the fields of a submission
         self,
@@ -172,9 +167,7 @@ class Jobs(Resource):
             "priority": priority,
             "after": job_ids(after),
         }
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
-        return Job.from_json(read_json(self._transport.send(call)))
+        return Job.from_json(self._submit("/v1/jobs", document, idempotency_key))
 
     def metrics(self, job_id: str, name: str | None = None) -> Listing[MetricPoint]:
         """Numbers that the job's function logged, or those of one name."""

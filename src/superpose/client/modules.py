@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +12,7 @@ from superpose.client.display import fields_html
 from superpose.client.downloads import download, target_path
 from superpose.client.json_fields import Fields
 from superpose.client.nouns import Dataset, Job, Listing, Noun, job_ids
-from superpose.client.resources import Resource, items, json_call, read_json, segment
+from superpose.client.resources import Resource, items, read_json, segment
 from superpose.client.transport import Call
 from superpose.errors import ModuleFormatError
 
@@ -175,9 +174,7 @@ class Modules(Resource):
             "priority": priority,
             "after": job_ids(after),
         }
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        call = json_call("POST", "/v1/jobs", document, headers=headers, repeatable=True)
-        return Job.from_json(read_json(self._transport.send(call)))
+        return Job.from_json(self._submit("/v1/jobs", document, idempotency_key))
 
 
 def _content(source: Any, example: Any) -> tuple[bytes, str]:

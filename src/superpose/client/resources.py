@@ -7,6 +7,7 @@ import io
 import json
 import os
 import tempfile
+import uuid
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -97,6 +98,11 @@ class Resource:
 
     def _post(self, path: str, document: Mapping[str, Any]) -> Any:
         return read_json(self._transport.send(json_call("POST", path, document)))
+
+    def _submit(self, path: str, document: Mapping[str, Any], idempotency_key: str | None) -> Any:
+        """A POST that makes one job, however often it is sent; a key is made up where none is given."""
+        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
+        return read_json(self._transport.send(json_call("POST", path, document, headers=headers, repeatable=True)))
 
     def _change(self, method: str, path: str, document: Mapping[str, Any]) -> Any:
         """A PUT or PATCH; members that are None are sent, because here null has a meaning of its own."""

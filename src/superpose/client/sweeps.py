@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Any, Self
 from superpose.client.display import fields_html, table_html
 from superpose.client.json_fields import Fields
 from superpose.client.nouns import Job, Listing, Noun, job_ids
-from superpose.client.resources import Resource, items, json_call, read_json, segment
+from superpose.client.resources import Resource, items, read_json, segment
 from superpose.client.transport import Call
 
 __all__ = ["Sweep", "Sweeps", "Trial"]
@@ -143,9 +142,7 @@ class Sweeps(Resource):
         document = {**sweep, "dataset": dataset, "name": name, "model": model, "priority": priority}
         if after:
             document["after"] = job_ids(after)
-        headers = {"Idempotency-Key": idempotency_key or str(uuid.uuid4())}
-        call = json_call("POST", "/v1/sweeps", document, headers=headers, repeatable=True)
-        return Sweep.from_json(read_json(self._transport.send(call)))
+        return Sweep.from_json(self._submit("/v1/sweeps", document, idempotency_key))
 
     def list(self) -> Listing[Sweep]:
         """All sweeps, without their trials."""

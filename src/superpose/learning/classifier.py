@@ -18,6 +18,7 @@ from superpose.learning.calibration.estimating import SafeguardedClassifier, ask
 from superpose.learning.calibration.fitting import check_rows
 from superpose.learning.calibration.report import fit_safeguards
 from superpose.learning.calibration.safeguards import Safeguards
+from superpose.learning.class_weights import class_weights_of
 from superpose.learning.estimator import (
     classes_of,
     early_stopping_split,
@@ -34,7 +35,7 @@ from superpose.learning.network import probabilities, trained_model
 from superpose.learning.privacy.spec import PrivacySpec, admit_privacy
 from superpose.learning.spec import TrainingOptions, TrainingSpec
 from superpose.learning.trained_model import TrainedModel
-from superpose.learning.training import Trainer, TrainingRows, TrainingWatch, class_weights_of
+from superpose.learning.training import Trainer, TrainingRows, TrainingWatch
 
 if TYPE_CHECKING:
     from superpose.learning.calibration.spec import CalibrationSpec

@@ -20,11 +20,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from superpose.engine.whole_epochs import Standing
-from superpose.errors import ShapeError, SpecError, TrainingDivergedError
+from superpose.errors import ShapeError, TrainingDivergedError
+from superpose.learning.adamw import AdamW
 from superpose.learning.checkpoint import CheckpointStore, Stopped
+from superpose.learning.class_weights import balanced_class_weights
 from superpose.learning.fused.choice import fused_parts_or_reason
 from superpose.learning.fused.epochs import FusedEpochs
-from superpose.learning.fused.parts import flattened
 from superpose.learning.fused.steps import FusedSteps
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.submissions import RunWatch
@@ -41,41 +42,11 @@ __all__ = [
     "Trainer",
     "TrainingRows",
     "TrainingWatch",
-    "balanced_class_weights",
-    "class_weights_of",
     "one_torch_thread",
 ]
 
 _ASK_AGAIN_S = 0.2
 """Within an epoch, the watch is asked at most this often."""
-
-
-def balanced_class_weights(classes: NDArray[np.integer], n_classes: int) -> NDArray[np.float64]:
-    """``n_rows / (n_classes * rows of the class)`` per class, ``(n_classes,)``; 0 for a class that does not occur."""
-    counts = np.bincount(classes, minlength=n_classes)
-    return np.where(counts > 0, classes.size / (n_classes * np.maximum(counts, 1)), 0.0)
-
-
-def class_weights_of(
-    class_weight: str | Mapping[Any, float] | None, labels: NDArray[Any], classes: NDArray[np.integer]
-) -> NDArray[np.float64] | None:
-    """Weight of each class by its index, from an estimator's ``class_weight``; None for None.
-
-    Args:
-        class_weight: None, "balanced", or a mapping from label to weight, 1 where none is given.
-        labels: of all classes, ``(n_classes,)``.
-        classes: index of each training row's class, ``(n_rows,)``.
-
-    Raises:
-        SpecError: another word.
-    """
-    if class_weight is None:
-        return None
-    if isinstance(class_weight, str):
-        if class_weight != "balanced":
-            raise SpecError(f"must be None, 'balanced' or a mapping, got {class_weight!r}", "class_weight")
-        return balanced_class_weights(classes, len(labels))
-    return np.array([float(class_weight.get(label, 1.0)) for label in labels.tolist()])
 
 
 @dataclass(frozen=True)
@@ -154,46 +125,6 @@ class TrainingWatch:
         return 0.0 if not unseen else math.inf if self.store is None else self.checkpoint_every_s
 
 
-class _AdamW:
-    """AdamW over one vector that all trained parameters are views of: a handful of torch calls per step.
-
-    Source: Loshchilov and Hutter 2019, arXiv 1711.05101, algorithm 2, with the usual beta = (0.9, 0.999), eps = 1e-8.
-    """
-
-    def __init__(
-        self, parameters: list[nn.Parameter], options: TrainingOptions, factors: list[float] | None = None
-    ) -> None:
-        self.vectors = flattened(parameters)
-        self.vector, self.grad, self.moment_1, self.moment_2 = self.vectors
-        self.n_steps = 0
-        self._options = options
-        self._rate, self._decay = options.learning_rate, options.learning_rate * options.weight_decay
-        self._factors: Tensor | None = None  # of the rate, per number
-        if factors is not None:
-            parts = [torch.full((p.numel(),), factor) for p, factor in zip(parameters, factors, strict=True)]
-            self._factors = torch.cat(parts)
-
-    @property
-    def groups(self) -> list[tuple[int, float, float]]:
-        """Where each group of numbers ends, its learning rate and its weight decay."""
-        return [(self.vector.numel(), self._options.learning_rate, self._options.weight_decay)]
-
-    def step(self) -> None:
-        """Move the parameters along the gradient that a backward pass has added up, and set it to zero."""
-        self.n_steps += 1
-        self.moment_1.lerp_(self.grad, 0.1)
-        self.moment_2.mul_(0.999).addcmul_(self.grad, self.grad, value=0.001)
-        scale = (self.moment_2 / (1.0 - 0.999**self.n_steps)).sqrt_().add_(1e-8)
-        rate = self._rate / (1.0 - 0.9**self.n_steps)
-        if self._factors is None:
-            self.vector.mul_(1.0 - self._decay)
-            self.vector.addcdiv_(self.moment_1, scale, value=-rate)
-        else:
-            self.vector.mul_(1.0 - self._decay * self._factors)
-            self.vector.addcdiv_(self._factors * self.moment_1, scale, value=-rate)
-        self.grad.zero_()
-
-
 @dataclass
 class _Progress:
     """Where a training run stands, besides its arrays."""
@@ -263,7 +194,7 @@ class Trainer:
         self._class_weights = None if class_weights is None else torch.tensor(class_weights, dtype=torch.float32)
         trained = {name: parameter for name, parameter in network.named_parameters() if parameter.requires_grad}
         factors = [rate_factors.get(name, 1.0) for name in trained] if rate_factors else None
-        self._optimizer = _AdamW(list(trained.values()), options, factors)
+        self._optimizer = AdamW(list(trained.values()), options, factors)
         self._best = self._optimizer.vector.clone()
         kept = network.state_dict()
         self._buffers = {name: buffer for name, buffer in network.named_buffers() if name in kept}

@@ -19,12 +19,12 @@ from superpose.datasets import Split, Table, check_splits
 from superpose.errors import CheckpointError
 from superpose.learning.admission import class_weights
 from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
+from superpose.learning.class_weights import balanced_class_weights
 from superpose.learning.evaluation_spec import FROM_SCRATCH
 from superpose.learning.recipe import Recipe
 from superpose.learning.spec import TrainingSpec
 from superpose.learning.split_count import SplitCount, split_count
 from superpose.learning.splitting import feature_table, splits_of
-from superpose.learning.training import balanced_class_weights
 
 __all__ = ["BASELINE", "OnEvent", "Run", "UnitResults"]
 

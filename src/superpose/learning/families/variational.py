@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from superpose.errors import SpecError
 from superpose.learning.checkpoint import CheckpointStore
+from superpose.learning.class_weights import class_weights_of
 from superpose.learning.estimator import check_validation_fraction, early_stopping_split
 from superpose.learning.families.base import FamilyClassifier
 from superpose.learning.modules.exporting import export_module
@@ -26,7 +27,7 @@ from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.spec import TrainingOptions
 from superpose.learning.trained_model import ServedModel
-from superpose.learning.training import EpochReport, Trainer, TrainingRows, class_weights_of
+from superpose.learning.training import EpochReport, Trainer, TrainingRows
 
 if TYPE_CHECKING:
     from superpose.learning.training import TrainingWatch

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from superpose.errors import FeatureMismatchError, SpecError
+
 if TYPE_CHECKING:
     from torch import nn
 
+    from superpose.datasets import Table
     from superpose.learning.fine_tuning.parent import Parent
     from superpose.learning.preprocessing import Preprocessor
 
-__all__ = ["Carried"]
+__all__ = ["Carried", "check_kept"]
 
 
 class Carried(Protocol):
@@ -38,3 +41,20 @@ class Carried(Protocol):
     def to_dict(self) -> dict[str, Any]:
         """The plan as JSON values, with the parent's name and digests."""
         ...
+
+
+def check_kept(plan: Carried, table: Table | None) -> None:
+    """Refuse rows that a parent's preprocessing, where it is kept, cannot take; None leaves that to training.
+
+    Raises:
+        SpecError: a column is missing, or of another kind.
+    """
+    if table is None or plan.preprocessor is None:
+        return
+    try:
+        plan.preprocessor.encode(table.features)
+    except FeatureMismatchError as error:
+        raise SpecError(
+            f'keeps the parent\'s preprocessing, which cannot take these rows: {error.message}; say "match" or "new"',
+            "fine_tune.entry",
+        ) from None

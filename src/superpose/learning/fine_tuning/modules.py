@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.errors import FeatureMismatchError, SpecError
+from superpose.errors import SpecError
+from superpose.learning.fine_tuning.carried import check_kept
 from superpose.learning.fine_tuning.parent import Parent
 from superpose.learning.fine_tuning.plan import chosen_entry, units_of
 from superpose.learning.modules.beginning import check_beginning, new_arrays
@@ -153,10 +154,7 @@ def plan_module_fine_tuning(
         SpecError: columns or classes do not fit what the section asks for, a block is not one of the module's, or a
             parameter cannot begin anew; names the field.
     """
-    if section.digest is not None and parent.digest != section.digest:
-        raise SpecError(
-            f"is {section.digest[:12]}..., but {parent.name} has {str(parent.digest)[:12]}...", "fine_tune.digest"
-        )
+    parent.check_digest(section.digest)
     module = module_of(parent)
     if parent.family is None:
         check_beginning(module)
@@ -175,15 +173,7 @@ def plan_module_fine_tuning(
     head, n_outputs = _head(section.head, parent, classes)
     _check_frozen(section, trained, entry, head)
     plan = ModuleFineTuning(parent, entry, head, section.freeze, section.learning_rates or {}, n_outputs, blocks)
-    if table is not None and plan.preprocessor is not None:
-        try:
-            plan.preprocessor.encode(table.features)
-        except FeatureMismatchError as error:
-            raise SpecError(
-                f'keeps the parent\'s preprocessing, which cannot take these rows: {error.message}; say "match" or '
-                '"new"',
-                "fine_tune.entry",
-            ) from None
+    check_kept(plan, table)
     return plan
 
 

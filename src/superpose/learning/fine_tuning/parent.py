@@ -93,6 +93,15 @@ class Parent:
             raise SpecError("must be a mapping of fields", "model")
         return _merged(self.circuit, given, "model", self.name)
 
+    def check_digest(self, wanted: str | None) -> None:
+        """Refuse a model file other than the one that a spec pins by its digest; None pins none.
+
+        Raises:
+            SpecError: this model's file has another digest.
+        """
+        if wanted is not None and self.digest != wanted:
+            raise SpecError(f"is {wanted[:12]}..., but {self.name} has {str(self.digest)[:12]}...", "fine_tune.digest")
+
     def facts(self) -> dict[str, Any]:
         """Name and digests as JSON values."""
         return {"parent": self.name, "digest": self.digest, "dataset_digest": self.dataset_digest}

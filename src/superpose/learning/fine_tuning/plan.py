@@ -10,7 +10,8 @@ import torch
 from torch import nn
 
 from superpose.circuits import to_qasm
-from superpose.errors import FeatureMismatchError, SpecError
+from superpose.errors import SpecError
+from superpose.learning.fine_tuning.carried import check_kept
 from superpose.learning.fine_tuning.parent import Parent
 from superpose.learning.quantum_block import build_block
 from superpose.learning.rows import ColumnNames
@@ -120,10 +121,7 @@ def plan_fine_tuning(
         SpecError: circuit, columns or classes do not fit what the section asks for; names the field.
     """
     section = spec.fine_tune
-    if section.digest is not None and parent.digest != section.digest:
-        raise SpecError(
-            f"is {section.digest[:12]}..., but {parent.name} has {str(parent.digest)[:12]}...", "fine_tune.digest"
-        )
+    parent.check_digest(section.digest)
     for place, named in (("freeze", section.freeze), ("learning_rates", section.learning_rates or {})):
         if "features" in named:
             raise SpecError(
@@ -146,15 +144,7 @@ def plan_fine_tuning(
     if set(section.freeze) == set(_BLOCKS):
         raise SpecError("names every block, so that nothing would be trained; leave one out", "fine_tune.freeze")
     plan = FineTuning(parent, entry, head, order, section.freeze, section.learning_rates or {})
-    if table is not None and plan.preprocessor is not None:
-        try:
-            plan.preprocessor.encode(table.features)
-        except FeatureMismatchError as error:
-            raise SpecError(
-                f'keeps the parent\'s preprocessing, which cannot take these rows: {error.message}; say "match" or '
-                '"new"',
-                "fine_tune.entry",
-            ) from None
+    check_kept(plan, table)
     return plan
 
 

@@ -26,7 +26,7 @@ from superpose.learning.templates.pneumonia.networks import (
 from superpose.learning.templates.pneumonia.options import Head
 from superpose.learning.templates.pneumonia.settings import FitSettings
 
-__all__ = ["build", "fit", "predicted"]
+__all__ = ["build", "class_weights", "fit", "predicted"]
 
 _CHUNK = 256
 _WARM_UP = 0.15
@@ -73,7 +73,7 @@ def fit(  # one parameter per part
     network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.from_numpy(pixels).reshape(-1, 1, network.side, network.side)
     truth = torch.from_numpy(labels)
-    weights = _class_weights(truth) if settings.class_weights else torch.ones(2)
+    weights = class_weights(truth) if settings.class_weights else torch.ones(2)
     optimizer = torch.optim.AdamW(_groups(network, settings), weight_decay=settings.weight_decay)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     start = read_progress(checkpoint, network, optimizer, average) if checkpoint is not None else 0
@@ -108,7 +108,8 @@ def predicted(network: nn.Module, pixels: NDArray[np.float32]) -> NDArray[np.flo
     return np.concatenate(found) if found else np.empty(0)
 
 
-def _class_weights(labels: Tensor) -> Tensor:
+def class_weights(labels: Tensor) -> Tensor:
+    """Weights ``(2,)`` by which both classes count alike in the loss, from labels ``(n_images,)`` of 0 and 1."""
     counts = torch.bincount(labels, minlength=2).float().clamp(min=1.0)
     return counts.sum() / (2.0 * counts)
 

@@ -15,6 +15,7 @@ from superpose.learning.fused.choice import fused_parts_or_reason
 from superpose.learning.fused.parts import FusedParts, flattened
 from superpose.learning.fused.steps import FusedSteps
 from superpose.learning.templates.pneumonia.augmentation import augmented
+from superpose.learning.templates.pneumonia.fitting import class_weights
 from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
 from superpose.learning.templates.pneumonia.options import Head
 from superpose.learning.templates.pneumonia.settings import HeadSettings, TemplateSettings
@@ -87,7 +88,7 @@ def fit_head(features: Features, kind: Head, settings: HeadSettings, seed: int, 
     if compiled and isinstance(parts, FusedParts):
         _fit_compiled(head, parts, features, settings, generator)
         return head.eval()
-    weights = _class_weights(features.labels)
+    weights = class_weights(features.labels)
     loss_of = nn.CrossEntropyLoss(weight=weights, label_smoothing=settings.label_smoothing)
     trained = [p for p in head.parameters() if p.requires_grad]
     optimizer = torch.optim.AdamW(trained, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True)
@@ -118,7 +119,7 @@ def _fit_compiled(
     groups = [(sum(p.numel() for p in trained), settings.learning_rate, settings.weight_decay)]
     turns = np.arange(settings.epochs * n_steps) / (settings.epochs * n_steps)
     steps = FusedSteps(
-        parts, flattened(trained), groups, _class_weights(features.labels), 2,
+        parts, flattened(trained), groups, class_weights(features.labels), 2,
         label_smoothing=settings.label_smoothing, factors=0.5 + 0.5 * np.cos(np.pi * turns),
     )  # fmt: skip
     for epoch in range(settings.epochs):
@@ -177,8 +178,3 @@ def _features(network: PictureClassifier, pixels: NDArray[np.float32]) -> Tensor
     with torch.no_grad():
         parts = [network.features_of(torch.from_numpy(pixels[i : i + _CHUNK])) for i in range(0, len(pixels), _CHUNK)]
     return torch.cat(parts)
-
-
-def _class_weights(labels: Tensor) -> Tensor:
-    counts = torch.bincount(labels, minlength=2).float().clamp(min=1.0)
-    return counts.sum() / (2.0 * counts)

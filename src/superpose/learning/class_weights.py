@@ -1,0 +1,41 @@
+"""Weights of classes in the loss, so that rare ones count as much as frequent ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.errors import SpecError
+
+__all__ = ["balanced_class_weights", "class_weights_of"]
+
+
+def balanced_class_weights(classes: NDArray[np.integer], n_classes: int) -> NDArray[np.float64]:
+    """``n_rows / (n_classes * rows of the class)`` per class, ``(n_classes,)``; 0 for a class that does not occur."""
+    counts = np.bincount(classes, minlength=n_classes)
+    return np.where(counts > 0, classes.size / (n_classes * np.maximum(counts, 1)), 0.0)
+
+
+def class_weights_of(
+    class_weight: str | Mapping[Any, float] | None, labels: NDArray[Any], classes: NDArray[np.integer]
+) -> NDArray[np.float64] | None:
+    """Weight of each class by its index, from an estimator's ``class_weight``; None for None.
+
+    Args:
+        class_weight: None, "balanced", or a mapping from label to weight, 1 where none is given.
+        labels: of all classes, ``(n_classes,)``.
+        classes: index of each training row's class, ``(n_rows,)``.
+
+    Raises:
+        SpecError: another word.
+    """
+    if class_weight is None:
+        return None
+    if isinstance(class_weight, str):
+        if class_weight != "balanced":
+            raise SpecError(f"must be None, 'balanced' or a mapping, got {class_weight!r}", "class_weight")
+        return balanced_class_weights(classes, len(labels))
+    return np.array([float(class_weight.get(label, 1.0)) for label in labels.tolist()])
