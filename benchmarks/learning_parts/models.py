@@ -20,6 +20,10 @@ _LARGEST_PICTURE = 8
 """Height up to which the boosted trees and forests of "strongest" are tried: at 16 they take a minute a data set."""
 
 
+_LARGEST: Mapping[str, int] = {"circuit_centric": 4}
+"""By family, the height up to which pictures are tried: 8 takes 14 qubits, 32 takes 22, for thousands of steps."""
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a model said of the test rows: labels -1 and 1, and what it is told to be."""
@@ -114,8 +118,8 @@ def _models() -> dict[str, ModelChoice]:
     for name, family in FAMILIES.items():
         pictures = family.needs == "pictures"
 
-        def takes(height: int | None, pictures: bool = pictures) -> bool:
-            return height is not None or not pictures
+        def takes(height: int | None, pictures: bool = pictures, largest: int = _LARGEST.get(name, 1000)) -> bool:
+            return not pictures if height is None else height <= largest
 
         add(name, "quantum", takes, _family(name))
         if family.has_separable_twin:

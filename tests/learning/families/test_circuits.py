@@ -152,8 +152,8 @@ def test_expectations_are_those_computed_by_hand(name: str) -> None:
     np.testing.assert_allclose(layer(torch.from_numpy(inputs)).detach(), expected, atol=1e-12)
 
 
-@pytest.mark.parametrize("copies", [1, 2])
-def test_columns_become_amplitudes_before_strongly_entangling_layers(copies: int) -> None:
+@pytest.mark.parametrize(("copies", "n_kept"), [(1, 1), (2, 1), (2, None)])
+def test_columns_become_amplitudes_before_strongly_entangling_layers(copies: int, n_kept: int | None) -> None:
     rows = RNG.normal(size=(6, 8))
     rows[0, 3:] = 0.0  # whole branches of the tree are empty
     angles = amplitude_angles(torch.from_numpy(rows), 3)
@@ -162,7 +162,7 @@ def test_columns_become_amplitudes_before_strongly_entangling_layers(copies: int
     from superpose.learning.families.circuit_centric import _Amplitudes
 
     inputs = _Amplitudes(7, 3, separable=False)(torch.from_numpy(rows[:, :7]))
-    layer = QuantumLayer.from_block(circuit_centric_block(3, copies, 2), torch.float64, seed=1)
+    layer = QuantumLayer.from_block(circuit_centric_block(3, copies, 2, n_kept), torch.float64, seed=1)
     w = layer.weights.tolist()
     expected = []
     for row in rows:
@@ -174,7 +174,7 @@ def test_columns_become_amplitudes_before_strongly_entangling_layers(copies: int
                 state.one(q, u(w[3 * (n * depth + q) : 3 * (n * depth + q) + 3]))
             for q in range(n):
                 state.controlled(q, (q + depth % (n - 1) + 1) % n, X)
-        expected.append([state.z(0)])
+        expected.append([state.z(q) for q in range(n if n_kept is None else n_kept)])
     np.testing.assert_allclose(layer(inputs).detach(), expected, atol=1e-12)
 
 

@@ -163,6 +163,19 @@ def test_another_model_file_is_no_family(tmp_path: Path) -> None:
         load_family(tmp_path / "hybrid.superpose")
 
 
+@pytest.mark.parametrize(("max_steps", "n_epochs"), [(None, 5), (1000, 5), (7, 3), (1, 1)])
+def test_steps_are_bounded_in_whole_epochs(max_steps: int | None, n_epochs: int) -> None:
+    rows, _, labels, _ = real_data("columns")  # of 60 rows 51 are learnt from: two steps an epoch
+    model = small("dressed_circuit", epochs=5, max_steps=max_steps).fit(rows[:60], labels[:60])
+    assert model.n_iter_ == n_epochs
+
+
+def test_a_bound_that_is_no_number_of_steps_is_refused() -> None:
+    rows, _, labels, _ = real_data("columns")
+    with pytest.raises(SpecError, match="max_steps"):
+        small("dressed_circuit", max_steps=0).fit(rows[:60], labels[:60])
+
+
 def test_a_stopped_training_goes_on_where_it_was_and_ends_the_same(tmp_path: Path) -> None:
     rows, test, labels, _ = real_data("columns")
     whole = small("dressed_circuit", epochs=6, refit=True).fit(rows, labels)

@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -57,6 +58,8 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
 
     family: ClassVar[str]
     """The family's name in `FAMILIES`."""
+    former: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Hyperparameters that model files of earlier releases do not state, with the values of those releases."""
 
     scaling: str = "standard"
     separable: bool = False
@@ -239,7 +242,7 @@ def unfitted_family(name: object, params: object) -> FamilyClassifier:
     unknown = sorted(set(params) - set(family().get_params()))
     if unknown:
         raise ModelFormatError(f"family {name!r} has no hyperparameters {unknown}; a newer release may read the file")
-    classifier = family(**params)
+    classifier = family(**{**family.former, **params})
     try:
         classifier._check_hyperparameters()
     except (SpecError, TypeError) as error:

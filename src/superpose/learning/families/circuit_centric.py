@@ -1,15 +1,17 @@
-"""The circuit-centric classifier: columns as amplitudes, strongly entangling layers, one qubit read."""
+"""The circuit-centric classifier: columns as amplitudes, strongly entangling layers, qubits read one by one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from types import MappingProxyType
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from superpose.circuits import Affine, Circuit, parameters
+from superpose.circuits import Affine, Circuit, parameters, z_all
+from superpose.errors import SpecError
 from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.families.readout import n_kept_for, z_products
 from superpose.learning.families.variational import VariationalClassifier
@@ -18,16 +20,19 @@ from superpose.learning.network import NetworkShape
 from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.quantum_layer import QuantumLayer
 
-__all__ = ["CircuitCentricClassifier", "amplitude_angles", "circuit_centric_block"]
+__all__ = ["READOUTS", "CircuitCentricClassifier", "amplitude_angles", "circuit_centric_block"]
+
+READOUTS = ("all", "first")
+"""What a circuit-centric classifier may be read by."""
 
 
 @dataclass(kw_only=True, eq=False, repr=False)
 class CircuitCentricClassifier(VariationalClassifier):
-    """Columns and a constant 1 as amplitudes of ``copies`` registers, strongly entangling layers, <Z> of qubit 0.
+    """Columns and a constant 1 as amplitudes of ``copies`` registers, strongly entangling layers, <Z> of each qubit.
 
     The row ``(x_1, ..., x_n, 1, 0, ..., 0)``, divided by its length, is each register's state; the constant keeps the
-    length of the row visible. For more than two classes, products of Z on as many qubits as tell them apart. A linear
-    layer gives the scores; the source compares <Z> plus a bias with zero.
+    length of the row visible. A linear layer gives the scores. The source reads qubit 0 alone and compares its <Z> plus
+    a bias with zero: ``readout="first"``, with products of Z on as many qubits as tell more than two classes apart.
 
     Amplitudes are made by multiplexed RY. The separable twin keeps of each multiplexer the turn that does not depend on
     other qubits, so its inputs say much less about a row than amplitudes do: a difference from it is a difference of
@@ -36,6 +41,7 @@ class CircuitCentricClassifier(VariationalClassifier):
     Args:
         copies: registers with the same amplitudes: products of columns up to this degree.
         layers: strongly entangling layers.
+        readout: "all" reads <Z> of every qubit, "first" as few qubits as tell the classes apart, by products of Z.
 
     Other arguments and attributes: see `VariationalClassifier` and `FamilyClassifier`.
 
@@ -46,15 +52,18 @@ class CircuitCentricClassifier(VariationalClassifier):
     """
 
     family: ClassVar[str] = "circuit_centric"
+    former: ClassVar[Mapping[str, Any]] = MappingProxyType({"readout": "first"})
 
-    learning_rate: float = 0.05
     copies: int = 2
     layers: int = 4
+    readout: str = "all"
 
     def _check_hyperparameters(self) -> None:
         super()._check_hyperparameters()
         self._check_whole("copies", 1, 8)
         self._check_whole("layers", 1, 1000)
+        if self.readout not in READOUTS:
+            raise SpecError(f"must be one of {', '.join(READOUTS)}, got {self.readout!r}", "readout")
 
     def _network(self, shape: NetworkShape) -> nn.Module:
         return _CircuitCentric(self, shape)
@@ -64,7 +73,7 @@ class _CircuitCentric(nn.Module):
     def __init__(self, family: CircuitCentricClassifier, shape: NetworkShape) -> None:
         super().__init__()
         n_register = shape.n_columns.bit_length()  # 2**n_register >= n_columns + 1
-        n_kept = n_kept_for(shape.n_classes, n_register * family.copies)
+        n_kept = None if family.readout == "all" else n_kept_for(shape.n_classes, n_register * family.copies)
         self.amplitudes = _Amplitudes(shape.n_columns, n_register, separable=bool(family.separable))
         block = circuit_centric_block(n_register, family.copies, family.layers, n_kept, entangle=not family.separable)
         self.block = QuantumLayer.from_block(block)
@@ -125,9 +134,17 @@ def _walsh(level: int) -> Tensor:
 
 
 def circuit_centric_block(
-    n_register: int, copies: int, layers: int, n_kept: int = 1, *, entangle: bool = True
+    n_register: int, copies: int, layers: int, n_kept: int | None = 1, *, entangle: bool = True
 ) -> QuantumBlock:
-    """The circuit: ``2**n_register - 1`` inputs (``n_register`` without ``entangle``), each for all registers."""
+    """The circuit: ``2**n_register - 1`` inputs (``n_register`` without ``entangle``), each for all registers.
+
+    Args:
+        n_register: qubits of a register.
+        copies: registers.
+        layers: strongly entangling layers.
+        n_kept: qubits that are read, by all products of Z on them; None reads <Z> of every qubit.
+        entangle: False leaves out what depends on two qubits.
+    """
     n_qubits = n_register * copies
     angles = parameters("x", 2**n_register - 1 if entangle else n_register)
     ansatz = ANSAETZE["strongly_entangling"]
@@ -143,7 +160,8 @@ def circuit_centric_block(
     for layer in range(layers):
         ansatz.apply_layer(circuit, weights[layer * per_layer : (layer + 1) * per_layer], layer, entangle)
     names = tuple(angle.name for angle in angles)
-    return QuantumBlock(circuit, names, len(angles), "identity", z_products(range(n_kept), n_qubits))
+    read = z_all(n_qubits) if n_kept is None else z_products(range(n_kept), n_qubits)
+    return QuantumBlock(circuit, names, len(angles), "identity", read)
 
 
 def _multiplexed_ry(circuit: Circuit, first: int, level: int, turns: Sequence[Affine]) -> None:

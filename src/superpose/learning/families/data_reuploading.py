@@ -42,6 +42,7 @@ class DataReuploadingClassifier(VariationalClassifier):
 
     family: ClassVar[str] = "data_reuploading"
 
+    learning_rate: float = 0.01
     n_qubits: int = 4
     layers: int = 4
     input_scale: float = 1.0

@@ -40,8 +40,10 @@ class HybridConvolutionClassifier(VariationalClassifier):
 
     scaling: str = "none"
     epochs: int = 100
+    max_steps: int | None = None
     learning_rate: float = 0.005
     patience: int = 20
+    refit: bool = False
     channels: int = 8
     n_qubits: int = 4
     layers: int = 6

@@ -43,6 +43,8 @@ class QuantumConvolutionClassifier(HierarchicalClassifier):
 
     family: ClassVar[str] = "quantum_convolution"
 
+    learning_rate: float = 0.01
+
     def _block(self, n_kept: int) -> QuantumBlock:
         return convolution_block(self.n_qubits, n_kept, entangle=not self.separable)
 

@@ -48,7 +48,9 @@ class QuanvolutionalClassifier(VariationalClassifier):
 
     scaling: str = "none"
     epochs: int = 100
+    max_steps: int | None = None
     patience: int = 20
+    refit: bool = False
     n_filters: int = 2
     layers: int = 2
     channels: int = 16

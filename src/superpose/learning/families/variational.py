@@ -60,6 +60,9 @@ class VariationalClassifier(FamilyClassifier):
 
     Args:
         epochs: at most this many passes over the rows.
+        max_steps: at most so many steps of ``batch_size`` rows, in whole epochs and at least one: what bounds the cost
+            on many rows, where ``epochs`` bounds it on few. None: no bound. A training anew (``refit``) has as many
+            epochs as were best.
         batch_size: rows per step.
         learning_rate: of AdamW.
         weight_decay: of AdamW.
@@ -77,14 +80,15 @@ class VariationalClassifier(FamilyClassifier):
         network_: the trained `torch.nn.Module`, encoded rows ``(batch, n_encoded)`` to scores ``(batch, n_classes)``.
     """
 
-    epochs: int = 200
+    epochs: int = 600
+    max_steps: int | None = 4200
     batch_size: int = 32
     learning_rate: float = 0.02
     weight_decay: float = 0.01
-    patience: int = 40
+    patience: int = 100
     validation_fraction: float = 0.15
     class_weight: str | Mapping[Any, float] | None = None
-    refit: bool = False
+    refit: bool = True
 
     @abstractmethod
     def _network(self, shape: NetworkShape) -> nn.Module:
@@ -105,6 +109,8 @@ class VariationalClassifier(FamilyClassifier):
     def _check_hyperparameters(self) -> None:
         super()._check_hyperparameters()
         self._training_options()
+        if self.max_steps is not None:
+            self._check_whole("max_steps", 1, 1_000_000_000)
         check_validation_fraction(self.validation_fraction)
         if getattr(self, "classical", False) and self.separable:
             raise SpecError(
@@ -124,7 +130,7 @@ class VariationalClassifier(FamilyClassifier):
         self, rows: NDArray[np.float64], codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None
     ) -> None:
         train, validation = early_stopping_split(codes, self.validation_fraction, seed)
-        options = self._training_options()
+        options = self._bounded(self._training_options(), len(train))
         network, trainer = self._trained((rows, codes), (train, validation), options, seed, watch)
         self.history_: list[EpochReport] = trainer.history
         if self.refit and len(validation):
@@ -134,6 +140,13 @@ class VariationalClassifier(FamilyClassifier):
         self.network_ = network
         self.n_iter_ = len(self.history_)
         self.n_params_ = count_parameters(network)[1]
+
+    def _bounded(self, options: TrainingOptions, n_rows: int) -> TrainingOptions:
+        """With no more epochs than ``max_steps`` allows for so many training rows."""
+        if self.max_steps is None:
+            return options
+        per_epoch = -(-n_rows // self.batch_size)
+        return replace(options, epochs=min(self.epochs, max(1, self.max_steps // per_epoch)))
 
     def _trained(
         self,
