@@ -26,5 +26,8 @@ def test_what_cannot_be_carried_on_is_refused(at_home: Callable[..., Any], train
     rates = at_home("train", "--from", trained, "--learning-rates", "head", "--dataset", trained, "--json")
     assert rates.json["error"]["code"] == "spec.invalid"
     assert at_home("train", "--dataset", trained).code == 2
-    assert at_home("train", "pneumonia", "--from", trained).code == 2
+    template = at_home("train", "pneumonia", "--from", f"{trained}:1", "--dataset", "scans")
+    assert template.code == 2
+    assert f"superpose train --from {trained}:1 --dataset scans" in " ".join(template.err.replace("│", "").split())
+    assert "registered pictures" not in at_home("train", "demand", "--from", trained).err
     assert at_home("train", spec_file, "--freeze", "circuit", "--dataset", trained).code == 1

@@ -132,7 +132,7 @@ def train(  # noqa: PLR0913  # one parameter per option
     )
     if spec in TEMPLATES:
         if parent is not None:
-            raise typer.BadParameter(f"{spec} is a template, which begins from no model; leave --from out")
+            raise typer.BadParameter(_from_of_template(spec, parent, dataset))
         if dataset is None:
             train_template(spec, template, as_json=as_json)
             return
@@ -169,6 +169,17 @@ def train(  # noqa: PLR0913  # one parameter per option
             max_seconds=max_seconds,
         )
         finish(client, job, detach=detach, as_json=as_json)
+
+
+def _from_of_template(name: str, parent: str, dataset: str | None) -> str:
+    """What to do instead of beginning a template from a model."""
+    said = f"{name} is a template, which begins from no model; leave --from out."
+    if name != "pneumonia":
+        return said
+    return (
+        f"{said} To fine-tune a model on registered pictures: superpose train --from {parent} --dataset "
+        f"{dataset or 'NAME'} (docs/fine-tuning.md)."
+    )
 
 
 def _put_parent(spec: dict[str, Any], parent: str | None, freeze: str | None, learning_rates: str | None) -> None:

@@ -20,16 +20,15 @@ def fine_tuning_words(
     """What was taken over from which model, what was not trained, and what to beware of; a sentence each.
 
     Args:
-        began: as `superpose.learning.fine_tuning.plan.FineTuning.to_dict` has it.
+        began: as `superpose.learning.fine_tuning.plan.FineTuning.to_dict` has it, or that of a module.
         text: how a name is written where the words go, such as Markdown.
         digest: how a digest is.
     """
-    head = "the head was taken over" if began["head"] == "keep" else "the head began anew"
     rates = ", ".join(f"{block} {rate:g}" for block, rate in (began.get("learning_rates") or {}).items())
     known = f" (SHA-256 {digest(began['digest'])})" if began.get("digest") else ""
     words = [
         f"Fine-tuned from {text(began['parent'])}{known}.",
-        f"The circuit's weights were taken over; {_ENTRY[began['entry']]}; {head}.",
+        _begun(began),
         f"Not trained: {', '.join(began['freeze']) or 'nothing'}{f'; learning rates: {rates}' if rates else ''}.",
     ]
     if began.get("dataset_digest"):
@@ -38,3 +37,17 @@ def fine_tuning_words(
             "that data or that model may have come along."
         )
     return words
+
+
+def _begun(began: Mapping[str, Any]) -> str:
+    """What came from the parent and what did not; of a module by its own blocks, which may hold no circuit."""
+    if "blocks" not in began:
+        head = "the head was taken over" if began["head"] == "keep" else "the head began anew"
+        return f"The circuit's weights were taken over; {_ENTRY[began['entry']]}; {head}."
+    new = {"features", "entry"} if began["entry"] == "new" else set()
+    new |= {"head"} if began["head"] == "new" else set()
+    preprocessing = {"keep": ["preprocessing"]}.get(began["entry"], [])
+    kept = [*preprocessing, *(f"weights of {block}" for block in began["blocks"] if block not in new)]
+    anew = [block for block in began["blocks"] if block in new]
+    learnt = "" if preprocessing else "; preprocessing was learnt anew"
+    return f"Taken over: {', '.join(kept)}; begun anew: {', '.join(anew) or 'nothing'}{learnt}."

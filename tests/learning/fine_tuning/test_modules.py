@@ -13,6 +13,7 @@ from torch import nn
 
 from superpose.datasets import Table, table_from_frame
 from superpose.errors import SpecError
+from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.learning import (
     ModelFacts,
     ModuleRecipe,
@@ -184,6 +185,7 @@ def test_other_classes_get_a_new_head_of_their_number(parent: Parent, tmp_path: 
         (_table(columns=tuple(f"x{i}" for i in range(16))), {"entry": "keep"}, "fine_tune.entry", "lacks grey_0_0"),
         (_table(columns=(*COLUMNS[1:], "x")), {"entry": "match"}, "fine_tune.entry", "all its columns at once"),
         (_table(columns=tuple(f"x{i}" for i in range(16))), {"freeze": ("features",)}, "fine_tune.freeze", "random"),
+        (_table(columns=(*COLUMNS, "part")), {}, "fine_tune.entry", "and also part: leave those out with preproc"),
         (_table(), {"digest": "0" * 64}, "fine_tune.digest", "chest:1 has"),
     ],
 )
@@ -211,6 +213,29 @@ def test_blocks_that_are_not_there_and_weights_that_cannot_begin_anew_are_named(
     linear = Parent(_model(nn.Sequential(nn.Linear(16, 4), nn.Tanh(), nn.Linear(4, 2))), "own:2", "1" * 64, {})
     with pytest.raises(SpecError, match="its blocks are features, head"):
         _plan(linear, _table(), freeze=("circuit",))
+
+
+def test_words_name_the_blocks_that_a_parent_has(parent: Parent) -> None:
+    def words(plan: ModuleFineTuning) -> str:
+        return fine_tuning_words(plan.to_dict())[1]
+
+    blocks = "weights of features, weights of entry, weights of circuit"
+    assert words(_plan(parent, _table())) == (
+        f"Taken over: preprocessing, {blocks}, weights of head; begun anew: nothing."
+    )
+    assert words(_plan(parent, _table(("a", "b")), entry="match")) == (
+        f"Taken over: {blocks}; begun anew: head; preprocessing was learnt anew."
+    )
+    more = _table(columns=(*COLUMNS, "part"))
+    assert words(_plan(parent, more, entry="new", head="new")) == (
+        "Taken over: weights of circuit; begun anew: features, entry, head; preprocessing was learnt anew."
+    )
+    plain = Parent(_model(nn.Sequential(nn.Linear(16, 4), nn.Tanh(), nn.Linear(4, 2))), "own:2", "1" * 64, {})
+    assert words(_plan(plain, _table(("a", "b")))) == (
+        "Taken over: preprocessing, weights of features; begun anew: head."
+    )
+    with pytest.raises(SpecError, match="take nothing over: columns and classes are others than those of own:2"):
+        _plan(plain, _table(("a", "b"), columns=tuple(f"x{i}" for i in range(16))))
 
 
 @pytest.mark.slow

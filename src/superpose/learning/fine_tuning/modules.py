@@ -43,6 +43,7 @@ class ModuleFineTuning:
         freeze: blocks that are not trained.
         learning_rates: by block, where it is not that of the training options.
         n_outputs: of the new module; another number than the parent's where there are other classes.
+        blocks: the block of each of the module's arrays.
     """
 
     parent: Parent
@@ -95,9 +96,10 @@ class ModuleFineTuning:
         }
 
     def to_dict(self) -> dict[str, Any]:
-        """The plan as JSON values, with the parent's name and digests."""
+        """The plan as JSON values, with the parent's name and digests, and the blocks that its module has."""
         return {
             **self.parent.facts(),
+            "blocks": _trained_blocks(module_of(self.parent), self.blocks),
             "entry": self.entry,
             "head": self.head,
             "freeze": list(self.freeze),
@@ -159,22 +161,51 @@ def plan_module_fine_tuning(
     if parent.family is None:
         check_beginning(module)
     blocks = blocks_of(module)
-    trained = {block for name, block in blocks.items() if module.roles[name] == "parameter"}
+    trained = set(_trained_blocks(module, blocks))
     _check_blocks(section, parent, trained)
     entry = chosen_entry(section.entry, parent, columns, {} if table is None else units_of(table))
     if entry == "match" and set(columns.names) != set(parent.model.preprocessor.columns.names):
-        if section.entry == "match":
-            raise SpecError(
-                f'is "match", but a module takes all its columns at once, and those of {parent.name} are others; say '
-                '"new", or bring the same columns',
-                "fine_tune.entry",
-            )
+        _check_columns(section.entry, parent, columns)
         entry = "new"
     head, n_outputs = _head(section.head, parent, classes)
     _check_frozen(section, trained, entry, head)
+    if entry == "new" and head == "new" and "circuit" not in trained:
+        raise SpecError(
+            f"would take nothing over: columns and classes are others than those of {parent.name}, which has no "
+            "circuit. Train without a parent, or bring the same columns",
+            "fine_tune.parent",
+        )
     plan = ModuleFineTuning(parent, entry, head, section.freeze, section.learning_rates or {}, n_outputs, blocks)
     check_kept(plan, table)
     return plan
+
+
+def _trained_blocks(module: ExportedModule, blocks: Mapping[str, str]) -> list[str]:
+    """The blocks with parameters, in the order of the graph."""
+    found = {block for name, block in blocks.items() if module.roles[name] == "parameter"}
+    return [block for block in MODULE_BLOCKS if block in found]
+
+
+def _check_columns(asked: str, parent: Parent, columns: ColumnNames) -> None:
+    """Refuse other columns where "match" is asked for, and where all that is wrong is that there are more.
+
+    A column too many, such as the part or the patient of a picture, would cost the parent's features unseen.
+    """
+    if asked == "match":
+        raise SpecError(
+            f'is "match", but a module takes all its columns at once, and those of {parent.name} are others; say '
+            '"new", or bring the same columns',
+            "fine_tune.entry",
+        )
+    own = set(parent.model.preprocessor.columns.names)
+    more = [name for name in columns.names if name not in own]
+    if len(more) == len(columns.names) - len(own):
+        raise SpecError(
+            f"is not said, and the data have all columns of {parent.name} and also {', '.join(more[:5])}"
+            f"{' and more' if more[5:] else ''}: leave those out with preprocessing.exclude, which keeps what the "
+            'parent learnt of the others, or say "new", which begins features and entry anew',
+            "fine_tune.entry",
+        )
 
 
 def _check_blocks(section: FineTuneSpec, parent: Parent, own: set[str]) -> None:
