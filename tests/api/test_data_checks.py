@@ -129,6 +129,31 @@ def test_a_folder_of_images_is_a_data_set(client: Client, tmp_path: Path) -> Non
         client.datasets.add(tmp_path / "empty")
 
 
+def test_a_folder_of_parts_keeps_its_official_split(
+    home: Api, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for part, n in (("train", 5), ("val", 1), ("test", 2)):
+        for name in ("bright", "dark"):
+            (tmp_path / "split" / part / name).mkdir(parents=True)
+            for i in range(n):
+                Image.new("L", (4, 4), 20 * i + 99 * (name == "bright")).save(
+                    tmp_path / "split" / part / name / f"{i}.png"
+                )
+    added = client.datasets.add(tmp_path / "split", image_size=2)
+    assert (added.n_rows, added.n_features, added.columns[0].name) == (16, 5, "part")
+    words = ["--url", home.url, "--key-file", str(home.data_dir / "keys" / "admin.key"), "--json"]
+    with pytest.raises(SystemExit) as ended:
+        main(["datasets", "add", str(tmp_path / "split"), "--name", "again", "--image-size", "2", *words])
+    told = json.loads(capsys.readouterr().out)
+    assert ended.value.code == 0 and (told["name"], told["digest"]) == ("again", added.digest)
+    saved = client.datasets.download("split", tmp_path / "split.parquet")
+    assert pd.read_parquet(saved)["part"].value_counts().to_dict() == {"train": 10, "test": 4, "val": 2}
+    (tmp_path / "split" / "dark").mkdir()
+    Image.new("L", (4, 4)).save(tmp_path / "split" / "dark" / "0.png")
+    with pytest.raises(ApiError, match="got test, train, val and pictures outside"):
+        client.datasets.add(tmp_path / "split", name="outside", image_size=2)
+
+
 def test_a_folder_of_dicom_files_loses_identities_and_its_sheet_says_so(
     client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from superpose.datasets import image_row, read_images, read_table
+from superpose.datasets.picture_tables import pictures_of_table
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetOneClassError, DatasetTooWideError
 
 NPZ = Path(__file__).resolve().parents[3] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"
@@ -43,6 +44,34 @@ def test_a_folder_per_class_becomes_a_table() -> None:
     assert table.classes == ("ill", "well") and table.target.tolist() == ["ill", "ill", "well"]
     assert table.feature_names[:2] == ("grey_0_0", "grey_0_1") and table.n_features == 16
     np.testing.assert_array_equal(table.features.to_numpy()[:, 0], [0.0, 1.0, 0.2])
+
+
+def test_folders_of_parts_become_a_column() -> None:
+    files = {f"set__{part}__{kind}__{part}{i}_png": grey(10 * i) for part, n in (("train", 4), ("val", 1), ("test", 2))
+             for kind in ("ill", "well") for i in range(n)}  # fmt: skip
+    table = read(packed(**files))
+    assert table.feature_names[:2] == ("part", "grey_0_0") and table.n_features == 17
+    counts = dict(zip(*np.unique(table.features["part"].tolist(), return_counts=True), strict=True))
+    assert counts == {"test": 4, "train": 8, "val": 2}
+    assert table.features["part"].tolist() == ["test"] * 4 + ["train"] * 8 + ["val"] * 2  # in the order of the paths
+    found = pictures_of_table(table)
+    assert found.origin == "official"
+    assert {part: len(own) for part, own in found.parts.items()} == {"train": 8, "val": 2, "test": 4}
+    alone = {name.replace("set__", ""): content for name, content in files.items() if "set__train" in name}
+    assert read(packed(**alone)).n_features == 16  # one part only is no split
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (("train__ill__a", "test__well__b", "well__c"), "got test, train and pictures outside. Rename or move"),
+        (("train__ill__a", "val__well__b"), "must be train, val .may be absent. and test, .* got train, val"),
+        (("train__ill__a", "valid__well__b", "test__ill__c"), "got test, train and pictures outside"),
+    ],
+)
+def test_parts_that_are_no_split_are_refused(names: tuple[str, ...], said: str) -> None:
+    with pytest.raises(DatasetFormatError, match=said):
+        read(packed(**{f"{name}_png": grey(0) for name in names}))
 
 
 def test_pixels_are_averaged_and_in_their_places() -> None:

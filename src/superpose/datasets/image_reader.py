@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from superpose.datasets.archives import open_archive
 from superpose.datasets.dicom import Deidentifier, grey_pixels, is_dicom, open_dicom
+from superpose.datasets.picture_parts import PART, check_parts, part_above
 from superpose.datasets.table import Table, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTooLargeError
 
@@ -69,7 +70,9 @@ def read_images(  # what an archive may need to be told
 ) -> Table:
     """A table from a zip archive with a folder of PNG, JPEG or DICOM images per class.
 
-    The last folder above a file names its class. Rows are in the order of the paths. Hidden files are left alone.
+    The last folder above a file names its class. Where folders above those are ``train`` and ``test``, and perhaps
+    ``val``, a column `PART` keeps the part of each image, first of all. Rows are in the order of the paths. Hidden
+    files are left alone.
 
     Args:
         source: the archive's bytes.
@@ -82,7 +85,8 @@ def read_images(  # what an archive may need to be told
 
     Raises:
         DatasetFormatError: not a zip archive, a file that is no image, one outside a folder, or Pillow or pydicom is
-            absent; ``patients`` where an image does not say whose it is.
+            absent; folders of parts that do not hold all images, or lack one of train and test; ``patients`` where an
+            image does not say whose it is.
         DatasetTooLargeError: more than 20,000 million pixels in all.
         DatasetTooWideError: ``size * size * channels`` pixels are more columns than allowed.
         DatasetError: as ``read_table`` states.
@@ -94,8 +98,10 @@ def read_images(  # what an archive may need to be told
             raise DatasetEmptyError(
                 f"Archive {name!r} holds no PNG, JPEG or DICOM image; a folder per class is expected."
             )
+        parts = _parts_of(members)
         n_columns = size * size * len(IMAGE_MODES[mode])
-        check_size(len(members), n_columns + 1)
+        check_width(n_columns + len(parts) + 1, max_columns)
+        check_size(len(members), n_columns + len(parts) + 1)
         pixels = np.empty((len(members), n_columns))  # (n_images, n_columns)
         left = _MAX_PIXELS_IN_ALL
         identities = _Identities(archive.comment)
@@ -108,7 +114,7 @@ def read_images(  # what an archive may need to be told
                     max_pixels=_MAX_PIXELS_IN_ALL,
                 )
     labels = np.array([PurePosixPath(info.filename).parent.name for info in members], dtype=object)
-    columns: dict[str, npt.NDArray[Any]] = identities.column(members) if patients else {}
+    columns = parts | (identities.column(members) if patients else {})
     columns |= {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(pixel_names(size, mode))}
     return replace(Table.from_columns(name, columns, target, labels), deidentification=identities.report())
 
@@ -177,6 +183,15 @@ def _check_form(size: int, mode: str, max_columns: int) -> None:
     if not 1 <= size <= _MAX_SIZE:
         raise DatasetFormatError(f"size must be 1 to {_MAX_SIZE} pixels, got {size}.", size=size)
     check_width(size * size * len(IMAGE_MODES[mode]) + 1, max_columns)
+
+
+def _parts_of(members: list[zipfile.ZipInfo]) -> dict[str, npt.NDArray[Any]]:
+    """The column of parts, by its name; none where no folder names one, or all images are in the same."""
+    given = [part_above(PurePosixPath(info.filename)) for info in members]
+    if len(set(given)) == 1:
+        return {}
+    check_parts(given)
+    return {PART: np.array(given, dtype=object)}
 
 
 def _images_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from superpose.datasets.archives import open_archive
 from superpose.datasets.arrow_columns import check_target
 from superpose.datasets.image_reader import pixel_names
+from superpose.datasets.picture_parts import PART, PARTS
 from superpose.datasets.table import MAX_CELLS, Table, check_names, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooLargeError
 
@@ -26,7 +27,7 @@ __all__ = ["array_header", "npz_arrays", "npz_columns", "read_npz"]
 
 _FEATURE_KEYS = ("x", "features")
 _TARGET_KEYS = ("y", "target")
-_MEDMNIST = tuple(f"{part}_{what}" for part in ("train", "val", "test") for what in ("images", "labels"))
+_MEDMNIST = tuple(f"{part}_{what}" for part in PARTS for what in ("images", "labels"))
 _MAX_BYTES = 8 * MAX_CELLS
 _MAX_HEADER_BYTES = 10_000
 _PLAIN = re.compile(r"[<>|=]?(\?|[biufcSU]\d{1,9})")
@@ -76,7 +77,7 @@ def _medmnist(arrays: dict[str, npt.NDArray[Any]], name: str, target: str, max_c
     check_size(len(parts), side * side + 2)
     labels = [_labels(arrays[key], len(arrays[key.replace("labels", "images")])) for key in _MEDMNIST[1::2]]
     pixels = np.concatenate([arrays[key].reshape(-1, side * side) for key in _MEDMNIST[::2]]) / 255.0
-    columns: dict[str, npt.NDArray[Any]] = {"part": np.array(parts, dtype=object)}
+    columns: dict[str, npt.NDArray[Any]] = {PART: np.array(parts, dtype=object)}
     columns |= {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(pixel_names(side))}
     return Table.from_columns(name, columns, target, np.concatenate(labels))
 

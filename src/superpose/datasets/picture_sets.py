@@ -21,6 +21,7 @@ import numpy.typing as npt
 from superpose.datasets.archives import open_archive
 from superpose.datasets.image_reader import image_row
 from superpose.datasets.npz_reader import npz_arrays
+from superpose.datasets.picture_parts import PARTS, check_parts, part_above
 from superpose.errors import (
     DatasetEmptyError,
     DatasetFormatError,
@@ -30,8 +31,6 @@ from superpose.errors import (
 )
 
 __all__ = ["PARTS", "PictureSet", "Pictures", "checked_set", "drawn_parts", "groups_of_equals", "read_pictures"]
-
-PARTS = ("train", "val", "test")
 
 _MAX_PICTURES = 200_000
 _MAX_FILE_BYTES = 64 * 2**20
@@ -170,20 +169,17 @@ def _from_files(name: str, files: Sequence[str], content: Callable[[str], bytes]
     for place, (file, _, _) in enumerate(found):
         pixels[place] = _pixels(content(file), file, side)
     labels = np.array([classes.index(label) for _, _, label in found], dtype=np.int64)
-    given = np.array([part or "" for _, part, _ in found])
-    stated = sorted(set(given) - {""})
-    if stated and (set(stated) not in ({"train", "test"}, set(PARTS)) or "" in given):
-        raise DatasetFormatError(
-            f"Folders of parts must be train, val (may be absent) and test, and hold all pictures; got "
-            f"{', '.join(stated)}{' and pictures outside' if '' in given else ''}."
-        )
+    given = np.array([part for _, part, _ in found])
+    stated = bool((given != "").any())
+    if stated:
+        check_parts(given.tolist())
     drawn = drawn_parts(given, labels, groups_of_equals(pixels), seed)
     parts = {part: Pictures(pixels[drawn == part], labels[drawn == part]) for part in PARTS}
     return checked_set(name, side, (classes[0], classes[1]), parts, "official" if stated else "drawn")
 
 
-def _pictures_among(files: Sequence[str]) -> Iterator[tuple[str, str | None, str]]:
-    """File, part (None where no folder names one) and class of each picture."""
+def _pictures_among(files: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    """File, part ("" where no folder names one) and class of each picture."""
     for file in files:
         path = PurePosixPath(file)
         if any(piece.startswith((".", "__")) for piece in path.parts) or path.name == "Thumbs.db":
@@ -193,8 +189,7 @@ def _pictures_among(files: Sequence[str]) -> Iterator[tuple[str, str | None, str
                 f"File {file[:120]!r} must be a PNG, JPEG or DICOM picture in a folder that names its class.",
                 file=file[:200],
             )
-        parts = [piece for piece in path.parts[:-2] if piece in PARTS]
-        yield file, parts[-1] if parts else None, path.parts[-2]
+        yield file, part_above(path), path.parts[-2]
 
 
 def drawn_parts(

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.datasets.image_reader import PATIENT, pixel_names
+from superpose.datasets.picture_parts import PART, PARTS
 from superpose.datasets.picture_sets import (
-    PARTS,
     Pictures,
     PictureSet,
     checked_set,
@@ -20,9 +20,6 @@ from superpose.datasets.table import Table
 from superpose.errors import DatasetFormatError, DatasetTargetError
 
 __all__ = ["PART", "picture_table", "pictures_of_table"]
-
-PART = "part"
-"""Column that says which part of an official split a picture is in: train, val or test."""
 
 
 def picture_table(name: str, pictures: Pictures, classes: tuple[str, str], target: str = "class") -> Table:
