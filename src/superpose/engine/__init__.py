@@ -9,10 +9,12 @@ from superpose.engine.kernel_table import kernels_ready
 from superpose.engine.memory import memory_required
 from superpose.engine.pool import get_threads, set_threads
 from superpose.engine.program import CompiledProgram, TapeState, compile_count, compile_program, compiles_told
+from superpose.engine.states import PlacedStates
 from superpose.engine.warming import warm
 
 __all__ = [
     "CompiledProgram",
+    "PlacedStates",
     "TapeState",
     "compile_count",
     "compile_program",

@@ -24,11 +24,16 @@ from superpose.engine.marginals import checked_qubits, marginal
 from superpose.engine.memory import SMALL_BYTES, Returns, check_memory, memory_required
 from superpose.engine.runner import Dtype, Runner
 from superpose.engine.sampling import check_shots, counts_from, draw, sample
+from superpose.engine.states import PlacedStates
 from superpose.engine.tape_files import MIN_GATES, TapeFile
 from superpose.engine.workspace import aligned
 from superpose.errors import ObservableError, ParameterUnboundError, ShapeError, UnsupportedProgramError
 
 __all__ = ["CompiledProgram", "TapeState", "compile_count", "compile_program", "compiles_told"]
+
+PLACED_WIDE_FROM = 10
+"""From so many qubits on states that are only multiplied with one another are run one by one: where every angle is an
+input, each has its own phase tables then, and amplitudes end up side by side (IQP, 12 qubits: half the time)."""
 
 
 def _parts(array: Array) -> Iterator[Array]:
@@ -261,6 +266,22 @@ class CompiledProgram(Derivatives):
         values: dict[str, Any] = dict(zip(self.input_names, x.T, strict=True))
         values.update(zip(self.weight_names, w, strict=True))
         return runner.final_states((x, w, initial)).vectors(values, self._complex)
+
+    def placed_states(self, inputs: npt.ArrayLike | None, weights: npt.ArrayLike | None, *, batch: int) -> PlacedStates:
+        """Return the final states as they stand in memory, which is all that moduli of inner products need.
+
+        They are those of `state_vector` but for a phase of each state and one unitary, which all calls with the same
+        ``weights`` and ``batch`` share.
+
+        Args:
+            inputs, weights: See `expectation`.
+            batch: Samples of the largest of the calls whose states are to be held alike.
+        """
+        runner, given = self._given(inputs, weights, None, returns="states")
+        wide = self.n_qubits >= PLACED_WIDE_FROM or runs_wide(self.n_qubits, batch, self.dtype)
+        if wide != (runner.samples == 1):
+            runner = self._runners.get(wide) or self._runners.setdefault(wide, self._new_runner(wide=wide))
+        return runner.placed_states(given)
 
     def sample(
         self,

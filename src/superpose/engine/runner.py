@@ -16,7 +16,7 @@ from superpose.engine.layouts import Layout, lane_bits_of, lanes_of
 from superpose.engine.lowering import Lowered
 from superpose.engine.memory import ONE_AT_A_TIME_FROM
 from superpose.engine.pool import Mate, Work, gather, get_threads, run_together
-from superpose.engine.states import FinalStates
+from superpose.engine.states import FinalStates, PlacedStates
 from superpose.engine.tape import build_tape
 from superpose.engine.tape_files import Written
 from superpose.engine.unloading import LargeStates, Unloading
@@ -308,14 +308,25 @@ class Runner:
         batch = len(given[0])
         if self.samples == 1:
             return LargeStates(self, given, self._lowered)
-        states = self.new_states(batch)
+        states, (x, z, quarters), shrink = self._ended(given)
+        real, imaginary = self._untiled(states, batch)
+        return FinalStates(self._lowered, self._last_layout.indices(), (x, z, quarters), shrink, real, imaginary)
+
+    def placed_states(self, given: tuple[Array, Array, Array]) -> PlacedStates:
+        """Run the whole tape and return where it ends, as it stands in memory."""
+        states, _, shrink = self._ended(given)
+        tiles = states.reshape(len(states), -1, 2, lanes_of(self._dtype))[:, : self._tape[layout.ROWS]]
+        return PlacedStates(tiles, self.samples, len(given[0]), shrink)
+
+    def _ended(self, given: tuple[Array, Array, Array]) -> tuple[Array, tuple[int, int, int], float]:
+        """Run the whole tape; return the states in tiles, the string in front of them, and what makes their norm 1."""
+        states = self.new_states(len(given[0]))
         prepared = self.prepared.take()
         self.run(modes.PREPARE | modes.FORWARD | modes.WHOLE | modes.SAVE, given, prepared, states)
         x, z, quarters = (int(value) for value in prepared[3][:3])
         shrink = float(prepared[0][self._tape[layout.SIZE_ANGLES] - 1])
         self.prepared.give_back(prepared)
-        real, imaginary = self._untiled(states, batch)
-        return FinalStates(self._lowered, self._last_layout.indices(), (x, z, quarters), shrink, real, imaginary)
+        return states, (x, z, quarters), shrink
 
     def _untiled(self, states: Array, batch: int) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
         """Return real and imaginary parts, ``(batch, 2**n_qubits)``, by places."""

@@ -12,7 +12,7 @@ from superpose.engine.arrays import Array
 from superpose.engine.frame import Frame, Pauli
 from superpose.engine.lowering import Lowered
 
-__all__ = ["FinalStates"]
+__all__ = ["FinalStates", "PlacedStates"]
 
 _SMALL, _AT_ONCE = 1 << 8, 1 << 16
 """States of so many amplitudes are put in their places many at a time; larger ones one by one, which is sooner done."""
@@ -103,3 +103,47 @@ class FinalStates(NamedTuple):
             row[ends] = real.astype(np.float64) ** 2 + imaginary.astype(np.float64) ** 2
         out *= self.shrink**2
         return out
+
+
+class PlacedStates(NamedTuple):
+    """States at the end of a tape as they stand in memory: those of the circuit but for phases and one unitary.
+
+    Attributes:
+        tiles: ``(tile, row, 2, lane)``, real and imaginary parts.
+        samples: Samples of a tile, one per lane; 1 where the lanes have amplitudes of the same sample.
+        batch: Samples in all; further lanes are anything.
+        shrink: Inverse of the states' growth.
+    """
+
+    tiles: Array
+    samples: int
+    batch: int
+    shrink: float
+
+    @property
+    def n_places(self) -> int:
+        """Amplitudes of a state."""
+        return self.tiles.shape[1] * (self.tiles.shape[3] if self.samples == 1 else 1)
+
+    def parts(self, first: int, last: int, scale: float, out: Array) -> Array:
+        """Copy a range of places: ``scale x``, nothing yet, and ``scale y`` of amplitudes ``x + iy``.
+
+        Args:
+            first, last: The range; multiples of the number of lanes.
+            scale: A factor.
+            out: Numbers to write to, ``3 (last - first)`` for each sample and for each lane that fills a tile up.
+
+        Returns:
+            A part of ``out``, ``(3, last - first, batch)``.
+        """
+        n_tiles, _, _, lanes = self.tiles.shape
+        if self.samples == 1:
+            rows = self.tiles[:, first // lanes : last // lanes].transpose(2, 0, 1, 3)  # (part, sample, row, lane)
+            found = out[: 3 * rows[0].size].reshape(3, *rows.shape[1:])
+            np.multiply(rows, scale * self.shrink, out=found[::2])
+            return found.reshape(3, n_tiles, -1).transpose(0, 2, 1)
+        rows = self.tiles[:, first:last].transpose(2, 1, 0, 3)  # (part, row, tile, sample)
+        found = out[: 3 * rows[0].size].reshape(3, *rows.shape[1:])
+        with np.errstate(all="ignore"):  # in lanes beyond the batch
+            np.multiply(rows, scale * self.shrink, out=found[::2])
+        return found.reshape(3, last - first, -1)[:, :, : self.batch]

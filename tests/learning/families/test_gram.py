@@ -61,6 +61,56 @@ def test_projected_kernels_equal_reduced_density_matrices() -> None:
     np.testing.assert_allclose(found, np.exp(-0.7 * np.array(distance)), rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(
+    ("n_qubits", "n_rows", "n_others"), [(9, 20, 13), (9, 20, 1), (9, 3, 20), (9, 1, 1), (10, 20, 13)]
+)
+def test_rows_in_tiles_and_one_by_one_have_the_same_fidelities(  # type: ignore[no-untyped-def]
+    dtype, n_qubits, n_rows, n_others
+) -> None:
+    """Of 9 qubits few rows run one by one, their amplitudes in another order than those of many; of 10 all do."""
+    block = iqp(n_qubits)
+    rows, others = some_rows(n_rows, n_qubits), some_rows(n_others, n_qubits, seed=1)
+    a, b = naive_states(block, rows), naive_states(block, others)
+    tolerance = 1e-12 if dtype == "float64" else 2e-5
+    own = [[abs(np.vdot(x, y)) ** 2 for y in a] for x in a]
+    cross = [[abs(np.vdot(y, x)) ** 2 for y in b] for x in a]
+    np.testing.assert_allclose(gram_matrix(block, rows, dtype=dtype), own, rtol=0, atol=tolerance)
+    np.testing.assert_allclose(gram_matrix(block, rows, others, dtype=dtype), cross, rtol=0, atol=tolerance)
+    for per_block in (1, 8, 17):
+        memory = per_block * 6 * (16 if dtype == "float64" else 8) * 2**n_qubits
+        found = gram_matrix(block, rows, dtype=dtype, memory_bytes=memory)
+        np.testing.assert_allclose(found, own, rtol=0, atol=tolerance)
+        np.testing.assert_array_equal(found, found.T)
+        found = gram_matrix(block, rows, others, dtype=dtype, memory_bytes=memory)
+        np.testing.assert_allclose(found, cross, rtol=0, atol=tolerance)
+
+
+def test_circuits_whose_gates_turn_the_frame_have_the_same_fidelities() -> None:
+    """Clifford gates, constant angles and phases, which the engine keeps apart from its states."""
+    a, b, c = parameters("x", 3)
+    circuit = Circuit(4).h(0).cx(0, 1).ry(a, 0).s(1).rz(b, 1).swap(1, 3).y(2).rx(c, 2).rz(0.3, 2)
+    circuit = circuit.rx(np.pi, 0).cz(0, 2).sdg(3).h(3).ry(a + b, 3).x(1).rzz(2.0 * c, 1, 3)
+    rows, others = some_rows(19, 3), some_rows(10, 3, seed=1)
+    first, second = (
+        [superpose.run(circuit, dict(zip(circuit.parameters, row, strict=True))).state_vectors[0] for row in given]
+        for given in (rows, others)
+    )
+    cross = [[abs(np.vdot(x, y)) ** 2 for y in second] for x in first]
+    np.testing.assert_allclose(gram_matrix(circuit, rows, others), cross, rtol=0, atol=1e-12)
+    own = [[abs(np.vdot(x, y)) ** 2 for y in first] for x in first]
+    np.testing.assert_allclose(gram_matrix(circuit, rows), own, rtol=0, atol=1e-12)
+
+
+def test_many_rows_have_the_fidelities_of_few() -> None:
+    """Beyond 1024 rows states are multiplied whole, not by ranges of amplitudes."""
+    block, rows = iqp(10), some_rows(1030, 10)
+    found = gram_matrix(block, rows)
+    np.testing.assert_array_equal(found, found.T)
+    np.testing.assert_allclose(found[-20:, -20:], gram_matrix(block, rows[-20:]), rtol=0, atol=1e-12)
+    np.testing.assert_allclose(found[:20], gram_matrix(block, rows[:20], rows), rtol=0, atol=1e-12)
+
+
 @pytest.mark.parametrize("kernel", [gram_matrix, projected_gram_matrix])
 def test_a_gram_matrix_is_symmetric_and_positive_semidefinite_with_diagonal_1(kernel) -> None:  # type: ignore[no-untyped-def]
     rows = some_rows(60, 4)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from numpy.typing import NDArray
-from scipy.linalg import blas
 
 from superpose.circuits import Circuit, Observable
-from superpose.engine import CompiledProgram, compile_program
+from superpose.engine import CompiledProgram, PlacedStates, compile_program
 from superpose.errors import ParameterUnboundError, RequestError, ShapeError
 from superpose.learning.quantum_block import QuantumBlock
 
@@ -20,6 +20,10 @@ __all__ = ["bloch_vectors", "gram_matrix", "projected_gram_matrix"]
 Dtype = Literal["float32", "float64"]
 
 _MEMORY_BYTES = 512 * 2**20
+_AT_ONCE = 1 << 13
+"""So many numbers of a matrix are worked on at a time; then they stay in the cache nearby."""
+_PLACES_AT_ONCE, _FEW_ROWS = 512, 1024
+"""So many amplitudes of all states are multiplied at a time where there are few rows: they come from the cache."""
 _COPIES = 3
 """States of a block, counted with the engine's own copies while they are computed."""
 
@@ -71,6 +75,10 @@ class FeatureStates:
     def states(self, angles: NDArray[np.float64]) -> NDArray[Any]:
         """States ``(n_rows, 2**n_qubits)``, complex."""
         return self._program.state_vector(angles, np.empty(0))
+
+    def placed(self, angles: NDArray[np.float64], batch: int) -> PlacedStates:
+        """States for `fidelities`; those of calls with the same ``batch``, which none exceeds, belong together."""
+        return self._program.placed_states(angles, np.empty(0), batch=batch)
 
     def bloch(self, angles: NDArray[np.float64]) -> NDArray[np.float64]:
         """Bloch vectors ``(n_rows, n_qubits, 3)``."""
@@ -142,14 +150,15 @@ def gram_matrix(
     left = source.angles(rows, "rows")
     right = left if others is None else source.angles(others, "others")
     step = source.block_rows(memory_bytes)
+    batch = min(step, max(len(left), len(right)))
     out = np.empty((len(left), len(right)))
     for i in range(0, len(left), step):
-        these = source.states(left[i : i + step])
+        these = source.placed(left[i : i + step], batch)
         if others is None:
-            out[i : i + step, i : i + step] = _own_overlaps(these)
+            fidelities(these, out=out[i : i + step, i : i + step])
         for j in range(i + step if others is None else 0, len(right), step):
-            part = overlaps(these, source.states(right[j : j + step]))
-            out[i : i + step, j : j + step] = part
+            part = out[i : i + step, j : j + step]
+            fidelities(these, source.placed(right[j : j + step], batch), out=part)
             if others is None:
                 out[j : j + step, i : i + step] = part.T
     return out
@@ -248,12 +257,61 @@ def overlaps(left: NDArray[Any], right: NDArray[Any]) -> NDArray[np.float64]:
     return _squared(left @ right.conj().T)
 
 
-def _own_overlaps(states: NDArray[Any]) -> NDArray[np.float64]:
-    """The same of states with themselves: one triangle is computed, the diagonal is 1."""
-    product = blas.zherk if states.dtype == np.complex128 else blas.cherk
-    found = np.triu(_squared(product(1.0, states.T, trans=2)), 1)
-    found += found.T.copy()
-    np.fill_diagonal(found, 1.0)
+def fidelities(left: PlacedStates, right: PlacedStates | None = None, *, out: NDArray[np.float64]) -> None:
+    """Write squared moduli of all inner products ``(n_left, n_right)`` of states, or of states with themselves.
+
+    Three real matrix products make them, of states with themselves one and a half, instead of four and two. With
+    ``a = x - y``, ``b = x + y`` of states ``x + iy``: ``2 Re = a b' + b a' + 4 y y'`` and ``2 Im = a b' - b a'``.
+
+    Args:
+        left, right: From `FeatureStates.placed`, with the same ``batch``; None takes ``left`` again.
+        out: ``(n_left, n_right)``; of states with themselves symmetric with diagonal 1.
+    """
+    real = left.tiles.dtype
+    n_products = 2 if right is None else 3
+    ready = out.dtype == real and out.flags.c_contiguous
+    products = [
+        out if ready else np.empty(out.shape, real),
+        *(np.empty(out.shape, real) for _ in range(n_products - 1)),
+    ]
+    _multiply(left, right, products)
+    third, first = products[:2]
+    step = max(1, _AT_ONCE // max(1, out.shape[1]))
+    for i in range(0, len(out), step):
+        some, a = out[i : i + step], first[i : i + step]
+        b = first[:, i : i + step].T.copy() if right is None else products[2][i : i + step]
+        np.multiply(third[i : i + step], 4.0, out=some)
+        some += np.add(a, b, dtype=np.float64)
+        some *= some
+        parts = np.subtract(a, b, dtype=np.float64)
+        parts *= parts
+        some += parts
+        np.minimum(some, 1.0, out=some)
+    if right is None:
+        np.fill_diagonal(out, 1.0)
+
+
+def _multiply(left: PlacedStates, right: PlacedStates | None, products: list[NDArray[Any]]) -> None:
+    """Write ``y y'``, ``a b'`` and, unless ``right`` is None, ``b a'`` of `fidelities`, by ranges of places."""
+    n_places, real, n_rows = left.n_places, products[0].dtype, max(products[0].shape)
+    step = min(n_places, _PLACES_AT_ONCE if n_rows <= _FEW_ROWS else n_places)
+    room = [np.empty(3 * step * (side.batch + side.tiles.shape[3]), real) for side in (left, right) if side is not None]
+    more = np.empty(products[0].shape if step < n_places else 0, real)
+    for start in range(0, n_places, step):
+        one = _gauss(left, start, start + step, room[0])
+        two = one if right is None else _gauss(right, start, start + step, room[1])
+        for product, i, j in zip(products, (2, 0, 1), (2, 1, 0), strict=False):
+            # y y' of states with themselves is a SYRK in NumPy, so exactly symmetric
+            np.matmul(one[i].T, two[j], out=more if start else product)
+            if start:
+                product += more
+
+
+def _gauss(states: PlacedStates, first: int, last: int, room: NDArray[Any]) -> NDArray[Any]:
+    """``x - y``, ``x + y`` and ``y`` over the root of 2, ``(3, last - first, batch)``."""
+    found = states.parts(first, last, math.sqrt(0.5), room)
+    np.add(found[0], found[2], out=found[1])
+    found[0] -= found[2]
     return found
 
 
