@@ -232,13 +232,16 @@ def timed(gram: Gram, rows: np.ndarray) -> float:
     return 1e3 * (time.perf_counter() - start)
 
 
-def one_case(kind: str, n_qubits: int, n_rows: int, rounds: int) -> dict[str, Any]:
-    """All contestants with one number of qubits."""
+def one_case(kind: str, n_qubits: int, n_rows: int, rounds: int, chosen: tuple[str, ...]) -> dict[str, Any]:
+    """All contestants whose name begins with one of those given, with one number of qubits."""
     rows = np.random.default_rng(n_qubits).uniform(-1.0, 1.0, (n_rows, n_qubits))
     contestants: dict[str, Gram] = {"superpose": OURS[kind](n_qubits)}
     failed: dict[str, str] = {}
     expected = contestants["superpose"](rows)
     for name, (package, make) in RIVALS[kind].items():
+        if not name.startswith(chosen):
+            failed[name] = "left out"
+            continue
         if version_of(package) is None:
             failed[name] = "not installed"
             continue
@@ -255,7 +258,7 @@ def one_case(kind: str, n_qubits: int, n_rows: int, rounds: int) -> dict[str, An
                 time.sleep(SETTLE_S)
                 samples[name].append(timed(gram, rows))
     times = {name: spread(found) for name, found in samples.items()}
-    if kind == "iqp" and version_of("pennylane-lightning") is not None:
+    if kind == "iqp" and KERNEL_MATRIX.startswith(chosen) and version_of("pennylane-lightning") is not None:
         times[KERNEL_MATRIX] = _kernel_matrix(n_qubits, rows, expected)
     best = min((name for name in times if name != "superpose"), key=lambda name: times[name]["ms"], default=None)
     own = [name for name in times if name.startswith("pennylane")]
@@ -266,6 +269,7 @@ def one_case(kind: str, n_qubits: int, n_rows: int, rounds: int) -> dict[str, An
         "kind": kind,
         "n_qubits": n_qubits,
         "n_rows": n_rows,
+        "rounds": rounds,
         "times": times,
         "ratios": ratios,
         "best_rival": best,
@@ -295,20 +299,24 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--quick", action="store_true", help="4 and 8 qubits, 100 rows")
     parser.add_argument("--case", action="append", help="only cases whose name begins so, repeatable")
+    parser.add_argument("--rival", action="append", help="only rivals whose name begins so, repeatable")
+    parser.add_argument("--rounds", type=int, help="turns of each, instead of five")
     parser.add_argument("--save", action="store_true", help="write results/kernels.json, case by case")
     parser.add_argument("--again", action="store_true", help="measure cases that the file has once more")
     arguments = parser.parse_args()
     qubits, n_rows, rounds = ((4, 8), 100, 3) if arguments.quick else (QUBITS, N_ROWS, 5)
+    rounds = arguments.rounds or rounds
+    chosen = tuple(arguments.rival or ("",))
     cases = {f"{kind}:{n}x{n_rows}": (kind, n) for kind in OURS for n in qubits}
     cases = {case: what for case, what in cases.items() if not arguments.case or case.startswith(tuple(arguments.case))}
     packages = ("pennylane", "pennylane-lightning", "jax", "qulacs", "qiskit-aer", "numpy")
     versions = {name: version_of(name) for name in packages}
     path = RESULTS / "kernels.json" if arguments.save else None
-    kept = Results(path, environment_facts(available_cores(), versions=versions), sources_key("kernels", rounds))
+    kept = Results(path, environment_facts(available_cores(), versions=versions), sources_key("kernels"))
     for case, (kind, n_qubits) in cases.items():
         if arguments.again or not kept.has(case):
             say(case)
-            kept.add(one_case(kind, n_qubits, n_rows, rounds), versions)
+            kept.add(one_case(kind, n_qubits, n_rows, rounds, chosen), versions)
     rows = kept.rows(cases)
     if arguments.json:
         print_json(kept.environment, rows)
