@@ -78,9 +78,9 @@ def test_alarms_come_and_go(
 def test_alarms_need_patience_and_survive_a_restart(service: Service, admin: Principal, model: ModelVersion) -> None:
     endpoint = service.endpoints.create(admin, "live", "outcome", 1)
 
-    def say(alarms: Alarms, *verdicts: str) -> list[bool]:
+    def say(watcher: Callable[[Sequence[Finding]], None], *verdicts: str) -> list[bool]:
         for verdict in verdicts:
-            alarms.judge(endpoint, "outcome", 1, [Finding("drift", verdict, "Columns have moved.", {"n_rows": 200})])
+            watcher([Finding("drift", verdict, "Columns have moved.", {"n_rows": 200})])
         return [alarm.cleared_at is None for alarm in alarms.of(endpoint)]
 
     def clock() -> datetime:
@@ -88,10 +88,11 @@ def test_alarms_need_patience_and_survive_a_restart(service: Service, admin: Pri
 
     webhook, _ = service.webhooks.create(admin, url="https://93.184.216.34/", events=["endpoint.alarm_raised"])
     alarms = Alarms(service.store.database, clock, clock)
-    assert say(alarms, "bad", "between", "bad", "good", "bad") == []
-    assert say(alarms, "bad") == [True]
-    assert say(alarms, "bad", "bad", "between", "good", "good", "between", "good") == [True]
-    again = Alarms(service.store.database, clock, clock)  # another server
+    watcher = alarms.watcher(endpoint, "outcome", 1)
+    assert say(watcher, "bad", "between", "bad", "good", "bad") == []
+    assert say(watcher, "bad") == [True]
+    assert say(watcher, "bad", "bad", "between", "good", "good", "between", "good") == [True]
+    again = Alarms(service.store.database, clock, clock).watcher(endpoint, "outcome", 1)  # another server
     assert say(again, "bad", "bad") == [True]
     assert say(again, "good", "good") == [True]
     assert say(again, "good") == [False]
@@ -135,23 +136,26 @@ def test_the_chance_of_so_many_novel_rows_is_that_of_ranks(
     told: list[Finding] = []
     now = [0.0]
     watch = Watch(lambda findings: told.extend(f for f in findings if f.kind == "novelty"), lambda: now[0])
-    for step, n_far in enumerate([0, 0, 1, 0, 1] * 2 + [16] * 15):  # of 20 rows each
+    for step, n_far in enumerate([0, 0, 1, 0, 1] * 2 + [16] * 25):  # of 20 rows each
         now[0] += 1.0
         far = [{**row, "age": 4_321.5} for row in usual(n_far)]
         assert watch.offer(far + usual(20 - n_far)), step
         watch.count(predictor)
-    assert len(told) == 4
+    assert len(told) == 6
     for finding in told:
         n_novel, n_rows = finding.facts["n_novel"], finding.facts["n_rows"]
         # at least n_novel new rows are above: at least so many are among the n_novel + n_above - 1 largest of all
         by_ranks = stats.hypergeom.sf(n_novel - 1, n_rows + novelty.n_rows, n_rows, n_novel + n_above - 1)
         assert finding.facts["p_value"] == pytest.approx(by_ranks, rel=1e-6, abs=1e-12)
         at_least = max(0.05, 3 * expected)
-        assert (finding.verdict == "bad") == (n_novel / n_rows >= at_least and by_ranks < 0.01)
+        largest = stats.beta.isf(0.009, n_above, novelty.n_rows + 1 - n_above)  # 90 % of 1 %, the rest for ten
+        beyond = stats.binom.sf(n_novel - 1, n_rows, largest) < 0.001 / 1e7  # million windows of 100 rows more
+        assert (finding.verdict == "bad") == (n_novel / n_rows >= at_least and beyond)
+        assert (finding.facts["false_alarms"], finding.facts["over_rows"]) == (0.01, 1_000_000_000)
         if n_novel / n_rows > expected:
             binomial = stats.binomtest(n_novel, n_rows, expected, alternative="greater").pvalue
             assert finding.facts["p_value"] > binomial
-    assert {finding.verdict for finding in told} == {"good", "bad"}
+    assert (told[0].verdict, told[-1].verdict) == ("good", "bad")
 
 
 def test_who_may_see_alarms(service: Service, admin: Principal, stranger: Principal, model: ModelVersion) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import math
 import shutil
+import weakref
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from superpose.errors import (
 )
 from superpose.service import Limits, ModelVersion, Principal, Role, Service, ServiceConfig
 from superpose.service.serving.alarms import Alarms
+from superpose.service.serving.deployment import Endpoint
 from superpose.service.serving.watching import Finding
 from superpose.trust import read_key_file
 
@@ -318,8 +320,9 @@ def test_a_canary_does_not_clear_the_alarm_of_the_version_beside_it(
     alarms = Alarms(service.store.database, lambda: endpoint.created_at, lambda: endpoint.created_at)
 
     def say(version: int, verdict: str) -> list[bool]:
+        watcher = alarms.watcher(endpoint, "outcome", version)
         for _ in range(4):
-            alarms.judge(endpoint, "outcome", version, [Finding("drift", verdict, "Columns have moved.")])
+            watcher([Finding("drift", verdict, "Columns have moved.")])
         return [alarm.cleared_at is None for alarm in alarms.of(endpoint)]
 
     assert say(1, "bad") == [True]
@@ -327,3 +330,31 @@ def test_a_canary_does_not_clear_the_alarm_of_the_version_beside_it(
     assert say(2, "bad") == [True]  # one alarm of a kind at a time
     service.endpoints.rollouts.promote(admin, live)
     assert say(2, "good") == [False]
+
+
+def test_what_watched_a_replaced_version_is_let_go(
+    service: Service, admin: Principal, model: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[weakref.ref[Any]] = []
+    watcher = Alarms.watcher
+
+    def noted(alarms: Alarms, endpoint: Endpoint, model: str, version: int) -> Callable[[Sequence[Finding]], None]:
+        judge = watcher(alarms, endpoint, model, version)
+        made.append(weakref.ref(judge))
+        return judge
+
+    def kept() -> list[bool]:
+        service.endpoints.traffic(admin, "live")
+        return [one() is not None for one in made]
+
+    monkeypatch.setattr(Alarms, "watcher", noted)
+    service.endpoints.create(admin, "live", "outcome", 1)
+    assert kept() == [True]
+    service.endpoints.rollouts.start_canary(admin, "live", percent=10, version=2)
+    assert kept() == [True, True]
+    service.endpoints.rollouts.promote(admin, "live")
+    assert kept() == [False, True]  # the canary goes on as it was
+    service.endpoints.rollouts.update(admin, "live", version=1)
+    assert kept() == [False, False, True]
+    service.endpoints.delete(admin, "live")
+    assert [one() is not None for one in made] == [False] * 3

@@ -102,7 +102,6 @@ class Alarms:
         self._database = database
         self._clock = clock
         self._steady = steady
-        self._patience = Patience()
 
     def of(self, endpoint: Endpoint) -> list[Alarm]:
         """The newest alarms of an endpoint, newest first."""
@@ -116,14 +115,18 @@ class Alarms:
             return [_alarm_of(row) for row in connection.execute(query).mappings()]
 
     def watcher(self, endpoint: Endpoint, model: str, version: int) -> Callable[[Sequence[Finding]], None]:
-        """What a side's watch tells its windows to."""
-        return lambda findings: self.judge(endpoint, model, version, findings)
+        """What a side's watch tells its windows to: raises or clears alarms where enough in a row say so.
 
-    def judge(self, endpoint: Endpoint, model: str, version: int, findings: Sequence[Finding]) -> None:
-        """Raise or clear alarms of a side where enough windows in a row say so."""
-        for finding in findings:
-            if self._patience.is_due((endpoint.id, model, version, finding.kind), finding.verdict):
-                self._set(endpoint, model, version, finding)
+        The patience is the watcher's own and goes with it.
+        """
+        patience = Patience()
+
+        def judge(findings: Sequence[Finding]) -> None:
+            for finding in findings:
+                if patience.is_due(finding.kind, finding.verdict):
+                    self._set(endpoint, model, version, finding)
+
+        return judge
 
     def _set(self, endpoint: Endpoint, model: str, version: int, finding: Finding) -> None:
         own = (

@@ -105,7 +105,7 @@ class Answering:
         alarms: Alarms,
     ) -> None:
         self._alarms = alarms
-        self._watches: dict[str, Watch] = {}
+        self._watches: dict[str, dict[str, Watch]] = {}  # by endpoint, by side
         self._find = find
         self._read = read
         self._loaded = loaded
@@ -196,7 +196,7 @@ class Answering:
             for key in [key for key in self._traffic if key[0].startswith(f"{endpoint.id}/")]:
                 self._loaded.unload(key[0])
                 self._traffic.pop(key)
-                self._watches.pop(key[0], None)
+            self._watches.pop(endpoint.id, None)
 
     def stats(self, endpoint: Endpoint) -> tuple[SideStats, ...]:
         """What the sides of an endpoint have answered since the server started, the stable one first."""
@@ -252,17 +252,27 @@ class Answering:
         canary = endpoint.canary
         stable = self._side(endpoint, "stable", endpoint.model, endpoint.version)
         if canary is None:
+            self._watch_only(endpoint, stable.key)
             return _Route(at_s, endpoint, stable, None, None)
         other = self._side(endpoint, "canary", canary.model, canary.version)
+        self._watch_only(endpoint, stable.key, other.key)
         return _Route(at_s, endpoint, stable, other, self._split(endpoint, canary))
+
+    def _watch_only(self, endpoint: Endpoint, *keys: str) -> None:
+        """Let go of what versions were watched by that no longer answer; should one come back, it begins anew."""
+        with self._changing:
+            watches = self._watches.get(endpoint.id, {})
+            for key in watches.keys() - set(keys):
+                watches.pop(key)
 
     def _side(self, endpoint: Endpoint, name: str, model: str, version: int) -> _Side:
         key = side_key(endpoint.id, model, version)
         with self._changing:
             traffic = self._traffic.setdefault((key, name), Traffic())
-            watch = self._watches.get(key)
+            watches = self._watches.setdefault(endpoint.id, {})
+            watch = watches.get(key)
             if watch is None:
-                watch = self._watches[key] = Watch(self._alarms.watcher(endpoint, model, version))
+                watch = watches[key] = Watch(self._alarms.watcher(endpoint, model, version))
         return _Side(name, model, version, key, traffic, watch)
 
     def _split(self, endpoint: Endpoint, canary: Canary) -> CanarySplit:

@@ -11,13 +11,14 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from superpose.datasets.drift_counts import DriftCounts
+from superpose.datasets.drift_streams import FALSE_ALARMS, OVER_ROWS, beyond_chance, more_than_chance
 from superpose.errors import SuperposeError
 
 if TYPE_CHECKING:
@@ -35,7 +36,8 @@ _BLOCK = 100
 _WINDOW_BLOCKS = 10
 _FEWEST_ROWS = 200
 _SHARE_RAISED, _SHARE_CLEARED = 0.05, 0.025
-_ALPHA = 0.01
+_N_LOOKS = OVER_ROWS // _BLOCK
+_PROMISE = {"false_alarms": FALSE_ALARMS, "over_rows": OVER_ROWS}
 
 
 @dataclass(frozen=True)
@@ -156,33 +158,45 @@ def _findings(predictor: Predictor, window: _Counted) -> list[Finding]:
     found = []
     baseline = predictor.manifest.get("drift_baseline")
     if baseline is not None and window.drift.columns:
-        from superpose.datasets.drift import compare_counts
-
-        report = compare_counts(baseline, window.drift)
-        verdict = {"drifted": "bad", "stable": "good"}.get(report.verdict, "between")
-        moved = sorted((c for c in report.columns if c.verdict != "stable"), key=lambda c: -c.psi)
-        columns = [{"name": c.name, "psi": c.psi, "ks": c.ks, "verdict": c.verdict} for c in moved[:10]]
-        found.append(Finding("drift", verdict, report.message, {"n_rows": report.n_rows, "columns": columns}))
+        found.append(_drift_finding(baseline, window.drift))
     if predictor.safeguards.novelty is not None:
         found.append(_novelty_finding(window, predictor.safeguards.novelty))
     return found
 
 
+def _drift_finding(baseline: Mapping[str, Any], window: DriftCounts) -> Finding:
+    """A column that has drifted, beyond chance at whichever window, is bad; that none has even shifted is good."""
+    from superpose.datasets.drift import compare_counts
+
+    report = compare_counts(baseline, window)
+    beyond = beyond_chance(baseline, window, {c.name for c in report.columns if c.verdict == "drifted"}, _N_LOOKS)
+    moved = sorted((c for c in report.columns if c.verdict != "stable"), key=lambda c: (c.name not in beyond, -c.psi))
+    columns = [
+        {"name": c.name, "psi": c.psi, "ks": c.ks, "verdict": c.verdict, "beyond_chance": c.name in beyond}
+        for c in moved[:10]
+    ]
+    facts = {"n_rows": report.n_rows, "columns": columns, **_PROMISE}
+    return Finding("drift", "bad" if beyond else "between" if moved else "good", report.message, facts)
+
+
 def _novelty_finding(window: _Counted, novelty: Novelty) -> Finding:
-    """More novel rows than chance explains and at least 5 % (three times the expected share) are bad; up to 2.5 %
-    (half as much again) are good.
+    """More novel rows than chance explains at whichever window, and at least 5 % (three times the expected share), are
+    bad; up to 2.5 % (half as much again) are good.
 
     The threshold is the ``r``-th smallest score of ``n`` validation rows. Of rows from the same source the share above
     it is not known: it has a beta distribution of ``n + 1 - r`` and ``r``, wide where validation rows are few, and the
-    number of novel rows is beta-binomial.
+    number of novel rows of one window is beta-binomial.
     """
     from scipy.stats import betabinom
 
     expected, share = novelty.expected_share, window.n_novel / window.n_rows
     above = max(1, round(expected * (novelty.n_rows + 1)))
     chance = float(betabinom.sf(window.n_novel - 1, window.n_rows, above, novelty.n_rows + 1 - above))
+    beyond = more_than_chance(
+        above - 1, novelty.n_rows, window.n_novel, window.n_rows, n_comparisons=1, n_looks=_N_LOOKS
+    )
     verdict = "between"
-    if share >= max(_SHARE_RAISED, 3 * expected) and chance < _ALPHA:
+    if share >= max(_SHARE_RAISED, 3 * expected) and beyond:
         verdict = "bad"
     elif share <= max(_SHARE_CLEARED, 1.5 * expected):
         verdict = "good"
@@ -191,4 +205,4 @@ def _novelty_finding(window: _Counted, novelty: Novelty) -> Finding:
         f"{100 * expected:.1f} % are expected."
     )
     facts = {"n_rows": window.n_rows, "n_novel": window.n_novel, "expected_share": expected, "p_value": chance}
-    return Finding("novelty", verdict, message, facts)
+    return Finding("novelty", verdict, message, {**facts, **_PROMISE})
