@@ -84,10 +84,11 @@ class CpuBudget:
         with self._waiting("waiting"), self._waiting("first") if first else contextlib.nullcontext():
             silence = _Silence(self._silent_s)
             while not give_up():
+                # Before the first look too: who has just released a token would else have it back before any who wait.
+                time.sleep(_LOOK_S * (0.5 + random.random()))  # noqa: S311  # so that two do not look in step
                 held = self._grab(most) if first or not self._waits("first") else []
                 if held or silence.lasts([self._path(f"token-{i}") for i in range(self.n_tokens)]):
                     return CpuShare(self, held, most, on_change)
-                time.sleep(_LOOK_S * (0.5 + random.random()))  # noqa: S311  # so that two do not look in step
         return None
 
     def somebody_waits(self) -> bool:
