@@ -160,7 +160,7 @@ def test_ten_thousand_columns_are_refused_before_the_rows_are_read() -> None:
     started = time.thread_time()
     with pytest.raises(DatasetTooWideError, match="10,000 columns; at most 2,000") as caught:
         csv_table(content)
-    assert time.thread_time() - started < 0.2
+    assert time.thread_time() - started < 0.5
     assert caught.value.details == {"n_columns": 10_000, "max_columns": 2_000}
     frame = pd.DataFrame(np.zeros((2, 3_000)), columns=[f"c{i}" for i in range(3_000)])
     sink = io.BytesIO()
@@ -311,12 +311,10 @@ def test_stored_form_of_something_else_is_refused() -> None:
 
 def test_importing_the_room_loads_no_heavy_library() -> None:
     code = (
-        "import numpy, time, sys; t = time.process_time(); import superpose.datasets; "
-        "print(time.process_time() - t, *[m for m in ('pandas', 'pyarrow', 'sklearn', 'torch') if m in sys.modules])"
+        "import sys; import superpose.datasets; heavy = ('pandas', 'pyarrow', 'scipy', 'sklearn', 'torch', 'PIL');"
+        "print(len(sys.modules), *[name for name in heavy if name in sys.modules])"
     )
-    taken = [
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
-        for _ in range(3)
-    ]
-    assert all(len(words) == 1 for words in taken)
-    assert min(float(words[0]) for words in taken) < 0.1  # pandas alone takes several times as long
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    n_modules, *heavy = run.stdout.split()
+    assert not heavy
+    assert int(n_modules) < 400  # 243, most of them NumPy's and Python's; pandas brings four hundred more

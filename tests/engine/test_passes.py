@@ -50,6 +50,12 @@ def circuits(draw: st.DrawFn, max_qubits: int = 4, max_gates: int = 24) -> Circu
     return circuit
 
 
+def rounding(circuit: Circuit) -> float:
+    """What rounding may change: angles are summed in any order, to thousands, before their sine is taken."""
+    angles = (abs(angle.evaluate(VALUES)) for item in circuit.instructions for angle in item.angles)
+    return 1e-12 * (2 + sum(angles) / 100)
+
+
 def value(angle: Angle) -> float:
     return float(sum(factor * affine.evaluate(VALUES) for affine, factor in angle))
 
@@ -100,7 +106,7 @@ def before(one: Callable[[Form], Form], circuit: Circuit) -> Form:
 @given(circuit=circuits())
 def test_translation_keeps_the_unitary(circuit):
     want = reference.unitary(circuit, VALUES)
-    np.testing.assert_allclose(unitary(translate(circuit)), want, atol=1e-12)
+    np.testing.assert_allclose(unitary(translate(circuit)), want, atol=rounding(circuit))
 
 
 @pytest.mark.parametrize("one", ALL, ids=lambda one: one.__name__)
@@ -110,7 +116,7 @@ def test_pass_keeps_the_unitary(one, circuit):
     form = before(one, circuit)
     items, frame = list(form.items), (list(form.frame.x), list(form.frame.z), form.frame.origin, form.frame.quarters)
     after = one(form)
-    np.testing.assert_allclose(unitary(after), reference.unitary(circuit, VALUES), atol=2e-12)
+    np.testing.assert_allclose(unitary(after), reference.unitary(circuit, VALUES), atol=rounding(circuit))
     assert len(after.items) <= len(form.items)
     assert form.items == items, "a pass changed what it was given"
     assert (form.frame.x, form.frame.z, form.frame.origin, form.frame.quarters) == frame
@@ -123,7 +129,7 @@ def test_putting_the_unseen_last_keeps_unitary_and_expectations(circuit, letters
     observable = Observable({letters[: circuit.n_qubits]: 1.0})
     after, n_seen = put_unseen_last(form, strings_of(form.frame, [observable]))
     want = unitary(form)
-    np.testing.assert_allclose(unitary(after), want, atol=1e-12)
+    np.testing.assert_allclose(unitary(after), want, atol=rounding(circuit))
     state = unitary(after._replace(items=after.items[:n_seen]))[:, 0]
     image = reference.state_vector(
         Circuit(circuit.n_qubits).extend(
@@ -136,7 +142,7 @@ def test_putting_the_unseen_last_keeps_unitary_and_expectations(circuit, letters
         initial_state=state,
     )
     exact = reference.expectation(circuit, observable, VALUES)
-    assert np.vdot(state, image).real == pytest.approx(exact, abs=1e-11)
+    assert np.vdot(state, image).real == pytest.approx(exact, abs=10 * rounding(circuit))
 
 
 def left(circuit: Circuit) -> int:

@@ -79,7 +79,9 @@ def test_the_minima_of_the_qubo_are_the_optima_of_the_problem(seed: int, with_kn
     assert form.exact
     assert np.allclose(energies[ok], values[ok])
     assert energies[~ok].min(initial=np.inf) > values.min()
-    assert set(np.flatnonzero(np.isclose(energies, energies.min()))) == set(np.flatnonzero(values == values.min()))
+    rounding = 1e-9 * (1 + np.abs(values[ok]).max())  # two strings may come close to each other, but not so close
+    best = np.flatnonzero(energies <= energies.min() + rounding)
+    assert set(best) == set(np.flatnonzero(values <= values.min() + rounding))
 
 
 def test_terms_state_weight_violation_slack_and_bound() -> None:

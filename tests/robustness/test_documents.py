@@ -188,8 +188,8 @@ def test_lengths_of_headers(value: str, n_bytes: int) -> None:
 
 @short(120)
 @given(st.just(SETTINGS.encode()).flatmap(broken) | st.binary(max_size=40))
-def test_settings(content: bytes) -> None:
-    path = Path(_room(), "superpose.toml")
+def test_settings(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "superpose.toml"
     path.write_bytes(content)
     path.chmod(0o600)
     refused_or_read(lambda: load_settings(config_file=path, environment={}))
@@ -203,14 +203,6 @@ NAMES = ("WORKERS", "LEASE_S", "HOST", "CPU_THREADS", "DATA_DIR", "MAX_BODY_BYTE
 def test_settings_of_the_environment(name: str, text: str) -> None:
     variables = {"SUPERPOSE_CONFIG": "none", f"SUPERPOSE_{name}": text}
     refused_or_read(lambda: load_settings(environment=variables))
-
-
-def _room() -> Path:
-    import tempfile
-
-    room = Path(tempfile.gettempdir(), "superpose-robustness")
-    room.mkdir(mode=0o700, exist_ok=True)
-    return room
 
 
 @short(100)

@@ -56,7 +56,7 @@ from superpose.service.store.pages import decode_cursor, encode_cursor
 from superpose.service.work.function_jobs import admit_function
 from superpose.trust import parse_key_id, read_key_file
 
-from .mutations import JSON, broken, broken_document, refused_or_read, short
+from .mutations import JSON, broken, broken_document, refused_or_read, short, zipped
 
 CONFIG = ServiceConfig(data_dir=Path(tempfile.gettempdir(), "superpose-nowhere"), allow_user_code=True)
 TEXT = st.text(max_size=30) | st.sampled_from(["9" * 5_000, "\ud800", "\0", "-", "²", "٣", "1e999", "[" * 100_000])
@@ -187,7 +187,7 @@ def test_files_of_results_of_program_sets(result_file: bytes, tmp_path: Path) ->
 
 @short(30)
 @given(st.data())
-def test_indexes_of_results_in_whole_archives(result_file: bytes, data: st.DataObject) -> None:
+def test_indexes_of_results_in_whole_archives(result_file: bytes, tmp_path: Path, data: st.DataObject) -> None:
     with zipfile.ZipFile(io.BytesIO(result_file)) as archive:
         members = {name: archive.read(name) for name in archive.namelist()}
     document = data.draw(broken_document(json.loads(members["index.json"])))
@@ -195,14 +195,9 @@ def test_indexes_of_results_in_whole_archives(result_file: bytes, data: st.DataO
         members["index.json"] = json.dumps(document).encode()
     except ValueError:
         return
-    path = Path(tempfile.gettempdir(), "superpose-robustness-index.zip")
-    with zipfile.ZipFile(path, "w") as archive:
-        for name, part in members.items():
-            archive.writestr(name, part)
-    try:
-        refused_or_read(lambda: open_result(path))
-    finally:
-        path.unlink()
+    path = tmp_path / "index.zip"
+    path.write_bytes(zipped(members, zipfile.ZIP_STORED))
+    refused_or_read(lambda: open_result(path))
 
 
 @short(30)

@@ -61,6 +61,7 @@ jobs = st.lists(
         st.floats(0, 10 * AGING_S),
     ),
     max_size=30,
+    unique_by=lambda job: job.id,  # the same may be drawn twice, however many there are
 )
 
 

@@ -185,7 +185,7 @@ def test_kill_9_in_mid_training_charges_nothing_twice_and_changes_no_bit(
         wait_for((queue / "stalled").exists)
     finally:
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     (queue / "stall").unlink()
     wait_for(lambda: service.store.expire_leases())
     with working(config):

@@ -232,7 +232,7 @@ def test_kill_9_between_handing_over_and_writing_down_runs_nothing_twice(
         wait_for((queue / "stalled").exists, 120.0)
     finally:
         process.send_signal(signal.SIGKILL)
-        process.wait(10)
+        process.wait(60)
     (queue / "stall").unlink()
     job_id = made.job.id
     assert held(service) == [f"{job_id}-{number}" for number in range(3)]  # of the fourth the backend knows
