@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from tests.held import ENDLESS, Gate
 
+import superpose.explain
 from superpose.circuits import Circuit, Observable, Parameter, Program, program_to_json, result_from_json
 from superpose.learning import Predictor
 from superpose.service import Dataset, JobKind, JobStatus, ModelVersion, Principal, Service, ServiceConfig, nouns
@@ -88,6 +89,30 @@ def test_training_registers_a_model(
     summary |= {"statements", "notice"}
     assert model.to_json()["versions"][0].keys() == summary
     assert version.to_json().keys() > {"manifest", "evaluation", "metrics", "evidence"}
+
+
+def test_a_trained_model_is_kept_whatever_goes_wrong_while_it_is_explained(
+    service: Service,
+    admin: Principal,
+    config: ServiceConfig,
+    model: ModelVersion,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def explained(*_: Any) -> dict[str, Any]:
+        raise TypeError("row 7: age 42")
+
+    monkeypatch.setattr(superpose.explain, "explanation_sample", explained)
+    with working(config):
+        job = ended(service, service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="outcome"))
+    assert job.status is JobStatus.SUCCEEDED, job.error
+    version = service.models.version(admin, "outcome", job.model_version)
+    assert version.digest == model.digest and version.evidence["energy"]["cpu_s"] > 0
+    assert version.evidence["explanation"].keys() == {"refused"}
+    report = service.endpoints.gate.report(admin, "outcome", job.model_version)
+    told = {one["name"]: one["how"] for one in report["requirements"]}
+    assert "An unforeseen TypeError" in told["explanation"]
+    assert "in explained" in caplog.text and "age 42" not in caplog.text  # the place, never anybody's data
 
 
 def test_versions_count_on_and_equal_runs_give_equal_models(

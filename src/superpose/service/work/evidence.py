@@ -7,16 +7,18 @@ and cost. The model file itself stays free of it, so that equal runs go on givin
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpose.errors import SuperposeError
 from superpose.service.config import ServiceConfig
+from superpose.service.traces import trace_of
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["effort_of", "evidence_of", "evidence_of_rows", "measured_effort"]
 
 _FILE = "effort.json"
+_log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -63,6 +66,9 @@ def evidence_of(
 ) -> dict[str, Any]:
     """The evidence of a trained version, as JSON values.
 
+    The model is trained by now: whatever goes wrong while it is explained becomes what ``refused`` says, and the model
+    is kept. Only a model file that cannot be read again is an error.
+
     Args:
         found: what the experiment left.
         spec: what it did.
@@ -76,13 +82,17 @@ def evidence_of(
         ``environment``: ``python``, ``system``, ``machine`` and ``cpu_threads`` of the worker.
     """
     from superpose.learning.predictor import Predictor
-    from superpose.learning.splitting import splits_of
 
     predictor = Predictor.load(found.model_path)
-    rows = table.features.iloc[splits_of(spec, table)[0].test][list(predictor.feature_names)]
-    return evidence_of_rows(
-        predictor, rows, seed=spec.training.seed, evaluation=found.evaluation, config=config, directory=directory
-    )
+
+    def explained() -> dict[str, Any]:
+        from superpose.explain import explanation_sample
+        from superpose.learning.splitting import splits_of
+
+        rows = table.features.iloc[splits_of(spec, table)[0].test][list(predictor.feature_names)]
+        return explanation_sample(predictor, rows, spec.training.seed)
+
+    return _evidence(explained, found.evaluation, config, directory)
 
 
 def evidence_of_rows(  # what the model explains, and what it took
@@ -104,8 +114,30 @@ def evidence_of_rows(  # what the model explains, and what it took
         config: the power of a thread and the price of a worker's second.
         directory: the run's, where `measured_effort` has written.
     """
-    with measured_effort(directory):
-        explanation = _explanation(predictor, rows, seed)
+
+    def explained() -> dict[str, Any]:
+        from superpose.explain import explanation_sample
+
+        return explanation_sample(predictor, rows, seed)
+
+    return _evidence(explained, evaluation, config, directory)
+
+
+def _evidence(
+    explained: Callable[[], dict[str, Any]], evaluation: Any, config: ServiceConfig, directory: Path
+) -> dict[str, Any]:
+    """All evidence; ``explained`` makes the explanation sample."""
+    try:
+        with measured_effort(directory):
+            explanation = explained()
+    except SuperposeError as error:
+        explanation = {"refused": error.message}
+    except Exception as error:  # hours of training are not thrown away for a sample
+        _log.error("explanation sample in %s: %s", directory.name, trace_of(error))
+        explanation = {
+            "refused": f"An unforeseen {type(error).__name__} while the model was explained; the worker's log has the "
+            "place in the code, please report it. The model is not touched by it."
+        }
     return {
         "explanation": explanation,
         "energy": _energy(effort_of(directory), config, evaluation),
@@ -121,15 +153,6 @@ def _environment() -> dict[str, Any]:
         "machine": platform.machine(),
         "cpu_threads": os.cpu_count() or 1,
     }
-
-
-def _explanation(predictor: Predictor, rows: Any, seed: int) -> dict[str, Any]:
-    from superpose.explain import explanation_sample
-
-    try:
-        return explanation_sample(predictor, rows, seed)
-    except SuperposeError as error:
-        return {"refused": error.message}
 
 
 def _energy(effort: dict[str, float], config: ServiceConfig, evaluation: Any) -> dict[str, float]:
