@@ -6,6 +6,7 @@ import io
 import json
 import threading
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -53,6 +54,68 @@ def client(home: Api, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clie
         yield made
 
 
+SALES = "date,quantity\n" + "".join(f"{date(2026, 1, 1) + timedelta(i)},{40 + i % 7 * 3}.5\n" for i in range(60))
+
+
+def command(home: Api, *words: str, capsys: pytest.CaptureFixture[str]) -> str:
+    """What a command that succeeds prints."""
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--url", home.url, "--key-file", str(home.data_dir / "keys" / "admin.key")])
+    told = capsys.readouterr()
+    assert ended.value.code == 0, told.err
+    return told.out
+
+
+def test_a_target_of_numbers_is_registered_over_every_door(
+    client: Client, home: Api, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text(SALES.replace("2026-01-02,43.5", "2026-01-02,"))
+    add = ["datasets", "add", str(path), "--target", "quantity", "--target-kind", "number"]
+    assert "target quantity (numbers)" in command(home, *add, capsys=capsys)
+    told = json.loads(command(home, *add, "--json", capsys=capsys))
+    assert (told["target_kind"], told["classes"], told["n_rows"]) == ("number", [], 60)
+    made = client.datasets.add(path, target="quantity", target_kind="number", name="again")
+    assert (made.target_kind, made.classes, made.digest) == ("number", (), told["digest"])
+    column = client.datasets.sheet("again").target_column
+    assert column is not None and (column.n_missing, column.low, column.high) == (1, 40.5, 58.5)
+    assert "quantity (numbers, 40.5 .. 58.5, median 49.5)" in command(home, "datasets", "sheet", "again", capsys=capsys)
+    assert "numbers" in command(home, "datasets", "list", capsys=capsys)
+    assert "quantity (numbers)" in command(home, "datasets", "show", "orders", capsys=capsys)
+    path.write_text(SALES.replace("43.5", "many"))
+    with pytest.raises(ApiError, match="was said to hold numbers, but data row 2 has 'many'") as refused:
+        client.datasets.add(path, target="quantity", target_kind="number", name="wrong")
+    assert refused.value.problem_code == "dataset.target"
+    with pytest.raises(ApiError, match="target_kind"):
+        client.datasets.add(path, target="quantity", target_kind="text", name="wrong")
+    with pytest.raises(ApiError, match="holds numbers, and this learns classes"):
+        client.jobs.train(dataset="again", spec={"model": {"n_qubits": 2}})
+    with pytest.raises(ApiError, match="holds numbers, and this learns classes"):
+        client.sweeps.create({"space": {"training.epochs": [1, 2]}}, dataset="again")
+
+
+@pytest.mark.slow
+def test_a_forecast_is_trained_over_http_and_on_the_command_line(
+    client: Client, home: Api, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    path = tmp_path / "sales.csv"
+    path.write_text(SALES)
+    client.datasets.add(path, target="quantity", target_kind="number")
+    options = {"horizon": 3, "origins": 2, "calibration": 1, "seeds": 1, "epochs": 1, "variants": ["ridge"]}
+    done = client.jobs.wait(client.jobs.train_template("demand", dataset="sales", model="next", options=options).id)
+    assert (done.status, done.kind, done.model_version) == ("succeeded", "train_template", 1), done.error
+    report = json.loads(client.jobs.download(done.id, "report.json", tmp_path / "report.json").read_text())
+    assert report["template"] == "demand" and len(report["forecast"]["rows"]) == 6
+    words = ["train", "demand", "--dataset", "sales", "--model", "next", "--seeds", "1", "--epochs", "1"]
+    words += ["--horizon", "3", "--origins", "2", "--frequency", "daily", "--gaps", "zero"]
+    words += ["--beside", "seasonal_naive"]
+    told = json.loads(command(home, *words, "--json", capsys=capsys))
+    assert told["job"]["kind"] == "train_template" and told["model_version"]["version"] == 2
+    shown = " ".join(command(home, *words, capsys=capsys).split())
+    assert "next version 3 is registered" in shown and "seasonal naive" in shown and "mase" in shown.lower()
+    assert "demand" in command(home, "models", "card", "next", capsys=capsys)
+
+
 def test_wrong_submissions_are_refused_by_name(client: Client, home: Api) -> None:
     for options, code, said in (
         ({"seeds": 0}, "spec.invalid", "seeds: must be 1 to 100, got 0"),
@@ -61,7 +124,7 @@ def test_wrong_submissions_are_refused_by_name(client: Client, home: Api) -> Non
         with pytest.raises(ApiError, match=said) as refused:
             client.jobs.train_template("pneumonia", dataset="films", options=options)
         assert refused.value.problem_code == code
-    with pytest.raises(ApiError, match="template must be one of pneumonia, got 'knee'"):
+    with pytest.raises(ApiError, match="template must be one of pneumonia, demand, got 'knee'"):
         client.jobs.train_template("knee", dataset="films")
     client.datasets.add_builtin("flowers", "iris")
     with pytest.raises(ApiError, match="holds no square grey pictures") as refused:

@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import replace
+from datetime import date, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from superpose.errors import ConflictError, DatasetFormatError, RequestError, SpecError
-from superpose.service import JobStatus, Principal, Service, ServiceConfig, Worker
+from superpose.errors import (
+    ConflictError,
+    DatasetFormatError,
+    DatasetTargetError,
+    DatasetTooSmallError,
+    RequestError,
+    SpecError,
+)
+from superpose.learning.templates.demand import features
+from superpose.service import Job, JobKind, JobStatus, Principal, Service, ServiceConfig, Worker
 from superpose.service.work.runs import RUNS
 from superpose.trust import read_key_file
 
 from .conftest import CSV, ended, small_pictures, wait_for, working
 from .test_kill import Server, worker_pids
+
+SALES = "date,series,price,quantity\n" + "".join(
+    f"{date(2026, 1, 1) + timedelta(i)},{shop},{i % 3},{'' if i > 52 else 40.5 + i % 7 * 3}\n"
+    for shop in ("north", "south")
+    for i in range(56)
+)
+"""Two shops' sales by day, and three days whose prices are known."""
+
+FORECAST: dict[str, Any] = {
+    "template": "demand",
+    "options": {"horizon": 3, "origins": 2, "calibration": 1, "seeds": 1, "epochs": 1, "variants": ["ridge"]},
+}
 
 QUICK = {"template": "pneumonia", "options": {"seeds": 1, "epochs": 2, "variants": ["frozen"]}}
 
@@ -31,7 +55,7 @@ def pictures(service: Service, admin: Principal, kernels: None) -> str:
 @pytest.mark.parametrize(
     ("payload", "error", "said"),
     [
-        ({"template": "knee"}, RequestError, "template must be one of pneumonia, got 'knee'"),
+        ({"template": "knee"}, RequestError, "template must be one of pneumonia, demand, got 'knee'"),
         ({"template": "pneumonia", "more": 1}, RequestError, "takes template and options; got also .'more'"),
         ({"template": "pneumonia", "options": {"seed": 1}}, SpecError, "seed: is no option of this template; it takes"),
         ({"template": "pneumonia", "options": {"seeds": "5"}}, SpecError, "seeds: must be a whole number, got '5'"),
@@ -56,26 +80,122 @@ def test_a_table_without_pictures_is_refused_at_once(service: Service, admin: Pr
         service.jobs.submit(admin, "train_template", QUICK, dataset="trial")
 
 
+@pytest.fixture
+def sales(service: Service, admin: Principal) -> str:
+    found = service.datasets.add(
+        admin, name="sales", content=SALES.encode(), format="csv", target="quantity", target_kind="number"
+    )
+    assert (found.target_kind, found.classes) == ("number", ())
+    return found.name
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "said"),
+    [
+        ({"preset": "chest"}, SpecError, "preset: is no option of this template; it takes frequency, horizon"),
+        ({"seeds": "3"}, SpecError, "seeds: must be a whole number, got '3'"),
+        ({"origins": 1}, SpecError, "origins: must be 2 to 60, got 1"),
+        ({"gaps": "guess"}, SpecError, "gaps: must be one of refuse, zero, got 'guess'"),
+        ({"frequency": "hourly"}, SpecError, "frequency: must be one of daily, weekly, monthly, got 'hourly'"),
+        ({"variants": "all"}, SpecError, "variants: must be a list of names, got 'all'"),
+        ({"variants": ["oracle"]}, SpecError, "variants: must be out of hybrid,"),
+        ({}, DatasetTooSmallError, "14 origins of 14 periods need"),
+    ],
+)
+def test_what_no_forecast_can_be_made_of_is_refused_at_once(
+    service: Service, admin: Principal, sales: str, options: dict[str, Any], error: type[Exception], said: str
+) -> None:
+    with pytest.raises(error, match=said):
+        service.jobs.submit(admin, "train_template", {"template": "demand", "options": options}, dataset=sales)
+
+
+def test_numbers_are_refused_where_classes_are_learnt_and_classes_by_forecasts(
+    service: Service, admin: Principal, sales: str
+) -> None:
+    spec = {"model": {"n_qubits": 2}}
+    for submit in (
+        lambda: service.jobs.submit(admin, "train", spec, dataset=sales),
+        lambda: service.jobs.submit(admin, "train_template", {"template": "pneumonia"}, dataset=sales),
+        lambda: service.datasets.check(admin, sales, spec),
+    ):
+        with pytest.raises(DatasetTargetError, match="holds numbers, and this learns classes"):
+            submit()
+    service.datasets.add(admin, name="trial", content=CSV, format="csv", target="outcome")
+    with pytest.raises(DatasetTargetError, match="holds classes; demand is learnt from numbers"):
+        service.jobs.submit(admin, "train_template", FORECAST, dataset="trial")
+    assert not service.jobs.list(admin).items
+
+
+@pytest.mark.slow
+def test_a_forecast_s_job_stopped_on_the_way_goes_on_and_its_version_answers(
+    service: Service, admin: Principal, config: ServiceConfig, sales: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(config, progress_s=0.0)
+    job = service.jobs.submit(admin, "train_template", FORECAST, dataset=sales, model_name="next")
+    assert job.payload["options"]["frequency"] == "daily"
+    first = Worker(config)
+    at_first_progress(job.kind, first.stop, monkeypatch)
+    first.run()
+    left = service.jobs.get(admin, job.id)
+    assert left.status is JobStatus.QUEUED and left.progress["stage"] == "hybrid seed 0: origin 1 of 3"
+    other = service.jobs.submit(admin, "train_template", FORECAST, dataset=sales, model_name="never", priority=1)
+    at_first_progress(other.kind, lambda: service.jobs.cancel(admin, other.id), monkeypatch)
+    with working(config):
+        done = ended(service, job)
+        assert ended(service, other).status is JobStatus.CANCELLED
+    assert [model.name for model in service.models.list(admin).items] == ["next"]
+    assert done.status is JobStatus.SUCCEEDED, done.error
+    events = service.jobs.events(admin, job.id)
+    told = [event.data["message"] for event in events if event.kind == "log"]
+    assert len(told) == len(set(told)) == 8  # two variants, three origins and beyond the data: none trained twice
+    result: Any = done.result
+    version = service.models.version(admin, "next", 1)
+    assert version.digest == result["digest"] and version.metrics["mase"] > 0
+    dataset = service.datasets.get(admin, sales)
+    assert version.manifest["data"]["digest"] == dataset.digest
+    nodes = {node["kind"] for node in service.lineages.of_model(admin, "next").nodes}
+    assert nodes >= {"dataset", "job", "version"}
+    assert set(service.endpoints.gate.report(admin, "next", 1)["missing"]) <= {"subgroups", "controls", "explanation"}
+    file = service.outputs.file(admin, job.id, "report.json")
+    document = json.loads(b"".join(file.chunks(0, file.n_bytes)))
+    assert document["verdict"] == result["study"]["verdict"] and document["data"]["name"] == "sales"
+    assert [row["period"] for row in document["forecast"]["rows"][:3]] == ["2026-02-23", "2026-02-24", "2026-02-25"]
+    (tmp := config.data_dir.parent / "sales.csv").write_text(SALES)
+    ahead = features(tmp, horizon=3)
+    service.endpoints.create(admin, "tomorrow", "next")
+    answer = asyncio.run(service.endpoints.predict(admin, "tomorrow", ahead.rows.to_dict("records")))
+    quantities = ahead.quantities([float(number) for number in answer.predictions])
+    assert np.isfinite(quantities).all() and quantities.shape == (6,)
+    pytest.importorskip("jinja2", reason="reports are drawn by the extra report")
+    whole = b"".join((made := service.reports.of_job(admin, job.id)).file.chunks(0, made.file.n_bytes)).decode()
+    assert document["configuration_sha256"] in whole and "Training report: demand, sales" in whole
+
+
+def at_first_progress(kind: JobKind, act: Callable[[], object], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have something done at the next progress of a run of a kind; runs after it go as always."""
+    run = RUNS[kind]
+
+    def stopped(job: Any, context: Any) -> Any:
+        monkeypatch.setitem(RUNS, kind, run)  # type: ignore[arg-type]  # a Mapping by type
+        tell = context.on_event
+
+        def on_event(what: str, data: Any) -> None:
+            tell(what, data)
+            if what == "progress":
+                act()
+
+        return run(job, replace(context, on_event=on_event))
+
+    monkeypatch.setitem(RUNS, kind, stopped)  # type: ignore[arg-type]  # a Mapping by type
+
+
 def test_a_job_stopped_at_an_epoch_goes_on_and_leaves_version_report_and_evidence(
     service: Service, admin: Principal, config: ServiceConfig, pictures: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job = service.jobs.submit(admin, "train_template", QUICK, dataset=pictures, model_name="films")
     assert job.kind == "train_template" and job.dataset == "films"
     first = Worker(config)
-    run = RUNS[job.kind]
-
-    def stopped_after_an_epoch(job: Any, context: Any) -> Any:
-        monkeypatch.setitem(RUNS, job.kind, run)
-        tell = context.on_event
-
-        def on_event(kind: str, data: Any) -> None:
-            tell(kind, data)
-            if kind == "progress":
-                first.stop()
-
-        return run(job, replace(context, on_event=on_event))
-
-    monkeypatch.setitem(RUNS, job.kind, stopped_after_an_epoch)
+    at_first_progress(job.kind, first.stop, monkeypatch)
     first.run()
     left = service.jobs.get(admin, job.id)
     assert left.status is JobStatus.QUEUED and left.progress["stage"] == "hybrid seed 0: epoch 1 of 2"
@@ -111,29 +231,46 @@ def test_a_job_stopped_at_an_epoch_goes_on_and_leaves_version_report_and_evidenc
 
 
 @pytest.mark.slow
-def test_a_worker_killed_with_9_loses_at_most_an_epoch(tmp_path: Path, kernels: None) -> None:
+def test_a_worker_killed_with_9_loses_at_most_an_epoch_or_a_forecast(tmp_path: Path, kernels: None) -> None:
     config = ServiceConfig(data_dir=tmp_path / "data", progress_s=0.0)
     server = Server(config)
     try:
         with Service.open(config, exclusive=False) as service:
             admin = service.authenticate(read_key_file(service.admin_key_path))
             service.datasets.add(admin, name="films", content=small_pictures(), format="npz", target="class")
-            payload = {"template": "pneumonia", "options": {"seeds": 1, "epochs": 300, "variants": []}}
-            job = service.jobs.submit(admin, "train_template", payload, dataset="films")
+            service.datasets.add(
+                admin, name="sales", content=SALES.encode(), format="csv", target="quantity", target_kind="number"
+            )
 
-            def epochs() -> list[int]:
+            def told(job: Job, kind: str, field: str) -> list[str]:
                 events = service.jobs.events(admin, job.id, limit=10_000)
-                return [int(str(event.data["stage"]).split()[4]) for event in events if event.kind == "progress"]
+                return [str(event.data[field]) for event in events if event.kind == kind]
 
-            wait_for(lambda: len(epochs()) > 4)
-            (worker,) = worker_pids(config).values()
-            os.kill(worker, signal.SIGKILL)
-            done = ended(service, job)
-            assert done.status is JobStatus.SUCCEEDED and done.attempt == 2, done.error
-            seen = epochs()
+            def killed(payload: dict[str, Any], dataset: str, progress: Callable[[Job], object]) -> Job:
+                """A job whose worker is killed once there is progress, when it has ended."""
+                job = service.jobs.submit(admin, "train_template", payload, dataset=dataset)
+                wait_for(lambda: bool(progress(job)))
+                (worker,) = worker_pids(config).values()
+                os.kill(worker, signal.SIGKILL)
+                done = ended(service, job)
+                assert done.status is JobStatus.SUCCEEDED and done.attempt == 2, done.error
+                assert service.models.version(admin, dataset, 1).job_id == job.id
+                return done
+
+            def epochs(job: Job) -> list[int]:
+                return [int(stage.split()[4]) for stage in told(job, "progress", "stage")]
+
+            def forecasts(job: Job) -> list[str]:
+                return [line.rsplit(",", 1)[0] for line in told(job, "log", "message")]  # without the seconds
+
+            payload = {"template": "pneumonia", "options": {"seeds": 1, "epochs": 300, "variants": []}}
+            seen = epochs(killed(payload, "films", lambda job: len(epochs(job)) > 4))
             steps = [after - before for before, after in pairwise(seen)]
             assert seen[0] == 1 and seen[-1] == 300
             assert set(steps) <= {1, 2} and steps.count(2) <= 1  # none twice; the last before the kill may be untold
-            assert service.models.version(admin, "films", 1).job_id == job.id
+
+            payload = {"template": "demand", "options": {**FORECAST["options"], "seeds": 20, "variants": []}}
+            made = forecasts(killed(payload, "sales", lambda job: len(forecasts(job)) > 2))
+            assert len(made) == len(set(made)) >= 79  # 20 seeds at four origins, none twice; one may be untold
     finally:
         server.clear_away()

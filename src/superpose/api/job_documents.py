@@ -60,13 +60,18 @@ class TemplateTrainingJob(Spending):
     """Train a template, a whole study of one kind of data."""
 
     kind: Literal["train_template"]
-    template: Annotated[str, Field(description="pneumonia: pictures of two classes")]
+    template: Annotated[str, Field(description="pneumonia: pictures of two classes; demand: series of numbers")]
     dataset: Annotated[str, Field(description="id or name of a data set")]
     model: Annotated[str | None, Field(description="model that gets a new version; by default the data set's name")] = (
         None
     )
     options: Annotated[
-        dict[str, Any], Field(default_factory=dict, description="pneumonia: preset, seeds, epochs, variants")
+        dict[str, Any],
+        Field(
+            default_factory=dict,
+            description="pneumonia: preset, seeds, epochs, variants; demand: frequency, horizon, origins, calibration, "
+            "seeds, epochs, variants, gaps",
+        ),
     ]
     priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
     after: Annotated[

@@ -28,6 +28,10 @@ def add(  # noqa: PLR0913  # one parameter per option
         typer.Argument(metavar="FILE", help="A CSV, Parquet or NPZ file, or a folder of images.", show_default=False),
     ] = None,
     target: Annotated[str | None, typer.Option(help="Column to predict.", metavar="COLUMN")] = None,
+    target_kind: Annotated[
+        Literal["class", "number"] | None,
+        typer.Option(help="What that column holds, number for demand [default: class]."),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name in the project [default: the file's].", metavar="NAME")] = None,
     format: Annotated[
         str | None, typer.Option(help="csv, parquet, npz or images [default: by suffix].", metavar="FORMAT")
@@ -71,6 +75,8 @@ def add(  # noqa: PLR0913  # one parameter per option
     if source is not None and target is None and not images:
         raise typer.BadParameter("say which column to predict: --target COLUMN")
     known = read_units(units, unit or [])
+    if builtin is not None and target_kind is not None:
+        raise typer.BadParameter("built-in data have classes; --target-kind is for files")
     if builtin is not None and known:
         raise typer.BadParameter("built-in data have their units")
     with connect(url, key_file) as client:
@@ -85,6 +91,7 @@ def add(  # noqa: PLR0913  # one parameter per option
                 image_mode=image_mode,
                 image_patients=patients,
                 domain=domain,
+                target_kind=target_kind,
             )
         else:
             dataset = client.datasets.add_builtin(name or builtin or "", builtin, domain=domain)
@@ -92,8 +99,8 @@ def add(  # noqa: PLR0913  # one parameter per option
         print_json(dataset.to_dict())
         return
     typer.echo(
-        f"{dataset.name}: {dataset.n_rows} rows, {dataset.n_features} features, target {dataset.target} "
-        f"({', '.join(dataset.classes)}); id {dataset.id}"
+        f"{dataset.name}: {dataset.n_rows} rows, {dataset.n_features} features, target {dataset.target_told}; "
+        f"id {dataset.id}"
     )
     for warning in dataset.warnings[:_SHOWN]:
         note(f"warning: {warning}")
@@ -109,7 +116,9 @@ def list_datasets(url: UrlOption = None, key_file: KeyFileOption = None, as_json
     if as_json:
         print_json([dataset.to_dict() for dataset in found])
         return
-    rows = [(d.name, d.n_rows, d.n_features, d.target, len(d.classes), age(d.created_at), d.id) for d in found]
+    rows = [
+        (d.name, d.n_rows, d.n_features, d.target, len(d.classes) or "numbers", age(d.created_at), d.id) for d in found
+    ]
     header = ("name", "rows", "features", "target", "classes", "age", "id")
     print_table(header, rows, right=("rows", "features", "classes"))
 
@@ -132,7 +141,7 @@ def show(
             "name": found.name,
             "id": found.id,
             "rows": found.n_rows,
-            "target": f"{found.target} ({', '.join(found.classes)})",
+            "target": found.target_told,
             "domain": found.domain,
             "added": found.created_at,
             "digest": found.digest,
@@ -169,8 +178,7 @@ def sheet(
     if as_json:
         print_json(found.to_dict())
         return
-    classes = ", ".join(f"{label} {count}" for label, count in found.class_counts.items())
-    facts = {"name": found.name, "rows": found.n_rows, "target": f"{found.target} ({classes})"}
+    facts = {"name": found.name, "rows": found.n_rows, "target": found.target_told}
     section({**facts, "note": found.note or None, "revision": found.revision})
     typer.echo()
     described = any(c.description for c in found.columns)  # a column of the table only where there is something in it

@@ -1,4 +1,4 @@
-"""`superpose train pneumonia` and `superpose train demand`: templates trained here, and what the terminal shows."""
+"""`superpose train pneumonia` and `superpose train demand`: templates trained here, or told to the service."""
 
 from __future__ import annotations
 
@@ -61,24 +61,18 @@ class Template:
         """What the service is told of a template that it trains.
 
         Raises:
-            typer.BadParameter: the service does not train this one, or something was said that only a run here takes.
+            typer.BadParameter: something was said that only a run here takes, or another template.
         """
         self.refuse_others(name)
-        if name != "pneumonia":
-            raise typer.BadParameter(f"Template {name} takes --data FILE, not --dataset; no service trains it.")
         here = [f"--{field}" for field in ("data", "out", "reuse") if getattr(self, field) is not None]
         if here:
             raise typer.BadParameter(
                 f"{', '.join(here)} belong(s) to a run on this machine; with --dataset the service trains what it has."
             )
-        from superpose.learning.templates.pneumonia import VARIANTS
-
-        said = {
-            "preset": self.preset,
-            "seeds": self.seeds,
-            "epochs": self.epochs,
-            "variants": list(VARIANTS) if self.beside == "all" else self.variants,
-        }
+        said: dict[str, Any] = {"seeds": self.seeds, "epochs": self.epochs, "variants": self.variants}
+        said |= {field: getattr(self, field) for field in _OWN[name] if field != "reuse"}
+        if self.beside == "all":
+            said["variants"] = _all_variants(name)
         return {field: value for field, value in said.items() if value is not None}
 
     def refuse(self, spec: str) -> None:
@@ -93,6 +87,12 @@ class Template:
                 f"{', '.join(said)} belong(s) to templates ({', '.join(TEMPLATES)}), and {spec!r} is none; a spec "
                 "takes --dataset."
             )
+
+
+def _all_variants(name: str) -> list[str]:
+    from importlib import import_module
+
+    return list(import_module(f"superpose.learning.templates.{name}").VARIANTS)
 
 
 def train_template(name: str, options: Template, *, as_json: bool) -> None:

@@ -114,7 +114,7 @@ def train(  # noqa: PLR0913  # one parameter per option
     trained from scratch stands among the controls.
     Ctrl-C stops watching; the job goes on (see `superpose jobs`).
     A template trains here, without a service; started again, it goes on
-    where it was. With --dataset, pneumonia is a job of the service.
+    where it was. With --dataset it is a job of the service.
     Models of pictures are not for clinical use.
     """
     template = Template(

@@ -76,7 +76,8 @@ class ColumnSheet(Noun):
 class DataSheet(Noun):
     """What a data set holds, column by column, and what is odd about it, in sentences.
 
-    ``revision`` counts the edits, from 1. ``deidentification`` counts what was removed from patients' DICOM files.
+    ``revision`` counts the edits, from 1. ``target_column`` tells of a target of numbers, which has no
+    classes. ``deidentification`` counts what was removed from patients' DICOM files.
     """
 
     id: str
@@ -90,6 +91,14 @@ class DataSheet(Noun):
     note: str = ""
     revision: int = 1
     deidentification: Mapping[str, Any] | None = None
+    target_column: ColumnSheet | None = None
+
+    @property
+    def target_told(self) -> str:
+        """The target, and its classes and their rows, or its range."""
+        if self.target_column is not None:
+            return f"{self.target} (numbers, {self.target_column.summary})"
+        return f"{self.target} ({', '.join(f'{label} {count}' for label, count in self.class_counts.items())})"
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -107,11 +116,11 @@ class DataSheet(Noun):
             note=f.maybe_text("note") or "",
             revision=f.maybe_whole("revision") or 1,
             deidentification=f.members.get("deidentification"),
+            target_column=ColumnSheet.from_json(f.object("target_column")) if "target_column" in f.members else None,
         )
 
     def _repr_html_(self) -> str:
-        classes = ", ".join(f"{label} {count}" for label, count in self.class_counts.items())
-        facts = {"rows": self.n_rows, "target": f"{self.target} ({classes})", "note": self.note or None}
+        facts = {"rows": self.n_rows, "target": self.target_told, "note": self.note or None}
         rows = [(c.name, c.type, c.unit, c.n_missing, c.n_distinct, c.summary, c.description) for c in self.columns]
         shown = table_html(("column", "type", "unit", "missing", "distinct", "values", "description"), rows)
         odd = table_html(("warning",), [(text,) for text in self.warnings]) if self.warnings else ""

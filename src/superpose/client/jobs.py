@@ -100,10 +100,13 @@ class Jobs(Resource):
         """Submit the training of a template, a whole study of one kind of data.
 
         Args:
-            template: "pneumonia", for pictures of two classes.
-            dataset: id or name of a registered data set of pictures; see docs/pneumonia.md.
+            template: "pneumonia", for pictures of two classes, or "demand", for series of numbers.
+            dataset: id or name of a registered data set of pictures, or one whose target holds numbers
+                (``target_kind="number"``) with a column "date"; see docs/pneumonia.md and docs/demand.md.
             model: name in the registry that the trained version is filed under; the data set's where it is left out.
-            options: ``preset``, ``seeds``, ``epochs`` and ``variants``, as `train_pneumonia` takes them.
+            options: ``preset``, ``seeds``, ``epochs`` and ``variants``, as `train_pneumonia` takes them; or
+                ``frequency``, ``horizon``, ``origins``, ``calibration``, ``seeds``, ``epochs``, ``variants`` and
+                ``gaps``, as `train_demand` does.
             priority: jobs of higher priority start first.
             idempotency_key: submitting twice with the same key gives the same job.
             after: jobs, or their ids, that must have succeeded before.

@@ -83,7 +83,8 @@ class Column(Noun):
 class Dataset(Noun):
     """A registered data set; ``digest`` is the SHA-256 of its canonical content.
 
-    ``warnings`` says what is odd about a table just added, most serious first; `Datasets.sheet` says it at any time.
+    ``target_kind`` is "class", or "number" where the target holds numbers, and ``classes`` is empty. ``warnings`` says
+    what is odd about a table just added, most serious first; `Datasets.sheet` says it at any time.
     """
 
     id: str
@@ -98,6 +99,12 @@ class Dataset(Noun):
     created_at: datetime
     warnings: tuple[str, ...] = field(default=(), compare=False)
     domain: str = "general"
+    target_kind: str = "class"
+
+    @property
+    def target_told(self) -> str:
+        """The target and its classes, or that it holds numbers."""
+        return f"{self.target} ({', '.join(self.classes) or 'numbers'})"
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -116,6 +123,7 @@ class Dataset(Noun):
             created_at=f.time("created_at"),
             warnings=f.texts("warnings") if "warnings" in f.members else (),
             domain=f.text("domain") if "domain" in f.members else "general",
+            target_kind=f.text("target_kind") if "target_kind" in f.members else "class",
         )
 
     def _repr_html_(self) -> str:
@@ -123,7 +131,7 @@ class Dataset(Noun):
             "id": self.id,
             "rows": self.n_rows,
             "features": self.n_features,
-            "target": f"{self.target} ({', '.join(self.classes)})",
+            "target": self.target_told,
             "domain": self.domain,
             "digest": self.digest,
             "created at": self.created_at,

@@ -128,6 +128,7 @@ class Datasets(Resource):
         image_mode: str | None = None,
         image_patients: bool = False,
         domain: str | None = None,
+        target_kind: str | None = None,
     ) -> Dataset:
         """Register a table: a CSV, Parquet or NPZ file, sent in pieces, its bytes, or a folder of images.
 
@@ -143,6 +144,8 @@ class Datasets(Resource):
             image_patients: whether a column "patient" numbers the patients of DICOM files, to split by.
             domain: "medical" for data about patients: models trained on them carry "Not for clinical use.". What was
                 made from DICOM files is medical in any case. Added again as medical, known data become it.
+            target_kind: "class" (the default), or "number" for a CSV or Parquet file whose target is measured or
+                counted, such as demand; it may be missing in some rows, as in periods to be forecast.
 
         Raises:
             DatasetFormatError: no such file, or no known format.
@@ -162,6 +165,7 @@ class Datasets(Resource):
                     image_mode=image_mode,
                     image_patients=image_patients,
                     domain=domain,
+                    target_kind=target_kind,
                 )
         stem, suffix = ("", "") if path is None else (path.stem, path.suffix.lower().lstrip("."))
         kind = format or ("images" if suffix == "zip" else suffix)
@@ -176,7 +180,7 @@ class Datasets(Resource):
         if target is None and kind != "images":
             raise DatasetFormatError("Say which column to predict: target=.")
         asked = {"name": name or stem, "target": target or "class", "size": image_size, "mode": image_mode}
-        asked["domain"] = domain
+        asked |= {"domain": domain, "target_kind": target_kind}
         asked |= {"patients": "true"} if image_patients else {}
         query: dict[str, str | int | float] = {key: value for key, value in asked.items() if value is not None}
         if units:

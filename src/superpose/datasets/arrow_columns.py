@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from superpose.datasets.table import Table, check_names, check_size, check_width
+from superpose.datasets.table import Table, TargetKind, check_names, check_size, check_width
 from superpose.errors import DatasetFormatError, DatasetTargetError
 
 if TYPE_CHECKING:
@@ -21,7 +21,13 @@ _INDEX_COLUMN = re.compile(r"__index_level_\d+__")
 
 
 def table_from_arrow(
-    arrow: pa.Table, *, name: str, target: str, max_columns: int, units: Mapping[str, str] | None = None
+    arrow: pa.Table,
+    *,
+    name: str,
+    target: str,
+    max_columns: int,
+    units: Mapping[str, str] | None = None,
+    target_kind: TargetKind = "class",
 ) -> Table:
     """A table from an Arrow table whose columns have types of their own (Parquet, a data frame).
 
@@ -30,7 +36,7 @@ def table_from_arrow(
     """
     values = columns_from_arrow(arrow, max_columns=max_columns, target=target)
     labels = values.pop(target)
-    return Table.from_columns(name, values, target, labels, units)
+    return Table.from_columns(name, values, target, labels, units, target_kind)
 
 
 def columns_from_arrow(arrow: pa.Table, *, max_columns: int, target: str | None = None) -> dict[str, npt.NDArray[Any]]:

@@ -26,9 +26,10 @@ class TableReport:
         constant: columns with one distinct value.
         n_duplicate_rows: rows that repeat an earlier row, label included.
         n_conflicting_rows: further labels found for feature rows that had another label already.
-        leaks: columns whose values stand one to one for the classes.
+        leaks: columns whose values stand one to one for the classes; none beside a target of numbers.
         mostly_numbers: category columns most of whose values read as numbers: probably typing errors.
-        identifiers: category columns with another value in every row.
+        identifiers: category columns with another value in every row; none beside a target of numbers, where
+            such a column tells the period.
         warnings: the findings in sentences, most serious first.
     """
 
@@ -56,7 +57,9 @@ def check_table(table: Table, *, max_columns: int = MAX_COLUMNS) -> TableReport:
     """
     check_width(table.n_features + 1, max_columns)
     codes, n_distinct = _codes(table)
-    target = np.searchsorted(np.array(table.classes, dtype=object), table.target.to_numpy())
+    classes = bool(table.classes)
+    values = table.target.to_numpy()
+    target = np.searchsorted(np.array(table.classes, dtype=object), values) if classes else values
     names = table.feature_names
     repeated = table.features.duplicated()
     n_duplicates = int(table.features.assign(**{_free_name(names): target}).duplicated().sum())
@@ -66,11 +69,12 @@ def check_table(table: Table, *, max_columns: int = MAX_COLUMNS) -> TableReport:
         "missing": {column.name: column.n_missing for column in table.columns if column.n_missing},
         "constant": tuple(name for name in names if n_distinct[name] == 1),
         "n_duplicate_rows": n_duplicates,
-        "n_conflicting_rows": int(repeated.sum()) - n_duplicates,
+        "n_conflicting_rows": int(repeated.sum()) - n_duplicates if classes else 0,
         "leaks": tuple(
             column.name
             for column in table.columns
-            if column.n_missing == 0
+            if classes
+            and column.n_missing == 0
             and n_distinct[column.name] == len(table.classes)
             and _one_to_one(codes[column.name], target, len(table.classes))
         ),
@@ -78,7 +82,7 @@ def check_table(table: Table, *, max_columns: int = MAX_COLUMNS) -> TableReport:
         "identifiers": tuple(
             c.name
             for c in table.columns
-            if c.kind == "category" and c.n_missing == 0 and n_distinct[c.name] == table.n_rows
+            if classes and c.kind == "category" and c.n_missing == 0 and n_distinct[c.name] == table.n_rows
         ),
     }
     return TableReport(**facts, warnings=tuple(_warnings(facts)))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy.typing as npt
 
 from superpose.datasets.arrow_columns import check_target, number_or_category
-from superpose.datasets.table import Table, check_names, check_size, check_width
+from superpose.datasets.table import Table, TargetKind, check_names, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _MAX_HEADER_BYTES = 4 * 2**20
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 
 
-def read_csv(content: bytes, *, name: str, target: str, max_columns: int) -> Table:
+def read_csv(content: bytes, *, name: str, target: str, max_columns: int, target_kind: TargetKind = "class") -> Table:
     """A table from CSV bytes.
 
     Cells are trimmed. A column is a number column if each cell reads as a decimal number or as one of
@@ -36,7 +36,7 @@ def read_csv(content: bytes, *, name: str, target: str, max_columns: int) -> Tab
     """
     values = csv_columns(content, name=name, max_columns=max_columns, target=target)
     labels = values.pop(target)
-    return Table.from_columns(name, values, target, labels)
+    return Table.from_columns(name, values, target, labels, target_kind=target_kind)
 
 
 def csv_columns(

@@ -53,6 +53,7 @@ def pictures_of_table(table: Table, *, seed: int = 0) -> PictureSet:
         DatasetTargetError: not two classes.
         DatasetTooSmallError: a class has fewer than four pictures in training or none in another part.
     """
+    table.require_classes()
     others = {PART, PATIENT}
     found = [name for name in table.feature_names if name not in others]
     side = math.isqrt(len(found))

@@ -13,8 +13,8 @@ from superpose.datasets.arrow_columns import columns_from_arrow, table_from_arro
 from superpose.datasets.csv_reader import csv_columns, read_csv
 from superpose.datasets.image_reader import read_images
 from superpose.datasets.npz_reader import npz_columns, read_npz
-from superpose.datasets.table import MAX_COLUMNS, Table, check_size, check_width
-from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTooLargeError
+from superpose.datasets.table import MAX_COLUMNS, TARGET_KINDS, Table, TargetKind, check_size, check_width
+from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooLargeError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["FORMATS", "read_features", "read_table", "table_from_frame"]
 
 _MAX_TEXT_BYTES = 2**30
+_OF_NUMBERS = ("csv", "parquet")
+"""Formats whose target may hold numbers."""
 
 
 def read_table(
@@ -33,6 +35,7 @@ def read_table(
     target: str,
     max_columns: int = MAX_COLUMNS,
     options: Mapping[str, Any] | None = None,
+    target_kind: TargetKind = "class",
 ) -> Table:
     """A table from the bytes or the file of one of ``FORMATS``.
 
@@ -43,12 +46,15 @@ def read_table(
         target: name of the column (or NPZ array) with the classes.
         max_columns: columns allowed, target included; checked before the rows are parsed.
         options: for ``images``, the ``size`` in pixels and the ``mode`` of ``read_images``.
+        target_kind: "class", or "number" for a ``csv`` or ``parquet`` whose target is measured or counted; it may be
+            missing in some rows, as in periods to be forecast.
 
     Raises:
         DatasetFormatError: unknown format; not UTF-8; ragged rows; no header; names that repeat; infinite values;
             columns without values or of a type that is neither number nor text.
         DatasetEmptyError: no bytes, no rows or no features.
-        DatasetTargetError: the target is absent, has missing labels, or does not look like classes.
+        DatasetTargetError: the target is absent, has missing labels, or does not look like classes; or, said to hold
+            numbers, it holds something else.
         DatasetOneClassError: one class only.
         DatasetTooWideError: more than ``max_columns`` columns.
         DatasetTooLargeError: more than 50 million values.
@@ -60,8 +66,26 @@ def read_table(
         raise DatasetFormatError(
             f"Format {format!r} is not known; allowed are {', '.join(FORMATS)}.", format=format, allowed=list(FORMATS)
         ) from None
+    told = dict(options or {})
+    if target_kind != "class":
+        _check_kind(target_kind, format)
+        told["target_kind"] = target_kind
     content = source.read_bytes() if isinstance(source, Path) else source
-    return reader(content, name=name, target=target, max_columns=max_columns, **(options or {}))
+    return reader(content, name=name, target=target, max_columns=max_columns, **told)
+
+
+def _check_kind(target_kind: str, format: str) -> None:
+    if target_kind not in TARGET_KINDS:
+        raise DatasetTargetError(
+            f"target_kind must be one of {', '.join(TARGET_KINDS)}, got {target_kind!r}.", allowed=list(TARGET_KINDS)
+        )
+    if format not in _OF_NUMBERS:
+        raise DatasetTargetError(
+            f"A target of numbers is read from {' and '.join(_OF_NUMBERS)}, got format {format!r}. Convert the file, "
+            "or leave target_kind out if the target holds classes.",
+            format=format,
+            allowed=list(_OF_NUMBERS),
+        )
 
 
 def read_features(
@@ -93,7 +117,14 @@ def read_features(
     )
 
 
-def table_from_frame(frame: pd.DataFrame, *, name: str, target: str, max_columns: int = MAX_COLUMNS) -> Table:
+def table_from_frame(
+    frame: pd.DataFrame,
+    *,
+    name: str,
+    target: str,
+    max_columns: int = MAX_COLUMNS,
+    target_kind: TargetKind = "class",
+) -> Table:
     """A table from a pandas data frame; the index is left out.
 
     Raises:
@@ -110,10 +141,12 @@ def table_from_frame(frame: pd.DataFrame, *, name: str, target: str, max_columns
         arrow = pa.Table.from_pandas(frame, preserve_index=False)
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise DatasetFormatError(f"The data frame mixes types within a column: {error}.") from error
-    return table_from_arrow(arrow, name=name, target=target, max_columns=max_columns)
+    return table_from_arrow(arrow, name=name, target=target, max_columns=max_columns, target_kind=target_kind)
 
 
-def read_parquet(content: bytes, *, name: str, target: str, max_columns: int) -> Table:
+def read_parquet(
+    content: bytes, *, name: str, target: str, max_columns: int, target_kind: TargetKind = "class"
+) -> Table:
     """A table from Parquet bytes; a column's unit is taken from its field metadata ``unit``, if there.
 
     Raises:
@@ -125,7 +158,9 @@ def read_parquet(content: bytes, *, name: str, target: str, max_columns: int) ->
         for field in arrow.schema
         if field.metadata and b"unit" in field.metadata
     }
-    return table_from_arrow(arrow, name=name, target=target, max_columns=max_columns, units=units)
+    return table_from_arrow(
+        arrow, name=name, target=target, max_columns=max_columns, units=units, target_kind=target_kind
+    )
 
 
 def _arrow_of(content: bytes, name: str, max_columns: int) -> pa.Table:

@@ -73,11 +73,12 @@ class DataSheet:
     Attributes:
         n_rows: number of rows.
         target: name of the target.
-        class_counts: rows of each class.
+        class_counts: rows of each class; empty where the target holds numbers.
         columns: one sheet per feature column, in order.
         report: findings of ``check_table``.
         warnings: the report's warnings, and what the types of the columns add.
         deidentification: what was removed from patients' files, counted; None where there were none.
+        target_column: what the target holds, where it holds numbers; else None.
     """
 
     n_rows: int
@@ -87,6 +88,7 @@ class DataSheet:
     report: TableReport
     warnings: tuple[str, ...]
     deidentification: Mapping[str, Any] | None = None
+    target_column: ColumnSheet | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The sheet as JSON values."""
@@ -97,6 +99,7 @@ class DataSheet:
             "columns": [column.to_dict() for column in self.columns],
             "report": self.report.to_dict(),
             "warnings": list(self.warnings),
+            **({"target_column": self.target_column.to_dict()} if self.target_column else {}),
             **({"deidentification": dict(self.deidentification)} if self.deidentification else {}),
         }
 
@@ -115,7 +118,7 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
     for column in columns:
         if column.type == "identifier" and column.name not in report.identifiers:
             said.append(f"Column {column.name!r} has another number in every row: an identifier?")
-        if column.type == "date":
+        if column.type == "date" and table.classes:
             said.append(
                 f"Column {column.name!r} holds dates, which a model would take as categories: exclude it, split by it, "
                 "or give days since an event."
@@ -132,7 +135,14 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
         report=report,
         warnings=tuple(said),
         deidentification=table.deidentification,
+        target_column=None if table.classes else _target_sheet(table),
     )
+
+
+def _target_sheet(table: Table) -> ColumnSheet:
+    values = table.target.to_numpy()
+    known = values[~np.isnan(values)]
+    return _number_sheet(Column(table.target_name, "number", None, len(values) - len(known)), known)
 
 
 def _column_sheet(column: Column, values: npt.NDArray[Any]) -> ColumnSheet:

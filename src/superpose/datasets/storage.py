@@ -21,7 +21,7 @@ _VERSION = 1
 
 
 def table_to_parquet_bytes(table: Table) -> bytes:
-    """The table as Parquet: number columns are doubles, categories and the target (last column) strings."""
+    """The table as Parquet: number columns are doubles, categories strings; the target is the last column."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -32,6 +32,7 @@ def table_to_parquet_bytes(table: Table) -> bytes:
         "classes": table.classes,
         "columns": [column.to_dict() for column in table.columns],
         "digest": table.digest,
+        **({} if table.classes else {"target_kind": "number"}),
     }
     types = {"number": pa.float64(), "category": pa.large_string()}
     fields, arrays = [], []
@@ -39,8 +40,9 @@ def table_to_parquet_bytes(table: Table) -> bytes:
         metadata = None if column.unit is None else {"unit": column.unit}
         fields.append(pa.field(column.name, types[column.kind], metadata=metadata))
         arrays.append(pa.array(table.features[column.name].to_numpy(), types[column.kind], from_pandas=False))
-    fields.append(pa.field(table.target_name, pa.large_string()))
-    arrays.append(pa.array(table.target.tolist(), pa.large_string()))
+    of_target = pa.large_string() if table.classes else pa.float64()
+    fields.append(pa.field(table.target_name, of_target))
+    arrays.append(pa.array(table.target.to_numpy(), of_target, from_pandas=False))
     schema = pa.schema(fields, metadata={_KEY: json.dumps(head).encode()})
     sink = io.BytesIO()
     pq.write_table(pa.Table.from_arrays(arrays, schema=schema), sink, compression="zstd")
@@ -64,7 +66,11 @@ def table_from_parquet_bytes(content: bytes) -> Table:
         table = Table(
             name=head["name"],
             features=pd.DataFrame({column.name: _values(arrow.column(column.name)) for column in columns}),
-            target=pd.Series(_values(arrow.column(head["target"])), name=head["target"], dtype=object),
+            target=pd.Series(
+                _values(arrow.column(head["target"])),
+                name=head["target"],
+                dtype=np.float64 if head.get("target_kind") == "number" else object,
+            ),
             target_name=head["target"],
             classes=tuple(head["classes"]),
             columns=columns,

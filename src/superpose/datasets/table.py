@@ -1,14 +1,15 @@
-"""What a table is: named feature columns, a target with its classes, and a digest of the content."""
+"""What a table is: named feature columns, a target (a class or a number of each row), and a digest of the content."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from superpose.errors import (
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["MAX_CELLS", "MAX_CLASSES", "MAX_COLUMNS", "Column", "Table", "check_units"]
+__all__ = ["MAX_CELLS", "MAX_CLASSES", "MAX_COLUMNS", "TARGET_KINDS", "Column", "Table", "TargetKind", "check_units"]
 
 MAX_COLUMNS = 2_000
 MAX_CELLS = 50_000_000
@@ -35,6 +36,8 @@ _MAX_NAME_LENGTH = 256
 _MAX_UNIT_LENGTH = 50
 
 ColumnKind = Literal["number", "category"]
+TargetKind = Literal["class", "number"]
+TARGET_KINDS: tuple[TargetKind, ...] = get_args(TargetKind)
 Values = npt.NDArray[Any]
 
 
@@ -54,14 +57,15 @@ class Column:
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Feature columns and the class of each row. Treat the frames as read-only: the digest is computed once.
+    """Feature columns and the class, or the number, of each row. Treat the frames as read-only: the digest is kept.
 
     Attributes:
         name: what the owner calls it; not part of the digest.
         features: one column per feature; numbers are float64 with NaN where missing, categories ``str`` or None.
-        target: the class of each row, ``str``.
+        target: the class of each row, ``str``; of a target of numbers float64, NaN where it is not known (yet).
         target_name: name of the column that held the target.
-        classes: distinct classes, sorted by code point; in a two-class table the second is the positive one.
+        classes: distinct classes, sorted by code point; in a two-class table the second is the positive one. Empty
+            where the target holds numbers.
         columns: one description per feature, in the order of ``features``.
         deidentification: what was removed from the files of patients that the rows were made from, counted; None where
             there were none. Not part of the digest.
@@ -70,7 +74,7 @@ class Table:
 
     name: str
     features: pd.DataFrame
-    target: pd.Series[str]
+    target: pd.Series[Any]
     target_name: str
     classes: tuple[str, ...]
     columns: tuple[Column, ...]
@@ -85,6 +89,7 @@ class Table:
         target_name: str,
         target: Values,
         units: Mapping[str, str] | None = None,
+        target_kind: TargetKind = "class",
     ) -> Table:
         """A table from column arrays: float64 arrays are numbers, object arrays of ``str`` or None are categories.
 
@@ -92,13 +97,16 @@ class Table:
             name: name of the table.
             features: arrays of shape (n_rows,) by column name.
             target_name: name of the target.
-            target: labels (n_rows,), float64 or object; numbers become their shortest text ("1", "2.5").
+            target: labels (n_rows,), float64 or object; numbers become their shortest text ("1", "2.5"). Numbers
+                (n_rows,), float64, where ``target_kind`` says so; NaN in rows whose number is not known.
             units: unit of some of the columns.
+            target_kind: "class", or "number" for a target that is measured or counted, such as demand.
 
         Raises:
             DatasetEmptyError: no rows or no feature columns.
             DatasetFormatError: unusable column name, infinite values, or a column without any value.
-            DatasetTargetError: missing labels or more than 1,000 classes.
+            DatasetTargetError: missing labels or more than 1,000 classes; a target of numbers that holds something
+                else, or fewer than two of them.
             DatasetOneClassError: fewer than two classes.
         """
         import pandas as pd
@@ -113,15 +121,36 @@ class Table:
         check_size(len(target), len(features) + 1)
         units = {} if units is None else units
         described = tuple(_describe(column, values, units.get(column)) for column, values in features.items())
-        labels = _labels(target, target_name)
+        numbers = target_kind == "number"
+        found: Any = _measured(target, target_name) if numbers else _labels(target, target_name)
         return cls(
             name=name,
             features=pd.DataFrame(dict(features)),
-            target=pd.Series(labels, name=target_name, dtype=object),
+            target=pd.Series(found, name=target_name, dtype=np.float64 if numbers else object),
             target_name=target_name,
-            classes=_classes(labels, target_name),
+            classes=() if numbers else _classes(found, target_name),
             columns=described,
         )
+
+    @property
+    def target_kind(self) -> TargetKind:
+        """Whether the target holds classes or numbers."""
+        return "class" if self.classes else "number"
+
+    def require_classes(self) -> None:
+        """Refuse a target of numbers where a class is to be learnt.
+
+        Raises:
+            DatasetTargetError: saying what learns from such data.
+        """
+        if self.target_kind == "number":
+            raise DatasetTargetError(
+                f"Target {self.target_name!r} of table {self.name!r} holds numbers, and this learns classes. Numbers "
+                "are learnt by template demand and, in Python, by HybridRegressor; or register the table with a "
+                "target of classes.",
+                target=self.target_name,
+                target_kind="number",
+            )
 
     @property
     def n_rows(self) -> int:
@@ -140,7 +169,7 @@ class Table:
 
     @cached_property
     def class_counts(self) -> dict[str, int]:
-        """Number of rows of each class, in the order of ``classes``."""
+        """Number of rows of each class, in the order of ``classes``; empty where the target holds numbers."""
         counts = Counter(self.target)
         return {label: counts[label] for label in self.classes}
 
@@ -156,12 +185,13 @@ class Table:
             "target": self.target_name,
             "columns": [[column.name, column.kind] for column in self.columns],
             "n_rows": self.n_rows,
+            **({} if self.classes else {"target_kind": "number"}),
         }
         digest = hashlib.sha256(_json(head))
         for column in self.columns:
             values = self.features[column.name].to_numpy()
             digest.update(_number_bytes(values) if column.kind == "number" else _json(values.tolist()))
-        digest.update(_json(self.target.tolist()))
+        digest.update(_json(self.target.tolist()) if self.classes else _number_bytes(self.target.to_numpy()))
         return digest.hexdigest()
 
     def without(self, names: Collection[str]) -> Table:
@@ -203,6 +233,7 @@ class Table:
             "n_rows": self.n_rows,
             "n_features": self.n_features,
             "target": self.target_name,
+            "target_kind": self.target_kind,
             "classes": list(self.classes),
             "class_counts": self.class_counts,
             "columns": [column.to_dict() for column in self.columns],
@@ -338,6 +369,41 @@ def _labels(target: Values, name: str) -> list[str]:
             row=absent[0],
         )
     return [value if isinstance(value, str) else _number_text(value) for value in values]
+
+
+def _measured(target: Values, name: str) -> Values:
+    """The numbers of a target, checked."""
+    if target.dtype != np.float64:
+        rows = enumerate(target.tolist(), start=1)
+        row, found = next(((row, value) for row, value in rows if not _is_number(value)), (1, target[0]))
+        raise DatasetTargetError(
+            f"Target {name!r} was said to hold numbers, but data row {row} has {str(found)[:40]!r}. Mend it, or leave "
+            "target_kind out if these are classes.",
+            target=name,
+            row=row,
+        )
+    infinite = np.flatnonzero(np.isinf(target))
+    if len(infinite):
+        raise DatasetTargetError(
+            f"Target {name!r} is infinite in data row {infinite[0] + 1}; numbers must be finite or missing.",
+            target=name,
+            row=int(infinite[0]) + 1,
+        )
+    n_known = int(np.count_nonzero(~np.isnan(target)))
+    if n_known < 2:
+        raise DatasetTargetError(
+            f"Target {name!r} has a number in {n_known} of {len(target)} rows; at least two are needed.",
+            target=name,
+            n_missing=len(target) - n_known,
+        )
+    return target
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return value is None or math.isfinite(float(str(value)))
+    except ValueError:
+        return False
 
 
 def _number_text(value: float) -> str:

@@ -398,8 +398,9 @@ def _explanation(sample: Mapping[str, Any] | None) -> list[str]:
         return [_section("What predictions stand on", [f"- Could not be computed: {escaped(sample.get('refused'))}"])]
     rows = strongest_first(sample)
     lines = [
-        f"Mean absolute attributions by {escaped(sample['method'])} over {sample['n_rows']} test rows, in units of "
-        "probability. They speak of the model, not of causes.",
+        f"Mean absolute attributions by {escaped(sample['method'])} over {sample['n_rows']} "
+        f"{escaped(sample.get('rows_are', 'test rows'))}, in units of {escaped(sample.get('unit', 'probability'))}. "
+        "They speak of the model, not of causes.",
         "",
         *_table(["column", "attribution"], [[escaped(name), f"{value:.4f}"] for name, value in rows[:_MAX_COLUMNS]]),
     ]

@@ -196,7 +196,10 @@ def _energy(known: _Known) -> str | None:
 def _explanation(known: _Known) -> str | None:
     sample = known.evidence.get("explanation") or {}
     columns = [name for name, _ in strongest_first(sample)] if sample.get("columns") else []
-    return f"{sample['method']} of {sample['n_rows']} test rows: {', '.join(columns[:_SHOWN])}" if columns else None
+    if not columns:
+        return None
+    rows = f"{sample['n_rows']} {sample.get('rows_are', 'test rows')}"
+    return f"{sample['method']} of {rows}: {', '.join(columns[:_SHOWN])}"
 
 
 def _baseline(known: _Known) -> str | None:

@@ -60,7 +60,10 @@ def admit(spec: TrainingSpec, table: Table | None = None, *, fine_tuned: bool = 
         SpecError: a class or column that the spec names is not one of the table's, a value is missing where the spec
             takes none, there are too few validation rows to calibrate by, or the run exceeds its own limits.
         DatasetEmptyError: the spec leaves no feature column.
+        DatasetTargetError: the target holds numbers, not classes.
     """
+    if table is not None:
+        table.require_classes()
     if spec.fine_tune.parent is not None and not fine_tuned:
         raise SpecError(
             f"is {spec.fine_tune.parent}, but only training jobs and sweeps of the service begin from a parent; an "

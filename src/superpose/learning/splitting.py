@@ -54,7 +54,9 @@ def splits_of(spec: TrainingSpec, table: Table, *, at_most: int | None = None) -
     Raises:
         SpecError: the column is absent, has missing values, or is no time.
         DatasetTooSmallError: the rows cannot be split this way.
+        DatasetTargetError: the target holds numbers, not classes.
     """
+    table.require_classes()
     evaluation, kind, labels = spec.evaluation, spec.split.kind, table.target.to_numpy()
     n_splits = split_count(spec, table.n_rows).n_splits
     shared: dict[str, Any] = {

@@ -165,6 +165,11 @@ class Dataset:
     created_at: datetime
     domain: str = "general"
 
+    @property
+    def target_kind(self) -> str:
+        """ "class", or "number" where the target holds numbers: such a table has no classes."""
+        return "class" if self.classes else "number"
+
     def to_json(self) -> dict[str, object]:
         """The data set as the API sends it."""
         return {
@@ -174,6 +179,7 @@ class Dataset:
             "n_rows": self.n_rows,
             "n_features": self.n_features,
             "target": self.target,
+            "target_kind": self.target_kind,
             "classes": list(self.classes),
             "columns": [dict(column) for column in self.columns],
             "digest": self.digest,

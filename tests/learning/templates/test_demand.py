@@ -21,7 +21,13 @@ from superpose.errors import CheckpointError, DatasetFormatError, DatasetTooSmal
 from superpose.learning import HybridRegressor, Predictor
 from superpose.learning.calibration.intervals import conformal_reach
 from superpose.learning.templates.demand import VARIANTS, builtin_series, read_series, train_demand
-from superpose.learning.templates.demand.features import all_rows, feature_names, first_origin, rows_at, seasonal_naive
+from superpose.learning.templates.demand.feature_rows import (
+    all_rows,
+    feature_names,
+    first_origin,
+    rows_at,
+    seasonal_naive,
+)
 from superpose.learning.templates.demand.measures import (
     MEASURES,
     QUANTILES,

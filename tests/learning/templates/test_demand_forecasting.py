@@ -22,7 +22,7 @@ from superpose.learning import HybridRegressor, ModelFacts, Predictor
 from superpose.learning.calibration.intervals import NumberInterval
 from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.templates.demand import features, forecast, read_series, train_demand
-from superpose.learning.templates.demand.features import all_rows, feature_names
+from superpose.learning.templates.demand.feature_rows import all_rows, feature_names
 
 pytest.importorskip("torch")
 

@@ -117,7 +117,10 @@ class _Asked(Document):
     """What the URL says of a table in the body."""
 
     name: str | None = Field(None, description="name in the project")
-    target: str | None = Field(None, description="column with the classes")
+    target: str | None = Field(None, description="column with the classes or numbers")
+    target_kind: Literal["class", "number"] = Field(
+        "class", description="CSV and Parquet: whether the target holds classes or numbers"
+    )
     size: int | None = Field(None, description="images: width and height in pixels [28]", ge=1, le=256, strict=False)
     mode: str | None = Field(None, description="images: grey or rgb [grey]")
     patients: bool | None = Field(
@@ -153,6 +156,7 @@ def _incoming(asked: _Asked, media_type: str, max_columns: int) -> Incoming:
         options=options,
         max_columns=max_columns,
         domain=asked.domain,
+        target_kind=asked.target_kind,
     )
 
 

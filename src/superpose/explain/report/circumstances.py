@@ -77,8 +77,9 @@ def explanation(facts: ReportFacts) -> Section:
         return Section("explanation", "Explanation", [Text(said)])
     columns = strongest_first(sample)
     told = (
-        f"Mean absolute attributions by {str(sample['method']).replace('_', ' ')} over {sample['n_rows']} test rows, "
-        "in units of probability. They speak of the model, not of causes; of the rows themselves nothing is kept."
+        f"Mean absolute attributions by {str(sample['method']).replace('_', ' ')} over {sample['n_rows']} "
+        f"{sample.get('rows_are', 'test rows')}, in units of {sample.get('unit', 'probability')}. They speak of "
+        "the model, not of causes; of the rows themselves nothing is kept."
     )
     picture = _picture(facts, dict(columns))
     shown = columns[:_MOST_BARS]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Connection, RowMapping, Select, delete, insert, or_, select, update
 
 from superpose.datasets.domains import GENERAL
+from superpose.datasets.table import TargetKind
 from superpose.errors import ConflictError, NotFoundError, PayloadTooLargeError
 from superpose.service.catalogue.ingest import Incoming, Ingested, ingest, ingest_file, ingested
 from superpose.service.config import ServiceConfig
@@ -75,6 +76,7 @@ class Datasets:
         format: str,
         target: str,
         units: Mapping[str, str] | None = None,
+        target_kind: TargetKind = "class",
     ) -> Dataset:
         """Read, check and store a table. The same content under the same name again gives the same data set.
 
@@ -83,8 +85,9 @@ class Datasets:
             name: unique in the project.
             content: the file's bytes.
             format: ``csv``, ``parquet`` or ``npz``.
-            target: name of the column with the classes.
+            target: name of the column with the classes or numbers.
             units: unit by column; goes before units that the file itself states.
+            target_kind: "class", or "number" for a target that is measured or counted (``csv`` and ``parquet``).
 
         Raises:
             ForbiddenError: the caller's role is too small.
@@ -97,7 +100,10 @@ class Datasets:
         principal.require(Role.EDITOR)
         check_name(name)
         self._check_size(len(content))
-        made = ingest(content, Incoming(name, format, target, units or {}, max_columns=self._config.max_columns))
+        incoming = Incoming(
+            name, format, target, units or {}, max_columns=self._config.max_columns, target_kind=target_kind
+        )
+        made = ingest(content, incoming)
         staged = self._artifacts.stage(made.content or b"")
         return self._store(principal, name, format, made, staged)
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpose.datasets.domains import GENERAL, MEDICAL
+from superpose.datasets.table import TargetKind
 from superpose.errors import DatasetError, DatasetFormatError, DatasetTooLargeError, RequestError, SuperposeError
 from superpose.service.traces import trace_of
 
@@ -38,11 +39,12 @@ class Incoming:
     Attributes:
         name: name of the data set.
         format: one of ``superpose.datasets.FORMATS``.
-        target: column with the classes.
+        target: column with the classes or numbers.
         units: unit by column; goes before units that the file itself states.
         options: what the format's reader takes besides.
         max_columns: columns allowed.
         domain: what the rows are about, one of ``superpose.datasets.domains.DOMAINS``.
+        target_kind: "class" or "number", one of ``superpose.datasets.table.TARGET_KINDS``.
     """
 
     name: str
@@ -52,6 +54,7 @@ class Incoming:
     options: Mapping[str, Any] = field(default_factory=dict)
     max_columns: int = 2_000
     domain: str = GENERAL
+    target_kind: TargetKind = "class"
 
 
 @dataclass(frozen=True)
@@ -84,6 +87,7 @@ def ingest(source: bytes | Path, incoming: Incoming) -> Ingested:
         target=incoming.target,
         max_columns=incoming.max_columns,
         options=incoming.options,
+        target_kind=incoming.target_kind,
     )
     if incoming.units:
         table = table.with_units(incoming.units)

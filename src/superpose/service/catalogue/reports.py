@@ -111,11 +111,12 @@ class Reports:
         return self._made(principal, job, found, form)
 
     def _made(self, principal: Principal, job: Job | None, version: ModelVersion | None, form: str) -> MadeReport:
-        from superpose.explain import report_pdf, study_report, training_report
+        from superpose.explain import demand_report, report_pdf, study_report, training_report
 
         study = self._study(principal, job)
         if study is not None:
-            content = study_report(study, None if version is None else self._predictor(version))
+            page_of = demand_report if study["template"] == "demand" else study_report
+            content = page_of(study, None if version is None else self._predictor(version))
         else:
             content = training_report(self._facts(principal, job, version))
         if form == "pdf":

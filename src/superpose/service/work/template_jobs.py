@@ -1,7 +1,8 @@
 """Templates as jobs: whole studies of one kind of data, on a registered data set, that end with a model version.
 
-Today the one for pictures of two classes (`superpose.learning.templates.pneumonia`). A template is a row of
-``TEMPLATES``: what a submission may say, and what a worker does.
+For pictures of two classes (`superpose.learning.templates.pneumonia`) and for demand
+(`superpose.learning.templates.demand`). A template is a row of ``TEMPLATES``: what a submission may say, and what a
+worker does.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from superpose.trust import sha256_bytes
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
+    from superpose.learning.templates.demand.series import SeriesSet
+    from superpose.learning.templates.watching import Watch
 
 __all__ = ["REPORT", "TEMPLATES", "admit_template", "train_template"]
 
@@ -96,9 +99,7 @@ def _admit_pictures(options: Mapping[str, object], table: Table) -> dict[str, ob
 
 def _train_pictures(job: Job, context: RunContext) -> Outcome:
     from superpose.datasets.picture_tables import picture_table, pictures_of_table
-    from superpose.learning.predictor import Predictor
     from superpose.learning.templates.pneumonia import train_pneumonia
-    from superpose.learning.templates.pneumonia.run import Watch
 
     options: Any = job.payload["options"]
     pictures = pictures_of_table(context.training_table())
@@ -111,21 +112,80 @@ def _train_pictures(job: Job, context: RunContext) -> Outcome:
             epochs=options["epochs"],
             variants=options["variants"],
             tell=lambda line: None if ": epoch " in line else context.on_event("log", {"message": line}),
-            watch=Watch(
-                lambda stage, fraction: context.on_event("progress", {"stage": stage, "fraction": fraction}),
-                context.should_stop,
-            ),
+            watch=_watch(context),
             exclusive=False,  # a directory of an attempt, which no other attempt finds under its name
         )
+    looked_at = picture_table(pictures.name, pictures.parts["val"], pictures.classes)  # the test part stays closed
+    told = {name: report[name] for name in ("configuration_sha256", "test_openings", "verdict")}
+    return _outcome(context, report, told, looked_at.features, "validation pictures")
+
+
+def _admit_demand(options: Mapping[str, object], table: Table) -> dict[str, object]:
+    from superpose.learning.templates.demand.options import VARIANTS, check_length, check_options
+
+    full: dict[str, Any] = check_options(options)
+    if full["variants"] is None:
+        full["variants"] = list(VARIANTS)
+    data = _series(table, full)
+    full["frequency"] = data.frequency
+    if full["horizon"] is None:
+        full["horizon"] = data.calendar.horizon
+    check_length(data, full["horizon"], full["origins"] + full["calibration"])
+    return full
+
+
+def _series(table: Table, options: Mapping[str, Any]) -> SeriesSet:
+    from superpose.learning.templates.demand.dataset_series import series_of_table
+
+    return series_of_table(table, frequency=options["frequency"], gaps=options["gaps"])
+
+
+def _train_demand(job: Job, context: RunContext) -> Outcome:
+    from superpose.learning.templates.demand import train_demand
+    from superpose.learning.templates.demand.forecasting import known_rows
+
+    options: Any = job.payload["options"]
+    data = _series(context.training_table(), options)
+    with measured_effort(context.directory):
+        report = train_demand(
+            data,
+            context.directory,
+            tell=lambda line: context.on_event("log", {"message": line}),
+            watch=_watch(context),
+            exclusive=False,  # as above
+            **{name: value for name, value in options.items() if name != "gaps"},
+        )
+    told = {name: report[name] for name in ("configuration_sha256", "horizon", "baseline", "verdict")}
+    looked_at = known_rows(data, options["horizon"], options["origins"])
+    return _outcome(context, report, told, looked_at, "rows of the test periods, of which the model has learnt since")
+
+
+def _watch(context: RunContext) -> Watch:
+    from superpose.learning.templates.watching import Watch
+
+    return Watch(
+        lambda stage, fraction: context.on_event("progress", {"stage": stage, "fraction": fraction}),
+        context.should_stop,
+    )
+
+
+def _outcome(
+    context: RunContext, report: Mapping[str, Any], told: Mapping[str, Any], looked_at: Any, rows_are: str
+) -> Outcome:
+    """What a template leaves: its report as a file, its model as a version, and ``told`` of it in the job's result.
+
+    ``looked_at`` are rows of which a sample is explained, ``rows_are`` what they are.
+    """
+    from superpose.learning.predictor import Predictor
+
     if context.ledger is not None:
         context.ledger.file(context.directory / REPORT, REPORT)
     content = (context.directory / report["model"]["file"]).read_bytes()
     digest = str(report["model"]["sha256"])
     manifest = manifest_of(content, digest)
-    looked_at = picture_table(pictures.name, pictures.parts["val"], pictures.classes)  # the test part stays closed
     evidence = evidence_of_rows(
         Predictor.load(content, digest),
-        looked_at.features,
+        looked_at,
         seed=0,
         evaluation=manifest["evaluation"],
         config=context.config,
@@ -139,9 +199,13 @@ def _train_pictures(job: Job, context: RunContext) -> Outcome:
         "manifest": manifest,
         "evidence": evidence,
     }
-    told = {name: report[name] for name in ("configuration_sha256", "test_openings", "verdict")}
-    return Outcome({"digest": digest, "evaluation": manifest["evaluation"], "study": told}, content, version)
+    if "columns" in evidence["explanation"]:
+        evidence["explanation"]["rows_are"] = rows_are
+    return Outcome({"digest": digest, "evaluation": manifest["evaluation"], "study": dict(told)}, content, version)
 
 
 #: name -> what it takes and does.
-TEMPLATES: Mapping[str, Template] = {"pneumonia": Template(_admit_pictures, _train_pictures)}
+TEMPLATES: Mapping[str, Template] = {
+    "pneumonia": Template(_admit_pictures, _train_pictures),
+    "demand": Template(_admit_demand, _train_demand),
+}

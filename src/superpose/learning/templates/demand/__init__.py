@@ -1,9 +1,17 @@
 """Demand forecasting: a hybrid regressor, what it must be compared with, and a report that tells the truth."""
 
-from superpose.learning.templates.demand.forecasting import FutureRows, features, forecast
-from superpose.learning.templates.demand.models import VARIANTS
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from superpose.learning.templates.demand.dataset_series import series_of_table
+from superpose.learning.templates.demand.options import VARIANTS
 from superpose.learning.templates.demand.series import FREQUENCIES, builtin_series, read_series
-from superpose.learning.templates.demand.template import train_demand
+
+if TYPE_CHECKING:
+    from superpose.learning.templates.demand.forecasting import FutureRows, features, forecast
+    from superpose.learning.templates.demand.template import train_demand
 
 __all__ = [
     "FREQUENCIES",
@@ -13,5 +21,20 @@ __all__ = [
     "features",
     "forecast",
     "read_series",
+    "series_of_table",
     "train_demand",
 ]
+
+_HOME_OF = {
+    "FutureRows": "forecasting",
+    "features": "forecasting",
+    "forecast": "forecasting",
+    "train_demand": "template",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load what needs torch, or much else, only when it is asked for."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)

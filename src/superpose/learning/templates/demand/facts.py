@@ -13,7 +13,7 @@ from superpose.learning.calibration.intervals import NumberInterval
 from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.model_file import ModelFacts
 from superpose.learning.preprocessing import Preprocessor
-from superpose.learning.templates.demand.features import ForecastRows, feature_names
+from superpose.learning.templates.demand.feature_rows import ForecastRows, feature_names
 from superpose.learning.templates.demand.judging import CONFIDENCE, MARGIN, Judged
 from superpose.learning.templates.demand.measures import LEVEL, MEASURES
 from superpose.learning.templates.demand.run import Run
@@ -48,7 +48,7 @@ def facts_of(run: Run, judged: Judged, data: Mapping[str, Any], spec: Mapping[st
             "configuration_sha256": run.digest,
             "horizon": run.horizon,
             "seed": 0,
-            "spec": {**spec, "card": {"domain": "general", "intended_use": INTENDED_USE, "limits": LIMITS}},
+            "spec": {**spec, "card": {"domain": run.data.domain, "intended_use": INTENDED_USE, "limits": LIMITS}},
         },
         baseline=column_baseline(dict(zip(feature_names(run.data), run.rows.features.T, strict=True))),
     )

@@ -11,10 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from superpose.errors import DatasetFormatError, DatasetTooSmallError, FeatureMismatchError, SpecError
 from superpose.learning.predictor import Predictor
-from superpose.learning.templates.demand.features import ForecastRows, feature_names, first_origin, rows_at
+from superpose.learning.templates.demand.feature_rows import (
+    ForecastRows,
+    all_rows,
+    feature_names,
+    first_origin,
+    rows_at,
+)
 from superpose.learning.templates.demand.series import DemandSeries, SeriesSet, read_series
 
-__all__ = ["FutureRows", "features", "forecast"]
+__all__ = ["FutureRows", "features", "forecast", "known_rows"]
 
 Floats = NDArray[np.float64]
 
@@ -105,6 +111,19 @@ def features(
         pd.concat(about, ignore_index=True),
         np.repeat(np.array(lowest), steps),
     )
+
+
+def known_rows(data: SeriesSet, horizon: int, n_origins: int) -> pd.DataFrame:
+    """The features of all rows about the periods of the last origins, whose quantities are known.
+
+    Args:
+        data: the series.
+        horizon: periods ahead, the model's.
+        n_origins: origins, a horizon apart, that forecast those periods.
+    """
+    rows = all_rows(data, horizon)
+    newest = rows.at(rows.places >= -horizon * n_origins)
+    return pd.DataFrame(newest.features, columns=list(feature_names(data)))
 
 
 def forecast(

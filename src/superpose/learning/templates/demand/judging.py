@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from superpose.learning.calibration.intervals import conformal_reach
 from superpose.learning.templates.demand.measures import measured, naive_error, summary
-from superpose.learning.templates.demand.models import CIRCUITS, VARIANTS
+from superpose.learning.templates.demand.options import CIRCUITS, VARIANTS
 from superpose.learning.templates.demand.run import Forecasts, Run
 from superpose.learning.verdicts import LABELS, compare, diebold_mariano, verdict
 from superpose.learning.verdicts.splits import holm

@@ -1,53 +1,25 @@
-"""The hybrid regressor and everything it is compared with: a row each, and how a row forecasts from one origin."""
+"""The hybrid regressor and everything it is compared with: how a row of `VARIANTS` forecasts from one origin."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from superpose.learning.regressor import HybridRegressor
-from superpose.learning.templates.demand.features import ForecastRows, seasonal_naive
+from superpose.learning.templates.demand.feature_rows import ForecastRows, seasonal_naive
+from superpose.learning.templates.demand.options import CIRCUITS
 
-__all__ = ["VARIANTS", "HybridSettings", "Variant", "exponential_smoothing", "fit_rows", "naive", "smoothing_installed"]
+__all__ = ["HybridSettings", "exponential_smoothing", "fit_rows", "naive"]
 
 Floats = NDArray[np.float64]
 
 _PENALTIES: Final = tuple(10.0**power for power in range(-3, 5))
-
-
-@dataclass(frozen=True)
-class Variant:
-    """A row of `VARIANTS`.
-
-    Attributes:
-        label: what tables and sentences call it.
-        takes: "features" (one model for all series and steps), or "series" (each series by itself).
-        seeds: whether its training draws random numbers.
-    """
-
-    label: str
-    takes: Literal["features", "series"]
-    seeds: bool = False
-
-
-VARIANTS: Final[dict[str, Variant]] = {
-    "hybrid": Variant("hybrid model", "features", seeds=True),
-    "classical_twin": Variant("classical twin of equal parameter count", "features", seeds=True),
-    "no_entanglement": Variant("same circuit without entanglement", "features", seeds=True),
-    "frozen": Variant("same circuit with frozen random weights", "features", seeds=True),
-    "seasonal_naive": Variant("seasonal naive", "series"),
-    "exponential_smoothing": Variant("exponential smoothing", "series"),
-    "ridge": Variant("ridge on the same features", "features"),
-    "gradient_boosting": Variant("gradient boosting on the same features", "features", seeds=True),
-}
-
-CIRCUITS: Final = ("hybrid", "classical_twin", "no_entanglement", "frozen")
 
 
 @dataclass(frozen=True)
@@ -101,13 +73,6 @@ def fit_rows(name: str, rows: ForecastRows, settings: HybridSettings, seed: int,
 def naive(quantities: Floats, horizon: int, season: int) -> Floats:
     """Each period's quantity a season ago."""
     return seasonal_naive(quantities, len(quantities) - 1, np.arange(1, horizon + 1), season)
-
-
-def smoothing_installed() -> bool:
-    """Whether statsmodels is there."""
-    from importlib.util import find_spec
-
-    return find_spec("statsmodels") is not None
 
 
 def exponential_smoothing(quantities: Floats, horizon: int, season: int) -> Floats:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from superpose.learning.calibration.intervals import conformal_reach
 from superpose.learning.templates.demand.judging import Judged
-from superpose.learning.templates.demand.models import CIRCUITS
+from superpose.learning.templates.demand.options import CIRCUITS
 from superpose.learning.templates.demand.run import Run
 
 __all__ = ["MOST_SERIES", "plots_of"]

@@ -8,7 +8,6 @@ again.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -19,26 +18,19 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from superpose import __version__
-from superpose.errors import CheckpointError, DatasetTooSmallError
+from superpose.errors import CheckpointError
 from superpose.learning.canonical import digest_json
-from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
+from superpose.learning.checkpoint import Stopped, read_sealed_json, write_sealed_json
 from superpose.learning.plot_data import curve_of
-from superpose.learning.templates.demand.features import ForecastRows, all_rows, feature_names, first_origin, rows_at
-from superpose.learning.templates.demand.models import (
-    CIRCUITS,
-    VARIANTS,
-    HybridSettings,
-    exponential_smoothing,
-    fit_rows,
-    naive,
-)
+from superpose.learning.templates.demand.feature_rows import ForecastRows, all_rows, feature_names, rows_at
+from superpose.learning.templates.demand.models import HybridSettings, exponential_smoothing, fit_rows, naive
+from superpose.learning.templates.demand.options import CIRCUITS, VARIANTS, check_length
 from superpose.learning.templates.demand.series import DemandSeries, SeriesSet
+from superpose.learning.templates.watching import Tell, Watch
 
-__all__ = ["Forecasts", "Run", "Tell"]
+__all__ = ["Forecasts", "Run"]
 
 Floats = NDArray[np.float64]
-Tell = Callable[[str], None]
-"""Told of progress, a line at a time."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +63,7 @@ class Run:
         n_seeds: of what draws random numbers.
         directory: made if absent.
         tell: told of progress.
+        watch: who looks on.
 
     Raises:
         DatasetTooSmallError: the shortest series has too few periods for so many origins.
@@ -89,11 +82,12 @@ class Run:
         n_seeds: int,
         directory: Path,
         tell: Tell,
+        watch: Watch = Watch(),  # noqa: B008  # frozen
     ) -> None:
         self.data, self.settings, self.variants = data, settings, variants
         self.horizon, self.n_calibration, self.n_test, self.n_seeds = horizon, n_calibration, n_test, n_seeds
-        self.directory, self._tell = directory, tell
-        self._check_length()
+        self.directory, self._tell, self._watch, self._made = directory, tell, watch, set[tuple[str, int, int]]()
+        check_length(data, horizon, n_calibration + n_test)
         self.configuration: dict[str, Any] = {
             "template": "demand",
             "release": __version__,
@@ -136,9 +130,13 @@ class Run:
         return np.stack(rows)
 
     def forecasts(self, variant: str, after: int) -> Forecasts:
-        """What a variant says at an origin, made now or before; ``after`` 0 is beyond the end of the data."""
+        """What a variant says at an origin, made now or before; ``after`` 0 is beyond the end of the data.
+
+        Raises:
+            Stopped: the watch asked for it; what is made is on disk.
+        """
         n_seeds = self.n_seeds if VARIANTS[variant].seeds else 1
-        parts = [self._kept(variant, after, seed) for seed in range(n_seeds)]
+        parts = [self._seen(variant, after, seed) for seed in range(n_seeds)]
         values = np.array([part["values"] for part in parts])
         return Forecasts(values, parts[0]["n_params"], sum(part["seconds"] for part in parts), parts[0].get("curve"))
 
@@ -155,6 +153,22 @@ class Run:
     def within(self, one: DemandSeries, after: int, values: Floats) -> Floats:
         """Forecasts, no less than 0 where nothing known at the origin is."""
         return np.maximum(values, 0.0) if (self.history(one, after) >= 0).all() else values
+
+    def _seen(self, variant: str, after: int, seed: int) -> dict[str, Any]:
+        """What one training says; the watch is told how far the run is, and asked whether to leave off."""
+        kept = self._kept(variant, after, seed)
+        if (variant, after, seed) in self._made:
+            return kept
+        self._made.add((variant, after, seed))
+        per_origin = sum(self.n_seeds if VARIANTS[name].seeds else 1 for name in self.variants)
+        n_all = per_origin * len(self.origins) + self.n_seeds + 1  # the forecast beyond the data, and the model
+        place = self.origins.index(after) + 1 if after else 0
+        where = f"origin {place} of {len(self.origins)}" if place else "beyond the data"
+        stage = f"{variant} seed {seed}: {where}"
+        self._watch.progress(stage, min(len(self._made) / n_all, 1 - 1 / n_all))
+        if self._watch.should_stop():
+            raise Stopped(f"Stopped after {stage}; begun again with the same arguments, the run goes on from there.")
+        return kept
 
     def _kept(self, variant: str, after: int, seed: int) -> dict[str, Any]:
         path = self.directory / "forecasts" / f"{variant}-{after}-{seed}.json"
@@ -192,17 +206,6 @@ class Run:
         method = naive if variant == "seasonal_naive" else exponential_smoothing
         values = method(self.history(one, after), self.horizon, self.data.calendar.season)
         return self.within(one, after, values)
-
-    def _check_length(self) -> None:
-        shortest = min(one.n_periods for one in self.data.series)
-        free = shortest - 1 - first_origin(self.data) - self.horizon
-        wanted = self.n_calibration + self.n_test
-        if wanted * self.horizon > free:
-            raise DatasetTooSmallError(
-                f"{wanted} origins of {self.horizon} periods need {wanted * self.horizon + shortest - free} "
-                f"{self.data.frequency} periods, the shortest series has {shortest}; "
-                f"{max(free // self.horizon, 0)} origins would fit, or take a shorter horizon"
-            )
 
 
 def _curve(model: Any) -> dict[str, Any] | None:

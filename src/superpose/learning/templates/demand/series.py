@@ -11,10 +11,21 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from superpose.datasets.domains import GENERAL
 from superpose.errors import DatasetFormatError, DatasetTooSmallError, SpecError
 from superpose.learning.canonical import digest_bytes
 
-__all__ = ["BUILTIN", "FREQUENCIES", "DemandSeries", "Frequency", "SeriesSet", "builtin_series", "read_series"]
+__all__ = [
+    "BUILTIN",
+    "FREQUENCIES",
+    "GAPS",
+    "DemandSeries",
+    "Frequency",
+    "SeriesSet",
+    "builtin_series",
+    "read_series",
+    "series_of_frame",
+]
 
 _DATE, _QUANTITY, _SERIES = "date", "quantity", "series"
 _MAX_BYTES = 64 * 1024 * 1024
@@ -49,6 +60,9 @@ FREQUENCIES: Final[dict[str, Frequency]] = {
     "monthly": Frequency(12, 12, 12, "M"),
 }
 """What a period can be."""
+
+GAPS: Final = ("refuse", "zero")
+"""What a period without a row can mean."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +99,7 @@ class SeriesSet:
         series: at least one.
         digest: SHA-256 of the content.
         n_filled: periods without a row that were taken for zero.
+        domain: what the data are about, one of `superpose.datasets.domains.DOMAINS`.
     """
 
     name: str
@@ -94,6 +109,7 @@ class SeriesSet:
     series: tuple[DemandSeries, ...]
     digest: str
     n_filled: int
+    domain: str = GENERAL
 
     @property
     def calendar(self) -> Frequency:
@@ -152,11 +168,29 @@ def read_series(path: Path | str, *, frequency: str | None = None, gaps: str = "
         SpecError: a word that is not allowed.
         OSError: the file cannot be read.
     """
-    for field, word, allowed in (("frequency", frequency, (*FREQUENCIES, None)), ("gaps", gaps, ("refuse", "zero"))):
-        if word not in allowed:
-            raise SpecError(f"must be one of {', '.join(filter(None, allowed))}, got {word!r}", field)
+    _check_words(frequency, gaps)
     content = _content(Path(path))
-    frame = _frame(content)
+    return series_of_frame(
+        _frame(content), name=Path(path).name, digest=digest_bytes(content), frequency=frequency, gaps=gaps
+    )
+
+
+def series_of_frame(
+    frame: pd.DataFrame, *, name: str, digest: str, frequency: str | None = None, gaps: str = "refuse"
+) -> SeriesSet:
+    """The series in rows of ``date``, ``quantity``, perhaps ``series``, and covariates; see `read_series`.
+
+    Args:
+        frame: dates and series as text; quantities and covariates as text, or float64 with NaN where missing.
+        name: of the data.
+        digest: SHA-256 of the content.
+        frequency: see `read_series`.
+        gaps: see `read_series`.
+
+    Raises:
+        DatasetFormatError, DatasetTooSmallError, SpecError: see `read_series`.
+    """
+    _check_words(frequency, gaps)
     dates = _dates(frame)
     if frequency is None:
         frequency = _inferred(dates, frame)
@@ -165,9 +199,9 @@ def read_series(path: Path | str, *, frequency: str | None = None, gaps: str = "
     covariates = tuple(name for name in numbers if name != _QUANTITY)
     names = frame[_SERIES] if _SERIES in frame else pd.Series("", index=frame.index)
     found, n_filled = [], 0
-    for name, rows in frame.groupby(names, sort=True).groups.items():
+    for series, rows in frame.groupby(names, sort=True).groups.items():
         own = {column: values.loc[rows] for column, values in numbers.items()}
-        one, filled = _series(str(name), periods.loc[rows], own, covariates, gaps)
+        one, filled = _series(str(series), periods.loc[rows], own, covariates, gaps)
         found.append(one)
         n_filled += filled
     ends = {one.periods[one.n_periods - 1] for one in found}
@@ -176,7 +210,13 @@ def read_series(path: Path | str, *, frequency: str | None = None, gaps: str = "
             f"all series must end in the same period, they end in {', '.join(sorted(map(str, ends)))[:200]}; leave out "
             "those that have ended, or give their last periods"
         )
-    return SeriesSet(Path(path).name, None, frequency, covariates, tuple(found), digest_bytes(content), n_filled)
+    return SeriesSet(name, None, frequency, covariates, tuple(found), digest, n_filled)
+
+
+def _check_words(frequency: str | None, gaps: str) -> None:
+    for field, word, allowed in (("frequency", frequency, (*FREQUENCIES, None)), ("gaps", gaps, GAPS)):
+        if word not in allowed:
+            raise SpecError(f"must be one of {', '.join(filter(None, allowed))}, got {word!r}", field)
 
 
 def _content(path: Path) -> bytes:
@@ -227,12 +267,14 @@ def _inferred(dates: Any, frame: pd.DataFrame) -> str:
 
 def _numbers(frame: pd.DataFrame, name: str) -> Any:
     values = pd.to_numeric(frame[name], errors="coerce").astype("float64")
-    wrong = ~np.isfinite(values.to_numpy()) & (frame[name].str.strip() != "").to_numpy()
+    blank = frame[name].isna() if frame[name].dtype.kind == "f" else frame[name].str.strip() == ""
+    wrong = ~np.isfinite(values.to_numpy()) & ~blank.to_numpy()
     if name != _QUANTITY:
         wrong |= values.isna().to_numpy()
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        raise DatasetFormatError(f"row {row + 2}: {name} must be a finite number, got {frame[name][row]!r}")
+        got = "" if blank.iloc[row] else str(frame[name].iloc[row])
+        raise DatasetFormatError(f"row {row + 2}: {name} must be a finite number, got {got!r}")
     return values
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,11 +21,13 @@ from superpose.learning.model_file import write_model
 from superpose.learning.templates.demand.facts import TARGET, facts_of, safeguards_of
 from superpose.learning.templates.demand.judging import Judged, judge
 from superpose.learning.templates.demand.measures import LEVEL
-from superpose.learning.templates.demand.models import VARIANTS, HybridSettings, smoothing_installed
+from superpose.learning.templates.demand.models import HybridSettings
+from superpose.learning.templates.demand.options import VARIANTS, check_options, smoothing_installed
 from superpose.learning.templates.demand.plots import plots_of
-from superpose.learning.templates.demand.run import Run, Tell
+from superpose.learning.templates.demand.run import Run
 from superpose.learning.templates.demand.series import SeriesSet, builtin_series, read_series
 from superpose.learning.templates.directory_lock import locked
+from superpose.learning.templates.watching import Tell, Watch
 
 __all__ = ["train_demand"]
 
@@ -35,15 +38,13 @@ CHOSEN_BY = (
 )
 """Where the settings come from."""
 
-_BOUNDS = {"horizon": (1, 366), "origins": (2, 60), "calibration": (1, 60), "seeds": (1, 20), "epochs": (1, 10_000)}
-
 
 def _quiet(line: str) -> None:
     pass
 
 
 def train_demand(  # noqa: PLR0913  # one parameter per option
-    source: Path | str | None,
+    source: Path | str | SeriesSet | None,
     directory: Path | str,
     *,
     frequency: str | None = None,
@@ -55,6 +56,8 @@ def train_demand(  # noqa: PLR0913  # one parameter per option
     variants: Sequence[str] | None = None,
     gaps: str = "refuse",
     tell: Tell = _quiet,
+    watch: Watch = Watch(),  # noqa: B008  # frozen
+    exclusive: bool = True,
 ) -> dict[str, Any]:
     """Train a hybrid regressor of demand beside what it must be compared with, judged from rolling origins.
 
@@ -63,7 +66,7 @@ def train_demand(  # noqa: PLR0913  # one parameter per option
     is called again with the same arguments, and loses at most one training.
 
     Args:
-        source: a CSV file, see `read_series`; None takes the built-in series.
+        source: a CSV file, see `read_series`, or series that were read; None takes the built-in series.
         directory: of the run: forecasts, ``report.json`` and ``model.superpose``; made if absent.
         frequency: "daily", "weekly" or "monthly"; by default as the dates are.
         horizon: periods ahead; by default 14 days, 8 weeks or 12 months.
@@ -74,6 +77,9 @@ def train_demand(  # noqa: PLR0913  # one parameter per option
         variants: names of what is trained beside the hybrid model, by default all; see `VARIANTS`.
         gaps: "refuse", or "zero" where a period without a row means that nothing was sold.
         tell: told of progress.
+        watch: told of progress in numbers, and asked whether to stop.
+        exclusive: whether a second run in the directory is refused, by a lock that ends with its process; False for a
+            directory that only this call can know.
 
     Returns:
         The report as JSON values; ``metrics.mase.mean`` is the hybrid model's mean over the test origins.
@@ -83,20 +89,35 @@ def train_demand(  # noqa: PLR0913  # one parameter per option
         DatasetError: see `read_series`; also if there are too few periods.
         CheckpointError: the directory holds a run of another configuration, or a damaged file; or another process runs
             in it.
+        Stopped: the watch asked for it.
         OSError: a file cannot be read or written.
 
     Cost: on 257 months, with all variants and 3 seeds, some 2 minutes on one core.
     """
     clock = time.perf_counter()
-    numbers = {"horizon": horizon, "origins": origins, "calibration": calibration, "seeds": seeds, "epochs": epochs}
-    _check(numbers, variants)
-    data = builtin_series() if source is None else read_series(source, frequency=frequency, gaps=gaps)
-    if source is None and frequency not in (None, data.frequency):
-        raise SpecError(f"is {frequency!r}, but the built-in series is {data.frequency}", "frequency")
+    check_options(
+        {
+            "frequency": frequency,
+            "horizon": horizon,
+            "origins": origins,
+            "calibration": calibration,
+            "seeds": seeds,
+            "epochs": epochs,
+            "variants": variants,
+            "gaps": gaps,
+        }
+    )
+    if source is None or isinstance(source, SeriesSet):
+        data = builtin_series() if source is None else source
+        if frequency not in (None, data.frequency):
+            whose = "the built-in series is" if source is None else "these series are"
+            raise SpecError(f"is {frequency!r}, but {whose} {data.frequency}", "frequency")
+    else:
+        data = read_series(source, frequency=frequency, gaps=gaps)
     settings = HybridSettings() if epochs is None else replace(HybridSettings(), epochs=epochs)
     place = Path(directory)
     chosen, left_out = _variants(variants)
-    with locked(place):
+    with locked(place) if exclusive else nullcontext():
         run = Run(
             data,
             settings,
@@ -107,8 +128,11 @@ def train_demand(  # noqa: PLR0913  # one parameter per option
             n_seeds=seeds,
             directory=place,
             tell=tell,
+            watch=watch,
         )
-        return _reported(run, left_out, clock)
+        found = _reported(run, left_out, clock)
+    watch.progress("done", 1.0)
+    return found
 
 
 def _reported(run: Run, left_out: Mapping[str, str], clock: float) -> dict[str, Any]:
@@ -142,16 +166,6 @@ def _reported(run: Run, left_out: Mapping[str, str], clock: float) -> dict[str, 
     report["seconds"] = {"this_call": time.perf_counter() - clock, "training": judged.seconds}
     write_atomically(place / "report.json", canonical_json(report))
     return report
-
-
-def _check(numbers: Mapping[str, int | None], variants: Sequence[str] | None) -> None:
-    for name, value in numbers.items():
-        low, high = _BOUNDS[name]
-        if value is not None and not low <= value <= high:
-            raise SpecError(f"must be {low} to {high}, got {value}", name)
-    for name in variants or ():
-        if name not in VARIANTS:
-            raise SpecError(f"must be out of {', '.join(VARIANTS)}, got {name!r}", "variants", allowed=list(VARIANTS))
 
 
 def _variants(asked: Sequence[str] | None) -> tuple[tuple[str, ...], dict[str, str]]:

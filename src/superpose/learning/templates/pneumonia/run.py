@@ -36,25 +36,9 @@ from superpose.learning.templates.pneumonia.variants import (
     logistic_head,
     with_head,
 )
+from superpose.learning.templates.watching import Tell, Watch
 
-__all__ = ["Fitted", "Run", "Tell", "Watch"]
-
-Tell = Callable[[str], None]
-"""Told of progress, a line at a time."""
-
-
-@dataclass(frozen=True)
-class Watch:
-    """Who looks on while a run trains.
-
-    Attributes:
-        progress: called after each epoch with what was done and the share of all epochs that are.
-        should_stop: asked after each epoch; where it says yes the run ends with `Stopped`, and goes on from there when
-            it is begun again.
-    """
-
-    progress: Callable[[str, float], None] = lambda stage, fraction: None
-    should_stop: Callable[[], bool] = lambda: False
+__all__ = ["Fitted", "Run"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,7 +98,7 @@ class Run:
         *,
         tell: Tell,
         reuse: Sequence[Path] = (),
-        watch: Watch = Watch(),
+        watch: Watch = Watch(),  # noqa: B008  # frozen
     ) -> None:
         self.set, self.settings, self.n_seeds = pictures, settings, n_seeds
         self.variants = tuple(name for name in VARIANTS if name in variants or name == "hybrid")

@@ -27,8 +27,9 @@ from superpose.learning.templates.pneumonia.measures import measures_of
 from superpose.learning.templates.pneumonia.options import VARIANTS, check_options, default_variants
 from superpose.learning.templates.pneumonia.plots import plots_of
 from superpose.learning.templates.pneumonia.report import CONFIDENCE, MARGIN, NOTICE, comparisons_of, verdict_of
-from superpose.learning.templates.pneumonia.run import Fitted, Run, Tell, Watch
+from superpose.learning.templates.pneumonia.run import Fitted, Run
 from superpose.learning.templates.pneumonia.serving import save_model
+from superpose.learning.templates.watching import Tell, Watch
 
 __all__ = ["train_pneumonia"]
 
