@@ -242,6 +242,8 @@ def test_a_worker_killed_with_9_loses_at_most_an_epoch_or_a_forecast(tmp_path: P
                 admin, name="sales", content=SALES.encode(), format="csv", target="quantity", target_kind="number"
             )
 
+            gone: set[int] = set()
+
             def told(job: Job, kind: str, field: str) -> list[str]:
                 events = service.jobs.events(admin, job.id, limit=10_000)
                 return [str(event.data[field]) for event in events if event.kind == kind]
@@ -250,7 +252,8 @@ def test_a_worker_killed_with_9_loses_at_most_an_epoch_or_a_forecast(tmp_path: P
                 """A job whose worker is killed once there is progress, when it has ended."""
                 job = service.jobs.submit(admin, "train_template", payload, dataset=dataset)
                 wait_for(lambda: bool(progress(job)))
-                (worker,) = worker_pids(config).values()
+                (worker,) = set(worker_pids(config).values()) - gone
+                gone.add(worker)
                 os.kill(worker, signal.SIGKILL)
                 done = ended(service, job)
                 assert done.status is JobStatus.SUCCEEDED and done.attempt == 2, done.error
@@ -269,8 +272,8 @@ def test_a_worker_killed_with_9_loses_at_most_an_epoch_or_a_forecast(tmp_path: P
             assert seen[0] == 1 and seen[-1] == 300
             assert set(steps) <= {1, 2} and steps.count(2) <= 1  # none twice; the last before the kill may be untold
 
-            payload = {"template": "demand", "options": {**FORECAST["options"], "seeds": 20, "variants": []}}
+            payload = {"template": "demand", "options": {**FORECAST["options"], "seeds": 12, "variants": []}}
             made = forecasts(killed(payload, "sales", lambda job: len(forecasts(job)) > 2))
-            assert len(made) == len(set(made)) >= 79  # 20 seeds at four origins, none twice; one may be untold
+            assert len(made) == len(set(made)) >= 47  # 12 seeds at four origins, none twice; one may be untold
     finally:
         server.clear_away()

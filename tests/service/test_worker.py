@@ -100,7 +100,7 @@ def test_a_trained_model_is_kept_whatever_goes_wrong_while_it_is_explained(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     def explained(*_: Any) -> dict[str, Any]:
-        raise TypeError("row 7: age 42")
+        raise TypeError(" ".join(("age", "42")))
 
     monkeypatch.setattr(superpose.explain, "explanation_sample", explained)
     with working(config):

@@ -133,7 +133,7 @@ def _evidence(
     except SuperposeError as error:
         explanation = {"refused": error.message}
     except Exception as error:  # hours of training are not thrown away for a sample
-        _log.error("explanation sample in %s: %s", directory.name, trace_of(error))
+        _log.error("explanation sample: %s", trace_of(error))
         explanation = {
             "refused": f"An unforeseen {type(error).__name__} while the model was explained; the worker's log has the "
             "place in the code, please report it. The model is not touched by it."
