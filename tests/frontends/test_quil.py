@@ -137,3 +137,16 @@ def test_a_file_of_quil_with_two_registers(tmp_path: Path) -> None:
         "DECLARE zz BIT[2]\nDECLARE a BIT\nDECLARE ro BIT\nX 0\nX 2\nMEASURE 0 ro\nMEASURE 1 a\nMEASURE 2 zz[1]\n"
     )
     assert superpose.run(superpose.load(path), shots=3, seed=1).counts == ({"0101": 3},)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "DECLARE t REAL\nRX(t + pi/0) 0",
+        "DEFGATE TURN:\n    COS(%a/2), -i*SIN(%a/2)\n    -i*SIN(%a/2), COS(%a/2)\nTURN 0",
+    ],
+    ids=["a division by zero", "a name that nothing defines"],
+)
+def test_expressions_that_cannot_be_worked_out_are_refused(text: str) -> None:
+    with pytest.raises(ConversionError, match="cannot work out an expression"):
+        superpose.load(text)

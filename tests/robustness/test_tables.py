@@ -75,6 +75,7 @@ PICTURES = {"a/1.png": png(10), "a/2.jpg": jpeg(), "b/1.png": png(200), "b/2.png
 def read(content: bytes, form: str, **options: Any) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size is refused a line later
+        warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # of tags that it leaves out
         return refused_or_read(
             lambda: read_table(content, format=form, name="t", target="outcome", options=options or None)
         )
@@ -111,6 +112,19 @@ def test_npz_with_a_broken_array_in_a_whole_archive(name: str, data: st.DataObje
     content = zipped({**ARRAYS, name: data.draw(broken(ARRAYS[name]))})
     read(content, "npz")
     refused_or_read(lambda: read_features(content, format="npz", name="t"))
+
+
+@pytest.mark.parametrize("order", "<>")
+def test_texts_of_what_is_no_character(order: str) -> None:
+    ordinary = np.array(["u", "v"], f"{order}U1")
+    assert read(zipped({**ARRAYS, "names.npy": npy(ordinary)}), "npz") is not None
+    strange = np.array([0x110000, 0x76], f"{order}u4").view(f"{order}U1")
+    for name, array in {"names.npy": strange, "y.npy": np.repeat(strange, 2)}.items():
+        content = zipped({**ARRAYS, name: npy(array)})
+        with pytest.raises(DatasetFormatError, match="no character"):
+            read_table(content, format="npz", name="t", target="outcome")
+    with pytest.raises(DatasetFormatError, match="no character"):
+        read_features(zipped({**ARRAYS, "names.npy": npy(strange)}), format="npz", name="t")
 
 
 HEADERS = (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import math
 import re
+import sys
 import zipfile
 from collections.abc import Sequence
 from typing import IO, Any
@@ -23,7 +24,7 @@ from superpose.datasets.picture_parts import PART, PARTS
 from superpose.datasets.table import MAX_CELLS, Table, check_names, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooLargeError
 
-__all__ = ["array_header", "npz_arrays", "npz_columns", "read_npz"]
+__all__ = ["array_header", "array_of", "npz_arrays", "npz_columns", "read_npz"]
 
 _FEATURE_KEYS = ("x", "features")
 _TARGET_KEYS = ("y", "target")
@@ -164,8 +165,25 @@ def _array(archive: zipfile.ZipFile, keys: dict[str, zipfile.ZipInfo], key: str)
         content = member.read(n_bytes + 1)
     if len(content) != n_bytes:
         raise _unreadable(key, "it is cut off")
-    flat = np.frombuffer(content, dtype)
+    try:
+        flat = array_of(content, dtype)
+    except ValueError as error:
+        raise _unreadable(key, str(error)) from None
     return flat.reshape(shape[::-1]).T if by_columns else flat.reshape(shape)
+
+
+def array_of(content: bytes, dtype: np.dtype[Any]) -> npt.NDArray[Any]:
+    """The values that an array's bytes hold, one after the other.
+
+    Raises:
+        ValueError: they cannot be of this type; Python fails on a text of numbers that are no characters.
+    """
+    flat = np.frombuffer(content, dtype)
+    if dtype.kind == "U":
+        codes = np.frombuffer(content, np.dtype(np.uint32).newbyteorder(dtype.byteorder))
+        if codes.max(initial=0) > sys.maxunicode:
+            raise ValueError("its texts hold what is no character")
+    return flat
 
 
 def array_header(member: IO[bytes]) -> tuple[np.dtype[Any], tuple[int, ...], bool]:

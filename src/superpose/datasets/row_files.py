@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.datasets.archives import open_archive
-from superpose.datasets.npz_reader import array_header
+from superpose.datasets.npz_reader import array_header, array_of
 from superpose.errors import DatasetFormatError, FeatureMismatchError
 
 __all__ = ["ROW_FORMATS", "RowChunk", "RowFile"]
@@ -256,7 +256,7 @@ def _names(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> list[str]:
         dtype, shape, _ = _checked_header(member, info)
         if len(shape) != 1 or dtype.kind not in "US" or shape[0] > _MAX_COLUMNS or info.file_size > _MAX_HEADER:
             raise DatasetFormatError(f"names must be a list of texts, got {dtype} {shape}.")
-        found = np.frombuffer(member.read(info.file_size), dtype)
+        found = array_of(member.read(info.file_size), dtype)
     return [(name.decode("utf-8") if isinstance(name, bytes) else str(name)).strip() for name in found.tolist()]
 
 

@@ -75,9 +75,17 @@ def read(source: Any, name: str = "circuit") -> Circuit:
         _READING.of(type(source).__name__, "an object that is no pyquil.Program")
     program = source.copy()
     program.resolve_label_placeholders()
-    items = written_out(program, _READING)
-    reader = _Reader(program, items)
-    operations = tuple(reader.operations(items))
+    try:
+        items = written_out(program, _READING)
+        reader = _Reader(program, items)
+        operations = tuple(reader.operations(items))
+    except (ArithmeticError, ValueError) as error:  # pyQuil works expressions out only when they are asked for
+        raise ConversionError(
+            f"pyQuil cannot work out an expression of the program: {error}.",
+            toolkit="pyQuil",
+            instruction="",
+            feature="expression",
+        ) from error
     if not reader.places:
         _READING.of("Program", "a program without qubits")
     return Circuit(len(reader.places), name, n_bits=len(reader.bits)).extend(operations)
