@@ -16,7 +16,7 @@ from superpose.cli import main
 from superpose.client import Client
 from superpose.errors import ApiError, RequestError
 from superpose.explain import model_card
-from superpose.learning import Predictor, read_model
+from superpose.learning import HybridClassifier, ModelFacts, Predictor, read_model
 from superpose.learning.families import FAMILIES
 from superpose.learning.templates.demand import train_demand
 from superpose.service import ServiceConfig
@@ -102,6 +102,15 @@ def test_what_is_no_whole_model_file_is_refused_at_once(client: Client, model_fi
     assert refused.value.problem_code == "service.request"
     with pytest.raises(ApiError):
         client.models.import_file("-", model_file)
+
+
+def test_an_evaluation_that_no_report_can_show_is_told_as_such(client: Client, tmp_path: Path) -> None:
+    model = HybridClassifier(n_qubits=2, layers=1, epochs=1, random_state=0).fit(*load_iris(return_X_y=True))
+    model.save(tmp_path / "odd.superpose", ModelFacts(evaluation={"learning_curves": [1, 2]}))
+    assert client.jobs.wait(client.models.import_file("odd", tmp_path / "odd.superpose").id).status == "succeeded"
+    with pytest.raises(ApiError, match="not in this release's form") as refused:
+        client.models.report("odd", 1, tmp_path / "odd.html")
+    assert (refused.value.status, refused.value.problem_code) == (409, "service.conflict")
 
 
 def test_a_family_s_model_becomes_an_endpoint(client: Client, tmp_path: Path) -> None:

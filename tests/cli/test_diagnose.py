@@ -22,6 +22,17 @@ def model_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def test_a_model_that_cannot_be_read_says_why(superpose: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "folder.superpose").mkdir()
+    (tmp_path / "loop.superpose").symlink_to("loop.superpose")
+    for name, why in (("folder", "Is a directory"), ("loop", "Too many levels"), ("none", "No such file")):
+        for command in ("diagnose", "report"):
+            said = superpose(command, str(tmp_path / f"{name}.superpose"), "--json")
+            assert (said.code, said.json["error"]["code"]) == (1, "service.request")
+            message = said.json["error"]["message"]
+            assert f"cannot be read: {why}" in message or "There is no model file" in message
+
+
 def test_a_circuit_with_shots_tells_which_signs_are_noise(superpose: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "one.qasm"
     path.write_text('OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float a;\nqubit[1] q;\nry(a) q[0];\n')

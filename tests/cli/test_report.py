@@ -59,6 +59,8 @@ def test_what_has_no_report_says_why(at_home: Callable[..., Any], served: Any, t
         ('{"template": "demand"}', "does not name its model file"),
         ('{"tem', "is damaged"),
         ("[]", "is damaged"),
+        ("[" * 100_000, "is damaged"),
+        ('{"template": "demand", "model": {"file": "model.superpose"}}', "cannot be read: No such file"),
     ):
         (tmp_path / "report.json").write_text(document)
         other = at_home("report", str(tmp_path), "--out", str(tmp_path / "page.html"))

@@ -107,6 +107,10 @@ def test_demand_gives_one_document_then_a_table(superpose: Callable[..., Any], t
     for words in ("seasonal naive", "80 % from", "2 paired splits", "sales.csv: one series"):
         assert words in " ".join(shown.out.split())
     bad = superpose("train", "demand", "--data", str(tmp_path / "none.csv"), "--out", str(tmp_path / "r"), "--json")
-    assert bad.code == 1 and "error" in bad.json
+    assert (bad.code, bad.json["error"]["code"]) == (1, "dataset.format")
+    (tmp_path / "file").touch()
+    taken = superpose(*arguments, "--out", str(tmp_path / "file"), "--json")
+    assert (taken.code, taken.json["error"]["code"]) == (1, "cli.file")
+    assert "cannot be read or written: File exists" in taken.json["error"]["message"]
     hourly = superpose(*arguments, "--frequency", "hourly", "--json")
     assert (hourly.code, hourly.json["error"]["code"]) == (1, "spec.invalid")

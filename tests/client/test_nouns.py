@@ -10,7 +10,19 @@ from typing import Any
 
 import pytest
 
-from superpose.client import Dataset, Endpoint, Event, Job, Key, Listing, Model, ModelVersion, NewKey, Prediction
+from superpose.client import (
+    Client,
+    Dataset,
+    Endpoint,
+    Event,
+    Job,
+    Key,
+    Listing,
+    Model,
+    ModelVersion,
+    NewKey,
+    Prediction,
+)
 from superpose.errors import KeyFileError, ProtocolError
 
 AT = "2026-03-01T10:00:00.250000Z"
@@ -176,3 +188,8 @@ def test_a_prediction_has_what_was_asked_for_and_nothing_else() -> None:
     assert found.predictions == (None,)
     assert found.to_dict() == {**document, **asked, "unknown_categories": {}}
     assert "–" in found._repr_html_()
+
+
+def test_explain_takes_no_argument_that_it_would_forget() -> None:
+    with Client("http://127.0.0.1:9", key="sp_unused") as client, pytest.raises(TypeError, match="no argument 'fixed'"):
+        client.explain("triage", [[1.0]], counterfactuals=1, fixed=["age"])  # type: ignore[call-arg]

@@ -17,8 +17,15 @@ from torch import nn
 
 from superpose.datasets import Table, builtin_table
 from superpose.datasets.readers import table_from_frame
-from superpose.errors import ExtraMissingError
-from superpose.explain import ReportFacts, explanation_sample, report_pdf, training_report
+from superpose.errors import ExtraMissingError, ModelFormatError
+from superpose.explain import (
+    ReportFacts,
+    demand_report,
+    explanation_sample,
+    report_pdf,
+    study_report,
+    training_report,
+)
 from superpose.learning import Predictor, TrainingSpec, run_experiment
 from superpose.learning.calibration.reliability import reliability_bins
 from superpose.learning.plot_data import MOST_POINTS, case_plots, curve_of, roc_points
@@ -224,6 +231,21 @@ def test_what_is_not_known_is_left_out_and_said(facts: ReportFacts) -> None:
     old = Parts(training_report(ReportFacts(evaluation=older, job={"id": "job_2"})))
     assert "the model file is gone" in old.text and "holds no learning curves" in old.text
     assert older["verdict"] in old.text
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"model_metrics": "x"}, {"learning_curves": [1, 2]}, {"calibration": 5}, {"membership": "x"}, {"subgroups": 7}],
+)
+def test_an_evaluation_in_another_form_is_told_as_such(said: dict[str, Any]) -> None:
+    with pytest.raises(ModelFormatError, match="not in this release's form"):
+        training_report(ReportFacts(evaluation=said))
+
+
+def test_a_run_in_another_form_is_told_as_such() -> None:
+    for report in (study_report, demand_report):
+        with pytest.raises(ModelFormatError, match="no report can be written"):
+            report({"template": "pneumonia", "metrics": None})
 
 
 @pytest.mark.slow  # torch exports a module

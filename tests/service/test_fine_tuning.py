@@ -33,8 +33,9 @@ def test_a_version_is_carried_on_and_its_lineage_recorded(
         return service.jobs.submit(admin, "train", spec, dataset="site-b", model_name="carried")
 
     for absent in ("nobody:1", f"{model.model}:{'9' * 25}"):
-        with pytest.raises(NotFoundError):
+        with pytest.raises(NotFoundError) as none:
             submit({"parent": absent})
+        assert absent.split(":")[1] in none.value.message or "'nobody'" in none.value.message
     with pytest.raises(NotFoundError):
         submit({"parent": "0" * 64})
     with pytest.raises(SpecError, match="has the digest"):

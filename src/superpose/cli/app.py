@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -60,6 +61,14 @@ __all__ = ["app", "run"]
 
 USAGE: Final = 2
 INTERRUPTED: Final = 130
+
+_OF_THE_PATH: Final = frozenset(
+    {
+        errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.ELOOP,
+        errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS,
+    }
+)  # fmt: skip
+"""What is wrong with a file that the user named, not with superpose."""
 
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
@@ -181,6 +190,11 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # until the process ends
         return 1
     except Exception as error:
+        if isinstance(error, OSError) and error.filename is not None and error.errno in _OF_THE_PATH:
+            told = {"path": os.fsdecode(error.filename)}
+            message = f"{told['path']} cannot be read or written: {error.strerror}."
+            report_error("cli.file", message, told, as_json=as_json)
+            return 1
         if isinstance(error, usage_error()):
             error.show()
             if as_json:

@@ -9,7 +9,7 @@ import typer
 
 from superpose.cli.connection import JsonOption
 from superpose.cli.output import print_json, print_table
-from superpose.cli.predict import read_rows
+from superpose.cli.predict import loaded_model, read_rows
 from superpose.cli.run_program import parse_observable, read_program
 
 if TYPE_CHECKING:
@@ -85,10 +85,9 @@ def _diagnose_model(
 ) -> None:
     from superpose.explain import diagnose_model
     from superpose.explain.shot_noise import FLIPPING
-    from superpose.learning import Predictor
 
     wanted = None if rows is None else read_rows(rows)
-    found = diagnose_model(Predictor.load(file), wanted, shots, n_samples=samples, n_data=data, seed=seed)
+    found = diagnose_model(loaded_model(file), wanted, shots, n_samples=samples, n_data=data, seed=seed)
     if as_json:
         print_json(found.to_dict())
         return

@@ -15,8 +15,9 @@ from superpose.errors import RequestError
 
 if TYPE_CHECKING:
     from superpose.client import Prediction
+    from superpose.learning import Predictor
 
-__all__ = ["AbstainOption", "NoveltyOption", "SetsOption", "abstain_rule", "predict", "read_rows"]
+__all__ = ["AbstainOption", "NoveltyOption", "SetsOption", "abstain_rule", "loaded_model", "predict", "read_rows"]
 
 
 SetsOption = Annotated[bool, typer.Option("--sets", help="Also the classes that hold the true one.")]
@@ -107,6 +108,21 @@ def abstain_rule(given: str | None) -> bool | float | str:
         raise RequestError(
             f"--abstain takes 'model', 'set' or a probability such as 0.8, got {given!r}.", field="abstain"
         ) from None
+
+
+def loaded_model(file: Path) -> Predictor:
+    """The model of a file on this machine.
+
+    Raises:
+        RequestError: the file cannot be read.
+        ModelFileCorruptError, ModelFormatError: it is no model file of this release.
+    """
+    from superpose.learning import Predictor
+
+    try:
+        return Predictor.load(file)
+    except OSError as error:
+        raise RequestError(f"The model file {file} cannot be read: {error.strerror}.", field="model") from error
 
 
 def read_rows(source: str) -> Any:

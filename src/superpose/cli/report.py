@@ -13,6 +13,7 @@ import typer
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.models import VersionOption, reference
 from superpose.cli.output import print_json
+from superpose.cli.predict import loaded_model
 from superpose.errors import RequestError
 
 __all__ = ["report"]
@@ -67,7 +68,6 @@ def report(
 def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str, Any]:
     """The report of a model file, which knows nothing of job and registry, or of a template's directory."""
     from superpose.explain import FORMATS, ReportFacts, demand_report, report_pdf, study_report, training_report
-    from superpose.learning.predictor import Predictor
 
     suffix = "" if out is None else out.suffix.removeprefix(".").lower()
     wanted = form or (suffix if suffix in FORMATS else "html")
@@ -77,10 +77,10 @@ def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str,
         raise RequestError(
             f"There is no model file {source}. Give one that is there, or a model's name.", field="model"
         )
-    if source.is_dir():
+    if (source / "report.json").is_file():
         try:
             document = json.loads((source / "report.json").read_text(encoding="utf-8"))
-        except ValueError:  # no JSON, or no text
+        except (ValueError, RecursionError):  # no JSON, or no text
             document = None
         if not isinstance(document, dict):
             raise RequestError(
@@ -102,10 +102,11 @@ def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str,
                 "Run the template again in the same directory; it goes on where it stopped.",
                 field="model",
             )
-        predictor = Predictor.load(source / Path(named["file"]).name)
+        predictor = loaded_model(source / Path(named["file"]).name)
         content = pages[document["template"]](document, predictor)
     else:
-        content = training_report(ReportFacts(Predictor.load(source), model=source.stem))
+        predictor = loaded_model(source)
+        content = training_report(ReportFacts(predictor, model=source.stem))
     if wanted == "pdf":
         content = report_pdf(content)
     target = out or Path.cwd()

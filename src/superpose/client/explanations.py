@@ -36,16 +36,26 @@ class MoreToExplain(TypedDict, total=False):
 
 
 def more_to_json(more: MoreToExplain) -> dict[str, Any]:
-    """As the service takes it: a number of counterfactuals and a kind of picture are options with just these."""
+    """As the service takes it: a number of counterfactuals and a kind of picture are options with just these.
+
+    Raises:
+        TypeError: an argument that it does not take, such as ``fixed``, which is an option of ``counterfactuals``.
+    """
+    unknown = sorted(set(more) - set(MoreToExplain.__annotations__))
+    if unknown:
+        raise TypeError(
+            f"explain() takes no argument {unknown[0]!r}; beside rows, method and of_class there are "
+            f"{', '.join(MoreToExplain.__annotations__)}"
+        )
     few = more.get("counterfactuals")
     given: dict[str, Any] = (
-        {} if few is None else {"counterfactuals": {"n": few} if isinstance(few, int) else dict(few)}
+        {} if few is None else {"counterfactuals": dict(few) if isinstance(few, Mapping) else {"n": few}}
     )
     if more.get("shots") is not None:
         given["shots"] = more["shots"]
     picture = more.get("picture")
     if picture is not None:
-        given["picture"] = {"kind": picture} if isinstance(picture, str) else dict(picture)
+        given["picture"] = dict(picture) if isinstance(picture, Mapping) else {"kind": picture}
     return given | ({"words": True} if more.get("words") else {})
 
 

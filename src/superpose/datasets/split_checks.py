@@ -20,6 +20,7 @@ __all__ = ["Finding", "FindingKind", "check_splits"]
 FindingKind = Literal["leak", "group_overlap", "duplicate", "near_duplicate", "identifier", "drift"]
 
 _PERFECT = 0.98
+_MOST = 1e30
 _NEAR = 0.01
 _MAX_LISTED = 20
 _SAMPLE = 2_000
@@ -85,7 +86,9 @@ def _leaks(features: Table, split: Split) -> list[Finding]:
     train, test = _sampled(split.train, 0), _sampled(split.test, 1)
     found = []
     for column in features.columns:
-        values = features.features[column.name].to_numpy()
+        values: npt.NDArray[Any] = features.features[column.name].to_numpy()
+        if values.dtype.kind == "f":
+            values = _representable(values)
         score = _alone(values[train], labels[train], values[test], labels[test])
         if score >= _PERFECT:
             found.append(
@@ -113,6 +116,15 @@ def _alone(values: Any, labels: Any, test_values: Any, test_labels: Any) -> floa
         predicted = _by_category(values, labels, test_values)
     recalls = [np.mean(predicted[test_labels == label] == label) for label in np.unique(test_labels)]
     return float(np.mean(recalls))
+
+
+def _representable(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Columns in another unit where float32 does not hold their numbers, or float64 not their squares."""
+    largest = np.nanmax(np.abs(numbers), axis=0, initial=0.0)
+    scaled: npt.NDArray[np.float64] = numbers / np.where(
+        (largest > _MOST) | ((largest > 0.0) & (largest < 1.0 / _MOST)), largest, 1.0
+    )
+    return scaled
 
 
 def _by_category(values: Any, labels: Any, test_values: Any) -> npt.NDArray[Any]:
@@ -202,7 +214,7 @@ def _near_duplicates(features: Table, split: Split) -> list[Finding]:
     if len(names) < 2:
         return []
     train, test = _sampled(split.train, 2), _sampled(split.test, 3)
-    numbers = features.features[names].to_numpy()
+    numbers = _representable(features.features[names].to_numpy())
     middle, spread = np.nanmedian(numbers[train], axis=0), np.nanstd(numbers[train], axis=0)
     spread = np.where(spread > 0, spread, 1.0)
     scaled = (np.where(np.isnan(numbers), middle, numbers) - middle) / spread

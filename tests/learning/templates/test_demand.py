@@ -105,8 +105,9 @@ def test_gaps_are_zero_only_where_one_says_so(tmp_path: Path) -> None:
     for options in ({"gaps": "guess"}, {"frequency": "hourly"}):
         with pytest.raises(SpecError):
             read_series(tmp_path / "x.csv", **options)
-    with pytest.raises(OSError, match="none"):
-        read_series(tmp_path / "none.csv")
+    for absent in (tmp_path / "none.csv", tmp_path):
+        with pytest.raises(DatasetFormatError, match=r"cannot be read: .*Give a CSV file"):
+            read_series(absent)
 
 
 def test_features_know_nothing_that_comes_after_the_origin(file: Path) -> None:

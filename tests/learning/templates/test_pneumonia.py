@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from superpose.datasets.picture_sets import PictureSet, read_pictures
-from superpose.errors import CheckpointError, SpecError
+from superpose.errors import CheckpointError, DatasetFormatError, SpecError
 from superpose.learning import Predictor
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.templates.pneumonia import PRESETS, VARIANTS, train_pneumonia
@@ -220,13 +220,26 @@ def test_a_run_of_which_nothing_fits_is_refused(small_set: Path, tmp_path: Path)
     [
         ({"preset": "knee"}, r"preset: must be one of chest, breast, got 'knee'"),
         ({"seeds": 0}, r"seeds: must be 1 to 100, got 0"),
-        ({"epochs": 0}, r"epochs: must be at least 1, got 0"),
+        ({"epochs": 0}, r"epochs: must be 1 to 100000, got 0"),
         ({"variants": ["twin"]}, r"variants: must be out of hybrid, .* got 'twin'"),
     ],
 )
 def test_wrong_options_are_refused(small_set: Path, tmp_path: Path, options: dict[str, Any], said: str) -> None:
     with pytest.raises(SpecError, match=said):
         train_pneumonia(small_set, tmp_path, **options)
+
+
+def test_pictures_that_cannot_be_halved_twice_are_refused(tmp_path: Path) -> None:
+    sizes = (("train", 16), ("val", 6), ("test", 8))
+    labels = {f"{part}_labels": (np.arange(n) % 2).astype(np.uint8)[:, None] for part, n in sizes}
+    np.savez(
+        tmp_path / "tiny.npz",
+        **labels,
+        **{f"{part}_images": np.eye(3, dtype=np.uint8)[None].repeat(n, 0) for part, n in sizes},
+    )
+    with pytest.raises(DatasetFormatError, match="at least 4 x 4 pixels, got 3 x 3"):
+        train_pneumonia(tmp_path / "tiny.npz", tmp_path / "run")
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_directory_holds_one_run_at_a_time(small_set: Path, tmp_path: Path) -> None:

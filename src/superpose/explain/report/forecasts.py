@@ -17,6 +17,7 @@ from superpose.explain.report.forecast_plots import (
     held_figure,
     residuals_figure,
 )
+from superpose.explain.report.form import in_known_form
 from superpose.explain.report.page import render_page
 from superpose.explain.report.plots import curves_figure
 from superpose.explain.report.results import number, title_of, unbroken
@@ -40,31 +41,35 @@ def demand_report(report: Facts, predictor: Predictor | None = None) -> bytes:
 
     Raises:
         ExtraMissingError: Jinja2 or Matplotlib is not installed (``superpose[report]``).
+        ModelFormatError: a field is absent or of another type.
     """
     require_drawing()
+    with in_known_form("the report of the run"):
+        return render_page(_page(report, predictor))
+
+
+def _page(report: Facts, predictor: Predictor | None) -> Page:
     own, data = report["metrics"], report["data"]
     n_test = report["configuration"]["origins"]["test"]
     series = f"{data['n_series']} series" if data["n_series"] > 1 else "one series"
-    return render_page(
-        Page(
-            title=f"Training report: {report['template']}, {data['name']}",
-            subtitle=f"Means over {n_test} origins, {report['horizon']} {data['frequency']} periods ahead; {series}",
-            notice=None,
-            verdict=report["verdict"],
-            figures=[(title_of(name), number(own[name]["mean"])) for name in _SHOWN if name in own],
-            sections=[
-                _controls(report),
-                _results(report),
-                _forecasts(report),
-                _intervals(report),
-                _curves(report),
-                _ahead(report),
-                circumstances.circuits(ReportFacts(predictor)),
-                _data(report),
-                _cost(report),
-                _environment(report),
-            ],
-        )
+    return Page(
+        title=f"Training report: {report['template']}, {data['name']}",
+        subtitle=f"Means over {n_test} origins, {report['horizon']} {data['frequency']} periods ahead; {series}",
+        notice=None,
+        verdict=report["verdict"],
+        figures=[(title_of(name), number(own[name]["mean"])) for name in _SHOWN if name in own],
+        sections=[
+            _controls(report),
+            _results(report),
+            _forecasts(report),
+            _intervals(report),
+            _curves(report),
+            _ahead(report),
+            circumstances.circuits(ReportFacts(predictor)),
+            _data(report),
+            _cost(report),
+            _environment(report),
+        ],
     )
 
 

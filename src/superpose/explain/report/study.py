@@ -10,6 +10,7 @@ from superpose.explain.report import circumstances
 from superpose.explain.report.blocks import Block, Page, Points, Section, Table, Text
 from superpose.explain.report.drawing import require_drawing
 from superpose.explain.report.facts import ReportFacts
+from superpose.explain.report.form import in_known_form
 from superpose.explain.report.page import render_page
 from superpose.explain.report.plots import confusion_figure, reliability_figure, roc_figure
 from superpose.explain.report.results import number, title_of, unbroken
@@ -38,37 +39,41 @@ def study_report(report: Facts, predictor: Predictor | None = None) -> bytes:
 
     Raises:
         ExtraMissingError: Jinja2 or Matplotlib is not installed (``superpose[report]``).
+        ModelFormatError: a field is absent or of another type.
     """
     require_drawing()
+    with in_known_form("the report of the run"):
+        return render_page(_page(report, predictor))
+
+
+def _page(report: Facts, predictor: Predictor | None) -> Page:
     own = report["variants"]["hybrid"]["metrics"]
-    return render_page(
-        Page(
-            title=f"Training report: {report['template']}, {report['data']['name']}",
-            subtitle=(
-                f"Means over {report['variants']['hybrid']['n_seeds']} seeds on the {report['data']['split']} test part"
+    return Page(
+        title=f"Training report: {report['template']}, {report['data']['name']}",
+        subtitle=(
+            f"Means over {report['variants']['hybrid']['n_seeds']} seeds on the {report['data']['split']} test part"
+        ),
+        notice=report["notice"],
+        verdict=report["verdict"],
+        figures=[(_title(name), number(own[name]["mean"])) for name in _SHOWN if name in own],
+        sections=[
+            _controls(report),
+            _results(report),
+            _left_out("curves"),
+            _calibration(report),
+            _left_out("explanation"),
+            circumstances.circuits(ReportFacts(predictor)),
+            _data(report),
+            _openings(report),
+            _left_out("privacy"),
+            _cost(report),
+            Section(
+                "promotion",
+                "Intended use and limits",
+                [Points([f"Intended use: {report['intended_use']}", f"Limits: {report['limits']}"])],
             ),
-            notice=report["notice"],
-            verdict=report["verdict"],
-            figures=[(_title(name), number(own[name]["mean"])) for name in _SHOWN if name in own],
-            sections=[
-                _controls(report),
-                _results(report),
-                _left_out("curves"),
-                _calibration(report),
-                _left_out("explanation"),
-                circumstances.circuits(ReportFacts(predictor)),
-                _data(report),
-                _openings(report),
-                _left_out("privacy"),
-                _cost(report),
-                Section(
-                    "promotion",
-                    "Intended use and limits",
-                    [Points([f"Intended use: {report['intended_use']}", f"Limits: {report['limits']}"])],
-                ),
-                _environment(report),
-            ],
-        )
+            _environment(report),
+        ],
     )
 
 

@@ -6,6 +6,7 @@ from superpose.explain.report import circumstances, results
 from superpose.explain.report.blocks import Page
 from superpose.explain.report.drawing import require_drawing
 from superpose.explain.report.facts import ReportFacts
+from superpose.explain.report.form import in_known_form
 from superpose.explain.report.origin import fine_tuning, kind_of, predicts_numbers
 from superpose.explain.report.page import render_page
 from superpose.learning.card import notice_of
@@ -30,41 +31,45 @@ def training_report(facts: ReportFacts) -> bytes:
 
     Raises:
         ExtraMissingError: Jinja2 or Matplotlib is not installed (``superpose[report]``).
+        ModelFormatError: a field is absent or of another type.
 
     Cost: about a second, most of it drawing.
     """
     require_drawing()
+    with in_known_form("the model file or its evaluation"):
+        return render_page(_page(facts))
+
+
+def _page(facts: ReportFacts) -> Page:
     evaluation, manifest = facts.known_evaluation, facts.known_manifest
     own = evaluation.get("model_metrics") or {}
     data = manifest.get("data") or {}
     name = data.get("name") or "unnamed data"
-    return render_page(
-        Page(
-            title=f"Training report: {_title(facts)}",
-            subtitle=f"Trained on {name}" if data or not manifest else "What it was trained on is not recorded",
-            notice=notice_of(manifest),
-            verdict=evaluation.get("verdict"),
-            figures=[
-                (results.title_of(metric), results.number(own[metric]))
-                for metric in (*_SHOWN, *(m for m in own if m not in _SHOWN))
-                if metric in own
-            ],
-            sections=[
-                results.comparisons(evaluation),
-                *fine_tuning(facts),
-                results.results(evaluation),
-                results.curves(evaluation),
-                results.calibration(evaluation, predicts_numbers(manifest)),
-                results.subgroups(evaluation),
-                circumstances.explanation(facts),
-                circumstances.circuits(facts),
-                circumstances.data(facts),
-                circumstances.privacy(facts),
-                circumstances.cost(facts),
-                circumstances.promotion(facts),
-                circumstances.environment(facts),
-            ],
-        )
+    return Page(
+        title=f"Training report: {_title(facts)}",
+        subtitle=f"Trained on {name}" if data or not manifest else "What it was trained on is not recorded",
+        notice=notice_of(manifest),
+        verdict=evaluation.get("verdict"),
+        figures=[
+            (results.title_of(metric), results.number(own[metric]))
+            for metric in (*_SHOWN, *(m for m in own if m not in _SHOWN))
+            if metric in own
+        ],
+        sections=[
+            results.comparisons(evaluation),
+            *fine_tuning(facts),
+            results.results(evaluation),
+            results.curves(evaluation),
+            results.calibration(evaluation, predicts_numbers(manifest)),
+            results.subgroups(evaluation),
+            circumstances.explanation(facts),
+            circumstances.circuits(facts),
+            circumstances.data(facts),
+            circumstances.privacy(facts),
+            circumstances.cost(facts),
+            circumstances.promotion(facts),
+            circumstances.environment(facts),
+        ],
     )
 
 

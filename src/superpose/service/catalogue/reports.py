@@ -98,6 +98,7 @@ class Reports:
 
         Raises:
             NotFoundError: there is none in the caller's project.
+            ConflictError: what an imported file says of its evaluation is in no form that a report can show.
             RequestError: another form.
             ExtraMissingError: what draws reports is not installed here.
         """
@@ -118,7 +119,11 @@ class Reports:
             page_of = demand_report if study["template"] == "demand" else study_report
             content = page_of(study, None if version is None else self._predictor(version))
         else:
-            content = training_report(self._facts(principal, job, version))
+            facts = self._facts(principal, job, version)
+            try:
+                content = training_report(facts)
+            except ModelFormatError as error:  # an imported file may say anything of its evaluation
+                raise ConflictError(error.message) from error
         if form == "pdf":
             content = report_pdf(content)
         stem = f"{version.model}-{version.version}" if version is not None else "" if job is None else job.id

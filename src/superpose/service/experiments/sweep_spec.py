@@ -218,7 +218,10 @@ class SweepSpec:
             for section in sections:
                 place = place.get(section) if isinstance(place, dict) else None
             if not isinstance(place, dict) or last not in place:
-                raise SpecError("is not a field of the training spec", f"space.{path}")
+                raise SpecError(
+                    "is not a field of the training spec, or of a mapping in it that the sweep's spec leaves out",
+                    f"space.{path}",
+                )
             place[last] = value
         return TrainingSpec.from_dict(document)
 

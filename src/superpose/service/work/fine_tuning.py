@@ -26,6 +26,7 @@ __all__ = ["ParentModel", "admitted", "carrying", "check_parent", "find_parent",
 
 ParentModel = tuple[ModelVersion, "Parent"]
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_MOST_DIGITS = 10
 
 
 def find_parent(database: Database, models: Models, principal: Principal, reference: str) -> ParentModel:
@@ -67,7 +68,9 @@ def _version_in(text: str) -> VersionRef:
     """What follows a model's name: a number, an alias, or nothing for the newest."""
     if not (text.isascii() and text.isdigit()):
         return text or None
-    return int(text) if len(text) <= 10 else 0  # no version has so large a number
+    if len(text) > _MOST_DIGITS:
+        raise NotFoundError(f"There is no version {text[:40]} of the model in this project.", kind="model")
+    return int(text)
 
 
 def with_parent(

@@ -163,10 +163,9 @@ def read_series(path: Path | str, *, frequency: str | None = None, gaps: str = "
         gaps: "refuse", or "zero" where a period without a row means that nothing was sold.
 
     Raises:
-        DatasetFormatError: not such a file; the message names the row.
+        DatasetFormatError: the file cannot be read, or is not such a file; the message names the row.
         DatasetTooSmallError: fewer than three periods.
         SpecError: a word that is not allowed.
-        OSError: the file cannot be read.
     """
     _check_words(frequency, gaps)
     content = _content(Path(path))
@@ -220,8 +219,13 @@ def _check_words(frequency: str | None, gaps: str) -> None:
 
 
 def _content(path: Path) -> bytes:
-    with path.open("rb") as file:
-        content = file.read(_MAX_BYTES + 1)
+    try:
+        with path.open("rb") as file:
+            content = file.read(_MAX_BYTES + 1)
+    except OSError as error:
+        raise DatasetFormatError(
+            f"{path} cannot be read: {error.strerror}. Give a CSV file, a row per period and series", path=str(path)
+        ) from error
     if len(content) > _MAX_BYTES:
         raise DatasetFormatError(f"{path.name} has more than {_MAX_BYTES} bytes, the most that is read")
     return content

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-from superpose.errors import SpecError
+from superpose.errors import DatasetFormatError, SpecError
 
-__all__ = ["HEADS", "PRESET_NAMES", "VARIANTS", "Head", "Variant", "check_options", "default_variants"]
+__all__ = ["HEADS", "PRESET_NAMES", "VARIANTS", "Head", "Variant", "check_options", "check_side", "default_variants"]
 
 PRESET_NAMES = ("chest", "breast")
 
@@ -16,7 +16,9 @@ Head = Literal["hybrid", "twin", "unentangled", "frozen", "linear"]
 
 HEADS: tuple[Head, ...] = ("hybrid", "twin", "unentangled", "frozen", "linear")
 
+_LEAST_SIDE = 4
 _MAX_SEEDS = 100
+_MAX_EPOCHS = 100_000
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,18 @@ def default_variants() -> tuple[str, ...]:
     return tuple(name for name, row in VARIANTS.items() if row.by_default)
 
 
+def check_side(side: int) -> None:
+    """Refuse pictures that the networks cannot halve twice.
+
+    Raises:
+        DatasetFormatError: they have fewer than 4 x 4 pixels.
+    """
+    if side < _LEAST_SIDE:
+        raise DatasetFormatError(
+            f"The pictures must have at least {_LEAST_SIDE} x {_LEAST_SIDE} pixels, got {side} x {side}.", side=side
+        )
+
+
 def check_options(preset: str, seeds: int, epochs: int | None, variants: Iterable[str] | None) -> None:
     """Check what a run was told.
 
@@ -63,8 +77,8 @@ def check_options(preset: str, seeds: int, epochs: int | None, variants: Iterabl
         raise SpecError(f"must be one of {', '.join(PRESET_NAMES)}, got {preset!r}", "preset", allowed=PRESET_NAMES)
     if not 1 <= seeds <= _MAX_SEEDS:
         raise SpecError(f"must be 1 to {_MAX_SEEDS}, got {seeds}", "seeds")
-    if epochs is not None and epochs < 1:
-        raise SpecError(f"must be at least 1, got {epochs}", "epochs")
+    if epochs is not None and not 1 <= epochs <= _MAX_EPOCHS:
+        raise SpecError(f"must be 1 to {_MAX_EPOCHS}, got {epochs}", "epochs")
     for name in variants or ():
         if name not in VARIANTS:
             raise SpecError(f"must be out of {', '.join(VARIANTS)}, got {name!r}", "variants", allowed=list(VARIANTS))

@@ -24,7 +24,7 @@ from superpose.learning.templates.directory_lock import locked
 from superpose.learning.templates.pneumonia.choices import CHOSEN_BY, PRESETS
 from superpose.learning.templates.pneumonia.facts import INTENDED_USE, LIMITS, facts_of
 from superpose.learning.templates.pneumonia.measures import measures_of
-from superpose.learning.templates.pneumonia.options import VARIANTS, check_options, default_variants
+from superpose.learning.templates.pneumonia.options import VARIANTS, check_options, check_side, default_variants
 from superpose.learning.templates.pneumonia.plots import plots_of
 from superpose.learning.templates.pneumonia.report import CONFIDENCE, MARGIN, NOTICE, comparisons_of, verdict_of
 from superpose.learning.templates.pneumonia.run import Fitted, Run
@@ -80,6 +80,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
 
     Raises:
         SpecError: no such preset or variant, or a number out of range.
+        DatasetFormatError: pictures of fewer than 4 x 4 pixels.
         Stopped: the watch asked for it.
         DatasetError: see `read_pictures`.
         CheckpointError: the directory holds a run of another configuration, or a damaged file, or another process runs
@@ -93,6 +94,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
     clock = time.perf_counter()
     check_options(preset, seeds, epochs, variants)
     pictures = source if isinstance(source, PictureSet) else read_pictures(Path(source), side=side)
+    check_side(pictures.side)
     settings = PRESETS[preset] if epochs is None else PRESETS[preset].for_epochs(epochs)
     place = Path(directory)
     with locked(place) if exclusive else nullcontext():
