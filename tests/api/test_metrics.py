@@ -115,15 +115,16 @@ def test_an_expired_lease_is_told_from_a_crash(start: Callable[..., Any]) -> Non
     from superpose.service.store.database import Database
     from superpose.service.store.job_store import JobStore
 
-    with start(lease_s=0.05, heartbeat_s=0.01) as api:
+    with start() as api:
         for _ in range(2):
             assert api.call("POST", "/v1/programs?wait_s=0", PROGRAM).status in (200, 202)
-        config = ServiceConfig(data_dir=api.data_dir, lease_s=0.05, heartbeat_s=0.01)
+        config = ServiceConfig(data_dir=api.data_dir)
+        brief = ServiceConfig(data_dir=api.data_dir, lease_s=0.05, heartbeat_s=0.01)
         database = Database(api.data_dir / "superpose.sqlite")
-        store = JobStore.opened(database, config.job_rules)
+        store, soon_lost = (JobStore.opened(database, one.job_rules) for one in (config, brief))
         assert store.claim("w1")
         assert store.release_worker("w1")
-        assert store.claim("w2")
+        assert soon_lost.claim("w2")
         time.sleep(0.1)
         assert store.expire_leases()
         database.close()

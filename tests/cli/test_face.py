@@ -173,7 +173,7 @@ def test_ctrl_c_exits_with_130(tmp_path: Any) -> None:
             stderr=subprocess.PIPE,
             text=True,
         )
-        silent.settimeout(30)
+        silent.settimeout(120)
         connection, _ = silent.accept()
         with connection:
             connection.recv(10)

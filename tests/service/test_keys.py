@@ -379,8 +379,9 @@ def test_last_use_is_written_coarsely_and_by_no_request(config: ServiceConfig) -
         while service.keys.get(admin, admin.key_id).last_used_at is None and time.monotonic() < until_s:
             time.sleep(0.01)
         assert service.keys.get(admin, admin.key_id).last_used_at == clock()
-        before = clock()
-        clock.advance(100)
+    before = clock()
+    clock.advance(100)
+    with Service.open(replace(config, key_used_s=3_600.0), clock=clock) as service:
         for _ in range(100):
             service.authenticate(secret)
         assert service.keys.get(admin, admin.key_id).last_used_at == before
