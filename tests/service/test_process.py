@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -43,6 +44,15 @@ def log_of(config: ServiceConfig) -> str:
     return path.read_text() if path.exists() else ""
 
 
+def schedulers(pid: int) -> set[int]:
+    """How the threads of a process are scheduled."""
+    found = set()
+    for path in Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            found.add(os.sched_getscheduler(int(path.name)))
+    return found
+
+
 def running(service: Service, job: Job) -> bool:
     return service.store.get(job.id).status is JobStatus.RUNNING
 
@@ -82,15 +92,15 @@ def test_a_worker_is_warm_before_its_first_claim_polite_and_on_one_thread_per_li
         nice = min(19, os.getpriority(os.PRIO_PROCESS, 0) + config.worker_nice)  # 19 is the most polite
         assert os.getpriority(os.PRIO_PROCESS, pid) == nice
         assert os.sched_getscheduler(pid) == os.SCHED_BATCH
-        threads = [int(path.name) for path in Path(f"/proc/{pid}/task").iterdir()]
-        assert {os.sched_getscheduler(number) for number in threads} == {os.SCHED_BATCH}
+        assert schedulers(pid) == {os.SCHED_BATCH}
         variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
         assert b"OMP_NUM_THREADS=1" in variables and b"OPENBLAS_NUM_THREADS=1" in variables
 
 
 def test_an_attempt_without_checkpoint_is_given_back_after_the_drain_and_its_end_is_refused(
-    service: Service, admin: Principal, config: ServiceConfig, kernels: None
+    service: Service, admin: Principal, config: ServiceConfig, kernels: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("superpose.service.work.supervisor._GRACE_S", 60.0)  # polite workers wait for others
     job = service.jobs.submit(admin, "program", LONG_PROGRAM)
     with Supervisor(replace(config, drain_s=1.0)) as supervisor:
         (pid,) = supervisor.worker_pids
