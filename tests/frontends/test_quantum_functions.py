@@ -39,7 +39,7 @@ def test_python_of_each_toolkit(opened: tuple[Service, Principal], toolkit: str)
     service, admin = opened
     made = service.functions.deploy(admin, toolkit, f"{toolkit}.py", BELLS[toolkit], FunctionAsked(shots=200))
     assert made.current.summary["toolkit"] == toolkit
-    answer = asyncio.run(service.calls.call(admin, toolkit, CallRequest({}, seed=1), wait_s=30.0))
+    answer = asyncio.run(service.calls.call(admin, toolkit, CallRequest({}, seed=1), wait_s=60.0))
     assert set(answer.output["counts"][0]) == {"00", "11"}  # type: ignore[index]
 
 
@@ -52,7 +52,7 @@ def test_a_quantum_function_of_pennylane_keeps_its_parameters(opened: tuple[Serv
     source = f"{head}OBSERVABLES = ['Z']\ndef circuit(turn):\n{within}    qml.RY(2 * turn, wires=0)\n"
     name = f"turn-{inside}"
     service.functions.deploy(admin, name, "turn.py", source)
-    answer = asyncio.run(service.calls.call(admin, name, CallRequest({"turn": [0.0, 0.3]}), wait_s=30.0))
+    answer = asyncio.run(service.calls.call(admin, name, CallRequest({"turn": [0.0, 0.3]}), wait_s=60.0))
     found = answer.output["expectations"]  # type: ignore[index]
     assert found == [[pytest.approx(1.0)], [pytest.approx(math.cos(0.6))]]
 
@@ -61,5 +61,5 @@ def test_quil(opened: tuple[Service, Principal]) -> None:
     pytest.importorskip("pyquil", reason="pyQuil is not installed")
     service, admin = opened
     service.functions.deploy(admin, "quil", "bell.quil", "H 0\nCNOT 0 1\n")
-    answer = asyncio.run(service.calls.call(admin, "quil", CallRequest({}), wait_s=30.0))
+    answer = asyncio.run(service.calls.call(admin, "quil", CallRequest({}), wait_s=60.0))
     assert set(answer.output["counts"][0]) == {"00", "11"}  # type: ignore[index]
