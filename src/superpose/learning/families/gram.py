@@ -23,7 +23,7 @@ _MEMORY_BYTES = 512 * 2**20
 _AT_ONCE = 1 << 13
 """So many numbers of a matrix are worked on at a time; then they stay in the cache nearby."""
 _PLACES_AT_ONCE, _FEW_ROWS = 512, 1024
-"""So many amplitudes of all states are multiplied at a time where there are few rows: they come from the cache."""
+"""So many amplitudes of all states, or more, are multiplied at a time up to so many rows: they come from the cache."""
 _COPIES = 3
 """States of a block, counted with the engine's own copies while they are computed."""
 
@@ -134,7 +134,7 @@ def gram_matrix(
         StateTooLargeError: not even a single state fits into memory.
         UnsupportedProgramError: the circuit measures, or has noise.
 
-    Cost: ``n_rows + n_others`` states, each ``2**n_qubits`` amplitudes per gate, then ``8 n_rows n_others 2**n_qubits``
+    Cost: ``n_rows + n_others`` states, each ``2**n_qubits`` amplitudes per gate, then ``6 n_rows n_others 2**n_qubits``
         floating-point operations, half of them against ``rows`` themselves. Where the states do not fit into
         ``memory_bytes`` they are held in two blocks of ``memory_bytes / (96 * 2**n_qubits)`` rows (half the bytes in
         float32), and those of ``others`` are computed again for each block of ``rows``.
@@ -294,7 +294,8 @@ def fidelities(left: PlacedStates, right: PlacedStates | None = None, *, out: ND
 def _multiply(left: PlacedStates, right: PlacedStates | None, products: list[NDArray[Any]]) -> None:
     """Write ``y y'``, ``a b'`` and, unless ``right`` is None, ``b a'`` of `fidelities`, by ranges of places."""
     n_places, real, n_rows = left.n_places, products[0].dtype, max(products[0].shape)
-    step = min(n_places, _PLACES_AT_ONCE if n_rows <= _FEW_ROWS else n_places)
+    many = max(_PLACES_AT_ONCE, 1 << ((1 << 17) // n_rows).bit_length())  # powers of 2, as n_places is
+    step = min(n_places, many if n_rows <= _FEW_ROWS else n_places)
     room = [np.empty(3 * step * (side.batch + side.tiles.shape[3]), real) for side in (left, right) if side is not None]
     more = np.empty(products[0].shape if step < n_places else 0, real)
     for start in range(0, n_places, step):
