@@ -125,6 +125,9 @@ def test_medical_data_make_medical_models_over_every_door(
         client.endpoints.create("ward", model="ward")
         assert client.endpoints.get("ward").notice == "Not for clinical use."
         assert client.predict("ward", [[3, 4]]).notice == "Not for clinical use."
+        many = at_home("predict-file", "ward", tmp_path / "ward.csv", tmp_path / "answers.csv", "--json")
+        assert many.code == 0 and many.json["result"]["notice"] == "Not for clinical use."
+        assert "Not for clinical use." in at_home("predictions", "show", many.json["id"]).err
         missing = client.models.gate("ward").missing
         assert "subgroups" in missing, "slices by subgroup, or a reason why there are none"
         with pytest.raises(ApiError) as refused:

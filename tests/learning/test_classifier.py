@@ -102,6 +102,9 @@ def test_class_weights_shift_what_is_predicted() -> None:
     assert share(None) < share("balanced") < share({"common": 0.01, "rare": 10.0})
     with pytest.raises(SpecError, match="class_weight"):
         share("unfair")
+    for weight in (-1.0, float("nan"), float("inf")):
+        with pytest.raises(SpecError, match="class_weight: must map labels to finite numbers from 0 up"):
+            share({"rare": weight})
 
 
 def test_it_stops_early_and_keeps_its_best_weights() -> None:

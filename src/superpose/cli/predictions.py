@@ -136,6 +136,8 @@ def _tell(found: BatchPrediction) -> None:
         note(f"  column {column!r}: {count:,} values that the model does not know")
     if result.get("ignored_columns"):
         note(f"  columns ignored: {', '.join(result['ignored_columns'][:10])}")
+    if result.get("notice"):
+        note(result["notice"])
 
 
 add_file_job_commands(

@@ -24,7 +24,8 @@ class BatchPrediction(FileJob):
     """A batch prediction.
 
     ``result`` has ``n_rows``, ``n_predicted``, ``n_failed``, ``failures`` (row number, from 0, and reason; at most
-    1,000), ``unknown_categories`` (column -> how many values the model does not know) and ``ignored_columns``.
+    1,000), ``unknown_categories`` (column -> how many values the model does not know), ``ignored_columns``, and of a
+    medical model ``notice``: "Not for clinical use.".
     """
 
     model: str

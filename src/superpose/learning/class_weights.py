@@ -30,7 +30,7 @@ def class_weights_of(
         classes: index of each training row's class, ``(n_rows,)``.
 
     Raises:
-        SpecError: another word.
+        SpecError: another word, or a weight that is no finite number from 0 up.
     """
     if class_weight is None:
         return None
@@ -38,4 +38,7 @@ def class_weights_of(
         if class_weight != "balanced":
             raise SpecError(f"must be None, 'balanced' or a mapping, got {class_weight!r}", "class_weight")
         return balanced_class_weights(classes, len(labels))
-    return np.array([float(class_weight.get(label, 1.0)) for label in labels.tolist()])
+    weights = np.array([float(class_weight.get(label, 1.0)) for label in labels.tolist()])
+    if not (np.isfinite(weights) & (weights >= 0.0)).all():
+        raise SpecError(f"must map labels to finite numbers from 0 up, got {dict(class_weight)!r:.100}", "class_weight")
+    return weights

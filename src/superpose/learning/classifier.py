@@ -146,7 +146,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
         Args:
             X: rows, possibly with other columns.
             y: labels, possibly of other classes.
-            freeze: blocks that are not trained: "entry", "circuit", "head".
+            freeze: blocks that are not trained, or one of them: "entry", "circuit", "head".
             learning_rates: by block, in place of ``learning_rate``.
             entry: "keep" takes preprocessing and entry layer as they are, for equal columns; "match" learns
                 preprocessing anew and takes the weights of columns of the same name; "new" begins anew; "auto" is the
@@ -162,7 +162,8 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
         """
         self._check_fitted()
         name = "this model"
-        section = FineTuneSpec(parent=name, entry=entry, head=head, freeze=tuple(freeze), learning_rates=learning_rates)
+        frozen = (freeze,) if isinstance(freeze, str) else tuple(freeze)
+        section = FineTuneSpec(parent=name, entry=entry, head=head, freeze=frozen, learning_rates=learning_rates)
         digest = getattr(self, "model_digest_", None)
         parent = Parent(self.to_trained_model(), name, digest, self._model_spec().to_dict())
         child: HybridClassifier = clone(self).set_params(**changes)

@@ -62,6 +62,8 @@ def test_columns_are_matched_by_name_and_new_classes_get_a_new_head(parent: Hybr
 def test_frozen_blocks_stay_and_rates_are_of_each_block(parent: HybridClassifier) -> None:
     before = _weights(parent)
     frozen = _weights(parent.fine_tune(*_rows("abc", 4), freeze=["circuit", "entry"], **FEW))
+    with pytest.raises(SpecError, match="got 'middle'"):
+        parent.fine_tune(*_rows("abc", 4), freeze="middle", **FEW)
     for name in ("entry.weight", "entry.bias", "block.weights"):
         np.testing.assert_array_equal(frozen[name], before[name])
     assert not np.array_equal(frozen["exit.weight"], before["exit.weight"])

@@ -75,7 +75,8 @@ def run(job: Job, context: RunContext) -> Outcome:
         empty_table(classes, asked, has_interval=predictor.interval is not None),
     )
     context.on_event("progress", {"stage": "written", "n_rows": totals.n_rows, "fraction": 1.0})
-    return Outcome(totals.result(), output=output)
+    notice = {} if predictor.notice is None else {"notice": predictor.notice}
+    return Outcome(totals.result() | notice, output=output)
 
 
 def _arrived(artifacts: Artifacts, digest: str, path: Path) -> Path:
