@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,7 @@ def test_a_template_gives_one_document_then_a_table(
     assert 0.0 <= report["metrics"]["accuracy"]["mean"] <= 1.0
     page = (tmp_path / "run" / "report.html").read_text()
     assert report["page"] == str(tmp_path / "run" / "report.html") and report["verdict"] in html.unescape(page)
+    assert not re.search(r"(?:src|href)\s*=\s*[\"'](?!#|data:)|url\((?!#)|@import", page)  # it loads nothing
     assert report["configuration_sha256"] in page and "Every look at the test pictures" in page
     again = superpose("report", str(tmp_path / "run"), "--out", str(tmp_path / "again.html"))
     assert again.code == 0 and (tmp_path / "again.html").read_text() == page

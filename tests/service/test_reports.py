@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -30,9 +31,12 @@ def _of_job(setting: Setting, spec: dict[str, Any], kind: str = JobKind.TRAIN, m
     with working(config):
         job = ended(service, job)
     assert job.status == "succeeded", job.error
-    html = _bytes(service.reports.of_job(admin, job.id))
-    assert _bytes(service.reports.of_version(admin, model)) == html
-    return html
+    page = _bytes(service.reports.of_job(admin, job.id))
+    assert _bytes(service.reports.of_version(admin, model)) == page
+    result: Any = job.result
+    verdict = result["evaluation"]["verdict"]  # every training has one, whatever its kind, and shows it
+    assert verdict.endswith(".") and verdict in html.unescape(page.decode("utf-8"))
+    return page
 
 
 def _bytes(made: Any) -> bytes:
@@ -183,13 +187,13 @@ def test_every_kind_of_training_has_its_report(
     model: ModelVersion,
     tmp_path: Path,
 ) -> None:
-    html = make((service, admin, config, tmp_path)).decode("utf-8")
-    drawn = re.sub(r'<div role="img" aria-label="([^"]*)">', r" \1 ", html)
+    page = make((service, admin, config, tmp_path)).decode("utf-8")
+    drawn = re.sub(r'<div role="img" aria-label="([^"]*)">', r" \1 ", page)
     text = " ".join(re.sub(r"<[^>]*>", " ", re.sub(r"(?s)<(style|svg|nav).*?</\1>", " ", drawn)).split())
     for said in says:
         assert said in text, said
     for wrong in NEVER.get(make, ()):
         assert wrong not in text, wrong
     assert not re.search(r"\b(None|nan)\b", text)
-    for section in re.findall(r"(?s)<h2 id=.*?</section>", html):
+    for section in re.findall(r"(?s)<h2 id=.*?</section>", page):
         assert re.search(r"<(p|li|td|figure)\b", section), section
