@@ -15,6 +15,7 @@ import pytest
 from superpose.cli import main
 from superpose.client import Client
 from superpose.errors import ApiError
+from superpose.learning.templates.demand import features
 from superpose.service import ServiceConfig, Worker
 
 from .conftest import Api, running
@@ -113,7 +114,22 @@ def test_a_forecast_is_trained_over_http_and_on_the_command_line(
     assert told["job"]["kind"] == "train_template" and told["model_version"]["version"] == 2
     shown = " ".join(command(home, *words, capsys=capsys).split())
     assert "next version 3 is registered" in shown and "seasonal naive" in shown and "mase" in shown.lower()
-    assert "demand" in command(home, "models", "card", "next", capsys=capsys)
+    card = command(home, "models", "card", "next", capsys=capsys)
+    assert "rows of the test periods, of which the model has learnt since, in units of the predicted number" in card
+    assert {"explanation", "energy_and_cost"}.isdisjoint(client.models.gate("next", 1).missing)
+    client.endpoints.create("tomorrow", "next")
+    rows = features(path, horizon=3).rows
+    explained = client.explain("tomorrow", rows.to_dict("records"), words=True)
+    assert explained.target is not None and [row.label for row in explained.rows] == [None] * 3
+    for row in explained.rows:
+        assert row.number is not None and row.typical_number is not None and row.words
+        assert abs(sum(row.attributions.values()) - (row.number - row.typical_number)) < 1e-5
+    rows.to_csv(tmp_path / "rows.csv", index=False)
+    words = ["explain", "tomorrow", str(tmp_path / "rows.csv"), "--method", "occlusion"]
+    assert "a typical row" in command(home, *words, capsys=capsys)
+    assert json.loads(command(home, *words, "--json", capsys=capsys))["target"] == explained.target
+    with pytest.raises(ApiError, match="has no classes, of which shots would tell"):
+        client.explain("tomorrow", rows.to_dict("records"), shots=100)
 
 
 def test_wrong_submissions_are_refused_by_name(client: Client, home: Api) -> None:

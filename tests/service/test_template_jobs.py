@@ -155,7 +155,7 @@ def test_a_forecast_s_job_stopped_on_the_way_goes_on_and_its_version_answers(
     assert version.manifest["data"]["digest"] == dataset.digest
     nodes = {node["kind"] for node in service.lineages.of_model(admin, "next").nodes}
     assert nodes >= {"dataset", "job", "version"}
-    assert set(service.endpoints.gate.report(admin, "next", 1)["missing"]) <= {"subgroups", "controls", "explanation"}
+    assert set(service.endpoints.gate.report(admin, "next", 1)["missing"]) <= {"subgroups", "controls"}
     file = service.outputs.file(admin, job.id, "report.json")
     document = json.loads(b"".join(file.chunks(0, file.n_bytes)))
     assert document["verdict"] == result["study"]["verdict"] and document["data"]["name"] == "sales"

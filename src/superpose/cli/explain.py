@@ -74,8 +74,8 @@ def explain(  # noqa: PLR0913  # a command's options
 ) -> None:
     """Explain which columns moved predictions.
 
-    Attributions share the difference to a typical row's probability out among the columns. They speak of the model,
-    not of causes.
+    Attributions share the difference to a typical row's probability, or number, out among the columns. They speak of
+    the model, not of causes.
     """
     wanted = read_rows(rows)
     few: dict[str, Any] | None = None
@@ -120,7 +120,7 @@ def _write(found: Explanation, directory: Path) -> list[Path]:
     files = []
     for index, row in enumerate(found.rows):
         if row.picture is not None:
-            label = "".join(letter if letter.isalnum() else "-" for letter in row.label)[:40]
+            label = "".join(letter if letter.isalnum() else "-" for letter in row.answer)[:40]
             files.append(directory / f"row-{index:03d}-{row.picture.kind}-{label}.png")
             files[-1].write_bytes(row.picture.png)
     return files
@@ -132,7 +132,10 @@ def _show(index: int, row: ExplainedRow) -> None:
     lines = [(name, f"{value:+.4f}") for name, value in shown]
     if len(row.attributions) > _SHOWN:
         lines.append((f"{len(row.attributions) - _SHOWN} other columns", f"{rest:+.4f}"))
-    typer.echo(f"row {index}: {row.label} {row.probability:.4f}, a typical row {row.typical_probability:.4f}")
+    if row.number is not None:
+        typer.echo(f"row {index}: {row.number:.6g}, a typical row {row.typical_number:.6g}")
+    else:
+        typer.echo(f"row {index}: {row.label} {row.probability:.4f}, a typical row {row.typical_probability:.4f}")
     print_table(("column", "attribution"), lines, right=("attribution",))
     if row.counterfactuals is not None and not row.counterfactuals:
         typer.echo("no allowed change was found that changes the label")

@@ -140,29 +140,40 @@ class ExplainedRow(Noun):
     """What each column did to the probability of ``label``, in units of probability, the strongest first.
 
     The attributions share out ``probability - typical_probability``, the second being that of a typical row, up to
-    ``completeness_error``. What was not asked for is None.
+    ``completeness_error``. What was not asked for is None. Of a model that predicts a number these three are None, and
+    the attributions share out ``number - typical_number``, in units of the number.
     """
 
-    label: str
-    probability: float
-    typical_probability: float
+    label: str | None
+    probability: float | None
+    typical_probability: float | None
     attributions: Mapping[str, float]
     completeness_error: float
     counterfactuals: tuple[RowCounterfactual, ...] | None = None
     shot_noise: RowShotNoise | None = None
     words: tuple[str, ...] | None = None
     picture: RowPicture | None = None
+    number: float | None = None
+    typical_number: float | None = None
+
+    @property
+    def answer(self) -> str:
+        """The class, or the number."""
+        return f"{self.number:.6g}" if self.number is not None else str(self.label)
 
     @classmethod
     def from_json(cls, document: object) -> Self:
         """A row from the service's JSON."""
         f = Fields.of("explained row", document)
+        numbers = "number" in f.members
         few, noise = "counterfactuals" in f.members, f.maybe_object("shot_noise")
         picture = f.maybe_object("picture")
         return cls(
-            label=f.text("class"),
-            probability=f.number("probability"),
-            typical_probability=f.number("typical_probability"),
+            label=None if numbers else f.text("class"),
+            probability=None if numbers else f.number("probability"),
+            typical_probability=None if numbers else f.number("typical_probability"),
+            number=f.number("number") if numbers else None,
+            typical_number=f.number("typical_number") if numbers else None,
             attributions={str(name): float(value) for name, value in f.object("attributions").items()},
             completeness_error=f.number("completeness_error"),
             counterfactuals=tuple(map(RowCounterfactual.from_json, f.array("counterfactuals"))) if few else None,
@@ -177,7 +188,7 @@ class Explanation(Noun):
     """What an endpoint's model version made its predictions of.
 
     ``shot_noise`` sums up that of the rows: ``shots``, ``share_in_band``, ``expected_flips``. ``notice`` must stand
-    wherever the model shows itself.
+    wherever the model shows itself. ``target`` is what a predicted number is called.
     """
 
     model: str
@@ -186,6 +197,7 @@ class Explanation(Noun):
     rows: tuple[ExplainedRow, ...]
     shot_noise: Mapping[str, float] | None = None
     notice: str | None = None
+    target: str | None = None
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -198,6 +210,7 @@ class Explanation(Noun):
             rows=tuple(map(ExplainedRow.from_json, f.array("rows"))),
             shot_noise=f.maybe_object("shot_noise"),
             notice=f.maybe_text("notice"),
+            target=f.maybe_text("target"),
         )
 
     def __len__(self) -> int:
@@ -205,8 +218,12 @@ class Explanation(Noun):
 
     def _repr_html_(self) -> str:
         rows = [
-            (row.label, row.probability, ", ".join(f"{n} {v:+.3f}" for n, v in list(row.attributions.items())[:_SHOWN]))
+            (
+                *((row.label, row.probability) if self.target is None else (row.number, row.typical_number)),
+                ", ".join(f"{n} {v:+.3g}" for n, v in list(row.attributions.items())[:_SHOWN]),
+            )
             for row in self.rows
         ]
         title = f"{self.model} version {self.model_version}, {self.method}"
-        return table_html(("class", "probability", "strongest columns"), rows, title)
+        heads = ("class", "probability") if self.target is None else (self.target, "of a typical row")
+        return table_html((*heads, "strongest columns"), rows, title)

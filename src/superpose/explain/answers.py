@@ -75,6 +75,8 @@ def explain_rows(predictor: Predictor, rows: Any, wanted: Explain) -> dict[str, 
 
     Cost: the sum of the parts; see `attribute`, `counterfactuals` and `shot_noise`.
     """
+    if predictor.predicts_numbers:
+        _check_of_numbers(wanted)
     _check_number("Counterfactuals", wanted.counterfactuals, len(rows), MAX_CHANGED_ROWS)
     _check_number("Pictures", wanted.picture, len(rows), MAX_PICTURES)
     found = attribute(predictor, rows, method=wanted.method, of_class=wanted.of_class).to_dict()
@@ -97,6 +99,22 @@ def explain_rows(predictor: Predictor, rows: Any, wanted: Explain) -> dict[str, 
         for row, said in zip(told, words, strict=True):
             row["words"] = said
     return found | ({"notice": predictor.notice} if predictor.notice else {})
+
+
+def _check_of_numbers(wanted: Explain) -> None:
+    """Refuse what speaks of classes.
+
+    Raises:
+        ExplanationError: names it.
+    """
+    given = {"counterfactuals": wanted.counterfactuals, "shots": wanted.shots, "picture": wanted.picture}
+    asked = [name for name, value in given.items() if value is not None]
+    if asked:
+        raise ExplanationError(
+            f"The model predicts a number and has no classes, of which {' and '.join(asked)} would tell. Leave "
+            f"{'them' if asked[1:] else 'it'} out; attributions and words are there.",
+            asked=asked,
+        )
 
 
 def _check_number(what: str, wanted: object, n_rows: int, most: int) -> None:

@@ -16,6 +16,9 @@ Each method shares the difference between the probability of a class for a row, 
 The two methods by gradients need a model that gives them: superpose's own and families in float64, a user's module in
 its own precision (in float32 1e-5 is aimed at and not always reached); the others take any. What columns do to this
 model is explained, not what they do in the world.
+
+Of a model that predicts a number that number takes the probability's place, and the tolerances count in units of the
+training rows' standard deviation.
 """
 
 from __future__ import annotations
@@ -35,7 +38,7 @@ if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
     from superpose.learning.preprocessing import Preprocessor
 
-__all__ = ["METHODS", "Attributions", "attribute", "deletion_areas"]
+__all__ = ["METHODS", "Attributions", "attribute", "deletion_areas", "gives_gradients"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
@@ -53,15 +56,16 @@ _ALL_SUBSETS = 10
 
 @dataclass(frozen=True)
 class Attributions:
-    """What each column did to the probability of one class, row by row.
+    """What each column did to the probability of one class, or to the predicted number, row by row.
 
     Attributes:
         method: one of `METHODS`.
         feature_names: the columns.
-        classes: the class that each row's attributions speak of.
-        values: in units of probability, ``(n_rows, n_features)``.
-        probabilities: of that class for each row, ``(n_rows,)``.
-        typical_probabilities: of that class for the typical row, ``(n_rows,)``.
+        classes: the class that each row's attributions speak of; empty where a number is predicted.
+        values: in units of probability, or of the number, ``(n_rows, n_features)``.
+        probabilities: of that class for each row, ``(n_rows,)``; or the predicted numbers.
+        typical_probabilities: of that class for the typical row, ``(n_rows,)``; or the number predicted for it.
+        target: what the predicted number is called; None of a classifier.
     """
 
     method: str
@@ -70,18 +74,23 @@ class Attributions:
     values: Floats
     probabilities: Floats
     typical_probabilities: Floats
+    target: str | None = None
 
     @property
     def completeness_errors(self) -> Floats:
-        """How far each row's attributions are from adding up to the difference of probabilities, ``(n_rows,)``."""
+        """How far each row's attributions are from adding up to the difference that they share out, ``(n_rows,)``."""
         gap: Floats = np.abs(self.values.sum(axis=1) - (self.probabilities - self.typical_probabilities))
         return gap
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON: the method, and for each row its attributions by column, the strongest first."""
+        """As JSON: the method, and for each row its attributions by column, the strongest first.
+
+        A row has ``class``, ``probability`` and ``typical_probability``, or, where a number is predicted, ``number``
+        and ``typical_number``, and ``target`` stands beside the rows.
+        """
         rows = []
         parts = zip(
-            self.classes,
+            self.classes or [None] * len(self.values),
             self.values,
             self.probabilities,
             self.typical_probabilities,
@@ -90,21 +99,24 @@ class Attributions:
         )
         for label, values, probability, typical, error in parts:
             order = np.argsort(-np.abs(values), kind="stable")
+            explained = (
+                {"class": str(label), "probability": float(probability), "typical_probability": float(typical)}
+                if self.target is None
+                else {"number": float(probability), "typical_number": float(typical)}
+            )
             rows.append(
                 {
-                    "class": str(label),
-                    "probability": float(probability),
-                    "typical_probability": float(typical),
+                    **explained,
                     "attributions": {self.feature_names[place]: float(values[place]) for place in order},
                     "completeness_error": float(error),
                 }
             )
-        return {"method": self.method, "rows": rows}
+        return {"method": self.method, **({} if self.target is None else {"target": self.target}), "rows": rows}
 
 
 @dataclass(frozen=True)
 class _Asked:
-    """Encoded rows and whose probability is explained."""
+    """Encoded rows and what is explained: of each row the probability of its class, or its number."""
 
     predictor: Predictor
     rows: Floats
@@ -124,7 +136,9 @@ class _Asked:
         return self.preprocessor.places_of_columns
 
     def probability(self, rows: Floats, classes: Ints) -> Floats:
-        """Of each encoded row that of its class, before calibration, ``(n_rows,)``."""
+        """Of each encoded row that of its class, before calibration, or its number, ``(n_rows,)``."""
+        if self.predictor.predicts_numbers:
+            return self.predictor.numbers_encoded(rows)
         found: Floats = self.predictor.model.probabilities(rows)[np.arange(len(rows)), classes]
         return found
 
@@ -149,10 +163,12 @@ def attribute(
         predictor: the loaded model.
         rows: whatever `Predictor.predict_proba` takes.
         method: one of `METHODS`.
-        of_class: the class whose probability is explained; by default each row's own prediction.
+        of_class: the class whose probability is explained; by default each row's own prediction. None of a model that
+            predicts a number.
         n_orders: drawn orders of columns for Shapley values of more than 10 columns.
         seed: of those orders.
-        tolerance: how far integrated gradients may be from adding up; by default 1e-7, and 1e-5 in float32.
+        tolerance: how far integrated gradients may be from adding up; by default 1e-7, and 1e-5 in float32; of a model
+            that predicts a number in units of the training rows' standard deviation.
 
     Raises:
         ExplanationError: no such method or class, or a method by gradients for a model that has none.
@@ -165,7 +181,7 @@ def attribute(
         raise ExplanationError(f"No method {method!r}; there are {', '.join(METHODS)}.", method=method)
     encoded = predictor.encode(rows)
     asked = _Asked(predictor, encoded, _classes(predictor, encoded, of_class), tolerance)
-    if method in _BY_GRADIENTS and not hasattr(predictor.model, "probability_gradients"):
+    if method in _BY_GRADIENTS and not gives_gradients(predictor):
         others = [name for name in METHODS if name not in _BY_GRADIENTS]
         raise ExplanationError(
             f"{method} needs gradients, which a model of kind {predictor.model.kind!r} does not give; take "
@@ -175,19 +191,38 @@ def attribute(
         )
     values = _shapley(asked, n_orders, seed) if method == "shapley" else _SIMPLE[method](asked)
     n_rows = len(encoded)
-    typical = predictor.model.probabilities(asked.typical[None, :])[0]
+    numbers = predictor.predicts_numbers
+    typical = asked.typical[None, :]
     return Attributions(
         method=method,
         feature_names=predictor.feature_names,
-        classes=tuple(predictor.classes[place] for place in asked.classes),
+        classes=() if numbers else tuple(predictor.classes[place] for place in asked.classes),
         values=values if n_rows else np.zeros((0, len(predictor.feature_names))),
         probabilities=asked.probability(encoded, asked.classes),
-        typical_probabilities=typical[asked.classes],
+        typical_probabilities=(
+            np.repeat(predictor.numbers_encoded(typical), n_rows)
+            if numbers
+            else predictor.model.probabilities(typical)[0][asked.classes]
+        ),
+        target=predictor.target,
     )
+
+
+def gives_gradients(predictor: Predictor) -> bool:
+    """Whether the model gives exact gradients of what it predicts."""
+    return hasattr(predictor.model, "number_gradients" if predictor.predicts_numbers else "probability_gradients")
 
 
 def _classes(predictor: Predictor, encoded: Floats, of_class: Any) -> Ints:
     """Index of the class that each row is explained for."""
+    if predictor.predicts_numbers:
+        if of_class is not None:
+            raise ExplanationError(
+                f"The model predicts a number, {str(predictor.target)[:80]!r}, and has no class "
+                f"{str(of_class)[:80]!r}; leave the class out.",
+                allowed=[],
+            )
+        return np.zeros(len(encoded), dtype=np.int64)
     if of_class is None:
         best: Ints = predictor.predict_encoded(encoded).argmax(axis=1)
         return best
@@ -202,6 +237,9 @@ def _classes(predictor: Predictor, encoded: Floats, of_class: Any) -> Ints:
 
 def _gradients(asked: _Asked, rows: Floats, classes: Ints) -> Floats:
     model: Any = asked.predictor.model
+    if asked.predictor.predicts_numbers:
+        of_numbers: Floats = model.number_gradients(rows)[1]
+        return of_numbers
     slopes: Floats = model.probability_gradients(rows, classes)[1]
     return slopes
 
@@ -219,6 +257,7 @@ def _integrated_gradients(asked: _Asked) -> Floats:
     way = asked.rows - asked.typical  # (n_rows, n_encoded)
     usual, most = _precision(asked.predictor.model)
     tolerance = usual if asked.tolerance is None else asked.tolerance
+    tolerance *= getattr(asked.predictor.model, "scale", 1.0) if asked.predictor.predicts_numbers else 1.0
     n_rows = len(way)
     found, spent = np.zeros_like(way), np.zeros(n_rows, dtype=np.int64)
     owner, low, high = np.arange(n_rows), np.zeros(n_rows), np.ones(n_rows)
@@ -327,14 +366,16 @@ def deletion_areas(predictor: Predictor, rows: Any, attributions: Attributions, 
         orders: orders of columns, each ``(n_rows, n_features)``.
 
     Returns:
-        Mean probability over the deletions, ``(n_orders, n_rows)``: the smaller, the better the order knew what
-        the prediction stands on.
+        Mean probability, or number, over the deletions, ``(n_orders, n_rows)``: the smaller, the better the order knew
+        what the prediction stands on.
 
     Source: Petsiuk, Das and Saenko, BMVC 2018, arXiv 1806.07421.
     """
     encoded = predictor.encode(rows)
     labels = [str(label) for label in predictor.classes]
     classes = np.array([labels.index(str(label)) for label in attributions.classes], dtype=np.int64)
+    if predictor.predicts_numbers:
+        classes = np.zeros(len(encoded), dtype=np.int64)
     asked = _Asked(predictor, encoded, classes)
     areas = np.zeros((len(orders), len(encoded)))
     for number, order in enumerate(orders):

@@ -44,8 +44,10 @@ def attribution_words(row: Mapping[str, Any]) -> list[str]:
 
     Args:
         row: of `superpose.explain.Attributions.to_dict`: ``class``, ``probability``, ``typical_probability``,
-            ``attributions``.
+            ``attributions``; or of a model that predicts a number ``number``, ``typical_number``, ``attributions``.
     """
+    if "number" in row:
+        return _number_words(row)
     label = row["class"]
     said = [
         f"The model gives {_percent(row['probability'])} to {label}.",
@@ -60,6 +62,21 @@ def attribution_words(row: Mapping[str, Any]) -> list[str]:
         said.append(f"What speaks most against it: {_listed([_points(*one) for one in lowered])}.")
     if not raised and not lowered:
         said.append("No single column moved it by much.")
+    said.append("This shows how the model came to its answer. It does not show what causes what.")
+    return said
+
+
+def _number_words(row: Mapping[str, Any]) -> list[str]:
+    number, typical = row["number"], row["typical_number"]
+    said = [f"The model says {number:.4g}.", f"For a typical row it says {typical:.4g}."]
+    parts = row["attributions"].items()
+    small = 0.01 * sum(abs(value) for _, value in parts)
+    for words, sign in (("raises", 1.0), ("lowers", -1.0)):
+        named = [(name, value) for name, value in parts if sign * value > small][:_NAMED]
+        if named:
+            said.append(f"What {words} it most: {_listed([f'{name} (by {abs(v):.3g})' for name, v in named])}.")
+    if len(said) == 2:
+        said.append("No column moved it.")
     said.append("This shows how the model came to its answer. It does not show what causes what.")
     return said
 

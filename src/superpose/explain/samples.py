@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from superpose.explain.attributions import attribute
+from superpose.explain.attributions import attribute, gives_gradients
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
@@ -37,14 +37,15 @@ def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0) -> dict[s
 
     Returns:
         ``method``, ``n_rows``, ``columns``: column -> mean absolute attribution in units of probability, the strongest
-        first, and ``largest_completeness_error`` (None for occlusion, which adds up to nothing in particular).
+        first, and ``largest_completeness_error`` (None for occlusion, which adds up to nothing in particular). Of a
+        model that predicts a number also ``unit``, what the attributions are in units of instead.
 
     Raises:
         ExplanationError: the model cannot be explained this way.
 
     Cost: some 64 gradients or ``n_features`` predictions for each of at most 50 rows, fewer rows beyond 10 qubits.
     """
-    exact = hasattr(predictor.model, "probability_gradients")
+    exact = gives_gradients(predictor)
     method = "integrated_gradients" if exact else "occlusion"
     n_rows = min(len(rows), _most_rows(predictor, exact))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:n_rows])
@@ -57,6 +58,7 @@ def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0) -> dict[s
         "n_rows": n_rows,
         "columns": {found.feature_names[place]: float(means[place]) for place in order},
         "largest_completeness_error": float(found.completeness_errors.max()) if exact else None,
+        **({"unit": "the predicted number"} if predictor.predicts_numbers else {}),
     }
 
 

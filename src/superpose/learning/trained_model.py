@@ -19,6 +19,7 @@ from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_block import QuantumBlock
 
 __all__ = [
+    "CHUNK_ROWS",
     "CIRCUIT_MEMBER",
     "CLASS_TYPES",
     "ClassLabel",
@@ -34,7 +35,7 @@ ClassLabel = str | int | float | bool
 CLASS_TYPES: dict[str, type[ClassLabel]] = {"text": str, "integer": int, "number": float, "truth": bool}
 """Types that class labels can have, by their name in a model file."""
 
-_CHUNK_ROWS = 4096
+CHUNK_ROWS = 4096
 """Rows of one engine call: bounds memory, large enough to fill the engine's tiles."""
 
 _PREPROCESSING = "preprocessing."
@@ -155,9 +156,9 @@ class DressedModel:
         _, _, weights, exit_, exit_bias = self._wide
         if not len(encoded):
             return np.empty((0, len(exit_bias)))
-        if len(encoded) > _CHUNK_ROWS:
-            starts = range(0, len(encoded), _CHUNK_ROWS)
-            return np.concatenate([self.outputs(encoded[i : i + _CHUNK_ROWS]) for i in starts])
+        if len(encoded) > CHUNK_ROWS:
+            starts = range(0, len(encoded), CHUNK_ROWS)
+            return np.concatenate([self.outputs(encoded[i : i + CHUNK_ROWS]) for i in starts])
         expectations = self._program.expectation(self.circuit_angles(encoded), weights)  # (n_rows, n_observables)
         found: NDArray[np.float64] = expectations @ exit_ + exit_bias  # (n_rows, n_outputs)
         return found
@@ -253,10 +254,10 @@ class TrainedModel(DressedModel):
 
         Cost: some four forward passes.
         """
-        if len(encoded) > _CHUNK_ROWS:
-            starts = range(0, len(encoded), _CHUNK_ROWS)
+        if len(encoded) > CHUNK_ROWS:
+            starts = range(0, len(encoded), CHUNK_ROWS)
             parts = [
-                self.probability_gradients(encoded[i : i + _CHUNK_ROWS], classes[i : i + _CHUNK_ROWS]) for i in starts
+                self.probability_gradients(encoded[i : i + CHUNK_ROWS], classes[i : i + CHUNK_ROWS]) for i in starts
             ]
             return np.concatenate([values for values, _ in parts]), np.concatenate([slopes for _, slopes in parts])
         entry, entry_bias, weights, exit_, exit_bias = self._wide
