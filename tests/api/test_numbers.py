@@ -74,9 +74,23 @@ def test_an_endpoint_answers_with_numbers_and_intervals(home: Api, client: Clien
         with pytest.raises(ApiError, match="predicts a number") as refused:
             client.predict("load", rows, **more)  # type: ignore[arg-type]
         assert (refused.value.problem_code, refused.value.status) == ("learning.predicts_numbers", 422)
-    with pytest.raises(ApiError) as refused:
-        client.explain("load", rows)
-    assert refused.value.problem_code == "learning.predicts_numbers"
+    told = home.call("POST", "/v1/endpoints/load/explain", {"rows": rows}).json
+    assert told["target"] == "y" and set(told["rows"][0]) == {
+        "number",
+        "typical_number",
+        "attributions",
+        "completeness_error",
+    }
+    explained = client.explain("load", rows, method="shapley", words=True)
+    assert explained.target == "y" and "of a typical row" in explained._repr_html_()
+    for row, number in zip(explained.rows, numbers, strict=True):
+        assert (row.label, row.probability) == (None, None) and row.number == pytest.approx(number) and row.words
+        assert row.typical_number is not None
+        assert sum(row.attributions.values()) == pytest.approx(number - row.typical_number, abs=1e-9)
+    for more in ({"counterfactuals": 2}, {"shots": 100}, {"of_class": "high"}):
+        with pytest.raises(ApiError, match="predicts a number") as refused:
+            client.explain("load", rows, **more)  # type: ignore[arg-type]
+        assert refused.value.status == 422
 
 
 def test_requests_that_come_together_are_answered_each_with_its_own(home: Api, predictor: Predictor) -> None:
