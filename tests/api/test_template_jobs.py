@@ -169,7 +169,10 @@ def test_the_client_and_the_command_line_train_it(
     assert ended.value.code == 0
     told = json.loads(capsys.readouterr().out)
     assert told["job"]["kind"] == "train_template" and told["model_version"]["version"] == 2
+    cures = {one.name: one.how or one.found for one in client.models.gate("chest", 2).requirements}
+    assert "at least 2 seeds; an admin can override" in cures["controls"] and "--no-subgroups" in cures["subgroups"]
+    assert "validation pictures: " in cures["explanation"]
     with pytest.raises(SystemExit) as ended:
         main([*words, "--beside", "none", *place])
     shown = capsys.readouterr().out
-    assert ended.value.code == 0 and "Means over 1 seeds on one test part" in " ".join(shown.split())
+    assert ended.value.code == 0 and "Means over 1 seed on one test part" in " ".join(shown.split())

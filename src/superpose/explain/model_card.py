@@ -116,7 +116,8 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
         f"- {data['n_rows']} rows, {data['n_missing']} missing values; target {escaped(data['target'])}",
         *lines,
         f"- Rows per class: {counts}",
-        f"- This model: trained on {split['train']} rows, stopped early by {split['validation']} validation rows, "
+        f"- This model: trained on {split['train']} rows, {escaped(data.get('validation_use') or 'stopped early by')} "
+        f"{split['validation']} validation rows, "
         f"tested on {split['test']} rows that it never saw; {_splitescaped(data.get('split_by') or {})}",
         *_units(data.get("units") or {}),
         *_baseline(manifest.get("drift_baseline")),

@@ -101,7 +101,8 @@ def _module(manifest: Mapping[str, Any], network: Mapping[str, Any]) -> list[str
         for layer in layers.values()
     )
     digest = (manifest.get("provenance") or {}).get("module", {}).get("digest")
-    whose = "the PyTorch module" if _family_of(manifest) else "the user's own PyTorch module"
+    template = (manifest.get("provenance") or {}).get("template")
+    whose = "the PyTorch module" if _family_of(manifest) or template else "the user's own PyTorch module"
     return [
         f"- Architecture: {whose} {escaped(module['name'])}, exported to a graph of "
         f"{len(module['operators'])} kinds of operators; {network['n_columns']} encoded columns to "

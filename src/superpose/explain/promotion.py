@@ -31,6 +31,11 @@ _ONLY_JOBS = {
     "file": "Only training jobs leave it, and the version was imported: train the model by a job; ",
     "study": "Only training jobs leave it, and a template's model comes as a file: ",
 }
+_OF_TEMPLATES = {
+    "controls": "Train the template again with variants beside the model and at least 2 seeds; ",
+    "subgroups": "A template's study has none. ",
+}
+"""How a job's template can meet what is not in its spec, for it has none."""
 _OVERRIDE = "an admin can override it with a reason."
 _NO_SUBGROUPS = "superpose models annotate MODEL --version N --no-subgroups REASON."
 
@@ -104,6 +109,9 @@ def check_promotion(manifest: Facts, evidence: Facts, statements: Facts) -> Prom
     refused = (evidence.get("explanation") or {}).get("refused")
     reasons = {"explanation": f"The training job could not make one: {refused}"} if refused else {}
     origin = _origin(manifest, evidence)
+    if origin == "job" and "template" in (manifest.get("provenance") or {}):
+        reasons |= {"controls": _OF_TEMPLATES["controls"] + _OVERRIDE}
+        reasons |= {"subgroups": f"{_OF_TEMPLATES['subgroups']}Say why: {_NO_SUBGROUPS}"}
     return PromotionReport(
         tuple(
             Requirement(name, title, found(facts), reasons.get(name) or _cure(origin, how, member))

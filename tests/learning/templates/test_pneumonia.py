@@ -18,7 +18,8 @@ import torch
 
 from superpose.datasets.picture_sets import PictureSet, read_pictures
 from superpose.errors import CheckpointError, DatasetFormatError, SpecError
-from superpose.learning import Predictor
+from superpose.explain import model_card
+from superpose.learning import Predictor, read_model
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.templates.pneumonia import PRESETS, VARIANTS, train_pneumonia
 from superpose.learning.templates.pneumonia.augmentation import Augmentation, augmented
@@ -126,6 +127,13 @@ def test_a_run_reports_every_variant_and_seals_the_test(run: tuple[dict[str, Any
     assert report == json.loads((place / "report.json").read_text())
     assert list(report["variants"]) == MOST
     assert report["data"]["n_left_out_as_equal"] == 1
+    parts, own = report["data"]["parts"], read_model(place / "model.superpose").manifest
+    assert sum(part["n_pictures"] - part["n_used"] for part in parts.values()) == 1
+    trained_on = parts["train"]["n_used"]
+    assert own["data"]["split"]["train"] == own["drift_baseline"]["n_rows"] == trained_on  # not what was left out
+    card = " ".join(model_card(own).split())
+    assert f"trained on {trained_on} rows, with thresholds chosen on {parts['val']['n_used']} validation rows" in card
+    assert "Architecture: the PyTorch module PictureClassifier" in card
     assert report["configuration_recorded_at"] <= report["test_openings"][0]["at"]
     assert len(report["test_openings"]) == 1
     assert report["test_openings"][0]["configuration"] == report["configuration_sha256"]

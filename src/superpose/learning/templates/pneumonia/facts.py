@@ -65,7 +65,7 @@ def _evaluation(report: Mapping[str, Any], seed: int, confidence: float) -> dict
         "n_splits": 1,
         "n_seeds": n_seeds,
         "means_over": (
-            f"Means over {n_seeds} seeds on one test part with {100 * confidence:g} % intervals "
+            f"Means over {n_seeds} seed{'s' if several else ''} on one test part with {100 * confidence:g} % intervals "
             f"{'over seeds (Student)' if several else 'over test pictures (bootstrap)'}; the last row is this very "
             "model."
         ),
@@ -103,7 +103,8 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
         "n_missing": 0,
         "target": "class",
         "class_counts": {label: sum(part["per_class"][label] for part in parts.values()) for label in data["classes"]},
-        "split": {name: parts[part]["n_pictures"] for name, part in _PARTS.items()},
+        "split": {name: parts[part]["n_used"] for name, part in _PARTS.items()},
+        "validation_use": "with thresholds chosen on",
         "split_by": {"kind": "given", "origin": data["split"]},
         "n_left_out_as_equal": data["n_left_out_as_equal"],
     }

@@ -126,7 +126,7 @@ def _reported(run: Run, preset: str, clock: float) -> dict[str, Any]:
         "preset": preset,
         "intended_use": INTENDED_USE,
         "limits": LIMITS,
-        "data": {**_data(pictures), "n_left_out_as_equal": run.n_left_out},
+        "data": {**_data(run), "n_left_out_as_equal": run.n_left_out},
         "configuration": run.configuration,
         "configuration_sha256": run.test.digest,
         "configuration_recorded_at": run.test.recorded_at,
@@ -153,14 +153,16 @@ def _reported(run: Run, preset: str, clock: float) -> dict[str, Any]:
     return report
 
 
-def _data(pictures: PictureSet) -> dict[str, Any]:
-    parts = {}
+def _data(run: Run) -> dict[str, Any]:
+    pictures, parts = run.set, {}
+    used = {"train": run.train, "val": run.validation}
     for part in PARTS:
         own = pictures.parts[part]
         counts = np.bincount(own.labels, minlength=2).tolist()
         groups = groups_of_equals(own.pixels)
         parts[part] = {
             "n_pictures": len(own),
+            "n_used": len(used.get(part, own)),
             "per_class": dict(zip(pictures.classes, counts, strict=True)),
             "n_equal_to_another": len(groups) - len(np.unique(groups)),
         }
