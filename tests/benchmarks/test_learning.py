@@ -26,7 +26,7 @@ def _found(accuracies: dict[str, list[float]], **changed: object) -> dict[str, o
         "model": "support vectors",
         "kind": "quantum",
         "accuracies": accuracies,
-        "left_out": [],
+        "left_out": {},
         "failed": [],
         "fits": 4,
         "wall_s": 1.0,
@@ -46,8 +46,17 @@ def test_every_family_takes_part_with_its_twins() -> None:
         assert MODELS[name].kind == "quantum"
         assert (f"{name}, separable" in MODELS) == family.has_separable_twin
         assert (f"{name}, classical twin" in MODELS) == family.has_classical_twin
-        assert MODELS[name].takes(8)
-        assert MODELS[name].takes(None) == (family.needs != "pictures")
+        assert MODELS[name].left_out(4) is None
+        assert MODELS[name].left_out(32, full=True) is None
+        assert (MODELS[name].left_out(None) is None) == (family.needs != "pictures")
+
+
+def test_a_row_says_why_a_model_is_not_tried() -> None:
+    columns = row_of(measured("two_curves", "quanvolution", (3, 7), (1,)))
+    assert columns["left_out"] == {"3": "needs pictures", "7": "needs pictures"}
+    assert columns["mean"] is None
+    large = row_of(measured("bars_and_stripes", "circuit_centric, separable", (32,), (1,)))
+    assert "qubits" in large["left_out"]["32"]
 
 
 def test_a_row_says_whether_it_is_within_two_points() -> None:
@@ -61,7 +70,7 @@ def test_a_row_says_whether_it_is_within_two_points() -> None:
 
 
 def test_a_model_that_left_something_out_is_compared_with_nothing() -> None:
-    row = row_of(_found({"3": [0.99]}, left_out=[19]))
+    row = row_of(_found({"3": [0.99]}, left_out={"19": "takes too long"}))
     assert row["mean"] == 0.99
     assert row["within_2_points_of_best_quantum"] is None
     assert best_rows([row]) == []
@@ -83,6 +92,13 @@ def test_a_tuned_model_is_measured_on_data_sets_of_its_own() -> None:
     assert found["failed"] == []
     assert min(found["accuracies"]["3"]) > 0.9
     assert found["cpu_s"] > 0
+
+
+def test_of_large_pictures_one_data_set_has_to_do_unless_all_are_wanted() -> None:
+    found = measured("bars_and_stripes", "metric_learner, separable", (4, 16), (1, 2))
+    assert {setting: len(values) for setting, values in found["accuracies"].items()} == {"4": 2, "16": 1}
+    whole = measured("bars_and_stripes", "metric_learner, separable", (16,), (1, 2), True)
+    assert len(whole["accuracies"]["16"]) == 2
 
 
 @pytest.mark.parametrize("encoding", ["dressed", "reuploading"])
