@@ -18,6 +18,7 @@ __all__ = ["MODELS", "Answer", "ModelChoice"]
 _FOLDS = 5
 _LARGEST: Mapping[str, tuple[int, str]] = {
     "circuit_centric": (4, "14 qubits at height 8, 22 at 32, for thousands of steps"),
+    "data_reuploading": (16, "takes more than a minute a data set of 1,024 pixels, each an angle of every layer"),
     "strongest": (8, "boosted trees and forests take a minute a data set of 256 pixels"),
 }
 """By model, with its twins, the height up to which pictures are tried in the standard size, and why not above it."""
