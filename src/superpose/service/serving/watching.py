@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
     from superpose.service.serving.loaded_models import Rows
 
-__all__ = ["ROWS_PER_S", "Finding", "Watch"]
+__all__ = ["N_LOOKS", "ROWS_PER_S", "Finding", "Watch", "drift_finding"]
 
 ROWS_PER_S = 50.0
 """Rows of a side that are looked at per second, on average, at most."""
@@ -36,7 +36,9 @@ _BLOCK = 100
 _WINDOW_BLOCKS = 10
 _FEWEST_ROWS = 200
 _SHARE_RAISED, _SHARE_CLEARED = 0.05, 0.025
-_N_LOOKS = OVER_ROWS // _BLOCK
+N_LOOKS = OVER_ROWS // _BLOCK
+"""Windows over which alarms keep their level."""
+
 _PROMISE = {"false_alarms": FALSE_ALARMS, "over_rows": OVER_ROWS}
 
 
@@ -158,18 +160,25 @@ def _findings(predictor: Predictor, window: _Counted) -> list[Finding]:
     found = []
     baseline = predictor.manifest.get("drift_baseline")
     if baseline is not None and window.drift.columns:
-        found.append(_drift_finding(baseline, window.drift))
+        found.append(drift_finding(baseline, window.drift))
     if predictor.safeguards.novelty is not None:
         found.append(_novelty_finding(window, predictor.safeguards.novelty))
     return found
 
 
-def _drift_finding(baseline: Mapping[str, Any], window: DriftCounts) -> Finding:
-    """A column that has drifted, beyond chance at whichever window, is bad; that none has even shifted is good."""
+def drift_finding(baseline: Mapping[str, Any], window: DriftCounts) -> Finding:
+    """What a window tells of drift.
+
+    A column that has drifted, beyond chance at whichever window, is bad; that none has even shifted is good.
+
+    Args:
+        baseline: from ``drift_baseline``.
+        window: counts of the newest rows, by that baseline.
+    """
     from superpose.datasets.drift import compare_counts
 
     report = compare_counts(baseline, window)
-    beyond = beyond_chance(baseline, window, {c.name for c in report.columns if c.verdict == "drifted"}, _N_LOOKS)
+    beyond = beyond_chance(baseline, window, {c.name for c in report.columns if c.verdict == "drifted"}, N_LOOKS)
     moved = sorted((c for c in report.columns if c.verdict != "stable"), key=lambda c: (c.name not in beyond, -c.psi))
     columns = [
         {"name": c.name, "psi": c.psi, "ks": c.ks, "verdict": c.verdict, "beyond_chance": c.name in beyond}
@@ -193,7 +202,7 @@ def _novelty_finding(window: _Counted, novelty: Novelty) -> Finding:
     above = max(1, round(expected * (novelty.n_rows + 1)))
     chance = float(betabinom.sf(window.n_novel - 1, window.n_rows, above, novelty.n_rows + 1 - above))
     beyond = more_than_chance(
-        above - 1, novelty.n_rows, window.n_novel, window.n_rows, n_comparisons=1, n_looks=_N_LOOKS
+        above - 1, novelty.n_rows, window.n_novel, window.n_rows, n_comparisons=1, n_looks=N_LOOKS
     )
     verdict = "between"
     if share >= max(_SHARE_RAISED, 3 * expected) and beyond:
