@@ -3,7 +3,7 @@
     python benchmarks/learning.py --save                     # the standard size; resumed where it stopped
     python benchmarks/learning.py --quick                    # one setting and seed of each family of data sets
     python benchmarks/learning.py --data two_curves_diff --family dressed_circuit --seeds 5 --json
-    python benchmarks/learning.py --full --save              # all settings, nothing left out for its cost: many hours
+    python benchmarks/learning.py --full --save              # all settings, nothing left out for its cost: days
 
 Ten families of data sets (`superpose.datasets.generated`), made from their published definitions; every model of
 `superpose.learning.families.FAMILIES` with its default settings, the same without entanglement, classical twins of as
