@@ -116,6 +116,11 @@ def test_a_sweep_searches_over_rates_of_a_model_that_it_carries_on(
     with pytest.raises(SpecError, match="keep the circuit of their parent") as refused:
         service.sweeps.submit(admin, {**sweep, "space": {"model.max_angle": [1.0, 2.0]}}, dataset="trial", model="s")
     assert refused.value.field == "space.model.max_angle"
+    with pytest.raises(SpecError, match="all trials begin from") as refused:
+        service.sweeps.submit(
+            admin, {**sweep, "space": {"fine_tune.parent": [parent, "nobody:1"]}}, dataset="trial", model="s"
+        )
+    assert refused.value.field == "space.fine_tune.parent"
     made = service.sweeps.submit(admin, sweep, dataset="trial", name="rates", model="tuned")
     assert made.job.payload["spec"]["fine_tune"]["parent"] == parent
     with pytest.raises(VersionInUseError, match=made.job.id):

@@ -172,6 +172,7 @@ def test_statements_are_texts_kept_with_their_history(
     for statements, said in (
         ({"purpose": "x"}, "There is no statement 'purpose'"),
         ({"limits": " "}, "not blank"),
+        ({"limits": "\0\0"}, "not blank"),
         ({"limits": None}, "got NoneType"),
         ({"limits": "x" * 2_001}, "1 to 2,000 characters"),
     ):

@@ -246,7 +246,7 @@ def _statements(found: ModelVersion, changes: Mapping[str, Any]) -> dict[str, st
                 allowed=list(STATEMENTS),
             )
         text = " ".join(value.split()) if isinstance(value, str) else ""
-        if not 0 < len(text) <= MAX_STATEMENT:
+        if not (0 < len(text) <= MAX_STATEMENT and any(map(str.isalnum, text))):
             raise RequestError(
                 f"Statement {name} must be a text of 1 to {MAX_STATEMENT:,} characters that is not blank, got "
                 f"{f'{len(text):,} characters' if isinstance(value, str) else type(value).__name__}.",

@@ -235,18 +235,23 @@ def _admitted(document: Mapping[str, Any], table: Any, find_model: Callable[[str
             "spec.backend.name",
         )
     if parent is not None:
-        _refuse_circuits(spec, parent.name)
+        _refuse_other_parents(spec, parent.name)
     else:
         admitted(spec.base.to_dict(), None, table)
     tuning_folds(spec.base, table, spec.n_folds)
     return spec
 
 
-def _refuse_circuits(spec: SweepSpec, parent: str) -> None:
-    """Refuse a space of circuits where trials begin from a parent."""
+def _refuse_other_parents(spec: SweepSpec, parent: str) -> None:
+    """Refuse a space of circuits, or of parents, where all trials begin from one parent."""
     for dimension in spec.space:
         if dimension.path.startswith("model."):
             raise SpecError(
                 f"cannot be searched over, for trials keep the circuit of their parent {parent}",
+                f"space.{dimension.path}",
+            )
+        if dimension.path in ("fine_tune.parent", "fine_tune.digest"):
+            raise SpecError(
+                f"cannot be searched over, for all trials begin from {parent}; submit a sweep for each parent",
                 f"space.{dimension.path}",
             )
