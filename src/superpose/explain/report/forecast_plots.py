@@ -63,11 +63,11 @@ def forecasts_figure(name: str, series: Facts, forecasts: Sequence[tuple[str, Fa
         axes.legend(frameon=False, fontsize=7, ncols=2)
 
     said = ", ".join(f"{told} {_mae(truth, one):.4g}" for told, one in forecasts)
-    whose = f"Series {series['name']}: " if series["name"] else ""
+    whose = f"Series {series['name']}: forecasts" if series["name"] else "Forecasts"
     return Figure(
         plot(name, draw, (9.0, 3.6)),
-        f"{whose}forecasts of {len(periods)} periods, {periods[0]} to {periods[-1]}. Mean absolute errors: {said}.",
-        f"{whose}forecasts of all test origins, one after the other (dotted lines), beside what came. Mean absolute "
+        f"{whose} of {len(periods)} periods, {periods[0]} to {periods[-1]}. Mean absolute errors: {said}.",
+        f"{whose} of all test origins, one after the other (dotted lines), beside what came. Mean absolute "
         f"error: {said}.",
         wide=True,
     )
