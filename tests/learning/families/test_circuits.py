@@ -161,12 +161,12 @@ def test_columns_become_amplitudes_before_strongly_entangling_layers(copies: int
     n = 3 * copies
     from superpose.learning.families.circuit_centric import _Amplitudes
 
-    inputs = _Amplitudes(7, 3, separable=False)(torch.from_numpy(rows[:, :7]))
+    inputs = _Amplitudes(7, 3, 1.5, separable=False)(torch.from_numpy(rows[:, :7]))
     layer = QuantumLayer.from_block(circuit_centric_block(3, copies, 2, n_kept), torch.float64, seed=1)
     w = layer.weights.tolist()
     expected = []
     for row in rows:
-        one = np.append(row[:7], 1.0)
+        one = np.append(row[:7], 1.5)
         one /= np.linalg.norm(one)
         state = State(n, one if copies == 1 else np.kron(one, one))
         for depth in range(2):

@@ -182,6 +182,18 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or not least <= value <= most:
             raise SpecError(f"must be a whole number from {least} to {most}, got {value!r}", name)
 
+    def _check_size(self, name: str, most: float, other: str = "") -> None:
+        """Refuse a hyperparameter that is no number above 0 up to ``most``, nor the word ``other`` where there is one.
+
+        Raises:
+            SpecError: it is not.
+        """
+        value = getattr(self, name)
+        number = isinstance(value, int | float | np.number) and not isinstance(value, bool) and 0 < float(value) <= most
+        if not number and not (other and isinstance(value, str) and value == other):
+            word = f'"{other}" or ' if other else ""
+            raise SpecError(f"must be {word}a number above 0 up to {most:g}, got {value!r}", name)
+
     @abstractmethod
     def _learn(
         self, rows: NDArray[np.float64], codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -31,7 +32,9 @@ class CircuitCentricClassifier(VariationalClassifier):
     """Columns and a constant 1 as amplitudes of ``copies`` registers, strongly entangling layers, <Z> of each qubit.
 
     The row ``(x_1, ..., x_n, 1, 0, ..., 0)``, divided by its length, is each register's state; the constant keeps the
-    length of the row visible. A linear layer gives the scores. The source reads qubit 0 alone and compares its <Z> plus
+    length of the row visible. What is read are products of two amplitudes, so a column by itself counts as much as the
+    constant is large: beside many columns 1 is small, and a boundary that is a plane is hardly seen
+    (``constant="balanced"``). A linear layer gives the scores. The source reads qubit 0 alone and compares its <Z> plus
     a bias with zero: ``readout="first"``, with products of Z on as many qubits as tell more than two classes apart.
 
     Amplitudes are made by multiplexed RY. The separable twin keeps of each multiplexer the turn that does not depend on
@@ -41,6 +44,8 @@ class CircuitCentricClassifier(VariationalClassifier):
     Args:
         copies: registers with the same amplitudes: products of columns up to this degree.
         layers: strongly entangling layers.
+        constant: the constant, above 0 and at most 1000, in deviations of a column; "balanced" for the square root of
+            the number of columns, as long as a standardised row on average. Large ones see planes, small ones curves.
         readout: "all" reads <Z> of every qubit, "first" as few qubits as tell the classes apart, by products of Z.
 
     Other arguments and attributes: see `VariationalClassifier` and `FamilyClassifier`.
@@ -57,6 +62,7 @@ class CircuitCentricClassifier(VariationalClassifier):
     copies: int = 2
     layers: int = 4
     readout: str = "all"
+    constant: float | str = 1.0
 
     def _check_hyperparameters(self) -> None:
         super()._check_hyperparameters()
@@ -64,6 +70,7 @@ class CircuitCentricClassifier(VariationalClassifier):
         self._check_whole("layers", 1, 1000)
         if self.readout not in READOUTS:
             raise SpecError(f"must be one of {', '.join(READOUTS)}, got {self.readout!r}", "readout")
+        self._check_size("constant", 1000, other="balanced")
 
     def _network(self, shape: NetworkShape) -> nn.Module:
         return _CircuitCentric(self, shape)
@@ -74,7 +81,8 @@ class _CircuitCentric(nn.Module):
         super().__init__()
         n_register = shape.n_columns.bit_length()  # 2**n_register >= n_columns + 1
         n_kept = None if family.readout == "all" else n_kept_for(shape.n_classes, n_register * family.copies)
-        self.amplitudes = _Amplitudes(shape.n_columns, n_register, separable=bool(family.separable))
+        constant = math.sqrt(shape.n_columns) if family.constant == "balanced" else float(family.constant)
+        self.amplitudes = _Amplitudes(shape.n_columns, n_register, constant, separable=bool(family.separable))
         block = circuit_centric_block(n_register, family.copies, family.layers, n_kept, entangle=not family.separable)
         self.block = QuantumLayer.from_block(block)
         self.exit = nn.Linear(block.n_outputs, shape.n_classes)
@@ -92,17 +100,18 @@ class _CircuitCentric(nn.Module):
 class _Amplitudes(nn.Module):
     """Rows ``(batch, n_columns)`` as angles of the multiplexed RY that make their amplitudes, ``(batch, n_angles)``."""
 
-    def __init__(self, n_columns: int, n_register: int, *, separable: bool) -> None:
+    def __init__(self, n_columns: int, n_register: int, constant: float, *, separable: bool) -> None:
         super().__init__()
         self.n_columns, self.n_register, self.separable = n_columns, n_register, separable
+        self.constant = constant
         for level in range(n_register):
             self.register_buffer(f"walsh_{level}", _walsh(level), persistent=False)
 
     def forward(self, rows: Tensor) -> Tensor:
         """(batch, n_columns) -> (batch, 2**n_register - 1), or (batch, n_register) in the separable twin."""
         n_rest = 2**self.n_register - self.n_columns - 1
-        ones = torch.ones_like(rows[:, :1])
-        wide = torch.cat([rows, ones, *[torch.zeros_like(ones)] * n_rest], dim=1)  # (batch, 2**n_register)
+        constant = torch.full_like(rows[:, :1], self.constant)
+        wide = torch.cat([rows, constant, *[torch.zeros_like(constant)] * n_rest], dim=1)  # (batch, 2**n_register)
         turns = amplitude_angles(wide, self.n_register)
         mixed = [
             turn @ self.get_buffer(f"walsh_{level}").to(turn.dtype).t() for level, turn in enumerate(turns)

@@ -51,6 +51,7 @@ class DataReuploadingClassifier(VariationalClassifier):
         super()._check_hyperparameters()
         self._check_whole("n_qubits", 1, 24)
         self._check_whole("layers", 1, 1000)
+        self._check_size("input_scale", 1000)
 
     def _network(self, shape: NetworkShape) -> nn.Module:
         return _Reuploading(self, shape)
