@@ -21,20 +21,25 @@ from .conftest import wait_for
 
 #: Takes shares again and again, and writes how many threads it may run into its byte of a file.
 HOLDER = """
-import mmap, sys, time
+import mmap, sys, threading, time
 from pathlib import Path
 from superpose.service.work.cpu_budget import CpuBudget
 directory, n_tokens, place, hold_s, silent_s = Path(sys.argv[1]), *map(int, sys.argv[2:4]), *map(float, sys.argv[4:6])
 with open(directory / "board", "r+b") as file:
     board = mmap.mmap(file.fileno(), 16)
+turn, at_work = threading.Lock(), False
 def show(n):
-    board[place] = n
+    with turn:
+        if at_work:  # a share may still grow while it is about to be released
+            board[place] = n
 budget = CpuBudget(directory / "cpu", n_tokens, silent_s=silent_s)
 while True:
+    at_work = True
     share = budget.take(n_tokens, give_up=lambda: False, on_change=show)
     board[8 + place] = min(255, board[8 + place] + 1)
     time.sleep(hold_s)
-    show(0)
+    with turn:
+        at_work, board[place] = False, 0
     share.release()
 """
 
