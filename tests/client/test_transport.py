@@ -255,7 +255,10 @@ def test_ctrl_c_ends_a_call_at_once_and_the_client_goes_on(scripted: Any, answer
         text=True,
         env={**os.environ, "PYTHONWARNINGS": "error"},
     ) as caller:
-        out, err = caller.communicate(timeout=100)  # a call by itself gives up after 250 s
+        try:
+            out, err = caller.communicate(timeout=100)  # a call by itself gives up after 250 s
+        finally:
+            caller.kill()
     for connection in held:
         connection.close()
     assert out.split() == ["ready", "interrupted", "interrupted", "alive"], err

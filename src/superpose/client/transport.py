@@ -39,6 +39,7 @@ MAX_RETRY_AFTER_S: Final = 10.0
 FIRST_BACKOFF_S: Final = 0.1
 MAX_BACKOFF_S: Final = 2.0
 CONNECT_TIMEOUT_S: Final = 5.0
+_LOOK_S: Final = 0.25
 _IDEMPOTENT_METHODS: Final = frozenset({"GET", "DELETE"})
 _BUSY_STATUSES: Final = frozenset({429, 503})
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -271,9 +272,13 @@ class _Lane:
                 outcome.put((False, error))
 
         self._calls.put(call)
-        succeeded, result = outcome.get()
+        while True:
+            # Python does not see a signal that comes in the moment before a wait begins until that wait ends.
+            with suppress(queue.Empty):
+                succeeded, result = outcome.get(timeout=_LOOK_S)
+                break
         if succeeded:
-            return result  # type: ignore[no-any-return]  # put there by `call` two lines above
+            return result  # type: ignore[no-any-return]  # put there by `call`
         raise result
 
     def drop(self) -> None:
