@@ -21,7 +21,7 @@ EVALUATION: dict[str, Any] = {
     "verdict": "Undecided: " + "no difference in accuracy is large enough to tell anything from anything else, " * 3,
     "models": {
         "hybrid": ROW,
-        "baseline": ROW,
+        "baseline": {**ROW, "label": "tuned logistic regression"},
         "controls": {"frozen": ROW, "no_entanglement": ROW, "classical_twin": ROW},
     },
 }
@@ -119,3 +119,17 @@ def test_progress_is_drawn_in_place_on_a_terminal_and_told_once_in_a_pipe() -> N
     assert "epoch 1 of 40" in lines[0]
     assert "frozen" in lines[1]
     assert lines[2] == "  a word"
+
+
+def test_a_forecasts_table_has_its_own_measures_and_names() -> None:
+    measures = {name: {"mean": 0.316, "low": 0.1, "high": 12.5} for name in ("mase", "coverage")}
+    rows = {name: {"label": name, "n_params": "–", "metrics": measures} for name in ("hybrid model", "seasonal naive")}
+    baseline = {"label": "ridge on the same features", "n_params": "–", "metrics": measures}
+    models = {"hybrid": rows["hybrid model"], "baseline": baseline, "controls": {}}
+    evaluation = {"models": {**models, "others": {"seasonal_naive": rows["seasonal naive"]}}, "means_over": "Means."}
+    stream = io.StringIO()
+    print_comparison(evaluation, Console(file=stream, width=100))
+    head, _, body = stream.getvalue().partition("parameters")
+    assert "logistic" not in head
+    assert {"ridge", "on", "the", "same", "features", "seasonal", "naive", "hybrid", "model"} == set(head.split())
+    assert "MASE (low is good)" in body and "coverage" in body and ".100–12.50" in body and "accuracy" not in body

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,6 +21,12 @@ METRIC_TITLES: Final = {
     "sensitivity": "sensitivity",
     "specificity": "specificity",
     "brier": "Brier score (low is good)",
+    "mase": "MASE (low is good)",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "smape": "sMAPE, %",
+    "pinball": "pinball loss",
+    "coverage": "coverage",
 }
 _HEADS: Final = {
     "hybrid": "hybrid\nmodel",
@@ -32,10 +39,10 @@ _HEADS: Final = {
 
 
 def rows_of(evaluation: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
-    """Name -> row of every model in an evaluation: hybrid, then the controls, then the baseline."""
+    """Name -> row of every model in an evaluation: hybrid, then the controls, the baseline, and what else was tried."""
     models = evaluation.get("models") or {}
-    controls = models.get("controls") or {}
-    named = {"hybrid": models.get("hybrid"), **controls, "baseline": models.get("baseline")}
+    controls, others = models.get("controls") or {}, models.get("others") or {}
+    named = {"hybrid": models.get("hybrid"), **controls, "baseline": models.get("baseline"), **others}
     order = [name for name in _HEADS if name in named]
     order += [name for name in named if name not in order]
     return {name: named[name] for name in order if isinstance(named[name], Mapping)}
@@ -48,15 +55,22 @@ def comparison_table(rows: Mapping[str, Mapping[str, Any]]) -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
     made.add_column("", overflow="fold", min_width=len(METRIC_TITLES["balanced_accuracy"]))
     for name, row in rows.items():
-        head = "strongest\nclassical" if "families" in row else _HEADS.get(name)
-        head = head or str(row.get("label", name)).replace(" ", "\n", 1)
-        made.add_column(head, no_wrap=True, style="bold" if name == "hybrid" else "")
+        made.add_column(_head(name, row), no_wrap=True, style="bold" if name == "hybrid" else "")
     made.add_row("parameters", *(f"{row.get('n_params', '–')}" for row in rows.values()))
     for metric, title in METRIC_TITLES.items():
         cells = [row.get("metrics", {}).get(metric) for row in rows.values()]
         if any(isinstance(cell, Mapping) for cell in cells):
             made.add_row(title, *(cell_text(cell) for cell in cells))
     return made
+
+
+def _head(name: str, row: Mapping[str, Any]) -> str:
+    if "families" in row:
+        return "strongest\nclassical"
+    label = str(row.get("label", name))
+    if name in _HEADS and (name != "baseline" or "label" not in row or "logistic" in label):
+        return _HEADS[name]
+    return textwrap.fill(label, 12)  # a template's baseline, and what else it tried
 
 
 def cell_text(metric: object) -> str:
