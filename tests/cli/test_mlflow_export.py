@@ -53,10 +53,10 @@ def test_an_export_is_a_run_and_a_model_that_mlflow_reads_and_loads(
     store = tmp_path / "store"
     at_home("models", "alias", trained, "shipped", "--version", "1")
     reason = "Shown at the fair; nobody decides by it."
-    deployed = at_home("deploy", trained, "--version", "1", "--name", "fair", "--production", "--override", reason)
+    deployed = at_home("deploy", trained, "--version", "1", "--name", "exported", "--production", "--override", reason)
     assert deployed.code == 0, deployed.err
     said = at_home("models", "export", trained, store, "--version", "shipped", "--json")
-    at_home("endpoints", "remove", "fair")
+    at_home("endpoints", "remove", "exported")
     assert said.code == 0, said.err
     again = at_home("models", "export", trained, store, "--version", "1", "--format", "mlflow", "--json")
     assert again.json == said.json  # once
