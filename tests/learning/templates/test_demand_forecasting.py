@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,19 +118,12 @@ def test_what_cannot_be_forecast_says_why(file: Path, model: Path, tmp_path: Pat
         forecast(model, read_series(tmp_path / "monthly.csv"))
 
 
-def test_a_directory_holds_one_run_at_a_time(file: Path, tmp_path: Path) -> None:
+def test_a_directory_holds_one_run_at_a_time(file: Path, tmp_path: Path, held_elsewhere: Any) -> None:
     place = tmp_path / "run"
-    program = (
-        "import sys; from pathlib import Path; from superpose.learning.templates.directory_lock import locked\n"
-        f"with locked(Path({str(place)!r})):\n    print('held', flush=True); sys.stdin.read()\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout is not None and other.stdout.readline() == "held\n"
-        with pytest.raises(CheckpointError, match=rf"another run is under way in run \(process {other.pid}\)"):
-            train_demand(file, place, horizon=6, origins=2, calibration=1)
-        other.kill()
-        other.wait()
+    with (
+        held_elsewhere(place) as pid,
+        pytest.raises(CheckpointError, match=rf"another run is under way in run \(process {pid}\)"),
+    ):
+        train_demand(file, place, horizon=6, origins=2, calibration=1)
     with pytest.raises(DatasetTooSmallError):  # the lock went with the process that held it
         train_demand(file, place, horizon=6, origins=40, calibration=1)

@@ -250,22 +250,13 @@ def test_pictures_that_cannot_be_halved_twice_are_refused(tmp_path: Path) -> Non
     assert not (tmp_path / "run").exists()
 
 
-def test_a_directory_holds_one_run_at_a_time(small_set: Path, tmp_path: Path) -> None:
+def test_a_directory_holds_one_run_at_a_time(small_set: Path, tmp_path: Path, held_elsewhere: Any) -> None:
     place = tmp_path / "run"
-    program = (
-        "import sys; from pathlib import Path; from superpose.learning.templates.directory_lock import locked\n"
-        f"with locked(Path({str(place)!r})):\n    print('held', flush=True); sys.stdin.read()\n"
-    )
-    with subprocess.Popen(
-        [sys.executable, "-c", program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout is not None and other.stdout.readline() == "held\n"
-        said = rf"another run is under way in run \(process {other.pid}\); wait for it, or give another directory"
+    with held_elsewhere(place) as pid:
+        said = rf"another run is under way in run \(process {pid}\); wait for it, or give another directory"
         with pytest.raises(CheckpointError, match=said):
             train_pneumonia(small_set, place, seeds=1, epochs=1, variants=[])
         assert [path.name for path in place.iterdir()] == ["run.lock"]  # nothing was begun
-        other.kill()
-        other.wait()
     with pytest.raises(CheckpointError, match="holds no run"):  # the lock went with the process that held it
         train_pneumonia(small_set, place, seeds=1, epochs=1, variants=[], reuse=[tmp_path])
 
