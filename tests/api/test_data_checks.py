@@ -150,7 +150,7 @@ def test_a_folder_of_parts_keeps_its_official_split(
     assert pd.read_parquet(saved)["part"].value_counts().to_dict() == {"train": 10, "test": 4, "val": 2}
     (tmp_path / "split" / "dark").mkdir()
     Image.new("L", (4, 4)).save(tmp_path / "split" / "dark" / "0.png")
-    with pytest.raises(ApiError, match="got test, train, val and pictures outside"):
+    with pytest.raises(DatasetFormatError, match="got test, train, val and pictures outside"):
         client.datasets.add(tmp_path / "split", name="outside", image_size=2)
 
 

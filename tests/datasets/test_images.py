@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from superpose.client.image_folder import pack_folder
 from superpose.datasets import image_row, read_images, read_table
 from superpose.datasets.picture_tables import pictures_of_table
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetOneClassError, DatasetTooWideError
@@ -72,6 +73,54 @@ def test_folders_of_parts_become_a_column() -> None:
 def test_parts_that_are_no_split_are_refused(names: tuple[str, ...], said: str) -> None:
     with pytest.raises(DatasetFormatError, match=said):
         read(packed(**{f"{name}_png": grey(0) for name in names}))
+
+
+def test_folders_inside_a_class_are_patients_of_it() -> None:
+    names = ("set/ill/p1/a", "set/ill/p1/old/b", "set/ill/p2/a", "set/well/p1/a", "set/well/p3/a", "set/well/p4/a")
+    archive = packed(**{f"{name.replace('/', '__')}_png": grey(10 * i) for i, name in enumerate(names)})
+    assert read(archive).target.tolist() == ["ill"] * 3 + ["well"] * 3
+    table = read_images(archive, name="scans", target="class", max_columns=20, size=4, patients=True)
+    assert table.features["patient"].tolist() == [f"patient_{i}" for i in (1, 1, 2, 1, 3, 4)]
+    with pytest.raises(DatasetFormatError, match=r"5 of 5 images do not say whose they are.*a folder per patient"):
+        flat = packed(**{f"{'ill' if i % 2 else 'well'}__{i}_png": grey(i) for i in range(5)})
+        read_images(flat, name="scans", target="class", max_columns=20, size=4, patients=True)
+    for sites in (("a__ill__1", "a__well__2", "b__ill__3"), ("training__x__1", "testing__x__1")):
+        with pytest.raises(DatasetFormatError, match="Which folders name the classes"):
+            read(packed(**{f"{name}_png": grey(0) for name in sites}))
+
+
+def test_the_client_sends_folders_of_patients_without_their_names_and_passes_nothing_over(tmp_path: Path) -> None:
+    for i, name in enumerate(
+        ("train/ill/DOE/1/a", "train/ill/DOE/2/a", "train/well/ROE/a", "test/ill/POE/a", "test/well/c")
+    ):
+        path = tmp_path / "scans" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(grey(10 * i))
+    (tmp_path / "scans" / ".hidden").write_text("left alone")
+    assert pack_folder(tmp_path / "scans", tmp_path / "scans.zip") == 5
+    with zipfile.ZipFile(tmp_path / "scans.zip") as archive:
+        assert archive.namelist() == [
+            "test/ill/patient_000001/image_000000.png",
+            "test/well/c.png",
+            "train/ill/patient_000002/image_000002.png",
+            "train/ill/patient_000002/image_000003.png",
+            "train/well/patient_000003/image_000004.png",
+        ]
+    table = read((tmp_path / "scans.zip").read_bytes())
+    assert table.target.tolist() == ["ill", "well", "ill", "ill", "well"]
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "b.png").write_bytes(grey(1))
+    for make, said in (
+        (lambda path: path.write_bytes(b"II*"), "'test/ill/x.tiff' is neither PNG, JPEG nor DICOM"),
+        (lambda path: path.symlink_to(elsewhere / "b.png"), "'test/ill/x.tiff' is no file of the folder"),
+        (lambda path: path.symlink_to(elsewhere, target_is_directory=True), "Folder 'test/ill/x.tiff' is a link"),
+    ):
+        odd = tmp_path / "scans" / "test" / "ill" / "x.tiff"
+        make(odd)
+        with pytest.raises(DatasetFormatError, match=said):
+            pack_folder(tmp_path / "scans", tmp_path / "again.zip")
+        odd.unlink()
 
 
 def test_pixels_are_averaged_and_in_their_places() -> None:

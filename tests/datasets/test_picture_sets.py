@@ -112,7 +112,7 @@ def test_validation_is_drawn_from_training_and_never_from_the_test(tmp_path: Pat
     [
         ({}, DatasetEmptyError, "holds no PNG, JPEG or DICOM"),
         ({"a/x.txt": b"x"}, DatasetFormatError, "must be a PNG, JPEG or DICOM"),
-        ({"x.png": b"x"}, DatasetFormatError, "in a folder that names its class"),
+        ({"x.png": b"x"}, DatasetFormatError, "the folder names its class"),
         ({"a/x.png": png(np.zeros((4, 4)))}, DatasetTargetError, "must name two classes, got 1: a"),
         ({"a/x.png": b"no picture", "b/x.png": b""}, DatasetFormatError, "a/x.png"),
         ({"val/a/x.png": png(np.zeros((4, 4))), "b/x.png": png(np.ones((4, 4)))}, DatasetFormatError, "outside"),
@@ -156,3 +156,71 @@ def dicom(pydicom: Callable[..., object]) -> bytes:
     buffer = io.BytesIO()
     one.save_as(buffer, enforce_file_format=True)
     return buffer.getvalue()
+
+
+def test_folders_inside_a_class_are_its_patients_and_stay_in_one_part(tmp_path: Path) -> None:
+    random = np.random.default_rng(3)
+    pictures = {
+        f"scans/{label}/{label}-{patient}/{visit}/{i}.png": random.integers(1, 200, (8, 8))
+        for label in ("ILL", "NORMAL")
+        for patient in range(20)
+        for visit in ("first", "second")
+        for i in range(2)
+    }
+    for (name, values), mark in zip(pictures.items(), np.repeat(np.arange(40), 4), strict=True):
+        values[0, 0] = 200 + mark % 20 + (0 if "ILL" in name else 20)  # the first pixel tells the patient
+    found = read_pictures(put(tmp_path, {name: png(values) for name, values in pictures.items()}), side=8)
+    assert found.classes == ("ILL", "NORMAL") and found.origin == "drawn"
+    assert {part: np.bincount(own.labels).tolist() for part, own in found.parts.items()} == {
+        "train": [56, 56],
+        "val": [12, 12],
+        "test": [12, 12],
+    }
+    seen = [set(own.pixels[:, 0].tolist()) for own in found.parts.values()]
+    assert len(set().union(*seen)) == 40 == sum(map(len, seen)), "no patient in two parts"
+
+
+def test_an_official_split_may_hold_folders_of_patients(tmp_path: Path) -> None:
+    files = files_of({"train": (5, 6), "val": (2, 1), "test": (2, 3)})
+    inside = {name.replace("/ILL/", "/ILL/p1/").replace("/NORMAL/", "/NORMAL/p2/old/"): c for name, c in files.items()}
+    flat, deep = (read_pictures(put(tmp_path / str(i), own), side=4) for i, own in enumerate((files, inside)))
+    assert deep.digest == flat.digest and deep.classes == flat.classes and deep.origin == "official"
+
+
+def test_equal_pictures_link_the_patients_that_have_them(tmp_path: Path) -> None:
+    files = {f"{label}/{label}{i}/own.png": png(np.full((2, 2), 10 + i + 100 * (label == "ILL")))
+             for label in ("ILL", "NORMAL") for i in range(20)}  # fmt: skip
+    files |= {f"ILL/ILL{i}/same.png": png(np.full((2, 2), 7)) for i in range(4)}
+    found = read_pictures(put(tmp_path, files), side=2)
+    levels = [{round(255 * level) for level in own.pixels[:, 0].tolist()} for own in found.parts.values()]
+    (part,) = [own for own in levels if 7 in own]
+    assert {110, 111, 112, 113} <= part
+
+
+@pytest.mark.parametrize(
+    ("names", "error", "said"),
+    [
+        (
+            ("site_a/ILL/1", "site_a/WELL/2", "site_b/ILL/3"),
+            DatasetFormatError,
+            "site_a, site_b.* hold folders of .*ILL",
+        ),
+        (("ILL/left/1", "ILL/right/2", "WELL/left/1", "WELL/right/1"), DatasetFormatError, "Which folders name the cl"),
+        (("ILL/train/1", "ILL/test/2", "WELL/train/1", "WELL/test/1"), DatasetFormatError, "Which folders name the cl"),
+        (("ILL/p1/1", "WELL/p2/2"), DatasetTooSmallError, "there are 1 and 1 such folders"),
+    ],
+)
+def test_folders_that_leave_the_classes_open_are_refused(
+    tmp_path: Path, names: tuple[str, ...], error: type, said: str
+) -> None:
+    files = {f"{name}.png": png(np.full((4, 4), 10 + i)) for i, name in enumerate(names)}
+    with pytest.raises(error, match=said):
+        read_pictures(put(tmp_path, files), side=4)
+
+
+def test_a_folder_that_is_a_link_is_not_passed_over(tmp_path: Path) -> None:
+    place = put(tmp_path / "scans", files_of({"": (8, 8)}))
+    (place / "ILL").rename(tmp_path / "elsewhere")
+    (place / "ILL").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(DatasetFormatError, match="Folder 'ILL' is a link"):
+        read_pictures(place, side=4)

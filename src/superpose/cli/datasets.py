@@ -49,7 +49,11 @@ def add(  # noqa: PLR0913  # one parameter per option
     ] = None,
     image_mode: Annotated[str | None, typer.Option(help="grey or rgb [default: grey].", metavar="MODE")] = None,
     patients: Annotated[
-        bool, typer.Option("--patients", help="Add a column with a number for each patient of DICOM files.")
+        bool,
+        typer.Option(
+            "--patients",
+            help="Add a column with a number for each patient: of DICOM files, or of folders inside the classes'.",
+        ),
     ] = False,
     domain: Annotated[
         Literal["general", "medical"] | None,

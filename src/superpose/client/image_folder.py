@@ -5,55 +5,77 @@ from __future__ import annotations
 import io
 import json
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from superpose.datasets.dicom import Deidentifier, find_dicom, open_dicom
+from superpose.datasets.picture_folders import PICTURE_SUFFIXES, files_in, placed
 from superpose.errors import DatasetFormatError
 
 __all__ = ["pack_folder"]
 
-_SUFFIXES: Final = frozenset({".png", ".jpg", ".jpeg"})
 _PIECE_BYTES: Final = 2**20
 
 
 def pack_folder(folder: Path, archive: Path) -> int:
     """Write the PNG, JPEG and DICOM images of a folder per class into a zip archive; returns how many they are.
 
-    Hidden files and folders are left out, links to elsewhere too. Identities are taken out of DICOM files, whose names
-    become numbers; the archive's comment is the report of that. Equal folders of other images give equal archives.
+    Hidden files and folders are left out, and nothing else is. Identities are taken out of DICOM files, whose names
+    become numbers; so do the names of folders inside those of the classes, which are patients, and of what is in them.
+    The archive's comment is the report of what was removed. Equal folders of other images give equal archives.
 
     Raises:
-        DatasetFormatError: there is no image in any folder, or a DICOM file cannot be read or has text in its pixels.
+        DatasetFormatError: there is no image in any folder, a file that is none, a link that leads out of the folder,
+            folders that leave open which of them are the classes, or a DICOM file that cannot be read or has text in
+            its pixels.
     """
-    dicom = set(find_dicom(folder))
-    plain = (path for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES and path.is_file())
-    paths = sorted(dicom.union(plain))
+    dicom = {path.relative_to(folder).as_posix() for path in find_dicom(folder)}
+    pictures = placed(_images_in(folder, dicom))
     deidentify = Deidentifier()
-    inside = folder.resolve()
-    n_images = 0
+    patients: dict[str, int] = {}
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as file:  # images are compressed already
-        for path in paths:
-            place = path.relative_to(folder)
-            if any(part.startswith(".") for part in place.parts) or not path.resolve().is_relative_to(inside):
+        for number, picture in enumerate(pictures):
+            path, above = folder / picture.file, picture.above
+            if picture.patient:
+                above += f"/patient_{patients.setdefault(picture.patient, len(patients) + 1):06d}"
+            is_dicom = picture.file in dicom
+            suffix = ".dcm" if is_dicom else path.suffix
+            name = f"image_{number:06d}{suffix}" if is_dicom or picture.patient else path.name
+            member = zipfile.ZipInfo(f"{above}/{name}")
+            if is_dicom:
+                file.writestr(member, _without_identity(path, deidentify))
                 continue
-            if path in dicom:
-                name = place.with_name(f"image_{n_images:06d}.dcm").as_posix()
-                file.writestr(zipfile.ZipInfo(name), _without_identity(path, deidentify))
-                n_images += 1
-                continue
-            with path.open("rb") as source, file.open(zipfile.ZipInfo(place.as_posix()), "w") as member:
+            with path.open("rb") as source, file.open(member, "w") as target:
                 while piece := source.read(_PIECE_BYTES):
-                    member.write(piece)
-            n_images += 1
+                    target.write(piece)
         if deidentify.report.n_files:
             file.comment = json.dumps(deidentify.report.to_dict()).encode()
-    if not n_images:
+    if not pictures:
         raise DatasetFormatError(
             f"{folder} holds no PNG, JPEG or DICOM image; a folder per class with its images is expected.",
             path=str(folder),
         )
-    return n_images
+    return len(pictures)
+
+
+def _images_in(folder: Path, dicom: set[str]) -> list[str]:
+    """The files to be sent, in order; refuses what would have to be passed over."""
+    inside = folder.resolve()
+    found = list(files_in(folder))
+    for file in found:
+        path = folder / file
+        if not (path.is_file() and path.resolve().is_relative_to(inside)):
+            raise DatasetFormatError(
+                f"{file[:120]!r} is no file of the folder, such as a link that leads out of it, and is not sent. Put "
+                "the file itself there, or take the link away.",
+                file=file[:200],
+            )
+        if file not in dicom and PurePosixPath(file).suffix.lower() not in PICTURE_SUFFIXES:
+            raise DatasetFormatError(
+                f"File {file[:120]!r} is neither PNG, JPEG nor DICOM. Convert it, or take it out of the folder.",
+                file=file[:200],
+            )
+    return found
 
 
 def _without_identity(path: Path, deidentify: Deidentifier) -> bytes:

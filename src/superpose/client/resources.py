@@ -134,14 +134,16 @@ class Datasets(Resource):
 
         Args:
             source: path of the file, or its content; or a directory with a folder of PNG, JPEG or DICOM images
-                per class. Identities are taken out of DICOM files before anything is sent.
+                per class, in which there may be a folder per patient. Identities are taken out of DICOM files before
+                anything is sent. Files of other kinds, and links out of the directory, are refused.
             target: name of the column to predict; for images the name it shall have, "class" by default.
             name: name in the project; the file's own name where it is left out.
             format: "csv", "parquet", "npz" or "images" (a zip archive); the file's suffix where it is left out.
             units: unit by column; goes before units that a Parquet file states itself.
             image_size: width and height in pixels that images are brought to; 28 by default.
             image_mode: "grey" (the default) or "rgb".
-            image_patients: whether a column "patient" numbers the patients of DICOM files, to split by.
+            image_patients: whether a column "patient" numbers the patients, to split by: those of DICOM files, or of
+                the folders inside those of the classes.
             domain: "medical" for data about patients: models trained on them carry "Not for clinical use.". What was
                 made from DICOM files is medical in any case. Added again as medical, known data become it.
             target_kind: "class" (the default), or "number" for a CSV or Parquet file whose target is measured or

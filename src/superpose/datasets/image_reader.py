@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from superpose.datasets.archives import open_archive
 from superpose.datasets.dicom import Deidentifier, grey_pixels, is_dicom, open_dicom
-from superpose.datasets.picture_parts import PART, check_parts, part_above
+from superpose.datasets.picture_folders import PICTURE_SUFFIXES, PlacedPicture, is_left_alone, placed
+from superpose.datasets.picture_parts import PART
 from superpose.datasets.table import Table, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTooLargeError
 
@@ -38,7 +39,6 @@ IMAGE_MODES = {"grey": ("grey",), "rgb": ("red", "green", "blue")}
 PATIENT = "patient"
 """Column with a number for each patient, where it was asked for."""
 
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"}
 _MAX_SIZE = 256
 _MAX_PIXELS = 50_000_000
 _MAX_PIXELS_IN_ALL = 20_000_000_000
@@ -70,9 +70,10 @@ def read_images(  # what an archive may need to be told
 ) -> Table:
     """A table from a zip archive with a folder of PNG, JPEG or DICOM images per class.
 
-    The last folder above a file names its class. Where folders above those are ``train`` and ``test``, and perhaps
-    ``val``, a column `PART` keeps the part of each image, first of all. Rows are in the order of the paths. Hidden
-    files are left alone.
+    Below folders that all images share, the first folder names the class of all images in it, also of those in folders
+    inside it, which are patients. Where folders above the classes' are ``train`` and ``test``, and perhaps ``val``, a
+    column `PART` keeps the part of each image, first of all. Rows are in the order of the paths. Hidden files are left
+    alone.
 
     Args:
         source: the archive's bytes.
@@ -81,12 +82,13 @@ def read_images(  # what an archive may need to be told
         max_columns: columns allowed, target included.
         size: width and height in pixels that every image is brought to, 1 to 256.
         mode: "grey" or "rgb".
-        patients: whether a column `PATIENT` is to hold a number for each patient of DICOM files, to split by.
+        patients: whether a column `PATIENT` is to hold a number for each patient, to split by: of DICOM files, or of
+            the folders inside those of the classes.
 
     Raises:
         DatasetFormatError: not a zip archive, a file that is no image, one outside a folder, or Pillow or pydicom is
-            absent; folders of parts that do not hold all images, or lack one of train and test; ``patients`` where an
-            image does not say whose it is.
+            absent; folders of parts that do not hold all images, or lack one of train and test; folders that leave
+            open which of them are the classes; ``patients`` where an image does not say whose it is.
         DatasetTooLargeError: more than 20,000 million pixels in all.
         DatasetTooWideError: ``size * size * channels`` pixels are more columns than allowed.
         DatasetError: as ``read_table`` states.
@@ -98,7 +100,8 @@ def read_images(  # what an archive may need to be told
             raise DatasetEmptyError(
                 f"Archive {name!r} holds no PNG, JPEG or DICOM image; a folder per class is expected."
             )
-        parts = _parts_of(members)
+        found = placed([info.filename for info in members])
+        parts = _parts_of(found)
         n_columns = size * size * len(IMAGE_MODES[mode])
         check_width(n_columns + len(parts) + 1, max_columns)
         check_size(len(members), n_columns + len(parts) + 1)
@@ -113,8 +116,8 @@ def read_images(  # what an archive may need to be told
                     f"The images have more than {_MAX_PIXELS_IN_ALL:,} pixels in all. Scale them down before.",
                     max_pixels=_MAX_PIXELS_IN_ALL,
                 )
-    labels = np.array([PurePosixPath(info.filename).parent.name for info in members], dtype=object)
-    columns = parts | (identities.column(members) if patients else {})
+    labels = np.array([picture.label for picture in found], dtype=object)
+    columns = parts | (identities.column(found) if patients else {})
     columns |= {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(pixel_names(size, mode))}
     return replace(Table.from_columns(name, columns, target, labels), deidentification=identities.report())
 
@@ -133,16 +136,22 @@ class _Identities:
         self._patient_of[name] = self._deidentify.patient(dataset)
         return self._deidentify(dataset, name)
 
-    def column(self, members: list[zipfile.ZipInfo]) -> dict[str, npt.NDArray[Any]]:
+    def column(self, pictures: list[PlacedPicture]) -> dict[str, npt.NDArray[Any]]:
         """The patient of each image: ``patient_1``, ... in the order in which they are met."""
-        unknown = [info.filename for info in members if not self._patient_of.get(info.filename)]
-        if unknown:
+        unknown = [picture.file for picture in pictures if not self._patient_of.get(picture.file)]
+        if not unknown:
+            numbers = [self._patient_of[picture.file] for picture in pictures]
+        elif all(picture.patient for picture in pictures):
+            order: dict[str, int] = {}
+            numbers = [order.setdefault(picture.patient, len(order) + 1) for picture in pictures]
+        else:
             raise DatasetFormatError(
-                f"{len(unknown)} of {len(members)} images do not say whose they are, the first is "
-                f"{unknown[0][:120]!r}; only DICOM files with a Patient ID do. Leave patients out.",
+                f"{len(unknown)} of {len(pictures)} images do not say whose they are, the first is "
+                f"{unknown[0][:120]!r}; DICOM files with a Patient ID do, or images that all stand in a folder per "
+                "patient inside that of their class. Leave patients out.",
                 file=unknown[0][:200],
             )
-        return {PATIENT: np.array([f"patient_{self._patient_of[info.filename]}" for info in members], dtype=object)}
+        return {PATIENT: np.array([f"patient_{number}" for number in numbers], dtype=object)}
 
     def report(self) -> Mapping[str, Any] | None:
         """What was removed here, and what the sender says to have removed before; None without DICOM files."""
@@ -185,30 +194,21 @@ def _check_form(size: int, mode: str, max_columns: int) -> None:
     check_width(size * size * len(IMAGE_MODES[mode]) + 1, max_columns)
 
 
-def _parts_of(members: list[zipfile.ZipInfo]) -> dict[str, npt.NDArray[Any]]:
+def _parts_of(pictures: list[PlacedPicture]) -> dict[str, npt.NDArray[Any]]:
     """The column of parts, by its name; none where no folder names one, or all images are in the same."""
-    given = [part_above(PurePosixPath(info.filename)) for info in members]
-    if len(set(given)) == 1:
-        return {}
-    check_parts(given)
-    return {PART: np.array(given, dtype=object)}
+    given = [picture.part for picture in pictures]
+    return {PART: np.array(given, dtype=object)} if len(set(given)) > 1 else {}
 
 
 def _images_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     """Members that are images; refuses what is neither that nor hidden."""
     found = []
     for info in archive.infolist():
-        path = PurePosixPath(info.filename)
-        if info.is_dir() or any(part.startswith((".", "__")) for part in path.parts) or path.name == "Thumbs.db":
+        if info.is_dir() or is_left_alone(info.filename):
             continue
-        if path.suffix.lower() not in _SUFFIXES:
+        if PurePosixPath(info.filename).suffix.lower() not in PICTURE_SUFFIXES:
             raise DatasetFormatError(
                 f"File {info.filename[:120]!r} is neither PNG, JPEG nor DICOM (.dcm).", file=info.filename[:200]
-            )
-        if len(path.parts) < 2:
-            raise DatasetFormatError(
-                f"Image {info.filename[:120]!r} stands in no folder; the folder names its class.",
-                file=info.filename[:200],
             )
         if info.file_size > _MAX_IMAGE_BYTES:
             raise DatasetFormatError(

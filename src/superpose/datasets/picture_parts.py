@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import PurePosixPath
 
 from superpose.errors import DatasetFormatError
 
-__all__ = ["PART", "PARTS", "check_parts", "part_above"]
+__all__ = ["PART", "PARTS", "check_parts"]
 
 PART = "part"
 """Column that says which part of an official split a picture is in: train, val or test."""
 
 PARTS = ("train", "val", "test")
-
-
-def part_above(path: PurePosixPath) -> str:
-    """The part whose folder a picture is in; "" where no folder above that of its class names one."""
-    return next((piece for piece in reversed(path.parts[:-2]) if piece in PARTS), "")
 
 
 def check_parts(given: Sequence[str]) -> None:

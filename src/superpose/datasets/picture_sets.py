@@ -3,15 +3,16 @@
 Three forms are read: a MedMNIST file (``train_images``, ``train_labels``, ``val_...``, ``test_...`` in an NPZ archive);
 a folder, or zip archive, of PNG, JPEG and DICOM files in ``train``, ``val`` and ``test`` folders with a folder per
 class each; and the same without parts, which are then drawn: 70, 15 and 15 in 100 of each class, equal pictures always
-in one part. A folder ``train`` without a ``val`` gives a ninth of itself to validation, drawn in the same way. Of a
-DICOM file only the pixels are kept.
+in one part, and so all those of one patient, where the folders of classes hold a folder per patient. A folder ``train``
+without a ``val`` gives a ninth of itself to validation, drawn in the same way. Of a DICOM file only the pixels are
+kept.
 """
 
 from __future__ import annotations
 
 import hashlib
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -21,7 +22,8 @@ import numpy.typing as npt
 from superpose.datasets.archives import open_archive
 from superpose.datasets.image_reader import image_row
 from superpose.datasets.npz_reader import npz_arrays
-from superpose.datasets.picture_parts import PARTS, check_parts, part_above
+from superpose.datasets.picture_folders import PICTURE_SUFFIXES, PlacedPicture, files_in, is_left_alone, placed
+from superpose.datasets.picture_parts import PARTS, check_parts
 from superpose.errors import (
     DatasetEmptyError,
     DatasetFormatError,
@@ -34,7 +36,6 @@ __all__ = ["PARTS", "PictureSet", "Pictures", "checked_set", "drawn_parts", "gro
 
 _MAX_PICTURES = 200_000
 _MAX_FILE_BYTES = 64 * 2**20
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".dcm", ".dicom"}
 _SHARES = (0.7, 0.15, 0.15)
 _LEAST = 4
 
@@ -107,10 +108,7 @@ def _read(source: Path, side: int, seed: int) -> PictureSet:
     if source.suffix.lower() == ".npz":
         return _medmnist(source)
     if source.is_dir():
-        files = sorted(path for path in source.rglob("*") if path.is_file())
-        names = [path.relative_to(source).as_posix() for path in files]
-        paths = dict(zip(names, files, strict=True))
-        return _from_files(source.name, names, lambda name: _bytes_of(paths[name]), side, seed)
+        return _from_files(source.name, list(files_in(source)), lambda name: _bytes_of(source / name), side, seed)
     with open_archive(source, "an NPZ or zip archive") as archive:
         members = [info for info in archive.infolist() if not info.is_dir()]
         sizes = {info.filename: info for info in members}
@@ -155,41 +153,66 @@ def _medmnist(source: Path) -> PictureSet:
 
 
 def _from_files(name: str, files: Sequence[str], content: Callable[[str], bytes], side: int, seed: int) -> PictureSet:
-    found = list(_pictures_among(files))
+    found = placed(_pictures_among(files))
     if not found:
         raise DatasetEmptyError(f"{name!r} holds no PNG, JPEG or DICOM picture; a folder per class is expected.")
     if len(found) > _MAX_PICTURES:
         raise DatasetTooLargeError(f"{name!r} holds {len(found):,} pictures; at most {_MAX_PICTURES:,} are read.")
-    classes = sorted({label for _, _, label in found})
+    classes = sorted({picture.label for picture in found})
     if len(classes) != 2:
         raise DatasetTargetError(
             f"The folders must name two classes, got {len(classes)}: {', '.join(classes[:5])}.", classes=classes[:20]
         )
     pixels = np.empty((len(found), side * side), dtype=np.float32)
-    for place, (file, _, _) in enumerate(found):
-        pixels[place] = _pixels(content(file), file, side)
-    labels = np.array([classes.index(label) for _, _, label in found], dtype=np.int64)
-    given = np.array([part for _, part, _ in found])
+    for place, picture in enumerate(found):
+        pixels[place] = _pixels(content(picture.file), picture.file, side)
+    labels = np.array([classes.index(picture.label) for picture in found], dtype=np.int64)
+    given = np.array([picture.part for picture in found])
     stated = bool((given != "").any())
     if stated:
         check_parts(given.tolist())
-    drawn = drawn_parts(given, labels, groups_of_equals(pixels), seed)
+    drawn = drawn_parts(given, labels, _kept_together(groups_of_equals(pixels), found), seed)
     parts = {part: Pictures(pixels[drawn == part], labels[drawn == part]) for part in PARTS}
-    return checked_set(name, side, (classes[0], classes[1]), parts, "official" if stated else "drawn")
+    try:
+        return checked_set(name, side, (classes[0], classes[1]), parts, "official" if stated else "drawn")
+    except DatasetTooSmallError as error:
+        folders = [len({p.patient for p in found if p.label == label and p.patient}) for label in classes]
+        if "val" in given or not any(folders):
+            raise
+        raise DatasetTooSmallError(
+            f"{error.message} Pictures of one folder inside that of a class are of one patient and stay together, and "
+            f"there are {folders[0]} and {folders[1]} such folders: where they are no patients, put the pictures into "
+            "the folder of the class.",
+            folders=folders,
+        ) from None
 
 
-def _pictures_among(files: Sequence[str]) -> Iterator[tuple[str, str, str]]:
-    """File, part ("" where no folder names one) and class of each picture."""
-    for file in files:
-        path = PurePosixPath(file)
-        if any(piece.startswith((".", "__")) for piece in path.parts) or path.name == "Thumbs.db":
-            continue
-        if path.suffix.lower() not in _SUFFIXES or len(path.parts) < 2:
+def _pictures_among(files: Sequence[str]) -> list[str]:
+    """The files that are to be read; refuses what is no picture."""
+    found = [file for file in files if not is_left_alone(file)]
+    for file in found:
+        if PurePosixPath(file).suffix.lower() not in PICTURE_SUFFIXES:
             raise DatasetFormatError(
                 f"File {file[:120]!r} must be a PNG, JPEG or DICOM picture in a folder that names its class.",
                 file=file[:200],
             )
-        yield file, part_above(path), path.parts[-2]
+    return found
+
+
+def _kept_together(groups: npt.NDArray[np.int64], found: Sequence[PlacedPicture]) -> npt.NDArray[np.int64]:
+    """A number per picture: of those that are equal or of one patient, or linked by others that are."""
+    own = np.flatnonzero([bool(picture.patient) for picture in found])
+    if not len(own):
+        return groups
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    _, patients = np.unique([found[place].patient for place in own], return_inverse=True)
+    n_groups = int(groups.max()) + 1
+    edges = (np.ones(len(own)), (groups[own], n_groups + patients.reshape(-1)))
+    size = n_groups + int(patients.max()) + 1
+    _, together = connected_components(coo_array(edges, shape=(size, size)), directed=False)
+    return np.asarray(together, dtype=np.int64)[groups]
 
 
 def drawn_parts(
