@@ -150,7 +150,11 @@ def test_colours_sixteen_bits_and_turned_photos() -> None:
 @pytest.mark.parametrize(
     ("files", "error", "said"),
     [
-        ({"a__x_png": b"no image"}, DatasetFormatError, "'a/x.png' cannot be read"),
+        (
+            {"a__x_png": b"no image"},
+            DatasetFormatError,
+            "'a/x.png' cannot be read as PNG or JPEG: its content is neither",
+        ),
         ({"a__x_png": grey(0)[:-30]}, DatasetFormatError, "'a/x.png' cannot be read"),
         ({"x_png": grey(0)}, DatasetFormatError, "stands in no folder"),
         ({"a__notes.txt": b"hello"}, DatasetFormatError, "neither PNG, JPEG nor DICOM"),

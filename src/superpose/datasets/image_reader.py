@@ -246,9 +246,19 @@ def _pixels(
             upright = ImageOps.exif_transpose(image)
     except (UnidentifiedImageError, Image.DecompressionBombError, *_BROKEN) as error:
         raise DatasetFormatError(
-            f"Image {name[:120]!r} cannot be read as PNG or JPEG: {type(error).__name__}.", file=name[:200]
+            f"Image {name[:120]!r} cannot be read as PNG or JPEG: {_fault(error)}.", file=name[:200]
         ) from error
     return _scaled(upright, size, mode), n_read
+
+
+def _fault(error: Exception) -> str:
+    from PIL import Image, UnidentifiedImageError
+
+    if isinstance(error, UnidentifiedImageError):
+        return "its content is neither"
+    if isinstance(error, Image.DecompressionBombError):
+        return f"it has far more than {_MAX_PIXELS:,} pixels"
+    return "it is cut short or damaged"
 
 
 def _scaled(image: Image, size: int, mode: str) -> npt.NDArray[np.float64]:

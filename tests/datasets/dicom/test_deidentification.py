@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import io
 import json
+import re
+import warnings
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 
 import numpy as np
 import pytest
@@ -139,6 +142,88 @@ def test_what_is_no_image_is_refused_by_name(scan: Scan) -> None:
     for length in (132, 200, 400, 700):
         with pytest.raises(DatasetFormatError):
             grey_pixels(open_dicom(scan()[:length], "a.dcm"), "a.dcm")
+
+
+def changed(content: bytes, change: Callable[[pydicom.Dataset], object]) -> bytes:
+    """A file written again with something about it changed, valid or not."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # some values are odd on purpose
+        dataset = pydicom.dcmread(io.BytesIO(content))
+        change(dataset)
+        buffer = io.BytesIO()
+        dataset.save_as(buffer, implicit_vr=False, little_endian=True)
+        return buffer.getvalue()
+
+
+def compressed(syntax: str) -> Callable[[pydicom.Dataset], None]:
+    def change(dataset: pydicom.Dataset) -> None:
+        dataset.PixelData = pydicom.encaps.encapsulate([b"\xff\xd8 no picture"])
+        dataset["PixelData"].VR, dataset["PixelData"].is_undefined_length = "OB", True
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.UID(syntax)
+
+    return change
+
+
+def read(content: bytes) -> object:
+    return grey_pixels(Deidentifier()(open_dicom(content, "a.dcm"), "a.dcm"), "a.dcm")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda d: delattr(d, "Rows"), r"cannot be read: it does not state Rows \(0028,0010\)\."),
+        (lambda d: delattr(d, "BitsStored"), r"it does not state Bits Stored \(0028,0101\)\. Ask whoever"),
+        (lambda d: setattr(d, "BitsAllocated", 13), r"Bits Allocated \(0028,0100\) must be one of 1, 8, .*, got '13'"),
+        (lambda d: setattr(d, "BitsStored", 40), r"Bits Stored \(0028,0101\) must be one of 1 to 16, got '40'"),
+        (lambda d: setattr(d, "SamplesPerPixel", 3), r"in colours must state Planar Configuration \(0028,0006\)"),
+        (lambda d: setattr(d, "PhotometricInterpretation", "ODD"), r"Interpretation .*MONOCHROME1, .*, got 'ODD'"),
+        (lambda d: setattr(d, "PhotometricInterpretation", "PALETTE COLOR"), "places in a palette of colours. Save"),
+        (lambda d: setattr(d, "Rows", 9), "9 x 8 pixels need 144 bytes, it has 128"),
+        (lambda d: setattr(d, "Rows", 0), "its image has 8 x 0 pixels"),
+        (
+            lambda d: delattr(d.file_meta, "TransferSyntaxUID"),
+            r"how it is stored, in Transfer Syntax UID \(0002,0010\)",
+        ),
+        (compressed("1.2.840.10008.1.2.5"), "what should be RLE Lossless is cut short or damaged"),
+        (compressed("1.9.9"), "stored by the transfer syntax '1.9.9', which is not known here. Decompress it"),
+    ],
+)
+def test_what_is_wrong_with_a_file_is_said_in_words_of_the_standard(
+    scan: Scan, change: Callable[[pydicom.Dataset], object], said: str
+) -> None:
+    with pytest.raises(DatasetFormatError, match=said) as caught:
+        read(changed(scan(), change))
+    assert "'a.dcm'" in caught.value.message
+
+
+def test_a_damaged_attribute_is_named_and_its_value_is_not(scan: Scan) -> None:
+    content = scan()
+    place = content.index(b"\x10\x00\x20\x00LO")  # Patient ID, whose representation becomes one that does not exist
+    with pytest.raises(DatasetFormatError, match=r"the attribute Patient ID \(0010,0020\) is damaged") as caught:
+        read(content[: place + 4] + b"L\x07" + content[place + 6 :])
+    assert "MRN" not in caught.value.message
+
+
+def test_what_is_odd_about_a_patient_is_in_no_log(scan: Scan, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    content = scan(PatientID="x" * 70, PatientSex="DOE^JANE as text of more than 16 characters")
+    (tmp_path / "from").mkdir()
+    caplog.clear()
+    (tmp_path / "from" / "a.dcm").write_bytes(content)
+    deidentify_folder(tmp_path / "from", tmp_path / "to")
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_damaged_is_refused_without_words_of_python(scan: Scan, seed: int) -> None:
+    content, random = scan(), Random(seed)
+    for _ in range(100):
+        damaged = bytearray(content)
+        for _ in range(random.randint(1, 6)):
+            damaged[random.randrange(132, len(damaged))] = random.randrange(256)
+        try:
+            read(bytes(damaged))
+        except DatasetFormatError as error:
+            assert not re.search(r"Error|Exception|object|attribute '", error.message), error.message
 
 
 def test_a_real_chest_film() -> None:

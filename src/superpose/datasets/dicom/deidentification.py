@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-import warnings
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from superpose.datasets.dicom.faults import broken, quietly
 from superpose.datasets.dicom.files import SUFFIXES, is_dicom, open_dicom
 from superpose.datasets.dicom.rules import CODES, KEPT, LOOKUPS, METHOD, REPLACED, age_kept
 from superpose.errors import DatasetFormatError
@@ -100,7 +100,8 @@ class Deidentifier:
             name: the file's name, for messages.
 
         Raises:
-            DatasetFormatError: the file says that text is written into its pixels, or holds an overlay in their bits.
+            DatasetFormatError: the file says that text is written into its pixels, holds an overlay in their bits, or
+                has a damaged lookup table.
         """
         from pydicom import Dataset as Kept
 
@@ -126,13 +127,18 @@ class Deidentifier:
         doubtful = captured or str(dataset.get("Modality", "OT")).upper() in _OFTEN_BURNED_IN
         report.n_perhaps_burned_in += unsaid and doubtful
         made = Kept()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of odd values: they are removed, or stay as they are
-            self._fill(made, dataset)
-        made.PatientIdentityRemoved = "YES"
-        made.DeidentificationMethod = METHOD
-        if hasattr(dataset, "file_meta"):
-            made.file_meta = _meta(dataset, made)
+        with quietly():  # odd values are removed, or stay as they are
+            try:
+                self._fill(made, dataset)
+                made.PatientIdentityRemoved = "YES"
+                made.DeidentificationMethod = METHOD
+                if hasattr(dataset, "file_meta"):
+                    made.file_meta = _meta(dataset, made)
+            except broken() as error:
+                raise DatasetFormatError(
+                    f"DICOM file {name[:120]!r} cannot be read: an attribute inside a lookup table is damaged.",
+                    file=name[:200],
+                ) from error
         return made
 
     def _fill(self, made: Dataset, dataset: Dataset) -> None:

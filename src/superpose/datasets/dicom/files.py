@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import io
-import warnings
 from typing import TYPE_CHECKING, Any
 
+from superpose.datasets.dicom.faults import attribute_fault, broken, quietly
 from superpose.errors import DatasetFormatError
 
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["BROKEN", "SUFFIXES", "is_dicom", "open_dicom"]
+__all__ = ["SUFFIXES", "is_dicom", "open_dicom"]
 
 SUFFIXES = (".dcm", ".dicom")
 _PREAMBLE, _MAGIC = 128, b"DICM"
 _MAX_PIXELS = 50_000_000
-BROKEN = (
-    *(OSError, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError, RuntimeError),
-    NotImplementedError,
-)
-"""What reading a broken file raises, by experience."""
 
 
 def is_dicom(head: bytes) -> bool:
@@ -36,24 +31,34 @@ def open_dicom(content: bytes, name: str) -> Dataset:
         name: its name, for messages.
 
     Raises:
-        DatasetFormatError: not DICOM, no image in it or several (frames), more than 50 million pixels, or pydicom is
-            absent.
+        DatasetFormatError: not DICOM, cut short or damaged, no image in it or several (frames), more than 50 million
+            pixels, or pydicom is absent.
     """
     pydicom = _pydicom()
     if not is_dicom(content):
         raise DatasetFormatError(f"File {name[:120]!r} is no DICOM file (no DICM at byte 128).", file=name[:200])
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd values are common; what matters of them is looked at below
+    with quietly():  # odd values are common; what matters of them is looked at below
+        try:
             found: Dataset = pydicom.dcmread(io.BytesIO(content))
-            n_frames = int(found.get("NumberOfFrames", 1) or 1)
-            n_pixels = int(found.Rows) * int(found.Columns) if "PixelData" in found else 0
-    except (pydicom.errors.InvalidDicomError, *BROKEN) as error:
-        raise DatasetFormatError(
-            f"DICOM file {name[:120]!r} cannot be read: {type(error).__name__}.", file=name[:200]
-        ) from error
+        except broken() as error:
+            raise _refused(name, "it is cut short or damaged") from error
+        _check(found, name)
+    return found
+
+
+def _check(found: Dataset, name: str) -> None:
+    if (fault := attribute_fault(found)) is not None:
+        raise _refused(name, fault)
+    if "PixelData" not in found:
+        raise DatasetFormatError(f"DICOM file {name[:120]!r} holds no image, or is cut short.", file=name[:200])
+    if not _states_syntax(found):
+        raise _refused(name, "it does not state how it is stored, in Transfer Syntax UID (0002,0010)")
+    if (fault := attribute_fault(found, ("Rows", "Columns"))) is not None:
+        raise _refused(name, fault)
+    n_frames = _whole(found, "NumberOfFrames", name) if found.get("NumberOfFrames") else 1
+    n_pixels = _whole(found, "Rows", name) * _whole(found, "Columns", name)
     if not n_pixels:
-        raise DatasetFormatError(f"DICOM file {name[:120]!r} holds no image.", file=name[:200])
+        raise _refused(name, f"its image has {found.Columns} x {found.Rows} pixels")
     if n_frames != 1:
         raise DatasetFormatError(
             f"DICOM file {name[:120]!r} holds {n_frames} frames; one is read. Save each frame as a file.",
@@ -65,7 +70,25 @@ def open_dicom(content: bytes, name: str) -> Dataset:
             f"Image {name[:120]!r} has {found.Columns} x {found.Rows} pixels; at most {_MAX_PIXELS:,} are read.",
             file=name[:200],
         )
-    return found
+
+
+def _states_syntax(dataset: Dataset) -> bool:
+    try:
+        return bool(dataset.file_meta.TransferSyntaxUID)
+    except broken():
+        return False
+
+
+def _whole(dataset: Dataset, keyword: str, name: str) -> int:
+    """A number of rows, columns or frames."""
+    try:
+        return int(dataset[keyword].value)
+    except broken():
+        raise _refused(name, f"its {dataset[keyword].name} {dataset[keyword].tag} is no whole number") from None
+
+
+def _refused(name: str, fault: str) -> DatasetFormatError:
+    return DatasetFormatError(f"DICOM file {name[:120]!r} cannot be read: {fault}.", file=name[:200])
 
 
 def _pydicom() -> Any:

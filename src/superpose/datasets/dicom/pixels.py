@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from superpose.datasets.dicom.files import BROKEN
+from superpose.datasets.dicom.faults import broken, pixel_fault, quietly
 from superpose.errors import DatasetFormatError
 
 if TYPE_CHECKING:
@@ -27,25 +26,29 @@ def grey_pixels(dataset: Dataset, name: str) -> npt.NDArray[np.float32]:
     MONOCHROME1 is turned round, colours become luma (BT.601).
 
     Raises:
-        DatasetFormatError: the pixels are damaged, or compressed in a way that no installed decoder reads.
+        DatasetFormatError: the pixels, or what describes them, are absent or damaged, are indices into a palette, or
+            are compressed in a way that no installed decoder reads.
     """
+    if str(dataset.get("PhotometricInterpretation", "")) == "PALETTE COLOR":
+        raise DatasetFormatError(
+            f"The pixels of DICOM file {name[:120]!r} cannot be read: they are places in a palette of colours. Save "
+            "the image as RGB or MONOCHROME2.",
+            file=name[:200],
+        )
     from pydicom.pixels import apply_modality_lut, apply_voi_lut, convert_color_space
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+    with quietly():
+        try:
             stored: npt.NDArray[Any] = dataset.pixel_array
             kind = str(dataset.PhotometricInterpretation)
             if stored.ndim == 3:
                 colours = convert_color_space(stored, kind, "RGB") if kind != "RGB" else stored
                 return np.asarray(colours @ _LUMA / (2 ** int(dataset.BitsStored) - 1), dtype=np.float32)
             shown = _windowed(dataset, stored, apply_modality_lut, apply_voi_lut)
-    except BROKEN as error:
-        raise DatasetFormatError(
-            f"The pixels of DICOM file {name[:120]!r} cannot be read: {type(error).__name__}. If they are compressed, "
-            "install a decoder (pip install pylibjpeg-libjpeg pylibjpeg-openjpeg) or decompress them.",
-            file=name[:200],
-        ) from error
+        except broken() as error:
+            raise DatasetFormatError(
+                f"The pixels of DICOM file {name[:120]!r} cannot be read: {pixel_fault(dataset)}.", file=name[:200]
+            ) from error
     return 1.0 - shown if kind == "MONOCHROME1" else shown
 
 

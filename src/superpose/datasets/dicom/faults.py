@@ -1,0 +1,126 @@
+"""What is wrong with a DICOM file that cannot be read, in words of the standard; never a patient's value."""
+
+from __future__ import annotations
+
+import logging
+import struct
+import threading
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from pydicom import Dataset
+
+__all__ = ["attribute_fault", "broken", "pixel_fault", "quietly"]
+
+_BROKEN: Final = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError),
+    *(RuntimeError, NotImplementedError, struct.error, zlib.error),
+)
+_quiet = threading.local()
+_DAMAGED = "it is cut short or damaged"
+_NEEDED = (
+    *("Rows", "Columns", "SamplesPerPixel", "PhotometricInterpretation"),
+    *("BitsAllocated", "BitsStored", "PixelRepresentation"),
+)
+_COLOURS = ("MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+
+
+def broken() -> tuple[type[Exception], ...]:
+    """What reading a broken file raises, by experience."""
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
+    return (*_BROKEN, BytesLengthException, InvalidDicomError)
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """Without pydicom's warnings and log of odd values, which are common and which it shows, patients' among them."""
+    logging.getLogger("pydicom").addFilter(_is_loud)  # once, however often it is added
+    before, _quiet.here = getattr(_quiet, "here", False), True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        _quiet.here = before
+
+
+def _is_loud(record: logging.LogRecord) -> bool:
+    return not getattr(_quiet, "here", False)
+
+
+def attribute_fault(dataset: Dataset, needed: tuple[str, ...] = ()) -> str | None:
+    """The first attribute that is damaged, or absent though needed; None where there is none."""
+    for tag in dataset.keys():  # noqa: SIM118  # iterating over the data set itself would read values
+        try:
+            dataset[tag]
+        except broken():
+            return f"the attribute {_named(tag)} is damaged"
+    absent = next((keyword for keyword in needed if dataset.get(keyword) in (None, "")), None)
+    return None if absent is None else f"it does not state {_named(absent)}"
+
+
+def pixel_fault(dataset: Dataset) -> str:
+    """Why the pixels of a file cannot be read, and what to do."""
+    wrong = attribute_fault(dataset, _NEEDED) or _value_fault(dataset)
+    if wrong is not None:
+        return f"{wrong}. Ask whoever made the file for a valid one"
+    return _stored_fault(dataset)
+
+
+def _value_fault(dataset: Dataset) -> str | None:
+    allocated = dataset.BitsAllocated
+    allowed: dict[str, Any] = {
+        "SamplesPerPixel": (1, 3),
+        "PhotometricInterpretation": _COLOURS,
+        "BitsAllocated": (1, 8, 16, 32, 64),
+        "BitsStored": range(1, allocated + 1) if isinstance(allocated, int) else (),
+        "PixelRepresentation": (0, 1),
+    }
+    for keyword, values in allowed.items():
+        got = dataset.get(keyword)
+        if got not in values:
+            said = f"1 to {allocated}" if isinstance(values, range) else ", ".join(map(str, values))
+            return f"{_named(keyword)} must be one of {said}, got {str(got)[:40]!r}"
+    if dataset.SamplesPerPixel == 3 and dataset.get("PlanarConfiguration") not in (0, 1):
+        return f"a picture in colours must state {_named('PlanarConfiguration')}, 0 or 1"
+    return None
+
+
+def _stored_fault(dataset: Dataset) -> str:
+    """Of pixels whose attributes are as they should be."""
+    from pydicom.pixels import get_decoder
+
+    syntax = dataset.file_meta.TransferSyntaxUID
+    if syntax.is_transfer_syntax and not syntax.is_compressed:
+        n_values = int(dataset.Rows) * int(dataset.Columns) * int(dataset.SamplesPerPixel)
+        needed = -(-n_values * int(dataset.BitsAllocated) // 8)
+        if len(dataset.PixelData) < needed:
+            return f"{dataset.Rows} x {dataset.Columns} pixels need {needed:,} bytes, it has {len(dataset.PixelData):,}"
+        return _DAMAGED
+    try:
+        decoder = get_decoder(syntax)
+    except NotImplementedError:
+        return f"it is stored by the transfer syntax {str(syntax.name)[:80]!r}, which is not known here. Decompress it"
+    if not decoder.is_available:
+        return (
+            f"it is compressed as {syntax.name}, which no installed decoder reads. Install one (pip install "
+            "pylibjpeg-libjpeg pylibjpeg-openjpeg), or decompress it"
+        )
+    return f"what should be {syntax.name} is cut short or damaged"
+
+
+def _named(tag: Any) -> str:
+    """An attribute's name and tag, as the standard writes them: ``Patient ID (0010,0020)``."""
+    from pydicom.datadict import dictionary_description, tag_for_keyword
+    from pydicom.tag import Tag
+
+    own = Tag(tag_for_keyword(tag) if isinstance(tag, str) else tag)
+    try:
+        return f"{dictionary_description(own)} {own}"
+    except KeyError:
+        return str(own)
