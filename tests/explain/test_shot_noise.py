@@ -164,8 +164,13 @@ def test_a_document_holds_the_band_and_each_row(predictor: Predictor, cancer: Ta
 
 
 def test_what_has_no_shots_is_told(predictor: Predictor, cancer: Table) -> None:
-    with pytest.raises(ExplanationError, match="shots must be 1 to"):
-        shot_noise(predictor, cancer.features, 0)
+    for shots in (0, 10**9 + 1, 1.5, 100.0, True, "100", None):
+        with pytest.raises(
+            ExplanationError, match="shots must be a whole number from 1 to 1,000,000,000, got"
+        ) as caught:
+            shot_noise(predictor, cancer.features, shots)  # type: ignore[arg-type]  # what the types forbid
+        assert caught.value.details["field"] == "shots"
+    assert shot_noise(predictor, cancer.features.iloc[:2], np.int64(50)).shots == 50  # type: ignore[arg-type]
     table = builtin_table("iris")
     with pytest.raises(ExplanationError, match="has no circuit"):
         shot_noise(module_predictor(nn.Linear(4, 3), table), table.features, 100)

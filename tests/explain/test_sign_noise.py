@@ -53,8 +53,9 @@ def test_certain_signs_never_flip_and_shots_must_be_some() -> None:
     found = diagnose(Circuit(1).x(0), n_samples=16, shots=10).sign_noise
     assert [(one.share_in_band, one.expected_flips) for one in found] == [(0.0, 0.0)]
     assert diagnose(Circuit(1).ry(A, 0), n_samples=16).sign_noise == ()
-    with pytest.raises(ExplanationError, match="shots must be 1 to"):
-        diagnose(Circuit(1).ry(A, 0), n_samples=16, shots=0)
+    for shots in (0, 1.5):
+        with pytest.raises(ExplanationError, match="shots must be a whole number from 1 to"):
+            diagnose(Circuit(1).ry(A, 0), n_samples=16, shots=shots)  # type: ignore[arg-type]  # what the types forbid
 
 
 def test_a_model_is_diagnosed_with_its_rows(predictor: Predictor, cancer: Table) -> None:

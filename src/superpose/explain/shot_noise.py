@@ -31,7 +31,7 @@ from superpose.learning.trained_model import TrainedModel
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
 
-__all__ = ["FLIPPING", "NoisyRow", "ShotNoise", "shot_noise"]
+__all__ = ["FLIPPING", "NoisyRow", "ShotNoise", "checked_shots", "shot_noise"]
 
 Floats = NDArray[np.float64]
 
@@ -113,6 +113,19 @@ class ShotNoise:
         return {**self.summary(), "rows": [row.to_dict() for row in self.rows]}
 
 
+def checked_shots(shots: Any) -> int:
+    """A number of shots of each measurement setting.
+
+    Raises:
+        ExplanationError: it is no whole number from 1 to 10**9.
+    """
+    if isinstance(shots, bool) or not isinstance(shots, int | np.integer) or not 1 <= shots <= MAX_SHOTS:
+        raise ExplanationError(
+            f"shots must be a whole number from 1 to {MAX_SHOTS:,}, got {repr(shots)[:40]}.", field="shots"
+        )
+    return int(shots)
+
+
 def shot_noise(predictor: Predictor, rows: Any, shots: int) -> ShotNoise:
     """How likely the labels of rows are to flip when the model's circuits are measured.
 
@@ -122,14 +135,13 @@ def shot_noise(predictor: Predictor, rows: Any, shots: int) -> ShotNoise:
         shots: of each measurement setting, 1 to 10**9. The normal approximation is rough below some 30.
 
     Raises:
-        ExplanationError: the number of shots is out of its range, the model has no circuit, its observables have too
-            many terms, or it is of a kind whose noise is not known.
+        ExplanationError: the number of shots is not whole or out of its range, the model has no circuit, its
+            observables have too many terms, or it is of a kind whose noise is not known.
         FeatureMismatchError: the rows do not fit the model.
 
     Cost: expectations of ``n_terms**2 / 2`` Pauli strings per row; for a module one run with gradients per class.
     """
-    if not 1 <= shots <= MAX_SHOTS:
-        raise ExplanationError(f"shots must be 1 to {MAX_SHOTS:,}, got {shots:,}.", field="shots")
+    shots = checked_shots(shots)
     model: Any = predictor.model
     encoded = predictor.encode(rows)
     found: list[NoisyRow] = []

@@ -15,9 +15,8 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from superpose.circuits import Circuit, Observable
-from superpose.errors import ExplanationError
 from superpose.explain.shot_covariances import shot_covariances
-from superpose.explain.shot_noise import FLIPPING, MAX_SHOTS
+from superpose.explain.shot_noise import FLIPPING, checked_shots
 from superpose.learning.quantum_block import QuantumBlock
 
 __all__ = ["SignNoise", "sign_noise"]
@@ -52,12 +51,11 @@ def sign_noise(
         shots: of each measurement setting, 1 to 10**9. The normal approximation is rough below some 30.
 
     Raises:
-        ExplanationError: the number of shots is out of its range, or the observables have too many terms.
+        ExplanationError: the number of shots is not whole or out of its range, or the observables have too many terms.
 
     Cost: expectations of ``n_terms**2 / 2`` Pauli strings for each set of values.
     """
-    if not 1 <= shots <= MAX_SHOTS:
-        raise ExplanationError(f"shots must be 1 to {MAX_SHOTS:,}, got {shots:,}.", field="shots")
+    shots = checked_shots(shots)
     names = circuit.parameters
     block = QuantumBlock(circuit, names, len(names), "identity", tuple(observables))
     means, spread = shot_covariances(block, values, np.empty(0))
