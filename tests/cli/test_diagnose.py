@@ -59,5 +59,14 @@ def test_a_model_with_rows_tells_which_labels_are_noise(superpose: Callable[...,
     assert max(map(len, said.out.splitlines())) <= 80
     alone = superpose("diagnose", model_file, "--rows", rows, "--json")
     assert alone.json["error"]["code"].startswith("explanation") or "shots" in alone.json["error"]["message"]
+    table = rows.with_name("empty.csv")
+    table.write_text(rows.read_text().splitlines()[0] + "\n")
+    listed = rows.with_name("empty.json")
+    listed.write_text("[]")
+    for none in (table, listed):
+        empty = superpose("diagnose", model_file, "--rows", none, "--shots", 20, "--samples", 16, "--json")
+        assert empty.code == 1, empty.out
+        assert "There are no rows to tell about" in empty.json["error"]["message"]
+        assert empty.json["error"]["details"]["field"] == "rows"
     refused = superpose("diagnose", model_file, "--input", "x", "--json")
     assert "own observables and inputs" in refused.json["error"]["message"]

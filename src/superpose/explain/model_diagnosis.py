@@ -54,7 +54,7 @@ def diagnose_model(
         n_samples, n_data, seed: see `superpose.explain.diagnose`.
 
     Raises:
-        ExplanationError: the model has no circuit; rows without shots; its shot noise is not known.
+        ExplanationError: the model has no circuit; rows without shots, or none of them; its shot noise is not known.
         FeatureMismatchError: the rows do not fit the model.
 
     Cost: that of `diagnose` for each different circuit, and of `shot_noise` for the rows.
@@ -65,6 +65,8 @@ def diagnose_model(
     if rows is not None and shots is None:
         raise ExplanationError("Rows need a number of shots, such as 1,000, to tell which labels are noise.")
     noise = None if rows is None or shots is None else shot_noise(predictor, rows, shots)
+    if noise is not None and not noise.rows:
+        raise ExplanationError("There are no rows to tell about; give one at least, or leave them out.", field="rows")
     circuits = tuple(
         diagnose(
             block.circuit,
