@@ -187,6 +187,26 @@ def test_what_is_no_problem_is_refused(tmp_path: Path, name: str, text: str) -> 
         read_problem(path)
 
 
+@pytest.mark.parametrize("name", ["k.txt", "./k.txt"])
+def test_a_file_of_the_present_directory_is_read_by_its_name_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    inside = tmp_path / "sacks"
+    inside.mkdir()
+    (inside / "k.txt").write_text("3 50\n10 5\n20 4\n30 10\n")
+    monkeypatch.chdir(inside)
+    assert read_problem(name).reference is None
+    (tmp_path / "sacks-optimum").mkdir()
+    (tmp_path / "sacks-optimum" / "k.txt").write_text("60\n")
+    assert read_problem(name).reference == 60
+
+
+def test_a_missing_field_is_named(tmp_path: Path) -> None:
+    (tmp_path / "empty.vrp").write_text("")
+    with pytest.raises(ProblemFormatError, match=r"empty\.vrp cannot be read as a problem: it has no DIMENSION\."):
+        read_problem(tmp_path / "empty.vrp")
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProblemFormatError, match="cannot be read: No such file"):
         read_problem(tmp_path / "none.tsp")

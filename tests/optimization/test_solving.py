@@ -21,12 +21,13 @@ from superpose.optimization import (
     TravellingSalesman,
     VehicleRouting,
     solve,
+    solving,
 )
 from superpose.optimization.answers import gap_percent, verdict
 from superpose.optimization.budgets import Budget
 from superpose.optimization.decomposition import descend
 from superpose.optimization.examples import EXAMPLES, example
-from superpose.optimization.quantum import QaoaSampler
+from superpose.optimization.quantum import QaoaSampler, variational
 from superpose.optimization.samplers import ExhaustiveSampler
 
 QUICK = SolveOptions(layers=1, max_rounds=6, time_limit_s=60.0, max_evaluations=15, shots=300, n_reads=5)
@@ -158,12 +159,36 @@ ROWS = (
 
 def test_the_verdict_says_only_what_the_numbers_say() -> None:
     equal = verdict(ROWS, "max", "proven optimum", 2)
-    assert equal.endswith("The quantum part did not help: annealing was as good, 4 times as fast.")
+    assert equal.endswith("The quantum part did not help: annealing did as well, 4 times as fast.")
     assert "qaoa with 2 layers reached 12 (2.00 s, 0.00 % from the proven optimum)" in equal
-    assert verdict(ROWS, "min", None, 2).endswith("did not help: coin flips was better, 20 times as fast.")
+    assert verdict(ROWS, "min", None, 2).endswith("did not help: coin flips did better, 20 times as fast.")
     assert verdict(ROWS[:2], "max", None, 1).endswith("in one run, the quantum part helped.")
     assert "nothing is said" in verdict(ROWS[:1], "max", None, 1)
     assert verdict(ROWS[1:], "max", None, 1) == "No quantum method was run."
+
+
+def test_the_verdict_is_english_and_keeps_the_digits_of_large_values() -> None:
+    first = MethodResult("qaoa", "method", value=1234567.0, feasible=True, seconds=15.81, n_rounds=1)
+    other = MethodResult("coin flips", "control", value=1234567.0, feasible=True, seconds=0.00518)
+    said = verdict((first, other), "max", None, 1)
+    assert said.startswith("qaoa with 1 layer reached 1234567 (15.81 s) in 1 round of decomposition;")
+    assert said.endswith("coin flips did as well, 3,050 times as fast.")
+
+
+def test_no_method_is_timed_with_the_building_of_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    budget, warm = solving.Budget, variational.warm
+    monkeypatch.setattr(variational, "warm", lambda **chosen: seen.append("kernels") or warm(**chosen))
+    monkeypatch.setattr(solving, "Budget", lambda limit_s: seen.append("clock") or budget(limit_s))
+    solve(Knapsack([3, 4], [1, 2], 2), "qaoa", QUICK, compare=False)
+    assert seen[0] == "kernels"
+    assert "clock" in seen
+
+
+@pytest.mark.parametrize("reference", [float("nan"), float("inf")])
+def test_a_reference_that_is_no_number_is_refused(reference: float) -> None:
+    with pytest.raises(ProblemError, match="reference, the best objective known, must be finite"):
+        solve(Knapsack([3, 4], [1, 2], 2, reference=reference), "qaoa", QUICK, compare=False)
 
 
 def test_gaps_are_signed_by_the_sense() -> None:

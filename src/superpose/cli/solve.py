@@ -58,6 +58,8 @@ def solve(  # noqa: PLR0913  # one parameter per option
     from superpose.optimization.examples import EXAMPLES, example
 
     model = example(problem) if problem in EXAMPLES else read_problem(Path(problem), reference=reference)
+    if reference is not None:
+        model.reference = reference
     if plot is not None:
         from superpose.optimization.plots import check_drawable
 
@@ -88,7 +90,7 @@ def show_answer(answer: Answer) -> None:
     rows = [
         (
             row.method,
-            None if row.value is None else f"{row.value:g}",
+            None if row.value is None else f"{row.value:.10g}",
             None if row.gap_percent is None else f"{row.gap_percent:.2f} %",
             f"{row.seconds:.2f} s",
             row.n_rounds or None,
@@ -103,9 +105,9 @@ def show_answer(answer: Answer) -> None:
         if row.reason:
             note(f"{row.method}: {row.reason}")
     if answer.yardstick is not None:
-        out.print(f"gap to the {answer.yardstick}, {answer.yardstick_value:g}", markup=False)
+        out.print(f"gap to the {answer.yardstick}, {answer.yardstick_value:.10g}", markup=False)
     if answer.bound is not None:
-        out.print(f"bound: {answer.bound:g}", markup=False)
+        out.print(f"bound: {answer.bound:.10g}", markup=False)
     for name, value in (answer.rows[0].solution or {}).items():
         paragraph(out, f"{name}: {value}")
     for term in (answer.penalties or {}).get("terms", ()):

@@ -116,9 +116,9 @@ def verdict(rows: Sequence[MethodResult], sense: Sense, yardstick: str | None, n
         return "No quantum method was run."
     if first.value is None:
         return f"{first.method} found no feasible solution: {first.reason}"
-    said = f"{first.method} with {n_layers} layers reached {_figures(first, yardstick)}"
+    said = f"{first.method} with {_counted(n_layers, 'layer')} reached {_figures(first, yardstick)}"
     if first.n_rounds:
-        said += f" in {first.n_rounds} rounds of decomposition"
+        said += f" in {_counted(first.n_rounds, 'round')} of decomposition"
     others = [row for row in rows[1:] if row.value is not None]
     if not others:
         return f"{said}. Nothing ran beside it, so nothing is said about whether the quantum part helped."
@@ -131,14 +131,20 @@ def verdict(rows: Sequence[MethodResult], sense: Sense, yardstick: str | None, n
     quickest = min(equal, key=lambda row: row.seconds)
     better = sign * (quickest.value or 0.0) < sign * first.value - tolerance
     faster = quickest.seconds < first.seconds
-    how = ("better" if better else "as good") + (f", {_times(first, quickest)} times as fast" if faster else "")
-    return f"{said} The quantum part did not help: {quickest.method} was {how}."
+    how = f", {_times(first, quickest)} times as fast" if faster else ""
+    did = "did better" if better else "did as well"
+    return f"{said} The quantum part did not help: {quickest.method} {did}{how}."
 
 
 def _times(slow: MethodResult, quick: MethodResult) -> str:
-    return f"{slow.seconds / max(quick.seconds, 1e-4):.3g}"
+    times = slow.seconds / max(quick.seconds, 1e-4)
+    return f"{float(f'{times:.3g}'):,.0f}" if times >= 100 else f"{times:.3g}"
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}" + ("" if n == 1 else "s")
 
 
 def _figures(row: MethodResult, yardstick: str | None) -> str:
     gap = "" if row.gap_percent is None else f", {row.gap_percent:.2f} % from the {yardstick}"
-    return f"{row.value:g} ({row.seconds:.2f} s{gap})"
+    return f"{row.value:.10g} ({row.seconds:.2f} s{gap})"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -69,6 +70,8 @@ def solve(problem: Solvable, method: Method = "qaoa", options: SolveOptions | No
     except TypeError as error:
         raise ProblemError(f"No such option: {error}.") from None
     model = as_model(problem)
+    if model.reference is not None and not math.isfinite(model.reference):
+        raise ProblemError(f"reference, the best objective known, must be finite, got {model.reference}.")
     with threadpool_limits(1):  # BLAS threads that wait actively cost SciPy's optimiser more than the circuits do
         return _Solving(model, method, chosen).answer()
 

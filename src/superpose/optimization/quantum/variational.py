@@ -12,6 +12,7 @@ from scipy.optimize import minimize
 from superpose.backends import LocalBackend, LocalExecutable
 from superpose.backends.providers import find_backend
 from superpose.circuits import Backend, Circuit, CompilingBackend, Executable, ProgramExecutable, Template
+from superpose.engine import warm
 from superpose.errors import ProblemTooLargeError
 from superpose.optimization.options import SolveOptions
 from superpose.optimization.penalties import PenalisedQubo, penalised
@@ -38,7 +39,10 @@ class _Variational:
 
     def __init__(self, options: SolveOptions) -> None:
         self.options = options
-        self.backend: Backend = LocalBackend() if options.backend == "local" else find_backend(options.backend)
+        local = options.backend == "local"
+        if local:
+            warm(dtypes=("float64",))  # a machine's first circuits would else be timed with the building of kernels
+        self.backend: Backend = LocalBackend() if local else find_backend(options.backend)
 
     def _minimised(self, circuit: Circuit, qubo: Qubo, start: Floats, setting: Setting) -> tuple[Floats, _Cost]:
         cost = _Cost(circuit, qubo, self.backend, self.options, setting)

@@ -41,7 +41,7 @@ def read_problem(path: Path | str, *, reference: float | None = None) -> Model[A
         ProblemFormatError: It cannot be read or is none of these.
         ProblemError: Its numbers make no problem.
     """
-    file = Path(path)
+    file = Path(path).absolute()  # "burma14.tsp" alone has no folder's name, beside which optima are looked for
     try:
         if file.stat().st_size > MAX_BYTES:
             raise ProblemFormatError(f"{file.name} has more than {MAX_BYTES:,} bytes; such files are not read.")
@@ -76,7 +76,9 @@ def _known(name: str, text: str, reference: float | None, solution: Path | None)
     """The problem, with the best value known."""
     try:
         model = _read(name, text, solution)
-    except (ValueError, IndexError, KeyError) as error:
+    except KeyError as error:
+        raise ProblemFormatError(f"{name} cannot be read as a problem: it has no {error.args[0]}.") from None
+    except (ValueError, IndexError) as error:
         raise ProblemFormatError(f"{name} cannot be read as a problem: {error}.") from None
     if reference is not None:
         model.reference = reference
