@@ -43,6 +43,9 @@ def test_the_way_to_production_on_the_terminal(at_home: Callable[..., Any], flow
     assert refused.code == 1 and refused.err.startswith("error[service.promotion]: Version 1 of model 'certified'")
     assert "--no-subgroups REASON" in refused.err
 
+    unseen = at_home("deploy", flowers, "--production", "--override", "\u200b" * 12, "--name", "fair")
+    assert unseen.code == 1 and "a reason that can be read" in unseen.err, unseen.err
+
     overridden = at_home("deploy", flowers, "--production", "--override", REASON, "--name", "fair")
     assert overridden.code == 0 and f"in production without subgroups: {REASON}" in overridden.out
     shown = at_home("endpoints", "show", "fair").out
@@ -91,6 +94,10 @@ def test_the_client_speaks_of_the_gate_in_values_and_of_roles(served: Any, train
         with Client(served.url, key=editor.secret) as other, pytest.raises(ApiError) as refused:
             other.endpoints.create("gated", trained, stage="production", override=REASON)
         assert (refused.value.status, refused.value.problem_code) == (403, "auth.forbidden")
+        for unseen in ("\x07" * 12, "\u200b" * 12):
+            with pytest.raises(ApiError, match="a reason that can be read") as refused:
+                client.endpoints.create("gated", trained, stage="production", override=unseen)
+            assert refused.value.details["field"] == "override"
         made = client.endpoints.create("gated", trained, stage="production", override=REASON)
         assert isinstance(made, Endpoint) and isinstance(made.override, Override)
         assert made.override.missing == report.missing

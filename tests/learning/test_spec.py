@@ -160,6 +160,7 @@ def test_a_card_says_what_no_measurement_can_tell_and_leaves_other_specs_as_they
     [
         ({"domain": "medicine"}, "card.domain", "did you mean 'medical'"),
         ({"intended_use": "  "}, "card.intended_use", "is blank"),
+        ({"limits": "\u3164\u200b\u2060"}, "card.limits", "is blank"),
         ({"limits": "x" * 2_001}, "card.limits", "1 to 2000 characters"),
         ({"no_subgroups": 3}, "card.no_subgroups", "must be a text"),
     ],

@@ -79,6 +79,11 @@ def test_an_override_needs_an_admin_and_a_reason_and_is_written_down(
     for reason in ("", "  because   ", "x" * 1_001):
         with pytest.raises(RequestError, match="10 to 1,000 characters"):
             service.endpoints.create(admin, "live", "outcome", release=Release("production", reason))
+    unseen = ("\x07" * 12, "a" + "\u200b" * 20, "\u3164" * 12, "- " * 8, "Shown at the fair\x1b[2K", "\ud800" * 12)
+    for reason in unseen:
+        with pytest.raises(RequestError, match="a reason that can be read: words") as caught:
+            service.endpoints.create(admin, "live", "outcome", release=Release("production", reason))
+        assert caught.value.details["field"] == "override"
     with pytest.raises(RequestError, match="for development"):
         service.endpoints.create(admin, "live", "outcome", release=Release(override=REASON))
     made = service.endpoints.create(admin, "live", "outcome", release=Release("production", REASON))
@@ -173,6 +178,7 @@ def test_statements_are_texts_kept_with_their_history(
         ({"purpose": "x"}, "There is no statement 'purpose'"),
         ({"limits": " "}, "not blank"),
         ({"limits": "\0\0"}, "not blank"),
+        ({"limits": "\u3164\u200b"}, "not blank"),
         ({"limits": None}, "got NoneType"),
         ({"limits": "x" * 2_001}, "1 to 2,000 characters"),
     ):

@@ -17,6 +17,7 @@ __all__ = [
     "NOT_FOR_CLINICAL_USE",
     "STATEMENTS",
     "CardSpec",
+    "n_seen",
     "notice_of",
     "stated",
 ]
@@ -29,6 +30,19 @@ STATEMENTS = ("intended_use", "limits", "no_subgroups")
 
 MAX_STATEMENT = 2_000
 """Longest statement, in characters."""
+
+
+_UNSEEN = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
+"""Letters and signs that print as nothing: fillers of Hangul, inherent vowels of Khmer, the empty cell of Braille."""
+
+
+def n_seen(text: str) -> int:
+    """How many characters of a text can be seen: no blanks, control characters, marks of direction or fillers.
+
+    >>> n_seen("Shown at the fair."), n_seen(" \\x07\\u200b" * 10)
+    (15, 0)
+    """
+    return sum(c.isprintable() and not c.isspace() and c not in _UNSEEN for c in text)
 
 
 @dataclass(frozen=True)
@@ -52,7 +66,7 @@ class CardSpec(Section):
         super().__post_init__()
         for name in STATEMENTS:
             value = getattr(self, name)
-            if value is not None and not value.strip():
+            if value is not None and not n_seen(value):
                 raise SpecError("is blank; write a sentence, or leave it out", self.field_path(name))
 
 

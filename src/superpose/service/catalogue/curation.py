@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, or_, select, update
 
 from superpose.errors import RequestError, VersionInUseError
-from superpose.learning.card import MAX_STATEMENT, STATEMENTS
+from superpose.learning.card import MAX_STATEMENT, STATEMENTS, n_seen
 from superpose.service.catalogue.models import VersionRef, model_row, model_subject, version_row
 from superpose.service.names import check_name
 from superpose.service.nouns import Clock, JobKind, Model, ModelVersion, Principal, Role
@@ -246,7 +246,7 @@ def _statements(found: ModelVersion, changes: Mapping[str, Any]) -> dict[str, st
                 allowed=list(STATEMENTS),
             )
         text = " ".join(value.split()) if isinstance(value, str) else ""
-        if not (0 < len(text) <= MAX_STATEMENT and any(map(str.isalnum, text))):
+        if not (0 < len(text) <= MAX_STATEMENT and any(map(str.isalnum, text)) and n_seen(text)):
             raise RequestError(
                 f"Statement {name} must be a text of 1 to {MAX_STATEMENT:,} characters that is not blank, got "
                 f"{f'{len(text):,} characters' if isinstance(value, str) else type(value).__name__}.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from unicodedata import category
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
@@ -20,6 +21,7 @@ __all__ = ["MAX_REASON", "Gate"]
 
 MAX_REASON = 1_000
 _SHORTEST_REASON = 10
+_FEWEST_SEEN = 5
 
 
 class Gate:
@@ -124,11 +126,19 @@ def _reason(principal: Principal, endpoint: Endpoint, release: Release) -> str |
     if release.override is None:
         return None
     principal.require(Role.ADMIN)
+    from superpose.learning.card import n_seen
+
     reason = " ".join(release.override.split())
     if not _SHORTEST_REASON <= len(reason) <= MAX_REASON:
         raise RequestError(
             f"override must be a reason of {_SHORTEST_REASON} to {MAX_REASON:,} characters, got {len(reason):,}; say "
             "why the version may answer in production without what is missing.",
+            field="override",
+        )
+    if any(category(c) == "Cc" for c in reason) or n_seen(reason) < _FEWEST_SEEN or not any(map(str.isalnum, reason)):
+        raise RequestError(
+            f"override must be a reason that can be read: words, at least {_FEWEST_SEEN} characters that can be seen "
+            f"and no control characters, got {n_seen(reason)} of {len(reason):,} that can be seen.",
             field="override",
         )
     if endpoint.stage is not Stage.PRODUCTION:
