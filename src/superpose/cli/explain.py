@@ -9,7 +9,8 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import print_json, print_table
-from superpose.cli.predict import read_rows
+from superpose.cli.predict import loaded_model, read_rows
+from superpose.errors import RequestError
 
 if TYPE_CHECKING:
     from superpose.client import Explanation
@@ -22,7 +23,13 @@ _SHOWN = 8
 
 
 def explain(  # noqa: PLR0913  # a command's options
-    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENDPOINT_OR_MODEL",
+            help="An endpoint's name, or a model file (.superpose), for which no service runs.",
+        ),
+    ],
     rows: Annotated[
         str, typer.Argument(metavar="ROWS", help="A .json, .csv or .parquet file with rows; - reads JSON from stdin.")
     ],
@@ -75,7 +82,7 @@ def explain(  # noqa: PLR0913  # a command's options
     """Explain which columns moved predictions.
 
     Attributions share the difference to a typical row's probability, or number, out among the columns. They speak of
-    the model, not of causes.
+    the model, not of causes. Of an endpoint up to 100 rows, of a model file any number.
     """
     wanted = read_rows(rows)
     few: dict[str, Any] | None = None
@@ -87,11 +94,17 @@ def explain(  # noqa: PLR0913  # a command's options
     more: MoreToExplain = {"counterfactuals": few, "shots": shots, "words": words}
     if png is not None:
         more["picture"] = {"kind": picture, **_size(image)}
-    with connect(url, key_file) as client:
-        found = client.explain(endpoint, wanted, method=method, of_class=of_class, **more)
+    is_file = Path(model).suffix.lower() == ".superpose"
+    if is_file:
+        found = _of_file(Path(model), wanted, method, of_class, more)
+    else:
+        with connect(url, key_file) as client:
+            found = client.explain(model, wanted, method=method, of_class=of_class, **more)
     files = [] if png is None else _write(found, png)
     if as_json:
         document = found.to_dict()
+        if is_file:
+            del document["model_version"]
         for row, file in zip(document["rows"], files, strict=False):
             row["picture"] = {"kind": row["picture"]["kind"], "layer": row["picture"]["layer"], "file": str(file)}
         print_json(document)
@@ -102,7 +115,29 @@ def explain(  # noqa: PLR0913  # a command's options
         _show(index, row)
     for file in files:
         typer.echo(f"written {file}", err=True)
-    _summary(found)
+    _summary(found, found.model if is_file else f"{found.model} version {found.model_version}")
+
+
+def _of_file(file: Path, rows: Any, method: str, of_class: str | None, more: MoreToExplain) -> Explanation:
+    """What a model file's predictions were made of, in the form in which a service tells it."""
+    from superpose.client import Explanation
+    from superpose.explain import CounterfactualOptions, Explain, Picture, explain_rows
+
+    if not len(rows):
+        raise RequestError("There are no rows to explain; give one at least.", field="rows")
+    few: Any = more["counterfactuals"]
+    drawn: Any = more.get("picture")
+    size = (drawn["height"], drawn["width"]) if drawn and "width" in drawn else None
+    wanted = Explain(
+        method,
+        of_class,
+        None if few is None else CounterfactualOptions(**few),
+        more["shots"],
+        more["words"],
+        None if drawn is None else Picture(drawn["kind"], size),
+    )
+    told = explain_rows(loaded_model(file), rows, wanted)
+    return Explanation.from_json({"model": file.name, "model_version": 0, **told})  # a file has no version
 
 
 def _size(text: str | None) -> dict[str, int]:
@@ -153,7 +188,7 @@ def _show(index: int, row: ExplainedRow) -> None:
     typer.echo("")
 
 
-def _summary(found: Explanation) -> None:
+def _summary(found: Explanation, of: str) -> None:
     if found.shot_noise is not None:
         noise = found.shot_noise
         typer.echo(
@@ -161,7 +196,7 @@ def _summary(found: Explanation) -> None:
             f"more often than {100 * noise['flipping']:g} %",
             err=True,
         )
-    typer.echo(f"{found.model} version {found.model_version}, {found.method}", err=True)
+    typer.echo(f"{of}, {found.method}", err=True)
 
 
 def _range(text: str) -> tuple[str, list[float | None]]:
