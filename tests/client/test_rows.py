@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
 from superpose.client import rows_to_json
+from superpose.client.reports import report_format
+from superpose.client.resources import json_body
 from superpose.errors import RequestError
 
 
@@ -50,3 +54,30 @@ def test_arrays_lists_and_dicts() -> None:
 def test_what_is_not_rows_is_named(rows: object, words: str) -> None:
     with pytest.raises(RequestError, match=words):
         rows_to_json(rows)
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (float("nan"), r"^counterfactuals\.ranges\.age\.0: must be finite"),
+        (float("-inf"), "must be finite"),
+        (np.int64(3), "int64"),
+        ({1, 2}, "set"),
+        (b"a", "bytes"),
+    ],
+)
+def test_what_json_cannot_hold_is_refused_before_it_is_sent(value: object, words: str) -> None:
+    with pytest.raises(RequestError, match=words):
+        json_body({"counterfactuals": {"ranges": {"age": [value, None]}}})
+
+
+def test_a_report_is_written_as_its_file_says(tmp_path: Path) -> None:
+    named = [report_format(path, None) for path in (None, "a.html", "a.PDF", "a", tmp_path / "b.pdf")]
+    assert named == ["html", "html", "pdf", "html", "pdf"]
+    (tmp_path / "runs.v2").mkdir()
+    assert report_format(tmp_path / "runs.v2", None) == "html"
+    assert report_format("a.txt", "pdf") == "pdf"
+    with pytest.raises(RequestError, match=r"html or pdf, got 'txt'\. Name the file so"):
+        report_format("a.txt", None)
+    with pytest.raises(RequestError, match="html or pdf, got 'docx'"):
+        report_format("a.html", "docx")

@@ -67,12 +67,10 @@ def report(
 
 def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str, Any]:
     """The report of a model file, which knows nothing of job and registry, or of a template's directory."""
-    from superpose.explain import FORMATS, ReportFacts, demand_report, report_pdf, study_report, training_report
+    from superpose.client.reports import report_format
+    from superpose.explain import ReportFacts, demand_report, report_pdf, study_report, training_report
 
-    suffix = "" if out is None else out.suffix.removeprefix(".").lower()
-    wanted = form or (suffix if suffix in FORMATS else "html")
-    if wanted not in FORMATS:
-        raise RequestError(f"Reports are written as {' or '.join(FORMATS)}, got {wanted[:20]!r}.", field="format")
+    wanted = report_format(out, form)
     if not source.exists():
         raise RequestError(
             f"There is no model file {source}. Give one that is there, or a model's name.", field="model"

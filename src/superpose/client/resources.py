@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import os
 import tempfile
 import uuid
@@ -24,9 +25,9 @@ from superpose.client.lineage import Lineage
 from superpose.client.nouns import Dataset, Event, Listing, NounT
 from superpose.client.transport import Call, Reply, Transport
 from superpose.client.uploads import LARGE_BYTES, give_up, upload
-from superpose.errors import DatasetFormatError, ProtocolError
+from superpose.errors import DatasetFormatError, ProtocolError, RequestError
 
-__all__ = ["Datasets", "json_call", "read_json"]
+__all__ = ["Datasets", "json_body", "json_call", "read_json"]
 
 _PAGE: Final = 200
 _CONTENT_TYPES: Final = {
@@ -40,7 +41,33 @@ _CONTENT_TYPES: Final = {
 def json_call(method: str, path: str, document: Mapping[str, Any], **options: Any) -> Call:
     """A call with a JSON body; members that are None are left out."""
     present = {name: value for name, value in document.items() if value is not None}
-    return Call(method, path, body=json.dumps(present, allow_nan=False).encode(), **options)
+    return Call(method, path, body=json_body(present), **options)
+
+
+def json_body(document: Mapping[str, Any]) -> bytes:
+    """A document as it is sent.
+
+    Raises:
+        RequestError: a number in it is not finite, or a value is none of JSON's.
+    """
+    try:
+        return json.dumps(document, allow_nan=False).encode()
+    except ValueError:
+        place = _not_finite(document, "")
+        raise RequestError(f"{place}: must be finite; JSON has no form for NaN and infinity.", field=place) from None
+    except TypeError as error:
+        raise RequestError(
+            f"The request holds what JSON has no form for: {error}. Allowed are numbers, text, booleans, None, lists "
+            "and dicts of Python itself."
+        ) from None
+
+
+def _not_finite(value: object, place: str) -> str:
+    """Where in a document the first number is that is not finite, such as ``spec.privacy.epsilon``; else empty."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return place
+    parts = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list | tuple) else ()
+    return next(filter(None, (_not_finite(part, f"{place}.{name}".lstrip(".")) for name, part in parts)), "")
 
 
 def read_json(reply: Reply) -> Any:
@@ -106,8 +133,8 @@ class Resource:
 
     def _change(self, method: str, path: str, document: Mapping[str, Any]) -> Any:
         """A PUT or PATCH; members that are None are sent, because here null has a meaning of its own."""
-        body = json.dumps(document, allow_nan=False).encode()
-        return read_json(self._transport.send(Call(method, path, body=body, repeatable=method == "PUT")))
+        call = Call(method, path, body=json_body(document), repeatable=method == "PUT")
+        return read_json(self._transport.send(call))
 
     def _delete(self, path: str) -> None:
         self._transport.send(Call("DELETE", path))

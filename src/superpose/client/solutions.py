@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Any, Self
 from superpose.client.file_jobs import FileJob, FileJobs, members_of
 from superpose.client.json_fields import Fields
 from superpose.client.nouns import Job, job_ids
-from superpose.client.resources import read_json
+from superpose.client.resources import json_body, read_json
 from superpose.client.transport import Call
 from superpose.errors import ProblemFormatError
 
@@ -95,7 +94,7 @@ class Solutions(FileJobs[Solution]):
             "POST",
             self.path,
             headers={"Idempotency-Key": idempotency_key or str(uuid.uuid4())},
-            body=json.dumps(document, allow_nan=False).encode(),
+            body=json_body(document),
             repeatable=True,
         )
         return Solution.from_json(read_json(self._transport.send(call)))
