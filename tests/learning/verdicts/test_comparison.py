@@ -103,6 +103,16 @@ def outcomes(twin: str, entangled: str, frozen: str, baseline: str) -> list[Comp
     return [row(name, outcome) for name, outcome in zip(names, (twin, entangled, frozen, baseline), strict=True)]
 
 
+def test_an_interval_stays_within_what_a_difference_can_be() -> None:
+    few, other = [0.70, 0.90], [0.95, 0.80]
+    (found,) = compare(few, {"frozen": other}, metric="auc", test_over_train=0.25, confidence=0.95)
+    assert (found.low, found.high) == (-1.0, 1.0)
+    assert found.outcome == "undecided"
+    (number,) = compare(few, {"frozen": other}, metric="mase", test_over_train=0.25, confidence=0.95)
+    assert number.low < -1.0 < 1.0 < number.high
+    assert number.p_value == found.p_value
+
+
 def test_nothing_decided_is_undecided_and_names_everyone_compared() -> None:
     said = verdict(outcomes("undecided", "undecided", "undecided", "undecided"), 5, 0.95)
     assert said.startswith("Undecided: over 5 paired splits at 95 % confidence")

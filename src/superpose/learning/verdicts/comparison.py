@@ -8,6 +8,7 @@ over cases are second opinions.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,7 +34,8 @@ class Comparison:
         against: the variant it is compared with.
         metric: a row of `METRICS`.
         mean_difference: over the splits.
-        low, high: bounds of the mean difference at the experiment's shared confidence.
+        low, high: bounds of the mean difference at the experiment's shared confidence, cut to what the difference of
+            two values of the metric can be.
         p_value: two-sided, already multiplied by the number of comparisons.
         decides: whether the difference stands at that confidence.
         margin: differences below it do not matter to the user.
@@ -121,6 +123,7 @@ def compare(
     found = {} if cases is None else {against: _by_case(cases, against, metric, margin, shared) for against in others}
     ranks = holm([wilcoxon(values) for values in differences.values()])
     exact = dict(zip(found, holm([one.mcnemar_p for one in found.values()]), strict=True))
+    widest = 1.0 if metric in METRICS else math.inf  # all of those lie in 0 .. 1
     rows = []
     for (against, values), rank in zip(differences.items(), ranks, strict=True):
         test = paired_test(values, test_over_train)
@@ -130,8 +133,8 @@ def compare(
                 against,
                 metric,
                 test.mean,
-                test.mean - reach,
-                test.mean + reach,
+                max(-widest, test.mean - reach),
+                min(widest, test.mean + reach),
                 min(1.0, len(others) * test.p_value),
                 test.p_value < shared,
                 margin=margin,
