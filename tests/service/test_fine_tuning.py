@@ -38,6 +38,8 @@ def test_a_version_is_carried_on_and_its_lineage_recorded(
         assert absent.split(":")[1] in none.value.message or "'nobody'" in none.value.message
     with pytest.raises(NotFoundError):
         submit({"parent": "0" * 64})
+    with pytest.raises(NotFoundError, match="names no version behind the colon"):
+        submit({"parent": f"{model.model}:"})
     with pytest.raises(SpecError, match="has the digest"):
         submit({"digest": "0" * 64})
     with pytest.raises(SpecError, match="keeps its parent's circuit"):

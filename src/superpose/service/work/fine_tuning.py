@@ -59,7 +59,12 @@ def find_parent(database: Database, models: Models, principal: Principal, refere
             raise NotFoundError(f"There is no model with the digest {reference} in this project.", kind="model")
         version = models.version(principal, row.model, row.version)
     else:
-        name, _, which = reference.partition(":")
+        name, colon, which = reference.partition(":")
+        if colon and not which:  # a script's variable that holds nothing must not become the newest version
+            raise NotFoundError(
+                f"{reference!r} names no version behind the colon. Say NAME for the newest one, or NAME:VERSION.",
+                kind="model",
+            )
         version = models.version(principal, name, _version_in(which))
     return version, _parent(models.content(version), version.digest, f"{version.model}:{version.version}")
 
