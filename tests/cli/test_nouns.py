@@ -260,3 +260,14 @@ def test_training_on_a_backend_is_asked_for_by_options(
     refused = at_home("train", spec_file, "--dataset", trained, "--shots", "5", "--json")
     assert refused.code == 1
     assert refused.json["error"]["details"]["field"] == "backend"
+
+
+@pytest.mark.parametrize("arguments", [("--picture", "occlusion"), ("--image", "8x8"), ("--fixed", "age")])
+def test_options_of_explain_that_would_do_nothing_are_refused(
+    superpose: Callable[..., Any], tmp_path: Path, arguments: tuple[str, ...]
+) -> None:
+    rows = tmp_path / "rows.json"
+    rows.write_text("[[1]]")
+    said = superpose("explain", "triage", rows, *arguments)
+    assert said.code == 2
+    assert "are for" in said.err

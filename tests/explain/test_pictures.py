@@ -21,6 +21,7 @@ from superpose.datasets.readers import table_from_frame
 from superpose.errors import ExplanationError
 from superpose.explain import Explain, Picture, draw_pictures, explain_rows, pixel_maps
 from superpose.explain.pictures import KINDS, image_grid, pixel_deletion_areas
+from superpose.explain.pictures.maps import PixelMaps
 from superpose.learning import Predictor
 
 X_RAYS = Path(__file__).resolve().parents[3] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"
@@ -184,6 +185,19 @@ def test_png_files_are_small_whole_and_the_same_again(
     assert {row["picture"]["kind"] for row in told["rows"]} == {"occlusion"}
     with pytest.raises(ExplanationError, match="made for 20 rows"):
         explain_rows(seeing, squares[0].features.iloc[:21], Explain(method="occlusion", picture=Picture()))
+
+
+def test_images_are_drawn_equally_bright_in_whatever_units_their_pixels_are() -> None:
+    pytest.importorskip("matplotlib", reason="draws them")
+    shares = np.random.default_rng(5).integers(0, 17, (1, 1, 8, 8)) / 16
+    shares[0, 0, 3, 3] = 1.0
+    drawn = {
+        white: draw_pictures(
+            PixelMaps("attribution", ("three",), np.array([0.9]), np.full((1, 8, 8), 0.1), white * shares)
+        )
+        for white in (1.0, 16.0, 255.0)  # 16 is white in scikit-learn's digits
+    }
+    assert drawn[16.0] == drawn[1.0] == drawn[255.0]
 
 
 @pytest.mark.slow

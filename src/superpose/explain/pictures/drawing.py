@@ -22,6 +22,8 @@ _LEGENDS = {
     "attribution": "attribution, units of probability",
     "occlusion": "fall of probability when hidden",
 }
+_WHITES = (1.0, 16.0, 255.0)
+"""Values that white may have: shares, 4 bits as scikit-learn's digits have them, 8 bits."""
 _WIDTH, _HEIGHT, _DPI = 6.8, 3.3, 100
 """Inches and dots: a picture has 680 x 330 pixels, whatever the image has, and well below a megabyte."""
 
@@ -82,7 +84,7 @@ def _draw(figure: Figure, found: PixelMaps, place: int) -> None:
 def _shown(pixels: NDArray[np.float64]) -> NDArray[np.float64]:
     """Pixels ``(n_channels, height, width)`` from 0 to 1, one channel without its axis, three behind the others."""
     low, high = min(0.0, float(pixels.min())), float(pixels.max())
-    top = 1.0 if high <= 1.0 else 255.0 if high <= 255.0 else high
+    top = next((white for white in _WHITES if high <= white), high)
     scaled: NDArray[np.float64] = np.clip((pixels - low) / ((top - low) or 1.0), 0.0, 1.0)
     return scaled[0] if len(scaled) == 1 else scaled.transpose(1, 2, 0)
 
