@@ -43,6 +43,9 @@ def test_a_card_says_what_why_and_where_not(manifest: dict) -> None:
     for said in (
         "benign, malignant",
         "2 qubits, 6 trained angles",
+        "1 layer of the strongly",
+        "30 numbers, 0 categories",
+        " % false alarms",
         "569 rows",
         "trained on 370 rows",
         "Drift baseline: how 30 columns were distributed over 370 training rows",

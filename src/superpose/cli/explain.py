@@ -92,6 +92,8 @@ def explain(  # noqa: PLR0913  # a command's options
     elif to_class is not None or fixed or limits:
         raise typer.BadParameter("--to, --fixed and --range are for --counterfactuals N")
     more: MoreToExplain = {"counterfactuals": few, "shots": shots, "words": words}
+    if png is None and (picture != "auto" or image is not None):
+        raise typer.BadParameter("--picture and --image are for --png DIR")
     if png is not None:
         more["picture"] = {"kind": picture, **_size(image)}
     is_file = Path(model).suffix.lower() == ".superpose"
@@ -179,10 +181,9 @@ def _show(index: int, row: ExplainedRow) -> None:
         typer.echo(f"{one.label} {one.probability:.4f}, distance {one.distance:.3f}: {changes}")
     if row.shot_noise is not None:
         noise = row.shot_noise
-        settle = "no number of" if noise.shots_to_settle is None else f"{noise.shots_to_settle:,}"
-        typer.echo(
-            f"flips with probability {noise.flip_probability:.4f}, most to {noise.rival}; settled by {settle} shots"
-        )
+        n = noise.shots_to_settle
+        settle = "no number of shots" if n is None else f"{n:,} shot{'' if n == 1 else 's'}"
+        typer.echo(f"flips with probability {noise.flip_probability:.4f}, most to {noise.rival}; settled by {settle}")
     for sentence in row.words or ():
         typer.echo(sentence)
     typer.echo("")

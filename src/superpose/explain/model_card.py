@@ -10,7 +10,7 @@ from typing import Any
 
 from superpose.explain.calibration_section import calibration_lines
 from superpose.explain.fine_tuning_words import fine_tuning_words
-from superpose.explain.model_section import MAX_CLASSES, escaped, model_lines, title_of_model
+from superpose.explain.model_section import MAX_CLASSES, counted, escaped, model_lines, title_of_model
 from superpose.explain.privacy_words import shadow_words
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import notice_of, stated
@@ -104,7 +104,8 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
     data = manifest.get("data") or {}
     columns = manifest["pipeline"]["preprocessing"]["columns"]
     n_categories = sum(column["kind"] == "category" for column in columns)
-    lines = [f"- Columns: {len(columns) - n_categories} numbers, {n_categories} categories"]
+    kinds = (counted(len(columns) - n_categories, "number"), counted(n_categories, "category", "categories"))
+    lines = [f"- Columns: {', '.join(kinds)}"]
     if not data:
         return [*lines, "- The manifest says nothing else about the training data."]
     if "split" not in data:  # a template's: series, which it splits by time
@@ -382,7 +383,8 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
             f"AUC {attack['auc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}; 0.5 is guessing; "
             f"{attack['n_trained']} training and {attack['n_unseen']} test rows), and finds "
             + ", ".join(
-                f"{a['share']:.1%} of them at {a['false_alarms']:.0%} false alarms" for a in attack["true_alarms"]
+                f"{100 * a['share']:.1f} % of them at {100 * a['false_alarms']:.0f} % false alarms"
+                for a in attack["true_alarms"]
             )
             + "."
             + ("" if bound is None else f" No attack's advantage exceeds {bound:.2g} (here {attack['advantage']:.2g}).")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["MAX_CLASSES", "escaped", "model_lines", "title_of_model"]
+__all__ = ["MAX_CLASSES", "counted", "escaped", "model_lines", "title_of_model"]
 
 MAX_CLASSES = 20
 """Classes that are named, at most."""
@@ -15,6 +15,11 @@ def escaped(value: object) -> str:
     """Text that Markdown shows as it is, on one line."""
     safe = "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+|!~&" else c for c in str(value))
     return " ".join(safe.split())
+
+
+def counted(n: int, one: str, many: str | None = None) -> str:
+    """A number and what it counts, as "1 layer" and "2 layers"."""
+    return f"{n} {one if n == 1 else many or one + 's'}"
 
 
 def title_of_model(manifest: Mapping[str, Any]) -> str:
@@ -43,7 +48,8 @@ def model_lines(manifest: Mapping[str, Any]) -> list[str]:
     made_of = ""
     if spec:
         ansatz = spec["ansatz"]
-        made_of = f", {spec['encoding']['name']} encoding, {ansatz['layers']} layers of the {ansatz['name']} ansatz"
+        layers = counted(ansatz["layers"], "layer")
+        made_of = f", {spec['encoding']['name']} encoding, {layers} of the {ansatz['name']} ansatz"
     end = "one number" if "target" in pipeline else f"{len(pipeline['classes'])} classes, softmax"
     return [
         predicts,
