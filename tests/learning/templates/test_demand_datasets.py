@@ -93,6 +93,28 @@ def test_a_run_stopped_after_each_training_comes_to_the_same_model(tmp_path: Pat
         train_demand(data, tmp_path / "other", frequency="weekly")
 
 
+def test_a_run_stopped_within_its_trainings_goes_on_from_the_epoch_to_the_same_model(tmp_path: Path) -> None:
+    data = series_of_table(table_of(sales()))
+    options = {**FAST, "epochs": 5}
+    whole = train_demand(data, tmp_path / "whole", **options)
+    stopped: list[str] = []
+    while True:
+        asked: list[None] = []
+
+        def should_stop() -> bool:
+            asked.append(None)  # noqa: B023
+            return len(asked) == len(stopped) + 2  # noqa: B023  # later each time, and so past all that is kept
+
+        try:
+            resumed = train_demand(data, tmp_path / "run", watch=Watch(should_stop=should_stop), **options)
+            break
+        except Stopped as one:
+            stopped.append(str(one))
+    assert len([said for said in stopped if "in epoch" in said]) >= 4, stopped
+    assert resumed["model"] == whole["model"] and resumed["metrics"] == whole["metrics"]
+    assert not list((tmp_path / "run" / "training").rglob("*.json")), "no checkpoint is left behind"
+
+
 @pytest.mark.slow
 def test_what_a_server_needs_loads_no_torch() -> None:
     program = (

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from superpose.learning.regressor import HybridRegressor
 from superpose.learning.templates.demand.feature_rows import ForecastRows, seasonal_naive
 from superpose.learning.templates.demand.options import CIRCUITS
+from superpose.learning.training import TrainingWatch
 
 __all__ = ["HybridSettings", "exponential_smoothing", "fit_rows", "naive"]
 
@@ -41,7 +42,15 @@ class HybridSettings:
         return asdict(self)
 
 
-def fit_rows(name: str, rows: ForecastRows, settings: HybridSettings, seed: int, columns: Sequence[str]) -> Any:
+def fit_rows(
+    name: str,
+    rows: ForecastRows,
+    settings: HybridSettings,
+    seed: int,
+    columns: Sequence[str],
+    *,
+    watch: TrainingWatch | None = None,
+) -> Any:
     """A fitted regressor of quantities in units of the level; ``predict`` takes features.
 
     Args:
@@ -50,12 +59,16 @@ def fit_rows(name: str, rows: ForecastRows, settings: HybridSettings, seed: int,
         settings: of the hybrid model and its controls.
         seed: of what is random.
         columns: names of the features, which the circuits' model files keep.
+        watch: what looks on while one of the circuits is trained, and may stop it.
+
+    Raises:
+        Stopped: the watch asked for it.
 
     Cost: some seconds for 3,000 rows and one of the circuits, less for the others.
     """
     if name in CIRCUITS:
         regressor = HybridRegressor(**settings.to_dict(), validation_rows="last", variant=name, random_state=seed)
-        return regressor.fit(pd.DataFrame(rows.features, columns=list(columns)), rows.targets)
+        return regressor.fit(pd.DataFrame(rows.features, columns=list(columns)), rows.targets, watch=watch)
     if name == "ridge":
         from sklearn.linear_model import RidgeCV
         from sklearn.pipeline import make_pipeline

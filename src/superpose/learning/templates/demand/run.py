@@ -20,13 +20,14 @@ from numpy.typing import NDArray
 from superpose import __version__
 from superpose.errors import CheckpointError
 from superpose.learning.canonical import digest_json
-from superpose.learning.checkpoint import Stopped, read_sealed_json, write_sealed_json
+from superpose.learning.checkpoint import CheckpointStore, Stopped, read_sealed_json, write_sealed_json
 from superpose.learning.plot_data import curve_of
 from superpose.learning.templates.demand.feature_rows import ForecastRows, all_rows, feature_names, rows_at
 from superpose.learning.templates.demand.models import HybridSettings, exponential_smoothing, fit_rows, naive
 from superpose.learning.templates.demand.options import CIRCUITS, VARIANTS, check_length
 from superpose.learning.templates.demand.series import DemandSeries, SeriesSet
-from superpose.learning.templates.watching import Tell, Watch
+from superpose.learning.templates.watching import Tell, Watch, never
+from superpose.learning.training import TrainingWatch
 
 __all__ = ["Forecasts", "Run"]
 
@@ -141,10 +142,20 @@ class Run:
         return Forecasts(values, parts[0]["n_params"], sum(part["seconds"] for part in parts), parts[0].get("curve"))
 
     def fit(self, variant: str, after: int, seed: int) -> Any:
-        """A regressor trained on what is known at an origin."""
+        """A regressor trained on what is known at an origin.
+
+        Raises:
+            Stopped: the watch asked for it; the training goes on from its last epoch when it is begun again.
+        """
         rows = self.rows
         known = rows.at(rows.places < -after)
-        return fit_rows(variant, known, self.settings, seed, feature_names(self.data))
+        name = f"{variant}-{after}-{seed}"
+        store = CheckpointStore(self.directory / "training" / name, {"run": self.digest, "training": name})
+        watched = variant in CIRCUITS and self._watch.should_stop is not never  # else epochs run unseen, and faster
+        looks = TrainingWatch(should_stop=self._watch.should_stop, store=store) if watched else None
+        fitted = fit_rows(variant, known, self.settings, seed, feature_names(self.data), watch=looks)
+        store.clear()
+        return fitted
 
     def ahead(self, one: DemandSeries, after: int) -> ForecastRows:
         """The rows to forecast of one series at an origin."""
