@@ -1,13 +1,15 @@
 """Rows on disk as they come: a long benchmark survives interruption and goes on where it stopped.
 
 A file holds ``{"environment", "rows"}`` as ``--json`` prints it. Its environment has a ``key`` of the engine's sources,
-the rivals' locks and the options that change what a row means; a file with another key is begun anew.
+the rivals' locks and the options that change what a row means; a file with another key is begun anew. Rows that a new
+file would drop stay beside it, in ``NAME.before.json``, ``NAME.before-2.json`` and so on, which git does not track.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,10 +36,12 @@ class Results:
     def __init__(self, path: Path | None, environment: Mapping[str, Any], key: str, *, fresh: bool = False) -> None:
         self.path, self.environment = path, {**environment, "key": key}
         self._rows: dict[str, dict[str, Any]] = {}
+        self._begins_anew = path is not None and path.exists()  # until its rows are taken over
         if path is None or fresh or not path.exists():
             return
         found = json.loads(path.read_text())
         if found["environment"].get("key") == key:
+            self._begins_anew = False
             self.environment["versions"] = found["environment"].get("versions", {})
             self.environment["resumed"] = [*found["environment"].get("resumed", []), found["environment"]["date"]]
             self._rows = {row["case"]: row for row in found["rows"]}
@@ -52,10 +56,21 @@ class Results:
         self.environment["versions"] = {**self.environment.get("versions", {}), **versions}
         if self.path is not None:
             self.path.parent.mkdir(parents=True, exist_ok=True)
+            if self._begins_anew:
+                self._keep_beside(self.path)
             beside = self.path.with_suffix(".part")
             report = {"environment": self.environment, "rows": list(self._rows.values())}
             beside.write_text(json.dumps(report, indent=1, ensure_ascii=False) + "\n")
             beside.replace(self.path)
+
+    def _keep_beside(self, path: Path) -> None:
+        """Give the file that is there another name, with the rows that the new one does not take over."""
+        place, number = path.with_name(f"{path.stem}.before.json"), 2
+        while place.exists():
+            place, number = path.with_name(f"{path.stem}.before-{number}.json"), number + 1
+        path.rename(place)
+        print(f"{path.name} is begun anew; what it held stays in {place.name}", file=sys.stderr)
+        self._begins_anew = False
 
     def rows(self, cases: Iterable[str] | None = None) -> list[dict[str, Any]]:
         """The rows, all or those of the cases."""

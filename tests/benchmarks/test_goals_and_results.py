@@ -108,6 +108,30 @@ def test_rows_survive_an_interruption_and_not_another_engine(tmp_path: Path) -> 
     assert sources_key(1) == sources_key(1) != sources_key(2)
 
 
+def test_rows_that_a_new_file_does_not_take_over_stay_beside_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "rows.json"
+
+    def held(name: str = "rows.json") -> list[str]:
+        return [row["case"] for row in json.loads((tmp_path / name).read_text())["rows"]]
+
+    first = Results(path, ENVIRONMENT, "key")
+    for case in ("a", "b"):
+        first.add({"case": case}, {})
+    assert not capsys.readouterr().err
+    part = Results(path, ENVIRONMENT, "another key")
+    assert held() == ["a", "b"], "nothing is dropped before there is something to write"
+    for case in ("c", "d"):
+        part.add({"case": case}, {})
+    assert (held(), held("rows.before.json")) == (["c", "d"], ["a", "b"])
+    assert capsys.readouterr().err == "rows.json is begun anew; what it held stays in rows.before.json\n"
+    Results(path, ENVIRONMENT, "another key", fresh=True).add({"case": "e"}, {})
+    assert (held(), held("rows.before.json"), held("rows.before-2.json")) == (["e"], ["a", "b"], ["c", "d"])
+    Results(path, ENVIRONMENT, "another key").add({"case": "f"}, {})
+    assert held() == ["e", "f"] and len(list(tmp_path.iterdir())) == 3
+
+
 def test_an_exponent_is_the_slope_of_the_upper_half() -> None:
     sizes = [1.0, 2.0, 4.0, 8.0, 16.0, 32.0]
     assert scaling.exponent(sizes, [5.0, 5.0, 5.0, 8.0, 16.0, 32.0]) == pytest.approx(1.0)
