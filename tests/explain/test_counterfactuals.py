@@ -147,6 +147,12 @@ def test_what_cannot_be_is_told(predictor: Predictor, cancer: Table) -> None:
     for wrong in ({"n": 0}, {"n": 11}, {"max_changes": 7}, {"norm": "l3"}, {"min_probability": 2.0}):
         with pytest.raises(ExplanationError, match=f"{next(iter(wrong))} must be"):
             CounterfactualOptions(**wrong)
+    for odd in (
+        {"n": "a"}, {"n": 2.5}, {"n": True}, {"max_changes": None}, {"min_probability": "x"}, {"fixed": "age"},
+        {"ranges": {"age": "x"}}, {"ranges": {"age": 3}}, {"ranges": {"age": (1, "2")}}, {"ranges": ["age"]},
+    ):  # fmt: skip
+        with pytest.raises(ExplanationError, match=f"{next(iter(odd))} must be"):
+            CounterfactualOptions(**odd)
     with pytest.raises(FeatureMismatchError):
         counterfactuals(predictor, [{"age": 3}])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import re
 import subprocess
@@ -50,6 +51,19 @@ def run_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str],
 
     with ThreadPoolExecutor(2) as pool:
         yield look
+
+
+def test_whatever_a_page_imports_is_there() -> None:
+    """Of all pages and blocks, also of those that are not run because they need a file or a service."""
+    found = [
+        (page.name, room, name)
+        for page in PAGES
+        for room, names in re.findall(r"^ *from (superpose[\w.]*) import ([\w, ]+)", page.read_text("utf-8"), re.M)
+        for name in re.findall(r"\w+", names)
+    ]
+    assert len(found) > 50
+    for page, room, name in found:
+        assert hasattr(importlib.import_module(room), name), f"{page} imports {name} from {room}"
 
 
 @pytest.mark.parametrize(("page", "block"), PYTHON)

@@ -61,12 +61,20 @@ class CounterfactualOptions:
     min_probability: float = 0.0
 
     def __post_init__(self) -> None:
-        _within("n", self.n, 1, MAX_FOUND)
-        _within("max_changes", self.max_changes, 1, MAX_CHANGES)
+        _within("n", self.n, 1, MAX_FOUND, whole=True)
+        _within("max_changes", self.max_changes, 1, MAX_CHANGES, whole=True)
         _within("min_probability", self.min_probability, 0.0, 1.0)
         if self.norm not in NORMS:
             raise ExplanationError(
                 f"norm must be one of {', '.join(NORMS)}, got {str(self.norm)[:40]!r}.", field="norm"
+            )
+        if isinstance(self.fixed, str):
+            raise ExplanationError(f"fixed must be a list of columns, got the text {self.fixed[:40]!r}.", field="fixed")
+        if not isinstance(self.ranges, Mapping) or not all(_is_pair(given) for given in self.ranges.values()):
+            raise ExplanationError(
+                "ranges must be a mapping from columns to pairs (low, high) of numbers, where None is the training "
+                f"data's end; got {str(self.ranges)[:80]}.",
+                field="ranges",
             )
 
 
@@ -265,6 +273,16 @@ def _movers(
     return [mover for mover in found if mover.values]
 
 
-def _within(name: str, value: float, least: float, most: float) -> None:
-    if not least <= value <= most:
-        raise ExplanationError(f"{name} must be {least:g} to {most:g}, got {value:g}.", field=name)
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+
+
+def _is_pair(value: object) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2 and all(end is None or _is_number(end) for end in value)
+
+
+def _within(name: str, value: object, least: float, most: float, *, whole: bool = False) -> None:
+    fits = isinstance(value, int | np.integer) and not isinstance(value, bool) if whole else _is_number(value)
+    if not fits or not least <= value <= most:  # type: ignore[operator]  # a number, which the line before has seen
+        kind = "a whole number from " if whole else ""
+        raise ExplanationError(f"{name} must be {kind}{least:g} to {most:g}, got {value!r:.40}.", field=name)
