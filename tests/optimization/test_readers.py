@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from superpose.errors import ProblemFormatError
+from superpose.errors import ProblemError, ProblemFormatError
 from superpose.optimization import Knapsack, MaxCut, TravellingSalesman, VehicleRouting, read_problem
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "logistics"
@@ -199,6 +199,25 @@ def test_a_file_of_the_present_directory_is_read_by_its_name_alone(
     (tmp_path / "sacks-optimum").mkdir()
     (tmp_path / "sacks-optimum" / "k.txt").write_text("60\n")
     assert read_problem(name).reference == 60
+
+
+@pytest.mark.parametrize(
+    ("document", "error", "words"),
+    [
+        ({"kind": "jobshop", "jobs": [[[0, 1.5]]]}, ProblemError, "must be whole numbers; choose a finer unit"),
+        ({"kind": "maxcut", "edges": [[0, 1.5]]}, ProblemFormatError, "indices are whole numbers"),
+        ({"kind": "quadratic", "linear": [1, 2], "quadratic": [[0, 0.5, 1]]}, ProblemFormatError, "whole numbers"),
+        ({"kind": "knapsack", "values": [1], "weights": [1], "capacity": 5, "refrence": 1}, ProblemFormatError,
+         "has a member 'refrence' that a knapsack has not; those are capacity, name, reference, values, weights"),
+        ({"kind": "cvrp", "distances": [], "demands": [], "capacity": 5, "vehicle": 2}, ProblemFormatError, "vehicle"),
+    ],
+)  # fmt: skip
+def test_documents_are_not_bent_until_they_fit(
+    tmp_path: Path, document: dict[str, object], error: type[Exception], words: str
+) -> None:
+    (tmp_path / "odd.json").write_text(json.dumps(document))
+    with pytest.raises(error, match=words):
+        read_problem(tmp_path / "odd.json")
 
 
 def test_a_missing_field_is_named(tmp_path: Path) -> None:

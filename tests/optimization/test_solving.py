@@ -196,6 +196,12 @@ def test_gaps_are_signed_by_the_sense() -> None:
     assert gap_percent(100.0 + 1e-12, 100.0, "max") == 0.0
 
 
+def test_coefficients_too_large_to_be_weighed_are_refused() -> None:
+    for values in ([1e308, 1e308], [1e100, 1e100]):
+        with pytest.raises(ProblemError, match="add up to"):
+            solve(Knapsack(values, [1, 1], 5), "qaoa", QUICK, compare=False)
+
+
 def test_a_reference_that_is_better_than_all_bounds_nothing() -> None:
     answer = solve(Knapsack([3, 4], [1, 2], 2, reference=5.0), "qaoa", QUICK, compare=False)
     assert (answer.yardstick, answer.yardstick_value, answer.gap_percent) == ("best known", 5.0, 20.0)
@@ -207,6 +213,9 @@ def test_a_reference_that_is_better_than_all_bounds_nothing() -> None:
     [
         {"layers": 0}, {"mixer": "y"}, {"start": "zero"}, {"max_qubits": 1}, {"max_qubits": 40}, {"cvar": 0.0},
         {"time_limit_s": 0.0}, {"penalty_scale": -1.0}, {"seed": -1}, {"shots": 0}, {"colour": "red"},
+        {"layers": 10**9}, {"shots": 10**12}, {"n_reads": 10**9}, {"max_rounds": 10**12}, {"max_evaluations": 10**9},
+        {"layers": 1.5}, {"layers": True}, {"layers": "2"}, {"max_qubits": None}, {"seed": "x"}, {"cvar": "x"},
+        {"time_limit_s": "10"},
     ],
 )  # fmt: skip
 def test_options_that_are_not_allowed_are_refused(options: dict[str, object]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral, Real
 from typing import Final, Literal, get_args
 
 from superpose.errors import ProblemError
@@ -16,7 +17,10 @@ Start = Literal["ramp", "interp"]
 
 METHODS: Final[tuple[str, ...]] = get_args(Method)
 MAX_QUBITS: Final = 24
-_POSITIVE = ("layers", "shots", "max_evaluations", "max_rounds", "n_reads")
+MOST: Final = {
+    "layers": 1000, "shots": 1_000_000, "max_evaluations": 100_000, "max_rounds": 1_000_000, "n_reads": 100_000,
+}  # fmt: skip
+"""Options that count something, each 1 or more, and the most of each: above it memory ends before the time limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,9 +65,13 @@ class SolveOptions:
     compare: bool = True
 
     def __post_init__(self) -> None:
-        for name in _POSITIVE:
-            if getattr(self, name) < 1:
-                raise ProblemError(f"{name} must be 1 or more, got {getattr(self, name)}.")
+        for name in (*MOST, "max_qubits", "seed"):
+            _whole(name, getattr(self, name))
+        for name in ("time_limit_s", "penalty_scale", *(() if self.cvar is None else ("cvar",))):
+            _number(name, getattr(self, name))
+        for name, most in MOST.items():
+            if not 1 <= getattr(self, name) <= most:
+                raise ProblemError(f"{name} must be between 1 and {most:,}, got {getattr(self, name)}.")
         if self.mixer not in get_args(Mixer) or self.start not in get_args(Start):
             raise ProblemError(
                 f"mixer is one of {', '.join(get_args(Mixer))} and start one of {', '.join(get_args(Start))}; "
@@ -79,3 +87,13 @@ class SolveOptions:
             raise ProblemError(f"penalty_scale must be above 0, got {self.penalty_scale}.")
         if self.seed < 0:
             raise ProblemError(f"seed must be 0 or more, got {self.seed}.")
+
+
+def _whole(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise ProblemError(f"{name} must be a whole number, got {value!r:.40}.")
+
+
+def _number(name: str, value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise ProblemError(f"{name} must be a number, got {value!r:.40}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,9 @@ Indices = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint8]
 
 TOLERANCE = 1e-9
+
+MOST: Final = 1e100
+"""That all coefficients of a problem may add up to: penalties multiply them, and variances square them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,6 +190,12 @@ class QuadraticProblem:
         rows = tuple(constraints)
         if n < 1 or not np.all(np.isfinite(weights)) or not np.isfinite(constant):
             raise ProblemError("A problem needs at least one variable, and finite coefficients.")
+        with np.errstate(over="ignore"):
+            size = float(np.abs(weights).sum() + np.abs(quadratic.values).sum() + abs(constant))
+        if size > MOST:
+            raise ProblemError(
+                f"Coefficients add up to {size:g} in size, {MOST:g} at most can be weighed; choose larger units."
+            )
         if sense not in ("min", "max"):
             raise ProblemError(f"sense must be 'min' or 'max', got {sense!r}.")
         used = np.concatenate([pairs.reshape(-1), quadratic.cols, *(row.indices for row in rows)])

@@ -47,6 +47,10 @@ class JobShop(Model[Indices]):
         name: str = "jobs",
         reference: float | None = None,
     ) -> None:
+        if any(part != int(part) for job in jobs for operation in job for part in operation):
+            raise ProblemError(
+                "Machines and durations of a job shop must be whole numbers; choose a finer unit of time."
+            )
         self.jobs = tuple(tuple((int(m), int(d)) for m, d in job) for job in jobs)
         if not self.jobs or not all(self.jobs) or any(d < 1 or m < 0 for job in self.jobs for m, d in job):
             raise ProblemError("A job shop needs jobs of operations, each a machine and a duration of 1 or more.")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from superpose.errors import ProblemFormatError
 from superpose.optimization.models import (
@@ -28,7 +29,7 @@ def read_document(text: str, name: str = "problem") -> Model[Any]:
 
     By kind, beside which any may have "name" and "reference" (best objective known); indices count from 0:
 
-    - ``{"kind": "maxcut", "edges": [[0, 1, 1.0], ...]}``
+    - ``{"kind": "maxcut", "edges": [[0, 1, 1.0], ...], "n_nodes": 3}``; weights are 1 where left out
     - ``{"kind": "knapsack", "values": [], "weights": [], "capacity": 5}``
     - ``{"kind": "tsp", "distances": [[]], "coordinates": [[]]}``
     - ``{"kind": "cvrp", "distances": [[]], "demands": [], "capacity": 5, "vehicles": 2, "coordinates": [[]]}``
@@ -47,9 +48,14 @@ def read_document(text: str, name: str = "problem") -> Model[Any]:
         raise ProblemFormatError(f"{name} is not JSON.") from None
     if not isinstance(document, dict) or document.get("kind") not in _READERS:
         raise ProblemFormatError(f'{name} must be an object whose "kind" is one of {", ".join(_READERS)}.')
+    kind = document["kind"]
+    unknown = sorted(set(document) - _MEMBERS[kind] - {"kind", "name", "reference"})
+    if unknown:
+        allowed = ", ".join(sorted(_MEMBERS[kind] | {"name", "reference"}))
+        raise ProblemFormatError(f"{name} has a member {unknown[0]!r} that a {kind} has not; those are {allowed}.")
     label = str(document.get("name", name))
     try:
-        model = _READERS[document["kind"]](document, label)
+        model = _READERS[kind](document, label)
         if document.get("reference") is not None:
             model.reference = float(document["reference"])
     except KeyError as error:
@@ -62,15 +68,23 @@ def read_document(text: str, name: str = "problem") -> Model[Any]:
 def _maxcut(document: Mapping[str, Any], name: str) -> MaxCut:
     edges = [[*edge, 1.0][:3] for edge in document["edges"]]
     table = np.array(edges, np.float64).reshape(-1, 3)
-    ends = table[:, :2].astype(np.int64)
+    ends = _indices(table[:, :2])
     n = int(document.get("n_nodes", ends.max() + 1 if len(ends) else 0))
     return MaxCut(n, ends, table[:, 2], name=name)
+
+
+def _indices(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
+    whole = numbers.astype(np.int64)
+    if not np.array_equal(whole, numbers):
+        raise ValueError("indices are whole numbers")
+    return whole
 
 
 def _quadratic(document: Mapping[str, Any], name: str) -> GeneralModel:
     linear = document["linear"]
     table = np.array(document.get("quadratic", []), np.float64).reshape(-1, 3)
-    pairs = Pairs(table[:, 0].astype(np.int64), table[:, 1].astype(np.int64), table[:, 2], len(linear))
+    ends = _indices(table[:, :2])
+    pairs = Pairs(ends[:, 0], ends[:, 1], table[:, 2], len(linear))
     rows = [
         LinearConstraint(
             str(row.get("name", f"constraint {k + 1}")),
@@ -93,6 +107,15 @@ def _quadratic(document: Mapping[str, Any], name: str) -> GeneralModel:
     )
     return GeneralModel(problem)
 
+
+_MEMBERS: Mapping[str, frozenset[str]] = {
+    "maxcut": frozenset({"edges", "n_nodes"}),
+    "knapsack": frozenset({"values", "weights", "capacity"}),
+    "tsp": frozenset({"distances", "coordinates"}),
+    "cvrp": frozenset({"distances", "demands", "capacity", "vehicles", "coordinates"}),
+    "jobshop": frozenset({"jobs", "horizon"}),
+    "quadratic": frozenset({"linear", "quadratic", "constant", "sense", "constraints", "conflicts", "names"}),
+}
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any], str], Model[Any]]] = {
     "maxcut": _maxcut,
