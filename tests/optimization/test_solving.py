@@ -179,7 +179,7 @@ def test_no_method_is_timed_with_the_building_of_kernels(monkeypatch: pytest.Mon
     seen: list[str] = []
     budget, warm = solving.Budget, variational.warm
     monkeypatch.setattr(variational, "warm", lambda **chosen: seen.append("kernels") or warm(**chosen))
-    monkeypatch.setattr(solving, "Budget", lambda limit_s: seen.append("clock") or budget(limit_s))
+    monkeypatch.setattr(solving, "Budget", lambda limit_s, **more: seen.append("clock") or budget(limit_s, **more))
     solve(Knapsack([3, 4], [1, 2], 2), "qaoa", QUICK, compare=False)
     assert seen[0] == "kernels"
     assert "clock" in seen
@@ -194,6 +194,25 @@ def test_a_reference_that_is_no_number_is_refused(reference: float) -> None:
 def test_gaps_are_signed_by_the_sense() -> None:
     assert gap_percent(95.0, 100.0, "min") == -5.0
     assert gap_percent(100.0 + 1e-12, 100.0, "max") == 0.0
+
+
+class Enough(Exception):
+    """What a caller raises to end a call."""
+
+
+@pytest.mark.parametrize("problem", ["maxcut", "cvrp"])  # as a whole, and in pieces
+@pytest.mark.parametrize("calls", [2, 4])
+def test_a_call_ends_at_the_next_step_where_its_caller_says_so(problem: str, calls: int) -> None:
+    seen: list[int] = []
+
+    def look() -> None:
+        seen.append(1)
+        if len(seen) == calls:
+            raise Enough
+
+    with pytest.raises(Enough):
+        solve(example(problem), "qaoa", QUICK, on_step=look)
+    assert len(seen) == calls
 
 
 def test_coefficients_too_large_to_be_weighed_are_refused() -> None:

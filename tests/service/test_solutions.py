@@ -11,7 +11,7 @@ import pytest
 from superpose.errors import ConflictError, ForbiddenError, ProblemError, ProblemFormatError, SuperposeError
 from superpose.service import AskedSolution, JobStatus, Principal, Role, Service, ServiceConfig
 
-from .conftest import ended, working
+from .conftest import ended, wait_for, working
 
 KNAPSACK = {"kind": "knapsack", "values": [6, 10, 12], "weights": [1, 2, 3], "capacity": 5}
 FILE = {"file": "small", "text": "3 5\n6 1\n10 2\n12 3\n", "reference": 22}
@@ -45,6 +45,19 @@ def test_a_problem_is_solved_and_its_file_has_the_whole_answer(
     listed = service.solutions.list(admin).items
     assert [one.summary()["n_variables"] for one in listed] == [3, 3]
     assert listed[0].summary()["name"] == "small"
+
+
+def test_a_job_that_is_cancelled_ends_long_before_its_solver_would(
+    service: Service, admin: Principal, config: ServiceConfig
+) -> None:
+    options = {"time_limit_s": 3600, "max_rounds": 1_000_000, "compare": False, "layers": 1}
+    towns = [[float(abs(a - b)) for a in range(8)] for b in range(8)]
+    made = service.solutions.submit(admin, asked({"kind": "tsp", "distances": towns}, options=options))
+    with working(config):
+        wait_for(lambda: service.store.get(made.job.id).status is JobStatus.RUNNING)
+        service.jobs.cancel(admin, made.job.id)
+        ended(service, made.job)
+    assert service.solutions.get(admin, made.job.id).job.status is JobStatus.CANCELLED
 
 
 def test_what_has_no_feasible_solution_fails_with_its_reason(

@@ -14,10 +14,16 @@ class Budget:
     Args:
         limit_s: Seconds that may pass.
         clock: Tells seconds; injected in tests.
+        on_step: Called whenever a method asks whether its time is over; what it raises ends the method.
     """
 
-    def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.limit_s, self._clock = limit_s, clock
+    def __init__(
+        self,
+        limit_s: float,
+        clock: Callable[[], float] = time.monotonic,
+        on_step: Callable[[], None] | None = None,
+    ) -> None:
+        self.limit_s, self._clock, self._on_step = limit_s, clock, on_step
         self._start = clock()
 
     @property
@@ -33,4 +39,6 @@ class Budget:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left."""
+        if self._on_step is not None:
+            self._on_step()
         return self.left_s <= 0

@@ -36,7 +36,14 @@ __all__ = ["as_model", "solve"]
 Solvable = Model[Any] | QuadraticProblem | Qubo | str | Path
 
 
-def solve(problem: Solvable, method: Method = "qaoa", options: SolveOptions | None = None, **changes: Any) -> Answer:
+def solve(
+    problem: Solvable,
+    method: Method = "qaoa",
+    options: SolveOptions | None = None,
+    *,
+    on_step: Callable[[], None] | None = None,
+    **changes: Any,
+) -> Answer:
     """Return a feasible solution of a problem, with what other methods reach on it.
 
     Constraints become penalties with stated bounds (`superpose.optimization.penalised`), or are kept by the mixer.
@@ -49,6 +56,8 @@ def solve(problem: Solvable, method: Method = "qaoa", options: SolveOptions | No
         problem: A model, a quadratic problem, a QUBO, or the path of a file; see `superpose.optimization.read_problem`.
         method: "qaoa", "vqe", "annealing" or "classical".
         options: How; by default `SolveOptions()`.
+        on_step: Called before each method and between evaluations and pieces; what it raises ends the call. Classical
+            solvers do not call it: those end by their time limit.
         changes: Single options, in place of those.
 
     Raises:
@@ -73,7 +82,7 @@ def solve(problem: Solvable, method: Method = "qaoa", options: SolveOptions | No
     if model.reference is not None and not math.isfinite(model.reference):
         raise ProblemError(f"reference, the best objective known, must be finite, got {model.reference}.")
     with threadpool_limits(1):  # BLAS threads that wait actively cost SciPy's optimiser more than the circuits do
-        return _Solving(model, method, chosen).answer()
+        return _Solving(model, method, chosen, on_step).answer()
 
 
 def as_model(problem: Solvable) -> Model[Any]:
@@ -103,8 +112,10 @@ class _Row:
 class _Solving:
     """One call of `solve`."""
 
-    def __init__(self, model: Model[Any], method: Method, options: SolveOptions) -> None:
-        self.model, self.method, self.options = model, method, options
+    def __init__(
+        self, model: Model[Any], method: Method, options: SolveOptions, on_step: Callable[[], None] | None = None
+    ) -> None:
+        self.model, self.method, self.options, self._on_step = model, method, options, on_step
         self.penalties: dict[str, Any] | None = None
 
     def answer(self) -> Answer:
@@ -143,7 +154,12 @@ class _Solving:
             self._known = float(self.model.problem.objective(self.model.encode(start))[0])
         return self._drawn_whole(AnnealingSampler(self.options), "control", "annealing")
 
+    def _budget(self) -> Budget:
+        return Budget(self.options.time_limit_s, on_step=self._on_step)
+
     def _tried(self, run: Callable[[], _Row], name: str) -> _Row:
+        if self._on_step is not None:
+            self._on_step()
         try:
             return run()
         except (ExtraMissingError, ProblemInfeasibleError, ProblemError) as error:
@@ -164,13 +180,13 @@ class _Solving:
         """Qubits that the problem needs as a whole; the number of variables where that is too many already."""
         if self.model.n_variables > self.options.max_qubits:
             return self.model.n_variables
-        form = sampler.form(self.model.problem, self._setting(Budget(self.options.time_limit_s)))
+        form = sampler.form(self.model.problem, self._setting(self._budget()))
         return form.qubo.n_variables
 
     def _run(self, sampler: Sampler, role: Role, name: str) -> _Row:
         if self._whole:
             return self._drawn_whole(sampler, role, name)
-        budget = Budget(self.options.time_limit_s)
+        budget = self._budget()
         went = descend(self.model, sampler, self._sampler, self._start, self.options, budget)
         facts = {
             "start_value": went.start_value, "n_better": went.n_better, "largest_qubo": went.largest, **went.facts,
@@ -192,7 +208,7 @@ class _Solving:
         return {**form.to_json(), "of": "the whole problem; pieces have their own, by the same rule"}
 
     def _drawn_whole(self, sampler: Sampler, role: Role, name: str) -> _Row:
-        budget = Budget(self.options.time_limit_s)
+        budget = self._budget()
         form = sampler.form(self.model.problem, self._setting(budget))
         drawn = sampler.draw(form, self._setting(budget))
         best = self._decoded(drawn)

@@ -21,13 +21,20 @@ def run(job: Job, context: RunContext) -> Outcome:
     Raises:
         ProblemInfeasibleError: the method found no feasible solution.
         ExtraMissingError: the method needs a package that is not installed.
+        Stopped: the user has cancelled the job, its time is over, or the worker stops.
     """
+    from superpose.learning.checkpoint import Stopped
     from superpose.optimization import solve
 
     payload: dict[str, Any] = dict(job.payload)
     model = problem_of(json.loads(context.artifacts.read(payload["artifact"])))
     context.on_event("progress", {"stage": f"solving with {payload['method']}", "fraction": 0.0})
-    answer = solve(model, payload["method"], **payload["options"])
+
+    def look() -> None:
+        if context.should_stop():
+            raise Stopped("The solver stopped on request; another attempt begins again with the same seed.")
+
+    answer = solve(model, payload["method"], on_step=look, **payload["options"])
     document: dict[str, Any] = answer.to_json()
     output = context.directory / "answer.json"
     write_atomically(output, json.dumps(document, allow_nan=False).encode())
