@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import json
 import zipfile
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-from superpose.datasets.dicom import Deidentifier, find_dicom, open_dicom
+from superpose.datasets.dicom import Deidentifier, dicom_bytes, find_dicom, open_dicom
 from superpose.datasets.picture_folders import PICTURE_SUFFIXES, files_in, placed
 from superpose.errors import DatasetFormatError
 
@@ -79,7 +78,4 @@ def _images_in(folder: Path, dicom: set[str]) -> list[str]:
 
 
 def _without_identity(path: Path, deidentify: Deidentifier) -> bytes:
-    made = deidentify(open_dicom(path.read_bytes(), path.name), path.name)
-    content = io.BytesIO()
-    made.save_as(content, enforce_file_format=True)
-    return content.getvalue()
+    return dicom_bytes(deidentify(open_dicom(path.read_bytes(), path.name), path.name), path.name)

@@ -15,6 +15,7 @@ import pytest
 
 pydicom = pytest.importorskip("pydicom", reason="needs superpose[dicom]")
 
+from superpose.client.image_folder import pack_folder  # noqa: E402
 from superpose.datasets.dicom import KEPT, Deidentifier, deidentify_folder, grey_pixels, open_dicom  # noqa: E402
 from superpose.errors import DatasetFormatError  # noqa: E402
 
@@ -211,6 +212,18 @@ def test_what_is_odd_about_a_patient_is_in_no_log(scan: Scan, tmp_path: Path, ca
     (tmp_path / "from" / "a.dcm").write_bytes(content)
     deidentify_folder(tmp_path / "from", tmp_path / "to")
     assert not caplog.records
+
+
+def test_a_file_that_cannot_be_written_again_is_refused_by_name(scan: Scan, tmp_path: Path) -> None:
+    content = scan().replace(b"1.2.840.10008.1.2.1\0", b"1.2.840.999.1.2.1\0\0\0")  # a syntax that somebody made up
+    (tmp_path / "ill").mkdir()
+    (tmp_path / "ill" / "a.dcm").write_bytes(content)
+    for act in (
+        lambda: deidentify_folder(tmp_path, tmp_path.with_name("to")),
+        lambda: pack_folder(tmp_path, tmp_path.with_name("x.zip")),
+    ):
+        with pytest.raises(DatasetFormatError, match=r"'a\.dcm' cannot be written .* transfer syntax '1\.2\.840\.999"):
+            act()
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpose.datasets.dicom.faults import broken, quietly
-from superpose.datasets.dicom.files import SUFFIXES, is_dicom, open_dicom
+from superpose.datasets.dicom.files import SUFFIXES, dicom_bytes, is_dicom, open_dicom
 from superpose.datasets.dicom.rules import CODES, KEPT, LOOKUPS, METHOD, REPLACED, age_kept
 from superpose.errors import DatasetFormatError
 
@@ -198,7 +198,7 @@ def deidentify_folder(source: Path, target: Path, *, key: bytes | None = None) -
         made = deidentify(open_dicom(path.read_bytes(), path.name), path.name)
         place = target / path.relative_to(source).parent
         place.mkdir(parents=True, exist_ok=True)
-        made.save_as(place / f"image_{number:0{width}d}.dcm", enforce_file_format=True)
+        (place / f"image_{number:0{width}d}.dcm").write_bytes(dicom_bytes(made, path.name))
     return deidentify.report
 
 

@@ -11,7 +11,7 @@ from superpose.errors import DatasetFormatError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["SUFFIXES", "is_dicom", "open_dicom"]
+__all__ = ["SUFFIXES", "dicom_bytes", "is_dicom", "open_dicom"]
 
 SUFFIXES = (".dcm", ".dicom")
 _PREAMBLE, _MAGIC = 128, b"DICM"
@@ -44,6 +44,30 @@ def open_dicom(content: bytes, name: str) -> Dataset:
             raise _refused(name, "it is cut short or damaged") from error
         _check(found, name)
     return found
+
+
+def dicom_bytes(dataset: Dataset, name: str) -> bytes:
+    """A data set as a file.
+
+    Args:
+        dataset: what `open_dicom` gave, or what a `Deidentifier` left of it.
+        name: the name of the file that it was read from, for messages.
+
+    Raises:
+        DatasetFormatError: the file states no valid way of being stored, so that it cannot be written again.
+    """
+    content = io.BytesIO()
+    with quietly():
+        try:
+            dataset.save_as(content, enforce_file_format=True)
+        except broken() as error:
+            syntax = str(dataset.file_meta.TransferSyntaxUID)[:80]
+            raise DatasetFormatError(
+                f"DICOM file {name[:120]!r} cannot be written again, by the transfer syntax {syntax!r} it states: it "
+                "is none of the standard's, or a value does not fit it. Ask whoever made the file for a valid one.",
+                file=name[:200],
+            ) from error
+    return content.getvalue()
 
 
 def _check(found: Dataset, name: str) -> None:
