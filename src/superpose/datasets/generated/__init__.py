@@ -6,7 +6,7 @@ quantum classifiers with their settings; `generate` makes one of their data sets
 
 Source: Bowles, Ahmed, Schuld 2024, arXiv 2403.07059, section 3 and appendix; the settings of its data repository,
 XanaduAI/qml-benchmarks. Definitions are theirs, code and random numbers are not: a mean over several seeds compares
-with theirs, a single data set does not.
+with theirs, a single data set does not. `published_draw` makes the very data sets of that comparison.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from superpose.datasets.generated.digit_pairs import (
     DigitImages,
     digit_pair_parts,
     digit_pair_pca_parts,
+    mnist_digits,
     shipped_digits,
 )
 from superpose.datasets.generated.families import DATA_FAMILIES, DataFamily, generate
 from superpose.datasets.generated.parts import LabelledParts, split_parts
 from superpose.datasets.generated.patterns import bars_and_stripes
+from superpose.datasets.generated.published import published_draw
 from superpose.datasets.generated.surfaces import hidden_manifold, hyperplanes_parity, linearly_separable, two_curves
 
 __all__ = [
@@ -34,6 +36,8 @@ __all__ = [
     "hidden_manifold",
     "hyperplanes_parity",
     "linearly_separable",
+    "mnist_digits",
+    "published_draw",
     "shipped_digits",
     "split_parts",
     "two_curves",

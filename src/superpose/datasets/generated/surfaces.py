@@ -8,7 +8,20 @@ from numpy.typing import NDArray
 from superpose.datasets.generated.parts import Labels, Rows, at_least
 from superpose.errors import RequestError
 
-__all__ = ["hidden_manifold", "hyperplanes_parity", "linearly_separable", "two_curves"]
+__all__ = [
+    "Draws",
+    "along_curves",
+    "draw_hidden_manifold",
+    "draw_hyperplanes",
+    "draw_linearly_separable",
+    "hidden_manifold",
+    "hyperplanes_parity",
+    "linearly_separable",
+    "two_curves",
+]
+
+Draws = np.random.Generator | np.random.RandomState
+"""Where random numbers come from; the makers' own are the former, published draws the latter."""
 
 _POINTS_PER_ROW = 4
 """Of so many points per row wanted, half a row's worth must lie in each class, or the planes are drawn anew."""
@@ -36,11 +49,15 @@ def linearly_separable(
     width = 0.02 * n_features if margin is None else margin
     if not 0.0 <= width <= 0.5 * n_features:
         raise RequestError(f"margin must be from 0 to half of n_features, got {width}", field="margin")
-    rng = np.random.default_rng([seed, 1])
+    return draw_linearly_separable(np.random.default_rng([seed, 1]), n_rows, n_features, width)
+
+
+def draw_linearly_separable(rng: Draws, n_rows: int, n_features: int, margin: float) -> tuple[Rows, Labels]:
+    """`linearly_separable` of these random numbers."""
     kept = np.empty((0, n_features))
     while len(kept) < n_rows:
         drawn = rng.uniform(-1.0, 1.0, (2 * n_rows, n_features))
-        kept = np.concatenate([kept, drawn[np.abs(drawn.sum(axis=1)) > width]])
+        kept = np.concatenate([kept, drawn[np.abs(drawn.sum(axis=1)) > margin]])
     rows = kept[:n_rows]
     return rows, _signs(rows.sum(axis=1) <= 0.0)
 
@@ -65,7 +82,11 @@ def hidden_manifold(n_rows: int, n_features: int, *, manifold_dimension: int = 6
     """
     at_least(1, n_features=n_features, manifold_dimension=manifold_dimension)
     _even(n_rows)
-    rng = np.random.default_rng([seed, 2])
+    return draw_hidden_manifold(np.random.default_rng([seed, 2]), n_rows, n_features, manifold_dimension)
+
+
+def draw_hidden_manifold(rng: Draws, n_rows: int, n_features: int, manifold_dimension: int) -> tuple[Rows, Labels]:
+    """`hidden_manifold` of these random numbers."""
     root = np.sqrt(manifold_dimension)
     embedding = rng.normal(size=(manifold_dimension, n_features))
     inner = rng.normal(size=(n_rows, manifold_dimension))
@@ -101,7 +122,13 @@ def hyperplanes_parity(
     """
     at_least(1, n_features=n_features, n_hyperplanes=n_hyperplanes, plane_dimension=plane_dimension)
     _even(n_rows)
-    rng = np.random.default_rng([seed, 3])
+    return draw_hyperplanes(np.random.default_rng([seed, 3]), n_rows, n_features, n_hyperplanes, plane_dimension)
+
+
+def draw_hyperplanes(
+    rng: Draws, n_rows: int, n_features: int, n_hyperplanes: int, plane_dimension: int
+) -> tuple[Rows, Labels]:
+    """`hyperplanes_parity` of these random numbers."""
     half = n_rows // 2
     while True:
         normals = rng.uniform(size=(n_hyperplanes, plane_dimension))
@@ -144,9 +171,23 @@ def two_curves(
     rng = np.random.default_rng([seed, 4])
     coefficients = rng.uniform(size=(2, n_features, degree + 1))
     coefficients /= np.linalg.norm(coefficients)
-    phases = np.pi * rng.uniform(size=(n_rows, 1)) * np.arange(1, degree + 1)  # (n_rows, degree)
+    places = rng.uniform(size=n_rows)
+    return along_curves(coefficients, places, rng.normal(scale=noise, size=(n_rows, n_features)), offset)
+
+
+def along_curves(coefficients: Rows, places: Rows, noise: Rows, offset: float) -> tuple[Rows, Labels]:
+    """Points of a curve, the second half of them moved by ``offset``; each column standardised.
+
+    Args:
+        coefficients: of cosines and sines, ``(2, n_features, degree + 1)``.
+        places: ``t`` of each row, ``(n_rows,)``.
+        noise: ``(n_rows, n_features)``.
+        offset: of the second curve.
+    """
+    n_rows = len(places)
+    phases = np.pi * places[:, None] * np.arange(1, coefficients.shape[2])  # (n_rows, degree)
     curve = np.cos(phases) @ coefficients[0, :, 1:].T + np.sin(phases) @ coefficients[1, :, 1:].T
-    rows = curve + coefficients[:, :, 0].sum(axis=0) + rng.normal(scale=noise, size=(n_rows, n_features))
+    rows = curve + coefficients[:, :, 0].sum(axis=0) + noise
     labels = np.repeat(np.array([-1, 1], dtype=np.int64), n_rows // 2)
     return _standardised(rows + offset * (labels == 1)[:, None]), labels
 
