@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import scipy.linalg
 from sklearn.datasets import load_iris
+from sklearn.metrics import log_loss
 
+from superpose.datasets.generated import generate
 from superpose.errors import SpecError
-from superpose.learning.families import BoltzmannMachineClassifier
+from superpose.learning.families import BoltzmannMachineClassifier, load_family
 from superpose.learning.families.boltzmann_machine import hamiltonian_terms
 
 
@@ -62,3 +66,33 @@ def test_too_few_qubits_for_the_classes_are_refused() -> None:
         BoltzmannMachineClassifier(n_qubits=1).fit(rows, labels)
     with pytest.raises(SpecError, match="regularization"):
         BoltzmannMachineClassifier(regularization=-1.0).fit(rows, labels)
+
+
+def test_the_regularization_suits_the_rows_and_is_kept_in_the_file(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    noisy = random.normal(size=(160, 6))
+    labels = (noisy[:, 0] + random.normal(scale=1.5, size=160) > 0).astype(int)
+    strong = BoltzmannMachineClassifier(n_qubits=2, random_state=0).fit(noisy, labels)
+    assert strong.regularization_ == 0.1
+    free = BoltzmannMachineClassifier(n_qubits=2, regularization=0.0, random_state=0).fit(noisy, labels)
+    fresh = random.normal(size=(2000, 6))
+    answers = (fresh[:, 0] + random.normal(scale=1.5, size=2000) > 0).astype(int)
+    assert log_loss(answers, strong.predict_proba(fresh)) < log_loss(answers, free.predict_proba(fresh)) - 0.1
+
+    curves = generate("two_curves_diff", 4, seed=3)
+    weak = BoltzmannMachineClassifier(random_state=0).fit(curves.train, curves.train_labels)
+    assert weak.regularization_ < 0.1
+    as_given = BoltzmannMachineClassifier(regularization=weak.regularization_, random_state=0)
+    as_given.fit(curves.train, curves.train_labels)
+    np.testing.assert_array_equal(weak.coefficients_, as_given.coefficients_)
+
+    digest = strong.save(tmp_path / "machine.superpose")
+    read = load_family(tmp_path / "machine.superpose", digest)
+    assert read.regularization_ == 0.1
+    assert read.regularization is None
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 0, 1], [0, 1, 2, 0, 1, 2]])
+def test_too_few_rows_to_choose_by_get_the_strongest(labels: list[int]) -> None:
+    rows = np.random.default_rng(0).normal(size=(len(labels), 2))
+    assert BoltzmannMachineClassifier(n_qubits=2, random_state=0).fit(rows, labels).regularization_ == 0.1
