@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import threading
@@ -130,6 +131,24 @@ def test_a_forecast_is_trained_over_http_and_on_the_command_line(
     assert json.loads(command(home, *words, "--json", capsys=capsys))["target"] == explained.target
     with pytest.raises(ApiError, match="has no classes, of which shots would tell"):
         client.explain("tomorrow", rows.to_dict("records"), shots=100)
+
+
+def test_a_submission_says_what_it_is_expected_to_take(
+    client: Client, home: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = ["--url", home.url, "--key-file", str(home.data_dir / "keys" / "admin.key")]
+    words = ["train", "pneumonia", "--dataset", "films", "--model", "told", "--seeds", "1", "--epochs", "1"]
+    with pytest.raises(SystemExit) as ended:
+        main([*words, "--beside", "none", "--detach", "--json", *place])
+    told = capsys.readouterr()
+    assert ended.value.code == 0, told.err
+    job = client.jobs.get(json.loads(told.out)["id"])
+    assert job.estimate is not None and set(job.estimate["parts"]) == {"hybrid", "rest"}
+    said = f"about {job.estimate['cpu_s']:,.3g} s of processor time (rest "
+    assert f"job {job.id}: expected to take {said}" in told.err
+    assert said in " ".join(command(home, "jobs", "show", job.id, capsys=capsys).split())
+    with contextlib.suppress(ApiError):  # it may have ended
+        client.jobs.cancel(job.id)
 
 
 def test_wrong_submissions_are_refused_by_name(client: Client, home: Api) -> None:

@@ -25,11 +25,11 @@ from superpose.errors import (
     SpecError,
 )
 from superpose.learning.templates.demand import features
-from superpose.service import Job, JobKind, JobStatus, Principal, Service, ServiceConfig, Worker
+from superpose.service import Dataset, Job, JobKind, JobStatus, Principal, Service, ServiceConfig, Worker
 from superpose.service.work.runs import RUNS
 from superpose.trust import read_key_file
 
-from .conftest import CSV, ended, small_pictures, wait_for, working
+from .conftest import CSV, SMALL_SPEC, ended, small_pictures, wait_for, working
 from .test_kill import Server, worker_pids
 
 SALES = "date,series,price,quantity\n" + "".join(
@@ -124,6 +124,35 @@ def test_numbers_are_refused_where_classes_are_learnt_and_classes_by_forecasts(
     with pytest.raises(DatasetTargetError, match="holds classes; demand is learnt from numbers"):
         service.jobs.submit(admin, "train_template", FORECAST, dataset="trial")
     assert not service.jobs.list(admin).items
+
+
+def test_a_job_says_what_it_is_expected_to_take_from_its_submission_on(
+    service: Service, admin: Principal, pictures: str, sales: str, dataset: Dataset
+) -> None:
+    def expected(payload: dict[str, Any], data: str, **options: Any) -> Any:
+        payload = {**payload, "options": {**payload["options"], **options}}
+        job = service.jobs.submit(admin, "train_template", payload, dataset=data)
+        assert service.jobs.get(admin, job.id).to_json()["estimate"] == job.estimate
+        return job.estimate
+
+    films, forecast = expected(QUICK, pictures), expected(FORECAST, sales)
+    assert set(films["parts"]) == {"hybrid", "frozen", "rest"} and set(forecast["parts"]) == {"hybrid", "ridge", "rest"}
+    for estimate in (films, forecast):
+        assert min(estimate["parts"].values()) > 0
+        assert estimate["cpu_s"] == pytest.approx(sum(estimate["parts"].values()), rel=0.01)  # three figures each
+    assert expected(QUICK, pictures, seeds=3)["parts"]["hybrid"] == pytest.approx(3 * films["parts"]["hybrid"], 0.01)
+    assert expected(FORECAST, sales, seeds=9)["cpu_s"] > forecast["cpu_s"]
+    assert service.jobs.submit(admin, "train", SMALL_SPEC, dataset=dataset.id).to_json()["estimate"] is None
+
+
+def test_the_same_submission_is_one_job_whatever_it_was_expected_to_take(
+    service: Service, admin: Principal, pictures: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = service.jobs.submit(admin, "train_template", QUICK, dataset=pictures, idempotency_key="once")
+    monkeypatch.setattr("superpose.learning.templates.pneumonia.estimate._FIXED_S", 99.0)  # a later release knows more
+    again = service.jobs.submit(admin, "train_template", QUICK, dataset=pictures, idempotency_key="once")
+    other: Any = service.jobs.submit(admin, "train_template", QUICK, dataset=pictures)
+    assert again == first and other.estimate["cpu_s"] > 99 > first.estimate["cpu_s"]  # type: ignore[index, operator]
 
 
 @pytest.mark.slow

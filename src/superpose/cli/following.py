@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from superpose.client import Client, Event, Job
 
-__all__ = ["ProgressView", "follow", "progress_text", "variant_text"]
+__all__ = ["ProgressView", "estimate_text", "follow", "progress_text", "variant_text"]
 
 _VARIANTS: Final = {
     "hybrid": ("hybrid model", "hybrid"),
@@ -71,6 +71,13 @@ def progress_text(progress: Mapping[str, Any]) -> str:
     return " · ".join(
         part for part in (share, place_text(progress), numbers_text(progress), eta_text(progress)) if part
     )
+
+
+def estimate_text(estimate: Mapping[str, Any]) -> str:
+    """What a job is expected to take, in words: ``about 240 s of processor time (hybrid 150 s, rest 90 s)``."""
+    parts = sorted(dict(estimate.get("parts") or {}).items(), key=lambda part: -part[1])
+    told = ", ".join(f"{variant_text(name, short=True)} {seconds:,.3g} s" for name, seconds in parts)
+    return f"about {estimate['cpu_s']:,.3g} s of processor time" + (f" ({told})" if told else "")
 
 
 class ProgressView:

@@ -56,7 +56,7 @@ def show(
     if as_json:
         print_json(job.to_dict())
         return
-    from superpose.cli.following import progress_text
+    from superpose.cli.following import estimate_text, progress_text
 
     section(
         {
@@ -69,6 +69,7 @@ def show(
             **({"after": ", ".join(job.after)} if job.after else {}),
             **({"not before": job.not_before_at} if job.not_before_at else {}),
             **({"held": job.held.get("message")} if job.held else {}),
+            **({"estimate": estimate_text(job.estimate)} if job.estimate else {}),
             "data set": job.dataset,
             "model": job.model if job.model_version is None else f"{job.model} version {job.model_version}",
             "submitted": job.created_at,

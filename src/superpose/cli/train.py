@@ -229,8 +229,10 @@ def finish(client: Client, job: Job, *, detach: bool, as_json: bool) -> None:
         JobFailedError: it did not succeed.
     """
     from superpose.cli.comparison import print_comparison
-    from superpose.cli.following import follow
+    from superpose.cli.following import estimate_text, follow
 
+    if job.estimate is not None:
+        note(f"job {job.id}: expected to take {estimate_text(job.estimate)}")
     if detach:
         if as_json:
             print_json(job.to_dict())

@@ -147,7 +147,8 @@ class Job(Noun):
 
     A queued job begins once all jobs in ``after`` have succeeded and ``not_before_at``, the end of the pause after an
     attempt that failed, is past. ``held`` says (``code``, ``message``, ``until``) why it may not begin although a
-    worker is free: its project has used up its quota of seconds.
+    worker is free: its project has used up its quota of seconds. ``estimate`` says what it was expected to take when it
+    was submitted (``cpu_s``, seconds of a processor, and ``parts`` of them); None where the service has no estimate.
     """
 
     id: str
@@ -167,6 +168,7 @@ class Job(Noun):
     after: tuple[str, ...] = ()
     not_before_at: datetime | None = None
     held: Mapping[str, Any] | None = None
+    estimate: Mapping[str, Any] | None = None
 
     @property
     def finished(self) -> bool:
@@ -200,6 +202,7 @@ class Job(Noun):
             after=f.texts("after") if "after" in f.members else (),
             not_before_at=f.maybe_time("not_before_at"),
             held=f.maybe_object("held"),
+            estimate=f.maybe_object("estimate"),
         )
 
     def _repr_html_(self) -> str:

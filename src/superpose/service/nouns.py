@@ -196,7 +196,9 @@ class Job:
     succeeded and ``not_before_at``, the end of the pause after a failed attempt, is past. ``parent_id`` is the job that
     began this one, such as the sweep of a trial. ``traceparent`` names the trace of the request that submitted it,
     ``provider_job_id`` what a job that waits for a backend's queue asks that backend for. ``held`` says why a queued
-    job may not begin although a worker is free, and until when: its project has used up its seconds.
+    job may not begin although a worker is free, and until when: its project has used up its seconds. ``estimate`` is
+    what it was expected to take when it was submitted: ``cpu_s``, seconds of a processor, and ``parts`` of them; None
+    where nobody estimates.
     """
 
     id: str
@@ -223,6 +225,7 @@ class Job:
     traceparent: str | None = field(default=None, repr=False)
     provider_job_id: str | None = field(default=None, repr=False)
     held: Mapping[str, object] | None = None
+    estimate: Mapping[str, object] | None = field(default=None, repr=False)
 
     def to_json(self) -> dict[str, object]:
         """The job as the API sends it."""
@@ -240,6 +243,7 @@ class Job:
             "created_at": iso(self.created_at),
             "not_before_at": iso(self.not_before_at),
             "held": None if self.held is None else dict(self.held),
+            "estimate": None if self.estimate is None else dict(self.estimate),
             "started_at": iso(self.started_at),
             "finished_at": iso(self.finished_at),
             "progress": dict(self.progress),

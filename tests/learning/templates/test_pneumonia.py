@@ -22,11 +22,11 @@ from superpose.explain import model_card
 from superpose.learning import Predictor, read_model
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.templates.pneumonia import PRESETS, VARIANTS, train_pneumonia
-from superpose.learning.templates.pneumonia.augmentation import Augmentation, augmented
+from superpose.learning.templates.pneumonia.augmentation import augmented
 from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
 from superpose.learning.templates.pneumonia.networks import DressedHead, ResNet18Features, dressed_block
 from superpose.learning.templates.pneumonia.run import Run
-from superpose.learning.templates.pneumonia.settings import TemplateSettings
+from superpose.learning.templates.pneumonia.settings import Augmentation, TemplateSettings
 
 X_RAYS = Path(__file__).resolve().parents[4] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"
 MOST = [name for name in VARIANTS if name != "resnet18"]

@@ -57,7 +57,7 @@ class NewJob:
     must have succeeded before this one begins. Since these must be in the store already, jobs never wait in a circle.
     ``parent_id`` is the job that begins this one, and that is woken when it ends. ``request`` is what the caller said,
     where the payload holds what the service has added to it (a drawn seed) and equal requests are to be one job.
-    ``price`` is what it costs at its backend, beside the worker's time.
+    ``price`` is what it costs at its backend, beside the worker's time. ``estimate`` is what it is expected to take.
     """
 
     project: str
@@ -73,6 +73,7 @@ class NewJob:
     parent_id: str | None = None
     request: Mapping[str, object] | None = None
     price: Price = Price()
+    estimate: Mapping[str, object] | None = None
     spending: SpendingLimits = SpendingLimits()
 
     def digest(self) -> str:

@@ -479,6 +479,7 @@ class JobStore:
                 traceparent=current_traceparent(),
                 after=list(dict.fromkeys(new.after)),
                 parent_id=new.parent_id,
+                estimate=None if new.estimate is None else dict(new.estimate),
             )
         )
         dependencies.add(connection, job_id, still_open)

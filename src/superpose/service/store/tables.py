@@ -187,6 +187,7 @@ jobs = Table(
     Column("parent_id", Text),
     Column("traceparent", Text),
     Column("provider_job_id", Text),
+    Column("estimate", _JSON),
 )
 
 open_dependencies = Table(

@@ -258,19 +258,21 @@ class Jobs:
         data = self._datasets.get(principal, dataset)
         table = self._datasets.table(data)
         payload: Mapping[str, object]
-        price = new.price
+        price, estimate = new.price, new.estimate
         if new.kind is JobKind.TRAIN:
             find = self._residencies.confinement(new.project).admitted
             payload, price = admit_training(
                 new.payload, table, find, partial(find_parent, self._database, self._models, principal)
             )
         elif new.kind is JobKind.TRAIN_TEMPLATE:
-            payload = admit_template(new.payload, table)
+            payload, effort = admit_template(new.payload, table)
+            estimate = effort.to_dict()
         else:
             module = self._modules.get(principal, str(new.payload.get("module") or ""))
             payload = admit_module_training(new.payload, module, self._modules.exported(module), table)
         model = check_name(new.model if new.model is not None else data.name, "model")
-        full = _with(new, payload=payload, price=price, model=model, dataset=data.name, dataset_id=data.id)
+        named = {"model": model, "dataset": data.name, "dataset_id": data.id}
+        full = _with(new, payload=payload, price=price, estimate=estimate, **named)
 
         def check(connection: Connection) -> None:
             _check_still_there(connection, data)

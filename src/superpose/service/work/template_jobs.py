@@ -20,6 +20,7 @@ from superpose.trust import sha256_bytes
 if TYPE_CHECKING:
     from superpose.datasets import Table
     from superpose.learning.templates.demand.series import SeriesSet
+    from superpose.learning.templates.effort import EstimatedEffort
     from superpose.learning.templates.watching import Watch
 
 __all__ = ["REPORT", "TEMPLATES", "admit_template", "train_template"]
@@ -35,16 +36,17 @@ class Template:
     """A row of `TEMPLATES`.
 
     Attributes:
-        admit: all options, defaults included, of those that a submission gives, if they and the data can be trained.
+        admit: all options, defaults included, of those that a submission gives, if they and the data can be trained,
+            and what that is expected to take.
         run: what a worker does.
     """
 
-    admit: Callable[[Mapping[str, object], Table], dict[str, object]]
+    admit: Callable[[Mapping[str, object], Table], tuple[dict[str, object], EstimatedEffort]]
     run: Callable[[Job, RunContext], Outcome]
 
 
-def admit_template(payload: Mapping[str, object], table: Table) -> dict[str, object]:
-    """The payload in full, if the template can be trained on the table.
+def admit_template(payload: Mapping[str, object], table: Table) -> tuple[dict[str, object], EstimatedEffort]:
+    """The payload in full, if the template can be trained on the table, and what that is expected to take.
 
     Raises:
         RequestError: an unknown field or template.
@@ -61,7 +63,8 @@ def admit_template(payload: Mapping[str, object], table: Table) -> dict[str, obj
             field="template",
             allowed=list(TEMPLATES),
         )
-    return {"template": name, "options": TEMPLATES[name].admit(options, table)}
+    full, effort = TEMPLATES[name].admit(options, table)
+    return {"template": name, "options": full}, effort
 
 
 def train_template(job: Job, context: RunContext) -> Outcome:
@@ -74,8 +77,9 @@ def train_template(job: Job, context: RunContext) -> Outcome:
     return TEMPLATES[str(job.payload["template"])].run(job, context)
 
 
-def _admit_pictures(options: Mapping[str, object], table: Table) -> dict[str, object]:
+def _admit_pictures(options: Mapping[str, object], table: Table) -> tuple[dict[str, object], EstimatedEffort]:
     from superpose.datasets.picture_tables import pictures_of_table
+    from superpose.learning.templates.pneumonia.estimate import PictureCounts, estimated_effort
     from superpose.learning.templates.pneumonia.options import check_options, default_variants
 
     full: dict[str, object] = {"preset": "chest", "seeds": 5, "epochs": None, "variants": list(default_variants())}
@@ -93,8 +97,11 @@ def _admit_pictures(options: Mapping[str, object], table: Table) -> dict[str, ob
     if not isinstance(variants, list) or not all(isinstance(one, str) for one in variants):
         raise SpecError(f"must be a list of names, got {variants!r}", "variants")
     check_options(full["preset"], seeds, epochs, variants)
-    pictures_of_table(table)
-    return full
+    found = pictures_of_table(table)
+    n_train, n_validation, n_test = (len(found.parts[part]) for part in ("train", "val", "test"))
+    counts = PictureCounts(n_train, n_validation, n_test, found.side)
+    effort = estimated_effort(counts, preset=full["preset"], seeds=seeds, epochs=epochs, variants=variants)
+    return full, effort
 
 
 def _train_pictures(job: Job, context: RunContext) -> Outcome:
@@ -120,7 +127,8 @@ def _train_pictures(job: Job, context: RunContext) -> Outcome:
     return _outcome(context, report, told, looked_at.features, "validation pictures")
 
 
-def _admit_demand(options: Mapping[str, object], table: Table) -> dict[str, object]:
+def _admit_demand(options: Mapping[str, object], table: Table) -> tuple[dict[str, object], EstimatedEffort]:
+    from superpose.learning.templates.demand.estimate import estimated_effort
     from superpose.learning.templates.demand.options import VARIANTS, check_length, check_options
 
     full: dict[str, Any] = check_options(options)
@@ -131,7 +139,8 @@ def _admit_demand(options: Mapping[str, object], table: Table) -> dict[str, obje
     if full["horizon"] is None:
         full["horizon"] = data.calendar.horizon
     check_length(data, full["horizon"], full["origins"] + full["calibration"])
-    return full
+    counted = ("horizon", "origins", "calibration", "seeds", "epochs", "variants")
+    return full, estimated_effort(data, **{name: full[name] for name in counted})
 
 
 def _series(table: Table, options: Mapping[str, Any]) -> SeriesSet:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -14,32 +13,14 @@ from numpy.typing import NDArray
 from superpose.learning.regressor import HybridRegressor
 from superpose.learning.templates.demand.feature_rows import ForecastRows, seasonal_naive
 from superpose.learning.templates.demand.options import CIRCUITS
+from superpose.learning.templates.demand.settings import HybridSettings
 from superpose.learning.training import TrainingWatch
 
-__all__ = ["HybridSettings", "exponential_smoothing", "fit_rows", "naive"]
+__all__ = ["exponential_smoothing", "fit_rows", "naive"]
 
 Floats = NDArray[np.float64]
 
 _PENALTIES: Final = tuple(10.0**power for power in range(-3, 5))
-
-
-@dataclass(frozen=True)
-class HybridSettings:
-    """How the hybrid model and its controls are built and trained; see `HybridRegressor`."""
-
-    n_qubits: int = 6
-    encoding: str = "reuploading"
-    layers: int = 2
-    epochs: int = 25
-    batch_size: int = 64
-    learning_rate: float = 0.01
-    weight_decay: float = 1.0
-    patience: int = 8
-    validation_fraction: float = 0.0
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON."""
-        return asdict(self)
 
 
 def fit_rows(

@@ -23,9 +23,10 @@ from superpose.learning.canonical import digest_json
 from superpose.learning.checkpoint import CheckpointStore, Stopped, read_sealed_json, write_sealed_json
 from superpose.learning.plot_data import curve_of
 from superpose.learning.templates.demand.feature_rows import ForecastRows, all_rows, feature_names, rows_at
-from superpose.learning.templates.demand.models import HybridSettings, exponential_smoothing, fit_rows, naive
+from superpose.learning.templates.demand.models import exponential_smoothing, fit_rows, naive
 from superpose.learning.templates.demand.options import CIRCUITS, VARIANTS, check_length
 from superpose.learning.templates.demand.series import DemandSeries, SeriesSet
+from superpose.learning.templates.demand.settings import HybridSettings
 from superpose.learning.templates.watching import Tell, Watch, never
 from superpose.learning.training import TrainingWatch
 

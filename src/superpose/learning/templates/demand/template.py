@@ -21,11 +21,11 @@ from superpose.learning.model_file import write_model
 from superpose.learning.templates.demand.facts import TARGET, facts_of, safeguards_of
 from superpose.learning.templates.demand.judging import Judged, judge
 from superpose.learning.templates.demand.measures import LEVEL
-from superpose.learning.templates.demand.models import HybridSettings
 from superpose.learning.templates.demand.options import VARIANTS, check_options, smoothing_installed
 from superpose.learning.templates.demand.plots import plots_of
 from superpose.learning.templates.demand.run import Run
 from superpose.learning.templates.demand.series import SeriesSet, builtin_series, read_series
+from superpose.learning.templates.demand.settings import HybridSettings
 from superpose.learning.templates.directory_lock import locked
 from superpose.learning.templates.watching import Tell, Watch
 

@@ -3,40 +3,14 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-__all__ = ["Augmentation", "augmented"]
+from superpose.learning.templates.pneumonia.settings import Augmentation
 
-
-@dataclass(frozen=True)
-class Augmentation:
-    """How far images are changed in training; each amount is drawn anew per image, uniformly up to the bound.
-
-    Attributes:
-        degrees: rotation, either way.
-        shift: of the image's side, along each axis, either way.
-        zoom: scale 1 - zoom .. 1 + zoom.
-        shear: tangent of the angle, either way.
-        brightness: added to pixels of 0 .. 1, either way.
-        contrast: pixels minus their mean are multiplied by 1 - contrast .. 1 + contrast.
-        noise: largest standard deviation of normal noise on pixels of 0 .. 1.
-        patch: largest side of a hidden square, as a share of the image's side; half the images get one.
-        flip: whether half the images are mirrored left to right.
-    """
-
-    degrees: float = 10.0
-    shift: float = 0.08
-    zoom: float = 0.1
-    shear: float = 0.0
-    brightness: float = 0.1
-    contrast: float = 0.2
-    noise: float = 0.03
-    patch: float = 0.0
-    flip: bool = False
+__all__ = ["augmented"]
 
 
 def augmented(images: Tensor, how: Augmentation, generator: torch.Generator) -> Tensor:

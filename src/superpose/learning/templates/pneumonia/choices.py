@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from superpose.learning.templates.pneumonia.augmentation import Augmentation
-from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
+from superpose.learning.templates.pneumonia.settings import Augmentation, FitSettings, TemplateSettings
 
 __all__ = ["CHOSEN_BY", "PRESETS"]
 

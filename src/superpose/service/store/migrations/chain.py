@@ -20,6 +20,7 @@ from superpose.service.store.migrations.endpoint_rollouts import ENDPOINT_ROLLOU
 from superpose.service.store.migrations.file_jobs import FILE_JOBS
 from superpose.service.store.migrations.function_logs import FUNCTION_LOGS
 from superpose.service.store.migrations.initial import INITIAL
+from superpose.service.store.migrations.job_estimates import JOB_ESTIMATES
 from superpose.service.store.migrations.job_kinds import JOB_KINDS
 from superpose.service.store.migrations.job_order import JOB_ORDER
 from superpose.service.store.migrations.job_outputs import JOB_OUTPUTS
@@ -65,6 +66,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     PROMOTION,
     ENDPOINT_ALARMS,
     DATA_DOMAINS,
+    JOB_ESTIMATES,
 )
 
 #: The version this release reads and writes.

@@ -1,0 +1,122 @@
+"""What a job of the template is expected to take of a processor, counted without torch; see `effort`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from superpose.learning.templates.effort import REST, EstimatedEffort, Work
+from superpose.learning.templates.pneumonia.choices import PRESETS
+from superpose.learning.templates.pneumonia.options import VARIANTS
+from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
+
+__all__ = ["PictureCounts", "estimated_effort"]
+
+_SIDE: Final = 28
+
+_NETWORK_S: Final[Mapping[tuple[str, int], tuple[float, float]]] = {
+    ("six", 24): (1.1e-3, 3.6e-4),
+    ("six", 32): (1.55e-3, 5.6e-4),
+    ("resnet18", 32): (9.8e-3, 2.9e-3),
+}
+"""(features, width) -> seconds of a picture of 28 x 28 in training, its changes included, and of one of its views."""
+
+_HEAD_S: Final[Mapping[str, float]] = {"hybrid": 4e-7, "unentangled": 4e-7, "frozen": 4e-7, "twin": 4.5e-6}
+"""Seconds of a picture and epoch of a head that is trained alone."""
+
+_LOGISTIC_S: Final = 2.8e-4
+"""Seconds of a picture and penalty."""
+
+_JUDGED_S: Final = 2.0e-4
+"""Seconds of a test picture and trained network: 1000 resamples."""
+
+_TABLE_S: Final = 1.1e-4
+"""Seconds of a picture of 28 x 28 as a row: digests of all parts, the drift baseline."""
+
+_EXPLAINED_S: Final = 8e-2
+"""Seconds of a picture of the explanation sample and view: gradients along the way from a baseline."""
+
+_MOST_EXPLAINED: Final = 50
+"""Pictures of an explanation sample at most, see `superpose.explain.samples`."""
+
+_FIXED_S: Final = 4.0
+"""Seconds of a run of any size: the network is exported for the model file, the report is written."""
+
+
+@dataclass(frozen=True)
+class PictureCounts:
+    """What the estimate knows of a set of pictures.
+
+    Attributes:
+        n_train, n_validation, n_test: pictures of each part.
+        side: their pixels along an edge.
+    """
+
+    n_train: int
+    n_validation: int
+    n_test: int
+    side: int
+
+
+def estimated_effort(
+    counts: PictureCounts, *, preset: str, seeds: int, epochs: int | None, variants: Sequence[str]
+) -> EstimatedEffort:
+    """What `train_pneumonia` is expected to take.
+
+    Args:
+        counts: of the pictures; those that training leaves out, since another part has them too, still count.
+        preset: a row of `PRESETS`.
+        seeds: how many.
+        epochs: of every training; None takes the preset's.
+        variants: rows of `VARIANTS`; the hybrid model is always among them.
+    """
+    settings = PRESETS[preset] if epochs is None else PRESETS[preset].for_epochs(epochs)
+    names = [name for name in VARIANTS if name in variants or name == "hybrid"]
+    n_networks = sum(min(seeds, settings.fewer_seeds.get(name, seeds)) for name in names)
+    n_pictures = counts.n_train + counts.n_validation + counts.n_test
+    n_explained = min(counts.n_validation, _MOST_EXPLAINED) * _n_views(settings.hybrid)
+    works = [work for name in names for work in _variant(name, counts, settings, seeds)]
+    if any(VARIANTS[name].trained == "head" for name in names):
+        works.append(_cached(counts, settings, seeds))
+    works += [
+        Work(REST, "test pictures judged", n_networks * counts.n_test, _JUDGED_S),
+        Work(REST, "pictures looked through", n_pictures, _TABLE_S * _larger(counts)),
+        Work(REST, "views explained", n_explained, _EXPLAINED_S * _larger(counts)),
+        Work(REST, "runs", 1, _FIXED_S),
+    ]
+    return EstimatedEffort(tuple(works))
+
+
+def _variant(name: str, counts: PictureCounts, settings: TemplateSettings, seeds: int) -> Iterator[Work]:
+    """Training a variant with all its seeds, and predicting validation and test pictures."""
+    row, heads = VARIANTS[name], settings.heads
+    n_seeds = min(seeds, settings.fewer_seeds.get(name, seeds))
+    network: FitSettings = getattr(settings, name) if row.trained == "whole" else settings.hybrid
+    trained_s, view_s = _NETWORK_S[network.features, network.width]
+    n_once = n_seeds * counts.n_train
+    if row.trained == "whole":
+        yield Work(name, "pictures trained", n_once * network.epochs, trained_s * _larger(counts))
+    elif row.head == "logistic":
+        yield Work(name, "pictures trained", n_once * len(heads.penalties), _LOGISTIC_S)
+    else:
+        yield Work(name, "pictures trained", n_once * heads.epochs, _HEAD_S[row.head])
+    n_seen = n_seeds * (counts.n_validation + counts.n_test)
+    yield Work(name, "views predicted", n_seen * _n_views(network), view_s * _larger(counts))
+
+
+def _cached(counts: PictureCounts, settings: TemplateSettings, seeds: int) -> Work:
+    """Features of the training pictures and their changed copies, and of the validation pictures."""
+    _, view_s = _NETWORK_S[settings.hybrid.features, settings.hybrid.width]
+    n = seeds * ((1 + settings.heads.copies) * counts.n_train + counts.n_validation)
+    return Work(REST, "features cached", n, view_s * _larger(counts))
+
+
+def _n_views(network: FitSettings) -> int:
+    """Views that a network's predictions are means over."""
+    return (5 if network.shifts else 1) * (2 if network.flips else 1)
+
+
+def _larger(counts: PictureCounts) -> float:
+    """Pixels of a picture over those of 28 x 28."""
+    return (counts.side / _SIDE) ** 2
