@@ -106,7 +106,17 @@ def test_demand_gives_one_document_then_a_table(superpose: Callable[..., Any], t
     assert "hybrid, seed 0: forecast from 7 periods before the end" in said.err
     shown = superpose(*arguments)
     assert shown.code == 0 and "forecast from" not in shown.err
-    for words in ("seasonal naive", "80 % from", "2 paired splits", "sales.csv: one series"):
+    for words in (
+        "seasonal naive",
+        "sMAPE",
+        "Diebold-Mariano",
+        "It is a second opinion",
+        "80 % from",
+        "2 paired splits",
+        "sales.csv: one series",
+    ):
+        assert words in " ".join(shown.out.split())
+    for words in ("sMAPE", "Diebold-Mariano", "It is a second opinion; the verdict goes by origins."):
         assert words in " ".join(shown.out.split())
     bad = superpose("train", "demand", "--data", str(tmp_path / "none.csv"), "--out", str(tmp_path / "r"), "--json")
     assert (bad.code, bad.json["error"]["code"]) == (1, "dataset.format")

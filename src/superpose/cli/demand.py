@@ -13,6 +13,8 @@ __all__ = ["print_demand"]
 _SHOWN: Final = ("mase", "mae", "rmse", "smape", "pinball", "coverage")
 _MOST: Final = 24
 """Lines of the forecast that are shown."""
+_HEADS: Final = {"coverage": "coverage", "pinball": "pinball", "smape": "sMAPE"}
+"""How those of them are written that are no abbreviation in capitals."""
 
 
 def print_demand(report: Mapping[str, Any], place: Path, page: Path | None) -> None:
@@ -30,8 +32,14 @@ def print_demand(report: Mapping[str, Any], place: Path, page: Path | None) -> N
         for name, row in report["variants"].items()
     ]
     n_test = report["configuration"]["origins"]["test"]
-    header = (f"{n_test} test origins", *(name if name in ("coverage", "pinball") else name.upper() for name in _SHOWN))
-    show(out, table((*header, "hybrid is"), rows, right=header[1:]))
+    header = (f"{n_test} test origins", *(_HEADS.get(name, name.upper()) for name in _SHOWN))
+    show(out, table((*header, "Diebold-Mariano"), rows, right=header[1:]))
+    if tests:
+        paragraph(
+            out,
+            "Diebold and Mariano's test over test periods, with Holm's correction, tells what the hybrid model is "
+            "beside each. It is a second opinion; the verdict goes by origins.",
+        )
     for sentence in report["verdict"].split(". "):
         paragraph(out, sentence.removesuffix(".") + ".")
     forecast = report["forecast"]
