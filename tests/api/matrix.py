@@ -124,6 +124,17 @@ class World:
     def a_dataset(self) -> str:
         return self.service.datasets.add_builtin(self.owner, self._name(), "iris").name
 
+    def a_series(self) -> str:
+        lines = ["date,quantity", *(f"{2000 + i // 12}-{i % 12 + 1:02},{40 + i % 12}" for i in range(72))]
+        return self.service.datasets.add(
+            self.owner,
+            name=self._name(),
+            content="\n".join(lines).encode(),
+            format="csv",
+            target="quantity",
+            target_kind="number",
+        ).name
+
     def an_upload(self) -> str:
         home = self.service.config.data_dir / "uploads" / "alpha"
         for path in sorted(home.glob("up_*"), key=lambda path: path.stat().st_mtime)[:-10]:
@@ -285,6 +296,15 @@ ROWS = (
     Row("DELETE", "/v1/uploads/{upload_id}", "editor", 204, {"upload_id": "an_upload"}, changes=False),
     # jobs and programs
     Row("POST", "/v1/jobs", "editor", 202, body={"kind": "train", "dataset": "{a_dataset}", "spec": SPEC}),
+    Row(
+        *("POST", "/v1/jobs/estimate", "editor", 200),
+        body={
+            "template": "demand",
+            "dataset": "{a_series}",
+            "options": {"horizon": 2, "origins": 2, "calibration": 1},
+        },
+        changes=False,
+    ),
     Row("GET", "/v1/jobs", "viewer", 200, foreign=200),
     Row("GET", "/v1/jobs/{job_id}", "viewer", 200, {"job_id": "a_job"}),
     Row("POST", "/v1/jobs/{job_id}/cancel", "editor", 200, {"job_id": "a_queued_job"}),

@@ -133,6 +133,23 @@ def test_a_forecast_is_trained_over_http_and_on_the_command_line(
         client.explain("tomorrow", rows.to_dict("records"), shots=100)
 
 
+def test_what_a_job_would_take_is_told_before_it_is_submitted(client: Client) -> None:
+    before = [job.id for job in client.jobs.list()]
+    quote = client.jobs.estimate_template("pneumonia", dataset="films", options={"seeds": 1, "variants": []})
+    assert set(quote["estimate"]["parts"]) == {"hybrid", "rest"} and quote["estimate"]["cpu_s"] > 0
+    assert (quote["kind"], quote["backend"], quote["reserved_usd"], quote["max_seconds"]) == (
+        *("train_template", "local"),
+        *(0.0, None),
+    )
+    options = {"seeds": 9, "variants": []}
+    more = client.jobs.estimate_template("pneumonia", dataset="films", options=options, max_seconds=60)
+    assert more["estimate"]["parts"]["hybrid"] == pytest.approx(9 * quote["estimate"]["parts"]["hybrid"], rel=0.01)
+    assert more["max_seconds"] == 60
+    with pytest.raises(ApiError, match="seeds: must be 1 to 100, got 0"):
+        client.jobs.estimate_template("pneumonia", dataset="films", options={"seeds": 0})
+    assert [job.id for job in client.jobs.list()] == before
+
+
 def test_a_submission_says_what_it_is_expected_to_take(
     client: Client, home: Api, capsys: pytest.CaptureFixture[str]
 ) -> None:

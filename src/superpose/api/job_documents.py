@@ -16,6 +16,7 @@ __all__ = [
     "FunctionJob",
     "JobDocument",
     "ModuleTrainingJob",
+    "TemplateEstimate",
     "TemplateTrainingJob",
     "job_bodies",
     "job_document",
@@ -82,6 +83,15 @@ class TemplateTrainingJob(Spending):
         """Payload and further arguments of ``Jobs.submit``."""
         payload = {"template": self.template, "options": self.options}
         return {"payload": payload, "model_name": self.model, "dataset": self.dataset, **self.spending()}
+
+
+class TemplateEstimate(Document):
+    """Ask what a template's job would be expected to take."""
+
+    template: Annotated[str, Field(description="pneumonia or demand")]
+    dataset: Annotated[str, Field(description="id or name of a data set")]
+    options: Annotated[dict[str, Any], Field(default_factory=dict, description="as for the job")]
+    max_seconds: Annotated[float | None, Field(gt=0, strict=False, description="longest time of workers")] = None
 
 
 class FunctionOptions(Document):

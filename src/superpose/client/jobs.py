@@ -130,6 +130,38 @@ class Jobs(Resource):
         }
         return Job.from_json(self._submit("/v1/jobs", document, idempotency_key))
 
+    def estimate_template(
+        self,
+        template: str,
+        *,
+        dataset: str,
+        options: Mapping[str, Any] | None = None,
+        max_seconds: float | None = None,
+    ) -> dict[str, Any]:
+        """What a template's job would be expected to take; nothing is queued.
+
+        Args:
+            template: "pneumonia" or "demand".
+            dataset: id or name of a registered data set.
+            options: as `train_template` takes them.
+            max_seconds: how long workers might hold it, all attempts together.
+
+        Returns:
+            ``estimate`` (``cpu_s``, seconds of a processor, and ``parts`` of them by variant), and what would be set
+            aside: ``provider_usd``, ``worker_usd``, ``reserved_usd`` for at most ``max_seconds``.
+
+        Raises:
+            ApiError: as for `train_template`; budgets and quotas are not looked at.
+        """
+        document = {
+            "template": template,
+            "dataset": dataset,
+            "options": dict(options or {}),
+            "max_seconds": max_seconds,
+        }
+        call = Call("POST", "/v1/jobs/estimate", body=json.dumps(document).encode(), repeatable=True)
+        return dict(read_json(self._transport.send(call)))
+
     def submit(  # the fields of a submission
         self,
         function: JobFunction | FunctionSource | str,

@@ -152,6 +152,7 @@ class Service:
             config,
             self.quotas,
             self.residencies,
+            charges.quote,
         )
         self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)
         self.sweeps = Sweeps(self._database, self.store, self.datasets, self.models, self.residencies, clock)

@@ -20,10 +20,44 @@ from superpose.service.statuses import JobStatus
 from superpose.service.store.claims import NewJob, Price
 from superpose.service.store.tables import attempts, budgets, charges, keys
 
-__all__ = ["PERIODS", "Charges", "seconds_left", "start_of", "used_micros"]
+__all__ = ["PERIODS", "Charges", "Quote", "seconds_left", "start_of", "used_micros"]
 
 #: What a budget is counted over, UTC.
 PERIODS = ("day", "month", "total")
+
+
+@dataclass(frozen=True)
+class Quote:
+    """What would be set aside for a submission, and what it is expected to take.
+
+    Attributes:
+        kind: the job's.
+        backend: where it would run.
+        provider_micros: its backend's part, in millionths of a US dollar; None where nobody says.
+        worker_micros: its workers' time, for the longest that they may hold it.
+        max_seconds: how long that is; None: not limited.
+        estimate: what it is expected to take (``cpu_s``, ``parts``); None where nobody estimates.
+    """
+
+    kind: str
+    backend: str
+    provider_micros: int | None
+    worker_micros: int
+    max_seconds: float | None
+    estimate: Mapping[str, object] | None
+
+    def to_json(self) -> dict[str, object]:
+        """The quote as the API sends it."""
+        whole = None if self.provider_micros is None else usd_of(self.provider_micros + self.worker_micros)
+        return {
+            "kind": self.kind,
+            "backend": self.backend,
+            "provider_usd": None if self.provider_micros is None else usd_of(self.provider_micros),
+            "worker_usd": usd_of(self.worker_micros),
+            "reserved_usd": whole,
+            "max_seconds": self.max_seconds,
+            "estimate": None if self.estimate is None else dict(self.estimate),
+        }
 
 
 @dataclass(frozen=True)
@@ -86,6 +120,18 @@ class Charges:
             used_usd=usd_of(tightest.used),
             limit=tightest.what,
             backend=price.backend,
+        )
+
+    def quote(self, new: NewJob) -> Quote:
+        """What would be set aside for a submission; budgets are not looked at."""
+        price = new.price
+        return Quote(
+            kind=str(new.kind),
+            backend=price.backend,
+            provider_micros=price.micros,
+            worker_micros=self._worker_micros(new),
+            max_seconds=self._seconds(new),
+            estimate=new.estimate,
         )
 
     def reserve(self, connection: Connection, job: Job, new: NewJob) -> None:

@@ -47,7 +47,9 @@ _ACTIONS = ("read", "write", "predict", "call")
 _USING = {"predict": "endpoints", "call": "functions"}
 _SCOPE = re.compile(r"([a-z][a-z_-]*)(?:/([A-Za-z0-9][A-Za-z0-9._-]{0,62}))?:([a-z]+)", re.ASCII)
 _MAX_SCOPES = 100
-_LOOKING = frozenset({("datasets", "checks"), ("models", "drift")})  # POST, but they change nothing
+_LOOKING = frozenset(
+    {("datasets", "checks"), ("jobs", "estimate"), ("models", "drift")}
+)  # POST, but they change nothing
 _FREE = frozenset({"/v1/version", "/v2", "/v2/", "/openapi.json"})
 _READING = frozenset({"GET", "HEAD", "OPTIONS"})
 

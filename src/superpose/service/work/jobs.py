@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
 from sqlalchemy import Connection, select
 
 from superpose.errors import ConflictError, PayloadTooLargeError, RequestError
+from superpose.service.budgets.charges import Quote
 from superpose.service.catalogue.datasets import Datasets
 from superpose.service.catalogue.models import Models
 from superpose.service.catalogue.modules import Modules
@@ -56,6 +57,7 @@ class Jobs:
         config: limits.
         quotas: what projects may use.
         residencies: where their programs may go.
+        quote: what would be set aside for a submission.
     """
 
     def __init__(  # noqa: PLR0913  # what a submission may name, and what limits it
@@ -68,6 +70,7 @@ class Jobs:
         config: ServiceConfig,
         quotas: Quotas,
         residencies: Residencies,
+        quote: Callable[[NewJob], Quote],
     ) -> None:
         self._database = database
         self._store = store
@@ -77,6 +80,7 @@ class Jobs:
         self._config = config
         self._quotas = quotas
         self._residencies = residencies
+        self._quote = quote
 
     def submit(  # noqa: PLR0913  # the fields of a submission
         self,
@@ -154,6 +158,43 @@ class Jobs:
                 f"Jobs of kind {new.kind} are not submitted this way; they have a route of their own.", field="kind"
             )
         return self._submit_program(new, dataset, backend)
+
+    def quote_template(
+        self,
+        principal: Principal,
+        payload: Mapping[str, object],
+        *,
+        dataset: str,
+        max_seconds: float | None = None,
+    ) -> Quote:
+        """What a template's job would be expected to take, and what would be set aside for it; nothing is queued.
+
+        The data and the options are checked as for a submission; budgets and quotas are not looked at.
+
+        Args:
+            principal: the caller; an editor.
+            payload: ``template`` and ``options``.
+            dataset: id or name of the data set.
+            max_seconds: how long workers might hold it.
+
+        Raises:
+            ForbiddenError: the caller's role is too small.
+            RequestError: no such template, or a field out of range.
+            NotFoundError: no such data set in the caller's project.
+            SpecError, DatasetError: the job could not succeed.
+        """
+        principal.require(Role.EDITOR)
+        full, effort = admit_template(payload, self._datasets.table(self._datasets.get(principal, dataset)))
+        return self._quote(
+            NewJob(
+                project=principal.project,
+                kind=JobKind.TRAIN_TEMPLATE,
+                payload=full,
+                created_by=principal.key_id,
+                spending=check_spending(None, max_seconds, False),
+                estimate=effort.to_dict(),
+            )
+        )
 
     def get(self, principal: Principal, job_id: str) -> Job:
         """A job of the caller's project.
