@@ -133,7 +133,9 @@ def test_a_forecast_is_trained_over_http_and_on_the_command_line(
         client.explain("tomorrow", rows.to_dict("records"), shots=100)
 
 
-def test_what_a_job_would_take_is_told_before_it_is_submitted(client: Client) -> None:
+def test_what_a_job_would_take_is_told_before_it_is_submitted(
+    client: Client, home: Api, capsys: pytest.CaptureFixture[str]
+) -> None:
     before = [job.id for job in client.jobs.list()]
     quote = client.jobs.estimate_template("pneumonia", dataset="films", options={"seeds": 1, "variants": []})
     assert set(quote["estimate"]["parts"]) == {"hybrid", "rest"} and quote["estimate"]["cpu_s"] > 0
@@ -145,6 +147,14 @@ def test_what_a_job_would_take_is_told_before_it_is_submitted(client: Client) ->
     more = client.jobs.estimate_template("pneumonia", dataset="films", options=options, max_seconds=60)
     assert more["estimate"]["parts"]["hybrid"] == pytest.approx(9 * quote["estimate"]["parts"]["hybrid"], rel=0.01)
     assert more["max_seconds"] == 60
+    words = ["train", "pneumonia", "--dataset", "films", "--seeds", "1", "--beside", "none", "--estimate"]
+    assert json.loads(command(home, *words, "--json", capsys=capsys)) == quote
+    told = command(home, *words, "--max-seconds", "60", capsys=capsys)
+    assert told.startswith(f"about {quote['estimate']['cpu_s']:,.3g} s of processor time (rest ")
+    assert told.endswith("set aside when submitted: $0.00, for at most 60 s of workers\n")
+    with pytest.raises(SystemExit) as ended:
+        main(["train", "pneumonia", "--estimate"])
+    assert ended.value.code == 2 and "--estimate is for templates" in capsys.readouterr().err
     with pytest.raises(ApiError, match="seeds: must be 1 to 100, got 0"):
         client.jobs.estimate_template("pneumonia", dataset="films", options={"seeds": 0})
     assert [job.id for job in client.jobs.list()] == before

@@ -65,6 +65,9 @@ def train(  # noqa: PLR0913  # one parameter per option
         ),
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Template with --dataset: tell what it takes, and submit nothing.")
+    ] = False,
     data: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="Template: pictures (.npz, folder, .zip), or CSV of demand."),
@@ -130,6 +133,8 @@ def train(  # noqa: PLR0913  # one parameter per option
         origins=origins,
         gaps=gaps,
     )
+    if estimate and (spec not in TEMPLATES or dataset is None):
+        raise typer.BadParameter(f"--estimate is for templates ({', '.join(TEMPLATES)}) with --dataset NAME.")
     if spec in TEMPLATES:
         if parent is not None:
             raise typer.BadParameter(_from_of_template(spec, parent, dataset))
@@ -138,6 +143,12 @@ def train(  # noqa: PLR0913  # one parameter per option
             return
         options = template.options_of_job(spec)
         with connect(url, key_file) as client:
+            if estimate:
+                _tell_estimate(
+                    client.jobs.estimate_template(spec, dataset=dataset, options=options, max_seconds=max_seconds),
+                    as_json=as_json,
+                )
+                return
             job = client.jobs.train_template(
                 spec,
                 dataset=dataset,
@@ -169,6 +180,20 @@ def train(  # noqa: PLR0913  # one parameter per option
             max_seconds=max_seconds,
         )
         finish(client, job, detach=detach, as_json=as_json)
+
+
+def _tell_estimate(quote: dict[str, Any], *, as_json: bool) -> None:
+    """Print what a template's job would take, and what would be set aside for it."""
+    from superpose.cli.budgets import money
+    from superpose.cli.following import estimate_text
+
+    if as_json:
+        print_json(quote)
+        return
+    typer.echo(estimate_text(quote["estimate"]))
+    longest = quote["max_seconds"]
+    bound = "" if longest is None else f", for at most {longest:,.0f} s of workers"
+    typer.echo(f"set aside when submitted: {money(quote['reserved_usd'])}{bound}")
 
 
 def _from_of_template(name: str, parent: str, dataset: str | None) -> str:
