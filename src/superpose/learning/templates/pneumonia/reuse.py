@@ -99,6 +99,6 @@ def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], parts: Sequen
     """Settings that are not the same, such as "epochs 2 (there 1)"."""
     found = []
     for part in parts:
-        there = theirs.get(part) or {}
-        found += [f"{key} {own} (there {there.get(key)})" for key, own in ours[part].items() if own != there.get(key)]
+        own, there = ({"members": 1, **(one.get(part) or {})} for one in (ours, theirs))  # said only where not 1
+        found += [f"{key} {own[key]} (there {there.get(key)})" for key in own if own[key] != there.get(key)]
     return found

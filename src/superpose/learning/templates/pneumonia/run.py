@@ -24,6 +24,12 @@ from superpose.learning.canonical import write_atomically
 from superpose.learning.checkpoint import Stopped, read_sealed_json, write_sealed_json
 from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
 from superpose.learning.templates.pneumonia.measures import THRESHOLD, measured, threshold_of
+from superpose.learning.templates.pneumonia.members import (
+    AveragedClassifiers,
+    averaged,
+    member_seeds,
+    members_of,
+)
 from superpose.learning.templates.pneumonia.networks import PictureClassifier
 from superpose.learning.templates.pneumonia.openings import SealedTest
 from superpose.learning.templates.pneumonia.options import VARIANTS
@@ -58,7 +64,7 @@ class Fitted:
 
     variant: str
     seed: int
-    network: PictureClassifier
+    network: PictureClassifier | AveragedClassifiers
     threshold: float
     validation: Mapping[str, float]
     n_params: int
@@ -127,6 +133,15 @@ class Run:
         """The seeds that a variant is trained with."""
         return range(min(self.n_seeds, self.settings.fewer_seeds.get(variant, self.n_seeds)))
 
+    def _settings_of(self, name: str) -> FitSettings:
+        """How the network of a variant is trained, or the network whose features its head stands on."""
+        found: FitSettings = getattr(self.settings, name if VARIANTS[name].trained == "whole" else "hybrid")
+        return found
+
+    def _seeds(self, name: str, seed: int) -> range:
+        """The seeds of the members of a variant's network."""
+        return member_seeds(self._settings_of(name).members, seed)
+
     def fitted(self) -> list[Fitted]:
         """Every variant with every seed, trained now or before.
 
@@ -137,7 +152,7 @@ class Run:
         for seed in range(self.n_seeds):
             hybrid = self._whole("hybrid", seed)
             found.append(hybrid)
-            features = self._cached_features(hybrid.network, seed)
+            features = functools.cache(functools.partial(self._features, hybrid.network, seed))
             for name in self.variants:
                 if VARIANTS[name].trained == "head":
                     found.append(self._head(name, seed, hybrid.network, features))
@@ -147,60 +162,85 @@ class Run:
         return found
 
     def _whole(self, name: str, seed: int) -> Fitted:
-        settings: FitSettings = getattr(self.settings, name)
+        settings = self._settings_of(name)
         head: Any = VARIANTS[name].head
-        before, self._n_done = self._n_done, self._n_done + settings.epochs
-        network = build(settings, head, self.set.side, seed)
-        if self._facts(name, seed).exists():
-            return self._read(name, seed, network)
-        taken = self._taken(name, seed, network)
-        if taken is not None:
-            return taken
-        label, clock = f"{name} seed {seed}", time.perf_counter()
-        checkpoint = self.directory / f"{name}-{seed}.checkpoint"
+        before, self._n_done = self._n_done, self._n_done + settings.members * settings.epochs
+        seeds = self._seeds(name, seed)
+        members = [build(settings, head, self.set.side, one) for one in seeds]
+        known = self._known(name, seed, averaged(members))
+        if known is not None:
+            return known
+        clock, checkpoints = time.perf_counter(), []
+        for place, (member, own) in enumerate(zip(members, seeds, strict=True)):
+            single = len(members) == 1
+            label = f"{name} seed {seed}" + ("" if single else f", network {place + 1} of {len(members)}")
+            checkpoints.append(self.directory / f"{name}-{seed}{'' if single else f'.{place}'}.checkpoint")
+            after = self._after_epoch(label, settings.epochs, before + place * settings.epochs)
+            train = self.train
+            fit(member, train.pixels, train.labels, settings, own, checkpoint=checkpoints[-1], after_epoch=after)
+        fitted = self._kept(name, seed, averaged(members), time.perf_counter() - clock)
+        for checkpoint in checkpoints:  # those of whole members stay until all are trained
+            checkpoint.unlink(missing_ok=True)
+        return fitted
+
+    def _after_epoch(self, label: str, n_epochs: int, before: int) -> Callable[[int, float], None]:
+        clock = time.perf_counter()
 
         def after(epoch: int, loss: float) -> None:
             spent = time.perf_counter() - clock
-            self.tell(f"{label}: epoch {epoch} of {settings.epochs}, loss {loss:.4f}, {spent:.0f} s")
-            self._seen(f"{label}: epoch {epoch} of {settings.epochs}", before + epoch)
+            self.tell(f"{label}: epoch {epoch} of {n_epochs}, loss {loss:.4f}, {spent:.0f} s")
+            self._seen(f"{label}: epoch {epoch} of {n_epochs}", before + epoch)
 
-        train = self.train
-        network = fit(network, train.pixels, train.labels, settings, seed, checkpoint=checkpoint, after_epoch=after)
-        fitted = self._kept(name, seed, network, time.perf_counter() - clock)
-        checkpoint.unlink(missing_ok=True)
-        return fitted
+        return after
 
-    def _cached_features(self, network: PictureClassifier, seed: int) -> Callable[[], Features]:
-        """What gives the features that heads are trained on; they are made when the first head is trained."""
-        return functools.cache(lambda: cached_features(network, self.train, self.validation, self.settings, seed))
+    def _features(self, network: PictureClassifier | AveragedClassifiers, seed: int) -> list[Features]:
+        """What heads are trained on, for each member; made when the first head is trained."""
+        return [
+            cached_features(member, self.train, self.validation, self.settings, own)
+            for member, own in zip(members_of(network), self._seeds("hybrid", seed), strict=True)
+        ]
 
-    def _head(self, name: str, seed: int, hybrid: PictureClassifier, features: Callable[[], Features]) -> Fitted:
+    def _head(
+        self,
+        name: str,
+        seed: int,
+        hybrid: PictureClassifier | AveragedClassifiers,
+        features: Callable[[], list[Features]],
+    ) -> Fitted:
         kind: Any = VARIANTS[name].head
         self._seen(f"{name} seed {seed}", self._n_done)
-        empty = build(self.settings.hybrid, "linear" if kind == "logistic" else kind, self.set.side, seed).head
-        if self._facts(name, seed).exists():
-            return self._read(name, seed, with_head(hybrid, empty))
-        taken = self._taken(name, seed, with_head(hybrid, empty))
-        if taken is not None:
-            return taken
+        members, seeds = members_of(hybrid), self._seeds(name, seed)
+        shape: Any = "linear" if kind == "logistic" else kind
+        empty = [build(self.settings.hybrid, shape, self.set.side, one).head for one in seeds]
+        known = self._known(name, seed, averaged(list(map(with_head, members, empty))))
+        if known is not None:
+            return known
         clock = time.perf_counter()
         if kind == "logistic":
-            head = logistic_head(features(), self.settings.heads)
+            heads = [logistic_head(own, self.settings.heads) for own in features()]
         else:
-            head = fit_head(features(), kind, self.settings.heads, seed)
-        fitted = self._kept(name, seed, with_head(hybrid, head), time.perf_counter() - clock)
+            heads = [fit_head(own, kind, self.settings.heads, one) for own, one in zip(features(), seeds, strict=True)]
+        network = averaged(list(map(with_head, members, heads)))
+        fitted = self._kept(name, seed, network, time.perf_counter() - clock)
         self.tell(f"{name} seed {seed}: {fitted.seconds:.1f} s on the hybrid model's features")
         return fitted
 
     def _seen(self, stage: str, n_epochs: int) -> None:
         """Tell the watch how far the run is, and leave off where it says so."""
         whole = [name for name in self.variants if VARIANTS[name].trained == "whole"]
-        n_all = sum(len(self.seeds_of(name)) * getattr(self.settings, name).epochs for name in whole)
+        rows = [(len(self.seeds_of(name)), self._settings_of(name)) for name in whole]
+        n_all = sum(n_seeds * own.members * own.epochs for n_seeds, own in rows)
         self._watch.progress(stage, n_epochs / n_all)
         if self._watch.should_stop():
             raise Stopped(f"Stopped after {stage}; begun again with the same arguments, the run goes on from there.")
 
-    def _taken(self, name: str, seed: int, network: PictureClassifier) -> Fitted | None:
+    def _known(self, name: str, seed: int, network: PictureClassifier | AveragedClassifiers) -> Fitted | None:
+        """The network as it was trained before, here or in another run; None where it was not."""
+        if self._facts(name, seed).exists():
+            return self._read(name, seed, network)
+        return self._taken(name, seed, network)
+
+    def _taken(self, name: str, seed: int, network: PictureClassifier | AveragedClassifiers) -> Fitted | None:
         """A network that another run has trained, with a threshold of this run; None where there is none."""
         for other in self._others:
             found = other.network(name, seed, self.configuration)
@@ -218,7 +258,13 @@ class Run:
         return self.directory / f"{name}-{seed}.json"
 
     def _kept(
-        self, name: str, seed: int, network: PictureClassifier, seconds: float, *, taken_from: str | None = None
+        self,
+        name: str,
+        seed: int,
+        network: PictureClassifier | AveragedClassifiers,
+        seconds: float,
+        *,
+        taken_from: str | None = None,
     ) -> Fitted:
         """Choose the threshold, measure on validation, and put the network on disk; the facts last."""
         truth = self.validation.labels
@@ -236,7 +282,7 @@ class Run:
         write_sealed_json(self._facts(name, seed), facts)
         return _fitted(name, seed, network, facts)
 
-    def _read(self, name: str, seed: int, network: PictureClassifier) -> Fitted:
+    def _read(self, name: str, seed: int, network: PictureClassifier | AveragedClassifiers) -> Fitted:
         facts = read_sealed_json(self._facts(name, seed)) or {}
         try:
             network.load_state_dict(load_file(self.directory / f"{name}-{seed}.safetensors"))
@@ -249,7 +295,7 @@ class Run:
         return _fitted(name, seed, network.eval(), facts)
 
 
-def _fitted(name: str, seed: int, network: PictureClassifier, facts: Mapping[str, Any]) -> Fitted:
+def _fitted(name: str, seed: int, network: PictureClassifier | AveragedClassifiers, facts: Mapping[str, Any]) -> Fitted:
     keys = ("threshold", "validation", "n_params", "seconds")
     return Fitted(name, seed, network, **{key: facts[key] for key in keys}, taken_from=facts.get("taken_from"))
 

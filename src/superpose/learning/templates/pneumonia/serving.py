@@ -18,6 +18,7 @@ from superpose.learning.modules.network import ModuleNetwork, module_outputs
 from superpose.learning.modules.numpy_program import runtime_of
 from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.rows import ColumnKind, ColumnNames
+from superpose.learning.templates.pneumonia.members import AveragedClassifiers, members_of
 from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
 
 __all__ = ["picture_columns", "save_model"]
@@ -29,7 +30,11 @@ def picture_columns(side: int) -> tuple[str, ...]:
 
 
 def save_model(
-    path: Path, network: PictureClassifier, threshold: float, classes: tuple[str, str], facts: ModelFacts
+    path: Path,
+    network: PictureClassifier | AveragedClassifiers,
+    threshold: float,
+    classes: tuple[str, str],
+    facts: ModelFacts,
 ) -> dict[str, Any]:
     """Write the model file; the threshold becomes part of the model, so a probability above one half is a finding.
 
@@ -47,11 +52,12 @@ def save_model(
         ModuleExportError: the network cannot be exported.
     """
     own = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
-    last = own.head.exit if isinstance(own.head, DressedHead) else own.head
-    if not isinstance(last, nn.Linear):
-        raise TypeError(f"a network's last layer must be linear, got {type(last).__name__}")
-    with torch.no_grad():
-        last.bias[1] -= threshold
+    for member in members_of(own):
+        last = member.head.exit if isinstance(member.head, DressedHead) else member.head
+        if not isinstance(last, nn.Linear):
+            raise TypeError(f"a network's last layer must be linear, got {type(last).__name__}")
+        with torch.no_grad():
+            last.bias[1] -= threshold
     n_columns = network.side**2
     exported = export_module(own.eval(), torch.zeros(3, n_columns))
     trained = ModuleNetwork(exported, "cross_entropy").eval()

@@ -54,6 +54,7 @@ class FitSettings:
         averaging: decay per step of the mean over weights that is kept; 0 keeps the last weights.
         shifts: whether predictions average over views moved by a pixel.
         flips: whether predictions average over mirror images.
+        members: how many networks are trained for a seed, each with a seed of its own, and averaged in predicting.
         augmentation: random changes of training images.
     """
 
@@ -70,6 +71,7 @@ class FitSettings:
     averaging: float = 0.99
     shifts: bool = False
     flips: bool = False
+    members: int = 1
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
@@ -115,8 +117,11 @@ class TemplateSettings:
     fewer_seeds: Mapping[str, int] = field(default_factory=lambda: {"resnet18": 3})
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON."""
+        """The settings as JSON; ``members`` only where there are several, so that other digests are as they were."""
         found = asdict(self)
+        for name in ("hybrid", "strong_cnn", "resnet18"):
+            if found[name]["members"] == 1:
+                del found[name]["members"]
         found["heads"]["penalties"] = list(self.heads.penalties)
         return found
 

@@ -62,7 +62,8 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         source: a MedMNIST file, a folder or a zip archive, see `superpose.datasets.picture_sets`; or pictures that have
             been read.
         directory: of the run: checkpoints, networks, ``report.json`` and ``model.superpose``; made if absent.
-        preset: "chest" or "breast"; the latter takes mirror images for equal and trains longer on few pictures.
+        preset: "chest" or "breast"; the latter takes mirror images for equal, trains longer on few pictures, and
+            averages two networks of each seed.
         seeds: how many; with fewer than two there is no interval over seeds and no comparison.
         epochs: of every training; by default the preset's.
         variants: names of what is trained beside the hybrid model; see `VARIANTS`. By default all but ResNet-18.
