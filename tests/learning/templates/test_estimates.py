@@ -64,6 +64,21 @@ def test_every_preset_and_variant_of_pictures_has_an_estimate_above_0(preset: st
         before = found.cpu_s
 
 
+def test_members_of_a_network_count_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    def counted(members: int) -> EstimatedEffort:
+        own = PRESETS["breast"]
+        parts = {name: replace(getattr(own, name), members=members) for name in ("hybrid", "strong_cnn", "resnet18")}
+        monkeypatch.setitem(PRESETS, "breast", replace(own, **parts))
+        return of_pictures(COUNTS, **(PICTURES | {"preset": "breast"}))
+
+    one, three = counted(1), counted(3)
+    for name in VARIANTS:
+        for what in ("pictures trained", "views predicted"):
+            assert three.n_of(name, what) == 3 * one.n_of(name, what) > 0, (name, what)
+    for what in ("features cached", "views explained"):
+        assert three.n_of(REST, what) == 3 * one.n_of(REST, what) > 0
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 def test_pictures_trained_are_in_proportion_to_epochs_seeds_and_pictures(name: str) -> None:
     def trained(counts: PictureCounts = COUNTS, **changed: Any) -> tuple[int, float]:

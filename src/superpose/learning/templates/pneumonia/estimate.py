@@ -94,7 +94,7 @@ def _variant(name: str, counts: PictureCounts, settings: TemplateSettings, seeds
     n_seeds = min(seeds, settings.fewer_seeds.get(name, seeds))
     network: FitSettings = getattr(settings, name) if row.trained == "whole" else settings.hybrid
     trained_s, view_s = _NETWORK_S[network.features, network.width]
-    n_once = n_seeds * counts.n_train
+    n_once = n_seeds * network.members * counts.n_train
     if row.trained == "whole":
         yield Work(name, "pictures trained", n_once * network.epochs, trained_s * _larger(counts))
     elif row.head == "logistic":
@@ -108,13 +108,13 @@ def _variant(name: str, counts: PictureCounts, settings: TemplateSettings, seeds
 def _cached(counts: PictureCounts, settings: TemplateSettings, seeds: int) -> Work:
     """Features of the training pictures and their changed copies, and of the validation pictures."""
     _, view_s = _NETWORK_S[settings.hybrid.features, settings.hybrid.width]
-    n = seeds * ((1 + settings.heads.copies) * counts.n_train + counts.n_validation)
+    n = seeds * settings.hybrid.members * ((1 + settings.heads.copies) * counts.n_train + counts.n_validation)
     return Work(REST, "features cached", n, view_s * _larger(counts))
 
 
 def _n_views(network: FitSettings) -> int:
-    """Views that a network's predictions are means over."""
-    return (5 if network.shifts else 1) * (2 if network.flips else 1)
+    """Views that a network's predictions are means over, one by one in each of its members."""
+    return network.members * (5 if network.shifts else 1) * (2 if network.flips else 1)
 
 
 def _larger(counts: PictureCounts) -> float:
