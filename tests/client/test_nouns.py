@@ -23,7 +23,7 @@ from superpose.client import (
     NewKey,
     Prediction,
 )
-from superpose.errors import KeyFileError, ProtocolError
+from superpose.errors import DatasetFormatError, KeyFileError, ProtocolError
 
 AT = "2026-03-01T10:00:00.250000Z"
 JOB: dict[str, Any] = {
@@ -193,3 +193,13 @@ def test_a_prediction_has_what_was_asked_for_and_nothing_else() -> None:
 def test_explain_takes_no_argument_that_it_would_forget() -> None:
     with Client("http://127.0.0.1:9", key="sp_unused") as client, pytest.raises(TypeError, match="no argument 'fixed'"):
         client.explain("triage", [[1.0]], counterfactuals=1, fixed=["age"])  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("name", ["Herz Daten.csv", "größe.csv", "_x.csv"])
+def test_a_file_whose_name_no_data_set_may_have_is_told_to_be_given_another(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("age,ill\n61,yes\n")
+    with (
+        Client("http://127.0.0.1:9", key="sp_unused") as client,
+        pytest.raises(DatasetFormatError, match="Say another: name=, or --name on the command line"),
+    ):
+        client.datasets.add(tmp_path / name, target="ill")

@@ -7,6 +7,7 @@ import io
 import json
 import math
 import os
+import re
 import tempfile
 import uuid
 import zipfile
@@ -30,6 +31,7 @@ from superpose.errors import DatasetFormatError, ProtocolError, RequestError
 __all__ = ["Datasets", "json_body", "json_call", "read_json"]
 
 _PAGE: Final = 200
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _CONTENT_TYPES: Final = {
     "csv": "text/csv",
     "parquet": "application/vnd.apache.parquet",
@@ -140,6 +142,20 @@ class Resource:
         self._transport.send(Call("DELETE", path))
 
 
+def _named_by(file: str) -> str:
+    """The name that a file gives its data set.
+
+    Raises:
+        DatasetFormatError: none that a service takes.
+    """
+    if not _NAME.fullmatch(file):
+        raise DatasetFormatError(
+            f"{file[:80]!r}, the file's own name, cannot be that of a data set, which is 1 to 63 letters, digits, "
+            "'.', '_' or '-', a letter or digit first. Say another: name=, or --name on the command line."
+        )
+    return file
+
+
 class Datasets(Resource):
     """Data sets of the key's project, addressed by id or name."""
 
@@ -188,7 +204,7 @@ class Datasets(Resource):
                 return self.add(
                     archive,
                     target=target,
-                    name=name or path.resolve().name,
+                    name=name or _named_by(path.resolve().name),
                     format="images",
                     image_size=image_size,
                     image_mode=image_mode,
@@ -208,7 +224,7 @@ class Datasets(Resource):
             raise DatasetFormatError("A table given as bytes needs a name. Say name=.")
         if target is None and kind != "images":
             raise DatasetFormatError("Say which column to predict: target=.")
-        asked = {"name": name or stem, "target": target or "class", "size": image_size, "mode": image_mode}
+        asked = {"name": name or _named_by(stem), "target": target or "class", "size": image_size, "mode": image_mode}
         asked |= {"domain": domain, "target_kind": target_kind}
         asked |= {"patients": "true"} if image_patients else {}
         query: dict[str, str | int | float] = {key: value for key, value in asked.items() if value is not None}
