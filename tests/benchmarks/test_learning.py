@@ -58,6 +58,15 @@ def test_data_sets_are_the_published_ones_where_those_can_be_made() -> None:
     assert not any(own.are_published(data) for data in DATA_FAMILIES)
 
 
+@pytest.mark.parametrize("data", ["mnist_pca", "mnist_pca-"])
+def test_principal_components_of_a_setting_are_the_first_ones_of_all(data: str) -> None:
+    own = Draws(published=False)
+    parts, made = own.parts(data, 3, 2), own._made(data, 3, 2)
+    np.testing.assert_allclose(parts.train, made.train, atol=1e-9)
+    np.testing.assert_allclose(parts.test, made.test, atol=1e-9)
+    np.testing.assert_array_equal(parts.test_labels, made.test_labels)
+
+
 def test_published_accuracies_are_of_models_and_settings_that_exist() -> None:
     assert set(THEIR_NAMES) <= set(MODELS)
     for data, family in DATA_FAMILIES.items():
