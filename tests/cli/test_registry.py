@@ -41,6 +41,8 @@ def test_aliases_notes_search_and_history(at_home: Callable[..., Any], versions:
     assert (edited["note"], edited["tags"]) == ("For the greenhouse.", {"site": "north"})
     wrong = at_home("models", "annotate", versions, "--tag", "site", "--json").json
     assert wrong["error"]["code"] == "service.request"
+    nothing = at_home("models", "annotate", versions, "--version", "1")
+    assert (nothing.code, "say what to change: --note" in nothing.err) == (2, True)
     found = at_home("models", "list", "accuracy>0 tag:site=north greenhouse", "--json").json
     assert [(model["name"], 2 in model["matched"]) for model in found] == [(versions, True)]
     assert "champion=2" in at_home("models", "list", "greenhouse").out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
@@ -211,6 +212,37 @@ def test_any_quadratic_problem_is_a_model() -> None:
 def test_what_is_no_instance_or_too_large_is_refused(make: Any) -> None:
     with pytest.raises(ProblemError):
         make()
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Knapsack(["a"], [1], 5), "Values must be numbers, got 'a'"),
+        (lambda: Knapsack(["1"], [1], 5), "Values must be numbers, got '1'"),
+        (lambda: Knapsack([1], [float("nan")], 5), "Weights must be finite"),
+        (lambda: Knapsack([1, 2], [[1], [2, 3]], 5), "Weights must be numbers, in rows of one length"),
+        (lambda: Knapsack([1], [1], "five"), "Capacities must be numbers, got 'five'"),
+        (lambda: Knapsack([1], [1], [5, 6]), "the capacity one number"),
+        (lambda: Knapsack([None], [1], 5), "Values must be numbers, got 'None'"),
+        (lambda: MaxCut(3, [[0, 1.5]]), "Edges must be whole numbers, got 1.5"),
+        (lambda: MaxCut(3, [0, 1]), r"Edges are pairs of nodes, got shape \(2,\)"),
+        (lambda: MaxCut(3, [[0, 1]], ["x"]), "Weights must be numbers, got 'x'"),
+        (lambda: TravellingSalesman([[0, 1, np.inf]] * 3), "Distances must be finite"),
+        (lambda: VehicleRouting(np.ones((3, 3)), [0, 1, 1], "two", 1), "Capacities must be numbers, got 'two'"),
+        (lambda: VehicleRouting(np.ones((3, 3)), [0, 1, 1], 2, 1.5), "Numbers of vehicles must be whole numbers"),
+        (lambda: JobShop([[(0, "long")]]), "Machines and durations must be numbers, got 'long'"),
+        (lambda: JobShop([[(0, 1.5)]]), "finer unit of time"),
+    ],
+)
+def test_what_is_no_number_is_refused_in_the_problem_s_words(make: Any, told: str) -> None:
+    with pytest.raises(ProblemError, match=told):
+        make()
+
+
+def test_numbers_of_any_type_and_size_are_taken() -> None:
+    assert Knapsack([Fraction(1, 2), 10**30], np.array([1, 1], np.uint8), 2).value(
+        np.array([1, 1], np.uint8)
+    ) == pytest.approx(1e30)
 
 
 def test_vehicles_beyond_the_customers_are_left_out() -> None:

@@ -123,6 +123,8 @@ def annotate(  # noqa: PLR0913  # one parameter per option
     tags = {key: value or None for key, value in map(_tag, tag or [])}
     given = {"intended_use": intended_use, "limits": limits, "no_subgroups": no_subgroups}
     statements = {key: text for key, text in given.items() if text is not None}
+    if note is None and not tags and not statements:
+        raise typer.BadParameter("say what to change: --note, --tag, --intended-use, --limits or --no-subgroups")
     with connect(url, key_file) as client:
         named = client.models.get(name).latest if version == "latest" else reference(version)
         found = client.models.edit(name, version=named, note=note, tags=tags, statements=statements)

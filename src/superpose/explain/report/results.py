@@ -205,22 +205,26 @@ def _second_opinions(rows: Sequence[Facts], labels: Mapping[str, str]) -> Table:
         f"Second opinions, which do not decide: over splits (Wilcoxon) and over {rows[0]['cases']['n_cases']} cases",
         [
             "against",
+            "p of equality",
             "effect size",
             "Wilcoxon p",
             "only this right",
             "only other right",
             "McNemar p",
+            "bootstrap over cases",
             "cases to decide",
             "cases to call equal",
         ],
         [
             [
                 labels.get(row["against"], row["against"]),
+                number(row.get("p_equal"), ".2g"),
                 number(row.get("effect_size"), "+.2f"),
                 number(row.get("wilcoxon_p"), ".2g"),
                 str(row["cases"]["only_hybrid_right"]),
                 str(row["cases"]["only_other_right"]),
                 number(row.get("mcnemar_p"), ".2g"),
+                f"{number(row['cases'].get('low'), '+.3f')} to {number(row['cases'].get('high'), '+.3f')}",
                 str(row["cases"]["to_decide"] or "–"),
                 str(row["cases"]["to_call_equal"]),
             ]
@@ -229,7 +233,7 @@ def _second_opinions(rows: Sequence[Facts], labels: Mapping[str, str]) -> Table:
     )
 
 
-_METHODS = {"temperature": "temperature scaling", "isotonic": "isotonic regression", "none": "none"}
+_METHODS = {"temperature": "temperature scaling", "isotonic": "isotonic regression"}
 
 
 def _of_intervals(found: Facts | None) -> str:
@@ -262,7 +266,7 @@ def calibration(evaluation: Facts, predicts_numbers: bool = False) -> Section:
         "Calibration",
         [
             Text(
-                f"Calibration: {_METHODS.get(found['method'], found['method'])}. Figures are of the registered model "
+                f"{_recalibrated(found['method'])} Figures are of the registered model "
                 f"on {found['n_rows']} test rows, on which nothing was fitted."
             ),
             reliability_figure(
@@ -281,6 +285,12 @@ def calibration(evaluation: Facts, predicts_numbers: bool = False) -> Section:
             Points(_safeguards(found)),
         ],
     )
+
+
+def _recalibrated(method: str) -> str:
+    if method == "none":
+        return "Probabilities are the model's own, not recalibrated."
+    return f"Probabilities are recalibrated by {_METHODS.get(method, method)}."
 
 
 def _share(share: Facts) -> str:

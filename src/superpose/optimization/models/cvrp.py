@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError, ProblemInfeasibleError
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
+from superpose.optimization.models.numbers import as_numbers, as_whole_numbers
 from superpose.optimization.models.routes import shortest_route
 from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem
 
@@ -52,8 +53,11 @@ class VehicleRouting(Model[Routes]):
         name: str = "routes",
         reference: float | None = None,
     ) -> None:
-        self.distances, self.demands = np.asarray(distances, np.float64), np.asarray(demands, np.float64)
-        n = len(self.distances)
+        self.distances, self.demands = as_numbers("Distances", distances), as_numbers("Demands", demands)
+        most, vehicles = as_numbers("Capacities", capacity), as_whole_numbers("Numbers of vehicles", n_vehicles)
+        n = len(self.distances) if self.distances.ndim else 0
+        if most.ndim or vehicles.ndim:
+            raise ProblemError("Routes have one capacity for all vehicles, and one number of vehicles.")
         if self.distances.shape != (n, n) or self.demands.shape != (n,) or n < 3:
             raise ProblemError("Routes need a square of distances and as many demands, of two customers at least.")
         if not np.allclose(self.distances, self.distances.T):
@@ -64,8 +68,8 @@ class VehicleRouting(Model[Routes]):
             raise ProblemInfeasibleError(
                 f"{n_vehicles} vehicles of capacity {capacity:g} cannot carry {self.demands.sum():g}; give more."
             )
-        self.capacity, self.n_vehicles, self.n_places = float(capacity), min(int(n_vehicles), n - 1), n
-        self.coordinates = None if coordinates is None else np.asarray(coordinates, np.float64)
+        self.capacity, self.n_vehicles, self.n_places = float(most), min(int(vehicles), n - 1), n
+        self.coordinates = None if coordinates is None else as_numbers("Coordinates", coordinates)
         self.sense, self.name, self.reference = "min", name, reference
         to_depot = self.distances[0]
         self.savings = to_depot[:, None] + to_depot[None, :] - self.distances

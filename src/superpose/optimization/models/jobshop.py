@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
+from superpose.optimization.models.numbers import as_numbers
 from superpose.optimization.quadratic import LinearConstraint, QuadraticProblem
 
 __all__ = ["JobShop"]
@@ -47,7 +48,8 @@ class JobShop(Model[Indices]):
         name: str = "jobs",
         reference: float | None = None,
     ) -> None:
-        if any(part != int(part) for job in jobs for operation in job for part in operation):
+        parts = as_numbers("Machines and durations", [part for job in jobs for operation in job for part in operation])
+        if np.any(parts != np.floor(parts)):
             raise ProblemError(
                 "Machines and durations of a job shop must be whole numbers; choose a finer unit of time."
             )

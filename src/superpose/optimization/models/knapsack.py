@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
+from superpose.optimization.models.numbers import as_numbers
 from superpose.optimization.quadratic import LinearConstraint, QuadraticProblem
 
 __all__ = ["Knapsack"]
@@ -43,12 +44,13 @@ class Knapsack(Model[Bits]):
         name: str = "knapsack",
         reference: float | None = None,
     ) -> None:
-        self.values, self.weights = np.asarray(values, np.float64), np.asarray(weights, np.float64)
+        self.values, self.weights = as_numbers("Values", values), as_numbers("Weights", weights)
         if self.values.ndim != 1 or self.values.shape != self.weights.shape or not len(self.values):
             raise ProblemError("A knapsack needs a value and a weight for each item.")
-        if not np.all(np.isfinite(self.values)) or np.any(self.weights < 0) or not capacity >= 0:
-            raise ProblemError("Values must be finite, weights and capacity 0 or more.")
-        self.capacity, self.sense, self.name, self.reference = float(capacity), "max", name, reference
+        limit = as_numbers("Capacities", capacity)
+        if np.any(self.weights < 0) or limit.ndim or limit < 0:
+            raise ProblemError("Weights must be 0 or more, the capacity one number of 0 or more.")
+        self.capacity, self.sense, self.name, self.reference = float(limit), "max", name, reference
         self._by_worth = np.argsort(-self.values / np.maximum(self.weights, 1e-12), kind="stable")
 
     @property

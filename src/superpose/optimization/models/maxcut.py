@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
+from superpose.optimization.models.numbers import as_numbers, as_whole_numbers
 from superpose.optimization.quadratic import Pairs, QuadraticProblem
 
 __all__ = ["MaxCut"]
@@ -44,8 +45,11 @@ class MaxCut(Model[Bits]):
         name: str = "graph",
         reference: float | None = None,
     ) -> None:
-        ends = np.asarray(edges, np.int64).reshape(-1, 2)
-        values = np.ones(len(ends)) if weights is None else np.asarray(weights, np.float64)
+        ends = as_whole_numbers("Edges", edges)
+        if ends.size and (ends.ndim != 2 or ends.shape[1] != 2):
+            raise ProblemError(f"Edges are pairs of nodes, got shape {ends.shape}.")
+        ends = ends.reshape(-1, 2)
+        values = np.ones(len(ends)) if weights is None else as_numbers("Weights", weights)
         if n_nodes < 2 or not len(ends):
             raise ProblemError("A cut needs at least two nodes and an edge.")
         if n_nodes > MAX_NODES:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
+from superpose.optimization.models.numbers import as_numbers
 from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem
 
 __all__ = ["TravellingSalesman", "assignment_problem", "read_assignment"]
@@ -44,13 +45,13 @@ class TravellingSalesman(Model[Indices]):
         name: str = "tour",
         reference: float | None = None,
     ) -> None:
-        d = np.asarray(distances, np.float64)
+        d = as_numbers("Distances", distances)
         if d.ndim != 2 or d.shape[0] != d.shape[1] or len(d) < 3:
             raise ProblemError(f"Distances are a square of at least three places, got shape {d.shape}.")
-        if not np.all(np.isfinite(d)) or np.any(d < 0):
-            raise ProblemError("Distances must be finite and 0 or more.")
+        if np.any(d < 0):
+            raise ProblemError("Distances must be 0 or more.")
         self.distances, self.n_places = d, len(d)
-        self.coordinates = None if coordinates is None else np.asarray(coordinates, np.float64)
+        self.coordinates = None if coordinates is None else as_numbers("Coordinates", coordinates)
         self.sense, self.name, self.reference = "min", name, reference
 
     @property

@@ -73,6 +73,11 @@ def _maxcut(document: Mapping[str, Any], name: str) -> MaxCut:
     return MaxCut(n, ends, table[:, 2], name=name)
 
 
+def _floats(numbers: Any) -> npt.NDArray[np.float64]:
+    """Numbers; a member of another form is a ValueError, which names the file."""
+    return np.asarray(numbers, np.float64)
+
+
 def _indices(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     whole = numbers.astype(np.int64)
     if not np.array_equal(whole, numbers):
@@ -119,10 +124,15 @@ _MEMBERS: Mapping[str, frozenset[str]] = {
 
 _READERS: Mapping[str, Callable[[Mapping[str, Any], str], Model[Any]]] = {
     "maxcut": _maxcut,
-    "knapsack": lambda d, name: Knapsack(d["values"], d["weights"], float(d["capacity"]), name=name),
-    "tsp": lambda d, name: TravellingSalesman(d["distances"], d.get("coordinates"), name=name),
+    "knapsack": lambda d, name: Knapsack(_floats(d["values"]), _floats(d["weights"]), float(d["capacity"]), name=name),
+    "tsp": lambda d, name: TravellingSalesman(_floats(d["distances"]), d.get("coordinates"), name=name),
     "cvrp": lambda d, name: VehicleRouting(
-        d["distances"], d["demands"], float(d["capacity"]), int(d["vehicles"]), d.get("coordinates"), name=name
+        _floats(d["distances"]),
+        _floats(d["demands"]),
+        float(d["capacity"]),
+        d["vehicles"],
+        d.get("coordinates"),
+        name=name,
     ),
     "jobshop": lambda d, name: JobShop(d["jobs"], d.get("horizon"), name=name),
     "quadratic": _quadratic,
