@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from superpose.errors import ExtraMissingError
 
 __all__ = ["report_pdf"]
@@ -29,7 +34,29 @@ def report_pdf(html: bytes) -> bytes:
         ) from error
 
     fetcher = URLFetcher(allowed_protocols={"data"})  # pictures that the page holds itself, and nothing else
-    content: bytes = HTML(string=html.decode("utf-8"), url_fetcher=fetcher).write_pdf(
-        pdf_identifier=b"superpose", pdf_tags=True
-    )
+    page = HTML(string=html.decode("utf-8"), url_fetcher=fetcher)
+    with _undated_fonts():
+        content: bytes = page.write_pdf(pdf_identifier=b"superpose", pdf_tags=True)
     return content
+
+
+_ONE_AT_A_TIME = threading.Lock()
+
+
+@contextmanager
+def _undated_fonts() -> Iterator[None]:
+    """No time of day in the fonts of a PDF, so that equal pages give equal bytes.
+
+    Where HarfBuzz-Subset is not installed, WeasyPrint cuts fonts down with fontTools, which writes the time into them
+    unless ``SOURCE_DATE_EPOCH`` is set; one that the user has set stays.
+    """
+    name = "SOURCE_DATE_EPOCH"
+    with _ONE_AT_A_TIME:
+        if name in os.environ:
+            yield
+            return
+        os.environ[name] = "0"
+        try:
+            yield
+        finally:
+            del os.environ[name]
