@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from superpose.datasets.picture_sets import groups_of_equals, read_pictures
+from superpose.datasets.picture_sets import groups_of_equals, learnable, read_pictures
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooSmallError
 
 
@@ -143,14 +143,15 @@ def test_dicom_files_are_read_beside_others(tmp_path: Path) -> None:
     assert np.allclose(np.frombuffer(own, np.float32), [0, 1, 1, 0], atol=1e-3)
 
 
-def dicom(pydicom: Callable[..., object]) -> bytes:
-    """A file of 2 x 2 pixels, 12 bits: black, white, white, black."""
+def dicom(pydicom: Callable[..., object], patient: str = "", level: int = 4095) -> bytes:
+    """A file of 2 x 2 pixels, 12 bits: black, white, white, black; of a patient, if one is named."""
     one = pydicom.Dataset()  # type: ignore[attr-defined]
     one.SOPClassUID, one.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.1.1", "1.2.826.0.1.99.7.1"
+    one.PatientID = patient
     one.Rows = one.Columns = 2
     one.SamplesPerPixel, one.PhotometricInterpretation = 1, "MONOCHROME2"
     one.BitsAllocated, one.BitsStored, one.HighBit, one.PixelRepresentation = 16, 12, 11, 0
-    one.PixelData = np.array([0, 4095, 4095, 0], np.uint16).tobytes()
+    one.PixelData = np.array([0, level, 4095, 0], np.uint16).tobytes()
     one.file_meta = pydicom.dataset.FileMetaDataset()  # type: ignore[attr-defined]
     one.file_meta.TransferSyntaxUID = pydicom.uid.ExplicitVRLittleEndian  # type: ignore[attr-defined]
     buffer = io.BytesIO()
@@ -182,9 +183,71 @@ def test_folders_inside_a_class_are_its_patients_and_stay_in_one_part(tmp_path: 
 
 def test_an_official_split_may_hold_folders_of_patients(tmp_path: Path) -> None:
     files = files_of({"train": (5, 6), "val": (2, 1), "test": (2, 3)})
-    inside = {name.replace("/ILL/", "/ILL/p1/").replace("/NORMAL/", "/NORMAL/p2/old/"): c for name, c in files.items()}
+    inside = {
+        name.replace("/ILL/", f"/ILL/{name[:4]}1/").replace("/NORMAL/", f"/NORMAL/{name[:4]}2/old/"): c
+        for name, c in files.items()
+    }
     flat, deep = (read_pictures(put(tmp_path / str(i), own), side=4) for i, own in enumerate((files, inside)))
     assert deep.digest == flat.digest and deep.classes == flat.classes and deep.origin == "official"
+
+
+_MOVED = ("ILL/trainILL0", "ILL/trainILL1", "NORMAL/trainNORMAL2", "NORMAL/trainNORMAL3")
+
+
+def in_patients(counts: dict[str, tuple[int, int]], moved: dict[str, str]) -> dict[str, bytes]:
+    """Pictures in folders of two per patient; those of some patients go to the folder of another."""
+    found = {}
+    for name, content in files_of(counts).items():
+        part, label, file = name.split("/")
+        owner = f"{part}-{label}-{int(file.removeprefix(part + label).removesuffix('.png')) // 2}"
+        found[f"{part}/{label}/{moved.get(owner, owner)}/{file}"] = content
+    return found
+
+
+def test_a_patient_in_a_later_part_is_not_learnt_from(tmp_path: Path) -> None:
+    counts = {"train": (12, 12), "val": (6, 6), "test": (6, 6)}
+    moved = {"train-ILL-0": "test-ILL-1", "train-NORMAL-1": "val-NORMAL-0", "val-ILL-2": "test-ILL-0"}
+    apart = read_pictures(put(tmp_path / "apart", in_patients(counts, {})), side=8)
+    shared = read_pictures(put(tmp_path / "shared", in_patients(counts, moved)), side=8)
+    clean, found = learnable(apart), learnable(shared)
+    assert (clean.n_equal, clean.n_of_patients, len(clean.train), len(clean.validation)) == (0, 0, 24, 12)
+    assert (found.n_equal, found.n_of_patients, len(found.train), len(found.validation)) == (0, 6, 20, 10)
+    left_out = {row.tobytes() for row in clean.train.pixels} - {row.tobytes() for row in found.train.pixels}
+    theirs = [files_of(counts)[f"train/{own}.png"] for own in _MOVED]
+    assert left_out == {
+        (np.asarray(Image.open(io.BytesIO(one)), np.float32) / np.float32(255)).tobytes() for one in theirs
+    }
+    assert shared.digest != apart.digest, "what is learnt from is another set of pictures"
+    assert [len(shared.parts[part]) for part in ("train", "val", "test")] == [24, 12, 12]
+
+
+def test_a_patient_id_tells_patients_apart_before_folders_do(tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom", reason="needs superpose[dicom]")
+    level = iter(range(1, 4000, 40))
+    for folder in ("", "-series/"):
+        files = {
+            f"{part}/{label}/{label if folder else ''}{folder}{i}.dcm": dicom(
+                pydicom, ("x" if i == 4 else part) + label + str(i), next(level)
+            )
+            for part in ("train", "val", "test")
+            for label in ("ILL", "NORMAL")
+            for i in range(5)
+        }
+        found = learnable(read_pictures(put(tmp_path / f"own{folder}", files), side=2))
+        assert (found.n_of_patients, len(found.train), len(found.validation)) == (4, 8, 8)
+    anonymous = {
+        f"{part}/{label}/{i}.dcm": dicom(pydicom, "ANONYMOUS", next(level))
+        for part in ("train", "val", "test") for label in ("ILL", "NORMAL") for i in range(4)
+    }  # fmt: skip
+    assert learnable(read_pictures(put(tmp_path / "anonymous", anonymous), side=2)).n_of_patients == 0
+
+
+def test_patients_that_leave_too_little_to_learn_from_are_refused_with_a_way_out(tmp_path: Path) -> None:
+    files = {name.replace("/ILL/", "/ILL/p1/").replace("/NORMAL/", "/NORMAL/p2/"): content
+             for name, content in files_of({"train": (5, 6), "val": (2, 1), "test": (2, 3)}).items()}  # fmt: skip
+    found = read_pictures(put(tmp_path, files), side=4)
+    with pytest.raises(DatasetTooSmallError, match=r"has \[0, 0\] without .* \(11 of 11\)\. Split by patients"):
+        learnable(found)
 
 
 def test_equal_pictures_link_the_patients_that_have_them(tmp_path: Path) -> None:
@@ -207,7 +270,7 @@ def test_equal_pictures_link_the_patients_that_have_them(tmp_path: Path) -> None
         ),
         (("ILL/left/1", "ILL/right/2", "WELL/left/1", "WELL/right/1"), DatasetFormatError, "Which folders name the cl"),
         (("ILL/train/1", "ILL/test/2", "WELL/train/1", "WELL/test/1"), DatasetFormatError, "Which folders name the cl"),
-        (("ILL/p1/1", "WELL/p2/2"), DatasetTooSmallError, "there are 1 and 1 such folders"),
+        (("ILL/p1/1", "WELL/p2/2"), DatasetTooSmallError, "there are 1 and 1 such patients"),
     ],
 )
 def test_folders_that_leave_the_classes_open_are_refused(

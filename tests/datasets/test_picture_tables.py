@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from superpose.datasets import Table, read_table
-from superpose.datasets.picture_sets import PARTS, groups_of_equals, read_pictures
+from superpose.datasets import Table, data_sheet, read_table
+from superpose.datasets.picture_sets import PARTS, groups_of_equals, learnable, read_pictures
 from superpose.datasets.picture_tables import picture_table, pictures_of_table
 from superpose.errors import DatasetFormatError, DatasetTargetError, DatasetTooSmallError, DatasetTooWideError
 
@@ -56,6 +56,27 @@ def test_parts_are_drawn_where_none_is_given_and_patients_stay_in_one() -> None:
     alone = pictures_of_table(Table.from_columns("scans", pixels, "class", labels))
     assert sum(map(len, alone.parts.values())) == n
     assert len(np.unique(groups_of_equals(np.concatenate([alone.parts[part].pixels for part in PARTS])))) == n
+
+
+def test_a_patient_in_two_given_parts_is_counted_in_the_sheet_and_not_learnt_from() -> None:
+    random = np.random.default_rng(4)
+    parts = np.array(["train"] * 12 + ["val"] * 4 + ["test"] * 4, dtype=object)
+    owners = np.array([f"p{number // 2}" for number in range(20)], dtype=object)
+    owners[[0, 13]] = "p9"  # who stands in the test part too
+    labels = np.array(["ill", "well"] * 10, dtype=object)
+    pixels = {f"grey_{y}_{x}": random.random(20) for y in range(2) for x in range(2)}
+    table = Table.from_columns("scans", {"part": parts, "patient": owners, **pixels}, "class", labels)
+    found = learnable(pictures_of_table(table))
+    assert (found.n_of_patients, len(found.train), len(found.validation)) == (2, 11, 3)
+    sheet = data_sheet(table)
+    assert sheet.to_dict()["shared_patients"] == {"n_patients": 10, "n_in_several_parts": 1, "n_pictures": 2}
+    assert any("1 of 10 patients stand in several parts" in said for said in sheet.warnings)
+    missing = owners.copy()
+    missing[[0, 13]] = None  # whose pictures these are nobody knows
+    unknown = Table.from_columns("scans", {"part": parts, "patient": missing, **pixels}, "class", labels)
+    assert learnable(pictures_of_table(unknown)).n_of_patients == 0
+    apart = Table.from_columns("scans", {"part": parts, **pixels}, "class", labels)
+    assert "shared_patients" not in data_sheet(apart).to_dict() and learnable(pictures_of_table(apart)).n_equal == 0
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,8 @@ class DataSheet(Noun):
     """What a data set holds, column by column, and what is odd about it, in sentences.
 
     ``revision`` counts the edits, from 1. ``target_column`` tells of a target of numbers, which has no
-    classes. ``deidentification`` counts what was removed from patients' DICOM files.
+    classes. ``deidentification`` counts what was removed from patients' DICOM files, ``shared_patients`` the
+    patients who stand in several parts of an official split of pictures.
     """
 
     id: str
@@ -92,6 +93,7 @@ class DataSheet(Noun):
     revision: int = 1
     deidentification: Mapping[str, Any] | None = None
     target_column: ColumnSheet | None = None
+    shared_patients: Mapping[str, Any] | None = None
 
     @property
     def target_told(self) -> str:
@@ -117,6 +119,7 @@ class DataSheet(Noun):
             revision=f.maybe_whole("revision") or 1,
             deidentification=f.members.get("deidentification"),
             target_column=ColumnSheet.from_json(f.object("target_column")) if "target_column" in f.members else None,
+            shared_patients=f.members.get("shared_patients"),
         )
 
     def _repr_html_(self) -> str:

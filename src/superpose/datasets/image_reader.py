@@ -23,6 +23,7 @@ from superpose.datasets.archives import open_archive
 from superpose.datasets.dicom import Deidentifier, grey_pixels, is_dicom, open_dicom
 from superpose.datasets.picture_folders import PICTURE_SUFFIXES, PlacedPicture, is_left_alone, placed
 from superpose.datasets.picture_parts import PART
+from superpose.datasets.picture_patients import PATIENT, UNKNOWN, numbered_patients, shared_patients
 from superpose.datasets.table import Table, check_size, check_width
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTooLargeError
 
@@ -31,13 +32,10 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-__all__ = ["IMAGE_MODES", "PATIENT", "image_row", "pixel_names", "read_images"]
+__all__ = ["IMAGE_MODES", "PATIENT", "Identities", "image_row", "picture_pixels", "pixel_names", "read_images"]
 
 IMAGE_MODES = {"grey": ("grey",), "rgb": ("red", "green", "blue")}
 """Channels of each mode."""
-
-PATIENT = "patient"
-"""Column with a number for each patient, where it was asked for."""
 
 _MAX_SIZE = 256
 _MAX_PIXELS = 50_000_000
@@ -107,9 +105,9 @@ def read_images(  # what an archive may need to be told
         check_size(len(members), n_columns + len(parts) + 1)
         pixels = np.empty((len(members), n_columns))  # (n_images, n_columns)
         left = _MAX_PIXELS_IN_ALL
-        identities = _Identities(archive.comment)
+        identities = Identities(archive.comment)
         for row, info in enumerate(members):
-            pixels[row], n_read = _pixels(archive.read(info), info.filename, size, mode, identities)
+            pixels[row], n_read = picture_pixels(archive.read(info), info.filename, size, mode, identities)
             left -= n_read
             if left < 0:
                 raise DatasetTooLargeError(
@@ -118,14 +116,20 @@ def read_images(  # what an archive may need to be told
                 )
     labels = np.array([picture.label for picture in found], dtype=object)
     columns = parts | (identities.column(found) if patients else {})
+    shared = shared_patients([picture.part for picture in found], identities.patients(found)) if parts else None
     columns |= {column: np.ascontiguousarray(pixels[:, i]) for i, column in enumerate(pixel_names(size, mode))}
-    return replace(Table.from_columns(name, columns, target, labels), deidentification=identities.report())
+    table = Table.from_columns(name, columns, target, labels)
+    return replace(table, deidentification=identities.report(), shared_patients=shared)
 
 
-class _Identities:
-    """What becomes of the identities in the DICOM files of an archive."""
+class Identities:
+    """What becomes of the identities in DICOM files that are read one after the other.
 
-    def __init__(self, comment: bytes) -> None:
+    Args:
+        comment: of the archive that they came in, in which a sender says what was removed before.
+    """
+
+    def __init__(self, comment: bytes = b"") -> None:
         self._deidentify = Deidentifier()
         self._patient_of: dict[str, int] = {}
         self._said = comment
@@ -136,22 +140,27 @@ class _Identities:
         self._patient_of[name] = self._deidentify.patient(dataset)
         return self._deidentify(dataset, name)
 
+    def patient_of(self, name: str) -> int:
+        """A number from 1 for the patient of a file that was read; 0 where it names none."""
+        return self._patient_of.get(name, 0)
+
+    def patients(self, pictures: list[PlacedPicture]) -> npt.NDArray[np.int64]:
+        """The patient of each image, see `numbered_patients`."""
+        own = [self.patient_of(picture.file) for picture in pictures]
+        return numbered_patients(own, [picture.patient for picture in pictures])
+
     def column(self, pictures: list[PlacedPicture]) -> dict[str, npt.NDArray[Any]]:
         """The patient of each image: ``patient_1``, ... in the order in which they are met."""
-        unknown = [picture.file for picture in pictures if not self._patient_of.get(picture.file)]
-        if not unknown:
-            numbers = [self._patient_of[picture.file] for picture in pictures]
-        elif all(picture.patient for picture in pictures):
-            order: dict[str, int] = {}
-            numbers = [order.setdefault(picture.patient, len(order) + 1) for picture in pictures]
-        else:
+        numbers = self.patients(pictures)
+        unknown = [picture.file for picture, own in zip(pictures, numbers, strict=True) if own == UNKNOWN]
+        if unknown:
             raise DatasetFormatError(
                 f"{len(unknown)} of {len(pictures)} images do not say whose they are, the first is "
                 f"{unknown[0][:120]!r}; DICOM files with a Patient ID do, or images that all stand in a folder per "
                 "patient inside that of their class. Leave patients out.",
                 file=unknown[0][:200],
             )
-        return {PATIENT: np.array([f"patient_{number}" for number in numbers], dtype=object)}
+        return {PATIENT: np.array([f"patient_{number + 1}" for number in numbers], dtype=object)}
 
     def report(self) -> Mapping[str, Any] | None:
         """What was removed here, and what the sender says to have removed before; None without DICOM files."""
@@ -182,7 +191,7 @@ def image_row(source: bytes | Path, *, size: int = 28, mode: str = "grey") -> di
     """
     _check_form(size, mode, _MAX_SIZE * _MAX_SIZE * 3 + 1)
     content, name = (source, "image") if isinstance(source, bytes) else (source.read_bytes(), source.name)
-    pixels, _ = _pixels(content, name, size, mode, _Identities(b""))
+    pixels, _ = picture_pixels(content, name, size, mode, Identities())
     return dict(zip(pixel_names(size, mode), pixels.tolist(), strict=True))
 
 
@@ -219,12 +228,22 @@ def _images_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
     return found
 
 
-def _pixels(
-    content: bytes, name: str, size: int, mode: str, identities: _Identities
+def picture_pixels(
+    content: bytes, name: str, size: int, mode: str, identities: Identities
 ) -> tuple[npt.NDArray[np.float64], int]:
     """Pixels 0 .. 1 of one image, channel after channel, row after row; ``(n_channels * size * size,)``.
 
     And how many the image had.
+
+    Args:
+        content: of the file.
+        name: of the file, for messages and for ``identities``.
+        size: width and height in pixels that it is brought to.
+        mode: "grey" or "rgb".
+        identities: told of the patient of a DICOM file.
+
+    Raises:
+        DatasetFormatError: it is no PNG, JPEG or DICOM, or Pillow or pydicom is absent.
     """
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError

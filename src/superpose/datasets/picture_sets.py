@@ -3,9 +3,10 @@
 Three forms are read: a MedMNIST file (``train_images``, ``train_labels``, ``val_...``, ``test_...`` in an NPZ archive);
 a folder, or zip archive, of PNG, JPEG and DICOM files in ``train``, ``val`` and ``test`` folders with a folder per
 class each; and the same without parts, which are then drawn: 70, 15 and 15 in 100 of each class, equal pictures always
-in one part, and so all those of one patient, where the folders of classes hold a folder per patient. A folder ``train``
-without a ``val`` gives a ninth of itself to validation, drawn in the same way. Of a DICOM file only the pixels are
-kept.
+in one part, and so all those of one patient, where DICOM files or folders inside those of the classes tell patients
+apart. A folder ``train`` without a ``val`` gives a ninth of itself to validation, drawn in the same way. Of a DICOM
+file only the pixels are kept, and a number in place of the patient. `learnable` leaves out what stands in a later part
+too.
 """
 
 from __future__ import annotations
@@ -20,10 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.datasets.archives import open_archive
-from superpose.datasets.image_reader import image_row
+from superpose.datasets.image_reader import Identities, picture_pixels
 from superpose.datasets.npz_reader import npz_arrays
-from superpose.datasets.picture_folders import PICTURE_SUFFIXES, PlacedPicture, files_in, is_left_alone, placed
+from superpose.datasets.picture_folders import PICTURE_SUFFIXES, files_in, is_left_alone, placed
 from superpose.datasets.picture_parts import PARTS, check_parts
+from superpose.datasets.picture_patients import UNKNOWN, kept_together, numbered_patients, of_later_parts
 from superpose.errors import (
     DatasetEmptyError,
     DatasetFormatError,
@@ -32,7 +34,17 @@ from superpose.errors import (
     DatasetTooSmallError,
 )
 
-__all__ = ["PARTS", "PictureSet", "Pictures", "checked_set", "drawn_parts", "groups_of_equals", "read_pictures"]
+__all__ = [
+    "PARTS",
+    "Learnable",
+    "PictureSet",
+    "Pictures",
+    "checked_set",
+    "drawn_parts",
+    "groups_of_equals",
+    "learnable",
+    "read_pictures",
+]
 
 _MAX_PICTURES = 200_000
 _MAX_FILE_BYTES = 64 * 2**20
@@ -47,13 +59,25 @@ class Pictures:
     Attributes:
         pixels: float32 ``(n_pictures, side * side)``, 0 (black) to 1, row after row.
         labels: int64 ``(n_pictures,)``, places in the set's classes.
+        patients: int64 ``(n_pictures,)``, a number for the patient of each picture, the same in all parts of a set,
+            `UNKNOWN` where nothing tells; None where nothing does of any.
     """
 
     pixels: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int64]
+    patients: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
+
+    def among(self, chosen: npt.NDArray[np.bool_]) -> Pictures:
+        """Those of them that are chosen, ``(n_pictures,)``."""
+        patients = None if self.patients is None else self.patients[chosen]
+        return Pictures(self.pixels[chosen], self.labels[chosen], patients)
+
+    def owners(self) -> npt.NDArray[np.int64]:
+        """The patient of each, `UNKNOWN` where nothing tells."""
+        return np.full(len(self), UNKNOWN, dtype=np.int64) if self.patients is None else self.patients
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +90,8 @@ class PictureSet:
         classes: two names, in the order of the labels; the second is the one that is looked for.
         parts: for each word of `PARTS` its pictures.
         origin: "official" where the parts are those of the file or folder, "drawn" where they were drawn here.
-        digest: SHA-256 of all pixels and labels, part by part.
+        digest: SHA-256 of all pixels and labels, part by part, and of which pictures are of a patient who stands in a
+            later part too, where any are.
     """
 
     name: str
@@ -164,26 +189,31 @@ def _from_files(name: str, files: Sequence[str], content: Callable[[str], bytes]
             f"The folders must name two classes, got {len(classes)}: {', '.join(classes[:5])}.", classes=classes[:20]
         )
     pixels = np.empty((len(found), side * side), dtype=np.float32)
+    identities = Identities()
     for place, picture in enumerate(found):
-        pixels[place] = _pixels(content(picture.file), picture.file, side)
+        pixels[place], _ = picture_pixels(content(picture.file), picture.file, side, "grey", identities)
+    patients = numbered_patients(
+        [identities.patient_of(picture.file) for picture in found], [picture.patient for picture in found]
+    )
     labels = np.array([classes.index(picture.label) for picture in found], dtype=np.int64)
     given = np.array([picture.part for picture in found])
     stated = bool((given != "").any())
     if stated:
         check_parts(given.tolist())
-    drawn = drawn_parts(given, labels, _kept_together(groups_of_equals(pixels), found), seed)
-    parts = {part: Pictures(pixels[drawn == part], labels[drawn == part]) for part in PARTS}
+    drawn = drawn_parts(given, labels, kept_together(groups_of_equals(pixels), patients), seed)
+    whole = Pictures(pixels, labels, None if (patients == UNKNOWN).all() else patients)
+    parts = {part: whole.among(drawn == part) for part in PARTS}
     try:
         return checked_set(name, side, (classes[0], classes[1]), parts, "official" if stated else "drawn")
     except DatasetTooSmallError as error:
-        folders = [len({p.patient for p in found if p.label == label and p.patient}) for label in classes]
-        if "val" in given or not any(folders):
+        counts = [len(set(patients[(labels == label) & (patients != UNKNOWN)].tolist())) for label in (0, 1)]
+        if "val" in given or not any(counts):
             raise
         raise DatasetTooSmallError(
-            f"{error.message} Pictures of one folder inside that of a class are of one patient and stay together, and "
-            f"there are {folders[0]} and {folders[1]} such folders: where they are no patients, put the pictures into "
-            "the folder of the class.",
-            folders=folders,
+            f"{error.message} Pictures of one patient stay together: those of one Patient ID, or of one folder inside "
+            f"that of a class, and there are {counts[0]} and {counts[1]} such patients. Where folders are no patients, "
+            "put the pictures into the folder of the class.",
+            patients=counts,
         ) from None
 
 
@@ -197,22 +227,6 @@ def _pictures_among(files: Sequence[str]) -> list[str]:
                 file=file[:200],
             )
     return found
-
-
-def _kept_together(groups: npt.NDArray[np.int64], found: Sequence[PlacedPicture]) -> npt.NDArray[np.int64]:
-    """A number per picture: of those that are equal or of one patient, or linked by others that are."""
-    own = np.flatnonzero([bool(picture.patient) for picture in found])
-    if not len(own):
-        return groups
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    _, patients = np.unique([found[place].patient for place in own], return_inverse=True)
-    n_groups = int(groups.max()) + 1
-    edges = (np.ones(len(own)), (groups[own], n_groups + patients.reshape(-1)))
-    size = n_groups + int(patients.max()) + 1
-    _, together = connected_components(coo_array(edges, shape=(size, size)), directed=False)
-    return np.asarray(together, dtype=np.int64)[groups]
 
 
 def drawn_parts(
@@ -260,15 +274,66 @@ def checked_set(name: str, side: int, classes: tuple[str, str], parts: dict[str,
     for part in PARTS:
         digest.update(parts[part].pixels.tobytes())
         digest.update(parts[part].labels.tobytes())
+    later = _of_later_parts(parts)
+    if any(own.any() for own in later.values()):
+        digest.update(b"patients" + b"".join(later[part].tobytes() for part in PARTS))
     return PictureSet(name, side, classes, parts, origin, digest.hexdigest())
 
 
-def _pixels(content: bytes, name: str, side: int) -> npt.NDArray[np.float32]:
-    try:
-        row = image_row(content, size=side)
-    except DatasetFormatError as error:
-        raise DatasetFormatError(f"{name[:120]!r}: {error.message}", file=name[:200]) from None
-    return np.fromiter(row.values(), dtype=np.float32, count=side * side)
+@dataclass(frozen=True, eq=False)
+class Learnable:
+    """What may be learnt from of a set.
+
+    Attributes:
+        train: the training pictures, without those left out.
+        validation: the same of the validation part.
+        n_equal: pictures left out of both because an equal one stands in a later part.
+        n_of_patients: other pictures left out because their patient stands in a later part.
+    """
+
+    train: Pictures
+    validation: Pictures
+    n_equal: int
+    n_of_patients: int
+
+
+def learnable(pictures: PictureSet) -> Learnable:
+    """The pictures of training and validation, without those that stand in a later part too, or whose patient does.
+
+    They would be known again in the test. Nothing else is learnt of the later parts.
+
+    Raises:
+        DatasetTooSmallError: too few are left for that patients stand in several parts.
+    """
+    parts, later = pictures.parts, _of_later_parts(pictures.parts)
+    equal = {
+        "train": _among_others(parts["train"], parts["val"], parts["test"]),
+        "val": _among_others(parts["val"], parts["test"]),
+    }
+    kept = {part: parts[part].among(~(equal[part] | later[part])) for part in equal}
+    n_of_patients = sum(int((later[part] & ~equal[part]).sum()) for part in equal)
+    for part, least in (("train", _LEAST), ("val", 1)):
+        counts = np.bincount(kept[part].labels, minlength=2)
+        if n_of_patients and counts.min() < least:
+            raise DatasetTooSmallError(
+                f"Part {part} needs at least {least} picture(s) of each class, and has {counts.tolist()} without those "
+                f"whose patient also stands in a later part ({int(later[part].sum())} of {len(parts[part])}). Split "
+                "by patients, or leave the parts to be drawn; where Patient IDs, folders or a column of equal names "
+                "in several parts are different patients, give them different names.",
+                part=part,
+                counts=counts.tolist(),
+            )
+    return Learnable(kept["train"], kept["val"], int(sum(own.sum() for own in equal.values())), n_of_patients)
+
+
+def _of_later_parts(parts: Mapping[str, Pictures]) -> dict[str, npt.NDArray[np.bool_]]:
+    return of_later_parts({part: parts[part].owners() for part in PARTS})
+
+
+def _among_others(pictures: Pictures, *others: Pictures) -> npt.NDArray[np.bool_]:
+    """Which pictures are equal to one of the others."""
+    groups = groups_of_equals(np.concatenate([pictures.pixels, *[other.pixels for other in others]]))
+    return np.isin(groups[: len(pictures)], groups[len(pictures) :])
 
 
 def _bytes_of(path: Path) -> bytes:

@@ -7,8 +7,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from superpose.datasets.image_reader import PATIENT, pixel_names
+from superpose.datasets.image_reader import pixel_names
 from superpose.datasets.picture_parts import PART, PARTS
+from superpose.datasets.picture_patients import PATIENT, UNKNOWN, kept_together, patients_of_table
 from superpose.datasets.picture_sets import (
     Pictures,
     PictureSet,
@@ -42,7 +43,7 @@ def pictures_of_table(table: Table, *, seed: int = 0) -> PictureSet:
 
     The table has the columns of `pixel_names` for a square of grey pixels 0 .. 1, a target of two classes, and may
     have a column `PART`, whose parts are kept, and one `PATIENT`. Where no part is given, 70, 15 and 15 in 100 of each
-    class are drawn, all pictures of a patient (without patients: equal pictures) in one part.
+    class are drawn, all pictures of a patient, and equal ones, in one part.
 
     Args:
         table: the table.
@@ -79,9 +80,11 @@ def pictures_of_table(table: Table, *, seed: int = 0) -> PictureSet:
         )
     labels = (table.target.to_numpy() == table.classes[1]).astype(np.int64)
     given = _given(table)
-    groups = _groups(table, pixels)
-    drawn = drawn_parts(given, labels, groups, seed)
-    parts = {part: Pictures(pixels[drawn == part], labels[drawn == part]) for part in PARTS}
+    patients = patients_of_table(table)
+    known = np.full(len(labels), UNKNOWN, dtype=np.int64) if patients is None else patients
+    drawn = drawn_parts(given, labels, kept_together(groups_of_equals(pixels), known), seed)
+    whole = Pictures(pixels, labels, patients)
+    parts = {part: whole.among(drawn == part) for part in PARTS}
     origin = "drawn" if (given == "").all() else "official"
     return checked_set(table.name, side, (table.classes[0], table.classes[1]), parts, origin)
 
@@ -99,12 +102,3 @@ def _given(table: Table) -> npt.NDArray[np.str_]:
             column=PART,
         )
     return np.array(said, dtype="U5")
-
-
-def _groups(table: Table, pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
-    """A number per row: of its patient, or of all pictures with its pixels."""
-    if PATIENT not in table.feature_names:
-        return groups_of_equals(pixels)
-    _, groups = np.unique([str(value) for value in table.features[PATIENT]], return_inverse=True)
-    found: npt.NDArray[np.int64] = groups.astype(np.int64).reshape(-1)
-    return found

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.datasets.checks import TableReport, check_table
+from superpose.datasets.picture_patients import PATIENT, shared_patients_of_table
 from superpose.datasets.table import MAX_COLUMNS, Column, Table
 
 __all__ = ["ColumnSheet", "ColumnType", "DataSheet", "data_sheet"]
@@ -78,6 +79,8 @@ class DataSheet:
         report: findings of ``check_table``.
         warnings: the report's warnings, and what the types of the columns add.
         deidentification: what was removed from patients' files, counted; None where there were none.
+        shared_patients: ``n_patients``, ``n_in_several_parts`` and ``n_pictures`` of an official split of pictures;
+            None where there is none, or no patient is known.
         target_column: what the target holds, where it holds numbers; else None.
     """
 
@@ -89,6 +92,7 @@ class DataSheet:
     warnings: tuple[str, ...]
     deidentification: Mapping[str, Any] | None = None
     target_column: ColumnSheet | None = None
+    shared_patients: Mapping[str, int] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """The sheet as JSON values."""
@@ -101,6 +105,7 @@ class DataSheet:
             "warnings": list(self.warnings),
             **({"target_column": self.target_column.to_dict()} if self.target_column else {}),
             **({"deidentification": dict(self.deidentification)} if self.deidentification else {}),
+            **({"shared_patients": dict(self.shared_patients)} if self.shared_patients else {}),
         }
 
 
@@ -127,6 +132,9 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
             said.append(f"Column {column.name!r} holds free text, which a model would take as categories: exclude it.")
     if table.deidentification:
         said.extend(table.deidentification["warnings"])
+    shared = table.shared_patients or shared_patients_of_table(table)
+    if shared and shared["n_in_several_parts"]:
+        said.append(_of_shared_patients(shared, PATIENT in table.feature_names))
     return DataSheet(
         n_rows=table.n_rows,
         target=table.target_name,
@@ -136,7 +144,18 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
         warnings=tuple(said),
         deidentification=table.deidentification,
         target_column=None if table.classes else _target_sheet(table),
+        shared_patients=shared,
     )
+
+
+def _of_shared_patients(shared: Mapping[str, int], has_column: bool) -> str:
+    found = (
+        f"{shared['n_in_several_parts']} of {shared['n_patients']} patients stand in several parts of the official "
+        f"split: {shared['n_pictures']} pictures of training and validation are of patients in a later part"
+    )
+    if has_column:
+        return f"{found}, and the pneumonia template leaves them out of training."
+    return f"{found}. Add the set with its patients (--patients), and the pneumonia template leaves those pictures out."
 
 
 def _target_sheet(table: Table) -> ColumnSheet:

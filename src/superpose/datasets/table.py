@@ -69,6 +69,8 @@ class Table:
         columns: one description per feature, in the order of ``features``.
         deidentification: what was removed from the files of patients that the rows were made from, counted; None where
             there were none. Not part of the digest.
+        shared_patients: how many patients stand in several parts of an official split, where the files that the rows
+            were made from told, see `superpose.datasets.picture_patients.shared_patients`. Not part of the digest.
         domain: "medical" or "general"; a model that learns from medical rows is a medical one. Not part of the digest.
     """
 
@@ -79,6 +81,7 @@ class Table:
     classes: tuple[str, ...]
     columns: tuple[Column, ...]
     deidentification: Mapping[str, Any] | None = None
+    shared_patients: Mapping[str, int] | None = None
     domain: str = GENERAL
 
     @classmethod

@@ -49,6 +49,20 @@ def test_a_table_of_scans_numbers_patients_and_keeps_the_report(archive: Path) -
     assert sheet["by_sender"]["removed"]["PatientName"] == 4
 
 
+def test_the_sheet_counts_patients_in_two_parts_also_where_they_are_no_column(scan: Scan, tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as packed:
+        for part in ("train", "test"):
+            for label in ("ill", "well"):
+                for number in range(2):
+                    packed.writestr(f"{part}/{label}/{number}.dcm", scan(PatientID=f"MRN-{label if number else part}"))
+    for patients, said in ((False, "Add the set with its patients"), (True, "leaves them out of training")):
+        options = {"size": 2, "patients": patients}
+        table = read_table(tmp_path / "x.zip", format="images", name="x", target="class", options=options)
+        sheet = data_sheet(table)
+        assert sheet.shared_patients == {"n_patients": 4, "n_in_several_parts": 2, "n_pictures": 2}
+        assert any("2 of 4 patients stand in several parts" in own and said in own for own in sheet.warnings)
+
+
 def test_what_a_sender_says_is_bounded(scan: Scan, tmp_path: Path) -> None:
     for comment in (
         b"no JSON",

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 
-from superpose.datasets.picture_sets import PictureSet, read_pictures
+from superpose.datasets.picture_sets import PictureSet, checked_set, read_pictures
 from superpose.errors import CheckpointError, DatasetFormatError, SpecError
 from superpose.explain import model_card
 from superpose.learning import Predictor, read_model
@@ -122,11 +122,32 @@ def run(small_set: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict
     return train_pneumonia(small_set, place, seeds=2, epochs=1, variants=MOST), place
 
 
+def test_patients_in_two_parts_are_counted_and_not_learnt_from(small_set: Path, tmp_path: Path) -> None:
+    apart = read_pictures(small_set)
+    owners = {part: start + np.arange(len(own)) // 3 for start, (part, own) in zip((0, 100, 200), apart.parts.items())}  # noqa: B905
+    owners["train"][:6] = owners["val"][:3] = 205
+    parts = {part: replace(own, patients=owners[part]) for part, own in apart.parts.items()}
+    shared = checked_set("shared", apart.side, apart.classes, parts, "official")
+    told: list[str] = []
+    report = train_pneumonia(
+        shared, tmp_path / "run", seeds=1, epochs=1, variants=["logistic_regression"], tell=told.append
+    )
+    data = report["data"]
+    assert data["n_left_out_as_equal"] == 1 and data["n_left_out_of_patients"] == 8  # one of the nine is an equal too
+    assert [data["parts"][part]["n_used"] for part in ("train", "val", "test")] == [66, 21, 30]
+    assert data["patients"]["n_in_several_parts"] == 1 and data["patients"]["n_pictures"] == 9
+    assert "8 pictures left out: their patients also stand in a later part" in told
+    assert report["configuration"]["data"] != apart.digest, "a network that was trained on other pictures is not taken"
+    with pytest.raises(CheckpointError, match="its data is"):
+        train_pneumonia(small_set, tmp_path / "other", seeds=1, epochs=1, reuse=[tmp_path / "run"])
+
+
 def test_a_run_reports_every_variant_and_seals_the_test(run: tuple[dict[str, Any], Path]) -> None:
     report, place = run
     assert report == json.loads((place / "report.json").read_text())
     assert list(report["variants"]) == MOST
     assert report["data"]["n_left_out_as_equal"] == 1
+    assert report["data"]["n_left_out_of_patients"] == 0 and report["data"]["patients"] is None  # MedMNIST names none
     parts, own = report["data"]["parts"], read_model(place / "model.superpose").manifest
     assert sum(part["n_pictures"] - part["n_used"] for part in parts.values()) == 1
     trained_on = parts["train"]["n_used"]

@@ -181,9 +181,22 @@ def _data(report: Facts) -> Section:
             Table(f"{data['name']}: {data['side']} x {data['side']} pixels, split: {data['split']}",
                   ["part", "pictures", "by class", "equal to another"], rows, words=True),
             Points([f"{data['n_left_out_as_equal']} training pictures that are also in a later part were left out.",
+                    *_patients(data),
                     f"Digest of the data (SHA-256): {data['sha256']}"]),
         ],
     )  # fmt: skip
+
+
+def _patients(data: Facts) -> list[str]:
+    """What is known of patients; nothing in reports of releases that did not look for them."""
+    if "patients" not in data:
+        return []
+    if (known := data["patients"]) is None:
+        return ["Patients are not known: pictures of one may stand in several parts."]
+    return [
+        f"{known['n_in_several_parts']} of {known['n_patients']} patients stand in several parts; "
+        f"{data['n_left_out_of_patients']} more training or validation pictures of them were left out."
+    ]
 
 
 def _openings(report: Facts) -> Section:

@@ -78,6 +78,7 @@ def train_template(job: Job, context: RunContext) -> Outcome:
 
 
 def _admit_pictures(options: Mapping[str, object], table: Table) -> tuple[dict[str, object], EstimatedEffort]:
+    from superpose.datasets.picture_sets import learnable
     from superpose.datasets.picture_tables import pictures_of_table
     from superpose.learning.templates.pneumonia.estimate import PictureCounts, estimated_effort
     from superpose.learning.templates.pneumonia.options import check_options, default_variants
@@ -98,8 +99,8 @@ def _admit_pictures(options: Mapping[str, object], table: Table) -> tuple[dict[s
         raise SpecError(f"must be a list of names, got {variants!r}", "variants")
     check_options(full["preset"], seeds, epochs, variants)
     found = pictures_of_table(table)
-    n_train, n_validation, n_test = (len(found.parts[part]) for part in ("train", "val", "test"))
-    counts = PictureCounts(n_train, n_validation, n_test, found.side)
+    learnt = learnable(found)
+    counts = PictureCounts(len(learnt.train), len(learnt.validation), len(found.parts["test"]), found.side)
     effort = estimated_effort(counts, preset=full["preset"], seeds=seeds, epochs=epochs, variants=variants)
     return full, effort
 

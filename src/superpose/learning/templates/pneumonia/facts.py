@@ -107,4 +107,5 @@ def _data(data: Mapping[str, Any]) -> dict[str, Any]:
         "validation_use": "with thresholds chosen on",
         "split_by": {"kind": "given", "origin": data["split"]},
         "n_left_out_as_equal": data["n_left_out_as_equal"],
+        "n_left_out_of_patients": data["n_left_out_of_patients"],
     }

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 
 from superpose import __version__
-from superpose.datasets.picture_sets import Pictures, PictureSet, groups_of_equals
+from superpose.datasets.picture_sets import Pictures, PictureSet, learnable
 from superpose.errors import CheckpointError
 from superpose.learning.canonical import write_atomically
 from superpose.learning.checkpoint import Stopped, read_sealed_json, write_sealed_json
@@ -92,6 +92,7 @@ class Run:
 
     Raises:
         CheckpointError: the directory holds a run of another configuration, or nothing of another run fits.
+        DatasetTooSmallError: too few pictures are left for that patients stand in several parts.
     """
 
     def __init__(  # noqa: PLR0913  # one parameter per part
@@ -109,10 +110,9 @@ class Run:
         self.set, self.settings, self.n_seeds = pictures, settings, n_seeds
         self.variants = tuple(name for name in VARIANTS if name in variants or name == "hybrid")
         self.directory, self.tell, self._watch, self._n_done = directory, tell, watch, 0
+        self.learnable = learnable(pictures)
+        self.train, self.validation = self.learnable.train, self.learnable.validation
         directory.mkdir(parents=True, exist_ok=True)
-        self.train, self.n_left_out = _without(pictures.parts["train"], pictures.parts["val"], pictures.parts["test"])
-        self.validation, left_out = _without(pictures.parts["val"], pictures.parts["test"])
-        self.n_left_out += left_out
         self.configuration = {
             "template": "pneumonia",
             "release": __version__,
@@ -127,6 +127,8 @@ class Run:
             for line in other.checked(self.configuration):
                 tell(line)
         self.test = SealedTest(pictures.parts["test"], self.configuration, directory)
+        if self.learnable.n_of_patients:
+            tell(f"{self.learnable.n_of_patients} pictures left out: their patients also stand in a later part")
         tell(f"configuration {self.test.digest[:12]} is recorded; the test pictures are closed")
 
     def seeds_of(self, variant: str) -> range:
@@ -298,13 +300,3 @@ class Run:
 def _fitted(name: str, seed: int, network: PictureClassifier | AveragedClassifiers, facts: Mapping[str, Any]) -> Fitted:
     keys = ("threshold", "validation", "n_params", "seconds")
     return Fitted(name, seed, network, **{key: facts[key] for key in keys}, taken_from=facts.get("taken_from"))
-
-
-def _without(pictures: Pictures, *others: Pictures) -> tuple[Pictures, int]:
-    """The pictures that are in none of the others, and how many were left out.
-
-    A picture that is also in a later part would be learnt by heart. Nothing else is learnt of the other parts.
-    """
-    groups = groups_of_equals(np.concatenate([pictures.pixels, *[other.pixels for other in others]]))
-    keep = ~np.isin(groups[: len(pictures)], groups[len(pictures) :])
-    return Pictures(pictures.pixels[keep], pictures.labels[keep]), int((~keep).sum())

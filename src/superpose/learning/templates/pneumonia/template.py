@@ -15,6 +15,7 @@ from scipy.special import expit
 
 from superpose import __version__
 from superpose.datasets import drift_baseline
+from superpose.datasets.picture_patients import shared_patients
 from superpose.datasets.picture_sets import PARTS, Pictures, PictureSet, groups_of_equals, read_pictures
 from superpose.datasets.picture_tables import picture_table
 from superpose.learning.calibration.report import calibration_report
@@ -127,7 +128,7 @@ def _reported(run: Run, preset: str, clock: float) -> dict[str, Any]:
         "preset": preset,
         "intended_use": INTENDED_USE,
         "limits": LIMITS,
-        "data": {**_data(run), "n_left_out_as_equal": run.n_left_out},
+        "data": _data(run),
         "configuration": run.configuration,
         "configuration_sha256": run.test.digest,
         "configuration_recorded_at": run.test.recorded_at,
@@ -168,7 +169,14 @@ def _data(run: Run) -> dict[str, Any]:
             "n_equal_to_another": len(groups) - len(np.unique(groups)),
         }
     return {"name": pictures.name, "sha256": pictures.digest, "side": pictures.side, "classes": list(pictures.classes),
-            "split": pictures.origin, "parts": parts}  # fmt: skip
+            "split": pictures.origin, "parts": parts, "n_left_out_as_equal": run.learnable.n_equal,
+            "n_left_out_of_patients": run.learnable.n_of_patients, "patients": _patients(pictures)}  # fmt: skip
+
+
+def _patients(pictures: PictureSet) -> dict[str, int] | None:
+    """How many patients there are, and how many stand in several parts; None where they are not known."""
+    parts = np.repeat(PARTS, [len(pictures.parts[part]) for part in PARTS])
+    return shared_patients(parts.tolist(), np.concatenate([pictures.parts[part].owners() for part in PARTS]))
 
 
 def _row(name: str, fitted: Sequence[Fitted]) -> dict[str, Any]:
