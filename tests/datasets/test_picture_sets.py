@@ -5,12 +5,15 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from superpose.datasets import read_images
+from superpose.datasets.picture_folders import is_picture
 from superpose.datasets.picture_sets import groups_of_equals, learnable, read_pictures
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooSmallError
 
@@ -141,6 +144,42 @@ def test_dicom_files_are_read_beside_others(tmp_path: Path) -> None:
     rows = {row.tobytes() for row in found.parts["train"].pixels}
     (own,) = rows - {row.tobytes() for row in plain.parts["train"].pixels}
     assert np.allclose(np.frombuffer(own, np.float32), [0, 1, 1, 0], atol=1e-3)
+
+
+def test_dicom_without_a_suffix_is_known_by_its_preamble(tmp_path: Path) -> None:
+    pydicom = pytest.importorskip("pydicom", reason="needs superpose[dicom]")
+    named = {
+        f"{part}/{label}/IM{i:04d}": dicom(pydicom, f"{part}{label}{i}", 50 * place + 5 * i)
+        for place, (part, label) in enumerate((p, c) for p in ("train", "val", "test") for c in ("ILL", "NORMAL"))
+        for i in range(4)
+    }
+    plain = read_pictures(put(tmp_path / "plain", {f"{name}.dcm": one for name, one in named.items()}), side=2)
+    index = b"\0" * 128 + b"DICM" + b"index of the disc"
+    uids = {name.replace("IM", "1.2.840.99."): content for name, content in named.items()}
+    for kind, files in (("bare", named), ("uids", uids)):
+        assert read_pictures(put(tmp_path / kind, {**files, "DICOMDIR": index}), side=2).digest == plain.digest
+        with zipfile.ZipFile(tmp_path / f"{kind}.zip", "w") as archive:
+            for name, content in {**files, "DICOMDIR": index}.items():
+                archive.writestr(name, content)
+        assert read_pictures(tmp_path / f"{kind}.zip", side=2).digest == plain.digest
+        table = read_images((tmp_path / f"{kind}.zip").read_bytes(), name="x", target="c", max_columns=10, size=2)
+        assert table.n_rows == len(files)
+    for other in (b"", b"DICM", b"\0" * 128 + b"DIC"):
+        with pytest.raises(DatasetFormatError, match="'train/ILL/notes' must be a PNG, JPEG or DICOM"):
+            read_pictures(put(tmp_path / "bare", {"train/ILL/notes": other}), side=2)
+
+
+def test_only_the_head_of_a_file_is_read_and_only_where_its_name_does_not_tell() -> None:
+    asked: list[str] = []
+
+    def head(name: str, content: bytes) -> bytes:
+        asked.append(name)
+        return content
+
+    files = {"a/x.PNG": b"", "a/y.jpeg": b"", "a/z.DCM": b"", "a/IM1": b"\0" * 128 + b"DICM", "a/notes.txt": b"x" * 132}
+    found = {name: is_picture(name, partial(head, name, content)) for name, content in files.items()}
+    assert [name for name, own in found.items() if not own] == ["a/notes.txt"]
+    assert asked == ["a/IM1", "a/notes.txt"]
 
 
 def dicom(pydicom: Callable[..., object], patient: str = "", level: int = 4095) -> bytes:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import zipfile
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import Final
 
 from superpose.datasets.dicom import Deidentifier, dicom_bytes, find_dicom, open_dicom
-from superpose.datasets.picture_folders import PICTURE_SUFFIXES, files_in, placed
+from superpose.datasets.dicom.files import head_of
+from superpose.datasets.picture_folders import files_in, is_picture, placed
 from superpose.errors import DatasetFormatError
 
 __all__ = ["pack_folder"]
@@ -69,7 +71,7 @@ def _images_in(folder: Path, dicom: set[str]) -> list[str]:
                 "the file itself there, or take the link away.",
                 file=file[:200],
             )
-        if file not in dicom and PurePosixPath(file).suffix.lower() not in PICTURE_SUFFIXES:
+        if file not in dicom and not is_picture(file, partial(head_of, path)):
             raise DatasetFormatError(
                 f"File {file[:120]!r} is neither PNG, JPEG nor DICOM. Convert it, or take it out of the folder.",
                 file=file[:200],

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from superpose.datasets.dicom.files import HEAD_BYTES
 from superpose.errors import DatasetFormatError
 
-__all__ = ["open_archive"]
+__all__ = ["member_head", "open_archive"]
 
 MAX_MEMBERS = 200_000
 _ENTRY = b"PK\x01\x02"
@@ -55,3 +56,9 @@ def _n_entries(content: bytes | Path) -> int:
             n_entries += (kept + piece).count(_ENTRY)
             kept = piece[1 - len(_ENTRY) :]  # too short to be counted twice
     return n_entries
+
+
+def member_head(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> bytes:
+    """The first bytes of a member, as many as tell whether it is DICOM; no more of it is unpacked."""
+    with archive.open(info) as file:
+        return file.read(HEAD_BYTES)

@@ -13,15 +13,16 @@ import struct
 import zipfile
 import zlib
 from dataclasses import replace
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
-from superpose.datasets.archives import open_archive
+from superpose.datasets.archives import member_head, open_archive
 from superpose.datasets.dicom import Deidentifier, grey_pixels, is_dicom, open_dicom
-from superpose.datasets.picture_folders import PICTURE_SUFFIXES, PlacedPicture, is_left_alone, placed
+from superpose.datasets.picture_folders import PlacedPicture, is_left_alone, is_picture, placed
 from superpose.datasets.picture_parts import PART
 from superpose.datasets.picture_patients import PATIENT, UNKNOWN, numbered_patients, shared_patients
 from superpose.datasets.table import Table, check_size, check_width
@@ -210,14 +211,15 @@ def _parts_of(pictures: list[PlacedPicture]) -> dict[str, npt.NDArray[Any]]:
 
 
 def _images_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Members that are images; refuses what is neither that nor hidden."""
+    """Members that are images, by name or content; refuses what is neither that nor hidden."""
     found = []
     for info in archive.infolist():
         if info.is_dir() or is_left_alone(info.filename):
             continue
-        if PurePosixPath(info.filename).suffix.lower() not in PICTURE_SUFFIXES:
+        if not is_picture(info.filename, partial(member_head, archive, info)):
             raise DatasetFormatError(
-                f"File {info.filename[:120]!r} is neither PNG, JPEG nor DICOM (.dcm).", file=info.filename[:200]
+                f"File {info.filename[:120]!r} is neither PNG, JPEG nor DICOM (.dcm, or DICM at byte 128).",
+                file=info.filename[:200],
             )
         if info.file_size > _MAX_IMAGE_BYTES:
             raise DatasetFormatError(

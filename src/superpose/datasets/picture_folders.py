@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from superpose.datasets.dicom.files import is_dicom_file, is_index
 from superpose.datasets.picture_parts import PARTS, check_parts
 from superpose.errors import DatasetFormatError
 
-__all__ = ["PICTURE_SUFFIXES", "PlacedPicture", "files_in", "is_left_alone", "placed"]
+__all__ = ["PlacedPicture", "files_in", "is_left_alone", "is_picture", "placed"]
 
-PICTURE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom"})
-"""How names of files that can be read as pictures end."""
+_PLAIN_SUFFIXES = (".png", ".jpg", ".jpeg")
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,21 @@ class PlacedPicture:
     above: str
 
 
+def is_picture(file: str, head: Callable[[], bytes]) -> bool:
+    """Whether a file is one to be read: PNG or JPEG by the end of its name, DICOM by that or by its content.
+
+    Args:
+        file: its name or path.
+        head: gives its first bytes, see `is_dicom_file`; called only where the name does not tell.
+    """
+    return PurePosixPath(file).suffix.lower() in _PLAIN_SUFFIXES or is_dicom_file(file, head)
+
+
 def is_left_alone(file: str) -> bool:
-    """Whether a file is hidden, or one that systems put beside pictures unasked."""
+    """Whether a file is hidden, or one that systems put beside pictures unasked, or the index of a disc of DICOM."""
     path = PurePosixPath(file)
-    return any(piece.startswith((".", "__")) for piece in path.parts) or path.name in {"Thumbs.db", "desktop.ini"}
+    unasked = path.name in {"Thumbs.db", "desktop.ini"} or is_index(path.name)
+    return unasked or any(piece.startswith((".", "__")) for piece in path.parts)
 
 
 def files_in(folder: Path) -> Iterator[str]:

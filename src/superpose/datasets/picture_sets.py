@@ -15,15 +15,17 @@ import hashlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from superpose.datasets.archives import open_archive
+from superpose.datasets.archives import member_head, open_archive
+from superpose.datasets.dicom.files import head_of
 from superpose.datasets.image_reader import Identities, picture_pixels
 from superpose.datasets.npz_reader import npz_arrays
-from superpose.datasets.picture_folders import PICTURE_SUFFIXES, files_in, is_left_alone, placed
+from superpose.datasets.picture_folders import files_in, is_left_alone, is_picture, placed
 from superpose.datasets.picture_parts import PARTS, check_parts
 from superpose.datasets.picture_patients import UNKNOWN, kept_together, numbered_patients, of_later_parts
 from superpose.errors import (
@@ -133,11 +135,13 @@ def _read(source: Path, side: int, seed: int) -> PictureSet:
     if source.suffix.lower() == ".npz":
         return _medmnist(source)
     if source.is_dir():
-        return _from_files(source.name, list(files_in(source)), lambda name: _bytes_of(source / name), side, seed)
+        files = _pictures_among(list(files_in(source)), lambda name: head_of(source / name))
+        return _from_files(source.name, files, lambda name: _bytes_of(source / name), side, seed)
     with open_archive(source, "an NPZ or zip archive") as archive:
         members = [info for info in archive.infolist() if not info.is_dir()]
         sizes = {info.filename: info for info in members}
-        return _from_files(source.stem, sorted(sizes), lambda name: _member(archive, sizes[name]), side, seed)
+        files = _pictures_among(sorted(sizes), lambda name: member_head(archive, sizes[name]))
+        return _from_files(source.stem, files, lambda name: _member(archive, sizes[name]), side, seed)
 
 
 def groups_of_equals(pixels: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
@@ -178,7 +182,7 @@ def _medmnist(source: Path) -> PictureSet:
 
 
 def _from_files(name: str, files: Sequence[str], content: Callable[[str], bytes], side: int, seed: int) -> PictureSet:
-    found = placed(_pictures_among(files))
+    found = placed(files)
     if not found:
         raise DatasetEmptyError(f"{name!r} holds no PNG, JPEG or DICOM picture; a folder per class is expected.")
     if len(found) > _MAX_PICTURES:
@@ -217,11 +221,11 @@ def _from_files(name: str, files: Sequence[str], content: Callable[[str], bytes]
         ) from None
 
 
-def _pictures_among(files: Sequence[str]) -> list[str]:
-    """The files that are to be read; refuses what is no picture."""
+def _pictures_among(files: Sequence[str], head: Callable[[str], bytes]) -> list[str]:
+    """The files that are to be read; refuses what is no picture, by name or by the ``head`` of the file of a name."""
     found = [file for file in files if not is_left_alone(file)]
     for file in found:
-        if PurePosixPath(file).suffix.lower() not in PICTURE_SUFFIXES:
+        if not is_picture(file, partial(head, file)):
             raise DatasetFormatError(
                 f"File {file[:120]!r} must be a PNG, JPEG or DICOM picture in a folder that names its class.",
                 file=file[:200],

@@ -104,6 +104,7 @@ def test_a_folder_keeps_its_classes_and_loses_file_names(scan: Scan, tmp_path: P
         path.parent.mkdir(parents=True)
         path.write_bytes(scan())
     (tmp_path / "from" / "notes.txt").write_text("MRN-00471")
+    (tmp_path / "from" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM of DOE^JANE")  # an index, no image
     report = deidentify_folder(tmp_path / "from", tmp_path / "to")
     names = sorted(path.relative_to(tmp_path / "to").as_posix() for path in (tmp_path / "to").rglob("*.*"))
     assert names == ["ill/image_1.dcm", "well/image_2.dcm"] and report.n_files == 2

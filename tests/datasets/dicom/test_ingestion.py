@@ -25,9 +25,10 @@ Scan = Callable[..., bytes]
 def archive(scan: Scan, tmp_path: Path) -> Path:
     """Four scans of three patients in two classes, packed as the client packs a folder."""
     for place, patient in (("ill/a", "A"), ("ill/b", "B"), ("well/c", "A"), ("well/d", "C")):
-        path = tmp_path / "scans" / place
+        path = tmp_path / "scans" / place  # hospitals' files often have no suffix
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(scan(np.full((8, 8), ord(patient), np.uint16), PatientID=f"MRN-00471{patient}"))
+    (tmp_path / "scans" / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM of DOE^JANE")  # an index, no image
     pack_folder(tmp_path / "scans", tmp_path / "scans.zip")
     return tmp_path / "scans.zip"
 

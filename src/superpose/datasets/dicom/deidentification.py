@@ -7,11 +7,12 @@ import hmac
 import secrets
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpose.datasets.dicom.faults import broken, quietly
-from superpose.datasets.dicom.files import SUFFIXES, dicom_bytes, is_dicom, open_dicom
+from superpose.datasets.dicom.files import dicom_bytes, head_of, is_dicom_file, is_index, open_dicom
 from superpose.datasets.dicom.rules import CODES, KEPT, LOOKUPS, METHOD, REPLACED, age_kept
 from superpose.errors import DatasetFormatError
 
@@ -203,16 +204,18 @@ def deidentify_folder(source: Path, target: Path, *, key: bytes | None = None) -
 
 
 def find_dicom(folder: Path) -> list[Path]:
-    """The DICOM files in a folder and the folders in it, by content, sorted; hidden ones and links to elsewhere not."""
+    """The DICOM files in a folder and the folders in it, by content, sorted.
+
+    Hidden ones, links to elsewhere and indices of discs (``DICOMDIR``) are passed over.
+    """
     inside = folder.resolve()
     found = []
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or not path.is_file() or not path.resolve().is_relative_to(inside):
+        if hidden or is_index(path.name) or not path.is_file() or not path.resolve().is_relative_to(inside):
             continue
-        with path.open("rb") as file:
-            if is_dicom(file.read(132)) or path.suffix.lower() in SUFFIXES:
-                found.append(path)
+        if is_dicom_file(path.name, partial(head_of, path)):
+            found.append(path)
     return found
 
 

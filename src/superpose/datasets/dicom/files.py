@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from superpose.datasets.dicom.faults import attribute_fault, broken, quietly
@@ -11,16 +13,44 @@ from superpose.errors import DatasetFormatError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["SUFFIXES", "dicom_bytes", "is_dicom", "open_dicom"]
+__all__ = ["HEAD_BYTES", "SUFFIXES", "dicom_bytes", "head_of", "is_dicom", "is_dicom_file", "is_index", "open_dicom"]
 
 SUFFIXES = (".dcm", ".dicom")
 _PREAMBLE, _MAGIC = 128, b"DICM"
+
+HEAD_BYTES = _PREAMBLE + len(_MAGIC)
+"""So many bytes tell whether a file is DICOM."""
 _MAX_PIXELS = 50_000_000
 
 
 def is_dicom(head: bytes) -> bool:
     """Whether a file that begins with these bytes (132 at least) is DICOM (PS3.10)."""
     return head[_PREAMBLE : _PREAMBLE + len(_MAGIC)] == _MAGIC
+
+
+def is_dicom_file(name: str, head: Callable[[], bytes]) -> bool:
+    """Whether a file is DICOM by its name's end or, as in many exports of hospitals, by its content alone.
+
+    Args:
+        name: the file's name or path.
+        head: gives its first `HEAD_BYTES` bytes; called only where the name does not tell.
+    """
+    return PurePosixPath(name).suffix.lower() in SUFFIXES or is_dicom(head())
+
+
+def is_index(name: str) -> bool:
+    """Whether a file is the index that exports on a disc have beside their images (PS3.10, 8.6): it holds none."""
+    return PurePosixPath(name).name.upper() == "DICOMDIR"
+
+
+def head_of(path: Path) -> bytes:
+    """The first `HEAD_BYTES` bytes of a file, or as many as it has.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    with path.open("rb") as file:
+        return file.read(HEAD_BYTES)
 
 
 def open_dicom(content: bytes, name: str) -> Dataset:
