@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -47,12 +48,18 @@ def test_a_problem_is_solved_and_its_file_has_the_whole_answer(
     assert listed[0].summary()["name"] == "small"
 
 
+@pytest.mark.parametrize(("method", "n_towns"), [("qaoa", 8), ("classical", 80)])
 def test_a_job_that_is_cancelled_ends_long_before_its_solver_would(
-    service: Service, admin: Principal, config: ServiceConfig
+    service: Service, admin: Principal, config: ServiceConfig, method: str, n_towns: int
 ) -> None:
+    if method == "classical":
+        pytest.importorskip("ortools", reason="needs superpose[optimization]")
     options = {"time_limit_s": 3600, "max_rounds": 1_000_000, "compare": False, "layers": 1}
-    towns = [[float(abs(a - b)) for a in range(8)] for b in range(8)]
-    made = service.solutions.submit(admin, asked({"kind": "tsp", "distances": towns}, options=options))
+    random = Random(0)
+    at = [complex(random.random(), random.random()) for _ in range(n_towns)]
+    towns = [[abs(a - b) for a in at] for b in at]
+    problem = {"kind": "tsp", "distances": towns}
+    made = service.solutions.submit(admin, asked(problem, method=method, options=options))
     with working(config):
         wait_for(lambda: service.store.get(made.job.id).status is JobStatus.RUNNING)
         service.jobs.cancel(admin, made.job.id)

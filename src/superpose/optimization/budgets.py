@@ -5,7 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-__all__ = ["Budget"]
+__all__ = ["Budget", "OnStep"]
+
+OnStep = Callable[[], None]
+"""Called whenever a method looks up from its work; what it raises ends the method."""
 
 
 class Budget:
@@ -21,7 +24,7 @@ class Budget:
         self,
         limit_s: float,
         clock: Callable[[], float] = time.monotonic,
-        on_step: Callable[[], None] | None = None,
+        on_step: OnStep | None = None,
     ) -> None:
         self.limit_s, self._clock, self._on_step = limit_s, clock, on_step
         self._start = clock()

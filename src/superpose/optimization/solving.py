@@ -56,8 +56,9 @@ def solve(
         problem: A model, a quadratic problem, a QUBO, or the path of a file; see `superpose.optimization.read_problem`.
         method: "qaoa", "vqe", "annealing" or "classical".
         options: How; by default `SolveOptions()`.
-        on_step: Called before each method and between evaluations and pieces; what it raises ends the call. Classical
-            solvers do not call it: those end by their time limit.
+        on_step: Called before each method, between evaluations and pieces, and ten times a second while CP-SAT, routing
+            search or HiGHS runs; what it raises stops the solver and ends the call, as Ctrl-C does. Only HiGHS without
+            the package ``highspy``, and each of four tabu searches, go on until their time is over.
         changes: Single options, in place of those.
 
     Raises:
@@ -233,7 +234,7 @@ class _Solving:
 
     def _classical(self, role: Role) -> _Row:
         begun = time.perf_counter()
-        found = self.model.classical(self.options.time_limit_s, self.options.seed)
+        found = self.model.classical(self.options.time_limit_s, self.options.seed, self._on_step)
         seconds = time.perf_counter() - begun
         decoded = None
         if found.solution is not None:

@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import breadth_first_order, connected_components
 from scipy.sparse.linalg import eigsh
 
 from superpose.errors import ExtraMissingError
-from superpose.optimization.budgets import Budget
+from superpose.optimization.budgets import Budget, OnStep
 from superpose.optimization.classical.annealing import tabu
 from superpose.optimization.classical.highs import branch_and_bound
 from superpose.optimization.classical.packages import package
@@ -28,17 +28,17 @@ Bits = npt.NDArray[np.uint8]
 MAX_PROVED_EDGES = 250
 
 
-def best_cut(model: MaxCut, limit_s: float, seed: int) -> ClassicalResult[Bits]:
+def best_cut(model: MaxCut, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Bits]:
     """Return two colours where they cut every edge of a graph with weights above 0; else what search finds.
 
     Up to 250 edges HiGHS proves; larger graphs are searched by tabu, and bounded by `cut_bound`.
     """
-    bound, budget = cut_bound(model), Budget(limit_s)
+    bound, budget = cut_bound(model), Budget(limit_s, on_step=on_step)
     parts = bipartition(model)
     if parts is not None and np.all(model.pairs.values >= 0):
         return ClassicalResult(parts, bound, "two-colouring")
     if len(model.pairs) <= MAX_PROVED_EDGES:
-        bits, proved = branch_and_bound(model.problem, limit_s)
+        bits, proved = branch_and_bound(model.problem, limit_s, on_step)
         return ClassicalResult(bits, bound if proved is None else min(bound, proved), "HiGHS")
     pairs = model.problem.quadratic
     qubo = Qubo(-model.problem.linear, type(pairs)(pairs.rows, pairs.cols, -pairs.values, model.n_nodes))

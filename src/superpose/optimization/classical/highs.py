@@ -1,12 +1,17 @@
-"""Branch and bound by HiGHS, which SciPy brings."""
+"""Branch and bound by HiGHS, which SciPy brings, or by its own package, which also stops when it is asked to."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.optimize import Bounds, LinearConstraint, milp
-from scipy.sparse import coo_array
+from scipy.sparse import coo_array, csr_array
 
+from superpose.optimization.budgets import OnStep
+from superpose.optimization.classical.watching import watched
 from superpose.optimization.quadratic import QuadraticProblem
 
 __all__ = ["branch_and_bound"]
@@ -16,11 +21,16 @@ Bits = npt.NDArray[np.uint8]
 MAX_ROWS = 60_000
 
 
-def branch_and_bound(problem: QuadraticProblem, limit_s: float) -> tuple[Bits | None, float | None]:
+def branch_and_bound(
+    problem: QuadraticProblem, limit_s: float, on_step: OnStep | None = None
+) -> tuple[Bits | None, float | None]:
     """Return a best solution found, and a bound of the objective; None for what was not found in time.
 
     Each product of two variables becomes a variable of its own between 0 and 1 (Fortet's linearisation), held only on
     the side to which the objective does not push it. Problems with more than 60,000 rows are not tried.
+
+    What ``on_step`` raises, and Ctrl-C, end the search at once where the package ``highspy`` is installed (by the extra
+    "optimization"); SciPy's HiGHS hears nothing, and ends by its time limit first.
     """
     n, pairs = problem.n_variables, problem.quadratic
     values = problem.sign * pairs.values
@@ -41,21 +51,66 @@ def branch_and_bound(problem: QuadraticProblem, limit_s: float) -> tuple[Bits | 
         rows.add(row.indices, row.coefficients, low, np.inf if row.relation == ">=" else row.bound)
     size = n + len(pairs)
     integral = np.concatenate([np.ones(n), np.zeros(len(pairs))])
-    found = milp(
-        np.concatenate([problem.sign * problem.linear, values]),
-        integrality=integral,
-        bounds=Bounds(0, 1),
-        constraints=rows.all(size),
-        options={"time_limit": max(limit_s, 0.05), "mip_rel_gap": 0.0},
-    )
+    program = _Program(np.concatenate([problem.sign * problem.linear, values]), integral, *rows.all(size))
+    found, bound = program.solved(max(limit_s, 0.05), on_step)
     bits = None
-    if found.x is not None:
-        bits = np.rint(found.x[:n]).astype(np.uint8)
+    if found is not None:
+        bits = np.rint(found[:n]).astype(np.uint8)
         bits = bits if bool(problem.is_feasible(bits)[0]) else None
-    bound = float(getattr(found, "mip_dual_bound", None) or np.nan)
-    if found.x is not None and found.status == 0:
-        bound = float(found.fun)  # proven: HiGHS tells 0 as a bound where presolve solved it
     return bits, problem.sign * bound + problem.constant if np.isfinite(bound) else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Program:
+    """A linear program of variables 0 to 1, some of them whole."""
+
+    costs: npt.NDArray[np.float64]
+    integral: npt.NDArray[np.float64]
+    matrix: csr_array
+    low: npt.NDArray[np.float64]
+    high: npt.NDArray[np.float64]
+
+    def solved(self, limit_s: float, on_step: OnStep | None) -> tuple[npt.NDArray[np.float64] | None, float]:
+        """A best solution found, and a bound of the costs; None and NaN for what was not found."""
+        try:
+            import highspy
+        except ImportError:
+            return watched(lambda: self._by_scipy(limit_s), lambda: None, on_step)
+        return self._by_highspy(highspy, limit_s, on_step)
+
+    def _by_scipy(self, limit_s: float) -> tuple[npt.NDArray[np.float64] | None, float]:
+        rows = [LinearConstraint(self.matrix, self.low, self.high)] if len(self.low) else []
+        options = {"time_limit": limit_s, "mip_rel_gap": 0.0}
+        found = milp(self.costs, integrality=self.integral, bounds=Bounds(0, 1), constraints=rows, options=options)
+        if found.x is not None and found.status == 0:
+            return found.x, float(found.fun)  # proven: HiGHS tells 0 as a bound where presolve solved it
+        return found.x, float(getattr(found, "mip_dual_bound", None) or np.nan)
+
+    def _by_highspy(
+        self, highspy: Any, limit_s: float, on_step: OnStep | None
+    ) -> tuple[npt.NDArray[np.float64] | None, float]:
+        solver, model = highspy.Highs(), highspy.HighsLp()
+        size = len(self.costs)
+        model.num_col_, model.num_row_ = size, len(self.low)
+        model.col_cost_, model.col_lower_, model.col_upper_ = self.costs, np.zeros(size), np.ones(size)
+        model.row_lower_, model.row_upper_ = self.low, self.high
+        model.integrality_ = [highspy.HighsVarType(int(kind)) for kind in self.integral]
+        model.a_matrix_.format_ = highspy.MatrixFormat.kRowwise
+        model.a_matrix_.num_col_, model.a_matrix_.num_row_ = size, len(self.low)
+        model.a_matrix_.start_, model.a_matrix_.index_ = self.matrix.indptr, self.matrix.indices
+        model.a_matrix_.value_ = self.matrix.data
+        solver.setOptionValue("output_flag", False)
+        solver.setOptionValue("time_limit", limit_s)
+        solver.setOptionValue("mip_rel_gap", 0.0)
+        solver.HandleUserInterrupt = True
+        solver.passModel(model)
+        watched(solver.run, solver.cancelSolve, on_step)
+        info = solver.getInfo()
+        has_found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
+        found = np.asarray(solver.getSolution().col_value, np.float64) if has_found else None
+        if has_found and solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+            return found, float(info.objective_function_value)
+        return found, float(info.mip_dual_bound or np.nan)
 
 
 class _Rows:
@@ -77,10 +132,10 @@ class _Rows:
         self._low.append(low)
         self._high.append(high)
 
-    def all(self, n_columns: int) -> list[LinearConstraint]:
-        """The rows as SciPy takes them."""
-        if not self._low:
-            return []
-        columns, values = np.concatenate(self._columns), np.concatenate(self._values)
-        matrix = coo_array((values, (np.array(self._at), columns)), shape=(len(self._low), n_columns)).tocsr()
-        return [LinearConstraint(matrix, np.array(self._low), np.array(self._high))]
+    def all(self, n_columns: int) -> tuple[csr_array, npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+        """The matrix of all rows, and the bounds of each."""
+        columns = np.concatenate([np.empty(0, np.int64), *self._columns])
+        values = np.concatenate([np.empty(0), *self._values])
+        at = np.array(self._at, np.int64)
+        matrix = csr_array(coo_array((values, (at, columns)), shape=(len(self._low), n_columns)))
+        return matrix, np.array(self._low, np.float64), np.array(self._high, np.float64)

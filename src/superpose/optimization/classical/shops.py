@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from superpose.optimization.budgets import OnStep
 from superpose.optimization.classical.packages import package, solver_name
+from superpose.optimization.classical.watching import cp_solved
 from superpose.optimization.models.base import ClassicalResult
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ __all__ = ["best_schedule"]
 Indices = npt.NDArray[np.int64]
 
 
-def best_schedule(model: JobShop, limit_s: float, seed: int) -> ClassicalResult[Indices]:
+def best_schedule(model: JobShop, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Indices]:
     """Return a schedule and a bound.
 
     Raises:
@@ -40,10 +42,6 @@ def best_schedule(model: JobShop, limit_s: float, seed: int) -> ClassicalResult[
     for intervals in on.values():
         made.AddNoOverlap(intervals)
     made.Minimize(end)
-    solver = cp.CpSolver()
-    solver.parameters.max_time_in_seconds = max(limit_s, 0.05)
-    solver.parameters.num_workers = 4
-    solver.parameters.random_seed = seed % (2**31 - 1)
-    status = solver.Solve(made)
-    found = np.array([solver.Value(at) for at in starts]) if status in (cp.OPTIMAL, cp.FEASIBLE) else None
+    solver, has_found = cp_solved(cp, made, limit_s, seed, on_step)
+    found = np.array([solver.Value(at) for at in starts]) if has_found else None
     return ClassicalResult(found, float(solver.BestObjectiveBound()), solver_name("CP-SAT"))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from superpose.optimization.budgets import Budget
+from superpose.optimization.budgets import Budget, OnStep
 from superpose.optimization.classical.packages import package, solver_name, whole_scale
+from superpose.optimization.classical.watching import cp_solved, watched
 from superpose.optimization.models.base import ClassicalResult
 
 if TYPE_CHECKING:
@@ -20,13 +21,14 @@ __all__ = ["best_routes", "best_tour"]
 Indices = npt.NDArray[np.int64]
 Whole = npt.NDArray[np.int64]
 
-N_WORKERS = 4
 SEARCH_SHARE = 0.4
 MAX_PROVED_PLACES = 110
 SMALL = 25
 
 
-def best_tour(model: TravellingSalesman, limit_s: float, seed: int) -> ClassicalResult[Indices]:
+def best_tour(
+    model: TravellingSalesman, limit_s: float, seed: int, on_step: OnStep | None = None
+) -> ClassicalResult[Indices]:
     """Return a tour, and a bound where there is time for one.
 
     Up to 25 places CP-SAT has all the time. Beyond that routing search has 40 % of it and hands its tour over.
@@ -39,7 +41,7 @@ def best_tour(model: TravellingSalesman, limit_s: float, seed: int) -> Classical
     tour: Indices | None = None
     if model.n_places > SMALL:
         share = limit_s * (SEARCH_SHARE if model.n_places <= MAX_PROVED_PLACES else 1.0)
-        routes = _searched(costs, None, 0, 1, share, None)
+        routes = _Search(costs, None, 0, 1, None).best(share, on_step)
         tour = None if routes is None else np.array([0, *routes[0]], np.int64)
     if model.n_places > MAX_PROVED_PLACES:
         return ClassicalResult(tour, None, solver_name("routing"))
@@ -47,14 +49,16 @@ def best_tour(model: TravellingSalesman, limit_s: float, seed: int) -> Classical
     if tour is not None:
         proof.hint([tour.tolist()])
     proof.model.AddCircuit(proof.arcs)
-    found, bound = proof.solved(budget.left_s, seed)
+    found, bound = proof.solved(budget.left_s, seed, on_step)
     if found is not None:
         order = np.array([0, *found[0]], np.int64)
         tour = order if tour is None or model.value(order) < model.value(tour) else tour
     return ClassicalResult(tour, bound / scale, solver_name("CP-SAT"))
 
 
-def best_routes(model: VehicleRouting, limit_s: float, seed: int) -> ClassicalResult[Routes]:
+def best_routes(
+    model: VehicleRouting, limit_s: float, seed: int, on_step: OnStep | None = None
+) -> ClassicalResult[Routes]:
     """Return routes, and a bound where there is time for one: 40 % for the search, the rest for CP-SAT with its routes.
 
     Raises:
@@ -67,7 +71,7 @@ def best_routes(model: VehicleRouting, limit_s: float, seed: int) -> ClassicalRe
     proving = model.n_places <= MAX_PROVED_PLACES
     share = limit_s * (SEARCH_SHARE if proving else 1.0)
     first = model.start(np.random.default_rng(seed))
-    routes = _searched(costs, demands, capacity, model.n_vehicles, share, first)
+    routes = _Search(costs, demands, capacity, model.n_vehicles, first).best(share, on_step)
     if not proving:
         return ClassicalResult(routes, None, solver_name("routing"))
     proof = _Circuit(costs)
@@ -75,7 +79,7 @@ def best_routes(model: VehicleRouting, limit_s: float, seed: int) -> ClassicalRe
     proof.load(demands, capacity, model.n_vehicles)
     if routes is not None:
         proof.hint([[0, *route] for route in routes])
-    found, bound = proof.solved(budget.left_s, seed)
+    found, bound = proof.solved(budget.left_s, seed, on_step)
     if found is not None and (routes is None or model.value(found) < model.value(routes)):
         routes = found
     return ClassicalResult(routes, bound / scale, solver_name("routing and CP-SAT"))
@@ -113,14 +117,10 @@ class _Circuit:
         for arc, literal in self._literals.items():
             self.model.AddHint(literal, arc in used)
 
-    def solved(self, limit_s: float, seed: int) -> tuple[Routes | None, float]:
+    def solved(self, limit_s: float, seed: int, on_step: OnStep | None) -> tuple[Routes | None, float]:
         """Loops without place 0, None where none was found, and the bound."""
-        solver = self._cp.CpSolver()
-        solver.parameters.max_time_in_seconds = max(limit_s, 0.05)
-        solver.parameters.num_workers = N_WORKERS
-        solver.parameters.random_seed = seed % (2**31 - 1)
-        status = solver.Solve(self.model)
-        if status not in (self._cp.OPTIMAL, self._cp.FEASIBLE):
+        solver, has_found = cp_solved(self._cp, self.model, limit_s, seed, on_step)
+        if not has_found:
             return None, float(solver.BestObjectiveBound())
         follow: dict[int, list[int]] = {}
         for (i, j), literal in self._literals.items():
@@ -136,36 +136,51 @@ class _Circuit:
         return tuple(routes), float(solver.BestObjectiveBound())
 
 
-def _searched(
-    costs: Whole, demands: Whole | None, capacity: int, n_vehicles: int, limit_s: float, first: Routes | None
-) -> Routes | None:
-    """Routes by guided local search, from ``first`` where it finds no beginning itself; None if none was found."""
-    routing = package("ortools.constraint_solver.pywrapcp")
-    enums = package("ortools.constraint_solver.routing_enums_pb2")
-    index = routing.RoutingIndexManager(len(costs), n_vehicles, 0)
-    model = routing.RoutingModel(index)
-    table = costs.tolist()
-    arc = model.RegisterTransitMatrix(table)
-    model.SetArcCostEvaluatorOfAllVehicles(arc)
-    if demands is not None:
-        load = model.RegisterUnaryTransitVector(demands.tolist())
-        model.AddDimension(load, 0, capacity, True, "load")
-    options = routing.DefaultRoutingSearchParameters()
-    options.first_solution_strategy = enums.FirstSolutionStrategy.PARALLEL_CHEAPEST_INSERTION
-    options.local_search_metaheuristic = enums.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
-    options.time_limit.FromMilliseconds(max(50, int(limit_s * 1000)))
-    found = model.SolveWithParameters(options)
-    if found is None and first is not None:  # fleets that are nearly full: from loads that are known to fit
-        filled = [list(route) for route in first] + [[]] * (n_vehicles - len(first))
-        found = model.SolveFromAssignmentWithParameters(model.ReadAssignmentFromRoutes(filled, True), options)
-    if found is None:
-        return None
-    routes = []
-    for vehicle in range(n_vehicles):
-        here, route = model.Start(vehicle), []
-        while not model.IsEnd(here):
-            route.append(index.IndexToNode(here))
-            here = found.Value(model.NextVar(here))
-        if len(route) > 1:
-            routes.append(tuple(route[1:]))
-    return tuple(routes)
+class _Search:
+    """Routes by guided local search, from ``first`` where it finds no beginning itself."""
+
+    def __init__(
+        self, costs: Whole, demands: Whole | None, capacity: int, n_vehicles: int, first: Routes | None
+    ) -> None:
+        routing = package("ortools.constraint_solver.pywrapcp")
+        enums = package("ortools.constraint_solver.routing_enums_pb2")
+        self._n_vehicles, self._first, self._stopped = n_vehicles, first, False
+        self._index = routing.RoutingIndexManager(len(costs), n_vehicles, 0)
+        self._model = model = routing.RoutingModel(self._index)
+        arc = model.RegisterTransitMatrix(costs.tolist())
+        model.SetArcCostEvaluatorOfAllVehicles(arc)
+        if demands is not None:
+            load = model.RegisterUnaryTransitVector(demands.tolist())
+            model.AddDimension(load, 0, capacity, True, "load")
+        # A step of Python within the search, which holds the GIL otherwise: others run then, and it is told to end.
+        model.AddSearchMonitor(model.solver().CustomLimit(lambda: self._stopped))
+        self._options = routing.DefaultRoutingSearchParameters()
+        self._options.first_solution_strategy = enums.FirstSolutionStrategy.PARALLEL_CHEAPEST_INSERTION
+        self._options.local_search_metaheuristic = enums.LocalSearchMetaheuristic.GUIDED_LOCAL_SEARCH
+
+    def best(self, limit_s: float, on_step: OnStep | None) -> Routes | None:
+        """The best routes found within some seconds; None if none were."""
+        self._options.time_limit.FromMilliseconds(max(50, int(limit_s * 1000)))
+        return watched(self._searched, self._stop, on_step)
+
+    def _stop(self) -> None:
+        self._stopped = True
+
+    def _searched(self) -> Routes | None:
+        model, first = self._model, self._first
+        found = model.SolveWithParameters(self._options)
+        if found is None and first is not None and not self._stopped:  # fleets that are nearly full: from known loads
+            filled = [list(route) for route in first] + [[]] * (self._n_vehicles - len(first))
+            beginning = model.ReadAssignmentFromRoutes(filled, True)
+            found = model.SolveFromAssignmentWithParameters(beginning, self._options)
+        if found is None:
+            return None
+        routes = []
+        for vehicle in range(self._n_vehicles):
+            here, route = model.Start(vehicle), []
+            while not model.IsEnd(here):
+                route.append(self._index.IndexToNode(here))
+                here = found.Value(model.NextVar(here))
+            if len(route) > 1:
+                routes.append(tuple(route[1:]))
+        return tuple(routes)

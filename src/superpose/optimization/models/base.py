@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.errors import ProblemError
+from superpose.optimization.budgets import OnStep
 from superpose.optimization.quadratic import QuadraticProblem, Sense
 
 __all__ = ["MAX_VARIABLES", "Bits", "ClassicalResult", "Decoded", "Model"]
@@ -115,8 +116,14 @@ class Model(ABC, Generic[S]):
         """Return at most ``size`` variables that are worth changing together, the others kept as in ``bits``."""
 
     @abstractmethod
-    def classical(self, limit_s: float, seed: int) -> ClassicalResult[S]:
-        """Return what the strongest classical method at hand finds and proves within some seconds."""
+    def classical(self, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[S]:
+        """Return what the strongest classical method at hand finds and proves within some seconds.
+
+        Args:
+            limit_s: Seconds that it may take.
+            seed: Of all that is random.
+            on_step: Called now and then; what it raises ends the solver, and the call.
+        """
 
     @abstractmethod
     def to_json(self, solution: S) -> dict[str, Any]:

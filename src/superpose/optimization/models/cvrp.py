@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.errors import ProblemError, ProblemInfeasibleError
+from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.numbers import as_numbers, as_whole_numbers
 from superpose.optimization.models.routes import shortest_route
@@ -168,11 +169,11 @@ class VehicleRouting(Model[Routes]):
         chosen = np.concatenate([[pivot], inside])[: max(2, size // 3)]  # a third of the bits is left to the slack
         return np.sort((chosen[:, None] * self.n_vehicles + pair[None, :]).reshape(-1)).astype(np.int64)
 
-    def classical(self, limit_s: float, seed: int) -> ClassicalResult[Routes]:
+    def classical(self, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Routes]:
         """OR-Tools: its routing search with guided local search, then CP-SAT, which bounds."""
         from superpose.optimization.classical.tours import best_routes
 
-        return best_routes(self, limit_s, seed)
+        return best_routes(self, limit_s, seed, on_step)
 
     def to_json(self, solution: Routes) -> dict[str, Any]:
         """Routes, customers counted from 1 as in CVRPLIB's solutions: the place behind the depot is 1."""

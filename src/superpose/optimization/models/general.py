@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.errors import ProblemInfeasibleError
+from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.quadratic import TOLERANCE, QuadraticProblem
 
@@ -91,11 +92,11 @@ class GeneralModel(Model[Bits]):
             found |= more
         return np.array(sorted(found), np.int64)
 
-    def classical(self, limit_s: float, seed: int) -> ClassicalResult[Bits]:
+    def classical(self, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Bits]:
         """HiGHS, products of variables made linear."""
         from superpose.optimization.classical.highs import branch_and_bound
 
-        bits, bound = branch_and_bound(self._given, limit_s)
+        bits, bound = branch_and_bound(self._given, limit_s, on_step)
         return ClassicalResult(bits, bound, "HiGHS")
 
     def to_json(self, solution: Bits) -> dict[str, Any]:

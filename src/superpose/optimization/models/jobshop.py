@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.errors import ProblemError
+from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.numbers import as_numbers
 from superpose.optimization.quadratic import LinearConstraint, QuadraticProblem
@@ -180,11 +181,11 @@ class JobShop(Model[Indices]):
             free += [now, *(int(v) for v in others[: share - 1])]
         return np.array(sorted(free), np.int64)
 
-    def classical(self, limit_s: float, seed: int) -> ClassicalResult[Indices]:
+    def classical(self, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Indices]:
         """CP-SAT of OR-Tools, with intervals."""
         from superpose.optimization.classical.shops import best_schedule
 
-        return best_schedule(self, limit_s, seed)
+        return best_schedule(self, limit_s, seed, on_step)
 
     def to_json(self, solution: Indices) -> dict[str, Any]:
         """Starts of the operations of each job."""

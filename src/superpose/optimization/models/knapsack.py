@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.errors import ProblemError
+from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.numbers import as_numbers
 from superpose.optimization.quadratic import LinearConstraint, QuadraticProblem
@@ -101,11 +102,11 @@ class Knapsack(Model[Bits]):
         chosen = np.concatenate([inside[:n_inside], outside[: size - n_inside]])
         return np.sort(chosen).astype(np.int64)
 
-    def classical(self, limit_s: float, seed: int) -> ClassicalResult[Bits]:
+    def classical(self, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Bits]:
         """HiGHS, by branch and bound."""
         from superpose.optimization.classical.highs import branch_and_bound
 
-        bits, bound = branch_and_bound(self.problem, limit_s)
+        bits, bound = branch_and_bound(self.problem, limit_s, on_step)
         found = None if bits is None else self.decode(bits).solution
         return ClassicalResult(found, bound, "HiGHS")
 

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.errors import ProblemError
+from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.numbers import as_numbers, as_whole_numbers
 from superpose.optimization.quadratic import Pairs, QuadraticProblem
@@ -106,11 +107,11 @@ class MaxCut(Model[Bits]):
             queue += [int(k) for k in rng.permutation(near) if int(k) not in found]
         return np.array(sorted(found), np.int64)
 
-    def classical(self, limit_s: float, seed: int) -> ClassicalResult[Bits]:
+    def classical(self, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Bits]:
         """Colouring where the graph is bipartite, else CP-SAT; bounds: weights above 0, and the largest eigenvalue."""
         from superpose.optimization.classical.cuts import best_cut
 
-        return best_cut(self, limit_s, seed)
+        return best_cut(self, limit_s, seed, on_step)
 
     def to_json(self, solution: Bits) -> dict[str, Any]:
         """Nodes of part 1, counted from 1."""

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.errors import ProblemError
+from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.numbers import as_numbers
 from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem
@@ -105,11 +106,11 @@ class TravellingSalesman(Model[Indices]):
         places = order[positions]
         return np.sort((places[:, None] * m + positions[None, :]).reshape(-1)).astype(np.int64)
 
-    def classical(self, limit_s: float, seed: int) -> ClassicalResult[Indices]:
+    def classical(self, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Indices]:
         """OR-Tools: its routing search, then CP-SAT with the tour as a hint, which proves."""
         from superpose.optimization.classical.tours import best_tour
 
-        return best_tour(self, limit_s, seed)
+        return best_tour(self, limit_s, seed, on_step)
 
     def to_json(self, solution: Indices) -> dict[str, Any]:
         """Places in order, counted from 1."""
