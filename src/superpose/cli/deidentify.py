@@ -30,18 +30,23 @@ def deidentify(
     report: Annotated[
         Path | None, typer.Option(help="Write what was removed to a JSON file.", metavar="FILE", dir_okay=False)
     ] = None,
+    classes: Annotated[
+        list[str] | None,
+        typer.Option("--class", help="Folder that names a class and stays so; may be repeated.", metavar="NAME"),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Write DICOM files without their patients' identities.
 
     Only pixels, what reads them, the view, the sex and the age up to 90 stay. Patients and
-    images get pseudonyms, files numbers as names; folders keep theirs. Text in the pixels
-    is not found: files that may have some are counted. Needs superpose[dicom], no service.
+    images get pseudonyms, files numbers as names. Folders of classes and parts keep their
+    names, those of patients get the pseudonyms of their files. Text in the pixels is not
+    found: files that may have some are counted. Needs superpose[dicom], no service.
     """
     from superpose.datasets.dicom import deidentify_folder
 
     key = key_file.read_bytes() if key_file else None
-    found = deidentify_folder(source, target, key=key).to_dict()
+    found = deidentify_folder(source, target, key=key, classes=classes or ()).to_dict()
     if report is not None:
         report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if as_json:
@@ -63,6 +68,9 @@ def removal_facts(report: Mapping[str, Any]) -> dict[str, str]:
         facts["removed before sending"] = _counted(by_sender["removed"])
     for name in ("removed", "replaced", "kept"):
         facts[name] = _counted(report[name]) or "nothing"
+    if folders := report.get("folders"):
+        facts["folders kept, with files"] = _counted(folders["kept"]) or "none"
+        facts["folders renamed"] = f"{folders['n_replaced']}, and {folders['n_removed']} others left out"
     return facts
 
 

@@ -116,6 +116,83 @@ def test_a_folder_keeps_its_classes_and_loses_file_names(scan: Scan, tmp_path: P
         deidentify_folder(tmp_path / "from" / "none", tmp_path / "new")
 
 
+def put(place: Path, files: dict[str, bytes]) -> Path:
+    for name, content in files.items():
+        (place / name).parent.mkdir(parents=True, exist_ok=True)
+        (place / name).write_bytes(content)
+    return place
+
+
+def patients_in(place: Path) -> dict[str, set[str]]:
+    """Folders that hold files, and the pseudonyms in those."""
+    found: dict[str, set[str]] = {}
+    for path in sorted(place.rglob("*.dcm")):
+        own = found.setdefault(path.parent.relative_to(place).as_posix(), set())
+        own.add(str(pydicom.dcmread(path).get("PatientID", "")))
+    return found
+
+
+def test_folders_of_patients_get_the_pseudonyms_of_their_files(scan: Scan, tmp_path: Path) -> None:
+    files = {
+        f"chest/{part}/{label}/{who}/{day}/IM{i}": scan(PatientID=f"MRN-{who}", PatientName=who.replace("_", "^"))
+        for part, label, who, day in (
+            ("train", "ill", "Doe_Jane", "2024-02-29"),
+            ("train", "ill", "Doe_Jane", "2024-03-01"),
+            ("train", "well", "Roe_Ann", "first"),
+            ("test", "ill", "Poe_Max", "first"),
+            ("test", "ill", "Coe_Ida", "first"),
+            ("test", "well", "Moe_Ben", "first"),
+        )
+        for i in range(2)
+    }
+    files["chest/test/well/mixed/a"] = scan(PatientID="MRN-1")
+    files["chest/test/well/mixed/b"] = scan(PatientID="MRN-2")
+    report = deidentify_folder(put(tmp_path / "from", files), tmp_path / "to", key=b"k" * 16).to_dict()
+    found = patients_in(tmp_path / "to")
+    mixed = next(name for name, own in found.items() if len(own) == 2)
+    assert all(name.split("/")[-1] in own for name, own in found.items() if name != mixed)
+    above = sorted(name.rsplit("/", 1)[0] for name in found)
+    assert above == ["chest/test/ill"] * 2 + ["chest/test/well"] * 2 + ["chest/train/ill", "chest/train/well"]
+    told = json.dumps(report) + " ".join(str(path) for path in (tmp_path / "to").rglob("*"))
+    assert not re.search("doe|roe|poe|coe|moe|2024|mixed", told, re.IGNORECASE)
+    assert report["folders"] == {
+        "kept": {"chest": 14, "ill": 8, "test": 8, "train": 6, "well": 6}, "n_replaced": 6, "n_removed": 6,
+    }  # fmt: skip
+    assert report["warnings"] == []
+    again = deidentify_folder(tmp_path / "from", tmp_path / "again", key=b"k" * 16)
+    assert patients_in(tmp_path / "again") == found and again.to_dict() == report
+
+
+def test_an_export_by_patients_loses_their_names_unless_they_are_said_to_be_classes(scan: Scan, tmp_path: Path) -> None:
+    files = {f"{who}/STUDY{who[:1]}/IM{i}": scan(PatientID=f"MRN-{who}") for who in ("Doe", "Roe") for i in range(2)}
+    put(tmp_path / "from", files)
+    report = deidentify_folder(tmp_path / "from", tmp_path / "to")
+    found = patients_in(tmp_path / "to")
+    assert len(found) == 2 and all(own == {name} for name, own in found.items())
+    assert report.warnings[0].startswith("2 folder(s) in the place of classes' hold one patient's files alone")
+    named = deidentify_folder(tmp_path / "from", tmp_path / "named", classes=["Doe", "Roe"])
+    assert all(own == {name.split("/")[1]} for name, own in patients_in(tmp_path / "named").items())
+    assert {path.name for path in (tmp_path / "named").iterdir()} == {"Doe", "Roe"} and not named.warnings
+    with pytest.raises(DatasetFormatError, match="stands in none of the folders Doe") as caught:
+        deidentify_folder(tmp_path / "from", tmp_path / "half", classes=["Doe"])
+    assert "Roe" not in caught.value.message
+
+
+def test_a_folder_with_a_patients_name_is_found_by_it_and_what_names_nobody_is_told(scan: Scan, tmp_path: Path) -> None:
+    files = {
+        "ward/DOE, Jane (2024)/a": scan(),
+        "ward/DOE, Jane (2024)/b": scan(PatientID="MRN-2", PatientName="ROE^ANN"),  # misplaced
+        "ward/ill/c": scan(PatientID="MRN-3", PatientName="POE^MAX"),
+        "ward/ill/d": scan(PatientID="", PatientName=""),
+        "e": scan(PatientID="MRN-4", PatientName="COE^IDA"),
+    }
+    report = deidentify_folder(put(tmp_path / "from", files), tmp_path / "to")
+    names = sorted(patients_in(tmp_path / "to"))
+    assert names[0] == "." and "ward/ill" in names and len(names) == 3
+    assert not any("DOE" in str(path) for path in (tmp_path / "to").rglob("*"))
+    assert any("1 file(s) name no patient" in said and "(ill, ward)" in said for said in report.warnings)
+
+
 @pytest.mark.parametrize(
     ("attributes", "wanted"),
     [

@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from superpose.datasets.dicom.faults import broken, quietly
 from superpose.datasets.dicom.files import dicom_bytes, head_of, is_dicom_file, is_index, open_dicom
+from superpose.datasets.dicom.folders import FolderReport, new_places, standing
 from superpose.datasets.dicom.rules import CODES, KEPT, LOOKUPS, METHOD, REPLACED, age_kept
 from superpose.errors import DatasetFormatError
 
@@ -40,6 +42,7 @@ class RemovalReport:
         kept: files by attribute that stayed.
         n_patients: different patients, as far as files tell.
         n_perhaps_burned_in: files of a kind that often has text in its pixels, and that do not say it has none.
+        folders: what became of the names of folders; None where there are none.
     """
 
     n_files: int = 0
@@ -49,13 +52,16 @@ class RemovalReport:
     kept: Counter[str] = field(default_factory=Counter)
     n_patients: int = 0
     n_perhaps_burned_in: int = 0
+    folders: FolderReport | None = None
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a person must still look at."""
+        of_folders = self.folders.warnings if self.folders else ()
         if not self.n_perhaps_burned_in:
-            return ()
+            return of_folders
         return (
+            *of_folders,
             f"{self.n_perhaps_burned_in} of {self.n_files} DICOM files are of a kind that often has names or dates "
             "written into the picture (ultrasound, photographs, captured screens), and do not say that theirs has "
             "none: look at them. Pixels are not searched for text.",
@@ -71,6 +77,7 @@ class RemovalReport:
             "n_patients": self.n_patients,
             "n_perhaps_burned_in": self.n_perhaps_burned_in,
             **counted,
+            **({"folders": self.folders.to_dict()} if self.folders else {}),
             "warnings": list(self.warnings),
         }
 
@@ -168,6 +175,10 @@ class Deidentifier:
         known = str(dataset.get("PatientID", "") or dataset.get("PatientName", "") or "")
         return self._patients.setdefault(known, len(self._patients) + 1) if known else 0
 
+    def pseudonym(self, patient: str) -> str:
+        """What stands for a Patient ID in files."""
+        return self._pseudonym("PatientID", patient)
+
     def _pseudonym(self, keyword: str, value: str) -> str:
         digest = hmac.digest(self._key, f"{keyword.replace('SOP', '')}\0{value}".encode(), hashlib.sha256)
         if keyword == "PatientID":
@@ -175,18 +186,23 @@ class Deidentifier:
         return f"2.25.{int.from_bytes(digest[:16], 'big')}"  # PS3.5 B.2: a UID from 128 bits
 
 
-def deidentify_folder(source: Path, target: Path, *, key: bytes | None = None) -> RemovalReport:
-    """Write the DICOM files of a folder without identities into another, in the same folders, numbered by name.
+def deidentify_folder(
+    source: Path, target: Path, *, key: bytes | None = None, classes: Sequence[str] = ()
+) -> RemovalReport:
+    """Write the DICOM files of a folder without identities into another, in folders of parts, classes and pseudonyms.
 
-    File names are replaced too, for they often hold patients' numbers; names of folders, which are classes, stay.
+    File names are replaced by numbers, for they often hold patients', and names of patients' folders by the
+    pseudonyms that stand in their files; those of classes and parts stay. See `new_places`.
 
     Args:
         source: a folder; files of other kinds are left out.
         target: a folder that does not exist yet, or is empty.
         key: as `Deidentifier` takes it.
+        classes: names of the classes' folders; without them they are found by their place and by whose files they hold.
 
     Raises:
-        DatasetFormatError: no DICOM file, one that cannot be read, or ``target`` holds something.
+        DatasetFormatError: no DICOM file, one that cannot be read or stands in no folder of a class that was named, or
+            ``target`` holds something.
     """
     if target.exists() and any(target.iterdir()):
         raise DatasetFormatError(f"{target} is not empty. Name a folder that does not exist yet.", path=str(target))
@@ -195,11 +211,13 @@ def deidentify_folder(source: Path, target: Path, *, key: bytes | None = None) -
         raise DatasetFormatError(f"{source} holds no DICOM file.", path=str(source))
     deidentify = Deidentifier(key)
     width = len(str(len(paths)))
-    for number, path in enumerate(paths, start=1):
+    places, deidentify.report.folders = new_places(
+        [standing(path, source) for path in paths], deidentify.pseudonym, classes
+    )
+    for number, (path, place) in enumerate(zip(paths, places, strict=True), start=1):
         made = deidentify(open_dicom(path.read_bytes(), path.name), path.name)
-        place = target / path.relative_to(source).parent
-        place.mkdir(parents=True, exist_ok=True)
-        (place / f"image_{number:0{width}d}.dcm").write_bytes(dicom_bytes(made, path.name))
+        (target / place).mkdir(parents=True, exist_ok=True)
+        (target / place / f"image_{number:0{width}d}.dcm").write_bytes(dicom_bytes(made, path.name))
     return deidentify.report
 
 
