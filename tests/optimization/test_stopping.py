@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -58,10 +60,36 @@ def cut() -> Model[Any]:
     return MaxCut(60, edges, random.choice([-1.0, 1.0], 250))
 
 
+def needs_highspy() -> None:
+    if importlib.util.find_spec("highspy") is None or tuple(map(int, version("highspy").split(".")[:2])) >= (1, 15):
+        pytest.skip("needs superpose[optimization], with a highspy that goes with OR-Tools")
+
+
+@pytest.mark.parametrize("installed", [None, "1.15.1"])
+def test_highs_prints_nothing_and_goes_with_or_tools_in_either_order(installed: str | None) -> None:
+    pytest.importorskip("ortools", reason="needs superpose[optimization]")
+    faked = f"highs.version = lambda name: {installed!r}" if installed else ""
+    program = f"""
+import sys
+from superpose.optimization import JobShop, Knapsack
+from superpose.optimization.classical import highs
+{faked}
+methods = [lambda: Knapsack([6, 10, 12], [1, 2, 3], 5).classical(60.0, 1).bound,
+           lambda: JobShop([[(0, 3), (1, 2)], [(1, 2), (0, 1)]]).classical(60.0, 1).bound]
+order = methods[::int(sys.argv[1])]
+print([method() for method in order], 'highspy' in sys.modules and {bool(installed)})
+"""
+    for order, found in (("1", "[22.0, 5.0] False\n"), ("-1", "[5.0, 22.0] False\n")):
+        said = subprocess.run([sys.executable, "-c", program, order], capture_output=True, text=True, check=True)
+        assert (said.stdout, said.stderr) == (found, "")
+
+
 @pytest.mark.parametrize(
     ("made", "needs"), [(shop, "ortools"), (tour, "ortools"), (routes, "ortools"), (cut, "highspy")]
 )
 def test_a_solver_ends_when_its_caller_says_so(made: Callable[[], Model[Any]], needs: str) -> None:
+    if needs == "highspy":
+        needs_highspy()
     pytest.importorskip(needs, reason="needs superpose[optimization]")
     looks = 0
 
@@ -96,7 +124,7 @@ def test_what_a_solver_raises_is_raised_and_what_it_returns_is_returned() -> Non
 
 
 def test_highs_answers_the_same_by_its_own_package_and_by_scipy(monkeypatch: pytest.MonkeyPatch) -> None:
-    pytest.importorskip("highspy", reason="needs superpose[optimization]")
+    needs_highspy()
     random = np.random.default_rng(3)
     weights = random.integers(1, 40, 30)
     pairs = [(i, j) for i in range(12) for j in range(i)]

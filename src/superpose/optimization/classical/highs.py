@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ __all__ = ["branch_and_bound"]
 Bits = npt.NDArray[np.uint8]
 
 MAX_ROWS = 60_000
+_CLASHING = (1, 15)
+"""From this version on highspy brings a libhighs.so.1, as OR-Tools does, of another release: whichever is loaded second
+fails. And 1.16 prints a line before it can be told not to."""
 
 
 def branch_and_bound(
@@ -29,8 +33,8 @@ def branch_and_bound(
     Each product of two variables becomes a variable of its own between 0 and 1 (Fortet's linearisation), held only on
     the side to which the objective does not push it. Problems with more than 60,000 rows are not tried.
 
-    What ``on_step`` raises, and Ctrl-C, end the search at once where the package ``highspy`` is installed (by the extra
-    "optimization"); SciPy's HiGHS hears nothing, and ends by its time limit first.
+    What ``on_step`` raises, and Ctrl-C, end the search at once where the package ``highspy`` below 1.15 is there (the
+    extra "optimization" brings it); SciPy's HiGHS hears nothing, and ends by its time limit first.
     """
     n, pairs = problem.n_variables, problem.quadratic
     values = problem.sign * pairs.values
@@ -72,9 +76,8 @@ class _Program:
 
     def solved(self, limit_s: float, on_step: OnStep | None) -> tuple[npt.NDArray[np.float64] | None, float]:
         """A best solution found, and a bound of the costs; None and NaN for what was not found."""
-        try:
-            import highspy
-        except ImportError:
+        highspy = _highspy()
+        if highspy is None:
             return watched(lambda: self._by_scipy(limit_s), lambda: None, on_step)
         return self._by_highspy(highspy, limit_s, on_step)
 
@@ -111,6 +114,17 @@ class _Program:
         if has_found and solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
             return found, float(info.objective_function_value)
         return found, float(info.mip_dual_bound or np.nan)
+
+
+def _highspy() -> Any:
+    """HiGHS's own package; None where it is absent, or one that must not be loaded beside OR-Tools."""
+    try:
+        if tuple(map(int, version("highspy").split(".")[:2])) >= _CLASHING:
+            return None
+        import highspy
+    except (ImportError, ValueError):
+        return None
+    return highspy
 
 
 class _Rows:
