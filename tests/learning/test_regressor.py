@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import betabinom
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes
 from sklearn.linear_model import Ridge
@@ -21,6 +22,7 @@ from superpose.errors import (
     ModelFormatError,
     ModelPredictsNumbersError,
     NotFittedError,
+    SafeguardAbsentError,
     SpecError,
 )
 from superpose.learning import (
@@ -32,6 +34,7 @@ from superpose.learning import (
     TrainingWatch,
     load_model,
 )
+from superpose.learning.calibration.intervals import NumberInterval
 from superpose.learning.network import VARIANTS
 
 SMALL: dict[str, Any] = {"n_qubits": 2, "layers": 1, "epochs": 8, "learning_rate": 0.1, "random_state": 0}
@@ -124,6 +127,67 @@ def test_a_model_file_gives_the_same_numbers_without_torch(tmp_path: Path) -> No
     HybridClassifier(**SMALL).fit(frame, numbers > 0).save(path)
     with pytest.raises(ModelFormatError, match="no HybridRegressor"):
         HybridRegressor.load(path)
+
+
+def bent(seed: int, n: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows of two columns, and numbers of them with noise of one."""
+    random = np.random.default_rng(seed)
+    rows = random.normal(size=(n, 2))
+    return rows, np.sin(rows[:, 0]) * 3 + rows[:, 1] + random.normal(size=n)
+
+
+@pytest.mark.parametrize("coverage", [0.6, 0.9])
+def test_intervals_hold_as_many_new_numbers_as_promised(coverage: float) -> None:
+    model = HybridRegressor(**SMALL, conformal=coverage, validation_fraction=0.4).fit(*bent(1, 1000))
+    rows, numbers = bent(2, 4000)
+    ends = model.predict_intervals(rows)
+    assert ends.shape == (4000, 2) and ends.dtype == np.float64
+    n_held = int(((ends[:, 0] <= numbers) & (numbers <= ends[:, 1])).sum())
+    # Of 400 residuals ranks l and h bound the interval: beta-binomial, apart from what stopping saw of those rows.
+    rank_low, rank_high = np.floor(401 * (1 - coverage) / 2 + 1e-9), np.ceil(401 * (1 + coverage) / 2 - 1e-9)
+    exact = betabinom(4000, rank_high - rank_low, 401 - rank_high + rank_low)
+    assert exact.ppf(1e-6) <= n_held <= exact.isf(1e-6)
+
+
+def test_an_interval_is_of_the_held_out_rows_and_goes_into_the_file(tmp_path: Path) -> None:
+    rows, numbers = bent(3, 200)
+    model = HybridRegressor(**SMALL, conformal=0.8, validation_rows="last", validation_fraction=0.2)
+    plain = clone(model).set_params(conformal=None).fit(rows, numbers)
+    model.fit(rows, numbers)
+    held = numbers[160:] - plain.predict(rows[160:])
+    assert model.safeguards_.interval == NumberInterval.from_residuals(0.8, held)
+    np.testing.assert_array_equal(model.predict(rows), plain.predict(rows))
+    path = tmp_path / "load.superpose"
+    model.save(path)
+    ends = model.predict_intervals(rows)
+    again = HybridRegressor.load(path)
+    np.testing.assert_array_equal(again.predict_intervals(rows), ends)
+    named = [{"x0": x, "x1": y} for x, y in rows]
+    np.testing.assert_allclose(Predictor.load(path).predict_intervals(named), ends, rtol=1e-4, atol=1e-4)
+    assert again.get_params()["conformal"] == 0.8 and clone(model).get_params() == model.get_params()
+    plain.save(path)
+    for without in (plain, HybridRegressor.load(path)):
+        with pytest.raises(SafeguardAbsentError, match=r"no intervals\. Fit it with a coverage"):
+            without.predict_intervals(rows)
+    with pytest.raises(NotFittedError):
+        clone(model).predict_intervals(rows)
+
+
+@pytest.mark.parametrize(
+    ("conformal", "n_rows", "said"),
+    [
+        (0.95, 200, "at least 39 validation rows for a coverage of 0.95, .* leaves 30"),
+        (0.8, 40, "at least 9 .* leaves 6"),
+        (0.2, 200, "from 0.5 to 0.999, or None, got 0.2"),
+        (1.0, 200, "got 1.0"),
+        ("much", 200, "got 'much'"),
+        (True, 200, "got True"),
+        (float("nan"), 200, "got nan"),
+    ],
+)
+def test_intervals_that_cannot_be_are_refused_before_training(conformal: Any, n_rows: int, said: str) -> None:
+    with pytest.raises(SpecError, match=said):
+        HybridRegressor(**SMALL, conformal=conformal).fit(*bent(1, n_rows))
 
 
 def test_stopped_training_goes_on_to_the_same_numbers(diabetes: tuple[np.ndarray, np.ndarray], tmp_path: Path) -> None:

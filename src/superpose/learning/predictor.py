@@ -200,8 +200,8 @@ class Predictor:
         numbers = self.numbers_encoded(self.encode(rows))
         if self.interval is None:
             raise SafeguardAbsentError(
-                "This model file keeps no interval. Make it with held-out residuals: HybridRegressor.save(path, "
-                "safeguards=Safeguards(interval=NumberInterval.from_residuals(0.8, residuals))).",
+                "This model file keeps no interval. Fit its HybridRegressor with a coverage, such as conformal=0.9, or "
+                "give save one of held-out rows: Safeguards(interval=NumberInterval.from_residuals(0.8, residuals)).",
                 asked="interval",
             )
         return self.interval.around(numbers)

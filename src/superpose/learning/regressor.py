@@ -14,9 +14,13 @@ from torch import Tensor
 from torch.nn.functional import l1_loss, mse_loss
 
 from superpose.circuits import Backend
-from superpose.errors import ModelFormatError, SpecError
+from superpose.errors import ModelFormatError, SafeguardAbsentError, SpecError
+from superpose.learning.calibration.fitting import check_interval_rows
+from superpose.learning.calibration.intervals import NumberInterval
+from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.estimator import encoded_rows, seed_of, validated_rows
 from superpose.learning.hybrid_estimator import HybridEstimator, hyperparameters_of
+from superpose.learning.measured.measurer import Measurer
 from superpose.learning.model_file import read_model
 from superpose.learning.network import VARIANTS, dressed_values, outputs
 from superpose.learning.trained_regressor import TrainedRegressor
@@ -58,6 +62,8 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
         loss: "squared" or "absolute".
         variant: "hybrid", or one of its controls: "classical_twin" (a classical block of as many parameters in the
             circuit's place), "no_entanglement", "frozen" (random circuit weights that are not trained).
+        conformal: how often ``predict_intervals`` holds the true number, at least, 0.5 .. 0.999; None makes no
+            intervals. Fitted on the validation rows, of which there must be enough.
         scaling: "standard", "robust", "minmax" or "none".
         gradient_method: as for `HybridClassifier`.
         backend: where the circuit runs in training, as for `HybridClassifier`.
@@ -74,6 +80,7 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
         network_: the trained `torch.nn.Module`.
         preprocessor_: the learnt preprocessing.
         centre_, scale_: mean and standard deviation of the training rows' numbers.
+        safeguards_: the interval that was fitted for ``conformal``.
         measured_: after training on a backend: where, how, and what it took.
 
     >>> from sklearn.datasets import load_diabetes
@@ -85,6 +92,7 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
     validation_rows: str = "random"
     loss: str = "squared"
     variant: str = "hybrid"
+    conformal: float | None = None
 
     def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
         """Train on rows ``(n_rows, n_columns)`` and their numbers ``(n_rows,)``.
@@ -103,6 +111,8 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
         rows, numbers, kinds = validated_rows(self, X, y, numbers=True)
         seed = seed_of(self.random_state)
         train, validation = self._stopping_split(len(numbers), seed)
+        if self.conformal is not None:
+            check_interval_rows(self.conformal, len(validation))
         self.centre_, spread = float(numbers[train].mean()), float(numbers[train].std())
         self.scale_ = spread if spread > 1e-12 * max(1.0, abs(self.centre_)) else 1.0
         encoded = self._fit_preprocessor(rows, kinds, train)
@@ -121,6 +131,12 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
             loss=_squared if self.loss == "squared" else _absolute,
         )
         self._run(trainer, measurer, watch)
+        self.safeguards_ = Safeguards()
+        if self.conformal is not None:
+            residuals = numbers[validation] - self._numbers(encoded[validation])
+            told = {"n_rows": len(validation), "of": "residuals of the validation rows, which chose the epoch too"}
+            interval = NumberInterval.from_residuals(self.conformal, residuals)
+            self.safeguards_ = Safeguards(interval=interval, facts={"interval": told})
         return self
 
     def predict(
@@ -143,6 +159,31 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
         self._check_fitted()
         encoded = encoded_rows(self, X)
         measurer = self._predicting_measurer(backend, shots, len(encoded), seed)
+        return self._numbers(encoded, measurer)
+
+    def predict_intervals(self, X: Any) -> NDArray[np.float64]:
+        """Lower and upper end of the interval around each row's number, float64 ``(n_rows, 2)``.
+
+        For rows from where the training rows came from, it holds the true number with a probability of at least
+        ``conformal``: split conformal prediction, see `superpose.learning.calibration.intervals`.
+
+        Args:
+            X: rows.
+
+        Raises:
+            NotFittedError: ``fit`` has not been called.
+            SafeguardAbsentError: the regressor was fitted without ``conformal``.
+            ValueError, FeatureMismatchError: see `predict`.
+        """
+        self._check_fitted()
+        if self.safeguards_.interval is None:
+            raise SafeguardAbsentError(
+                "This regressor has no intervals. Fit it with a coverage, such as conformal=0.9.", asked="interval"
+            )
+        return self.safeguards_.interval.around(self.predict(X))
+
+    def _numbers(self, encoded: NDArray[np.float64], measurer: Measurer | None = None) -> NDArray[np.float64]:
+        """The number of each encoded row, ``(n_rows,)``."""
         return outputs(self.network_, encoded, measurer)[:, 0] * self.scale_ + self.centre_
 
     def to_trained_model(self, target: str = "y") -> TrainedRegressor:
@@ -182,6 +223,8 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
             )
         found = cls(**hyperparameters_of(file))
         found.centre_, found.scale_, found.n_params_ = model.centre, model.scale, model.n_params
+        found.safeguards_ = file.safeguards
+        found.conformal = None if file.safeguards.interval is None else file.safeguards.interval.coverage
         found._take_over(model, file)
         return found
 

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from superpose.errors import SpecError
 from superpose.learning.calibration.conformal import fewest_rows
+from superpose.learning.calibration.intervals import fewest_residuals
 from superpose.learning.calibration.maps import Isotonic, ProbabilityMap, Temperature
 from superpose.learning.calibration.novelty import MAX_DIRECTIONS, Novelty
 from superpose.learning.calibration.reliability import log_loss
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FEWEST_ROWS",
+    "check_interval_rows",
     "check_rows",
     "chosen_method",
     "fit_isotonic",
@@ -155,6 +157,24 @@ def check_rows(spec: CalibrationSpec, n_rows: int) -> None:
             f"needs at least {needed} validation rows{half}, and the split leaves {n_rows}; raise "
             "evaluation.validation_fraction, add data" + (", or ask for less coverage" if coverage is not None else ""),
             field,
+            n_rows=n_rows,
+            needed=needed,
+        )
+
+
+def check_interval_rows(coverage: float, n_rows: int) -> None:
+    """Refuse an interval of a number that so few validation rows cannot give, before anything is trained.
+
+    Raises:
+        SpecError: there are too few, with the number needed; or the coverage is not from 0.5 to 0.999.
+    """
+    if isinstance(coverage, bool) or not isinstance(coverage, float | int | np.number) or not 0.5 <= coverage <= 0.999:
+        raise SpecError(f"must be a number from 0.5 to 0.999, or None, got {coverage!r}", "conformal")
+    if n_rows < (needed := fewest_residuals(float(coverage))):
+        raise SpecError(
+            f"needs at least {needed} validation rows for a coverage of {coverage:g}, and validation_fraction leaves "
+            f"{n_rows}; raise it, add data, or ask for less coverage",
+            "conformal",
             n_rows=n_rows,
             needed=needed,
         )
