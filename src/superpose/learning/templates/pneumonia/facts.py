@@ -12,7 +12,10 @@ from superpose.learning.model_file import ModelFacts
 __all__ = ["INTENDED_USE", "LIMITS", "facts_of"]
 
 INTENDED_USE = "Research on hybrid models with pictures of two classes; comparison of methods."
-LIMITS = "Judged on the test part of one set; patients and sites are not known, subgroups cannot be compared."
+LIMITS = (
+    "Judged on the test part of one set; patients are known only where files, folders or a column tell, sites are not; "
+    "subgroups cannot be compared."
+)
 
 _PRIMARY = "auc"
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
