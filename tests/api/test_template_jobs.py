@@ -154,7 +154,7 @@ def test_what_a_job_would_take_is_told_before_it_is_submitted(
     assert told.endswith("set aside when submitted: $0.00, for at most 60 s of workers\n")
     with pytest.raises(SystemExit) as ended:
         main(["train", "pneumonia", "--estimate"])
-    assert ended.value.code == 2 and "--estimate is for templates" in capsys.readouterr().err
+    assert ended.value.code == 2 and "--estimate needs --dataset NAME" in capsys.readouterr().err
     with pytest.raises(ApiError, match="seeds: must be 1 to 100, got 0"):
         client.jobs.estimate_template("pneumonia", dataset="films", options={"seeds": 0})
     assert [job.id for job in client.jobs.list()] == before

@@ -40,7 +40,7 @@ def test_a_training_job_is_queued_with_its_whole_spec(service: Service, admin: P
     assert set(job.to_json()) == {
         *("id", "kind", "status", "attempt", "priority", "dataset", "model", "model_version", "created_at"),
         *("started_at", "finished_at", "progress", "error", "result", "after", "not_before_at", "parent", "held"),
-        "estimate",
+        *("estimate", "remarks"),
     }
 
 

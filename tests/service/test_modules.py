@@ -61,7 +61,8 @@ def test_a_module_trains_through_kill_9_and_serves_what_it_gives(
     client: Client, server: ServerProcess, config: ServiceConfig, table: Table, tmp_path: Path, kernels: None
 ) -> None:
     job = client.train_module(hybrid(), "iris", model="own", epochs=40, patience=40, batch_size=16, spec=SPEC)
-    assert job.kind == "train_module"
+    assert job.kind == "train_module" and job.estimate is None
+    assert [remark["code"] for remark in job.remarks] == ["job.not_estimated"]
     with Service.open(config, exclusive=False) as service:
         _, pid = held(service, config, service.store.get(job.id), 1)
         os.kill(pid, signal.SIGKILL)

@@ -15,8 +15,8 @@ __all__ = [
     "JOB_DOCUMENTS",
     "FunctionJob",
     "JobDocument",
+    "JobEstimate",
     "ModuleTrainingJob",
-    "TemplateEstimate",
     "TemplateTrainingJob",
     "job_bodies",
     "job_document",
@@ -85,13 +85,29 @@ class TemplateTrainingJob(Spending):
         return {"payload": payload, "model_name": self.model, "dataset": self.dataset, **self.spending()}
 
 
-class TemplateEstimate(Document):
-    """Ask what a template's job would be expected to take."""
+class JobEstimate(Document):
+    """Ask what a training job would be expected to take: a spec's, or a template's."""
 
-    template: Annotated[str, Field(description="pneumonia or demand")]
     dataset: Annotated[str, Field(description="id or name of a data set")]
-    options: Annotated[dict[str, Any], Field(default_factory=dict, description="as for the job")]
+    spec: Annotated[dict[str, Any] | None, Field(description="training spec; {} takes all defaults")] = None
+    template: Annotated[str | None, Field(description="pneumonia or demand, in place of a spec")] = None
+    options: Annotated[dict[str, Any] | None, Field(description="of the template, as for the job")] = None
     max_seconds: Annotated[float | None, Field(gt=0, strict=False, description="longest time of workers")] = None
+
+    def asked(self) -> tuple[str, dict[str, Any]]:
+        """Kind and payload of the job.
+
+        Raises:
+            RequestError: neither a spec nor a template, or both, or options without a template.
+        """
+        if (self.spec is None) == (self.template is None):
+            got = "neither" if self.spec is None else "both"
+            raise RequestError(f"An estimate is of a spec or of a template; got {got}. Send one of them.", field="spec")
+        if self.template is not None:
+            return "train_template", {"template": self.template, "options": self.options or {}}
+        if self.options is not None:
+            raise RequestError("Options are a template's; a spec says all in itself. Leave them out.", field="options")
+        return "train", dict(self.spec or {})
 
 
 class FunctionOptions(Document):

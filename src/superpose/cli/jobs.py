@@ -70,6 +70,7 @@ def show(
             **({"not before": job.not_before_at} if job.not_before_at else {}),
             **({"held": job.held.get("message")} if job.held else {}),
             **({"estimate": estimate_text(job.estimate)} if job.estimate else {}),
+            **({"remarks": " ".join(str(remark.get("message")) for remark in job.remarks)} if job.remarks else {}),
             "data set": job.dataset,
             "model": job.model if job.model_version is None else f"{job.model} version {job.model_version}",
             "submitted": job.created_at,

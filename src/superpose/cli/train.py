@@ -66,7 +66,7 @@ def train(  # noqa: PLR0913  # one parameter per option
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Template with --dataset: tell what it takes, and submit nothing.")
+        bool, typer.Option("--estimate", help="With --dataset: tell what it takes, and submit nothing.")
     ] = False,
     data: Annotated[
         Path | None,
@@ -133,8 +133,8 @@ def train(  # noqa: PLR0913  # one parameter per option
         origins=origins,
         gaps=gaps,
     )
-    if estimate and (spec not in TEMPLATES or dataset is None):
-        raise typer.BadParameter(f"--estimate is for templates ({', '.join(TEMPLATES)}) with --dataset NAME.")
+    if estimate and dataset is None:
+        raise typer.BadParameter("--estimate needs --dataset NAME: the service counts by registered data.")
     if spec in TEMPLATES:
         if parent is not None:
             raise typer.BadParameter(_from_of_template(spec, parent, dataset))
@@ -170,6 +170,9 @@ def train(  # noqa: PLR0913  # one parameter per option
     _put_parent(wanted, parent, freeze, block_rates)
     _put_backend(wanted, name=backend, shots=shots, gradient=gradient)
     with connect(url, key_file) as client:
+        if estimate:
+            _tell_estimate(client.jobs.estimate(dataset=dataset, spec=wanted, max_seconds=max_seconds), as_json=as_json)
+            return
         job = client.jobs.train(
             dataset=dataset,
             model=model or dataset,
@@ -183,14 +186,17 @@ def train(  # noqa: PLR0913  # one parameter per option
 
 
 def _tell_estimate(quote: dict[str, Any], *, as_json: bool) -> None:
-    """Print what a template's job would take, and what would be set aside for it."""
+    """Print what a training job would take, what is to be said about that, and what would be set aside for it."""
     from superpose.cli.budgets import money
     from superpose.cli.following import estimate_text
 
     if as_json:
         print_json(quote)
         return
-    typer.echo(estimate_text(quote["estimate"]))
+    if quote["estimate"] is not None:
+        typer.echo(estimate_text(quote["estimate"]))
+    for remark in quote.get("remarks", ()):  # a service of an older release has none
+        typer.echo(remark["message"])
     longest = quote["max_seconds"]
     bound = "" if longest is None else f", for at most {longest:,.0f} s of workers"
     typer.echo(f"set aside when submitted: {money(quote['reserved_usd'])}{bound}")
@@ -258,6 +264,8 @@ def finish(client: Client, job: Job, *, detach: bool, as_json: bool) -> None:
 
     if job.estimate is not None:
         note(f"job {job.id}: expected to take {estimate_text(job.estimate)}")
+    for remark in job.remarks:
+        note(f"job {job.id}: {remark.get('message')}")
     if detach:
         if as_json:
             print_json(job.to_dict())

@@ -65,14 +65,11 @@ class Jobs(Resource):
             ApiError: the spec (``spec.invalid``), data set or model name is refused, or a job to come after is not
                 there or has failed.
         """
-        wanted = dict(spec or {})
-        if parent is not None:
-            wanted["fine_tune"] = {**wanted.get("fine_tune", {}), "parent": parent}
         document: dict[str, Any] = {
             "kind": "train",
             "dataset": dataset,
             "model": model,
-            "spec": wanted,
+            "spec": _with_parent(spec, parent),
             "priority": priority,
         }
         if after:  # a service of an older release knows no such field
@@ -147,18 +144,42 @@ class Jobs(Resource):
             max_seconds: how long workers might hold it, all attempts together.
 
         Returns:
-            ``estimate`` (``cpu_s``, seconds of a processor, and ``parts`` of them by variant), and what would be set
-            aside: ``provider_usd``, ``worker_usd``, ``reserved_usd`` for at most ``max_seconds``.
+            As `estimate`.
 
         Raises:
             ApiError: as for `train_template`; budgets and quotas are not looked at.
         """
-        document = {
-            "template": template,
-            "dataset": dataset,
-            "options": dict(options or {}),
-            "max_seconds": max_seconds,
-        }
+        return self._estimate(
+            {"template": template, "dataset": dataset, "options": dict(options or {}), "max_seconds": max_seconds}
+        )
+
+    def estimate(
+        self,
+        *,
+        dataset: str,
+        spec: Mapping[str, Any] | None = None,
+        parent: str | None = None,
+        max_seconds: float | None = None,
+    ) -> dict[str, Any]:
+        """What a training job would be expected to take; nothing is queued.
+
+        Args:
+            dataset: id or name of a registered data set.
+            spec: as `train` takes it.
+            parent: a registered model to begin from, as `train` takes it.
+            max_seconds: how long workers might hold it, all attempts together.
+
+        Returns:
+            ``estimate`` (``cpu_s``, seconds of a processor, and ``parts`` of them by variant; None where nobody says),
+            ``remarks`` (why not, or that the job may not end in time), and what would be set aside: ``provider_usd``,
+            ``worker_usd``, ``reserved_usd`` for at most ``max_seconds``.
+
+        Raises:
+            ApiError: as for `train`; budgets and quotas are not looked at.
+        """
+        return self._estimate({"dataset": dataset, "spec": _with_parent(spec, parent), "max_seconds": max_seconds})
+
+    def _estimate(self, document: Mapping[str, Any]) -> dict[str, Any]:
         call = Call("POST", "/v1/jobs/estimate", body=json.dumps(document).encode(), repeatable=True)
         return dict(read_json(self._transport.send(call)))
 
@@ -316,6 +337,14 @@ class Jobs(Resource):
                 event = read_event(raw)
                 if event.seq > after:
                     yield event
+
+
+def _with_parent(spec: Mapping[str, Any] | None, parent: str | None) -> dict[str, Any]:
+    """The spec with the model that it begins from."""
+    wanted = dict(spec or {})
+    if parent is not None:
+        wanted["fine_tune"] = {**wanted.get("fine_tune", {}), "parent": parent}
+    return wanted
 
 
 def _function(function: JobFunction | FunctionSource | str) -> tuple[FunctionSource, JobOptions]:

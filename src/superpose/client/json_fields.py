@@ -87,6 +87,10 @@ class Fields:
         """An array of strings (numbers are written as text: class labels)."""
         return tuple(str(item) for item in self.array(name))
 
+    def objects(self, name: str) -> tuple[dict[str, Any], ...]:
+        """A member that must be an array of objects."""
+        return tuple(dict(Fields.of(f"{self.noun}'s {name}", item).members) for item in self.array(name))
+
     def time(self, name: str) -> datetime:
         """An ISO 8601 time with its offset from UTC."""
         text = self.text(name)

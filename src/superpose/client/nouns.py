@@ -149,6 +149,8 @@ class Job(Noun):
     attempt that failed, is past. ``held`` says (``code``, ``message``, ``until``) why it may not begin although a
     worker is free: its project has used up its quota of seconds. ``estimate`` says what it was expected to take when it
     was submitted (``cpu_s``, seconds of a processor, and ``parts`` of them); None where the service has no estimate.
+    ``remarks`` (each with ``code`` and ``message``) say why there is none, or that the job may not end in the time that
+    workers may hold it.
     """
 
     id: str
@@ -169,6 +171,7 @@ class Job(Noun):
     not_before_at: datetime | None = None
     held: Mapping[str, Any] | None = None
     estimate: Mapping[str, Any] | None = None
+    remarks: tuple[Mapping[str, Any], ...] = ()
 
     @property
     def finished(self) -> bool:
@@ -203,6 +206,7 @@ class Job(Noun):
             not_before_at=f.maybe_time("not_before_at"),
             held=f.maybe_object("held"),
             estimate=f.maybe_object("estimate"),
+            remarks=f.objects("remarks") if "remarks" in f.members else (),
         )
 
     def _repr_html_(self) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from superpose.datasets import Table
     from superpose.learning.spec import TrainingSpec
 
-__all__ = ["Plan", "admit", "class_weights", "positive_class"]
+__all__ = ["Plan", "admit", "class_weights", "n_encoded_columns", "positive_class"]
 
 _MB = 10**6
 _PREDICTED_ROWS = 4096
@@ -124,10 +124,7 @@ def _admit_table(spec: TrainingSpec, table: Table, plan: Plan) -> None:
             "limits.max_steps",
             n_steps=plan.n_steps,
         )
-    known = spec.preprocessing.max_categories
-    columns = sum(1 if c.kind == "number" else min(known, int(table.features[c.name].nunique())) for c in table.columns)
-    if spec.preprocessing.missing == "indicator":
-        columns += sum(1 for c in table.columns if c.n_missing)
+    columns = n_encoded_columns(spec, table)
     if columns > limits.max_encoded_columns:
         raise SpecError(
             f"the {len(table.columns)} columns may become {columns} after one-hot encoding, more than "
@@ -135,6 +132,17 @@ def _admit_table(spec: TrainingSpec, table: Table, plan: Plan) -> None:
             "limits.max_encoded_columns",
             n_encoded_columns=columns,
         )
+
+
+def n_encoded_columns(spec: TrainingSpec, features: Table) -> int:
+    """Columns that a table of features may become after one-hot encoding, at most."""
+    known = spec.preprocessing.max_categories
+    columns = sum(
+        1 if c.kind == "number" else min(known, int(features.features[c.name].nunique())) for c in features.columns
+    )
+    if spec.preprocessing.missing == "indicator":
+        columns += sum(1 for c in features.columns if c.n_missing)
+    return columns
 
 
 def _admit_gaps(spec: TrainingSpec, table: Table) -> None:

@@ -3,6 +3,9 @@
 The rule knows the spec and the shape of the data, no clock and no machine, so that equal specs on equal data give equal
 splits. Only splits that stay the same rows when there are more of them become 10: those of ``stratified``, ``grouped``
 and ``site``. Folds and windows of time change with their number.
+
+The rule's two constants stay as they were, so that a spec goes on giving the splits that it gave, though compiled steps
+have become faster; `superpose.learning.estimate` counts by the functions of this file, and has constants of its own.
 """
 
 from __future__ import annotations
@@ -17,7 +20,17 @@ from superpose.learning.evaluation_spec import FEW_SPLITS
 if TYPE_CHECKING:
     from superpose.learning.spec import TrainingSpec
 
-__all__ = ["MANY_SPLITS", "SplitCount", "n_steps_per_split", "n_variants", "split_count"]
+__all__ = [
+    "MANY_SPLITS",
+    "SplitCount",
+    "estimated_s",
+    "n_gates",
+    "n_shadow_steps",
+    "n_steps",
+    "n_steps_per_split",
+    "n_variants",
+    "split_count",
+]
 
 MANY_SPLITS = 10
 AFFORDABLE_S = 300.0
@@ -53,25 +66,35 @@ def n_variants(spec: TrainingSpec) -> int:
     return 1 + len(spec.evaluation.controls) + (spec.fine_tune.parent is not None)
 
 
+def n_steps(spec: TrainingSpec, n_train: int | float, batch_size: int | None = None) -> int:
+    """Optimizer steps of one training on so many rows, in batches of the spec or others, if it does not stop early."""
+    return spec.training.epochs * math.ceil(n_train / (batch_size or spec.training.batch_size))
+
+
+def n_gates(spec: TrainingSpec) -> int:
+    """Gates of the spec's circuit as the rule counts them: one per weight, and two per qubit."""
+    model = spec.model
+    return ANSAETZE[model.ansatz.name].n_weights(model.n_qubits, model.ansatz.layers) + 2 * model.n_qubits
+
+
 def n_steps_per_split(spec: TrainingSpec, n_rows: int) -> int:
     """Optimizer steps of all networks of one split, if none stops early."""
-    evaluation, training = spec.evaluation, spec.training
+    evaluation = spec.evaluation
     trained = 1.0 - evaluation.test_fraction - evaluation.validation_fraction
     n_trainings = n_variants(spec) * evaluation.n_seeds * max(1, evaluation.tuning.trials)
-    return n_trainings * training.epochs * math.ceil(trained * n_rows / training.batch_size)
+    return n_trainings * n_steps(spec, trained * n_rows)
 
 
 def n_shadow_steps(spec: TrainingSpec, n_rows: int) -> int:
     """Optimizer steps of all shadow models at most; 0 where none are asked for."""
     if spec.privacy.attack != "shadow":
         return 0
-    share, training = 1.0 - spec.evaluation.validation_fraction, spec.training
-    return spec.privacy.shadow_models * training.epochs * math.ceil(share * n_rows / training.batch_size)
+    return spec.privacy.shadow_models * n_steps(spec, (1.0 - spec.evaluation.validation_fraction) * n_rows)
 
 
-def estimated_s(spec: TrainingSpec, n_steps: int) -> float:
-    """Estimated seconds of so many steps of the hybrid model on one core."""
-    return n_steps * _step_s(spec)
+def estimated_s(spec: TrainingSpec, steps: int) -> float:
+    """Estimated seconds of so many steps of the hybrid model on one core, by the rule's constants."""
+    return steps * _step_s(spec)
 
 
 def split_count(spec: TrainingSpec, n_rows: int) -> SplitCount:
@@ -84,13 +107,13 @@ def split_count(spec: TrainingSpec, n_rows: int) -> SplitCount:
         return SplitCount(FEW_SPLITS, "rule", f"{kept}circuits are trained on {spec.backend.name}, not on the engine.")
     if spec.split.kind in ("k_fold", "time"):
         return SplitCount(FEW_SPLITS, "rule", f"{kept}of kind {spec.split.kind}, more would change the rows of each.")
-    n_steps = MANY_SPLITS * n_steps_per_split(spec, n_rows)
+    steps = MANY_SPLITS * n_steps_per_split(spec, n_rows)
     limit = spec.limits.max_steps
-    if limit is not None and n_steps > limit:
+    if limit is not None and steps > limit:
         return SplitCount(
-            FEW_SPLITS, "rule", f"{kept}{MANY_SPLITS} are {n_steps} steps, limits.max_steps allows {limit}."
+            FEW_SPLITS, "rule", f"{kept}{MANY_SPLITS} are {steps} steps, limits.max_steps allows {limit}."
         )
-    seconds = n_steps * _step_s(spec)
+    seconds = steps * _step_s(spec)
     told = f"{MANY_SPLITS} take an estimated {_rounded(seconds)} s of training at most"
     if seconds > AFFORDABLE_S:
         return SplitCount(FEW_SPLITS, "rule", f"{kept}{told}, more than {AFFORDABLE_S:g} s.")
@@ -99,10 +122,8 @@ def split_count(spec: TrainingSpec, n_rows: int) -> SplitCount:
 
 def _step_s(spec: TrainingSpec) -> float:
     """Estimated seconds of one step of the hybrid model."""
-    model = spec.model
-    n_gates = ANSAETZE[model.ansatz.name].n_weights(model.n_qubits, model.ansatz.layers) + 2.0 * model.n_qubits
     try:
-        return _STEP_S + _AMPLITUDE_S * spec.training.batch_size * n_gates * 2.0**model.n_qubits
+        return _STEP_S + _AMPLITUDE_S * spec.training.batch_size * n_gates(spec) * 2.0**spec.model.n_qubits
     except OverflowError:
         return math.inf
 

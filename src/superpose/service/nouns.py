@@ -198,7 +198,8 @@ class Job:
     ``provider_job_id`` what a job that waits for a backend's queue asks that backend for. ``held`` says why a queued
     job may not begin although a worker is free, and until when: its project has used up its seconds. ``estimate`` is
     what it was expected to take when it was submitted: ``cpu_s``, seconds of a processor, and ``parts`` of them; None
-    where nobody estimates.
+    where nobody estimates. ``remarks`` are what the service said about that then, each with ``code`` and ``message``:
+    why there is no estimate, or that the job may not end in the time that workers may hold it.
     """
 
     id: str
@@ -226,6 +227,7 @@ class Job:
     provider_job_id: str | None = field(default=None, repr=False)
     held: Mapping[str, object] | None = None
     estimate: Mapping[str, object] | None = field(default=None, repr=False)
+    remarks: tuple[Mapping[str, object], ...] = field(default=(), repr=False)
 
     def to_json(self) -> dict[str, object]:
         """The job as the API sends it."""
@@ -244,6 +246,7 @@ class Job:
             "not_before_at": iso(self.not_before_at),
             "held": None if self.held is None else dict(self.held),
             "estimate": None if self.estimate is None else dict(self.estimate),
+            "remarks": [dict(remark) for remark in self.remarks],
             "started_at": iso(self.started_at),
             "finished_at": iso(self.finished_at),
             "progress": dict(self.progress),

@@ -11,13 +11,13 @@ from typing import Any
 
 import pytest
 
+from superpose.learning.effort import REST, EstimatedEffort, Work, rounded
 from superpose.learning.templates.demand import read_series
 from superpose.learning.templates.demand.estimate import estimated_effort as of_demand
 from superpose.learning.templates.demand.estimate import n_known_rows
 from superpose.learning.templates.demand.feature_rows import all_rows
 from superpose.learning.templates.demand.options import VARIANTS as FORECASTERS
 from superpose.learning.templates.demand.series import SeriesSet
-from superpose.learning.templates.effort import REST, EstimatedEffort, Work, rounded
 from superpose.learning.templates.pneumonia.choices import PRESETS
 from superpose.learning.templates.pneumonia.estimate import PictureCounts
 from superpose.learning.templates.pneumonia.estimate import estimated_effort as of_pictures

@@ -12,7 +12,7 @@ from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import read_json
 from superpose.api.events import event_stream
 from superpose.api.gate import bearer_key
-from superpose.api.job_documents import TemplateEstimate, job_bodies, job_document
+from superpose.api.job_documents import JobEstimate, job_bodies, job_document
 from superpose.errors import RequestError
 from superpose.service import Part, Service
 
@@ -47,13 +47,11 @@ def routes(service: Service) -> APIRouter:
         return Json(job.to_json(), 202, {"Location": f"/v1/jobs/{job.id}"})
 
     @router.post("/estimate")
-    def estimate(request: Request, wanted: TemplateEstimate) -> Response:
-        """What a template's job would be expected to take; nothing is queued."""
-        found = service.jobs.quote_template(
-            caller(request),
-            {"template": wanted.template, "options": wanted.options},
-            dataset=wanted.dataset,
-            max_seconds=wanted.max_seconds,
+    def estimate(request: Request, wanted: JobEstimate) -> Response:
+        """What a training job would be expected to take; nothing is queued."""
+        kind, payload = wanted.asked()
+        found = service.jobs.quote(
+            caller(request), kind, payload, dataset=wanted.dataset, max_seconds=wanted.max_seconds
         )
         return Json(found.to_json())
 

@@ -37,6 +37,7 @@ class Quote:
         worker_micros: its workers' time, for the longest that they may hold it.
         max_seconds: how long that is; None: not limited.
         estimate: what it is expected to take (``cpu_s``, ``parts``); None where nobody estimates.
+        remarks: what is to be said about that, each with ``code`` and ``message``.
     """
 
     kind: str
@@ -45,6 +46,7 @@ class Quote:
     worker_micros: int
     max_seconds: float | None
     estimate: Mapping[str, object] | None
+    remarks: tuple[Mapping[str, object], ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The quote as the API sends it."""
@@ -57,6 +59,7 @@ class Quote:
             "reserved_usd": whole,
             "max_seconds": self.max_seconds,
             "estimate": None if self.estimate is None else dict(self.estimate),
+            "remarks": [dict(remark) for remark in self.remarks],
         }
 
 
@@ -132,6 +135,7 @@ class Charges:
             worker_micros=self._worker_micros(new),
             max_seconds=self._seconds(new),
             estimate=new.estimate,
+            remarks=new.remarks,
         )
 
     def reserve(self, connection: Connection, job: Job, new: NewJob) -> None:

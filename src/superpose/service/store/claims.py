@@ -57,7 +57,8 @@ class NewJob:
     must have succeeded before this one begins. Since these must be in the store already, jobs never wait in a circle.
     ``parent_id`` is the job that begins this one, and that is woken when it ends. ``request`` is what the caller said,
     where the payload holds what the service has added to it (a drawn seed) and equal requests are to be one job.
-    ``price`` is what it costs at its backend, beside the worker's time. ``estimate`` is what it is expected to take.
+    ``price`` is what it costs at its backend, beside the worker's time. ``estimate`` is what it is expected to take,
+    ``remarks`` what is to be said about that.
     """
 
     project: str
@@ -74,6 +75,7 @@ class NewJob:
     request: Mapping[str, object] | None = None
     price: Price = Price()
     estimate: Mapping[str, object] | None = None
+    remarks: tuple[Mapping[str, object], ...] = ()
     spending: SpendingLimits = SpendingLimits()
 
     def digest(self) -> str:

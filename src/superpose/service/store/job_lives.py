@@ -229,13 +229,15 @@ def due_at_providers(now: datetime) -> ColumnElement[bool]:
     return (jobs.c.status == str(JobStatus.WAITING)) & (jobs.c.not_before_at <= now)
 
 
-_MADE = frozenset({"kind", "status", "after", "held"})
+_MADE = frozenset({"kind", "status", "after", "held", "remarks"})
 
 
 def job_from_row(row: RowMapping) -> Job:
     """The noun of a row of ``jobs``."""
     same = {name: row[name] for name in Job.__dataclass_fields__ if name not in _MADE}
-    return Job(**same, kind=JobKind(row["kind"]), status=JobStatus(row["status"]), after=tuple(row["after"]))
+    remarks = tuple(row["remarks"] or ())
+    after = tuple(row["after"])
+    return Job(**same, kind=JobKind(row["kind"]), status=JobStatus(row["status"]), after=after, remarks=remarks)
 
 
 def _crashed(job_id: str, crashes: int) -> dict[str, object]:

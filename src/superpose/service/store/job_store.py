@@ -480,6 +480,7 @@ class JobStore:
                 after=list(dict.fromkeys(new.after)),
                 parent_id=new.parent_id,
                 estimate=None if new.estimate is None else dict(new.estimate),
+                remarks=[dict(remark) for remark in new.remarks] or None,
             )
         )
         dependencies.add(connection, job_id, still_open)

@@ -188,6 +188,7 @@ jobs = Table(
     Column("traceparent", Text),
     Column("provider_job_id", Text),
     Column("estimate", _JSON),
+    Column("remarks", _JSON),
 )
 
 open_dependencies = Table(

@@ -18,9 +18,11 @@ from superpose.service.work.measured_training import admit_backend
 if TYPE_CHECKING:
     from superpose.circuits import Backend
     from superpose.datasets import Table
+    from superpose.learning.effort import EstimatedEffort
     from superpose.service.people.residency import Confinement
 
 __all__ = [
+    "NO_MODULES",
     "admit_place",
     "admit_program",
     "admit_training",
@@ -31,6 +33,7 @@ __all__ = [
 
 MAX_PRIORITY = 10
 _MAX_KEY = 200
+NO_MODULES = "No estimate: what a step of a user's own module takes was not measured."
 _TRIED_SPLITS = 3
 """Random splits made before a job is accepted; whether rows can be split hardly depends on the seed."""
 
@@ -40,8 +43,10 @@ def admit_training(
     table: Table,
     find: Callable[[str], Backend],
     find_model: Callable[[str], ParentModel],
-) -> tuple[dict[str, Any], Price]:
-    """The spec in full, defaults included, and its price, if it can be trained on the table.
+) -> tuple[dict[str, Any], Price, EstimatedEffort | str]:
+    """The spec in full, defaults included, its price, and what it is expected to take, if the table can train it.
+
+    Where nobody says what it is expected to take, the last is why.
 
     Args:
         payload: the spec.
@@ -58,12 +63,16 @@ def admit_training(
         StateTooLargeError: the circuit needs more memory than there is.
         DatasetTooSmallError: the table cannot be split as the spec asks.
     """
+    from superpose.learning.estimate import counts_of, effort_or_reason
     from superpose.learning.splitting import splits_of
 
     document, parent = with_parent(payload, find_model)
     spec, kept = admitted(document, parent, table)
     splits = splits_of(spec, table, at_most=_TRIED_SPLITS)
-    return kept, admit_backend(spec, list(splits), find)
+    effort: EstimatedEffort | str = NO_MODULES
+    if parent is None or not parent.is_module:
+        effort = effort_or_reason(spec, counts_of(spec, table, splits))
+    return kept, admit_backend(spec, list(splits), find), effort
 
 
 def admit_place(spec: Mapping[str, Any], confinement: Confinement) -> None:

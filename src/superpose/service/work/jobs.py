@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, select
 
@@ -27,6 +28,7 @@ from superpose.service.store.job_store import JobStore, NewJob
 from superpose.service.store.pages import Part, read_page
 from superpose.service.store.tables import datasets, jobs, modules
 from superpose.service.work.admission import (
+    NO_MODULES,
     admit_program,
     admit_training,
     check_idempotency_key,
@@ -36,7 +38,11 @@ from superpose.service.work.admission import (
 from superpose.service.work.fine_tuning import check_parent, find_parent
 from superpose.service.work.function_jobs import admit_function
 from superpose.service.work.module_jobs import admit_module_training
+from superpose.service.work.remarks import remarks_on
 from superpose.service.work.template_jobs import admit_template
+
+if TYPE_CHECKING:
+    from superpose.learning.effort import EstimatedEffort
 
 __all__ = ["Jobs"]
 
@@ -159,42 +165,49 @@ class Jobs:
             )
         return self._submit_program(new, dataset, backend)
 
-    def quote_template(
+    def quote(
         self,
         principal: Principal,
+        kind: JobKind | str,
         payload: Mapping[str, object],
         *,
         dataset: str,
         max_seconds: float | None = None,
     ) -> Quote:
-        """What a template's job would be expected to take, and what would be set aside for it; nothing is queued.
+        """What a training job would be expected to take, and what would be set aside for it; nothing is queued.
 
-        The data and the options are checked as for a submission; budgets and quotas are not looked at.
+        The data and the payload are checked as for a submission; budgets and quotas are not looked at.
 
         Args:
             principal: the caller; an editor.
-            payload: ``template`` and ``options``.
+            kind: ``train``, ``train_module`` or ``train_template``.
+            payload: as for `submit`.
             dataset: id or name of the data set.
             max_seconds: how long workers might hold it.
 
         Raises:
             ForbiddenError: the caller's role is too small.
-            RequestError: no such template, or a field out of range.
+            RequestError: a job of another kind, no such template, or a field out of range.
             NotFoundError: no such data set in the caller's project.
-            SpecError, DatasetError: the job could not succeed.
+            SpecError, DatasetError, and what else a submission would be refused with: the job could not succeed.
         """
         principal.require(Role.EDITOR)
-        full, effort = admit_template(payload, self._datasets.table(self._datasets.get(principal, dataset)))
-        return self._quote(
-            NewJob(
-                project=principal.project,
-                kind=JobKind.TRAIN_TEMPLATE,
-                payload=full,
-                created_by=principal.key_id,
-                spending=check_spending(None, max_seconds, False),
-                estimate=effort.to_dict(),
+        wanted = _kind(kind)
+        if wanted not in _TRAININGS:
+            allowed = [str(one) for one in JobKind if one in _TRAININGS]
+            raise RequestError(
+                f"Only training jobs are estimated, of kind {', '.join(allowed)}; got {wanted}.",
+                field="kind",
+                allowed=allowed,
             )
+        new = NewJob(
+            project=principal.project,
+            kind=wanted,
+            payload=payload,
+            created_by=principal.key_id,
+            spending=check_spending(None, max_seconds, False),
         )
+        return self._quote(self._admitted(principal, new, self._datasets.get(principal, dataset)))
 
     def get(self, principal: Principal, job_id: str) -> Job:
         """A job of the caller's project.
@@ -297,23 +310,10 @@ class Jobs:
         if not dataset:
             raise RequestError("A training job needs a data set; send its id or name as 'dataset'.", field="dataset")
         data = self._datasets.get(principal, dataset)
-        table = self._datasets.table(data)
-        payload: Mapping[str, object]
-        price, estimate = new.price, new.estimate
-        if new.kind is JobKind.TRAIN:
-            find = self._residencies.confinement(new.project).admitted
-            payload, price = admit_training(
-                new.payload, table, find, partial(find_parent, self._database, self._models, principal)
-            )
-        elif new.kind is JobKind.TRAIN_TEMPLATE:
-            payload, effort = admit_template(new.payload, table)
-            estimate = effort.to_dict()
-        else:
-            module = self._modules.get(principal, str(new.payload.get("module") or ""))
-            payload = admit_module_training(new.payload, module, self._modules.exported(module), table)
+        admitted = self._admitted(principal, new, data)
         model = check_name(new.model if new.model is not None else data.name, "model")
-        named = {"model": model, "dataset": data.name, "dataset_id": data.id}
-        full = _with(new, payload=payload, price=price, estimate=estimate, **named)
+        full = _with(admitted, model=model, dataset=data.name, dataset_id=data.id)
+        payload = full.payload
 
         def check(connection: Connection) -> None:
             _check_still_there(connection, data)
@@ -322,6 +322,29 @@ class Jobs:
                 _check_module_still_there(connection, str(payload["module_id"]))
 
         return self._store.submit(full, check=check)
+
+    def _admitted(self, principal: Principal, new: NewJob, data: Dataset) -> NewJob:
+        """A training job with its payload in full, its price, and what it is expected to take, if it can be trained."""
+        table, less = self._datasets.table(data), "epochs, splits, seeds, settings or controls"
+        payload: Mapping[str, object]
+        effort: EstimatedEffort | str
+        price = new.price
+        if new.kind is JobKind.TRAIN:
+            find = self._residencies.confinement(new.project).admitted
+            payload, price, effort = admit_training(
+                new.payload, table, find, partial(find_parent, self._database, self._models, principal)
+            )
+        elif new.kind is JobKind.TRAIN_TEMPLATE:
+            payload, effort = admit_template(new.payload, table)
+            less = "seeds, epochs or variants"
+        else:
+            module = self._modules.get(principal, str(new.payload.get("module") or ""))
+            payload = admit_module_training(new.payload, module, self._modules.exported(module), table)
+            effort = NO_MODULES
+        full = _with(new, payload=payload, price=price)
+        max_seconds = self._quote(full).max_seconds
+        found = remarks_on(effort, max_seconds=max_seconds, config=self._config, less=less)
+        return _with(full, estimate=found.estimate, remarks=found.remarks)
 
     def _submit_function(self, new: NewJob, dataset: str | None) -> Job:
         if dataset is not None or new.model is not None:

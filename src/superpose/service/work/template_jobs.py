@@ -19,8 +19,8 @@ from superpose.trust import sha256_bytes
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
+    from superpose.learning.effort import EstimatedEffort
     from superpose.learning.templates.demand.series import SeriesSet
-    from superpose.learning.templates.effort import EstimatedEffort
     from superpose.learning.templates.watching import Watch
 
 __all__ = ["REPORT", "TEMPLATES", "admit_template", "train_template"]

@@ -1,15 +1,15 @@
-"""What a job of the template is expected to take of a processor, counted without torch; see `effort`."""
+"""What a job of the template is expected to take of a processor, without torch; see `superpose.learning.effort`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from superpose.learning.effort import REST, EstimatedEffort, Work
 from superpose.learning.templates.demand.feature_rows import first_origin
 from superpose.learning.templates.demand.options import CIRCUITS, VARIANTS, smoothing_installed
 from superpose.learning.templates.demand.series import SeriesSet
 from superpose.learning.templates.demand.settings import HybridSettings
-from superpose.learning.templates.effort import REST, EstimatedEffort, Work
 
 __all__ = ["estimated_effort", "n_known_rows"]
 

@@ -1,4 +1,4 @@
-"""What a job of the template is expected to take of a processor, counted without torch; see `effort`."""
+"""What a job of the template is expected to take of a processor, without torch; see `superpose.learning.effort`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from superpose.learning.templates.effort import REST, EstimatedEffort, Work
+from superpose.learning.effort import REST, EstimatedEffort, Work
 from superpose.learning.templates.pneumonia.choices import PRESETS
 from superpose.learning.templates.pneumonia.options import VARIANTS
 from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings

@@ -24,6 +24,7 @@ from superpose.service.store.migrations.job_estimates import JOB_ESTIMATES
 from superpose.service.store.migrations.job_kinds import JOB_KINDS
 from superpose.service.store.migrations.job_order import JOB_ORDER
 from superpose.service.store.migrations.job_outputs import JOB_OUTPUTS
+from superpose.service.store.migrations.job_remarks import JOB_REMARKS
 from superpose.service.store.migrations.migration import Migration
 from superpose.service.store.migrations.modules import MODULES
 from superpose.service.store.migrations.people import PEOPLE
@@ -67,6 +68,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     ENDPOINT_ALARMS,
     DATA_DOMAINS,
     JOB_ESTIMATES,
+    JOB_REMARKS,
 )
 
 #: The version this release reads and writes.

@@ -1,8 +1,8 @@
-"""What a template's run is expected to take of a processor, counted from its data and options before it begins.
+"""What a training is expected to take of a processor, counted from its data and options before it begins.
 
 An estimate is a sum of works: how often something is done, which is counted, times what once takes, which was measured
 on one core (`MACHINE`). It knows no clock and no machine, as the one that chooses the number of splits does; another
-core is faster or slower, in everything alike. ``benchmarks/template_estimates.py`` holds it against real jobs.
+core is faster or slower, in everything alike. ``benchmarks/job_estimates.py`` holds it against real jobs.
 """
 
 from __future__ import annotations
