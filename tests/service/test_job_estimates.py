@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -67,7 +68,11 @@ def test_a_job_that_may_not_end_in_time_is_accepted_with_a_remark(
     assert remark["expected_cpu_s"] == job.estimate["cpu_s"] > remark["allowed_cpu_s"]
     assert remark["allowed_cpu_s"] == pytest.approx(0.01 * config.worker_threads)
     less = "seeds, epochs or variants" if kind == "train_template" else "epochs, splits, seeds, settings or controls"
-    assert "raise max_seconds to" in remark["message"] and remark["message"].endswith(f"ask for fewer {less}.")
+    needed = math.ceil(job.estimate["cpu_s"] / config.worker_threads)
+    assert f"raise max_seconds to {needed} or more, or ask for" in remark["message"]
+    assert remark["message"].endswith(f"ask for fewer {less}.")
+        f"ask for fewer {less}."
+    )
     quote = service.jobs.quote(admin, kind, payload, dataset=data, max_seconds=0.01)
     assert quote.to_json()["remarks"] == [remark]
     for enough in (None, 1e6):

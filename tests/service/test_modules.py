@@ -68,6 +68,8 @@ def test_a_module_trains_through_kill_9_and_serves_what_it_gives(
         os.kill(pid, signal.SIGKILL)
     done = client.jobs.wait(job.id, timeout_s=120)
     assert (done.status, done.attempt) == ("succeeded", 2), done.error
+    carried_on = client.jobs.estimate(dataset="iris", parent="own:1", max_seconds=1)
+    assert carried_on["estimate"] is None and "module" in carried_on["remarks"][0]["message"]
     version = client.models.version("own")
     assert version.evaluation["models"]["baseline"] is not None
     assert set(version.evaluation["models"]["controls"]) == {"frozen"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -43,17 +44,18 @@ def remarks_on(
     if isinstance(effort, str):
         return Expected(None, ({"code": NOT_ESTIMATED, "message": effort},))
     estimate = effort.to_dict()
+    expected_s = float(estimate["cpu_s"])
     if max_seconds is None:
         return Expected(estimate, ())
     allowed_s = max_seconds * config.worker_threads
-    if effort.cpu_s <= allowed_s:
+    if expected_s <= allowed_s:
         return Expected(estimate, ())
-    needed_s = effort.cpu_s / config.worker_threads
-    rise = f"raise max_seconds to {needed_s:,.0f} or more, or"
+    needed_s = math.ceil(expected_s / config.worker_threads)
+    rise = f"raise max_seconds to {needed_s:,} or more, or"
     if config.job_seconds is not None and needed_s > config.job_seconds:
         rise = f"the service's own limit is {config.job_seconds:,.0f} s (job_seconds): ask its operator for more, or"
     message = (
-        f"This is expected to take {estimate['cpu_s']:,.6g} s of a processor if nothing stops early, but workers may "
+        f"This is expected to take {expected_s:,.6g} s of a processor if nothing stops early, but workers may "
         f"hold it for {max_seconds:,.6g} s with at most {config.worker_threads} processor(s), {allowed_s:,.6g} s in "
         f"all: it may fail with service.job_time before it ends. It is not refused for that; {rise} ask for fewer "
         f"{less}."
@@ -64,7 +66,7 @@ def remarks_on(
             {
                 "code": MAY_NOT_END,
                 "message": message,
-                "expected_cpu_s": estimate["cpu_s"],
+                "expected_cpu_s": expected_s,
                 "allowed_cpu_s": allowed_s,
                 "max_seconds": max_seconds,
                 "processors": config.worker_threads,
