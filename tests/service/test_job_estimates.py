@@ -71,8 +71,6 @@ def test_a_job_that_may_not_end_in_time_is_accepted_with_a_remark(
     needed = math.ceil(job.estimate["cpu_s"] / config.worker_threads)
     assert f"raise max_seconds to {needed} or more, or ask for" in remark["message"]
     assert remark["message"].endswith(f"ask for fewer {less}.")
-        f"ask for fewer {less}."
-    )
     quote = service.jobs.quote(admin, kind, payload, dataset=data, max_seconds=0.01)
     assert quote.to_json()["remarks"] == [remark]
     for enough in (None, 1e6):
