@@ -97,7 +97,14 @@ CALLS: dict[str, list[tuple[Any, ...]]] = {
     "prod.dim_int": [(X, 1), (X, 1, True)],
     "cumsum.default": [(X, 1)],
     "conv1d.default": [(WAVE, WAVE[:, :, :5], None), (WAVE, WAVE[:, :, :3], torch.ones(2), [2], [1], [2])],
-    "conv2d.default": [(IMAGE, IMAGE[:, :, :3, :3], torch.ones(2), [2, 1], [1, 1]), (IMAGE, IMAGE[:, :, :2, :2])],
+    "conv2d.default": [
+        (IMAGE, IMAGE[:, :, :3, :3], torch.ones(2), [2, 1], [1, 1]),
+        (IMAGE, IMAGE[:, :, :2, :2]),
+        (IMAGE, IMAGE[0, :, None, :3, :3], torch.ones(3), [2, 2], [1, 1], [1, 1], 3),  # each channel by itself
+        (IMAGE.repeat(1, 2, 1, 1), IMAGE.repeat(2, 1, 1, 1)[:, :, :2, :2], None, [1, 1], [0, 0], [1, 1], 2),
+    ],
+    "pad.default": [(X, [1, 2]), (X, [1, 0, 2, 1], "constant", 0.5)],
+    "constant_pad_nd.default": [(X, [0, 3, 1, 1]), (MATRIX, [1, 1], 2.0)],
     "max_pool1d.default": [(WAVE, [2]), (WAVE, [3], [2], [1])],
     "max_pool2d.default": [(IMAGE, [2, 2]), (IMAGE, [3, 3], [2, 2], [1, 1])],
     "avg_pool1d.default": [(WAVE, [2])],

@@ -14,7 +14,7 @@ from superpose.learning.modules.exported import ExportedModule
 from superpose.learning.modules.graph import ModuleGraph, Node
 from superpose.learning.modules.operators import QUANTUM_LAYER
 
-__all__ = ["MODULE_BLOCKS", "arrays_of", "blocks_of", "last_layer"]
+__all__ = ["MODULE_BLOCKS", "arrays_of", "blocks_of", "last_layer", "results_of"]
 
 MODULE_BLOCKS = ("features", "entry", "circuit", "head")
 """In the order of the graph; an array that several blocks use belongs to the first of them."""
@@ -80,6 +80,11 @@ def last_layer(module: ExportedModule) -> Node | None:
 def arrays_of(node: Node) -> list[str]:
     """Names of the arrays that a step takes, in order."""
     return [str(name) for form, name in _references((*node.args, *node.kwargs.values())) if form == "array"]
+
+
+def results_of(node: Node) -> list[str]:
+    """Names of the earlier steps whose results a step takes."""
+    return _nodes((*node.args, *node.kwargs.values()))
 
 
 def _last_with_parameters(module: ExportedModule, graph: ModuleGraph, ends: Sequence[str]) -> set[str]:

@@ -6,6 +6,7 @@ drops) raises `NotInNumPy`, and torch runs the whole module instead. A test hold
 
 from __future__ import annotations
 
+import itertools
 import math
 import operator
 from collections.abc import Callable, Mapping, Sequence
@@ -227,17 +228,33 @@ def _padded(x: Array, padding: Sequence[int], value: float) -> Array:
     return np.pad(x, [(0, 0)] * (x.ndim - len(padding)) + [(p, p) for p in padding], constant_values=value)
 
 
+def _pad(x: Array, padding: Sequence[int], mode: str = "constant", value: float | None = None) -> Array:
+    """PyTorch's order: before and behind of the last axis, then of the one before it."""
+    if mode != "constant" or min(padding, default=0) < 0:
+        raise NotInNumPy
+    around = [(int(a), int(b)) for a, b in zip(padding[::2], padding[1::2], strict=True)][::-1]
+    return np.pad(x, [(0, 0)] * (x.ndim - len(around)) + around, constant_values=0 if value is None else value)
+
+
 def _conv(n: int) -> Function:
     def convolve(  # PyTorch's own arguments
         x: Array, weight: Array, bias: Any = None, stride: Any = 1, padding: Any = 0, dilation: Any = 1, groups: int = 1
     ) -> Array:
-        if groups != 1 or x.ndim != n + 2 or isinstance(padding, str):
+        if x.ndim != n + 2 or isinstance(padding, str):
             raise NotInNumPy
         padded = _padded(x, _pairs(padding, n), 0.0)
         views = _windows(padded, weight.shape[2:], _pairs(stride, n), _pairs(dilation, n))
-        axes = [1, *range(n + 2, 2 * n + 2)]
-        found = np.tensordot(views, weight, axes=(axes, [1, *range(2, n + 2)]))  # (batch, *out, channels)
-        found = np.moveaxis(found, -1, 1)
+        if groups == x.shape[1] == weight.shape[0] and groups > 1:  # each channel by itself: nothing to contract
+            found = np.zeros_like(views[(..., *[0] * n)], np.result_type(x, weight))  # axes in memory as they come
+            taps = weight.reshape(weight.shape[0], -1)  # (channels, places of the kernel)
+            for tap, place in enumerate(itertools.product(*map(range, weight.shape[2:]))):
+                at: tuple[Any, ...] = (..., *place)
+                found += views[at] * taps[:, tap].reshape(1, -1, *([1] * n))
+        else:
+            axes = [1, *range(n + 2, 2 * n + 2)]
+            own = zip(np.split(views, groups, axis=1), np.split(weight, groups), strict=True)
+            parts = [np.tensordot(view, part, axes=(axes, [1, *range(2, n + 2)])) for view, part in own]
+            found = np.moveaxis(np.concatenate(parts, axis=-1) if groups > 1 else parts[0], -1, 1)
         return found if bias is None else found + bias.reshape(1, -1, *([1] * n))
 
     return convolve
@@ -416,6 +433,8 @@ _OTHERS: Mapping[str, Function] = {
     "cumsum.default": lambda x, dim: np.cumsum(x, axis=dim),
     "conv1d.default": _conv(1),
     "conv2d.default": _conv(2),
+    "pad.default": _pad,
+    "constant_pad_nd.default": lambda x, padding, value=0: _pad(x, padding, value=value),
     "max_pool1d.default": _pool(1, np.max, -math.inf),
     "max_pool2d.default": _pool(2, np.max, -math.inf),
     "avg_pool1d.default": _pool(1, np.mean, 0.0),

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from superpose.engine import CompiledProgram, compile_program
 from superpose.errors import ModuleFormatError
+from superpose.learning.modules.blocks import results_of
 from superpose.learning.modules.exported import ExportedModule, in_place_steps
 from superpose.learning.modules.graph import Node
 from superpose.learning.modules.numpy_operators import NUMPY_OPERATORS, NotInNumPy
@@ -34,7 +35,13 @@ class NumpyProgram:
         self._dtype = np.dtype(module.dtype)
         self._copies_input = bool(in_place_steps(module.predicting, of_input=True))
         layers = {name: _Layer(block, module.dtype) for name, block in module.layers.items()}
-        self._steps = [(node, _function(node, layers)) for node in module.predicting.nodes]
+        nodes = module.predicting.nodes
+        last = {name: place for place, node in enumerate(nodes) for name in results_of(node)}
+        spent: list[list[str]] = [[] for _ in nodes]
+        for name, place in last.items():
+            if name != module.predicting.output:
+                spent[place].append(name)
+        self._steps = [(node, _function(node, layers), names) for node, names in zip(nodes, spent, strict=True)]
 
     def __call__(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Outputs ``(n_rows, n_outputs)`` in float64 of encoded rows ``(n_rows, n_columns)``.
@@ -45,10 +52,12 @@ class NumpyProgram:
         rows = encoded.astype(self._dtype, copy=self._copies_input)
         found: dict[str, Any] = {}
         with np.errstate(all="ignore"):
-            for node, function in self._steps:
+            for node, function, spent in self._steps:
                 args = [self._value(value, found, rows) for value in node.args]
                 kwargs = {name: self._value(value, found, rows) for name, value in node.kwargs.items()}
                 found[node.name] = function(*args, **kwargs)
+                for name in spent:  # large pictures would fill the memory with what nothing takes any more
+                    del found[name]
         outputs: NDArray[np.float64] = np.asarray(found[self._module.predicting.output], dtype=np.float64)
         return outputs.reshape(len(encoded), -1)  # (n_rows, n_outputs)
 
