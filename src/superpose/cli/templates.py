@@ -72,7 +72,7 @@ class Template:
         said: dict[str, Any] = {"seeds": self.seeds, "epochs": self.epochs, "variants": self.variants}
         said |= {field: getattr(self, field) for field in _OWN[name] if field != "reuse"}
         if self.beside == "all":
-            said["variants"] = _all_variants(name)
+            said["variants"] = _all_variants(name, self.preset)
         return {field: value for field, value in said.items() if value is not None}
 
     def refuse(self, spec: str) -> None:
@@ -89,10 +89,14 @@ class Template:
             )
 
 
-def _all_variants(name: str) -> list[str]:
-    from importlib import import_module
+def _all_variants(name: str, preset: str | None) -> list[str]:
+    if name == "demand":
+        from superpose.learning.templates.demand import VARIANTS
 
-    return list(import_module(f"superpose.learning.templates.{name}").VARIANTS)
+        return list(VARIANTS)
+    from superpose.learning.templates.pneumonia.options import all_variants
+
+    return list(all_variants(preset or "chest"))
 
 
 def train_template(name: str, options: Template, *, as_json: bool) -> None:
@@ -124,9 +128,9 @@ def train_template(name: str, options: Template, *, as_json: bool) -> None:
 
 
 def _pneumonia(options: Template, place: Path) -> dict[str, Any]:
-    from superpose.learning.templates.pneumonia import VARIANTS, train_pneumonia
+    from superpose.learning.templates.pneumonia import train_pneumonia
 
-    variants = tuple(VARIANTS) if options.beside == "all" else options.variants
+    variants = _all_variants("pneumonia", options.preset) if options.beside == "all" else options.variants
     return train_pneumonia(
         options.data or Path(),
         place,

@@ -76,7 +76,8 @@ def train(  # noqa: PLR0913  # one parameter per option
         Path | None, typer.Option(metavar="DIR", help="Template: where the run is kept [default: NAME-run].")
     ] = None,
     preset: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Template: settings, chest or breast [default: chest].")
+        str | None,
+        typer.Option(metavar="NAME", help="Template: settings, chest, breast or pretrained [default: chest]."),
     ] = None,
     seeds: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Template: how many [default: 5, demand 3].")

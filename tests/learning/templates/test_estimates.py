@@ -21,10 +21,10 @@ from superpose.learning.templates.demand.series import SeriesSet
 from superpose.learning.templates.pneumonia.choices import PRESETS
 from superpose.learning.templates.pneumonia.estimate import PictureCounts
 from superpose.learning.templates.pneumonia.estimate import estimated_effort as of_pictures
-from superpose.learning.templates.pneumonia.options import VARIANTS
+from superpose.learning.templates.pneumonia.options import VARIANTS, all_variants
 
 COUNTS = PictureCounts(n_train=60, n_validation=20, n_test=30, side=28)
-PICTURES: dict[str, Any] = {"preset": "chest", "seeds": 2, "epochs": 3, "variants": list(VARIANTS)}
+PICTURES: dict[str, Any] = {"preset": "chest", "seeds": 2, "epochs": 3, "variants": list(all_variants("chest"))}
 DEMAND: dict[str, Any] = {
     "horizon": 4, "origins": 3, "calibration": 2, "seeds": 2, "epochs": 5, "variants": list(FORECASTERS)
 }  # fmt: skip
@@ -57,9 +57,10 @@ def test_every_preset_and_variant_of_pictures_has_an_estimate_above_0(preset: st
     none = of_pictures(COUNTS, preset=preset, seeds=1, epochs=epochs, variants=[])
     assert set(none.parts) == {"hybrid", REST} and min(none.parts.values()) > 0
     before = none.cpu_s
-    for n, _ in enumerate(VARIANTS, 1):
-        found = of_pictures(COUNTS, preset=preset, seeds=1, epochs=epochs, variants=list(VARIANTS)[:n])
-        assert set(found.parts) == {*list(VARIANTS)[:n], "hybrid", REST} and min(found.parts.values()) > 0
+    names = all_variants(preset)
+    for n, _ in enumerate(names, 1):
+        found = of_pictures(COUNTS, preset=preset, seeds=1, epochs=epochs, variants=names[:n])
+        assert set(found.parts) == {*names[:n], "hybrid", REST} and min(found.parts.values()) > 0
         assert found.cpu_s >= before
         before = found.cpu_s
 
@@ -72,7 +73,7 @@ def test_members_of_a_network_count_each(monkeypatch: pytest.MonkeyPatch) -> Non
         return of_pictures(COUNTS, **(PICTURES | {"preset": "breast"}))
 
     one, three = counted(1), counted(3)
-    for name in VARIANTS:
+    for name in all_variants("breast"):
         for what in ("pictures trained", "views predicted"):
             assert three.n_of(name, what) == 3 * one.n_of(name, what) > 0, (name, what)
     for what in ("features cached", "views explained"):
@@ -81,13 +82,15 @@ def test_members_of_a_network_count_each(monkeypatch: pytest.MonkeyPatch) -> Non
 
 @pytest.mark.parametrize("name", VARIANTS)
 def test_pictures_trained_are_in_proportion_to_epochs_seeds_and_pictures(name: str) -> None:
+    preset = VARIANTS[name].presets[0]
+
     def trained(counts: PictureCounts = COUNTS, **changed: Any) -> tuple[int, float]:
-        found = of_pictures(counts, **(PICTURES | changed))
+        found = of_pictures(counts, **(PICTURES | {"preset": preset, "variants": [name]} | changed))
         return found.n_of(name, "pictures trained"), found.cpu_s
 
     n, cpu_s = trained()
     once = 60 * 2 * (len(PRESETS["chest"].heads.penalties) if VARIANTS[name].head == "logistic" else 3)
-    assert n == once
+    assert n == once * PRESETS[preset].hybrid.members
     assert trained(replace(COUNTS, n_train=120))[0] == 2 * n
     assert trained(seeds=1)[0] == n // 2
     assert trained(epochs=30)[0] == (n if VARIANTS[name].head == "logistic" else 10 * n)

@@ -21,15 +21,16 @@ from superpose.errors import CheckpointError, DatasetFormatError, SpecError
 from superpose.explain import model_card
 from superpose.learning import Predictor, read_model
 from superpose.learning.quantum_layer import QuantumLayer
-from superpose.learning.templates.pneumonia import PRESETS, VARIANTS, train_pneumonia
+from superpose.learning.templates.pneumonia import PRESETS, train_pneumonia
 from superpose.learning.templates.pneumonia.augmentation import augmented
 from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
 from superpose.learning.templates.pneumonia.networks import DressedHead, ResNet18Features, dressed_block
+from superpose.learning.templates.pneumonia.options import default_variants
 from superpose.learning.templates.pneumonia.run import Run
 from superpose.learning.templates.pneumonia.settings import Augmentation, TemplateSettings
 
 X_RAYS = Path(__file__).resolve().parents[4] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"
-MOST = [name for name in VARIANTS if name != "resnet18"]
+MOST = list(default_variants("chest"))
 needs_x_rays = pytest.mark.skipif(not X_RAYS.is_file(), reason="the shared pneumonia images are not on this machine")
 
 
@@ -247,7 +248,7 @@ def test_a_run_of_which_nothing_fits_is_refused(small_set: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"preset": "knee"}, r"preset: must be one of chest, breast, got 'knee'"),
+        ({"preset": "knee"}, r"preset: must be one of chest, breast, pretrained, got 'knee'"),
         ({"seeds": 0}, r"seeds: must be 1 to 100, got 0"),
         ({"epochs": 0}, r"epochs: must be 1 to 100000, got 0"),
         ({"variants": ["twin"]}, r"variants: must be out of hybrid, .* got 'twin'"),

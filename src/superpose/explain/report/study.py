@@ -22,6 +22,8 @@ __all__ = ["study_report"]
 
 Facts = Mapping[str, Any]
 _SHOWN = ("auc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", "precision", "f1", "brier", "ece")
+_DRAWN = ("hybrid", "strong_cnn", "pretrained_cnn")
+"""Whole networks whose confusion and reliability are drawn."""
 _TITLES = {"f1": "F1", "ece": "expected calibration error"}
 _LEFT_OUT = {
     "curves": ("Learning curves", "the run keeps no losses by epoch."),
@@ -131,7 +133,7 @@ def _results(report: Facts) -> Section:
     blocks += [
         confusion_figure(f"confusion-{name}", labels[name], plots["classes"], one["confusion"])
         for name, one in shown
-        if name in ("hybrid", "strong_cnn")
+        if name in _DRAWN
     ]
     return Section("results", "Results", blocks)
 
@@ -161,7 +163,7 @@ def _calibration(report: Facts) -> Section:
     plots = report.get("plots")
     if not plots:
         return Section("calibration", "Calibration", [Text("Left out: the document has no bins of reliability.")])
-    names = [name for name in ("hybrid", "strong_cnn") if name in plots["models"]]
+    names = [name for name in _DRAWN if name in plots["models"]]
     series = [(report["variants"][name]["label"], plots["models"][name]["bins"]) for name in names]
     caption = f"Reliability on {plots['n_cases']} test pictures: on the dotted line, probabilities keep their word."
     return Section("calibration", "Calibration", [reliability_figure("reliability", series, caption)])
@@ -224,6 +226,8 @@ def _cost(report: Facts) -> Section:
 def _environment(report: Facts) -> Section:
     rows = [[str(name).replace("_", " "), str(value)] for name, value in sorted(report["environment"].items())]
     model = report.get("model") or {}
+    begun = report["configuration"].get("begins_with") or {}
+    rows += [[f"features began with: {name}", str(value)] for name, value in sorted(begun.items())]
     rows += [
         ["seeds", ", ".join(map(str, report["configuration"]["seeds"]))],
         ["configuration (SHA-256)", report["configuration_sha256"]],

@@ -83,7 +83,7 @@ def _admit_pictures(options: Mapping[str, object], table: Table) -> tuple[dict[s
     from superpose.learning.templates.pneumonia.estimate import PictureCounts, estimated_effort
     from superpose.learning.templates.pneumonia.options import check_options, default_variants
 
-    full: dict[str, object] = {"preset": "chest", "seeds": 5, "epochs": None, "variants": list(default_variants())}
+    full: dict[str, object] = {"preset": "chest", "seeds": 5, "epochs": None, "variants": None}
     for name in options:
         if name not in full:
             raise SpecError(f"is no option of this template; it takes {', '.join(full)}", str(name)[:40])
@@ -95,6 +95,8 @@ def _admit_pictures(options: Mapping[str, object], table: Table) -> tuple[dict[s
         raise SpecError(f"must be a whole number, got {seeds!r}", "seeds")
     if epochs is not None and (isinstance(epochs, bool) or not isinstance(epochs, int)):
         raise SpecError(f"must be a whole number, got {epochs!r}", "epochs")
+    if variants is None:
+        variants = full["variants"] = list(default_variants(full["preset"]))
     if not isinstance(variants, list) or not all(isinstance(one, str) for one in variants):
         raise SpecError(f"must be a list of names, got {variants!r}", "variants")
     check_options(full["preset"], seeds, epochs, variants)

@@ -8,7 +8,7 @@ from typing import Final
 
 from superpose.learning.effort import REST, EstimatedEffort, Work
 from superpose.learning.templates.pneumonia.choices import PRESETS
-from superpose.learning.templates.pneumonia.options import VARIANTS
+from superpose.learning.templates.pneumonia.options import LEAST_RESOLUTION, VARIANTS
 from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
 
 __all__ = ["PictureCounts", "estimated_effort"]
@@ -19,6 +19,7 @@ _NETWORK_S: Final[Mapping[tuple[str, int], tuple[float, float]]] = {
     ("six", 24): (1.1e-3, 3.6e-4),
     ("six", 32): (1.55e-3, 5.6e-4),
     ("resnet18", 32): (9.8e-3, 2.9e-3),
+    ("efficientnet", 32): (2.0e-2, 4e-3),
 }
 """(features, width) -> seconds of a picture of 28 x 28 in training, its changes included, and of one of its views."""
 
@@ -96,20 +97,20 @@ def _variant(name: str, counts: PictureCounts, settings: TemplateSettings, seeds
     trained_s, view_s = _NETWORK_S[network.features, network.width]
     n_once = n_seeds * network.members * counts.n_train
     if row.trained == "whole":
-        yield Work(name, "pictures trained", n_once * network.epochs, trained_s * _larger(counts))
+        yield Work(name, "pictures trained", n_once * network.epochs, trained_s * _larger(counts, network.features))
     elif row.head == "logistic":
         yield Work(name, "pictures trained", n_once * len(heads.penalties), _LOGISTIC_S)
     else:
         yield Work(name, "pictures trained", n_once * heads.epochs, _HEAD_S[row.head])
     n_seen = n_seeds * (counts.n_validation + counts.n_test)
-    yield Work(name, "views predicted", n_seen * _n_views(network), view_s * _larger(counts))
+    yield Work(name, "views predicted", n_seen * _n_views(network), view_s * _larger(counts, network.features))
 
 
 def _cached(counts: PictureCounts, settings: TemplateSettings, seeds: int) -> Work:
     """Features of the training pictures and their changed copies, and of the validation pictures."""
     _, view_s = _NETWORK_S[settings.hybrid.features, settings.hybrid.width]
     n = seeds * settings.hybrid.members * ((1 + settings.heads.copies) * counts.n_train + counts.n_validation)
-    return Work(REST, "features cached", n, view_s * _larger(counts))
+    return Work(REST, "features cached", n, view_s * _larger(counts, settings.hybrid.features))
 
 
 def _n_views(network: FitSettings) -> int:
@@ -117,6 +118,8 @@ def _n_views(network: FitSettings) -> int:
     return network.members * (5 if network.shifts else 1) * (2 if network.flips else 1)
 
 
-def _larger(counts: PictureCounts) -> float:
-    """Pixels of a picture over those of 28 x 28."""
+def _larger(counts: PictureCounts, features: str = "six") -> float:
+    """Pixels of a picture over those that a network's seconds were measured with."""
+    if features == "efficientnet":
+        return max(1.0, counts.side / LEAST_RESOLUTION) ** 2
     return (counts.side / _SIDE) ** 2

@@ -9,16 +9,22 @@ from superpose.learning.card import MEDICAL, CardSpec
 from superpose.learning.metrics import METRICS
 from superpose.learning.model_file import ModelFacts
 
-__all__ = ["INTENDED_USE", "LIMITS", "facts_of"]
+__all__ = ["INTENDED_USE", "facts_of", "limits_of"]
 
 INTENDED_USE = "Research on hybrid models with pictures of two classes; comparison of methods."
-LIMITS = (
+_LIMITS = (
     "Judged on the test part of one set; patients are known only where files, folders or a column tell, sites are not; "
     "subgroups cannot be compared."
 )
 
 _PRIMARY = "auc"
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
+
+
+def limits_of(configuration: Mapping[str, Any]) -> str:
+    """What nobody should expect of the models of a run, and whose weights they began with."""
+    begun = configuration.get("begins_with")
+    return _LIMITS if begun is None else f"{_LIMITS} Features began with somebody else's weights: {begun['weights']}."
 
 
 def facts_of(
@@ -38,6 +44,7 @@ def facts_of(
         calibration: how far the model's probabilities can be trusted, measured on the test pictures.
         baseline: how the pixels of the training pictures are distributed.
     """
+    own = report["configuration"]
     return ModelFacts(
         evaluation={**_evaluation(report, seed, confidence), "calibration": dict(calibration)},
         data=_data(report["data"]),
@@ -45,7 +52,8 @@ def facts_of(
             "template": "pneumonia",
             "configuration_sha256": report["configuration_sha256"],
             "seed": seed,
-            "spec": {"card": vars(CardSpec(domain=MEDICAL, intended_use=INTENDED_USE, limits=LIMITS))},
+            **{name: own[name] for name in ("begins_with",) if name in own},
+            "spec": {"card": vars(CardSpec(domain=MEDICAL, intended_use=INTENDED_USE, limits=report["limits"]))},
         },
         baseline=baseline,
     )

@@ -24,6 +24,7 @@ from superpose.learning.templates.pneumonia.networks import (
     SixConvolutions,
 )
 from superpose.learning.templates.pneumonia.options import Head
+from superpose.learning.templates.pneumonia.pretrained import EfficientNetFeatures
 from superpose.learning.templates.pneumonia.settings import FitSettings
 
 __all__ = ["build", "class_weights", "fit", "predicted"]
@@ -41,9 +42,14 @@ def build(settings: FitSettings, head: Head, side: int, seed: int) -> PictureCla
             features = SixConvolutions(settings.width)
         elif settings.features == "residual":
             features = ResidualFeatures(settings.width)
+        elif settings.features == "efficientnet":
+            features = EfficientNetFeatures(side)
+            features.load_imagenet()
         else:
             features = ResNet18Features()
-        return PictureClassifier(side, features, head, seed, shifts=settings.shifts, flips=settings.flips)
+        return PictureClassifier(
+            side, features, head, seed, shifts=settings.shifts, flips=settings.flips, small_head=settings.small_head
+        )
 
 
 def fit(  # one parameter per part
@@ -74,9 +80,11 @@ def fit(  # one parameter per part
     images = torch.from_numpy(pixels).reshape(-1, 1, network.side, network.side)
     truth = torch.from_numpy(labels)
     weights = class_weights(truth) if settings.class_weights else torch.ones(2)
-    optimizer = torch.optim.AdamW(_groups(network, settings), weight_decay=settings.weight_decay)
+    beside = _auxiliary(network) if settings.auxiliary else None
+    whole = network if beside is None else nn.ModuleList([network, beside])
+    optimizer = torch.optim.AdamW(_groups(network, beside, settings), weight_decay=settings.weight_decay)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    start = read_progress(checkpoint, network, optimizer, average) if checkpoint is not None else 0
+    start = read_progress(checkpoint, whole, optimizer, average) if checkpoint is not None else 0
     per_epoch = max(1, len(images) // settings.batch_size)
     for epoch in range(start, settings.epochs):
         generator = torch.Generator().manual_seed(1_000_003 * (seed + 1) + epoch)
@@ -87,10 +95,14 @@ def fit(  # one parameter per part
             chosen = order[step::per_epoch]
             done = epoch * per_epoch + step
             _set_rate(optimizer, settings, done / (settings.epochs * per_epoch))
-            total += _step(network, optimizer, images[chosen], truth[chosen], weights, settings, generator)
+            loss = _loss(network, beside, images[chosen], truth[chosen], weights, settings, generator)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
+            optimizer.step()
+            total += float(loss.detach())
             _average(average, network, settings.averaging, done)
         if checkpoint is not None:
-            write_progress(checkpoint, Progress(epoch + 1), network, optimizer, average)
+            write_progress(checkpoint, Progress(epoch + 1), whole, optimizer, average)
         if after_epoch is not None:
             after_epoch(epoch + 1, total / per_epoch)
     network.load_state_dict(average)
@@ -114,9 +126,18 @@ def class_weights(labels: Tensor) -> Tensor:
     return counts.sum() / (2.0 * counts)
 
 
-def _groups(network: PictureClassifier, settings: FitSettings) -> list[dict[str, object]]:
+def _auxiliary(network: PictureClassifier) -> nn.Linear:
+    """A linear layer on the features that begins at 0, so that no seed decides how."""
+    found = nn.Linear(int(network.features.n_features), 2)  # type: ignore[arg-type]
+    for parameter in found.parameters():
+        nn.init.zeros_(parameter)
+    return found
+
+
+def _groups(network: PictureClassifier, beside: nn.Module | None, settings: FitSettings) -> list[dict[str, object]]:
     trained = [p for p in network.features.parameters() if p.requires_grad]
-    head = [p for p in network.head.parameters() if p.requires_grad]
+    heads = [network.head] if beside is None else [network.head, beside]
+    head = [p for module in heads for p in module.parameters() if p.requires_grad]
     groups = [{"params": trained, "over": 1.0}] if trained else []
     return [*groups, {"params": head, "over": settings.head_rate}]
 
@@ -130,16 +151,17 @@ def _set_rate(optimizer: torch.optim.Optimizer, settings: FitSettings, share: fl
         group["lr"] = settings.learning_rate * factor * group["over"]
 
 
-def _step(  # one parameter per part
+def _loss(  # one parameter per part
     network: PictureClassifier,
-    optimizer: torch.optim.Optimizer,
+    beside: nn.Module | None,
     images: Tensor,
     labels: Tensor,
     weights: Tensor,
     settings: FitSettings,
     generator: torch.Generator,
-) -> float:
-    changed = augmented(images, settings.augmentation, generator)
+) -> Tensor:
+    """Of a batch, changed at random; the mean over its images."""
+    changed = augmented(network.enlarged(images), settings.augmentation, generator)
     goal = torch.nn.functional.one_hot(labels, 2).float() * (1.0 - settings.label_smoothing)
     goal = (goal + settings.label_smoothing / 2.0) * weights[labels][:, None]  # (batch, 2)
     if settings.mixup:
@@ -148,12 +170,17 @@ def _step(  # one parameter per part
         other = torch.randperm(len(images), generator=generator)
         changed = share * changed + (1.0 - share) * changed[other]
         goal = share * goal + (1.0 - share) * goal[other]
-    scores = network(changed.reshape(len(images), -1))
-    loss = -(goal * torch.log_softmax(scores, dim=1)).sum(dim=1).mean()
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it so
-    optimizer.step()
-    return float(loss.detach())
+    features = network.features_of(changed)
+    if settings.dropout:
+        kept = torch.rand(features.shape, generator=generator) >= settings.dropout
+        features = features * kept / (1.0 - settings.dropout)
+    loss = _entropy(network.head(features), goal)
+    return loss if beside is None else loss + settings.auxiliary * _entropy(beside(features), goal)
+
+
+def _entropy(scores: Tensor, goal: Tensor) -> Tensor:
+    """Cross entropy of scores ``(batch, 2)`` against weighted shares ``(batch, 2)`` of both classes, a mean."""
+    return -(goal * torch.log_softmax(scores, dim=1)).sum(dim=1).mean()
 
 
 def _average(average: dict[str, Tensor], network: nn.Module, decay: float, done: int) -> None:

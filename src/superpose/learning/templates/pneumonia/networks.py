@@ -16,6 +16,7 @@ from superpose.learning.fused.parts import FusedParts
 from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.templates.pneumonia.options import Head
+from superpose.learning.templates.pneumonia.pretrained import EfficientNetFeatures
 
 __all__ = [
     "N_QUBITS",
@@ -29,6 +30,8 @@ __all__ = [
 
 N_QUBITS = 4
 _LAYERS = 6
+_SMALL_ENTRY = 0.2
+_SMALL_ANGLE = 0.01
 
 
 def dressed_block(*, entangle: bool = True) -> QuantumBlock:
@@ -142,16 +145,27 @@ class DressedHead(nn.Module):
         n_features: width of what enters.
         kind: "hybrid", "twin", "unentangled" or "frozen".
         seed: of the circuit's weights.
+        small: begin with a fifth of the usual weights in front, so that tanh is nearly linear, and with circuit weights
+            of standard deviation 0.01, as Mari et al. have it, in place of uniform ones: each output then begins as a
+            sine, or a product of sines, of the inputs.
     """
 
-    def __init__(self, n_features: int, kind: Head, seed: int) -> None:
+    def __init__(self, n_features: int, kind: Head, seed: int, *, small: bool = False) -> None:
         super().__init__()
         self.entry = nn.Linear(n_features, N_QUBITS)
+        if small:
+            with torch.no_grad():
+                self.entry.weight.mul_(_SMALL_ENTRY)
+                self.entry.bias.mul_(_SMALL_ENTRY)
         self.middle: nn.Module
         if kind == "twin":
             self.middle = _Twin()
         else:
             layer = QuantumLayer.from_block(dressed_block(entangle=kind != "unentangled"), seed=seed)
+            if small:
+                with torch.no_grad():
+                    drawn = torch.randn(layer.weights.shape, generator=torch.Generator().manual_seed(seed))
+                    layer.weights.copy_(_SMALL_ANGLE * drawn)
             layer.weights.requires_grad_(kind != "frozen")
             self.middle = layer
         self.exit = nn.Linear(N_QUBITS, 2)
@@ -176,24 +190,39 @@ class PictureClassifier(nn.Module):
         seed: of the circuit's weights.
         shifts: whether predictions are means over the image and its copies moved by one pixel in four directions.
         flips: whether predictions are means over the image and its mirror image.
+        small_head: whether a dressed head begins small.
     """
 
     def __init__(  # one parameter per part
-        self, side: int, features: nn.Module, head: Head, seed: int, *, shifts: bool = False, flips: bool = False
+        self,
+        side: int,
+        features: nn.Module,
+        head: Head,
+        seed: int,
+        *,
+        shifts: bool = False,
+        flips: bool = False,
+        small_head: bool = False,
     ) -> None:
         super().__init__()
         self.side, self.shifts, self.flips = side, shifts, flips
         n_features = int(features.n_features)  # type: ignore[arg-type]
         self.features = features
-        self.head: nn.Module = nn.Linear(n_features, 2) if head == "linear" else DressedHead(n_features, head, seed)
+        self.head: nn.Module = (
+            nn.Linear(n_features, 2) if head == "linear" else DressedHead(n_features, head, seed, small=small_head)
+        )
+
+    def enlarged(self, images: Tensor) -> Tensor:
+        """Images of 0 .. 1 as the features take them; where these take them as they are, the images themselves."""
+        return self.features.enlarged(images) if isinstance(self.features, EfficientNetFeatures) else images
 
     def scores_of(self, images: Tensor) -> Tensor:
-        """Scores ``(batch, 2)`` of images ``(batch, 1, side, side)`` as they are, pixels 0 .. 1."""
-        return self.head(self.features((images - 0.5) * 4.0))  # type: ignore[no-any-return]
+        """Scores ``(batch, 2)`` of enlarged images ``(batch, 1, n, n)`` as they are, pixels 0 .. 1."""
+        return self.head(self.features_of(images))  # type: ignore[no-any-return]
 
-    def features_of(self, pixels: Tensor) -> Tensor:
-        """Features ``(batch, n_features)`` of pixels ``(batch, side * side)``."""
-        return self.features((pixels.reshape(-1, 1, self.side, self.side) - 0.5) * 4.0)  # type: ignore[no-any-return]
+    def features_of(self, images: Tensor) -> Tensor:
+        """Features ``(batch, n_features)`` of enlarged images ``(batch, 1, n, n)``, pixels 0 .. 1."""
+        return self.features((images - 0.5) * 4.0)  # type: ignore[no-any-return]
 
     def views(self, images: Tensor) -> list[Tensor]:
         """The views whose scores predicting takes the mean of."""
@@ -211,8 +240,8 @@ class PictureClassifier(nn.Module):
         """Scores ``(batch, 2)`` of pixels ``(batch, side * side)``."""
         images = pixels.reshape(-1, 1, self.side, self.side)
         if self.training:
-            return self.scores_of(images)
-        scores = [self.scores_of(view) for view in self.views(images)]
+            return self.scores_of(self.enlarged(images))
+        scores = [self.scores_of(self.enlarged(view)) for view in self.views(images)]
         total = scores[0]
         for one in scores[1:]:
             total = total + one

@@ -22,12 +22,16 @@ MARGIN = 0.005
 _PAIRS = (
     ("hybrid", "strong_cnn"),
     ("hybrid", "resnet18"),
+    ("hybrid", "pretrained_cnn"),
     ("hybrid_head", "classical_twin"),
     ("hybrid_head", "no_entanglement"),
     ("hybrid_head", "frozen"),
     ("hybrid_head", "logistic_regression"),
 )
 """Who is compared with whom: whole networks with whole networks, heads with heads on the same features."""
+
+_WHOLE_PARTNERS = ("strong_cnn", "pretrained_cnn")
+"""Networks that the verdict holds the whole hybrid model against."""
 
 _COMPARED = ("accuracy", "auc")
 
@@ -93,32 +97,36 @@ def verdict_of(comparisons: Sequence[Mapping[str, Any]], n_seeds: int) -> str:
     """What the comparisons decide about the whole model and about the circuit in it; made from the numbers alone."""
     if not comparisons:
         return f"Undecided: {n_seeds} seed(s) and no comparison over seeds; nothing can be told apart."
-    whole = [c for c in comparisons if c["against"] == "strong_cnn"]
+    told, sentences = [], []
+    for partner in _WHOLE_PARTNERS:
+        rows = [c for c in comparisons if c["against"] == partner]
+        if rows:
+            sentences.append(_whole(rows, f"the {VARIANTS[partner].label}"))
+        told += rows
     twin = [c for c in comparisons if c["against"] == "classical_twin"]
-    sentences = [_whole(whole)] if whole else []
     if twin:
         sentences.append(_circuit(twin))
-    sentences += [f"{c['said']}." for c in ((*whole, *twin) or comparisons)]
+    sentences += [f"{c['said']}." for c in ([*told, *twin] or comparisons)]
     return " ".join(sentences)
 
 
-def _whole(rows: Sequence[Mapping[str, Any]]) -> str:
+def _whole(rows: Sequence[Mapping[str, Any]], partner: str) -> str:
     held = [c["outcome"] in ("better", "equal") or c["p_worse"] < 1.0 - CONFIDENCE for c in rows]
     names = [METRICS[c["metric"]].title for c in rows]
     good = [name for name, is_held in zip(names, held, strict=True) if is_held]
     bad = [c for c in rows if c["outcome"] == "worse" and c["p_worse"] >= 1.0 - CONFIDENCE]
     if bad:
         lost = " and ".join(METRICS[c["metric"]].title for c in bad)
-        return f"The hybrid model is worse than the strong CNN in {lost}."
+        return f"The hybrid model is worse than {partner} in {lost}."
     if len(good) == len(rows):
-        return f"In {' and in '.join(good)} the hybrid model is within half a point of the strong CNN, or better."
+        return f"In {' and in '.join(good)} the hybrid model is within half a point of {partner}, or better."
     if good:
         rest = " and ".join(name for name in names if name not in good)
         return (
-            f"In {' and in '.join(good)} the hybrid model is within half a point of the strong CNN, or better; in "
+            f"In {' and in '.join(good)} the hybrid model is within half a point of {partner}, or better; in "
             f"{rest} that is undecided."
         )
-    return "Whether the hybrid model comes within half a point of the strong CNN is undecided."
+    return f"Whether the hybrid model comes within half a point of {partner} is undecided."
 
 
 def _circuit(rows: Sequence[Mapping[str, Any]]) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 from superpose.errors import CheckpointError
 from superpose.learning.checkpoint import read_sealed_json
 from superpose.learning.templates.pneumonia.options import VARIANTS
+from superpose.learning.templates.pneumonia.settings import CAME_LATER
 
 __all__ = ["OtherRun"]
 
@@ -99,6 +100,6 @@ def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], parts: Sequen
     """Settings that are not the same, such as "epochs 2 (there 1)"."""
     found = []
     for part in parts:
-        own, there = ({"members": 1, **(one.get(part) or {})} for one in (ours, theirs))  # said only where not 1
+        own, there = ({**CAME_LATER, **(one.get(part) or {})} for one in (ours, theirs))  # said only where not 1
         found += [f"{key} {own[key]} (there {there.get(key)})" for key in own if own[key] != there.get(key)]
     return found

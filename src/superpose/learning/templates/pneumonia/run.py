@@ -33,6 +33,7 @@ from superpose.learning.templates.pneumonia.members import (
 from superpose.learning.templates.pneumonia.networks import PictureClassifier
 from superpose.learning.templates.pneumonia.openings import SealedTest
 from superpose.learning.templates.pneumonia.options import VARIANTS
+from superpose.learning.templates.pneumonia.pretrained import IMAGENET_SHA256
 from superpose.learning.templates.pneumonia.reuse import OtherRun
 from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
 from superpose.learning.templates.pneumonia.variants import (
@@ -121,6 +122,7 @@ class Run:
             "seeds": list(range(n_seeds)),
             "variants": list(self.variants),
             "threshold": THRESHOLD,
+            **_beginnings(settings),
         }
         self._others = [OtherRun.at(place) for place in reuse]
         for other in self._others:
@@ -295,6 +297,13 @@ class Run:
             ) from error
         self.tell(f"{name} seed {seed}: trained before")
         return _fitted(name, seed, network.eval(), facts)
+
+
+def _beginnings(settings: TemplateSettings) -> dict[str, Any]:
+    """What of the configuration says that training begins with weights of somebody else; empty where none does."""
+    if not any(own.features == "efficientnet" for own in settings.networks().values()):
+        return {}
+    return {"begins_with": {"weights": "EfficientNet-Lite0, trained on ImageNet", "sha256": IMAGENET_SHA256}}
 
 
 def _fitted(name: str, seed: int, network: PictureClassifier | AveragedClassifiers, facts: Mapping[str, Any]) -> Fitted:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["Augmentation", "FitSettings", "HeadSettings", "TemplateSettings"]
+__all__ = ["CAME_LATER", "Augmentation", "FitSettings", "HeadSettings", "TemplateSettings"]
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class FitSettings:
     """How one network is trained.
 
     Attributes:
-        features: "six" (convolutions), "residual" or "resnet18".
-        width: channels of the first stage; not used by "resnet18".
+        features: "six" (convolutions), "residual", "resnet18", or "efficientnet", which begins with ImageNet's weights.
+        width: channels of the first stage; not used by "resnet18" and "efficientnet".
         epochs: passes over the training images.
         batch_size: images per step.
         learning_rate: highest of AdamW; it rises over the first 15 % of the steps and falls as a cosine.
@@ -55,10 +55,14 @@ class FitSettings:
         shifts: whether predictions average over views moved by a pixel.
         flips: whether predictions average over mirror images.
         members: how many networks are trained for a seed, each with a seed of its own, and averaged in predicting.
+        dropout: share of the features that a step of training hides.
+        auxiliary: weight of the loss of a linear layer that is trained on the features beside the head, and left out
+            afterwards; it teaches the features what a narrow head lets through slowly. 0 trains none.
+        small_head: whether the head begins small, see `DressedHead`.
         augmentation: random changes of training images.
     """
 
-    features: Literal["six", "residual", "resnet18"] = "six"
+    features: Literal["six", "residual", "resnet18", "efficientnet"] = "six"
     width: int = 32
     epochs: int = 20
     batch_size: int = 128
@@ -72,7 +76,14 @@ class FitSettings:
     shifts: bool = False
     flips: bool = False
     members: int = 1
+    dropout: float = 0.0
+    auxiliary: float = 0.0
+    small_head: bool = False
     augmentation: Augmentation = field(default_factory=Augmentation)
+
+
+CAME_LATER: Mapping[str, float] = {"members": 1, "dropout": 0.0, "auxiliary": 0.0, "small_head": False}
+"""Settings of a network that its JSON has only where they are not these."""
 
 
 @dataclass(frozen=True)
@@ -87,6 +98,7 @@ class HeadSettings:
         label_smoothing: share of the label that is spread over both classes.
         copies: changed copies of each training picture beside the picture itself.
         penalties: strengths C that logistic regression chooses from.
+        small: whether heads begin small, see `DressedHead`.
     """
 
     epochs: int = 20
@@ -96,6 +108,7 @@ class HeadSettings:
     label_smoothing: float = 0.05
     copies: int = 3
     penalties: tuple[float, ...] = (0.0001, 0.001, 0.01, 0.1, 1.0, 10.0)
+    small: bool = False
 
 
 @dataclass(frozen=True)
@@ -106,6 +119,8 @@ class TemplateSettings:
         hybrid: the hybrid model.
         strong_cnn: the strong CNN.
         resnet18: ResNet-18.
+        pretrained_cnn: the hybrid model's own features, trained whole with one linear layer in the circuit's place;
+            None where the strong CNN says what that does.
         heads: heads on the hybrid model's features.
         fewer_seeds: names of variants that are trained whole with at most so many of the seeds, for what they cost.
     """
@@ -113,24 +128,34 @@ class TemplateSettings:
     hybrid: FitSettings
     strong_cnn: FitSettings
     resnet18: FitSettings
+    pretrained_cnn: FitSettings | None = None
     heads: HeadSettings = HeadSettings()
     fewer_seeds: Mapping[str, int] = field(default_factory=lambda: {"resnet18": 3})
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON; ``members`` only where there are several, so that other digests are as they were."""
+        """The settings as JSON.
+
+        What came later, such as ``members`` or ``pretrained_cnn``, only where it is not as by default, so that digests
+        of other settings are as they were.
+        """
         found = asdict(self)
-        for name in ("hybrid", "strong_cnn", "resnet18"):
-            if found[name]["members"] == 1:
-                del found[name]["members"]
+        if self.pretrained_cnn is None:
+            del found["pretrained_cnn"]
+        for name in self.networks():
+            for key, usual in CAME_LATER.items():
+                if found[name][key] == usual:
+                    del found[name][key]
         found["heads"]["penalties"] = list(self.heads.penalties)
+        if not self.heads.small:
+            del found["heads"]["small"]
         return found
+
+    def networks(self) -> dict[str, FitSettings]:
+        """By variant, how every network that is trained whole is trained."""
+        names = ("hybrid", "strong_cnn", "resnet18", "pretrained_cnn")
+        return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
     def for_epochs(self, epochs: int) -> TemplateSettings:
         """The same with every training cut or stretched to ``epochs``."""
-        return replace(
-            self,
-            hybrid=replace(self.hybrid, epochs=epochs),
-            strong_cnn=replace(self.strong_cnn, epochs=epochs),
-            resnet18=replace(self.resnet18, epochs=epochs),
-            heads=replace(self.heads, epochs=epochs),
-        )
+        networks: Any = {name: replace(own, epochs=epochs) for name, own in self.networks().items()}
+        return replace(self, heads=replace(self.heads, epochs=epochs), **networks)

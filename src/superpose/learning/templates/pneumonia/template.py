@@ -23,7 +23,7 @@ from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.canonical import canonical_json, write_atomically
 from superpose.learning.templates.directory_lock import locked
 from superpose.learning.templates.pneumonia.choices import CHOSEN_BY, PRESETS
-from superpose.learning.templates.pneumonia.facts import INTENDED_USE, LIMITS, facts_of
+from superpose.learning.templates.pneumonia.facts import INTENDED_USE, facts_of, limits_of
 from superpose.learning.templates.pneumonia.measures import measures_of
 from superpose.learning.templates.pneumonia.options import VARIANTS, check_options, check_side, default_variants
 from superpose.learning.templates.pneumonia.plots import plots_of
@@ -63,11 +63,13 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         source: a MedMNIST file, a folder or a zip archive, see `superpose.datasets.picture_sets`; or pictures that have
             been read.
         directory: of the run: checkpoints, networks, ``report.json`` and ``model.superpose``; made if absent.
-        preset: "chest" or "breast"; the latter takes mirror images for equal, trains longer on few pictures, and
-            averages two networks of each seed.
+        preset: "chest", "breast" or "pretrained". The second takes mirror images for equal, trains longer on few
+            pictures, and averages two networks of each seed; the third begins with what was learnt on ImageNet
+            (``pip install 'superpose[pretrained]'``)
         seeds: how many; with fewer than two there is no interval over seeds and no comparison.
         epochs: of every training; by default the preset's.
-        variants: names of what is trained beside the hybrid model; see `VARIANTS`. By default all but ResNet-18.
+        variants: names of what is trained beside the hybrid model; see `VARIANTS`. By default all of the preset but
+            ResNet-18.
         side: pixels that PNG, JPEG and DICOM pictures are brought to.
         reuse: directories of earlier runs: networks trained there under identical settings (same data, release, seed
             and training) are taken over, and the report says which. A directory of which nothing fits is refused.
@@ -82,6 +84,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
 
     Raises:
         SpecError: no such preset or variant, or a number out of range.
+        ExtraMissingError: the preset begins with weights that are not installed.
         DatasetFormatError: pictures of fewer than 4 x 4 pixels.
         Stopped: the watch asked for it.
         DatasetError: see `read_pictures`.
@@ -104,7 +107,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
             pictures,
             settings,
             seeds,
-            default_variants() if variants is None else tuple(variants),
+            default_variants(preset) if variants is None else tuple(variants),
             place,
             tell=tell,
             reuse=[Path(one) for one in reuse],
@@ -127,7 +130,7 @@ def _reported(run: Run, preset: str, clock: float) -> dict[str, Any]:
         "notice": NOTICE,
         "preset": preset,
         "intended_use": INTENDED_USE,
-        "limits": LIMITS,
+        "limits": limits_of(run.configuration),
         "data": _data(run),
         "configuration": run.configuration,
         "configuration_sha256": run.test.digest,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -51,9 +52,7 @@ def cached_features(
     how = settings.hybrid.augmentation
     copies = [_features(network, train.pixels)]
     for _ in range(settings.heads.copies):
-        images = torch.from_numpy(train.pixels).reshape(-1, 1, network.side, network.side)
-        changed = [augmented(images[i : i + _CHUNK], how, generator) for i in range(0, len(images), _CHUNK)]
-        copies.append(_features(network, torch.cat(changed).reshape(len(images), -1).numpy()))
+        copies.append(_features(network, train.pixels, lambda images: augmented(images, how, generator)))
     return Features(
         torch.stack(copies),
         torch.from_numpy(train.labels),
@@ -82,7 +81,7 @@ def fit_head(features: Features, kind: Head, settings: HeadSettings, seed: int, 
     n_copies, n_train, n_features = features.train.shape
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        head = DressedHead(n_features, kind, seed)
+        head = DressedHead(n_features, kind, seed, small=settings.small)
     generator = torch.Generator().manual_seed(seed)
     parts = fused_parts_or_reason(head, None, None, nn.functional.cross_entropy)
     if compiled and isinstance(parts, FusedParts):
@@ -173,8 +172,12 @@ def with_head(network: PictureClassifier, head: nn.Module) -> PictureClassifier:
     return found.eval()
 
 
-def _features(network: PictureClassifier, pixels: NDArray[np.float32]) -> Tensor:
+def _features(
+    network: PictureClassifier, pixels: NDArray[np.float32], change: Callable[[Tensor], Tensor] = lambda images: images
+) -> Tensor:
+    """Features ``(n_images, n_features)`` of pixels ``(n_images, side * side)``, enlarged, then changed."""
     network.eval()
     with torch.no_grad():
-        parts = [network.features_of(torch.from_numpy(pixels[i : i + _CHUNK])) for i in range(0, len(pixels), _CHUNK)]
-    return torch.cat(parts)
+        images = torch.from_numpy(pixels).reshape(-1, 1, network.side, network.side)
+        chunks = (network.enlarged(images[i : i + _CHUNK]) for i in range(0, len(images), _CHUNK))
+        return torch.cat([network.features_of(change(chunk)) for chunk in chunks])
