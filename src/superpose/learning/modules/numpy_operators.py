@@ -245,7 +245,8 @@ def _conv(n: int) -> Function:
         padded = _padded(x, _pairs(padding, n), 0.0)
         views = _windows(padded, weight.shape[2:], _pairs(stride, n), _pairs(dilation, n))
         if groups == x.shape[1] == weight.shape[0] and groups > 1:  # each channel by itself: nothing to contract
-            found = np.zeros_like(views[(..., *[0] * n)], np.result_type(x, weight))  # axes in memory as they come
+            first: tuple[Any, ...] = (..., *[0] * n)
+            found = np.zeros_like(views[first], np.result_type(x, weight))  # axes in memory as they come
             taps = weight.reshape(weight.shape[0], -1)  # (channels, places of the kernel)
             for tap, place in enumerate(itertools.product(*map(range, weight.shape[2:]))):
                 at: tuple[Any, ...] = (..., *place)
