@@ -110,7 +110,7 @@ def test_the_service_s_own_limit_counts_where_the_job_says_nothing(
     ("sections", "why"),
     [
         ({"privacy": {"epsilon": 5.0}}, "privacy.epsilon"),
-        ({"backend": {"name": "emulator:ibm_fez", "shots": 10}}, "trained on emulator:ibm_fez"),
+        ({"backend": {"name": "aer", "shots": 10}}, "trained on aer"),
     ],
 )
 def test_without_an_estimate_the_reason_stands_in_its_place(
