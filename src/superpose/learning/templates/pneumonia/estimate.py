@@ -38,6 +38,9 @@ _TABLE_S: Final = 1.1e-4
 _EXPLAINED_S: Final = 8e-2
 """Seconds of a picture of the explanation sample and view: gradients along the way from a baseline."""
 
+_EXPLAINED_LARGE_S: Final = 5.0
+"""The same where pictures are enlarged: more steps along the way, each of them dearer."""
+
 _MOST_EXPLAINED: Final = 50
 """Pictures of an explanation sample at most, see `superpose.explain.samples`."""
 
@@ -83,7 +86,12 @@ def estimated_effort(
     works += [
         Work(REST, "test pictures judged", n_networks * counts.n_test, _JUDGED_S),
         Work(REST, "pictures looked through", n_pictures, _TABLE_S * _larger(counts)),
-        Work(REST, "views explained", n_explained, _EXPLAINED_S * _larger(counts)),
+        Work(
+            REST,
+            "views explained",
+            n_explained,
+            _explained_s(settings.hybrid) * _larger(counts, settings.hybrid.features),
+        ),
         Work(REST, "runs", 1, _FIXED_S),
     ]
     return EstimatedEffort(tuple(works))
@@ -111,6 +119,10 @@ def _cached(counts: PictureCounts, settings: TemplateSettings, seeds: int) -> Wo
     _, view_s = _NETWORK_S[settings.hybrid.features, settings.hybrid.width]
     n = seeds * settings.hybrid.members * ((1 + settings.heads.copies) * counts.n_train + counts.n_validation)
     return Work(REST, "features cached", n, view_s * _larger(counts, settings.hybrid.features))
+
+
+def _explained_s(network: FitSettings) -> float:
+    return _EXPLAINED_LARGE_S if network.features == "efficientnet" else _EXPLAINED_S
 
 
 def _n_views(network: FitSettings) -> int:
