@@ -62,7 +62,7 @@ def _tried(what: str, folds: str, auc: float, accuracy: float | None, balanced_l
 
 
 _ONE, _THREE, _FIVE = "1 of 9", "3 of 5", "5 of 5"
-_FIRST, _TWO, _SOME, _EARLY = "0 of 5", "0, 3 of 5", "0, 1, 3 of 5", "0, 1, 2 of 5"
+_FIRST, _TWO, _SOME, _EARLY = "fold 0 of 5", "folds 0, 3 of 5", "folds 0, 1, 3 of 5", "folds 0, 1, 2 of 5"
 
 CHOSEN_BY: dict[str, list[dict[str, object]]] = {
     "chest": [

