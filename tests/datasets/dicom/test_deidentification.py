@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import re
+import sys
+import unicodedata
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -191,6 +193,47 @@ def test_a_folder_with_a_patients_name_is_found_by_it_and_what_names_nobody_is_t
     assert names[0] == "." and "ward/ill" in names and len(names) == 3
     assert not any("DOE" in str(path) for path in (tmp_path / "to").rglob("*"))
     assert any("1 file(s) name no patient" in said and "(ill, ward)" in said for said in report.warnings)
+
+
+@pytest.mark.parametrize(
+    ("folder", "name", "patient"),
+    [
+        (unicodedata.normalize("NFD", "Müller_Jürgen"), "Müller^Jürgen", "M-1"),  # as macOS writes names of files
+        ("mueller juergen 1970", "Müller^Jürgen", "M-1"),
+        ("Muller-Jurgen", "Müller^Jürgen", "M-1"),
+        ("Doe_John", "Doe^John^Quincy^Dr^MD", "M-1"),
+        ("DoeJohn2024", "Doe^John F.", "M-1"),
+        ("Yamada_Tarou", "Yamada^Tarou=山田^太郎=やまだ^たろう", "M-1"),
+        ("山田太郎", "Yamada^Tarou=山田^太郎=やまだ^たろう", "M-1"),
+        ("王小東", "Wang^XiaoDong=王^小東", "M-1"),
+        ("Li_Na", "Li^Na", "M-1"),
+        ("Doe", "Doe", "M-1"),
+        ("MRN-00471 (2024)", "", "MRN-00471"),
+    ],
+)
+def test_a_folder_bears_a_name_however_it_is_written(
+    scan: Scan, tmp_path: Path, folder: str, name: str, patient: str
+) -> None:
+    utf = {"SpecificCharacterSet": "ISO_IR 192"}
+    files = {
+        f"{folder}/a": scan(PatientID=patient, PatientName=name, **utf),
+        f"{folder}/b": scan(PatientID="M-2", PatientName="Roe^Ann"),
+        "clinical/c": scan(PatientID=patient, PatientName=name, **utf),
+        "clinical/d": scan(PatientID="M-3", PatientName="Li^Na"),  # two letters each, inside of a class's name
+    }
+    report = deidentify_folder(put(tmp_path / "from", files), tmp_path / "to")
+    assert report.folders is not None and report.folders.kept == {"clinical": 2}
+    assert report.folders.n_taken_for_patients == 1
+    named = {path.name for path in (tmp_path / "to").iterdir()}
+    assert len(named) == 2 and "clinical" in named and folder not in named
+
+
+def test_without_pydicom_the_package_is_named(scan: Scan, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = put(tmp_path / "from", {"ill/a.dcm": scan()})
+    monkeypatch.setitem(sys.modules, "pydicom", None)
+    with pytest.raises(DatasetFormatError, match=r"pip install 'superpose\[dicom\]'"):
+        deidentify_folder(source, tmp_path / "to")
+    assert not (tmp_path / "to").exists()
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,17 @@ from superpose.errors import DatasetFormatError
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["HEAD_BYTES", "SUFFIXES", "dicom_bytes", "head_of", "is_dicom", "is_dicom_file", "is_index", "open_dicom"]
+__all__ = [
+    "HEAD_BYTES",
+    "SUFFIXES",
+    "dicom_bytes",
+    "head_of",
+    "is_dicom",
+    "is_dicom_file",
+    "is_index",
+    "open_dicom",
+    "pydicom_package",
+]
 
 SUFFIXES = (".dcm", ".dicom")
 _PREAMBLE, _MAGIC = 128, b"DICM"
@@ -64,7 +74,7 @@ def open_dicom(content: bytes, name: str) -> Dataset:
         DatasetFormatError: not DICOM, cut short or damaged, no image in it or several (frames), more than 50 million
             pixels, or pydicom is absent.
     """
-    pydicom = _pydicom()
+    pydicom = pydicom_package()
     if not is_dicom(content):
         raise DatasetFormatError(f"File {name[:120]!r} is no DICOM file (no DICM at byte 128).", file=name[:200])
     with quietly():  # odd values are common; what matters of them is looked at below
@@ -145,7 +155,12 @@ def _refused(name: str, fault: str) -> DatasetFormatError:
     return DatasetFormatError(f"DICOM file {name[:120]!r} cannot be read: {fault}.", file=name[:200])
 
 
-def _pydicom() -> Any:
+def pydicom_package() -> Any:
+    """The module ``pydicom``.
+
+    Raises:
+        DatasetFormatError: it is not installed.
+    """
     try:
         import pydicom
     except ImportError:

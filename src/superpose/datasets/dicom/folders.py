@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from superpose.datasets.dicom.faults import broken, quietly
+from superpose.datasets.dicom.files import pydicom_package
 from superpose.datasets.picture_parts import PARTS
 from superpose.errors import DatasetFormatError
 
@@ -74,9 +76,12 @@ class FolderReport:
 
 
 def standing(path: Path, source: Path) -> Standing:
-    """Where a file stands below ``source``, and whose it is; nobody's if it cannot be read."""
-    import pydicom
+    """Where a file stands below ``source``, and whose it is; nobody's if it cannot be read.
 
+    Raises:
+        DatasetFormatError: pydicom is absent.
+    """
+    pydicom = pydicom_package()
     folders = path.relative_to(source).parts[:-1]
     with quietly():
         try:
@@ -197,13 +202,39 @@ def _sole(files: Sequence[Standing]) -> str:
     return next(iter(found)) if len(found) == 1 else ""
 
 
+_UMLAUTS = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue"})
+_ID_IN_A_NAME = 5
+"""Characters from which on an ID is found inside a folder's name too."""
+
+
 def _names(folder: str, identity: tuple[str, str]) -> bool:
-    """Whether a folder's name is a patient's ID, or holds all pieces of the name."""
-    patient, name = identity
-    pieces = [plain for piece in re.split(r"[\^=\s,]+", name) if len(plain := _plain(piece)) > 1]
-    own = _plain(folder)
-    return bool(own) and (own == _plain(patient) or (len(pieces) > 1 and all(piece in own for piece in pieces)))
+    """Whether a folder's name bears a patient's ID, or the family and the given name as one of its scripts writes them.
+
+    Two letters of a name count as a word of their own only, so that hardly a class bears somebody's by chance.
+    """
+    own, words = _plain(folder), {_plain(word) for word in re.split(r"[\W_]+", unicodedata.normalize("NFC", folder))}
+    patient, name = _plain(identity[0]), unicodedata.normalize("NFC", identity[1]).casefold()
+    spellings = (name, name.translate(_UMLAUTS))
+    if own and own in {patient, *map(_plain, spellings)}:
+        return True
+    if len(patient) >= _ID_IN_A_NAME and any(map(str.isdigit, patient)) and patient in own:
+        return True
+    pieces = [_pieces(script) for spelling in spellings for script in spelling.split("=")]
+    return any(len(own_pieces) > 1 and all(_is_in(own, words, one) for one in own_pieces) for own_pieces in pieces)
+
+
+def _pieces(name: str) -> list[str]:
+    """Words of the family name, and the first given one (PS3.5, 6.2.1); all words of a name without components."""
+    family, _, rest = name.partition("^")
+    given = rest.partition("^")[0].split()[:1]
+    plain = map(_plain, (*re.split(r"[\s,]+", family), *given))
+    return [piece for piece in plain if len(piece) > 1 or not piece.isascii()]  # no initials
+
+
+def _is_in(own: str, words: set[str], piece: str) -> bool:
+    return piece in words or (piece in own and (len(piece) > 2 or not piece.isascii()))
 
 
 def _plain(text: str) -> str:
-    return re.sub(r"[\W_]", "", text.casefold())
+    """Letters and digits alone, small and without accents, however these are encoded."""
+    return re.sub(r"[\W_]", "", unicodedata.normalize("NFKD", text).casefold())
