@@ -285,7 +285,18 @@ def test_patients_that_leave_too_little_to_learn_from_are_refused_with_a_way_out
     files = {name.replace("/ILL/", "/ILL/p1/").replace("/NORMAL/", "/NORMAL/p2/"): content
              for name, content in files_of({"train": (5, 6), "val": (2, 1), "test": (2, 3)}).items()}  # fmt: skip
     found = read_pictures(put(tmp_path, files), side=4)
-    with pytest.raises(DatasetTooSmallError, match=r"has \[0, 0\] without .* \(11 of 11\)\. Split by patients"):
+    with pytest.raises(DatasetTooSmallError, match=r"has \[0, 0\] without the 0 of 11 .* 11 others .* Split by pat"):
+        learnable(found)
+
+
+@pytest.mark.parametrize(("part", "least"), [("train", 4), ("val", 1)])
+def test_a_part_whose_pictures_all_stand_in_a_later_one_is_refused(tmp_path: Path, part: str, least: int) -> None:
+    files = files_of({"train": (5, 6), "val": (2, 1), "test": (6, 6)})
+    theirs = [content for name, content in files.items() if name.startswith("test/")]
+    for place, name in enumerate(sorted(name for name in files if name.startswith(f"{part}/ILL"))):
+        files[name] = theirs[place]
+    found = read_pictures(put(tmp_path, files), side=4)
+    with pytest.raises(DatasetTooSmallError, match=rf"{part} needs at least {least} .* has \[0, \d\] .* Give each"):
         learnable(found)
 
 

@@ -52,6 +52,10 @@ _MAX_PICTURES = 200_000
 _MAX_FILE_BYTES = 64 * 2**20
 _SHARES = (0.7, 0.15, 0.15)
 _LEAST = 4
+_SPLIT_ANEW = (
+    "Split by patients, or leave the parts to be drawn; where Patient IDs, folders or a column of equal names in "
+    "several parts are different patients, give them different names."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -307,7 +311,7 @@ def learnable(pictures: PictureSet) -> Learnable:
     They would be known again in the test. Nothing else is learnt of the later parts.
 
     Raises:
-        DatasetTooSmallError: too few are left for that patients stand in several parts.
+        DatasetTooSmallError: too few are left.
     """
     parts, later = pictures.parts, _of_later_parts(pictures.parts)
     equal = {
@@ -318,12 +322,12 @@ def learnable(pictures: PictureSet) -> Learnable:
     n_of_patients = sum(int((later[part] & ~equal[part]).sum()) for part in equal)
     for part, least in (("train", _LEAST), ("val", 1)):
         counts = np.bincount(kept[part].labels, minlength=2)
-        if n_of_patients and counts.min() < least:
+        if counts.min() < least:
+            n_own = int((later[part] & ~equal[part]).sum())
             raise DatasetTooSmallError(
-                f"Part {part} needs at least {least} picture(s) of each class, and has {counts.tolist()} without those "
-                f"whose patient also stands in a later part ({int(later[part].sum())} of {len(parts[part])}). Split "
-                "by patients, or leave the parts to be drawn; where Patient IDs, folders or a column of equal names "
-                "in several parts are different patients, give them different names.",
+                f"Part {part} needs at least {least} picture(s) of each class, and has {counts.tolist()} without the "
+                f"{int(equal[part].sum())} of {len(parts[part])} that stand in a later part too and the {n_own} others "
+                f"whose patient does. {_SPLIT_ANEW if n_own else 'Give each picture to one part.'}",
                 part=part,
                 counts=counts.tolist(),
             )
