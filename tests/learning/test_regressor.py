@@ -173,6 +173,12 @@ def test_an_interval_is_of_the_held_out_rows_and_goes_into_the_file(tmp_path: Pa
         clone(model).predict_intervals(rows)
 
 
+def test_a_coverage_of_single_precision_is_kept_in_the_file(tmp_path: Path) -> None:
+    model = HybridRegressor(**SMALL, conformal=np.float32(0.75)).fit(*bent(1, 200))  # as a grid of values may give it
+    model.save(tmp_path / "load.superpose")
+    assert HybridRegressor.load(tmp_path / "load.superpose").get_params()["conformal"] == 0.75
+
+
 @pytest.mark.parametrize(
     ("conformal", "n_rows", "said"),
     [

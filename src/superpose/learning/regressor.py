@@ -135,7 +135,7 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
         if self.conformal is not None:
             residuals = numbers[validation] - self._numbers(encoded[validation])
             told = {"n_rows": len(validation), "of": "residuals of the validation rows, which chose the epoch too"}
-            interval = NumberInterval.from_residuals(self.conformal, residuals)
+            interval = NumberInterval.from_residuals(float(self.conformal), residuals)
             self.safeguards_ = Safeguards(interval=interval, facts={"interval": told})
         return self
 
