@@ -300,6 +300,18 @@ def test_a_part_whose_pictures_all_stand_in_a_later_one_is_refused(tmp_path: Pat
         learnable(found)
 
 
+@pytest.mark.parametrize("side", [0, -1, 257, 2.5, True])
+def test_a_size_that_pictures_are_not_brought_to_is_refused(tmp_path: Path, side: int) -> None:
+    place = put(tmp_path / "films", files_of({"train": (4, 4), "val": (1, 1), "test": (1, 1)}))
+    with zipfile.ZipFile(tmp_path / "films.zip", "w") as archive:
+        for path in place.rglob("*.png"):
+            archive.write(path, path.relative_to(place))
+    for source in (place, tmp_path / "films.zip"):
+        with pytest.raises(DatasetFormatError, match=rf"side must be 1 to 256 pixels, got {side}\."):
+            read_pictures(source, side=side)
+    assert read_pictures(place, side=256).side == 256
+
+
 def test_equal_pictures_link_the_patients_that_have_them(tmp_path: Path) -> None:
     files = {f"{label}/{label}{i}/own.png": png(np.full((2, 2), 10 + i + 100 * (label == "ILL")))
              for label in ("ILL", "NORMAL") for i in range(20)}  # fmt: skip

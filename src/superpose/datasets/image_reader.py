@@ -33,7 +33,16 @@ if TYPE_CHECKING:
 
     from PIL.Image import Image
 
-__all__ = ["IMAGE_MODES", "PATIENT", "Identities", "image_row", "picture_pixels", "pixel_names", "read_images"]
+__all__ = [
+    "IMAGE_MODES",
+    "PATIENT",
+    "Identities",
+    "check_edge",
+    "image_row",
+    "picture_pixels",
+    "pixel_names",
+    "read_images",
+]
 
 IMAGE_MODES = {"grey": ("grey",), "rgb": ("red", "green", "blue")}
 """Channels of each mode."""
@@ -199,9 +208,22 @@ def image_row(source: bytes | Path, *, size: int = 28, mode: str = "grey") -> di
 def _check_form(size: int, mode: str, max_columns: int) -> None:
     if mode not in IMAGE_MODES:
         raise DatasetFormatError(f"mode must be one of {', '.join(IMAGE_MODES)}, got {mode!r}.", mode=mode)
-    if not 1 <= size <= _MAX_SIZE:
-        raise DatasetFormatError(f"size must be 1 to {_MAX_SIZE} pixels, got {size}.", size=size)
+    check_edge(size, "size")
     check_width(size * size * len(IMAGE_MODES[mode]) + 1, max_columns)
+
+
+def check_edge(pixels: int, name: str) -> None:
+    """Refuse a width and height that images are not brought to.
+
+    Args:
+        pixels: the width.
+        name: what the caller calls it.
+
+    Raises:
+        DatasetFormatError: it is not a whole number from 1 to 256.
+    """
+    if isinstance(pixels, bool) or not isinstance(pixels, int | np.integer) or not 1 <= pixels <= _MAX_SIZE:
+        raise DatasetFormatError(f"{name} must be 1 to {_MAX_SIZE} pixels, got {pixels!r}.", **{name: pixels})
 
 
 def _parts_of(pictures: list[PlacedPicture]) -> dict[str, npt.NDArray[Any]]:
@@ -240,7 +262,7 @@ def picture_pixels(
     Args:
         content: of the file.
         name: of the file, for messages and for ``identities``.
-        size: width and height in pixels that it is brought to.
+        size: width and height in pixels that it is brought to, see `check_edge`.
         mode: "grey" or "rgb".
         identities: told of the patient of a DICOM file.
 

@@ -23,7 +23,7 @@ import numpy.typing as npt
 
 from superpose.datasets.archives import member_head, open_archive
 from superpose.datasets.dicom.files import head_of
-from superpose.datasets.image_reader import Identities, picture_pixels
+from superpose.datasets.image_reader import Identities, check_edge, picture_pixels
 from superpose.datasets.npz_reader import npz_arrays
 from superpose.datasets.picture_folders import files_in, is_left_alone, is_picture, placed
 from superpose.datasets.picture_parts import PARTS, check_parts
@@ -113,12 +113,12 @@ def read_pictures(source: Path, *, side: int = 28, seed: int = 0) -> PictureSet:
 
     Args:
         source: path of the file or folder.
-        side: width and height that PNG, JPEG and DICOM pictures are brought to; a MedMNIST file has its own.
+        side: width and height that PNG, JPEG and DICOM pictures are brought to, 1 to 256; a MedMNIST file has its own.
         seed: of parts that are drawn.
 
     Raises:
-        DatasetFormatError: it cannot be read, is none of the forms, holds a file that is no picture, or a package is
-            absent (Pillow for PNG and JPEG, pydicom for DICOM: ``pip install 'superpose[images]'`` or
+        DatasetFormatError: it cannot be read, is none of the forms, holds a file that is no picture, ``side`` is out of
+            range, or a package is absent (Pillow for PNG and JPEG, pydicom for DICOM: ``pip install 'superpose[images]'`` or
             ``'superpose[dicom]'``).
         DatasetTargetError: not two classes.
         DatasetTooLargeError: more than 200,000 pictures.
@@ -126,6 +126,7 @@ def read_pictures(source: Path, *, side: int = 28, seed: int = 0) -> PictureSet:
 
     Cost: memory of ``n_pictures * side**2`` float32, and one file at a time.
     """
+    check_edge(side, "side")
     try:
         return _read(source, side, seed)
     except OSError as error:
