@@ -118,8 +118,8 @@ def read_pictures(source: Path, *, side: int = 28, seed: int = 0) -> PictureSet:
 
     Raises:
         DatasetFormatError: it cannot be read, is none of the forms, holds a file that is no picture, ``side`` is out of
-            range, or a package is absent (Pillow for PNG and JPEG, pydicom for DICOM: ``pip install 'superpose[images]'`` or
-            ``'superpose[dicom]'``).
+            range, or a package is absent (Pillow for PNG and JPEG, pydicom for DICOM:
+            ``pip install 'superpose[images]'`` or ``'superpose[dicom]'``).
         DatasetTargetError: not two classes.
         DatasetTooLargeError: more than 200,000 pictures.
         DatasetTooSmallError: a class has fewer than four pictures in training or none in another part.

@@ -65,7 +65,7 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         directory: of the run: checkpoints, networks, ``report.json`` and ``model.superpose``; made if absent.
         preset: "chest", "breast" or "pretrained". The second takes mirror images for equal, trains longer on few
             pictures, and averages two networks of each seed; the third begins with what was learnt on ImageNet
-            (``pip install 'superpose[pretrained]'``)
+            (``pip install 'superpose[pretrained]'``).
         seeds: how many; with fewer than two there is no interval over seeds and no comparison.
         epochs: of every training; by default the preset's.
         variants: names of what is trained beside the hybrid model; see `VARIANTS`. By default all of the preset but
