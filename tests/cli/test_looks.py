@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from superpose.cli.comparison import print_comparison
-from superpose.cli.following import ProgressView, progress_text
+from superpose.cli.following import ProgressView, estimate_text, progress_text
 from superpose.client import Event
 
 METRIC = {"mean": 0.9721, "low": 0.951, "high": 1.0, "values": [0.97, 0.98]}
@@ -133,3 +133,11 @@ def test_a_forecasts_table_has_its_own_measures_and_names() -> None:
     assert "logistic" not in head
     assert {"ridge", "on", "the", "same", "features", "seasonal", "naive", "hybrid", "model"} == set(head.split())
     assert "MASE (low is good)" in body and "coverage" in body and ".100–12.50" in body and "accuracy" not in body
+
+
+@pytest.mark.parametrize(
+    ("seconds", "told"), [(0.0953, "0.0953"), (3.27, "3.27"), (240.0, "240"), (4730.0, "4,730"), (1.23e7, "12,300,000")]
+)
+def test_an_estimate_is_told_in_plain_figures(seconds: float, told: str) -> None:
+    said = estimate_text({"cpu_s": seconds, "parts": {"rest": seconds}})
+    assert said == f"about {told} s of processor time (rest {told} s)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -13,6 +14,7 @@ import pytest
 from PIL import Image
 
 from superpose.datasets import read_images
+from superpose.datasets.dicom.files import head_of
 from superpose.datasets.picture_folders import is_picture
 from superpose.datasets.picture_sets import groups_of_equals, learnable, read_pictures
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetTargetError, DatasetTooSmallError
@@ -180,6 +182,17 @@ def test_only_the_head_of_a_file_is_read_and_only_where_its_name_does_not_tell()
     found = {name: is_picture(name, partial(head, name, content)) for name, content in files.items()}
     assert [name for name, own in found.items() if not own] == ["a/notes.txt"]
     assert asked == ["a/IM1", "a/notes.txt"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+def test_nothing_is_read_of_a_pipe(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "films")
+    pipe = os.open(tmp_path / "films", os.O_RDWR | os.O_NONBLOCK)
+    try:
+        os.write(pipe, b"\0" * 128 + b"DICM")
+        assert head_of(tmp_path / "films") == b""  # of one that nobody writes to, reading would wait for ever
+    finally:
+        os.close(pipe)
 
 
 def dicom(pydicom: Callable[..., object], patient: str = "", level: int = 4095) -> bytes:

@@ -96,6 +96,10 @@ def test_a_remark_says_what_is_expected_allowed_and_to_be_done(config: ServiceCo
     (remark,) = remarks_on(EFFORT, max_seconds=30.0, config=limited, less="epochs").remarks
     assert "the service's own limit is 30 s (job_seconds): ask its operator for more, or ask for" in remark["message"]
     assert remarks_on(EFFORT, max_seconds=None, config=two, less="epochs").remarks == ()
+    long = EstimatedEffort((Work("hybrid", "steps", 1, 4.56e6),))
+    (remark,) = remarks_on(long, max_seconds=1_209_600.0, config=two, less="epochs").remarks
+    assert "take 4,560,000 s of a processor" in remark["message"]
+    assert "for 1,209,600 s with at most 2 processor(s), 2,419,200 s in all" in remark["message"]
 
 
 def test_the_service_s_own_limit_counts_where_the_job_says_nothing(

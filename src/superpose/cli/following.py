@@ -76,8 +76,13 @@ def progress_text(progress: Mapping[str, Any]) -> str:
 def estimate_text(estimate: Mapping[str, Any]) -> str:
     """What a job is expected to take, in words: ``about 240 s of processor time (hybrid 150 s, rest 90 s)``."""
     parts = sorted(dict(estimate.get("parts") or {}).items(), key=lambda part: -part[1])
-    told = ", ".join(f"{variant_text(name, short=True)} {seconds:,.3g} s" for name, seconds in parts)
-    return f"about {estimate['cpu_s']:,.3g} s of processor time" + (f" ({told})" if told else "")
+    told = ", ".join(f"{variant_text(name, short=True)} {_figures(seconds)} s" for name, seconds in parts)
+    return f"about {_figures(estimate['cpu_s'])} s of processor time" + (f" ({told})" if told else "")
+
+
+def _figures(seconds: float) -> str:
+    """Three figures, and none of a second where there are more: 0.0953, 45,000."""
+    return f"{seconds:,.0f}" if seconds >= 100 else f"{seconds:.3g}"
 
 
 class ProgressView:

@@ -54,11 +54,13 @@ def is_index(name: str) -> bool:
 
 
 def head_of(path: Path) -> bytes:
-    """The first `HEAD_BYTES` bytes of a file, or as many as it has.
+    """The first `HEAD_BYTES` bytes of a file, or as many as it has; none of a pipe, which might never give any.
 
     Raises:
         OSError: it cannot be read.
     """
+    if path.exists() and not path.is_file():
+        return b""
     with path.open("rb") as file:
         return file.read(HEAD_BYTES)
 

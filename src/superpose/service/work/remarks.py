@@ -55,8 +55,8 @@ def remarks_on(
     if config.job_seconds is not None and needed_s > config.job_seconds:
         rise = f"the service's own limit is {config.job_seconds:,.0f} s (job_seconds): ask its operator for more, or"
     message = (
-        f"This is expected to take {expected_s:,.6g} s of a processor if nothing stops early, but workers may "
-        f"hold it for {max_seconds:,.6g} s with at most {config.worker_threads} processor(s), {allowed_s:,.6g} s in "
+        f"This is expected to take {expected_s:,.10g} s of a processor if nothing stops early, but workers may "
+        f"hold it for {max_seconds:,.10g} s with at most {config.worker_threads} processor(s), {allowed_s:,.10g} s in "
         f"all: it may fail with service.job_time before it ends. It is not refused for that; {rise} ask for fewer "
         f"{less}."
     )
