@@ -180,6 +180,22 @@ def test_an_export_by_patients_loses_their_names_unless_they_are_said_to_be_clas
     assert "Roe" not in caught.value.message
 
 
+def test_folders_of_visits_are_no_classes(scan: Scan, tmp_path: Path) -> None:
+    visits = {"Doe 2024": "MRN-1", "Doe spring": "MRN-1", "Roe 2024": "MRN-2", "Roe spring": "MRN-2"}
+    files = {f"{visit}/{i}": scan(PatientID=who, PatientName="") for visit, who in visits.items() for i in range(2)}
+    report = deidentify_folder(put(tmp_path / "from", files), tmp_path / "to")
+    found = patients_in(tmp_path / "to")
+    assert len(found) == 2 and all(own == {name} for name, own in found.items())
+    assert report.folders is not None and (report.folders.kept, report.folders.n_taken_for_patients) == ({}, 4)
+    assert "4 folder(s) in the place of classes'" in report.warnings[0]
+    several = {**files, "Roe 2024/c": scan(PatientID="MRN-3", PatientName="")}  # as a class may
+    kept = deidentify_folder(put(tmp_path / "several", several), tmp_path / "kept").folders
+    assert kept is not None and kept.kept == {"Doe 2024": 2, "Doe spring": 2, "Roe 2024": 3, "Roe spring": 2}
+    one = {f"{label}/{i}": scan() for label in ("ill", "well") for i in range(2)}  # before and after, perhaps
+    kept = deidentify_folder(put(tmp_path / "one", one), tmp_path / "same").folders
+    assert kept is not None and kept.kept == {"ill": 2, "well": 2}
+
+
 def test_a_folder_with_a_patients_name_is_found_by_it_and_what_names_nobody_is_told(scan: Scan, tmp_path: Path) -> None:
     files = {
         "ward/DOE, Jane (2024)/a": scan(),

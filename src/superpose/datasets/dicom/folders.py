@@ -100,7 +100,8 @@ def new_places(
     Folders of parts and classes, and those above, keep their names. The first folder inside that of a class gets its
     patient's pseudonym, as the files' Patient ID does (one of its own name if not all its files are of one patient);
     folders inside that are gone. The same happens to a folder in the place of a class that holds all files of one
-    patient and no others, or bears the name or the ID of a patient whose files it holds.
+    patient and no others, or bears the name or the ID of a patient whose files it holds, and to all in such places
+    where each holds one patient's, not all the same one's (folders of visits).
 
     Args:
         files: all files.
@@ -178,6 +179,8 @@ class _Owners:
                 self._inside[file.folders[: at + 1]].append(file)
             if 0 < depth <= len(file.folders):
                 self._of_class[file.folders[depth - 1]].append(file)
+        soles = [_sole(own) for own in self._of_class.values()]
+        self._each_of_one = all(soles) and len(set(soles)) > 1
         self._known: dict[tuple[Folders, bool], bool] = {}
 
     def sole(self, path: Folders) -> str:
@@ -190,7 +193,7 @@ class _Owners:
         if key not in self._known:
             own = self._of_class[path[-1]] if is_class else self._inside[path]
             patient = _sole(own)
-            alone = bool(patient) and self._n_of[patient] == len(own)
+            alone = bool(patient) and (self._n_of[patient] == len(own) or (is_class and self._each_of_one))
             self._known[key] = alone or any(
                 _names(path[-1], identity) for identity in {(file.patient, file.name) for file in self._inside[path]}
             )
