@@ -8,26 +8,56 @@ import subprocess
 import sys
 from collections.abc import Callable
 from importlib.metadata import version
+from itertools import count
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from superpose.optimization import JobShop, Knapsack, MaxCut, Model, TravellingSalesman, VehicleRouting
+from superpose.optimization import (
+    JobShop,
+    Knapsack,
+    LinearConstraint,
+    MaxCut,
+    Model,
+    QuadraticProblem,
+    Qubo,
+    SolveOptions,
+    TravellingSalesman,
+    VehicleRouting,
+    solve,
+)
+from superpose.optimization.budgets import Budget
+from superpose.optimization.classical import annealing
 from superpose.optimization.classical.watching import watched
+from superpose.optimization.samplers import ExhaustiveSampler, Setting
 
 HOURS = 7200.0
+ROOT = Path(__file__).parents[2]
 
 INTERRUPTED = """
-import numpy as np
-from superpose.optimization import JobShop, solve
+import sys
+from superpose.optimization import solve
+from tests.optimization.test_stopping import dense, shop
 
 def look():
     print("looking", flush=True)
 
-random = np.random.default_rng(0)
-jobs = [[(int(m), int(random.integers(10, 99))) for m in random.permutation(15)] for _ in range(30)]
-solve(JobShop(jobs), "classical", time_limit_s=7200.0, compare=False, on_step=look)
+model = {"shop": shop, "dense": dense}[sys.argv[1]]()
+solve(model, sys.argv[2], time_limit_s=7200.0, n_reads=100_000, compare=False, on_step=look)
+"""
+COMMAND = """
+import sys
+from functools import partial
+import superpose.optimization
+from superpose.cli import main
+
+def look():
+    print("looking", flush=True)
+
+superpose.optimization.solve = partial(superpose.optimization.solve, on_step=look)
+main()
 """
 
 
@@ -60,6 +90,15 @@ def cut() -> Model[Any]:
     return MaxCut(60, edges, random.choice([-1.0, 1.0], 250))
 
 
+def dense(n: int = 400, m: int = 30_000) -> Model[Any]:
+    """More edges than are proved: tabu search."""
+    random = np.random.default_rng(0)
+    rows, cols = np.triu_indices(n, 1)
+    chosen = random.choice(len(rows), m, replace=False)
+    edges = list(zip(rows[chosen].tolist(), cols[chosen].tolist(), strict=True))
+    return MaxCut(n, edges, random.choice([-1.0, 1.0], m))
+
+
 def needs_highspy() -> None:
     if importlib.util.find_spec("highspy") is None or tuple(map(int, version("highspy").split(".")[:2])) >= (1, 15):
         pytest.skip("needs superpose[optimization], with a highspy that goes with OR-Tools")
@@ -85,7 +124,8 @@ print([method() for method in order], 'highspy' in sys.modules and {bool(install
 
 
 @pytest.mark.parametrize(
-    ("made", "needs"), [(shop, "ortools"), (tour, "ortools"), (routes, "ortools"), (cut, "highspy")]
+    ("made", "needs"),
+    [(shop, "ortools"), (tour, "ortools"), (routes, "ortools"), (cut, "highspy"), (dense, "dwave.samplers")],
 )
 def test_a_solver_ends_when_its_caller_says_so(made: Callable[[], Model[Any]], needs: str) -> None:
     if needs == "highspy":
@@ -104,14 +144,147 @@ def test_a_solver_ends_when_its_caller_says_so(made: Callable[[], Model[Any]], n
     assert looks == 2
 
 
-def test_ctrl_c_ends_a_solver() -> None:
-    pytest.importorskip("ortools", reason="needs superpose[optimization]")
-    command = [sys.executable, "-c", INTERRUPTED]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as solving:
+@pytest.mark.parametrize(
+    ("made", "method", "needs"),
+    [
+        ("shop", "classical", "ortools"),
+        ("dense", "classical", "dwave.samplers"),
+        ("dense", "annealing", "dwave.samplers"),
+    ],
+)
+def test_ctrl_c_ends_a_solver(made: str, method: str, needs: str) -> None:
+    pytest.importorskip(needs, reason="needs superpose[optimization]")
+    command = [sys.executable, "-c", INTERRUPTED, made, method]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as solving:
         assert solving.stdout is not None and solving.stdout.readline() == "looking\n"
         solving.send_signal(signal.SIGINT)
         _, said = solving.communicate()
     assert solving.returncode != 0 and said.rstrip().endswith("KeyboardInterrupt")
+
+
+@pytest.mark.parametrize("method", ["classical", "annealing", "qaoa"])
+def test_ctrl_c_ends_the_command_with_a_line_and_130(tmp_path: Path, method: str) -> None:
+    if method != "qaoa":
+        pytest.importorskip("dwave.samplers", reason="needs superpose[optimization]")
+    n, m = (400, 30_000) if method == "annealing" else (60, 300)
+    pairs = dense(n, m).problem.quadratic
+    lines = [f"{n} {m}", *(f"{i + 1} {j + 1} 1" for i, j in zip(pairs.rows, pairs.cols, strict=True))]
+    file = tmp_path / "graph.txt"
+    file.write_text("\n".join(lines) + "\n")
+    options = ["--method", method, "--alone", "--time-limit", "7200", "--max-rounds", "1000000"]
+    command = [sys.executable, "-c", COMMAND, "solve", str(file), *options]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as solving:
+        assert solving.stdout is not None and solving.stdout.readline() == "looking\n"
+        solving.send_signal(signal.SIGINT)
+        out, said = solving.communicate()
+    assert solving.returncode == 130 and set(out.split()) <= {"looking"}
+    assert said == "\ngraph: interrupted; what the methods had found by then is not kept\n"
+
+
+@pytest.mark.parametrize(
+    ("method", "options"),
+    [
+        ("qaoa", {}),
+        ("qaoa", {"start": "interp", "layers": 3}),
+        ("qaoa", {"cvar": 0.5}),
+        ("qaoa", {"mixer": "warm"}),
+        ("vqe", {}),
+        ("qaoa", {"max_qubits": 5}),
+        ("vqe", {"max_qubits": 5}),
+    ],
+)
+def test_a_variational_loop_ends_at_the_next_evaluation(method: Any, options: dict[str, Any]) -> None:
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise Enough
+
+    with pytest.raises(Enough):
+        solve(dense(8, 20), method, time_limit_s=HOURS, on_step=look, **options)
+    assert looks == 3  # nothing went on behind it
+
+
+def test_annealing_ends_when_its_caller_says_so() -> None:
+    pytest.importorskip("dwave.samplers", reason="needs superpose[optimization]")
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        raise Enough
+
+    with pytest.raises(Enough):
+        solve(dense(), "annealing", time_limit_s=HOURS, n_reads=100_000, on_step=look)
+    assert looks == 1  # the sampler swallows what is raised when it asks whether to go on, and so nothing is
+
+
+def test_strings_are_made_solutions_one_by_one_and_the_caller_is_asked_at_each() -> None:
+    class Counted(Knapsack):
+        n_decoded = 0
+
+        def decode(self, bits: Any) -> Any:
+            self.n_decoded += 1
+            return super().decode(bits)
+
+    model = Counted([6, 10, 12], [1, 2, 3], 5)
+
+    def look() -> None:
+        if model.n_decoded == 2:
+            raise Enough
+
+    with pytest.raises(Enough):
+        solve(model, "qaoa", compare=False, on_step=look)
+    assert model.n_decoded == 2
+
+
+def test_looking_at_all_strings_is_ended_between_two_constraints() -> None:
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise Enough
+
+    rows = [LinearConstraint("one", [0, 1], 1, "<=", 1)]
+    problem = QuadraticProblem([1.0] * 4, {}, constraints=rows, conflicts=[(0, 1), (1, 2), (2, 3)])
+    sampler, setting = ExhaustiveSampler(SolveOptions()), Setting(None, 4, Budget(HOURS, on_step=look), 0)
+    with pytest.raises(Enough):
+        sampler.draw(sampler.form(problem, setting), setting)
+    assert looks == 3
+
+
+def small_qubo() -> Qubo:
+    return Qubo.of_matrix(np.random.default_rng(5).normal(size=(14, 14)))
+
+
+def test_tabu_search_in_parts_reaches_the_optimum_and_gives_four_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dwave.samplers", reason="needs superpose[optimization]")
+    monkeypatch.setattr(annealing, "PART_S", 0.01)  # of a clock that every look at it moves on
+    qubo, moments = small_qubo(), count()
+    found = annealing.tabu(qubo, Budget(1.0, clock=lambda: 0.005 * next(moments)), 3)
+    assert found.shape == (4, 14) and next(moments) > 100
+    assert qubo.energy(found) == pytest.approx([qubo.all_energies().min()] * 4)
+
+
+def test_without_time_there_is_a_short_tabu_search_still() -> None:
+    pytest.importorskip("dwave.samplers", reason="needs superpose[optimization]")
+    assert annealing.tabu(small_qubo(), Budget(1e-9), 3).shape == (4, 14)
+
+
+def test_annealing_in_parts_reaches_the_optimum_as_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("dwave.samplers", reason="needs superpose[optimization]")
+    qubo = small_qubo()
+    whole = annealing.annealed(qubo, 3, Budget(HOURS), 3)
+    monkeypatch.setattr(annealing, "PART_STEPS", 1.0)
+    monkeypatch.setattr(annealing, "PART_SWEEPS", 50)
+    parts = annealing.annealed(qubo, 3, Budget(HOURS), 3)
+    assert whole.shape == parts.shape == (24, 14) and set(np.unique(parts)) <= {0, 1}
+    best = qubo.all_energies().min()
+    assert qubo.energy(whole).min() == pytest.approx(best) == pytest.approx(qubo.energy(parts).min())
 
 
 def test_what_a_solver_raises_is_raised_and_what_it_returns_is_returned() -> None:

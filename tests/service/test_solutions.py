@@ -48,17 +48,31 @@ def test_a_problem_is_solved_and_its_file_has_the_whole_answer(
     assert listed[0].summary()["name"] == "small"
 
 
-@pytest.mark.parametrize(("method", "n_towns"), [("qaoa", 8), ("classical", 80)])
-def test_a_job_that_is_cancelled_ends_long_before_its_solver_would(
-    service: Service, admin: Principal, config: ServiceConfig, method: str, n_towns: int
-) -> None:
-    if method == "classical":
-        pytest.importorskip("ortools", reason="needs superpose[optimization]")
-    options = {"time_limit_s": 3600, "max_rounds": 1_000_000, "compare": False, "layers": 1}
+def towns(n: int) -> dict[str, Any]:
     random = Random(0)
-    at = [complex(random.random(), random.random()) for _ in range(n_towns)]
-    towns = [[abs(a - b) for a in at] for b in at]
-    problem = {"kind": "tsp", "distances": towns}
+    at = [complex(random.random(), random.random()) for _ in range(n)]
+    return {"kind": "tsp", "distances": [[abs(a - b) for a in at] for b in at]}
+
+
+def graph(n: int, m: int) -> dict[str, Any]:
+    edges = Random(0).sample([(i, j) for i in range(n) for j in range(i)], m)
+    return {"file": "graph", "text": "\n".join([f"{n} {m}", *(f"{i + 1} {j + 1} 1" for i, j in edges)])}
+
+
+@pytest.mark.parametrize(
+    ("method", "problem", "needs"),
+    [
+        ("qaoa", towns(8), "superpose"),
+        ("classical", towns(80), "ortools"),
+        ("classical", graph(200, 2000), "dwave.samplers"),
+    ],
+    ids=["qaoa", "routing", "tabu"],
+)
+def test_a_job_that_is_cancelled_ends_long_before_its_solver_would(
+    service: Service, admin: Principal, config: ServiceConfig, method: str, problem: dict[str, Any], needs: str
+) -> None:
+    pytest.importorskip(needs, reason="needs superpose[optimization]")
+    options = {"time_limit_s": 3600, "max_rounds": 1_000_000, "compare": False, "layers": 1}
     made = service.solutions.submit(admin, asked(problem, method=method, options=options))
     with working(config):
         wait_for(lambda: service.store.get(made.job.id).status is JobStatus.RUNNING)

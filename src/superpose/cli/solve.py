@@ -69,7 +69,11 @@ def solve(  # noqa: PLR0913  # one parameter per option
         "max_qubits": max_qubits, "max_rounds": max_rounds, "time_limit_s": time_limit,
         "penalty_scale": penalty_scale, "seed": seed, "compare": compare,
     }  # fmt: skip
-    answer = solved(model, method, **options)  # type: ignore[arg-type]  # checked there, with a message for people
+    try:
+        answer = solved(model, method, **options)  # type: ignore[arg-type]  # checked there, with a message for people
+    except KeyboardInterrupt:
+        note(f"\n{model.name}: interrupted; what the methods had found by then is not kept")
+        raise
     if plot is not None:
         from superpose.optimization.plots import plot_solution
 

@@ -17,7 +17,7 @@ class Budget:
     Args:
         limit_s: Seconds that may pass.
         clock: Tells seconds; injected in tests.
-        on_step: Called whenever a method asks whether its time is over; what it raises ends the method.
+        on_step: Called whenever a method asks whether its time is over, or looks up; what it raises ends it.
     """
 
     def __init__(
@@ -42,6 +42,10 @@ class Budget:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left."""
+        self.look()
+        return self.left_s <= 0
+
+    def look(self) -> None:
+        """Call ``on_step``, as `is_over` does: for work that goes on whether time is over or not."""
         if self._on_step is not None:
             self._on_step()
-        return self.left_s <= 0

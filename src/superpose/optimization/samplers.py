@@ -117,7 +117,7 @@ class ExhaustiveSampler(_WithPenalties):
         """The best 64 feasible strings; where there is none, the best 64."""
         n = form.problem.n_variables
         energies = form.qubo.all_energies()
-        ok = _all_feasible(form.problem)
+        ok = _all_feasible(form.problem, setting.budget)
         order = np.argsort(np.where(ok, energies, np.inf), kind="stable")[: min(BEST_KEPT, max(1, int(ok.sum())))]
         bits = (order[:, None] >> np.arange(n - 1, -1, -1)[None, :] & 1).astype(np.uint8)
         return Drawn.of(bits, {"n_strings": 2**n})
@@ -138,11 +138,12 @@ class RandomSampler(_WithPenalties):
         return Drawn.of(bits)
 
 
-def _all_feasible(problem: QuadraticProblem) -> npt.NDArray[np.bool_]:
-    """Whether each of the ``2**n`` strings meets the constraints, variable 0 most significant."""
+def _all_feasible(problem: QuadraticProblem, budget: Budget) -> npt.NDArray[np.bool_]:
+    """Whether each of the ``2**n`` strings meets the constraints, variable 0 most significant; looks up at each row."""
     n = problem.n_variables
     ok = np.ones(2**n, bool)
     for row in problem.constraints:
+        budget.look()
         weights = np.zeros(n)
         weights[row.indices] = row.coefficients
         sums = np.zeros(1)
@@ -153,5 +154,6 @@ def _all_feasible(problem: QuadraticProblem) -> npt.NDArray[np.bool_]:
         ok &= missed <= TOLERANCE
     index = np.arange(2**n) if len(problem.conflicts) else np.empty(0, np.int64)
     for a, b in problem.conflicts:
+        budget.look()
         ok &= ~((index >> (n - 1 - a) & 1).astype(bool) & (index >> (n - 1 - b) & 1).astype(bool))
     return ok

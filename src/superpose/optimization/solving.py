@@ -56,9 +56,11 @@ def solve(
         problem: A model, a quadratic problem, a QUBO, or the path of a file; see `superpose.optimization.read_problem`.
         method: "qaoa", "vqe", "annealing" or "classical".
         options: How; by default `SolveOptions()`.
-        on_step: Called before each method, between evaluations and pieces, and ten times a second while CP-SAT, routing
-            search or HiGHS runs; what it raises stops the solver and ends the call, as Ctrl-C does. Only HiGHS without
-            the package ``highspy``, and each of four tabu searches, go on until their time is over.
+        on_step: Called before each method, between evaluations and pieces, at each bit string that is made a solution,
+            and ten times a second while CP-SAT, routing search, HiGHS, tabu search or annealing runs; what it raises
+            stops the solver and ends the call, as Ctrl-C does. An evaluation, and a part of a tabu search or of
+            annealing (`superpose.optimization.classical.annealing`), is finished first; HiGHS without the package
+            ``highspy`` goes on until its time is over.
         changes: Single options, in place of those.
 
     Raises:
@@ -212,7 +214,7 @@ class _Solving:
         budget = self._budget()
         form = sampler.form(self.model.problem, self._setting(budget))
         drawn = sampler.draw(form, self._setting(budget))
-        best = self._decoded(drawn)
+        best = self._decoded(drawn, budget)
         result = replace(
             self._result(name, role, best, budget.spent_s),
             share_feasible=drawn.share_feasible(self.model.problem),
@@ -223,10 +225,11 @@ class _Solving:
         proves = isinstance(sampler, ExhaustiveSampler) and best is not None and self.model.kind != "cvrp"
         return _Row(result, None if best is None else best.solution, best.value if proves and best else None)
 
-    def _decoded(self, drawn: Drawn) -> Decoded[Any] | None:
+    def _decoded(self, drawn: Drawn, budget: Budget) -> Decoded[Any] | None:
         """The best solution among all that was drawn."""
         best: Decoded[Any] | None = None
-        for bits in drawn.bits:
+        for bits in drawn.bits:  # repairs may take long, and there may be 100,000 of them
+            budget.look()
             found = self.model.decode(bits)
             if found is not None and (best is None or self.model.is_better(found.value, best.value)):
                 best = found
