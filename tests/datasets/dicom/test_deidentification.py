@@ -18,6 +18,7 @@ import pytest
 pydicom = pytest.importorskip("pydicom", reason="needs superpose[dicom]")
 
 from superpose.client.image_folder import pack_folder  # noqa: E402
+from superpose.datasets import read_images  # noqa: E402
 from superpose.datasets.dicom import KEPT, Deidentifier, deidentify_folder, grey_pixels, open_dicom  # noqa: E402
 from superpose.errors import DatasetFormatError  # noqa: E402
 
@@ -75,6 +76,28 @@ def test_pseudonyms_tell_patients_apart_and_lead_nowhere(scan: Scan) -> None:
     assert pydicom.uid.UID(made.SOPInstanceUID).is_valid and made.SOPInstanceUID != made.StudyInstanceUID
     with pytest.raises(DatasetFormatError, match="at least 16 bytes, got 3"):
         Deidentifier(b"abc")
+
+
+def test_patients_without_an_id_are_told_apart_by_their_names(scan: Scan, tmp_path: Path) -> None:
+    files = {
+        f"{label}/{name}{i}": scan(PatientID="", PatientName=f"{name}^JANE")
+        for label, name in (("ill", "DOE"), ("ill", "ROE"), ("well", "DOE"))
+        for i in range(2)
+    }
+    pack_folder(put(tmp_path / "from", files), tmp_path / "x.zip")
+    sent = (tmp_path / "x.zip").read_bytes()
+    table = read_images(sent, name="x", target="c", max_columns=9, size=2, patients=True)
+    assert table.features["patient"].tolist() == ["patient_1"] * 2 + ["patient_2"] * 2 + ["patient_1"] * 2
+    report = deidentify_folder(tmp_path / "from", tmp_path / "to")
+    assert (report.replaced["PatientID"], report.removed["PatientName"], report.n_patients) == (6, 6, 2)
+    ids = [one for own in patients_in(tmp_path / "to").values() for one in own]
+    assert len(set(ids)) == 2 and all(re.fullmatch("[0-9a-f]{20}", one) for one in ids)
+    for path in (tmp_path / "to").rglob("*.dcm"):
+        assert b"JANE" not in path.read_bytes() and b"JANE" not in sent
+    nobody = Deidentifier()
+    for patient, name in (("", "^^^^"), ("--", ""), ("", "")):
+        assert "PatientID" not in nobody(open_dicom(scan(PatientID=patient, PatientName=name), "a"), "a")
+    assert nobody.report.n_patients == 0 and nobody.report.removed["PatientID"] == 3
 
 
 def test_text_in_pixels_is_refused_where_the_file_says_so_and_counted_where_it_may_be(scan: Scan) -> None:

@@ -13,7 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpose.datasets.dicom.faults import broken, quietly
-from superpose.datasets.dicom.files import dicom_bytes, head_of, is_dicom_file, is_index, open_dicom
+from superpose.datasets.dicom.files import (
+    dicom_bytes,
+    head_of,
+    is_dicom_file,
+    is_index,
+    open_dicom,
+    patient_named,
+)
 from superpose.datasets.dicom.folders import FolderReport, new_places, standing
 from superpose.datasets.dicom.rules import CODES, KEPT, LOOKUPS, METHOD, REPLACED, age_kept
 from superpose.errors import DatasetFormatError
@@ -151,10 +158,16 @@ class Deidentifier:
 
     def _fill(self, made: Dataset, dataset: Dataset) -> None:
         """Move what may stay, and count it and the rest."""
-        report, removed = self.report, set()
+        report, patient = self.report, patient_named(dataset)
+        removed: set[str] = set()
+        if patient:
+            made.PatientID = self.pseudonym(patient)
+            report.replaced["PatientID"] += 1
         for element in dataset:
             keyword = element.keyword
-            if keyword in REPLACED and str(element.value):
+            if keyword == "PatientID":
+                removed.update(() if patient else (keyword,))
+            elif keyword in REPLACED and str(element.value):
                 setattr(made, keyword, self._pseudonym(keyword, str(element.value)))
                 report.replaced[keyword] += 1
             elif keyword == "PixelData":
@@ -172,11 +185,11 @@ class Deidentifier:
 
     def patient(self, dataset: Dataset) -> int:
         """A number from 1 for the patient of a file, in the order in which patients are met; 0 if it names none."""
-        known = str(dataset.get("PatientID", "") or dataset.get("PatientName", "") or "")
+        known = patient_named(dataset)
         return self._patients.setdefault(known, len(self._patients) + 1) if known else 0
 
     def pseudonym(self, patient: str) -> str:
-        """What stands for a Patient ID in files."""
+        """What stands for a Patient ID in files, or without one for the name."""
         return self._pseudonym("PatientID", patient)
 
     def _pseudonym(self, keyword: str, value: str) -> str:

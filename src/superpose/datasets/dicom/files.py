@@ -22,6 +22,7 @@ __all__ = [
     "is_dicom_file",
     "is_index",
     "open_dicom",
+    "patient_named",
     "pydicom_package",
 ]
 
@@ -86,6 +87,12 @@ def open_dicom(content: bytes, name: str) -> Dataset:
             raise _refused(name, "it is cut short or damaged") from error
         _check(found, name)
     return found
+
+
+def patient_named(dataset: Dataset) -> str:
+    """The Patient ID that a file states, or without one the name; "" where it names nobody (as ``^^^^`` does not)."""
+    stated = (str(dataset.get(keyword, "") or "") for keyword in ("PatientID", "PatientName"))
+    return next((one for one in stated if any(map(str.isalnum, one))), "")
 
 
 def dicom_bytes(dataset: Dataset, name: str) -> bytes:

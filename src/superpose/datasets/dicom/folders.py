@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from superpose.datasets.dicom.faults import broken, quietly
-from superpose.datasets.dicom.files import pydicom_package
+from superpose.datasets.dicom.files import patient_named, pydicom_package
 from superpose.datasets.picture_parts import PARTS
 from superpose.errors import DatasetFormatError
 
@@ -86,8 +86,7 @@ def standing(path: Path, source: Path) -> Standing:
     with quietly():
         try:
             found = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=["PatientID", "PatientName"])
-            name = str(found.get("PatientName", "") or "")
-            return Standing(folders, str(found.get("PatientID", "") or name), name)
+            return Standing(folders, patient_named(found), str(found.get("PatientName", "") or ""))
         except broken():  # what is wrong with it is told where it is read as a whole
             return Standing(folders, "", "")
 
