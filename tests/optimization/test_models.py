@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from itertools import permutations
 from typing import Any
@@ -21,6 +22,7 @@ from superpose.optimization import (
     TravellingSalesman,
     VehicleRouting,
 )
+from superpose.optimization.classical import highs
 from superpose.optimization.classical.cuts import bipartition, cut_bound
 from superpose.optimization.examples import EXAMPLES, example
 from superpose.optimization.models.routes import shortest_route
@@ -165,6 +167,35 @@ def test_knapsacks_are_solved_exactly_by_branch_and_bound() -> None:
         if model.problem.is_feasible(np.array(bits))[0]
     )
     assert model.value(found.solution) == found.bound == best
+
+
+@pytest.mark.parametrize("own_package", [True, False])
+def test_what_branch_and_bound_calls_best_is_best(own_package: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not own_package:
+        monkeypatch.setitem(sys.modules, "highspy", None)
+    elif highs._highspy() is None:
+        pytest.skip("needs superpose[optimization], with a highspy that is fit for use")
+    random = np.random.default_rng(0)
+    for _ in range(40):
+        n = int(random.integers(1, 8))
+        pairs = {
+            (i, j): float(random.integers(-5, 6)) for i in range(n) for j in range(i + 1, n) if random.random() < 0.5
+        }
+        rows = [
+            LinearConstraint("row", np.arange(n), random.integers(-3, 4, n), relation, float(random.integers(-3, 5)))
+            for relation in ("<=", "==", ">=")
+            if random.random() < 0.3
+        ]
+        sense: Any = ("min", "max")[random.integers(2)]
+        problem = QuadraticProblem(random.integers(-9, 10, n), pairs, constant=1.0, sense=sense, constraints=rows)
+        every = np.array(list(np.ndindex(*[2] * n)), np.uint8)
+        values = problem.objective(every)[problem.is_feasible(every)]
+        bits, bound = highs.branch_and_bound(problem, 60.0)
+        if not len(values):
+            assert bits is None
+            continue
+        best = values.min() if sense == "min" else values.max()
+        assert bits is not None and float(problem.objective(bits)[0]) == pytest.approx(best) == pytest.approx(bound)
 
 
 def test_any_quadratic_problem_is_a_model() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ from superpose.optimization import (
     solve,
 )
 from superpose.optimization.budgets import Budget
-from superpose.optimization.classical import annealing
+from superpose.optimization.classical import annealing, highs
 from superpose.optimization.classical.watching import watched
 from superpose.optimization.samplers import ExhaustiveSampler, Setting
 
@@ -100,11 +101,22 @@ def dense(n: int = 400, m: int = 30_000) -> Model[Any]:
 
 
 def needs_highspy() -> None:
-    if importlib.util.find_spec("highspy") is None or tuple(map(int, version("highspy").split(".")[:2])) >= (1, 15):
-        pytest.skip("needs superpose[optimization], with a highspy that goes with OR-Tools")
+    if importlib.util.find_spec("highspy") is None or tuple(map(int, version("highspy").split(".")[:2])) >= (1, 14):
+        pytest.skip("needs superpose[optimization], with a highspy that is fit for use")
 
 
-@pytest.mark.parametrize("installed", [None, "1.15.1"])
+@pytest.mark.parametrize(
+    ("installed", "taken"), [("1.10.0", True), ("1.13.1", True), ("1.14.0", False), ("1.15.1", False), ("2.0", False)]
+)
+def test_a_highspy_that_is_wrong_or_clashes_is_left_alone(
+    installed: str, taken: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(highs, "version", lambda name: installed)
+    monkeypatch.setitem(sys.modules, "highspy", (package := ModuleType("highspy")))
+    assert highs._highspy() is (package if taken else None)
+
+
+@pytest.mark.parametrize("installed", [None, "1.14.0", "1.15.1"])
 def test_highs_prints_nothing_and_goes_with_or_tools_in_either_order(installed: str | None) -> None:
     pytest.importorskip("ortools", reason="needs superpose[optimization]")
     faked = f"highs.version = lambda name: {installed!r}" if installed else ""

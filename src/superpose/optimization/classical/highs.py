@@ -20,8 +20,9 @@ __all__ = ["branch_and_bound"]
 Bits = npt.NDArray[np.uint8]
 
 MAX_ROWS = 60_000
-_CLASHING = (1, 15)
-"""From this version on highspy brings a libhighs.so.1, as OR-Tools does, of another release: whichever is loaded second
+_UNFIT = (1, 14)
+"""From this version on highspy is left alone. 1.14 calls solutions optimal that are not (its presolve, mended in 1.15:
+HiGHS issue 2957). Later ones bring a libhighs.so.1, as OR-Tools does, of another release: whichever is loaded second
 fails. And 1.16 prints a line before it can be told not to."""
 
 
@@ -33,7 +34,7 @@ def branch_and_bound(
     Each product of two variables becomes a variable of its own between 0 and 1 (Fortet's linearisation), held only on
     the side to which the objective does not push it. Problems with more than 60,000 rows are not tried.
 
-    What ``on_step`` raises, and Ctrl-C, end the search at once where the package ``highspy`` below 1.15 is there (the
+    What ``on_step`` raises, and Ctrl-C, end the search at once where the package ``highspy`` below 1.14 is there (the
     extra "optimization" brings it); SciPy's HiGHS hears nothing, and ends by its time limit first.
     """
     n, pairs = problem.n_variables, problem.quadratic
@@ -117,9 +118,9 @@ class _Program:
 
 
 def _highspy() -> Any:
-    """HiGHS's own package; None where it is absent, or one that must not be loaded beside OR-Tools."""
+    """HiGHS's own package; None where it is absent, or one that must not be asked."""
     try:
-        if tuple(map(int, version("highspy").split(".")[:2])) >= _CLASHING:
+        if tuple(map(int, version("highspy").split(".")[:2])) >= _UNFIT:
             return None
         import highspy
     except (ImportError, ValueError):
