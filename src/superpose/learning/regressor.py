@@ -165,7 +165,9 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
         """Lower and upper end of the interval around each row's number, float64 ``(n_rows, 2)``.
 
         For rows from where the training rows came from, it holds the true number with a probability of at least
-        ``conformal``: split conformal prediction, see `superpose.learning.calibration.intervals`.
+        ``conformal``: split conformal prediction, see `superpose.learning.calibration.intervals`. The validation rows
+        that it is fitted on chose the epoch too and are a little easier for that, the more so the fewer they are; and
+        of rows in order of time (``validation_rows="last"``) nobody promises that later ones are like them.
 
         Args:
             X: rows.
