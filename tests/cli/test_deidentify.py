@@ -19,7 +19,7 @@ def test_folders_of_patients_are_renamed_and_classes_can_be_named(
         path = tmp_path / "from" / label / patient / "IM0001"
         path.parent.mkdir(parents=True)
         path.write_bytes(dicom(pydicom, f"MRN-{patient}"))
-    report = tmp_path / "report.json"
+    report = tmp_path / "reports" / "first.json"  # in a folder that is not there yet
     said = superpose("datasets", "deidentify", tmp_path / "from", tmp_path / "to", "--report", report)
     assert said.code == 0, said.err
     assert "folders kept, with files" in said.out and "ILL 2" in said.out and "1 folder(s) in the place" in said.err

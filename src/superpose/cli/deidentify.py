@@ -48,6 +48,7 @@ def deidentify(
     key = key_file.read_bytes() if key_file else None
     found = deidentify_folder(source, target, key=key, classes=classes or ()).to_dict()
     if report is not None:
+        report.parent.mkdir(parents=True, exist_ok=True)  # the key is forgotten: nothing could be counted once more
         report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
     if as_json:
         print_json(found)
