@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import zipfile
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Final
 
 from superpose.datasets.dicom import Deidentifier, dicom_bytes, find_dicom, open_dicom
-from superpose.datasets.dicom.files import head_of
-from superpose.datasets.picture_folders import files_in, is_picture, placed
+from superpose.datasets.dicom.files import head_of, patient_named
+from superpose.datasets.dicom.folders import bears
+from superpose.datasets.picture_folders import PlacedPicture, files_in, is_picture, placed
+from superpose.datasets.picture_parts import PARTS
 from superpose.errors import DatasetFormatError
 
 __all__ = ["pack_folder"]
@@ -27,8 +29,8 @@ def pack_folder(folder: Path, archive: Path) -> int:
 
     Raises:
         DatasetFormatError: there is no image in any folder, a file that is none, a link that leads out of the folder,
-            folders that leave open which of them are the classes, or a DICOM file that cannot be read or has text in
-            its pixels.
+            folders that leave open which of them are the classes, one of a class or above that bears the name of a
+            patient in it, or a DICOM file that cannot be read or has text in its pixels.
     """
     dicom = {path.relative_to(folder).as_posix() for path in find_dicom(folder)}
     pictures = placed(_images_in(folder, dicom))
@@ -44,7 +46,7 @@ def pack_folder(folder: Path, archive: Path) -> int:
             name = f"image_{number:06d}{suffix}" if is_dicom or picture.patient else path.name
             member = zipfile.ZipInfo(f"{above}/{name}")
             if is_dicom:
-                file.writestr(member, _without_identity(path, deidentify))
+                file.writestr(member, _without_identity(path, picture, deidentify))
                 continue
             with path.open("rb") as source, file.open(member, "w") as target:
                 while piece := source.read(_PIECE_BYTES):
@@ -79,5 +81,15 @@ def _images_in(folder: Path, dicom: set[str]) -> list[str]:
     return found
 
 
-def _without_identity(path: Path, deidentify: Deidentifier) -> bytes:
-    return dicom_bytes(deidentify(open_dicom(path.read_bytes(), path.name), path.name), path.name)
+def _without_identity(path: Path, picture: PlacedPicture, deidentify: Deidentifier) -> bytes:
+    dataset = open_dicom(path.read_bytes(), path.name)
+    patient, name = patient_named(dataset), str(dataset.get("PatientName", "") or "")
+    for folder in PurePosixPath(picture.above).parts:
+        if folder not in PARTS and bears(folder, patient, name):
+            raise DatasetFormatError(
+                f"Folder {folder[:120]!r} stands where classes do, or above, and bears the name or the ID of the "
+                f"patient in {picture.file[:120]!r}; its name would be sent. Put folders of patients inside those of "
+                "classes, or give it another name.",
+                file=picture.file[:200],
+            )
+    return dicom_bytes(deidentify(dataset, path.name), path.name)

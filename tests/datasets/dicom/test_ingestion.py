@@ -41,6 +41,30 @@ def test_the_client_sends_no_identity(archive: Path) -> None:
     assert not any(secret.encode() in content for secret in SECRETS)
 
 
+@pytest.mark.parametrize(
+    ("above", "below"), [("DOE, Jane", ""), ("Jane Doe 2024", "ill/"), ("train/MRN-00471", ""), ("2024 MRN-00471", "")]
+)
+def test_a_folder_that_would_be_sent_with_a_patients_name_is_refused(
+    scan: Scan, tmp_path: Path, above: str, below: str
+) -> None:
+    for place in (f"{above}/{below}a", f"{above}/{below or 'series/'}b"):
+        (path := tmp_path / "scans" / place).parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(scan())
+    (path := tmp_path / "scans" / above / below / "../other/c").parent.mkdir(parents=True)
+    path.write_bytes(scan(PatientID="test", PatientName="POE^MAX"))
+    with pytest.raises(DatasetFormatError, match=r"its name would be sent\. Put folders of patients inside"):
+        pack_folder(tmp_path / "scans", tmp_path / "scans.zip")
+
+
+def test_a_patient_called_as_a_part_or_inside_a_class_is_no_reason_to_refuse(scan: Scan, tmp_path: Path) -> None:
+    for place in ("train/ill/DOE_JANE/a", "test/ill/DOE_JANE/b", "train/well/c", "test/well/d"):
+        (path := tmp_path / "scans" / place).parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(scan(PatientID="test"))
+    assert pack_folder(tmp_path / "scans", tmp_path / "scans.zip") == 4
+    with zipfile.ZipFile(tmp_path / "scans.zip") as packed:
+        assert "DOE" not in "".join(packed.namelist())
+
+
 def test_a_table_of_scans_numbers_patients_and_keeps_the_report(archive: Path) -> None:
     table = read_table(archive, format="images", name="scans", target="class", options={"size": 2, "patients": True})
     assert table.features["patient"].tolist() == ["patient_1", "patient_2", "patient_1", "patient_3"]

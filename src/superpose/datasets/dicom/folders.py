@@ -15,7 +15,7 @@ from superpose.datasets.dicom.files import patient_named, pydicom_package
 from superpose.datasets.picture_parts import PARTS
 from superpose.errors import DatasetFormatError
 
-__all__ = ["FolderReport", "Standing", "new_places", "standing"]
+__all__ = ["FolderReport", "Standing", "bears", "new_places", "standing"]
 
 Folders = tuple[str, ...]
 
@@ -194,7 +194,7 @@ class _Owners:
             patient = _sole(own)
             alone = bool(patient) and (self._n_of[patient] == len(own) or (is_class and self._each_of_one))
             self._known[key] = alone or any(
-                _names(path[-1], identity) for identity in {(file.patient, file.name) for file in self._inside[path]}
+                bears(path[-1], *identity) for identity in {(file.patient, file.name) for file in self._inside[path]}
             )
         return self._known[key]
 
@@ -209,13 +209,18 @@ _ID_IN_A_NAME = 5
 """Characters from which on an ID is found inside a folder's name too."""
 
 
-def _names(folder: str, identity: tuple[str, str]) -> bool:
+def bears(folder: str, patient: str, name: str) -> bool:
     """Whether a folder's name bears a patient's ID, or the family and the given name as one of its scripts writes them.
 
     Two letters of a name count as a word of their own only, so that hardly a class bears somebody's by chance.
+
+    Args:
+        folder: its name.
+        patient: the Patient ID, or without one the name; "" of nobody.
+        name: Patient's Name; "" without one.
     """
     own, words = _plain(folder), {_plain(word) for word in re.split(r"[\W_]+", unicodedata.normalize("NFC", folder))}
-    patient, name = _plain(identity[0]), unicodedata.normalize("NFC", identity[1]).casefold()
+    patient, name = _plain(patient), unicodedata.normalize("NFC", name).casefold()
     spellings = (name, name.translate(_UMLAUTS))
     if own and own in {patient, *map(_plain, spellings)}:
         return True
