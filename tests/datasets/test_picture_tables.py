@@ -71,6 +71,8 @@ def test_a_patient_in_two_given_parts_is_counted_in_the_sheet_and_not_learnt_fro
     sheet = data_sheet(table)
     assert sheet.to_dict()["shared_patients"] == {"n_patients": 10, "n_in_several_parts": 1, "n_pictures": 2}
     assert any("1 of 10 patients stand in several parts" in said for said in sheet.warnings)
+    rows = Table.from_columns("rows", {"part": parts, "patient": owners, "age": random.random(20)}, "class", labels)
+    assert "shared_patients" not in data_sheet(rows).to_dict()  # columns of these names say nothing of other tables
     missing = owners.copy()
     missing[[0, 13]] = None  # whose pictures these are nobody knows
     unknown = Table.from_columns("scans", {"part": parts, "patient": missing, **pixels}, "class", labels)

@@ -6,6 +6,7 @@ counts as a picture's equal does: what stands in a later part too is not learnt 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,9 @@ __all__ = [
 
 PATIENT = "patient"
 """Column with a number for each patient, where it was asked for."""
+
+_PIXEL = re.compile(r"(grey|red|green|blue)_[0-9]+_[0-9]+")
+"""How columns of pixels are named, see `superpose.datasets.image_reader.pixel_names`."""
 
 UNKNOWN = -1
 """In place of a patient's number where nothing says whose a picture is."""
@@ -139,9 +143,12 @@ def patients_of_table(table: Table) -> npt.NDArray[np.int64] | None:
 
 
 def shared_patients_of_table(table: Table) -> dict[str, int] | None:
-    """What `shared_patients` counts, from the columns `PART` and `PATIENT`; None where they are not both there."""
+    """What `shared_patients` counts, from the columns `PART` and `PATIENT` of a table of pictures.
+
+    None where they are not both there, or no column holds a pixel: of other rows nobody splits by them.
+    """
     patients = patients_of_table(table)
-    if patients is None or PART not in table.feature_names:
+    if patients is None or PART not in table.feature_names or not any(map(_PIXEL.fullmatch, table.feature_names)):
         return None
     parts = [str(own) for own in table.features[PART]]
     return shared_patients(parts, patients) if {"train", "test"} <= set(parts) <= set(PARTS) else None
