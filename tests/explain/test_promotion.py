@@ -164,6 +164,17 @@ def test_a_sample_is_the_mean_of_absolute_attributions_and_the_same_each_time(pr
     many = builtin_table("iris").features
     assert explanation_sample(predictor, many) == explanation_sample(predictor, many)
     assert explanation_sample(predictor, many)["n_rows"] == 50
+    looks = 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        explanation_sample(predictor, many, 0, look)
+    assert looks == 3 and explanation_sample(predictor, many, 0, lambda: None) == explanation_sample(predictor, many)
 
 
 def test_a_card_shows_evidence_statements_and_overrides(predictor: Predictor) -> None:

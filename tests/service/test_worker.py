@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from types import MappingProxyType
+from threading import Event
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from tests.held import ENDLESS, Gate
 
 import superpose.explain
 from superpose.circuits import Circuit, Observable, Parameter, Program, program_to_json, result_from_json
 from superpose.learning import Predictor
+from superpose.learning.checkpoint import Stopped
 from superpose.service import Dataset, JobKind, JobStatus, ModelVersion, Principal, Service, ServiceConfig, nouns
 from superpose.service.store.job_store import NewJob
 from superpose.service.work import worker
+from superpose.service.work.evidence import evidence_of_rows
 from superpose.trust import sha256_bytes
 
 from .conftest import GATED_SPEC, SMALL_SPEC, ended, wait_for, working
@@ -113,6 +120,49 @@ def test_a_trained_model_is_kept_whatever_goes_wrong_while_it_is_explained(
     told = {one["name"]: one["how"] for one in report["requirements"]}
     assert "An unforeseen TypeError" in told["explanation"]
     assert "in explained" in caplog.text and "age 42" not in caplog.text  # the place, never anybody's data
+
+
+def test_a_job_that_is_cancelled_while_its_model_is_explained_ends_there(
+    service: Service, admin: Principal, dataset: Dataset, config: ServiceConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = Event()
+
+    def explained(predictor: Any, rows: Any, seed: int, look: Callable[[], None]) -> dict[str, Any]:
+        while True:  # as pictures that take minutes
+            look()
+            begun.set()
+
+    monkeypatch.setattr(superpose.explain, "explanation_sample", explained)
+    job = service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="outcome")
+    with working(config):
+        assert begun.wait(120)
+        service.jobs.cancel(admin, job.id)
+        assert ended(service, job).status is JobStatus.CANCELLED
+    assert not service.models.list(admin).items
+
+
+@pytest.mark.parametrize(("time_over", "cancelling"), [(True, False), (True, True), (False, False)])
+def test_a_model_is_kept_where_its_time_is_over_while_it_is_explained(
+    service: Service, admin: Principal, model: ModelVersion, tmp_path: Path, time_over: bool, cancelling: bool
+) -> None:
+    stopping = False
+    context: Any = SimpleNamespace(
+        config=service.config,
+        directory=tmp_path,
+        should_stop=lambda: stopping,
+        time_over=lambda: time_over,
+        cancelling=lambda: cancelling,
+    )
+    predictor = Predictor.load(service.models.content(model))
+    rows = pd.DataFrame(np.zeros((3, len(predictor.feature_names))), columns=list(predictor.feature_names))
+    explain = partial(evidence_of_rows, predictor, rows, context, seed=0, evaluation=model.evaluation)
+    assert set(explain()["explanation"]) >= {"method", "columns"}
+    stopping = True
+    if time_over and not cancelling:
+        assert "was over before it was explained" in explain()["explanation"]["refused"]
+    else:
+        with pytest.raises(Stopped, match="while the model was explained"):
+            explain()
 
 
 def test_versions_count_on_and_equal_runs_give_equal_models(

@@ -38,10 +38,13 @@ if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
     from superpose.learning.preprocessing import Preprocessor
 
-__all__ = ["METHODS", "Attributions", "attribute", "deletion_areas", "gives_gradients"]
+__all__ = ["METHODS", "Attributions", "Look", "attribute", "attribute_sample", "deletion_areas", "gives_gradients"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
+
+Look = Callable[[], None]
+"""Called before each pass over the model; what it raises ends the explanation."""
 
 _TOLERANCE = 1e-7
 _NODES, _FEW_NODES, _SHORT = 16, 4, 0.2
@@ -122,6 +125,7 @@ class _Asked:
     rows: Floats
     classes: Ints
     tolerance: float | None = None
+    look: Look = lambda: None
 
     @property
     def preprocessor(self) -> Preprocessor:
@@ -137,6 +141,7 @@ class _Asked:
 
     def probability(self, rows: Floats, classes: Ints) -> Floats:
         """Of each encoded row that of its class, before calibration, or its number, ``(n_rows,)``."""
+        self.look()
         if self.predictor.predicts_numbers:
             return self.predictor.numbers_encoded(rows)
         found: Floats = self.predictor.model.probabilities(rows)[np.arange(len(rows)), classes]
@@ -177,10 +182,38 @@ def attribute(
     Cost: integrated gradients some 16 to 64 gradients per row, thousands where a network has many kinks; Shapley values
         ``2**n_features`` or ``2 * n_orders * n_features`` predictions per row, occlusion ``n_features``.
     """
-    if method not in METHODS:
-        raise ExplanationError(f"No method {method!r}; there are {', '.join(METHODS)}.", method=method)
+    _check_method(predictor, method)
     encoded = predictor.encode(rows)
     asked = _Asked(predictor, encoded, _classes(predictor, encoded, of_class), tolerance)
+    return _attributions(
+        asked, method, _shapley(asked, n_orders, seed) if method == "shapley" else _SIMPLE[method](asked)
+    )
+
+
+def attribute_sample(
+    predictor: Predictor, rows: Any, method: str, tolerance: float | None, look: Look | None
+) -> Attributions:
+    """As `attribute` does of each row's own prediction, by any method but "shapley", and watched.
+
+    Args:
+        predictor: the loaded model.
+        rows: whatever `Predictor.predict_proba` takes.
+        method: one of `METHODS` that draws no orders.
+        tolerance: as for `attribute`.
+        look: called again and again meanwhile.
+
+    Raises:
+        ExplanationError, FeatureMismatchError: as `attribute` does; and what ``look`` raises.
+    """
+    _check_method(predictor, method)
+    encoded = predictor.encode(rows)
+    asked = _Asked(predictor, encoded, _classes(predictor, encoded, None), tolerance, look or (lambda: None))
+    return _attributions(asked, method, _SIMPLE[method](asked))
+
+
+def _check_method(predictor: Predictor, method: str) -> None:
+    if method not in METHODS:
+        raise ExplanationError(f"No method {method!r}; there are {', '.join(METHODS)}.", method=method)
     if method in _BY_GRADIENTS and not gives_gradients(predictor):
         others = [name for name in METHODS if name not in _BY_GRADIENTS]
         raise ExplanationError(
@@ -189,8 +222,11 @@ def attribute(
             method=method,
             allowed=others,
         )
-    values = _shapley(asked, n_orders, seed) if method == "shapley" else _SIMPLE[method](asked)
-    n_rows = len(encoded)
+
+
+def _attributions(asked: _Asked, method: str, values: Floats) -> Attributions:
+    """The values beside what they share out."""
+    predictor, n_rows = asked.predictor, len(asked.rows)
     numbers = predictor.predicts_numbers
     typical = asked.typical[None, :]
     return Attributions(
@@ -198,7 +234,7 @@ def attribute(
         feature_names=predictor.feature_names,
         classes=() if numbers else tuple(predictor.classes[place] for place in asked.classes),
         values=values if n_rows else np.zeros((0, len(predictor.feature_names))),
-        probabilities=asked.probability(encoded, asked.classes),
+        probabilities=asked.probability(asked.rows, asked.classes),
         typical_probabilities=(
             np.repeat(predictor.numbers_encoded(typical), n_rows)
             if numbers
@@ -236,6 +272,7 @@ def _classes(predictor: Predictor, encoded: Floats, of_class: Any) -> Ints:
 
 
 def _gradients(asked: _Asked, rows: Floats, classes: Ints) -> Floats:
+    asked.look()
     model: Any = asked.predictor.model
     if asked.predictor.predicts_numbers:
         of_numbers: Floats = model.number_gradients(rows)[1]

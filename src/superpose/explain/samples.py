@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from superpose.explain.attributions import attribute, gives_gradients
+from superpose.explain.attributions import Look, attribute_sample, gives_gradients
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
@@ -24,7 +24,7 @@ _WIDE_QUBITS = 10
 """From so many qubits on, each further one halves the rows."""
 
 
-def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0) -> dict[str, Any]:
+def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0, look: Look | None = None) -> dict[str, Any]:
     """Which columns moved predictions most over a sample of rows: means of absolute attributions, as JSON values.
 
     By integrated gradients where the model has gradients, else by occlusion; see `superpose.explain.attribute`. Of the
@@ -34,6 +34,7 @@ def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0) -> dict[s
         predictor: the model.
         rows: test rows as a data frame with the model's columns.
         seed: of the choice of rows.
+        look: called before each pass over the model; what it raises ends it.
 
     Returns:
         ``method``, ``n_rows``, ``columns``: column -> mean absolute attribution in units of probability, the strongest
@@ -50,7 +51,7 @@ def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0) -> dict[s
     n_rows = min(len(rows), _most_rows(predictor, exact))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:n_rows])
     rough = _ROUGH if predictor.model.kind == "module_classifier" else None
-    found = attribute(predictor, rows.iloc[chosen], method=method, tolerance=rough)
+    found = attribute_sample(predictor, rows.iloc[chosen], method, rough, look)
     means = np.abs(found.values).mean(axis=0)  # (n_features,)
     order = np.argsort(-means, kind="stable")
     return {

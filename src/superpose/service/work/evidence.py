@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from superpose.errors import SuperposeError
+from superpose.errors import ExplanationError, SuperposeError
 from superpose.service.config import ServiceConfig
 from superpose.service.traces import trace_of
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from superpose.datasets import Table
     from superpose.learning import ExperimentResult, TrainingSpec
     from superpose.learning.predictor import Predictor
+    from superpose.service.work.runs import RunContext
 
 __all__ = ["effort_of", "evidence_of", "evidence_of_rows", "measured_effort"]
 
@@ -61,25 +62,25 @@ def effort_of(directory: Path) -> dict[str, float]:
         return {"cpu_s": 0.0, "worker_s": 0.0}
 
 
-def evidence_of(
-    found: ExperimentResult, spec: TrainingSpec, table: Table, *, config: ServiceConfig, directory: Path
-) -> dict[str, Any]:
+def evidence_of(found: ExperimentResult, spec: TrainingSpec, table: Table, context: RunContext) -> dict[str, Any]:
     """The evidence of a trained version, as JSON values.
 
     The model is trained by now: whatever goes wrong while it is explained becomes what ``refused`` says, and the model
-    is kept. Only a model file that cannot be read again is an error.
+    is kept; so it is where the job's time is over. Only a model file that cannot be read again is an error.
 
     Args:
         found: what the experiment left.
         spec: what it did.
         table: on what.
-        config: the power of a thread and the price of a worker's second.
-        directory: the run's, where `measured_effort` has written.
+        context: the run's, where `measured_effort` has written.
 
     Returns:
         ``explanation`` (see `superpose.explain.explanation_sample`; ``refused`` says why there is none) and ``energy``:
         ``cpu_s``, ``worker_s``, ``cpu_watts``, ``energy_wh``, ``worker_second_usd``, ``provider_usd`` and ``cost_usd``;
         ``environment``: ``python``, ``system``, ``machine`` and ``cpu_threads`` of the worker.
+
+    Raises:
+        Stopped: the user has cancelled the job, or the worker stops; what is trained is on disk.
     """
     from superpose.learning.predictor import Predictor
 
@@ -90,46 +91,58 @@ def evidence_of(
         from superpose.learning.splitting import splits_of
 
         rows = table.features.iloc[splits_of(spec, table)[0].test][list(predictor.feature_names)]
-        return explanation_sample(predictor, rows, spec.training.seed)
+        return explanation_sample(predictor, rows, spec.training.seed, _look(context))
 
-    return _evidence(explained, found.evaluation, config, directory)
+    return _evidence(explained, found.evaluation, context)
 
 
-def evidence_of_rows(  # what the model explains, and what it took
-    predictor: Predictor,
-    rows: Any,
-    *,
-    seed: int,
-    evaluation: Any,
-    config: ServiceConfig,
-    directory: Path,
+def evidence_of_rows(
+    predictor: Predictor, rows: Any, context: RunContext, *, seed: int, evaluation: Any
 ) -> dict[str, Any]:
     """The evidence of a model whose predictions of ``rows`` are explained; see `evidence_of`.
 
     Args:
         predictor: the model.
         rows: a data frame with the model's columns, of which a sample is taken.
+        context: the run's, where `measured_effort` has written.
         seed: of the sample.
         evaluation: the model's; says what a provider was paid.
-        config: the power of a thread and the price of a worker's second.
-        directory: the run's, where `measured_effort` has written.
+
+    Raises:
+        Stopped: as `evidence_of` does.
     """
 
     def explained() -> dict[str, Any]:
         from superpose.explain import explanation_sample
 
-        return explanation_sample(predictor, rows, seed)
+        return explanation_sample(predictor, rows, seed, _look(context))
 
-    return _evidence(explained, evaluation, config, directory)
+    return _evidence(explained, evaluation, context)
 
 
-def _evidence(
-    explained: Callable[[], dict[str, Any]], evaluation: Any, config: ServiceConfig, directory: Path
-) -> dict[str, Any]:
+def _look(context: RunContext) -> Callable[[], None]:
+    """What ends an explanation: pictures that were enlarged take minutes."""
+    from superpose.learning.checkpoint import Stopped
+
+    def look() -> None:
+        if not context.should_stop():
+            return
+        if context.time_over() and not context.cancelling():
+            raise ExplanationError("The time for which workers may hold the job was over before it was explained.")
+        raise Stopped("Stopped while the model was explained; another attempt takes up what is trained.")
+
+    return look
+
+
+def _evidence(explained: Callable[[], dict[str, Any]], evaluation: Any, context: RunContext) -> dict[str, Any]:
     """All evidence; ``explained`` makes the explanation sample."""
+    from superpose.learning.checkpoint import Stopped
+
     try:
-        with measured_effort(directory):
+        with measured_effort(context.directory):
             explanation = explained()
+    except Stopped:
+        raise
     except SuperposeError as error:
         explanation = {"refused": error.message}
     except Exception as error:  # hours of training are not thrown away for a sample
@@ -140,7 +153,7 @@ def _evidence(
         }
     return {
         "explanation": explanation,
-        "energy": _energy(effort_of(directory), config, evaluation),
+        "energy": _energy(effort_of(context.directory), context.config, evaluation),
         "environment": _environment(),
     }
 

@@ -67,4 +67,4 @@ def train_module(job: Job, context: RunContext) -> Outcome:
             should_stop=context.should_stop,
             recipe=ModuleRecipe(exported, str(job.payload["loss"])),
         )
-    return trained_outcome(found, evidence_of(found, full, table, config=context.config, directory=context.directory))
+    return trained_outcome(found, evidence_of(found, full, table, context))

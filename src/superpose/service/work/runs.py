@@ -58,6 +58,7 @@ class RunContext:
         on_event: called with kind and data of each event.
         should_stop: whether to stop at the next checkpoint.
         cancelling: whether that would be because the user has cancelled the job.
+        time_over: whether workers have held the job for as long as they may.
         n_retries: attempts of the job that ended with an error and were followed by another.
         ledger: where a function's metrics and files go.
         dataset_units: unit by column of the training data.
@@ -75,6 +76,7 @@ class RunContext:
     on_event: Callable[[str, Mapping[str, Any]], None]
     should_stop: Callable[[], bool]
     cancelling: Callable[[], bool] = lambda: False
+    time_over: Callable[[], bool] = lambda: False
     n_retries: int = 0
     ledger: Ledger | None = None
     dataset_units: Mapping[str, str | None] = field(default_factory=dict)

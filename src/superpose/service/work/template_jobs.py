@@ -198,10 +198,9 @@ def _outcome(
     evidence = evidence_of_rows(
         Predictor.load(content, digest),
         looked_at,
+        context,
         seed=0,
         evaluation=manifest["evaluation"],
-        config=context.config,
-        directory=context.directory,
     )
     version = {
         "digest": digest,

@@ -65,9 +65,7 @@ def train(job: Job, context: RunContext) -> Outcome:
         return Outcome({}, asks=Asks(left.provider_job_id, _pause_s(left, context)))
     if loop is not None:
         loop.end()
-    outcome = trained_outcome(
-        found, evidence_of(found, spec, table, config=context.config, directory=context.directory)
-    )
+    outcome = trained_outcome(found, evidence_of(found, spec, table, context))
     if backend is None:
         return outcome
     return replace(outcome, result={**outcome.result, **cost_told(found.evaluation, backend)})

@@ -261,6 +261,7 @@ class Worker:
             on_event=_Reporter(self._store, claim, keeper, self.config.progress_s),
             should_stop=lambda: self._stopping.is_set() or keeper.cancelling or keeper.lost or timer.is_over,
             cancelling=lambda: keeper.cancelling,
+            time_over=lambda: timer.is_over,
             n_retries=self._n_retries(job),
             ledger=Ledger(self._store, self._artifacts, claim, self._quotas, utc_now),
         )
