@@ -1,12 +1,13 @@
-"""What a training job was expected to take of a processor, and what it took.
+"""What a training job or a sweep was expected to take of a processor, and what it took.
 
-    python benchmarks/job_estimates.py [--kind train] [--pictures pneumoniamnist.npz] [--json] [--save]
+    python benchmarks/job_estimates.py [--kind sweep] [--pictures pneumoniamnist.npz] [--json] [--save]
 
 Each row is a real job: submitted to a service in a directory of its own, with the estimate that the service made then
 (`estimate` of the job), and run by a worker of this process on one thread, after a small one that loads the libraries.
 What it took is the ``cpu_s`` that the job leaves with its model version: processor seconds of training and explanation
-sample; of a template without those of reading the data. Without ``--pictures`` a template's are of noise, 28 x 28. See
-``docs/learning.md``, ``docs/pneumonia.md`` and ``docs/demand.md``.
+sample; of a template without those of reading the data. A sweep runs alone, and took all that this process takes from
+its submission to its end, service and worker included. Without ``--pictures`` a template's are of noise, 28 x 28. See
+``docs/learning.md``, ``docs/experiments.md``, ``docs/pneumonia.md`` and ``docs/demand.md``.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import json
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from datetime import date, timedelta
 from pathlib import Path
@@ -27,10 +29,10 @@ import torch
 
 from harness import environment_facts, print_json, print_table, say, version_of
 from results import RESULTS
-from superpose.service import Service, ServiceConfig, Worker
+from superpose.service import Part, Service, ServiceConfig, Worker
 from superpose.trust import read_key_file
 
-_KINDS = ("train", "train_template")
+_KINDS = ("train", "train_template", "sweep")
 
 _HEADS = ["hybrid_head", "classical_twin", "no_entanglement", "frozen", "logistic_regression"]
 
@@ -62,8 +64,53 @@ _TRAININGS: tuple[tuple[str, dict[str, Any]], ...] = (
 )
 """Built-in data set and spec of each row."""
 
-_SMALL = {"training": {"epochs": 1}, "evaluation": {"n_splits": 2}}
+_SMALL_SPEC = {"training": {"epochs": 1}, "evaluation": {"n_splits": 2}}
 """Of the job that loads the libraries."""
+
+_SWEEPS: tuple[tuple[str, dict[str, Any]], ...] = (
+    (
+        "iris",
+        {
+            "space": {
+                "model.n_qubits": {"int": [2, 6]},
+                "training.learning_rate": {"float": [0.001, 0.1], "log": True},
+            },
+            "sampler": {"name": "random"},
+            "n_trials": 12,
+        },
+    ),
+    (
+        "wine",
+        {
+            "spec": {"training": {"epochs": 40}},
+            "space": {
+                "model.n_qubits": {"int": [3, 9]},
+                "model.ansatz.layers": {"int": [1, 4]},
+                "training.batch_size": [16, 32, 64],
+            },
+            "n_trials": 20,
+            "parallelism": 2,
+        },
+    ),
+    (
+        "breast_cancer",
+        {
+            "spec": {"evaluation": {"n_splits": 5, "baseline": "none"}},
+            "space": {"model.n_qubits": [4, 8, 10], "model.encoding.name": ["angle", "iqp"]},
+            "sampler": {"name": "grid"},
+            "pruner": {"name": "median", "startup_trials": 2, "warmup_folds": 1},
+        },
+    ),
+)
+"""Built-in data set and sweep of each row."""
+
+_SMALL_SWEEP = {
+    "spec": _SMALL_SPEC,
+    "space": {"model.n_qubits": {"int": [1, 2]}},
+    "n_trials": 4,
+    "objective": {"folds": 2},
+}
+"""Of the sweep that loads what sweeps need, Optuna's importances too."""
 
 _LENGTHS = {"months": 257, "days": 730, "weeks": 260}
 
@@ -99,7 +146,7 @@ def measure(kinds: Sequence[str], pictures: bytes, place: Path) -> dict[str, lis
     with Service.open(config) as service:
         admin = service.authenticate(read_key_file(service.admin_key_path))
         _add_data(service, admin, pictures)
-        small = service.jobs.submit(admin, "train", _SMALL, dataset="iris")
+        small = service.jobs.submit(admin, "train", _SMALL_SPEC, dataset="iris")
         jobs = [(kind, told, service.jobs.submit(admin, kind, **given)) for kind, told, given in _wanted(kinds)]
         worker = Worker(config)
         thread = threading.Thread(target=worker.run)
@@ -110,6 +157,8 @@ def measure(kinds: Sequence[str], pictures: bytes, place: Path) -> dict[str, lis
                 row = {**told, **_taken(service, admin, job)}
                 rows[kind].append(row)
                 say(f"{job.dataset}: {row['estimated_cpu_s']} s expected, {row['cpu_s']} s taken")
+            if "sweep" in kinds:
+                rows["sweep"] = list(_swept(service, admin))
         finally:
             worker.stop()
             thread.join()
@@ -118,7 +167,7 @@ def measure(kinds: Sequence[str], pictures: bytes, place: Path) -> dict[str, lis
 
 def _add_data(service: Service, admin: Any, pictures: bytes) -> None:
     """All data sets that jobs may name."""
-    for name in sorted({"iris", *(data for data, _ in _TRAININGS)}):
+    for name in sorted({"iris", *(data for data, _ in (*_TRAININGS, *_SWEEPS))}):
         service.datasets.add_builtin(admin, name=name, builtin=name)
     service.datasets.add(admin, name="pictures", content=pictures, format="npz", target="class")
     for case in _LENGTHS:
@@ -142,13 +191,52 @@ def _wanted(kinds: Sequence[str]) -> Iterator[tuple[str, dict[str, Any], dict[st
             )
 
 
-def _taken(service: Service, admin: Any, job: Any) -> dict[str, Any]:
-    """Estimate and processor seconds of a job, when it has ended."""
+def _swept(service: Service, admin: Any) -> Iterator[dict[str, Any]]:
+    """Rows of sweeps, one after the other."""
+    small = service.sweeps.submit(admin, _SMALL_SWEEP, dataset="iris", name="small")
+    _ended(service, admin, small.job)
+    for data, document in _SWEEPS:
+        before = time.process_time()
+        made = service.sweeps.submit(admin, document, dataset=data, name=f"of {data}".replace(" ", "_"))
+        done = _ended(service, admin, made.job)
+        taken = time.process_time() - before
+        version = service.models.version(admin, str(done.model), int(done.result["model_version"]))
+        final = float(version.evidence["energy"]["cpu_s"])
+        estimate = dict(made.job.estimate)
+        states = [trial.state for trial in service.sweeps.get(admin, made.name).trials]
+        say(f"{data}: {estimate['cpu_s']} s expected, {taken:.1f} s taken")
+        yield {
+            "data": data,
+            "sweep": document,
+            "estimated_cpu_s": estimate["cpu_s"],
+            "cpu_s": round(taken, 2),
+            "ratio": round(estimate["cpu_s"] / taken, 2),
+            "estimate": estimate,
+            "taken_parts": {"trials": round(taken - final, 2), "final training": round(final, 2)},
+            "states": {state: states.count(state) for state in sorted(set(states))},
+            "n_epochs": sum(trial.result["n_epochs"] for trial in _trial_jobs(service, admin, done.id)),
+        }
+
+
+def _trial_jobs(service: Service, admin: Any, job_id: str) -> list[Any]:
+    """The trials that a sweep has begun and that were measured."""
+    children = service.jobs.list(admin, Part(limit=100), parent=job_id).items
+    return [job for job in children if job.kind == "trial" and job.result]
+
+
+def _ended(service: Service, admin: Any, job: Any) -> Any:
+    """A job when it has ended well."""
     ended = threading.Event()
     while not (done := service.jobs.get(admin, job.id)).finished_at:
         ended.wait(0.2)
     if done.error is not None:
         raise SystemExit(f"job {job.id} failed: {done.error}")
+    return done
+
+
+def _taken(service: Service, admin: Any, job: Any) -> dict[str, Any]:
+    """Estimate and processor seconds of a job, when it has ended."""
+    done = _ended(service, admin, job)
     version = service.models.version(admin, str(done.model), int(done.model_version or 0))
     expected, taken = float(job.estimate["cpu_s"]), float(version.evidence["energy"]["cpu_s"])
     return {
@@ -183,7 +271,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print_json(environment, [row for kind in kinds for row in rows[kind]])
         return 0
     for kind in kinds:
-        told = ("data", "spec") if kind == "train" else ("template", "data", "options")
+        told = {"train": ("data", "spec"), "sweep": ("data", "sweep")}.get(kind, ("template", "data", "options"))
         shown: dict[str, Any] = {name: (lambda row, name=name: str(row[name])) for name in told}
         shown |= {
             "expected/s": lambda row: f"{row['estimated_cpu_s']:.3g}",

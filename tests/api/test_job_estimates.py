@@ -12,6 +12,7 @@ import pytest
 from superpose.cli import main
 from superpose.client import Client
 from superpose.client.nouns import Job
+from superpose.client.sweeps import Sweep
 from superpose.errors import ApiError, ProtocolError
 from superpose.service import ServiceConfig
 
@@ -23,6 +24,13 @@ SPEC: dict[str, Any] = {
     "model": {"n_qubits": 2},
     "training": {"epochs": 3},
     "evaluation": {"n_splits": 2, "controls": ["frozen"], "baseline": "none"},
+}
+
+
+SWEEP: dict[str, Any] = {
+    "spec": SPEC,
+    "space": {"model.n_qubits": {"int": [2, 4]}, "training.epochs": [3, 300]},
+    "objective": {"folds": 2},
 }
 
 
@@ -43,6 +51,12 @@ def client(home: Api) -> Iterator[Client]:
 @pytest.fixture
 def spec(tmp_path: Path) -> str:
     (path := tmp_path / "spec.json").write_text(json.dumps(SPEC))
+    return str(path)
+
+
+@pytest.fixture
+def sweep(tmp_path: Path) -> str:
+    (path := tmp_path / "sweep.json").write_text(json.dumps({**SWEEP, "dataset": "iris", "name": "s", "model": "m"}))
     return str(path)
 
 
@@ -72,6 +86,36 @@ def test_a_spec_is_estimated_by_the_client_and_on_the_command_line(
     out, _ = command(home, *words, *shots, "--json", capsys=capsys)
     assert json.loads(out)["estimate"]["cpu_s"] > quote["estimate"]["cpu_s"]
     assert not client.jobs.list()
+
+
+def test_a_sweep_is_estimated_by_the_client_and_on_the_command_line_and_keeps_that(
+    client: Client, home: Api, sweep: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("optuna")
+    quote = client.sweeps.estimate(SWEEP, dataset="iris")
+    expected = quote["estimate"]
+    assert (quote["kind"], quote["max_seconds"], quote["remarks"]) == ("sweep", None, [])
+    assert set(expected["parts"]) == {"trials", "final training"} and expected["n_trials"] == 20
+    assert expected["least_cpu_s"] < expected["cpu_s"] < expected["most_cpu_s"]
+    out, _ = command(home, "sweep", sweep, "--estimate", "--json", capsys=capsys)
+    assert json.loads(out) == quote
+    told = f"{expected['least_cpu_s']:.3g} to {expected['most_cpu_s']:.3g} s, as results decide"
+    out, _ = command(home, "sweep", sweep, "--estimate", capsys=capsys)
+    assert out.startswith(f"about {expected['cpu_s']:.3g} s of processor time (") and told in out
+    assert out.endswith(
+        "set aside when submitted: $0.00, and as much for each trial and the final training when it begins\n"
+    )
+    assert not client.sweeps.list()
+    _, err = command(home, "sweep", sweep, "--detach", capsys=capsys)
+    assert "sweep s: expected to take about" in err
+    made = client.sweeps.get("s")
+    assert (made.estimate, made.remarks) == (expected, ()) == (client.jobs.get(made.job).estimate, made.remarks)
+    for words in (("sweeps", "show", "s"), ("jobs", "show", made.job)):
+        shown, _ = command(home, *words, capsys=capsys)
+        assert told in " ".join(shown.split())
+    old = {name: value for name, value in made.to_dict().items() if name not in ("estimate", "remarks")}
+    assert (Sweep.from_json(old).estimate, Sweep.from_json(old).remarks) == (None, ())
+    client.sweeps.cancel("s")
 
 
 def test_what_may_not_end_in_time_is_said_at_every_door(
@@ -109,9 +153,13 @@ def test_requests_that_ask_for_nothing_or_for_two_things_are_refused(client: Cli
         assert found.value.problem_code == "service.request"
         return found.value.message
 
-    assert "of a spec or of a template; got neither" in refused()
-    assert "of a spec or of a template; got both" in refused(spec={}, template="demand")
+    assert "of a template, or of a sweep; got none" in refused()
+    assert "or of a sweep; got spec and template" in refused(spec={}, template="demand")
+    assert "or of a sweep; got spec and sweep" in refused(spec={}, sweep=SWEEP)
     assert "Options are a template's" in refused(spec={}, options={})
+    assert "Options are a template's" in refused(sweep=SWEEP, options={})
+    assert "job_seconds. Leave it out" in refused(sweep=SWEEP, max_seconds=5)
+    assert "colour" in refused(sweep={**SWEEP, "colour": "red"})
     with pytest.raises(ApiError, match=r"model\.n_qubitz"):
         client.jobs.estimate(dataset="iris", spec={"model": {"n_qubitz": 2}})
     with pytest.raises(ApiError, match="nothing"):

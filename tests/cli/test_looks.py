@@ -141,3 +141,11 @@ def test_a_forecasts_table_has_its_own_measures_and_names() -> None:
 def test_an_estimate_is_told_in_plain_figures(seconds: float, told: str) -> None:
     said = estimate_text({"cpu_s": seconds, "parts": {"rest": seconds}})
     assert said == f"about {told} s of processor time (rest {told} s)"
+
+
+def test_bounds_of_a_sweep_are_told_where_results_decide() -> None:
+    estimate = {"cpu_s": 300.0, "parts": {"trials": 100.0, "final training": 200.0}}
+    plain = "about 300 s of processor time (final training 200 s, trials 100 s)"
+    assert estimate_text({**estimate, "least_cpu_s": 300.0, "most_cpu_s": 300.0}) == plain
+    bounds = {"least_cpu_s": 90.5, "most_cpu_s": 2400.0}
+    assert estimate_text({**estimate, **bounds}) == f"{plain}; 90.5 to 2,400 s, as results decide"

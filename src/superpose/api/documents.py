@@ -24,6 +24,7 @@ __all__ = [
     "SheetEdits",
     "Spending",
     "SplitCheck",
+    "SweepFields",
     "Time",
     "TrainingJob",
     "VersionEdits",
@@ -106,7 +107,19 @@ class TrainingJob(Spending):
         return {"payload": self.spec, "model_name": self.model, "dataset": self.dataset, **self.spending()}
 
 
-class NewSweep(Document):
+class SweepFields(Document):
+    """What a sweep searches."""
+
+    spec: Annotated[dict[str, Any], Field(description="the training spec that trials start from")] = {}
+    space: Annotated[dict[str, Any], Field(description="field of the spec -> int, float or choice")]
+    objective: Annotated[dict[str, Any] | None, Field(description="metric and folds")] = None
+    sampler: Annotated[dict[str, Any] | None, Field(description="name (tpe, random, grid) and seed")] = None
+    pruner: Annotated[dict[str, Any] | None, Field(description="name (median), startup_trials, warmup_folds")] = None
+    n_trials: Annotated[int | None, Field(ge=1, description="20, or all points of a grid")] = None
+    parallelism: Annotated[int, Field(ge=1, description="trials that may run at once")] = 1
+
+
+class NewSweep(SweepFields):
     """A search for a good training spec."""
 
     dataset: Annotated[str, Field(description="id or name of a data set")]
@@ -115,13 +128,6 @@ class NewSweep(Document):
         str | None, Field(description="model that gets the best trial; by default the data set's name")
     ] = None
     priority: Annotated[int, Field(ge=-10, le=10, description="higher goes first")] = 0
-    spec: Annotated[dict[str, Any], Field(description="the training spec that trials start from")] = {}
-    space: Annotated[dict[str, Any], Field(description="field of the spec -> int, float or choice")]
-    objective: Annotated[dict[str, Any] | None, Field(description="metric and folds")] = None
-    sampler: Annotated[dict[str, Any] | None, Field(description="name (tpe, random, grid) and seed")] = None
-    pruner: Annotated[dict[str, Any] | None, Field(description="name (median), startup_trials, warmup_folds")] = None
-    n_trials: Annotated[int | None, Field(ge=1, description="20, or all points of a grid")] = None
-    parallelism: Annotated[int, Field(ge=1, description="trials that may run at once")] = 1
     after: Annotated[list[str], Field(max_length=100, description="jobs that must have succeeded before")] = []
 
 

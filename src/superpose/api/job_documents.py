@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BaseModel, Field, ValidationError
 
-from superpose.api.documents import Document, Spending, TrainingJob
+from superpose.api.documents import Document, Spending, SweepFields, TrainingJob
 from superpose.api.problems import from_validation_error
 from superpose.errors import RequestError
 
@@ -86,28 +86,42 @@ class TemplateTrainingJob(Spending):
 
 
 class JobEstimate(Document):
-    """Ask what a training job would be expected to take: a spec's, or a template's."""
+    """Ask what a training job, of a spec or of a template, or a sweep would be expected to take."""
 
     dataset: Annotated[str, Field(description="id or name of a data set")]
     spec: Annotated[dict[str, Any] | None, Field(description="training spec; {} takes all defaults")] = None
     template: Annotated[str | None, Field(description="pneumonia or demand, in place of a spec")] = None
     options: Annotated[dict[str, Any] | None, Field(description="of the template, as for the job")] = None
+    sweep: Annotated[SweepFields | None, Field(description="in place of a spec, as for POST /v1/sweeps")] = None
     max_seconds: Annotated[float | None, Field(gt=0, strict=False, description="longest time of workers")] = None
 
     def asked(self) -> tuple[str, dict[str, Any]]:
         """Kind and payload of the job.
 
         Raises:
-            RequestError: neither a spec nor a template, or both, or options without a template.
+            RequestError: not one of a spec, a template and a sweep, options without a template, or a limit of a sweep.
         """
-        if (self.spec is None) == (self.template is None):
-            got = "neither" if self.spec is None else "both"
-            raise RequestError(f"An estimate is of a spec or of a template; got {got}. Send one of them.", field="spec")
+        given = [name for name in ("spec", "template", "sweep") if getattr(self, name) is not None]
+        if len(given) != 1:
+            got = " and ".join(given) or "none"
+            raise RequestError(
+                f"An estimate is of a spec, of a template, or of a sweep; got {got}. Send one of them.", field="spec"
+            )
         if self.template is not None:
             return "train_template", {"template": self.template, "options": self.options or {}}
         if self.options is not None:
-            raise RequestError("Options are a template's; a spec says all in itself. Leave them out.", field="options")
-        return "train", dict(self.spec or {})
+            raise RequestError(
+                "Options are a template's; a spec or a sweep says all in itself. Leave them out.", field="options"
+            )
+        if self.sweep is None:
+            return "train", dict(self.spec or {})
+        if self.max_seconds is not None:
+            raise RequestError(
+                "A sweep takes no max_seconds: workers may hold each of its trials, and the final training, for the "
+                "service's job_seconds. Leave it out.",
+                field="max_seconds",
+            )
+        return "sweep", self.sweep.model_dump(exclude_none=True)
 
 
 class FunctionOptions(Document):

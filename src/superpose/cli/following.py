@@ -74,10 +74,17 @@ def progress_text(progress: Mapping[str, Any]) -> str:
 
 
 def estimate_text(estimate: Mapping[str, Any]) -> str:
-    """What a job is expected to take, in words: ``about 240 s of processor time (hybrid 150 s, rest 90 s)``."""
+    """What a job is expected to take, in words: ``about 240 s of processor time (hybrid 150 s, rest 90 s)``.
+
+    Of a sweep also the bounds between which results decide, where there are any: ``; 90 to 700 s, as results decide``.
+    """
     parts = sorted(dict(estimate.get("parts") or {}).items(), key=lambda part: -part[1])
     told = ", ".join(f"{variant_text(name, short=True)} {_figures(seconds)} s" for name, seconds in parts)
-    return f"about {_figures(estimate['cpu_s'])} s of processor time" + (f" ({told})" if told else "")
+    said = f"about {_figures(estimate['cpu_s'])} s of processor time" + (f" ({told})" if told else "")
+    least, most = estimate.get("least_cpu_s"), estimate.get("most_cpu_s")
+    if least is None or most is None or least == most:
+        return said
+    return f"{said}; {_figures(least)} to {_figures(most)} s, as results decide"
 
 
 def _figures(seconds: float) -> str:

@@ -9,7 +9,7 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import age, console, note, print_json, print_table, section
-from superpose.cli.train import read_spec
+from superpose.cli.train import read_spec, tell_estimate
 from superpose.errors import JobFailedError, RequestError, SpecError
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ def sweep(  # noqa: PLR0913  # one parameter per option
         list[str] | None, typer.Option(help="Begin once this job has succeeded; may be given again.", metavar="JOB")
     ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Submit and return at once.")] = False,
+    estimate: Annotated[bool, typer.Option("--estimate", help="Tell what it takes, and submit nothing.")] = False,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -42,7 +43,7 @@ def sweep(  # noqa: PLR0913  # one parameter per option
     Trials are measured by cross-validation on rows that no test sees.
     Ctrl-C stops watching; the sweep goes on (see `superpose sweeps`).
     """
-    from superpose.cli.following import follow
+    from superpose.cli.following import estimate_text, follow
 
     wanted = read_spec(spec)
     said = {key: wanted.pop(key, None) for key in ("dataset", "name", "model", "priority", "after")}
@@ -50,6 +51,9 @@ def sweep(  # noqa: PLR0913  # one parameter per option
     if not isinstance(dataset, str):
         raise SpecError("is needed: name the data set in the sweep, or with --dataset", "dataset")
     with connect(url, key_file) as client:
+        if estimate:
+            tell_estimate(client.sweeps.estimate(wanted, dataset=dataset), as_json=as_json)
+            return
         made = client.sweeps.create(
             wanted,
             dataset=dataset,
@@ -58,6 +62,10 @@ def sweep(  # noqa: PLR0913  # one parameter per option
             priority=priority or said["priority"] or 0,
             after=after or said["after"] or (),
         )
+        if made.estimate is not None:
+            note(f"sweep {made.name}: expected to take {estimate_text(made.estimate)}")
+        for remark in made.remarks:
+            note(f"sweep {made.name}: {remark.get('message')}")
         if not detach:
             note(f"sweep {made.name}: job {made.job}")
             job = follow(client, made.job)
@@ -104,6 +112,8 @@ def show(
 
 
 def _show(found: Sweep) -> None:
+    from superpose.cli.following import estimate_text
+
     best = found.best or {}
     objective = found.sweep.get("objective", {})
     section(
@@ -111,6 +121,8 @@ def _show(found: Sweep) -> None:
             "sweep": f"{found.name} ({found.status})",
             "data set": found.dataset,
             "objective": f"{objective.get('metric')}, mean over {objective.get('folds')} tuning folds",
+            **({"estimate": estimate_text(found.estimate)} if found.estimate else {}),
+            **({"remarks": " ".join(str(remark.get("message")) for remark in found.remarks)} if found.remarks else {}),
             "best": f"trial {best['number']}: {best['value']:.4f}" if best else None,
             "model": found.model if found.model_version is None else f"{found.model} version {found.model_version}",
             "error": (found.error or {}).get("message"),

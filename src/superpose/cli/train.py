@@ -16,7 +16,7 @@ from superpose.errors import JobFailedError, SpecError
 if TYPE_CHECKING:
     from superpose.client import Client, Job
 
-__all__ = ["finish", "read_spec", "train"]
+__all__ = ["finish", "read_spec", "tell_estimate", "train"]
 
 
 def train(  # noqa: PLR0913  # one parameter per option
@@ -145,7 +145,7 @@ def train(  # noqa: PLR0913  # one parameter per option
         options = template.options_of_job(spec)
         with connect(url, key_file) as client:
             if estimate:
-                _tell_estimate(
+                tell_estimate(
                     client.jobs.estimate_template(spec, dataset=dataset, options=options, max_seconds=max_seconds),
                     as_json=as_json,
                 )
@@ -172,7 +172,7 @@ def train(  # noqa: PLR0913  # one parameter per option
     _put_backend(wanted, name=backend, shots=shots, gradient=gradient)
     with connect(url, key_file) as client:
         if estimate:
-            _tell_estimate(client.jobs.estimate(dataset=dataset, spec=wanted, max_seconds=max_seconds), as_json=as_json)
+            tell_estimate(client.jobs.estimate(dataset=dataset, spec=wanted, max_seconds=max_seconds), as_json=as_json)
             return
         job = client.jobs.train(
             dataset=dataset,
@@ -186,8 +186,8 @@ def train(  # noqa: PLR0913  # one parameter per option
         finish(client, job, detach=detach, as_json=as_json)
 
 
-def _tell_estimate(quote: dict[str, Any], *, as_json: bool) -> None:
-    """Print what a training job would take, what is to be said about that, and what would be set aside for it."""
+def tell_estimate(quote: dict[str, Any], *, as_json: bool) -> None:
+    """Print what a training job or a sweep would take, what is to be said about that, and what would be set aside."""
     from superpose.cli.budgets import money
     from superpose.cli.following import estimate_text
 
@@ -200,7 +200,8 @@ def _tell_estimate(quote: dict[str, Any], *, as_json: bool) -> None:
         typer.echo(remark["message"])
     longest = quote["max_seconds"]
     bound = "" if longest is None else f", for at most {longest:,.0f} s of workers"
-    typer.echo(f"set aside when submitted: {money(quote['reserved_usd'])}{bound}")
+    again = ", and as much for each trial and the final training when it begins" if quote["kind"] == "sweep" else ""
+    typer.echo(f"set aside when submitted: {money(quote['reserved_usd'])}{bound}{again}")
 
 
 def _from_of_template(name: str, parent: str, dataset: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -57,7 +58,9 @@ class Trial(Noun):
 class Sweep(Noun):
     """A sweep; ``sweep`` holds what was searched, ``best`` the best trial so far, ``importances`` shares of variance.
 
-    Lists leave out ``sweep``, ``trials`` and ``importances``.
+    ``estimate`` says what it was expected to take when it was submitted, as `Sweeps.estimate` does, and ``remarks``
+    what the service said about that; None and empty of a service of an older release. Lists leave out ``sweep``,
+    ``trials`` and ``importances``.
     """
 
     name: str
@@ -74,6 +77,8 @@ class Sweep(Noun):
     sweep: Mapping[str, Any]
     importances: Mapping[str, float]
     trials: tuple[Trial, ...]
+    estimate: Mapping[str, Any] | None = None
+    remarks: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -94,6 +99,8 @@ class Sweep(Noun):
             sweep=f.object("sweep"),
             importances=f.object("importances"),
             trials=tuple(Trial.from_json(item) for item in f.array("trials")),
+            estimate=f.maybe_object("estimate"),
+            remarks=f.objects("remarks") if "remarks" in f.members else (),
         )
 
     def _repr_html_(self) -> str:
@@ -143,6 +150,25 @@ class Sweeps(Resource):
         if after:
             document["after"] = job_ids(after)
         return Sweep.from_json(self._submit("/v1/sweeps", document, idempotency_key))
+
+    def estimate(self, sweep: Mapping[str, Any], *, dataset: str) -> dict[str, Any]:
+        """What a sweep would be expected to take; nothing is queued.
+
+        Args:
+            sweep: as `create` takes it.
+            dataset: id or name of the data set.
+
+        Returns:
+            ``estimate``: ``cpu_s``, seconds of a processor, its ``parts`` (``trials``, ``final training``), the bounds
+            ``least_cpu_s`` and ``most_cpu_s``, ``n_trials``, and ``trial_most_cpu_s`` and ``final_most_cpu_s`` of one
+            job; None where nobody says. ``remarks``: why not, or that a job may not end in time. And what would be set
+            aside for the sweep's own job, as `Jobs.estimate` tells it; trials set aside as much again.
+
+        Raises:
+            ApiError: as for `create`; budgets and quotas are not looked at.
+        """
+        body = json.dumps({"dataset": dataset, "sweep": dict(sweep)}).encode()
+        return dict(read_json(self._transport.send(Call("POST", "/v1/jobs/estimate", body=body, repeatable=True))))
 
     def list(self) -> Listing[Sweep]:
         """All sweeps, without their trials."""

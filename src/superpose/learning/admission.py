@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from superpose.datasets import Table
     from superpose.learning.spec import TrainingSpec
 
-__all__ = ["Plan", "admit", "class_weights", "n_encoded_columns", "positive_class"]
+__all__ = ["Plan", "admit", "class_weights", "n_categories", "n_encoded_columns", "positive_class"]
 
 _MB = 10**6
 _PREDICTED_ROWS = 4096
@@ -134,12 +134,16 @@ def _admit_table(spec: TrainingSpec, table: Table, plan: Plan) -> None:
         )
 
 
-def n_encoded_columns(spec: TrainingSpec, features: Table) -> int:
-    """Columns that a table of features may become after one-hot encoding, at most."""
+def n_categories(features: Table) -> dict[str, int]:
+    """Different values of each column that holds no numbers. Cost: a pass over each."""
+    return {c.name: int(features.features[c.name].nunique()) for c in features.columns if c.kind != "number"}
+
+
+def n_encoded_columns(spec: TrainingSpec, features: Table, categories: Mapping[str, int] | None = None) -> int:
+    """Columns that a table of features may become after one-hot encoding, at most; ``categories`` as counted before."""
+    counted = n_categories(features) if categories is None else categories
     known = spec.preprocessing.max_categories
-    columns = sum(
-        1 if c.kind == "number" else min(known, int(features.features[c.name].nunique())) for c in features.columns
-    )
+    columns = sum(1 if c.kind == "number" else min(known, counted[c.name]) for c in features.columns)
     if spec.preprocessing.missing == "indicator":
         columns += sum(1 for c in features.columns if c.n_missing)
     return columns

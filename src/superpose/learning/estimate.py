@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from superpose.learning.baseline_effort import BaselineCounts, baseline_works
@@ -22,7 +22,15 @@ if TYPE_CHECKING:
     from superpose.datasets import Split, Table
     from superpose.learning.spec import TrainingSpec
 
-__all__ = ["TableCounts", "counts_of", "effort_or_reason", "n_shifted"]
+__all__ = [
+    "TableCounts",
+    "counts_of",
+    "effort_or_reason",
+    "fold_counts",
+    "n_shifted",
+    "recounted",
+    "trial_effort_or_reason",
+]
 
 MOST_COMPILED_QUBITS: Final = 12
 """Beyond, steps run in torch (`superpose.learning.fused.choice.MOST_QUBITS`)."""
@@ -87,6 +95,12 @@ _GRADIENTS: Final = 64
 _FIXED_S: Final = 0.2
 """A run of any size: model file, evaluation, events. Loading libraries, once a worker, is not in it."""
 
+_TRIAL_S: Final = 0.03
+"""A trial of a sweep of any size: files, events, and the step of the sweep that proposes it."""
+
+_TRIAL_CELL_S: Final = 1.3e-6
+"""A cell of the data in a trial, once: the table is read, and its folds are made."""
+
 _CIRCUITS: Final = ("hybrid", FROM_SCRATCH, "no_entanglement", "frozen")
 _NOT_COUNTED: Final = "No estimate: "
 
@@ -127,7 +141,6 @@ def counts_of(spec: TrainingSpec, table: Table, splits: Sequence[Split]) -> Tabl
     from superpose.learning.admission import n_encoded_columns
 
     features = feature_table(spec, table)
-    asked = split_count(spec, table.n_rows).n_splits
     n_train, n_validation, n_test = (
         round(sum(len(getattr(split, part)) for split in splits) / len(splits))
         for part in ("train", "validation", "test")
@@ -138,11 +151,36 @@ def counts_of(spec: TrainingSpec, table: Table, splits: Sequence[Split]) -> Tabl
         n_columns=n_encoded_columns(spec, features),
         n_classes=len(table.classes),
         n_rarest=int(table.target.value_counts().min()),
-        n_splits=min(asked, len(splits)) if spec.split.kind == "site" else asked,
+        n_splits=_n_splits(spec, table.n_rows, len(splits)),
         n_train=n_train,
         n_validation=n_validation,
         n_test=n_test,
     )
+
+
+def fold_counts(spec: TrainingSpec, table: Table, folds: Sequence[Split]) -> TableCounts:
+    """The counts of a table cut into the tuning folds of a sweep's trials."""
+    return replace(counts_of(spec, table, folds), n_splits=len(folds))
+
+
+def recounted(spec: TrainingSpec, counts: TableCounts, n_columns: int, n_given: int) -> TableCounts:
+    """The counts for a spec of the same data and splits that differs in model, preprocessing or training.
+
+    Args:
+        spec: the other spec.
+        counts: of the one.
+        n_columns: columns after the other's encoding.
+        n_given: splits that `counts_of` was given.
+
+    Cost: no look at the data.
+    """
+    return replace(counts, n_columns=n_columns, n_splits=_n_splits(spec, counts.n_rows, n_given))
+
+
+def _n_splits(spec: TrainingSpec, n_rows: int, n_given: int) -> int:
+    """Splits of an experiment, of which some may be given; of those by site all are."""
+    asked = split_count(spec, n_rows).n_splits
+    return min(asked, n_given) if spec.split.kind == "site" else asked
 
 
 def effort_or_reason(spec: TrainingSpec, counts: TableCounts) -> EstimatedEffort | str:
@@ -150,11 +188,8 @@ def effort_or_reason(spec: TrainingSpec, counts: TableCounts) -> EstimatedEffort
 
     Subgroups, calibration and what a first job loads are not in it.
     """
-    name = spec.backend.name
-    if name not in (None, "local"):
-        return f"{_NOT_COUNTED}circuits are trained on {name}, and what a step takes there was not measured."
-    if spec.privacy.epsilon is not None:
-        return f"{_NOT_COUNTED}private training (privacy.epsilon) searches for its noise, which was not measured."
+    if (reason := _not_counted(spec)) is not None:
+        return reason
     variants = ["hybrid", *([FROM_SCRATCH] if spec.fine_tune.parent is not None else []), *spec.evaluation.controls]
     n_units = counts.n_splits * spec.evaluation.n_seeds
     works = [work for variant in variants for work in _variant(spec, counts, variant, n_units)]
@@ -170,6 +205,36 @@ def effort_or_reason(spec: TrainingSpec, counts: TableCounts) -> EstimatedEffort
             spec.evaluation.baseline, _for_baseline(counts), spec.evaluation.tuning.trials or None, n_units
         )
     return EstimatedEffort((*works, *_rest(spec, counts, n_others)))
+
+
+def trial_effort_or_reason(spec: TrainingSpec, counts: TableCounts) -> EstimatedEffort | str:
+    """What `run_trial` is expected to take if it is not pruned, or why nobody says: one sentence.
+
+    Args:
+        spec: the trial's; its controls, baseline and seeds are left out, as the trial leaves them out.
+        counts: of its folds; see `fold_counts`.
+    """
+    if (reason := _not_counted(spec)) is not None:
+        return reason
+    n_cells = counts.n_rows * counts.n_features
+    return EstimatedEffort(
+        (
+            *_variant(spec, counts, "hybrid", counts.n_splits),
+            Work(REST, "splits", counts.n_splits, _SPLIT_S + _SPLIT_CELL_S * n_cells),
+            Work(REST, "cells read", n_cells, _TRIAL_CELL_S),
+            Work(REST, "runs", 1, _TRIAL_S),
+        )
+    )
+
+
+def _not_counted(spec: TrainingSpec) -> str | None:
+    """Why nobody says what a spec takes; None where it is estimated."""
+    name = spec.backend.name
+    if name not in (None, "local"):
+        return f"{_NOT_COUNTED}circuits are trained on {name}, and what a step takes there was not measured."
+    if spec.privacy.epsilon is not None:
+        return f"{_NOT_COUNTED}private training (privacy.epsilon) searches for its noise, which was not measured."
+    return None
 
 
 def n_shifted(spec: TrainingSpec, *, weights: bool = True) -> int:

@@ -155,7 +155,9 @@ class Service:
             charges.quote,
         )
         self.outputs = JobOutputs(self._database, self._artifacts, self.jobs.get, clock)
-        self.sweeps = Sweeps(self._database, self.store, self.datasets, self.models, self.residencies, clock)
+        self.sweeps = Sweeps(
+            self._database, self.store, self.datasets, self.models, self.residencies, config, charges.quote
+        )
         self.imports = Imports(self.store, self._artifacts, config, self.quotas)
         self.uploads = Uploads(data_dir, config)
         self.drifts = Drifts(self.models, self.datasets, config)

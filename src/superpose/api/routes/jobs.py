@@ -48,8 +48,10 @@ def routes(service: Service) -> APIRouter:
 
     @router.post("/estimate")
     def estimate(request: Request, wanted: JobEstimate) -> Response:
-        """What a training job would be expected to take; nothing is queued."""
+        """What a training job or a sweep would be expected to take; nothing is queued."""
         kind, payload = wanted.asked()
+        if kind == "sweep":
+            return Json(service.sweeps.quote(caller(request), payload, dataset=wanted.dataset).to_json())
         found = service.jobs.quote(
             caller(request), kind, payload, dataset=wanted.dataset, max_seconds=wanted.max_seconds
         )

@@ -21,9 +21,10 @@ from superpose.service.experiments.sweep_spec import Dimension, SweepSpec, Value
 if TYPE_CHECKING:
     import optuna
 
-__all__ = ["PastTrial", "check_optuna", "importances", "propose", "should_prune"]
+__all__ = ["STARTUP_TRIALS", "PastTrial", "check_optuna", "importances", "propose", "should_prune"]
 
-_STARTUP_TRIALS = 10
+STARTUP_TRIALS = 10
+"""Trials of TPE that are drawn at random, whatever became of earlier ones."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,7 @@ def _study(
     sampler: Any = optuna.samplers.RandomSampler(seed=seed)
     if spec.sampler == "tpe":
         sampler = optuna.samplers.TPESampler(
-            seed=seed, n_startup_trials=_STARTUP_TRIALS, constant_liar=spec.parallelism > 1
+            seed=seed, n_startup_trials=STARTUP_TRIALS, constant_liar=spec.parallelism > 1
         )
     study = optuna.create_study(direction="maximize" if spec.higher_is_better else "minimize", sampler=sampler)
     distributions = _distributions(spec)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -11,13 +11,16 @@ from typing import Any
 from sqlalchemy import Connection, RowMapping, insert, select
 
 from superpose.errors import ConflictError, NotFoundError, SpecError
+from superpose.service.budgets.charges import Quote
 from superpose.service.catalogue.datasets import Datasets
 from superpose.service.catalogue.models import Models
+from superpose.service.config import ServiceConfig
 from superpose.service.experiments.study import check_optuna
+from superpose.service.experiments.sweep_effort import SweepEffort, sweep_effort_or_reason
 from superpose.service.experiments.sweep_spec import SweepSpec
 from superpose.service.experiments.trials import Trial, children_of
 from superpose.service.names import check_name
-from superpose.service.nouns import Clock, Job, JobKind, Page, Principal, Role, iso
+from superpose.service.nouns import Dataset, Job, JobKind, Page, Principal, Role, iso
 from superpose.service.people.residency import Residencies
 from superpose.service.store.claims import NewJob
 from superpose.service.store.database import Database
@@ -25,8 +28,15 @@ from superpose.service.store.job_lives import job_from_row
 from superpose.service.store.job_store import JobStore
 from superpose.service.store.pages import Part, read_page
 from superpose.service.store.tables import datasets, jobs, sweeps
-from superpose.service.work.admission import admit_place, check_idempotency_key, check_priority
+from superpose.service.work.admission import (
+    NO_MODULES,
+    TRIED_SPLITS,
+    admit_place,
+    check_idempotency_key,
+    check_priority,
+)
 from superpose.service.work.fine_tuning import ParentModel, admitted, check_parent, find_parent, with_parent
+from superpose.service.work.remarks import remarks_on_sweep
 
 __all__ = ["Sweep", "Sweeps"]
 
@@ -54,6 +64,8 @@ class Sweep:
             "finished_at": iso(self.job.finished_at),
             "progress": dict(self.job.progress),
             "best": result.get("best") or self.job.progress.get("best"),
+            "estimate": None if self.job.estimate is None else dict(self.job.estimate),
+            "remarks": [dict(remark) for remark in self.job.remarks],
             "error": None if self.job.error is None else dict(self.job.error),
         }
         if self.trials is None:
@@ -75,7 +87,8 @@ class Sweeps:
         datasets: where training data comes from.
         models: where parents come from that trials begin from.
         residencies: where projects' circuits may go.
-        clock: what tells the time.
+        config: limits.
+        quote: what would be set aside for a submission.
     """
 
     def __init__(  # one parameter per part
@@ -85,14 +98,16 @@ class Sweeps:
         datasets: Datasets,
         models: Models,
         residencies: Residencies,
-        clock: Clock,
+        config: ServiceConfig,
+        quote: Callable[[NewJob], Quote],
     ) -> None:
         self._database = database
         self._store = store
         self._datasets = datasets
         self._models = models
         self._residencies = residencies
-        self._clock = clock
+        self._config = config
+        self._quote = quote
 
     def submit(  # noqa: PLR0913  # the fields of a submission
         self,
@@ -133,29 +148,17 @@ class Sweeps:
         check_priority(priority)
         check_idempotency_key(idempotency_key)
         data = self._datasets.get(principal, dataset)
-        find = partial(find_parent, self._database, self._models, principal)
-        spec = _admitted(document, self._datasets.table(data), find)
-        admit_place(spec.base.to_dict(), self._residencies.confinement(principal.project))
+        wanted = self._admitted(principal, document, data)
         model = check_name(model if model is not None else data.name, "model")
         name = check_name(name if name is not None else model, "name")
-        new = NewJob(
-            project=principal.project,
-            kind=JobKind.SWEEP,
-            payload=spec.to_dict(),
-            created_by=principal.key_id,
-            dataset_id=data.id,
-            dataset=data.name,
-            model=model,
-            priority=priority,
-            idempotency_key=idempotency_key,
-            after=tuple(after),
-        )
+        new = replace(wanted, model=model, priority=priority, idempotency_key=idempotency_key, after=tuple(after))
+        base: Any = new.payload["spec"]
 
         def check(connection: Connection) -> None:
             row = connection.execute(select(datasets.c.deleted_at).where(datasets.c.id == data.id)).first()
             if row is None or row.deleted_at is not None:
                 raise ConflictError(f"Data set {data.name!r} was deleted just now.", name=data.name)
-            check_parent(connection, principal.project, spec.base.to_dict())
+            check_parent(connection, principal.project, base)
             taken = select(sweeps.c.job_id).where(sweeps.c.project == principal.project, sweeps.c.name == name)
             if connection.execute(taken).first() is not None:
                 raise ConflictError(f"Sweep {name!r} exists. Choose another name.", kind="sweep", name=name)
@@ -169,6 +172,26 @@ class Sweeps:
         with self._database.read() as connection:
             row = connection.execute(select(sweeps).where(sweeps.c.job_id == job.id)).mappings().one()
             return Sweep(row["name"], row["created_at"], job)
+
+    def quote(self, principal: Principal, document: Mapping[str, Any], *, dataset: str) -> Quote:
+        """What a sweep would be expected to take, and what would be set aside for it; nothing is queued.
+
+        What is set aside is the sweep's own job's, which holds no worker for long: each trial and the final training
+        set aside as much again when they begin.
+
+        Args:
+            principal: the caller; an editor.
+            document: as for `submit`.
+            dataset: id or name of the data set.
+
+        Raises:
+            ForbiddenError: the caller's role is too small.
+            NotFoundError: no such data set or parent in the caller's project.
+            ExtraMissingError, SpecError, DatasetError, and what else a submission would be refused with.
+        """
+        principal.require(Role.EDITOR)
+        check_optuna()
+        return self._quote(self._admitted(principal, document, self._datasets.get(principal, dataset)))
 
     def list(self, principal: Principal, part: Part = Part()) -> Page[Sweep]:  # noqa: B008  # frozen
         """Sweeps of the caller's project, by name, without their trials."""
@@ -201,6 +224,23 @@ class Sweeps:
         job = self._store.cancel(found.job.id, actor=principal.key_id, project=principal.project)
         return Sweep(found.name, found.created_at, job)
 
+    def _admitted(self, principal: Principal, document: Mapping[str, Any], data: Dataset) -> NewJob:
+        """The sweep's job with its spec in full and what it is expected to take, if the data can be trained on."""
+        find = partial(find_parent, self._database, self._models, principal)
+        spec, effort = _checked(document, self._datasets.table(data), find)
+        admit_place(spec.base.to_dict(), self._residencies.confinement(principal.project))
+        found = remarks_on_sweep(effort, self._config)
+        return NewJob(
+            project=principal.project,
+            kind=JobKind.SWEEP,
+            payload=spec.to_dict(),
+            created_by=principal.key_id,
+            dataset_id=data.id,
+            dataset=data.name,
+            estimate=found.estimate,
+            remarks=found.remarks,
+        )
+
     def _find(self, connection: Connection, project: str, name: str) -> RowMapping:
         row = connection.execute(_of(project).where(sweeps.c.name == name)).mappings().first()
         if row is None:
@@ -217,8 +257,11 @@ def _sweep(row: RowMapping) -> Sweep:
     return Sweep(row["sweep_name"], row["sweep_created_at"], job_from_row(row))
 
 
-def _admitted(document: Mapping[str, Any], table: Any, find_model: Callable[[str], ParentModel]) -> SweepSpec:
-    """The sweep, if the base spec, its parent and its folds fit the table."""
+def _checked(
+    document: Mapping[str, Any], table: Any, find_model: Callable[[str], ParentModel]
+) -> tuple[SweepSpec, SweepEffort | str]:
+    """The sweep, if the base spec, its parent and its folds fit the table, and what it takes, or why nobody says."""
+    from superpose.learning.splitting import splits_of
     from superpose.learning.trial import tuning_folds
 
     given = document.get("spec") if isinstance(document, Mapping) else None
@@ -238,8 +281,11 @@ def _admitted(document: Mapping[str, Any], table: Any, find_model: Callable[[str
         _refuse_other_parents(spec, parent.name)
     else:
         admitted(spec.base.to_dict(), None, table)
-    tuning_folds(spec.base, table, spec.n_folds)
-    return spec
+    folds = tuning_folds(spec.base, table, spec.n_folds)
+    if parent is not None and parent.is_module:
+        return spec, NO_MODULES
+    splits = list(splits_of(spec.base, table, at_most=TRIED_SPLITS))
+    return spec, sweep_effort_or_reason(spec, table, folds, splits)
 
 
 def _refuse_other_parents(spec: SweepSpec, parent: str) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NO_MODULES",
+    "TRIED_SPLITS",
     "admit_place",
     "admit_program",
     "admit_training",
@@ -34,7 +35,7 @@ __all__ = [
 MAX_PRIORITY = 10
 _MAX_KEY = 200
 NO_MODULES = "No estimate: what a step of a user's own module takes was not measured."
-_TRIED_SPLITS = 3
+TRIED_SPLITS = 3
 """Random splits made before a job is accepted; whether rows can be split hardly depends on the seed."""
 
 
@@ -68,7 +69,7 @@ def admit_training(
 
     document, parent = with_parent(payload, find_model)
     spec, kept = admitted(document, parent, table)
-    splits = splits_of(spec, table, at_most=_TRIED_SPLITS)
+    splits = splits_of(spec, table, at_most=TRIED_SPLITS)
     effort: EstimatedEffort | str = NO_MODULES
     if parent is None or not parent.is_module:
         effort = effort_or_reason(spec, counts_of(spec, table, splits))
