@@ -203,6 +203,23 @@ def test_an_export_by_patients_loses_their_names_unless_they_are_said_to_be_clas
     assert "Roe" not in caught.value.message
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_nothing_is_left_of_a_folder_of_which_one_file_is_refused(scan: Scan, tmp_path: Path, there: bool) -> None:
+    files = {
+        f"{label}/{who}/IM{i}": scan(PatientID=who) for label, who in (("ill", "A"), ("well", "B")) for i in (1, 2)
+    }
+    files["zoo/C/IM1"] = scan(PatientID="C", BurnedInAnnotation="YES")
+    put(tmp_path / "from", files)
+    if there:
+        (tmp_path / "to").mkdir()
+    for _ in range(2):  # not refused for what the first left
+        with pytest.raises(DatasetFormatError, match="text is written into its pixels"):
+            deidentify_folder(tmp_path / "from", tmp_path / "to")
+    assert (tmp_path / "to").exists() == there and not list((tmp_path / "to").rglob("*"))
+    (tmp_path / "from" / "zoo" / "C" / "IM1").unlink()
+    assert deidentify_folder(tmp_path / "from", tmp_path / "to").n_files == 4
+
+
 def test_folders_of_visits_are_no_classes(scan: Scan, tmp_path: Path) -> None:
     visits = {"Doe 2024": "MRN-1", "Doe spring": "MRN-1", "Roe 2024": "MRN-2", "Roe spring": "MRN-2"}
     files = {f"{visit}/{i}": scan(PatientID=who, PatientName="") for visit, who in visits.items() for i in range(2)}

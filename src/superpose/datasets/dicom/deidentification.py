@@ -205,7 +205,8 @@ def deidentify_folder(
     """Write the DICOM files of a folder without identities into another, in folders of parts, classes and pseudonyms.
 
     File names are replaced by numbers, for they often hold patients', and names of patients' folders by the
-    pseudonyms that stand in their files; those of classes and parts stay. See `new_places`.
+    pseudonyms that stand in their files; those of classes and parts stay. See `new_places`. Where one file cannot be
+    written nothing is left of the others.
 
     Args:
         source: a folder; files of other kinds are left out.
@@ -227,11 +228,31 @@ def deidentify_folder(
     places, deidentify.report.folders = new_places(
         [standing(path, source) for path in paths], deidentify.pseudonym, classes
     )
-    for number, (path, place) in enumerate(zip(paths, places, strict=True), start=1):
-        made = deidentify(open_dicom(path.read_bytes(), path.name), path.name)
-        (target / place).mkdir(parents=True, exist_ok=True)
-        (target / place / f"image_{number:0{width}d}.dcm").write_bytes(dicom_bytes(made, path.name))
+    was_there, written = target.exists(), list[Path]()
+    try:
+        for number, (path, place) in enumerate(zip(paths, places, strict=True), start=1):
+            made = deidentify(open_dicom(path.read_bytes(), path.name), path.name)
+            (target / place).mkdir(parents=True, exist_ok=True)
+            written.append(target / place / f"image_{number:0{width}d}.dcm")
+            written[-1].write_bytes(dicom_bytes(made, path.name))
+    except BaseException:  # a part has pseudonyms that may never be made again, and no report
+        for path in written:
+            path.unlink(missing_ok=True)
+        for place in places:
+            _remove_empty(target / place, target)
+        if not was_there and target.exists():
+            target.rmdir()
+        raise
     return deidentify.report
+
+
+def _remove_empty(folder: Path, last: Path) -> None:
+    """Remove a folder and those above it, down to the one below ``last``, as far as they are there and empty."""
+    for one in (folder, *folder.parents):
+        if one == last:
+            return
+        if one.is_dir() and not any(one.iterdir()):
+            one.rmdir()
 
 
 def find_dicom(folder: Path) -> list[Path]:
