@@ -220,6 +220,13 @@ def test_nothing_is_left_of_a_folder_of_which_one_file_is_refused(scan: Scan, tm
     assert deidentify_folder(tmp_path / "from", tmp_path / "to").n_files == 4
 
 
+def test_a_class_is_found_by_the_name_that_is_typed(scan: Scan, tmp_path: Path) -> None:
+    apart = unicodedata.normalize("NFD", "Entzündung")  # as macOS writes names of folders
+    put(tmp_path / "from", {f"{apart}/A/a": scan(), "gesund/B/b": scan(PatientID="MRN-2")})
+    report = deidentify_folder(tmp_path / "from", tmp_path / "to", classes=["Entzündung", "gesund"])
+    assert report.folders is not None and report.folders.kept == {apart: 1, "gesund": 1}
+
+
 def test_folders_of_visits_are_no_classes(scan: Scan, tmp_path: Path) -> None:
     visits = {"Doe 2024": "MRN-1", "Doe spring": "MRN-1", "Roe 2024": "MRN-2", "Roe spring": "MRN-2"}
     files = {f"{visit}/{i}": scan(PatientID=who, PatientName="") for visit, who in visits.items() for i in range(2)}

@@ -142,7 +142,8 @@ def new_places(
 
 def _named_depth(file: Standing, classes: Sequence[str]) -> int:
     """How many of a file's folders end with that of its class."""
-    found = next((at + 1 for at, name in enumerate(file.folders) if name in classes), None)
+    named = {_composed(name) for name in classes}  # as they are typed; macOS has accents apart in names of folders
+    found = next((at + 1 for at, name in enumerate(file.folders) if _composed(name) in named), None)
     if found is None:
         raise DatasetFormatError(
             f"A file stands in none of the folders {', '.join(classes)[:200]}, but in one {len(file.folders)} deep. "
@@ -219,8 +220,8 @@ def bears(folder: str, patient: str, name: str) -> bool:
         patient: the Patient ID, or without one the name; "" of nobody.
         name: Patient's Name; "" without one.
     """
-    own, words = _plain(folder), {_plain(word) for word in re.split(r"[\W_]+", unicodedata.normalize("NFC", folder))}
-    patient, name = _plain(patient), unicodedata.normalize("NFC", name).casefold()
+    own, words = _plain(folder), {_plain(word) for word in re.split(r"[\W_]+", _composed(folder))}
+    patient, name = _plain(patient), _composed(name).casefold()
     spellings = (name, name.translate(_UMLAUTS))
     if own and own in {patient, *map(_plain, spellings)}:
         return True
@@ -245,3 +246,7 @@ def _is_in(own: str, words: set[str], piece: str) -> bool:
 def _plain(text: str) -> str:
     """Letters and digits alone, small and without accents, however these are encoded."""
     return re.sub(r"[\W_]", "", unicodedata.normalize("NFKD", text).casefold())
+
+
+def _composed(text: str) -> str:
+    return unicodedata.normalize("NFC", text)
