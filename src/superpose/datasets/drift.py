@@ -119,7 +119,8 @@ def drift_baseline(table: Table, rows: npt.NDArray[np.int64] | None = None) -> d
     """The baseline of a table's feature columns as JSON values: shares of rows, no rows.
 
     Number columns are parted at quantiles into at most 20 ranges (10 where the table has more than 100 columns), each
-    of at least ten rows; quantiles are kept to six digits. Categories of fewer than five rows are counted together.
+    of at least ten rows that have a value; quantiles are kept to six digits. Categories of fewer than five rows are
+    counted together.
 
     Args:
         table: the training data.
@@ -137,11 +138,10 @@ def column_baseline(columns: Mapping[str, Values]) -> dict[str, Any]:
     """
     n_rows = max((len(values) for values in columns.values()), default=0)
     most = _WIDE_BINS if len(columns) > _WIDE else _MAX_BINS
-    n_bins = max(2, min(most, n_rows // _ROWS_PER_BIN))
     described = []
     for name, values in list(columns.items())[:_MAX_COLUMNS]:
         is_number = values.dtype.kind != "O"
-        facts = _number_baseline(values, n_bins) if is_number else _category_baseline(values)
+        facts = _number_baseline(values, most) if is_number else _category_baseline(values)
         described.append({"name": name, "kind": "number" if is_number else "category", **facts})
     return {"version": 1, "n_rows": n_rows, "columns": described}
 
@@ -190,8 +190,9 @@ def compare_counts(baseline: Mapping[str, Any], counts: DriftCounts) -> DriftRep
     )
 
 
-def _number_baseline(values: npt.NDArray[np.float64], n_bins: int) -> dict[str, Any]:
+def _number_baseline(values: npt.NDArray[np.float64], most_bins: int) -> dict[str, Any]:
     present = values[~np.isnan(values)]
+    n_bins = max(2, min(most_bins, len(present) // _ROWS_PER_BIN))
     quantiles = np.quantile(present, np.arange(1, n_bins) / n_bins) if len(present) else np.empty(0)
     edges = sorted({float(f"{edge:.{_DIGITS}g}") for edge in quantiles})
     return {
@@ -231,10 +232,11 @@ class _Signals:
 def _signals(before: Mapping[str, Any], now: ColumnCounts, n_before: int, n_now: int) -> _Signals:
     n_rows = max(1, n_now)
     shares, missing = now.present / n_rows, now.missing / n_rows
-    ks, unknown = None, 0.0
+    ks, ks_chance, unknown = None, 1.0, 0.0
     if before["kind"] == "number":
         then = np.asarray(before["shares"])
         ks = _distance(then, shares)
+        ks_chance = _ks_chance(ks, n_before * float(then.sum()), float(now.present.sum()))
         if len(then) > 10:
             pairs = np.arange(0, len(then), 2)
             then, shares = np.add.reduceat(then, pairs), np.add.reduceat(shares, pairs)
@@ -244,7 +246,7 @@ def _signals(before: Mapping[str, Any], now: ColumnCounts, n_before: int, n_now:
     index, chance = _psi(then, shares, n_before, n_now, by_quantiles=before["kind"] == "number")
     if before["kind"] != "number" and names_hang_on_chance(before, n_before):
         chance = max(chance, chance_of_categories(before, now, n_before, n_now))
-    return _Signals(index, chance, ks, 1.0 if ks is None else _ks_chance(ks, n_before, n_now), missing, unknown)
+    return _Signals(index, chance, ks, ks_chance, missing, unknown)
 
 
 def _distance(then: Values, now: Values) -> float:
@@ -307,10 +309,11 @@ def _psi(then: Values, now: Values, n_before: int, n_now: int, *, by_quantiles: 
     return index, float(chdtrc(len(p) - 1, statistic))
 
 
-def _ks_chance(distance: float, n_before: int, n_now: int) -> float:
+def _ks_chance(distance: float, n_before: float, n_now: float) -> float:
+    """How likely chance parts so many values, the missing ones not among them, so far."""
     from scipy.special import kolmogorov
 
-    if not n_before or not n_now:
+    if n_before <= 0 or n_now <= 0:
         return 1.0
     return float(kolmogorov(distance * math.sqrt(n_before * n_now / (n_before + n_now))))
 
