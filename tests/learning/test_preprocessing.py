@@ -168,3 +168,14 @@ def test_training_rows_too_large_to_be_scaled_are_refused(scaling: str) -> None:
     rows = [[1.0, 1.7e308], [2.0, -1.7e308], [3.0, 1.7e308], [4.0, -1.7e308]]
     with pytest.raises(FeatureMismatchError, match="column 'dose' holds numbers too large to be scaled"):
         Preprocessor.fit(rows, ["age", "dose"], ["number"] * 2, PreprocessingSpec(scaling=scaling))
+
+
+@pytest.mark.parametrize("options", [OPTIONS, PreprocessingSpec(min_category_rows=2, missing="indicator")])
+def test_columns_in_another_order_are_encoded_alike(options: PreprocessingSpec) -> None:
+    model, names = fitted(options=options), ["grade", "dose", "ward", "age"]
+    turned = model.in_order(names)
+    assert turned.columns.names == tuple(names)
+    assert turned.columns.kinds == ("category", "number", "category", "number")
+    places = [model.encoded_names.index(name) for name in turned.encoded_names]
+    np.testing.assert_array_equal(turned.transform(FRAME[names].to_numpy()), model.transform(FRAME)[:, places])
+    assert json.dumps(turned.in_order(FRAME.columns).to_parts()[0]) == json.dumps(model.to_parts()[0])

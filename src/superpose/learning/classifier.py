@@ -202,7 +202,8 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
             columns = self.preprocessor_.columns
             fine_tuning = plan_fine_tuning(asked, parent, columns, self.classes_.tolist())
             if fine_tuning.preprocessor is not None:
-                self.preprocessor_ = fine_tuning.preprocessor
+                # arrays are matched by position, so what is kept of the parent takes the order of these columns
+                self.preprocessor_ = fine_tuning.preprocessor.in_order(columns.names)
                 encoded = self.preprocessor_.transform(rows)
         self._build(model, options, len(self.classes_), "hybrid", seed)
         if fine_tuning is not None:

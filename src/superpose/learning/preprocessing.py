@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
@@ -110,6 +110,33 @@ class Preprocessor:
             low=low,
             high=high,
             whole=frozenset(n for i, (_, n) in enumerate(columns.numbers) if _is_whole(block.numbers[:, i])),
+        )
+
+    def in_order(self, names: Sequence[str]) -> Self:
+        """The same preprocessing for rows whose columns, the same ones, stand in another order.
+
+        Args:
+            names: every column's name, in the new order.
+        """
+        if tuple(names) == self.columns.names:
+            return self
+        kinds = dict(zip(self.columns.names, self.columns.kinds, strict=True))
+        columns = ColumnNames(tuple(names), tuple(kinds[name] for name in names))
+        number_of = {name: i for i, (_, name) in enumerate(self.columns.numbers)}
+        word_of = {name: i for i, (_, name) in enumerate(self.columns.categories)}
+        numbers = [number_of[name] for _, name in columns.numbers]
+        words = [word_of[name] for _, name in columns.categories]
+        return replace(
+            self,
+            columns=columns,
+            fill=self.fill[numbers],
+            centre=self.centre[numbers],
+            scale=self.scale[numbers],
+            categories=tuple(self.categories[i] for i in words),
+            category_fill=tuple(self.category_fill[i] for i in words),
+            indicators=tuple(name for name in names if name in self.indicators),
+            low=None if self.low is None else self.low[numbers],
+            high=None if self.high is None else self.high[numbers],
         )
 
     @property

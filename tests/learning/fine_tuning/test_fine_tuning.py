@@ -12,7 +12,7 @@ import pytest
 from superpose import HybridClassifier, load_model
 from superpose.datasets import Table, table_from_frame
 from superpose.errors import SpecError
-from superpose.learning import Stopped, TrainingSpec, read_model, run_experiment
+from superpose.learning import Predictor, Stopped, TrainingSpec, read_model, run_experiment
 from superpose.learning.fine_tuning.parent import Parent
 from superpose.learning.fine_tuning.plan import FineTuning, plan_fine_tuning
 from superpose.learning.recipe import CircuitRecipe
@@ -45,6 +45,18 @@ def test_equal_columns_and_classes_keep_everything_and_the_parent_stays(parent: 
         np.testing.assert_allclose(array, before[name], atol=1e-5)
         np.testing.assert_array_equal(_weights(parent)[name], before[name])
     np.testing.assert_array_equal(child.preprocessor_.centre, parent.preprocessor_.centre)
+
+
+def test_equal_columns_in_another_order_keep_their_own_weights_and_scales(
+    parent: HybridClassifier, tmp_path: Path
+) -> None:
+    rows, labels = _rows("abc", 1)
+    child = parent.fine_tune(rows[["c", "a", "b"]], labels, **{**FEW, "learning_rate": 1e-7, "epochs": 1})
+    assert child.fine_tuning_["entry"] == "keep"
+    given = child.predict_proba(rows[["c", "a", "b"]])
+    np.testing.assert_allclose(given, parent.predict_proba(rows), atol=1e-4)
+    child.save(tmp_path / "child")
+    np.testing.assert_allclose(Predictor.load(tmp_path / "child").predict_proba(rows), given, atol=1e-6)
 
 
 def test_columns_are_matched_by_name_and_new_classes_get_a_new_head(parent: HybridClassifier) -> None:
