@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -66,6 +67,36 @@ def test_numbers_are_cut_into_quarters_and_small_groups_make_no_gap() -> None:
     assert by_age["gaps"]["accuracy"] == 0.0
     few = SeenCases(truth[:8], {"hybrid": np.eye(2)[truth[:8]]}, places=np.arange(8))
     assert subgroup_report(["sex"], table, few, 0.95)[0]["gaps"]["accuracy"] is None
+
+
+def report_of(values: np.ndarray) -> dict[str, Any]:
+    """The report by one column of 40 cases, of which the model gets the first 20 wrong."""
+    frame = pd.DataFrame({"at": values, "outcome": ["ill", "well"] * 20})
+    table = table_from_frame(frame, name="people", target="outcome")
+    truth = np.array([table.classes.index(label) for label in table.target])
+    said = np.where(np.arange(40) < 20, 1 - truth, truth)
+    cases = SeenCases(truth, {"hybrid": np.eye(2)[said]}, places=np.arange(40))
+    (found,) = subgroup_report(["at"], table, cases, 0.95)
+    return found
+
+
+def test_quarters_that_six_digits_do_not_tell_apart_stay_four_groups() -> None:
+    """Seconds since 1970: all quarters of an hour begin with the same six digits."""
+    found = report_of(1_764_000_000.0 + 10.0 * np.arange(40) + 0.5)
+    assert [group["n_cases"] for group in found["groups"]] == [10, 10, 10, 10]
+    assert len({group["group"] for group in found["groups"]}) == 4
+    assert found["gaps"]["accuracy"] == 1.0
+
+
+def test_a_category_called_other_and_a_column_without_values_make_each_case_count_once() -> None:
+    found = report_of(np.array(["(other)", "ward"] * 20, dtype=object))
+    assert [(group["group"], group["n_cases"]) for group in found["groups"]] == [("(other)", 20), ("ward", 20)]
+    table = table_of(40)
+    table.features["age"] = np.nan
+    truth = np.array([table.classes.index(label) for label in table.target])
+    cases = SeenCases(truth, {"hybrid": np.eye(2)[truth]}, places=np.arange(40))
+    (by_age,) = subgroup_report(["age"], table, cases, 0.95)
+    assert [(group["group"], group["n_cases"]) for group in by_age["groups"]] == [("(missing)", 40)]
 
 
 def test_an_experiment_tells_its_subgroups_and_the_card_shows_them(tmp_path: Path) -> None:

@@ -84,14 +84,25 @@ def _labels(name: str, table: Table, places: NDArray[np.integer]) -> tuple[NDArr
     values = table.features[name].iloc[places]
     if column.kind == "number":
         numbers = values.to_numpy(dtype=np.float64)
-        cuts = np.unique(np.nanquantile(numbers, _QUANTILES))
-        order = [f"up to {cuts[0]:.6g}", *(f"above {cut:.6g}" for cut in cuts), MISSING]
+        present = numbers[~np.isnan(numbers)]
+        cuts = np.unique(np.quantile(present, _QUANTILES)) if present.size else np.zeros(1)
+        words = _told_apart(cuts)
+        order = [f"up to {words[0]}", *(f"above {word}" for word in words), MISSING]
         quarters = np.where(np.isnan(numbers), len(order) - 1, np.searchsorted(cuts, numbers, side="left"))
         return np.array(order)[quarters], order
     texts = [category_text(value) or MISSING for value in values]
     unique, counts = np.unique(texts, return_counts=True)
     order = [str(text) for text in unique[np.argsort(-counts, kind="stable")][:_MOST_GROUPS]]
-    return np.array([text if text in order else OTHER for text in texts]), [*order, OTHER]
+    return np.array([text if text in order else OTHER for text in texts]), list(dict.fromkeys([*order, OTHER]))
+
+
+def _told_apart(cuts: NDArray[np.float64]) -> list[str]:
+    """Different numbers in six digits, or in as many more as make their words differ: words are groups' names."""
+    for digits in range(6, 18):
+        words = [f"{cut:.{digits}g}" for cut in cuts]
+        if len(set(words)) == len(words):
+            break
+    return words
 
 
 def _group(label: str, chosen: NDArray[np.bool_], cases: SeenCases, confidence: float) -> dict[str, Any]:
