@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from superpose.errors import ExplanationError
 from superpose.explain import ShotNoise, shot_noise
 from superpose.explain.shot_covariances import shot_covariances
 from superpose.learning import Predictor
+from superpose.learning.model_file import encode_model
 from superpose.learning.quantum_block import QuantumBlock
 
 SHOTS, RUNS = 300, 3_000
@@ -152,6 +154,30 @@ def test_more_shots_narrow_the_band_and_enough_of_them_settle_a_row(predictor: P
     assert settled.margin_deviation == pytest.approx(
         row.margin_deviation * np.sqrt(2_000 / row.shots_to_settle), rel=1e-9
     )
+
+
+def test_enough_shots_for_a_row_are_enough_against_all_rivals_together(flowers: tuple[Predictor, Table]) -> None:
+    predictor, table = flowers
+    scores = predictor.model
+    arrays = dict(scores.arrays)  # type: ignore[attr-defined]  # a hybrid model keeps its arrays
+    first = shot_noise(predictor, table.features, 100)
+    near = min(range(len(first.rows)), key=lambda place: first.rows[place].margin)
+    means = arrays["exit.weight"] @ _expectations(predictor, table, near)
+    level = replace(scores, arrays=arrays | {"exit.bias": -means + np.array([0.02, 0.0, 0.0])})  # type: ignore[type-var]
+    row = table.features.iloc[[near]]
+    two_rivals = Predictor.load(encode_model(level)[0])
+    told = shot_noise(two_rivals, row, 100).rows[0]
+    assert told.flip_probability > 0.05
+    assert told.shots_to_settle is not None and told.shots_to_settle > 100
+    settled = shot_noise(two_rivals, row, told.shots_to_settle).rows[0]
+    assert 0.025 <= settled.flip_probability <= 0.05
+    assert settled.shots_to_settle == told.shots_to_settle
+
+
+def _expectations(predictor: Predictor, table: Table, place: int) -> Any:
+    model: Any = predictor.model
+    angles = model.circuit_angles(predictor.encode(table.features.iloc[[place]]))
+    return shot_covariances(model.block, angles, model.arrays["block.weights"])[0][0]
 
 
 def test_a_document_holds_the_band_and_each_row(predictor: Predictor, cancer: Table) -> None:

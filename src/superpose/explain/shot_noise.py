@@ -53,8 +53,9 @@ class NoisyRow:
         flip_probability: that ``shots`` shots give another label, 0 .. 1.
         margin: the lead in score over the rival, without shot noise.
         margin_deviation: standard deviation of that lead.
-        shots_to_settle: with so many the label flips at most with probability `FLIPPING` for this rival; None where no
-            number of shots does (a tie).
+        shots_to_settle: with so many the label flips at most with probability `FLIPPING`; of more than two classes the
+            probabilities of all rivals are summed up, which is never too few shots. None where no number of shots does
+            (a tie).
     """
 
     label: Any
@@ -211,10 +212,9 @@ def _row(classes: tuple[Any, ...], scores: Floats, covariance: Floats, shots: in
     rival = int(alone.argmax()) if alone.any() else int(margins.argmin())
     flips = float(alone[0]) if len(others) == 1 else _any_below_zero(margins, spread, alone)
     margin, deviation = float(margins[rival]), float(deviations[rival])
-    settled: int | None = 1
-    if deviation > 0.0:
-        needed = math.inf if margin <= 0.0 else shots * (_normal_quantile() * deviation / margin) ** 2
-        settled = None if needed > 1e15 else max(1, math.ceil(needed))
+    settled = _settling(margins, deviations * math.sqrt(shots))
+    if settled is not None and flips <= FLIPPING:  # the sum over rivals may be more than all of them together
+        settled = min(settled, shots)
     return NoisyRow(classes[own], classes[others[rival]], flips, margin, deviation, settled)
 
 
@@ -242,8 +242,31 @@ def _any_below_zero(margins: Floats, spread: Floats, alone: Floats) -> float:
     return min(max(1.0 - float(inside), low), high)
 
 
-def _normal_quantile() -> float:
-    """The deviation beyond which a share of `FLIPPING` lies."""
+def _settling(margins: Floats, deviations: Floats) -> int | None:
+    """Shots with which the probabilities that single margins are negative sum up to `FLIPPING` at most.
+
+    Args:
+        margins: over each rival.
+        deviations: of one shot.
+    """
     from statistics import NormalDist
 
-    return NormalDist().inv_cdf(1.0 - FLIPPING)
+    noisy = deviations > 1e-12 * np.maximum(1.0, np.abs(margins))  # else no run of any number of shots flips it
+    if not noisy.any():
+        return 1
+    lead, spread = margins[noisy], deviations[noisy]
+    if (lead <= 0.0).any():
+        return None
+
+    def shots_of(share: float) -> float:
+        """With which no single margin is negative more often."""
+        with np.errstate(over="ignore"):
+            return float(((NormalDist().inv_cdf(1.0 - share) * spread / lead) ** 2).max())
+
+    low, high = shots_of(FLIPPING), shots_of(FLIPPING / len(lead))  # equal for two classes
+    for _ in range(60 if len(lead) > 1 else 0):
+        middle = math.sqrt(low * high)
+        roots = math.sqrt(middle) * lead / spread
+        enough = sum(0.5 * math.erfc(root / math.sqrt(2.0)) for root in roots) <= FLIPPING
+        low, high = (low, middle) if enough else (middle, high)
+    return None if high > 1e15 else max(1, math.ceil(high))
