@@ -85,8 +85,9 @@ def test_what_speaks_of_classes_is_refused_and_words_speak_of_numbers(
         with pytest.raises(ExplanationError, match=said):
             explain_rows(predictor, rows, wanted)
     told = explain_rows(predictor, rows, Explain(words=True))
-    words = told["rows"][0]["words"]
-    assert words[0] == f"The model says {told['rows'][0]['number']:.4g}." and "size (by" in " ".join(words)
+    words, number = told["rows"][0]["words"], told["rows"][0]["number"]
+    assert number > 1e5  # of which a short form would have an exponent
+    assert words[0] == f"The model says {float(f'{number:.4g}'):,.0f}." and "size (by" in " ".join(words)
 
 
 def test_a_sample_says_what_its_units_are(predictor: Predictor, frame: pd.DataFrame) -> None:

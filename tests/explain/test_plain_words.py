@@ -21,7 +21,10 @@ from superpose.explain import (
     verdict_words,
 )
 from superpose.learning import Predictor
+from superpose.learning.calibration.maps import Temperature
+from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.metrics import METRICS
+from superpose.learning.model_file import encode_model
 from superpose.learning.verdicts import compare
 
 NUMBER = re.compile(r"-?\d[\d,]*(?:\.\d+)?(?:e[+-]?\d+)?")
@@ -100,18 +103,59 @@ def test_words_are_these() -> None:
     assert "No single column moved it by much." in attribution_words(ROW | {"attributions": {"age": 0.001}})
     assert counterfactual_words(FEW)[:2] == ["The model says sick.", "It would say well if age were 44 and not 61.5."]
     assert counterfactual_words({"class": "sick", "counterfactuals": []}) == [
-        "The model says sick. No small change that is allowed would make it say something else."
+        "The model says sick. We found no small change that is allowed and makes it say something else."
     ]
+    none = {"class": "sick", "counterfactuals": [], "to_class": "dead"}
+    assert counterfactual_words(none)[0].endswith("makes it say dead.")
+    assert counterfactual_words(none | {"to_class": "sick"}) == ["The model says sick. That is what was asked for."]
     said = shot_noise_words(FLIP, 100, 0.05)
     assert "With 100 shots a quantum computer would give an answer other than sick in 23 % of all runs." in said[0]
     assert said[-1] == "Some 1,234 shots would bring this down to 5 %."
     assert "no number of shots" in shot_noise_words(FLIP | {"shots_to_settle": None}, 100, 0.05)[-1]
-    assert "stay the same in more than 99 %" in shot_noise_words(FLIP | {"flip_probability": 1e-5}, 100, 0.05)[0]
+    for rarely in (1e-5, 1e-20):
+        said = shot_noise_words(FLIP | {"flip_probability": rarely}, 100, 0.05)
+        assert "stay the same in more than 99 %" in said[0]
+    assert "stay the same in 100 %" in shot_noise_words(FLIP | {"flip_probability": 0.0}, 100, 0.05)[0]
     assert probability_words("sick", 0.8, calibrated=True)[1] == (
         "Of all cases that get this number, about 80 % should turn out as sick."
     )
     assert "score" in probability_words("sick", 0.8, calibrated=False)[1]
     assert probability_words("sick", 0.8, calibrated=True, calibration_error=0.03)[-1].endswith("3 points on average.")
+
+
+def test_changes_are_told_with_as_many_digits_as_tell_them_apart() -> None:
+    def told(before: float, after: float) -> str:
+        change = {"class": "well", "changes": {"income": {"from": before, "to": after}}}
+        return counterfactual_words({"class": "sick", "counterfactuals": [change]})[1]
+
+    assert told(1234567.5, 1234568.0).endswith("if income were 1,234,568 and not 1234567.5.")
+    assert told(20231105.0, 20231107.0).endswith("if income were 20,231,107 and not 20,231,105.")
+    assert told(1318041.7, 944000.0).endswith("if income were 944,000 and not 1,318,040.")
+    assert told(0.1234567, 0.1234568).endswith("if income were 0.1234568 and not 0.1234567.")
+
+
+def test_many_small_parts_of_a_number_are_not_told_as_none() -> None:
+    row = {"number": 1234567.0, "typical_number": 1000000.0, "attributions": {f"x{i}": 1172.835 for i in range(200)}}
+    words = attribution_words(row)
+    assert words[0] == "The model says 1,235,000."
+    assert words[2] == "No single column moved it by much."
+    assert attribution_words(row | {"attributions": {"x": 0.0}})[2] == "No column moved it."
+    assert attribution_words(row | {"attributions": {"x": -234567.0}})[2] == "What lowers it most: x (by 235,000)."
+
+
+def test_a_calibrated_answer_is_told_beside_the_score_that_is_explained(
+    mixed: tuple[Predictor, list[dict[str, Any]]],
+) -> None:
+    predictor, rows = mixed
+    calibrated = Predictor.load(encode_model(predictor.model, safeguards=Safeguards(calibration=Temperature(4.0)))[0])
+    found = explain_rows(calibrated, rows, Explain(words=True))
+    answers = calibrated.predict_proba(rows).max(axis=1)
+    for row, answer in zip(found["rows"], answers, strict=True):
+        assert row["calibrated_probability"] == answer < row["probability"]
+        assert row["words"][0] == f"The model gives {round(100 * answer)} % to {row['class']}."
+        assert "raw score" in row["words"][1] and "raw score" not in row["words"][0]
+        assert grade(row["words"]) < 8.0
+    assert all("calibrated_probability" not in row for row in explain_rows(predictor, rows, Explain())["rows"])
 
 
 @pytest.mark.parametrize("shift", [-0.2, 0.0, 0.2])
@@ -142,6 +186,23 @@ def test_nothing_compared_proves_nothing() -> None:
         "So it is open if the quantum part helps here.",
         "A test with some 3,400 cases could tell.",
     ]
+
+
+def test_a_fine_tuned_models_comparisons_say_nothing_of_the_quantum_part() -> None:
+    better = [{"against": against, "outcome": "better"} for against in ("from_scratch", "classical_twin")]
+    words = verdict_words(better)
+    assert words[1] == "It did better than the same model that learned from nothing."
+    assert not any("quantum part helps here" in sentence for sentence in words)
+    assert "do not tell if the quantum part does" in words[-1]
+    assert grade(words) < 8.0
+
+
+def test_cases_that_could_tell_are_those_of_what_is_open() -> None:
+    found = [
+        {"against": "classical_twin", "outcome": "undecided", "cases": {"to_decide": 3400}},
+        {"against": "frozen", "outcome": "equal", "cases": {"to_decide": 5_000_000}},
+    ]
+    assert verdict_words(found)[-1] == "A test with some 3,400 cases could tell."
 
 
 def test_eight_years_of_school_are_enough() -> None:

@@ -114,7 +114,7 @@ def explain(  # noqa: PLR0913  # a command's options
     if found.notice:
         typer.echo(found.notice)
     for index, row in enumerate(found.rows):
-        _show(index, row)
+        _show(index, row, to_class)
     for file in files:
         typer.echo(f"written {file}", err=True)
     _summary(found, found.model if is_file else f"{found.model} version {found.model_version}")
@@ -163,7 +163,7 @@ def _write(found: Explanation, directory: Path) -> list[Path]:
     return files
 
 
-def _show(index: int, row: ExplainedRow) -> None:
+def _show(index: int, row: ExplainedRow, to_class: str | None) -> None:
     shown = list(row.attributions.items())[:_SHOWN]
     rest = sum(row.attributions.values()) - sum(value for _, value in shown)
     lines = [(name, f"{value:+.4f}") for name, value in shown]
@@ -172,10 +172,16 @@ def _show(index: int, row: ExplainedRow) -> None:
     if row.number is not None:
         typer.echo(f"row {index}: {row.number:.6g}, a typical row {row.typical_number:.6g}")
     else:
-        typer.echo(f"row {index}: {row.label} {row.probability:.4f}, a typical row {row.typical_probability:.4f}")
+        answered = (
+            "" if row.calibrated_probability is None else f"{row.calibrated_probability:.4f}, before calibration "
+        )
+        typer.echo(
+            f"row {index}: {row.label} {answered}{row.probability:.4f}, a typical row {row.typical_probability:.4f}"
+        )
     print_table(("column", "attribution"), lines, right=("attribution",))
     if row.counterfactuals is not None and not row.counterfactuals:
-        typer.echo("no allowed change was found that changes the label")
+        wanted = "changes the label" if to_class is None else f"makes the label {to_class}, or it is that already"
+        typer.echo(f"no allowed change was found that {wanted}")
     for one in row.counterfactuals or ():
         changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in one.changes.items())
         typer.echo(f"{one.label} {one.probability:.4f}, distance {one.distance:.3f}: {changes}")

@@ -140,7 +140,8 @@ class ExplainedRow(Noun):
     """What each column did to the probability of ``label``, in units of probability, the strongest first.
 
     The attributions share out ``probability - typical_probability``, the second being that of a typical row, up to
-    ``completeness_error``. What was not asked for is None. Of a model that predicts a number these three are None, and
+    ``completeness_error``; of a model that is calibrated ``calibrated_probability`` is what it answers with, else None.
+    What was not asked for is None. Of a model that predicts a number these three are None, and
     the attributions share out ``number - typical_number``, in units of the number.
     """
 
@@ -155,6 +156,7 @@ class ExplainedRow(Noun):
     picture: RowPicture | None = None
     number: float | None = None
     typical_number: float | None = None
+    calibrated_probability: float | None = None
 
     @property
     def answer(self) -> str:
@@ -167,13 +169,14 @@ class ExplainedRow(Noun):
         f = Fields.of("explained row", document)
         numbers = "number" in f.members
         few, noise = "counterfactuals" in f.members, f.maybe_object("shot_noise")
-        picture = f.maybe_object("picture")
+        picture, calibrated = f.maybe_object("picture"), "calibrated_probability" in f.members
         return cls(
             label=None if numbers else f.text("class"),
             probability=None if numbers else f.number("probability"),
             typical_probability=None if numbers else f.number("typical_probability"),
             number=f.number("number") if numbers else None,
             typical_number=f.number("typical_number") if numbers else None,
+            calibrated_probability=f.number("calibrated_probability") if calibrated else None,
             attributions={str(name): float(value) for name, value in f.object("attributions").items()},
             completeness_error=f.number("completeness_error"),
             counterfactuals=tuple(map(RowCounterfactual.from_json, f.array("counterfactuals"))) if few else None,

@@ -69,6 +69,8 @@ class Attributions:
         probabilities: of that class for each row, ``(n_rows,)``; or the predicted numbers.
         typical_probabilities: of that class for the typical row, ``(n_rows,)``; or the number predicted for it.
         target: what the predicted number is called; None of a classifier.
+        calibrated_probabilities: of a model that is calibrated, those that it answers with; calibration is not
+            explained.
     """
 
     method: str
@@ -78,6 +80,7 @@ class Attributions:
     probabilities: Floats
     typical_probabilities: Floats
     target: str | None = None
+    calibrated_probabilities: Floats | None = None
 
     @property
     def completeness_errors(self) -> Floats:
@@ -89,7 +92,8 @@ class Attributions:
         """As JSON: the method, and for each row its attributions by column, the strongest first.
 
         A row has ``class``, ``probability`` and ``typical_probability``, or, where a number is predicted, ``number``
-        and ``typical_number``, and ``target`` stands beside the rows.
+        and ``typical_number``, and ``target`` stands beside the rows. Of a calibrated model ``calibrated_probability``
+        is what it answers with.
         """
         rows = []
         parts = zip(
@@ -98,15 +102,18 @@ class Attributions:
             self.probabilities,
             self.typical_probabilities,
             self.completeness_errors,
+            [None] * len(self.values) if self.calibrated_probabilities is None else self.calibrated_probabilities,
             strict=True,
         )
-        for label, values, probability, typical, error in parts:
+        for label, values, probability, typical, error, answered in parts:
             order = np.argsort(-np.abs(values), kind="stable")
             explained = (
                 {"class": str(label), "probability": float(probability), "typical_probability": float(typical)}
                 if self.target is None
                 else {"number": float(probability), "typical_number": float(typical)}
             )
+            if answered is not None:
+                explained["calibrated_probability"] = float(answered)
             rows.append(
                 {
                     **explained,
@@ -229,6 +236,9 @@ def _attributions(asked: _Asked, method: str, values: Floats) -> Attributions:
     predictor, n_rows = asked.predictor, len(asked.rows)
     numbers = predictor.predicts_numbers
     typical = asked.typical[None, :]
+    answered = None
+    if not numbers and predictor.safeguards.calibration is not None:
+        answered = predictor.predict_encoded(asked.rows)[np.arange(n_rows), asked.classes]
     return Attributions(
         method=method,
         feature_names=predictor.feature_names,
@@ -241,6 +251,7 @@ def _attributions(asked: _Asked, method: str, values: Floats) -> Attributions:
             else predictor.model.probabilities(typical)[0][asked.classes]
         ),
         target=predictor.target,
+        calibrated_probabilities=answered,
     )
 
 

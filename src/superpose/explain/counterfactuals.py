@@ -121,17 +121,20 @@ class Counterfactuals:
         label: what the model predicts for the row itself.
         probability: of that class.
         found: the counterfactuals.
+        to_class: the class that was wanted; None for any other.
     """
 
     label: Any
     probability: float
     found: tuple[Counterfactual, ...]
+    to_class: Any = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
         return {
             "class": str(self.label),
             "probability": self.probability,
+            "to_class": None if self.to_class is None else str(self.to_class),
             "counterfactuals": [one.to_dict() for one in self.found],
         }
 
@@ -169,7 +172,8 @@ def counterfactuals(
         goal = Goal(predictor.predict_encoded, encoded[row], allowed, options.min_probability, options.norm, SPARSITY)
         few = () if wanted == own else _of_row(goal, _movers(preprocessor, block, row, limits), options)
         told = tuple(_told(predictor, encoded[row], moves, goal) for moves in few)
-        found.append(Counterfactuals(predictor.classes[own], float(shares[own]), told))
+        to_class = None if wanted is None else predictor.classes[wanted]
+        found.append(Counterfactuals(predictor.classes[own], float(shares[own]), told, to_class))
     return tuple(found)
 
 

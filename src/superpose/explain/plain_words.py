@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from superpose.learning.evaluation_spec import FROM_SCRATCH
+
 __all__ = [
     "attribution_words",
     "counterfactual_words",
@@ -28,6 +30,7 @@ _VARIANTS = {
     "classical_twin": "a plain model of the same size",
     "no_entanglement": "the same circuit without links between its qubits",
     "frozen": "the same circuit left as it was by chance",
+    FROM_SCRATCH: "the same model that learned from nothing",
     "baseline": "a simple model that was tuned with care",
 }
 
@@ -44,15 +47,22 @@ def attribution_words(row: Mapping[str, Any]) -> list[str]:
 
     Args:
         row: of `superpose.explain.Attributions.to_dict`: ``class``, ``probability``, ``typical_probability``,
-            ``attributions``; or of a model that predicts a number ``number``, ``typical_number``, ``attributions``.
+            ``attributions``, of a calibrated model ``calibrated_probability``; or of a model that predicts a number
+            ``number``, ``typical_number``, ``attributions``.
     """
     if "number" in row:
         return _number_words(row)
     label = row["class"]
-    said = [
-        f"The model gives {_percent(row['probability'])} to {label}.",
-        f"For a typical row it gives {_percent(row['typical_probability'])} to {label}.",
-    ]
+    score, typical = _percent(row["probability"]), _percent(row["typical_probability"])
+    answered = row.get("calibrated_probability")
+    if answered is None:
+        said = [f"The model gives {score} to {label}.", f"For a typical row it gives {typical} to {label}."]
+    else:
+        said = [
+            f"The model gives {_percent(answered)} to {label}.",
+            f"This is matched to how often it is right. Its raw score for {label} is {score}.",
+            f"For a typical row that score is {typical}.",
+        ]
     parts = row["attributions"].items()
     raised = [(name, value) for name, value in parts if value >= _SMALL][:_NAMED]
     lowered = [(name, value) for name, value in parts if value <= -_SMALL][:_NAMED]
@@ -68,15 +78,17 @@ def attribution_words(row: Mapping[str, Any]) -> list[str]:
 
 def _number_words(row: Mapping[str, Any]) -> list[str]:
     number, typical = row["number"], row["typical_number"]
-    said = [f"The model says {number:.4g}.", f"For a typical row it says {typical:.4g}."]
+    said = [f"The model says {_rounded(number, 4)}.", f"For a typical row it says {_rounded(typical, 4)}."]
     parts = row["attributions"].items()
     small = 0.01 * sum(abs(value) for _, value in parts)
     for words, sign in (("raises", 1.0), ("lowers", -1.0)):
         named = [(name, value) for name, value in parts if sign * value > small][:_NAMED]
         if named:
-            said.append(f"What {words} it most: {_listed([f'{name} (by {abs(v):.3g})' for name, v in named])}.")
+            parted = [f"{name} (by {_rounded(abs(value), 3)})" for name, value in named]
+            said.append(f"What {words} it most: {_listed(parted)}.")
     if len(said) == 2:
-        said.append("No column moved it.")
+        moved = any(value != 0.0 for _, value in parts)
+        said.append("No single column moved it by much." if moved else "No column moved it.")
     said.append("This shows how the model came to its answer. It does not show what causes what.")
     return said
 
@@ -85,11 +97,15 @@ def counterfactual_words(row: Mapping[str, Any]) -> list[str]:
     """What would have to be otherwise.
 
     Args:
-        row: of `superpose.explain.Counterfactuals.to_dict`: ``class`` and ``counterfactuals``.
+        row: of `superpose.explain.Counterfactuals.to_dict`: ``class``, ``counterfactuals`` and ``to_class``, which may
+            be None or absent.
     """
-    label = row["class"]
+    label, wanted = row["class"], row.get("to_class")
+    if wanted == label:
+        return [f"The model says {label}. That is what was asked for."]
     if not row["counterfactuals"]:
-        return [f"The model says {label}. No small change that is allowed would make it say something else."]
+        other = "something else" if wanted is None else wanted
+        return [f"The model says {label}. We found no small change that is allowed and makes it say {other}."]
     said = [f"The model says {label}."]
     for place, one in enumerate(row["counterfactuals"]):
         changes = _listed([_changed(name, change) for name, change in one["changes"].items()])
@@ -110,7 +126,7 @@ def shot_noise_words(row: Mapping[str, Any], shots: int, flipping: float) -> lis
     if row["flip_probability"] <= flipping:
         return [
             f"A quantum computer measures with some chance. With {shots:,} shots the answer {row['class']} would stay "
-            f"the same in {_percent(1.0 - row['flip_probability'])} of all runs."
+            f"the same in {_rest(row['flip_probability'])} of all runs."
         ]
     said = [
         f"Chance has a say here. With {shots:,} shots a quantum computer would give an answer other than "
@@ -161,14 +177,20 @@ def verdict_words(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
         rival = _VARIANTS.get(one["against"], str(one["against"]).replace("_", " "))
         said.append(_OUTCOMES[one["outcome"]].format(rival=rival))
     outcomes = {one["against"]: one["outcome"] for one in comparisons}
-    if all(outcome == "better" for outcome in outcomes.values()) and "classical_twin" in outcomes:
+    if FROM_SCRATCH in outcomes:  # the others began without what this model had learned before
+        said.append("These tests tell if what it had learned before helps. They do not tell if the quantum part does.")
+    elif all(outcome == "better" for outcome in outcomes.values()) and "classical_twin" in outcomes:
         said.append("So the quantum part helps here, as far as these tests can tell.")
     elif outcomes.get("classical_twin") in ("equal", "worse") or outcomes.get("baseline") == "worse":
         said.append("So there is no proof that the quantum part helps here. A plain model will do.")
     else:
         said.append("So it is open if the quantum part helps here.")
-    needed = [cases["to_decide"] for one in comparisons if (cases := one.get("cases")) and cases.get("to_decide")]
-    if needed and "undecided" in outcomes.values():
+    needed = [
+        cases["to_decide"]
+        for one in comparisons
+        if one["outcome"] == "undecided" and (cases := one.get("cases")) and cases.get("to_decide")
+    ]
+    if needed:
         said.append(f"A test with some {max(needed):,} cases could tell.")
     return said
 
@@ -183,6 +205,11 @@ def _percent(share: float) -> str:
     return f"{whole} %"
 
 
+def _rest(share: float) -> str:
+    """One less a share in whole percent; 1 - 1e-20 is 1 to a computer."""
+    return "more than 99 %" if 0.0 < share < 0.005 else _percent(1.0 - share)
+
+
 def _size(value: float) -> str:
     points = round(100.0 * abs(value))
     return "less than 1 point" if points == 0 else f"{points} point{'s' if points != 1 else ''}"
@@ -193,12 +220,35 @@ def _points(name: str, value: float) -> str:
 
 
 def _changed(name: str, change: Mapping[str, Any]) -> str:
-    before = "left open" if change["from"] is None else _value(change["from"])
-    return f"{name} were {_value(change['to'])} and not {before}"
+    before, after = change["from"], change["to"]
+    if before is None:
+        return f"{name} were {_value(after, 6)} and not left open"
+    digits = 6 if isinstance(before, str) or isinstance(after, str) else _digits(before, after)
+    return f"{name} were {_value(after, digits)} and not {_value(before, digits)}"
 
 
-def _value(value: float | str) -> str:
-    return value if isinstance(value, str) else f"{value:.6g}"
+def _digits(before: float, after: float) -> int:
+    """As few digits, from 6 on, as leave the change between two numbers what it is."""
+    off = 0.05 * abs(after - before)
+    return next(
+        (n for n in range(6, 17) if all(abs(float(f"{value:.{n}g}") - value) <= off for value in (before, after))), 17
+    )
+
+
+def _value(value: float | str, digits: int) -> str:
+    if isinstance(value, str):
+        return value
+    if float(value).is_integer() and 1e4 <= abs(value) < 1e15:
+        return f"{value:,.0f}"
+    return _rounded(value, digits)
+
+
+def _rounded(value: float, digits: int) -> str:
+    """A number to so many digits, in full from a ten thousandth to a thousand billions."""
+    short = f"{value:.{digits}g}"
+    if "e" not in short or not 1e-4 <= abs(value) < 1e15:
+        return short
+    return f"{float(short):,.0f}"
 
 
 def _listed(parts: Sequence[str]) -> str:
