@@ -15,8 +15,8 @@ from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_sp
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from superpose.errors import DatasetOneClassError, FeatureMismatchError, NotFittedError, SpecError
-from superpose.learning import HybridClassifier, load_model
+from superpose.errors import DatasetOneClassError, FeatureMismatchError, ModelFormatError, NotFittedError, SpecError
+from superpose.learning import HybridClassifier, ModelFacts, Stopped, TrainingWatch, load_model
 
 SMALL: dict[str, Any] = {"n_qubits": 2, "layers": 1, "epochs": 15, "learning_rate": 0.1, "random_state": 0}
 
@@ -167,6 +167,50 @@ def test_a_saved_model_comes_back_with_labels_of_their_type(labels: np.ndarray, 
     assert loaded.save(tmp_path / "again.superpose") == digest
     assert clone(loaded).fit(rows, codes).score(rows, codes) > 0.6, "hyperparameters come back too"
     assert loaded.get_params()["layers"] == 1
+
+
+@pytest.mark.parametrize(
+    ("labels", "weight"),
+    [([0, 1], {0: 3, np.int64(1): np.float32(1.5)}), ([False, True], {True: 2.0}), (["no", "yes"], {"yes": 2.0})],
+)
+def test_a_loaded_model_would_be_trained_like_the_saved_one(labels: list[Any], weight: Any, tmp_path: Path) -> None:
+    rows, codes = load_breast_cancer(return_X_y=True)
+    truth = np.array(labels)[codes]
+    changed = {"scaling": "minmax", "validation_fraction": 0.3, "gradient_method": "adjoint", "class_weight": weight}
+    model = HybridClassifier(**{**SMALL, "epochs": 2, **changed}).fit(rows, truth)
+    model.save(tmp_path / "model.superpose", ModelFacts(data={"name": "own facts"}))
+    loaded = load_model(tmp_path / "model.superpose")
+    kept = {name: value for name, value in model.get_params().items() if name != "random_state"}
+    assert {name: loaded.get_params()[name] for name in kept} == kept
+    again = clone(loaded).set_params(random_state=0).fit(rows, truth)
+    np.testing.assert_array_equal(again.predict_proba(rows), model.predict_proba(rows))
+
+
+def test_a_file_tells_how_its_model_was_made_whatever_is_set_afterwards(tmp_path: Path) -> None:
+    rows, labels = load_iris(return_X_y=True)
+    model = HybridClassifier(**{**SMALL, "epochs": 2}).fit(rows, labels).set_params(n_qubits=3, scaling="none")
+    model.save(tmp_path / "model.superpose")
+    loaded = load_model(tmp_path / "model.superpose")
+    assert (loaded.n_qubits, loaded.scaling) == (2, "standard")
+    model.set_params(n_qubits=2).fine_tune(rows, labels, epochs=1)
+
+
+def test_a_training_that_was_stopped_leaves_nothing_that_predicts() -> None:
+    rows, labels = load_iris(return_X_y=True)
+    model = HybridClassifier(**SMALL).fit(rows, labels)
+    with pytest.raises(Stopped):
+        model.fit(rows, labels, watch=TrainingWatch(should_stop=lambda: True))
+    with pytest.raises(NotFittedError):
+        model.predict(rows)
+
+
+def test_hyperparameters_of_a_file_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    rows, labels = load_iris(return_X_y=True)
+    model = HybridClassifier(**{**SMALL, "epochs": 1}).fit(rows, labels)
+    for spec in ({"model": {"encoding": 3}}, {"model": [1]}, 7, {"training": {"epochs": -1}}):
+        model.save(tmp_path / "model.superpose", ModelFacts(provenance={"spec": spec}))
+        with pytest.raises(ModelFormatError, match="hyperparameters"):
+            load_model(tmp_path / "model.superpose")
 
 
 def test_shifted_angles_train_the_same_model_as_the_adjoint_method() -> None:

@@ -63,6 +63,29 @@ def test_predictions_keep_the_unit_and_the_place_of_the_numbers(diabetes: tuple[
     np.testing.assert_allclose(constant, 7.0, atol=0.5)
 
 
+@pytest.mark.parametrize("unit", [2.0**-43, 2.0**-700, 2.0**700])
+def test_the_unit_of_the_numbers_does_not_matter(unit: float, diabetes: tuple[np.ndarray, np.ndarray]) -> None:
+    rows, numbers = diabetes
+    plain = HybridRegressor(**{**SMALL, "epochs": 2}).fit(rows, numbers)
+    other = HybridRegressor(**{**SMALL, "epochs": 2}).fit(rows, numbers * unit)
+    np.testing.assert_array_equal(other.predict(rows), plain.predict(rows) * unit)
+
+
+def test_numbers_too_large_to_be_scaled_are_refused() -> None:
+    with pytest.raises(ValueError, match="too large"):
+        HybridRegressor(**SMALL).fit(np.arange(8.0)[:, None], [1.7e308, -1.7e308] * 4)
+
+
+@pytest.mark.parametrize(("loss", "variant"), [("absolute", "no_entanglement"), ("squared", "frozen")])
+def test_a_loaded_regressor_knows_how_it_was_trained(
+    loss: str, variant: str, diabetes: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    own = {"loss": loss, "variant": variant, "validation_rows": "last", "scaling": "robust"}
+    model = HybridRegressor(**{**SMALL, "epochs": 2, **own}).fit(*diabetes)
+    model.save(tmp_path / "model")
+    assert HybridRegressor.load(tmp_path / "model").get_params().items() >= own.items()
+
+
 def test_the_absolute_loss_leads_to_medians() -> None:
     rng = np.random.default_rng(0)
     rows, numbers = rng.normal(size=(400, 2)), rng.exponential(1.0, 400)  # median 0.69, mean 1, nothing to learn

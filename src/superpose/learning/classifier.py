@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import torch
@@ -107,6 +107,14 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
     True
     """
 
+    beside_spec: ClassVar[tuple[str, ...]] = (
+        *HybridEstimator.beside_spec,
+        "class_weight",
+        "epsilon",
+        "delta",
+        "max_gradient_norm",
+    )
+
     class_weight: str | Mapping[Any, float] | None = None
     calibration: str | None = None
     conformal: float | None = None
@@ -165,7 +173,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
         frozen = (freeze,) if isinstance(freeze, str) else tuple(freeze)
         section = FineTuneSpec(parent=name, entry=entry, head=head, freeze=frozen, learning_rates=learning_rates)
         digest = getattr(self, "model_digest_", None)
-        parent = Parent(self.to_trained_model(), name, digest, self._model_spec().to_dict())
+        parent = Parent(self.to_trained_model(), name, digest, self.trained_spec_["model"])
         child: HybridClassifier = clone(self).set_params(**changes)
         return child._fit(X, y, watch, parent, section)
 
@@ -231,6 +239,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
             self.safeguards_ = fit_safeguards(
                 guarding, probabilities=own, truth=codes[validation], train=encoded[train], validation=held, seed=seed
             )
+        self._note_hyperparameters()
         return self
 
     def predict_proba(
@@ -320,8 +329,9 @@ def load_model(path: Path | str | bytes, expected_digest: str | None = None) -> 
             f"the model file holds a {model.kind!r}, which is no HybridClassifier; "
             "superpose.learning.Predictor.load serves it"
         )
+    found = hyperparameters_of(file, HybridClassifier)
     section = file.manifest["provenance"].get("spec", {}).get("calibration", {})
-    classifier = HybridClassifier(**hyperparameters_of(file), **calibration_params(section))
+    classifier = HybridClassifier(**found, **calibration_params(section))
     classifier.classes_ = np.array(model.classes)
     classifier.safeguards_ = file.safeguards
     classifier._take_over(model, file)

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,9 +33,11 @@ __all__ = [
     "default_names",
     "early_stopping_split",
     "encoded_rows",
+    "plain_value",
     "rows_at",
     "seed_of",
     "validated_rows",
+    "with_labels",
 ]
 
 
@@ -160,6 +163,26 @@ def default_names(n_columns: int) -> tuple[str, ...]:
 def rows_at(rows: Any, places: NDArray[np.integer]) -> Any:
     """Some rows of a data frame or an array."""
     return rows.iloc[places] if is_frame(rows) else rows[places]
+
+
+def plain_value(value: Any) -> Any:
+    """A hyperparameter as a JSON value: NumPy's numbers as Python's, a mapping from labels with texts as keys."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {_label_text(key): plain_value(one) for key, one in value.items()}
+    return [plain_value(one) for one in value] if isinstance(value, list | tuple) else value
+
+
+def with_labels(weights: Mapping[str, Any], labels: Sequence[Any]) -> dict[Any, Any]:
+    """A mapping from labels that `plain_value` gave texts as keys, with the labels again."""
+    label_of = {_label_text(label): label for label in labels}
+    return {label_of.get(text, text): weight for text, weight in weights.items()}
+
+
+def _label_text(label: Any) -> str:
+    plain = label.item() if isinstance(label, np.generic) else label
+    return plain if isinstance(plain, str) else json.dumps(plain)
 
 
 def early_stopping_split(

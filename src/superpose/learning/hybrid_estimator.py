@@ -5,19 +5,26 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from superpose.circuits import Backend
-from superpose.errors import SpecError
+from superpose.errors import ModelFormatError, SpecError
 from superpose.learning.backend_spec import DEFAULT_SHOTS, MEASURED_GRADIENTS, BackendSpec
 from superpose.learning.calibration.safeguards import Safeguards
-from superpose.learning.estimator import TabularEstimator, check_validation_fraction, default_names, rows_at
+from superpose.learning.estimator import (
+    TabularEstimator,
+    check_validation_fraction,
+    default_names,
+    plain_value,
+    rows_at,
+    with_labels,
+)
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.naming import resolved_backend
 from superpose.learning.model_file import ModelFacts, ModelFile, write_model
@@ -38,6 +45,9 @@ class HybridEstimator(TabularEstimator, ABC):
 
     The hyperparameters and attributes are told where users meet them, in `HybridClassifier` and `HybridRegressor`.
     """
+
+    beside_spec: ClassVar[tuple[str, ...]] = ("scaling", "validation_fraction", "gradient_method")
+    """Hyperparameters that no section of a spec holds, and that model files keep all the same."""
 
     n_qubits: int = 4
     encoding: str = "angle"
@@ -71,7 +81,7 @@ class HybridEstimator(TabularEstimator, ABC):
 
         Args:
             path: of the file.
-            facts: about data, evaluation and provenance; by default how it was trained.
+            facts: about data, evaluation and provenance; how it was trained is added where they do not say it.
             safeguards: calibration, prediction sets and the like of a classifier, an interval of a regressor; novelty.
                 By default those that it was fitted with.
 
@@ -80,15 +90,17 @@ class HybridEstimator(TabularEstimator, ABC):
             ValueError: the labels are neither texts, numbers nor truth values.
             TypeError: the network has no circuit.
         """
-        if facts is None:
-            measured = {} if self.measured_ is None else {"measured": self.measured_}
-            backend = "local" if self.measured_ is None else self.measured_["backend"]
-            parent = getattr(self, "fine_tuning_", None)
-            begun = {} if parent is None else {"fine_tuned_from": parent}
-            plan = getattr(self, "privacy_", None)
-            private = {} if plan is None else {"privacy": plan}
-            spec = self.spec_sections()
-            facts = ModelFacts(provenance={"spec": spec, "backend": backend, **measured, **begun, **private})
+        self._check_fitted()
+        facts = facts or ModelFacts()
+        backend = "local" if self.measured_ is None else self.measured_["backend"]
+        own = {"spec": self.trained_spec_, "estimator": self.trained_params_, "backend": backend}
+        told = {
+            "measured": self.measured_,
+            "fine_tuned_from": getattr(self, "fine_tuning_", None),
+            "privacy": getattr(self, "privacy_", None),
+        }
+        own |= {name: value for name, value in told.items() if value is not None}
+        facts = replace(facts, provenance={**own, **facts.provenance})
         kept = getattr(self, "safeguards_", None) if safeguards is None else safeguards
         return write_model(Path(path), self.to_trained_model(), facts, kept)
 
@@ -99,7 +111,7 @@ class HybridEstimator(TabularEstimator, ABC):
 
     def __sklearn_is_fitted__(self) -> bool:
         """Whether ``fit`` has been called."""
-        return hasattr(self, "network_")
+        return hasattr(self, "trained_spec_")
 
     def _model_spec(self) -> ModelSpec:
         return ModelSpec(
@@ -146,6 +158,8 @@ class HybridEstimator(TabularEstimator, ABC):
 
     def _build(self, model: ModelSpec, options: TrainingOptions, n_outputs: int, variant: str, seed: int) -> None:
         """Put an untrained network in place."""
+        for name in ("trained_spec_", "fine_tuning_", "model_digest_"):  # of the model that was here before
+            self.__dict__.pop(name, None)
         shape = NetworkShape(self.preprocessor_.n_encoded, n_outputs)
         generator = torch.Generator().manual_seed(seed)
         self.network_ = build_network(model, shape, variant, generator, options.gradient_method)
@@ -158,6 +172,11 @@ class HybridEstimator(TabularEstimator, ABC):
         self.measured_ = None if measurer is None else measurer.facts()
         self.history_ = trainer.history
         self.n_iter_ = len(self.history_)
+
+    def _note_hyperparameters(self) -> None:
+        """The model is ready: keep what it was made with, whatever ``set_params`` says later."""
+        self.trained_spec_ = self.spec_sections()
+        self.trained_params_ = {name: plain_value(getattr(self, name)) for name in self.beside_spec}
 
     def _predicting_measurer(
         self, backend: str | Backend | None, shots: int | None, n_rows: int, seed: int
@@ -175,11 +194,14 @@ class HybridEstimator(TabularEstimator, ABC):
         """Become the fitted estimator that a model file holds."""
         self._take_columns(model.preprocessor)
         self.network_ = network_of_model(model)
-        self.measured_ = file.manifest["provenance"].get("measured")
-        if "privacy" in file.manifest["provenance"]:
-            self.privacy_ = file.manifest["provenance"]["privacy"]
+        provenance = file.manifest["provenance"]
+        self.measured_ = provenance.get("measured")
+        for name, attribute in (("privacy", "privacy_"), ("fine_tuned_from", "fine_tuning_")):
+            if name in provenance:
+                setattr(self, attribute, provenance[name])
         self.history_ = []
         self.n_iter_ = 0
+        self._note_hyperparameters()
 
     def _measurer(self, network: HybridNetwork, n_rows: int, seed: int) -> Measurer | None:
         """What measures the network's circuit on the backend, put into the network; None without a backend."""
@@ -192,8 +214,27 @@ class HybridEstimator(TabularEstimator, ABC):
         return measurer
 
 
-def hyperparameters_of(file: ModelFile) -> dict[str, Any]:
-    """What a model file says about how its model was made, as arguments of the estimator."""
+def hyperparameters_of(file: ModelFile, estimator: type[HybridEstimator]) -> dict[str, Any]:
+    """What a model file says about how its model was made, as arguments of the estimator.
+
+    Raises:
+        ModelFormatError: it says it in a way that this release does not know.
+    """
+    try:
+        found = _hyperparameters(file, estimator.beside_spec)
+        weights = found.get("class_weight")
+        if isinstance(weights, Mapping):
+            found["class_weight"] = with_labels(weights, file.model.classes)
+        made = estimator(**found)
+        made.spec_sections()
+    except (SpecError, KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ModelFormatError(
+            f"the hyperparameters in the model file cannot be used: {type(error).__name__}: {str(error)[:200]}"
+        ) from None
+    return found
+
+
+def _hyperparameters(file: ModelFile, beside_spec: tuple[str, ...]) -> dict[str, Any]:
     spec = file.manifest["provenance"].get("spec", {})
     network = spec.get("model", {})
     found = {name: network[name] for name in ("n_qubits", "max_angle") if name in network}
@@ -207,7 +248,10 @@ def hyperparameters_of(file: ModelFile) -> dict[str, Any]:
         found["gradient_method"] = backend["gradient"]
     if training.get("class_weights", "none") != "none":
         found["class_weight"] = training["class_weights"]
-    return found
+    if "scaling" in spec.get("preprocessing", {}):
+        found["scaling"] = spec["preprocessing"]["scaling"]
+    stated = file.manifest["provenance"].get("estimator", {})
+    return found | {name: stated[name] for name in beside_spec if name in stated}
 
 
 def _renamed(ansatz: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 import torch
@@ -89,6 +89,8 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
     True
     """
 
+    beside_spec: ClassVar[tuple[str, ...]] = (*HybridEstimator.beside_spec, "validation_rows", "loss", "variant")
+
     validation_rows: str = "random"
     loss: str = "squared"
     variant: str = "hybrid"
@@ -113,12 +115,14 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
         train, validation = self._stopping_split(len(numbers), seed)
         if self.conformal is not None:
             check_interval_rows(self.conformal, len(validation))
-        self.centre_, spread = float(numbers[train].mean()), float(numbers[train].std())
-        self.scale_ = spread if spread > 1e-12 * max(1.0, abs(self.centre_)) else 1.0
+        self.centre_, self.scale_ = _centre_and_scale(numbers[train])
         encoded = self._fit_preprocessor(rows, kinds, train)
         self._build(model, options, 1, self.variant, seed)
         self.n_params_ = sum(p.numel() for p in self.network_.parameters())
-        scaled = (numbers - self.centre_) / self.scale_
+        with np.errstate(over="ignore"):
+            scaled = (numbers - self.centre_) / self.scale_
+        if not np.isfinite(scaled).all():
+            raise ValueError("y holds numbers too large to be scaled; give them in another unit")
         measurer = self._measurer(self.network_, len(train), seed)
         trainer = Trainer(
             self.network_,
@@ -137,6 +141,7 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
             told = {"n_rows": len(validation), "of": "residuals of the validation rows, which chose the epoch too"}
             interval = NumberInterval.from_residuals(float(self.conformal), residuals)
             self.safeguards_ = Safeguards(interval=interval, facts={"interval": told})
+        self._note_hyperparameters()
         return self
 
     def predict(
@@ -223,7 +228,7 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
                 f"the model file holds a {model.kind!r}, which is no HybridRegressor; "
                 "superpose.learning.Predictor.load serves it"
             )
-        found = cls(**hyperparameters_of(file))
+        found = cls(**hyperparameters_of(file, cls))
         found.centre_, found.scale_, found.n_params_ = model.centre, model.scale, model.n_params
         found.safeguards_ = file.safeguards
         found.conformal = None if file.safeguards.interval is None else file.safeguards.interval.coverage
@@ -248,6 +253,15 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
             order = np.random.default_rng(seed).permutation(n_rows)
         n_held = n_held if n_rows - n_held >= 2 else 0
         return np.sort(order[: n_rows - n_held]), np.sort(order[n_rows - n_held :])
+
+
+def _centre_and_scale(numbers: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and standard deviation, in any unit; the deviation of a constant is 1."""
+    largest = float(np.abs(numbers).max())
+    unit = float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1))  # a power of 2, so that no digit changes
+    inside = numbers / unit
+    centre, spread = float(inside.mean()) * unit, float(inside.std()) * unit
+    return centre, spread if spread > 1e-12 * largest else 1.0
 
 
 def _squared(scores: Tensor, numbers: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:

@@ -59,6 +59,19 @@ def test_equal_columns_in_another_order_keep_their_own_weights_and_scales(
     np.testing.assert_allclose(Predictor.load(tmp_path / "child").predict_proba(rows), given, atol=1e-6)
 
 
+def test_a_model_tells_of_its_parent_until_it_is_trained_anew(parent: HybridClassifier, tmp_path: Path) -> None:
+    path = tmp_path / "model"
+    parent.save(path)
+    child = load_model(path).fine_tune(*_rows("abc", 1), **FEW)
+    child.save(path)
+    loaded = load_model(path)
+    loaded.save(path)
+    assert read_model(path).manifest["provenance"]["fine_tuned_from"] == child.fine_tuning_
+    loaded.fit(*_rows("abc", 2)).save(path)
+    assert "fine_tuned_from" not in read_model(path).manifest["provenance"]
+    assert loaded.fine_tune(*_rows("abc", 1), **FEW).fine_tuning_["digest"] is None
+
+
 def test_columns_are_matched_by_name_and_new_classes_get_a_new_head(parent: HybridClassifier) -> None:
     rows, labels = _rows("cxa", 2)
     child = parent.fine_tune(rows, np.where(labels == "ill", "dies", "lives"), **{**FEW, "learning_rate": 1e-7})
