@@ -359,6 +359,24 @@ def _share(group: Mapping[str, Any], name: str) -> str:
     return "–" if value is None or interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
 
 
+def _more_than_one_row(private: Mapping[str, Any]) -> list[str]:
+    """What the promise comes to for a patient of several rows, and with the sweep that chose the spec."""
+    lines = []
+    if "largest_group" in private:
+        together, delta = private["epsilon_of_largest_group"], private.get("delta_of_largest_group")
+        none = together is None or delta is None  # a file of an earlier release has an epsilon without its delta
+        promise = "no promise" if none else f"epsilon {together:.3g}, delta {delta:.3g}"
+        n_rows = private["largest_group"]
+        lines.append(f"- The patient with most training rows has {n_rows}: {promise} for all of them together.")
+    if "sweep_trainings" in private:
+        lines.append(
+            f"- A sweep chose the spec by {private['sweep_trainings']} private trainings on rows of the same table; "
+            f"all together spent up to epsilon {private['epsilon_with_sweep']:.3g}, delta "
+            f"{private['delta_with_sweep']:.3g}."
+        )
+    return lines
+
+
 def _privacy(manifest: Mapping[str, Any]) -> list[str]:
     """What training promises, and what an attack found."""
     evaluation = manifest.get("evaluation") or {}
@@ -371,11 +389,7 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
             f"gradients cut to length {private['max_gradient_norm']:.3g}, {private['n_steps']} steps."
         )
         lines.append(f"- Not covered: {'; '.join(private['does_not_cover'])}.")
-        if "largest_group" in private:
-            lines.append(
-                f"- The patient with most training rows has {private['largest_group']}: epsilon "
-                f"{private['epsilon_of_largest_group']:.3g} for all of them together."
-            )
+        lines += _more_than_one_row(private)
     if attack:
         bound = attack.get("bound")
         lines.append(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from torch.nn.functional import cross_entropy
 
 pytest.importorskip("opacus", reason="needs superpose[privacy]")
@@ -14,7 +17,7 @@ pytest.importorskip("opacus", reason="needs superpose[privacy]")
 from sklearn.datasets import load_breast_cancer
 
 from superpose import HybridClassifier
-from superpose.datasets import builtin_table
+from superpose.datasets import Table, builtin_table
 from superpose.errors import SpecError
 from superpose.learning import (
     CheckpointStore,
@@ -30,7 +33,7 @@ from superpose.learning import (
     run_experiment,
 )
 from superpose.learning.network import VARIANTS, NetworkShape
-from superpose.learning.privacy.accounting import PrivacyPlan, plan_privacy
+from superpose.learning.privacy.accounting import PrivacyPlan, group_epsilon, plan_privacy, with_sweep
 from superpose.learning.privacy.spec import PrivacySpec
 from superpose.learning.privacy.steps import PrivateSteps, weight_gradients
 from superpose.learning.spec import ModelSpec, TrainingOptions
@@ -119,6 +122,52 @@ def test_the_accountant_keeps_within_epsilon_and_more_noise_costs_less() -> None
     assert single.noise_multiplier <= np.sqrt(2 * np.log(1.25 / 1e-4)) / 0.9 * 1.01
 
 
+@pytest.mark.parametrize(("epsilon", "n_rows"), [(1.0, 2), (0.5, 5), (3.0, 3)])
+def test_a_groups_epsilon_is_the_least_of_all_deltas_by_opacus(epsilon: float, n_rows: int) -> None:
+    """Brute force: Opacus's own epsilon for many deltas, each row after the other left out."""
+    from opacus.accountants import RDPAccountant
+
+    plan = plan_privacy(PrivacySpec(epsilon=epsilon), n_rows=1_000, batch_size=50, epochs=10)
+    accountant = RDPAccountant()
+    accountant.history = [(plan.noise_multiplier, plan.sample_rate, plan.n_steps)]
+    best = np.inf
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that the best order is the largest
+        for delta in np.geomspace(1e-60, plan.delta, 300):
+            one = accountant.get_epsilon(delta=delta)
+            if sum(np.exp(place * one) for place in range(n_rows)) * delta <= plan.delta:
+                best = min(best, n_rows * one)
+    assert group_epsilon(plan, n_rows) == pytest.approx(best, rel=0.03)
+    assert group_epsilon(plan, 1) == pytest.approx(plan.epsilon)
+    assert group_epsilon(plan, n_rows) > n_rows * plan.epsilon  # which would need another delta
+
+
+def test_a_groups_epsilon_is_above_the_exact_one_of_the_gaussian_mechanism() -> None:
+    """One step over all rows: k rows move the sum k times as far, whose exact delta is known (Balle and Wang 2018)."""
+    plan = plan_privacy(PrivacySpec(epsilon=0.8), n_rows=100, batch_size=100, epochs=1)
+    assert plan.sample_rate == 1.0 and plan.n_steps == 1
+
+    def delta(epsilon: float, reach: float) -> float:
+        upper, lower = reach / 2 - epsilon / reach, -reach / 2 - epsilon / reach
+        return float(stats.norm.cdf(upper) - np.exp(epsilon + stats.norm.logcdf(lower)))
+
+    for n_rows in (1, 2, 4, 8):
+        told = group_epsilon(plan, n_rows)
+        assert told is not None and delta(told, n_rows / plan.noise_multiplier) <= plan.delta
+    facts = plan.facts(largest_group=4)
+    assert facts["delta_of_largest_group"] == plan.delta
+    assert facts["epsilon_of_largest_group"] == group_epsilon(plan, 4)
+    assert plan.facts(largest_group=5_000)["epsilon_of_largest_group"] is None
+
+
+def test_a_sweeps_trainings_spend_too() -> None:
+    plan = plan_privacy(PrivacySpec(epsilon=1.0), n_rows=1_000, batch_size=50, epochs=2)
+    facts = with_sweep(plan.facts(), {"n_trials": 10, "folds": 3})
+    assert facts["sweep_trainings"] == 30 and facts["epsilon"] == plan.epsilon
+    assert facts["epsilon_with_sweep"] == pytest.approx(31 * plan.epsilon)
+    assert facts["delta_with_sweep"] == pytest.approx(31e-5)
+
+
 def test_a_stopped_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
     options = TrainingOptions(epochs=3, batch_size=15)
 
@@ -171,6 +220,43 @@ def test_an_experiment_reports_epsilon_and_the_attack(tmp_path: Path) -> None:
 
     card = model_card(manifest)
     assert "Trained with differential privacy: epsilon 3" in card and "Membership inference" in card
+
+
+def test_an_experiment_tells_what_patients_and_a_sweep_spend_and_no_training_loss(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.where(np.arange(120) % 2, "ill", "well").astype(object)
+    patients = np.array([f"p{place // 3}" for place in range(120)], dtype=object)
+    columns = {"dose": rng.normal(size=120), "age": rng.normal(size=120), "patient": patients}
+    spec = TrainingSpec.from_dict(
+        {
+            "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
+            "privacy": {"epsilon": 0.5, "delta": 1e-4},
+            "training": {"epochs": 1},
+            "split": {"kind": "grouped", "column": "patient"},
+            "evaluation": {"n_splits": 2, "controls": [], "baseline": "none"},
+        }
+    )
+    told: list[dict[str, Any]] = []
+    result = run_experiment(
+        spec,
+        Table.from_columns("visits", columns, "outcome", labels),
+        tmp_path,
+        on_event=lambda kind, data: told.append(data) if kind == "progress" else None,
+        provenance={"sweep": {"n_trials": 4, "folds": 2, "metric": "accuracy"}},
+    )
+    private = result.evaluation["privacy"]
+    assert private["largest_group"] == 3 and private["epsilon_of_largest_group"] > 3 * private["epsilon"]
+    assert private["sweep_trainings"] == 8 and private["epsilon_with_sweep"] == pytest.approx(9 * private["epsilon"])
+    assert told and all(event.get("loss") is None for event in told)  # as in its curves
+    from superpose.explain import model_card
+
+    manifest = Predictor.load(result.model_path).manifest
+    manifest = {**manifest, "provenance": {name: v for name, v in manifest["provenance"].items() if name != "sweep"}}
+    card = model_card(manifest)
+    assert f"has 3: epsilon {private['epsilon_of_largest_group']:.3g}, delta 0.0001 for all of them" in card
+    assert "by 8 private trainings" in card
+    earlier = {name: value for name, value in private.items() if name != "delta_of_largest_group"}
+    assert "has 3: no promise" in model_card({**manifest, "evaluation": {**manifest["evaluation"], "privacy": earlier}})
 
 
 @pytest.mark.parametrize(

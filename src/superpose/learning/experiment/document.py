@@ -57,7 +57,7 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
         searched=_searched(run),
     )
     evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)
-    evaluation["privacy"] = rows[0]["hybrid"].get("privacy")
+    evaluation["privacy"] = _privacy(run, rows[0]["hybrid"].get("privacy"))
     evaluation["membership"] = _membership(run)
     evaluation["learning_curves"] = learning_curves(rows)
     evaluation["cases"] = case_plots(cases, [str(label) for label in run.table.classes])
@@ -74,6 +74,16 @@ def _searched(run: Run) -> int:
     """Settings of the hybrid model that a sweep tried before it chose this spec."""
     sweep = run.made_by.get("sweep")
     return int(sweep.get("n_trials", 1)) if isinstance(sweep, Mapping) else 1
+
+
+def _privacy(run: Run, facts: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What the registered model's training spent, and a sweep before it on the same rows."""
+    sweep = run.made_by.get("sweep")
+    if facts is None or not isinstance(sweep, Mapping) or "folds" not in sweep:
+        return facts
+    from superpose.learning.privacy.accounting import with_sweep
+
+    return with_sweep(facts, sweep)
 
 
 def _membership(run: Run) -> dict[str, Any] | None:

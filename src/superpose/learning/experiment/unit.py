@@ -257,7 +257,7 @@ class Unit:
         facts = {
             **self._place,
             "epoch": report.epoch,
-            "loss": report.loss,
+            "loss": None if self.run.spec.privacy.epsilon is not None else report.loss,  # which no epsilon covers
             "validation_loss": report.validation_loss,
             "validation_accuracy": report.validation_accuracy,
         }

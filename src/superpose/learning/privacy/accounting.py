@@ -8,16 +8,28 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from superpose.errors import SpecError
 from superpose.learning.privacy.spec import PrivacySpec
 
-__all__ = ["PrivacyPlan", "plan_privacy"]
+__all__ = ["PrivacyPlan", "group_epsilon", "plan_privacy", "with_sweep"]
 
 _TOLERANCE = 0.005
 """Share of epsilon that may be left unspent."""
+
+_LARGE_ORDERS = (64, 96, 128, 192, 256, 384, 512, 768, 1024)
+"""Renyi orders beside Opacus's own, whose largest is 63: groups of more rows than the largest order have no bound."""
+
+_NO_PROMISE = 1_000.0
+"""An epsilon from which on nothing is promised: the largest that a spec may have."""
+
+_RAREST = -1e5
+"""Logarithm of the least delta that is looked at for a group."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +78,74 @@ class PrivacyPlan:
         }
         if largest_group > 1:
             found["largest_group"] = largest_group
-            found["epsilon_of_largest_group"] = self.epsilon * largest_group  # group privacy
+            found["epsilon_of_largest_group"] = group_epsilon(self, largest_group)
+            found["delta_of_largest_group"] = self.delta
         return found
+
+
+def group_epsilon(plan: PrivacyPlan, n_rows: int) -> float | None:
+    """The epsilon of so many rows together, present or absent, at the plan's own delta; None where it is above 1,000.
+
+    What is ``(e, d)``-private for one row is ``(k e, d (exp(k e) - 1) / (exp(e) - 1))``-private for k: with ``d`` the
+    plan's delta that would be no promise at all, so ``d`` is the largest one whose result for k rows is the plan's.
+
+    Args:
+        plan: of the run.
+        n_rows: k, at least 1.
+
+    Source: Vadhan 2017, "The complexity of differential privacy", lemma 2.2, its sum over rows written out; from Renyi
+    orders to ``(e, d)`` Balle et al. 2020, theorem 21, as in Opacus.
+    """
+    from opacus.accountants import RDPAccountant
+    from opacus.accountants.analysis.rdp import compute_rdp
+
+    orders = np.array([*RDPAccountant.DEFAULT_ALPHAS, *_LARGE_ORDERS], dtype=np.float64)
+    noise = plan.noise_multiplier
+    spent = np.asarray(
+        compute_rdp(q=plan.sample_rate, noise_multiplier=noise, steps=plan.n_steps, orders=orders.tolist())
+    )
+
+    def epsilon(log_delta: float) -> float:
+        found = spent - (log_delta + np.log(orders)) / (orders - 1) + np.log1p(-1 / orders)
+        return max(float(np.nanmin(found)), 1e-12)
+
+    def excess(log_delta: float) -> float:
+        """Logarithm of the group's delta over the plan's: as ``log_delta`` falls it rises, then falls past 0 once."""
+        one = epsilon(log_delta)
+        return log_delta + _log_expm1(n_rows * one) - _log_expm1(one) - math.log(plan.delta)
+
+    above, below = math.log(plan.delta), _RAREST
+    if n_rows == 1:
+        return epsilon(above)
+    if excess(below) > 0.0:
+        return None
+    for _ in range(100):
+        middle = 0.5 * (above + below)
+        above, below = (middle, below) if excess(middle) > 0.0 else (above, middle)
+    found = n_rows * epsilon(below)
+    return found if found <= _NO_PROMISE else None
+
+
+def _log_expm1(exponent: float) -> float:
+    return exponent + math.log(-math.expm1(-exponent))
+
+
+def with_sweep(facts: Mapping[str, Any], sweep: Mapping[str, Any]) -> dict[str, Any]:
+    """Facts of a private run whose spec a sweep chose, with what the sweep's trainings on the same rows spent besides.
+
+    By basic composition: each training of each trial spent up to the run's epsilon and delta anew.
+
+    Args:
+        facts: see `PrivacyPlan.facts`.
+        sweep: ``n_trials`` and ``folds`` of each.
+    """
+    n_trainings = int(sweep["n_trials"]) * int(sweep["folds"])
+    return {
+        **facts,
+        "sweep_trainings": n_trainings,
+        "epsilon_with_sweep": (n_trainings + 1) * float(facts["epsilon"]),
+        "delta_with_sweep": min(1.0, (n_trainings + 1) * float(facts["delta"])),
+    }
 
 
 def plan_privacy(spec: PrivacySpec, n_rows: int, batch_size: int, epochs: int) -> PrivacyPlan:
