@@ -111,6 +111,39 @@ def test_vehicles_carry_no_more_than_they_can() -> None:
         VehicleRouting(model.distances, model.demands, 4, 2)
 
 
+@pytest.mark.parametrize(
+    ("demands", "capacity", "shortest"),
+    [
+        ([0, 1 / 3, 1 / 3, 1 / 3], 1, 22),  # one vehicle carries all
+        ([0, 0.3333, 0.3333, 0.3333], 1, 22),
+        ([0, 0.1, 0.2, 0.3], 0.6, 22),  # floats add up to a little more
+        ([0, 0.1, 0.2, 0.3], 0.3, 41),
+        ([0, 0.0, 0.0, 0.0], 0, 22),
+        ([0, 1e9 / 3, 1e9 / 3, 1e9 / 3], 1e9, 22),
+    ],
+)
+def test_bounds_of_routes_hold_for_demands_that_are_not_whole(
+    demands: list[float], capacity: float, shortest: float
+) -> None:
+    pytest.importorskip("ortools", reason="OR-Tools solves it")
+    model = VehicleRouting([[0, 10, 10, 10], [10, 0, 1, 1], [10, 1, 0, 1], [10, 1, 1, 0]], demands, capacity, 2)
+    found = model.classical(0.5, 1)
+    assert found.bound is not None
+    assert found.bound <= shortest
+    assert found.solution is None or model.carries(found.solution)
+    assert model.value(model.start(np.random.default_rng(0))) >= shortest
+
+
+@pytest.mark.parametrize("unit", [1e-9, 1e-3, 1.0, 1e20])
+def test_tours_are_solved_in_any_unit(unit: float) -> None:
+    pytest.importorskip("ortools", reason="OR-Tools solves it")
+    model = TravellingSalesman(unit * np.array([[0, 1, 5, 1], [1, 0, 1, 5], [5, 1, 0, 1], [1, 5, 1, 0]]))
+    found = model.classical(120.0, 1)  # proven at once
+    assert found.solution is not None
+    assert model.value(found.solution) == pytest.approx(4 * unit)
+    assert found.bound == pytest.approx(4 * unit)
+
+
 def test_ft06_takes_55() -> None:
     pytest.importorskip("ortools", reason="OR-Tools solves it")
     model = JobShop(FT06)
@@ -231,6 +264,8 @@ def test_any_quadratic_problem_is_a_model() -> None:
         lambda: TravellingSalesman(-np.ones((3, 3))),
         lambda: VehicleRouting(np.zeros((3, 2)), [0, 1, 1], 3, 1),
         lambda: VehicleRouting(np.triu(np.ones((3, 3)), 1), [0, 1, 1], 3, 1),
+        lambda: VehicleRouting(np.ones((3, 3)) - np.eye(3), [0, 0, 0], 1, 0),
+        lambda: VehicleRouting(np.ones((3, 3)) - np.eye(3), [1, 1, 1], 3, 2),
         lambda: JobShop([]),
         lambda: JobShop([[(0, 0)]]),
         lambda: JobShop([[(0, 3)], [(0, 3)]], horizon=5),

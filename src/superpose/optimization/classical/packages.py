@@ -5,14 +5,17 @@ from __future__ import annotations
 import math
 import warnings
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 
 from superpose.errors import ExtraMissingError
 
-__all__ = ["package", "solver_name", "whole_scale"]
+__all__ = ["MOST_WHOLE", "package", "solver_name", "whole_scale"]
+
+MOST_WHOLE: Final = 2.0**40
+"""Largest number that solvers for integers are given, which add many of them up."""
 
 
 def package(name: str) -> Any:
@@ -37,9 +40,16 @@ def solver_name(part: str) -> str:
     return f"OR-Tools {package('ortools').__version__} {part}"
 
 
-def whole_scale(numbers: npt.NDArray[np.float64]) -> int:
-    """Return the factor that makes all numbers whole: 1 where they are, else 1000, which rounds.
+def whole_scale(numbers: npt.NDArray[np.float64]) -> float:
+    """Return the factor by which numbers of 0 or more are rounded: 1 where they are whole, else 1000.
 
-    Solvers for integers get ``floor(numbers * factor)``; bounds of these, over the factor, are bounds of the numbers.
+    A power of ten beyond where all are below 1, so that they stay apart, or where they would be too large to be added
+    up. Solvers for integers get ``floor(numbers * factor)``; bounds of these, over the factor, are bounds of the
+    numbers.
     """
-    return 1 if all(math.isclose(x, round(x), abs_tol=1e-9) for x in np.unique(numbers)) else 1000
+    largest = float(np.max(numbers, initial=0.0))
+    if largest <= MOST_WHOLE and np.all(np.abs(numbers - np.rint(numbers)) <= 1e-9):
+        return 1.0
+    if largest * 1000 > MOST_WHOLE:
+        return 10.0 ** math.floor(math.log10(MOST_WHOLE / largest))
+    return 1000.0 if largest >= 1 else 10.0 ** (3 - math.floor(math.log10(largest)))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from superpose.optimization.budgets import Budget, OnStep
-from superpose.optimization.classical.packages import package, solver_name, whole_scale
+from superpose.optimization.classical.packages import MOST_WHOLE, package, solver_name, whole_scale
 from superpose.optimization.classical.watching import cp_solved, watched
 from superpose.optimization.models.base import ClassicalResult
 
@@ -61,17 +62,21 @@ def best_routes(
 ) -> ClassicalResult[Routes]:
     """Return routes, and a bound where there is time for one: 40 % for the search, the rest for CP-SAT with its routes.
 
+    Demands that are not whole are rounded down for the solvers, so that their bound is one of the problem's; routes
+    that load more than there is room for, which that may let through, are left.
+
     Raises:
         ExtraMissingError: OR-Tools is not installed.
     """
     budget, scale = Budget(limit_s), whole_scale(model.distances)
     costs = np.floor(model.distances * scale + 1e-9).astype(np.int64)
-    weight = whole_scale(np.append(model.demands, model.capacity))
-    demands, capacity = np.ceil(model.demands * weight).astype(np.int64), int(model.capacity * weight)
+    demands, capacity = _whole_loads(model)
     proving = model.n_places <= MAX_PROVED_PLACES
     share = limit_s * (SEARCH_SHARE if proving else 1.0)
     first = model.start(np.random.default_rng(seed))
     routes = _Search(costs, demands, capacity, model.n_vehicles, first).best(share, on_step)
+    if routes is not None and not model.carries(routes):
+        routes = None
     if not proving:
         return ClassicalResult(routes, None, solver_name("routing"))
     proof = _Circuit(costs)
@@ -80,9 +85,19 @@ def best_routes(
     if routes is not None:
         proof.hint([[0, *route] for route in routes])
     found, bound = proof.solved(budget.left_s, seed, on_step)
-    if found is not None and (routes is None or model.value(found) < model.value(routes)):
+    better = routes is None or (found is not None and model.value(found) < model.value(routes))
+    if found is not None and better and model.carries(found):
         routes = found
     return ClassicalResult(routes, bound / scale, solver_name("routing and CP-SAT"))
+
+
+def _whole_loads(model: VehicleRouting) -> tuple[Whole, int]:
+    """Demands and the capacity as whole numbers: as they are, or in parts of a thousand millionth of the capacity."""
+    numbers = np.append(model.demands, model.capacity)
+    if model.capacity == 0:
+        return np.zeros(model.n_places, np.int64), 1
+    scale = 1.0 if np.all(numbers == np.rint(numbers)) and model.capacity <= MOST_WHOLE else 1e9 / model.capacity
+    return np.floor(model.demands * scale * (1 + 1e-15)).astype(np.int64), math.ceil(model.capacity * scale)
 
 
 class _Circuit:

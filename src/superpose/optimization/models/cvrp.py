@@ -12,7 +12,7 @@ from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.numbers import as_numbers, as_whole_numbers
 from superpose.optimization.models.routes import shortest_route
-from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem
+from superpose.optimization.quadratic import TOLERANCE, LinearConstraint, Pairs, QuadraticProblem
 
 __all__ = ["Routes", "VehicleRouting"]
 
@@ -63,9 +63,14 @@ class VehicleRouting(Model[Routes]):
             raise ProblemError("Routes need a square of distances and as many demands, of two customers at least.")
         if not np.allclose(self.distances, self.distances.T):
             raise ProblemError("Distances between customers must be symmetric.")
+        if vehicles < 1:
+            raise ProblemError(f"Routes need one vehicle at least, got {int(vehicles)}.")
+        if self.demands[0] != 0:
+            raise ProblemError(f"Place 0 is the depot, whose demand is 0; got {self.demands[0]:g}.")
         if np.any(self.distances < 0) or np.any(self.demands < 0) or self.demands.max() > capacity:
             raise ProblemError("Distances and demands must be 0 or more, and no demand above the capacity.")
-        if self.demands.sum() > n_vehicles * capacity:
+        self._room = float(most) + TOLERANCE + 4 * np.finfo(np.float64).eps * float(self.demands.sum())
+        if self.demands.sum() > n_vehicles * self._room:
             raise ProblemInfeasibleError(
                 f"{n_vehicles} vehicles of capacity {capacity:g} cannot carry {self.demands.sum():g}; give more."
             )
@@ -107,14 +112,14 @@ class VehicleRouting(Model[Routes]):
         loads, clusters = np.zeros(self.n_vehicles), [set[int]() for _ in range(self.n_vehicles)]
         left = []
         for i in np.argsort(-self.demands[1:], kind="stable"):
-            wanted = [v for v in np.flatnonzero(square[i]) if loads[v] + self.demands[i + 1] <= self.capacity]
+            wanted = [v for v in np.flatnonzero(square[i]) if loads[v] + self.demands[i + 1] <= self._room]
             if wanted:
                 clusters[wanted[0]].add(int(i) + 1)
                 loads[wanted[0]] += self.demands[i + 1]
             else:
                 left.append(int(i) + 1)
         for customer in left:
-            able = [v for v in range(self.n_vehicles) if loads[v] + self.demands[customer] <= self.capacity]
+            able = [v for v in range(self.n_vehicles) if loads[v] + self.demands[customer] <= self._room]
             if not able:
                 return None
             best = max(able, key=lambda v: max((self.savings[customer, c] for c in clusters[v]), default=0.0))
@@ -127,6 +132,10 @@ class VehicleRouting(Model[Routes]):
         if cluster not in self._known:
             self._known[cluster] = shortest_route(self.distances, sorted(cluster))
         return self._known[cluster]
+
+    def carries(self, solution: Routes) -> bool:
+        """Whether no vehicle is too full, but for rounding."""
+        return all(float(self.demands[list(route)].sum()) <= self._room for route in solution)
 
     def encode(self, solution: Routes) -> Bits:
         """One bit for each customer, at its vehicle."""
@@ -147,7 +156,7 @@ class VehicleRouting(Model[Routes]):
             order = np.argsort(-self.demands[1:] * (1 + rng.random(m) * (1 - attempt / 200)), kind="stable") + 1
             loads, clusters = np.zeros(self.n_vehicles), [set[int]() for _ in range(self.n_vehicles)]
             for customer in order:
-                able = np.flatnonzero(loads + self.demands[customer] <= self.capacity)
+                able = np.flatnonzero(loads + self.demands[customer] <= self._room)
                 if not len(able):
                     break
                 vehicle = int(rng.choice(able)) if attempt < 150 else int(able[np.argmax(loads[able])])
