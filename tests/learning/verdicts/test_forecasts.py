@@ -59,3 +59,16 @@ def test_without_spread_the_sign_decides_and_a_negative_variance_falls_back() ->
 def test_losses_that_do_not_fit_are_refused(n: int, m: int, horizon: int) -> None:
     with pytest.raises(ValueError, match="two equally long lists"):
         diebold_mariano(np.ones(n), np.ones(m), horizon)
+
+
+@pytest.mark.parametrize("unit", [1e-15, 1e-9, 1.0, 1e12])
+def test_the_unit_of_losses_changes_nothing(unit: float) -> None:
+    """The same test of amounts in millionths and in millions, also where losses differ by a constant."""
+    rng = np.random.default_rng(4)
+    first, second = rng.random(30), rng.random(30) + 0.2
+    one, scaled = diebold_mariano(first, second, 1), diebold_mariano(first * unit, second * unit, 1)
+    assert (scaled.statistic, scaled.p_value) == pytest.approx((one.statistic, one.p_value))
+    constant = diebold_mariano(first[:6] * unit, (first[:6] + 0.3) * unit, 1)
+    assert (constant.statistic, constant.p_value) == (0.0, 2.0**-5)
+    nothing = diebold_mariano(first * unit, first * unit, 1)
+    assert (nothing.statistic, nothing.p_value) == (0.0, 1.0)

@@ -96,6 +96,22 @@ def test_wilcoxon_and_effect_size_of_known_cases() -> None:
     assert standardised([0.1] * 5) is None
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_wilcoxon_of_shares_is_scipys_of_the_counts(seed: int) -> None:
+    """Of 114 cases each: equal differences of counts are ties, and shares of them must not be parted by rounding."""
+    first, second = np.random.default_rng(seed).integers(104, 112, size=(2, 10))
+    by_counts = stats.wilcoxon(first - second).pvalue
+    assert wilcoxon(first / 114 - second / 114) == pytest.approx(by_counts)
+    over_seeds = np.array([[0.9, 0.8, 0.7], [0.6, 0.5, 0.4], [0.3, 0.2, 0.1]])
+    nothing = over_seeds.mean(axis=1) - over_seeds[:, ::-1].mean(axis=1)
+    assert wilcoxon([*nothing, 0.01, 0.02, 0.03]) == wilcoxon([0.01, 0.02, 0.03])
+
+
+def test_a_difference_that_is_not_known_decides_nothing() -> None:
+    found = paired_test([0.1, np.nan, 0.2], 0.25)
+    assert found.p_value == 1.0 and not found.p_equal(0.02) < 1.0
+
+
 def test_the_number_of_cases_named_decides_with_the_chance_stated() -> None:
     """400 experiments of that size: the share that decides at 5 % lies in 0.8 +- 0.06 (three standard deviations)."""
     wanted = cases_to_decide(80, 50, 1000, 0.05)  # 8 % against 5 % of the cases

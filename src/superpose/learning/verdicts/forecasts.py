@@ -12,7 +12,8 @@ from scipy.special import stdtr
 
 __all__ = ["DieboldMariano", "diebold_mariano"]
 
-_NO_SPREAD = 1e-24
+_NO_SPREAD = 1e-12
+"""Losses that differ by less, as a share of the largest, are taken for equal: rounding may have made it."""
 
 
 @dataclass(frozen=True)
@@ -68,10 +69,11 @@ def diebold_mariano(
     around = differences - mean
     gamma = [float(around[lag:] @ around[: n - lag]) / n for lag in range(horizon)]
     variance = gamma[0] + 2.0 * sum(gamma[1:])
+    rounding = _NO_SPREAD * float(max(np.max(np.abs(one)) for one in losses))  # whatever unit losses are in
     if variance <= 0.0:  # possible with these weights, which the test is defined by
         variance, horizon = gamma[0], 1
-    if variance <= _NO_SPREAD:
-        certain = abs(mean) > math.sqrt(_NO_SPREAD)
+    if variance <= rounding**2:
+        certain = abs(mean) > rounding
         return DieboldMariano(mean, 0.0, 2.0 ** (1 - n) if certain else 1.0, n, horizon)
     correction = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
     statistic = mean / math.sqrt(variance / n) * math.sqrt(correction)

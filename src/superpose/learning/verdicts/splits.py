@@ -44,7 +44,12 @@ class PairedTest:
 
     @property
     def p_value(self) -> float:
-        """Two-sided; where all differences are equal, t has no meaning and the sign test, 2**(1-J), takes its place."""
+        """Two-sided; where all differences are equal, t has no meaning and the sign test, 2**(1-J), takes its place.
+
+        1 where a difference is not known (nan).
+        """
+        if not math.isfinite(self.error):
+            return 1.0
         if self.error > _NO_SPREAD:
             return 2.0 * float(stdtr(self.n_splits - 1, -abs(self.mean) / self.error))
         return 1.0 if abs(self.mean) <= _NO_SPREAD else 2.0 ** (1 - self.n_splits)
@@ -96,14 +101,24 @@ def standardised(differences: Sequence[float] | Floats) -> float | None:
 def wilcoxon(differences: Sequence[float] | Floats) -> float:
     """Two-sided p value of Wilcoxon's signed-rank test; 1 where nothing differs.
 
+    Differences are ranked as they are without the rounding of floating point: scores of equally many right cases differ
+    by equal amounts, which are ties, or by nothing.
+
     It takes splits for independent, so with overlapping ones it claims too much: a second opinion, never the verdict.
     """
     from scipy import stats  # half a second, which is not spent to import this package
 
-    values = np.asarray(differences, dtype=np.float64)
-    if not np.any(np.abs(values) > _NO_SPREAD):
+    values = _counted(differences)
+    if not np.any(values):
         return 1.0
     return float(stats.wilcoxon(values, zero_method="wilcox", method="auto").pvalue)
+
+
+def _counted(differences: Sequence[float] | Floats) -> Floats:
+    """Differences without what rounding left of scores up to 1, or as large as they are."""
+    values = np.asarray(differences, dtype=np.float64)
+    unit = _NO_SPREAD * max(1.0, float(np.max(np.abs(values))))
+    return np.rint(values / unit) * unit
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
