@@ -250,8 +250,10 @@ def test_any_quadratic_problem_is_a_model() -> None:
     assert repaired.repaired
     assert problem.is_feasible(repaired.solution)[0]
     impossible = QuadraticProblem([1.0, 1.0], constraints=[LinearConstraint("no", [0, 1], 1, "==", 3)])
-    with pytest.raises(ProblemInfeasibleError):
-        GeneralModel(impossible).start(np.random.default_rng(0))
+    nothing = QuadraticProblem([1.0, 1.0], constraints=[LinearConstraint("none of them", [], [], "==", 1)])
+    for none_feasible in (impossible, nothing):
+        with pytest.raises(ProblemInfeasibleError):
+            GeneralModel(none_feasible).start(np.random.default_rng(0))
 
 
 @pytest.mark.parametrize(

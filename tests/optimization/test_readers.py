@@ -10,6 +10,7 @@ import pytest
 
 from superpose.errors import ProblemError, ProblemFormatError
 from superpose.optimization import Knapsack, MaxCut, TravellingSalesman, VehicleRouting, read_problem
+from superpose.optimization.readers import read_text
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "logistics"
 LOW = DATA / "knapsack" / "pisinger_instances_01_KP" / "low-dimensional"
@@ -120,11 +121,96 @@ def test_every_form_of_distances(tmp_path: Path, kind: str, rest: str, diagonal:
 
 
 @pytest.mark.parametrize(
+    ("form", "numbers"),
+    [
+        ("FULL_MATRIX", "0 1 2 3 1 0 4 5 2 4 0 6 3 5 6 0"),
+        ("UPPER_ROW", "1 2 3 4 5 6"),
+        ("UPPER_COL", "1 2 4 3 5 6"),
+        ("LOWER_ROW", "1 2 4 3 5 6"),
+        ("LOWER_COL", "1 2 3 4 5 6"),
+        ("UPPER_DIAG_ROW", "0 1 2 3 0 4 5 0 6 0"),
+        ("UPPER_DIAG_COL", "0 1 0 2 4 0 3 5 6 0"),
+        ("LOWER_DIAG_ROW", "0 1 0 2 4 0 3 5 6 0"),
+        ("LOWER_DIAG_COL", "0 1 2 3 0 4 5 0 6 0"),
+    ],
+)
+def test_every_form_of_explicit_distances_is_read_place_by_place(form: str, numbers: str) -> None:
+    rest = f"EDGE_WEIGHT_FORMAT : {form}\nEDGE_WEIGHT_SECTION\n{numbers}"
+    model = read_text(TSP.format(kind="EXPLICIT", rest=rest), "square.tsp")
+    assert model.distances.tolist() == [[0, 1, 2, 3], [1, 0, 4, 5], [2, 4, 0, 6], [3, 5, 6, 0]]
+
+
+ROUTES = """\ufeffNAME : zwei Städte
+COMMENT : of three: by hand
+TYPE : CVRP
+DIMENSION : 3
+EDGE_WEIGHT_TYPE : EUC_2D
+CAPACITY : 9
+NODE_COORD_SECTION
+3  6 8
+1  0 0
+2\t3 4
+DEMAND_SECTION
+2 3
+3 5
+1 0
+DEPOT_SECTION
+ 1
+ -1
+EOF
+what stands behind the end
+"""
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", " \n\n"])
+def test_places_are_told_by_their_numbers_and_not_by_their_lines(end: str) -> None:
+    model = read_text(ROUTES.replace("\n", end), "x.vrp")
+    assert isinstance(model, VehicleRouting)
+    assert model.name == "zwei Städte"
+    assert model.distances.tolist() == [[0, 5, 10], [5, 0, 5], [10, 5, 0]]
+    assert model.demands.tolist() == [0, 3, 5]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("3  6 8", "2  6 8", "NODE_COORD_SECTION must tell of the places 1 to 3, each once"),
+        ("3  6 8", "3  6 8 1", "NODE_COORD_SECTION has 10 numbers; 3 places .* need 9"),
+        ("2 3\n", "", "DEMAND_SECTION has 4 numbers"),
+        ("2 3\n", "2 inf\n", "must have finite numbers"),
+        ("CAPACITY : 9", "CAPACITY : 0", "CAPACITY of x must be a number above 0, got 0"),
+        ("CAPACITY : 9", "CAPACITY : inf", "must be a number above 0, got inf"),
+        ("DEPOT_SECTION\n 1", "DEPOT_SECTION\n inf", "cannot be read as a problem"),
+    ],
+)
+def test_sections_that_do_not_fit_are_told(old: str, new: str, told: str) -> None:
+    assert old in ROUTES
+    with pytest.raises(ProblemFormatError, match=told):
+        read_text(ROUTES.replace(old, new, 1), "x.vrp")
+
+
+@pytest.mark.parametrize(
+    ("rest", "told"),
+    [
+        (CORNERS + "\nFIXED_EDGES_SECTION\n1 2\n-1", "fixes edges"),
+        (CORNERS + "\nTYPE : SOP", "is of the TYPE SOP"),
+        ("EDGE_WEIGHT_FORMAT : UPPER_ROW\nEDGE_WEIGHT_SECTION\n1 2", "has 2 numbers; UPPER_ROW of 4 places .* needs 6"),
+    ],
+)
+def test_tours_with_conditions_that_are_not_known_are_refused(rest: str, told: str) -> None:
+    kind = "EXPLICIT" if "FORMAT" in rest else "EUC_2D"
+    with pytest.raises(ProblemFormatError, match=told):
+        read_text(TSP.format(kind=kind, rest=rest), "square.tsp")
+
+
+@pytest.mark.parametrize(
     ("name", "text", "kind"),
     [
         ("graph", "3 2\n1 2 1\n2 3 -1\n", "maxcut"),
         ("sack.txt", "2 10\n5 3\n6.5 4\n", "knapsack"),
         ("shop.txt", "2 2\n0 3 1 2\n1 2 0 4\n", "jobshop"),
+        ("told.txt", "# two jobs\n2 2\n0 3 1 2\n\n#and\n1 2 0 4\n", "jobshop"),
+        ("mark.json", "\ufeff" + json.dumps({"kind": "maxcut", "edges": [[0, 1]]}), "maxcut"),
         ("a.json", json.dumps({"kind": "maxcut", "edges": [[0, 1], [1, 2, 0.5]], "reference": 1.5}), "maxcut"),
         ("b.json", json.dumps({"kind": "knapsack", "values": [1, 2], "weights": [1, 1], "capacity": 1}), "knapsack"),
         ("c.json", json.dumps({"kind": "tsp", "distances": [[0, 1, 2], [1, 0, 3], [2, 3, 0]]}), "tsp"),
@@ -167,6 +253,11 @@ def test_files_are_recognised(tmp_path: Path, name: str, text: str, kind: str) -
         ("short.txt", "3 10\n1 2\n"),
         ("edges.txt", "3 2\n1 2 1\n"),
         ("lines.txt", "2 2\n1 2 3 4 5\n"),
+        ("infinite.txt", "inf 5\n1 2 3\n"),
+        ("between.txt", "3 1\n1.5 2 1\n"),
+        ("zeroth.txt", "3 1\n0 2 1\n"),
+        ("bad.json", '{"kind": ["tsp"]}'),
+        ("bad.json", '{"kind": "maxcut", "edges": [[0, 1]], "n_nodes": Infinity}'),
         ("bad.json", "{"),
         ("bad.json", "[1]"),
         ("bad.json", '{"kind": "chess"}'),
@@ -209,6 +300,16 @@ def test_a_file_of_the_present_directory_is_read_by_its_name_alone(
         ({"kind": "quadratic", "linear": [1, 2], "quadratic": [[0, 0.5, 1]]}, ProblemFormatError, "whole numbers"),
         ({"kind": "knapsack", "values": [1], "weights": [1], "capacity": 5, "refrence": 1}, ProblemFormatError,
          "has a member 'refrence' that a knapsack has not; those are capacity, name, reference, values, weights"),
+        ({"kind": "maxcut", "edges": [[0, 1]], "n_nodes": 2.5}, ProblemFormatError, "whole numbers"),
+        ({"kind": "maxcut", "edges": [[0, 1, 2, 3]]}, ProblemFormatError, r"edges are \[node, node\]"),
+        ({"kind": "maxcut", "edges": [[0, 0], [0, 1]]}, ProblemError, "Edge 1 joins a node with itself"),
+        ({"kind": "maxcut", "edges": [[0, 3]], "n_nodes": 3}, ProblemError, "Edges join nodes 0 to 2"),
+        ({"kind": "jobshop", "jobs": [[[0, 1e30]]]}, ProblemError, "add up to"),
+        ({"kind": "quadratic", "linear": [1, 2], "conflicts": [[0.5, 1.5]]}, ProblemFormatError, "whole numbers"),
+        ({"kind": "quadratic", "linear": [1, 2], "conflicts": [[1, 1]]}, ProblemError, "conflict is of two variables"),
+        ({"kind": "quadratic", "linear": [1, 2], "constraints": [
+            {"indices": [0.7, 1.2], "coefficients": [1, 1], "relation": "<=", "bound": 1}]}, ProblemFormatError,
+         "whole numbers"),
         ({"kind": "cvrp", "distances": [], "demands": [], "capacity": 5, "vehicle": 2}, ProblemFormatError, "vehicle"),
     ],
 )  # fmt: skip

@@ -125,7 +125,9 @@ class LinearConstraint:
     @property
     def is_one_hot(self) -> bool:
         """Whether it says that exactly one of its variables is 1."""
-        return self.relation == "==" and self.bound == 1 and bool(np.all(self.coefficients == 1))
+        return (
+            self.relation == "==" and self.bound == 1 and len(self.indices) > 0 and bool(np.all(self.coefficients == 1))
+        )
 
     def violation(self, x: Floats) -> Floats:
         """Return by how much it is missed, float64 ``(batch,)``, 0 where it holds."""
@@ -198,6 +200,8 @@ class QuadraticProblem:
             )
         if sense not in ("min", "max"):
             raise ProblemError(f"sense must be 'min' or 'max', got {sense!r}.")
+        if np.any(pairs[:, 0] == pairs[:, 1]):
+            raise ProblemError("A conflict is of two variables; one that must be 0 is better left out.")
         used = np.concatenate([pairs.reshape(-1), quadratic.cols, *(row.indices for row in rows)])
         if len(used) and (used.min() < 0 or used.max() >= n):
             raise ProblemError(f"A constraint or term names a variable outside 0 .. {n - 1}.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +17,9 @@ from superpose.optimization.quadratic import LinearConstraint, QuadraticProblem
 __all__ = ["JobShop"]
 
 Indices = npt.NDArray[np.int64]
+
+MOST_TIME: Final = 2**40
+"""That durations may add up to; CP-SAT adds times up."""
 
 
 class JobShop(Model[Indices]):
@@ -55,6 +58,8 @@ class JobShop(Model[Indices]):
                 "Machines and durations of a job shop must be whole numbers; choose a finer unit of time."
             )
         self.jobs = tuple(tuple((int(m), int(d)) for m, d in job) for job in jobs)
+        if float(np.abs(parts).sum()) > MOST_TIME:
+            raise ProblemError(f"Durations of a job shop must add up to {MOST_TIME:,} at most; choose larger units.")
         if not self.jobs or not all(self.jobs) or any(d < 1 or m < 0 for job in self.jobs for m, d in job):
             raise ProblemError("A job shop needs jobs of operations, each a machine and a duration of 1 or more.")
         flat = [(j, m, d) for j, job in enumerate(self.jobs) for m, d in job]

@@ -53,6 +53,11 @@ class MaxCut(Model[Bits]):
         values = np.ones(len(ends)) if weights is None else as_numbers("Weights", weights)
         if n_nodes < 2 or not len(ends):
             raise ProblemError("A cut needs at least two nodes and an edge.")
+        loop = np.flatnonzero(ends[:, 0] == ends[:, 1])
+        if loop.size:
+            raise ProblemError(f"Edge {int(loop[0]) + 1} joins a node with itself; no cut cuts it, so leave it out.")
+        if ends.min() < 0 or ends.max() >= n_nodes:
+            raise ProblemError(f"Edges join nodes 0 to {n_nodes - 1}, got one of {ends.min()} to {ends.max()}.")
         if n_nodes > MAX_NODES:
             raise ProblemError(f"A graph has at most {MAX_NODES:,} nodes, counted from 0; got {n_nodes:,}.")
         self.pairs = Pairs(ends[:, 0], ends[:, 1], values, n_nodes)

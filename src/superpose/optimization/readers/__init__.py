@@ -8,7 +8,7 @@ from typing import Any, Final
 from superpose.errors import ProblemFormatError
 from superpose.optimization.models import Model
 from superpose.optimization.readers.document import read_document
-from superpose.optimization.readers.plain import read_gset, read_jobshop, read_knapsack
+from superpose.optimization.readers.plain import lines_of, read_gset, read_jobshop, read_knapsack
 from superpose.optimization.readers.tsplib import read_cvrp, read_tsp
 
 __all__ = [
@@ -29,8 +29,9 @@ def read_problem(path: Path | str, *, reference: float | None = None) -> Model[A
     """Return the problem in a file.
 
     ``.tsp`` is TSPLIB's (EUC_2D, CEIL_2D, ATT, GEO, EXPLICIT), ``.vrp`` CVRPLIB's, ``.json`` a document of ours; other
-    files are told apart by their lines: a graph of the Gset (``n m``, then ``i j w``), a knapsack (``n capacity``, then
-    ``value weight``), or a job shop (``n m``, then for each job its pairs of machine and duration).
+    files are told apart by their lines, of which those that begin with ``#`` are left: a graph of the Gset (``n m``,
+    then ``i j w``), a knapsack (``n capacity``, then ``value weight``), or a job shop (``n m``, then for each job its
+    pairs of machine and duration).
 
     Args:
         path: Of the file. Best values known are taken from beside it: ``NAME.sol`` of CVRPLIB, ``solutions`` of
@@ -75,10 +76,10 @@ def read_text(text: str, name: str, *, reference: float | None = None) -> Model[
 def _known(name: str, text: str, reference: float | None, solution: Path | None) -> Model[Any]:
     """The problem, with the best value known."""
     try:
-        model = _read(name, text, solution)
+        model = _read(name, text.removeprefix("\ufeff"), solution)  # the mark that some editors begin files with
     except KeyError as error:
         raise ProblemFormatError(f"{name} cannot be read as a problem: it has no {error.args[0]}.") from None
-    except (ValueError, IndexError) as error:
+    except (ValueError, IndexError, OverflowError) as error:
         raise ProblemFormatError(f"{name} cannot be read as a problem: {error}.") from None
     if reference is not None:
         model.reference = reference
@@ -96,7 +97,7 @@ def _read(file_name: str, text: str, solution: Path | None) -> Model[Any]:
         return read_cvrp(text, name, rounded=not _has_decimals(solution), at_least=_n_routes(solution))
     if suffix == ".json":
         return read_document(text, name)
-    lines = [line.split() for line in text.splitlines() if line.strip()]
+    lines = lines_of(text)
     head = lines[0] if lines else []
     if len(head) == 2 and len(lines) > 1:
         n = int(float(head[0]))
@@ -121,7 +122,9 @@ def _n_routes(solution: Path) -> int:
     """How many routes a best-known solution has; 1 where there is none."""
     if not solution.is_file():
         return 1
-    return max(1, sum(line.startswith("Route") for line in solution.read_text(encoding="utf-8").splitlines()))
+    return max(
+        1, sum(line.startswith("Route") for line in solution.read_text(encoding="utf-8", errors="replace").splitlines())
+    )
 
 
 def _cost(solution: Path) -> float | None:

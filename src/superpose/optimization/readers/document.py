@@ -46,7 +46,7 @@ def read_document(text: str, name: str = "problem") -> Model[Any]:
         document = json.loads(text)
     except (ValueError, RecursionError):
         raise ProblemFormatError(f"{name} is not JSON.") from None
-    if not isinstance(document, dict) or document.get("kind") not in _READERS:
+    if not isinstance(document, dict) or document.get("kind") not in list(_READERS):
         raise ProblemFormatError(f'{name} must be an object whose "kind" is one of {", ".join(_READERS)}.')
     kind = document["kind"]
     unknown = sorted(set(document) - _MEMBERS[kind] - {"kind", "name", "reference"})
@@ -60,16 +60,18 @@ def read_document(text: str, name: str = "problem") -> Model[Any]:
             model.reference = float(document["reference"])
     except KeyError as error:
         raise ProblemFormatError(f"{name} lacks the member {error}.") from None
-    except (TypeError, ValueError, IndexError, AttributeError) as error:
+    except (TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:
         raise ProblemFormatError(f"{name} has a member of another form: {error}.") from None
     return model
 
 
 def _maxcut(document: Mapping[str, Any], name: str) -> MaxCut:
-    edges = [[*edge, 1.0][:3] for edge in document["edges"]]
+    edges = [[*edge, 1.0] if len(edge) == 2 else [*edge] for edge in document["edges"]]
+    if any(len(edge) != 3 for edge in edges):
+        raise ValueError("edges are [node, node] or [node, node, weight]")
     table = np.array(edges, np.float64).reshape(-1, 3)
     ends = _indices(table[:, :2])
-    n = int(document.get("n_nodes", ends.max() + 1 if len(ends) else 0))
+    n = int(_indices(np.array(document.get("n_nodes", ends.max() + 1 if len(ends) else 0), np.float64)))
     return MaxCut(n, ends, table[:, 2], name=name)
 
 
@@ -79,10 +81,9 @@ def _floats(numbers: Any) -> npt.NDArray[np.float64]:
 
 
 def _indices(numbers: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    whole = numbers.astype(np.int64)
-    if not np.array_equal(whole, numbers):
+    if not np.all(np.abs(numbers) < 2.0**53) or np.any(numbers != np.floor(numbers)):
         raise ValueError("indices are whole numbers")
-    return whole
+    return numbers.astype(np.int64)
 
 
 def _quadratic(document: Mapping[str, Any], name: str) -> GeneralModel:
@@ -93,7 +94,7 @@ def _quadratic(document: Mapping[str, Any], name: str) -> GeneralModel:
     rows = [
         LinearConstraint(
             str(row.get("name", f"constraint {k + 1}")),
-            row["indices"],
+            _indices(_floats(row["indices"])),
             row["coefficients"],
             row["relation"],
             row["bound"],
@@ -106,7 +107,7 @@ def _quadratic(document: Mapping[str, Any], name: str) -> GeneralModel:
         constant=float(document.get("constant", 0.0)),
         sense=document.get("sense", "min"),
         constraints=rows,
-        conflicts=document.get("conflicts", []),
+        conflicts=_indices(_floats(document.get("conflicts", []))),
         names=document.get("names", ()),
         name=name,
     )

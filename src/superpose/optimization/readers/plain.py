@@ -7,7 +7,13 @@ import numpy as np
 from superpose.errors import ProblemFormatError
 from superpose.optimization.models import JobShop, Knapsack, MaxCut
 
-__all__ = ["read_gset", "read_jobshop", "read_knapsack"]
+__all__ = ["lines_of", "read_gset", "read_jobshop", "read_knapsack"]
+
+
+def lines_of(text: str) -> list[list[str]]:
+    """The words of each line that has any and is no comment; comments begin with ``#``."""
+    words = [line.split() for line in text.splitlines()]
+    return [line for line in words if line and not line[0].startswith("#")]
 
 
 def read_gset(text: str, name: str = "graph") -> MaxCut:
@@ -16,11 +22,16 @@ def read_gset(text: str, name: str = "graph") -> MaxCut:
     Raises:
         ProblemFormatError: Fewer or more edges than stated, or a line that has not three numbers.
     """
-    head, *lines = [line.split() for line in text.splitlines() if line.strip()]
+    head, *lines = lines_of(text)
     n, m = int(head[0]), int(head[1])
     if len(lines) != m or any(len(line) != 3 for line in lines):
         raise ProblemFormatError(f"{name} states {m} edges 'i j weight', got {len(lines)} lines.")
     table = np.array(lines, np.float64)
+    for number, ends in enumerate(table[:, :2]):
+        if not all(1 <= end <= n and end == int(end) for end in ends.tolist()):
+            raise ProblemFormatError(
+                f"Edge {number + 1} of {name} must join two of the nodes 1 to {n}, got {ends[0]:g} and {ends[1]:g}."
+            )
     return MaxCut(n, table[:, :2].astype(np.int64) - 1, table[:, 2], name=name)
 
 
@@ -30,7 +41,7 @@ def read_knapsack(text: str, name: str = "knapsack") -> Knapsack:
     Raises:
         ProblemFormatError: Fewer items than stated.
     """
-    head, *lines = [line.split() for line in text.splitlines() if line.strip()]
+    head, *lines = lines_of(text)
     n = int(head[0])
     rows = lines[:n]
     if len(rows) != n or any(len(row) != 2 for row in rows):
@@ -45,7 +56,7 @@ def read_jobshop(text: str, name: str = "jobs") -> JobShop:
     Raises:
         ProblemFormatError: Fewer or longer lines than stated.
     """
-    head, *lines = [line.split() for line in text.splitlines() if line.strip()]
+    head, *lines = lines_of(text)
     n, m = int(head[0]), int(head[1])
     if len(lines) != n or any(len(line) != 2 * m for line in lines):
         raise ProblemFormatError(f"{name} states {n} jobs of {m} operations, got {len(lines)} lines.")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,12 @@ def read_tsp(text: str, name: str = "tour") -> TravellingSalesman:
         ProblemFormatError: Sections are missing, or a type of edge weights that is not known.
     """
     fields, sections = _parsed(text)
+    kind = fields.get("TYPE", "TSP").split()[:1]
+    if kind not in (["TSP"], ["ATSP"]) or "FIXED_EDGES_SECTION" in sections:
+        what = "fixes edges" if "FIXED_EDGES_SECTION" in sections else f"is of the TYPE {' '.join(kind) or 'none'}"
+        raise ProblemFormatError(f"{name} {what}; only tours without further conditions are known here.")
     distances, coordinates = _distances(fields, sections, rounded=True)
-    return TravellingSalesman(distances, coordinates, name=fields.get("NAME", name))
+    return TravellingSalesman(distances, coordinates, name=fields.get("NAME") or name)
 
 
 def read_cvrp(text: str, name: str = "routes", *, rounded: bool = True, at_least: int = 1) -> VehicleRouting:
@@ -57,13 +61,18 @@ def read_cvrp(text: str, name: str = "routes", *, rounded: bool = True, at_least
         raise ProblemFormatError(f"{name} limits the duration of routes; only capacities are known here.")
     distances, coordinates = _distances(fields, sections, rounded=rounded)
     n, capacity = len(distances), float(fields["CAPACITY"])
-    demands = np.array(sections["DEMAND_SECTION"], np.float64).reshape(n, 2)[:, 1]
+    if not 0 < capacity < math.inf:
+        raise ProblemFormatError(f"The CAPACITY of {name} must be a number above 0, got {fields['CAPACITY'][:40]}.")
+    demands = _by_place("DEMAND_SECTION", sections["DEMAND_SECTION"], n, 1)[:, 0]
+    if not np.isfinite(demands).all():
+        raise ProblemFormatError(f"The DEMAND_SECTION of {name} must have finite numbers.")
     if [int(k) for k in sections.get("DEPOT_SECTION", [1])][:1] != [1]:
         raise ProblemFormatError(f"The depot of {name} must be the first place.")
-    told = re.search(r"-k(\d+)$", fields.get("NAME", name).strip())
+    label = fields.get("NAME") or name
+    told = re.search(r"-k(\d+)$", label)
     least = math.ceil(float(demands.sum()) / capacity)
     vehicles = max(int(told.group(1)) if told else least + 1, at_least)
-    return VehicleRouting(distances, demands, capacity, vehicles, coordinates, name=fields.get("NAME", name).strip())
+    return VehicleRouting(distances, demands, capacity, vehicles, coordinates, name=label)
 
 
 def _parsed(text: str) -> tuple[Mapping[str, str], Mapping[str, list[float]]]:
@@ -73,7 +82,9 @@ def _parsed(text: str) -> tuple[Mapping[str, str], Mapping[str, list[float]]]:
     now: list[float] | None = None
     for line in text.splitlines():
         words = line.split()
-        if not words or words[0] == "EOF":
+        if words[:1] == ["EOF"]:
+            break
+        if not words:
             continue
         if words[0].rstrip(":").endswith("_SECTION"):
             now = sections.setdefault(words[0].rstrip(":"), [])
@@ -90,8 +101,8 @@ def _distances(
     n, kind = int(fields["DIMENSION"]), fields.get("EDGE_WEIGHT_TYPE", "")
     if not 3 <= n <= MAX_NODES:
         raise ProblemFormatError(f"Between 3 and {MAX_NODES} places can be read, got {n}.")
-    given = sections.get("NODE_COORD_SECTION") or sections.get("DISPLAY_DATA_SECTION")
-    places = None if given is None else np.array(given).reshape(n, 3)[:, 1:]
+    given = next((part for part in ("NODE_COORD_SECTION", "DISPLAY_DATA_SECTION") if sections.get(part)), None)
+    places = None if given is None else _by_place(given, sections[given], n, 2)
     if kind == "EXPLICIT":
         return _explicit(fields, sections["EDGE_WEIGHT_SECTION"], n), places
     if kind not in _FORMULAS or places is None:
@@ -101,6 +112,20 @@ def _distances(
     distances = formula(places)
     np.fill_diagonal(distances, 0.0)
     return distances, places
+
+
+def _by_place(section: str, numbers: list[float], n: int, n_each: int) -> Floats:
+    """What a section tells of each place, ``(n, n_each)``: in the order of the places, whatever that of the lines."""
+    if len(numbers) != n * (n_each + 1):
+        raise ProblemFormatError(
+            f"{section} has {len(numbers)} numbers; {n} places (DIMENSION) with {n_each + 1} each need "
+            f"{n * (n_each + 1)}."
+        )
+    table = np.array(numbers, np.float64).reshape(n, n_each + 1)
+    order = np.argsort(table[:, 0], kind="stable")
+    if not np.array_equal(table[order, 0], np.arange(1, n + 1)):
+        raise ProblemFormatError(f"{section} must tell of the places 1 to {n}, each once.")
+    return table[order, 1:]
 
 
 def _euclidean(places: Floats) -> Floats:
@@ -142,18 +167,29 @@ _FORMULAS: Mapping[str, Callable[[Floats], Floats]] = {
 
 def _explicit(fields: Mapping[str, str], numbers: list[float], n: int) -> Floats:
     form = fields.get("EDGE_WEIGHT_FORMAT", "")
+    # The columns of one triangle are the rows of the other.
+    indices: dict[str, Any] = {
+        "FULL_MATRIX": np.indices((n, n)).reshape(2, -1),
+        "UPPER_ROW": np.triu_indices(n, 1),
+        "LOWER_COL": np.triu_indices(n, 1),
+        "UPPER_DIAG_ROW": np.triu_indices(n),
+        "LOWER_DIAG_COL": np.triu_indices(n),
+        "LOWER_ROW": np.tril_indices(n, -1),
+        "UPPER_COL": np.tril_indices(n, -1),
+        "LOWER_DIAG_ROW": np.tril_indices(n),
+        "UPPER_DIAG_COL": np.tril_indices(n),
+    }
+    if form not in indices:
+        raise ProblemFormatError(f"EDGE_WEIGHT_FORMAT must be one of {', '.join(indices)}; got {form or 'none'}.")
+    if len(indices[form][0]) != len(numbers):
+        raise ProblemFormatError(
+            f"EDGE_WEIGHT_SECTION has {len(numbers)} numbers; {form} of {n} places (DIMENSION) needs "
+            f"{len(indices[form][0])}."
+        )
     if form == "FULL_MATRIX":
         return np.array(numbers).reshape(n, n)
-    indices = {
-        "UPPER_ROW": np.triu_indices(n, 1),
-        "UPPER_DIAG_ROW": np.triu_indices(n),
-        "LOWER_ROW": np.tril_indices(n, -1),
-        "LOWER_DIAG_ROW": np.tril_indices(n),
-    }.get(form)
-    if indices is None or len(indices[0]) != len(numbers):
-        raise ProblemFormatError(f"EDGE_WEIGHT_FORMAT {form or 'none'} with {len(numbers)} numbers cannot be read.")
     matrix = np.zeros((n, n))
-    matrix[indices] = numbers
+    matrix[tuple(indices[form])] = numbers
     both = matrix + matrix.T
     np.fill_diagonal(both, 0.0)
     return both
