@@ -13,7 +13,7 @@ from tests.explain.conftest import trained
 
 from superpose.datasets import Table
 from superpose.errors import ExplanationError, FeatureMismatchError
-from superpose.explain import METHODS, attribute, deletion_areas
+from superpose.explain import METHODS, attribute, deletion_areas, explanation_sample
 from superpose.learning import Predictor
 
 
@@ -110,6 +110,8 @@ def test_deleting_what_supports_a_prediction_beats_deleting_at_random_on_real_da
 
 
 def test_what_cannot_be_explained_is_told(predictor: Predictor, cancer: Table) -> None:
+    with pytest.raises(ExplanationError, match="no rows"):
+        explanation_sample(predictor, cancer.features.iloc[:0])
     rows = cancer.features.iloc[:2]
     with pytest.raises(ExplanationError, match="there are integrated_gradients"):
         attribute(predictor, rows, method="lime")

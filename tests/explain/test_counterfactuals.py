@@ -131,6 +131,9 @@ def test_whole_numbers_stay_whole(tmp_path: Any) -> None:
     visits = [c.after for few in found for one in few.found for c in one.changes if c.column == "visits"]
     assert len(visits) >= 5
     assert all(float(value).is_integer() for value in visits)
+    between = CounterfactualOptions(n=1, ranges={"visits": (14.2, 14.8)}, max_changes=1)
+    beside = counterfactuals(predictor, frame.iloc[:10], between)
+    assert not [c for few in beside for one in few.found for c in one.changes if c.column == "visits"]
 
 
 def test_what_cannot_be_is_told(predictor: Predictor, cancer: Table) -> None:

@@ -69,6 +69,27 @@ def test_spectra_have_the_frequencies_of_the_encoding_and_no_others() -> None:
     assert [line.frequency for line in halves] == [0.5]
 
 
+@pytest.mark.parametrize(
+    ("slopes", "frequencies"),
+    [((math.pi,), (math.pi,)), ((0.3,), (0.3,)), ((1.0, 0.3), (0.7, 1.0, 1.3)), ((2.0, 1 / 3), (5 / 3, 2.0, 7 / 3))],
+)
+def test_spectra_of_scaled_angles_have_their_frequencies(
+    slopes: tuple[float, ...], frequencies: tuple[float, ...]
+) -> None:
+    circuit = Circuit(1)
+    for slope in slopes:
+        circuit.rx(slope * A, 0).ry(B, 0)
+    found = diagnose(circuit, inputs=["a", "a"], n_samples=50)  # named twice is named once
+    assert [line.frequency for line in found.spectra["a"]] == pytest.approx(frequencies)
+    assert found.warnings == ()
+
+
+def test_an_input_whose_frequencies_are_on_no_grid_is_named() -> None:
+    found = diagnose(Circuit(1).rx(A, 0).ry(B, 0).rx(math.pi * A, 0), inputs=["a", "b"], n_samples=50)
+    assert found.without_spectrum == ("a",) and list(found.spectra) == ["b"]
+    assert "Input 'a' has no Fourier spectrum" in found.warnings[-1]
+
+
 def test_what_is_left_out_is_ranked_by_what_it_changes() -> None:
     found = diagnose(Circuit(2).x(0).ry(1e-3 * A, 1), n_samples=64)
     assert found.gates[0].left_out == "0: x 0"

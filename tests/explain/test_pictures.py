@@ -165,6 +165,20 @@ def test_pixels_stand_where_their_names_or_their_order_say() -> None:
         image_grid(module_predictor(nn.Linear(143, 2), cut).model.preprocessor)
 
 
+@pytest.mark.parametrize("names", [("grey_0_0", "grey_0_99999999999999"), ("grey_0_0", "grey_00_00")])
+def test_names_of_pixels_far_apart_or_twice_take_no_memory(names: tuple[str, str]) -> None:
+    frame = pd.DataFrame(np.zeros((20, 2)), columns=list(names)).assign(kind=["a", "b"] * 10)
+    table = table_from_frame(frame, name="far", target="kind")
+    with pytest.raises(ExplanationError, match="not all of an image, or some twice"):
+        image_grid(module_predictor(nn.Linear(2, 2), table).model.preprocessor)
+
+
+def test_a_label_without_letters_in_the_font_is_drawn_without_a_warning() -> None:
+    pytest.importorskip("matplotlib", reason="draws them")
+    maps = PixelMaps("attribution", ("肺炎",), np.array([0.9]), np.full((1, 2, 2), 0.1), np.zeros((1, 1, 2, 2)))
+    assert len(draw_pictures(maps)) == 1  # warnings are errors here
+
+
 def test_png_files_are_small_whole_and_the_same_again(
     seeing: Predictor, squares: tuple[Table, NDArray[Any], NDArray[Any]]
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -201,6 +202,24 @@ def test_several_classes_each_have_a_curve(flowers: tuple[Predictor, Table]) -> 
     (roc,) = [one["aria-label"] for one in page.all("div") if one.get("aria-label", "").startswith("ROC")]
     assert all(f"{name} " in roc for name in ("setosa", "versicolor", "virginica"))
     assert "each class against the rest" in page.text
+
+
+def test_drawings_keep_names_as_they_are_and_say_their_unit(facts: ReportFacts) -> None:
+    odd = 'id="x" url(#y) href="#z" 年龄'
+    sample = {"method": "occlusion", "n_rows": 2, "columns": {odd: 0.2}, "unit": "the predicted number"}
+    page = Parts(training_report(ReportFacts(facts.predictor, evidence={"explanation": sample})))
+    assert odd in page.words  # in the drawing, beside its bar
+    assert "mean absolute attribution (the predicted number)" in page.words
+    assert "(probability)" not in page.text
+    assert "The only column." in page.text
+
+
+def test_a_class_with_an_underscore_has_its_curve_in_the_legend(flowers: tuple[Predictor, Table]) -> None:
+    evaluation = copy.deepcopy(dict(flowers[0].manifest["evaluation"]))
+    curves = evaluation["cases"]["models"]["hybrid"]["roc"]
+    curves[0]["class"] = "_setosa"
+    page = Parts(training_report(ReportFacts(flowers[0], evaluation=evaluation)))
+    assert any(f"_setosa ({curves[0]['auc']:.3f})" in said for said in page.words)
 
 
 def test_pixels_are_drawn_as_a_map(tmp_path: Path) -> None:

@@ -92,13 +92,17 @@ def _from_names(spots: list[tuple[str, int, int]]) -> NDArray[np.intp]:
     found = list(dict.fromkeys(channel for channel, _, _ in spots))
     channels = next((list(names) for names in IMAGE_MODES.values() if set(names) == set(found)), found)
     height, width = max(row for _, row, _ in spots) + 1, max(column for _, _, column in spots) + 1
+    if len(set(spots)) < len(spots) or len(channels) * height * width != len(spots):
+        raise ExplanationError(
+            "The model's columns are pixels, but not all of an image, or some twice: some were left out of training.",
+            missing=len(channels) * height * width - len(set(spots)),
+        )
     places = np.full((len(channels), height, width), -1, dtype=np.intp)
     for place, (channel, row, column) in enumerate(spots):
         places[channels.index(channel), row, column] = place
-    if (places < 0).any() or len(channels) not in (1, 3):
+    if len(channels) not in (1, 3):
         raise ExplanationError(
-            "The model's columns are pixels, but not all of an image: some were left out of training.",
-            missing=int((places < 0).sum()),
+            f"The model's columns are pixels of {len(channels)} channels; images of 1 or 3 are drawn."
         )
     return places
 

@@ -75,16 +75,17 @@ def explanation(facts: ReportFacts) -> Section:
         why = sample.get("refused") or "the training job left no explanation sample."
         said = OUTSIDE if came_as_file(facts) and not sample else f"Left out: {why}"
         return Section("explanation", "Explanation", [Text(said)])
-    columns = strongest_first(sample)
+    columns, unit = strongest_first(sample), str(sample.get("unit", "probability"))
     told = (
         f"Mean absolute attributions by {str(sample['method']).replace('_', ' ')} over {sample['n_rows']} "
-        f"{sample.get('rows_are', 'test rows')}, in units of {sample.get('unit', 'probability')}. They speak of "
+        f"{sample.get('rows_are', 'test rows')}, in units of {unit}. They speak of "
         "the model, not of causes; of the rows themselves nothing is kept."
     )
     picture = _picture(facts, dict(columns))
     shown = columns[:_MOST_BARS]
-    rest = f" The {len(columns) - len(shown)} others have less." if len(columns) > len(shown) else ""
-    bars = attribution_figure("attributions", shown, f"The {len(shown)} columns that moved predictions most.{rest}")
+    rest = f" The {len(columns) - len(shown)} others have no more." if len(columns) > len(shown) else ""
+    most = f"The {len(shown)} columns that moved predictions most.{rest}" if len(columns) > 1 else "The only column."
+    bars = attribution_figure("attributions", shown, unit, most)
     return Section("explanation", "Explanation", [Text(told), *([picture] if picture else [bars])])
 
 

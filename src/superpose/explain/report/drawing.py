@@ -7,6 +7,7 @@ import io
 import re
 import tempfile
 import threading
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,7 +65,9 @@ def plot(name: str, draw: Callable[[Axes], None], size: tuple[float, float] = (4
     import matplotlib
     from matplotlib.figure import Figure
 
-    with _ONE_AT_A_TIME, matplotlib.rc_context({**_SETTINGS, "svg.hashsalt": name}):
+    settings = {**_SETTINGS, "svg.hashsalt": name}
+    with _ONE_AT_A_TIME, matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing from font")  # text stays text: the reader's fonts have it
         figure = Figure(figsize=size, layout="constrained", facecolor="white")
         axes: Any = figure.add_subplot()
         draw(axes)
@@ -93,11 +96,16 @@ def _for_html(text: str, name: str) -> str:
     """An SVG file's text as an element of a page: without its prologue, with ids of its own, as wide as fits."""
     body = text[text.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
-    body = re.sub(r'\bid="', f'id="{name}-', body)
-    body = re.sub(r'href="#', f'href="#{name}-', body)
-    body = re.sub(r"url\(#", f"url(#{name}-", body)
+    body = re.sub(r"<[^>]*>", lambda tag: _of_figure(tag[0], name), body)
     width = re.search(r'width="([0-9.]+)pt"', body)
     style = f' style="max-width:{width[1]}pt"' if width else ""
     body = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", body, count=1)
     body = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", body, count=1)
     return re.sub(r"<svg", f'<svg aria-hidden="true" focusable="false"{style}', body, count=1).strip()
+
+
+def _of_figure(tag: str, name: str) -> str:
+    """A tag with ids of its figure; texts between tags, such as names of columns, stay as they are."""
+    tag = re.sub(r'\bid="', f'id="{name}-', tag)
+    tag = re.sub(r'href="#', f'href="#{name}-', tag)
+    return re.sub(r"url\(#", f"url(#{name}-", tag)

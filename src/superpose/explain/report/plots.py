@@ -27,6 +27,11 @@ def short(text: str, longest: int = _LONGEST) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"
 
 
+def legend_label(text: str) -> str:
+    """A name for a legend, from which Matplotlib leaves out what begins with an underscore."""
+    return f"\u2060{text}" if text.startswith("_") else text
+
+
 def curves_figure(
     name: str,
     label: str,
@@ -80,7 +85,7 @@ def roc_figure(name: str, curves: Sequence[tuple[str, Mapping[str, Any]]], capti
         for place, ((label, curve), (colour, style)) in enumerate(zip(curves, looks, strict=False)):
             axes.plot(
                 curve["fpr"], curve["tpr"], color=colour, linestyle=style,
-                linewidth=2.0 if place == 0 else 1.2, label=f"{short(label)} ({curve['auc']:.3f})",
+                linewidth=2.0 if place == 0 else 1.2, label=legend_label(f"{short(label)} ({curve['auc']:.3f})"),
             )  # fmt: skip
         axes.set_xlabel("1 - specificity")
         axes.set_ylabel("sensitivity")
@@ -152,15 +157,15 @@ def confusion_figure(name: str, label: str, classes: Sequence[str], matrix: Sequ
     )
 
 
-def attribution_figure(name: str, columns: Sequence[tuple[str, float]], caption: str) -> Figure:
-    """Bars of mean absolute attributions, the largest on top."""
+def attribution_figure(name: str, columns: Sequence[tuple[str, float]], unit: str, caption: str) -> Figure:
+    """Bars of mean absolute attributions, the largest on top, in units of ``unit``."""
 
     def draw(axes: Axes) -> None:
         labels = [short(column) for column, _ in columns]
         axes.barh(np.arange(len(columns)), [value for _, value in columns], color=COLOURS[0], height=0.7)
         axes.set_yticks(np.arange(len(columns)), labels)
         axes.invert_yaxis()
-        axes.set_xlabel("mean absolute attribution (probability)")
+        axes.set_xlabel(f"mean absolute attribution ({unit})")
 
     said = ", ".join(f"{column} {value:.3g}" for column, value in columns)
     return Figure(

@@ -209,7 +209,7 @@ class ExportedModule:
 
 
 def _save(arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    return safetensors.numpy.save({name: np.ascontiguousarray(array) for name, array in sorted(arrays.items())})
+    return safetensors.numpy.save({name: np.asarray(array, order="C") for name, array in sorted(arrays.items())})
 
 
 def _check_arrays(arrays: Mapping[str, NDArray[Any]], roles: Mapping[str, str]) -> None:

@@ -172,7 +172,8 @@ class ModuleModel:
             "class_type": class_type_of(self.classes),
         }
         arrays = {_PREPROCESSING + name: array for name, array in learnt.items()}
-        arrays |= {_MODULE + name: np.ascontiguousarray(array) for name, array in sorted(self.module.arrays.items())}
+        own = sorted(self.module.arrays.items())
+        arrays |= {_MODULE + name: np.asarray(array, order="C") for name, array in own}  # single numbers stay single
         return description, arrays
 
     def to_members(self) -> dict[str, bytes]:
