@@ -23,7 +23,7 @@ from superpose.errors import (
     RequestError,
     VersionInUseError,
 )
-from superpose.service import Limits, ModelVersion, Principal, Role, Service, ServiceConfig
+from superpose.service import Limits, ModelVersion, Principal, Release, Role, Service, ServiceConfig
 from superpose.service.serving.alarms import Alarms
 from superpose.service.serving.deployment import Endpoint
 from superpose.service.serving.watching import Finding
@@ -223,6 +223,67 @@ def test_promote_and_stop(service: Service, admin: Principal, live: str) -> None
     assert service.endpoints.rollouts.rollback(admin, live).version == 1
     kinds = [event.kind for event in service.endpoints.rollouts.events(admin, live)]
     assert kinds == ["created", "canary_started", "promoted", "rolled_back"]
+
+
+def meanwhile(monkeypatch: pytest.MonkeyPatch, service: Service, change: Callable[[], object]) -> None:
+    """Let somebody else change something once, between a change's look at the store and its own write: while it loads
+    the model.
+    """
+    answering = service.endpoints.rollouts._answering
+    load, left = answering.load, [change]
+
+    def loading(*given: Any) -> object:
+        found = load(*given)
+        if left:
+            left.pop()()
+        return found
+
+    monkeypatch.setattr(answering, "load", loading)
+
+
+def test_a_version_that_is_deleted_meanwhile_does_not_take_over(
+    service: Service, admin: Principal, live: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    meanwhile(monkeypatch, service, lambda: service.curation.delete_version(admin, "outcome", 2))
+    with pytest.raises(NotFoundError):
+        service.endpoints.rollouts.update(admin, live, version=2)
+    assert service.endpoints.get(admin, live).version == 1
+    assert [event.kind for event in service.endpoints.rollouts.events(admin, live)] == ["created"]
+
+
+def test_another_canary_than_was_seen_is_not_promoted(
+    service: Service, admin: Principal, live: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rollouts = service.endpoints.rollouts
+    train(service, admin, service.datasets.get(admin, "trial"), {**SMALL_SPEC, "training": {"epochs": 1}})
+    rollouts.start_canary(admin, live, percent=10, version=2)
+    meanwhile(monkeypatch, service, lambda: rollouts.start_canary(admin, live, percent=10, version=3))
+    with pytest.raises(ConflictError, match="changed meanwhile"):
+        rollouts.promote(admin, live)
+    after = service.endpoints.get(admin, live)
+    assert after.version == 1 and after.canary is not None and after.canary.version == 3
+    assert rollouts.promote(admin, live).version == 3
+
+
+def test_a_stage_is_not_given_to_another_version_than_was_named(
+    service: Service, admin: Principal, live: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Version 1 is asked for in production and is there already, but no longer when the stage is written."""
+    rollouts = service.endpoints.rollouts
+    find = rollouts._records.find
+
+    def finding(*given: Any) -> Endpoint:
+        found = find(*given)
+        monkeypatch.undo()
+        rollouts.update(admin, live, version=2)
+        return found
+
+    monkeypatch.setattr(rollouts._records, "find", finding)
+    reason = "Shown at the fair; nothing hangs on it."
+    with pytest.raises(ConflictError, match="changed meanwhile"):
+        rollouts.update(admin, live, version=1, release=Release("production", reason))
+    after = service.endpoints.get(admin, live)
+    assert (after.version, str(after.stage), after.override) == (2, "development", None)
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,8 @@ class Rollouts:
 
         Raises:
             NotFoundError: no such endpoint or model version in the caller's project.
-            ConflictError: a canary runs.
+            ConflictError: a canary runs, or the endpoint was changed meanwhile, so that what is asked for no longer
+                stands behind it.
             RequestError: nothing to change, or a limit out of its range.
             PromotionError: it is or becomes a production endpoint, and a version lacks something.
             ModelFileError, ArtifactError: the new version cannot be used; the old one goes on answering.
@@ -90,10 +91,13 @@ class Rollouts:
             self._answering.load(before, wanted.model, wanted.version)
         with self._records.database.write() as connection:
             found = self._records.row(connection, principal.project, name)
+            named = model is not None or version is not None
+            _refuse_changed(found, _side(found) == _side(before) or not named or (wanted and model is not None))
             if stage is not None:
                 write_stage(connection, found.id, stage)
             if wanted is not None:
                 _refuse_canary(found)
+                wanted = version_row(connection, found.project, wanted.model, wanted.version)  # or deleted meanwhile
                 self._admit(connection, principal, name, wanted, release)
                 add_revision(connection, found, wanted, _alias(version), self._records.clock(), principal.key_id)
             elif stage is not None or release.override is not None:
@@ -137,11 +141,7 @@ class Rollouts:
         with self._records.database.write() as connection:
             found = self._records.row(connection, principal.project, name)
             _refuse_canary(found)
-            if found.revision != before.revision:
-                raise ConflictError(
-                    f"Endpoint {name!r} was changed meanwhile, to revision {found.revision}. Look at it and try again.",
-                    revision=found.revision,
-                )
+            _refuse_changed(found, found.revision == before.revision)
             version = version_row(connection, found.project, target.model, target.version)
             self._admit(connection, principal, name, version, release)
             add_revision(connection, found, target, None, self._records.clock(), principal.key_id)
@@ -223,7 +223,7 @@ class Rollouts:
 
         Raises:
             NotFoundError: no such endpoint in the caller's project.
-            ConflictError: no canary runs.
+            ConflictError: no canary runs, or another than did when this was called.
             PromotionError: it is a production endpoint, and the version lacks something.
         """
         principal.require(Role.EDITOR)
@@ -232,6 +232,7 @@ class Rollouts:
         self._answering.load(before, canary.model, canary.version)
         with self._records.database.write() as connection:
             found = self._records.row(connection, principal.project, name)
+            _refuse_changed(found, _side(_running(found)) == _side(canary))
             canary = _running(found)
             write_canary(connection, found.id, found.project, None)
             promoted = version_row(connection, found.project, canary.model, canary.version)
@@ -333,6 +334,20 @@ def _refuse_canary(endpoint: Endpoint) -> None:
             f"Version {endpoint.canary.version} answers {endpoint.canary.percent:g} % of the requests to endpoint "
             f"{endpoint.name!r} as a canary. Promote it or stop it first.",
             canary=endpoint.canary.to_json(),
+        )
+
+
+def _side(what: Endpoint | Canary) -> tuple[str, int]:
+    return what.model, what.version
+
+
+def _refuse_changed(endpoint: Endpoint, same: object) -> None:
+    """Refuse a change whose ground has gone while the model was loaded, unless ``same``."""
+    if not same:
+        raise ConflictError(
+            f"Endpoint {endpoint.name!r} was changed meanwhile, to revision {endpoint.revision}. Look at it and try "
+            "again.",
+            revision=endpoint.revision,
         )
 
 
