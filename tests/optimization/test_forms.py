@@ -109,6 +109,38 @@ def test_long_coefficients_are_rounded_towards_safety_and_told() -> None:
     assert problem.is_feasible(strings(4)[np.argmin(energies)])[0]
 
 
+def test_large_numbers_keep_their_decimals() -> None:
+    row = LinearConstraint("both", [0, 1], [2e9 + 0.4, 2e9 + 0.4], "<=", 4e9)
+    form = penalised(QuadraticProblem([-1.0, -1.0], constraints=[row]))
+    assert not row.violation(np.array([[1.0, 0.0]])).any()
+    assert form.problem.is_feasible(form.bits([[1, 0]]))[0]
+    lowest = form.qubo.all_energies().reshape(4, -1).min(axis=1)
+    assert lowest[3] > lowest[1]  # too much by 0.8
+    equal = LinearConstraint("equal", [0, 1], [2e9 + 0.4, 2e9 + 0.4], "==", 4e9 + 0.8)
+    assert np.argmin(penalised(QuadraticProblem([1.0, 1.0], constraints=[equal])).qubo.all_energies()) == 3
+
+
+@given(st.integers(0, 10**6))
+def test_what_holds_in_decimals_holds(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    cents = rng.integers(1, 10**10, 12)
+    chosen = rng.integers(0, 2, 12)
+    total = int(cents @ chosen)
+    for relation in ("==", "<=", ">="):
+        row = LinearConstraint("sum", np.arange(12), cents / 100, relation, total / 100)
+        problem = QuadraticProblem(np.ones(12), constraints=[row])
+        assert problem.is_feasible(chosen)[0]
+        free = rng.permutation(12)[:3]
+        small, kept = problem.restricted(chosen, free)
+        assert small.is_feasible(chosen[kept])[0]
+        form = penalised(small)  # what is left has two decimals, as all
+        energies = form.qubo.all_energies().reshape(8, -1).min(axis=1)
+        assert form.terms == () or form.problem.is_feasible(strings(3)[np.argmin(energies)])[0]
+    off = 1 if total < cents.sum() else -1
+    missed = LinearConstraint("sum", np.arange(12), cents / 100, "==", (total + off) / 100)
+    assert not QuadraticProblem(np.ones(12), constraints=[missed]).is_feasible(chosen)[0]
+
+
 def test_at_most_one_takes_no_slack_and_what_always_holds_takes_nothing() -> None:
     rows = [LinearConstraint("one", [0, 1, 2], 1, "<=", 1), LinearConstraint("free", [0, 1], 1, "<=", 2)]
     form = penalised(QuadraticProblem([-1.0, -1.0, -1.0], constraints=rows))

@@ -231,6 +231,41 @@ def test_what_branch_and_bound_calls_best_is_best(own_package: bool, monkeypatch
         assert bits is not None and float(problem.objective(bits)[0]) == pytest.approx(best) == pytest.approx(bound)
 
 
+@pytest.mark.parametrize("own_package", [True, False])
+@pytest.mark.parametrize("unit", [1e-30, 1e-9, 1e-5, 1e12, 1e30])
+def test_bounds_hold_in_any_unit(unit: float, own_package: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not own_package:
+        monkeypatch.setitem(sys.modules, "highspy", None)
+    elif highs._highspy() is None:
+        pytest.skip("needs superpose[optimization], with a highspy that is fit for use")
+    random = np.random.default_rng(3)
+    for _ in range(5):
+        pairs = {(i, j): float(unit * random.normal()) for i in range(7) for j in range(i)}
+        row = LinearConstraint("row", np.arange(7), random.integers(1, 20, 7), "<=", 30.0)
+        problem = QuadraticProblem(unit * random.normal(size=7), pairs, sense="max", constraints=[row])
+        every = np.array(list(np.ndindex(*[2] * 7)), np.uint8)
+        best = float(problem.objective(every)[problem.is_feasible(every)].max())
+        bits, bound = highs.branch_and_bound(problem, 60.0)
+        assert bits is not None and bound is not None
+        assert float(problem.objective(bits)[0]) / unit == pytest.approx(best / unit, rel=1e-9)
+        assert bound / unit == pytest.approx(best / unit, rel=1e-9)
+
+
+@pytest.mark.parametrize("over", [1e-3, 0.4, 1.0])
+def test_a_sack_takes_no_more_than_it_can_however_large(over: float) -> None:
+    model = Knapsack([1, 5], [1e9, 1e9 + over], 1e9)
+    found = model.decode(np.array([0, 1], np.uint8))
+    assert found.value == 0
+    assert found.repaired
+    assert not model.problem.is_feasible([[0, 1]])[0]
+    assert Knapsack([1, 1, 1], [0.1, 0.2, 0.3], 0.6).fits(np.ones(3, np.uint8))
+
+
+def test_graphs_of_no_weight_are_cut() -> None:
+    empty = MaxCut(60, [[0, 1], [1, 2], [0, 2]], [0.0, 0.0, -1.0])
+    assert cut_bound(empty) == empty.classical(5.0, 1).bound == 0
+
+
 def test_any_quadratic_problem_is_a_model() -> None:
     rows = [LinearConstraint("two of them", np.arange(5), 1, "==", 2)]
     problem = QuadraticProblem(

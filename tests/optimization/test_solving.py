@@ -12,6 +12,7 @@ import pytest
 from superpose.errors import ExtraMissingError, ProblemError
 from superpose.optimization import (
     Answer,
+    GeneralModel,
     Knapsack,
     LinearConstraint,
     MethodResult,
@@ -196,6 +197,47 @@ def test_gaps_are_signed_by_the_sense() -> None:
     assert gap_percent(100.0 + 1e-12, 100.0, "max") == 0.0
 
 
+def test_a_gap_to_nothing_has_no_percent() -> None:
+    assert gap_percent(5.0, 0.0, "min") is None
+    assert gap_percent(0.0, 0.0, "min") == gap_percent(1e-12, 0.0, "min", 1e-9) == 0.0
+    problem = QuadraticProblem([4.0, 0.0], constraints=[LinearConstraint("one", [0, 1], 1, "==", 1)])
+    answer = solve(problem, "classical", QUICK, compare=False)
+    assert (answer.yardstick, answer.yardstick_value, answer.gap_percent) == ("proven optimum", 0.0, 0.0)
+    worse = MethodResult("qaoa", "method", value=4.0, feasible=True)
+    assert "reached 4 (0.00 s)" in verdict((worse,), "min", "proven optimum", 1)
+
+
+@pytest.mark.parametrize(("constant", "unit"), [(1e12, 1.0), (0.0, 1e-10), (-1e6, 1e-3)])
+@pytest.mark.parametrize("method", ["qaoa", "classical"])
+def test_what_is_proven_or_better_does_not_depend_on_units(constant: float, unit: float, method: str) -> None:
+    pairs = {(0, 1): -4.0 * unit, (1, 2): 3.0 * unit, (3, 4): -9.0 * unit}
+    problem = QuadraticProblem(unit * np.array([3.0, 2.0, -4.0, 1.0, 5.0]), pairs, constant=constant)
+    every = np.array(list(np.ndindex(*[2] * 5)), np.uint8)
+    best = float(problem.objective(every).min())
+    answer = solve(problem, method, QUICK)  # type: ignore[arg-type]
+    assert answer.yardstick == "proven optimum"
+    assert answer.yardstick_value == pytest.approx(best, rel=1e-15, abs=1e-6 * unit)
+    model = GeneralModel(problem)
+    assert model.is_better(best, best + unit)
+    assert not model.is_better(best, best)
+    exact = next(row for row in answer.rows if row.method in ("exhaustive search", "classical"))
+    assert exact.value == pytest.approx(best, rel=1e-15, abs=1e-6 * unit)
+
+
+def test_pieces_whose_variables_are_all_ruled_out_are_left() -> None:
+    n = 30
+    clique = np.stack(np.triu_indices(n, 1), axis=1)
+    problem = QuadraticProblem(-np.arange(1.0, n + 1), conflicts=clique)
+    answer = solve(problem, "qaoa", QUICK, max_qubits=6, max_rounds=20, compare=False)
+    assert answer.rows[0].n_rounds == 20
+    assert answer.rows[0].facts["n_better"] > 0
+    assert problem.is_feasible(answer.solution)[0]
+
+
+def test_a_cost_without_terms_is_interpolated_too() -> None:
+    assert solve(QuadraticProblem([0.0, 0.0]), "qaoa", QUICK, start="interp", layers=3, compare=False).value == 0.0
+
+
 class Enough(Exception):
     """What a caller raises to end a call."""
 
@@ -261,6 +303,8 @@ def test_solutions_are_drawn(tmp_path: Path) -> None:
     bare = example("cvrp")
     assert isinstance(bare, VehicleRouting)
     bare.coordinates = None
-    for model, name in ((bare, "a.png"), (example("maxcut"), "a.png"), (example("tsp"), "a.pdf")):
+    for model, name in (
+        (bare, "a.png"), (example("maxcut"), "a.png"), (example("tsp"), "a.pdf"), (example("tsp"), "none/a.png"),
+    ):  # fmt: skip
         with pytest.raises(ProblemError):
             plot_solution(model, answer, tmp_path / name)

@@ -22,7 +22,8 @@ class MethodResult:
         method: Its name.
         role: "method" (what was asked for), "control" or "classical".
         value: Objective of its best solution; None where it found none.
-        gap_percent: How much worse that is than the answer's yardstick, in percent of it; None where there is none.
+        gap_percent: How much worse that is than the answer's yardstick, in percent of it; None where there is none, or
+            it is 0.
         feasible: Whether the solution meets all constraints; solutions that do not are never returned.
         repaired: Whether the domain's repair had to change the bit string behind it.
         share_feasible: Share of its bit strings that met all constraints as drawn; None for classical solvers.
@@ -60,7 +61,7 @@ class Answer:
         bound: No solution is better; None where none is known.
         yardstick, yardstick_value: What gaps are measured against: the "proven optimum" (a value that meets the
             bound), else the "best known", else the "bound".
-        gap_percent: Of this solution; None where there is no yardstick.
+        gap_percent: Of this solution; None where there is no yardstick, or it is 0 and the value is not.
         rows: All methods, the one asked for first.
         penalties: How constraints became part of the QUBO; None for "classical".
         verdict: Whether the quantum part helped, in numbers.
@@ -96,20 +97,35 @@ class Answer:
         return {**facts, "solution": rows[0]["solution"], "methods": rows}
 
 
-def gap_percent(value: float, yardstick: float, sense: Sense) -> float:
+def gap_percent(value: float, yardstick: float, sense: Sense, rounding: float | None = None) -> float | None:
     """Return how much worse a value is than a yardstick, in percent of the yardstick; below 0 where it is better.
 
-    >>> gap_percent(110.0, 100.0, "min"), gap_percent(90.0, 100.0, "max")
-    (10.0, 10.0)
+    Args:
+        value: An objective.
+        yardstick: What it is measured against.
+        sense: Whether the objective is to be small or large.
+        rounding: Differences up to this are none; by default a thousand millionth of the yardstick.
+
+    Returns:
+        The percentage; None where the yardstick is 0 (but for rounding) and the value is another: it has no percent.
+
+    >>> gap_percent(110.0, 100.0, "min"), gap_percent(90.0, 100.0, "max"), gap_percent(1.0, 0.0, "min")
+    (10.0, 10.0, None)
     """
     excess = value - yardstick if sense == "min" else yardstick - value
-    return 100 * excess / max(abs(yardstick), 1e-12) if abs(excess) > 1e-9 * max(1.0, abs(yardstick)) else 0.0
+    least = 1e-9 * abs(yardstick) if rounding is None else rounding
+    if abs(excess) <= least:
+        return 0.0
+    return None if abs(yardstick) <= least else 100 * excess / abs(yardstick)
 
 
-def verdict(rows: Sequence[MethodResult], sense: Sense, yardstick: str | None, n_layers: int) -> str:
+def verdict(
+    rows: Sequence[MethodResult], sense: Sense, yardstick: str | None, n_layers: int, rounding: float | None = None
+) -> str:
     """Return a sentence or two about whether the quantum method helped, made of the rows' numbers alone.
 
-    It helped only where its value is strictly better than that of every other row.
+    It helped only where its value is strictly better than that of every other row, beyond ``rounding`` (by default a
+    thousand millionth of it).
     """
     first = rows[0]
     if first.method not in ("qaoa", "vqe"):
@@ -124,7 +140,7 @@ def verdict(rows: Sequence[MethodResult], sense: Sense, yardstick: str | None, n
         return f"{said}. Nothing ran beside it, so nothing is said about whether the quantum part helped."
     said += "; " + ", ".join(f"{row.method} {_figures(row, yardstick)}" for row in others) + "."
     sign = 1.0 if sense == "min" else -1.0
-    tolerance = 1e-9 * max(1.0, abs(first.value))
+    tolerance = 1e-9 * abs(first.value) if rounding is None else rounding
     equal = [row for row in others if sign * (row.value or 0.0) <= sign * first.value + tolerance]
     if not equal:
         return f"{said} None of the others reached it: here, in one run, the quantum part helped."

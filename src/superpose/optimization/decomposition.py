@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from superpose.errors import ProblemInfeasibleError
+from superpose.errors import ProblemError, ProblemInfeasibleError
 from superpose.optimization.budgets import Budget
 from superpose.optimization.models.base import Bits, Decoded, Model
 from superpose.optimization.options import SolveOptions
@@ -97,7 +97,10 @@ def _piece(
     size = options.max_qubits
     while size >= 2:
         free = model.neighbourhood(bits, size, rng)
-        small, kept = model.problem.restricted(bits, free)
+        try:
+            small, kept = model.problem.restricted(bits, free)
+        except ProblemError:  # all of them are ruled out by others that are kept
+            return None
         try:
             n = gauge.form(small, setting).qubo.n_variables
         except ProblemInfeasibleError:

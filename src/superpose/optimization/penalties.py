@@ -27,6 +27,7 @@ Bits = npt.NDArray[np.uint8]
 
 MARGIN: Final = 1.05
 MAX_DECIMALS: Final = 9
+ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
 MAX_SLACK_BITS: Final = 16
 
 
@@ -179,9 +180,9 @@ class _Form:
     def _fill(self, max_bits: int) -> None:
         """Give it slack bits that sum up to every value from 0 to what a . x may leave of b."""
         reach = self.b - sum(k for k in self.a if k < 0)
-        coarse = max(1, math.ceil((reach + 1) / 2**max_bits))
+        coarse = max(1, -(-(reach + 1) // 2**max_bits))
         if coarse > 1:
-            self.a, self.b = [math.ceil(k / coarse) for k in self.a], self.b // coarse
+            self.a, self.b = [-(-k // coarse) for k in self.a], self.b // coarse
             self.unit *= coarse
             self.rounded_to = self.unit
             reach = max(0, self.b - sum(k for k in self.a if k < 0))
@@ -257,7 +258,7 @@ def _whole(name: str, numbers: Floats, bound: float) -> tuple[int, Sequence[int]
     for decimals in range(MAX_DECIMALS + 1):
         scaled = values * 10**decimals
         whole = np.rint(scaled)
-        if np.all(np.abs(scaled - whole) <= 1e-9 * np.maximum(np.abs(scaled), 1)):
+        if np.all(np.abs(scaled - whole) <= np.maximum(1e-9, ROUNDING * np.abs(scaled))):
             found = [int(k) for k in whole]
             return 10**decimals, found[:-1], found[-1]
     raise ProblemError(f"Constraint {name!r} has coefficients of more than {MAX_DECIMALS} decimals; round them.")

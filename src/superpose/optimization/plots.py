@@ -27,6 +27,8 @@ def check_drawable(model: Model[Any], path: Path) -> None:
         raise ExtraMissingError("Plots need Matplotlib: pip install 'superpose[plots]'", extra="plots")
     if path.suffix.lower() not in FORMATS:
         raise ProblemError(f"Plots are written as .png or .svg, got {path.name}.")
+    if not path.parent.is_dir():
+        raise ProblemError(f"Plots are written into folders that there are; there is none at {path.parent}.")
     if not isinstance(model, TravellingSalesman | VehicleRouting | JobShop):
         raise ProblemError(f"Routes and schedules can be drawn, not {model.kind}.")
     if not isinstance(model, JobShop) and model.coordinates is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Final, Literal
 
@@ -12,7 +13,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError
 
-__all__ = ["LinearConstraint", "Pairs", "QuadraticProblem", "Relation", "Sense"]
+__all__ = ["TOLERANCE", "LinearConstraint", "Pairs", "QuadraticProblem", "Relation", "Sense", "rounded_away"]
 
 Sense = Literal["min", "max"]
 Relation = Literal["<=", "==", ">="]
@@ -24,6 +25,11 @@ TOLERANCE = 1e-9
 
 MOST: Final = 1e100
 """That all coefficients of a problem may add up to: penalties multiply them, and variances square them."""
+
+
+def rounded_away(coefficients: Floats, bound: float) -> float:
+    """By how much floating point may miss where ``coefficients . x`` meets a bound exactly in decimals."""
+    return 4 * float(np.finfo(np.float64).eps) * (float(np.abs(coefficients).sum()) + abs(bound))
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,11 +136,15 @@ class LinearConstraint:
         )
 
     def violation(self, x: Floats) -> Floats:
-        """Return by how much it is missed, float64 ``(batch,)``, 0 where it holds."""
-        excess = x[:, self.indices] @ self.coefficients - self.bound
-        if self.relation == "==":
-            return np.abs(excess)
-        return np.maximum(excess if self.relation == "<=" else -excess, 0.0)
+        """Return by how much it is missed, float64 ``(batch,)``, 0 where it holds but for rounding."""
+        return self.missed_by(x[:, self.indices] @ self.coefficients)
+
+    def missed_by(self, sums: Floats) -> Floats:
+        """Return by how much sums ``coefficients . x`` miss the bound; see `violation`."""
+        excess = sums - self.bound
+        missed = np.abs(excess) if self.relation == "==" else excess if self.relation == "<=" else -excess
+        found: Floats = np.where(missed <= rounded_away(self.coefficients, self.bound), 0.0, missed)
+        return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -288,7 +298,7 @@ class QuadraticProblem:
         for row in self.constraints:
             here = mask[row.indices]
             if here.any():
-                rest = row.bound - float(row.coefficients[~here] @ fixed[row.indices[~here]])
+                rest = _less(row.bound, row.coefficients[~here][fixed[row.indices[~here]] == 1])
                 left.append(
                     LinearConstraint(row.name, place[row.indices[here]], row.coefficients[here], row.relation, rest)
                 )
@@ -310,3 +320,10 @@ class QuadraticProblem:
         if bits.shape[-1] != self.n_variables:
             raise ProblemError(f"{self.name} has {self.n_variables} variables, got x.shape={np.shape(x)}.")
         return bits
+
+
+def _less(bound: float, taken: Floats) -> float:
+    """The bound less what is taken of it, in decimals where numbers have any: what is left keeps no more than they."""
+    if bound == np.rint(bound) and np.all(taken == np.rint(taken)):
+        return bound - float(taken.sum())
+    return float(Decimal(repr(bound)) - sum(Decimal(repr(one)) for one in taken.tolist()))

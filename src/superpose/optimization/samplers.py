@@ -118,7 +118,9 @@ class ExhaustiveSampler(_WithPenalties):
         n = form.problem.n_variables
         energies = form.qubo.all_energies()
         ok = _all_feasible(form.problem, setting.budget)
-        order = np.argsort(np.where(ok, energies, np.inf), kind="stable")[: min(BEST_KEPT, max(1, int(ok.sum())))]
+        if not ok.any():
+            ok = np.ones_like(ok)
+        order = np.argsort(np.where(ok, energies, np.inf), kind="stable")[: min(BEST_KEPT, int(ok.sum()))]
         bits = (order[:, None] >> np.arange(n - 1, -1, -1)[None, :] & 1).astype(np.uint8)
         return Drawn.of(bits, {"n_strings": 2**n})
 
@@ -149,9 +151,7 @@ def _all_feasible(problem: QuadraticProblem, budget: Budget) -> npt.NDArray[np.b
         sums = np.zeros(1)
         for weight in weights[::-1]:
             sums = np.concatenate([sums, sums + weight])
-        excess = sums - row.bound
-        missed = np.abs(excess) if row.relation == "==" else excess if row.relation == "<=" else -excess
-        ok &= missed <= TOLERANCE
+        ok &= row.missed_by(sums) <= TOLERANCE
     index = np.arange(2**n) if len(problem.conflicts) else np.empty(0, np.int64)
     for a, b in problem.conflicts:
         budget.look()

@@ -268,9 +268,13 @@ class _Solving:
         results = [row.result for row in rows]
         if measure is not None:
             results = [
-                r if r.value is None else replace(r, gap_percent=gap_percent(r.value, measure, sense)) for r in results
+                r
+                if r.value is None
+                else replace(r, gap_percent=gap_percent(r.value, measure, sense, model.rounding(r.value, measure)))
+                for r in results
             ]
         first = results[0]
+        value = float(first.value or 0.0)
         return Answer(
             kind=model.kind,
             name=model.name,
@@ -278,21 +282,21 @@ class _Solving:
             n_variables=model.n_variables,
             method=self.method,
             solution=rows[0].solution,
-            value=float(first.value or 0.0),
+            value=value,
             bound=bound,
             yardstick=yardstick,
             yardstick_value=measure,
             gap_percent=first.gap_percent,
             rows=tuple(results),
             penalties=self.penalties,
-            verdict=verdict(results, sense, yardstick, self.options.layers),
+            verdict=verdict(results, sense, yardstick, self.options.layers, model.rounding(value, value)),
             options=asdict(self.options),
         )
 
     def _yardstick(self, rows: list[_Row], bound: float | None) -> tuple[Yardstick | None, float | None]:
         values = [row.result.value for row in rows if row.result.value is not None]
         best = min(values) if self.model.sense == "min" else max(values)
-        if bound is not None and gap_percent(best, bound, self.model.sense) <= 1e-7:
+        if bound is not None and not self.model.is_better(bound, best):
             return "proven optimum", best
         if self.model.reference is not None:
             return "best known", self.model.reference

@@ -57,6 +57,8 @@ def cut_bound(model: MaxCut) -> float:
     """
     pairs, n = model.pairs, model.n_nodes
     positive = float(np.maximum(pairs.values, 0).sum())
+    if positive == 0:  # the cut of no edge
+        return 0.0
     both = coo_array(
         (np.tile(pairs.values, 2), (np.r_[pairs.rows, pairs.cols], np.r_[pairs.cols, pairs.rows])), shape=(n, n)
     ).tocsr()
@@ -70,7 +72,7 @@ def cut_bound(model: MaxCut) -> float:
     spectral = n / 4 * largest
     bound = min(positive, spectral)
     whole = bool(np.all(pairs.values == np.rint(pairs.values)))
-    return float(np.floor(bound + 1e-6)) if whole else bound
+    return float(np.floor(bound * (1 + 1e-12) + 1e-6)) if whole else bound  # what rounding takes away is given back
 
 
 def bipartition(model: MaxCut) -> Bits | None:

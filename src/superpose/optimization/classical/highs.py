@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +21,9 @@ __all__ = ["branch_and_bound"]
 Bits = npt.NDArray[np.uint8]
 
 MAX_ROWS = 60_000
+LEAST_COST: Final = 2.0**16
+MOST_COST: Final = 2.0**40
+"""Between these lies the largest cost that HiGHS is given."""
 _UNFIT = (1, 14)
 """From this version on highspy is left alone. 1.14 calls solutions optimal that are not (its presolve, mended in 1.15:
 HiGHS issue 2957). Later ones bring a libhighs.so.1, as OR-Tools does, of another release: whichever is loaded second
@@ -56,13 +60,28 @@ def branch_and_bound(
         rows.add(row.indices, row.coefficients, low, np.inf if row.relation == ">=" else row.bound)
     size = n + len(pairs)
     integral = np.concatenate([np.ones(n), np.zeros(len(pairs))])
-    program = _Program(np.concatenate([problem.sign * problem.linear, values]), integral, *rows.all(size))
-    found, bound = program.solved(max(limit_s, 0.05), on_step)
+    costs = np.concatenate([problem.sign * problem.linear, values])
+    unit = _unit(costs)
+    found, bound = _Program(costs / unit, integral, *rows.all(size)).solved(max(limit_s, 0.05), on_step)
     bits = None
     if found is not None:
         bits = np.rint(found[:n]).astype(np.uint8)
         bits = bits if bool(problem.is_feasible(bits)[0]) else None
-    return bits, problem.sign * bound + problem.constant if np.isfinite(bound) else None
+    if not np.isfinite(bound):
+        return bits, None
+    bound = problem.sign * unit * bound + problem.constant
+    if bits is not None:  # variables are whole within a tolerance only, and so is a bound that a solution meets
+        value = float(problem.objective(bits)[0])
+        bound = value if abs(value - bound) <= 1e-9 * float(np.abs(costs).sum()) else bound
+    return bits, bound
+
+
+def _unit(costs: npt.NDArray[np.float64]) -> float:
+    """A power of two that costs are divided by: HiGHS calls 1e-6 nothing, and 1e20 infinite."""
+    largest = float(np.abs(costs).max(initial=0.0))
+    if largest == 0 or LEAST_COST <= largest <= MOST_COST:
+        return 1.0
+    return 2.0 ** round(math.log2(largest / LEAST_COST))
 
 
 @dataclass(frozen=True, slots=True, eq=False)

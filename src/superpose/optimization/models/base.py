@@ -19,6 +19,8 @@ __all__ = ["MAX_VARIABLES", "Bits", "ClassicalResult", "Decoded", "Model"]
 MAX_VARIABLES: Final = 20_000_000
 """Binary variables of a quadratic form, at most: some gigabytes."""
 
+EPSILON: Final = float(np.finfo(np.float64).eps)
+
 S = TypeVar("S")
 Bits = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
@@ -129,7 +131,22 @@ class Model(ABC, Generic[S]):
     def to_json(self, solution: S) -> dict[str, Any]:
         """Return a solution as JSON values in the domain's words."""
 
+    @property
+    def constant(self) -> float:
+        """The part of the objective that no solution changes."""
+        return 0.0
+
+    def rounding(self, value: float, other: float) -> float:
+        """By how much objectives may differ that are called equal: a thousand millionth of what solutions change."""
+        size = max(abs(value - self.constant), abs(other - self.constant))
+        return 1e-9 * size + 1e-12 * self.terms_size + 4 * EPSILON * abs(self.constant)
+
+    @property
+    def terms_size(self) -> float:
+        """Sizes of the objective's terms added up, where some are below 0 and may cancel; 0 where none is."""
+        return 0.0
+
     def is_better(self, value: float, other: float) -> bool:
         """Whether an objective is better than another, beyond rounding."""
         sign = 1.0 if self.sense == "min" else -1.0
-        return sign * (other - value) > 1e-9 * max(1.0, abs(other))
+        return sign * (other - value) > self.rounding(value, other)

@@ -12,7 +12,7 @@ from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.numbers import as_numbers, as_whole_numbers
 from superpose.optimization.models.routes import shortest_route
-from superpose.optimization.quadratic import TOLERANCE, LinearConstraint, Pairs, QuadraticProblem
+from superpose.optimization.quadratic import TOLERANCE, LinearConstraint, Pairs, QuadraticProblem, rounded_away
 
 __all__ = ["Routes", "VehicleRouting"]
 
@@ -69,7 +69,7 @@ class VehicleRouting(Model[Routes]):
             raise ProblemError(f"Place 0 is the depot, whose demand is 0; got {self.demands[0]:g}.")
         if np.any(self.distances < 0) or np.any(self.demands < 0) or self.demands.max() > capacity:
             raise ProblemError("Distances and demands must be 0 or more, and no demand above the capacity.")
-        self._room = float(most) + TOLERANCE + 4 * np.finfo(np.float64).eps * float(self.demands.sum())
+        self._room = float(most) + TOLERANCE + rounded_away(self.demands, float(most))
         if self.demands.sum() > n_vehicles * self._room:
             raise ProblemInfeasibleError(
                 f"{n_vehicles} vehicles of capacity {capacity:g} cannot carry {self.demands.sum():g}; give more."

@@ -36,6 +36,16 @@ class GeneralModel(Model[Bits]):
         """Of the problem."""
         return self._given.n_variables
 
+    @property
+    def constant(self) -> float:
+        """Of the problem."""
+        return self._given.constant
+
+    @property
+    def terms_size(self) -> float:
+        """Of all coefficients."""
+        return float(np.abs(self._given.linear).sum() + np.abs(self._given.quadratic.values).sum())
+
     def _build(self) -> QuadraticProblem:
         return self._given
 
@@ -82,12 +92,19 @@ class GeneralModel(Model[Bits]):
         raise ProblemInfeasibleError(f"No bit string that meets all constraints of {self.name} was found.")
 
     def neighbourhood(self, bits: Bits, size: int, rng: np.random.Generator) -> Indices:
-        """Variables drawn at random; of an "exactly one" group, the one that is 1 comes with each of the others."""
+        """Variables drawn at random; with each the one of its "exactly one" group that is 1, and what rules it out."""
         partner = {int(v): int(group[np.argmax(bits[group])]) for group in self._given.one_hot_groups for v in group}
+        against: dict[int, set[int]] = {}
+        for a, b in (self._given.conflicts.T, self._given.conflicts.T[::-1]):
+            for one, other in zip(a[bits[b] == 1].tolist(), b[bits[b] == 1].tolist(), strict=True):
+                against.setdefault(one, set()).add(other)
         found: set[int] = set()
         for variable in rng.permutation(self.n_variables):
-            more = {int(variable), partner.get(int(variable), int(variable))} - found
+            ruled_out_by = against.get(int(variable), set())
+            more = {int(variable), partner.get(int(variable), int(variable)), *ruled_out_by} - found
             if len(found) + len(more) > size:
+                if ruled_out_by:
+                    continue
                 break
             found |= more
         return np.array(sorted(found), np.int64)

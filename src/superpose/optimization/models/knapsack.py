@@ -11,7 +11,7 @@ from superpose.errors import ProblemError
 from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.numbers import as_numbers
-from superpose.optimization.quadratic import LinearConstraint, QuadraticProblem
+from superpose.optimization.quadratic import TOLERANCE, LinearConstraint, QuadraticProblem, rounded_away
 
 __all__ = ["Knapsack"]
 
@@ -52,12 +52,18 @@ class Knapsack(Model[Bits]):
         if np.any(self.weights < 0) or limit.ndim or limit < 0:
             raise ProblemError("Weights must be 0 or more, the capacity one number of 0 or more.")
         self.capacity, self.sense, self.name, self.reference = float(limit), "max", name, reference
+        self._room = self.capacity + TOLERANCE + rounded_away(self.weights, self.capacity)
         self._by_worth = np.argsort(-self.values / np.maximum(self.weights, 1e-12), kind="stable")
 
     @property
     def n_variables(self) -> int:
         """One for each item."""
         return len(self.values)
+
+    @property
+    def terms_size(self) -> float:
+        """Of all values."""
+        return float(np.abs(self.values).sum())
 
     def _build(self) -> QuadraticProblem:
         row = LinearConstraint("capacity", np.arange(self.n_variables), self.weights, "<=", self.capacity)
@@ -66,7 +72,7 @@ class Knapsack(Model[Bits]):
 
     def fits(self, bits: Bits) -> bool:
         """Whether the items are not too heavy."""
-        return float(self.weights @ bits) <= self.capacity + 1e-9 * max(1.0, self.capacity)
+        return float(self.weights @ bits) <= self._room
 
     def decode(self, bits: Bits) -> Decoded[Bits]:
         """The items; where they are too heavy, those of least value for their weight are left until they fit."""

@@ -72,6 +72,11 @@ class MaxCut(Model[Bits]):
         """One for each node."""
         return self.n_nodes
 
+    @property
+    def terms_size(self) -> float:
+        """Of all weights."""
+        return float(np.abs(self.pairs.values).sum())
+
     def _build(self) -> QuadraticProblem:
         n, pairs = self.n_nodes, self.pairs
         linear = np.bincount(pairs.rows, pairs.values, n) + np.bincount(pairs.cols, pairs.values, n)

@@ -105,7 +105,8 @@ class QaoaSampler(_Variational):
             return qaoa_circuit(ising, layers, scale=scale, groups=groups, relaxed=relaxed)
 
         p = self.options.layers
-        first = 1 if self.options.start == "interp" else p
+        has_terms = bool(np.any(ising.fields)) or len(ising.couplings) > 0  # else there are no gammas to interpolate
+        first = 1 if self.options.start == "interp" and has_terms else p
         params, cost = self._minimised(circuit(first), form.qubo, ramp(first), setting)
         n_evaluations = cost.n_evaluations
         for layers in range(first + 1, p + 1):
