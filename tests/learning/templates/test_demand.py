@@ -70,6 +70,41 @@ def test_frequencies_are_inferred_and_series_kept_apart(file: Path, tmp_path: Pa
         assert read_series(tmp_path / "x.csv").frequency == word
 
 
+@pytest.mark.parametrize(
+    "dates",
+    [
+        ["2026-03-28T00:00:00+01:00", "2026-03-29T00:00:00+01:00", "2026-03-30T00:00:00+02:00"],
+        ["2026-10-24 00:00+0200", "2026-10-25 00:00 +02", "2026-10-26 00:00+01:00"],
+        ["2026-03-28T00:30:00Z", "2026-03-29T23:30:00-05:00", "2026-03-30"],
+        [" 2026-03-28 ", "20260329", "2026-03-30T12:00:00.5+05:30"],
+    ],
+)
+def test_a_day_is_that_of_its_writer_s_clock(dates: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    rows = [f"{date},{number},{series}" for series in ("a", "b ") for number, date in enumerate(dates)]
+    path.write_text("\r\n".join(["date ,quantity, series", *rows]))
+    found = read_series(path)  # no warning either
+    first = dates[0].strip()[:10]
+    assert [one.name for one in found.series] == ["a", "b"]
+    for one in found.series:
+        assert list(map(str, one.periods)) == list(map(str, pd.period_range(first, periods=3, freq="D")))
+        assert one.quantities.tolist() == [0, 1, 2]
+
+
+def test_the_level_of_net_sales_that_cancel_is_their_size(tmp_path: Path) -> None:
+    frame = weeks(28)
+    frame["quantity"] = np.tile([300.0, -300.0, 200.0, -200.0, 100.0, -100.0, 1e-6], 4)
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    data = read_series(tmp_path / "x.csv")
+    rows = rows_at(data, data.series[0], 20, 7)
+    assert rows.levels == pytest.approx(np.full(7, 1200 / 7))
+    assert np.abs(rows.features).max() < 2
+    frame["quantity"] = -frame["quantity"].abs()
+    frame.to_csv(tmp_path / "x.csv", index=False)
+    data = read_series(tmp_path / "x.csv")
+    assert rows_at(data, data.series[0], 20, 7).levels == pytest.approx(np.full(7, 1200 / 7))
+
+
 def test_rows_without_a_quantity_at_the_end_are_the_future(tmp_path: Path) -> None:
     frame = weeks(40, price=1.0)
     frame.loc[35:, "quantity"] = np.nan

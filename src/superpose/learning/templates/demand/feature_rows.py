@@ -1,7 +1,8 @@
 """What a forecast may know: features of an origin and a step ahead, made of nothing that comes after the origin.
 
 A row stands for one series, one **origin** (its last known period) and one **step** ahead. Quantities are in units of
-the level at the origin, the mean of the last season, so series of any size share one model.
+the level at the origin, the mean of the last season (of sizes without signs, since net sales may cancel to nothing), so
+series of any size share one model.
 """
 
 from __future__ import annotations
@@ -76,7 +77,8 @@ def rows_at(data: SeriesSet, one: DemandSeries, origin: int, horizon: int) -> Fo
     n_steps = min(horizon, len(one.periods) - 1 - origin) if data.covariates else horizon
     steps = np.arange(1, n_steps + 1)
     known = one.quantities[: origin + 1]
-    level = max(float(known[-season:].mean()), 0.1 * float(known.mean()))
+    sizes = np.abs(known)
+    level = max(float(sizes[-season:].mean()), 0.1 * float(sizes.mean()))
     level = level if level > 0 else 1.0
     before = float(known[-2 * season : -season].mean())
     places = origin + steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -33,6 +34,9 @@ _MAX_PERIODS = 200_000
 
 BUILTIN: Final = "electrical_equipment"
 """The series that a run without a file takes."""
+
+_OFFSET: Final = re.compile(r"([T ]\d\d.*?) ?(?:Z|[+-]\d\d(?::?\d\d)?)$")
+"""A time of day and its offset from UTC, which stands behind times alone."""
 
 Floats = NDArray[np.float64]
 
@@ -153,9 +157,9 @@ def builtin_series() -> SeriesSet:
 def read_series(path: Path | str, *, frequency: str | None = None, gaps: str = "refuse") -> SeriesSet:
     """Read a CSV file of demand.
 
-    Columns: ``date`` (ISO 8601), ``quantity``, perhaps ``series``; all others are covariates, numbers that are known
-    beforehand (prices, promotions, holidays). Rows at the end with an empty quantity are the future: they carry
-    covariates only.
+    Columns: ``date`` (ISO 8601; of a time with an offset from UTC the date that stands there counts, whatever the
+    offset), ``quantity``, perhaps ``series``; all others are covariates, numbers that are known beforehand (prices,
+    promotions, holidays). Rows at the end with an empty quantity are the future: they carry covariates only.
 
     Args:
         path: of the file, at most 64 MB.
@@ -196,7 +200,7 @@ def series_of_frame(
     periods = dates.dt.to_period(FREQUENCIES[frequency].period)
     numbers = {name: _numbers(frame, name) for name in frame.columns if name not in (_DATE, _SERIES)}
     covariates = tuple(name for name in numbers if name != _QUANTITY)
-    names = frame[_SERIES] if _SERIES in frame else pd.Series("", index=frame.index)
+    names = _names(frame)
     found, n_filled = [], 0
     for series, rows in frame.groupby(names, sort=True).groups.items():
         own = {column: values.loc[rows] for column, values in numbers.items()}
@@ -249,7 +253,7 @@ def _frame(content: bytes) -> pd.DataFrame:
 
 
 def _dates(frame: pd.DataFrame) -> Any:
-    dates = pd.to_datetime(frame[_DATE], format="ISO8601", errors="coerce")
+    dates = pd.to_datetime(frame[_DATE].map(_local), format="ISO8601", errors="coerce")
     bad = np.flatnonzero(dates.isna())
     if bad.size:
         row = int(bad[0])
@@ -257,9 +261,19 @@ def _dates(frame: pd.DataFrame) -> Any:
     return dates
 
 
+def _local(text: str) -> str:
+    """A date as its writer's clock tells it: without the offset from UTC, which daylight saving changes."""
+    return _OFFSET.sub(r"\1", text.strip())
+
+
+def _names(frame: pd.DataFrame) -> Any:
+    """Of each row the series, "" where there is one without a name; blanks around names are no part of them."""
+    return frame[_SERIES].str.strip() if _SERIES in frame else pd.Series("", index=frame.index)
+
+
 def _inferred(dates: Any, frame: pd.DataFrame) -> str:
-    names = frame[_SERIES] if _SERIES in frame else pd.Series("", index=frame.index)
-    steps = dates.sort_values().groupby(names).diff().dropna().dt.days
+    names = _names(frame)
+    steps = dates.dt.normalize().sort_values().groupby(names).diff().dropna().dt.days
     usual = float(steps.median()) if len(steps) else 0.0
     for name, (low, high) in {"daily": (1, 1), "weekly": (7, 7), "monthly": (28, 31)}.items():
         if low <= usual <= high:
