@@ -267,6 +267,8 @@ def _movers(
             step = 1.0 if name in preprocessor.whole else 10.0 ** (math.floor(math.log10(unit)) - 3)
             if name in preprocessor.whole:
                 low, high = float(math.ceil(low)), float(math.floor(high))
+                if low > high:
+                    continue  # no whole number is between
             centre, scale = float(preprocessor.centre[place]), float(preprocessor.scale[place])
             found.append(Mover.number(name, before, (low, high), unit, step, (place, centre, scale)))
     start = len(columns.numbers)

@@ -19,6 +19,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,8 @@ _GRADIENT_AMPLITUDES = 2**20
 _ABLATION_SAMPLES = 32
 _MOST_GATES = 400
 _PRESENT = 1e-9
+_FINEST = 1_000
+"""Largest denominator of slopes' ratios."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,8 @@ class CircuitDiagnosis:
             qubits.
         sign_noise: for each observable, of how many random parameters shots alone may decide its sign; empty where no
             number of shots was given.
+        without_spectrum: inputs whose angles have no common unit, as x and pi x; their frequencies are on no grid, and
+            ``spectra`` has none of them.
     """
 
     n_qubits: int
@@ -102,11 +107,20 @@ class CircuitDiagnosis:
     qubit_shares: tuple[Share, ...]
     effective_dimension: EffectiveDimension | None
     sign_noise: tuple[SignNoise, ...] = ()
+    without_spectrum: tuple[str, ...] = ()
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What to mind before training, made from the numbers."""
-        return () if self.gradient is None or self.gradient.warning is None else (self.gradient.warning,)
+        plateau = () if self.gradient is None or self.gradient.warning is None else (self.gradient.warning,)
+        return (
+            *plateau,
+            *(
+                f"Input {name!r} has no Fourier spectrum here: it turns angles by amounts without a common unit. Write "
+                "its angles as multiples of one number, by fractions with denominators up to 1,000."
+                for name in self.without_spectrum
+            ),
+        )
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -153,6 +167,7 @@ def diagnose(
             f"The circuit has no parameter {unknown[0]!r}; it has {', '.join(circuit.parameters) or 'none'}.",
             unknown=unknown,
         )
+    inputs = tuple(dict.fromkeys(inputs))
     measured = tuple(observables or z_all(circuit.n_qubits))
     n_samples = max(16, min(n_samples, _AMPLITUDES >> circuit.n_qubits))
     rng = np.random.default_rng(seed)
@@ -162,6 +177,7 @@ def diagnose(
     entangled = meyer_wallach(states)
     few = values[:_ABLATION_SAMPLES]
     gate_shares, qubit_shares = _shares(run, few, seed)
+    units = {name: _unit(_slopes(circuit, name)) for name in inputs}
     return CircuitDiagnosis(
         n_qubits=circuit.n_qubits,
         n_params=circuit.n_params,
@@ -170,13 +186,14 @@ def diagnose(
         entangling_capability=float(entangled.mean()),
         entangling_error=float(entangled.std(ddof=1) / math.sqrt(len(entangled))),
         gradient=run.gradient(values) if circuit.n_params else None,
-        spectra={name: run.spectrum(name, few) for name in inputs},
+        spectra={name: run.spectrum(name, few, unit) for name, unit in units.items() if unit is not None},
         gates=_gate_ablations(run, few),
         qubits=_qubit_ablations(run, few),
         gate_shares=gate_shares,
         qubit_shares=qubit_shares,
-        effective_dimension=of_circuit(circuit, tuple(inputs), np.random.default_rng(seed), n_data),
+        effective_dimension=of_circuit(circuit, inputs, np.random.default_rng(seed), n_data),
         sign_noise=() if shots is None else sign_noise(circuit, measured, values, shots),
+        without_spectrum=tuple(name for name, unit in units.items() if unit is None),
     )
 
 
@@ -229,22 +246,23 @@ class _Run:
         """Of as many samples as are worth their time."""
         return gradient_report(self.program, values[: max(16, _GRADIENT_AMPLITUDES >> self.circuit.n_qubits)])
 
-    def spectrum(self, name: str, values: Floats) -> tuple[SpectrumLine, ...]:
-        """Mean magnitudes over samples and observables of the Fourier coefficients at 0, 1/2, 1, ...
+    def spectrum(self, name: str, values: Floats, unit: float) -> tuple[SpectrumLine, ...]:
+        """Mean magnitudes over samples and observables of the Fourier coefficients at 0, 1/2, 1, ... units.
 
-        Angles that are whole multiples of the input give these frequencies, halves come from controlled gates.
+        Angles that are whole multiples of ``unit`` times the input give these frequencies, halves come from controlled
+        gates.
         """
         place = self.names.index(name)
-        steepest = sum(abs(slope) for slope in _slopes(self.circuit, name))
+        steepest = sum(abs(slope) for slope in _slopes(self.circuit, name)) / unit
         n_points = 8 * math.ceil(steepest) + 16
-        points = np.arange(n_points) * (4.0 * np.pi / n_points)
+        points = np.arange(n_points) * (4.0 * np.pi / n_points / unit)
         total = np.zeros(n_points // 2 + 1)
         for row in values:
             along = np.tile(row, (n_points, 1))
             along[:, place] = points
             total += np.abs(np.fft.rfft(self.expectations(along), axis=0)).mean(axis=1) / n_points
         mean = total / len(values)
-        return tuple(SpectrumLine(k / 2.0, float(size)) for k, size in enumerate(mean) if size > _PRESENT)
+        return tuple(SpectrumLine(unit * k / 2.0, float(size)) for k, size in enumerate(mean) if size > _PRESENT)
 
     def without(self, keep: Sequence[bool]) -> _Run:
         """The same with some gates left out."""
@@ -262,6 +280,19 @@ def _slopes(circuit: Circuit, name: str) -> list[float]:
         for parameter, slope in getattr(angle, "terms", ())
         if getattr(parameter, "name", parameter) == name
     ]
+
+
+def _unit(slopes: Sequence[float]) -> float | None:
+    """The largest number that all slopes are whole multiples of; None where there is none."""
+    sizes = [abs(slope) for slope in slopes if slope]
+    if not sizes:
+        return 1.0
+    first = sizes[0]
+    ratios = [Fraction(size / first).limit_denominator(_FINEST) for size in sizes]
+    if any(abs(float(ratio) * first - size) > 1e-9 * size for ratio, size in zip(ratios, sizes, strict=True)):
+        return None
+    parts = math.lcm(*(ratio.denominator for ratio in ratios))
+    return first * math.gcd(*(int(ratio * parts) for ratio in ratios)) / parts
 
 
 def _gate_ablations(run: _Run, values: Floats) -> tuple[Ablation, ...]:

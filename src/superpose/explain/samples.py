@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from superpose.errors import ExplanationError
 from superpose.explain.attributions import Look, attribute_sample, gives_gradients
 
 if TYPE_CHECKING:
@@ -42,10 +43,12 @@ def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0, look: Loo
         model that predicts a number also ``unit``, what the attributions are in units of instead.
 
     Raises:
-        ExplanationError: the model cannot be explained this way.
+        ExplanationError: the model cannot be explained this way, or there are no rows.
 
     Cost: some 64 gradients or ``n_features`` predictions for each of at most 50 rows, fewer rows beyond 10 qubits.
     """
+    if not len(rows):
+        raise ExplanationError("There are no rows to make a sample of; give one at least.", field="rows")
     exact = gives_gradients(predictor)
     method = "integrated_gradients" if exact else "occlusion"
     n_rows = min(len(rows), _most_rows(predictor, exact))
