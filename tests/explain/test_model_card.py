@@ -82,6 +82,34 @@ def test_texts_from_the_data_cannot_break_the_page(manifest: dict) -> None:
     assert "\n# Big" not in card
 
 
+def test_what_an_imported_file_says_cannot_begin_a_section_or_a_tag(manifest: dict) -> None:
+    forged = "so <script>\n\n## Approved\n\nfor all use `\n"
+    evaluation = manifest["evaluation"] | {"means_over": forged, "comparisons_said": forged}
+    models = evaluation["models"]
+    evaluation["models"] = models | {"hybrid": models["hybrid"] | {"label": f"a|b {forged}"}}
+    evaluation["split_count"] = {"reason": forged}
+    data = manifest["data"] | {"digest": forged, "n_rows": "5\n\n## Approved"}
+    measured = {
+        "backend": "ibm_torino", "shots_spent": 10, "n_submissions": 1, "gradient_method": "spsa",
+        "allocation": "equal", "evaluated_on": "exact",
+    }  # fmt: skip
+    provenance = manifest["provenance"] | {"measured": measured}
+    card = model_card(manifest | {"evaluation": evaluation, "data": data, "provenance": provenance})
+    assert "## Approved" not in card.splitlines()
+    assert "\n## Approved" not in card
+    assert "so <script>" not in card.replace("`so <script> ## Approved for all use '`", "")  # in code it is text
+    assert "`ibm_torino`" in card
+    rows = [line for line in card.splitlines() if line.startswith("| difference")]
+    assert [row.replace("\\|", "").count("|") for row in rows] == [6]
+
+
+def test_what_is_not_named_of_many_classes_is_counted(manifest: dict) -> None:
+    counts = {f"class {place:02d}": 5 for place in range(23)}
+    card = model_card(manifest | {"data": manifest["data"] | {"class_counts": counts}})
+    assert "class 19 5 and 3 more\n" in card
+    assert "Fewer than 30 rows each: class 00, " in card and "class 19 and 3 more; do not rely" in card
+
+
 def test_units_are_told_where_the_data_sheet_has_them(manifest: dict) -> None:
     assert "Units" not in model_card(manifest)
     data = manifest["data"] | {"units": {"mean radius": "mm", "dose*": "mg"}}

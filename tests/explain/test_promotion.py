@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,13 @@ def test_a_complete_version_is_ready_and_says_what_it_has() -> None:
     assert found["calibration"]["found"] == "expected calibration error 0.040, Brier score 0.100"
     assert found["explanation"]["found"] == "integrated_gradients of 18 test rows: age"
     assert all(one["met"] and one["how"] is None for one in found.values())
+
+
+def test_a_figure_that_is_no_number_is_missing() -> None:
+    evaluation = MANIFEST["evaluation"] | {"model_metrics": {"accuracy": math.nan}}
+    evaluation["calibration"] = {"after": {"ece": 0.04, "brier": math.nan}}
+    report = check_promotion(MANIFEST | {"evaluation": evaluation}, EVIDENCE, {})
+    assert [one.name for one in report.missing] == ["metrics", "calibration"]
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from superpose.explain.model_section import escaped
+
 __all__ = ["calibration_lines"]
 
 _METHODS = {"temperature": "temperature scaling", "isotonic": "isotonic regression"}
@@ -20,6 +22,7 @@ def calibration_lines(evaluation: Mapping[str, Any]) -> list[str]:
     if not found:
         return ["- Probabilities were not recalibrated; the Brier score says how far they can be trusted."]
     rows, method = found["rows"], _METHODS.get(found["method"])
+    chose = escaped(found.get("validation_chose", "the epoch at which training stopped"))
     how = "Probabilities are the model's own, not recalibrated"
     if method:
         how = f"Probabilities are calibrated by {method}, fitted on {rows['calibration']} validation rows"
@@ -34,8 +37,7 @@ def calibration_lines(evaluation: Mapping[str, Any]) -> list[str]:
         *_sets(found),
         *_abstain(found),
         *_novelty(found),
-        f"- Validation rows also chose {found.get('validation_chose', 'the epoch at which training stopped')}; the "
-        "figures here are of test rows alone.",
+        f"- Validation rows also chose {chose}; the figures here are of test rows alone.",
     ]
 
 
@@ -53,8 +55,8 @@ def _sets(found: Mapping[str, Any]) -> list[str]:
         return ["- Prediction sets: none were asked for."]
     size = sets["mean_size"]
     return [
-        f"- Prediction sets ({str(sets['method']).upper()}, from {sets['n_rows']} validation rows) promise to hold the "
-        f"true class for {100 * sets['coverage']:g} % of rows from the same source; they did for "
+        f"- Prediction sets ({escaped(sets['method']).upper()}, from {sets['n_rows']} validation rows) promise to hold "
+        f"the true class for {100 * sets['coverage']:g} % of rows from the same source; they did for "
         f"{_share(sets['covered'])} of the test rows, with {size['mean']:.2f} classes on average "
         f"({size['low']:.2f} to {size['high']:.2f}); {_share(sets['single'])} of them have one class."
     ]

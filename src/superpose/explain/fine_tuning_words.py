@@ -24,12 +24,13 @@ def fine_tuning_words(
         text: how a name is written where the words go, such as Markdown.
         digest: how a digest is.
     """
-    rates = ", ".join(f"{block} {rate:g}" for block, rate in (began.get("learning_rates") or {}).items())
+    rates = ", ".join(f"{text(block)} {rate:g}" for block, rate in (began.get("learning_rates") or {}).items())
     known = f" (SHA-256 {digest(began['digest'])})" if began.get("digest") else ""
+    frozen = ", ".join(map(text, began["freeze"]))
     words = [
         f"Fine-tuned from {text(began['parent'])}{known}.",
-        _begun(began),
-        f"Not trained: {', '.join(began['freeze']) or 'nothing'}{f'; learning rates: {rates}' if rates else ''}.",
+        _begun(began, text),
+        f"Not trained: {frozen or 'nothing'}{f'; learning rates: {rates}' if rates else ''}.",
     ]
     if began.get("dataset_digest"):
         words.append(
@@ -39,7 +40,7 @@ def fine_tuning_words(
     return words
 
 
-def _begun(began: Mapping[str, Any]) -> str:
+def _begun(began: Mapping[str, Any], text: Callable[[str], str]) -> str:
     """What came from the parent and what did not; of a module by its own blocks, which may hold no circuit."""
     if "blocks" not in began:
         head = "the head was taken over" if began["head"] == "keep" else "the head began anew"
@@ -47,7 +48,7 @@ def _begun(began: Mapping[str, Any]) -> str:
     new = {"features", "entry"} if began["entry"] == "new" else set()
     new |= {"head"} if began["head"] == "new" else set()
     preprocessing = {"keep": ["preprocessing"]}.get(began["entry"], [])
-    kept = [*preprocessing, *(f"weights of {block}" for block in began["blocks"] if block not in new)]
-    anew = [block for block in began["blocks"] if block in new]
+    kept = [*preprocessing, *(f"weights of {text(block)}" for block in began["blocks"] if block not in new)]
+    anew = [text(block) for block in began["blocks"] if block in new]
     learnt = "" if preprocessing else "; preprocessing was learnt anew"
     return f"Taken over: {', '.join(kept)}; begun anew: {', '.join(anew) or 'nothing'}{learnt}."

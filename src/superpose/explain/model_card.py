@@ -10,7 +10,7 @@ from typing import Any
 
 from superpose.explain.calibration_section import calibration_lines
 from superpose.explain.fine_tuning_words import fine_tuning_words
-from superpose.explain.model_section import MAX_CLASSES, counted, escaped, model_lines, title_of_model
+from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
 from superpose.explain.privacy_words import shadow_words
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import notice_of, stated
@@ -53,6 +53,7 @@ def model_card(
     Returns:
         Markdown, ending with a newline. Texts from the data (names of columns and classes) are escaped.
     """
+    manifest = _in_one_line(manifest)
     name = escaped(manifest.get("data", {}).get("name") or "unnamed data")
     notice, known, evaluated = notice_of(manifest), evidence or {}, manifest.get("evaluation") or {}
     parts = [
@@ -75,6 +76,15 @@ def model_card(
     return "\n\n".join(parts) + "\n"
 
 
+def _in_one_line(value: Any) -> Any:
+    """The same without line breaks in any text: what an imported file says cannot begin a section of its own."""
+    if isinstance(value, Mapping):
+        return {_in_one_line(name): _in_one_line(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_in_one_line(item) for item in value]
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
 def _section(title: str, lines: Iterable[str]) -> str:
     return f"## {title}\n\n" + "\n".join(lines)
 
@@ -89,7 +99,7 @@ def _parent(manifest: Mapping[str, Any]) -> list[str]:
     began = (manifest.get("provenance") or {}).get("fine_tuned_from")
     if not began:
         return []
-    lines = fine_tuning_words(began, text=escaped, digest="`{}`".format)
+    lines = fine_tuning_words(began, text=escaped, digest=verbatim)
     return [_section("Fine-tuning", [f"- {line}" for line in lines])]
 
 
@@ -111,7 +121,7 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
     if "split" not in data:  # a template's: series, which it splits by time
         told = [f"- {escaped(name.replace('_', ' '))}: {escaped(value)}" for name, value in data.items()]
         return [*lines, *told]
-    counts = ", ".join(f"{escaped(label)} {count}" for label, count in list(data["class_counts"].items())[:MAX_CLASSES])
+    counts = listed([f"{escaped(label)} {count}" for label, count in data["class_counts"].items()])
     split = data["split"]
     return [
         f"- {data['n_rows']} rows, {data['n_missing']} missing values; target {escaped(data['target'])}",
@@ -123,7 +133,7 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
         *_units(data.get("units") or {}),
         *_baseline(manifest.get("drift_baseline")),
         f"- {_MISSING_TEXTS[_missing_policy(manifest)]}; categories that training rows hardly have count as unknown",
-        f"- Digest (SHA-256): `{data['digest']}`",
+        f"- Digest (SHA-256): {verbatim(data['digest'])}",
     ]
 
 
@@ -173,7 +183,7 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
     own = evaluation["model_metrics"]
     share = 100 * evaluation["confidence"]
     lines = [
-        evaluation.get("means_over")
+        escaped(evaluation.get("means_over") or "")
         or f"Means over {evaluation['n_splits']} splits with {share:g} % intervals (corrected for the overlap of "
         "splits, Nadeau and Bengio 2003). The last row is this very model on the test rows of its own split.",
         "",
@@ -213,17 +223,17 @@ def _repeated(evaluation: Mapping[str, Any]) -> list[str]:
     """Why there are so many splits, how far seeds matter, and how many settings were tried of each."""
     told = []
     if "split_count" in evaluation:
-        told.append(str(evaluation["split_count"]["reason"]))
+        told.append(escaped(evaluation["split_count"]["reason"]))
     metric = evaluation["models"]["hybrid"]["metrics"][evaluation["primary_metric"]]
     if "spread" in metric:
         told.append(
             f"Each split was trained with {evaluation['n_seeds']} seeds; the hybrid model's "
-            f"{evaluation['primary_metric']} varies by {metric['spread']['splits']:.3f} over splits and by "
+            f"{escaped(evaluation['primary_metric'])} varies by {metric['spread']['splits']:.3f} over splits and by "
             f"{metric['spread']['seeds']:.3f} over seeds (standard deviations)."
         )
     if "tuning" in evaluation:
         tried = evaluation["tuning"]["n_settings"].items()
-        told.append(f"Settings tried: {', '.join(f'{name} {count}' for name, count in tried)}.")
+        told.append(f"Settings tried: {', '.join(f'{escaped(name)} {count}' for name, count in tried)}.")
     return [" ".join(told), ""] if told else []
 
 
@@ -249,7 +259,7 @@ def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
         "",
         *_table(
             [
-                f"difference in {title}, {evaluation['models']['hybrid']['label']} minus",
+                f"difference in {title}, {escaped(evaluation['models']['hybrid']['label'])} minus",
                 "mean",
                 "interval",
                 "p",
@@ -261,13 +271,13 @@ def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
                     f"{row['mean_difference']:+.3f}",
                     f"{row['low']:+.3f} to {row['high']:+.3f}",
                     f"{row['p_value']:.2g}",
-                    row["outcome"],
+                    escaped(row["outcome"]),
                 ]
                 for row in rows
             ],
         ),
         "",
-        evaluation.get("comparisons_said")
+        escaped(evaluation.get("comparisons_said") or "")
         or f"Intervals and p values share {100 * evaluation['confidence']:g} % confidence over all rows (Bonferroni).",
         *_second_opinions(rows, labels, evaluation.get("equivalence_margin")),
     ]
@@ -385,10 +395,11 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
     if private:
         lines.append(
             f"- Trained with differential privacy: epsilon {private['epsilon']:.3g}, delta {private['delta']:.3g} for "
-            f"{private['covers']}, towards {private['protects']}; noise multiplier {private['noise_multiplier']:.3g}, "
+            f"{escaped(private['covers'])}, towards {escaped(private['protects'])}; "
+            f"noise multiplier {private['noise_multiplier']:.3g}, "
             f"gradients cut to length {private['max_gradient_norm']:.3g}, {private['n_steps']} steps."
         )
-        lines.append(f"- Not covered: {'; '.join(private['does_not_cover'])}.")
+        lines.append(f"- Not covered: {'; '.join(map(escaped, private['does_not_cover']))}.")
         lines += _more_than_one_row(private)
     if attack:
         bound = attack.get("bound")
@@ -403,7 +414,7 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
             + "."
             + ("" if bound is None else f" No attack's advantage exceeds {bound:.2g} (here {attack['advantage']:.2g}).")
         )
-        lines.append(f"- {shadow_words(attack.get('shadow'))}")
+        lines.append(f"- {shadow_words(attack.get('shadow'), text=escaped)}")
     return lines
 
 
@@ -481,7 +492,7 @@ def _limits(manifest: Mapping[str, Any]) -> list[str]:
     rare = [label for label, count in counts.items() if count < 30]
     if rare:
         lines.append(
-            f"- Fewer than 30 rows each: {', '.join(map(escaped, rare[:MAX_CLASSES]))}; do not rely on these classes."
+            f"- Fewer than 30 rows each: {listed([escaped(label) for label in rare])}; do not rely on these classes."
         )
     return lines
 
@@ -492,7 +503,7 @@ def _measured(facts: Mapping[str, Any]) -> list[str]:
         return []
     cost = "" if facts.get("cost_usd") is None else f", {facts['cost_usd']:.2f} US dollars"
     return [
-        f"- Circuits in training: measured on `{escaped(facts['backend'])}`, {facts['shots_spent']:,} shots in "
+        f"- Circuits in training: measured on {verbatim(facts['backend'])}, {facts['shots_spent']:,} shots in "
         f"{facts['n_submissions']:,} submissions{cost}; gradients by {escaped(facts['gradient_method'])}, "
         f"{escaped(facts['allocation'])} shots",
         f"- Figures: {'of the exact engine, without noise' if facts['evaluated_on'] == 'exact' else 'measured there'}",
@@ -510,6 +521,7 @@ def _provenance(manifest: Mapping[str, Any]) -> list[str]:
         lines.append(f"- Seed: {spec['training']['seed']}")
     lines += _measured(provenance.get("measured") or {})
     if provenance.get("spec_digest"):
-        lines.append(f"- Spec (SHA-256): `{provenance['spec_digest']}`")
-    lines += [f"- {escaped(name)} (SHA-256): `{member['sha256']}`" for name, member in manifest["members"].items()]
+        lines.append(f"- Spec (SHA-256): {verbatim(provenance['spec_digest'])}")
+    members = manifest["members"].items()
+    lines += [f"- {escaped(name)} (SHA-256): {verbatim(member['sha256'])}" for name, member in members]
     return lines

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["MAX_CLASSES", "counted", "escaped", "model_lines", "title_of_model"]
+__all__ = ["counted", "escaped", "listed", "model_lines", "title_of_model", "verbatim"]
 
 MAX_CLASSES = 20
 """Classes that are named, at most."""
@@ -15,6 +15,17 @@ def escaped(value: object) -> str:
     """Text that Markdown shows as it is, on one line."""
     safe = "".join(f"\\{c}" if c in "\\`*_{}[]<>()#+|!~&" else c for c in str(value))
     return " ".join(safe.split())
+
+
+def verbatim(value: object) -> str:
+    """Text as Markdown's code, on one line: a digest or a name in which nothing is escaped."""
+    return f"`{' '.join(str(value).replace('`', chr(39)).split())}`"
+
+
+def listed(labels: Sequence[str]) -> str:
+    """The first of some texts, which are escaped already, and how many more there are."""
+    more = f" and {len(labels) - MAX_CLASSES} more" if len(labels) > MAX_CLASSES else ""
+    return f"{', '.join(labels[:MAX_CLASSES])}{more}"
 
 
 def counted(n: int, one: str, many: str | None = None) -> str:
@@ -94,9 +105,7 @@ def _target(target: Mapping[str, Any]) -> str:
 
 
 def _classes(classes: Sequence[Any]) -> str:
-    shown = ", ".join(escaped(label) for label in classes[:MAX_CLASSES])
-    more = f" and {len(classes) - MAX_CLASSES} more" if len(classes) > MAX_CLASSES else ""
-    return f"- Classes: {shown}{more}"
+    return f"- Classes: {listed([escaped(label) for label in classes])}"
 
 
 def _module(manifest: Mapping[str, Any], network: Mapping[str, Any]) -> list[str]:
@@ -115,6 +124,6 @@ def _module(manifest: Mapping[str, Any], network: Mapping[str, Any]) -> list[str
         f"{module['n_outputs']} outputs, trained with {escaped(network['loss'])}",
         f"- Circuits: {circuits or 'none'}",
         f"- Parameters: {network['n_params']}, of which {module['n_trainable']} were trained",
-        *([f"- Exported module (SHA-256): `{escaped(digest)}`"] if digest else []),
+        *([f"- Exported module (SHA-256): {verbatim(digest)}"] if digest else []),
         *(["- Circuits are simulated exactly on a classical machine, without shot noise."] if layers else []),
     ]

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 __all__ = ["shadow_words"]
 
 
-def shadow_words(shadow: Mapping[str, Any] | None) -> str:
-    """What shadow models found, in a sentence."""
+def shadow_words(shadow: Mapping[str, Any] | None, *, text: Callable[[object], str] = str) -> str:
+    """What shadow models found, in a sentence; ``text`` is how words of others are written, such as Markdown."""
     if shadow is None:
         return "Stronger attacks train many such models; none was made."
     found = ", ".join(
         f"{100 * one['share']:.1f} % at {100 * one['false_alarms']:g} % false alarms" for one in shadow["true_alarms"]
     )
     return (
-        f"A stronger attack ({shadow['attack']}): AUC {shadow['auc']:.3f} ({shadow['low']:.3f} to "
+        f"A stronger attack ({text(shadow['attack'])}): AUC {shadow['auc']:.3f} ({shadow['low']:.3f} to "
         f"{shadow['high']:.3f}), finds {found} of the training rows."
     )

@@ -6,6 +6,7 @@ have stated about it. Nothing is computed or read here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -167,7 +168,9 @@ def _data(known: _Known) -> str | None:
 
 def _metrics(known: _Known) -> str | None:
     own, metric = known.evaluation.get("model_metrics") or {}, known.evaluation.get("primary_metric")
-    return f"{metric} {own[metric]:.3f} of {len(own)} metrics" if own.get(metric) is not None else None
+    if own.get(metric) is None or not math.isfinite(own[metric]):
+        return None
+    return f"{metric} {own[metric]:.3f} of {len(own)} metrics"
 
 
 def _controls(known: _Known) -> str | None:
@@ -189,7 +192,7 @@ def _calibration(known: _Known) -> str | None:
         share, measured = 100 * intervals["coverage"], 100 * intervals["measured"]
         return f"{share:g} % intervals held the true number {measured:.1f} % of the time ({intervals['of']})"
     after = (known.evaluation.get("calibration") or {}).get("after") or {}
-    if "ece" not in after or "brier" not in after:
+    if not all(math.isfinite(after.get(name, math.nan)) for name in ("ece", "brier")):
         return None
     return f"expected calibration error {after['ece']:.3f}, Brier score {after['brier']:.3f}"
 
