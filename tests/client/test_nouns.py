@@ -15,6 +15,7 @@ from superpose.client import (
     Dataset,
     Endpoint,
     Event,
+    Explanation,
     Job,
     Key,
     Listing,
@@ -203,3 +204,16 @@ def test_a_file_whose_name_no_data_set_may_have_is_told_to_be_given_another(tmp_
         pytest.raises(DatasetFormatError, match="Say another: name=, or --name on the command line"),
     ):
         client.datasets.add(tmp_path / name, target="ill")
+
+
+def test_an_explanation_shows_what_a_calibrated_model_answers_with() -> None:
+    row = {
+        "class": "ill", "probability": 0.91, "typical_probability": 0.5, "attributions": {"age": 0.41},
+        "completeness_error": 0.0,
+    }  # fmt: skip
+    document = {"model": "triage", "model_version": 1, "method": "occlusion", "rows": [row]}
+    plain = Explanation.from_json(document)
+    assert plain.rows[0].answered == 0.91 and plain.rows[0].calibrated_probability is None
+    found = Explanation.from_json(document | {"rows": [row | {"calibrated_probability": 0.73}]})
+    assert found.rows[0].answered == 0.73 and found.to_dict()["rows"][0]["calibrated_probability"] == 0.73
+    assert "0.73" in found._repr_html_() and "0.91" not in found._repr_html_()

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import stats
-from tests.explain.conftest import trained
+from tests.explain.conftest import module_predictor, trained
+from torch import nn
 
 from superpose.datasets import Table
+from superpose.datasets.readers import table_from_frame
 from superpose.errors import ExplanationError, FeatureMismatchError
 from superpose.explain import METHODS, attribute, deletion_areas, explanation_sample
 from superpose.learning import Predictor
+from superpose.learning.modules.model import ModuleModel
 
 
 @pytest.mark.parametrize("encoding", ["angle", "reuploading", "iqp"])
@@ -107,6 +111,17 @@ def test_deleting_what_supports_a_prediction_beats_deleting_at_random_on_real_da
     areas = deletion_areas(predictor, rows, found, [np.argsort(-found.values, axis=1), *by_chance])
     wins = int(np.sum(areas[0] < areas[1:].mean(axis=0)))
     assert stats.binomtest(wins, 60, 0.5, alternative="greater").pvalue < 1e-6
+
+
+def test_wide_rows_are_predicted_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    n_columns, sizes = 2_500, []
+    frame = pd.DataFrame(np.random.default_rng(0).normal(size=(8, n_columns))).add_prefix("x")
+    table = table_from_frame(frame.assign(kind=["a", "b"] * 4), name="wide", target="kind", max_columns=3_000)
+    wide, asked = module_predictor(nn.Linear(n_columns, 2), table), ModuleModel.probabilities
+    monkeypatch.setattr(ModuleModel, "probabilities", lambda self, rows: sizes.append(rows.size) or asked(self, rows))
+    found = attribute(wide, table.features.iloc[:1], method="shapley", n_orders=1)
+    assert found.completeness_errors.max() < 1e-5
+    assert max(sizes) <= 2**22 < sum(sizes)
 
 
 def test_what_cannot_be_explained_is_told(predictor: Predictor, cancer: Table) -> None:

@@ -14,6 +14,7 @@ from superpose.datasets import Table
 from superpose.datasets.readers import table_from_frame
 from superpose.errors import ExplanationError, FeatureMismatchError
 from superpose.explain import Counterfactual, CounterfactualOptions, counterfactuals
+from superpose.explain.counterfactual_search import Goal, Move, Mover
 from superpose.learning import Predictor
 from superpose.learning.model_file import ModelFile
 
@@ -134,6 +135,20 @@ def test_whole_numbers_stay_whole(tmp_path: Any) -> None:
     between = CounterfactualOptions(n=1, ranges={"visits": (14.2, 14.8)}, max_changes=1)
     beside = counterfactuals(predictor, frame.iloc[:10], between)
     assert not [c for few in beside for one in few.found for c in one.changes if c.column == "visits"]
+
+
+def test_wide_rows_are_predicted_a_few_at_a_time() -> None:
+    sizes = []
+
+    def predict(rows: Any) -> Any:
+        sizes.append(rows.size)
+        return np.stack([1 - rows[:, 0], rows[:, 0]], axis=1)
+
+    goal = Goal(predict, np.zeros(40_000), np.array([False, True]), 0.0, "l1", 0.1)
+    mover = Mover.number("x", 0.0, (0.0, 1.0), 1.0, 1e-3, (0, 0.0, 1.0))
+    slack = goal.slack([(Move(mover, place / 999),) for place in range(1_000)])
+    assert max(sizes) <= 2**22 and sum(sizes) == 40_000_000
+    np.testing.assert_allclose(slack, 2 * np.arange(1_000) / 999 - 1, atol=1e-12)
 
 
 def test_what_cannot_be_is_told(predictor: Predictor, cancer: Table) -> None:

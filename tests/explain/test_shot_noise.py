@@ -20,6 +20,8 @@ from superpose.errors import ExplanationError
 from superpose.explain import ShotNoise, shot_noise
 from superpose.explain.shot_covariances import shot_covariances
 from superpose.learning import Predictor
+from superpose.learning.calibration.maps import Isotonic
+from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.model_file import encode_model
 from superpose.learning.quantum_block import QuantumBlock
 
@@ -154,6 +156,31 @@ def test_more_shots_narrow_the_band_and_enough_of_them_settle_a_row(predictor: P
     assert settled.margin_deviation == pytest.approx(
         row.margin_deviation * np.sqrt(2_000 / row.shots_to_settle), rel=1e-9
     )
+
+
+def test_the_label_is_the_one_that_isotonic_calibration_answers_with(
+    predictor: Predictor, flowers: tuple[Predictor, Table], cancer: Table
+) -> None:
+    shares = np.sort(predictor.predict_proba(cancer.features)[:, 1])
+    cut = float(shares[shares > 0.5][20]) + 1e-6  # the second class is the label from here on only
+    curve = (np.array([0.0, cut - 1e-4, cut + 1e-4, 1.0]), np.array([0.01, 0.3, 0.7, 0.99]))
+    never = (np.array([0.0, 1.0]), np.array([0.1, 0.4]))
+    for one in (curve, never):
+        calibrated = Predictor.load(encode_model(predictor.model, safeguards=Safeguards(Isotonic((one,))))[0])
+        answers = calibrated.predict(cancer.features)
+        assert answers != predictor.predict(cancer.features)
+        told = shot_noise(calibrated, cancer.features, 1_000)
+        assert [row.label for row in told.rows] == answers
+        if one is curve:
+            nearest = min(told.rows, key=lambda row: row.margin)
+            assert nearest.flip_probability > 0.3 and nearest.margin >= 0.0
+        else:
+            assert told.expected_flips < 1e-6
+    flower, table = flowers
+    curves = Isotonic((never,) * 3)
+    calibrated = Predictor.load(encode_model(flower.model, safeguards=Safeguards(curves))[0])
+    with pytest.raises(ExplanationError, match="Calibrate by temperature"):
+        shot_noise(calibrated, table.features, 100)
 
 
 def test_enough_shots_for_a_row_are_enough_against_all_rivals_together(flowers: tuple[Predictor, Table]) -> None:

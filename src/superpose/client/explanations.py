@@ -163,6 +163,11 @@ class ExplainedRow(Noun):
         """The class, or the number."""
         return f"{self.number:.6g}" if self.number is not None else str(self.label)
 
+    @property
+    def answered(self) -> float | None:
+        """The probability of ``label`` that the model answers with, after calibration; None of a number."""
+        return self.probability if self.calibrated_probability is None else self.calibrated_probability
+
     @classmethod
     def from_json(cls, document: object) -> Self:
         """A row from the service's JSON."""
@@ -222,7 +227,7 @@ class Explanation(Noun):
     def _repr_html_(self) -> str:
         rows = [
             (
-                *((row.label, row.probability) if self.target is None else (row.number, row.typical_number)),
+                *((row.label, row.answered) if self.target is None else (row.number, row.typical_number)),
                 ", ".join(f"{n} {v:+.3g}" for n, v in list(row.attributions.items())[:_SHOWN]),
             )
             for row in self.rows

@@ -53,6 +53,9 @@ _MOST_PARTS = 2_048
 _SINGLE_TOLERANCE, _MOST_SINGLE_PARTS = 1e-5, 16
 """Of users' modules that compute in float32, where more nodes gain little."""
 
+_ELEMENTS = 2**22
+"""Of the copies of a row that are predicted at once."""
+
 _ALL_SUBSETS = 10
 """Up to so many columns Shapley values go over all subsets."""
 
@@ -366,7 +369,10 @@ def _shapley(asked: _Asked, n_orders: int, seed: int) -> Floats:
     for row, label in enumerate(asked.classes):
 
         def worth(given: NDArray[np.bool_], row: int = row, label: int = int(label)) -> Floats:
-            return asked.probability(_mixed(asked, row, given), np.full(len(given), label))
+            step = max(1, _ELEMENTS // asked.rows.shape[1])
+            parts = [given[start : start + step] for start in range(0, len(given), step)]
+            found = [asked.probability(_mixed(asked, row, part), np.full(len(part), label)) for part in parts]
+            return np.concatenate(found)
 
         exact = n_features <= _ALL_SUBSETS
         values[row] = _over_subsets(worth, n_features) if exact else _over_orders(worth, n_features, n_orders, rng)

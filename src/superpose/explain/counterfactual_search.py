@@ -31,7 +31,8 @@ _COLUMNS = 40
 
 _DRAWN_BACK = 24
 _BISECTIONS = 14
-_CHUNK = 16_384
+_CHUNK, _ELEMENTS = 16_384, 2**22
+"""Rows, and values in them, that are predicted at once."""
 
 
 @dataclass(frozen=True)
@@ -151,12 +152,13 @@ class Goal:
     def slack(self, states: Sequence[Moves]) -> Floats:
         """By how much each state is beyond the goal, ``(n_states,)``; what is positive reaches it."""
         found = np.empty(len(states))
-        for start in range(0, len(states), _CHUNK):
-            shares = self.predict(self.applied(states[start : start + _CHUNK]))
+        step = max(1, min(_CHUNK, _ELEMENTS // len(self.base)))
+        for start in range(0, len(states), step):
+            shares = self.predict(self.applied(states[start : start + step]))
             best = shares[:, self.allowed].max(axis=1)
             lead = best - shares[:, ~self.allowed].max(axis=1)
             enough = best - self.min_probability + np.finfo(float).tiny
-            found[start : start + _CHUNK] = lead if self.min_probability == 0.0 else np.minimum(lead, enough)
+            found[start : start + step] = lead if self.min_probability == 0.0 else np.minimum(lead, enough)
         return found
 
     def distance(self, moves: Moves) -> float:

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from superpose.errors import ExplanationError
 from superpose.explain.family_noise import FAMILY_SPREADS
 from superpose.explain.shot_covariances import shot_covariances
+from superpose.learning.calibration.maps import Isotonic
 from superpose.learning.families.plain import FamilyModel
 from superpose.learning.modules.model import ModuleModel
 from superpose.learning.trained_model import TrainedModel
@@ -41,6 +42,8 @@ FLIPPING = 0.05
 MAX_SHOTS = 10**9
 _CHUNK = 512
 _INTEGRAL_ERROR = 1e-5
+_ALWAYS = 1e-12
+"""Share of a class from which on a curve that never crosses 1/2 is taken to cross it."""
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ def shot_noise(predictor: Predictor, rows: Any, shots: int) -> ShotNoise:
 
     Raises:
         ExplanationError: the number of shots is not whole or out of its range, the model has no circuit, its
-            observables have too many terms, or it is of a kind whose noise is not known.
+            observables have too many terms, or it is of a kind whose noise is not known, as are three and more classes
+            that are calibrated by isotonic regression.
         FeatureMismatchError: the rows do not fit the model.
 
     Cost: expectations of ``n_terms**2 / 2`` Pauli strings per row; for a module one run with gradients per class.
@@ -148,6 +152,7 @@ def shot_noise(predictor: Predictor, rows: Any, shots: int) -> ShotNoise:
     found: list[NoisyRow] = []
     for start in range(0, len(encoded), _CHUNK):
         scores, covariances = _scores(model, encoded[start : start + _CHUNK])
+        scores = _answering(predictor.safeguards.calibration, scores)
         found += [_row(predictor.classes, s, c, shots) for s, c in zip(scores, covariances, strict=True)]
     return ShotNoise(shots, tuple(found))
 
@@ -167,6 +172,30 @@ def _scores(model: Any, encoded: Floats) -> tuple[Floats, Floats]:
     if isinstance(model, FamilyModel) and model.family in FAMILY_SPREADS:
         return model.scores(encoded), FAMILY_SPREADS[model.family](model.classifier, encoded)
     raise ExplanationError(f"Shot noise is not known of a model of kind {model.kind!r}.", kind=model.kind)
+
+
+def _answering(calibration: Any, scores: Floats) -> Floats:
+    """The scores, moved so that the largest is of the label that the model answers with.
+
+    A temperature leaves labels as they are; an isotonic curve of two classes has its boundary where it crosses 1/2.
+    """
+    if not isinstance(calibration, Isotonic):
+        return scores
+    if scores.shape[1] != 2:
+        raise ExplanationError(
+            f"Isotonic calibration of {scores.shape[1]} classes moves the boundaries between them, and what shots do "
+            "to labels there is not known. Calibrate by temperature, or not at all."
+        )
+    given, becomes = calibration.curves[0]
+    place = int(np.searchsorted(becomes, 0.5, side="right"))  # the first point whose label is the second class
+    if 0 < place < len(becomes):
+        cut = float(np.interp(0.5, becomes[place - 1 : place + 1], given[place - 1 : place + 1]))
+    else:
+        cut = 1.0 if place else 0.0
+    cut = min(max(cut, _ALWAYS), 1.0 - _ALWAYS)
+    moved = scores.copy()
+    moved[:, 0] += math.log(cut / (1.0 - cut))
+    return moved
 
 
 def _of_module(model: ModuleModel, encoded: Floats) -> tuple[Floats, Floats]:

@@ -159,7 +159,10 @@ class Preprocessor:
         for (_, name), known in zip(self.columns.categories, self.categories, strict=True):
             names += [name] * len(known)
         names += self.indicators
-        return tuple(tuple(i for i, name in enumerate(names) if name == column) for column in self.columns.names)
+        places: dict[str, list[int]] = {column: [] for column in self.columns.names}
+        for place, name in enumerate(names):
+            places[name].append(place)
+        return tuple(map(tuple, places.values()))
 
     @cached_property
     def typical(self) -> NDArray[np.float64]:

@@ -36,7 +36,8 @@ KINDS = ("class_activation", "attribution", "occlusion")
 _SQUARES = 7
 """Squares that an image is wide."""
 
-_ROWS = 2_048
+_ROWS, _ELEMENTS = 2_048, 2**22
+"""Hidden images, and values in them, that are predicted at once; those of one image together in any case."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +139,7 @@ def _occlusion(predictor: Predictor, encoded: Floats, places: NDArray[np.intp], 
     found, covered = np.zeros((len(encoded), height, width)), np.zeros((height, width))
     for top, left in squares:
         covered[top : top + tall, left : left + wide] += 1.0
-    step = max(1, _ROWS // len(squares))
+    step = max(1, min(_ROWS, _ELEMENTS // encoded.shape[1]) // len(squares))
     for start in range(0, len(encoded), step):
         chunk, own = encoded[start : start + step], places[start : start + step]
         whole = predictor.predict_encoded(chunk)[np.arange(len(chunk)), own]
