@@ -134,6 +134,13 @@ def test_trials_that_cannot_be_trained_count_for_nothing(table: Table) -> None:
     assert reason == "No estimate: of the trials that were counted, none can be trained."
 
 
+def test_bounds_hold_what_is_expected_where_some_trials_cannot_be_trained(table: Table) -> None:
+    space = {"model.n_qubits": [2, 60], "training.epochs": {"int": [9, 10]}}
+    found = effort(with_(space=space, sampler={"name": "tpe", "seed": 1}, n_trials=60), table)
+    assert found.trials.least < found.trials.expected < found.trials.most
+    assert found.final.least <= found.final.expected <= found.final.most
+
+
 def test_trials_grow_with_folds_and_not_with_what_only_the_final_training_does(table: Table) -> None:
     plain = effort(SWEEP, table)
     folds = effort(with_(objective={"folds": 6}), table)

@@ -118,6 +118,8 @@ def sweep_effort_or_reason(
     if n_open:
         likely = [one for one, _ in trainable]
         low_s, high_s = (costs.extreme(likely, _trial_s, sign) for sign in (1, -1))
+        if len(trainable) < len(points):  # TPE may propose such trials later too
+            low_s = 0.0
         final_low_s, final_high_s = (costs.extreme(likely, _final_s, sign) for sign in (1, -1))
     else:
         low_s, high_s = _ends([cost.trial_s for _, cost in trainable])
