@@ -139,6 +139,29 @@ class _Straight(torch.autograd.Function):
         return grad
 
 
+class SingleNumbers(nn.Module):
+    """Parameters and a buffer that are single numbers, of no axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear, self.norm = nn.Linear(4, 2), nn.BatchNorm1d(2)
+        self.first, self.second = nn.Parameter(torch.tensor(1.5)), nn.Parameter(torch.tensor(-0.5))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.norm(self.linear(rows)) * torch.stack([self.first, self.second])
+
+
+class Rows(nn.Module):
+    """An embedding of whole numbers from 0 to 3: not every row is such as it takes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Embedding(4, 2)
+
+    def forward(self, rows: Tensor) -> Tensor:
+        return self.table(rows[:, 0].to(torch.int64))
+
+
 class OwnGradient(nn.Module):
     def __init__(self) -> None:
         super().__init__()

@@ -249,3 +249,9 @@ def test_serving_a_module_loads_no_torch(tmp_path: Path) -> None:
     assert loaded == "False"
     expected = Predictor.load(found.model_path).predict_proba([[5.1, 3.5, 1.4, 0.2]])
     np.testing.assert_allclose(np.array(json.loads(numbers)), expected[0], atol=1e-12)
+
+
+def test_torch_serves_what_cannot_be_compared_on_any_rows() -> None:
+    exported = export_module(users.Rows(), torch.zeros(3, 4), check=False)
+    network = ModuleNetwork(exported).eval()
+    assert runtime_of(exported, lambda rows: module_outputs(network, rows)) == "torch"

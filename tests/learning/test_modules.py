@@ -31,10 +31,14 @@ from superpose.learning import (
     run_experiment,
 )
 from superpose.learning.container import pack, unpack
+from superpose.learning.model_file import encode_model
 from superpose.learning.modules.admission import admit_module
+from superpose.learning.modules.model import ModuleModel
 from superpose.learning.modules.network import ModuleNetwork, torch_operator
 from superpose.learning.modules.operators import OPERATORS, QUANTUM_LAYER
 from superpose.learning.modules.quantum import quantum_layer, register_layer
+from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.spec import PreprocessingSpec
 
 from . import modules_under_test as users
 
@@ -117,6 +121,24 @@ def test_what_cannot_be_exported_is_refused_by_name_and_line(
         assert Path(users.__file__).read_text().splitlines()[line - 1].strip() == source
         assert f"modules_under_test.py line {line}: {source}" in caught.value.message
     assert capfd.readouterr() == ("", "")
+
+
+def test_single_numbers_stay_single_in_every_file(tmp_path: Path) -> None:
+    module = users.SingleNumbers().eval()
+    exported = export_module(module, ROWS)
+    exported.save(tmp_path / "module")
+    read = ExportedModule.from_bytes((tmp_path / "module").read_bytes())
+    assert read.to_bytes() == exported.to_bytes()
+    preprocessor = Preprocessor.fit(ROWS.numpy(), list("abcd"), ["number"] * 4, PreprocessingSpec(scaling="none"))
+    content, _ = encode_model(ModuleModel(preprocessor, exported, "cross_entropy", (0, 1)))
+    kept = read_model(content).model.arrays
+    with torch.no_grad():
+        expected = module(ROWS)
+    for arrays in (read.arrays, kept):
+        assert {n: arrays[n].shape for n in exported.arrays} == {n: a.shape for n, a in exported.arrays.items()}
+    torch.testing.assert_close(ModuleNetwork(read).eval()(ROWS), expected)
+    shares = Predictor.load(content).predict_proba(ROWS.numpy())
+    np.testing.assert_allclose(shares, torch.softmax(expected.double(), dim=1).numpy(), atol=1e-6)
 
 
 def test_an_example_that_is_no_batch_of_rows_is_refused() -> None:
