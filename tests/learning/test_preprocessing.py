@@ -119,6 +119,7 @@ GOOD = {"age": 50, "ward": "south", "dose": 1, "grade": "2"}
         ([GOOD | {"dose": "1"}], "column 'dose'"),
         ([GOOD, GOOD | {"age": float("inf")}], "column 'age' takes a finite number or null, got inf in row 1"),
         ([GOOD | {"age": [1, 2]}], "column 'age'"),
+        ([GOOD, GOOD | {"dose": -(10**400)}], "column 'dose' takes a finite number or null, got a whole number"),
         (GOOD, "put a single row into a list"),
         ("rows", "got str"),
         ([[1, "south", 2]], "row 0 must be a list of 4 values in the order of the columns, got 3 values"),

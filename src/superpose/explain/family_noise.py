@@ -31,9 +31,9 @@ def _metric_learner(fitted: Any, encoded: Floats) -> Floats:
 def _kitchen_sinks(fitted: Any, encoded: Floats) -> Floats:
     """Scores are linear in the expectations of all episodes, each a run of its own."""
     (block,) = fitted.quantum_blocks_
-    weights = fitted.weights_.reshape(fitted.episodes, fitted.n_qubits, -1) * fitted.feature_scale
+    weights = fitted.weights_.reshape(fitted.episodes_, fitted.block_.n_inputs, -1) * fitted.feature_scale
     _, spread = shot_covariances(block, fitted.runs(encoded, fitted.bandwidth_), _NO_WEIGHTS)
-    spread = spread.reshape(len(encoded), *weights.shape[:2], fitted.n_qubits)
+    spread = spread.reshape(len(encoded), *weights.shape[:2], fitted.block_.n_inputs)
     found: Floats = np.einsum("eqk,reqp,epl->rkl", weights, spread, weights, optimize=True)
     return found
 

@@ -19,7 +19,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from superpose.datasets import stratified_splits
 from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError, SpecError
-from superpose.learning.rows import ColumnKind, is_frame
+from superpose.learning.rows import ColumnKind, category_text, is_frame
 
 if TYPE_CHECKING:
     from superpose.learning.preprocessing import Preprocessor
@@ -28,6 +28,7 @@ __all__ = [
     "EstimatorNotFittedError",
     "EstimatorOneClassError",
     "TabularEstimator",
+    "check_encoded",
     "check_validation_fraction",
     "classes_of",
     "default_names",
@@ -122,7 +123,7 @@ def validated_rows(
             estimator, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=numbers
         )
         return rows, _labels(labels, numbers), ["number"] * rows.shape[1]
-    labels = _labels(column_or_1d(y, warn=True), numbers)
+    X, labels = _with_text_names(X), _labels(column_or_1d(y, warn=True), numbers)
     if len(labels) != len(X):
         raise ValueError(f"X has {len(X)} rows and y {len(labels)} labels; they must be equally many")
     validate_data(estimator, X, skip_check_array=True)
@@ -131,6 +132,14 @@ def validated_rows(
 
 def _labels(labels: NDArray[Any], numbers: bool) -> NDArray[Any]:
     if not numbers:
+        if labels.dtype.kind == "O":
+            gaps = [
+                i
+                for i, label in enumerate(labels.tolist())
+                if not isinstance(label, str) and category_text(label) is None
+            ]
+            if gaps:
+                raise ValueError(f"y has no label in row {gaps[0]} ({labels[gaps[0]]!r}); leave rows without one out")
         check_classification_targets(labels)
         return labels
     found: NDArray[np.float64] = np.asarray(labels, dtype=np.float64)
@@ -148,11 +157,25 @@ def encoded_rows(estimator: Any, X: Any) -> NDArray[np.float64]:
     """
     encoded: NDArray[np.float64]
     if estimator.preprocessor_.columns.categories or _has_categories(X) or _is_named(X):
-        encoded = estimator.preprocessor_.transform(X)
+        encoded = estimator.preprocessor_.transform(_with_text_names(X))
     else:
         rows = validate_data(estimator, X, reset=False, dtype=np.float64, ensure_all_finite="allow-nan")
         encoded = estimator.preprocessor_.transform(rows)
     return encoded
+
+
+def check_encoded(preprocessor: Preprocessor) -> None:
+    """Refuse rows of which nothing is left to learn from.
+
+    Raises:
+        ValueError: there are category columns only, and each category occurs once.
+    """
+    if not preprocessor.n_encoded:
+        names = ", ".join(preprocessor.columns.names[:5])
+        raise ValueError(
+            f"there is nothing to learn from: every category of {names} occurs once only, as of names or "
+            "numbers of cases; bring columns whose values come again"
+        )
 
 
 def default_names(n_columns: int) -> tuple[str, ...]:
@@ -211,7 +234,19 @@ def _is_named(rows: Any) -> bool:
 
 def _has_categories(rows: Any) -> bool:
     """Whether these rows are a data frame with columns that are not numbers."""
-    return is_frame(rows) and not all(_is_number_column(rows[name]) for name in dict.fromkeys(rows.columns))
+    if not is_frame(rows):
+        return False
+    if not rows.columns.is_unique:
+        name = rows.columns[rows.columns.duplicated()][0]
+        raise ValueError(f"the data frame has two columns called {name!r}; names must be unique")
+    return not all(_is_number_column(rows[name]) for name in rows.columns)
+
+
+def _with_text_names(rows: Any) -> Any:
+    """A data frame whose columns are called by numbers with the texts that a preprocessor knows them by."""
+    if not is_frame(rows) or all(isinstance(name, str) for name in rows.columns):
+        return rows
+    return rows.set_axis([str(name) for name in rows.columns], axis=1)
 
 
 def _column_kinds(frame: Any) -> list[ColumnKind]:

@@ -19,6 +19,7 @@ from superpose.learning.backend_spec import DEFAULT_SHOTS, MEASURED_GRADIENTS, B
 from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.estimator import (
     TabularEstimator,
+    check_encoded,
     check_validation_fraction,
     default_names,
     plain_value,
@@ -153,6 +154,7 @@ class HybridEstimator(TabularEstimator, ABC):
         # Small data still has common categories; only those that occur once are left out here.
         scaling = PreprocessingSpec(scaling=self.scaling, min_category_rows=2)
         self.preprocessor_ = Preprocessor.fit(rows_at(rows, train), names, kinds, scaling)
+        check_encoded(self.preprocessor_)
         encoded: NDArray[np.float64] = self.preprocessor_.transform(rows)
         return encoded
 

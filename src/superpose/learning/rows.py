@@ -135,7 +135,10 @@ def _check_names(got: Iterable[object], columns: ColumnNames, where: str) -> Non
 
 
 def _refuse_value(value: object, name: str, row: int) -> FeatureMismatchError:
-    shown = repr(value)
+    if isinstance(value, int) and value.bit_length() > 1024:  # Python may refuse to write its digits
+        shown = f"a whole number of {value.bit_length()} bits"
+    else:
+        shown = repr(value)
     shown = shown if len(shown) <= 40 else shown[:37] + "..."
     return FeatureMismatchError(
         f"column {name!r} takes a finite number or null, got {shown} in row {row}", column=name, row=row
@@ -156,7 +159,10 @@ def _number(value: Any, name: str, row: int) -> float:
     if value is None or type(value).__name__ == "NAType":
         return math.nan
     if isinstance(value, bool | int | float | np.number | np.bool_):
-        return float(value)
+        try:
+            return float(value)
+        except OverflowError:  # a whole number of hundreds of digits
+            pass
     raise _refuse_value(value, name, row)
 
 

@@ -20,11 +20,14 @@ from sklearn.base import ClassifierMixin
 from superpose.errors import ModelFormatError, SpecError
 from superpose.learning.estimator import (
     TabularEstimator,
+    check_encoded,
     classes_of,
     default_names,
     encoded_rows,
+    plain_value,
     seed_of,
     validated_rows,
+    with_labels,
 )
 from superpose.learning.families.table import FAMILIES
 from superpose.learning.model_file import ModelFacts, read_model, write_model
@@ -54,6 +57,7 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
         n_features_in_: columns seen by ``fit``.
         feature_names_in_: their names, if they had names that are all texts.
         preprocessor_: the learnt preprocessing.
+        trained_params_: hyperparameters that the model was made with, whatever ``set_params`` says later; JSON values.
     """
 
     family: ClassVar[str]
@@ -85,8 +89,15 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
         # Small data still has common categories; only those that occur once are left out here.
         options = PreprocessingSpec(scaling=self.scaling, min_category_rows=2)
         self.preprocessor_ = Preprocessor.fit(rows, names, kinds, options)
+        check_encoded(self.preprocessor_)
+        self.__dict__.pop("trained_params_", None)  # of the model that was here before
         self._learn(self.preprocessor_.transform(rows), codes, seed_of(self.random_state), watch)
+        self.trained_params_ = self._plain_hyperparameters()
         return self
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether ``fit`` has been called, and has ended."""
+        return hasattr(self, "trained_params_")
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """Probability of each class, float64 ``(n_rows, n_classes)``, in the order of ``classes_``.
@@ -133,8 +144,9 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
             NotFittedError: ``fit`` has not been called.
             ValueError: the labels are neither texts, numbers nor truth values.
         """
+        self._check_fitted()
         facts = facts or ModelFacts()
-        described = {"family": {"name": self.family, "params": self._plain_hyperparameters()}}
+        described = {"family": {"name": self.family, "params": self.trained_params_}}
         provenance = {"backend": "local", **dict(facts.provenance), **described}
         return write_model(
             Path(path), self.to_model(), ModelFacts(facts.evaluation, facts.data, provenance, facts.baseline)
@@ -148,9 +160,13 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
         """
         self.classes_ = np.array(model.classes)
         self._take_columns(model.preprocessor)
+        self.trained_params_ = self._plain_hyperparameters()
+        weights = getattr(self, "class_weight", None)
+        if isinstance(weights, Mapping):
+            self.set_params(class_weight=with_labels(weights, model.classes))
         try:
             self._from_model(model)
-        except (ValueError, KeyError, TypeError, IndexError) as error:
+        except (ArithmeticError, SpecError, ValueError, KeyError, TypeError, IndexError) as error:
             raise ModelFormatError(
                 f"the values in the model file are not those of a {type(self).__name__}: {error}"
             ) from None
@@ -158,10 +174,9 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
     def _plain_hyperparameters(self) -> dict[str, Any]:
         """The hyperparameters as JSON values; a generator as random_state is left out."""
         found = self.get_params(deep=False)
-        if not isinstance(found.get("random_state"), int):
+        if not isinstance(found.get("random_state"), int | np.integer):
             found.pop("random_state", None)
-        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in found.items()}
-        return {name: dict(value) if isinstance(value, Mapping) else value for name, value in plain.items()}
+        return {name: plain_value(value) for name, value in found.items()}
 
     def _check_hyperparameters(self) -> None:
         """Refuse what is out of range; families add their own.
@@ -254,7 +269,8 @@ def unfitted_family(name: object, params: object) -> FamilyClassifier:
     unknown = sorted(set(params) - set(family().get_params()))
     if unknown:
         raise ModelFormatError(f"family {name!r} has no hyperparameters {unknown}; a newer release may read the file")
-    classifier = family(**{**family.former, **params})
+    plain = {key: tuple(value) if isinstance(value, list) else value for key, value in params.items()}
+    classifier = family(**{**family.former, **plain})
     try:
         classifier._check_hyperparameters()
     except (SpecError, TypeError) as error:

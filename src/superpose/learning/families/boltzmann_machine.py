@@ -36,6 +36,9 @@ _TUNING_SPLITS = 2
 _HELD = 0.3
 """The share of them that is."""
 
+_AT_ONCE = 1 << 23
+"""So many numbers of rows' Hamiltonians are held at a time in predictions: 64 MB."""
+
 _FLOOR = 1e-12
 """Added to every class's weight, so that none has probability 0."""
 
@@ -76,7 +79,8 @@ class BoltzmannMachineClassifier(PlainClassifier):
         max_rows: at most this many rows, a stratified sample of them, are learnt from.
 
     Attributes:
-        coefficients_: ``(n_columns + 1, n_terms)``, the last row constant; terms as in `hamiltonian_terms`.
+        coefficients_: ``(n_columns + 1, n_terms)``, the last row constant.
+        terms_: as in `hamiltonian_terms`.
         regularization_: as given or chosen.
         n_iter_: iterations of L-BFGS.
 
@@ -114,9 +118,10 @@ class BoltzmannMachineClassifier(PlainClassifier):
             raise SpecError(
                 f"must be at least {least} for {len(self.classes_)} classes, got {self.n_qubits}", "n_qubits"
             )
+        self.terms_ = hamiltonian_terms(self.n_qubits, not self.separable)
         kept = stratified_rows(codes, self.max_rows, seed)
         wide, codes = _with_constant(rows[kept]), codes[kept]
-        start = np.random.default_rng([seed, 0xB0]).normal(size=(wide.shape[1], len(self._terms)))
+        start = np.random.default_rng([seed, 0xB0]).normal(size=(wide.shape[1], len(self.terms_)))
         start *= 0.3 / np.sqrt(wide.shape[1])
         given = self.regularization
         self.regularization_ = self._chosen(wide, codes, start, seed) if given is None else float(given)
@@ -156,20 +161,17 @@ class BoltzmannMachineClassifier(PlainClassifier):
                 right[place] += (weights.argmax(axis=1) == codes[held]).sum()
         return REGULARIZATIONS[int(right.argmax())]
 
-    @property
-    def _terms(self) -> Matrix:
-        return hamiltonian_terms(self.n_qubits, not self.separable)
-
     def _projectors(self) -> Matrix:
         """Diagonals of the classes' projectors, ``(n_classes, 2**n_qubits)``."""
         n_outputs = max(1, (len(self.classes_) - 1).bit_length())
-        outputs = np.arange(2**self.n_qubits) >> (self.n_qubits - n_outputs)
+        dimension = self.terms_.shape[1]
+        outputs = np.arange(dimension) // (dimension >> n_outputs)
         found: Matrix = (outputs == np.arange(len(self.classes_))[:, None]).astype(np.float64)
         return found
 
     def _spectra(self, coefficients: Matrix) -> tuple[Matrix, Matrix]:
         """Eigenvalues, the smallest 0, ``(n_rows, dim)``, and eigenvectors ``(n_rows, dim, dim)``."""
-        terms = self._terms
+        terms = self.terms_
         hamiltonians = (coefficients @ terms.reshape(len(terms), -1)).reshape(-1, *terms.shape[1:])
         values, vectors = np.linalg.eigh(hamiltonians)
         return values - values[:, :1], vectors
@@ -192,7 +194,11 @@ class BoltzmannMachineClassifier(PlainClassifier):
         return float(np.log(total / own).mean()), slopes / len(codes)
 
     def _scores(self, rows: Matrix) -> Matrix:
-        found: Matrix = np.log(self._class_weights(*self._spectra(_with_constant(rows) @ self.coefficients_)))
+        found = np.empty((len(rows), len(self.classes_)))
+        step = max(1, _AT_ONCE // self.terms_[0].size)
+        for i in range(0, len(rows), step):
+            coefficients = _with_constant(rows[i : i + step]) @ self.coefficients_
+            found[i : i + step] = np.log(self._class_weights(*self._spectra(coefficients)))
         return found
 
     def _scores_back(self, rows: Matrix, grad_scores: Matrix) -> Matrix:
@@ -206,7 +212,7 @@ class BoltzmannMachineClassifier(PlainClassifier):
         moved = vectors.transpose(0, 2, 1) @ (operator[:, :, None] * vectors)  # in the eigenbasis
         moved *= _divided_differences(values)
         grad = vectors @ moved @ vectors.transpose(0, 2, 1)  # by H, (n_rows, dim, dim)
-        terms = self._terms
+        terms = self.terms_
         found: Matrix = grad.reshape(len(grad), -1) @ terms.reshape(len(terms), -1).T
         return found
 
@@ -218,15 +224,12 @@ class BoltzmannMachineClassifier(PlainClassifier):
         """Learnt numbers that predictions depend on."""
         return int(self.coefficients_.size)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` has been called."""
-        return hasattr(self, "coefficients_")
-
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         return {"n_iter": self.n_iter_, "regularization": self.regularization_}, {"coefficients": self.coefficients_}
 
     def _restore(self, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        shape = self.preprocessor_.n_encoded + 1, len(self._terms)
+        self.terms_ = hamiltonian_terms(self.n_qubits, not self.separable)
+        shape = self.preprocessor_.n_encoded + 1, len(self.terms_)
         if arrays["coefficients"].shape != shape:
             raise ValueError(f"coefficients must have the shape {shape}, got {arrays['coefficients'].shape}")
         self.coefficients_, self.n_iter_ = arrays["coefficients"], int(facts["n_iter"])

@@ -321,7 +321,3 @@ class KernelClassifier(PlainClassifier):
         parts = KernelParts(entry, self._registers(n_inputs), references, weights, bias)
         self.body_ = self.body_class(**parts._asdict(), **numbers)
         self.n_support_ = len(references)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` has been called."""
-        return hasattr(self, "body_")

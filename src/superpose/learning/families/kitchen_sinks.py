@@ -92,6 +92,7 @@ class KitchenSinksClassifier(PlainClassifier):
     def _learn(self, rows: Matrix, codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None) -> None:
         kept = stratified_rows(codes, self.max_rows, seed)
         rows, codes = rows[kept], codes[kept]
+        self.block_ = sink_block(self.n_qubits, entangle=not self.separable)
         random = np.random.default_rng([seed, 0x51])
         self.directions_ = random.normal(size=(self.episodes * self.n_qubits, rows.shape[1])) / np.sqrt(rows.shape[1])
         self.offsets_ = random.uniform(-np.pi, np.pi, self.episodes * self.n_qubits)
@@ -120,7 +121,7 @@ class KitchenSinksClassifier(PlainClassifier):
         """Expectations of all episodes, of mean square about 1 per row: ``(n_rows, episodes * n_qubits)``."""
         program = self._program()
         found = np.empty((len(rows), len(self.offsets_)))
-        step = max(1, _RUNS // self.episodes)
+        step = max(1, _RUNS // self.episodes_)
         for i in range(0, len(rows), step):
             runs = self.runs(rows[i : i + step], bandwidth)
             found[i : i + step] = program.expectation(runs, np.empty(0)).reshape(-1, len(self.offsets_))
@@ -130,7 +131,12 @@ class KitchenSinksClassifier(PlainClassifier):
     def runs(self, rows: Matrix, bandwidth: float) -> Matrix:
         """The circuit's angles, in radians, of all episodes of encoded rows: ``(n_rows * episodes, n_qubits)``."""
         angles = bandwidth * (rows @ self.directions_.T) + self.offsets_
-        return np.ascontiguousarray(angles.reshape(-1, self.n_qubits))
+        return np.ascontiguousarray(angles.reshape(-1, self.block_.n_inputs))
+
+    @property
+    def episodes_(self) -> int:
+        """Runs of the circuit per row."""
+        return len(self.offsets_) // self.block_.n_inputs
 
     @property
     def feature_scale(self) -> float:
@@ -138,7 +144,7 @@ class KitchenSinksClassifier(PlainClassifier):
         return float(np.sqrt(2.0 / len(self.offsets_)))
 
     def _program(self) -> CompiledProgram:
-        block = sink_block(self.n_qubits, entangle=not self.separable)
+        block = self.block_
         return compile_program(block.circuit, block.observables, inputs=block.angle_names, dtype="float64")
 
     def _scores(self, rows: Matrix) -> Matrix:
@@ -148,25 +154,21 @@ class KitchenSinksClassifier(PlainClassifier):
     def _scores_back(self, rows: Matrix, grad_scores: Matrix) -> Matrix:
         program = self._program()
         found = np.empty_like(rows)
-        step = max(1, _RUNS // self.episodes)
+        step = max(1, _RUNS // self.episodes_)
         for i in range(0, len(rows), step):
             _, state = program.forward(self.runs(rows[i : i + step], self.bandwidth_), np.empty(0))
             grad = (grad_scores[i : i + step] @ self.weights_.T) * self.feature_scale  # (n_rows, n_features)
-            grad_runs, _ = program.backward(state, np.ascontiguousarray(grad.reshape(-1, self.n_qubits)))
+            grad_runs, _ = program.backward(state, np.ascontiguousarray(grad.reshape(-1, self.block_.n_inputs)))
             found[i : i + step] = self.bandwidth_ * (grad_runs.reshape(grad.shape) @ self.directions_)
         return found
 
     def _blocks(self) -> tuple[QuantumBlock, ...]:
-        return (sink_block(self.n_qubits, entangle=not self.separable),)
+        return (self.block_,)
 
     @property
     def n_params_(self) -> int:
         """Learnt numbers that predictions depend on: weights and biases."""
         return int(self.weights_.size + self.bias_.size)
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` has been called."""
-        return hasattr(self, "weights_")
 
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         arrays = {
@@ -183,5 +185,6 @@ class KitchenSinksClassifier(PlainClassifier):
         shapes = [(n_features, self.preprocessor_.n_encoded), (n_features,), (n_features, n_classes), (n_classes,)]
         if (found := [arrays[name].shape for name in names]) != shapes:
             raise ValueError(f"arrays must have the shapes {shapes}, got {found}")
+        self.block_ = sink_block(self.n_qubits, entangle=not self.separable)
         self.bandwidth_ = float(facts["bandwidth"])
         self.directions_, self.offsets_, self.weights_, self.bias_ = (arrays[name] for name in names)

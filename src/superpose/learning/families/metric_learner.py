@@ -100,7 +100,7 @@ class MetricLearnerClassifier(PlainClassifier):
     def _learn(self, rows: Matrix, codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None) -> None:
         kept = stratified_rows(codes, self.max_rows, seed)
         rows, codes = rows[kept], codes[kept]
-        block = self._block
+        self.block_ = block = embedding_block(self.n_qubits, self.layers, entangle=not self.separable)
         program = _program(block)
         random = np.random.default_rng([seed, 0x3E])
         n_entry = rows.shape[1] * self.n_qubits
@@ -125,25 +125,21 @@ class MetricLearnerClassifier(PlainClassifier):
         self.means_ = _means(expectations, codes, len(self.classes_))
         self.temperature_ = best_temperature(self._nearness(expectations), codes)
 
-    @property
-    def _block(self) -> QuantumBlock:
-        return embedding_block(self.n_qubits, self.layers, entangle=not self.separable)
-
     def _expectations(self, rows: Matrix) -> Matrix:
         """Of all Pauli strings but the identity, ``(n_rows, 4**n_qubits - 1)``."""
-        found: Matrix = _program(self._block).expectation(rows @ self.slopes_ + self.offsets_, self.weights_)
+        found: Matrix = _program(self.block_).expectation(rows @ self.slopes_ + self.offsets_, self.weights_)
         return found
 
     def _nearness(self, expectations: Matrix) -> Matrix:
         """Minus the squared distances to the classes' mean states, but for what all classes share."""
-        found: Matrix = (2.0 * expectations @ self.means_.T - (self.means_**2).sum(axis=1)) / 2**self.n_qubits
+        found: Matrix = (2.0 * expectations @ self.means_.T - (self.means_**2).sum(axis=1)) / 2**self.block_.n_inputs
         return found
 
     def _scores(self, rows: Matrix) -> Matrix:
         return self._nearness(self._expectations(rows)) * self.temperature_
 
     def _scores_back(self, rows: Matrix, grad_scores: Matrix) -> Matrix:
-        program = _program(self._block)
+        program = _program(self.block_)
         _, state = program.forward(rows @ self.slopes_ + self.offsets_, self.weights_)
         grad_angles, _ = program.backward(state, grad_scores @ self.exit_)
         found: Matrix = grad_angles @ self.slopes_.T
@@ -152,27 +148,23 @@ class MetricLearnerClassifier(PlainClassifier):
     @property
     def exit_(self) -> Matrix:
         """Derivatives of the scores by the expectations, ``(n_classes, 4**n_qubits - 1)``."""
-        found: Matrix = self.means_ * (2.0 * self.temperature_ / 2**self.n_qubits)
+        found: Matrix = self.means_ * (2.0 * self.temperature_ / 2**self.block_.n_inputs)
         return found
 
     def _blocks(self) -> tuple[QuantumBlock, ...]:
-        return (self._block,)
+        return (self.block_,)
 
     @property
     def n_params_(self) -> int:
         """Learnt numbers that predictions depend on; the classes' mean states count too."""
         return int(self.slopes_.size + self.offsets_.size + self.weights_.size + self.means_.size)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` has been called."""
-        return hasattr(self, "means_")
-
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         arrays = {"slopes": self.slopes_, "offsets": self.offsets_, "weights": self.weights_, "means": self.means_}
         return {"temperature": self.temperature_, "n_iter": self.n_iter_}, arrays
 
     def _restore(self, facts: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-        block = self._block
+        self.block_ = block = embedding_block(self.n_qubits, self.layers, entangle=not self.separable)
         n_columns, n_classes = self.preprocessor_.n_encoded, len(self.classes_)
         shapes = [(n_columns, self.n_qubits), (self.n_qubits,), (block.n_weights,), (n_classes, block.n_outputs)]
         names = ("slopes", "offsets", "weights", "means")

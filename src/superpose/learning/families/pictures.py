@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,6 +20,9 @@ def picture_shape(n_columns: int, given: tuple[int, int] | None) -> tuple[int, i
         SpecError: the shape does not hold as many values, or is smaller than 2 x 2.
     """
     side = math.isqrt(n_columns)
+    pair = isinstance(given, tuple | list) and len(given) == 2
+    if given is not None and not (pair and all(isinstance(n, int | np.integer) for n in given)):
+        raise SpecError(f"must be two whole numbers, (height, width), or None, got {given!r}", "picture_shape")
     if given is None and (side * side != n_columns or side < 2):
         raise SpecError(
             f"rows of {n_columns} columns are no square pictures of at least 2 x 2; give picture_shape=(height, width)",

@@ -64,7 +64,9 @@ class PlainClassifier(FamilyClassifier):
         """The gradient by encoded rows ``(n_rows, n_encoded)`` of a number, given that by scores; exact, float64."""
 
     def _probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
-        return softmax(self._scores(rows))
+        starts = range(0, len(rows), _CHUNK_ROWS)
+        parts = [softmax(self._scores(rows[i : i + _CHUNK_ROWS])) for i in starts]
+        return np.concatenate(parts) if parts else np.empty((0, len(self.classes_)))
 
     @abstractmethod
     def _state(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
@@ -82,7 +84,7 @@ class PlainClassifier(FamilyClassifier):
         facts, arrays = self._state()
         return FamilyModel(
             family=self.family,
-            params=self._plain_hyperparameters(),
+            params=self.trained_params_,
             preprocessor=self.preprocessor_,
             classes=tuple(self.classes_.tolist()),
             facts=facts,
@@ -152,9 +154,7 @@ class FamilyModel:
 
     def probabilities(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Class probabilities ``(n_rows, n_classes)`` of encoded rows ``(n_rows, n_columns)``, in float64."""
-        starts = range(0, len(encoded), _CHUNK_ROWS)
-        parts = [self.classifier._probabilities(encoded[i : i + _CHUNK_ROWS]) for i in starts]
-        return np.concatenate(parts) if parts else np.empty((0, len(self.classes)))
+        return self.classifier._probabilities(encoded)
 
     def scores(self, encoded: NDArray[np.float64]) -> NDArray[np.float64]:
         """Numbers whose softmax are the probabilities, ``(n_rows, n_classes)``, of encoded rows."""

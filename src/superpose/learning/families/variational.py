@@ -197,10 +197,6 @@ class VariationalClassifier(FamilyClassifier):
     def _probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
         return probabilities(self.network_, rows)
 
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether ``fit`` has been called."""
-        return hasattr(self, "network_")
-
     def _blocks(self) -> tuple[QuantumBlock, ...]:
         layers = (module for module in self.network_.modules() if isinstance(module, QuantumLayer))
         return tuple(layer.block for layer in layers)
