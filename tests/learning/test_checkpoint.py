@@ -111,3 +111,10 @@ def test_a_writer_killed_at_any_instant_leaves_a_whole_checkpoint(tmp_path: Path
     store(tmp_path).save(ARRAYS, FACTS)
     store(tmp_path).clear()
     assert not list((tmp_path / "checkpoint").iterdir()), "nothing unfinished stays behind"
+
+
+def test_an_identity_is_compared_as_json_has_it(tmp_path: Path) -> None:
+    CheckpointStore(tmp_path, {"classes": (0, 1), "of": {1: "run"}}).save({"w": np.zeros(2)}, {"step": 1})
+    assert CheckpointStore(tmp_path, {"classes": (0, 1), "of": {1: "run"}}).load() is not None
+    with pytest.raises(CheckpointError, match="another run"):
+        CheckpointStore(tmp_path, {"classes": (1, 0), "of": {1: "run"}}).load()

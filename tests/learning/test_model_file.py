@@ -155,6 +155,14 @@ def arrays(change: Callable[[dict[str, np.ndarray]], Any]) -> Change:
         (put("cosine", "pipeline", "network", "circuit", "feature_map"), ModelFileCorruptError, "do not make a model"),
         (put(["w_0"], "pipeline", "network", "circuit", "weight_names"), ModelFileCorruptError, "do not make a model"),
         (put(None, "pipeline", "preprocessing", "columns"), ModelFileCorruptError, "do not make a model"),
+        (put(float("nan"), "pipeline", "network", "max_angle"), ModelFileCorruptError, "finite numbers"),
+        (put(float("-inf"), "data", "n_rows"), ModelFileCorruptError, "finite numbers"),
+        (put(10**400, "pipeline", "network", "max_angle"), ModelFileCorruptError, "do not make a model"),
+        (put("inf", "pipeline", "network", "max_angle"), ModelFileCorruptError, "max_angle must be finite"),
+        (drop("provenance"), ModelFileCorruptError, "no provenance"),
+        (put([], "data"), ModelFileCorruptError, "no data"),
+        (put(1, "pipeline", "preprocessing", "columns", 0, "name"), ModelFileCorruptError, "a text as its name"),
+        (put("date", "pipeline", "preprocessing", "columns", 0, "kind"), ModelFileCorruptError, 'be a "number"'),
         (arrays(lambda found: found.pop("exit.bias")), ModelFileCorruptError, "do not make a model"),
         (arrays(lambda found: found.update(extra=np.zeros(1))), ModelFileCorruptError, "do not make a model"),
         (arrays(lambda found: found["exit.bias"].fill(np.nan)), ModelFileCorruptError, "finite"),
@@ -168,7 +176,7 @@ def test_consistent_files_that_hold_no_model_of_this_release_are_refused(
         read_model(resealed(content, change))
 
 
-@pytest.mark.parametrize("manifest", [b"", b"[]", b"{", b'{"format": 1}', b"[" * 100_000, b"\xff"])
+@pytest.mark.parametrize("manifest", [b"", b"[]", b"{", b'{"format": 1}', b"[" * 100_000, b"\xff", b'{"a": 1e999}'])
 def test_manifests_that_are_no_manifests_are_refused(content: bytes, manifest: bytes) -> None:
     members = unpack(content)
     with pytest.raises(ModelFileError):

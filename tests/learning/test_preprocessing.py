@@ -180,3 +180,14 @@ def test_columns_in_another_order_are_encoded_alike(options: PreprocessingSpec) 
     places = [model.encoded_names.index(name) for name in turned.encoded_names]
     np.testing.assert_array_equal(turned.transform(FRAME[names].to_numpy()), model.transform(FRAME)[:, places])
     assert json.dumps(turned.in_order(FRAME.columns).to_parts()[0]) == json.dumps(model.to_parts()[0])
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"fill": "west"}, {"categories": ["north", "north"]}, {"categories": "north"}, {"categories": [1, 2]}],
+)
+def test_categories_that_no_fit_gives_are_refused(change: dict[str, Any]) -> None:
+    description, arrays = fitted().to_parts()
+    description["columns"][1] |= change
+    with pytest.raises(FeatureMismatchError, match="column 'ward' must have different texts"):
+        Preprocessor.from_parts(description, arrays)

@@ -109,7 +109,7 @@ class CheckpointStore:
         document = read_sealed_json(self._facts_path)
         if document is None:
             return None
-        if document["identity"] != dict(self.identity):
+        if digest_json(document["identity"]) != digest_json(dict(self.identity)):  # as JSON has them
             raise CheckpointError(
                 f"the checkpoint in {self.directory.name} belongs to another run (other spec, data or version); "
                 "use an empty directory"

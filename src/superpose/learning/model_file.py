@@ -8,6 +8,7 @@ nothing.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +47,9 @@ KINDS = (KIND, "module_classifier", "family_classifier", TrainedRegressor.kind)
 """Kinds of models that this release reads: a circuit between classical layers, an exported module (a user's own, or a
 family's network), a family without a network, such as a kernel method, and a circuit between layers that give a
 number."""
+
+_STUMBLES = ValueError, KeyError, TypeError, IndexError, AttributeError, ArithmeticError, RecursionError
+"""What parts raise that are no model's."""
 
 _ONE_CIRCUIT = (KIND, TrainedRegressor.kind)
 
@@ -191,9 +195,9 @@ def _read(source: Path | str | bytes) -> bytes:
 
 def _read_manifest(content: bytes) -> dict[str, Any]:
     try:
-        manifest = json.loads(content)
+        manifest = json.loads(content, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError):
-        raise ModelFileCorruptError("manifest.json is not JSON") from None
+        raise ModelFileCorruptError("manifest.json is not JSON of finite numbers") from None
     if not isinstance(manifest, dict) or manifest.get("format") != "superpose-model":
         raise ModelFormatError("manifest.json does not say that this is a superpose-model")
     version, kind = manifest.get("format_version"), manifest.get("kind")
@@ -205,7 +209,21 @@ def _read_manifest(content: bytes) -> dict[str, Any]:
         )
     if kind not in KINDS:
         raise ModelFormatError(f"the model file holds a {kind!r}, this release knows {', '.join(map(repr, KINDS))}")
+    for name in ("evaluation", "data", "provenance"):
+        if not isinstance(manifest.get(name), dict):
+            raise ModelFileCorruptError(f"manifest.json has no {name} that is an object")
     return manifest
+
+
+def _no_number(name: str) -> float:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    found = float(digits)
+    if not math.isfinite(found):
+        raise ValueError(f"{digits[:20]} is too large")
+    return found
 
 
 def _check_members(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> None:
@@ -231,7 +249,7 @@ def _build(members: Mapping[str, bytes], manifest: Mapping[str, Any]) -> tuple[S
         if _SAFEGUARDS in members:
             safeguards = Safeguards.from_parts(manifest["safeguards"], _arrays(members[_SAFEGUARDS]))
             safeguards.check(len(model.classes), model.preprocessor.n_encoded)
-    except (SuperposeError, SafetensorError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+    except (SuperposeError, SafetensorError, *_STUMBLES) as error:
         raise ModelFileCorruptError(
             f"the manifest, circuit and arrays do not make a model: {type(error).__name__}: {error}"
         ) from None

@@ -273,6 +273,8 @@ class Preprocessor:
         columns = ColumnNames(tuple(c["name"] for c in described), tuple(c["kind"] for c in described))
         vectors = [np.array(arrays[name], dtype=np.float64) for name in ("fill", "centre", "scale")]
         usable = all(v.shape == (len(columns.numbers),) and np.isfinite(v).all() for v in vectors)
+        if not all(isinstance(name, str) for name in columns.names) or not {*columns.kinds} <= {"number", "category"}:
+            raise FeatureMismatchError('each column must have a text as its name, and be a "number" or a "category"')
         if not usable or not np.all(vectors[2]) or len(columns.name_set) != len(columns.names):
             raise FeatureMismatchError(
                 f"fill, centre and scale must be finite vectors of {len(columns.numbers)} values, no scale 0, and "
@@ -284,6 +286,8 @@ class Preprocessor:
                 f"low and high must be vectors of {len(columns.numbers)} values, got {[v.shape for v in limits]}"
             )
         words = [described[place] for place, _ in columns.categories]
+        for column in words:
+            _check_words(column)
         fill, centre, scale = vectors
         return cls(
             columns=columns,
@@ -297,6 +301,20 @@ class Preprocessor:
             low=limits[0] if limits else None,
             high=limits[1] if limits else None,
             whole=frozenset(c["name"] for c in described if c.get("whole") is True),
+        )
+
+
+def _check_words(column: Mapping[str, Any]) -> None:
+    """Refuse categories that no fit gives.
+
+    Raises:
+        FeatureMismatchError: they are no different texts, or what fills missing ones is none of them.
+    """
+    known, fill = column["categories"], column["fill"]
+    texts = isinstance(known, list) and all(isinstance(word, str) for word in known)
+    if not texts or len(set(known)) != len(known) or not (fill is None or fill in known):
+        raise FeatureMismatchError(
+            f"column {column['name']!r} must have different texts as categories, and one of them or null as fill"
         )
 
 

@@ -5,6 +5,7 @@ This is what a model file holds and a predictor serves; torch is not needed.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -129,6 +130,8 @@ class DressedModel:
             raise ValueError(f"arrays must have the shapes {shapes}, got {got} and names {sorted(self.arrays)}")
         if not all(a.dtype.kind == "f" and np.isfinite(a).all() for a in self.arrays.values()):
             raise ValueError("arrays must hold finite floating-point numbers")
+        if not math.isfinite(self.max_angle):
+            raise ValueError(f"max_angle must be finite, got {self.max_angle}")
 
     @property
     def n_params(self) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from superpose.errors import ModelFormatError, NotFittedError, SpecError
-from superpose.learning import Predictor, Stopped, TrainingWatch
+from superpose.errors import ModelFileCorruptError, ModelFormatError, NotFittedError, SpecError
+from superpose.learning import Predictor, Stopped, TrainingWatch, read_model
+from superpose.learning.container import pack, unpack
 from superpose.learning.families import (
     FAMILIES,
     BoltzmannMachineClassifier,
@@ -20,6 +22,7 @@ from superpose.learning.families import (
     load_family,
     plain,
 )
+from superpose.learning.model_file import encode_model
 
 RANDOM = np.random.default_rng(0)
 ROWS = RANDOM.normal(size=(40, 3))
@@ -123,6 +126,16 @@ def test_hamiltonians_of_few_rows_are_held_at_once(monkeypatch: pytest.MonkeyPat
     whole = model.predict_proba(ROWS)
     monkeypatch.setattr("superpose.learning.families.boltzmann_machine._AT_ONCE", 3 * 16)
     np.testing.assert_allclose(model.predict_proba(ROWS), whole, atol=1e-12)
+
+
+@pytest.mark.parametrize("fact", ["nan", "inf", None, [1.0], 10**400])
+def test_facts_of_a_file_that_are_no_finite_numbers_are_refused(fact: Any) -> None:
+    model = KitchenSinksClassifier(**QUICK["kitchen_sinks"], random_state=0).fit(ROWS, LABELS)
+    members = unpack(encode_model(model.to_model())[0])
+    manifest = json.loads(members.pop("manifest.json"))
+    manifest["pipeline"]["network"]["facts"]["bandwidth"] = fact
+    with pytest.raises(ModelFileCorruptError, match="do not make a model"):
+        read_model(pack({"manifest.json": json.dumps(manifest).encode(), **members}))
 
 
 @pytest.mark.parametrize("name", sorted(QUICK))

@@ -7,6 +7,7 @@ they are the circuits that run.
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -106,7 +107,7 @@ class FamilyModel:
         params: its hyperparameters, JSON values.
         preprocessor: from rows to encoded rows, ``(n_rows, n_columns)``.
         classes: labels, in the order of the probabilities.
-        facts: learnt JSON values.
+        facts: learnt numbers.
         arrays: learnt arrays.
     """
 
@@ -124,6 +125,8 @@ class FamilyModel:
             raise ValueError(f"classes must be at least two different labels of one type, got {self.classes!r}")
         if not all(array.dtype.kind in "fiub" and np.isfinite(array).all() for array in self.arrays.values()):
             raise ValueError("arrays must hold finite numbers")
+        if not all(isinstance(fact, int | float) and math.isfinite(fact) for fact in self.facts.values()):
+            raise ValueError(f"facts must be finite numbers, got {dict(self.facts)!r:.100}")
 
     @property
     def _class_type(self) -> str:
