@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from superpose.datasets import column_baseline
+from superpose.datasets import column_baseline, compare_drift
 from superpose.datasets.drift_comparisons import Comparisons, chance_of_categories, names_hang_on_chance
 from superpose.datasets.drift_counts import DriftCounts
 
@@ -51,3 +51,15 @@ def test_names_hang_on_chance_where_categories_are_near_the_fewest_rows(counts: 
     words = np.array([f"w{i}" for i, n in enumerate(counts) for _ in range(n)], dtype=object)
     column = column_baseline({"word": words})["columns"][0]
     assert names_hang_on_chance(column, len(words)) is hang
+
+
+@pytest.mark.parametrize("n_rare", [0, 1, 3, 8])
+def test_what_a_small_table_has_rarely_is_tested_as_fisher_does(n_rare: int) -> None:
+    """Six of two thousand rows were "b", and ten rows are new: Pearson's statistic of one "b" has p < 1e-6."""
+    baseline = column_baseline({"x": np.array(["a"] * 1_994 + ["b"] * 6, dtype=object)})
+    now = np.array(["a"] * (10 - n_rare) + ["b"] * n_rare, dtype=object)
+    (found,) = compare_drift(baseline, {"x": now}).columns
+    table = [[n_rare, 10 - n_rare], [6, 1_994]]
+    least = min(stats.fisher_exact(table, alternative=side).pvalue for side in ("greater", "less"))
+    assert found.p_value == pytest.approx(min(1.0, 4 * least))  # two sides, and what is common beside it
+    assert found.verdict == ("drifted" if n_rare >= 3 else "stable")

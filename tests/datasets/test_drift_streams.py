@@ -165,3 +165,21 @@ def test_ranges_hold_ten_values_each_however_many_rows_have_none() -> None:
     values[:30] = np.random.default_rng(3).normal(size=30)
     (column,) = column_baseline({"x": values})["columns"]
     assert len(column["edges"]) == 2 and min(column["shares"]) * 2_000 >= 9.5
+
+
+@pytest.mark.parametrize("n_rows", [1, 10])
+def test_a_few_rows_of_many_columns_are_no_drift_at_one_look(n_rows: int) -> None:
+    """Twenty columns, each of forty words that are rarer and rarer: one in a hundred tables at most, not 98 of single
+    rows and 42 of ten.
+    """
+    shares = 1.0 / np.arange(1, 41)
+    known = np.array([f"w{i:02}" for i in range(40)], dtype=object)
+    told, n_tables = 0, 60
+    for seed in range(n_tables):
+        drawn = np.random.default_rng([seed, 13])
+
+        def columns(n: int, drawn: np.random.Generator = drawn) -> dict[str, np.ndarray]:
+            return {f"x{i}": known[drawn.choice(40, n, p=shares / shares.sum())] for i in range(20)}
+
+        told += compare_drift(column_baseline(columns(2_000)), columns(n_rows)).verdict != "stable"
+    assert stats.binom.sf(told - 1, n_tables, 0.01) > 1e-3

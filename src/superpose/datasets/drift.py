@@ -6,9 +6,10 @@ categories, and the missing values; the Kolmogorov-Smirnov distance is the large
 functions at the baseline's quantiles. Without drift, ``PSI / (1/n + 1/m)`` is about chi-square with one degree of
 freedom less than there are shares, so a small table has a large PSI by chance alone; a column counts as moved only
 where the index or the distance is large and chance explains it badly: by Pearson's test of two samples on the same
-shares (of ranges the more careful of two forms of it), and by the distribution of Kolmogorov, all of them together at
-``ALPHA`` by Holm's correction. Where chance has a hand in which categories a baseline names, Fisher's exact tests must
-say so as well. That is the level of one look; `drift_streams` has one for rows that are looked at again and again.
+shares (of ranges the more careful of two forms of it; of rare ones by Fisher's), and by the distribution of Kolmogorov,
+all of them together at ``ALPHA`` by Holm's correction. Where chance has a hand in which categories a baseline names,
+Fisher's exact tests must say so as well. That is the level of one look; `drift_streams` has one for rows that are
+looked at again and again.
 
 Source: B. Yurdakul, "Statistical properties of the population stability index", Western Michigan University, 2018.
 """
@@ -28,6 +29,7 @@ from superpose.datasets.drift_comparisons import (
     FEWEST_NAMED,
     MOST_NAMED,
     chance_of_categories,
+    chance_of_rare,
     names_hang_on_chance,
 )
 from superpose.datasets.drift_counts import ColumnCounts, DriftCounts, bin_counts
@@ -292,21 +294,48 @@ def _psi(then: Values, now: Values, n_before: int, n_now: int, *, by_quantiles: 
     Ranges between the baseline's own quantiles hold equal shares of it by construction, and rows of the population by a
     distribution with long tails towards none, which Pearson's statistic takes for drift (with ten rows a range up to
     twenty times as often as its chance of 0.0001 says). Over the baseline's shares in place of the pooled ones it errs
-    the other way, so the smaller of the two counts.
+    the other way, so the smaller of the two counts. Shares of which, by the baseline, a table has fewer than two rows
+    are one share in either statistic, which would make drift of a single row, and tested by themselves
+    (`chance_of_rare`).
     """
-    from scipy.special import chdtrc
-
     seen = (then > 0) | (now > 0)
     p = np.maximum(then[seen], 0.5 / max(1, n_before))
     q = np.maximum(now[seen], 0.5 / max(1, n_now))
     index = float(np.sum((q - p) * np.log(q / p)))
     if len(p) < 2 or not n_now or not n_before:
         return index, 1.0
-    squares, spread = (now[seen] - then[seen]) ** 2, then[seen] * n_before + now[seen] * n_now
-    statistic = n_before * n_now * float(np.sum(squares / spread))
-    if by_quantiles and (then[seen] > 0).all():
-        statistic = min(statistic, n_before * n_now / (n_before + n_now) * float(np.sum(squares / then[seen])))
-    return index, float(chdtrc(len(p) - 1, statistic))
+    before, after = then[seen] * n_before, now[seen] * n_now
+    rare = _rare(before, n_before, n_now)
+    if not rare.any():
+        return index, _pearson(before, after, by_quantiles=by_quantiles)
+    common = _pearson(_gathered(before, rare), _gathered(after, rare), by_quantiles=by_quantiles)
+    return index, min(1.0, 2.0 * min(common, chance_of_rare(before, after, rare)))
+
+
+def _rare(before: Values, n_before: float, n_now: float) -> npt.NDArray[np.bool_]:
+    """Of which counts fewer than two rows are to be expected; by the baseline alone, so that no table chooses."""
+    return np.asarray(before * min(1.0, n_now / n_before) < 2.0)
+
+
+def _gathered(counts: Values, rare: npt.NDArray[np.bool_]) -> Values:
+    """Counts with the rare ones as one."""
+    return np.append(counts[~rare], counts[rare].sum())
+
+
+def _pearson(before: Values, now: Values, *, by_quantiles: bool) -> float:
+    """How likely chance parts two lists of counts so far; ones that are too rare by then are left out."""
+    from scipy.special import chdtrc
+
+    enough = ~_rare(before, before.sum(), now.sum())
+    before, now = before[enough], now[enough]
+    n_before, n_now = before.sum(), now.sum()
+    if len(before) < 2 or not n_before or not n_now:
+        return 1.0
+    p, q = before / n_before, now / n_now
+    statistic = n_before * n_now * float(np.sum((q - p) ** 2 / (before + now)))
+    if by_quantiles and (p > 0).all():
+        statistic = min(statistic, n_before * n_now / (n_before + n_now) * float(np.sum((q - p) ** 2 / p)))
+    return float(chdtrc(len(p) - 1, statistic))
 
 
 def _ks_chance(distance: float, n_before: float, n_now: float) -> float:

@@ -19,7 +19,14 @@ import numpy.typing as npt
 
 from superpose.datasets.drift_counts import ColumnCounts
 
-__all__ = ["FEWEST_NAMED", "MOST_NAMED", "Comparisons", "chance_of_categories", "names_hang_on_chance"]
+__all__ = [
+    "FEWEST_NAMED",
+    "MOST_NAMED",
+    "Comparisons",
+    "chance_of_categories",
+    "chance_of_rare",
+    "names_hang_on_chance",
+]
 
 FEWEST_NAMED, MOST_NAMED = 5, 50
 """A baseline names categories of so many rows at least, and so many of them at most."""
@@ -91,6 +98,23 @@ def chance_of_categories(column: Mapping[str, Any], counted: ColumnCounts, n_bef
     more = hypergeom.sf(now - 1, n_rows, compared.most + now, n_now)
     fewer = hypergeom.cdf(now, n_rows, compared.fewest + now, n_now)
     return min(1.0, compared.number * float(min(more.min(), fewer.min())))
+
+
+def chance_of_rare(before: Counts, now: Counts, rare: npt.NDArray[np.bool_]) -> float:
+    """How likely chance alone parts one of the rare counts so far: Fisher's exact tests, by Bonferroni.
+
+    Args:
+        before: rows of the baseline of each kind, ``(n,)``.
+        now: the same in the table.
+        rare: which of them are rare, one at least.
+    """
+    from scipy.stats import hypergeom
+
+    then, found = np.rint(before), np.rint(now)
+    n_now, n_rows = found.sum(), then.sum() + found.sum()
+    more = hypergeom.sf(found[rare] - 1, n_rows, then[rare] + found[rare], n_now)
+    fewer = hypergeom.cdf(found[rare], n_rows, then[rare] + found[rare], n_now)
+    return min(1.0, 2 * int(rare.sum()) * float(min(more.min(), fewer.min())))
 
 
 def _rows_of(column: Mapping[str, Any], n_rows: int) -> tuple[Counts, int]:
