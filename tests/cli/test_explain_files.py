@@ -15,6 +15,9 @@ from superpose import HybridClassifier
 from superpose.datasets import builtin_table
 from superpose.explain import METHODS, CounterfactualOptions, Explain, explain_rows
 from superpose.learning import HybridRegressor, Predictor
+from superpose.learning.calibration.maps import Temperature
+from superpose.learning.calibration.safeguards import Safeguards
+from superpose.learning.model_file import encode_model
 
 
 @pytest.fixture(scope="module")
@@ -86,3 +89,18 @@ def test_classes_are_explained_with_all_that_endpoints_tell(superpose: Callable[
         assert shown["attributions"] == own["attributions"] and shown["words"] == own["words"]
         assert len(shown["counterfactuals"]) == len(own["counterfactuals"])
         assert shown["shot_noise"]["flip_probability"] == own["shot_noise"]["flip_probability"]
+
+
+def test_a_terminal_shows_the_answer_of_a_calibrated_model_and_the_label_that_was_wanted(
+    superpose: Callable[..., Any], flowers: Path, tmp_path: Path
+) -> None:
+    calibrated, rows = tmp_path / "calibrated.superpose", flowers.with_suffix(".csv")
+    model = Predictor.load(flowers).model
+    calibrated.write_bytes(encode_model(model, safeguards=Safeguards(calibration=Temperature(3.0)))[0])
+    predictor, frame = Predictor.load(calibrated), pd.read_csv(rows)
+    own = str(predictor.predict(frame)[0])
+    said = superpose("explain", calibrated, rows, "--counterfactuals", 1, "--to", own)
+    assert said.code == 0, said.err
+    answer, score = predictor.predict_proba(frame)[0].max(), Predictor.load(flowers).predict_proba(frame)[0].max()
+    assert f"row 0: {own} {answer:.4f}, before calibration {score:.4f}, a typical row" in said.out
+    assert f"no allowed change was found that makes the label {own}, or it is that already" in said.out
