@@ -335,6 +335,10 @@ def test_what_is_no_instance_or_too_large_is_refused(make: Any) -> None:
         (lambda: VehicleRouting(np.ones((3, 3)), [0, 1, 1], 2, 1.5), "Numbers of vehicles must be whole numbers"),
         (lambda: JobShop([[(0, "long")]]), "Machines and durations must be numbers, got 'long'"),
         (lambda: JobShop([[(0, 1.5)]]), "finer unit of time"),
+        (lambda: JobShop([[(0, 1)]], horizon=1.5), "Horizons must be whole numbers, got 1.5"),
+        (lambda: JobShop([[(0, 1, 2)]]), "An operation of a job shop is a pair"),  # type: ignore[list-item]
+        (lambda: MaxCut(3.5, [[0, 1]]), "Numbers of nodes must be whole numbers, got 3.5"),  # type: ignore[arg-type]
+        (lambda: MaxCut(3, [[0, 1]], [1, 2]), "Each of 1 edges has one weight, got 2"),
     ],
 )
 def test_what_is_no_number_is_refused_in_the_problem_s_words(make: Any, told: str) -> None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from superpose.errors import ProblemError
 from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
-from superpose.optimization.models.numbers import as_numbers
+from superpose.optimization.models.numbers import as_numbers, as_whole_numbers
 from superpose.optimization.quadratic import LinearConstraint, QuadraticProblem
 
 __all__ = ["JobShop"]
@@ -52,6 +52,8 @@ class JobShop(Model[Indices]):
         name: str = "jobs",
         reference: float | None = None,
     ) -> None:
+        if any(len(operation) != 2 for job in jobs for operation in job):
+            raise ProblemError("An operation of a job shop is a pair: its machine and its duration.")
         parts = as_numbers("Machines and durations", [part for job in jobs for operation in job for part in operation])
         if np.any(parts != np.floor(parts)):
             raise ProblemError(
@@ -69,7 +71,7 @@ class JobShop(Model[Indices]):
         self._tails = np.concatenate([np.cumsum([d for _, d in job][::-1])[::-1] for job in self.jobs])
         rule = self.scheduled(-self._tails.astype(np.float64))
         self.sense, self.name, self.reference = "min", name, reference
-        self.horizon = int(self.value(rule)) if horizon is None else horizon
+        self.horizon = int(self.value(rule)) if horizon is None else int(as_whole_numbers("Horizons", horizon))
         self._rule = rule
         least = max(sum(d for _, d in job) for job in self.jobs)
         if self.value(rule) > self.horizon or self.horizon < least:

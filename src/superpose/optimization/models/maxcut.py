@@ -51,6 +51,9 @@ class MaxCut(Model[Bits]):
             raise ProblemError(f"Edges are pairs of nodes, got shape {ends.shape}.")
         ends = ends.reshape(-1, 2)
         values = np.ones(len(ends)) if weights is None else as_numbers("Weights", weights)
+        n_nodes = int(as_whole_numbers("Numbers of nodes", n_nodes))
+        if values.shape != (len(ends),):
+            raise ProblemError(f"Each of {len(ends)} edges has one weight, got {values.size}.")
         if n_nodes < 2 or not len(ends):
             raise ProblemError("A cut needs at least two nodes and an edge.")
         loop = np.flatnonzero(ends[:, 0] == ends[:, 1])
