@@ -17,6 +17,7 @@ from sklearn.preprocessing import StandardScaler
 
 from superpose.errors import DatasetOneClassError, FeatureMismatchError, ModelFormatError, NotFittedError, SpecError
 from superpose.learning import HybridClassifier, ModelFacts, Stopped, TrainingWatch, load_model
+from superpose.learning.class_weights import class_weights_of
 
 SMALL: dict[str, Any] = {"n_qubits": 2, "layers": 1, "epochs": 15, "learning_rate": 0.1, "random_state": 0}
 
@@ -105,6 +106,17 @@ def test_class_weights_shift_what_is_predicted() -> None:
     for weight in (-1.0, float("nan"), float("inf")):
         with pytest.raises(SpecError, match="class_weight: must map labels to finite numbers from 0 up"):
             share({"rare": weight})
+
+
+def test_weights_of_what_is_no_label_are_refused() -> None:
+    labels = np.array(["ill", "well"])
+    codes = np.array([0, 1, 1])
+    with pytest.raises(SpecError, match="a weight for 'Ill', which is no label; labels without"):
+        class_weights_of({"Ill": 3.0}, labels, codes)
+    with pytest.raises(SpecError, match="a weight for '0'"):
+        class_weights_of({"0": 3.0}, np.array([0, 1]), codes)
+    np.testing.assert_array_equal(class_weights_of({"ill": 3.0, "well": 2.0, "dead": 9.0}, labels, codes), [3.0, 2.0])
+    np.testing.assert_array_equal(class_weights_of({np.int64(1): 3.0}, np.array([0, 1]), codes), [1.0, 3.0])
 
 
 def test_it_stops_early_and_keeps_its_best_weights() -> None:

@@ -30,7 +30,8 @@ def class_weights_of(
         classes: index of each training row's class, ``(n_rows,)``.
 
     Raises:
-        SpecError: another word, or a weight that is no finite number from 0 up.
+        SpecError: another word, a weight that is no finite number from 0 up, or weights of what is no label while
+            labels have none.
     """
     if class_weight is None:
         return None
@@ -38,6 +39,13 @@ def class_weights_of(
         if class_weight != "balanced":
             raise SpecError(f"must be None, 'balanced' or a mapping, got {class_weight!r}", "class_weight")
         return balanced_class_weights(classes, len(labels))
+    unknown = [key for key in class_weight if key not in labels.tolist()]
+    without = [label for label in labels.tolist() if label not in class_weight]
+    if unknown and without:  # else a fold may just lack a rare class
+        raise SpecError(
+            f"has a weight for {unknown[0]!r}, which is no label; labels without one are {without[:5]!r:.100}",
+            "class_weight",
+        )
     weights = np.array([float(class_weight.get(label, 1.0)) for label in labels.tolist()])
     if not (np.isfinite(weights) & (weights >= 0.0)).all():
         raise SpecError(f"must map labels to finite numbers from 0 up, got {dict(class_weight)!r:.100}", "class_weight")

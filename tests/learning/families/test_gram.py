@@ -157,8 +157,9 @@ def test_what_is_no_feature_map_or_no_rows_is_refused() -> None:
         gram_matrix(iqp(2), np.ones((1, 2)), np.ones((1, 3)))
     with pytest.raises(RequestError, match="memory_bytes"):
         gram_matrix(iqp(2), np.ones((1, 2)), memory_bytes=0)
-    with pytest.raises(RequestError, match="gamma"):
-        projected_gram_matrix(iqp(2), np.ones((1, 2)), gamma=0.0)
+    for gamma in (0.0, np.inf, np.nan):
+        with pytest.raises(RequestError, match="gamma"):
+            projected_gram_matrix(iqp(2), np.ones((1, 2)), gamma=gamma)
     with pytest.raises(UnsupportedProgramError):
         gram_matrix(Circuit(1, n_bits=1).ry(parameters("x", 1)[0], 0).measure(0, 0).x(0), np.ones((1, 1)))
 

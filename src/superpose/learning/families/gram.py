@@ -208,13 +208,13 @@ def projected_gram_matrix(
 
     Args:
         feature_map, rows, others, dtype: see `gram_matrix`.
-        gamma: inverse width, above 0.
+        gamma: inverse width, a finite number above 0.
 
     Returns:
         Float64 ``(n_rows, n_others)``, from 0 to 1; against ``rows`` themselves symmetric with diagonal 1.
 
     Raises:
-        RequestError: gamma is not above 0.
+        RequestError: gamma is no such number.
         ShapeError, ParameterUnboundError, StateTooLargeError, UnsupportedProgramError: see `gram_matrix`.
 
     Cost: that of `bloch_vectors`, and ``6 n_qubits n_rows n_others`` operations.
@@ -224,8 +224,8 @@ def projected_gram_matrix(
     >>> projected_gram_matrix(Circuit(1).ry(Parameter("x"), 0), [[0.0], [1.0]]).round(6).tolist()
     [[1.0, 0.631488], [0.631488, 1.0]]
     """
-    if not gamma > 0:
-        raise RequestError(f"gamma must be above 0, got {gamma}", field="gamma")
+    if not 0 < gamma < math.inf:
+        raise RequestError(f"gamma must be a finite number above 0, got {gamma}", field="gamma")
     left = bloch_vectors(feature_map, rows, dtype=dtype)
     right = None if others is None else bloch_vectors(feature_map, others, dtype=dtype)
     return gaussian_gram(left, right, gamma / 2)
