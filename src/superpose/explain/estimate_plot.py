@@ -59,7 +59,7 @@ def plot_estimates(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str 
         axes.set_ylabel(label)
         axes.grid(color="#e6e8eb", linewidth=0.6)
     if title:
-        figure.suptitle(title)
+        figure.suptitle(title, parse_math=False)  # names may hold any sign
     metadata = {"Date": None} if form == "svg" else {"Software": None}  # equal estimates give equal files
     with matplotlib.rc_context({"svg.hashsalt": "superpose"}):
         figure.savefig(path, format=form, metadata=metadata)
@@ -82,7 +82,12 @@ def _scatter(axes: Axes, rows: Sequence[Mapping[str, Any]], member: str) -> None
                 )
     for row in front[:_MAX_NAMES]:
         axes.annotate(
-            row["name"], (row["fidelity"], row[member]), xytext=(4, 4), textcoords="offset points", fontsize=7
+            row["name"],
+            (row["fidelity"], row[member]),
+            xytext=(4, 4),
+            textcoords="offset points",
+            fontsize=7,
+            parse_math=False,
         )
     if any(row[member] > 0 for row in rows):
         axes.set_yscale("symlog", linthresh=min(row[member] for row in rows if row[member] > 0))

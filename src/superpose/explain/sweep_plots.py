@@ -65,10 +65,10 @@ def _write(draw: Callable[[Figure], None], path: Path, form: str) -> Path:
     import matplotlib
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), dpi=144, layout="constrained")
-    draw(figure)
     metadata = {"Date": None} if form == "svg" else {"Software": None}  # equal sweeps give equal files
-    with matplotlib.rc_context({"svg.hashsalt": "superpose"}):
+    with matplotlib.rc_context({"svg.hashsalt": "superpose", "text.parse_math": False}):  # names may hold any sign
+        figure = Figure(figsize=(8, 4.5), dpi=144, layout="constrained")
+        draw(figure)
         figure.savefig(path, format=form, metadata=metadata)
     return path
 
