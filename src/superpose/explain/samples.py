@@ -25,7 +25,9 @@ _WIDE_QUBITS = 10
 """From so many qubits on, each further one halves the rows."""
 
 
-def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0, look: Look | None = None) -> dict[str, Any]:
+def explanation_sample(
+    predictor: Predictor, rows: Any, seed: int = 0, look: Look | None = None, *, most_rows: int = MOST_SAMPLED_ROWS
+) -> dict[str, Any]:
     """Which columns moved predictions most over a sample of rows: means of absolute attributions, as JSON values.
 
     By integrated gradients where the model has gradients, else by occlusion; see `superpose.explain.attribute`. Of the
@@ -36,6 +38,7 @@ def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0, look: Loo
         rows: test rows as a data frame with the model's columns.
         seed: of the choice of rows.
         look: called before each pass over the model; what it raises ends it.
+        most_rows: of how many rows at most.
 
     Returns:
         ``method``, ``n_rows``, ``columns``: column -> mean absolute attribution in units of probability, the strongest
@@ -51,7 +54,7 @@ def explanation_sample(predictor: Predictor, rows: Any, seed: int = 0, look: Loo
         raise ExplanationError("There are no rows to make a sample of; give one at least.", field="rows")
     exact = gives_gradients(predictor)
     method = "integrated_gradients" if exact else "occlusion"
-    n_rows = min(len(rows), _most_rows(predictor, exact))
+    n_rows = min(len(rows), most_rows, _most_rows(predictor, exact))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:n_rows])
     rough = _ROUGH if predictor.model.kind == "module_classifier" else None
     found = attribute_sample(predictor, rows.iloc[chosen], method, rough, look)

@@ -26,6 +26,7 @@ from superpose.learning.templates.pneumonia.augmentation import augmented
 from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
 from superpose.learning.templates.pneumonia.networks import DressedHead, ResNet18Features, dressed_block
 from superpose.learning.templates.pneumonia.options import default_variants
+from superpose.learning.templates.pneumonia.reuse import OtherRun
 from superpose.learning.templates.pneumonia.run import Run
 from superpose.learning.templates.pneumonia.settings import Augmentation, TemplateSettings
 
@@ -226,8 +227,9 @@ def test_a_run_of_which_nothing_fits_is_refused(small_set: Path, tmp_path: Path)
 
     def begun(name: str, settings: TemplateSettings, data: PictureSet, tell: Callable[[str], None], *reuse: str) -> Run:
         return Run(
-            data, settings, 1, ("strong_cnn",), tmp_path / name, tell=tell, reuse=[tmp_path / one for one in reuse]
-        )
+            data, settings, 1, ("strong_cnn", "frozen"), tmp_path / name, tell=tell,
+            reuse=[tmp_path / one for one in reuse],
+        )  # fmt: skip
 
     begun("first", settings, pictures, print)
     with pytest.raises(CheckpointError, match=r"from .*first: its data is .*Leave it out, or give a run of the same d"):
@@ -243,6 +245,15 @@ def test_a_run_of_which_nothing_fits_is_refused(small_set: Path, tmp_path: Path)
     wider = replace(settings, strong_cnn=replace(settings.strong_cnn, width=8))
     digest = begun("second", wider, pictures, told.append, "first")._others[0].digest
     assert told[0] == f"not taken over from run {digest[:12]}: strong_cnn: width 8 (there 32)"
+    before = len(told)
+    viewed = replace(settings, strong_cnn=replace(settings.strong_cnn, flips=True, zooms=True))
+    begun("viewed", viewed, pictures, told.append, "first")
+    assert not any("not taken over" in line for line in told[before:])  # training knows of no view
+    begun("small", replace(settings, heads=replace(settings.heads, small=True)), pictures, print)
+    begun("third", settings, pictures, told.append, "small")
+    assert [line for line in told if "frozen" in line] == [
+        f"not taken over from run {OtherRun.at(tmp_path / 'small').digest[:12]}: frozen: small False (there True)"
+    ]
 
 
 @pytest.mark.parametrize(

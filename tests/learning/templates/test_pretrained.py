@@ -17,7 +17,9 @@ from superpose.learning import Predictor, read_model
 from superpose.learning.templates.pneumonia import PRESETS, train_pneumonia
 from superpose.learning.templates.pneumonia import options as options_module
 from superpose.learning.templates.pneumonia import pretrained as pretrained_module
+from superpose.learning.templates.pneumonia.estimate import most_explained
 from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
+from superpose.learning.templates.pneumonia.members import AveragedClassifiers
 from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
 from superpose.learning.templates.pneumonia.options import (
     PRESET_NAMES,
@@ -107,9 +109,10 @@ def test_settings_without_a_pretrained_cnn_keep_their_digest() -> None:
     own = PRESETS["pretrained"].to_dict()
     assert own["pretrained_cnn"] == {name: value for name, value in own["hybrid"].items() if name != "auxiliary"}
     assert own["heads"]["small"] and "small" not in PRESETS["breast"].to_dict()["heads"]
-    assert {name: own[name] for name in ("strong_cnn", "resnet18")} == {
-        name: PRESETS["breast"].to_dict()[name] for name in ("strong_cnn", "resnet18")
-    }
+    breast = PRESETS["breast"].to_dict()
+    for name in ("strong_cnn", "resnet18"):
+        assert own[name] == breast[name] | {"zooms": True}
+    assert "zooms" not in breast["strong_cnn"]
     assert {one.epochs for one in PRESETS["pretrained"].for_epochs(3).networks().values()} == {3}
 
 
@@ -212,3 +215,44 @@ def test_a_verdict_names_each_partner_that_was_trained() -> None:
     row = {"metric": "auc", "outcome": "undecided", "p_worse": 1.0, "said": "said", "subject": "hybrid"}
     found = verdict_of([{**row, "against": name} for name in ("strong_cnn", "pretrained_cnn")], 5)
     assert found.count("is undecided.") == 2 and "the strong CNN" in found and "the pretrained CNN" in found
+
+
+@needs_weights
+def test_large_pictures_go_through_few_at_a_time_and_small_ones_as_before() -> None:
+    small = build(PRESETS["breast"].hybrid, "hybrid", 28, 0)
+    large = build(replace(PRESETS["breast"].hybrid, features="six"), "hybrid", 224, 0)
+    enlarged = build(PRESETS["pretrained"].hybrid, "hybrid", 28, 0)
+    assert (small.n_at_once(), large.n_at_once(), enlarged.n_at_once()) == (256, 10, 41)
+    assert AveragedClassifiers([enlarged]).n_at_once() == 41
+    sizes: list[int] = []
+    enlarged.features.stem.register_forward_hook(lambda module, given, found: sizes.append(len(given[0])))
+    pixels = picture().reshape(1, 784).numpy().repeat(50, axis=0)
+    assert predicted(enlarged, pixels) == pytest.approx(np.full(50, predicted(enlarged, pixels[:1])[0]), abs=1e-4)
+    assert sizes == [*[41] * 6, *[9] * 6, *[1] * 6]  # pictures, nearer and farther ones, and their mirror images
+
+
+@pytest.mark.parametrize(("features", "side"), [("six", 28), pytest.param("efficientnet", 28, marks=needs_weights)])
+def test_predictions_are_means_over_nearer_and_farther_pictures(features: Any, side: int) -> None:
+    settings = replace(PRESETS["breast"].hybrid, features=features, flips=False, zooms=True)
+    network = build(settings, "hybrid", side, 0).eval()
+    assert set(network.state_dict()) == set(build(replace(settings, zooms=False), "hybrid", side, 0).state_dict())
+    image = network.enlarged(picture(side))
+    views = [image]
+    for zoom in (0.9, 1.1):
+        grid = torch.nn.functional.affine_grid(
+            torch.tensor([[[zoom, 0.0, 0.0], [0.0, zoom, 0.0]]]), list(image.shape), align_corners=False
+        )
+        views.append(
+            torch.nn.functional.grid_sample(image, grid, mode="bicubic", padding_mode="border", align_corners=False)
+        )
+    found = network.views(picture(side))
+    assert all(torch.allclose(own, view, atol=1e-4) for own, view in zip(found, views, strict=True))
+    with torch.no_grad():
+        expected = torch.stack([network.scores_of(view) for view in views]).mean(dim=0)
+        assert torch.allclose(network(picture(side).reshape(1, -1)), expected, atol=1e-3)
+        doubled = network.train()(picture(side).reshape(1, -1).repeat(2, 1))  # in training the picture alone
+        assert torch.allclose(doubled, network.scores_of(image.repeat(2, 1, 1, 1)), atol=1e-4)
+
+
+def test_fewer_pictures_are_explained_where_one_takes_long() -> None:
+    assert [most_explained(preset) for preset in PRESETS] == [50, 50, 8]

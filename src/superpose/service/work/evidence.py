@@ -97,7 +97,7 @@ def evidence_of(found: ExperimentResult, spec: TrainingSpec, table: Table, conte
 
 
 def evidence_of_rows(
-    predictor: Predictor, rows: Any, context: RunContext, *, seed: int, evaluation: Any
+    predictor: Predictor, rows: Any, context: RunContext, *, seed: int, evaluation: Any, most_rows: int
 ) -> dict[str, Any]:
     """The evidence of a model whose predictions of ``rows`` are explained; see `evidence_of`.
 
@@ -107,6 +107,7 @@ def evidence_of_rows(
         context: the run's, where `measured_effort` has written.
         seed: of the sample.
         evaluation: the model's; says what a provider was paid.
+        most_rows: of the sample.
 
     Raises:
         Stopped: as `evidence_of` does.
@@ -115,7 +116,7 @@ def evidence_of_rows(
     def explained() -> dict[str, Any]:
         from superpose.explain import explanation_sample
 
-        return explanation_sample(predictor, rows, seed, _look(context))
+        return explanation_sample(predictor, rows, seed, _look(context), most_rows=most_rows)
 
     return _evidence(explained, evaluation, context)
 

@@ -110,6 +110,7 @@ def _admit_pictures(options: Mapping[str, object], table: Table) -> tuple[dict[s
 def _train_pictures(job: Job, context: RunContext) -> Outcome:
     from superpose.datasets.picture_tables import picture_table, pictures_of_table
     from superpose.learning.templates.pneumonia import train_pneumonia
+    from superpose.learning.templates.pneumonia.estimate import most_explained
 
     options: Any = job.payload["options"]
     pictures = pictures_of_table(context.training_table())
@@ -127,7 +128,8 @@ def _train_pictures(job: Job, context: RunContext) -> Outcome:
         )
     looked_at = picture_table(pictures.name, pictures.parts["val"], pictures.classes)  # the test part stays closed
     told = {name: report[name] for name in ("configuration_sha256", "test_openings", "verdict")}
-    return _outcome(context, report, told, looked_at.features, "validation pictures")
+    n_explained = most_explained(options["preset"])
+    return _outcome(context, report, told, looked_at.features, "validation pictures", n_explained)
 
 
 def _admit_demand(options: Mapping[str, object], table: Table) -> tuple[dict[str, object], EstimatedEffort]:
@@ -153,6 +155,7 @@ def _series(table: Table, options: Mapping[str, Any]) -> SeriesSet:
 
 
 def _train_demand(job: Job, context: RunContext) -> Outcome:
+    from superpose.explain.samples import MOST_SAMPLED_ROWS
     from superpose.learning.templates.demand import train_demand
     from superpose.learning.templates.demand.forecasting import known_rows
 
@@ -169,7 +172,8 @@ def _train_demand(job: Job, context: RunContext) -> Outcome:
         )
     told = {name: report[name] for name in ("configuration_sha256", "horizon", "baseline", "verdict")}
     looked_at = known_rows(data, options["horizon"], options["origins"])
-    return _outcome(context, report, told, looked_at, "rows of the test periods, of which the model has learnt since")
+    rows_are = "rows of the test periods, of which the model has learnt since"
+    return _outcome(context, report, told, looked_at, rows_are, MOST_SAMPLED_ROWS)
 
 
 def _watch(context: RunContext) -> Watch:
@@ -182,11 +186,16 @@ def _watch(context: RunContext) -> Watch:
 
 
 def _outcome(
-    context: RunContext, report: Mapping[str, Any], told: Mapping[str, Any], looked_at: Any, rows_are: str
+    context: RunContext,
+    report: Mapping[str, Any],
+    told: Mapping[str, Any],
+    looked_at: Any,
+    rows_are: str,
+    most_rows: int,
 ) -> Outcome:
     """What a template leaves: its report as a file, its model as a version, and ``told`` of it in the job's result.
 
-    ``looked_at`` are rows of which a sample is explained, ``rows_are`` what they are.
+    ``looked_at`` are rows of which a sample of ``most_rows`` at most is explained, ``rows_are`` what they are.
     """
     from superpose.learning.predictor import Predictor
 
@@ -201,6 +210,7 @@ def _outcome(
         context,
         seed=0,
         evaluation=manifest["evaluation"],
+        most_rows=most_rows,
     )
     version = {
         "digest": digest,

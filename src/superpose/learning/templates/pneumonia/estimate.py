@@ -11,7 +11,7 @@ from superpose.learning.templates.pneumonia.choices import PRESETS
 from superpose.learning.templates.pneumonia.options import LEAST_RESOLUTION, VARIANTS
 from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
 
-__all__ = ["PictureCounts", "estimated_effort"]
+__all__ = ["PictureCounts", "estimated_effort", "most_explained"]
 
 _SIDE: Final = 28
 
@@ -44,6 +44,11 @@ _EXPLAINED_LARGE_S: Final = 5.0
 _MOST_EXPLAINED: Final = 50
 """Pictures of an explanation sample at most, see `superpose.explain.samples`."""
 
+_LEAST_EXPLAINED: Final = 8
+
+_VIEWS_EXPLAINED: Final = 200
+"""Where pictures are enlarged, of so many views at most, if that is `_LEAST_EXPLAINED` pictures."""
+
 _FIXED_S: Final = 4.0
 """Seconds of a run of any size: the network is exported for the model file, the report is written."""
 
@@ -69,7 +74,8 @@ def estimated_effort(
     """What `train_pneumonia` is expected to take.
 
     Args:
-        counts: of the pictures; those that training leaves out, since another part has them too, still count.
+        counts: of the pictures that are learnt from or judged: without those that training leaves out, since another
+            part has them or their patients too.
         preset: a row of `PRESETS`.
         seeds: how many.
         epochs: of every training; None takes the preset's.
@@ -79,7 +85,7 @@ def estimated_effort(
     names = [name for name in VARIANTS if name in variants or name == "hybrid"]
     n_networks = sum(min(seeds, settings.fewer_seeds.get(name, seeds)) for name in names)
     n_pictures = counts.n_train + counts.n_validation + counts.n_test
-    n_explained = min(counts.n_validation, _MOST_EXPLAINED) * _n_views(settings.hybrid)
+    n_explained = min(counts.n_validation, most_explained(preset)) * _n_views(settings.hybrid)
     works = [work for name in names for work in _variant(name, counts, settings, seeds)]
     if any(VARIANTS[name].trained == "head" for name in names):
         works.append(_cached(counts, settings, seeds))
@@ -95,6 +101,14 @@ def estimated_effort(
         Work(REST, "runs", 1, _FIXED_S),
     ]
     return EstimatedEffort(tuple(works))
+
+
+def most_explained(preset: str) -> int:
+    """Pictures of the explanation sample of a job: fewer where one of them takes long."""
+    network = PRESETS[preset].hybrid
+    if network.features != "efficientnet":
+        return _MOST_EXPLAINED
+    return max(_LEAST_EXPLAINED, min(_MOST_EXPLAINED, _VIEWS_EXPLAINED // _n_views(network)))
 
 
 def _variant(name: str, counts: PictureCounts, settings: TemplateSettings, seeds: int) -> Iterator[Work]:
@@ -127,7 +141,7 @@ def _explained_s(network: FitSettings) -> float:
 
 def _n_views(network: FitSettings) -> int:
     """Views that a network's predictions are means over, one by one in each of its members."""
-    return network.members * (5 if network.shifts else 1) * (2 if network.flips else 1)
+    return network.members * (5 if network.shifts else 1) * (2 if network.flips else 1) * (3 if network.zooms else 1)
 
 
 def _larger(counts: PictureCounts, features: str = "six") -> float:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from superpose.learning.templates.pneumonia.augmentation import augmented
 from superpose.learning.templates.pneumonia.checkpoints import Progress, read_progress, write_progress
+from superpose.learning.templates.pneumonia.members import AveragedClassifiers
 from superpose.learning.templates.pneumonia.networks import (
     PictureClassifier,
     ResidualFeatures,
@@ -29,7 +30,6 @@ from superpose.learning.templates.pneumonia.settings import FitSettings
 
 __all__ = ["build", "class_weights", "fit", "predicted"]
 
-_CHUNK = 256
 _WARM_UP = 0.15
 
 
@@ -48,7 +48,14 @@ def build(settings: FitSettings, head: Head, side: int, seed: int) -> PictureCla
         else:
             features = ResNet18Features()
         return PictureClassifier(
-            side, features, head, seed, shifts=settings.shifts, flips=settings.flips, small_head=settings.small_head
+            side,
+            features,
+            head,
+            seed,
+            shifts=settings.shifts,
+            flips=settings.flips,
+            zooms=settings.zooms,
+            small_head=settings.small_head,
         )
 
 
@@ -109,13 +116,13 @@ def fit(  # one parameter per part
     return network.eval()
 
 
-def predicted(network: nn.Module, pixels: NDArray[np.float32]) -> NDArray[np.float64]:
+def predicted(network: PictureClassifier | AveragedClassifiers, pixels: NDArray[np.float32]) -> NDArray[np.float64]:
     """Logits of the second class against the first, ``(n_images,)``, in predicting mode."""
     network.eval()
-    found = []
+    found, size = [], network.n_at_once()
     with torch.no_grad():
-        for start in range(0, len(pixels), _CHUNK):
-            scores = network(torch.from_numpy(pixels[start : start + _CHUNK]))
+        for start in range(0, len(pixels), size):
+            scores = network(torch.from_numpy(pixels[start : start + size]))
             found.append((scores[:, 1] - scores[:, 0]).double().numpy())
     return np.concatenate(found) if found else np.empty(0)
 

@@ -23,6 +23,10 @@ class AveragedClassifiers(nn.Module):
         self.members = nn.ModuleList(members)
         self.side = members[0].side
 
+    def n_at_once(self) -> int:
+        """As of one of the members: they predict one after another."""
+        return self.members[0].n_at_once()  # type: ignore[operator,no-any-return]  # torch's type is wider
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Scores ``(batch, 2)`` of pixels ``(batch, side * side)``."""
         total = self.members[0](pixels)

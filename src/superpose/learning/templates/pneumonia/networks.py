@@ -10,6 +10,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from superpose.circuits import Circuit, parameters, z_all
 from superpose.learning.fused.parts import FusedParts
@@ -30,6 +31,9 @@ __all__ = [
 
 N_QUBITS = 4
 _LAYERS = 6
+_MOST_AT_ONCE = 256
+_PIXELS_AT_ONCE = 2**19
+_ZOOMS = (0.9, 1.1)
 _SMALL_ENTRY = 0.2
 _SMALL_ANGLE = 0.01
 
@@ -190,10 +194,11 @@ class PictureClassifier(nn.Module):
         seed: of the circuit's weights.
         shifts: whether predictions are means over the image and its copies moved by one pixel in four directions.
         flips: whether predictions are means over the image and its mirror image.
+        zooms: whether predictions are means over the image and copies brought nearer and farther.
         small_head: whether a dressed head begins small.
     """
 
-    def __init__(  # one parameter per part
+    def __init__(  # noqa: PLR0913  # one parameter per part
         self,
         side: int,
         features: nn.Module,
@@ -202,15 +207,39 @@ class PictureClassifier(nn.Module):
         *,
         shifts: bool = False,
         flips: bool = False,
+        zooms: bool = False,
         small_head: bool = False,
     ) -> None:
         super().__init__()
         self.side, self.shifts, self.flips = side, shifts, flips
         n_features = int(features.n_features)  # type: ignore[arg-type]
         self.features = features
+        self.zooms: Tensor | None
+        self.register_buffer("zooms", self._zooming() if zooms else None, persistent=False)
         self.head: nn.Module = (
             nn.Linear(n_features, 2) if head == "linear" else DressedHead(n_features, head, seed, small=small_head)
         )
+
+    @property
+    def resolution(self) -> int:
+        """Pixels along an edge of enlarged images."""
+        return self.features.resolution if isinstance(self.features, EfficientNetFeatures) else self.side
+
+    def _zooming(self) -> Tensor:
+        """Matrices ``(n_zooms, n, n)`` that bring an axis of enlarged images nearer or farther, bicubic, edges
+        repeated."""
+        n = self.resolution
+        places = torch.arange(n) * (2.0 / n) + (1.0 / n - 1.0)
+        grids = [torch.stack(torch.meshgrid(places, zoom * places, indexing="xy"), dim=2) for zoom in _ZOOMS]
+        one = torch.eye(n).expand(len(_ZOOMS), 1, n, n)
+        found: Tensor = functional.grid_sample(
+            one, torch.stack(grids), mode="bicubic", padding_mode="border", align_corners=False
+        )
+        return found[:, 0]
+
+    def n_at_once(self) -> int:
+        """How many pictures go through together in predicting, so that what lies between layers stays small."""
+        return max(1, min(_MOST_AT_ONCE, _PIXELS_AT_ONCE // self.resolution**2))
 
     def enlarged(self, images: Tensor) -> Tensor:
         """Images of 0 .. 1 as the features take them; where these take them as they are, the images themselves."""
@@ -225,7 +254,7 @@ class PictureClassifier(nn.Module):
         return self.features((images - 0.5) * 4.0)  # type: ignore[no-any-return]
 
     def views(self, images: Tensor) -> list[Tensor]:
-        """The views whose scores predicting takes the mean of."""
+        """The views of images ``(batch, 1, side, side)`` whose scores predicting takes the mean of, enlarged."""
         found = [images]
         if self.shifts:
             tall = torch.cat([images[:, :, :1], images, images[:, :, -1:]], dim=2)
@@ -234,6 +263,9 @@ class PictureClassifier(nn.Module):
             found += [wide[:, :, y : y + side, x : x + side] for y, x in ((0, 1), (2, 1), (1, 0), (1, 2))]
         if self.flips:
             found += [view.flip(3) for view in found]
+        found = [self.enlarged(view) for view in found]
+        if self.zooms is not None:
+            found += [zoom @ view @ zoom.transpose(0, 1) for zoom in self.zooms for view in found]
         return found
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -241,7 +273,7 @@ class PictureClassifier(nn.Module):
         images = pixels.reshape(-1, 1, self.side, self.side)
         if self.training:
             return self.scores_of(self.enlarged(images))
-        scores = [self.scores_of(self.enlarged(view)) for view in self.views(images)]
+        scores = [self.scores_of(view) for view in self.views(images)]
         total = scores[0]
         for one in scores[1:]:
             total = total + one

@@ -93,9 +93,9 @@ class EfficientNetFeatures(nn.Module):
 
     def __init__(self, side: int) -> None:
         super().__init__()
-        resolution = max(LEAST_RESOLUTION, side)
+        self.resolution = max(LEAST_RESOLUTION, side)
         basis = functional.interpolate(
-            torch.eye(side)[None, None], size=(resolution, side), mode="bicubic", align_corners=False
+            torch.eye(side)[None, None], size=(self.resolution, side), mode="bicubic", align_corners=False
         )
         self.enlarging: Tensor
         self.register_buffer("enlarging", basis[0, 0])  # (resolution, side)

@@ -14,7 +14,7 @@ from typing import Any
 from superpose.errors import CheckpointError
 from superpose.learning.checkpoint import read_sealed_json
 from superpose.learning.templates.pneumonia.options import VARIANTS
-from superpose.learning.templates.pneumonia.settings import CAME_LATER
+from superpose.learning.templates.pneumonia.settings import CAME_LATER, HEADS_CAME_LATER, PREDICTING
 
 __all__ = ["OtherRun"]
 
@@ -76,7 +76,8 @@ class OtherRun:
         Args:
             name: of the variant.
             seed: its seed.
-            configuration: of the run that asks; data, release and all settings of the training must be equal.
+            configuration: of the run that asks; data, release and all settings of the training must be equal. How
+                pictures are looked at in predicting may differ.
 
         Raises:
             CheckpointError: its facts were changed.
@@ -84,7 +85,7 @@ class OtherRun:
         ours, theirs = (json.loads(json.dumps(one)) for one in (configuration, self.configuration))
         parts = _parts(name)
         same = all(ours[key] == theirs[key] for key in ("template", "data", "release"))
-        if not same or any(ours["settings"][part] != theirs["settings"].get(part) for part in parts):
+        if not same or _differing(ours["settings"], theirs["settings"], parts):
             return None
         facts = read_sealed_json(self.directory / f"{name}-{seed}.json")
         weights = self.directory / f"{name}-{seed}.safetensors"
@@ -97,9 +98,11 @@ def _parts(name: str) -> tuple[str, ...]:
 
 
 def _differing(ours: Mapping[str, Any], theirs: Mapping[str, Any], parts: Sequence[str]) -> list[str]:
-    """Settings that are not the same, such as "epochs 2 (there 1)"."""
+    """Settings of training that are not the same, such as "epochs 2 (there 1)"."""
     found = []
     for part in parts:
-        own, there = ({**CAME_LATER, **(one.get(part) or {})} for one in (ours, theirs))  # said only where not 1
-        found += [f"{key} {own[key]} (there {there.get(key)})" for key in own if own[key] != there.get(key)]
+        usual = HEADS_CAME_LATER if part == "heads" else CAME_LATER  # said only where they are not these
+        own, there = ({**usual, **(one.get(part) or {})} for one in (ours, theirs))
+        keys = [key for key in dict.fromkeys((*own, *there)) if key not in PREDICTING]
+        found += [f"{key} {own.get(key)} (there {there.get(key)})" for key in keys if own.get(key) != there.get(key)]
     return found

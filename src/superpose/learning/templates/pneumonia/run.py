@@ -93,7 +93,8 @@ class Run:
 
     Raises:
         CheckpointError: the directory holds a run of another configuration, or nothing of another run fits.
-        DatasetTooSmallError: too few pictures are left for that patients stand in several parts.
+        DatasetTooSmallError: too few pictures are left, since equal ones or those of their patients also stand in a
+            later part.
     """
 
     def __init__(  # noqa: PLR0913  # one parameter per part

@@ -6,7 +6,15 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-__all__ = ["CAME_LATER", "Augmentation", "FitSettings", "HeadSettings", "TemplateSettings"]
+__all__ = [
+    "CAME_LATER",
+    "HEADS_CAME_LATER",
+    "PREDICTING",
+    "Augmentation",
+    "FitSettings",
+    "HeadSettings",
+    "TemplateSettings",
+]
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,7 @@ class FitSettings:
         averaging: decay per step of the mean over weights that is kept; 0 keeps the last weights.
         shifts: whether predictions average over views moved by a pixel.
         flips: whether predictions average over mirror images.
+        zooms: whether predictions average over pictures brought nearer and farther by a tenth.
         members: how many networks are trained for a seed, each with a seed of its own, and averaged in predicting.
         dropout: share of the features that a step of training hides.
         auxiliary: weight of the loss of a linear layer that is trained on the features beside the head, and left out
@@ -75,6 +84,7 @@ class FitSettings:
     averaging: float = 0.99
     shifts: bool = False
     flips: bool = False
+    zooms: bool = False
     members: int = 1
     dropout: float = 0.0
     auxiliary: float = 0.0
@@ -82,8 +92,14 @@ class FitSettings:
     augmentation: Augmentation = field(default_factory=Augmentation)
 
 
-CAME_LATER: Mapping[str, float] = {"members": 1, "dropout": 0.0, "auxiliary": 0.0, "small_head": False}
+CAME_LATER: Mapping[str, float] = {"zooms": False, "members": 1, "dropout": 0.0, "auxiliary": 0.0, "small_head": False}
 """Settings of a network that its JSON has only where they are not these."""
+
+HEADS_CAME_LATER: Mapping[str, bool] = {"small": False}
+"""The same of heads that are trained alone."""
+
+PREDICTING = ("shifts", "flips", "zooms")
+"""Settings of a network that its training does not know of."""
 
 
 @dataclass(frozen=True)
@@ -146,8 +162,9 @@ class TemplateSettings:
                 if found[name][key] == usual:
                     del found[name][key]
         found["heads"]["penalties"] = list(self.heads.penalties)
-        if not self.heads.small:
-            del found["heads"]["small"]
+        for key, usual in HEADS_CAME_LATER.items():
+            if found["heads"][key] == usual:
+                del found["heads"][key]
         return found
 
     def networks(self) -> dict[str, FitSettings]:

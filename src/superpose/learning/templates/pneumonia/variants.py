@@ -24,8 +24,6 @@ from superpose.learning.training import TrainingRows
 
 __all__ = ["Features", "cached_features", "fit_head", "logistic_head", "with_head"]
 
-_CHUNK = 256
-
 
 @dataclass(frozen=True, eq=False)
 class Features:
@@ -179,5 +177,6 @@ def _features(
     network.eval()
     with torch.no_grad():
         images = torch.from_numpy(pixels).reshape(-1, 1, network.side, network.side)
-        chunks = (network.enlarged(images[i : i + _CHUNK]) for i in range(0, len(images), _CHUNK))
+        size = network.n_at_once()
+        chunks = (network.enlarged(images[i : i + size]) for i in range(0, len(images), size))
         return torch.cat([network.features_of(change(chunk)) for chunk in chunks])
