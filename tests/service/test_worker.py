@@ -155,7 +155,7 @@ def test_a_model_is_kept_where_its_time_is_over_while_it_is_explained(
     )
     predictor = Predictor.load(service.models.content(model))
     rows = pd.DataFrame(np.zeros((3, len(predictor.feature_names))), columns=list(predictor.feature_names))
-    explain = partial(evidence_of_rows, predictor, rows, context, seed=0, evaluation=model.evaluation)
+    explain = partial(evidence_of_rows, predictor, rows, context, seed=0, evaluation=model.evaluation, most_rows=50)
     assert set(explain()["explanation"]) >= {"method", "columns"}
     stopping = True
     if time_over and not cancelling:

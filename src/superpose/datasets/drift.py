@@ -308,8 +308,8 @@ def _psi(then: Values, now: Values, n_before: int, n_now: int, *, by_quantiles: 
     rare = _rare(before, n_before, n_now)
     if not rare.any():
         return index, _pearson(before, after, by_quantiles=by_quantiles)
-    common = _pearson(_gathered(before, rare), _gathered(after, rare), by_quantiles=by_quantiles)
-    return index, min(1.0, 2.0 * min(common, chance_of_rare(before, after, rare)))
+    frequent = _pearson(_gathered(before, rare), _gathered(after, rare), by_quantiles=by_quantiles)
+    return index, min(1.0, 2.0 * min(frequent, chance_of_rare(before, after, rare)))
 
 
 def _rare(before: Values, n_before: float, n_now: float) -> npt.NDArray[np.bool_]:
