@@ -184,6 +184,33 @@ def test_a_folder_of_dicom_files_loses_identities_and_its_sheet_says_so(
     assert json.loads((tmp_path / "report.json").read_text())["removed"]["PatientName"] == 8
 
 
+def test_pictures_are_sent_without_names_and_metadata_and_errors_name_the_own_file(
+    home: Api, client: Client, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, exif = make_folder(tmp_path), Image.Exif()
+    exif[0x010E] = "DOE^JANE"
+    plain = client.datasets.add(folder, name="plain", image_size=8)
+    for path in sorted(folder.glob("*/*.png"))[:3]:
+        with Image.open(path) as image:
+            image.save(path, exif=exif)
+        path.rename(path.with_name(f"DOE_JANE_{path.name}"))
+    added = client.datasets.add(folder, name="told", image_size=8)
+    assert (added.n_rows, added.domain) == (plain.n_rows, "general")  # pictures alone are no patients'
+    words = ["--url", home.url, "--key-file", str(home.data_dir / "keys" / "admin.key")]
+    with pytest.raises(SystemExit) as ended:
+        main(["datasets", "sheet", "told", *words])
+    said = " ".join(capsys.readouterr().out.split())
+    assert ended.value.code == 0 and "DOE" not in said and "DICOM" not in said
+    assert "PNG and JPEG files 24 of them removed before sending EXIF 3 of them replaced" in said
+    assert "sending name of the file 24" in said and "removed at the service nothing" in said
+    broken = sorted(folder.glob("*/*.png"))[3]
+    broken.write_bytes(broken.read_bytes()[:60])
+    own = f"{broken.parent.name}/{broken.name}"
+    with pytest.raises(ApiError, match=rf"cut short or damaged.*is '{own}' here") as caught:
+        client.datasets.add(folder, name="broken", image_size=8)
+    assert caught.value.details["file"] == own
+
+
 def test_the_command_line_tells_the_same(home: Api, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def run(*words: str) -> str:
         place = ["--url", home.url, "--key-file", str(home.data_dir / "keys" / "admin.key")]

@@ -97,11 +97,11 @@ def test_the_client_sends_folders_of_patients_without_their_names_and_passes_not
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(grey(10 * i))
     (tmp_path / "scans" / ".hidden").write_text("left alone")
-    assert pack_folder(tmp_path / "scans", tmp_path / "scans.zip") == 5
+    assert len(pack_folder(tmp_path / "scans", tmp_path / "scans.zip")) == 5
     with zipfile.ZipFile(tmp_path / "scans.zip") as archive:
         assert archive.namelist() == [
             "test/ill/patient_000001/image_000000.png",
-            "test/well/c.png",
+            "test/well/image_000001.png",
             "train/ill/patient_000002/image_000002.png",
             "train/ill/patient_000002/image_000003.png",
             "train/well/patient_000003/image_000004.png",

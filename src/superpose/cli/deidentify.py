@@ -59,12 +59,23 @@ def deidentify(
 
 
 def removal_facts(report: Mapping[str, Any]) -> dict[str, str]:
-    """A report of removal in rows: how many files lost which attribute."""
+    """A report of removal in rows: how many files lost which attribute, or what was in them besides pixels."""
+    by_sender = report.get("by_sender") or {}
+    facts = _of_dicom(report, by_sender) if report["n_files"] else {}
+    if pictures := report.get("pictures"):
+        facts["PNG and JPEG files"] = f"{pictures['n_files']}"
+        sent = by_sender.get("pictures") or {}
+        for name in ("removed", "replaced", "kept") if sent else ():
+            facts[f"of them {name} before sending"] = _counted(sent[name]) or "nothing"
+        facts["of them removed at the service"] = _counted(pictures["removed"]) or "nothing"
+    return facts
+
+
+def _of_dicom(report: Mapping[str, Any], by_sender: Mapping[str, Any]) -> dict[str, str]:
     facts = {
         "DICOM files": f"{report['n_files']} of {report['n_patients']} patients",
         "already without identities": f"{report['n_deidentified_before']}",
     }
-    by_sender = report.get("by_sender") or {}
     if by_sender.get("removed"):
         facts["removed before sending"] = _counted(by_sender["removed"])
     for name in ("removed", "replaced", "kept"):

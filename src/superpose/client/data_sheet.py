@@ -77,7 +77,7 @@ class DataSheet(Noun):
     """What a data set holds, column by column, and what is odd about it, in sentences.
 
     ``revision`` counts the edits, from 1. ``target_column`` tells of a target of numbers, which has no
-    classes. ``deidentification`` counts what was removed from patients' DICOM files, ``shared_patients`` the
+    classes. ``deidentification`` counts what was removed from DICOM, PNG and JPEG files, ``shared_patients`` the
     patients who stand in several parts of an official split of pictures.
     """
 

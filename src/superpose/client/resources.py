@@ -26,7 +26,7 @@ from superpose.client.lineage import Lineage
 from superpose.client.nouns import Dataset, Event, Listing, NounT
 from superpose.client.transport import Call, Reply, Transport
 from superpose.client.uploads import LARGE_BYTES, give_up, upload
-from superpose.errors import DatasetFormatError, ProtocolError, RequestError
+from superpose.errors import ApiError, DatasetFormatError, ProtocolError, RequestError
 
 __all__ = ["Datasets", "json_body", "json_call", "read_json"]
 
@@ -156,6 +156,16 @@ def _named_by(file: str) -> str:
     return file
 
 
+def _of_own_file(error: ApiError, sent: Mapping[str, str]) -> ApiError:
+    """What a service says of an image, with the name that its file has here; it was sent under a number."""
+    number = str(error.details.get("file", ""))
+    if number not in sent:
+        return error
+    said = f"{error.message} It was sent without its name, and is {sent[number][:200]!r} here."
+    details = {**error.details, "file": sent[number][:200]}
+    return ApiError(said, problem_code=error.problem_code, status=error.status, **details)
+
+
 class Datasets(Resource):
     """Data sets of the key's project, addressed by id or name."""
 
@@ -177,8 +187,9 @@ class Datasets(Resource):
 
         Args:
             source: path of the file, or its content; or a directory with a folder of PNG, JPEG or DICOM images
-                per class, in which there may be a folder per patient. Identities are taken out of DICOM files before
-                anything is sent. Files of other kinds, and links out of the directory, are refused.
+                per class, in which there may be a folder per patient. Identities are taken out of DICOM files, and all
+                but the pixels out of PNG and JPEG files, before anything is sent, under numbers for names. Files of other
+                kinds, and links out of the directory, are refused.
             target: name of the column to predict; for images the name it shall have, "class" by default.
             name: name in the project; the file's own name where it is left out.
             format: "csv", "parquet", "npz" or "images" (a zip archive); the file's suffix where it is left out.
@@ -200,18 +211,21 @@ class Datasets(Resource):
         if path is not None and path.is_dir():
             with tempfile.TemporaryDirectory(prefix="superpose-images-") as directory:
                 archive = Path(directory) / "images.zip"
-                pack_folder(path, archive)
-                return self.add(
-                    archive,
-                    target=target,
-                    name=name or _named_by(path.resolve().name),
-                    format="images",
-                    image_size=image_size,
-                    image_mode=image_mode,
-                    image_patients=image_patients,
-                    domain=domain,
-                    target_kind=target_kind,
-                )
+                sent = pack_folder(path, archive)
+                try:
+                    return self.add(
+                        archive,
+                        target=target,
+                        name=name or _named_by(path.resolve().name),
+                        format="images",
+                        image_size=image_size,
+                        image_mode=image_mode,
+                        image_patients=image_patients,
+                        domain=domain,
+                        target_kind=target_kind,
+                    )
+                except ApiError as error:
+                    raise _of_own_file(error, sent) from None
         stem, suffix = ("", "") if path is None else (path.stem, path.suffix.lower().lstrip("."))
         kind = format or ("images" if suffix == "zip" else suffix)
         if kind not in _CONTENT_TYPES:

@@ -1,8 +1,8 @@
 """Images as rows: a folder per class, in a zip archive; every image becomes one row of pixel columns.
 
 Pixels are floats from 0 (black) to 1. An image is turned upright (EXIF), made grey or RGB, and stretched to a square of
-``size`` x ``size`` pixels with averaging. Columns are named by channel, row and column: ``grey_03_17``. Of a DICOM file
-nothing but its pixels is taken, and, where that is asked for, a number in place of the patient.
+``size`` x ``size`` pixels with averaging. Columns are named by channel, row and column: ``grey_03_17``. Of a file
+nothing but its pixels is taken, and, where that is asked for, a number in place of a DICOM file's patient.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import numpy.typing as npt
 from superpose.datasets.archives import member_head, open_archive
 from superpose.datasets.dicom import Deidentifier, grey_pixels, is_dicom, open_dicom
 from superpose.datasets.picture_folders import PlacedPicture, is_left_alone, is_picture, placed
+from superpose.datasets.picture_metadata import metadata_kinds
 from superpose.datasets.picture_parts import PART
 from superpose.datasets.picture_patients import PATIENT, UNKNOWN, numbered_patients, shared_patients
 from superpose.datasets.table import Table, check_size, check_width
@@ -133,7 +134,7 @@ def read_images(  # what an archive may need to be told
 
 
 class Identities:
-    """What becomes of the identities in DICOM files that are read one after the other.
+    """What becomes of the identities in files of pictures that are read one after the other.
 
     Args:
         comment: of the archive that they came in, in which a sender says what was removed before.
@@ -149,6 +150,10 @@ class Identities:
         dataset = open_dicom(content, name)
         self._patient_of[name] = self._deidentify.patient(dataset)
         return self._deidentify(dataset, name)
+
+    def count_metadata(self, content: bytes) -> None:
+        """Count what a PNG or JPEG file holds besides its pixels, of which nothing is taken."""
+        self._deidentify.report.pictures.add(metadata_kinds(content))
 
     def patient_of(self, name: str) -> int:
         """A number from 1 for the patient of a file that was read; 0 where it names none."""
@@ -173,23 +178,29 @@ class Identities:
         return {PATIENT: np.array([f"patient_{number + 1}" for number in numbers], dtype=object)}
 
     def report(self) -> Mapping[str, Any] | None:
-        """What was removed here, and what the sender says to have removed before; None without DICOM files."""
-        if not self._deidentify.report.n_files:
+        """What was removed here, and what the sender says to have removed before; None where no file was read."""
+        report = self._deidentify.report
+        if not (report.n_files or report.pictures.n_files):
             return None
-        return {**self._deidentify.report.to_dict(), "by_sender": _said_by_sender(self._said)}
+        return {**report.to_dict(), "by_sender": _said_by_sender(self._said)}
 
 
 def _said_by_sender(comment: bytes) -> dict[str, Any] | None:
     """The counts by attribute of a sender's own report; None where there is none, or it is of another form."""
     try:
         said = json.loads(comment)
-        counts = {
-            part: {str(name)[:64]: int(count) for name, count in list(said[part].items())[:_MAX_ATTRIBUTES]}
-            for part in ("removed", "replaced", "kept")
-        }
-        return {"n_files": int(said["n_files"]), **counts}
+        pictures = {"pictures": _counts_in(said["pictures"])} if "pictures" in said else {}
+        return {**_counts_in(said), **pictures}
     except (ValueError, TypeError, LookupError, AttributeError, RecursionError):
         return None
+
+
+def _counts_in(said: Mapping[str, Any]) -> dict[str, Any]:
+    counts = {
+        part: {str(name)[:64]: int(count) for name, count in list(said[part].items())[:_MAX_ATTRIBUTES]}
+        for part in ("removed", "replaced", "kept")
+    }
+    return {"n_files": int(said["n_files"]), **counts}
 
 
 def image_row(source: bytes | Path, *, size: int = 28, mode: str = "grey") -> dict[str, float]:
@@ -264,7 +275,7 @@ def picture_pixels(
         name: of the file, for messages and for ``identities``.
         size: width and height in pixels that it is brought to, see `check_edge`.
         mode: "grey" or "rgb".
-        identities: told of the patient of a DICOM file.
+        identities: told of the patient of a DICOM file, and of what else is in any.
 
     Raises:
         DatasetFormatError: it is no PNG, JPEG or DICOM, or Pillow or pydicom is absent.
@@ -285,6 +296,7 @@ def picture_pixels(
                     file=name[:200],
                 )
             n_read = image.width * image.height
+            identities.count_metadata(content)
             image.load()
             upright = ImageOps.exif_transpose(image)
     except (UnidentifiedImageError, Image.DecompressionBombError, *_BROKEN) as error:

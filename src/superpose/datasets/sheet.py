@@ -78,7 +78,7 @@ class DataSheet:
         columns: one sheet per feature column, in order.
         report: findings of ``check_table``.
         warnings: the report's warnings, and what the types of the columns add.
-        deidentification: what was removed from patients' files, counted; None where there were none.
+        deidentification: what was removed from files of pictures, counted; None where there were none.
         shared_patients: ``n_patients``, ``n_in_several_parts`` and ``n_pictures`` of an official split of pictures;
             None where there is none, or no patient is known.
         target_column: what the target holds, where it holds numbers; else None.

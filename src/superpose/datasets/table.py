@@ -67,7 +67,7 @@ class Table:
         classes: distinct classes, sorted by code point; in a two-class table the second is the positive one. Empty
             where the target holds numbers.
         columns: one description per feature, in the order of ``features``.
-        deidentification: what was removed from the files of patients that the rows were made from, counted; None where
+        deidentification: what was removed from the files of pictures that the rows were made from, counted; None where
             there were none. Not part of the digest.
         shared_patients: how many patients stand in several parts of an official split, where the files that the rows
             were made from told, see `superpose.datasets.picture_patients.shared_patients`. Not part of the digest.

@@ -23,6 +23,7 @@ from superpose.datasets.dicom.files import (
 )
 from superpose.datasets.dicom.folders import FolderReport, new_places, standing
 from superpose.datasets.dicom.rules import CODES, KEPT, LOOKUPS, METHOD, REPLACED, age_kept
+from superpose.datasets.picture_metadata import PictureReport
 from superpose.errors import DatasetFormatError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class RemovalReport:
     """What was removed, replaced and kept, counted in files; never a value.
 
     Attributes:
-        n_files: files read.
+        n_files: DICOM files read.
         n_deidentified_before: files that said of themselves that the patient's identity had been removed.
         removed: files by removed attribute; nested and private ones as such.
         replaced: files by attribute that became a pseudonym or was cut to a bound.
@@ -50,6 +51,7 @@ class RemovalReport:
         n_patients: different patients, as far as files tell.
         n_perhaps_burned_in: files of a kind that often has text in its pixels, and that do not say it has none.
         folders: what became of the names of folders; None where there are none.
+        pictures: what was removed from PNG and JPEG files beside the DICOM files that all else counts.
     """
 
     n_files: int = 0
@@ -60,6 +62,7 @@ class RemovalReport:
     n_patients: int = 0
     n_perhaps_burned_in: int = 0
     folders: FolderReport | None = None
+    pictures: PictureReport = field(default_factory=PictureReport)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -85,6 +88,7 @@ class RemovalReport:
             "n_perhaps_burned_in": self.n_perhaps_burned_in,
             **counted,
             **({"folders": self.folders.to_dict()} if self.folders else {}),
+            **({"pictures": self.pictures.to_dict()} if self.pictures.n_files else {}),
             "warnings": list(self.warnings),
         }
 

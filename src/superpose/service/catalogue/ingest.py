@@ -105,7 +105,7 @@ def ingested(table: Table, max_columns: int) -> Ingested:
         "classes": list(table.classes),
         "columns": [column.to_dict() for column in table.columns],
         "digest": table.digest,
-        "domain": table.domain if table.deidentification is None else MEDICAL,  # files of patients
+        "domain": MEDICAL if (table.deidentification or {}).get("n_files") else table.domain,  # DICOM is of patients
     }
     return Ingested(facts, data_sheet(table, max_columns=max_columns).to_dict(), table_to_parquet_bytes(table))
 
