@@ -188,8 +188,8 @@ class Datasets(Resource):
         Args:
             source: path of the file, or its content; or a directory with a folder of PNG, JPEG or DICOM images
                 per class, in which there may be a folder per patient. Identities are taken out of DICOM files, and all
-                but the pixels out of PNG and JPEG files, before anything is sent, under numbers for names. Files of other
-                kinds, and links out of the directory, are refused.
+                but the pixels out of PNG and JPEG files, before anything is sent, under numbers for names. Files of
+                other kinds, and links out of the directory, are refused.
             target: name of the column to predict; for images the name it shall have, "class" by default.
             name: name in the project; the file's own name where it is left out.
             format: "csv", "parquet", "npz" or "images" (a zip archive); the file's suffix where it is left out.
