@@ -147,6 +147,30 @@ def test_statements_at_the_version_go_before_those_of_the_spec_and_a_reason_stan
     assert (found["limits"], found["intended_use"]) == ("Not at night.", "Triage.")
 
 
+def test_a_column_that_has_one_group_compares_nothing() -> None:
+    alone = {"column": "site", "groups": [{"group": "A", "n_cases": 18}]}
+    sex = MANIFEST["evaluation"]["subgroups"][0]
+
+    def gate(*columns: dict[str, Any], **said: str) -> Any:
+        evaluation = MANIFEST["evaluation"] | {"subgroups": list(columns)}
+        return check_promotion(MANIFEST | {"evaluation": evaluation}, EVIDENCE, said)
+
+    (missing,) = gate(alone).missing
+    assert missing.name == "subgroups" and missing.how.startswith(
+        "Nothing is compared: by site all 18 test cases are in one group (A). Train it again with a column of two"
+    )
+    both = MANIFEST["evaluation"] | {"subgroups": [alone, {**alone, "column": "scanner"}]}
+    (missing,) = check_promotion(MANIFEST | {"evaluation": both}, {**EVIDENCE, "imported": True}, {}).missing
+    assert "(A), by scanner all 18 test cases are in one group (A). Say why there are none" in missing.how
+    found = {one.name: one.found for one in gate(alone, sex).requirements}
+    assert found["subgroups"] == "by sex"
+    found = {one.name: one.found for one in gate(alone, no_subgroups="One clinic.").requirements}
+    assert found["subgroups"] == "no subgroups: One clinic."
+    old = MANIFEST["evaluation"] | {"subgroups": [{"column": "site", "groups": [{"group": "A"}]}]}
+    (missing,) = check_promotion(MANIFEST | {"evaluation": old}, EVIDENCE, {}).missing
+    assert "by site all test cases are in one group" in missing.how
+
+
 @pytest.fixture(scope="module")
 def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     spec = TrainingSpec.from_dict(

@@ -112,9 +112,16 @@ def test_an_experiment_tells_its_subgroups_and_the_card_shows_them(tmp_path: Pat
     assert [one["column"] for one in result.evaluation["subgroups"]] == ["sex", "age"]
     for one in result.evaluation["subgroups"]:
         assert sum(group["n_cases"] for group in one["groups"]) >= 32  # the test rows of two splits, each once
-    card = model_card(Predictor.load(result.model_path).manifest)
+    manifest = Predictor.load(result.model_path).manifest
+    card = model_card(manifest)
     assert "## Subgroups" in card
     assert "By sex:" in card
     assert "equal opportunity" in card
+    assert "nor was fairness beyond the subgroups above" in card and "nothing is compared" not in card
+    sex = manifest["evaluation"]["subgroups"][0]
+    alone = {**sex, "groups": sex["groups"][:1], "gaps": dict.fromkeys(sex["gaps"])}
+    card = model_card({**manifest, "evaluation": {**manifest["evaluation"], "subgroups": [alone]}})
+    assert "All test cases are in one group, so that nothing is compared." in card
+    assert "Fairness between groups was not examined" in card
     with pytest.raises(SpecError, match=r"evaluation.subgroups.*'ward' is not a column"):
         admit(TrainingSpec.from_dict({"evaluation": {"subgroups": ["ward"]}}), table)

@@ -11,7 +11,7 @@ import pytest
 from superpose.errors import ForbiddenError, PromotionError, RequestError
 from superpose.service import AuditFilter, Dataset, ModelVersion, Principal, Release, Role, Service, Stage
 
-from .conftest import SMALL_SPEC, train
+from .conftest import CSV, SMALL_SPEC, train
 
 EDITOR = Principal("key_e", "default", Role.EDITOR)
 VIEWER = Principal("key_v", "default", Role.VIEWER)
@@ -189,6 +189,27 @@ def test_statements_are_texts_kept_with_their_history(
 
 
 @pytest.mark.slow
+def test_a_column_with_one_group_is_no_fairness_slice_and_a_reason_can_be_stated(
+    service: Service, admin: Principal, kernels: None
+) -> None:
+    rows = [line + (b",site" if i == 0 else b",A") for i, line in enumerate(CSV.splitlines())]
+    dataset = service.datasets.add(admin, name="one", content=b"\n".join(rows), format="csv", target="outcome")
+    card = {"intended_use": "Research on dosage.", "limits": "Adults."}
+    evaluation = {**SMALL_SPEC["evaluation"], "subgroups": ["site"]}
+    train(
+        service,
+        admin,
+        dataset,
+        {**SMALL_SPEC, "card": card, "evaluation": evaluation, "preprocessing": {"exclude": ["site"]}},
+    )
+    with pytest.raises(PromotionError, match=r"by site all \d+ test cases are in one group \(A\)\. Train it again"):
+        service.endpoints.create(EDITOR, "live", "outcome", release=PRODUCTION)
+    said = {"no_subgroups": "One clinic, which keeps no other facts."}
+    service.curation.edit_version(EDITOR, "outcome", 1, statements=said)
+    assert service.endpoints.create(EDITOR, "live", "outcome", release=PRODUCTION).stage is Stage.PRODUCTION
+
+
+@pytest.mark.slow
 def test_a_medical_model_says_so_wherever_it_shows_itself(service: Service, admin: Principal, dataset: Dataset) -> None:
     card = {"domain": "medical", "intended_use": "Research on dosage.", "limits": "Adults."}
     evaluation = {**SMALL_SPEC["evaluation"], "subgroups": ["age"]}
@@ -202,5 +223,5 @@ def test_a_medical_model_says_so_wherever_it_shows_itself(service: Service, admi
     answer = asyncio.run(service.endpoints.predict(PREDICTOR, "live", [ROW]))
     assert answer.to_json()["notice"] == sentence
     assert service.endpoints.explain(PREDICTOR, "live", [ROW])["notice"] == sentence
-    with pytest.raises(RequestError, match="was measured in subgroups"):
+    with pytest.raises(RequestError, match="was measured in subgroups, by age; no_subgroups"):
         service.curation.edit_version(EDITOR, "outcome", 1, statements={"no_subgroups": "None known."})

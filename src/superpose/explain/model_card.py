@@ -13,7 +13,7 @@ from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
 from superpose.explain.privacy_words import shadow_words
 from superpose.explain.samples import strongest_first
-from superpose.learning.card import notice_of, stated
+from superpose.learning.card import compared_by, notice_of, stated
 from superpose.learning.metrics import NUMBER_METRICS
 
 __all__ = ["model_card"]
@@ -359,6 +359,9 @@ def _subgroups(manifest: Mapping[str, Any]) -> list[str]:
             ],
         )
         gaps = [f"{_GAP_TITLES[name]} {gap:.3f}" for name, gap in one["gaps"].items() if gap is not None]
+        if len(one["groups"]) < 2:
+            lines += ["", "All test cases are in one group, so that nothing is compared."]
+            continue
         lines += ["", f"Largest differences between groups of 10 cases and more: {', '.join(gaps) or 'too few cases'}."]
     return lines
 
@@ -476,7 +479,7 @@ def _limits(manifest: Mapping[str, Any]) -> list[str]:
         "data first, and again when the source changes.",
         (
             "- Robustness against crafted inputs was not examined, nor was fairness beyond the subgroups above."
-            if _groups_of(manifest)
+            if compared_by(manifest.get("evaluation") or {})
             else "- Fairness between groups was not examined, nor was robustness against crafted inputs."
         ),
     ]

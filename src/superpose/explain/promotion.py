@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from superpose.explain.samples import strongest_first
-from superpose.learning.card import stated
+from superpose.learning.card import compared_by, stated
 
 __all__ = ["REQUIREMENTS", "PromotionReport", "Requirement", "check_promotion"]
 
@@ -113,12 +113,31 @@ def check_promotion(manifest: Facts, evidence: Facts, statements: Facts) -> Prom
     if origin == "job" and "template" in (manifest.get("provenance") or {}):
         reasons |= {"controls": _OF_TEMPLATES["controls"] + _OVERRIDE}
         reasons |= {"subgroups": f"{_OF_TEMPLATES['subgroups']}Say why: {_NO_SUBGROUPS}"}
+    before = {"subgroups": _of_one_group(facts.evaluation)}
     return PromotionReport(
         tuple(
-            Requirement(name, title, found(facts), reasons.get(name) or _cure(origin, how, member))
+            Requirement(
+                name, title, found(facts), before.get(name, "") + (reasons.get(name) or _cure(origin, how, member))
+            )
             for name, (title, found, how, member) in REQUIREMENTS.items()
         )
     )
+
+
+def _of_one_group(evaluation: Facts) -> str:
+    """Which columns put all test cases into one group, so that nothing is compared; "" where there is none."""
+    said = [
+        f"by {one['column']} {_cases(group)} in one group ({group['group']})"
+        for one in evaluation.get("subgroups") or ()
+        if len(one.get("groups") or ()) == 1
+        for group in one["groups"]
+    ]
+    return f"Nothing is compared: {', '.join(said)}. " if said else ""
+
+
+def _cases(group: Facts) -> str:
+    n_cases = group.get("n_cases")
+    return f"all {n_cases} test cases are" if n_cases else "all test cases are"
 
 
 def _origin(manifest: Facts, evidence: Facts) -> str:
@@ -179,7 +198,7 @@ def _controls(known: _Known) -> str | None:
 
 
 def _subgroups(known: _Known) -> str | None:
-    columns = [str(one["column"]) for one in known.evaluation.get("subgroups") or () if one.get("groups")]
+    columns = compared_by(known.evaluation)
     if columns:
         return f"by {', '.join(columns)}"
     reason = known.stated.get("no_subgroups")
@@ -240,7 +259,8 @@ REQUIREMENTS: Mapping[str, tuple[str, Callable[[_Known], str | None], str, str |
     "subgroups": (
         "fairness slices",
         _subgroups,
-        f"Train it again with columns in evaluation.subgroups, or say why there are none: {_NO_SUBGROUPS}",
+        f"Train it again with a column of two groups or more in evaluation.subgroups, or say why there is none: "
+        f"{_NO_SUBGROUPS}",
         "subgroups",
     ),
     "calibration": ("model card: calibration", _calibration, _AGAIN, "evaluation"),

@@ -53,7 +53,8 @@ class CardSpec(Section):
     explanations; "general" by default, and medical all the same where the data are. ``intended_use``: by whom, on which
     data and for what decision the model is meant to be used. ``limits``: where it must not be used or trusted.
     ``no_subgroups``: why there are no groups whose figures could be compared, where ``evaluation.subgroups`` names
-    none. A production endpoint asks for these statements; they can also be made later, at the model version.
+    none. (Where a column that it names turns out to have one group, the reason is stated at the version.) A production
+    endpoint asks for these statements; they can also be made later, at the model version.
     """
 
     path: ClassVar[str] = "card"
@@ -74,6 +75,15 @@ def notice_of(manifest: Mapping[str, Any]) -> str | None:
     """The sentence that a model must carry, by its file's manifest; None where it need not carry any."""
     spec = (manifest.get("provenance") or {}).get("spec") or {}
     return NOT_FOR_CLINICAL_USE if (spec.get("card") or {}).get("domain") == MEDICAL else None
+
+
+def compared_by(evaluation: Mapping[str, Any]) -> tuple[str, ...]:
+    """The columns by which an evaluation compares subgroups: those whose test cases fall into two groups or more.
+
+    Args:
+        evaluation: of a model file's manifest.
+    """
+    return tuple(str(one["column"]) for one in evaluation.get("subgroups") or () if len(one.get("groups") or ()) > 1)
 
 
 def stated(manifest: Mapping[str, Any], statements: Mapping[str, Any] | None = None) -> dict[str, str]:

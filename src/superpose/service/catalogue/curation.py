@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, func, or_, select, update
 
 from superpose.errors import RequestError, VersionInUseError
-from superpose.learning.card import MAX_STATEMENT, STATEMENTS, n_seen
+from superpose.learning.card import MAX_STATEMENT, STATEMENTS, compared_by, n_seen
 from superpose.service.catalogue.models import VersionRef, model_row, model_subject, version_row
 from superpose.service.names import check_name
 from superpose.service.nouns import Clock, JobKind, Model, ModelVersion, Principal, Role
@@ -253,9 +253,10 @@ def _statements(found: ModelVersion, changes: Mapping[str, Any]) -> dict[str, st
                 field=f"statements.{name}",
             )
         merged[name] = text
-    if "no_subgroups" in changes and found.evaluation.get("subgroups"):
+    if "no_subgroups" in changes and (columns := compared_by(found.evaluation)):
         raise RequestError(
-            f"Version {found.version} of model {found.model!r} was measured in subgroups; no_subgroups does not hold.",
+            f"Version {found.version} of model {found.model!r} was measured in subgroups, by {', '.join(columns)}; "
+            "no_subgroups does not hold.",
             field="statements.no_subgroups",
         )
     return merged
