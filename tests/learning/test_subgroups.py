@@ -15,7 +15,8 @@ from superpose.datasets.readers import table_from_frame
 from superpose.errors import SpecError
 from superpose.explain import model_card
 from superpose.learning import Predictor, TrainingSpec, admit, run_experiment
-from superpose.learning.subgroups import subgroup_report, wilson_interval
+from superpose.learning.shares import wilson_interval
+from superpose.learning.subgroups import subgroup_report
 from superpose.learning.verdicts import SeenCases
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from superpose.explain.model_section import escaped
 
-__all__ = ["calibration_lines"]
+__all__ = ["calibration_lines", "groups_said"]
 
 _METHODS = {"temperature": "temperature scaling", "isotonic": "isotonic regression"}
 
@@ -26,8 +26,9 @@ def calibration_lines(evaluation: Mapping[str, Any]) -> list[str]:
     how = "Probabilities are the model's own, not recalibrated"
     if method:
         how = f"Probabilities are calibrated by {method}, fitted on {rows['calibration']} validation rows"
+        how += _of_groups((rows.get("groups") or {}).get("calibration"))
     return [
-        f"{how}. On the {found['n_rows']} test rows, which nothing was fitted on:",
+        f"{how}. On the {found['n_rows']} test rows{_of_groups(found.get('n_groups'))}, which nothing was fitted on:",
         "",
         "| | expected calibration error | Brier score | log loss |",
         "|---|---:|---:|---:|",
@@ -38,7 +39,43 @@ def calibration_lines(evaluation: Mapping[str, Any]) -> list[str]:
         *_abstain(found),
         *_novelty(found),
         f"- Validation rows also chose {chose}; the figures here are of test rows alone.",
+        *(f"- {said}" for said in groups_said(found)),
     ]
+
+
+def _of_groups(n_groups: int | None) -> str:
+    return f" of {n_groups} groups" if n_groups else ""
+
+
+def groups_said(found: Mapping[str, Any]) -> list[str]:
+    """Whether rows of one group were kept together, in files that say it.
+
+    Args:
+        found: the evaluation's ``calibration``.
+    """
+    if "n_groups" not in found:
+        return []
+    if found["n_groups"] is None:
+        return [
+            "Which rows belong together (to one patient) was not known: each counts for itself, and where some do, "
+            "promises and intervals are surer than they should be."
+        ]
+    said = (
+        "Rows of one group (a patient) were kept together in whatever was fitted here; intervals allow for rows of a "
+        "group being alike"
+    )
+    known = found["rows"].get("groups")
+    if not known:
+        return [f"{said}."]
+    if found["conformal"] is not None:
+        said += ", and the promise of the prediction sets is for a row picked at random from those of a new group"
+    both = known.get("also_in_training", 0)
+    if both:
+        said += (
+            f". {both} of the {known['validation']} groups of validation rows have training rows too: for groups that "
+            "training did not see nothing is promised. Split by group (split: grouped)"
+        )
+    return [f"{said}."]
 
 
 def _line(title: str, figures: Mapping[str, float]) -> str:
@@ -55,7 +92,8 @@ def _sets(found: Mapping[str, Any]) -> list[str]:
         return ["- Prediction sets: none were asked for."]
     size = sets["mean_size"]
     return [
-        f"- Prediction sets ({escaped(sets['method']).upper()}, from {sets['n_rows']} validation rows) promise to hold "
+        f"- Prediction sets ({escaped(sets['method']).upper()}, from {sets['n_rows']} validation rows"
+        f"{_of_groups(sets.get('n_groups'))}) promise to hold "
         f"the true class for {100 * sets['coverage']:g} % of rows from the same source; they did for "
         f"{_share(sets['covered'])} of the test rows, with {size['mean']:.2f} classes on average "
         f"({size['low']:.2f} to {size['high']:.2f}); {_share(sets['single'])} of them have one class."

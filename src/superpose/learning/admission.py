@@ -14,7 +14,7 @@ from superpose.learning.calibration.fitting import check_rows
 from superpose.learning.calibration.spec import CalibrationSpec
 from superpose.learning.privacy.spec import admit_privacy
 from superpose.learning.split_count import n_shadow_steps, n_steps_per_split, n_variants, split_count
-from superpose.learning.splitting import feature_table, splits_of
+from superpose.learning.splitting import feature_table, groups_of, splits_of
 from superpose.learning.subgroups import check_subgroups
 
 if TYPE_CHECKING:
@@ -113,7 +113,8 @@ def _admit_table(spec: TrainingSpec, table: Table, plan: Plan) -> None:
     positive_class(spec, table)
     class_weights(spec, table.classes)
     if spec.calibration != CalibrationSpec():
-        check_rows(spec.calibration, len(splits_of(spec, table, at_most=1)[0].validation))
+        held, known = splits_of(spec, table, at_most=1)[0].validation, groups_of(spec, table)
+        check_rows(spec.calibration, len(held), None if known is None else known.members[held])
     table = feature_table(spec, table)
     _admit_gaps(spec, table)
     limits = spec.limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,13 +17,51 @@ from superpose.datasets import (
     stratified_splits,
     time_splits,
 )
+from superpose.datasets.picture_patients import PATIENT, UNKNOWN, patients_of_table
 from superpose.errors import SpecError
 from superpose.learning.split_count import split_count
 
 if TYPE_CHECKING:
     from superpose.learning.spec import TrainingSpec
 
-__all__ = ["feature_table", "split_keys", "splits_of", "times_of"]
+__all__ = ["Groups", "feature_table", "groups_of", "split_keys", "splits_of", "times_of"]
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """Which rows of a table belong together, such as those of a patient.
+
+    Attributes:
+        column: what told.
+        members: the number of each row's group, ``(n_rows,)``.
+        kept_together: whether the split keeps them so; if not, one group may be in training, validation and test rows.
+    """
+
+    column: str
+    members: NDArray[np.int64]
+    kept_together: bool
+
+
+def groups_of(spec: TrainingSpec, table: Table) -> Groups | None:
+    """The groups of a table's rows: by the column that a grouped split, or folds with one, go by; of other splits by a
+    column ``patient``, whose gaps stand each for itself. None where neither is there, or all rows are of one patient.
+
+    Args:
+        spec: its section ``split``.
+        table: with the columns that are no features.
+
+    Raises:
+        SpecError: the column to split by is absent or has missing values.
+    """
+    if spec.split.kind in ("grouped", "k_fold") and spec.split.column is not None:
+        members = np.unique(split_keys(spec, table), return_inverse=True)[1]
+        return Groups(spec.split.column, members.astype(np.int64), kept_together=True)
+    patients = patients_of_table(table)
+    if patients is None or (patients == patients[0]).all():
+        return None
+    unknown = patients == UNKNOWN
+    members = np.where(unknown, patients.max() + np.cumsum(unknown), patients)
+    return Groups(PATIENT, members, kept_together=False)
 
 
 def feature_table(spec: TrainingSpec, table: Table) -> Table:

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
 
 from superpose.datasets import Table
 from superpose.errors import SpecError
 from superpose.learning.metrics import evaluate
 from superpose.learning.rows import category_text
+from superpose.learning.shares import interval_of_share
 from superpose.learning.verdicts import SeenCases
 
-__all__ = ["check_subgroups", "subgroup_report", "wilson_interval"]
+__all__ = ["check_subgroups", "subgroup_report"]
 
 MISSING, OTHER = "(missing)", "(other)"
 _MOST_GROUPS = 10
@@ -50,7 +50,8 @@ def subgroup_report(columns: Sequence[str], table: Table, cases: SeenCases, conf
         columns: whose values make the groups: a category's values, the 10 most frequent; quarters of a number's.
         table: with these columns; they need not be features.
         cases: with ``places``, the row of each case.
-        confidence: of the intervals of accuracy, sensitivity and specificity (Wilson), each by itself.
+        confidence: of the intervals of accuracy, sensitivity and specificity (Wilson; of as many cases as they are
+            worth where groups of them belong together), each by itself.
 
     Returns:
         For each column ``column``, ``groups`` (``group``, ``n_cases``, ``metrics``, ``intervals``, ``counts``: the
@@ -58,18 +59,6 @@ def subgroup_report(columns: Sequence[str], table: Table, cases: SeenCases, conf
         by name, None where fewer than two have.
     """
     return [_of_column(name, table, cases, confidence) for name in columns]
-
-
-def wilson_interval(successes: int, n: int, confidence: float) -> tuple[float, float]:
-    """Wilson's score interval of a share.
-
-    Source: Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
-    """
-    z = float(ndtri(0.5 + confidence / 2.0))
-    share = successes / n
-    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
-    reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - reach), min(1.0, centre + reach)
 
 
 def _of_column(name: str, table: Table, cases: SeenCases, confidence: float) -> dict[str, Any]:
@@ -107,23 +96,25 @@ def _told_apart(cuts: NDArray[np.float64]) -> list[str]:
 
 def _group(label: str, chosen: NDArray[np.bool_], cases: SeenCases, confidence: float) -> dict[str, Any]:
     truth, said = cases.truth[chosen], cases.probabilities["hybrid"][chosen]
+    together = None if cases.groups is None else cases.groups[chosen]
     metrics: dict[str, float] = dict(evaluate(truth, said, cases.positive))
     predicted = said.argmax(axis=1)
-    counts: dict[str, tuple[int, int]] = {"accuracy": (int(np.sum(predicted == truth)), len(truth))}
+    everyone = np.ones(len(truth), dtype=bool)
+    shares: dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {"accuracy": (predicted == truth, everyone)}
     if said.shape[1] == 2:
         ill, called = truth == cases.positive, predicted == cases.positive
         metrics["selection_rate"] = float(called.mean())
-        counts["selection_rate"] = (int(called.sum()), len(truth))
-        counts["sensitivity"] = (int(np.sum(ill & called)), int(ill.sum()))
-        counts["specificity"] = (int(np.sum(~ill & ~called)), int(np.sum(~ill)))
+        shares |= {"selection_rate": (called, everyone), "sensitivity": (called, ill), "specificity": (~called, ~ill)}
     return {
         "group": str(label),
         "n_cases": len(truth),
         "metrics": {name: value if math.isfinite(value) else None for name, value in metrics.items()},
         "intervals": {
-            name: list(wilson_interval(good, all_, confidence)) for name, (good, all_) in counts.items() if all_
+            name: list(interval_of_share(good[of], confidence, None if together is None else together[of]))
+            for name, (good, of) in shares.items()
+            if of.any()
         },
-        "counts": {name: all_ for name, (_, all_) in counts.items()},
+        "counts": {name: int(of.sum()) for name, (_, of) in shares.items()},
     }
 
 

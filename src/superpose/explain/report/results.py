@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from superpose.explain.calibration_section import groups_said
 from superpose.explain.report.blocks import Block, Points, Section, Table, Text
 from superpose.explain.report.plots import confusion_figure, curves_figure, reliability_figure, roc_figure
 from superpose.learning.metrics import METRICS, NUMBER_METRICS
@@ -282,7 +283,7 @@ def calibration(evaluation: Facts, predicts_numbers: bool = False) -> Section:
                     for name, stage in stages
                 ],
             ),
-            Points(_safeguards(found)),
+            Points([*_safeguards(found), *groups_said(found)]),
         ],
     )
 

@@ -5,6 +5,9 @@ A score says how badly a class fits a row; over ``n`` held-out rows the scores o
 If the new row comes from where the held-out rows came from, its true class is in its set with a probability of at least
 ``coverage``, whatever the model. The most probable class is always in, so no set is empty.
 
+Rows of one patient are more alike than those of two. Where groups are known it is they that count: each weighs the
+same, see `superpose.learning.calibration.ranks`, and the promise is for a row picked at random from a new group's.
+
 Source: Vovk, Gammerman and Shafer 2005, "Algorithmic learning in a random world"; the finite-sample quantile as in
 Angelopoulos and Bates 2021, arXiv 2107.07511, section 1.
 """
@@ -18,6 +21,8 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+
+from superpose.learning.calibration.ranks import bound_of, members_of
 
 __all__ = ["SCORES", "ConformalSets", "fewest_rows"]
 
@@ -56,7 +61,9 @@ that adapt better to rows that are hard."""
 
 
 def fewest_rows(coverage: float) -> int:
-    """Held-out rows without which no threshold gives this coverage: ``ceil((n + 1) * coverage) <= n``."""
+    """Held-out rows, or groups where they are known, without which no threshold gives this coverage:
+    ``ceil((n + 1) * coverage) <= n``.
+    """
     n = max(1, math.floor(coverage / (1.0 - coverage)) - 1)
     while _rank(n, coverage) > n:
         n += 1
@@ -77,12 +84,14 @@ class ConformalSets:
         coverage: how often a set holds the true class, at least.
         threshold: the largest score of a class that is in.
         n_rows: held-out rows that gave the threshold.
+        n_groups: groups (patients) of those rows; None where they were not known, and each row counted for itself.
     """
 
     method: str
     coverage: float
     threshold: float
     n_rows: int
+    n_groups: int | None = None
 
     def __post_init__(self) -> None:
         if self.method not in SCORES or not 0.0 < self.coverage < 1.0 or not math.isfinite(self.threshold):
@@ -92,7 +101,14 @@ class ConformalSets:
             )
 
     @classmethod
-    def from_rows(cls, method: str, coverage: float, probabilities: Floats, truth: NDArray[np.integer]) -> Self:
+    def from_rows(
+        cls,
+        method: str,
+        coverage: float,
+        probabilities: Floats,
+        truth: NDArray[np.integer],
+        groups: NDArray[np.integer] | None = None,
+    ) -> Self:
         """The threshold that held-out rows give.
 
         Args:
@@ -100,16 +116,19 @@ class ConformalSets:
             coverage: above 0 and below 1.
             probabilities: ``(n_rows, n_classes)``, of rows that neither trained nor calibrated the model.
             truth: index of each row's class, ``(n_rows,)``.
+            groups: which rows belong together, any integers ``(n_rows,)``; None if each stands for itself.
 
         Raises:
-            ValueError: too few rows; says how many are needed.
+            ValueError: too few rows, or groups; says how many are needed.
         """
-        n = len(truth)
-        rank = _rank(n, coverage)
-        if rank > n:
-            raise ValueError(f"a coverage of {coverage:g} needs at least {fewest_rows(coverage)} rows, got {n}")
+        n, n_groups = len(truth), members_of(len(truth), groups)[1]
+        if _rank(n_groups, coverage) > n_groups:
+            unit = "rows" if groups is None else "groups of rows"
+            raise ValueError(
+                f"a coverage of {coverage:g} needs at least {fewest_rows(coverage)} {unit}, got {n_groups}"
+            )
         scores = SCORES[method](probabilities)[np.arange(n), truth]
-        return cls(method, coverage, float(np.sort(scores)[rank - 1]), n)
+        return cls(method, coverage, bound_of(scores, coverage, groups)[0], n, None if groups is None else n_groups)
 
     def sets(self, probabilities: Floats) -> NDArray[np.bool_]:
         """Which classes are in each row's set, ``(n_rows, n_classes)``; the most probable one always is."""
@@ -124,6 +143,7 @@ class ConformalSets:
             "coverage": self.coverage,
             "threshold": self.threshold,
             "n_rows": self.n_rows,
+            **({} if self.n_groups is None else {"n_groups": self.n_groups}),
         }
 
     @classmethod
@@ -133,5 +153,7 @@ class ConformalSets:
         Raises:
             ValueError, KeyError, TypeError: it is none.
         """
+        method, coverage = str(description["method"]), float(description["coverage"])
         threshold, n_rows = float(description["threshold"]), int(description["n_rows"])
-        return cls(str(description["method"]), float(description["coverage"]), threshold, n_rows)
+        n_groups = description.get("n_groups")
+        return cls(method, coverage, threshold, n_rows, None if n_groups is None else int(n_groups))

@@ -13,6 +13,7 @@ from superpose.learning.calibration.conformal import fewest_rows
 from superpose.learning.calibration.intervals import fewest_residuals
 from superpose.learning.calibration.maps import Isotonic, ProbabilityMap, Temperature
 from superpose.learning.calibration.novelty import MAX_DIRECTIONS, Novelty
+from superpose.learning.calibration.ranks import bound_of, members_of
 from superpose.learning.calibration.reliability import log_loss
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.integer]
 
 FEWEST_ROWS = {"none": 0, "temperature": 10, "isotonic": 50, "auto": 10}
-"""Rows below which a method is refused, and not taken by "auto"."""
+"""Rows, or groups where they are known, below which a method is refused, and not taken by "auto"."""
 
 _HOTTEST = 20.0
 _FOLDS = 5
@@ -104,19 +105,22 @@ def fit_map(method: str, probabilities: Floats, truth: Labels) -> ProbabilityMap
     return fit_isotonic(probabilities, truth) if method == "isotonic" else None
 
 
-def chosen_method(probabilities: Floats, truth: Labels, seed: int) -> tuple[str, dict[str, float]]:
+def chosen_method(
+    probabilities: Floats, truth: Labels, seed: int, groups: Labels | None = None
+) -> tuple[str, dict[str, float]]:
     """The method of least out-of-fold log loss in five folds, the simpler one of equals, and the loss of each.
 
     Args:
         probabilities: the model's, ``(n_rows, n_classes)``.
         truth: index of each row's class, ``(n_rows,)``.
         seed: of the folds.
+        groups: which rows belong together and are in one fold, any integers ``(n_rows,)``; None if none do.
     """
-    n_rows = len(truth)
-    folds = np.random.default_rng(seed).permutation(n_rows) % _FOLDS
+    members, n_groups = members_of(len(truth), groups)
+    folds = (np.random.default_rng(seed).permutation(n_groups) % _FOLDS)[members]
     losses = {}
     for method in ("none", "temperature", "isotonic"):
-        if n_rows * (_FOLDS - 1) // _FOLDS < FEWEST_ROWS[method]:
+        if n_groups * (_FOLDS - 1) // _FOLDS < FEWEST_ROWS[method]:
             continue
         predicted = np.empty_like(probabilities)
         for fold in range(_FOLDS):
@@ -127,68 +131,99 @@ def chosen_method(probabilities: Floats, truth: Labels, seed: int) -> tuple[str,
     return min(losses, key=lambda name: losses[name]), losses
 
 
-def halves(truth: Labels, seed: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+def halves(truth: Labels, seed: int, groups: Labels | None = None) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Places of the rows in two halves at random, each class in proportion; the first is the smaller.
+
+    With groups it is those that are halved, each in the proportion of the class that most of its rows have.
 
     Args:
         truth: index of each row's class, ``(n_rows,)``.
         seed: of the choice.
+        groups: which rows belong together and are in one half, any integers ``(n_rows,)``; None if none do.
     """
+    members, n_groups = members_of(len(truth), groups)
+    counts = np.zeros((n_groups, int(truth.max(initial=0)) + 1), dtype=np.int64)
+    np.add.at(counts, (members, truth), 1)
+    own = counts.argmax(axis=1)
     drawn = np.random.default_rng(seed)
-    order = np.concatenate([drawn.permutation(np.flatnonzero(truth == label)) for label in np.unique(truth)])
-    return np.sort(order[1::2]), np.sort(order[::2])
+    order = np.concatenate([drawn.permutation(np.flatnonzero(own == label)) for label in np.unique(own)])
+    first = np.zeros(n_groups, dtype=bool)
+    first[order[1::2]] = True
+    return np.flatnonzero(first[members]), np.flatnonzero(~first[members])
 
 
-def check_rows(spec: CalibrationSpec, n_rows: int) -> None:
+def check_rows(spec: CalibrationSpec, n_rows: int, groups: Labels | None = None) -> None:
     """Refuse what so few validation rows cannot give, before anything is trained.
+
+    Args:
+        spec: what is asked for.
+        n_rows: validation rows.
+        groups: which of them belong together, any integers ``(n_rows,)``; then groups count in place of rows.
 
     Raises:
         SpecError: there are too few; the message says how many are needed.
     """
-    coverage = spec.conformal.coverage
+    coverage, (_, n) = spec.conformal.coverage, members_of(n_rows, groups)
     shared = coverage is not None and spec.method != "none"
     needed, field = FEWEST_ROWS[spec.method] * (2 if shared else 1), "calibration.method"
     for_sets = 0 if coverage is None else fewest_rows(coverage) * (2 if shared else 1)
     if for_sets > needed:
         needed, field = for_sets, "calibration.conformal.coverage"
-    if n_rows < needed:
+    if n < needed:
         half = ", half of them for the calibration and half for the sets" if shared else ""
         raise SpecError(
-            f"needs at least {needed} validation rows{half}, and the split leaves {n_rows}; raise "
-            "evaluation.validation_fraction, add data" + (", or ask for less coverage" if coverage is not None else ""),
+            f"needs at least {_validation(needed, groups)}{half}, and the split leaves {_left(n, n_rows, groups)}; "
+            "raise evaluation.validation_fraction, add data"
+            + (", or ask for less coverage" if coverage is not None else ""),
             field,
             n_rows=n_rows,
             needed=needed,
+            **({} if groups is None else {"n_groups": n}),
         )
 
 
-def check_interval_rows(coverage: float, n_rows: int) -> None:
-    """Refuse an interval of a number that so few validation rows cannot give, before anything is trained.
+def _validation(needed: int, groups: Labels | None) -> str:
+    """What is counted."""
+    if groups is None:
+        return f"{needed} validation rows"
+    return f"{needed} groups (patients) of validation rows, since rows of one count once"
+
+
+def _left(n: int, n_rows: int, groups: Labels | None) -> str:
+    return str(n) if groups is None else f"{n} with {n_rows} rows"
+
+
+def check_interval_rows(coverage: float, n_rows: int, groups: Labels | None = None) -> None:
+    """Refuse an interval of a number that so few validation rows, or groups of them, cannot give, before anything is
+    trained.
 
     Raises:
         SpecError: there are too few, with the number needed; or the coverage is not from 0.5 to 0.999.
     """
     if isinstance(coverage, bool) or not isinstance(coverage, float | int | np.number) or not 0.5 <= coverage <= 0.999:
         raise SpecError(f"must be a number from 0.5 to 0.999, or None, got {coverage!r}", "conformal")
-    if n_rows < (needed := fewest_residuals(float(coverage))):
+    _, n = members_of(n_rows, groups)
+    if n < (needed := fewest_residuals(float(coverage))):
         raise SpecError(
-            f"needs at least {needed} validation rows for a coverage of {coverage:g}, and validation_fraction leaves "
-            f"{n_rows}; raise it, add data, or ask for less coverage",
+            f"needs at least {_validation(needed, groups)} for a coverage of {coverage:g}, and validation_fraction "
+            f"leaves {_left(n, n_rows, groups)}; raise it, add data, or ask for less coverage",
             "conformal",
             n_rows=n_rows,
             needed=needed,
+            **({} if groups is None else {"n_groups": n}),
         )
 
 
-def fit_novelty(train: Floats, validation: Floats) -> Novelty:
+def fit_novelty(train: Floats, validation: Floats, groups: Labels | None = None) -> Novelty:
     """The score of how unlike the training rows a row is, and its threshold.
 
     The threshold is the ``ceil((n + 1) * 0.99)``-th smallest of the validation rows' scores; of fewer than 99 rows the
-    largest.
+    largest. Where groups are known each weighs the same, as in `superpose.learning.calibration.ranks`.
 
     Args:
         train: encoded rows that trained the model, ``(n_rows, n_columns)``.
         validation: encoded rows that did not.
+        groups: which validation rows belong together, any integers ``(n_rows,)``; None if each stands for itself.
 
     Cost: a principal component analysis of the training rows.
     """
@@ -208,16 +243,15 @@ def fit_novelty(train: Floats, validation: Floats) -> Novelty:
         rest=max(float(found.noise_variance_), floor),
         threshold=math.inf,
         expected_share=_NOVEL_SHARE,
-        n_rows=len(validation),
+        n_rows=members_of(len(validation), groups)[1],
     )
-    n = len(validation)
-    rank = min(n, math.ceil((n + 1) * (1.0 - _NOVEL_SHARE) - 1e-9))
+    threshold, promised = bound_of(score.scores(validation), 1.0 - _NOVEL_SHARE, groups)
     return Novelty(
         score.mean,
         score.directions,
         score.variances,
         score.rest,
-        threshold=float(np.sort(score.scores(validation))[rank - 1]),
-        expected_share=1.0 - rank / (n + 1),
-        n_rows=n,
+        threshold=threshold,
+        expected_share=1.0 - promised,
+        n_rows=score.n_rows,
     )

@@ -40,7 +40,7 @@ class Novelty:
         rest: mean variance of all other directions, above 0.
         threshold: a row that scores above it is novel.
         expected_share: share of rows like the validation rows that score above it, at most.
-        n_rows: validation rows that gave the threshold.
+        n_rows: validation rows that gave the threshold, or groups of them where those were known.
     """
 
     mean: Floats

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from superpose.learning.calibration.reliability import (
 )
 from superpose.learning.calibration.safeguards import AbstainRule, Safeguards
 from superpose.learning.metrics import brier_score, evaluate
-from superpose.learning.subgroups import wilson_interval
+from superpose.learning.shares import interval_of_mean, interval_of_share
 
 if TYPE_CHECKING:
     from superpose.datasets import Split
@@ -41,6 +41,7 @@ def safeguarded(  # what was trained, and on what
     split: Split,
     *,
     positive: int,
+    groups: Labels | None = None,
 ) -> tuple[Safeguards, dict[str, Any]]:
     """A trained model's safeguards, and the evaluation's figures of them.
 
@@ -51,6 +52,7 @@ def safeguarded(  # what was trained, and on what
         classes: index of each row's class.
         split: the rows that trained, stopped and test the model.
         positive: index of the positive class.
+        groups: which rows belong together, any integers ``(n_rows,)``; None where that is not known.
 
     Returns:
         The safeguards; ``calibration``, see `calibration_report`, and, where probabilities are calibrated,
@@ -66,12 +68,22 @@ def safeguarded(  # what was trained, and on what
         train=encoded[split.train],
         validation=validation,
         seed=spec.training.seed,
+        groups=None if groups is None else groups[split.validation],
     )
+    if groups is not None:
+        trained = np.isin(np.unique(groups[split.validation]), groups[split.train])
+        known = {**safeguards.facts["groups"], "also_in_training": int(trained.sum())}
+        safeguards = replace(safeguards, facts={**safeguards.facts, "groups": known})
     test, truth = encoded[split.test], classes[split.test]
     own = model.probabilities(test)
     figures: dict[str, Any] = {
         "calibration": calibration_report(
-            safeguards, probabilities=own, truth=truth, encoded=test, confidence=spec.evaluation.confidence
+            safeguards,
+            probabilities=own,
+            truth=truth,
+            encoded=test,
+            confidence=spec.evaluation.confidence,
+            groups=None if groups is None else groups[split.test],
         )
     }
     if safeguards.calibration is not None:
@@ -87,11 +99,13 @@ def fit_safeguards(
     train: Floats,
     validation: Floats,
     seed: int,
+    groups: Labels | None = None,
 ) -> Safeguards:
     """What a spec asks for, fitted on validation rows, and the novelty score.
 
     Where probabilities are calibrated and prediction sets made as well, one half of the rows gives the calibration and
-    the other the sets, whose guarantee would not hold on rows that chose the calibration.
+    the other the sets, whose guarantee would not hold on rows that chose the calibration. Rows of one group are in one
+    half, and in one of the folds that choose a method.
 
     Args:
         spec: what is asked for.
@@ -100,32 +114,49 @@ def fit_safeguards(
         train: encoded training rows.
         validation: encoded validation rows.
         seed: of halves and folds.
+        groups: which validation rows belong together, any integers ``(n_rows,)``; None where that is not known.
 
     Raises:
         ValueError: too few rows; `check_rows` says so before.
     """
     coverage = spec.conformal.coverage
     everything = np.arange(len(truth))
-    first, second = halves(truth, seed) if coverage is not None and spec.method != "none" else (everything, everything)
+    apart = coverage is not None and spec.method != "none"
+    first, second = halves(truth, seed, groups) if apart else (everything, everything)
+
+    def own(rows: NDArray[np.intp]) -> Labels | None:
+        return None if groups is None else groups[rows]
+
+    def counted(rows: NDArray[np.intp]) -> int:
+        return 0 if groups is None else len(np.unique(groups[rows]))
+
     facts: dict[str, Any] = {"part": "validation", "split": 0, "calibration": 0, "conformal": 0}
+    known = {"validation": counted(everything), "calibration": 0, "conformal": 0}
     method = spec.method
     if method == "auto":
-        method, facts["losses"] = chosen_method(probabilities[first], truth[first], seed)
+        method, facts["losses"] = chosen_method(probabilities[first], truth[first], seed, own(first))
     calibration = fit_map(method, probabilities[first], truth[first])
     if spec.method != "none":
-        facts["calibration"] = len(first)
+        facts["calibration"], known["calibration"] = len(first), counted(first)
     answered = Safeguards(calibration).calibrated(probabilities[second])
     sets = None
     if coverage is not None:
-        sets = ConformalSets.from_rows(spec.conformal.method, coverage, answered, truth[second])
-        facts["conformal"] = len(second)
+        sets = ConformalSets.from_rows(spec.conformal.method, coverage, answered, truth[second], own(second))
+        facts["conformal"], known["conformal"] = len(second), counted(second)
+    facts["groups"] = None if groups is None else known
     rule = spec.abstain
     abstain = None if rule.by == "none" else AbstainRule(rule.by, rule.below if rule.by == "probability" else 0.0)
-    return Safeguards(calibration, sets, abstain, fit_novelty(train, validation), facts=facts)
+    return Safeguards(calibration, sets, abstain, fit_novelty(train, validation, groups), facts=facts)
 
 
-def calibration_report(
-    safeguards: Safeguards, *, probabilities: Floats, truth: Labels, encoded: Floats, confidence: float
+def calibration_report(  # of which rows
+    safeguards: Safeguards,
+    *,
+    probabilities: Floats,
+    truth: Labels,
+    encoded: Floats,
+    confidence: float,
+    groups: Labels | None = None,
 ) -> dict[str, Any]:
     """What the safeguards do on test rows, as JSON values.
 
@@ -135,24 +166,27 @@ def calibration_report(
         truth: index of each test row's class.
         encoded: the test rows, encoded.
         confidence: of the intervals.
+        groups: which test rows belong together, any integers ``(n_rows,)``; None where that is not known.
 
     Returns:
-        ``method``; ``n_rows``: test rows; ``before`` and ``after`` calibration: ``ece``, ``brier``, ``log_loss`` and
-        ``bins``; ``abstaining``: accuracy by share of rows answered; ``conformal``, ``abstain`` and ``novelty`` or
-        None: shares of test rows with Wilson intervals, and the mean size of sets with a t interval.
+        ``method``; ``n_rows``: test rows; ``n_groups`` of them, or None; ``before`` and ``after`` calibration: ``ece``,
+        ``brier``, ``log_loss`` and ``bins``; ``abstaining``: accuracy by share of rows answered; ``conformal``,
+        ``abstain`` and ``novelty`` or None: shares of test rows with Wilson intervals, and the mean size of sets with a
+        t interval, of rows that stand each for itself or of groups.
     """
-    after = safeguards.calibrated(probabilities)
+    after, told = safeguards.calibrated(probabilities), _Intervals(confidence, groups)
     return {
         "method": "none" if safeguards.calibration is None else safeguards.calibration.method,
         "n_rows": len(truth),
+        "n_groups": None if groups is None else len(np.unique(groups)),
         "confidence": confidence,
         "rows": dict(safeguards.facts),
         "before": _reliability(truth, probabilities),
         "after": _reliability(truth, after),
         "abstaining": abstaining_curve(truth, after),
-        "conformal": _conformal(safeguards, truth, after, confidence),
-        "abstain": _abstain(safeguards, truth, after, confidence),
-        "novelty": _novelty(safeguards, encoded, confidence),
+        "conformal": _conformal(safeguards, truth, after, told),
+        "abstain": _abstain(safeguards, truth, after, told),
+        "novelty": _novelty(safeguards, encoded, told),
     }
 
 
@@ -165,30 +199,40 @@ def _reliability(truth: Labels, probabilities: Floats) -> dict[str, Any]:
     }
 
 
-def _share(found: NDArray[np.bool_], confidence: float) -> dict[str, Any]:
-    low, high = wilson_interval(int(found.sum()), len(found), confidence)
-    return {"share": float(found.mean()), "low": low, "high": high}
+@dataclass(frozen=True)
+class _Intervals:
+    """Shares and means of test rows, with intervals."""
+
+    confidence: float
+    groups: Labels | None
+
+    def share(self, found: NDArray[np.bool_], of: NDArray[np.bool_] | None = None) -> dict[str, Any]:
+        """Of all rows, or of some."""
+        chosen = np.ones(len(found), dtype=bool) if of is None else of
+        groups = None if self.groups is None else self.groups[chosen]
+        low, high = interval_of_share(found[chosen], self.confidence, groups)
+        return {"share": float(found[chosen].mean()), "low": low, "high": high}
+
+    def mean(self, values: NDArray[np.integer], least: float, most: float) -> dict[str, Any]:
+        """Cut to what a value can be."""
+        low, high = interval_of_mean(values.astype(np.float64), self.confidence, self.groups)
+        return {"mean": float(values.mean()), "low": max(least, low), "high": min(most, high)}
 
 
-def _conformal(safeguards: Safeguards, truth: Labels, after: Floats, confidence: float) -> Mapping[str, Any] | None:
+def _conformal(safeguards: Safeguards, truth: Labels, after: Floats, told: _Intervals) -> Mapping[str, Any] | None:
     if safeguards.sets is None:
         return None
-    from scipy.stats import t
-
     members = safeguards.sets.sets(after)
     sizes = members.sum(axis=1)
-    n = len(sizes)
-    reach = float(t.ppf(0.5 + confidence / 2, n - 1) * sizes.std(ddof=1) / math.sqrt(n)) if n > 1 else math.inf
-    mean = float(sizes.mean())
     return {
         **safeguards.sets.to_dict(),
-        "covered": _share(members[np.arange(n), truth], confidence),
-        "mean_size": {"mean": mean, "low": max(1.0, mean - reach), "high": min(members.shape[1], mean + reach)},
-        "single": _share(sizes == 1, confidence),
+        "covered": told.share(members[np.arange(len(sizes)), truth]),
+        "mean_size": told.mean(sizes, 1.0, float(members.shape[1])),
+        "single": told.share(sizes == 1),
     }
 
 
-def _abstain(safeguards: Safeguards, truth: Labels, after: Floats, confidence: float) -> Mapping[str, Any] | None:
+def _abstain(safeguards: Safeguards, truth: Labels, after: Floats, told: _Intervals) -> Mapping[str, Any] | None:
     rule = safeguards.abstain
     if rule is None:
         return None
@@ -196,13 +240,13 @@ def _abstain(safeguards: Safeguards, truth: Labels, after: Floats, confidence: f
     if rule.by == "set" and safeguards.sets is not None:
         kept = safeguards.sets.sets(after).sum(axis=1) == 1
     right = after.argmax(axis=1) == truth
-    accuracy = None if not kept.any() else _share(right[kept], confidence)
-    return {**rule.to_dict(), "answered": _share(kept, confidence), "accuracy": accuracy}
+    accuracy = told.share(right, kept) if kept.any() else None
+    return {**rule.to_dict(), "answered": told.share(kept), "accuracy": accuracy}
 
 
-def _novelty(safeguards: Safeguards, encoded: Floats, confidence: float) -> Mapping[str, Any] | None:
+def _novelty(safeguards: Safeguards, encoded: Floats, told: _Intervals) -> Mapping[str, Any] | None:
     score = safeguards.novelty
     if score is None:
         return None
     novel = score.scores(encoded) > score.threshold
-    return {"threshold": score.threshold, "expected_share": score.expected_share, "novel": _share(novel, confidence)}
+    return {"threshold": score.threshold, "expected_share": score.expected_share, "novel": told.share(novel)}

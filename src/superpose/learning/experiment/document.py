@@ -17,7 +17,6 @@ from superpose.learning.experiment.unit import Unit
 from superpose.learning.fine_tuning.report import fine_tuning_report
 from superpose.learning.plot_data import case_plots, learning_curves
 from superpose.learning.privacy.membership import membership_report, row_losses
-from superpose.learning.splitting import split_keys
 from superpose.learning.subgroups import subgroup_report
 from superpose.learning.verdicts import SeenCases
 
@@ -32,11 +31,10 @@ def cases_of(run: Run, rows: UnitResults) -> SeenCases:
         data = SplitData(run, number)
         for variant in run.variants:
             said[variant].append(Unit(run, data, variant, 0).probabilities(row[variant]))
-    together = run.spec.split.kind in ("grouped", "k_fold") and run.spec.split.column is not None
     return SeenCases(
         run.classes[places],
         {variant: np.concatenate(parts)[first] for variant, parts in said.items()},
-        groups=np.unique(split_keys(run.spec, run.table), return_inverse=True)[1][places] if together else None,
+        groups=None if run.groups is None else run.groups.members[places],
         positive=positive_class(run.spec, run.table),
         seed=run.spec.training.seed,
         places=places,
@@ -56,6 +54,7 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
         cases=cases,
         searched=_searched(run),
     )
+    evaluation["groups"] = _groups(run, cases)
     evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)
     evaluation["privacy"] = _privacy(run, rows[0]["hybrid"].get("privacy"))
     evaluation["membership"] = _membership(run)
@@ -68,6 +67,18 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
     if measured is not None:
         evaluation["measured"] = {**measured, "in_all": _in_all(rows)}
     return evaluation
+
+
+def _groups(run: Run, cases: SeenCases) -> dict[str, Any] | None:
+    """Which rows belong together; None where that is not known, and each was taken for itself."""
+    if run.groups is None or cases.groups is None:
+        return None
+    return {
+        "column": run.groups.column,
+        "n_groups": len(np.unique(run.groups.members)),
+        "n_groups_of_cases": len(np.unique(cases.groups)),
+        "kept_together": run.groups.kept_together,
+    }
 
 
 def _searched(run: Run) -> int:

@@ -31,7 +31,10 @@ def write_model_file(run: Run, rows: UnitResults, evaluation: dict[str, Any]) ->
     split, data = run.splits[0], SplitData(run, 0)
     model = run.recipe.model(Unit(run, data, "hybrid", 0).network(), data.preprocessor, run.table.classes)
     positive = positive_class(run.spec, run.table)
-    safeguards, figures = safeguarded(run.spec, model, data.encoded, run.classes, split, positive=positive)
+    groups = None if run.groups is None else run.groups.members
+    safeguards, figures = safeguarded(
+        run.spec, model, data.encoded, run.classes, split, positive=positive, groups=groups
+    )
     evaluation |= figures
     facts = ModelFacts(
         evaluation=evaluation,

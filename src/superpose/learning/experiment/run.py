@@ -24,7 +24,7 @@ from superpose.learning.evaluation_spec import FROM_SCRATCH
 from superpose.learning.recipe import Recipe
 from superpose.learning.spec import TrainingSpec
 from superpose.learning.split_count import SplitCount, split_count
-from superpose.learning.splitting import feature_table, splits_of
+from superpose.learning.splitting import Groups, feature_table, groups_of, splits_of
 
 __all__ = ["BASELINE", "OnEvent", "Run", "UnitResults"]
 
@@ -79,6 +79,11 @@ class Run:
     def splits(self) -> list[Split]:
         """All splits, made from table and spec alone; every variant uses the same."""
         return splits_of(self.spec, self.table) if self.given_splits is None else self.given_splits
+
+    @cached_property
+    def groups(self) -> Groups | None:
+        """Which rows belong together; None where that is not known."""
+        return groups_of(self.spec, self.table)
 
     @cached_property
     def counted_splits(self) -> SplitCount:

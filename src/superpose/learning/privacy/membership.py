@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtri
 from scipy.stats import mannwhitneyu
 
-from superpose.learning.subgroups import wilson_interval
+from superpose.learning.shares import wilson_interval
 
 __all__ = ["auc_interval", "membership_bound", "membership_report", "row_losses"]
 

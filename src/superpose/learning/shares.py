@@ -1,0 +1,83 @@
+"""Intervals of shares and means over cases, where cases of one group, such as a patient, may hang together."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtri, stdtrit
+
+from superpose.learning.calibration.ranks import members_of
+
+__all__ = ["interval_of_mean", "interval_of_share", "wilson_interval"]
+
+Groups = NDArray[np.integer]
+
+
+def wilson_interval(successes: float, n: float, confidence: float) -> tuple[float, float]:
+    """Wilson's score interval of a share; ``n`` may be an effective number of cases, no whole one.
+
+    Source: Wilson, J. Am. Stat. Assoc. 22 (1927) 209.
+    """
+    z = float(ndtri(0.5 + confidence / 2.0))
+    share = successes / n
+    centre = (share + z * z / (2 * n)) / (1 + z * z / n)
+    reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
+    return max(0.0, centre - reach), min(1.0, centre + reach)
+
+
+def interval_of_share(found: NDArray[np.bool_], confidence: float, groups: Groups | None = None) -> tuple[float, float]:
+    """Wilson's interval of a share of cases, of as many as they are worth where groups of them hang together.
+
+    Of ``K`` groups the effective number of cases is ``n`` over the design effect, the variance between groups over that
+    of as many independent cases, times ``(t_(n-1) / t_(K-1))**2`` of Student's quantiles; at most ``n``. Of a share of
+    0 or 1, which has no variance to tell by, and of one group it is ``K``.
+
+    Args:
+        found: of which cases it is true, ``(n_cases,)``, at least one.
+        confidence: such as 0.95.
+        groups: which cases belong together, any integers ``(n_cases,)``; None if each stands for itself.
+
+    Source: effective number as Korn and Graubard, Survey Methodology 24 (1998) 193, in Wilson's interval as Franco,
+    Little, Louis and Slud, J. Surv. Stat. Methodol. 7 (2019) 334.
+    """
+    n, share = len(found), float(np.mean(found))
+    _, n_groups = members_of(n, groups)
+    effective = float(n_groups)  # without groups the number of cases
+    if 1 < n_groups < n and 0.0 < share < 1.0:
+        own = share * (1.0 - share) / (n - 1)  # variance of the share of n independent cases
+        student = float(stdtrit(n - 1, 0.5 + confidence / 2) / stdtrit(n_groups - 1, 0.5 + confidence / 2))
+        effect = _variance(found.astype(np.float64), groups) / own
+        effective = min(float(n), n / effect * student**2) if effect > 0.0 else float(n)
+    return wilson_interval(share * effective, effective, confidence)
+
+
+def interval_of_mean(
+    values: NDArray[np.float64], confidence: float, groups: Groups | None = None
+) -> tuple[float, float]:
+    """Student's interval of a mean over cases, from the variance between groups where they are known.
+
+    Args:
+        values: ``(n_cases,)``.
+        confidence: such as 0.95.
+        groups: which cases belong together, any integers ``(n_cases,)``; None if each stands for itself.
+
+    Returns:
+        Infinite bounds of fewer than two groups, or cases.
+
+    Source: the ratio estimator of cluster samples, Cochran, Sampling Techniques (3rd ed. 1977), sec. 2.11 and 9A.2.
+    """
+    n_groups = members_of(len(values), groups)[1]
+    if n_groups < 2:
+        return -math.inf, math.inf
+    reach = float(stdtrit(n_groups - 1, 0.5 + confidence / 2)) * math.sqrt(_variance(values, groups))
+    mean = float(np.mean(values))
+    return mean - reach, mean + reach
+
+
+def _variance(values: NDArray[np.float64], groups: Groups | None) -> float:
+    """Of the mean over cases, from sums of deviations in groups."""
+    members, n_groups = members_of(len(values), groups)
+    sums = np.bincount(members, weights=values - np.mean(values), minlength=n_groups)
+    return float(n_groups / (n_groups - 1) * np.sum(sums**2)) / len(values) ** 2
