@@ -9,8 +9,11 @@ the same project with that role, and which thing of ``World`` stands for each pa
 reads JSON or a query, say ``body=`` or ``query=``; ``{a_thing}`` in them is filled in too. A caller of another project
 gets 404; say ``foreign=`` where it does not ask for a particular thing (a list answers 200 and must hold nothing of
 ours; the test looks; make names by ``{new_name}``). If calling it changes nothing, though it is no GET, say
-``changes=False``; else the test wants an entry in the audit log. A new thing for ``World`` is a method there: its name
-is what rows refer to, it is called anew after each success, so a row may use its thing up.
+``changes=False``; else the test wants an entry in the audit log. What a route does for one role, but of some things or
+with some bodies only for a larger one, is a row of its own in ``CASES``, with ``route_role=`` the route's.
+
+A new thing for ``World`` is a method there: its name is what rows refer to, it is called anew after each success, so a
+row may use its thing up.
 """
 
 from __future__ import annotations
@@ -24,7 +27,17 @@ from typing import Any
 
 from superpose import export_module
 from superpose.circuits import Circuit, Program, ProgramGrid, ProgramSet, program_set_to_json, program_to_json
-from superpose.service import Asked, AskedSet, AskedSolution, CallRequest, JobKind, ModelVersion, Principal, Service
+from superpose.service import (
+    Asked,
+    AskedSet,
+    AskedSolution,
+    CallRequest,
+    JobKind,
+    ModelVersion,
+    Principal,
+    Release,
+    Service,
+)
 from superpose.service.catalogue.models import insert_version
 from superpose.service.nouns import utc_now
 from superpose.service.store.artifacts import Artifacts
@@ -32,7 +45,7 @@ from superpose.service.store.datadir import DataDir
 from superpose.service.store.job_store import Claim, NewJob
 from superpose.service.work.outputs import Ledger
 
-__all__ = ["PROGRAM", "ROWS", "Row", "World"]
+__all__ = ["CASES", "PROGRAM", "ROWS", "Row", "World"]
 
 PROGRAM = dict(program_to_json(Program(Circuit(1).h(0), {}, shots=10)))
 PROBLEM = {"problem": {"kind": "maxcut", "edges": [[0, 1]]}}
@@ -77,6 +90,8 @@ class Row:
         operator: status for an operator, who belongs to neither; by default that of ``foreign``.
         changes: whether a success leaves an entry in the audit log.
         headers: further headers.
+        route_role: smallest role that the route asks for, where this case asks for a larger one: callers of project
+            beta who have it are told that there is no such thing, not that it would take more.
     """
 
     method: str
@@ -90,6 +105,7 @@ class Row:
     operator: int | None = None
     changes: bool | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
+    route_role: str = ""
 
     @property
     def leaves_an_entry(self) -> bool:
@@ -222,6 +238,11 @@ class World:
     def an_endpoint(self) -> str:
         name = self._name()
         self.service.endpoints.create(self.owner, name, self.trained.model, 1)
+        return name
+
+    def a_production_endpoint(self) -> str:
+        name, release = self._name(), Release("production", "Shown to those who test; nothing hangs on it.")
+        self.service.endpoints.create(self.owner, name, self.trained.model, 1, release=release)
         return name
 
     def a_revised_endpoint(self) -> str:
@@ -528,3 +549,21 @@ ROWS = (
     Row("GET", "/metrics", "viewer", 200, foreign=200),
     Row("GET", "/v1/version", "any key", 200, foreign=200),
 )
+
+_OF_PRODUCTION: dict[str, Any] = {"things": {"name": "a_production_endpoint"}, "route_role": "editor"}
+CASES = (
+    # out of production: else an editor could let what is incomplete answer under a name that callers trust
+    Row("PATCH", "/v1/endpoints/{name}", "admin", 200, body={"stage": "development"}, **_OF_PRODUCTION),
+    Row("PATCH", "/v1/endpoints/{name}", "editor", 200, body={"limits": {"max_batch_rows": 9}}, **_OF_PRODUCTION),
+    Row("DELETE", "/v1/endpoints/{name}", "admin", 204, **_OF_PRODUCTION),
+    # into it without what is missing
+    Row(
+        "POST",
+        "/v1/endpoints",
+        "admin",
+        201,
+        body={"name": "{new_name}", "model": "{a_model}", "stage": "production", "override": "Shown at the fair."},
+        route_role="editor",
+    ),
+)
+"""Cases of routes in `ROWS` that ask for another role than the route does."""

@@ -151,7 +151,7 @@ def test_stages_change_and_what_answers_by_then_is_held_against_production(
     service: Service, admin: Principal, second: int
 ) -> None:
     rollouts = service.endpoints.rollouts
-    assert rollouts.update(EDITOR, "live", release=Release("development")).stage is Stage.DEVELOPMENT
+    assert rollouts.update(admin, "live", release=Release("development")).stage is Stage.DEVELOPMENT
     rollouts.start_canary(EDITOR, "live", percent=10.0, version=second)
     with pytest.raises(PromotionError) as caught:  # because of the canary
         rollouts.update(EDITOR, "live", release=PRODUCTION)
@@ -164,6 +164,39 @@ def test_stages_change_and_what_answers_by_then_is_held_against_production(
     assert rollouts.rollback(admin, "live", release=Release(override=REASON)).override is not None
     with pytest.raises(RequestError, match="development or production"):
         rollouts.update(EDITOR, "live", release=Release("live"))
+
+
+def test_only_admins_take_an_endpoint_out_of_production_and_it_is_written_down(
+    service: Service, admin: Principal, complete: ModelVersion
+) -> None:
+    endpoints, rollouts = service.endpoints, service.endpoints.rollouts
+    endpoints.create(EDITOR, "live", "outcome", release=PRODUCTION)
+    live = endpoints.get(admin, "live")
+    ways = (
+        lambda who: rollouts.update(who, "live", release=Release("development")),
+        lambda who: rollouts.update(
+            who, "live", version=1, limits={"max_batch_rows": 9}, release=Release("development")
+        ),
+        lambda who: endpoints.delete(who, "live"),
+    )
+    for way in ways:
+        with pytest.raises(ForbiddenError, match=r"'live' is for production.* needs the role admin, and key key_e"):
+            way(EDITOR)
+        assert endpoints.get(admin, "live") == live
+    assert rollouts.update(EDITOR, "live", release=PRODUCTION) == live  # no other stage than it has
+    assert rollouts.update(EDITOR, "live", limits={"max_batch_rows": 9}).stage is Stage.PRODUCTION
+    left = AuditFilter(action="endpoint.left_production")
+    assert service.audit.list(admin, wanted=left).items == ()
+    assert rollouts.update(admin, "live", release=Release("development")).stage is Stage.DEVELOPMENT
+    (entry,) = service.audit.list(admin, wanted=left).items
+    assert (entry.actor, entry.data["name"], entry.data["stage"]) == (admin.key_id, "live", "production")
+    assert [event.kind for event in rollouts.events(VIEWER, "live")][-2:] == ["left_production", "updated"]
+    assert rollouts.update(EDITOR, "live", release=PRODUCTION).stage is Stage.PRODUCTION  # the gate alone lets it in
+    endpoints.delete(admin, "live")
+    assert [one.data["stage"] for one in service.audit.list(admin, wanted=left).items] == ["production"] * 2
+    endpoints.create(EDITOR, "live", "outcome")
+    endpoints.delete(EDITOR, "live")  # for development
+    assert len(service.audit.list(admin, wanted=left).items) == 2
 
 
 def test_statements_are_texts_kept_with_their_history(

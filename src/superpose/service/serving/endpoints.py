@@ -150,11 +150,13 @@ class Endpoints:
         """Delete an endpoint with its revisions; the models stay, and so do its events.
 
         Raises:
+            ForbiddenError: the caller's role is too small: admin for a production endpoint, else editor.
             NotFoundError: there is none of this name in the caller's project.
         """
         principal.require(Role.EDITOR)
         with self._database.write() as connection:
             found = self._records.row(connection, principal.project, name)
+            self.gate.release(connection, principal, found)
             connection.execute(delete(endpoints).where(endpoints.c.id == found.id))
             self._records.record(connection, found, principal, "deleted")
         self._answering.forget_all_of(found)

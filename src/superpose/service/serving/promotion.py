@@ -1,4 +1,8 @@
-"""The promotion gate at endpoints: which model versions may answer in production, and what admins let pass without."""
+"""The promotion gate at endpoints: which model versions may answer in production, and what admins let pass without.
+
+It holds both ways: an endpoint that callers know as production does not become one for anything by an editor's word,
+neither by another stage nor by being deleted and made anew under its name.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from unicodedata import category
 
 from sqlalchemy import Connection, RowMapping, delete, insert, select
 
-from superpose.errors import PromotionError, RequestError
+from superpose.errors import ForbiddenError, PromotionError, RequestError
 from superpose.service.catalogue.models import VersionRef, version_row
 from superpose.service.nouns import ModelVersion, Principal, Role
 from superpose.service.serving.deployment import Endpoint, Override, Release, Stage
@@ -104,6 +108,28 @@ class Gate:
         )
         facts = {"of_model": found.model, "of_version": found.version, "override": made.to_json()}
         self._records.record(connection, endpoint, principal, "gate_overridden", **facts)
+
+    def release(self, connection: Connection, principal: Principal, endpoint: Endpoint) -> None:
+        """Let an endpoint leave production, by another stage or deleted, or refuse it; within the caller's transaction.
+
+        At an endpoint for development there is nothing to leave. From production admins take it, as they alone let a
+        version in without what is missing: else whatever was trained could answer under a name that callers trust.
+
+        Raises:
+            ForbiddenError: it is for production, and the caller is no admin.
+        """
+        if endpoint.stage is not Stage.PRODUCTION:
+            return
+        if not principal.role.includes(Role.ADMIN):
+            raise ForbiddenError(
+                f"Endpoint {endpoint.name!r} is for production; to give it another stage, or to delete it, needs the "
+                f"role {Role.ADMIN}, and key {principal.key_id} has {principal.role}. Roll it back, put another "
+                f"complete version behind it, or ask an admin of project {principal.project!r}.",
+                role=str(principal.role),
+                needed=str(Role.ADMIN),
+                stage=str(endpoint.stage),
+            )
+        self._records.record(connection, endpoint, principal, "left_production")
 
     def _recorded(self, connection: Connection, endpoint: Endpoint, found: ModelVersion) -> Override | None:
         query = select(gate_overrides).filter_by(endpoint_id=endpoint.id, model=found.model, version=found.version)

@@ -75,6 +75,7 @@ class Rollouts:
                 stands behind it.
             RequestError: nothing to change, or a limit out of its range.
             PromotionError: it is or becomes a production endpoint, and a version lacks something.
+            ForbiddenError: another stage for a production endpoint, by somebody who is no admin.
             ModelFileError, ArtifactError: the new version cannot be used; the old one goes on answering.
         """
         principal.require(Role.EDITOR)
@@ -94,6 +95,8 @@ class Rollouts:
             named = model is not None or version is not None
             _refuse_changed(found, _side(found) == _side(before) or not named or (wanted and model is not None))
             if stage is not None:
+                if stage is not found.stage:
+                    self._gate.release(connection, principal, found)
                 write_stage(connection, found.id, stage)
             if wanted is not None:
                 _refuse_canary(found)
