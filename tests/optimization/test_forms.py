@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import product
 
 import numpy as np
@@ -94,7 +95,8 @@ def test_terms_state_weight_violation_slack_and_bound() -> None:
     assert "L = -12" in term.bound
     assert form.to_json()["n_slack"] == 3
     loose = penalised(QuadraticProblem([-3.0, -4.0, -5.0], constraints=[row]), scale=0.5)
-    assert not loose.exact
+    assert not loose.exact and loose.reasons == ("weights are 0.525 of U - L, which must be above 1: leave scale at 1",)
+    assert form.to_json()["reasons"] == []
     assert "may be infeasible" in loose.terms[0].bound
 
 
@@ -105,8 +107,61 @@ def test_long_coefficients_are_rounded_towards_safety_and_told() -> None:
     assert form.n_slack <= 4
     assert not form.exact
     assert form.terms[0].rounded_to is not None
+    assert form.reasons == ("coefficients of load were rounded up: allow more slack bits",)
     energies = form.qubo.all_energies().reshape(16, -1).min(axis=1)
     assert problem.is_feasible(strings(4)[np.argmin(energies)])[0]
+
+
+@pytest.mark.parametrize("unit", [1e-30, 1.0, 1e30])
+def test_an_objective_that_float64_loses_beside_penalties_is_told(unit: float) -> None:
+    """Of two strings that meet an equality of ten digits the dearer one has the lower energy, or the same."""
+    large = 3e9 + 7  # weight * large**2 swallows differences of the objective
+    rows = [LinearConstraint("digits", [0, 1, 2, 3], [large, large, large - 1, large + 1], "==", 2 * large)]
+    problem = QuadraticProblem(np.array([1.0, 1.0, 1.0, 2.0]) * unit, constraints=rows)
+    form = penalised(problem)
+    feasible = strings(4)[problem.is_feasible(strings(4))]
+    misses = np.abs(form.qubo.energy(feasible) - problem.objective(feasible))
+    assert misses.max() > unit  # more than two solutions differ by
+    (reason,) = form.reasons
+    assert (
+        not form.exact and f"objectives differ by {unit:.2g} at least" in reason and ": choose larger units" in reason
+    )
+    small = [LinearConstraint("digits", [0, 1, 2, 3], [7, 7, 6, 8], "==", 14)]
+    assert penalised(QuadraticProblem(problem.linear, constraints=small)).exact
+
+
+@given(st.integers(0, 10**6), st.integers(0, 12))
+def test_where_the_form_is_exact_float64_tells_whole_objectives_apart(seed: int, digits: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(3, 8))
+    hidden, a = rng.integers(0, 2, n), rng.integers(1, 10**digits + 1, n)
+    rows = [LinearConstraint("equal", np.arange(n), a, "==", float(a @ hidden))]
+    quadratic = {(i, j): float(rng.integers(-9, 10)) / 10 for i in range(n) for j in range(i)}
+    problem = QuadraticProblem(rng.integers(-9, 10, n) / 10, quadratic, constraints=rows)
+    form, x = penalised(problem), strings(n)
+    ok = problem.is_feasible(x)
+    misses = np.abs(form.qubo.energy(x[ok]) - problem.objective(x[ok])).max()
+    if form.exact:
+        assert misses < 0.05
+        assert form.qubo.energy(x[~ok]).min(initial=np.inf) > form.qubo.energy(x[ok]).min()
+    assert form.exact or digits > 4  # never without need where numbers are small
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "step"),
+    [
+        ([3.0, -6.0, 9.0], 3.0),
+        ([1000.1, 1000.2], 0.1),
+        ([0.3, 0.1], 0.1),
+        ([2.5e-7, 1e-7], 5e-8),
+        ([math.pi, -math.e], math.e),
+        ([1e90, 1e-90], 1e-90),
+    ],
+)
+def test_the_smallest_difference_of_an_objective(coefficients: list[float], step: float) -> None:
+    row = LinearConstraint("digits", [0, 1], [10**9 + 7, 10**9 + 9], "==", 10**9 + 7)
+    (reason,) = penalised(QuadraticProblem(coefficients, constraints=[row])).reasons
+    assert f"objectives differ by {step:.2g} at least" in reason
 
 
 def test_large_numbers_keep_their_decimals() -> None:

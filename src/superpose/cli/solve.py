@@ -120,4 +120,6 @@ def show_answer(answer: Answer) -> None:
         )
         slack = f", {term['n_slack']} slack bits" if term["n_slack"] else ""
         paragraph(out, f"{term['constraint']}: weight {term['weight']:g}{slack}{rounded}; {term['bound']}")
+    for reason in (answer.penalties or {}).get("reasons", ()):  # a service of an older release gives none
+        note(f"the best bit string may not be the best solution: {reason}")
     paragraph(out, answer.verdict)
