@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+import tracemalloc
 from fractions import Fraction
 from itertools import permutations
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from superpose.errors import ProblemError, ProblemInfeasibleError
 from superpose.optimization import (
@@ -289,6 +292,63 @@ def test_any_quadratic_problem_is_a_model() -> None:
     for none_feasible in (impossible, nothing):
         with pytest.raises(ProblemInfeasibleError):
             GeneralModel(none_feasible).start(np.random.default_rng(0))
+
+
+def wide_problem(rng: np.random.Generator, n: int) -> QuadraticProblem:
+    """One whose constraints are often missed, with whole coefficients but in the objective."""
+    rows = []
+    for relation in ("==", "<=", ">="):
+        for _ in range(3):
+            places = rng.permutation(n)[: int(rng.integers(1, 12))]
+            a = rng.integers(-4, 5, len(places))
+            rows.append(LinearConstraint("row", places, a, relation, float(rng.integers(-3, 4))))
+    pairs = [rng.permutation(n)[:2] for _ in range(20)]
+    ends = {(int(min(pair)), int(max(pair))): float(rng.normal()) for pair in pairs}
+    sense = "min" if rng.random() < 0.5 else "max"
+    return QuadraticProblem(rng.normal(size=n), ends, sense=sense, constraints=rows, conflicts=pairs[:9] + pairs[:2])
+
+
+def flipped_one_by_one(problem: QuadraticProblem, bits: np.ndarray) -> np.ndarray | None:
+    """Repair with a string for each flip: memory of n * n."""
+    x = bits.copy()
+    while not problem.is_feasible(x)[0]:
+        missed, others = float(problem.violations(x).sum()), x[None] ^ np.eye(len(x), dtype=np.uint8)
+        left = problem.violations(others).sum(axis=1)
+        best = int(np.lexsort((problem.sign * problem.objective(others), left))[0])
+        if left[best] >= missed - 1e-9:
+            return None
+        x = others[best]
+    return x
+
+
+@given(st.integers(0, 10**6), st.integers(61, 90))
+def test_repair_of_wide_problems_makes_the_same_flips_as_a_string_for_each(seed: int, n: int) -> None:
+    rng = np.random.default_rng(seed)
+    problem = wide_problem(rng, n)
+    for _ in range(4):
+        bits = rng.integers(0, 2, n, np.uint8)
+        others = bits[None] ^ np.eye(n, dtype=np.uint8)
+        left, value = problem.after_flips(bits)
+        np.testing.assert_array_equal(left, problem.violations(others).sum(axis=1))
+        np.testing.assert_allclose(value, problem.objective(others), rtol=0, atol=1e-12)
+        found, wanted = GeneralModel(problem).decode(bits), flipped_one_by_one(problem, bits)
+        assert (found is None) == (wanted is None)
+        if found is not None:
+            np.testing.assert_array_equal(found.solution, wanted)
+
+
+def test_repair_of_many_variables_takes_no_string_for_each() -> None:
+    n = 20_000
+    rows = [LinearConstraint("some", np.arange(n), 1, "<=", n - 3)]
+    problem = QuadraticProblem(np.arange(n) % 7 - 3.0, constraints=rows)
+    tracemalloc.start()
+    try:
+        repaired = GeneralModel(problem).decode(np.ones(n, np.uint8))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert repaired is not None and np.flatnonzero(repaired.solution == 0).tolist() == [6, 13, 20]  # the dearest
+    assert peak < 100 * n  # bytes; n * n would be 400 MB
 
 
 @pytest.mark.parametrize(

@@ -260,6 +260,31 @@ class QuadraticProblem:
         found: npt.NDArray[np.bool_] = np.all(self.violations(x) <= TOLERANCE, axis=1)
         return found
 
+    def after_flips(self, x: npt.ArrayLike) -> tuple[Floats, Floats]:
+        """Return what each single flip of bits x ``(n_variables,)`` makes of them, without a string for each.
+
+        Returns:
+            The sum of `violations` and the objective after the flip of each variable, float64 ``(n_variables,)``.
+
+        Cost: memory and time linear in the variables and in the terms of objective, constraints and conflicts.
+        """
+        bits = self._bits(x)[0]
+        turn = 1.0 - 2.0 * bits
+        change = self.linear.copy()
+        left = np.full(self.n_variables, float(self.violations(bits).sum()))
+        for rows, cols, values, into in (
+            (self.quadratic.rows, self.quadratic.cols, self.quadratic.values, change),
+            (self.conflicts[:, 0], self.conflicts[:, 1], np.ones(len(self.conflicts)), clashes := np.zeros_like(left)),
+        ):
+            np.add.at(into, rows, values * bits[cols])
+            np.add.at(into, cols, values * bits[rows])
+        left += turn * clashes
+        for row in self.constraints:
+            present = bits[row.indices] @ row.coefficients
+            flipped = row.missed_by(present + turn[row.indices] * row.coefficients)
+            left[row.indices] += flipped - row.missed_by(np.array(present))
+        return left, float(self.objective(bits)[0]) + turn * change
+
     def restricted(self, x: npt.ArrayLike, free: npt.ArrayLike) -> tuple[QuadraticProblem, Indices]:
         """Return the problem that is left where all variables but ``free`` keep the values they have in x.
 

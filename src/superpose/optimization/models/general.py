@@ -16,6 +16,9 @@ __all__ = ["GeneralModel"]
 
 Indices = npt.NDArray[np.int64]
 
+_MOST_IN_PAIRS = 60
+"""Variables up to which repair also flips two bits at once."""
+
 
 class GeneralModel(Model[Bits]):
     """A quadratic problem as a model: solutions are its bits, repair flips the bits that mend most.
@@ -57,19 +60,26 @@ class GeneralModel(Model[Bits]):
             missed = float(self._given.violations(x).sum())
             if missed <= TOLERANCE:
                 break
-            n = len(x)
-            flips = np.eye(n, dtype=np.uint8)
-            if n <= 60:
-                first, second = np.triu_indices(n, 1)
-                flips = np.concatenate([flips, flips[first] ^ flips[second]])
-            others = x[None] ^ flips
-            left = self._given.violations(others).sum(axis=1)
-            cost = self._given.sign * self._given.objective(others)
-            best = int(np.lexsort((cost, left))[0])
-            if left[best] >= missed - TOLERANCE:
+            x = self._mended(x)
+            if float(self._given.violations(x).sum()) >= missed - TOLERANCE:
                 return None
-            x = others[best]
         return Decoded(x, self.value(x), repaired)
+
+    def _mended(self, x: Bits) -> Bits:
+        """The string after the flip, of one bit or in small problems of two, that misses least, and costs least."""
+        n, sign = len(x), self._given.sign
+        if n > _MOST_IN_PAIRS:
+            left, value = self._given.after_flips(x)
+            best = int(np.lexsort((sign * value, left))[0])
+            made = x.copy()
+            made[best] ^= 1
+            return made
+        flips = np.eye(n, dtype=np.uint8)
+        first, second = np.triu_indices(n, 1)
+        others = x[None] ^ np.concatenate([flips, flips[first] ^ flips[second]])
+        cost = sign * self._given.objective(others)
+        mended: Bits = others[int(np.lexsort((cost, self._given.violations(others).sum(axis=1)))[0])]
+        return mended
 
     def encode(self, solution: Bits) -> Bits:
         """The bits themselves."""
