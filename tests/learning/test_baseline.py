@@ -81,3 +81,50 @@ def test_many_rows_are_searched_on_a_sample_and_without_support_vectors() -> Non
     assert found.facts["n_settings"] == 12
     assert found.facts["family"] in ("gradient_boosting", "random_forest")
     assert np.mean(found.probabilities.argmax(axis=1) == classes[:500]) > 0.99
+
+
+def patients(seed: int, n_patients: int = 40, n_visits: int = 6) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Columns that tell who it is, and no more of the class: what is learnt of them holds for known patients only."""
+    rng = np.random.default_rng(seed)
+    who = rng.permutation(np.repeat(np.arange(n_patients), n_visits))
+    encoded = rng.normal(size=(n_patients, 60))[who] + 0.01 * rng.normal(size=(len(who), 60))
+    return encoded, rng.permutation(np.arange(n_patients) % 2)[who], who
+
+
+def test_a_baseline_is_tuned_on_patients_that_it_was_not_fitted_on() -> None:
+    """Folds of rows find that knowing patients by heart is best; folds of patients find that it is worth nothing."""
+    encoded, classes, who = patients(0)
+    with threadpool_limits(1):
+        alone, together = (
+            BASELINES["logistic_regression"](encoded, classes, encoded, class_weights=None, seed=0, groups=groups)
+            for groups in (None, who)
+        )
+    assert alone.facts["inverse_regularisation"] >= 1.0
+    assert together.facts["inverse_regularisation"] <= 0.01
+    assert (alone.facts["folds"], together.facts["folds"]) == ({"n": 4, "of": "rows"}, {"n": 4, "of": "groups"})
+
+
+def test_support_vectors_take_their_probabilities_from_folds_of_patients() -> None:
+    """Each of 40 patients on the disc or the ring, three times alike: folds of rows would have seen all of them."""
+    encoded, classes = rings(40, 6)
+    rows, labels, who = (np.repeat(one, 3, axis=0) for one in (encoded, classes, np.arange(40)))
+    weights = np.array([1.0, 2.0])
+    with threadpool_limits(1):
+        one, two = (
+            BASELINES["strongest"](rows, labels, encoded, class_weights=weights, seed=0, groups=who) for _ in range(2)
+        )
+    np.testing.assert_array_equal(one.probabilities, two.probabilities)
+    np.testing.assert_allclose(one.probabilities.sum(axis=1), 1.0)
+    assert np.mean(one.probabilities.argmax(axis=1) == classes) > 0.95
+    assert one.facts["folds"] == {"n": 4, "of": "groups"}
+    assert one.facts["family"] == "support_vectors"
+    assert one.n_params > 0
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_a_class_of_one_patient_leaves_no_folds_and_is_said(name: str) -> None:
+    encoded, _, who = patients(1, 10)
+    with threadpool_limits(1):
+        found = BASELINES[name](encoded, (who == 3).astype(int), encoded, class_weights=None, seed=0, groups=who)
+    assert found.facts["folds"] == {"n": 0, "of": "groups"}
+    assert found.facts.get("inverse_regularisation", found.facts.get("setting", {}).get("C")) == 1.0

@@ -10,6 +10,7 @@ from typing import Any
 
 from superpose.explain.calibration_section import calibration_lines
 from superpose.explain.fine_tuning_words import fine_tuning_words
+from superpose.explain.group_words import counted_in, groups_lines
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
 from superpose.explain.privacy_words import shadow_words
 from superpose.explain.samples import strongest_first
@@ -280,6 +281,7 @@ def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
         escaped(evaluation.get("comparisons_said") or "")
         or f"Intervals and p values share {100 * evaluation['confidence']:g} % confidence over all rows (Bonferroni).",
         *_second_opinions(rows, labels, evaluation.get("equivalence_margin")),
+        *(line for said in groups_lines(evaluation) for line in ("", escaped(said))),
     ]
 
 
@@ -302,8 +304,8 @@ def _second_opinions(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str
                 "only other right",
                 "McNemar p",
                 "bootstrap",
-                "cases to decide",
-                "cases to call equal",
+                f"{counted_in(rows)} to decide",
+                f"{counted_in(rows)} to call equal",
             ],
             [
                 [
@@ -324,7 +326,8 @@ def _second_opinions(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str
         "",
         f"Cases: {rows[0]['cases']['n_cases']}, each counted once, in the first split that tests it; the bootstrap "
         "interval is that of the metric's difference over them. Wilcoxon's p and McNemar's are corrected by Holm; "
-        "Wilcoxon's test takes splits for independent. Numbers of cases are for accuracy, with a chance of 0.8.",
+        f"Wilcoxon's test takes splits for independent. Numbers of {counted_in(rows)} are for accuracy, with a "
+        "chance of 0.8.",
     ]
 
 

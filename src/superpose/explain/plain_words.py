@@ -186,12 +186,13 @@ def verdict_words(comparisons: Sequence[Mapping[str, Any]]) -> list[str]:
     else:
         said.append("So it is open if the quantum part helps here.")
     needed = [
-        cases["to_decide"]
+        (cases["to_decide"], cases.get("n_groups"))
         for one in comparisons
         if one["outcome"] == "undecided" and (cases := one.get("cases")) and cases.get("to_decide")
     ]
     if needed:
-        said.append(f"A test with some {max(needed):,} cases could tell.")
+        most, n_groups = max(needed, key=lambda one: one[0])
+        said.append(f"A test with some {most:,} {'groups of cases (patients)' if n_groups else 'cases'} could tell.")
     return said
 
 

@@ -10,6 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from superpose.datasets import k_fold_splits
+from superpose.errors import DatasetTooSmallError
+
 __all__ = ["BASELINES", "MOST_SETTINGS", "BaselineResult", "strongest_classical", "tuned_logistic_regression"]
 
 _STRENGTHS = tuple(float(strength) for strength in np.logspace(-3, 3, 9))
@@ -17,6 +20,8 @@ _STRENGTHS = tuple(float(strength) for strength in np.logspace(-3, 3, 9))
 
 _LIKELY_STRENGTHS = tuple(_STRENGTHS[place] for place in (4, 2, 6, 1))
 _FOLDS = 4
+_PLATTS_FOLDS = 5
+_Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 _FINALISTS = 4
 """So many settings are measured on all folds; the first fold shows which."""
@@ -87,11 +92,12 @@ def tuned_logistic_regression(
     class_weights: NDArray[np.float64] | None,
     seed: int,
     n_settings: int | None = None,
+    groups: NDArray[np.integer] | None = None,
 ) -> BaselineResult:
     """Fit on the training part with the C of lowest cross-validated log loss, and predict the test part.
 
     C is chosen from 9 values between 1e-3 and 1e3 by stratified folds, at most 4 and no more than the rarest class
-    has rows.
+    has rows, or is in groups. Folds of rows would measure each setting on patients that it was fitted on.
 
     Args:
         encoded: ``(n_train, n_columns)``; training and validation rows together, since folds take validation's place.
@@ -100,13 +106,15 @@ def tuned_logistic_regression(
         class_weights: weight of each class by its index, ``(n_classes,)``; None weighs all alike.
         seed: shuffles the folds.
         n_settings: so many values of C between 1e-3 and 1e3 instead, at most `MOST_SETTINGS`; 1 is C = 1.
+        groups: which training rows belong together and are in one fold, any integers ``(n_train,)``; None if none do.
     """
     candidates = _regressions(encoded, classes, _STRENGTHS if n_settings is None else _strengths(n_settings))
-    found, best = _tuned(candidates, encoded, classes, class_weights, seed, finalists=len(candidates), doubt=0.0)
+    rows = _Rows(encoded, classes, class_weights, groups, seed)
+    found, best, folds = _tuned(candidates, rows, finalists=len(candidates), doubt=0.0)
     return BaselineResult(
         probabilities=np.asarray(found.predict_proba(test), dtype=np.float64),
         n_params=_n_params(best.family, found),
-        facts={"inverse_regularisation": best.setting["C"], "n_settings": len(candidates)},
+        facts={"inverse_regularisation": best.setting["C"], "n_settings": len(candidates), "folds": folds},
     )
 
 
@@ -118,6 +126,7 @@ def strongest_classical(
     class_weights: NDArray[np.float64] | None,
     seed: int,
     n_settings: int | None = None,
+    groups: NDArray[np.integer] | None = None,
 ) -> BaselineResult:
     """Of four families fit the setting of lowest cross-validated log loss, and predict the test part.
 
@@ -131,31 +140,39 @@ def strongest_classical(
     left out.
 
     Args:
-        encoded, classes, test, class_weights, seed: as for `tuned_logistic_regression`.
+        encoded, classes, test, class_weights, seed, groups: as for `tuned_logistic_regression`; Platt's folds keep
+            groups together too.
         n_settings: so many settings instead, the families in turn, at most `MOST_SETTINGS`.
 
     Cost: 25 to 29 fits; see docs/learning.md for what they take.
     """
     n_classes = len(np.unique(classes))
-    families = _families(encoded, classes, seed, few=n_settings is None and len(classes) < _FEW_ROWS * n_classes)
+    families = _families(
+        encoded,
+        classes,
+        seed,
+        grouped=groups is not None,
+        few=n_settings is None and len(classes) < _FEW_ROWS * n_classes,
+    )
     in_turn = [family[place] for place in range(4) for family in families if place < len(family)]
     candidates = in_turn[:n_settings]
-    found, best = _tuned(candidates, encoded, classes, class_weights, seed, finalists=_FINALISTS, doubt=_DOUBT)
+    rows = _Rows(encoded, classes, class_weights, groups, seed)
+    found, best, folds = _tuned(candidates, rows, finalists=_FINALISTS, doubt=_DOUBT)
     return BaselineResult(
         probabilities=np.asarray(found.predict_proba(test), dtype=np.float64),
         n_params=_n_params(best.family, found),
-        facts={"family": best.family, "setting": dict(best.setting), "n_settings": len(candidates)},
+        facts={"family": best.family, "setting": dict(best.setting), "n_settings": len(candidates), "folds": folds},
     )
 
 
 def _families(
-    encoded: NDArray[np.float64], classes: NDArray[np.integer], seed: int, *, few: bool
+    encoded: NDArray[np.float64], classes: NDArray[np.integer], seed: int, *, few: bool, grouped: bool
 ) -> list[list[_Candidate]]:
     """The settings of each family, the likeliest first."""
     n_rows = len(classes)
     trees = [_boosted(seed), _forests(seed, n_rows)]
     found = [_regressions(encoded, classes, _LIKELY_STRENGTHS), *(t[:2] if few else t for t in trees)]
-    return found if n_rows > _ROWS_OF_SUPPORT_VECTORS else [*found, _support_vectors(seed)]
+    return found if n_rows > _ROWS_OF_SUPPORT_VECTORS else [*found, _support_vectors(seed, grouped)]
 
 
 def _regressions(
@@ -205,62 +222,97 @@ def _forests(seed: int, n_rows: int) -> list[_Candidate]:
     return [_Candidate("random_forest", {"max_features": f, "min_samples_leaf": n}, make(f, n)) for f, n in settings]
 
 
-def _support_vectors(seed: int) -> list[_Candidate]:
+def _support_vectors(seed: int, grouped: bool) -> list[_Candidate]:
     from sklearn.svm import SVC
 
     def make(strength: float, width: float) -> Callable[[bool], _Classifier]:
-        return lambda final: SVC(C=strength, gamma=width, probability=True, random_state=seed)
+        return lambda final: SVC(C=strength, gamma=width, probability=not grouped, random_state=seed)
 
     settings = [(1.0, 0.05), (10.0, 0.05), (10.0, 0.005), (1.0, 0.005)]
     return [_Candidate("support_vectors", {"C": c, "gamma": g}, make(c, g)) for c, g in settings]
 
 
-def _tuned(
-    candidates: Sequence[_Candidate],
-    encoded: NDArray[np.float64],
-    classes: NDArray[np.integer],
-    class_weights: NDArray[np.float64] | None,
-    seed: int,
-    *,
-    finalists: int,
-    doubt: float,
-) -> tuple[_Classifier, _Candidate]:
-    """The best candidate, fitted on all rows."""
-    labels = np.unique(classes)
-    weights = None if class_weights is None else np.asarray(class_weights)[classes]
+@dataclass(frozen=True, eq=False)
+class _Rows:
+    """What a baseline is fitted on."""
 
-    def fitted(candidate: _Candidate, rows: NDArray[np.intp] | slice, *, final: bool) -> _Classifier:
+    encoded: NDArray[np.float64]
+    classes: NDArray[np.integer]
+    class_weights: NDArray[np.float64] | None
+    groups: NDArray[np.integer] | None
+    seed: int
+
+    def fit(self, model: Any, rows: NDArray[np.intp]) -> _Classifier:
+        """The model, fitted on some rows; support vectors without probabilities get them by Platt's method, from folds
+        of groups.
+        """
+        from sklearn.calibration import CalibratedClassifierCV
+
+        classes = self.classes[rows]
+        if self.groups is not None and not hasattr(model, "predict_proba"):
+            folds = _folds(classes, self.groups[rows], _PLATTS_FOLDS, self.seed)
+            model = (
+                CalibratedClassifierCV(model, method="sigmoid", cv=folds, ensemble=False)
+                if folds
+                else model.set_params(probability=True)  # too few groups: Platt's folds are of rows
+            )
+        weights = None if self.class_weights is None else np.asarray(self.class_weights)[classes]
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # not converging at C=1e3 on separable data is a loss that tuning sees
-            made = candidate.make(final)
-            made.fit(encoded[rows], classes[rows], sample_weight=None if weights is None else weights[rows])
-            return made
+            model.fit(self.encoded[rows], classes, sample_weight=weights)
+        fitted: _Classifier = model
+        return fitted
+
+    def searched(self) -> list[_Fold]:
+        """Rows to fit and rows to measure, of each fold, over at most `_SEARCHED_ROWS` rows; empty without folds."""
+        places: NDArray[np.intp] = np.arange(len(self.classes))
+        if len(self.classes) > _SEARCHED_ROWS:
+            places = _drawn(self.classes, _FOLDS, self.seed)
+        groups = None if self.groups is None else self.groups[places]
+        return [(places[rows], places[out]) for rows, out in _folds(self.classes[places], groups, _FOLDS, self.seed)]
+
+
+def _tuned(
+    candidates: Sequence[_Candidate], data: _Rows, *, finalists: int, doubt: float
+) -> tuple[_Classifier, _Candidate, dict[str, Any]]:
+    """The best candidate, fitted on all rows, and what told: how many folds, of "rows" or "groups"."""
+    labels = np.unique(data.classes)
 
     def loss(candidate: _Candidate, rows: NDArray[np.intp], out: NDArray[np.intp]) -> float:
-        said = np.asarray(fitted(candidate, rows, final=False).predict_proba(encoded[out]))
+        said = np.asarray(data.fit(candidate.make(False), rows).predict_proba(data.encoded[out]))
         doubted = np.maximum((1.0 - doubt) * said + doubt / len(labels), np.finfo(np.float64).eps)
-        return -float(np.log(doubted[np.arange(len(out)), np.searchsorted(labels, classes[out])]).mean())
+        return -float(np.log(doubted[np.arange(len(out)), np.searchsorted(labels, data.classes[out])]).mean())
 
-    n_folds = min(_FOLDS, int(np.bincount(classes)[labels].min()))
     best = next((c for c in candidates if c.setting.get("C") == 1.0), candidates[0])
-    if n_folds >= 2 and len(candidates) > 1:
-        (rows, out), *others = _folds(classes, n_folds, seed)
+    folds = data.searched() if len(candidates) > 1 else []
+    if folds:
+        (rows, out), *others = folds
         first = np.array([loss(candidate, rows, out) for candidate in candidates])
         left = np.argsort(first, kind="stable")[:finalists]
         losses = [first[i] + sum(loss(candidates[i], rows, out) for rows, out in others) for i in left]
         best = candidates[left[int(np.argmin(losses))]]
-    return fitted(best, slice(None), final=True), best
+    told = {"n": len(folds), "of": "rows" if data.groups is None else "groups"}
+    return data.fit(best.make(True), np.arange(len(data.classes))), best, told
 
 
-def _folds(classes: NDArray[np.integer], n_folds: int, seed: int) -> list[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Rows to fit and rows to measure, of each stratified fold, over at most `_SEARCHED_ROWS` rows."""
+def _folds(classes: NDArray[np.integer], groups: NDArray[np.integer] | None, at_most: int, seed: int) -> list[_Fold]:
+    """Rows to fit and rows to measure, of each stratified fold; none where a class is in fewer than two rows, or groups
+    that can be dealt out.
+    """
     from sklearn.model_selection import StratifiedKFold
 
-    places: NDArray[np.intp] = np.arange(len(classes))
-    if len(classes) > _SEARCHED_ROWS:
-        places = _drawn(classes, n_folds, seed)
-    folds = StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(places, classes[places])
-    return [(places[rows], places[out]) for rows, out in folds]
+    if groups is None:
+        n_folds = min(at_most, int(np.bincount(classes)[np.unique(classes)].min()))
+        if n_folds < 2:
+            return []
+        return list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(classes, classes))
+    for n_folds in range(at_most, 1, -1):
+        try:
+            found = k_fold_splits(classes, n_splits=n_folds, validation_fraction=0.0, seed=seed, groups=groups)
+        except DatasetTooSmallError:
+            continue
+        return [(fold.train, fold.test) for fold in found]
+    return []
 
 
 def _drawn(classes: NDArray[np.integer], at_least: int, seed: int) -> NDArray[np.intp]:
@@ -281,6 +333,7 @@ def _n_params(family: str, model: Any) -> int:
     if family == "random_forest":
         return int(sum(tree.get_n_leaves() for tree in model.estimators_))
     if family == "support_vectors":
+        model = model.calibrated_classifiers_[0].estimator if hasattr(model, "calibrated_classifiers_") else model
         return int(model.dual_coef_.size + model.intercept_.size)
     return int(model.n_iter_ * model.n_trees_per_iteration_ * model.max_leaf_nodes)
 

@@ -131,5 +131,6 @@ def _row(
         "n_trainable": units[0]["n_trainable"],
         "metrics": metrics,
         **({"families": [unit["family"] for unit in units]} if "family" in units[0] else {}),
+        **({"folds": [unit["folds"] for unit in units]} if "folds" in units[0] else {}),
         **({"settings": [unit["setting"] for unit in units]} if "setting" in units[0] else {}),
     }

@@ -17,6 +17,8 @@ from superpose.datasets import Table
 from superpose.errors import SpecError
 from superpose.explain import model_card
 from superpose.explain.calibration_section import groups_said
+from superpose.explain.group_words import groups_lines
+from superpose.explain.model_section import escaped
 from superpose.learning import Predictor, TrainingSpec, admit, run_experiment
 from superpose.learning.calibration.conformal import ConformalSets
 from superpose.learning.calibration.fitting import check_interval_rows, check_rows, chosen_method, fit_novelty, halves
@@ -234,7 +236,12 @@ def spec_of(**sections: Any) -> TrainingSpec:
         {
             "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
             "training": {"epochs": 2, "batch_size": 64},
-            "evaluation": {"n_splits": 2, "validation_fraction": 0.3, "controls": [], "baseline": "none"},
+            "evaluation": {
+                "n_splits": 2,
+                "validation_fraction": 0.3,
+                "controls": [],
+                "baseline": "logistic_regression",
+            },
             "calibration": {"method": "temperature", "conformal": {"coverage": 0.8}},
             **sections,
         }
@@ -298,8 +305,15 @@ def test_an_experiment_keeps_patients_together_and_says_so(asked: dict[str, Any]
     card = model_card(manifest)
     assert re.search(said, card)
     assert groups_said(found)[0] in card
+    for line in groups_lines(result.evaluation):
+        assert escaped(line) in card
+    (comparison,), baseline = result.evaluation["comparisons"], result.evaluation["models"]["baseline"]
+    assert baseline["folds"] == [{"n": 4, "of": "groups" if known else "rows"}] * 2
+    assert ("groups to decide" in card) == known
     if not known:
         assert result.evaluation["groups"] is None
+        assert comparison["cases"]["n_groups"] is None
+        assert "Which cases belong together" in card
         assert found["n_groups"] is None
         assert found["rows"]["groups"] is None
         assert "n_groups" not in found["conformal"]
@@ -313,6 +327,9 @@ def test_an_experiment_keeps_patients_together_and_says_so(asked: dict[str, Any]
     assert found["n_groups"] == len(set(test))
     assert found["conformal"]["n_groups"] == facts["conformal"]
     assert f"{found['rows']['calibration']} validation rows of {facts['calibration']} groups" in card
+    assert comparison["cases"]["n_groups"] == result.evaluation["groups"]["n_groups_of_cases"]
+    assert "4 folds of whole groups" in card
+    assert ("does not keep the 90 groups" in card) == (asked is EXCLUDED)
     assert result.evaluation["groups"]["column"] == "patient"
     assert result.evaluation["groups"]["n_groups"] == 90
     assert result.evaluation["groups"]["kept_together"] == (asked is GROUPED)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from superpose.explain.calibration_section import groups_said
+from superpose.explain.group_words import counted_in, groups_lines
 from superpose.explain.report.blocks import Block, Points, Section, Table, Text
 from superpose.explain.report.plots import confusion_figure, curves_figure, reliability_figure, roc_figure
 from superpose.learning.metrics import METRICS, NUMBER_METRICS
@@ -198,6 +199,7 @@ def comparisons(evaluation: Facts) -> Section:
     seconds = [row for row in rows if row.get("cases")]
     if seconds:
         blocks.append(_second_opinions(seconds, labels))
+    blocks.extend(Text(said) for said in groups_lines(evaluation))
     return Section("controls", "Controls and baseline", blocks)
 
 
@@ -213,8 +215,8 @@ def _second_opinions(rows: Sequence[Facts], labels: Mapping[str, str]) -> Table:
             "only other right",
             "McNemar p",
             "bootstrap over cases",
-            "cases to decide",
-            "cases to call equal",
+            f"{counted_in(rows)} to decide",
+            f"{counted_in(rows)} to call equal",
         ],
         [
             [

@@ -139,6 +139,7 @@ class Unit:
             class_weights=self.run.class_weights(self.run.classes[places]),
             seed=self._seed,
             n_settings=self.run.n_trials or None,
+            groups=None if self.run.groups is None else self.run.groups.members[places],
         )
         return {
             **self._judged(found.probabilities),

@@ -42,9 +42,9 @@ def verdict(
 
     "Helps" needs the hybrid model to beat its classical twin and every other control and baseline that was run; "hurts"
     needs it to lose to the twin; any other decided difference is named for what it is. Where nothing is decided a
-    second sentence tells how many test cases it would take, if cases are known. ``subject`` is what the sentence calls
-    the model, ``labels`` what it calls the others. ``n_settings``, of each variant, were tried: a last sentence tells
-    where more were tried of the hybrid model than of others.
+    second sentence tells how many test cases, or groups of them, it would take, if cases are known. ``subject`` is what
+    the sentence calls the model, ``labels`` what it calls the others. ``n_settings``, of each variant, were tried: a
+    last sentence tells where more were tried of the hybrid model than of others.
     """
     if not comparisons:
         return f"Undecided: the {subject} was trained without controls or a baseline to compare it with."
@@ -142,18 +142,22 @@ def _all(comparisons: Sequence[Comparison], labels: Mapping[str, str]) -> str:
 
 
 def _needed(comparisons: Sequence[Comparison], labels: Mapping[str, str]) -> str:
-    """How many test cases would tell the hybrid model from its twin (or from whom it was compared with first)."""
+    """How many test cases, or groups of them where those are known, would tell the hybrid model from its twin (or from
+    whom it was compared with first).
+    """
     chosen = next(
         (c for wanted in (FROM_SCRATCH, "classical_twin") for c in comparisons if c.against == wanted), comparisons[0]
     )
     cases = chosen.cases
     if cases is None:
         return ""
-    telling = "no number would" if cases.to_decide is None else f"some {_rounded(cases.to_decide)} would"
+    equal = _rounded(cases.to_call_equal)
+    seen, of = ("", "") if cases.n_groups is None else (f" of {cases.n_groups:,} groups", " groups like theirs")
+    telling = "no number would" if cases.to_decide is None else f"some {_rounded(cases.to_decide)}{of} would"
     return (
-        f" {cases.n_cases:,} test cases were seen; {telling} tell it from the {labels[chosen.against]} by an accuracy "
-        f"as different as theirs, some {_rounded(cases.to_call_equal)} show both equal within {chosen.margin:g} if "
-        f"they are (with a chance of {100 * POWER:g} %)."
+        f" {cases.n_cases:,} test cases{seen} were seen; {telling} tell it from the {labels[chosen.against]} by an "
+        f"accuracy as different as theirs, some {equal}{of} show both equal within {chosen.margin:g} "
+        f"if they are (with a chance of {100 * POWER:g} %)."
     )
 
 
