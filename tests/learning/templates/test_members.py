@@ -15,12 +15,13 @@ from superpose.learning import Predictor
 from superpose.learning.checkpoint import Stopped
 from superpose.learning.model_file import ModelFacts
 from superpose.learning.templates.pneumonia import PRESETS
-from superpose.learning.templates.pneumonia.fitting import build, predicted
+from superpose.learning.templates.pneumonia.fitting import build
 from superpose.learning.templates.pneumonia.measures import threshold_of
 from superpose.learning.templates.pneumonia.members import AveragedClassifiers, averaged, member_seeds, members_of
 from superpose.learning.templates.pneumonia.run import Run
 from superpose.learning.templates.pneumonia.serving import save_model
 from superpose.learning.templates.pneumonia.settings import TemplateSettings
+from superpose.learning.templates.pneumonia.shared_convolutions import SharedConvolutions
 from superpose.learning.templates.watching import Watch
 
 VARIANTS = ("hybrid", "strong_cnn", "hybrid_head", "classical_twin", "logistic_regression")
@@ -76,7 +77,7 @@ def test_members_are_single_networks_of_their_own_seeds(run: Run, small_set: Pat
     for one in run.fitted():  # from disk
         for own, member in zip(member_seeds(3, one.seed), members_of(one.network), strict=True):
             other = alone[one.variant, own]
-            expected, found = (predicted(network, run.validation.pixels) for network in (other, member))
+            expected, found = (SharedConvolutions(run.validation.pixels).logits(network) for network in (other, member))
             assert found == pytest.approx(expected, abs=1e-3), (one.variant, own)
 
 
@@ -85,9 +86,9 @@ def test_thresholds_are_those_of_the_averaged_scores(run: Run) -> None:
     assert {one.variant for one in found} == set(VARIANTS) and len(found) == 2 * len(VARIANTS)
     truth, pixels = run.validation.labels, run.validation.pixels
     for one in found:
-        logits = np.mean([predicted(member, pixels) for member in members_of(one.network)], axis=0)
+        logits = np.mean([SharedConvolutions(pixels).logits(member) for member in members_of(one.network)], axis=0)
         assert one.threshold == pytest.approx(threshold_of(truth, logits), abs=0.01)
-        assert one.scores(run.validation) == pytest.approx(logits - one.threshold, abs=1e-3)
+        assert one.scores(SharedConvolutions(pixels)) == pytest.approx(logits - one.threshold, abs=1e-3)
     assert not list(run.directory.glob("*.checkpoint"))
 
 
@@ -131,7 +132,7 @@ def test_the_model_file_of_several_members_serves_without_torch(run: Run, tmp_pa
     assert said["runtime"] == "numpy" and said["n_params"] == one.n_params
     rows = run.validation.pixels
     served = Predictor.load(tmp_path / "model", said["sha256"]).predict_proba(rows.astype(np.float64))[:, 1]
-    assert served == pytest.approx(1.0 / (1.0 + np.exp(-one.scores(run.validation))), abs=1e-4)
+    assert served == pytest.approx(1.0 / (1.0 + np.exp(-one.scores(SharedConvolutions(rows)))), abs=1e-4)
 
 
 def test_networks_are_not_taken_over_from_a_run_of_other_members(run: Run, small_set: Path, tmp_path: Path) -> None:

@@ -23,12 +23,13 @@ from superpose.learning import Predictor, read_model
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.templates.pneumonia import PRESETS, train_pneumonia
 from superpose.learning.templates.pneumonia.augmentation import augmented
-from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
+from superpose.learning.templates.pneumonia.fitting import build, fit
 from superpose.learning.templates.pneumonia.networks import DressedHead, ResNet18Features, dressed_block
 from superpose.learning.templates.pneumonia.options import default_variants
 from superpose.learning.templates.pneumonia.reuse import OtherRun
 from superpose.learning.templates.pneumonia.run import Run
 from superpose.learning.templates.pneumonia.settings import Augmentation, TemplateSettings
+from superpose.learning.templates.pneumonia.shared_convolutions import SharedConvolutions
 
 X_RAYS = Path(__file__).resolve().parents[4] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"
 MOST = list(default_variants("chest"))
@@ -112,7 +113,7 @@ def test_training_goes_on_from_a_checkpoint_to_the_same_network(tmp_path: Path) 
     )  # fmt: skip
     whole = fit(build(settings, "hybrid", 12, 1), pixels, labels, settings, 1)
     assert told == [3, 4]
-    assert np.array_equal(predicted(resumed, pixels), predicted(whole, pixels))
+    assert np.array_equal(SharedConvolutions(pixels).logits(resumed), SharedConvolutions(pixels).logits(whole))
     with pytest.raises(CheckpointError, match="does not fit this network"):
         fit(build(settings, "linear", 12, 1), pixels, labels, settings, 1, checkpoint=path)
 

@@ -18,7 +18,7 @@ from superpose.learning.templates.pneumonia import PRESETS, train_pneumonia
 from superpose.learning.templates.pneumonia import options as options_module
 from superpose.learning.templates.pneumonia import pretrained as pretrained_module
 from superpose.learning.templates.pneumonia.estimate import most_explained
-from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
+from superpose.learning.templates.pneumonia.fitting import build, fit
 from superpose.learning.templates.pneumonia.members import AveragedClassifiers
 from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
 from superpose.learning.templates.pneumonia.options import (
@@ -31,6 +31,7 @@ from superpose.learning.templates.pneumonia.options import (
 from superpose.learning.templates.pneumonia.pretrained import EfficientNetFeatures, imagenet_weights
 from superpose.learning.templates.pneumonia.report import verdict_of
 from superpose.learning.templates.pneumonia.run import Run
+from superpose.learning.templates.pneumonia.shared_convolutions import SharedConvolutions
 
 needs_weights = pytest.mark.skipif(imagenet_file() is None, reason="superpose[pretrained] is not installed")
 
@@ -141,7 +142,7 @@ def test_a_run_is_judged_against_its_own_features_without_the_circuit(
     served = Predictor.load(tmp_path / "model.superpose", report["model"]["sha256"]).predict_proba(
         pixels.astype(np.float64)
     )
-    expected = 1.0 / (1.0 + np.exp(-chosen.scores(run.validation)))
+    expected = 1.0 / (1.0 + np.exp(-chosen.scores(SharedConvolutions(run.validation.pixels))))
     assert served[:, 1] == pytest.approx(expected, abs=1e-4)
 
 
@@ -205,7 +206,7 @@ def test_training_moves_every_block_and_goes_on_from_a_checkpoint(tmp_path: Path
         fit(build(settings, "hybrid", 8, 1), pixels, labels, settings, 1, checkpoint=path, after_epoch=stop)
     resumed = fit(build(settings, "hybrid", 8, 1), pixels, labels, settings, 1, checkpoint=path)
     whole = fit(build(settings, "hybrid", 8, 1), pixels, labels, settings, 1)
-    assert np.array_equal(predicted(resumed, pixels), predicted(whole, pixels))
+    assert np.array_equal(SharedConvolutions(pixels).logits(resumed), SharedConvolutions(pixels).logits(whole))
     before = build(settings, "hybrid", 8, 1).state_dict()
     for name, value in whole.named_parameters():
         assert not torch.equal(before[name], value), name
@@ -227,7 +228,8 @@ def test_large_pictures_go_through_few_at_a_time_and_small_ones_as_before() -> N
     sizes: list[int] = []
     enlarged.features.stem.register_forward_hook(lambda module, given, found: sizes.append(len(given[0])))
     pixels = picture().reshape(1, 784).numpy().repeat(50, axis=0)
-    assert predicted(enlarged, pixels) == pytest.approx(np.full(50, predicted(enlarged, pixels[:1])[0]), abs=1e-4)
+    many, single = (SharedConvolutions(own).logits(enlarged) for own in (pixels, pixels[:1]))
+    assert many == pytest.approx(np.full(50, single[0]), abs=1e-4)
     assert sizes == [*[41] * 6, *[9] * 6, *[1] * 6]  # pictures, nearer and farther ones, and their mirror images
 
 

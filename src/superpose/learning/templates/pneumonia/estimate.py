@@ -29,6 +29,9 @@ _HEAD_S: Final[Mapping[str, float]] = {"hybrid": 4e-7, "unentangled": 4e-7, "fro
 _LOGISTIC_S: Final = 2.8e-4
 """Seconds of a picture and penalty."""
 
+_SCORED_S: Final = 2e-6
+"""Seconds of a view by a head whose features are there."""
+
 _JUDGED_S: Final = 2.0e-4
 """Seconds of a test picture and trained network: 1000 resamples."""
 
@@ -112,7 +115,10 @@ def most_explained(preset: str) -> int:
 
 
 def _variant(name: str, counts: PictureCounts, settings: TemplateSettings, seeds: int) -> Iterator[Work]:
-    """Training a variant with all its seeds, and predicting validation and test pictures."""
+    """Training a variant with all its seeds, and predicting validation and test pictures.
+
+    Heads are applied to the features that the hybrid model's convolutions made of these.
+    """
     row, heads = VARIANTS[name], settings.heads
     n_seeds = min(seeds, settings.fewer_seeds.get(name, seeds))
     network: FitSettings = getattr(settings, name) if row.trained == "whole" else settings.hybrid
@@ -124,8 +130,11 @@ def _variant(name: str, counts: PictureCounts, settings: TemplateSettings, seeds
         yield Work(name, "pictures trained", n_once * len(heads.penalties), _LOGISTIC_S)
     else:
         yield Work(name, "pictures trained", n_once * heads.epochs, _HEAD_S[row.head])
-    n_seen = n_seeds * (counts.n_validation + counts.n_test)
-    yield Work(name, "views predicted", n_seen * _n_views(network), view_s * _larger(counts, network.features))
+    n_seen = n_seeds * (counts.n_validation + counts.n_test) * _n_views(network)
+    if row.trained == "whole":
+        yield Work(name, "views predicted", n_seen, view_s * _larger(counts, network.features))
+    else:
+        yield Work(name, "views scored", n_seen, _SCORED_S)
 
 
 def _cached(counts: PictureCounts, settings: TemplateSettings, seeds: int) -> Work:

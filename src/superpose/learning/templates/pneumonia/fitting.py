@@ -17,7 +17,6 @@ from torch import Tensor, nn
 
 from superpose.learning.templates.pneumonia.augmentation import augmented
 from superpose.learning.templates.pneumonia.checkpoints import Progress, read_progress, write_progress
-from superpose.learning.templates.pneumonia.members import AveragedClassifiers
 from superpose.learning.templates.pneumonia.networks import (
     PictureClassifier,
     ResidualFeatures,
@@ -28,7 +27,7 @@ from superpose.learning.templates.pneumonia.options import Head
 from superpose.learning.templates.pneumonia.pretrained import EfficientNetFeatures
 from superpose.learning.templates.pneumonia.settings import FitSettings
 
-__all__ = ["build", "class_weights", "fit", "predicted"]
+__all__ = ["build", "class_weights", "fit"]
 
 _WARM_UP = 0.15
 
@@ -114,17 +113,6 @@ def fit(  # one parameter per part
             after_epoch(epoch + 1, total / per_epoch)
     network.load_state_dict(average)
     return network.eval()
-
-
-def predicted(network: PictureClassifier | AveragedClassifiers, pixels: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Logits of the second class against the first, ``(n_images,)``, in predicting mode."""
-    network.eval()
-    found, size = [], network.n_at_once()
-    with torch.no_grad():
-        for start in range(0, len(pixels), size):
-            scores = network(torch.from_numpy(pixels[start : start + size]))
-            found.append((scores[:, 1] - scores[:, 0]).double().numpy())
-    return np.concatenate(found) if found else np.empty(0)
 
 
 def class_weights(labels: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from torch import Tensor, nn
 
-from superpose.learning.templates.pneumonia.networks import PictureClassifier
+from superpose.learning.templates.pneumonia.networks import PictureClassifier, mean_of
 
 __all__ = ["AveragedClassifiers", "averaged", "member_seeds", "members_of"]
 
@@ -29,10 +29,7 @@ class AveragedClassifiers(nn.Module):
 
     def forward(self, pixels: Tensor) -> Tensor:
         """Scores ``(batch, 2)`` of pixels ``(batch, side * side)``."""
-        total = self.members[0](pixels)
-        for member in self.members[1:]:
-            total = total + member(pixels)
-        return total * (1.0 / len(self.members))  # type: ignore[no-any-return]
+        return mean_of([member(pixels) for member in self.members])
 
 
 def member_seeds(n_members: int, seed: int) -> range:

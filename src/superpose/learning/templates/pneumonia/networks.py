@@ -7,6 +7,7 @@ that they can be exported and served.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -27,6 +28,7 @@ __all__ = [
     "ResidualFeatures",
     "SixConvolutions",
     "dressed_block",
+    "mean_of",
 ]
 
 N_QUBITS = 4
@@ -268,13 +270,25 @@ class PictureClassifier(nn.Module):
             found += [zoom @ view @ zoom.transpose(0, 1) for zoom in self.zooms for view in found]
         return found
 
+    def view_features(self, images: Tensor) -> list[Tensor]:
+        """Features ``(batch, n_features)`` of each view of images ``(batch, 1, side, side)``."""
+        return [self.features_of(view) for view in self.views(images)]
+
+    def mean_scores(self, features: Sequence[Tensor]) -> Tensor:
+        """Scores ``(batch, 2)``: the mean of the head's over the views, of whose features there are `view_features`."""
+        return mean_of([self.head(one) for one in features])
+
     def forward(self, pixels: Tensor) -> Tensor:
         """Scores ``(batch, 2)`` of pixels ``(batch, side * side)``."""
         images = pixels.reshape(-1, 1, self.side, self.side)
         if self.training:
             return self.scores_of(self.enlarged(images))
-        scores = [self.scores_of(view) for view in self.views(images)]
-        total = scores[0]
-        for one in scores[1:]:
-            total = total + one
-        return total * (1.0 / len(scores))
+        return self.mean_scores(self.view_features(images))
+
+
+def mean_of(scores: Sequence[Tensor]) -> Tensor:
+    """The mean of tensors of one shape, which are summed in their order."""
+    total = scores[0]
+    for one in scores[1:]:
+        total = total + one
+    return total * (1.0 / len(scores))

@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from safetensors.torch import load_file, save
 
 from superpose import __version__
-from superpose.datasets.picture_sets import Pictures, PictureSet, learnable
+from superpose.datasets.picture_sets import PictureSet, learnable
 from superpose.errors import CheckpointError
 from superpose.learning.canonical import write_atomically
 from superpose.learning.checkpoint import Stopped, read_sealed_json, write_sealed_json
-from superpose.learning.templates.pneumonia.fitting import build, fit, predicted
+from superpose.learning.templates.pneumonia.fitting import build, fit
 from superpose.learning.templates.pneumonia.measures import THRESHOLD, measured, threshold_of
 from superpose.learning.templates.pneumonia.members import (
     AveragedClassifiers,
@@ -36,6 +36,7 @@ from superpose.learning.templates.pneumonia.options import VARIANTS
 from superpose.learning.templates.pneumonia.pretrained import IMAGENET_SHA256
 from superpose.learning.templates.pneumonia.reuse import OtherRun
 from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
+from superpose.learning.templates.pneumonia.shared_convolutions import SharedConvolutions
 from superpose.learning.templates.pneumonia.variants import (
     Features,
     cached_features,
@@ -72,9 +73,9 @@ class Fitted:
     seconds: float
     taken_from: str | None = None
 
-    def scores(self, pictures: Pictures) -> NDArray[np.float64]:
+    def scores(self, pictures: SharedConvolutions) -> NDArray[np.float64]:
         """Logits over the threshold ``(n_pictures,)``."""
-        return predicted(self.network, pictures.pixels) - self.threshold
+        return pictures.logits(self.network) - self.threshold
 
 
 class Run:
@@ -114,6 +115,7 @@ class Run:
         self.directory, self.tell, self._watch, self._n_done = directory, tell, watch, 0
         self.learnable = learnable(pictures)
         self.train, self.validation = self.learnable.train, self.learnable.validation
+        self._validation_seen = SharedConvolutions(self.validation.pixels)
         directory.mkdir(parents=True, exist_ok=True)
         self.configuration = {
             "template": "pneumonia",
@@ -148,7 +150,7 @@ class Run:
         return member_seeds(self._settings_of(name).members, seed)
 
     def fitted(self) -> list[Fitted]:
-        """Every variant with every seed, trained now or before.
+        """Every variant with every seed, trained now or before; heads right behind the hybrid model they stand on.
 
         Raises:
             Stopped: the watch asked for it; what is trained is on disk.
@@ -273,7 +275,7 @@ class Run:
     ) -> Fitted:
         """Choose the threshold, measure on validation, and put the network on disk; the facts last."""
         truth = self.validation.labels
-        logits = predicted(network, self.validation.pixels)
+        logits = self._validation_seen.logits(network)
         threshold = threshold_of(truth, logits)
         facts = {
             "threshold": threshold,

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from scipy.special import expit
 
 from superpose import __version__
@@ -30,6 +31,7 @@ from superpose.learning.templates.pneumonia.plots import plots_of
 from superpose.learning.templates.pneumonia.report import CONFIDENCE, MARGIN, NOTICE, comparisons_of, verdict_of
 from superpose.learning.templates.pneumonia.run import Fitted, Run
 from superpose.learning.templates.pneumonia.serving import save_model
+from superpose.learning.templates.pneumonia.shared_convolutions import SharedConvolutions
 from superpose.learning.templates.watching import Tell, Watch
 
 __all__ = ["train_pneumonia"]
@@ -122,7 +124,10 @@ def _reported(run: Run, preset: str, clock: float) -> dict[str, Any]:
     fitted = run.fitted()
     test = run.test.open(f"measure {len(fitted)} trained networks, {', '.join(run.variants)}")
     tell(f"test pictures opened, {len(test)}")
-    scores = {name: [one.scores(test) for one in fitted if one.variant == name] for name in run.variants}
+    scores: dict[str, list[NDArray[np.float64]]] = {name: [] for name in run.variants}
+    seen = SharedConvolutions(test.pixels)
+    for one in fitted:
+        scores[one.variant].append(one.scores(seen))
     figures = {name: measures_of(test.labels, own) for name, own in scores.items()}
     comparisons = comparisons_of(figures)
     report: dict[str, Any] = {
@@ -148,7 +153,7 @@ def _reported(run: Run, preset: str, clock: float) -> dict[str, Any]:
         "confidence": CONFIDENCE,
         "verdict": verdict_of(comparisons, run.n_seeds),
     }
-    report["model"] = _saved(place / "model.superpose", run, fitted, report, test)
+    report["model"] = _saved(place / "model.superpose", run, fitted, report, test, scores["hybrid"])
     report["plots"] = plots_of(test.labels, scores, pictures.classes, report["model"]["seed"])
     report["environment"] = {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__,
                              "python": platform.python_version(), "threads": torch.get_num_threads()}  # fmt: skip
@@ -196,10 +201,17 @@ def _row(name: str, fitted: Sequence[Fitted]) -> dict[str, Any]:
     }
 
 
-def _saved(path: Path, run: Run, fitted: Sequence[Fitted], report: dict[str, Any], test: Pictures) -> dict[str, Any]:
-    """The model file of the hybrid model whose seed did best on validation, by Brier score."""
+def _saved(
+    path: Path,
+    run: Run,
+    fitted: Sequence[Fitted],
+    report: dict[str, Any],
+    test: Pictures,
+    scores: Sequence[NDArray[np.float64]],
+) -> dict[str, Any]:
+    """The model file of the hybrid model whose seed did best on validation, by Brier score; it has scores by seed."""
     best = min((one for one in fitted if one.variant == "hybrid"), key=lambda one: one.validation["brier"])
-    ill = expit(best.scores(test))
+    ill = expit(scores[best.seed])
     calibration = calibration_report(
         Safeguards(), probabilities=np.column_stack([1.0 - ill, ill]), truth=test.labels,
         encoded=test.pixels.astype(np.float64), confidence=CONFIDENCE,
