@@ -66,6 +66,22 @@ class Enough(Exception):
     pass
 
 
+class Looks:
+    """An ``on_step`` that lets a solver go on until it has asked so often, and counts whether it asks again.
+
+    Args:
+        enough: at so many looks and at each later one it raises `Enough`.
+    """
+
+    def __init__(self, enough: int) -> None:
+        self.n, self._enough = 0, enough
+
+    def __call__(self) -> None:
+        self.n += 1
+        if self.n >= self._enough:
+            raise Enough
+
+
 def places(n: int) -> np.ndarray:
     at = np.random.default_rng(0).random((n, 2)) * 1000
     return np.linalg.norm(at[:, None] - at[None], axis=2)
@@ -143,17 +159,10 @@ def test_a_solver_ends_when_its_caller_says_so(made: Callable[[], Model[Any]], n
     if needs == "highspy":
         needs_highspy()
     pytest.importorskip(needs, reason="needs superpose[optimization]")
-    looks = 0
-
-    def look() -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 2:
-            raise Enough
-
+    looks = Looks(2)
     with pytest.raises(Enough):  # a solver that hears nothing would hold this up for hours
-        made().classical(HOURS, 1, look)
-    assert looks == 2
+        made().classical(HOURS, 1, looks)
+    assert looks.n == 2
 
 
 @pytest.mark.parametrize(
@@ -206,31 +215,18 @@ def test_ctrl_c_ends_the_command_with_a_line_and_130(tmp_path: Path, method: str
     ],
 )
 def test_a_variational_loop_ends_at_the_next_evaluation(method: Any, options: dict[str, Any]) -> None:
-    looks = 0
-
-    def look() -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
-            raise Enough
-
+    looks = Looks(3)
     with pytest.raises(Enough):
-        solve(dense(8, 20), method, time_limit_s=HOURS, on_step=look, **options)
-    assert looks == 3  # nothing went on behind it
+        solve(dense(8, 20), method, time_limit_s=HOURS, on_step=looks, **options)
+    assert looks.n == 3  # nothing went on behind it
 
 
 def test_annealing_ends_when_its_caller_says_so() -> None:
     pytest.importorskip("dwave.samplers", reason="needs superpose[optimization]")
-    looks = 0
-
-    def look() -> None:
-        nonlocal looks
-        looks += 1
-        raise Enough
-
+    looks = Looks(1)
     with pytest.raises(Enough):
-        solve(dense(), "annealing", time_limit_s=HOURS, n_reads=100_000, on_step=look)
-    assert looks == 1  # the sampler swallows what is raised when it asks whether to go on, and so nothing is
+        solve(dense(), "annealing", time_limit_s=HOURS, n_reads=100_000, on_step=looks)
+    assert looks.n == 1  # the sampler swallows what is raised when it asks whether to go on, and so nothing is
 
 
 def test_strings_are_made_solutions_one_by_one_and_the_caller_is_asked_at_each() -> None:
@@ -253,20 +249,13 @@ def test_strings_are_made_solutions_one_by_one_and_the_caller_is_asked_at_each()
 
 
 def test_looking_at_all_strings_is_ended_between_two_constraints() -> None:
-    looks = 0
-
-    def look() -> None:
-        nonlocal looks
-        looks += 1
-        if looks == 3:
-            raise Enough
-
+    looks = Looks(3)
     rows = [LinearConstraint("one", [0, 1], 1, "<=", 1)]
     problem = QuadraticProblem([1.0] * 4, {}, constraints=rows, conflicts=[(0, 1), (1, 2), (2, 3)])
-    sampler, setting = ExhaustiveSampler(SolveOptions()), Setting(None, 4, Budget(HOURS, on_step=look), 0)
+    sampler, setting = ExhaustiveSampler(SolveOptions()), Setting(None, 4, Budget(HOURS, on_step=looks), 0)
     with pytest.raises(Enough):
         sampler.draw(sampler.form(problem, setting), setting)
-    assert looks == 3
+    assert looks.n == 3
 
 
 def small_qubo() -> Qubo:
