@@ -11,24 +11,25 @@ import pytest
 
 from superpose.datasets import Table, builtin_table
 from superpose.errors import ForbiddenError, NotFoundError, SpecError
-from superpose.learning.effort import EstimatedEffort
+from superpose.learning.effort import REST, EstimatedEffort, rounded
 from superpose.learning.estimate import counts_of, effort_or_reason, fold_counts, trial_effort_or_reason
 from superpose.learning.splitting import splits_of
 from superpose.learning.trial import tuning_folds
-from superpose.service import Dataset, ModelVersion, Principal, Service, ServiceConfig
+from superpose.service import Dataset, Job, ModelVersion, Part, Principal, Service, ServiceConfig
 from superpose.service.experiments.study import STARTUP_TRIALS, PastTrial, propose
 from superpose.service.experiments.sweep_effort import (
     FINAL,
     MOST_COUNTED,
     TRIALS,
+    ChildEfforts,
     Seconds,
     SweepEffort,
     sweep_effort_or_reason,
 )
 from superpose.service.experiments.sweep_spec import SweepSpec
-from superpose.service.work.remarks import MAY_NOT_END, NOT_ESTIMATED, remarks_on_sweep
+from superpose.service.work.remarks import MAY_NOT_END, NOT_ESTIMATED, remarks_on, remarks_on_sweep
 
-from .conftest import SMALL_SPEC, ended, working
+from .conftest import SMALL_SPEC, ended, wait_for, working
 
 pytest.importorskip("optuna")
 
@@ -264,3 +265,83 @@ def test_bounds_of_a_very_large_space_are_those_of_the_trials_that_were_counted(
     counted = effort(document, table)
     assert whole.trials.least <= counted.trials.least < counted.trials.expected
     assert counted.trials.expected < counted.trials.most <= whole.trials.most
+
+
+def children(service: Service, admin: Principal, sweep: Job) -> dict[str, list[Job]]:
+    """The jobs that a sweep has begun, by kind, oldest first."""
+    found: dict[str, list[Job]] = {"trial": [], "train": []}
+    for job in reversed(service.jobs.list(admin, Part(), parent=sweep.id).items):
+        found[job.kind].append(job)
+    return found
+
+
+def test_each_trial_and_the_final_training_have_estimates_of_their_own(
+    service: Service, admin: Principal, config: ServiceConfig, dataset: Dataset
+) -> None:
+    made = service.sweeps.submit(admin, with_(n_trials=3), dataset="trial", name="s")
+    with working(config):
+        done = ended(service, made.job)
+    assert done.status == "succeeded", done.error
+    found, own = children(service, admin, made.job), service.datasets.table(service.datasets.get(admin, "trial"))
+    (final,) = found["train"]
+    chosen: Any = final.payload["sweep"]
+    for job in found["trial"]:
+        params: Any = job.payload["params"]
+        expected: Any = job.estimate
+        assert expected["cpu_s"] == rounded(seconds(with_(n_trials=3), own, params)[0])
+        assert set(expected["parts"]) == {"hybrid", REST} and job.remarks == ()
+    parts: Any = made.job.estimate
+    trials: list[Any] = [job.estimate for job in found["trial"]]
+    assert len(trials) == 3 and sum(one["cpu_s"] for one in trials) == pytest.approx(parts["parts"][TRIALS], rel=0.02)
+    spec = {name: value for name, value in final.payload.items() if name != "sweep"}
+    assert (
+        final.estimate == service.jobs.quote(admin, "train", spec, dataset="trial").estimate
+    )  # as a user's job has it
+    assert chosen["params"] in [job.payload["params"] for job in found["trial"]] and final.remarks == ()
+
+
+def test_a_trial_that_may_not_end_or_cannot_be_trained_says_so(
+    service: Service, admin: Principal, config: ServiceConfig, dataset: Dataset
+) -> None:
+    own = service.datasets.table(service.datasets.get(admin, "trial"))
+    document = with_(
+        space={"model.n_qubits": [2, 60]},  # of which the second fits into no memory
+        sampler={"name": "grid"},
+        n_trials=2,
+    )
+    spec = SweepSpec.from_dict(document)
+    folds, splits = tuning_folds(spec.base, own, spec.n_folds), list(splits_of(spec.base, own, at_most=3))
+    efforts = ChildEfforts(spec, own, folds, splits)
+    trial, final = (part({"model.n_qubits": 2}) for part in (efforts.trial_or_reason, efforts.final_or_reason))
+    assert isinstance(trial, EstimatedEffort) and isinstance(final, EstimatedEffort)
+    assert (trial.cpu_s, final.cpu_s) == pytest.approx(seconds(document, own, {"model.n_qubits": 2}))
+    told = remarks_on(trial, max_seconds=1e-4, config=replace(config, job_seconds=1e-4), less="epochs or folds")
+    assert [remark["code"] for remark in told.remarks] == [MAY_NOT_END]
+    assert "(job_seconds): ask its operator for more, or ask for fewer epochs or folds" in str(
+        told.remarks[0]["message"]
+    )
+    made = service.sweeps.submit(admin, document, dataset="trial", name="s")
+    with working(config):
+        assert ended(service, made.job).status == "succeeded"
+    first, second = children(service, admin, made.job)["trial"]
+    assert first.estimate is not None and first.remarks == ()
+    assert second.estimate is None and second.error is not None
+    assert [(one["code"], one["message"]) for one in second.remarks] == [
+        (NOT_ESTIMATED, "No estimate: nothing can be trained with these parameters.")
+    ]
+
+
+def test_trials_of_a_sweep_without_an_estimate_say_why_they_have_none(
+    service: Service, admin: Principal, config: ServiceConfig, dataset: Dataset
+) -> None:
+    private = with_(
+        spec={**SMALL_SPEC, "privacy": {"epsilon": 5.0}}, space={"model.n_qubits": {"int": [1, 2]}}, n_trials=1
+    )
+    made = service.sweeps.submit(admin, private, dataset="trial", name="s")
+    with working(config):
+        wait_for(lambda: children(service, admin, made.job)["trial"])
+        service.sweeps.cancel(admin, "s")
+        ended(service, made.job)
+    for job in children(service, admin, made.job)["trial"]:
+        assert job.estimate is None and job.remarks == made.job.remarks
+        assert [remark["code"] for remark in job.remarks] == [NOT_ESTIMATED]

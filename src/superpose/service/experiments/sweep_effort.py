@@ -10,10 +10,11 @@ import itertools
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from superpose.errors import SuperposeError
-from superpose.learning.effort import rounded
+from superpose.learning.effort import EstimatedEffort, rounded
 from superpose.service.experiments.study import STARTUP_TRIALS, propose
 from superpose.service.experiments.sweep_spec import SweepSpec, Value
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from superpose.datasets import Split, Table
     from superpose.learning.spec import TrainingSpec
 
-__all__ = ["FINAL", "MOST_COUNTED", "TRIALS", "SweepEffort", "sweep_effort_or_reason"]
+__all__ = ["FINAL", "MOST_COUNTED", "TRIALS", "ChildEfforts", "SweepEffort", "sweep_effort_or_reason"]
 
 TRIALS: Final = "trials"
 FINAL: Final = "final training"
@@ -85,10 +86,18 @@ class SweepEffort:
 
 @dataclass(frozen=True)
 class _Cost:
-    """Seconds of a trial with some parameters, and of a final training with them."""
+    """What a trial with some parameters is expected to take, and a final training with them."""
 
-    trial_s: float
-    final_s: float
+    trial: EstimatedEffort
+    final: EstimatedEffort
+
+    @cached_property
+    def trial_s(self) -> float:
+        return self.trial.cpu_s
+
+    @cached_property
+    def final_s(self) -> float:
+        return self.final.cpu_s
 
 
 def sweep_effort_or_reason(
@@ -106,7 +115,7 @@ def sweep_effort_or_reason(
 
     Cost: under a millisecond for each of at most 200 trials, and for each value at the ends of the space a few times.
     """
-    costs = _Costs(spec, table, folds, splits)
+    costs = ChildEfforts(spec, table, folds, splits)
     if costs.reason is not None:
         return costs.reason
     points = list(itertools.islice(_tried(spec), min(spec.n_trials, MOST_COUNTED)))
@@ -156,8 +165,15 @@ def _final_s(cost: _Cost) -> float:
     return cost.final_s
 
 
-class _Costs:
-    """What trials and trainings with parameters take, each looked at once."""
+class ChildEfforts:
+    """What trials of a sweep are expected to take by their parameters, and final trainings; each is looked at once.
+
+    Args:
+        spec: the sweep.
+        table: the data.
+        folds: the tuning folds of its trials.
+        splits: splits of the base spec: all, or the first ones of many that are alike.
+    """
 
     def __init__(self, spec: SweepSpec, table: Table, folds: Sequence[Split], splits: Sequence[Split]) -> None:
         from superpose.learning.admission import n_categories
@@ -168,12 +184,26 @@ class _Costs:
         self._features = feature_table(spec.base, table)  # which columns are features is not searched over
         self._categories = n_categories(self._features)
         self._counts, self._of_folds = counts_of(spec.base, table, splits), fold_counts(spec.base, table, folds)
-        self._known: dict[str, _Cost | None] = {}
+        self._known: dict[str, _Cost | str] = {}
         base = self._estimated(spec.base)
         self.reason = base if isinstance(base, str) else None
 
+    def trial_or_reason(self, params: Params) -> EstimatedEffort | str:
+        """What a trial is expected to take if it is not pruned, or why nobody says: one sentence."""
+        found = self._cost(params)
+        return found if isinstance(found, str) else found.trial
+
+    def final_or_reason(self, params: Params) -> EstimatedEffort | str:
+        """What the training of a trial's spec is expected to take, or why nobody says: one sentence."""
+        found = self._cost(params)
+        return found if isinstance(found, str) else found.final
+
     def of(self, params: Params) -> _Cost | None:
         """The seconds; None where nothing can be trained with the parameters."""
+        found = self._cost(params)
+        return None if isinstance(found, str) else found
+
+    def _cost(self, params: Params) -> _Cost | str:
         key = json.dumps(dict(params), sort_keys=True)
         if key not in self._known:
             self._known[key] = self._looked_up(params)
@@ -203,16 +233,15 @@ class _Costs:
                         best, params, improved = found, other, True
         return sign * best
 
-    def _looked_up(self, params: Params) -> _Cost | None:
+    def _looked_up(self, params: Params) -> _Cost | str:
         from superpose.learning.admission import admit
 
         try:
             spec = self._spec.spec_of(params)
             admit(spec, fine_tuned=spec.fine_tune.parent is not None)
         except SuperposeError:
-            return None
-        found = self._estimated(spec)
-        return None if isinstance(found, str) else found
+            return "No estimate: nothing can be trained with these parameters."
+        return self._estimated(spec)
 
     def _estimated(self, spec: TrainingSpec) -> _Cost | str:
         from superpose.learning.admission import n_encoded_columns
@@ -223,4 +252,4 @@ class _Costs:
         if isinstance(whole, str):
             return whole
         trial = trial_effort_or_reason(spec, replace(self._of_folds, n_columns=n_columns))
-        return trial if isinstance(trial, str) else _Cost(trial.cpu_s, whole.cpu_s)
+        return trial if isinstance(trial, str) else _Cost(trial, whole)

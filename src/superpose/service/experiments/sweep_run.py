@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from superpose.errors import SweepError
 from superpose.service.experiments.study import importances, propose, should_prune
+from superpose.service.experiments.sweep_effort import ChildEfforts
 from superpose.service.experiments.sweep_spec import SweepSpec
 from superpose.service.experiments.trials import Trial, children_of
 from superpose.service.nouns import Job, JobKind
 from superpose.service.statuses import JobStatus
 from superpose.service.store.claims import NewJob
+from superpose.service.work.admission import TRIED_SPLITS
 from superpose.service.work.fine_tuning import carrying, parent_of_job
+from superpose.service.work.remarks import remarks_on
 from superpose.service.work.runs import Awaits, Outcome, RunContext
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ def step(job: Job, context: RunContext) -> Outcome:
         return _end(spec, job, trials, final) if final.id in ended else Outcome({}, awaits=Awaits((), ended))
     due = _due(spec, job, trials)
     if due or not all(trial.ended for trial in trials):
-        return Outcome({}, awaits=Awaits(tuple(due), ended))
+        return Outcome({}, awaits=Awaits(_estimated(due, spec, job, context), ended))
     best = _best(spec, trials)
     if best is None:
         errors = [trial.error for trial in trials if trial.error]
@@ -47,7 +51,7 @@ def step(job: Job, context: RunContext) -> Outcome:
         raise SweepError(
             f"None of the {len(trials)} trials of the sweep was complete, so there is none to train.{first}"
         )
-    return Outcome({}, awaits=Awaits((_final(spec, job, trials, best),), ended))
+    return Outcome({}, awaits=Awaits(_estimated([_final(spec, job, trials, best)], spec, job, context), ended))
 
 
 def measure(job: Job, context: RunContext) -> Outcome:
@@ -131,6 +135,32 @@ def _child(job: Job, kind: JobKind, payload: Mapping[str, Any], *, model: str | 
         model=model,
         priority=job.priority,
     )
+
+
+def _estimated(children: Sequence[NewJob], spec: SweepSpec, job: Job, context: RunContext) -> tuple[NewJob, ...]:
+    """The children, each with what it is expected to take, as a job of its spec that a user submits has it.
+
+    Of a sweep that nobody estimated (it begins from a module, or an older release has accepted it) nobody estimates
+    them either, for the same reason.
+    """
+    from superpose.learning.splitting import splits_of
+    from superpose.learning.trial import tuning_folds
+
+    if not children or job.estimate is None:
+        return tuple(replace(child, remarks=job.remarks) for child in children)
+    table = context.training_table()
+    folds, splits = tuning_folds(spec.base, table, spec.n_folds), splits_of(spec.base, table, at_most=TRIED_SPLITS)
+    efforts = ChildEfforts(spec, table, folds, list(splits))
+    found = []
+    for child in children:
+        payload: Mapping[str, Any] = child.payload
+        if child.kind is JobKind.TRIAL:
+            effort, less = efforts.trial_or_reason(payload["params"]), "epochs or folds"
+        else:
+            effort, less = efforts.final_or_reason(payload["sweep"]["params"]), "epochs, splits, seeds or controls"
+        told = remarks_on(effort, max_seconds=context.config.job_seconds, config=context.config, less=less)
+        found.append(replace(child, estimate=told.estimate, remarks=told.remarks))
+    return tuple(found)
 
 
 def _best(spec: SweepSpec, trials: list[Trial]) -> Trial | None:
