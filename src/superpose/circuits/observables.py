@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -12,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.circuits.expansion import matrix_terms, projector_terms
+from superpose.circuits.finite import is_finite
 from superpose.circuits.pauli import pauli_matrix
 from superpose.circuits.wording import listed, shown
 from superpose.errors import ObservableError
@@ -225,7 +225,7 @@ def _check_pauli(pauli: object, n_qubits: int | None) -> int:
 
 
 def _check_coefficient(pauli: str, coefficient: object) -> float:
-    if isinstance(coefficient, bool) or not isinstance(coefficient, Real) or not math.isfinite(coefficient):
+    if isinstance(coefficient, bool) or not isinstance(coefficient, Real) or not is_finite(coefficient):
         raise ObservableError(
             f"The coefficient of {shown(pauli)} must be a finite real number, got {shown(coefficient)}."
         )

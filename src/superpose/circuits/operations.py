@@ -6,7 +6,6 @@ Every operation has ``qubits``, ``bits`` (classical ones it reads or writes), ``
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from numbers import Real
@@ -16,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.circuits.channels import channel_row, check_kraus
+from superpose.circuits.finite import is_finite
 from superpose.circuits.instruction import Instruction, qubit_index
 from superpose.circuits.parameters import AngleLike
 from superpose.circuits.wording import shown
@@ -371,7 +371,7 @@ def _distinct_qubits(what: str, values: Sequence[int], n_qubits: int | None = No
 
 
 def _real(what: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, Real) or not is_finite(value):
         raise ProgramError(f"{what} must be a finite real number, got {shown(value)}.")
     return float(value)
 

@@ -11,6 +11,7 @@ from typing import TypeGuard, TypeVar
 import numpy as np
 import numpy.typing as npt
 
+from superpose.circuits.finite import is_finite
 from superpose.circuits.names import check_name
 from superpose.circuits.wording import listed, shown
 from superpose.errors import AngleError, ParameterNameError, ParameterUnboundError
@@ -266,7 +267,7 @@ def _real(value: object) -> float:
         raise AngleError(
             f"An angle must be a real number in radians, a Parameter or an Affine, got {type(value).__name__}."
         )
+    if not is_finite(value):
+        raise AngleError(f"An angle must be finite, got {shown(value)}.")
     number = float(value)
-    if not math.isfinite(number):
-        raise AngleError(f"An angle must be finite, got {number}.")
     return number

@@ -12,7 +12,10 @@ MAX_ITEMS = 10
 
 def shown(value: object) -> str:
     """Return the repr of ``value``, cut after 60 characters."""
-    text = repr(value[: MAX_CHARACTERS + 1] if isinstance(value, str) else value)
+    try:
+        text = repr(value[: MAX_CHARACTERS + 1] if isinstance(value, str) else value)
+    except ValueError:  # a whole number of more digits than Python prints
+        return f"a value of type {type(value).__name__} that is too long to show"
     return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 3] + "..."
 
 

@@ -150,6 +150,10 @@ def check_metrics(values: Mapping[str, float], step: int) -> dict[str, float]:
             )
         try:
             number = float(value)
+        except OverflowError:
+            raise JobFunctionError(
+                f"Metric {name!r} must be finite, got a whole number beyond the largest float at step {step}."
+            ) from None
         except (TypeError, ValueError):
             raise JobFunctionError(f"Metric {name!r} must be a number, got {type(value).__name__}.") from None
         if not math.isfinite(number):

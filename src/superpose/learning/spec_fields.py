@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
+from superpose.circuits.wording import shown
 from superpose.errors import SpecError
 
 __all__ = [
@@ -35,12 +35,6 @@ Rule = Callable[[Any, str], Any]
 _EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d{1,3}")
 
 
-def _shown(value: object) -> str:
-    """A value as a message shows it, never long."""
-    shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
-
-
 def _field(default: Any, rule: Rule) -> Any:
     return dataclasses.field(default=default, metadata={"rule": rule})
 
@@ -58,7 +52,7 @@ def integer(default: int | None, low: int, high: int) -> Any:
             return None
         whole = isinstance(value, int) and not isinstance(value, bool)
         if not whole or not low <= value <= high:
-            raise SpecError(f"must be a whole number from {low} to {high}, got {_shown(value)}", path)
+            raise SpecError(f"must be a whole number from {low} to {high}, got {shown(value)}", path)
         return int(value)
 
     return _field(default, rule)
@@ -70,7 +64,7 @@ def integer_or(word: str, low: int, high: int) -> Any:
     def rule(value: Any, path: str) -> int | str:
         whole = isinstance(value, int) and not isinstance(value, bool)
         if value != word and not (whole and low <= value <= high):
-            raise SpecError(f"must be {word!r} or a whole number from {low} to {high}, got {_shown(value)}", path)
+            raise SpecError(f"must be {word!r} or a whole number from {low} to {high}, got {shown(value)}", path)
         return word if value == word else int(value)
 
     return _field(word, rule)
@@ -82,10 +76,10 @@ def number(default: float, low: float, high: float, *, above: bool = False) -> A
     def rule(value: Any, path: str) -> float:
         if isinstance(value, str) and _EXPONENT.fullmatch(value):
             value = float(value)  # YAML 1.1 reads 1e-3, without a point, as text
-        real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        real = isinstance(value, int | float) and not isinstance(value, bool)
         if not real or not low <= value <= high or (above and value == low):
             bound = f"above {low}" if above else f"from {low}"
-            raise SpecError(f"must be a number {bound} to {high}, got {_shown(value)}", path)
+            raise SpecError(f"must be a number {bound} to {high}, got {shown(value)}", path)
         return float(value)
 
     return _field(default, rule)
@@ -104,7 +98,7 @@ def choice(default: str, allowed: Callable[[], Sequence[str]]) -> Any:
         words = allowed()
         if not isinstance(value, str) or value not in words:
             raise SpecError(
-                f"must be one of {', '.join(words)}, got {_shown(value)}{_suggestion(value, words)}",
+                f"must be one of {', '.join(words)}, got {shown(value)}{_suggestion(value, words)}",
                 path,
                 allowed=list(words),
             )
@@ -118,11 +112,11 @@ def subset(default: tuple[str, ...], allowed: tuple[str, ...]) -> Any:
 
     def rule(value: Any, path: str) -> tuple[str, ...]:
         if not isinstance(value, list | tuple):
-            raise SpecError(f"must be a list of words out of {', '.join(allowed)}, got {_shown(value)}", path)
+            raise SpecError(f"must be a list of words out of {', '.join(allowed)}, got {shown(value)}", path)
         for word in value:
             if word not in allowed or list(value).count(word) > 1:
                 hint = _suggestion(word, allowed) if word not in allowed else "; each at most once"
-                raise SpecError(f"may list {', '.join(allowed)}, got {_shown(word)}{hint}", path, allowed=list(allowed))
+                raise SpecError(f"may list {', '.join(allowed)}, got {shown(word)}{hint}", path, allowed=list(allowed))
         return tuple(word for word in allowed if word in value)
 
     return _field(default, rule)
@@ -135,7 +129,7 @@ def text(default: str | None, max_length: int = 200) -> Any:
         if value is None and default is None:
             return None
         if not isinstance(value, str) or not 0 < len(value) <= max_length:
-            raise SpecError(f"must be a text of 1 to {max_length} characters, got {_shown(value)}", path)
+            raise SpecError(f"must be a text of 1 to {max_length} characters, got {shown(value)}", path)
         return value
 
     return _field(default, rule)
@@ -147,7 +141,7 @@ def names(max_names: int = 2_000) -> Any:
     def rule(value: Any, path: str) -> tuple[str, ...]:
         texts = isinstance(value, list | tuple) and all(isinstance(name, str) and name for name in value)
         if not texts or len(value) > max_names or len(set(value)) != len(value):
-            raise SpecError(f"must be a list of at most {max_names} different names, got {_shown(value)}", path)
+            raise SpecError(f"must be a list of at most {max_names} different names, got {shown(value)}", path)
         return tuple(value)
 
     return _field((), rule)
@@ -164,7 +158,7 @@ def choice_or_weights(default: str, allowed: tuple[str, ...]) -> Any:
         elif isinstance(value, str) and value in allowed:
             return value
         raise SpecError(
-            f"must be one of {', '.join(allowed)}, or a mapping from class to weight; got {_shown(value)}",
+            f"must be one of {', '.join(allowed)}, or a mapping from class to weight; got {shown(value)}",
             path,
             allowed=list(allowed),
         )
@@ -173,9 +167,9 @@ def choice_or_weights(default: str, allowed: tuple[str, ...]) -> Any:
 
 
 def _weight(value: Any, place: str, path: str) -> float:
-    real = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    real = isinstance(value, int | float) and not isinstance(value, bool)
     if not real or not 0 < value <= 1e6:
-        raise SpecError(f"must map classes to numbers above 0, at most 1e6; {place} is {_shown(value)}", path)
+        raise SpecError(f"must map classes to numbers above 0, at most 1e6; {place} is {shown(value)}", path)
     return float(value)
 
 
@@ -187,11 +181,11 @@ def rates(allowed: tuple[str, ...]) -> Any:
         if value is None:
             return None
         if not isinstance(value, Mapping):
-            raise SpecError(f"must map {', '.join(allowed)} to learning rates, got {_shown(value)}", path)
+            raise SpecError(f"must map {', '.join(allowed)} to learning rates, got {shown(value)}", path)
         for word in value:
             if word not in allowed:
                 raise SpecError(
-                    f"may name {', '.join(allowed)}, got {_shown(word)}{_suggestion(word, allowed)}",
+                    f"may name {', '.join(allowed)}, got {shown(word)}{_suggestion(word, allowed)}",
                     path,
                     allowed=list(allowed),
                 )
@@ -233,7 +227,7 @@ class Section:
             SpecError: not a mapping, an unknown field, or a value that its rule refuses.
         """
         if not isinstance(data, Mapping):
-            raise SpecError(f"must be a mapping of fields, got {_shown(data)}", cls.path or "spec")
+            raise SpecError(f"must be a mapping of fields, got {shown(data)}", cls.path or "spec")
         names = [field.name for field in dataclasses.fields(cls)]
         for name in data:
             if name not in names:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Final, Literal, get_args
 
+from superpose.circuits.wording import shown
 from superpose.errors import ProblemError
 
 __all__ = ["METHODS", "Method", "Mixer", "SolveOptions", "Start"]
@@ -81,10 +82,10 @@ class SolveOptions:
             raise ProblemError(f"max_qubits must be between 2 and {MAX_QUBITS}, got {self.max_qubits}.")
         if self.cvar is not None and not 0 < self.cvar <= 1:
             raise ProblemError(f"cvar must be above 0 and at most 1, got {self.cvar}.")
-        if not (math.isfinite(self.time_limit_s) and self.time_limit_s > 0):
-            raise ProblemError(f"time_limit_s must be above 0, got {self.time_limit_s}.")
-        if not (math.isfinite(self.penalty_scale) and self.penalty_scale > 0):
-            raise ProblemError(f"penalty_scale must be above 0, got {self.penalty_scale}.")
+        if not 0 < self.time_limit_s <= sys.float_info.max:
+            raise ProblemError(f"time_limit_s must be above 0, got {shown(self.time_limit_s)}.")
+        if not 0 < self.penalty_scale <= sys.float_info.max:
+            raise ProblemError(f"penalty_scale must be above 0, got {shown(self.penalty_scale)}.")
         if self.seed < 0:
             raise ProblemError(f"seed must be 0 or more, got {self.seed}.")
 

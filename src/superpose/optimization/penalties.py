@@ -9,6 +9,7 @@ minima of the QUBO are exactly the optima of the problem. Weights here are 1.05 
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -16,6 +17,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from superpose.circuits.wording import shown
 from superpose.errors import ProblemError, ProblemInfeasibleError
 from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem
 from superpose.optimization.qubo import Qubo
@@ -138,8 +140,8 @@ def penalised(
 
     Cost: a term for each pair of variables of a constraint.
     """
-    if not (math.isfinite(scale) and scale > 0):
-        raise ProblemError(f"The scale of penalties must be a positive number, got {scale}.")
+    if not 0 < scale <= sys.float_info.max:
+        raise ProblemError(f"The scale of penalties must be a positive number, got {shown(scale)}.")
     lower, upper = objective_range(problem)
     known = feasible_value is not None
     if feasible_value is not None:

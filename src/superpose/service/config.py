@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from superpose.circuits.finite import is_finite
+from superpose.circuits.wording import shown
 from superpose.errors import RequestError
 from superpose.scheduling import Backoff
 from superpose.service.rules import JobRules
@@ -265,8 +266,8 @@ def _check_number(name: str, value: object, kind: str) -> None:
     if value is None and kind.endswith("None"):
         return
     kinds = int if kind.startswith("int") else int | float
-    numeric = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+    numeric = isinstance(value, kinds) and not isinstance(value, bool) and is_finite(value)
     if not numeric or not isinstance(value, int | float) or value < 0 or (value == 0 and name not in _MAY_BE_ZERO):
         what = "whole number" if kind.startswith("int") else "number"
         least = "0 or more" if name in _MAY_BE_ZERO else "above 0"
-        raise RequestError(f"{name} must be a {what} {least}, got {value!r}.", field=name, got=repr(value))
+        raise RequestError(f"{name} must be a {what} {least}, got {shown(value)}.", field=name, got=shown(value))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from superpose.circuits import Circuit
+from superpose.circuits.wording import shown
 from superpose.engine.arrays import Array
 from superpose.engine.memory import SMALL_BYTES, available_memory
 from superpose.errors import StateTooLargeError, UnsupportedProgramError
@@ -76,8 +77,8 @@ class GradientOptions:
     seed: int | None = None
 
     def __post_init__(self) -> None:
-        if self.step is not None and not (self.step > 0 and math.isfinite(self.step)):
-            raise UnsupportedProgramError(f"step must be a positive number of radians or None, got {self.step}.")
+        if self.step is not None and not 0 < self.step <= sys.float_info.max:
+            raise UnsupportedProgramError(f"step must be a positive number of radians or None, got {shown(self.step)}.")
         if self.n_directions < 1:
             raise UnsupportedProgramError(f"n_directions must be at least 1, got {self.n_directions}.")
         if self.seed is not None and self.seed < 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from superpose.circuits.wording import shown
 from superpose.errors import RequestError
 
 __all__ = ["LARGEST_USD", "micros_of", "shown_usd", "usd_of"]
@@ -20,7 +21,7 @@ def micros_of(usd: object, what: str) -> int:
     """
     if isinstance(usd, bool) or not isinstance(usd, int | float) or not 0 <= usd <= LARGEST_USD:
         raise RequestError(
-            f"{what} must be a number of US dollars from 0 to {LARGEST_USD:,.0f}, got {usd!r}.", field=what
+            f"{what} must be a number of US dollars from 0 to {LARGEST_USD:,.0f}, got {shown(usd)}.", field=what
         )
     return math.ceil(round(usd * _MICROS, 3))  # 0.1 is 100,000 millionths, not one more
 

@@ -23,6 +23,7 @@ from copy import deepcopy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Self
 
+from superpose.circuits.finite import is_finite
 from superpose.errors import SpecError
 from superpose.service.store.database import json_text
 from superpose.trust import sha256_bytes
@@ -281,7 +282,7 @@ def _range(document: Mapping[str, Any], kind: str, place: str) -> tuple[float, f
 
 def _is_number(value: Any, kind: str) -> bool:
     allowed = int if kind == "int" else int | float
-    return isinstance(value, allowed) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, allowed) and not isinstance(value, bool) and is_finite(value)
 
 
 def _whole(value: Any, place: str, low: int, high: int) -> int:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from superpose.circuits import Program, ProgramResult, Template
+from superpose.circuits.finite import is_finite
 from superpose.errors import FunctionInputError, SuperposeError
 from superpose.service.config import ServiceConfig
 from superpose.service.quantum_functions.content import Content
@@ -179,4 +179,4 @@ def checked_seed(value: object, error: type[SuperposeError] = FunctionInputError
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and is_finite(value)

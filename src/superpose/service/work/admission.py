@@ -5,10 +5,11 @@ The rooms behind are imported on first use: a server that only answers predictio
 
 from __future__ import annotations
 
-import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from superpose.circuits.wording import shown
 from superpose.errors import PayloadTooLargeError, RequestError
 from superpose.service.budgets.money import micros_of
 from superpose.service.store.claims import Price, SpendingLimits
@@ -146,9 +147,14 @@ def check_spending(max_cost_usd: object, max_seconds: object, scale_shots: bool)
         RequestError: no amount of money, or no time above 0.
     """
     if max_seconds is not None and (
-        isinstance(max_seconds, bool) or not isinstance(max_seconds, int | float) or not 0 < max_seconds < math.inf
+        isinstance(max_seconds, bool)
+        or not isinstance(max_seconds, int | float)
+        or not 0 < max_seconds <= sys.float_info.max
     ):
-        raise RequestError(f"max_seconds must be a number above 0, got {max_seconds!r}.", field="max_seconds")
+        raise RequestError(
+            f"max_seconds must be a number above 0, at most {sys.float_info.max:.0e}, got {shown(max_seconds)}.",
+            field="max_seconds",
+        )
     return SpendingLimits(
         max_cost_micros=None if max_cost_usd is None else micros_of(max_cost_usd, "max_cost_usd"),
         max_seconds=None if max_seconds is None else float(max_seconds),
