@@ -138,7 +138,7 @@ def test_what_a_job_would_take_is_told_before_it_is_submitted(
 ) -> None:
     before = [job.id for job in client.jobs.list()]
     quote = client.jobs.estimate_template("pneumonia", dataset="films", options={"seeds": 1, "variants": []})
-    assert set(quote["estimate"]["parts"]) == {"hybrid", "rest"} and quote["estimate"]["cpu_s"] > 0
+    assert set(quote["estimate"]["parts"]) == {"hybrid", "explanation", "rest"} and quote["estimate"]["cpu_s"] > 0
     assert (quote["kind"], quote["backend"], quote["reserved_usd"], quote["max_seconds"]) == (
         *("train_template", "local"),
         *(0.0, None),
@@ -150,7 +150,7 @@ def test_what_a_job_would_take_is_told_before_it_is_submitted(
     words = ["train", "pneumonia", "--dataset", "films", "--seeds", "1", "--beside", "none", "--estimate"]
     assert json.loads(command(home, *words, "--json", capsys=capsys)) == quote
     told = command(home, *words, "--max-seconds", "60", capsys=capsys)
-    assert told.startswith(f"about {quote['estimate']['cpu_s']:,.3g} s of processor time (rest ")
+    assert told.startswith(f"about {quote['estimate']['cpu_s']:,.3g} s of processor time (")
     assert told.endswith("set aside when submitted: $0.00, for at most 60 s of workers\n")
     with pytest.raises(SystemExit) as ended:
         main(["train", "pneumonia", "--estimate"])
@@ -170,8 +170,8 @@ def test_a_submission_says_what_it_is_expected_to_take(
     told = capsys.readouterr()
     assert ended.value.code == 0, told.err
     job = client.jobs.get(json.loads(told.out)["id"])
-    assert job.estimate is not None and set(job.estimate["parts"]) == {"hybrid", "rest"}
-    said = f"about {job.estimate['cpu_s']:,.3g} s of processor time (rest "
+    assert job.estimate is not None and set(job.estimate["parts"]) == {"hybrid", "explanation", "rest"}
+    said = f"about {job.estimate['cpu_s']:,.3g} s of processor time ("
     assert f"job {job.id}: expected to take {said}" in told.err
     assert said in " ".join(command(home, "jobs", "show", job.id, capsys=capsys).split())
     with contextlib.suppress(ApiError):  # it may have ended

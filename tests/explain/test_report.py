@@ -27,6 +27,7 @@ from superpose.explain import (
     study_report,
     training_report,
 )
+from superpose.explain.report.plots import look
 from superpose.learning import Predictor, TrainingSpec, run_experiment
 from superpose.learning.calibration.reliability import reliability_bins
 from superpose.learning.plot_data import MOST_POINTS, case_plots, curve_of, roc_points
@@ -343,3 +344,9 @@ def test_without_jinja_the_error_says_what_to_install(monkeypatch: pytest.Monkey
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "jinja2" else real(name))
     with pytest.raises(ExtraMissingError, match=r"superpose\[report\]"):
         training_report(ReportFacts())
+
+
+def test_lines_of_many_models_are_told_apart_by_colour_and_style_together() -> None:
+    looks = [look(place) for place in range(36)]
+    assert len({str(one) for one in looks}) == 36
+    assert len({str(style) for _, style in looks[:6]}) == 6  # the first also without colours

@@ -136,7 +136,8 @@ def test_a_job_says_what_it_is_expected_to_take_from_its_submission_on(
         return job.estimate
 
     films, forecast = expected(QUICK, pictures), expected(FORECAST, sales)
-    assert set(films["parts"]) == {"hybrid", "frozen", "rest"} and set(forecast["parts"]) == {"hybrid", "ridge", "rest"}
+    assert set(films["parts"]) == {"hybrid", "frozen", "explanation", "rest"}
+    assert set(forecast["parts"]) == {"hybrid", "ridge", "rest"}
     for estimate in (films, forecast):
         assert min(estimate["parts"].values()) > 0
         assert estimate["cpu_s"] == pytest.approx(sum(estimate["parts"].values()), rel=0.01)  # three figures each
@@ -220,6 +221,7 @@ def at_first_progress(kind: JobKind, act: Callable[[], object], monkeypatch: pyt
 def test_a_job_stopped_at_an_epoch_goes_on_and_leaves_version_report_and_evidence(
     service: Service, admin: Principal, config: ServiceConfig, pictures: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    config = replace(config, progress_s=0.0)
     job = service.jobs.submit(admin, "train_template", QUICK, dataset=pictures, model_name="films")
     assert job.kind == "train_template" and job.dataset == "films"
     first = Worker(config)
@@ -233,8 +235,13 @@ def test_a_job_stopped_at_an_epoch_goes_on_and_leaves_version_report_and_evidenc
     with working(config):
         done = ended(service, job)
     assert done.status is JobStatus.SUCCEEDED, done.error
-    stages = [event.data.get("stage") for event in service.jobs.events(admin, job.id) if event.kind == "progress"]
+    told = [event.data for event in service.jobs.events(admin, job.id) if event.kind == "progress"]
+    stages = [data["stage"] for data in told]
     assert stages.count("hybrid seed 0: epoch 1 of 2") == 1
+    estimate: Any = job.estimate  # training is not the whole of the job: its model is explained too
+    trained = 1.0 - estimate["parts"]["explanation"] / estimate["cpu_s"]
+    assert stages[-1].startswith("explaining ") and stages[-1].endswith(" validation pictures")
+    assert max(data["fraction"] for data in told) == told[-1]["fraction"] == pytest.approx(trained) and trained < 1.0
     result: Any = done.result
     assert len(result["study"]["test_openings"]) == 1
     version = service.models.version(admin, "films", 1)
@@ -254,6 +261,10 @@ def test_a_job_stopped_at_an_epoch_goes_on_and_leaves_version_report_and_evidenc
     whole = page(service.reports.of_job(admin, job.id))
     assert document["configuration_sha256"] in whole and "Every look at the test pictures" in whole
     assert page(service.reports.of_version(admin, "films", 1)) == whole
+    assert "Mean absolute attributions" in whole and "validation pictures, in units of probability" in whole
+    assert "One seed on the official test part" in whole and "intervals over pictures (bootstrap)" in whole
+    assert "Processor time:" in whole and "were not measured" not in whole
+    assert "Not ready for production: 2 missing." in whole and job.id in whole
     service.outputs.remove(admin, job.id)
     assert "Every look at the test pictures" not in page(service.reports.of_job(admin, job.id))
 

@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-__all__ = ["MACHINE", "REST", "EstimatedEffort", "Work", "rounded"]
+__all__ = ["EXPLANATION", "MACHINE", "REST", "EstimatedEffort", "Work", "rounded"]
 
 MACHINE: Final = "one thread of a 2-core Intel Xeon virtual machine, torch 2, 27 November 2026"
 """Where the seconds of all works were measured."""
 
 REST: Final = "rest"
-"""The part of what belongs to no variant: reading, judging, the model file, its explanation."""
+"""The part of what belongs to no variant: reading, judging, the model file, and its explanation where that is short."""
+
+EXPLANATION: Final = "explanation"
+"""The part of the explanation sample, where it may take longer than all training."""
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Work:
     """Something that a run does many times.
 
     Attributes:
-        part: the variant that it is for, or `REST`.
+        part: the variant that it is for, `EXPLANATION` or `REST`.
         what: what is counted, such as "pictures trained".
         n: how often.
         each_s: seconds of a processor that once takes.
@@ -54,7 +57,7 @@ class EstimatedEffort:
 
     @property
     def parts(self) -> dict[str, float]:
-        """Seconds of a processor by variant, and of the rest."""
+        """Seconds of a processor by variant, of an explanation sample that may be long, and of the rest."""
         found: dict[str, float] = {}
         for work in self.works:
             found[work.part] = found.get(work.part, 0.0) + work.n * work.each_s

@@ -19,7 +19,17 @@ from superpose.explain.report.plots import attribution_figure, heat_figure
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import stated
 
-__all__ = ["circuits", "cost", "data", "environment", "explanation", "privacy", "promotion"]
+__all__ = [
+    "circuits",
+    "cost",
+    "data",
+    "environment",
+    "explanation",
+    "machine_and_job",
+    "privacy",
+    "promotion",
+    "study_cost",
+]
 
 Facts = Mapping[str, Any]
 _MOST_CIRCUITS = 4
@@ -103,8 +113,8 @@ def _picture(facts: ReportFacts, columns: Mapping[str, float]) -> Figure | None:
     return heat_figure(
         "pixels",
         pixels,
-        "Where predictions look: mean absolute attributions of the pixels, summed over channels. Single test pictures "
-        "are not shown, since they are the data; see superpose explain --png.",
+        "Where predictions look: mean absolute attributions of the pixels, summed over channels. Single pictures are "
+        "not shown, since they are the data; see superpose explain --png.",
     )
 
 
@@ -202,6 +212,20 @@ def cost(facts: ReportFacts) -> Section:
     )
 
 
+def study_cost(training_s: float, facts: ReportFacts, table: Table) -> Section:
+    """What the run of a template took: ``table`` has its parts; energy and money where it was a job.
+
+    Args:
+        training_s: seconds of all trainings together.
+        facts: what a registry knows of the job; nothing of a run outside of a service.
+        table: seconds of each variant.
+    """
+    said = f"Training took {training_s:.0f} s in all"
+    if not facts.evidence.get("energy"):
+        return Section("cost", "Cost and energy", [Text(f"{said}; energy and money were not measured."), table])
+    return Section("cost", "Cost and energy", [*cost(facts).blocks, Text(f"{said}, by the clock."), table])
+
+
 def promotion(facts: ReportFacts) -> Section:
     """What the version has and lacks for production, and what people stated and overrode."""
     manifest = facts.known_manifest
@@ -249,6 +273,13 @@ def _of_job(facts: ReportFacts, job: Facts) -> list[tuple[str, Any]]:
         ("started", job.get("started_at")),
         ("finished", job.get("finished_at")),
     ]
+
+
+def machine_and_job(facts: ReportFacts) -> list[list[str]]:
+    """Rows of what a registry knows beside a run's own document: the worker's machine, and the job."""
+    machine = {k.replace("_", " "): v for k, v in (facts.evidence.get("environment") or {}).items() if k != "python"}
+    rows = [*machine.items(), *(_of_job(facts, facts.job) if facts.job else [])]
+    return [[name, str(value)] for name, value in rows if value is not None]
 
 
 def environment(facts: ReportFacts) -> Section:

@@ -32,12 +32,14 @@ _SHOWN = ("mase", "mae", "rmse", "smape", "pinball", "coverage", "width")
 _MOST_ROWS = 60
 
 
-def demand_report(report: Facts, predictor: Predictor | None = None) -> bytes:
+def demand_report(report: Facts, predictor: Predictor | None = None, known: ReportFacts | None = None) -> bytes:
     """The report of a demand run as one HTML file; a pure function, as `training_report` is.
 
     Args:
         report: the run's document, ``report.json``.
         predictor: the run's model file, whose circuit is drawn; None leaves it out.
+        known: what a registry knows of the job and of the version that it made: explanation sample, energy, promotion;
+            None for a run outside of a service.
 
     Raises:
         ExtraMissingError: Jinja2 or Matplotlib is not installed (``superpose[report]``).
@@ -45,10 +47,10 @@ def demand_report(report: Facts, predictor: Predictor | None = None) -> bytes:
     """
     require_drawing()
     with in_known_form("the report of the run"):
-        return render_page(_page(report, predictor))
+        return render_page(_page(report, known or ReportFacts(predictor)))
 
 
-def _page(report: Facts, predictor: Predictor | None) -> Page:
+def _page(report: Facts, known: ReportFacts) -> Page:
     own, data = report["metrics"], report["data"]
     n_test = report["configuration"]["origins"]["test"]
     series = f"{data['n_series']} series" if data["n_series"] > 1 else "one series"
@@ -65,10 +67,12 @@ def _page(report: Facts, predictor: Predictor | None) -> Page:
             _intervals(report),
             _curves(report),
             _ahead(report),
-            circumstances.circuits(ReportFacts(predictor)),
+            *([circumstances.explanation(known)] if known.evidence else []),
+            circumstances.circuits(known),
             _data(report),
-            _cost(report),
-            _environment(report),
+            _cost(report, known),
+            *([circumstances.promotion(known)] if known.evidence else []),
+            _environment(report, known),
         ],
     )
 
@@ -246,13 +250,13 @@ def _data(report: Facts) -> Section:
     return Section("data", "Data and splits", [Points(lines)])
 
 
-def _cost(report: Facts) -> Section:
+def _cost(report: Facts, known: ReportFacts) -> Section:
     rows = [[row["label"], f"{row['seconds']:.1f}"] for _, row in _variants(report)]
-    text = f"Training took {report['seconds']['training']:.0f} s in all; energy and money were not measured."
-    return Section("cost", "Cost", [Text(text), Table("Training and forecasting time", ["model", "s"], rows)])
+    table = Table("Training and forecasting time", ["model", "s"], rows)
+    return circumstances.study_cost(report["seconds"]["training"], known, table)
 
 
-def _environment(report: Facts) -> Section:
+def _environment(report: Facts, known: ReportFacts) -> Section:
     rows = [[str(name).replace("_", " "), str(value)] for name, value in sorted(report["environment"].items())]
     settings = report["configuration"]["settings"]
     rows += [
@@ -260,6 +264,7 @@ def _environment(report: Facts) -> Section:
         ["settings of the circuits", ", ".join(f"{name} {value}" for name, value in settings.items())],
         ["configuration (SHA-256)", report["configuration_sha256"]],
         *([f"model file: {name}", str(value)] for name, value in sorted((report.get("model") or {}).items())),
+        *circumstances.machine_and_job(known),
     ]
     return Section(
         "environment", "Environment", [Table("Versions, seeds and digests", ["what", "value"], rows, words=True)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -30,6 +29,12 @@ def short(text: str, longest: int = _LONGEST) -> str:
 def legend_label(text: str) -> str:
     """A name for a legend, from which Matplotlib leaves out what begins with an underscore."""
     return f"\u2060{text}" if text.startswith("_") else text
+
+
+def look(place: int) -> tuple[str, Any]:
+    """Colour and style of a line: of as many lines as there are products of both no two look alike."""
+    n_colours, n_styles = len(COLOURS), len(_STYLES)
+    return COLOURS[place % n_colours], _STYLES[(place + place // n_colours) % n_styles]
 
 
 def curves_figure(
@@ -81,19 +86,19 @@ def roc_figure(name: str, curves: Sequence[tuple[str, Mapping[str, Any]]], capti
 
     def draw(axes: Axes) -> None:
         axes.plot([0, 1], [0, 1], color=GREY, linewidth=0.8, linestyle=":")
-        looks = zip(cycle(COLOURS), cycle(_STYLES), strict=False)
-        for place, ((label, curve), (colour, style)) in enumerate(zip(curves, looks, strict=False)):
+        for place, (label, curve) in enumerate(curves):
+            colour, style = look(place)
             axes.plot(
                 curve["fpr"], curve["tpr"], color=colour, linestyle=style,
-                linewidth=2.0 if place == 0 else 1.2, label=legend_label(f"{short(label)} ({curve['auc']:.3f})"),
+                linewidth=2.0 if place == 0 else 1.2, label=legend_label(f"{short(label, 60)} ({curve['auc']:.3f})"),
             )  # fmt: skip
         axes.set_xlabel("1 - specificity")
         axes.set_ylabel("sensitivity")
         axes.set_aspect("equal")
-        axes.legend(frameon=False, fontsize=7, loc="lower right")
+        axes.legend(frameon=False, fontsize=7, loc="upper center", bbox_to_anchor=(0.5, -0.14))  # covers no curve
 
     said = "; ".join(f"{label} {curve['auc']:.3f}" for label, curve in curves)
-    return Figure(plot(name, draw, (4.6, 4.2)), f"ROC curves. Areas under them: {said}.", caption)
+    return Figure(plot(name, draw, (4.6, 4.2 + 0.17 * len(curves))), f"ROC curves. Areas under them: {said}.", caption)
 
 
 def reliability_figure(name: str, series: Sequence[tuple[str, Sequence[Mapping[str, Any]]]], caption: str) -> Figure:

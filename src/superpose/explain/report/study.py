@@ -25,19 +25,32 @@ _SHOWN = ("auc", "accuracy", "balanced_accuracy", "sensitivity", "specificity", 
 _DRAWN = ("hybrid", "strong_cnn", "pretrained_cnn")
 """Whole networks whose confusion and reliability are drawn."""
 _TITLES = {"f1": "F1", "ece": "expected calibration error"}
+_MODEL_FILE = {
+    "file": "model file",
+    "n_params": "model file: parameters",
+    "runtime": "model file: computed by",
+    "seed": "model file: of seed",
+    "sha256": "model file (SHA-256)",
+}
+"""What a run says of its model file, in words."""
 _LEFT_OUT = {
     "curves": ("Learning curves", "the run keeps no losses by epoch."),
-    "explanation": ("Explanation", "single pictures are patients' data; superpose explain --png explains given ones."),
+    "explanation": (
+        "Explanation",
+        "a run outside of a service samples none; superpose explain --png explains given pictures.",
+    ),
     "privacy": ("Privacy", "the template trains without differential privacy, and no attack was tried."),
 }
 
 
-def study_report(report: Facts, predictor: Predictor | None = None) -> bytes:
+def study_report(report: Facts, predictor: Predictor | None = None, known: ReportFacts | None = None) -> bytes:
     """The report of a template's run as one HTML file; a pure function, as `training_report` is.
 
     Args:
         report: the run's document, ``report.json``.
         predictor: the run's model file, whose circuit is drawn; None leaves it out.
+        known: what a registry knows of the job and of the version that it made: explanation sample, energy, promotion;
+            None for a run outside of a service.
 
     Raises:
         ExtraMissingError: Jinja2 or Matplotlib is not installed (``superpose[report]``).
@@ -45,16 +58,14 @@ def study_report(report: Facts, predictor: Predictor | None = None) -> bytes:
     """
     require_drawing()
     with in_known_form("the report of the run"):
-        return render_page(_page(report, predictor))
+        return render_page(_page(report, known or ReportFacts(predictor)))
 
 
-def _page(report: Facts, predictor: Predictor | None) -> Page:
+def _page(report: Facts, known: ReportFacts) -> Page:
     own = report["variants"]["hybrid"]["metrics"]
     return Page(
         title=f"Training report: {report['template']}, {report['data']['name']}",
-        subtitle=(
-            f"Means over {report['variants']['hybrid']['n_seeds']} seeds on the {report['data']['split']} test part"
-        ),
+        subtitle=f"{_means_over(report)} on the {report['data']['split']} test part",
         notice=report["notice"],
         verdict=report["verdict"],
         figures=[(_title(name), number(own[name]["mean"])) for name in _SHOWN if name in own],
@@ -63,20 +74,21 @@ def _page(report: Facts, predictor: Predictor | None) -> Page:
             _results(report),
             _left_out("curves"),
             _calibration(report),
-            _left_out("explanation"),
-            circumstances.circuits(ReportFacts(predictor)),
+            circumstances.explanation(known) if known.evidence else _left_out("explanation"),
+            circumstances.circuits(known),
             _data(report),
             _openings(report),
             _left_out("privacy"),
-            _cost(report),
-            Section(
-                "promotion",
-                "Intended use and limits",
-                [Points([f"Intended use: {report['intended_use']}", f"Limits: {report['limits']}"])],
-            ),
-            _environment(report),
+            _cost(report, known),
+            circumstances.promotion(known) if known.evidence else _intended(report),
+            _environment(report, known),
         ],
     )
+
+
+def _means_over(report: Facts) -> str:
+    n_seeds = report["variants"]["hybrid"]["n_seeds"]
+    return f"Means over {n_seeds} seeds" if n_seeds > 1 else "One seed"
 
 
 def _variants(report: Facts) -> list[tuple[str, Facts]]:
@@ -139,23 +151,29 @@ def _results(report: Facts) -> Section:
 
 
 def _figures(report: Facts, names: Sequence[str]) -> Table:
+    several = any(row["n_seeds"] > 1 for _, row in _variants(report))
+    said = (
+        "means over seeds on the test pictures, with 95 % intervals over seeds"
+        if several
+        else "of one seed on the test pictures, with 95 % intervals over pictures (bootstrap)"
+    )
     return Table(
-        f"{', '.join(map(_title, names))}: means over seeds on the test pictures, with 95 % intervals over seeds",
+        f"{', '.join(map(_title, names))}: {said}",
         ["model", "seeds", "parameters", *map(_title, names)],
         [
             [
                 row["label"],
                 str(row["n_seeds"]),
                 str(row["n_params"]),
-                *(_figure(row["metrics"][name]) for name in names),
+                *(_figure(row["metrics"][name], "over_seeds" if several else "over_images") for name in names),
             ]
             for _, row in _variants(report)
         ],
     )
 
 
-def _figure(measure: Facts) -> str:
-    bounds = measure.get("over_seeds")
+def _figure(measure: Facts, interval: str) -> str:
+    bounds = measure.get(interval)
     return number(measure["mean"]) + (f" {unbroken(f'({number(bounds[0])} to {number(bounds[1])})')}" if bounds else "")
 
 
@@ -166,13 +184,22 @@ def _calibration(report: Facts) -> Section:
     names = [name for name in _DRAWN if name in plots["models"]]
     series = [(report["variants"][name]["label"], plots["models"][name]["bins"]) for name in names]
     caption = f"Reliability on {plots['n_cases']} test pictures: on the dotted line, probabilities keep their word."
-    return Section("calibration", "Calibration", [reliability_figure("reliability", series, caption)])
+    blocks: list[Block] = [reliability_figure("reliability", series, caption)]
+    if "ece" in report["metrics"]:
+        blocks.append(
+            Text(
+                "The expected calibration error among the results holds the probability of class "
+                f"{plots['classes'][1]} against how often it is true; the drawing, the model card and the gate "
+                "hold the largest probability against how often it is right, which gives another figure."
+            )
+        )
+    return Section("calibration", "Calibration", blocks)
 
 
 def _data(report: Facts) -> Section:
     data = report["data"]
     rows = [
-        [part, str(own["n_pictures"]), ", ".join(f"{k} {n}" for k, n in sorted(own["per_class"].items())),
+        [part, str(own["n_pictures"]), ", ".join(unbroken(f"{k}: {n}") for k, n in sorted(own["per_class"].items())),
          str(own["n_equal_to_another"])]
         for part, own in ((part, data["parts"][part]) for part in PARTS)
     ]  # fmt: skip
@@ -182,7 +209,8 @@ def _data(report: Facts) -> Section:
         [
             Table(f"{data['name']}: {data['side']} x {data['side']} pixels, split: {data['split']}",
                   ["part", "pictures", "by class", "equal to another"], rows, words=True),
-            Points([f"{data['n_left_out_as_equal']} training pictures that are also in a later part were left out.",
+            Points([f"{data['n_left_out_as_equal']} training or validation pictures that are also in a later part were "
+                    "left out.",
                     *_patients(data),
                     f"Digest of the data (SHA-256): {data['sha256']}"]),
         ],
@@ -202,28 +230,37 @@ def _patients(data: Facts) -> list[str]:
 
 
 def _openings(report: Facts) -> Section:
-    rows = [[one["at"], str(one["n_pictures"]), one["purpose"]] for one in report["test_openings"]]
+    rows = [[_at(one["at"]), str(one["n_pictures"]), one["purpose"]] for one in report["test_openings"]]
     return Section(
         "openings",
         "Openings of the test part",
         [
             Text(
                 f"The configuration's digest {report['configuration_sha256']} was recorded at "
-                f"{report['configuration_recorded_at']}, before the first look at the test pictures."
+                f"{_at(report['configuration_recorded_at'])}, before the first look at the test pictures."
             ),
             Table("Every look at the test pictures", ["when", "pictures", "what for"], rows, words=True),
         ],
     )
 
 
-def _cost(report: Facts) -> Section:
+def _at(when: str) -> str:
+    """A time as the page shows it, on one line, with hyphens that do not break: ``2026-11-28 02:27:53 UTC``."""
+    return unbroken(when.replace("T", " ").replace("+00:00", " UTC").replace("-", "\u2011"))
+
+
+def _cost(report: Facts, known: ReportFacts) -> Section:
     rows = [[row["label"], f"{row['seconds_per_seed']:.1f}"] for _, row in _variants(report)]
-    seconds = report["seconds"]
-    text = f"Training took {seconds['training']:.0f} s in all; energy and money were not measured."
-    return Section("cost", "Cost and energy", [Text(text), Table("Training time", ["model", "s per seed"], rows)])
+    table = Table("Training time", ["model", "s per seed"], rows)
+    return circumstances.study_cost(report["seconds"]["training"], known, table)
 
 
-def _environment(report: Facts) -> Section:
+def _intended(report: Facts) -> Section:
+    lines = [f"Intended use: {report['intended_use']}", f"Limits: {report['limits']}"]
+    return Section("promotion", "Intended use and limits", [Points(lines)])
+
+
+def _environment(report: Facts, known: ReportFacts) -> Section:
     rows = [[str(name).replace("_", " "), str(value)] for name, value in sorted(report["environment"].items())]
     model = report.get("model") or {}
     begun = report["configuration"].get("begins_with") or {}
@@ -231,7 +268,8 @@ def _environment(report: Facts) -> Section:
     rows += [
         ["seeds", ", ".join(map(str, report["configuration"]["seeds"]))],
         ["configuration (SHA-256)", report["configuration_sha256"]],
-        *([f"model file: {name}", str(value)] for name, value in sorted(model.items())),
+        *([_MODEL_FILE.get(name, f"model file: {name}"), str(value)] for name, value in sorted(model.items())),
+        *circumstances.machine_and_job(known),
     ]
     return Section(
         "environment", "Environment", [Table("Versions, seeds and digests", ["what", "value"], rows, words=True)]

@@ -114,12 +114,11 @@ class Reports:
     def _made(self, principal: Principal, job: Job | None, version: ModelVersion | None, form: str) -> MadeReport:
         from superpose.explain import demand_report, report_pdf, study_report, training_report
 
-        study = self._study(principal, job)
+        study, facts = self._study(principal, job), self._facts(principal, job, version)
         if study is not None:
             page_of = demand_report if study["template"] == "demand" else study_report
-            content = page_of(study, None if version is None else self._predictor(version))
+            content = page_of(study, known=facts)
         else:
-            facts = self._facts(principal, job, version)
             try:
                 content = training_report(facts)
             except ModelFormatError as error:  # an imported file may say anything of its evaluation

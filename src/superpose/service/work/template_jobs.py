@@ -113,6 +113,7 @@ def _train_pictures(job: Job, context: RunContext) -> Outcome:
     from superpose.learning.templates.pneumonia.estimate import most_explained
 
     options: Any = job.payload["options"]
+    trained = 1.0 - _share_explained(job)
     pictures = pictures_of_table(context.training_table())
     with measured_effort(context.directory):
         report = train_pneumonia(
@@ -123,12 +124,14 @@ def _train_pictures(job: Job, context: RunContext) -> Outcome:
             epochs=options["epochs"],
             variants=options["variants"],
             tell=lambda line: None if ": epoch " in line else context.on_event("log", {"message": line}),
-            watch=_watch(context),
+            watch=_watch(context, trained),
             exclusive=False,  # a directory of an attempt, which no other attempt finds under its name
         )
     looked_at = picture_table(pictures.name, pictures.parts["val"], pictures.classes)  # the test part stays closed
     told = {name: report[name] for name in ("configuration_sha256", "test_openings", "verdict")}
     n_explained = most_explained(options["preset"])
+    told_n = min(n_explained, len(looked_at.features))
+    context.on_event("progress", {"stage": f"explaining {told_n} validation pictures", "fraction": trained})
     return _outcome(context, report, told, looked_at.features, "validation pictures", n_explained)
 
 
@@ -176,11 +179,20 @@ def _train_demand(job: Job, context: RunContext) -> Outcome:
     return _outcome(context, report, told, looked_at, rows_are, MOST_SAMPLED_ROWS)
 
 
-def _watch(context: RunContext) -> Watch:
+def _share_explained(job: Job) -> float:
+    """What share of the job is expected to go into its explanation sample, 0 to 1; 0 where nobody estimated it."""
+    from superpose.learning.effort import EXPLANATION
+
+    estimate: Any = job.estimate or {"cpu_s": 0.0, "parts": {}}
+    return float(estimate["parts"].get(EXPLANATION, 0.0)) / float(estimate["cpu_s"] or 1.0)
+
+
+def _watch(context: RunContext, trained: float = 1.0) -> Watch:
+    """Who looks on; ``trained`` is the share of the job that training is."""
     from superpose.learning.templates.watching import Watch
 
     return Watch(
-        lambda stage, fraction: context.on_event("progress", {"stage": stage, "fraction": fraction}),
+        lambda stage, fraction: context.on_event("progress", {"stage": stage, "fraction": trained * fraction}),
         context.should_stop,
     )
 

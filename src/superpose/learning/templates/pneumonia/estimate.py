@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from superpose.learning.effort import REST, EstimatedEffort, Work
+from superpose.learning.effort import EXPLANATION, REST, EstimatedEffort, Work
 from superpose.learning.templates.pneumonia.choices import PRESETS
 from superpose.learning.templates.pneumonia.options import LEAST_RESOLUTION, VARIANTS
 from superpose.learning.templates.pneumonia.settings import FitSettings, TemplateSettings
@@ -96,7 +96,7 @@ def estimated_effort(
         Work(REST, "test pictures judged", n_networks * counts.n_test, _JUDGED_S),
         Work(REST, "pictures looked through", n_pictures, _TABLE_S * _larger(counts)),
         Work(
-            REST,
+            EXPLANATION,
             "views explained",
             n_explained,
             _explained_s(settings.hybrid) * _larger(counts, settings.hybrid.features),

@@ -96,7 +96,10 @@ def _said(subject: str, row: Comparison, n_seeds: int, p_worse: float) -> str:
 def verdict_of(comparisons: Sequence[Mapping[str, Any]], n_seeds: int) -> str:
     """What the comparisons decide about the whole model and about the circuit in it; made from the numbers alone."""
     if not comparisons:
-        return f"Undecided: {n_seeds} seed(s) and no comparison over seeds; nothing can be told apart."
+        return (
+            f"Undecided: {n_seeds} seed{'s' if n_seeds > 1 else ''} and no comparison over seeds; nothing can be told "
+            "apart."
+        )
     told, sentences = [], []
     for partner in _WHOLE_PARTNERS:
         rows = [c for c in comparisons if c["against"] == partner]
