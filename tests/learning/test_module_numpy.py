@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,15 @@ from torch.nn import functional as F
 from superpose import QuantumLayer, export_module
 from superpose.datasets import builtin_table
 from superpose.learning import ModuleRecipe, Predictor, read_model, run_experiment
+from superpose.learning.modules import model as model_module
 from superpose.learning.modules.admission import admit_module
+from superpose.learning.modules.model import ModuleModel
 from superpose.learning.modules.network import ModuleNetwork, module_outputs, torch_operator
 from superpose.learning.modules.numpy_operators import NUMPY_OPERATORS
 from superpose.learning.modules.numpy_program import NumpyProgram, runtime_of
 from superpose.learning.modules.operators import OPERATORS, SCALAR_OPERATORS
+from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.spec import PreprocessingSpec
 
 from . import modules_under_test as users
 
@@ -255,3 +260,52 @@ def test_torch_serves_what_cannot_be_compared_on_any_rows() -> None:
     exported = export_module(users.Rows(), torch.zeros(3, 4), check=False)
     network = ModuleNetwork(exported).eval()
     assert runtime_of(exported, lambda rows: module_outputs(network, rows)) == "torch"
+
+
+class _Wide(nn.Module):
+    """Two columns -> 5000 numbers -> two scores."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.wide, self.narrow = nn.Linear(2, 5000), nn.Linear(5000, 2)
+
+    def forward(self, rows: torch.Tensor) -> torch.Tensor:
+        found: torch.Tensor = self.narrow(torch.tanh(self.wide(rows)))
+        return found
+
+
+def test_a_row_is_known_by_what_it_takes_and_parameters_are_no_part_of_it() -> None:
+    exported = export_module(_Wide(), torch.zeros(1, 2))
+    assert NumpyProgram(exported).bytes_of_a_row() == 5000 * 4
+    assert 5000 * 4 <= ModuleNetwork(exported).eval().bytes_of_a_row() < 5000 * 4 + 200  # the row and its scores too
+
+
+@pytest.mark.parametrize("runtime", ["numpy", "torch"])
+def test_large_modules_take_few_rows_at_once_to_the_same_numbers(runtime: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, classes = np.random.default_rng(1).random((90, 2)), np.arange(90) % 2
+    preprocessor = Preprocessor.fit(rows, ["a", "b"], ["number"] * 2, PreprocessingSpec(scaling="none"))
+    model = ModuleModel(preprocessor, export_module(_Wide(), torch.zeros(1, 2)), "cross_entropy", (0, 1), runtime)
+    whole, slopes = model.probabilities(rows), model.probability_gradients(rows, classes)
+    for name in ("_STEP_BYTES", "_GRAPH_BYTES"):
+        monkeypatch.setattr(model_module, name, 41 * 5000 * 4)
+    sizes: list[int] = []
+    called: list[tuple[Any, str]] = [(NumpyProgram, "__call__"), (ModuleNetwork, "raw")]
+    for where, name in called:
+        monkeypatch.setattr(where, name, _telling(getattr(where, name), sizes))
+    again = replace(model)
+    np.testing.assert_allclose(again.probabilities(rows), whole, rtol=1e-5)
+    assert max(sizes) in (40, 41) and sum(size for size in sizes if size > 1) == 90
+    sizes.clear()
+    for found, expected in zip(again.probability_gradients(rows, classes), slopes, strict=True):
+        np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-7)
+    assert max(sizes) in (40, 41) and sum(size for size in sizes if size > 1) == 90
+
+
+def _telling(method: Callable[..., Any], sizes: list[int]) -> Callable[..., Any]:
+    """The method, and how many rows each call had."""
+
+    def told(self: Any, rows: Any, *rest: Any) -> Any:
+        sizes.append(len(rows))
+        return method(self, rows, *rest)
+
+    return told

@@ -29,10 +29,19 @@ if TYPE_CHECKING:
 
 __all__ = ["RUNTIMES", "ModuleModel"]
 
-_CHUNK_ROWS = 4096
-"""Rows of one run of the graph: bounds memory."""
+_MOST_ROWS = 4096
+"""Rows of one run of the graph at most."""
 
-_GRADIENT_ROWS = 256
+_FEW_ROWS = 32
+"""So many go through together whatever they take."""
+
+_MOST_GRADIENT_ROWS = 256
+
+_STEP_BYTES = 2**26
+"""Of what the largest step of a run gives: a few of them are in memory together, and what steps need meanwhile."""
+
+_GRAPH_BYTES = 2**28
+"""Of what is kept of rows until their gradients were computed."""
 
 RUNTIMES = ("numpy", "torch")
 """What can run a module's predicting graph."""
@@ -104,9 +113,10 @@ class ModuleModel:
         """
         if not len(encoded):
             return np.empty((0, len(self.classes)))
-        if len(encoded) > _CHUNK_ROWS:
-            starts = range(0, len(encoded), _CHUNK_ROWS)
-            return np.concatenate([self.probabilities(encoded[i : i + _CHUNK_ROWS]) for i in starts])
+        size = self._rows_at_once if len(encoded) > _FEW_ROWS else _FEW_ROWS
+        if len(encoded) > size:
+            starts = range(0, len(encoded), size)
+            return np.concatenate([self.probabilities(encoded[i : i + size]) for i in starts])
         outputs = checked_outputs(self.module, self._outputs(encoded))  # (n_rows, n_outputs)
         scores = np.array(numpy_scores(outputs, self.loss), dtype=np.float64)  # (n_rows, n_classes)
         scores -= scores.max(axis=1, keepdims=True)
@@ -131,14 +141,30 @@ class ModuleModel:
         import torch
 
         values, slopes = [np.empty(0)], [np.empty((0, encoded.shape[1]))]
-        for start in range(0, len(encoded), _GRADIENT_ROWS):
-            rows = torch.tensor(encoded[start : start + _GRADIENT_ROWS], dtype=torch.float64, requires_grad=True)
-            own = torch.tensor(classes[start : start + _GRADIENT_ROWS], dtype=torch.int64)[:, None]
+        size = self._gradient_rows_at_once if len(encoded) > 1 else 1
+        for start in range(0, len(encoded), size):
+            rows = torch.tensor(encoded[start : start + size], dtype=torch.float64, requires_grad=True)
+            own = torch.tensor(classes[start : start + size], dtype=torch.int64)[:, None]
             shares = self._network.tapped(rows, ())[0].softmax(dim=1).gather(1, own)[:, 0]
             (slope,) = torch.autograd.grad(shares.sum(), rows, allow_unused=True)
             values.append(shares.detach().numpy())
             slopes.append(np.zeros(rows.shape) if slope is None else slope.numpy())
         return np.concatenate(values), np.concatenate(slopes)
+
+    @cached_property
+    def _rows_at_once(self) -> int:
+        """Rows of one run of the predicting graph: memory stays bounded, however large the pictures inside are."""
+        program = self._outputs
+        if isinstance(program, NumpyProgram):
+            found = _STEP_BYTES // program.bytes_of_a_row()
+        else:
+            found = _GRAPH_BYTES // self._network.bytes_of_a_row()
+        return min(_MOST_ROWS, max(_FEW_ROWS, found))
+
+    @cached_property
+    def _gradient_rows_at_once(self) -> int:
+        """The same for rows whose gradients are computed, of which much more is kept."""
+        return min(_MOST_GRADIENT_ROWS, max(1, _GRAPH_BYTES // self._network.bytes_of_a_row()))
 
     @cached_property
     def _network(self) -> ModuleNetwork:

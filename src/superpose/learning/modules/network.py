@@ -278,6 +278,26 @@ class ModuleNetwork(nn.Module):
             scores = class_scores(self.raw(followed, taps), self.loss).double()
         return scores, taps
 
+    def bytes_of_a_row(self) -> int:
+        """What is kept of one row until its gradient was computed, in bytes.
+
+        Raises:
+            ModuleFormatError: the graph does not run.
+        """
+        kept: dict[int, int] = {}
+
+        def count(tensor: Tensor) -> Tensor:
+            storage = tensor.untyped_storage()
+            kept[storage.data_ptr()] = storage.nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(count, lambda tensor: tensor):
+            scores, _ = self.tapped(torch.zeros(1, self.module.n_columns, dtype=torch.float64), ())
+        for array in (*self.parameters(), *self.buffers()):  # kept for any number of rows
+            kept.pop(array.untyped_storage().data_ptr(), None)
+        del scores  # until here, so that no place in memory was counted twice
+        return max(1, sum(kept.values()))
+
     def trained_module(self) -> ExportedModule:
         """The module with the arrays as they are now."""
         arrays = {

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,17 +50,33 @@ class NumpyProgram:
         Raises:
             NotInNumPy: an operator's arguments are left to torch.
         """
+        with np.errstate(all="ignore"):
+            (last,) = deque(self._results(encoded), maxlen=1)
+        outputs: NDArray[np.float64] = np.asarray(last, dtype=np.float64)
+        return outputs.reshape(len(encoded), -1)  # (n_rows, n_outputs)
+
+    def bytes_of_a_row(self) -> int:
+        """What the largest step gives for one row, in bytes.
+
+        Raises:
+            NotInNumPy: an operator's arguments are left to torch.
+        """
+        row = np.zeros((1, self._module.n_columns))
+        with np.errstate(all="ignore"):
+            return max(np.asarray(result).nbytes for result in self._results(row))
+
+    def _results(self, encoded: NDArray[np.float64]) -> Iterator[Any]:
+        """What every step gives, the output last."""
         rows = encoded.astype(self._dtype, copy=self._copies_input)
         found: dict[str, Any] = {}
-        with np.errstate(all="ignore"):
-            for node, function, spent in self._steps:
-                args = [self._value(value, found, rows) for value in node.args]
-                kwargs = {name: self._value(value, found, rows) for name, value in node.kwargs.items()}
-                found[node.name] = function(*args, **kwargs)
-                for name in spent:  # large pictures would fill the memory with what nothing takes any more
-                    del found[name]
-        outputs: NDArray[np.float64] = np.asarray(found[self._module.predicting.output], dtype=np.float64)
-        return outputs.reshape(len(encoded), -1)  # (n_rows, n_outputs)
+        for node, function, spent in self._steps:
+            args = [self._value(value, found, rows) for value in node.args]
+            kwargs = {name: self._value(value, found, rows) for name, value in node.kwargs.items()}
+            found[node.name] = function(*args, **kwargs)
+            yield found[node.name]
+            for name in spent:  # large pictures would fill the memory with what nothing takes any more
+                del found[name]
+        yield found[self._module.predicting.output]
 
     def _value(self, value: Any, found: Mapping[str, Any], rows: NDArray[Any]) -> Any:
         if isinstance(value, list):
