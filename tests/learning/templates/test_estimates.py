@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from superpose.learning.effort import REST, EstimatedEffort, Work, rounded
+from superpose.learning.effort import EXPLANATION, REST, EstimatedEffort, Work, rounded
 from superpose.learning.templates.demand import read_series
 from superpose.learning.templates.demand.estimate import estimated_effort as of_demand
 from superpose.learning.templates.demand.estimate import n_known_rows
@@ -55,12 +55,12 @@ def test_an_effort_is_the_sum_of_what_is_done_and_says_who_it_is_for() -> None:
 @pytest.mark.parametrize("epochs", [None, 1])
 def test_every_preset_and_variant_of_pictures_has_an_estimate_above_0(preset: str, epochs: int | None) -> None:
     none = of_pictures(COUNTS, preset=preset, seeds=1, epochs=epochs, variants=[])
-    assert set(none.parts) == {"hybrid", REST} and min(none.parts.values()) > 0
+    assert set(none.parts) == {"hybrid", EXPLANATION, REST} and min(none.parts.values()) > 0
     before = none.cpu_s
     names = all_variants(preset)
     for n, _ in enumerate(names, 1):
         found = of_pictures(COUNTS, preset=preset, seeds=1, epochs=epochs, variants=names[:n])
-        assert set(found.parts) == {*names[:n], "hybrid", REST} and min(found.parts.values()) > 0
+        assert set(found.parts) == {*names[:n], "hybrid", EXPLANATION, REST} and min(found.parts.values()) > 0
         assert found.cpu_s >= before
         before = found.cpu_s
 
@@ -76,8 +76,8 @@ def test_members_of_a_network_count_each(monkeypatch: pytest.MonkeyPatch) -> Non
     for name in all_variants("breast"):
         for what in ("pictures trained", "views predicted" if VARIANTS[name].trained == "whole" else "views scored"):
             assert three.n_of(name, what) == 3 * one.n_of(name, what) > 0, (name, what)
-    for what in ("features cached", "views explained"):
-        assert three.n_of(REST, what) == 3 * one.n_of(REST, what) > 0
+    for part, what in ((REST, "features cached"), (EXPLANATION, "views explained")):
+        assert three.n_of(part, what) == 3 * one.n_of(part, what) > 0
 
 
 @pytest.mark.parametrize("name", VARIANTS)
@@ -122,7 +122,7 @@ def test_pictures_trained_are_those_that_a_run_trains(small_set: Path, tmp_path:
     pictures = read_pictures(small_set)
     counts = PictureCounts(*(len(pictures.parts[part]) for part in ("train", "val", "test")), side=pictures.side)
     found = of_pictures(counts, preset="chest", seeds=2, epochs=2, variants=chosen)
-    assert set(found.parts) == {"hybrid", *chosen, REST}
+    assert set(found.parts) == {"hybrid", *chosen, EXPLANATION, REST}
     for name in ("hybrid", "strong_cnn"):
         n_epochs = sum(line.startswith(name) and ": epoch " in line for line in told)
         assert found.n_of(name, "pictures trained") == n_epochs * counts.n_train == 4 * 72
@@ -189,7 +189,8 @@ def test_explained_pictures_are_no_more_than_a_sample_takes() -> None:
     from superpose.explain.samples import MOST_SAMPLED_ROWS
 
     few, many = (
-        of_pictures(replace(COUNTS, n_validation=n), **PICTURES).n_of(REST, "views explained") for n in (20, 5000)
+        of_pictures(replace(COUNTS, n_validation=n), **PICTURES).n_of(EXPLANATION, "views explained")
+        for n in (20, 5000)
     )
     assert (few, many) == (5 * 20, 5 * MOST_SAMPLED_ROWS)
 
