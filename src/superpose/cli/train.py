@@ -77,7 +77,7 @@ def train(  # noqa: PLR0913  # one parameter per option
     ] = None,
     preset: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Template: chest, breast, pretrained or chest_pretrained [default: chest]."),
+        typer.Option(metavar="NAME", help="Template: settings, chest, breast or pretrained [default: chest]."),
     ] = None,
     seeds: Annotated[
         int | None, typer.Option(metavar="N", min=1, help="Template: how many [default: 5, demand 3].")

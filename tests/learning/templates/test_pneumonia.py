@@ -260,7 +260,7 @@ def test_a_run_of_which_nothing_fits_is_refused(small_set: Path, tmp_path: Path)
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"preset": "knee"}, r"preset: must be one of chest, breast, pretrained, chest_pretrained, got 'knee'"),
+        ({"preset": "knee"}, r"preset: must be one of chest, breast, pretrained, got 'knee'"),
         ({"seeds": 0}, r"seeds: must be 1 to 100, got 0"),
         ({"epochs": 0}, r"epochs: must be 1 to 100000, got 0"),
         ({"variants": ["twin"]}, r"variants: must be out of hybrid, .* got 'twin'"),

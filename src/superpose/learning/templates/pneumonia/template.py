@@ -65,10 +65,9 @@ def train_pneumonia(  # noqa: PLR0913  # one parameter per option
         source: a MedMNIST file, a folder or a zip archive, see `superpose.datasets.picture_sets`; or pictures that have
             been read.
         directory: of the run: checkpoints, networks, ``report.json`` and ``model.superpose``; made if absent.
-        preset: a row of `PRESETS`. "breast" takes mirror images for equal, trains longer on few pictures, and averages
-            two networks of each seed; "pretrained" begins with what was learnt on ImageNet
-            (``pip install 'superpose[pretrained]'``) and averages four; "chest_pretrained" does that with two, for more
-            pictures and without mirror images.
+        preset: "chest", "breast" or "pretrained". The second takes mirror images for equal, trains longer on few
+            pictures, and averages two networks of each seed; the third begins with what was learnt on ImageNet
+            (``pip install 'superpose[pretrained]'``).
         seeds: how many; with fewer than two there is no interval over seeds and no comparison.
         epochs: of every training; by default the preset's.
         variants: names of what is trained beside the hybrid model; see `VARIANTS`. By default all of the preset but
