@@ -19,7 +19,16 @@ from superpose.learning.verdicts import SeenCases
 if TYPE_CHECKING:
     from superpose.learning.training import EpochReport
 
-__all__ = ["MOST_CLASSES", "MOST_POINTS", "MOST_SPLITS", "case_plots", "curve_of", "learning_curves", "roc_points"]
+__all__ = [
+    "MOST_CLASSES",
+    "MOST_POINTS",
+    "MOST_SPLITS",
+    "case_plots",
+    "curve_of",
+    "learning_curves",
+    "losses_of_seeds",
+    "roc_points",
+]
 
 MOST_POINTS = 101
 """Points of one curve."""
@@ -32,6 +41,7 @@ MOST_CLASSES = 20
 
 _DIGITS = 6
 Labels = NDArray[np.integer]
+_Members = Sequence[Sequence[float | None]]  # for each member, for each epoch
 
 
 def curve_of(history: Sequence[EpochReport], best_epoch: int, *, private: bool = False) -> dict[str, Any]:
@@ -54,6 +64,39 @@ def curve_of(history: Sequence[EpochReport], best_epoch: int, *, private: bool =
         "validation_loss": None if None in told else [_short(value or 0.0) for value in told],
         "best_epoch": best_epoch,
     }
+
+
+def losses_of_seeds(losses: Sequence[_Members | None]) -> dict[str, Any] | None:
+    """The learning curves of a network that was trained with several seeds, as JSON values.
+
+    Args:
+        losses: for each seed, of each member of its network the loss of each epoch, None where that is not known; or
+            None where nothing is.
+
+    Returns:
+        ``epochs``, at most `MOST_POINTS`, and ``loss``, as ``losses`` at these epochs; None where nothing is known.
+    """
+    told = [_told(members) for members in losses]
+    lengths = [len(members[0]) for members in told if members is not None]
+    if not lengths:
+        return None
+    places = _thinned(lengths[0], 0)
+
+    def kept(member: Sequence[float | None]) -> list[float | None]:
+        values = [member[place] for place in places]
+        return [None if value is None else _short(value) for value in values]
+
+    return {
+        "epochs": [place + 1 for place in places],
+        "loss": [None if members is None else [kept(member) for member in members] for members in told],
+    }
+
+
+def _told(members: _Members | None) -> _Members | None:
+    """The losses of one seed; None where no epoch's is known of all members."""
+    if members is None or not any(None not in epoch for epoch in zip(*members, strict=True)):
+        return None
+    return members
 
 
 def learning_curves(rows: Sequence[Mapping[str, Mapping[str, Any]]]) -> dict[str, list[dict[str, Any]]]:

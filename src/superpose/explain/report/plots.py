@@ -14,7 +14,15 @@ from superpose.explain.report.drawing import COLOURS, GREY, plot
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["attribution_figure", "confusion_figure", "curves_figure", "heat_figure", "reliability_figure", "roc_figure"]
+__all__ = [
+    "attribution_figure",
+    "confusion_figure",
+    "curves_figure",
+    "heat_figure",
+    "reliability_figure",
+    "roc_figure",
+    "seeds_figure",
+]
 
 _LONGEST = 36
 _STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 2)))
@@ -79,6 +87,54 @@ def curves_figure(
         f"{first['epochs'][-1]} epoch{'s' if first['epochs'][-1] != 1 else ''}.",
         f"{label}: loss by epoch on the {split}{more}. Epoch {first['best_epoch']} was kept.",
     )
+
+
+def seeds_figure(
+    name: str, label: str, epochs: Sequence[int], losses: Sequence[Sequence[Sequence[float | None]] | None]
+) -> Figure:
+    """Training losses by epoch of one variant: the mean over seeds, in a band that holds all of them.
+
+    Args:
+        name: of the figure.
+        label: of the variant.
+        epochs: numbers from 1.
+        losses: for each seed, of each member of its network a loss per epoch; None for what is not known. A seed counts
+            by the mean of its members; an epoch that is not known of one of the seeds is left out.
+    """
+    known = [np.array(members, dtype=float) for members in losses if members is not None]  # None becomes nan
+    seeds = np.stack(known).mean(axis=1)  # (seeds, members, epochs) -> (seeds, epochs)
+    mean, n_seeds = seeds.mean(axis=0), len(known)
+    told = np.isfinite(mean)
+
+    def draw(axes: Axes) -> None:
+        from matplotlib.ticker import MaxNLocator
+
+        alone = "o" if told.sum() == 1 else None
+        if n_seeds > 1:
+            bounds = seeds.min(axis=0), seeds.max(axis=0)
+            axes.fill_between(epochs, *bounds, color=COLOURS[0], alpha=0.22, linewidth=0, label=f"all {n_seeds} seeds")
+        title = "training pictures" + (", mean over seeds" if n_seeds > 1 else "")
+        axes.plot(epochs, mean, color=COLOURS[0], linewidth=1.6, marker=alone, markersize=4.5, label=title)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.set_xlabel("epoch")
+        axes.set_ylabel("cross entropy")
+        axes.legend(frameon=False, fontsize=8)
+
+    over = f"mean over {n_seeds} seeds" if n_seeds > 1 else "one seed"
+    shown, at = mean[told], np.asarray(epochs)[told]
+    said = f"from {shown[0]:.3g} in epoch {at[0]} to {shown[-1]:.3g} in epoch {at[-1]}" if told.any() else "not known"
+    notes = [f"{label}: loss by epoch on the training pictures, {over}"]
+    notes += ["the band is from the least to the greatest seed"] if n_seeds > 1 else []
+    notes += [f"a seed counts by the mean of its {known[0].shape[0]} networks"] if known[0].shape[0] > 1 else []
+    notes += [f"not known of {len(losses) - n_seeds} more seed(s)"] if len(losses) > n_seeds else []
+    if not told.all():
+        notes.append(
+            f"{int((~told).sum())} epoch(s) whose loss is not known of every seed, or is no finite number, left out"
+        )
+    return Figure(
+        plot(name, draw), f"Learning curve of the {label}, {over}: loss on training pictures {said}.",
+        f"{'; '.join(notes)}.",
+    )  # fmt: skip
 
 
 def roc_figure(name: str, curves: Sequence[tuple[str, Mapping[str, Any]]], caption: str) -> Figure:

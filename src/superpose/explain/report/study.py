@@ -12,7 +12,7 @@ from superpose.explain.report.drawing import require_drawing
 from superpose.explain.report.facts import ReportFacts
 from superpose.explain.report.form import in_known_form
 from superpose.explain.report.page import render_page
-from superpose.explain.report.plots import confusion_figure, reliability_figure, roc_figure
+from superpose.explain.report.plots import confusion_figure, reliability_figure, roc_figure, seeds_figure
 from superpose.explain.report.results import number, title_of, unbroken
 
 if TYPE_CHECKING:
@@ -34,7 +34,6 @@ _MODEL_FILE = {
 }
 """What a run says of its model file, in words."""
 _LEFT_OUT = {
-    "curves": ("Learning curves", "the run keeps no losses by epoch."),
     "explanation": (
         "Explanation",
         "a run outside of a service samples none; superpose explain --png explains given pictures.",
@@ -72,7 +71,7 @@ def _page(report: Facts, known: ReportFacts) -> Page:
         sections=[
             _controls(report),
             _results(report),
-            _left_out("curves"),
+            _curves(report),
             _calibration(report),
             circumstances.explanation(known) if known.evidence else _left_out("explanation"),
             circumstances.circuits(known),
@@ -148,6 +147,31 @@ def _results(report: Facts) -> Section:
         if name in _DRAWN
     ]
     return Section("results", "Results", blocks)
+
+
+def _curves(report: Facts) -> Section:
+    """Losses by epoch of what is trained whole, as far as they are known."""
+    found = (report.get("plots") or {}).get("learning_curves") or {}
+    whole = [(name, row["label"]) for name, row in _variants(report) if row["trained"] == "whole"]
+    blocks: list[Block] = [
+        seeds_figure(f"curve-{place}", label, found[name]["epochs"], found[name]["loss"])
+        for place, (name, label) in enumerate(whole)
+        if name in found
+    ]
+    if not blocks:
+        why = "the runs that trained these networks kept no losses by epoch; earlier releases did not."
+        return Section("curves", "Learning curves", [Text(f"Left out: {why}")])
+    if missing := [label for name, label in whole if name not in found]:
+        blocks.append(Text(f"Not known of: {', '.join(missing)}; the runs that trained them kept no losses by epoch."))
+    blocks.append(
+        Text(
+            "Losses are means over the batches of an epoch, with all that training does: weights of classes, changed "
+            "pictures, and what a variant's settings add, so that those of two variants are not comparable. No epoch "
+            "is chosen by them: every training runs to its last. Heads, which stand on the hybrid model's features, "
+            "have none."
+        )
+    )
+    return Section("curves", "Learning curves", blocks)
 
 
 def _figures(report: Facts, names: Sequence[str]) -> Table:

@@ -76,7 +76,8 @@ def fit(  # one parameter per part
         labels: ``(n_images,)``, 0 or 1.
         settings: how.
         seed: of order and changes of images.
-        checkpoint: file to go on from, and to write after each epoch; removing it is the caller's.
+        checkpoint: file to go on from, and to write after each epoch, with the losses of all epochs so far; removing it
+            is the caller's.
         after_epoch: told the number of epochs done and the last one's mean loss.
 
     Raises:
@@ -90,9 +91,9 @@ def fit(  # one parameter per part
     whole = network if beside is None else nn.ModuleList([network, beside])
     optimizer = torch.optim.AdamW(_groups(network, beside, settings), weight_decay=settings.weight_decay)
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
-    start = read_progress(checkpoint, whole, optimizer, average) if checkpoint is not None else 0
+    progress = Progress(0) if checkpoint is None else read_progress(checkpoint, whole, optimizer, average)
     per_epoch = max(1, len(images) // settings.batch_size)
-    for epoch in range(start, settings.epochs):
+    for epoch in range(progress.epochs, settings.epochs):
         generator = torch.Generator().manual_seed(1_000_003 * (seed + 1) + epoch)
         order = torch.randperm(len(images), generator=generator)
         network.train()
@@ -107,8 +108,9 @@ def fit(  # one parameter per part
             optimizer.step()
             total += float(loss.detach())
             _average(average, network, settings.averaging, done)
+        progress = progress.after(total / per_epoch)
         if checkpoint is not None:
-            write_progress(checkpoint, Progress(epoch + 1), whole, optimizer, average)
+            write_progress(checkpoint, progress, whole, optimizer, average)
         if after_epoch is not None:
             after_epoch(epoch + 1, total / per_epoch)
     network.load_state_dict(average)

@@ -70,8 +70,8 @@ class OtherRun:
             )
         return [f"not taken over from run {self.digest[:12]}: {line}" for line in lines]
 
-    def network(self, name: str, seed: int, configuration: Mapping[str, Any]) -> tuple[Path, float] | None:
-        """The file of a network and the seconds that its training took, if it is what this run would train.
+    def network(self, name: str, seed: int, configuration: Mapping[str, Any]) -> tuple[Path, Mapping[str, Any]] | None:
+        """The file of a network and what its run says of it, if it is what this run would train.
 
         Args:
             name: of the variant.
@@ -89,7 +89,7 @@ class OtherRun:
             return None
         facts = read_sealed_json(self.directory / f"{name}-{seed}.json")
         weights = self.directory / f"{name}-{seed}.safetensors"
-        return None if facts is None or not weights.exists() else (weights, float(facts["seconds"]))
+        return None if facts is None or not weights.exists() else (weights, facts)
 
 
 def _parts(name: str) -> tuple[str, ...]:

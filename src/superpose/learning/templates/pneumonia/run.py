@@ -22,6 +22,7 @@ from superpose.datasets.picture_sets import PictureSet, learnable
 from superpose.errors import CheckpointError
 from superpose.learning.canonical import write_atomically
 from superpose.learning.checkpoint import Stopped, read_sealed_json, write_sealed_json
+from superpose.learning.templates.pneumonia.checkpoints import Losses, losses_in
 from superpose.learning.templates.pneumonia.fitting import build, fit
 from superpose.learning.templates.pneumonia.measures import THRESHOLD, measured, threshold_of
 from superpose.learning.templates.pneumonia.members import (
@@ -62,6 +63,7 @@ class Fitted:
         n_params: numbers in the network.
         seconds: that training took.
         taken_from: digest of the configuration of the run that trained it, None for this one.
+        losses: of each member the mean loss of each epoch; None where the run that trained it kept none, and of heads.
     """
 
     variant: str
@@ -72,6 +74,7 @@ class Fitted:
     n_params: int
     seconds: float
     taken_from: str | None = None
+    losses: Sequence[Losses] | None = None
 
     def scores(self, pictures: SharedConvolutions) -> NDArray[np.float64]:
         """Logits over the threshold ``(n_pictures,)``."""
@@ -185,7 +188,8 @@ class Run:
             after = self._after_epoch(label, settings.epochs, before + place * settings.epochs)
             train = self.train
             fit(member, train.pixels, train.labels, settings, own, checkpoint=checkpoints[-1], after_epoch=after)
-        fitted = self._kept(name, seed, averaged(members), time.perf_counter() - clock)
+        losses = [losses_in(checkpoint) for checkpoint in checkpoints]
+        fitted = self._kept(name, seed, averaged(members), time.perf_counter() - clock, losses=losses)
         for checkpoint in checkpoints:  # those of whole members stay until all are trained
             checkpoint.unlink(missing_ok=True)
         return fitted
@@ -258,7 +262,10 @@ class Run:
             except Exception as error:  # safetensors and torch have many
                 raise CheckpointError(f"{found[0]} does not hold the network that was trained: {error}") from error
             self.tell(f"{name} seed {seed}: taken over from run {other.digest[:12]}")
-            return self._kept(name, seed, network.eval(), found[1], taken_from=other.digest)
+            facts = found[1]
+            return self._kept(
+                name, seed, network.eval(), float(facts["seconds"]), taken_from=other.digest, losses=facts.get("losses")
+            )
         return None
 
     def _facts(self, name: str, seed: int) -> Path:
@@ -272,6 +279,7 @@ class Run:
         seconds: float,
         *,
         taken_from: str | None = None,
+        losses: Sequence[Losses] | None = None,
     ) -> Fitted:
         """Choose the threshold, measure on validation, and put the network on disk; the facts last."""
         truth = self.validation.labels
@@ -283,6 +291,7 @@ class Run:
             "n_params": sum(p.numel() for p in network.parameters()),
             "seconds": seconds,
             **({} if taken_from is None else {"taken_from": taken_from}),
+            **({} if losses is None else {"losses": losses}),
         }
         arrays = {key: value.contiguous() for key, value in network.state_dict().items()}
         write_atomically(self.directory / f"{name}-{seed}.safetensors", save(arrays))
@@ -311,4 +320,6 @@ def _beginnings(settings: TemplateSettings) -> dict[str, Any]:
 
 def _fitted(name: str, seed: int, network: PictureClassifier | AveragedClassifiers, facts: Mapping[str, Any]) -> Fitted:
     keys = ("threshold", "validation", "n_params", "seconds")
-    return Fitted(name, seed, network, **{key: facts[key] for key in keys}, taken_from=facts.get("taken_from"))
+    later = ("taken_from", "losses")
+    found: dict[str, Any] = {**{key: facts[key] for key in keys}, **{key: facts.get(key) for key in later}}
+    return Fitted(name, seed, network, **found)

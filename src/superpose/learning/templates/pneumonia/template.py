@@ -22,6 +22,7 @@ from superpose.datasets.picture_tables import picture_table
 from superpose.learning.calibration.report import calibration_report
 from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.canonical import canonical_json, write_atomically
+from superpose.learning.plot_data import losses_of_seeds
 from superpose.learning.templates.directory_lock import locked
 from superpose.learning.templates.pneumonia.choices import CHOSEN_BY, PRESETS
 from superpose.learning.templates.pneumonia.facts import INTENDED_USE, facts_of, limits_of
@@ -155,6 +156,7 @@ def _reported(run: Run, preset: str, clock: float) -> dict[str, Any]:
     }
     report["model"] = _saved(place / "model.superpose", run, fitted, report, test, scores["hybrid"])
     report["plots"] = plots_of(test.labels, scores, pictures.classes, report["model"]["seed"])
+    report["plots"]["learning_curves"] = _curves(run, fitted)
     report["environment"] = {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__,
                              "python": platform.python_version(), "threads": torch.get_num_threads()}  # fmt: skip
     report["seconds"] = {"this_call": time.perf_counter() - clock, "training": sum(one.seconds for one in fitted)}
@@ -199,6 +201,13 @@ def _row(name: str, fitted: Sequence[Fitted]) -> dict[str, Any]:
         "validation": [dict(one.validation) for one in own],
         "taken_from": [one.taken_from for one in own],
     }
+
+
+def _curves(run: Run, fitted: Sequence[Fitted]) -> dict[str, Any]:
+    """Of each variant that is trained whole the losses by epoch, as far as they are known."""
+    whole = [name for name in run.variants if VARIANTS[name].trained == "whole"]
+    found = {name: losses_of_seeds([one.losses for one in fitted if one.variant == name]) for name in whole}
+    return {name: curves for name, curves in found.items() if curves is not None}
 
 
 def _saved(
