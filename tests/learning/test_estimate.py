@@ -318,9 +318,8 @@ def test_fits_are_those_that_a_baseline_makes(
         return [baseline._Candidate("logistic_regression", {"C": strength}, make) for strength in strengths]
 
     monkeypatch.setattr(baseline, "_regressions", regressions)
-    for family in ("_boosted", "_support_vectors"):
-        monkeypatch.setattr(baseline, family, lambda seed: [baseline._Candidate("other", {"C": 0.1}, make)] * 4)
-    monkeypatch.setattr(baseline, "_forests", lambda seed, n: [baseline._Candidate("other", {"C": 0.1}, make)] * 4)
+    for family in ("_boosted", "_support_vectors", "_forests"):
+        monkeypatch.setattr(baseline, family, lambda *of: [baseline._Candidate("other", {"C": 0.1}, make)] * 4)
     monkeypatch.setattr(baseline, "_n_params", lambda family, model: 0)
 
     def make(final: bool) -> Any:
