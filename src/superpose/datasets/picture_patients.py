@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = [
     "PATIENT",
     "UNKNOWN",
+    "groups_of_patients",
     "kept_together",
     "numbered_patients",
     "of_later_parts",
@@ -93,6 +94,21 @@ def kept_together(groups: npt.NDArray[np.int64], patients: npt.NDArray[np.int64]
     n_groups = int(groups.max()) + 1
     pairs = [(int(groups[place]), n_groups + int(patients[place])) for place in own]
     return _components(n_groups + int(patients.max()) + 1, pairs)[groups]
+
+
+def groups_of_patients(patients: npt.NDArray[np.int64]) -> npt.NDArray[np.int64] | None:
+    """A number per picture: of those of one patient the same, of each whose patient is not known one of its own.
+
+    Args:
+        patients: from `numbered_patients`.
+
+    Returns:
+        None where no patient is known, or all pictures are of one.
+    """
+    told = _telling(patients)
+    if (told == UNKNOWN).all():
+        return None
+    return np.where(told == UNKNOWN, told.max() + 1 + np.arange(len(told)), told)
 
 
 def of_later_parts(patients: Mapping[str, npt.NDArray[np.int64]]) -> dict[str, npt.NDArray[np.bool_]]:

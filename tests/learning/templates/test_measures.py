@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 
@@ -101,6 +102,34 @@ def test_intervals_over_seeds_are_students_and_over_images_shrink_with_their_num
     width = [bounds[1] - bounds[0] for bounds in (f["accuracy"]["over_images"] for f in (few, many))]
     assert width[1] == pytest.approx(width[0] / 3.0, rel=0.25)
     assert few["auc"]["over_seeds"] is None
+
+
+def test_whole_patients_are_drawn_within_the_class_of_most_of_their_images() -> None:
+    """Two patients a class: of the sixteen choices, equally likely, the least and greatest accuracy are the bounds."""
+    groups, truth = np.array([7, 7, 7, 3, 5, 5, 9]), np.array([1, 1, 0, 1, 0, 0, 0])
+    right = np.array([1, 0, 0, 1, 1, 1, 0], dtype=bool)
+    scores = np.where(right == (truth == 1), 1.0, -1.0)
+    possible = []
+    for drawn in itertools.product([7, 3], [7, 3], [5, 9], [5, 9]):
+        places = np.concatenate([np.flatnonzero(groups == one) for one in drawn])
+        possible.append(right[places].mean())
+    found = measures_of(truth, [scores], groups=groups)["accuracy"]["over_images"]
+    assert found == pytest.approx([min(possible), max(possible)])
+
+
+def test_images_repeated_in_a_patient_make_no_interval_narrower() -> None:
+    truth, scores = _repeated(9)
+    once = measures_of(*_repeated(1))
+    found = measures_of(truth, scores, groups=np.tile(np.arange(len(truth) // 9), 9))
+    for name, own in once.items():
+        assert found[name]["over_images"] == pytest.approx(own["over_images"])
+
+
+def test_patients_are_drawn_from_all_together_where_a_class_has_one() -> None:
+    truth, scores = np.array([1, 1, 0, 0, 0]), np.array([1.0, 1.0, -1.0, 1.0, 1.0])
+    found = measures_of(truth, [scores], groups=np.array([0, 0, 1, 2, 2]))
+    assert found["sensitivity"]["over_images"] == [1.0, 1.0]
+    assert found["accuracy"]["over_images"] == pytest.approx([0.0, 1.0])
 
 
 def _repeated(k: int) -> tuple[np.ndarray, list[np.ndarray]]:

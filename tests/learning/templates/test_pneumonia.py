@@ -140,6 +140,11 @@ def test_patients_in_two_parts_are_counted_and_not_learnt_from(small_set: Path, 
     assert [data["parts"][part]["n_used"] for part in ("train", "val", "test")] == [66, 21, 30]
     assert data["patients"]["n_in_several_parts"] == 1 and data["patients"]["n_pictures"] == 9
     assert "8 pictures left out: their patients also stand in a later part" in told
+    n_patients = len(np.unique(owners["test"]))
+    assert report["intervals"]["n_patients"] == n_patients
+    assert (
+        f"{n_patients} patients" in report["intervals"]["over_images"] and f"{n_patients} patients" in report["limits"]
+    )
     assert report["configuration"]["data"] != apart.digest, "a network that was trained on other pictures is not taken"
     with pytest.raises(CheckpointError, match="its data is"):
         train_pneumonia(small_set, tmp_path / "other", seeds=1, epochs=1, reuse=[tmp_path / "run"])
@@ -151,6 +156,9 @@ def test_a_run_reports_every_variant_and_seals_the_test(run: tuple[dict[str, Any
     assert list(report["variants"]) == MOST
     assert report["data"]["n_left_out_as_equal"] == 1
     assert report["data"]["n_left_out_of_patients"] == 0 and report["data"]["patients"] is None  # MedMNIST names none
+    assert (
+        report["intervals"]["n_patients"] is None and "Patients of the test pictures are not known" in report["limits"]
+    )
     parts, own = report["data"]["parts"], read_model(place / "model.superpose").manifest
     assert sum(part["n_pictures"] - part["n_used"] for part in parts.values()) == 1
     trained_on = parts["train"]["n_used"]

@@ -9,7 +9,7 @@ from superpose.learning.card import MEDICAL, CardSpec
 from superpose.learning.metrics import METRICS
 from superpose.learning.model_file import ModelFacts
 
-__all__ = ["INTENDED_USE", "facts_of", "limits_of"]
+__all__ = ["INTENDED_USE", "drawn_said", "facts_of", "limits_of"]
 
 INTENDED_USE = "Research on hybrid models with pictures of two classes; comparison of methods."
 _LIMITS = (
@@ -21,10 +21,39 @@ _PRIMARY = "auc"
 _PARTS = {"train": "train", "validation": "val", "test": "test"}
 
 
-def limits_of(configuration: Mapping[str, Any]) -> str:
-    """What nobody should expect of the models of a run, and whose weights they began with."""
+def drawn_said(n_patients: int | None) -> str:
+    """What the bootstrap drew.
+
+    Args:
+        n_patients: who were drawn whole; None where patients are not known.
+    """
+    if n_patients is None:
+        return "percentile bootstrap, 95 %, 1000 resamples of the test pictures within their classes"
+    return (
+        f"percentile bootstrap, 95 %, 1000 resamples of the test part's {n_patients} patients, each with all pictures, "
+        "within the class of most of them where either has several; a picture of nobody known counts as a patient"
+    )
+
+
+def limits_of(configuration: Mapping[str, Any], n_patients: int | None) -> str:
+    """What nobody should expect of the models of a run, and whose weights they began with.
+
+    Args:
+        configuration: the run's.
+        n_patients: of the test part; None where patients are not known.
+    """
+    said = (
+        "Patients of the test pictures are not known: each counts for itself, and where some are of one patient, "
+        "intervals over pictures are narrower than they should be."
+        if n_patients is None
+        else f"The test part has {n_patients} patients, and intervals over pictures are for as many."
+    )
     begun = configuration.get("begins_with")
-    return _LIMITS if begun is None else f"{_LIMITS} Features began with somebody else's weights: {begun['weights']}."
+    return (
+        f"{_LIMITS} {said}"
+        if begun is None
+        else f"{_LIMITS} {said} Features began with somebody else's weights: {begun['weights']}."
+    )
 
 
 def facts_of(
@@ -69,6 +98,7 @@ def _evaluation(report: Mapping[str, Any], seed: int, confidence: float) -> dict
     own = {name: report["metrics"][name]["values"][seed] for name in names}
     n_seeds = rows["hybrid"]["n_seeds"]
     several = n_seeds > 1
+    drawn = "pictures" if report["intervals"]["n_patients"] is None else "patients"
     return {
         "notice": report["notice"],
         "verdict": report["verdict"],
@@ -77,7 +107,7 @@ def _evaluation(report: Mapping[str, Any], seed: int, confidence: float) -> dict
         "n_seeds": n_seeds,
         "means_over": (
             f"Means over {n_seeds} seed{'s' if several else ''} on one test part with {100 * confidence:g} % intervals "
-            f"{'over seeds (Student)' if several else 'over test pictures (bootstrap)'}; the last row is this very "
+            f"{'over seeds (Student)' if several else f'over test {drawn} (bootstrap)'}; the last row is this very "
             "model."
         ),
         "primary_metric": _PRIMARY,

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
+from superpose.learning.calibration.ranks import members_of
 from superpose.learning.verdicts import mean_interval
 
 __all__ = ["MEASURES", "THRESHOLD", "measured", "measures_of", "threshold_of"]
@@ -87,32 +88,48 @@ def measured(truth: Labels, scores: Floats) -> dict[str, float]:
     return {name: float(values[0]) for name, values in _weighted(truth, scores, np.ones((1, len(truth)))).items()}
 
 
-def measures_of(truth: Labels, scores: Sequence[Floats], *, seed: int = 0) -> dict[str, dict[str, Any]]:
+def measures_of(
+    truth: Labels, scores: Sequence[Floats], *, seed: int = 0, groups: Labels | None = None
+) -> dict[str, dict[str, Any]]:
     """Each measure over seeds: values, mean, and two intervals of the mean at 95 %.
 
     ``over_seeds`` is Student's interval: how the mean would move with other seeds, on these images; null with one seed.
     ``over_images`` is the percentile bootstrap (1000 resamples of the test images, class by class): how it would move
-    with other images of the same kind.
+    with other images of the same kind. Where groups (patients) are known it is they that are drawn, whole, within the
+    class that most of their images have; from all together where a class has fewer than two.
 
     Args:
         truth: ``(n_images,)``, 0 or 1.
         scores: for each seed ``(n_images,)``.
         seed: of the resamples.
+        groups: which images belong together, any integers ``(n_images,)``; None if each stands for itself.
+
+    Source: Field and Welsh, J. R. Stat. Soc. B 69 (2007) 369 (the bootstrap of whole groups).
 
     Cost: memory of some ``1000 * n_images`` numbers; 0.15 s a seed at 624 images on one core.
     """
     values = [measured(truth, one) for one in scores]
-    random = np.random.default_rng(seed)
-    weights = np.empty((N_RESAMPLES, len(truth)))
-    for label in (0, 1):
-        own = truth == label
-        n = int(own.sum())
-        weights[:, own] = random.multinomial(n, np.full(n, 1.0 / max(n, 1)), size=N_RESAMPLES)
+    weights = _drawn(truth, seed, groups)
     resampled = [_weighted(truth, one, weights) for one in scores]
     return {
         name: _summary([one[name] for one in values], np.mean([one[name] for one in resampled], axis=0))
         for name in MEASURES
     }
+
+
+def _drawn(truth: Labels, seed: int, groups: Labels | None) -> Floats:
+    """How often each image is in each resample, ``(n_resamples, n_images)``."""
+    random = np.random.default_rng(seed)
+    members, n_groups = members_of(len(truth), groups)
+    classes = (2 * np.bincount(members, weights=truth) > np.bincount(members)).astype(np.int64)  # (n_groups,)
+    if groups is not None and np.bincount(classes, minlength=2).min() < 2:
+        classes[:] = 0
+    times = np.empty((N_RESAMPLES, n_groups))
+    for label in np.unique(classes):
+        own = classes == label
+        n = int(own.sum())
+        times[:, own] = random.multinomial(n, np.full(n, 1.0 / n), size=N_RESAMPLES)
+    return times if groups is None else np.ascontiguousarray(times[:, members])
 
 
 def _summary(values: Sequence[float], resampled: Floats) -> dict[str, Any]:

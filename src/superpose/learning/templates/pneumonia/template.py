@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from superpose import __version__
 from superpose.datasets import drift_baseline
-from superpose.datasets.picture_patients import shared_patients
+from superpose.datasets.picture_patients import groups_of_patients, shared_patients
 from superpose.datasets.picture_sets import PARTS, Pictures, PictureSet, groups_of_equals, read_pictures
 from superpose.datasets.picture_tables import picture_table
 from superpose.learning.calibration.report import calibration_report
@@ -25,7 +25,7 @@ from superpose.learning.canonical import canonical_json, write_atomically
 from superpose.learning.plot_data import losses_of_seeds
 from superpose.learning.templates.directory_lock import locked
 from superpose.learning.templates.pneumonia.choices import CHOSEN_BY, PRESETS
-from superpose.learning.templates.pneumonia.facts import INTENDED_USE, facts_of, limits_of
+from superpose.learning.templates.pneumonia.facts import INTENDED_USE, drawn_said, facts_of, limits_of
 from superpose.learning.templates.pneumonia.measures import measures_of
 from superpose.learning.templates.pneumonia.options import VARIANTS, check_options, check_side, default_variants
 from superpose.learning.templates.pneumonia.plots import plots_of
@@ -129,14 +129,16 @@ def _reported(run: Run, preset: str, clock: float) -> dict[str, Any]:
     seen = SharedConvolutions(test.pixels)
     for one in fitted:
         scores[one.variant].append(one.scores(seen))
-    figures = {name: measures_of(test.labels, own) for name, own in scores.items()}
+    groups = groups_of_patients(test.owners())
+    n_patients = None if groups is None else len(np.unique(groups))
+    figures = {name: measures_of(test.labels, own, groups=groups) for name, own in scores.items()}
     comparisons = comparisons_of(figures)
     report: dict[str, Any] = {
         "template": "pneumonia",
         "notice": NOTICE,
         "preset": preset,
         "intended_use": INTENDED_USE,
-        "limits": limits_of(run.configuration),
+        "limits": limits_of(run.configuration, n_patients),
         "data": _data(run),
         "configuration": run.configuration,
         "configuration_sha256": run.test.digest,
@@ -145,7 +147,8 @@ def _reported(run: Run, preset: str, clock: float) -> dict[str, Any]:
         "test_openings": run.test.openings,
         "intervals": {
             "over_seeds": "Student, 95 %, of the mean over seeds on these test pictures",
-            "over_images": "percentile bootstrap, 95 %, 1000 resamples of the test pictures within their classes",
+            "over_images": drawn_said(n_patients),
+            "n_patients": n_patients,
         },
         "metrics": figures["hybrid"],
         "variants": {name: {**_row(name, fitted), "metrics": figures[name]} for name in run.variants},
@@ -224,6 +227,7 @@ def _saved(
     calibration = calibration_report(
         Safeguards(), probabilities=np.column_stack([1.0 - ill, ill]), truth=test.labels,
         encoded=test.pixels.astype(np.float64), confidence=CONFIDENCE,
+        groups=groups_of_patients(test.owners()),
     )  # fmt: skip
     facts = facts_of(
         report,
