@@ -75,6 +75,10 @@ def explain(  # noqa: PLR0913  # a command's options
         str | None,
         typer.Option(help="Size of the images, where columns do not tell it.", metavar="HEIGHTxWIDTH"),
     ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(help="Of an endpoint: longest wait in seconds [default: 600].", metavar="SECONDS", min=0.001),
+    ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -92,16 +96,17 @@ def explain(  # noqa: PLR0913  # a command's options
     elif to_class is not None or fixed or limits:
         raise typer.BadParameter("--to, --fixed and --range are for --counterfactuals N")
     more: MoreToExplain = {"counterfactuals": few, "shots": shots, "words": words}
+    is_file = Path(model).suffix.lower() == ".superpose"
     if png is None and (picture != "auto" or image is not None):
         raise typer.BadParameter("--picture and --image are for --png DIR")
     if png is not None:
         more["picture"] = {"kind": picture, **_size(image)}
-    is_file = Path(model).suffix.lower() == ".superpose"
     if is_file:
+        _refuse_timeout(timeout)
         found = _of_file(Path(model), wanted, method, of_class, more)
     else:
         with connect(url, key_file) as client:
-            found = client.explain(model, wanted, method=method, of_class=of_class, **more)
+            found = client.explain(model, wanted, method=method, of_class=of_class, timeout_s=timeout, **more)
     files = [] if png is None else _write(found, png)
     if as_json:
         document = found.to_dict()
@@ -118,6 +123,11 @@ def explain(  # noqa: PLR0913  # a command's options
     for file in files:
         typer.echo(f"written {file}", err=True)
     _summary(found, found.model if is_file else f"{found.model} version {found.model_version}")
+
+
+def _refuse_timeout(timeout: float | None) -> None:
+    if timeout is not None:
+        raise typer.BadParameter("--timeout is for endpoints; a model file is explained here, for as long as it takes")
 
 
 def _of_file(file: Path, rows: Any, method: str, of_class: str | None, more: MoreToExplain) -> Explanation:
@@ -166,9 +176,9 @@ def _write(found: Explanation, directory: Path) -> list[Path]:
 def _show(index: int, row: ExplainedRow, to_class: str | None) -> None:
     shown = list(row.attributions.items())[:_SHOWN]
     rest = sum(row.attributions.values()) - sum(value for _, value in shown)
-    lines = [(name, f"{value:+.4f}") for name, value in shown]
+    lines = [(name, _amount(value)) for name, value in shown]
     if len(row.attributions) > _SHOWN:
-        lines.append((f"{len(row.attributions) - _SHOWN} other columns", f"{rest:+.4f}"))
+        lines.append((f"{len(row.attributions) - _SHOWN} other columns", _amount(rest)))
     if row.number is not None:
         typer.echo(f"row {index}: {row.number:.6g}, a typical row {row.typical_number:.6g}")
     else:
@@ -193,6 +203,11 @@ def _show(index: int, row: ExplainedRow, to_class: str | None) -> None:
     for sentence in row.words or ():
         typer.echo(sentence)
     typer.echo("")
+
+
+def _amount(value: float) -> str:
+    """An attribution, with three digits that count where four decimals would leave fewer."""
+    return f"{value:+.4f}" if value == 0.0 or abs(value) >= 0.1 else f"{value:+.3g}"
 
 
 def _summary(found: Explanation, of: str) -> None:

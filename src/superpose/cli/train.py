@@ -305,7 +305,10 @@ def read_spec(source: str) -> dict[str, Any]:
     try:
         document = yaml.safe_load(sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8"))
     except OSError as error:
-        raise SpecError(f"{source} cannot be read: {error.strerror or error}", "spec") from None
+        templates = ""
+        if isinstance(error, FileNotFoundError) and not Path(source).suffix:
+            templates = f"; a template is {' or '.join(TEMPLATES)}, a spec is a YAML or JSON file"
+        raise SpecError(f"{source} cannot be read: {error.strerror or error}{templates}", "spec") from None
     except UnicodeDecodeError:
         raise SpecError(f"{source} is not UTF-8 text", "spec") from None
     except yaml.YAMLError as error:

@@ -11,7 +11,13 @@ from superpose.client.audit import Audit
 from superpose.client.budgets import Budgets
 from superpose.client.discovery import discover
 from superpose.client.endpoints import Endpoints
-from superpose.client.explanations import Explanation, MoreToExplain, more_to_json
+from superpose.client.explanations import (
+    EXPLAIN_TIMEOUT_S,
+    Explanation,
+    MoreToExplain,
+    more_to_json,
+    told_of_patience,
+)
 from superpose.client.functions import Functions
 from superpose.client.jobs import Jobs
 from superpose.client.keys import Keys
@@ -154,6 +160,7 @@ class Client:
         *,
         method: str = "integrated_gradients",
         of_class: str | None = None,
+        timeout_s: float | None = None,
         **more: Unpack[MoreToExplain],
     ) -> Explanation:
         """What the predictions of rows were made of.
@@ -163,6 +170,8 @@ class Client:
             rows: as for `predict`, at most 100.
             method: "integrated_gradients", "gradient_x_input", "occlusion" or "shapley"; see docs/explanations.md.
             of_class: the class whose probability is explained; by default each row's own prediction.
+            timeout_s: how long the answer may take; by default ten minutes, or the client's own limit if that is
+                longer. The service ends the work once the client has gone.
             more: ``counterfactuals``, how many changes of the label to look for, or options such as ``{"n": 3,
                 "fixed": ["age"]}``; ``shots``, to be told how likely labels are to flip; ``words`` in plain words;
                 ``picture`` of images, a kind ("auto", "class_activation", "attribution", "occlusion") or options.
@@ -170,10 +179,14 @@ class Client:
         Raises:
             RequestError: the rows have another form.
             ApiError: no such endpoint, method or class, or rows that the model does not take.
+            UnreachableError: nothing answers, or not in time.
         """
         path = f"/v1/endpoints/{segment(endpoint)}/explain"
         body = {"rows": rows_to_json(rows), "method": method, "of_class": of_class, **more_to_json(more)}
-        return Explanation.from_json(read_json(self._transport.send(json_call("POST", path, body, repeatable=True))))
+        limit_s = max(self._transport.timeout_s, EXPLAIN_TIMEOUT_S) if timeout_s is None else timeout_s
+        call = json_call("POST", path, body, repeatable=True, timeout_s=limit_s)
+        with told_of_patience(endpoint, len(body["rows"])):
+            return Explanation.from_json(read_json(self._transport.send(call)))
 
     def train_module(
         self,

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Self, TypedDict
+from typing import Any, Final, Self, TypedDict
 
 from superpose.client.display import table_html
 from superpose.client.json_fields import Fields
 from superpose.client.nouns import Noun
-from superpose.errors import ProtocolError
+from superpose.errors import ProtocolError, UnreachableError
 
 __all__ = [
+    "EXPLAIN_TIMEOUT_S",
     "ExplainedRow",
     "Explanation",
     "MoreToExplain",
@@ -21,9 +23,13 @@ __all__ = [
     "RowPicture",
     "RowShotNoise",
     "more_to_json",
+    "told_of_patience",
 ]
 
 _SHOWN = 5
+
+EXPLAIN_TIMEOUT_S: Final = 600.0
+"""How long an explanation may take: one of pictures is minutes of work."""
 
 
 class MoreToExplain(TypedDict, total=False):
@@ -57,6 +63,28 @@ def more_to_json(more: MoreToExplain) -> dict[str, Any]:
     if picture is not None:
         given["picture"] = dict(picture) if isinstance(picture, Mapping) else {"kind": picture}
     return given | ({"words": True} if more.get("words") else {})
+
+
+@contextmanager
+def told_of_patience(endpoint: str, n_rows: int) -> Iterator[None]:
+    """Tell what to do where an explanation has taken too long.
+
+    Raises:
+        UnreachableError: it has, or nothing answers.
+    """
+    try:
+        yield
+    except UnreachableError as error:
+        limit_s = error.details.get("timeout_s")
+        if limit_s is None:
+            raise
+        rows = "1 row" if n_rows == 1 else f"{n_rows} rows"
+        raise UnreachableError(
+            f"Endpoint {endpoint} did not explain {rows} within {limit_s:g} s; the service is told to end the work. "
+            "Give it longer (--timeout SECONDS at the command line, timeout_s= in Python), fewer rows at a time, or a "
+            "method of one pass, gradient_x_input.",
+            **error.details,
+        ) from None
 
 
 @dataclass(frozen=True)

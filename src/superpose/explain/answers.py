@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from superpose.errors import ExplanationError
-from superpose.explain.attributions import attribute
+from superpose.explain.attributions import Look, attribute_watched
 from superpose.explain.counterfactuals import CounterfactualOptions, counterfactuals
 from superpose.explain.pictures import draw_pictures, pixel_maps
 from superpose.explain.plain_words import attribution_words, counterfactual_words, shot_noise_words
@@ -59,8 +59,15 @@ class Explain:
     picture: Picture | None = None
 
 
-def explain_rows(predictor: Predictor, rows: Any, wanted: Explain) -> dict[str, Any]:
+def explain_rows(predictor: Predictor, rows: Any, wanted: Explain, look: Look | None = None) -> dict[str, Any]:
     """Explain predictions.
+
+    Args:
+        predictor: the loaded model.
+        rows: whatever `Predictor.predict_proba` takes.
+        wanted: what is to be told.
+        look: called again and again meanwhile, before each pass over the model that attributions take; what it raises
+            ends the work.
 
     Returns:
         ``method`` and ``rows`` of `Attributions.to_dict`; each row with ``counterfactuals`` (of
@@ -72,6 +79,7 @@ def explain_rows(predictor: Predictor, rows: Any, wanted: Explain) -> dict[str, 
         ExplanationError: something wanted does not fit the model.
         FeatureMismatchError: the rows do not fit the model.
         ExtraMissingError: pictures need Matplotlib.
+        BaseException: what ``look`` raises.
 
     Cost: the sum of the parts; see `attribute`, `counterfactuals` and `shot_noise`.
     """
@@ -79,21 +87,25 @@ def explain_rows(predictor: Predictor, rows: Any, wanted: Explain) -> dict[str, 
         _check_of_numbers(wanted)
     _check_number("Counterfactuals", wanted.counterfactuals, len(rows), MAX_CHANGED_ROWS)
     _check_number("Pictures", wanted.picture, len(rows), MAX_PICTURES)
-    found = attribute(predictor, rows, method=wanted.method, of_class=wanted.of_class).to_dict()
+    look = look or (lambda: None)
+    look()
+    found = attribute_watched(predictor, rows, wanted.method, look=look, of_class=wanted.of_class).to_dict()
     told: list[dict[str, Any]] = found["rows"]
     words = [attribution_words(row) for row in told]
     if wanted.counterfactuals is not None:
+        look()
         for row, said, few in zip(told, words, counterfactuals(predictor, rows, wanted.counterfactuals), strict=True):
             row["counterfactuals"] = few.to_dict()["counterfactuals"]
             said += counterfactual_words(few.to_dict())
     if wanted.shots is not None:
+        look()
         noise = shot_noise(predictor, rows, wanted.shots)
         found["shot_noise"] = noise.summary()
         for row, said, one in zip(told, words, noise.rows, strict=True):
             row["shot_noise"] = one.to_dict()
             said += shot_noise_words(one.to_dict(), wanted.shots, FLIPPING)
     if wanted.picture is not None:
-        for row, picture in zip(told, _pictures(predictor, rows, wanted), strict=True):
+        for row, picture in zip(told, _pictures(predictor, rows, wanted, look), strict=True):
             row["picture"] = picture
     if wanted.words:
         for row, said in zip(told, words, strict=True):
@@ -122,9 +134,9 @@ def _check_number(what: str, wanted: object, n_rows: int, most: int) -> None:
         raise ExplanationError(f"{what} are made for {most} rows at a time, got {n_rows}; send fewer.", max_rows=most)
 
 
-def _pictures(predictor: Predictor, rows: Any, wanted: Explain) -> list[dict[str, Any]]:
+def _pictures(predictor: Predictor, rows: Any, wanted: Explain, look: Look) -> list[dict[str, Any]]:
     picture = wanted.picture or Picture()
-    found = pixel_maps(predictor, rows, kind=picture.kind, of_class=wanted.of_class, shape=picture.shape)
+    found = pixel_maps(predictor, rows, kind=picture.kind, of_class=wanted.of_class, shape=picture.shape, look=look)
     return [
         {
             "kind": found.kind,

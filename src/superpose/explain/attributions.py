@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
     from superpose.learning.preprocessing import Preprocessor
 
-__all__ = ["METHODS", "Attributions", "Look", "attribute", "attribute_sample", "deletion_areas", "gives_gradients"]
+__all__ = ["METHODS", "Attributions", "Look", "attribute", "attribute_watched", "deletion_areas", "gives_gradients"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.integer]
@@ -55,6 +55,9 @@ _SINGLE_TOLERANCE, _MOST_SINGLE_PARTS = 1e-5, 16
 
 _ELEMENTS = 2**22
 """Of the copies of a row that are predicted at once."""
+
+_N_ORDERS = 64
+"""Orders of columns that Shapley values are drawn from."""
 
 _ALL_SUBSETS = 10
 """Up to so many columns Shapley values go over all subsets."""
@@ -168,7 +171,7 @@ def attribute(
     *,
     method: str = "integrated_gradients",
     of_class: Any = None,
-    n_orders: int = 64,
+    n_orders: int = _N_ORDERS,
     seed: int = 0,
     tolerance: float | None = None,
 ) -> Attributions:
@@ -200,25 +203,33 @@ def attribute(
     )
 
 
-def attribute_sample(
-    predictor: Predictor, rows: Any, method: str, tolerance: float | None, look: Look | None
+def attribute_watched(  # what is explained, and how
+    predictor: Predictor,
+    rows: Any,
+    method: str,
+    *,
+    look: Look | None,
+    of_class: Any = None,
+    tolerance: float | None = None,
 ) -> Attributions:
-    """As `attribute` does of each row's own prediction, by any method but "shapley", and watched.
+    """As `attribute`, and watched.
 
     Args:
         predictor: the loaded model.
         rows: whatever `Predictor.predict_proba` takes.
-        method: one of `METHODS` that draws no orders.
+        method: one of `METHODS`.
+        look: called before each pass over the model; what it raises ends the explanation.
+        of_class: as for `attribute`.
         tolerance: as for `attribute`.
-        look: called again and again meanwhile.
 
     Raises:
         ExplanationError, FeatureMismatchError: as `attribute` does; and what ``look`` raises.
     """
     _check_method(predictor, method)
     encoded = predictor.encode(rows)
-    asked = _Asked(predictor, encoded, _classes(predictor, encoded, None), tolerance, look or (lambda: None))
-    return _attributions(asked, method, _SIMPLE[method](asked))
+    asked = _Asked(predictor, encoded, _classes(predictor, encoded, of_class), tolerance, look or (lambda: None))
+    values = _shapley(asked, _N_ORDERS, seed=0) if method == "shapley" else _SIMPLE[method](asked)
+    return _attributions(asked, method, values)
 
 
 def _check_method(predictor: Predictor, method: str) -> None:

@@ -424,6 +424,11 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _amount(value: float) -> str:
+    """An attribution, with three digits that count where it is small: those of pixels may all be below 0.0001."""
+    return f"{value:.4f}" if abs(value) >= 1.0 else f"{value:.3g}"
+
+
 def _explanation(sample: Mapping[str, Any] | None) -> list[str]:
     """The columns that moved predictions most."""
     if not sample:
@@ -436,7 +441,7 @@ def _explanation(sample: Mapping[str, Any] | None) -> list[str]:
         f"{escaped(sample.get('rows_are', 'test rows'))}, in units of {escaped(sample.get('unit', 'probability'))}. "
         "They speak of the model, not of causes.",
         "",
-        *_table(["column", "attribution"], [[escaped(name), f"{value:.4f}"] for name, value in rows[:_MAX_COLUMNS]]),
+        *_table(["column", "attribution"], [[escaped(name), _amount(value)] for name, value in rows[:_MAX_COLUMNS]]),
     ]
     if len(rows) > _MAX_COLUMNS:
         lines += ["", f"{len(rows) - _MAX_COLUMNS} other columns have less."]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from superpose.errors import ExplanationError
-from superpose.explain.attributions import Look, attribute_sample, gives_gradients
+from superpose.explain.attributions import Look, attribute_watched, gives_gradients
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
@@ -57,7 +57,7 @@ def explanation_sample(
     n_rows = min(len(rows), most_rows, _most_rows(predictor, exact))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:n_rows])
     rough = _ROUGH if predictor.model.kind == "module_classifier" else None
-    found = attribute_sample(predictor, rows.iloc[chosen], method, rough, look)
+    found = attribute_watched(predictor, rows.iloc[chosen], method, look=look, tolerance=rough)
     means = np.abs(found.values).mean(axis=0)  # (n_features,)
     order = np.argsort(-means, kind="stable")
     return {

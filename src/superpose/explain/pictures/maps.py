@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import ExplanationError
-from superpose.explain.attributions import attribute
+from superpose.explain.attributions import Look, attribute_watched
 from superpose.explain.pictures.class_activation import class_activations, last_convolution
 from superpose.explain.pictures.grid import ImageGrid, image_grid
 from superpose.learning.modules.model import ModuleModel
@@ -68,6 +68,7 @@ def pixel_maps(
     kind: str = "auto",
     of_class: Any = None,
     shape: tuple[int, int] | None = None,
+    look: Look | None = None,
 ) -> PixelMaps:
     """Map what moved the predictions of images.
 
@@ -77,6 +78,7 @@ def pixel_maps(
         kind: one of `KINDS`, or "auto": the first of them that the model allows.
         of_class: whose probability is mapped; by default each row's own prediction.
         shape: height and width, where the columns' names do not tell and the image is not square.
+        look: called again and again meanwhile; what it raises ends the work.
 
     Raises:
         ExplanationError: the columns are no image, no such kind or class, or the model does not allow the kind.
@@ -102,12 +104,14 @@ def pixel_maps(
     places = _places(predictor, shares, of_class)
     found: Floats
     if kind == "attribution":
-        values = attribute(predictor, rows, of_class=of_class).values  # (n_rows, n_columns)
+        values = attribute_watched(
+            predictor, rows, "integrated_gradients", look=look, of_class=of_class
+        ).values  # (n_rows, n_columns)
         found = values[:, grid.places].sum(axis=1)
     elif isinstance(predictor.model, ModuleModel) and kind == "class_activation" and layer is not None:
         found = class_activations(predictor.model, encoded, places, layer, grid.shape)
     else:
-        found = _occlusion(predictor, encoded, places, grid)
+        found = _occlusion(predictor, encoded, places, grid, look)
     return PixelMaps(
         kind=kind,
         classes=tuple(predictor.classes[place] for place in places),
@@ -130,7 +134,9 @@ def _places(predictor: Predictor, shares: Floats, of_class: Any) -> NDArray[np.i
     return np.full(len(shares), labels.index(str(of_class)), dtype=np.intp)
 
 
-def _occlusion(predictor: Predictor, encoded: Floats, places: NDArray[np.intp], grid: ImageGrid) -> Floats:
+def _occlusion(
+    predictor: Predictor, encoded: Floats, places: NDArray[np.intp], grid: ImageGrid, look: Look | None
+) -> Floats:
     """Squares a seventh of the image wide, half a square apart."""
     height, width = grid.shape
     squares = [(y, x) for y in _starts(height) for x in _starts(width)]
@@ -141,6 +147,8 @@ def _occlusion(predictor: Predictor, encoded: Floats, places: NDArray[np.intp], 
         covered[top : top + tall, left : left + wide] += 1.0
     step = max(1, min(_ROWS, _ELEMENTS // encoded.shape[1]) // len(squares))
     for start in range(0, len(encoded), step):
+        if look is not None:
+            look()
         chunk, own = encoded[start : start + step], places[start : start + step]
         whole = predictor.predict_encoded(chunk)[np.arange(len(chunk)), own]
         hidden = np.repeat(chunk, len(squares), axis=0).reshape(len(chunk), len(squares), -1)

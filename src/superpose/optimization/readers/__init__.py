@@ -98,6 +98,7 @@ def _read(file_name: str, text: str, solution: Path | None) -> Model[Any]:
     if suffix == ".json":
         return read_document(text, name)
     lines = lines_of(text)
+    _refuse_time_windows(file.name, lines)
     head = lines[0] if lines else []
     if len(head) == 2 and len(lines) > 1:
         n = int(float(head[0]))
@@ -110,6 +111,24 @@ def _read(file_name: str, text: str, solution: Path | None) -> Model[Any]:
     raise ProblemFormatError(
         f"{file.name} is no problem that is known: .tsp, .vrp, .json, or a graph, a knapsack or a job shop as text."
     )
+
+
+_TIMES: Final = ("READY TIME", "DUE DATE", "SERVICE TIME")
+"""Heads of columns in Solomon's form of routes with time windows, and in Gehring and Homberger's, which is the same."""
+
+
+def _refuse_time_windows(name: str, lines: list[list[str]]) -> None:
+    """Say what such a file is.
+
+    Raises:
+        ProblemFormatError: It has the columns of customers' times.
+    """
+    heads = [" ".join(line).upper() for line in lines[:20]]
+    if any(all(column in head for column in _TIMES) for head in heads):
+        raise ProblemFormatError(
+            f"{name} is of Solomon's form: routes with time windows, which are not known here. Routes that only limit "
+            'what a vehicle carries are: a .vrp of CVRPLIB, or a .json of the kind "cvrp".'
+        )
 
 
 def _has_decimals(solution: Path) -> bool:

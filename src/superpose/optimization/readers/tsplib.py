@@ -53,12 +53,14 @@ def read_cvrp(text: str, name: str = "routes", *, rounded: bool = True, at_least
         at_least: Vehicles there are in any case: the names of some sets tell fewer than good solutions use.
 
     Raises:
-        ProblemFormatError: Sections are missing, the depot is not the first place, or routes have a limited duration,
-            which this model does not know.
+        ProblemFormatError: Sections are missing, the depot is not the first place, or routes have a limited duration
+            or time windows, which this model does not know.
     """
     fields, sections = _parsed(text)
     if "DISTANCE" in fields or "SERVICE_TIME" in fields:
         raise ProblemFormatError(f"{name} limits the duration of routes; only capacities are known here.")
+    if "TIME_WINDOW_SECTION" in sections:
+        raise ProblemFormatError(f"{name} has time windows; only capacities are known here.")
     distances, coordinates = _distances(fields, sections, rounded=rounded)
     n, capacity = len(distances), float(fields["CAPACITY"])
     if not 0 < capacity < math.inf:

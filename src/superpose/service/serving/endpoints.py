@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, select
@@ -187,6 +187,7 @@ class Endpoints:
         name: str,
         rows: Rows,
         wanted: Explain | None = None,
+        look: Callable[[], None] | None = None,
     ) -> dict[str, object]:
         """What the predictions of rows were made of, by the endpoint's own version; blocks while it computes.
 
@@ -195,6 +196,7 @@ class Endpoints:
             name: of the endpoint.
             rows: at most 100, in the forms of `predict`.
             wanted: attributions by default.
+            look: called again and again while it computes; what it raises ends the work.
 
         Returns:
             ``model``, ``model_version`` and what `superpose.explain.explain_rows` gives.
@@ -216,7 +218,7 @@ class Endpoints:
                 max_rows=MAX_EXPLAINED_ROWS,
             )
         found, predictor = self.predictor(principal, name)
-        explained = explain_rows(predictor, rows, wanted or Explain())
+        explained = explain_rows(predictor, rows, wanted or Explain(), look)
         return {"model": found.model, "model_version": found.version, **explained}
 
     async def predict(
