@@ -91,6 +91,8 @@ def test_errors_of_data_and_options_have_codes(superpose: Callable[..., Any], pi
     found = superpose(*knee)
     assert (found.code, found.json["error"]["code"]) == (1, "spec.invalid")
     nowhere = superpose(*knee[:-3], "--reuse", str(tmp_path), "--json")
+    unknown = superpose("train", "nix", "--dataset", "x", "--json").json["error"]["message"]
+    assert "nix cannot be read" in unknown and "a template is pneumonia or demand" in unknown
     assert nowhere.code == 1 and "holds no run to take networks from" in nowhere.json["error"]["message"]
 
 

@@ -17,6 +17,7 @@ import pytest
 
 from superpose import Client
 from superpose.client import Event
+from superpose.client import client as client_module
 from superpose.errors import (
     ApiError,
     ClientError,
@@ -128,6 +129,22 @@ def test_nobody_there_and_too_slow_say_what_to_do(scripted: Any) -> None:
     scripted.script = [lambda asked, connection: over.wait(60)]
     with Client(scripted.url, SECRET, timeout_s=0.2) as client, pytest.raises(UnreachableError, match=r"within 0\.2 s"):
         client.endpoints.get("e")
+    over.set()
+
+
+def test_explanations_have_a_limit_of_their_own_and_say_how_to_lengthen_it(
+    scripted: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client_module, "EXPLAIN_TIMEOUT_S", 0.3)
+    over = threading.Event()
+    scripted.script = [lambda asked, connection: over.wait(60)] * 2
+    with Client(scripted.url, SECRET, timeout_s=0.2) as client:
+        with pytest.raises(UnreachableError, match=r"e did not explain 2 rows within 0\.3 s.*--timeout SECONDS"):
+            client.explain("e", [[1.0], [2.0]])
+        over.set()
+        over.clear()
+        with pytest.raises(UnreachableError, match=r"e did not explain 1 row within 0\.1 s.*timeout_s="):
+            client.explain("e", [[1.0]], timeout_s=0.1)
     over.set()
 
 

@@ -188,3 +188,12 @@ def test_a_template_s_model_of_series_has_a_card(tmp_path: Path) -> None:
     assert "**Undecided: few origins.**" in card
     page = training_report(ReportFacts(Predictor.load(tmp_path / "m"), manifest={**manifest, "data": series}))
     assert b"frequency: monthly" in page
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"), [(0.0, "0.0000"), (0.25, "0.2500"), (0.0456, "0.0456"), (2.34e-5, "2.34e-05")]
+)
+def test_small_attributions_keep_digits_that_count(manifest: dict, value: float, printed: str) -> None:
+    columns = {"area": 0.5, "radius": value}
+    sample = {"method": "occlusion", "n_rows": 3, "unit": "probability", "columns": columns}
+    assert f"| radius | {printed} |" in model_card(manifest, evidence={"explanation": sample})

@@ -11,6 +11,7 @@ import pytest
 from superpose.errors import ProblemError, ProblemFormatError
 from superpose.optimization import Knapsack, MaxCut, TravellingSalesman, VehicleRouting, read_problem
 from superpose.optimization.readers import read_text
+from superpose.optimization.readers.tsplib import read_cvrp
 
 DATA = Path(__file__).parents[3] / "shared" / "data" / "logistics"
 LOW = DATA / "knapsack" / "pisinger_instances_01_KP" / "low-dimensional"
@@ -201,6 +202,28 @@ def test_tours_with_conditions_that_are_not_known_are_refused(rest: str, told: s
     kind = "EXPLICIT" if "FORMAT" in rest else "EUC_2D"
     with pytest.raises(ProblemFormatError, match=told):
         read_text(TSP.format(kind=kind, rest=rest), "square.tsp")
+
+
+SOLOMON = """R101
+
+VEHICLE
+NUMBER     CAPACITY
+  25         200
+
+CUSTOMER
+CUST NO.   XCOORD.   YCOORD.   DEMAND   READY TIME   DUE DATE   SERVICE TIME
+
+    0      35         35          0          0       230          0
+    1      41         49         10        161       171         10
+"""
+
+
+def test_time_windows_are_told_as_what_is_not_known(tmp_path: Path) -> None:
+    (tmp_path / "R101.txt").write_text(SOLOMON)
+    with pytest.raises(ProblemFormatError, match=r"R101\.txt is of Solomon's form: routes with time windows"):
+        read_problem(tmp_path / "R101.txt")
+    with pytest.raises(ProblemFormatError, match="has time windows; only capacities are known here"):
+        read_cvrp("CAPACITY : 3\nTIME_WINDOW_SECTION\n1 0 5\nEOF")
 
 
 @pytest.mark.parametrize(

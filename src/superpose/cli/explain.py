@@ -207,7 +207,7 @@ def _show(index: int, row: ExplainedRow, to_class: str | None) -> None:
 
 def _amount(value: float) -> str:
     """An attribution, with three digits that count where four decimals would leave fewer."""
-    return f"{value:+.4f}" if value == 0.0 or abs(value) >= 0.1 else f"{value:+.3g}"
+    return f"{value:+.4f}" if value == 0.0 or abs(value) >= 0.1 else f"{value:+#.3g}"
 
 
 def _summary(found: Explanation, of: str) -> None:

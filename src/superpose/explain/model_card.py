@@ -426,7 +426,7 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
 
 def _amount(value: float) -> str:
     """An attribution, with three digits that count where it is small: those of pixels may all be below 0.0001."""
-    return f"{value:.4f}" if abs(value) >= 1.0 else f"{value:.3g}"
+    return f"{value:.4f}" if value == 0.0 or abs(value) >= 0.1 else f"{value:#.3g}"
 
 
 def _explanation(sample: Mapping[str, Any] | None) -> list[str]:
