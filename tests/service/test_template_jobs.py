@@ -300,7 +300,7 @@ def test_a_worker_killed_with_9_loses_at_most_an_epoch_or_a_forecast(tmp_path: P
                 return done
 
             def epochs(job: Job) -> list[int]:
-                return [int(stage.split()[4]) for stage in told(job, "progress", "stage")]
+                return [int(stage.split()[4]) for stage in told(job, "progress", "stage") if ": epoch " in stage]
 
             def forecasts(job: Job) -> list[str]:
                 return [line.rsplit(",", 1)[0] for line in told(job, "log", "message")]  # without the seconds
