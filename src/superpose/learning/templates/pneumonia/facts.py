@@ -31,7 +31,7 @@ def drawn_said(n_patients: int | None) -> str:
         return "percentile bootstrap, 95 %, 1000 resamples of the test pictures within their classes"
     return (
         f"percentile bootstrap, 95 %, 1000 resamples of the test part's {n_patients} patients, each with all pictures, "
-        "within the class of most of them where either has several; a picture of nobody known counts as a patient"
+        "within the class of most of them where each class has several; a picture of nobody known counts as a patient"
     )
 
 
