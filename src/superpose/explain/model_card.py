@@ -12,7 +12,7 @@ from superpose.explain.calibration_section import calibration_lines
 from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.explain.group_words import counted_in, groups_lines
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
-from superpose.explain.privacy_words import shadow_words
+from superpose.explain.privacy_words import of_groups, shadow_words
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import compared_by, notice_of, stated
 from superpose.learning.metrics import NUMBER_METRICS
@@ -412,7 +412,7 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
         lines.append(
             f"- Membership inference: an attacker who sees a row's loss tells a training row from an unseen one with "
             f"AUC {attack['auc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}; 0.5 is guessing; "
-            f"{attack['n_trained']} training and {attack['n_unseen']} test rows), and finds "
+            f"{attack['n_trained']} training and {attack['n_unseen']} test rows{of_groups(attack)}), and finds "
             + ", ".join(
                 f"{100 * a['share']:.1f} % of them at {100 * a['false_alarms']:.0f} % false alarms"
                 for a in attack["true_alarms"]

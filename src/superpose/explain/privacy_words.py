@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["shadow_words"]
+__all__ = ["of_groups", "shadow_words"]
+
+
+def of_groups(attack: Mapping[str, Any]) -> str:
+    """Of how many groups, such as patients, the rows of an attack are; nothing where that was not known."""
+    groups = attack.get("n_groups")
+    return "" if groups is None else f", of {groups[0]} and {groups[1]} groups, which intervals allow for"
 
 
 def shadow_words(shadow: Mapping[str, Any] | None, *, text: Callable[[object], str] = str) -> str:

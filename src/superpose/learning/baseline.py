@@ -10,8 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.datasets import k_fold_splits
-from superpose.errors import DatasetTooSmallError
+from superpose.learning.folds import Fold, stratified_folds
 
 __all__ = ["BASELINES", "MOST_SETTINGS", "BaselineResult", "strongest_classical", "tuned_logistic_regression"]
 
@@ -21,7 +20,6 @@ _STRENGTHS = tuple(float(strength) for strength in np.logspace(-3, 3, 9))
 _LIKELY_STRENGTHS = tuple(_STRENGTHS[place] for place in (4, 2, 6, 1))
 _FOLDS = 4
 _PLATTS_FOLDS = 5
-_Fold = tuple[NDArray[np.intp], NDArray[np.intp]]
 
 _FINALISTS = 4
 """So many settings are measured on all folds; the first fold shows which."""
@@ -250,7 +248,7 @@ class _Rows:
 
         classes = self.classes[rows]
         if self.groups is not None and not hasattr(model, "predict_proba"):
-            folds = _folds(classes, self.groups[rows], _PLATTS_FOLDS, self.seed)
+            folds = stratified_folds(classes, at_most=_PLATTS_FOLDS, seed=self.seed, groups=self.groups[rows])
             model = (
                 CalibratedClassifierCV(model, method="sigmoid", cv=folds, ensemble=False)
                 if folds
@@ -263,13 +261,14 @@ class _Rows:
         fitted: _Classifier = model
         return fitted
 
-    def searched(self) -> list[_Fold]:
+    def searched(self) -> list[Fold]:
         """Rows to fit and rows to measure, of each fold, over at most `_SEARCHED_ROWS` rows; empty without folds."""
         places: NDArray[np.intp] = np.arange(len(self.classes))
         if len(self.classes) > _SEARCHED_ROWS:
             places = _drawn(self.classes, _FOLDS, self.seed)
         groups = None if self.groups is None else self.groups[places]
-        return [(places[rows], places[out]) for rows, out in _folds(self.classes[places], groups, _FOLDS, self.seed)]
+        folds = stratified_folds(self.classes[places], at_most=_FOLDS, seed=self.seed, groups=groups)
+        return [(places[rows], places[out]) for rows, out in folds]
 
 
 def _tuned(
@@ -293,26 +292,6 @@ def _tuned(
         best = candidates[left[int(np.argmin(losses))]]
     told = {"n": len(folds), "of": "rows" if data.groups is None else "groups"}
     return data.fit(best.make(True), np.arange(len(data.classes))), best, told
-
-
-def _folds(classes: NDArray[np.integer], groups: NDArray[np.integer] | None, at_most: int, seed: int) -> list[_Fold]:
-    """Rows to fit and rows to measure, of each stratified fold; none where a class is in fewer than two rows, or groups
-    that can be dealt out.
-    """
-    from sklearn.model_selection import StratifiedKFold
-
-    if groups is None:
-        n_folds = min(at_most, int(np.bincount(classes)[np.unique(classes)].min()))
-        if n_folds < 2:
-            return []
-        return list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(classes, classes))
-    for n_folds in range(at_most, 1, -1):
-        try:
-            found = k_fold_splits(classes, n_splits=n_folds, validation_fraction=0.0, seed=seed, groups=groups)
-        except DatasetTooSmallError:
-            continue
-        return [(fold.train, fold.test) for fold in found]
-    return []
 
 
 def _drawn(classes: NDArray[np.integer], at_least: int, seed: int) -> NDArray[np.intp]:

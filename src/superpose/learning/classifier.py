@@ -23,6 +23,7 @@ from superpose.learning.estimator import (
     classes_of,
     early_stopping_split,
     encoded_rows,
+    group_members,
     seed_of,
     validated_rows,
 )
@@ -123,21 +124,28 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
     delta: float = 1e-5
     max_gradient_norm: float = 1.0
 
-    def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
+    def fit(  # scikit-learn's names
+        self, X: Any, y: Any, *, groups: Any = None, watch: TrainingWatch | None = None
+    ) -> Self:
         """Train on rows ``(n_rows, n_columns)`` and their labels ``(n_rows,)``.
 
         Args:
             X: numeric array, or data frame with number and category columns.
             y: labels.
+            groups: which rows belong together, such as those of a patient: a number or a text for each, ``(n_rows,)``.
+                No group is in training and validation rows both; calibration, prediction sets and novelty count
+                groups, see `superpose.learning.calibration.ranks`; of private training ``privacy_`` tells what the
+                largest group spent.
             watch: what looks on, stops and keeps checkpoints; see `superpose.learning.TrainingWatch`.
 
         Raises:
-            ValueError: the rows or labels cannot be used; also a `DatasetOneClassError` for labels of one class.
-            SpecError: a hyperparameter is out of range.
+            ValueError: the rows, labels or groups cannot be used; also a `DatasetOneClassError` for labels of one
+                class.
+            SpecError: a hyperparameter is out of range, or validation has too few groups for the safeguards.
         """
-        return self._fit(X, y, watch)
+        return self._fit(X, y, watch, groups=groups)
 
-    def fine_tune(  # the fields of the section ``fine_tune``
+    def fine_tune(  # noqa: PLR0913  # the fields of the section ``fine_tune``
         self,
         X: Any,
         y: Any,
@@ -146,6 +154,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
         learning_rates: Mapping[str, float] | None = None,
         entry: str = "auto",
         head: str = "auto",
+        groups: Any = None,
         watch: TrainingWatch | None = None,
         **changes: Any,
     ) -> HybridClassifier:
@@ -160,7 +169,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
                 preprocessing anew and takes the weights of columns of the same name; "new" begins anew; "auto" is the
                 first of these that fits.
             head: "keep" for equal classes, "new", or "auto".
-            watch: as for ``fit``.
+            groups, watch: as for ``fit``.
             changes: hyperparameters that differ from this classifier's, such as ``epochs``; not those of the circuit.
 
         Raises:
@@ -175,7 +184,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
         digest = getattr(self, "model_digest_", None)
         parent = Parent(self.to_trained_model(), name, digest, self.trained_spec_["model"])
         child: HybridClassifier = clone(self).set_params(**changes)
-        return child._fit(X, y, watch, parent, section)
+        return child._fit(X, y, watch, parent, section, groups)
 
     def _fit(
         self,
@@ -184,11 +193,13 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
         watch: TrainingWatch | None,
         parent: Parent | None = None,
         section: FineTuneSpec | None = None,
+        groups: Any = None,
     ) -> Self:
         """Train, from random weights or from a parent."""
         model, options = self._model_spec(), self._training_options()
         rows, labels, kinds = validated_rows(self, X, y)
         self.classes_, codes = classes_of(labels)
+        members = group_members(groups, len(codes))
         seed = seed_of(self.random_state)
         guarding = self._calibration_spec()
         if guarding is not None and self.epsilon is not None:
@@ -199,9 +210,10 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
             )
         private = self._admitted_privacy(len(codes))
         share = self.validation_fraction if private is None else 0.0
-        train, validation = early_stopping_split(codes, share, seed)
+        train, validation = early_stopping_split(codes, share, seed, members)
+        held_members = None if members is None else members[validation]
         if guarding is not None:
-            check_rows(guarding, len(validation))
+            check_rows(guarding, len(validation), held_members)
         plan = _plan(private, len(train), options)
         encoded = self._fit_preprocessor(rows, kinds, train)
         fine_tuning = None
@@ -231,13 +243,20 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
             rate_factors=None if fine_tuning is None else fine_tuning.rate_factors(self.network_, self.learning_rate),
         )
         self._run(trainer, measurer, watch)
-        self.privacy_ = None if plan is None else plan.facts()
+        largest = 1 if members is None else int(np.bincount(members[train]).max())
+        self.privacy_ = None if plan is None else plan.facts(largest)
         self.safeguards_ = Safeguards()
         if guarding is not None:
             held = encoded[validation]
             own = probabilities(self.network_, held)
             self.safeguards_ = fit_safeguards(
-                guarding, probabilities=own, truth=codes[validation], train=encoded[train], validation=held, seed=seed
+                guarding,
+                probabilities=own,
+                truth=codes[validation],
+                train=encoded[train],
+                validation=held,
+                seed=seed,
+                groups=held_members,
             )
         self._note_hyperparameters()
         return self

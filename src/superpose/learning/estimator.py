@@ -17,7 +17,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
-from superpose.datasets import stratified_splits
+from superpose.datasets import grouped_splits, stratified_splits
 from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError, SpecError
 from superpose.learning.rows import ColumnKind, category_text, is_frame
 
@@ -34,6 +34,7 @@ __all__ = [
     "default_names",
     "early_stopping_split",
     "encoded_rows",
+    "group_members",
     "plain_value",
     "rows_at",
     "seed_of",
@@ -85,7 +86,7 @@ def classes_of(labels: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.integer]]
     classes, codes = np.unique(labels, return_inverse=True)
     if len(classes) < 2:
         raise EstimatorOneClassError(
-            f"the labels have one class only, {classes[0]!r}; a classifier needs at least two classes",
+            f"the labels have one class only, {plain_value(classes[0])!r}; a classifier needs at least two classes",
             classes=[str(classes[0])],
         )
     return classes, codes
@@ -208,15 +209,41 @@ def _label_text(label: Any) -> str:
     return plain if isinstance(plain, str) else json.dumps(plain)
 
 
+def group_members(groups: Any, n_rows: int) -> NDArray[np.int64] | None:
+    """The number of each row's group, ``(n_rows,)``, of what ``fit`` was given; None where it was given none.
+
+    Raises:
+        ValueError: they are not one value for each row.
+    """
+    if groups is None:
+        return None
+    values = np.asarray(column_or_1d(groups), dtype=object)
+    if len(values) != n_rows:
+        raise ValueError(f"groups has {len(values)} values and X {n_rows} rows; give one value for each row")
+    names = [category_text(value) for value in values.tolist()]
+    if None in names:
+        row = names.index(None)
+        raise ValueError(
+            f"groups has no value in row {row} ({values[row]!r}); a row that stands for itself needs a name of its own"
+        )
+    return np.unique(np.array(names, dtype=object), return_inverse=True)[1].astype(np.int64)
+
+
 def early_stopping_split(
-    codes: NDArray[np.integer], fraction: float, seed: int
+    codes: NDArray[np.integer], fraction: float, seed: int, groups: NDArray[np.integer] | None = None
 ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
-    """Places of training and validation rows; without validation where a class has too few rows for both."""
+    """Places of training and validation rows, whole groups where they are known; without validation where a class has
+    too few rows, or groups, for both.
+    """
     everything = np.arange(len(codes)), np.empty(0, dtype=np.int64)
     if fraction == 0.0:
         return everything
     try:
-        (split,) = stratified_splits(codes, n_splits=1, test_fraction=fraction, validation_fraction=0.0, seed=seed)
+        if groups is None:
+            (split,) = stratified_splits(codes, n_splits=1, test_fraction=fraction, validation_fraction=0.0, seed=seed)
+        else:
+            shares = {"test_fraction": fraction, "validation_fraction": 0.0}
+            (split,) = grouped_splits(codes, groups, n_splits=1, seed=seed, **shares)
     except DatasetTooSmallError:
         return everything
     return split.train, split.test

@@ -18,7 +18,13 @@ from superpose.errors import ModelFormatError, SafeguardAbsentError, SpecError
 from superpose.learning.calibration.fitting import check_interval_rows
 from superpose.learning.calibration.intervals import NumberInterval
 from superpose.learning.calibration.safeguards import Safeguards
-from superpose.learning.estimator import encoded_rows, seed_of, validated_rows
+from superpose.learning.estimator import (
+    early_stopping_split,
+    encoded_rows,
+    group_members,
+    seed_of,
+    validated_rows,
+)
 from superpose.learning.hybrid_estimator import HybridEstimator, hyperparameters_of
 from superpose.learning.measured.measurer import Measurer
 from superpose.learning.model_file import read_model
@@ -96,25 +102,32 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
     variant: str = "hybrid"
     conformal: float | None = None
 
-    def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
+    def fit(  # scikit-learn's names
+        self, X: Any, y: Any, *, groups: Any = None, watch: TrainingWatch | None = None
+    ) -> Self:
         """Train on rows ``(n_rows, n_columns)`` and their numbers ``(n_rows,)``.
 
         Args:
             X: numeric array, or data frame with number and category columns.
             y: finite numbers.
+            groups: which rows belong together, such as those of a patient: a number or a text for each, ``(n_rows,)``.
+                Random validation rows are whole groups, and the interval counts groups, see
+                `superpose.learning.calibration.ranks`. The last rows stay the last, whatever their groups.
             watch: what looks on, stops and keeps checkpoints; see `superpose.learning.TrainingWatch`.
 
         Raises:
-            ValueError: the rows or numbers cannot be used.
-            SpecError: a hyperparameter is out of range.
+            ValueError: the rows, numbers or groups cannot be used.
+            SpecError: a hyperparameter is out of range, or validation has too few groups for ``conformal``.
         """
         model, options = self._model_spec(), self._training_options()
         self._check_words()
         rows, numbers, kinds = validated_rows(self, X, y, numbers=True)
+        members = group_members(groups, len(numbers))
         seed = seed_of(self.random_state)
-        train, validation = self._stopping_split(len(numbers), seed)
+        train, validation = self._stopping_split(len(numbers), seed, members)
+        held_members = None if members is None else members[validation]
         if self.conformal is not None:
-            check_interval_rows(self.conformal, len(validation))
+            check_interval_rows(self.conformal, len(validation), held_members)
         self.centre_, self.scale_ = _centre_and_scale(numbers[train])
         encoded = self._fit_preprocessor(rows, kinds, train)
         self._build(model, options, 1, self.variant, seed)
@@ -139,7 +152,7 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
         if self.conformal is not None:
             residuals = numbers[validation] - self._numbers(encoded[validation])
             told = {"n_rows": len(validation), "of": "residuals of the validation rows, which chose the epoch too"}
-            interval = NumberInterval.from_residuals(float(self.conformal), residuals)
+            interval = NumberInterval.from_residuals(float(self.conformal), residuals, held_members)
             self.safeguards_ = Safeguards(interval=interval, facts={"interval": told})
         self._note_hyperparameters()
         return self
@@ -245,8 +258,12 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
                 said = f"must be one of {', '.join(allowed)}, got {getattr(self, field)!r}"
                 raise SpecError(said, field, allowed=list(allowed))
 
-    def _stopping_split(self, n_rows: int, seed: int) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
+    def _stopping_split(
+        self, n_rows: int, seed: int, members: NDArray[np.integer] | None
+    ) -> tuple[NDArray[np.integer], NDArray[np.integer]]:
         """Places of training and validation rows; without validation where there are too few rows for both."""
+        if members is not None and self.validation_rows == "random":
+            return early_stopping_split(np.zeros(n_rows, dtype=np.int64), self.validation_fraction, seed, members)
         n_held = round(self.validation_fraction * n_rows)
         order: NDArray[np.integer] = np.arange(n_rows)
         if self.validation_rows == "random":

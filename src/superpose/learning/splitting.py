@@ -41,6 +41,10 @@ class Groups:
     members: NDArray[np.int64]
     kept_together: bool
 
+    def of_training_and_test(self, split: Split) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The numbers of the groups of a split's training rows, ``(n_train,)``, and test rows, ``(n_test,)``."""
+        return self.members[split.train], self.members[split.test]
+
 
 def groups_of(spec: TrainingSpec, table: Table) -> Groups | None:
     """The groups of a table's rows: by the column that a grouped split, or folds with one, go by; of other splits by a

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 from sklearn.metrics import roc_auc_score, roc_curve
+from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.nonparametric import rank_compare_2indep
 
 from superpose.learning.privacy.membership import auc_interval, membership_bound, membership_report, row_losses
@@ -95,3 +96,82 @@ def test_the_bound_of_private_training(epsilon: float, delta: float, wanted: flo
     if epsilon < 500:  # the theorem as it is written
         stated = (math.exp(epsilon) - 1 + 2 * delta) / (math.exp(epsilon) + 1)
         assert membership_bound(epsilon, delta) == pytest.approx(min(1.0, stated))
+
+
+def grouped_losses(
+    n_groups: int, seed: int, alike: float = 0.8
+) -> tuple[tuple[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]:
+    """Losses of training and unseen rows with nothing between them, of groups whose rows are alike, and the groups."""
+    rng = np.random.default_rng(seed)
+    groups = [np.repeat(np.arange(n_groups) + base, rng.integers(1, 9, n_groups)) for base in (0, 10_000)]
+    shared = rng.normal(size=(2, n_groups))
+    losses = [
+        alike**0.5 * own[members - base] + (1 - alike) ** 0.5 * rng.normal(size=len(members))
+        for own, members, base in zip(shared, groups, (0, 10_000), strict=True)
+    ]
+    return (losses[0], losses[1]), (groups[0], groups[1])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_variance_over_groups_is_statsmodels_cluster_variance_of_placements(seed: int) -> None:
+    """Obuchowski's is, where no group is on both sides, the sum of two: each that of a mean in clusters."""
+    (trained, unseen), groups = grouped_losses(30, seed)
+    placements = [
+        (unseen[None, :] > trained[:, None]).mean(axis=1),
+        (unseen[:, None] > trained[None, :]).mean(axis=1),
+    ]
+    variances = [
+        OLS(own, np.ones(len(own))).fit(cov_type="cluster", cov_kwds={"groups": members}).bse[0] ** 2
+        * (len(own) - 1) / len(own)  # the factor (n - 1) / (n - k) of statsmodels taken back out
+        for own, members in zip(placements, groups, strict=True)
+    ]  # fmt: skip
+    auc, low, high = auc_interval(trained, unseen, 0.95, groups)
+    assert auc == pytest.approx(roc_auc_score([1] * len(trained) + [0] * len(unseen), -np.append(trained, unseen)))
+    assert (high - low) / 2 == pytest.approx(stats.norm.ppf(0.975) * math.sqrt(sum(variances)), rel=0.02)
+
+
+def test_copies_of_a_row_count_once_and_rows_of_their_own_as_without_groups() -> None:
+    rng = np.random.default_rng(5)
+    trained, unseen = rng.normal(size=40), rng.normal(0.3, size=60)
+    once = auc_interval(trained, unseen, 0.95)
+    own = (np.arange(40), np.arange(40, 100))
+    assert auc_interval(trained, unseen, 0.95, own) == pytest.approx(once)
+    often = tuple(np.repeat(members, 7) for members in own)
+    assert auc_interval(np.repeat(trained, 7), np.repeat(unseen, 7), 0.95, often) == pytest.approx(once)
+    assert auc_interval(np.repeat(trained, 7), np.repeat(unseen, 7), 0.95)[1] > once[1]
+
+
+def test_a_group_on_both_sides_takes_away_what_it_has_in_both() -> None:
+    """The resampling of whole groups shows the same variance, which that of two samples apart would not."""
+    rng = np.random.default_rng(8)
+    members = np.repeat(np.arange(150), 4)
+    losses = np.repeat(rng.normal(size=150), 4) + 0.5 * rng.normal(size=600)
+    first = np.arange(600) % 4 < 2
+    found = auc_interval(losses[first], losses[~first], 0.95, (members[first], members[~first]))
+    drawn = []
+    for _ in range(400):
+        chosen = (rng.integers(150, size=150)[:, None] * 4 + np.arange(4)).ravel()
+        own, side = losses[chosen], first[chosen]
+        drawn.append(auc_interval(own[side], own[~side], 0.95)[0])
+    assert (found[2] - found[1]) / 2 / stats.norm.ppf(0.975) == pytest.approx(np.std(drawn), rel=0.2)
+    apart = auc_interval(losses[first], losses[~first], 0.95, (members[first], members[~first] + 1_000))
+    assert apart[2] - apart[1] > 1.5 * (found[2] - found[1])
+
+
+def test_it_errs_as_often_as_it_says_of_groups_where_rows_alone_err_far_more_often() -> None:
+    seen = [grouped_losses(40, seed) for seed in range(400)]
+    counted = [membership_report(*losses, groups=groups) for losses, groups in seen]
+    alone = [membership_report(*losses) for losses, _ in seen]
+    wrong = [sum(one is not None and one["p"] < 0.05 for one in found) for found in (counted, alone)]
+    assert wrong[0] <= stats.binom.ppf(0.999, 400, 0.07)  # the normal law of few groups is a little bold
+    assert wrong[1] > 60
+    held = sum(one is not None and one["low"] <= 0.5 <= one["high"] for one in counted)
+    assert held >= stats.binom.ppf(0.001, 400, 0.93)
+
+
+def test_groups_are_counted_and_one_of_them_tells_nothing() -> None:
+    (trained, unseen), groups = grouped_losses(30, 1)
+    report = membership_report(trained, unseen, groups=groups)
+    assert report is not None and report["n_groups"] == [30, 30]
+    assert report["true_alarms"][0]["high"] > membership_report(trained, unseen)["true_alarms"][0]["high"]  # type: ignore[index]
+    assert membership_report(trained, unseen, groups=(np.zeros(len(trained), dtype=int), groups[1])) is None

@@ -9,7 +9,7 @@ import numpy as np
 
 from superpose.errors import ExplanationError, SuperposeError
 from superpose.explain.pictures.grid import named_image_grid
-from superpose.explain.privacy_words import shadow_words
+from superpose.explain.privacy_words import of_groups, shadow_words
 from superpose.explain.promotion import check_promotion
 from superpose.explain.report.blocks import Block, Figure, Points, Section, Table, Text
 from superpose.explain.report.drawing import circuit_svg
@@ -169,7 +169,7 @@ def privacy(facts: ReportFacts) -> Section:
         lines.append(
             f"Membership inference ({attack['attack']}): an attacker tells training rows from unseen ones with AUC "
             f"{attack['auc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}; 0.5 is guessing) and finds {found} of "
-            f"{attack['n_trained']} training rows."
+            f"{attack['n_trained']} training rows ({attack['n_unseen']} unseen{of_groups(attack)})."
         )
         if attack.get("bound") is not None:
             lines.append(
@@ -177,7 +177,10 @@ def privacy(facts: ReportFacts) -> Section:
             )
         lines.append(shadow_words(attack.get("shadow")))
     else:
-        lines.append("Membership inference is left out: the document does not hold it, or rows were fewer than 20.")
+        lines.append(
+            "Membership inference is left out: the document does not hold it, or training or test rows were fewer than "
+            "20, or of one group."
+        )
     return Section("privacy", "Privacy", [Points(lines)])
 
 

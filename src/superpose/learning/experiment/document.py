@@ -100,21 +100,23 @@ def _privacy(run: Run, facts: dict[str, Any] | None) -> dict[str, Any] | None:
 def _membership(run: Run) -> dict[str, Any] | None:
     """Whether the registered model gives away which rows it was trained on, by its first split."""
     data, privacy = SplitData(run, 0), run.spec.privacy
+    split = data.split
     network = Unit(run, data, "hybrid", 0).network()
 
     def losses(places: NDArray[np.int64]) -> NDArray[np.float64]:
         return row_losses(run.recipe.probabilities(network, data.encoded[places]), run.classes[places])
 
     found = membership_report(
-        losses(data.split.train),
-        losses(data.split.test),
+        losses(split.train),
+        losses(split.test),
+        groups=None if run.groups is None else run.groups.of_training_and_test(split),
         confidence=run.spec.evaluation.confidence,
         epsilon=privacy.epsilon,
         delta=privacy.delta,
     )
     if found is None or privacy.attack != "shadow":
         return found
-    pool = np.concatenate([data.split.train, data.split.test])
+    pool = np.concatenate([split.train, split.test])
     return {**found, "shadow": shadow_attack(run, run.recipe.probabilities(network, data.encoded[pool]))}
 
 

@@ -76,6 +76,7 @@ def shadow_attack(run: Run, attacked: NDArray[np.float64]) -> dict[str, Any] | N
     return shadow_report(
         ratios[:n_trained],
         ratios[n_trained:],
+        groups=None if run.groups is None else run.groups.of_training_and_test(first),
         n_models=n_models,
         confidence=spec.evaluation.confidence,
         epsilon=spec.privacy.epsilon,

@@ -24,11 +24,13 @@ from superpose.learning.estimator import (
     classes_of,
     default_names,
     encoded_rows,
+    group_members,
     plain_value,
     seed_of,
     validated_rows,
     with_labels,
 )
+from superpose.learning.families.labelled_rows import LabelledRows
 from superpose.learning.families.table import FAMILIES
 from superpose.learning.model_file import ModelFacts, read_model, write_model
 from superpose.learning.preprocessing import Preprocessor
@@ -69,16 +71,21 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
     separable: bool = False
     random_state: int | np.random.RandomState | None = None
 
-    def fit(self, X: Any, y: Any, *, watch: TrainingWatch | None = None) -> Self:  # scikit-learn's names
+    def fit(  # scikit-learn's names
+        self, X: Any, y: Any, *, groups: Any = None, watch: TrainingWatch | None = None
+    ) -> Self:
         """Learn from rows ``(n_rows, n_columns)`` and their labels ``(n_rows,)``.
 
         Args:
             X: numeric array, or data frame with number and category columns.
             y: labels.
+            groups: which rows belong together, such as those of a patient: a number or a text for each, ``(n_rows,)``.
+                None of them is on both sides where rows are held back to stop training, or to choose by.
             watch: what looks on, stops and keeps checkpoints where a family trains by steps.
 
         Raises:
-            ValueError: the rows or labels cannot be used; also a `DatasetOneClassError` for labels of one class.
+            ValueError: the rows, labels or groups cannot be used; also a `DatasetOneClassError` for labels of one
+                class.
             SpecError: a hyperparameter is out of range.
         """
         self._check_hyperparameters()
@@ -91,7 +98,8 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
         self.preprocessor_ = Preprocessor.fit(rows, names, kinds, options)
         check_encoded(self.preprocessor_)
         self.__dict__.pop("trained_params_", None)  # of the model that was here before
-        self._learn(self.preprocessor_.transform(rows), codes, seed_of(self.random_state), watch)
+        data = LabelledRows(self.preprocessor_.transform(rows), codes, group_members(groups, len(codes)))
+        self._learn(data, seed_of(self.random_state), watch)
         self.trained_params_ = self._plain_hyperparameters()
         return self
 
@@ -210,10 +218,8 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
             raise SpecError(f"must be {word}a number above 0 up to {most:g}, got {value!r}", name)
 
     @abstractmethod
-    def _learn(
-        self, rows: NDArray[np.float64], codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None
-    ) -> None:
-        """Learn from encoded rows ``(n_rows, n_encoded)`` and the index of each row's class ``(n_rows,)``."""
+    def _learn(self, data: LabelledRows, seed: int, watch: TrainingWatch | None) -> None:
+        """Learn from encoded rows ``(n_rows, n_encoded)`` with their classes and groups."""
 
     @abstractmethod
     def _probabilities(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:

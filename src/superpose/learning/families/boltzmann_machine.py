@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -12,9 +12,11 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.model_selection import StratifiedShuffleSplit
 
-from superpose.errors import SpecError
-from superpose.learning.families.kernel_machine import stratified_rows
+from superpose.datasets import grouped_splits
+from superpose.errors import DatasetTooSmallError, SpecError
+from superpose.learning.families.labelled_rows import LabelledRows
 from superpose.learning.families.plain import PlainClassifier
+from superpose.learning.folds import Fold
 
 if TYPE_CHECKING:
     from superpose.learning.quantum_block import QuantumBlock
@@ -112,19 +114,20 @@ class BoltzmannMachineClassifier(PlainClassifier):
         if given is not None and not (isinstance(given, int | float | np.number) and 0 <= given < np.inf):
             raise SpecError(f"must be a number from 0, or None to have it chosen, got {given!r}", "regularization")
 
-    def _learn(self, rows: Matrix, codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None) -> None:
+    def _learn(self, data: LabelledRows, seed: int, watch: TrainingWatch | None) -> None:
         least = max(1, (len(self.classes_) - 1).bit_length())
         if self.n_qubits < least:
             raise SpecError(
                 f"must be at least {least} for {len(self.classes_)} classes, got {self.n_qubits}", "n_qubits"
             )
         self.terms_ = hamiltonian_terms(self.n_qubits, not self.separable)
-        kept = stratified_rows(codes, self.max_rows, seed)
-        wide, codes = _with_constant(rows[kept]), codes[kept]
+        data = data.sample(self.max_rows, seed)
+        data = data._replace(rows=_with_constant(data.rows))
+        wide, codes = data.rows, data.codes
         start = np.random.default_rng([seed, 0xB0]).normal(size=(wide.shape[1], len(self.terms_)))
         start *= 0.3 / np.sqrt(wide.shape[1])
         given = self.regularization
-        self.regularization_ = self._chosen(wide, codes, start, seed) if given is None else float(given)
+        self.regularization_ = self._chosen(data, start, seed) if given is None else float(given)
         self.coefficients_, self.n_iter_ = self._minimum(wide, codes, start, self.regularization_)
 
     def _minimum(
@@ -144,22 +147,17 @@ class BoltzmannMachineClassifier(PlainClassifier):
         found = minimize(loss, start.ravel(), jac=True, method="L-BFGS-B", options=options)
         return found.x.reshape(start.shape), int(found.nit)
 
-    def _chosen(self, wide: Matrix, codes: NDArray[np.integer], start: Matrix, seed: int) -> float:
+    def _chosen(self, data: LabelledRows, start: Matrix, seed: int) -> float:
         """The regularization of most right answers on held-back rows; the strongest where rows are too few to tell."""
-        tuning = stratified_rows(codes, _TUNING_ROWS, seed)
-        wide, codes = wide[tuning], codes[tuning]
-        counts = np.unique_counts(codes).counts
-        if counts.min() < 2 or _HELD * len(codes) < len(counts):
-            return REGULARIZATIONS[0]
+        wide, codes, groups = data.sample(_TUNING_ROWS, seed)
         right = np.zeros(len(REGULARIZATIONS))
-        splits = StratifiedShuffleSplit(n_splits=_TUNING_SPLITS, test_size=_HELD, random_state=seed)
-        for train, held in splits.split(wide, codes):
+        for train, held in _held_back(codes, groups, seed):
             coefficients = start
             for place, regularization in enumerate(REGULARIZATIONS):  # each begins where the stronger one ended
                 coefficients, _ = self._minimum(wide[train], codes[train], coefficients, regularization)
                 weights = self._class_weights(*self._spectra(wide[held] @ coefficients))
                 right[place] += (weights.argmax(axis=1) == codes[held]).sum()
-        return REGULARIZATIONS[int(right.argmax())]
+        return REGULARIZATIONS[int(right.argmax())]  # the first, and strongest, where nothing could be held back
 
     def _projectors(self) -> Matrix:
         """Diagonals of the classes' projectors, ``(n_classes, 2**n_qubits)``."""
@@ -249,3 +247,18 @@ def _divided_differences(values: Matrix) -> Matrix:
     powers = np.exp(-values)
     difference = powers[:, :, None] - powers[:, None, :]
     return np.where(close, -np.exp(-(a + b) / 2), difference / np.where(close, 1.0, gap))
+
+
+def _held_back(codes: NDArray[np.integer], groups: NDArray[np.integer] | None, seed: int) -> Iterable[Fold]:
+    """Rows to fit and rows to measure; none where there are too few to tell."""
+    counts = np.unique_counts(codes).counts
+    if counts.min() < 2 or _HELD * len(codes) < len(counts):
+        return []
+    if groups is None:
+        return StratifiedShuffleSplit(_TUNING_SPLITS, test_size=_HELD, random_state=seed).split(codes, codes)
+    shares = {"test_fraction": _HELD, "validation_fraction": 0.0}
+    try:
+        splits = grouped_splits(codes, groups, n_splits=_TUNING_SPLITS, seed=seed, **shares)
+    except DatasetTooSmallError:
+        return []
+    return [(split.train, split.test) for split in splits]

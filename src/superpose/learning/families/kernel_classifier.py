@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from superpose.circuits import Circuit, parameters, z_all
 from superpose.errors import SpecError
 from superpose.learning.encodings import ENCODINGS
-from superpose.learning.families.kernel_machine import PENALTIES, Choice, choose, fit_machine, stratified_rows
+from superpose.learning.families.kernel_machine import PENALTIES, Choice, choose, fit_machine
+from superpose.learning.families.labelled_rows import LabelledRows
 from superpose.learning.families.plain import PlainClassifier
 from superpose.learning.quantum_block import QuantumBlock
 
@@ -261,23 +262,23 @@ class KernelClassifier(PlainClassifier):
     def _penalties(self) -> tuple[float, ...]:
         return PENALTIES if self.C is None else (float(self.C),)
 
-    def _learn(self, rows: Matrix, codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None) -> None:
+    def _learn(self, data: LabelledRows, seed: int, watch: TrainingWatch | None) -> None:
         n_classes = len(self.classes_)
-        kept = stratified_rows(codes, self.max_rows, seed)
-        rows, codes = rows[kept], codes[kept]
-        entry = Entry.fit(rows, self.max_columns)
-        inputs = entry.inputs(rows)
+        data = data.sample(self.max_rows, seed)
+        entry = Entry.fit(data.rows, self.max_columns)
+        inputs = entry.inputs(data.rows)
         registers = self._registers(inputs.shape[1])
-        tuning = stratified_rows(codes, _TUNING_ROWS, seed)
+        tuning = data._replace(rows=inputs).sample(_TUNING_ROWS, seed)
         choice: Choice[KernelKey] = choose(
-            self._grams(registers, inputs[tuning]),
-            codes[tuning],
+            self._grams(registers, tuning.rows),
+            tuning.codes,
             n_classes,
             penalties=self._penalties(),
             folds=self.folds,
             seed=seed,
+            groups=tuning.groups,
         )
-        machine = fit_machine(self._gram(registers, inputs, choice.key), codes, n_classes, choice.penalty)
+        machine = fit_machine(self._gram(registers, inputs, choice.key), data.codes, n_classes, choice.penalty)
         heat = choice.temperature
         weights, bias = machine.weights * heat, machine.bias * heat
         self.choice_ = choice

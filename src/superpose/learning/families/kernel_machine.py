@@ -9,10 +9,11 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
-from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import SVC
 
-__all__ = ["Choice", "KernelMachine", "best_temperature", "choose", "fit_machine", "stratified_rows"]
+from superpose.learning.folds import stratified_folds
+
+__all__ = ["Choice", "KernelMachine", "best_temperature", "choose", "fit_machine"]
 
 Matrix = NDArray[np.float64]
 Codes = NDArray[np.integer]
@@ -86,6 +87,7 @@ def choose(
     penalties: Sequence[float] = PENALTIES,
     folds: int = 5,
     seed: int = 0,
+    groups: Codes | None = None,
 ) -> Choice[Key]:
     """The Gram matrix and penalty with the best cross-validated accuracy, the earlier of equals.
 
@@ -94,17 +96,18 @@ def choose(
         codes: index of each row's class, ``(n_rows,)``.
         n_classes: number of classes.
         penalties: values of C, ascending.
-        folds: at most this many; fewer where a class has fewer rows. Without two rows of each class nothing is
+        folds: at most this many; fewer where a class has fewer rows, or groups. Where there are none nothing is
             compared: the middle candidate and penalty are taken.
         seed: of the folds.
+        groups: which rows belong together and are in one fold, any integers ``(n_rows,)``; None if none do.
 
     Cost: per candidate ``len(penalties) * folds`` support vector machines per class.
     """
-    n_folds = min(folds, int(np.bincount(codes, minlength=n_classes).min()))
-    if n_folds < 2:
+    every = bool(np.bincount(codes, minlength=n_classes).all())
+    parts = stratified_folds(codes, at_most=folds, seed=seed, groups=groups) if every else []
+    if not parts:
         keys = [key for key, _ in candidates]
         return Choice(keys[len(keys) // 2], penalties[len(penalties) // 2], 1.0, float("nan"))
-    parts = list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(codes, codes))
     best: tuple[float, Key, float, Matrix] | None = None
     for key, gram in candidates:
         for penalty in penalties:
@@ -116,19 +119,6 @@ def choose(
         raise ValueError("there must be a Gram matrix and a penalty to choose")
     accuracy, key, penalty, decisions = best
     return Choice(key, penalty, best_temperature(decisions, codes), accuracy)
-
-
-def stratified_rows(codes: Codes, most: int, seed: int) -> NDArray[np.intp]:
-    """Places of at most so many rows, ascending; each class keeps its share, and at least two rows if it has them."""
-    if len(codes) <= most:
-        return np.arange(len(codes))
-    order = np.random.default_rng([seed, 0x50B]).permutation(len(codes))
-    share = most / len(codes)
-    kept = []
-    for label in np.unique(codes):
-        places = order[codes[order] == label]
-        kept.append(places[: max(min(2, len(places)), int(share * len(places)))])
-    return np.sort(np.concatenate(kept))
 
 
 def _out_of_fold(

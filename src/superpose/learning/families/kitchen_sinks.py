@@ -13,7 +13,8 @@ from superpose.circuits import Circuit, parameters, z_all
 from superpose.engine import CompiledProgram, compile_program
 from superpose.errors import SpecError
 from superpose.learning.families.kernel_classifier import BANDWIDTHS
-from superpose.learning.families.kernel_machine import PENALTIES, Choice, choose, fit_machine, stratified_rows
+from superpose.learning.families.kernel_machine import PENALTIES, Choice, choose, fit_machine
+from superpose.learning.families.labelled_rows import LabelledRows
 from superpose.learning.families.plain import PlainClassifier
 from superpose.learning.quantum_block import QuantumBlock
 
@@ -89,26 +90,27 @@ class KitchenSinksClassifier(PlainClassifier):
             if value is not None and not (isinstance(value, int | float | np.number) and 0 < value < np.inf):
                 raise SpecError(f"must be a number above 0, or None to have it chosen, got {value!r}", name)
 
-    def _learn(self, rows: Matrix, codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None) -> None:
-        kept = stratified_rows(codes, self.max_rows, seed)
-        rows, codes = rows[kept], codes[kept]
+    def _learn(self, data: LabelledRows, seed: int, watch: TrainingWatch | None) -> None:
+        data = data.sample(self.max_rows, seed)
+        rows = data.rows
         self.block_ = sink_block(self.n_qubits, entangle=not self.separable)
         random = np.random.default_rng([seed, 0x51])
         self.directions_ = random.normal(size=(self.episodes * self.n_qubits, rows.shape[1])) / np.sqrt(rows.shape[1])
         self.offsets_ = random.uniform(-np.pi, np.pi, self.episodes * self.n_qubits)
-        tuning = stratified_rows(codes, _TUNING_ROWS, seed)
+        tuning = data.sample(_TUNING_ROWS, seed)
         penalties = PENALTIES if self.C is None else (float(self.C),)
         self.choice_: Choice[float] = choose(
-            self._grams(rows[tuning]),
-            codes[tuning],
+            self._grams(tuning.rows),
+            tuning.codes,
             len(self.classes_),
             penalties=penalties,
             folds=self.folds,
             seed=seed,
+            groups=tuning.groups,
         )
         self.bandwidth_ = self.choice_.key
         features = self._features(rows, self.bandwidth_)
-        machine = fit_machine(features @ features.T, codes, len(self.classes_), self.choice_.penalty)
+        machine = fit_machine(features @ features.T, data.codes, len(self.classes_), self.choice_.penalty)
         self.weights_ = features[machine.support].T @ machine.weights * self.choice_.temperature
         self.bias_ = machine.bias * self.choice_.temperature
 

@@ -14,7 +14,8 @@ from scipy.optimize import minimize
 from superpose.circuits import Circuit, Observable, parameters
 from superpose.engine import CompiledProgram, compile_program
 from superpose.errors import SpecError
-from superpose.learning.families.kernel_machine import best_temperature, stratified_rows
+from superpose.learning.families.kernel_machine import best_temperature
+from superpose.learning.families.labelled_rows import LabelledRows
 from superpose.learning.families.plain import PlainClassifier
 from superpose.learning.quantum_block import QuantumBlock
 
@@ -97,9 +98,8 @@ class MetricLearnerClassifier(PlainClassifier):
         if not (isinstance(self.regularization, int | float | np.number) and 0 <= self.regularization < np.inf):
             raise SpecError(f"must be a number from 0, got {self.regularization!r}", "regularization")
 
-    def _learn(self, rows: Matrix, codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None) -> None:
-        kept = stratified_rows(codes, self.max_rows, seed)
-        rows, codes = rows[kept], codes[kept]
+    def _learn(self, data: LabelledRows, seed: int, watch: TrainingWatch | None) -> None:
+        rows, codes, _ = data.sample(self.max_rows, seed)  # nothing is held back: groups make no difference
         self.block_ = block = embedding_block(self.n_qubits, self.layers, entangle=not self.separable)
         program = _program(block)
         random = np.random.default_rng([seed, 0x3E])

@@ -18,6 +18,7 @@ from superpose.learning.checkpoint import CheckpointStore
 from superpose.learning.class_weights import class_weights_of
 from superpose.learning.estimator import check_validation_fraction, early_stopping_split
 from superpose.learning.families.base import FamilyClassifier
+from superpose.learning.families.labelled_rows import LabelledRows
 from superpose.learning.modules.exporting import export_module
 from superpose.learning.modules.model import ModuleModel
 from superpose.learning.modules.network import ModuleNetwork, module_outputs
@@ -126,17 +127,15 @@ class VariationalClassifier(FamilyClassifier):
             patience=self.patience,
         )
 
-    def _learn(
-        self, rows: NDArray[np.float64], codes: NDArray[np.integer], seed: int, watch: TrainingWatch | None
-    ) -> None:
-        train, validation = early_stopping_split(codes, self.validation_fraction, seed)
+    def _learn(self, data: LabelledRows, seed: int, watch: TrainingWatch | None) -> None:
+        train, validation = early_stopping_split(data.codes, self.validation_fraction, seed, data.groups)
         options = self._bounded(self._training_options(), len(train))
-        network, trainer = self._trained((rows, codes), (train, validation), options, seed, watch)
+        network, trainer = self._trained(data, (train, validation), options, seed, watch)
         self.history_: list[EpochReport] = trainer.history
         if self.refit and len(validation):
-            whole, nothing = np.arange(len(rows)), np.empty(0, dtype=np.int64)
+            whole, nothing = np.arange(len(data.rows)), np.empty(0, dtype=np.int64)
             options = replace(options, epochs=trainer.best_epoch, patience=trainer.best_epoch)
-            network, _ = self._trained((rows, codes), (whole, nothing), options, seed, _apart(watch))
+            network, _ = self._trained(data, (whole, nothing), options, seed, _apart(watch))
         self.network_ = network
         self.n_iter_ = len(self.history_)
         self.n_params_ = count_parameters(network)[1]
@@ -150,14 +149,14 @@ class VariationalClassifier(FamilyClassifier):
 
     def _trained(
         self,
-        data: tuple[NDArray[np.float64], NDArray[np.integer]],
+        data: LabelledRows,
         parts: tuple[NDArray[np.integer], NDArray[np.integer]],
         options: TrainingOptions,
         seed: int,
         watch: TrainingWatch | None,
     ) -> tuple[nn.Module, Trainer]:
         """A network trained on the first part of the rows, stopped by the second."""
-        rows, codes = data
+        rows, codes, _ = data
         n_classes = len(self.classes_)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)

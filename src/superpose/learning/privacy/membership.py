@@ -12,12 +12,17 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri
+from scipy.special import ndtr, ndtri
 from scipy.stats import mannwhitneyu
 
-from superpose.learning.shares import wilson_interval
+from superpose.learning.calibration.ranks import members_of
+from superpose.learning.shares import interval_of_share
 
-__all__ = ["auc_interval", "membership_bound", "membership_report", "row_losses"]
+__all__ = ["Groups", "auc_interval", "membership_bound", "membership_report", "row_losses"]
+
+Floats = NDArray[np.float64]
+Groups = tuple[NDArray[np.integer], NDArray[np.integer]]
+"""The group of each training row and of each unseen one."""
 
 _FALSE_ALARMS = (0.01, 0.05)
 _SMALLEST = 1e-12
@@ -32,25 +37,32 @@ def row_losses(probabilities: NDArray[np.float64], classes: NDArray[np.integer])
 
 
 def membership_report(
-    trained: NDArray[np.float64],
-    unseen: NDArray[np.float64],
+    trained: Floats,
+    unseen: Floats,
     *,
+    groups: Groups | None = None,
     confidence: float = 0.95,
     epsilon: float | None = None,
     delta: float = 0.0,
 ) -> dict[str, Any] | None:
     """How well an attacker who sees losses tells training rows from others; None with fewer than 20 of either.
 
+    Where groups, such as patients, are known there must be at least two of either, and intervals and p-value allow for
+    alikeness in groups.
+
     Args:
         trained: losses of rows that the model was trained on, ``(n_trained,)``.
         unseen: losses of rows that it has not seen in any way, ``(n_unseen,)``.
+        groups: of ``trained`` and of ``unseen``, which rows belong together: any integers, ``(n_trained,)`` and
+            ``(n_unseen,)``; None if each row stands for itself.
         confidence: of the intervals.
         epsilon: of private training, whose bound then stands beside.
         delta: of private training.
 
     Returns:
-        ``auc`` (0.5: the attacker guesses) with interval and the p-value of Mann and Whitney's test that training rows
-        have lower losses; ``advantage``, the largest difference of true and false alarms; ``true_alarms``, the share of
+        ``n_trained``, ``n_unseen`` and ``n_groups`` of both, or None; ``auc`` (0.5: the attacker guesses) with interval
+        and ``p``, that training rows have no lower losses, by Mann and Whitney's test, or of groups by the AUC's
+        variance; ``advantage``, the largest difference of true and false alarms; ``true_alarms``, the share of
         training rows found at 1 and 5 % of false alarms, with Wilson intervals; ``bound``, the advantage that no
         attack exceeds, with an epsilon.
 
@@ -58,8 +70,10 @@ def membership_report(
     """
     if min(len(trained), len(unseen)) < _FEWEST:
         return None
-    auc, low, high = auc_interval(trained, unseen, confidence)
-    tested = mannwhitneyu(trained, unseen, alternative="less")
+    n_groups = None if groups is None else [len(np.unique(members)) for members in groups]
+    if n_groups is not None and min(n_groups) < 2:
+        return None
+    auc, low, high = auc_interval(trained, unseen, confidence, groups)
     levels = np.unique(np.concatenate([trained, unseen]))
     found = np.searchsorted(np.sort(trained), levels, side="right") / len(trained)
     alarms = np.searchsorted(np.sort(unseen), levels, side="right") / len(unseen)
@@ -67,34 +81,61 @@ def membership_report(
         "attack": "loss threshold",
         "n_trained": len(trained),
         "n_unseen": len(unseen),
+        "n_groups": n_groups,
         "auc": auc,
         "low": low,
         "high": high,
-        "p": float(tested.pvalue),
+        "p": _p_value(trained, unseen, groups),
         "advantage": float(max(0.0, np.max(found - alarms))),
         "mean_loss_trained": float(np.mean(trained)),
         "mean_loss_unseen": float(np.mean(unseen)),
-        "true_alarms": [_at(share, trained, unseen, confidence) for share in _FALSE_ALARMS],
+        "true_alarms": [_at(share, trained, unseen, confidence, groups) for share in _FALSE_ALARMS],
         "bound": None if epsilon is None else membership_bound(epsilon, delta),
     }
     return report
 
 
 def auc_interval(
-    trained: NDArray[np.float64], unseen: NDArray[np.float64], confidence: float
+    trained: Floats, unseen: Floats, confidence: float, groups: Groups | None = None
 ) -> tuple[float, float, float]:
     """Chance that a training row has the lower loss of two (ties count half), and its interval.
 
-    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837, by ranks.
+    Args:
+        trained, unseen, groups: as for `membership_report`.
+        confidence: of the interval.
+
+    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837, by ranks; of groups Obuchowski, Biometrics 53
+    (1997) 567.
     """
+    auc, variance = _auc(trained, unseen, groups)
+    reach = float(ndtri(0.5 + confidence / 2.0)) * math.sqrt(variance)
+    return auc, max(0.0, auc - reach), min(1.0, auc + reach)
+
+
+def _auc(trained: Floats, unseen: Floats, groups: Groups | None) -> tuple[float, float]:
+    """The chance, and its variance."""
     low, high = np.sort(unseen), np.sort(trained)
     above = len(low) - (np.searchsorted(low, trained, "left") + np.searchsorted(low, trained, "right")) / 2.0
     below = (np.searchsorted(high, unseen, "left") + np.searchsorted(high, unseen, "right")) / 2.0
     of_trained, of_unseen = above / len(unseen), below / len(trained)  # placements, (n_trained,) and (n_unseen,)
     auc = float(np.mean(of_trained))
-    variance = np.var(of_trained, ddof=1) / len(trained) + np.var(of_unseen, ddof=1) / len(unseen)
-    reach = float(ndtri(0.5 + confidence / 2.0)) * math.sqrt(float(variance))
-    return auc, max(0.0, auc - reach), min(1.0, auc + reach)
+    members, n_groups = members_of(len(trained) + len(unseen), None if groups is None else np.concatenate(groups))
+    sums, n_with = [], []
+    for rows, placements in ((members[: len(trained)], of_trained), (members[len(trained) :], of_unseen)):
+        sums.append(np.bincount(rows, weights=placements - auc, minlength=n_groups) / len(placements))
+        n_with.append(len(np.unique(rows)))
+    variance = sum(n / (n - 1) * float(own @ own) for n, own in zip(n_with, sums, strict=True))
+    return auc, max(0.0, variance + 2.0 * n_groups / (n_groups - 1) * float(sums[0] @ sums[1]))
+
+
+def _p_value(trained: Floats, unseen: Floats, groups: Groups | None) -> float:
+    """That training rows do not have the lower losses."""
+    if groups is None:
+        return float(mannwhitneyu(trained, unseen, alternative="less").pvalue)
+    auc, variance = _auc(trained, unseen, groups)
+    if variance == 0.0:
+        return 1.0 if auc <= 0.5 else 0.0
+    return float(ndtr((0.5 - auc) / math.sqrt(variance)))
 
 
 def membership_bound(epsilon: float, delta: float) -> float:
@@ -110,10 +151,10 @@ def membership_bound(epsilon: float, delta: float) -> float:
     return float(min(1.0, math.tanh(epsilon / 2.0) + 2.0 * delta / (1.0 + math.exp(min(epsilon, 700.0)))))
 
 
-def _at(share: float, trained: NDArray[np.float64], unseen: NDArray[np.float64], confidence: float) -> dict[str, float]:
+def _at(share: float, trained: Floats, unseen: Floats, confidence: float, groups: Groups | None) -> dict[str, float]:
     """Training rows whose loss is below that of all but a share of unseen rows."""
     allowed = math.floor(share * len(unseen))
     threshold = np.sort(unseen)[allowed]
-    n_found = int(np.sum(trained < threshold))
-    low, high = wilson_interval(n_found, len(trained), confidence)
-    return {"false_alarms": share, "share": n_found / len(trained), "low": low, "high": high}
+    found = trained < threshold
+    low, high = interval_of_share(found, confidence, None if groups is None else groups[0])
+    return {"false_alarms": share, "share": float(np.mean(found)), "low": low, "high": high}

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.learning.privacy.membership import membership_report
+from superpose.learning.privacy.membership import Groups, membership_report
 
 __all__ = ["confidence_logits", "left_out", "likelihood_ratios", "shadow_report"]
 
@@ -76,6 +76,7 @@ def shadow_report(
     unseen: Floats,
     *,
     n_models: int,
+    groups: Groups | None = None,
     confidence: float,
     epsilon: float | None,
     delta: float,
@@ -86,11 +87,12 @@ def shadow_report(
         trained: likelihood ratios of the rows that the attacked model was trained on.
         unseen: those of rows that it has not seen in any way.
         n_models: shadow models.
+        groups: as for `membership_report`.
         confidence: of the intervals.
         epsilon: of private training.
         delta: of private training.
     """
-    found = membership_report(-trained, -unseen, confidence=confidence, epsilon=epsilon, delta=delta)
+    found = membership_report(-trained, -unseen, groups=groups, confidence=confidence, epsilon=epsilon, delta=delta)
     if found is None:
         return None
     kept = {name: value for name, value in found.items() if not name.startswith("mean_loss")}
