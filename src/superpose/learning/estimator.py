@@ -226,7 +226,8 @@ def group_members(groups: Any, n_rows: int) -> NDArray[np.int64] | None:
         raise ValueError(
             f"groups has no value in row {row} ({values[row]!r}); a row that stands for itself needs a name of its own"
         )
-    return np.unique(np.array(names, dtype=object), return_inverse=True)[1].astype(np.int64)
+    members: NDArray[np.int64] = np.unique(np.array(names, dtype=object), return_inverse=True)[1].astype(np.int64)
+    return members
 
 
 def early_stopping_split(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -249,13 +249,13 @@ def _divided_differences(values: Matrix) -> Matrix:
     return np.where(close, -np.exp(-(a + b) / 2), difference / np.where(close, 1.0, gap))
 
 
-def _held_back(codes: NDArray[np.integer], groups: NDArray[np.integer] | None, seed: int) -> Iterable[Fold]:
+def _held_back(codes: NDArray[np.integer], groups: NDArray[np.integer] | None, seed: int) -> list[Fold]:
     """Rows to fit and rows to measure; none where there are too few to tell."""
     counts = np.unique_counts(codes).counts
     if counts.min() < 2 or _HELD * len(codes) < len(counts):
         return []
     if groups is None:
-        return StratifiedShuffleSplit(_TUNING_SPLITS, test_size=_HELD, random_state=seed).split(codes, codes)
+        return list(StratifiedShuffleSplit(_TUNING_SPLITS, test_size=_HELD, random_state=seed).split(codes, codes))
     shares = {"test_fraction": _HELD, "validation_fraction": 0.0}
     try:
         splits = grouped_splits(codes, groups, n_splits=_TUNING_SPLITS, seed=seed, **shares)
