@@ -104,3 +104,10 @@ def test_a_terminal_shows_the_answer_of_a_calibrated_model_and_the_label_that_wa
     answer, score = predictor.predict_proba(frame)[0].max(), Predictor.load(flowers).predict_proba(frame)[0].max()
     assert f"row 0: {own} {answer:.4f}, before calibration {score:.4f}, a typical row" in said.out
     assert f"no allowed change was found that makes the label {own}, or it is that already" in said.out
+
+
+def test_a_wait_is_for_endpoints_and_for_longer_than_nothing(superpose: Callable[..., Any], flowers: Path) -> None:
+    rows = flowers.with_suffix(".csv")
+    refused = superpose("explain", flowers, rows, "--timeout", 5)
+    assert refused.code == 2 and "--timeout is for endpoints" in " ".join(refused.err.split())
+    assert superpose("explain", "live", rows, "--timeout", 0).code == 2

@@ -145,6 +145,10 @@ def test_patients_in_two_parts_are_counted_and_not_learnt_from(small_set: Path, 
     assert (
         f"{n_patients} patients" in report["intervals"]["over_images"] and f"{n_patients} patients" in report["limits"]
     )
+    own = read_model(tmp_path / "run" / "model.superpose").manifest
+    assert own["evaluation"]["calibration"]["n_groups"] == n_patients
+    card = " ".join(model_card(own).split())
+    assert "intervals over test patients" in card and f"The test part has {n_patients} patients" in card
     assert report["configuration"]["data"] != apart.digest, "a network that was trained on other pictures is not taken"
     with pytest.raises(CheckpointError, match="its data is"):
         train_pneumonia(small_set, tmp_path / "other", seeds=1, epochs=1, reuse=[tmp_path / "run"])
