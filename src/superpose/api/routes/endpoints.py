@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request
@@ -14,7 +13,7 @@ from superpose.api.bodies import JSON_LIMIT, read_model
 from superpose.api.documents import body_of, version_of
 from superpose.api.endpoint_documents import EndpointChange, NewCanary, NewEndpoint, Rollback, ToExplain
 from superpose.api.lane import as_response
-from superpose.api.patience import AT_ONCE, while_it_waits
+from superpose.api.patience import AT_ONCE, Turns, while_it_waits
 from superpose.api.predictions import predict_with
 from superpose.service import Part, Release, Service
 
@@ -25,7 +24,7 @@ def routes(service: Service) -> APIRouter:
     """The routes of endpoints."""
     router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
     max_bytes, answer = service.config.max_body_bytes, predict_with(service)
-    turns = asyncio.Semaphore(AT_ONCE)
+    turns = Turns(AT_ONCE)
 
     @router.post("", status_code=201, openapi_extra=body_of(NewEndpoint))
     async def create(request: Request) -> Response:
@@ -82,7 +81,7 @@ def routes(service: Service) -> APIRouter:
         principal, wanted = caller(request), asked.wanted()
         found = await while_it_waits(
             request.receive,
-            turns,
+            turns.of(principal.project),
             lambda look: service.endpoints.explain(principal, name, asked.rows, wanted, look),
         )
         return Json(found)
