@@ -25,6 +25,26 @@ def applied(row: dict[str, Any], one: Counterfactual) -> dict[str, Any]:
     return row | {change.column: change.after for change in one.changes}
 
 
+def test_a_search_whose_client_goes_ends_at_the_next_rows(predictor: Predictor, cancer: Table) -> None:
+    rows, n_looks, last = cancer.features.iloc[:3], 0, 5
+
+    class Gone(Exception):
+        """The client's."""
+
+    def look() -> None:
+        nonlocal n_looks
+        n_looks += 1
+        if n_looks == last:
+            raise Gone
+
+    with pytest.raises(Gone):
+        counterfactuals(predictor, rows, look=look)
+    assert n_looks == 5
+    last = 0
+    assert counterfactuals(predictor, rows, look=look) == counterfactuals(predictor, rows)
+    assert n_looks > 20  # in the midst of a row's search too
+
+
 def test_the_model_itself_gives_the_new_label_and_all_stays_within_what_was_seen(
     predictor: Predictor, cancer: Table
 ) -> None:

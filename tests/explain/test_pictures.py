@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -22,7 +22,12 @@ from superpose.errors import ExplanationError
 from superpose.explain import Explain, Picture, draw_pictures, explain_rows, pixel_maps
 from superpose.explain.pictures import KINDS, image_grid, pixel_deletion_areas
 from superpose.explain.pictures.maps import PixelMaps
+from superpose.explain.shot_noise import shot_noise
 from superpose.learning import Predictor
+from superpose.learning.model_file import encode_model
+from superpose.learning.modules import model as model_module
+from superpose.learning.modules.model import ModuleModel
+from superpose.learning.modules.network import ModuleNetwork
 
 X_RAYS = Path(__file__).resolve().parents[3] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"
 needs_x_rays = pytest.mark.skipif(not X_RAYS.is_file(), reason="the shared pneumonia images are not on this machine")
@@ -143,6 +148,45 @@ def test_class_activations_are_those_of_the_formula(
     found = pixel_maps(seeing, rows)
     assert expected.max() > 0.0
     np.testing.assert_allclose(found.maps, expected, atol=1e-5 * expected.max())
+
+
+def test_large_networks_take_few_pictures_at_once_to_the_same_numbers(
+    seeing: Predictor, squares: tuple[Table, NDArray[Any], NDArray[Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is kept for gradients no more than allowed is there at once, and work whose client goes ends between."""
+    rows, model = squares[0].features.iloc[:11], cast(ModuleModel, seeing.model)
+    activations, noise = pixel_maps(seeing, rows).maps, shot_noise(seeing, rows, 100)
+    of_a_row = ModuleNetwork(model.module, model.loss).eval().bytes_of_a_row()
+    monkeypatch.setattr(model_module, "_GRAPH_BYTES", 4 * of_a_row)
+    again = Predictor.load(encode_model(model)[0])
+    sizes: list[int] = []
+    tapped = ModuleModel.tapped
+
+    def telling(self: ModuleModel, encoded: Any, names: Any) -> Any:
+        sizes.append(len(encoded))
+        return tapped(self, encoded, names)
+
+    monkeypatch.setattr(ModuleModel, "tapped", telling)
+    np.testing.assert_allclose(pixel_maps(again, rows).maps, activations, atol=1e-5 * activations.max())
+    assert sizes[-3:] == [4, 4, 3]
+    few = shot_noise(again, rows, 100)
+    assert sizes[-3:] == [4, 4, 3]
+    flips = [[row.flip_probability for row in told.rows] for told in (few, noise)]
+    np.testing.assert_allclose(flips[0], flips[1], rtol=1e-3, atol=1e-9)
+
+    class Gone(Exception):
+        """The client's."""
+
+    looks = iter([None, Gone()])
+
+    def look() -> None:
+        if (said := next(looks)) is not None:
+            raise said
+
+    sizes.clear()
+    with pytest.raises(Gone):
+        shot_noise(again, rows, 100, look)
+    assert sizes == [4]
 
 
 def test_pixels_stand_where_their_names_or_their_order_say() -> None:

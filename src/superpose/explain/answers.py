@@ -66,8 +66,8 @@ def explain_rows(predictor: Predictor, rows: Any, wanted: Explain, look: Look | 
         predictor: the loaded model.
         rows: whatever `Predictor.predict_proba` takes.
         wanted: what is to be told.
-        look: called again and again meanwhile, before each pass over the model that attributions take; what it raises
-            ends the work.
+        look: called again and again meanwhile, before each few rows that the model predicts; what it raises ends the
+            work.
 
     Returns:
         ``method`` and ``rows`` of `Attributions.to_dict`; each row with ``counterfactuals`` (of
@@ -93,13 +93,12 @@ def explain_rows(predictor: Predictor, rows: Any, wanted: Explain, look: Look | 
     told: list[dict[str, Any]] = found["rows"]
     words = [attribution_words(row) for row in told]
     if wanted.counterfactuals is not None:
-        look()
-        for row, said, few in zip(told, words, counterfactuals(predictor, rows, wanted.counterfactuals), strict=True):
+        changed = counterfactuals(predictor, rows, wanted.counterfactuals, look)
+        for row, said, few in zip(told, words, changed, strict=True):
             row["counterfactuals"] = few.to_dict()["counterfactuals"]
             said += counterfactual_words(few.to_dict())
     if wanted.shots is not None:
-        look()
-        noise = shot_noise(predictor, rows, wanted.shots)
+        noise = shot_noise(predictor, rows, wanted.shots, look)
         found["shot_noise"] = noise.summary()
         for row, said, one in zip(told, words, noise.rows, strict=True):
             row["shot_noise"] = one.to_dict()

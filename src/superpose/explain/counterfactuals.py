@@ -13,7 +13,7 @@ Mothilal, Sharma and Tan, FAT* 2020, arXiv 1905.07697. What would change the mod
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import ExplanationError
+from superpose.explain.attributions import Look
 from superpose.explain.counterfactual_search import Goal, Move, Mover, smallest
 from superpose.learning.rows import RowBlock, read_rows
 
@@ -34,6 +35,9 @@ NORMS = ("l1", "l2")
 MAX_FOUND, MAX_CHANGES = 10, 6
 SPARSITY = 0.1
 """What touching one more column costs, in widths of a range."""
+
+_ROWS = 16_384
+"""Predicted between two looks, of models whose rows take microseconds."""
 
 Range = tuple[float | None, float | None]
 
@@ -140,7 +144,7 @@ class Counterfactuals:
 
 
 def counterfactuals(
-    predictor: Predictor, rows: Any, options: CounterfactualOptions | None = None
+    predictor: Predictor, rows: Any, options: CounterfactualOptions | None = None, look: Look | None = None
 ) -> tuple[Counterfactuals, ...]:
     """The smallest changes found that give rows another label.
 
@@ -148,6 +152,7 @@ def counterfactuals(
         predictor: the loaded model, of whatever kind.
         rows: whatever `Predictor.predict_proba` takes.
         options: what may change.
+        look: called before each few predictions; what it raises ends the search.
 
     Returns:
         For each row its counterfactuals. Each later one leaves alone the column that weighed most in each earlier one,
@@ -164,17 +169,33 @@ def counterfactuals(
     block, encoded = read_rows(rows, preprocessor.columns), predictor.encode(rows)
     wanted = _wanted(predictor, options.to_class)
     limits = _limits(preprocessor, options)
-    probabilities = predictor.predict_encoded(encoded)
+    predict = _watched(predictor, look or (lambda: None))
+    probabilities = predict(encoded)
     found = []
     for row, shares in enumerate(probabilities):
         own = int(shares.argmax())
         allowed = np.arange(len(shares)) != own if wanted is None else np.arange(len(shares)) == wanted
-        goal = Goal(predictor.predict_encoded, encoded[row], allowed, options.min_probability, options.norm, SPARSITY)
+        goal = Goal(predict, encoded[row], allowed, options.min_probability, options.norm, SPARSITY)
         few = () if wanted == own else _of_row(goal, _movers(preprocessor, block, row, limits), options)
         told = tuple(_told(predictor, encoded[row], moves, goal) for moves in few)
         to_class = None if wanted is None else predictor.classes[wanted]
         found.append(Counterfactuals(predictor.classes[own], float(shares[own]), told, to_class))
     return tuple(found)
+
+
+def _watched(predictor: Predictor, look: Look) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
+    """The model's probabilities, with a look before each few rows."""
+    model: Any = predictor.model
+    step = int(getattr(model, "rows_at_once", _ROWS))  # of a user's module, whose rows may take long
+
+    def predict(encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+        found = []
+        for start in range(0, max(1, len(encoded)), step):
+            look()
+            found.append(predictor.predict_encoded(encoded[start : start + step]))
+        return np.concatenate(found)
+
+    return predict
 
 
 def _of_row(goal: Goal, movers: Sequence[Mover], options: CounterfactualOptions) -> list[tuple[Move, ...]]:

@@ -22,6 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import ExplanationError
+from superpose.explain.attributions import Look
 from superpose.explain.family_noise import FAMILY_SPREADS
 from superpose.explain.shot_covariances import shot_covariances
 from superpose.learning.calibration.maps import Isotonic
@@ -130,13 +131,14 @@ def checked_shots(shots: Any) -> int:
     return int(shots)
 
 
-def shot_noise(predictor: Predictor, rows: Any, shots: int) -> ShotNoise:
+def shot_noise(predictor: Predictor, rows: Any, shots: int, look: Look | None = None) -> ShotNoise:
     """How likely the labels of rows are to flip when the model's circuits are measured.
 
     Args:
         predictor: the loaded model: one of superpose's own circuits, or a user's module with quantum layers.
         rows: whatever `Predictor.predict_proba` takes.
         shots: of each measurement setting, 1 to 10**9. The normal approximation is rough below some 30.
+        look: called before each few rows; what it raises ends the work.
 
     Raises:
         ExplanationError: the number of shots is not whole or out of its range, the model has no circuit, its
@@ -150,8 +152,13 @@ def shot_noise(predictor: Predictor, rows: Any, shots: int) -> ShotNoise:
     model: Any = predictor.model
     encoded = predictor.encode(rows)
     found: list[NoisyRow] = []
-    for start in range(0, len(encoded), _CHUNK):
-        scores, covariances = _scores(model, encoded[start : start + _CHUNK])
+    step = _CHUNK if len(encoded) > 1 else 1
+    if isinstance(model, ModuleModel) and len(encoded) > 1:
+        step = min(step, model.gradient_rows_at_once)
+    for start in range(0, len(encoded), step):
+        if look is not None:
+            look()
+        scores, covariances = _scores(model, encoded[start : start + step])
         scores = _answering(predictor.safeguards.calibration, scores)
         found += [_row(predictor.classes, s, c, shots) for s, c in zip(scores, covariances, strict=True)]
     return ShotNoise(shots, tuple(found))

@@ -14,8 +14,6 @@ __all__ = ["class_activations", "last_convolution"]
 Floats = NDArray[np.float64]
 
 _CONVOLUTIONS = ("aten.conv2d.", "aten.convolution.")
-_ROWS = 64
-"""Images of one run with gradients."""
 
 
 def last_convolution(model: Any) -> str | None:
@@ -52,9 +50,10 @@ def class_activations(
     import torch
 
     found = [np.zeros((0, *shape))]
-    for start in range(0, len(encoded), _ROWS):
-        own = torch.from_numpy(np.asarray(classes[start : start + _ROWS], dtype=np.int64))[:, None]
-        scores, taps = model.tapped(encoded[start : start + _ROWS], [layer])
+    step = model.gradient_rows_at_once if len(encoded) > 1 else 1
+    for start in range(0, len(encoded), step):
+        own = torch.from_numpy(np.asarray(classes[start : start + step], dtype=np.int64))[:, None]
+        scores, taps = model.tapped(encoded[start : start + step], [layer])
         others = scores.scatter(1, own, -torch.inf).logsumexp(dim=1)
         odds = scores.gather(1, own)[:, 0] - others  # (batch,)
         active = taps[layer].result  # (batch, n_channels, rows, columns)

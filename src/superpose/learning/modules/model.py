@@ -113,7 +113,7 @@ class ModuleModel:
         """
         if not len(encoded):
             return np.empty((0, len(self.classes)))
-        size = self._rows_at_once if len(encoded) > _FEW_ROWS else _FEW_ROWS
+        size = self.rows_at_once if len(encoded) > _FEW_ROWS else _FEW_ROWS
         if len(encoded) > size:
             starts = range(0, len(encoded), size)
             return np.concatenate([self.probabilities(encoded[i : i + size]) for i in starts])
@@ -141,7 +141,7 @@ class ModuleModel:
         import torch
 
         values, slopes = [np.empty(0)], [np.empty((0, encoded.shape[1]))]
-        size = self._gradient_rows_at_once if len(encoded) > 1 else 1
+        size = self.gradient_rows_at_once if len(encoded) > 1 else 1
         for start in range(0, len(encoded), size):
             rows = torch.tensor(encoded[start : start + size], dtype=torch.float64, requires_grad=True)
             own = torch.tensor(classes[start : start + size], dtype=torch.int64)[:, None]
@@ -152,7 +152,7 @@ class ModuleModel:
         return np.concatenate(values), np.concatenate(slopes)
 
     @cached_property
-    def _rows_at_once(self) -> int:
+    def rows_at_once(self) -> int:
         """Rows of one run of the predicting graph: memory stays bounded, however large the pictures inside are."""
         program = self._outputs
         if isinstance(program, NumpyProgram):
@@ -162,7 +162,7 @@ class ModuleModel:
         return min(_MOST_ROWS, max(_FEW_ROWS, found))
 
     @cached_property
-    def _gradient_rows_at_once(self) -> int:
+    def gradient_rows_at_once(self) -> int:
         """The same for rows whose gradients are computed, of which much more is kept."""
         return min(_MOST_GRADIENT_ROWS, max(1, _GRAPH_BYTES // self._network.bytes_of_a_row()))
 
