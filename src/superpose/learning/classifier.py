@@ -66,8 +66,8 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         patience: epochs without a better validation loss before training stops.
-        validation_fraction: share of the rows that decide when to stop; 0, or a class with a single row, uses the
-            training loss instead.
+        validation_fraction: share of the rows that decide when to stop; 0, or a class in one row or group alone, uses
+            the training loss instead.
         class_weight: None, "balanced", or a mapping from label to weight.
         scaling: "standard", "robust", "minmax" or "none".
         gradient_method: on the engine "adjoint" (the default), "parameter-shift", "finite-difference" or "spsa"; see

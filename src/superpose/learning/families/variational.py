@@ -68,8 +68,8 @@ class VariationalClassifier(FamilyClassifier):
         learning_rate: of AdamW.
         weight_decay: of AdamW.
         patience: epochs without a better validation loss before training stops.
-        validation_fraction: share of the rows that decide when to stop; 0, or a class with a single row, uses the
-            training loss instead.
+        validation_fraction: share of the rows that decide when to stop; 0, or a class in one row or group alone, uses
+            the training loss instead.
         class_weight: None, "balanced", or a mapping from label to weight.
         refit: whether the network that is kept is trained anew on all rows, for as many epochs as were best with rows
             held back; without held-back rows it makes no difference.
