@@ -209,14 +209,16 @@ def test_damaged_results_are_made_anew(
         assert any("done again" in data["message"] for data in events.of("log"))
 
 
+@pytest.mark.parametrize("absent", [["defaults"], ["defaults", "recipe"]])  # the second as release 0.1.0 has it
 def test_a_run_begun_when_specs_had_other_fields_starts_over(
-    undisturbed: tuple[ExperimentResult, Events], table: Table, tmp_path: Path
+    undisturbed: tuple[ExperimentResult, Events], table: Table, tmp_path: Path, absent: list[str]
 ) -> None:
     run_experiment(SPEC, table, tmp_path)
     claim = tmp_path / "experiment.json"
     begun = read_sealed_json(claim)
     assert begun is not None
-    del begun["defaults"]  # as versions before had it
+    for name in absent:
+        del begun[name]
     write_sealed_json(claim, begun | {"spec": "0" * 64})
     events = Events()
     again = run_experiment(SPEC, table, tmp_path, on_event=events)

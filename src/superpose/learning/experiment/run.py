@@ -35,6 +35,9 @@ UnitResults = list[dict[str, dict[str, Any]]]
 BASELINE = "baseline"
 """The variant that is no network."""
 
+_FIRST_RECIPE = "circuit"
+"""What every run of release 0.1.0 trained, whose claims of a directory do not name it."""
+
 _PROGRESS_EVERY_S = 0.25
 """Progress events come at most this often, and after every unit."""
 
@@ -121,6 +124,8 @@ class Run:
             "defaults": TrainingSpec().digest,
         }
         found = read_sealed_json(path)
+        if found is not None:
+            found.setdefault("recipe", _FIRST_RECIPE)
         # where a spec has other fields than when the run began, digests of specs tell nothing
         comparable = found is not None and found.get("defaults") == mine["defaults"]
         same = ("table", "recipe", "spec") if comparable else ("table", "recipe")

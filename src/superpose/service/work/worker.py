@@ -269,7 +269,8 @@ class Worker:
             return RUNS[job.kind](job, context)
         except CheckpointError as error:
             _log.warning("job %s begins anew: %s", job.id, error.message)
-            context.on_event("log", {"message": "A damaged checkpoint was thrown away; the run begins anew."})
+            told = "What an earlier attempt left is damaged or another release's and was thrown away; the run begins anew."
+            context.on_event("log", {"message": told})
             shutil.rmtree(directory)
             directory.mkdir(mode=0o700)
             return RUNS[job.kind](job, context)
