@@ -257,7 +257,7 @@ def test_damaged_checkpoints_cost_time_and_nothing_else(
         assert ended(service, job).status is JobStatus.SUCCEEDED
     assert service.models.version(admin, "outcome", 2).digest == model.digest
     logs = [event.data["message"] for event in service.store.events(job.id) if event.kind == "log"]
-    assert any("is damaged or another release's and was thrown away" in message for message in logs)
+    assert any("are damaged or another release's and were thrown away" in message for message in logs)
 
 
 def test_a_job_that_cannot_be_done_fails_with_code_and_message(

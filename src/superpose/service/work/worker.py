@@ -269,7 +269,9 @@ class Worker:
             return RUNS[job.kind](job, context)
         except CheckpointError as error:
             _log.warning("job %s begins anew: %s", job.id, error.message)
-            told = "What an earlier attempt left is damaged or another release's and was thrown away; the run begins anew."
+            told = (
+                "An earlier attempt's files are damaged or another release's and were thrown away; the run begins anew."
+            )
             context.on_event("log", {"message": told})
             shutil.rmtree(directory)
             directory.mkdir(mode=0o700)
