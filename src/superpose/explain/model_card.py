@@ -15,6 +15,7 @@ from superpose.explain.model_section import counted, escaped, listed, model_line
 from superpose.explain.privacy_words import of_groups, shadow_words
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import compared_by, notice_of, stated
+from superpose.learning.fine_tuning.report import seen_warning
 from superpose.learning.metrics import NUMBER_METRICS
 
 __all__ = ["model_card"]
@@ -100,8 +101,23 @@ def _parent(manifest: Mapping[str, Any]) -> list[str]:
     began = (manifest.get("provenance") or {}).get("fine_tuned_from")
     if not began:
         return []
-    lines = fine_tuning_words(began, text=escaped, digest=verbatim)
+    seen = seen_warning(_seen_by_parent(manifest), f"The parent {escaped(began['parent'])}")
+    lines = [*fine_tuning_words(began, text=escaped, digest=verbatim), *([seen] if seen else [])]
     return [_section("Fine-tuning", [f"- {line}" for line in lines])]
+
+
+def _seen_by_parent(manifest: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    told = (manifest.get("evaluation") or {}).get("fine_tuning") or {}
+    seen: Mapping[str, Any] | None = told.get("seen_by_parent")
+    return seen
+
+
+def _but_its_parent(manifest: Mapping[str, Any]) -> str:
+    """Of the registered model's own test rows, those that its parent learnt from."""
+    seen = _seen_by_parent(manifest)
+    if seen is None or not seen["test"][0]:
+        return ""
+    return f" (but {seen['test'][0]} of them its parent {'had seen' if seen['certain'] else 'may have seen'})"
 
 
 _MISSING_TEXTS = {
@@ -130,7 +146,8 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
         f"- Rows per class: {counts}",
         f"- This model: trained on {split['train']} rows, {escaped(data.get('validation_use') or 'stopped early by')} "
         f"{split['validation']} validation rows, "
-        f"tested on {split['test']} rows that it never saw; {_splitescaped(data.get('split_by') or {})}",
+        f"tested on {split['test']} rows that it never saw{_but_its_parent(manifest)}; "
+        f"{_splitescaped(data.get('split_by') or {})}",
         *_units(data.get("units") or {}),
         *_baseline(manifest.get("drift_baseline")),
         f"- {_MISSING_TEXTS[_missing_policy(manifest)]}; categories that training rows hardly have count as unknown",

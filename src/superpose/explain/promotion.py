@@ -189,7 +189,12 @@ def _metrics(known: _Known) -> str | None:
     own, metric = known.evaluation.get("model_metrics") or {}, known.evaluation.get("primary_metric")
     if own.get(metric) is None or not math.isfinite(own[metric]):
         return None
-    return f"{metric} {own[metric]:.3f} of {len(own)} metrics"
+    seen = (known.evaluation.get("fine_tuning") or {}).get("seen_by_parent") or {"test": [0, 0]}
+    n_seen, of = seen["test"]
+    parents = (
+        f"; its parent {'had' if seen['certain'] else 'may have'} seen {n_seen} of the {of} rows" if n_seen else ""
+    )
+    return f"{metric} {own[metric]:.3f} of {len(own)} metrics{parents}"
 
 
 def _controls(known: _Known) -> str | None:

@@ -15,7 +15,7 @@ __all__ = ["summarise"]
 Unit = Mapping[str, Any]
 
 
-def summarise(
+def summarise(  # noqa: PLR0913  # what an experiment knows, each of its own kind
     spec: EvaluationSpec,
     splits: Sequence[Mapping[str, Unit]],
     *,
@@ -24,6 +24,7 @@ def summarise(
     subject: str = "hybrid model",
     cases: SeenCases | None = None,
     searched: int = 1,
+    seen_by_parent: int = 0,
 ) -> dict[str, Any]:
     """The evaluation as JSON values.
 
@@ -35,6 +36,7 @@ def summarise(
         subject: what the verdict calls the model that the experiment is about.
         cases: what all variants say about each test case; None leaves cases out.
         searched: settings of the hybrid model that were tried before the experiment.
+        seen_by_parent: test cases that the model's parent had learnt from, or may have.
 
     Returns:
         ``primary_metric``, ``n_splits``, ``n_seeds``, ``tuning``: how many settings of each variant were tried,
@@ -79,7 +81,14 @@ def summarise(
         "comparisons": told,
         "quantum_part": "undecided" if FROM_SCRATCH in outcomes else outcomes.get("classical_twin", "undecided"),
         "verdict": verdict(
-            comparisons, len(splits), spec.confidence, subject, _labels(spec), n_seeds=spec.n_seeds, n_settings=tried
+            comparisons,
+            len(splits),
+            spec.confidence,
+            subject,
+            _labels(spec),
+            n_seeds=spec.n_seeds,
+            n_settings=tried,
+            seen_by_parent=seen_by_parent,
         ),
         "model_metrics": dict(_of_seeds(splits[0]["hybrid"])[0]["metrics"]),
     }

@@ -8,6 +8,7 @@ from typing import Any
 from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.explain.report.blocks import Block, Points, Section, Text
 from superpose.explain.report.facts import ReportFacts
+from superpose.learning.fine_tuning.report import seen_warning
 from superpose.learning.metrics import METRICS
 
 __all__ = ["OUTSIDE", "came_as_file", "fine_tuning", "kind_of", "predicts_numbers"]
@@ -54,4 +55,6 @@ def fine_tuning(facts: ReportFacts) -> list[Section]:
         if evaluated
         else Text("Whether fine-tuning helped was not measured.")
     ]
-    return [Section("fine-tuning", "Fine-tuning", [*blocks, Points(fine_tuning_words(began))])]
+    seen = seen_warning(evaluated.get("seen_by_parent"), f"The parent {began['parent']}")
+    words = [*fine_tuning_words(began), *([seen] if seen else [])]
+    return [Section("fine-tuning", "Fine-tuning", [*blocks, Points(words)])]

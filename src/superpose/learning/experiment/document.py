@@ -44,6 +44,8 @@ def cases_of(run: Run, rows: UnitResults) -> SeenCases:
 def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, Any]:
     """The evaluation as JSON values: figures, comparisons, verdict, subgroups, and what a backend took."""
     chosen, two_classes = run.spec.evaluation, len(run.table.classes) == 2
+    places, plan = cases.places, run.recipe.fine_tuning
+    seen = None if places is None else run.seen_by_parent(places)
     evaluation = summarise(
         chosen,
         rows,
@@ -53,6 +55,7 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
         subject=run.recipe.subject,
         cases=cases,
         searched=_searched(run),
+        seen_by_parent=0 if seen is None else int(seen["n_seen"]),
     )
     evaluation["groups"] = _groups(run, cases)
     evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)
@@ -61,8 +64,8 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
     evaluation["learning_curves"] = learning_curves(rows)
     evaluation["cases"] = case_plots(cases, [str(label) for label in run.table.classes])
     evaluation["split_count"] = run.counted_splits.to_dict()
-    if run.recipe.fine_tuning is not None:
-        evaluation["fine_tuning"] = fine_tuning_report(run.recipe.fine_tuning, evaluation)
+    if plan is not None:
+        evaluation["fine_tuning"] = fine_tuning_report(plan, evaluation, seen)
     measured = rows[0]["hybrid"].get("measured")
     if measured is not None:
         evaluation["measured"] = {**measured, "in_all": _in_all(rows)}

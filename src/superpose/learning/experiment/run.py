@@ -21,6 +21,8 @@ from superpose.learning.admission import class_weights
 from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
 from superpose.learning.class_weights import balanced_class_weights
 from superpose.learning.evaluation_spec import FROM_SCRATCH
+from superpose.learning.fine_tuning.report import seen_warning
+from superpose.learning.fine_tuning.seen_rows import seen_by_parent
 from superpose.learning.recipe import Recipe
 from superpose.learning.spec import TrainingSpec
 from superpose.learning.split_count import SplitCount, split_count
@@ -88,6 +90,11 @@ class Run:
         """Which rows belong together; None where that is not known."""
         return groups_of(self.spec, self.table)
 
+    def seen_by_parent(self, cases: NDArray[np.integer]) -> dict[str, Any] | None:
+        """How many tested rows, by their places, the parent had learnt from; None without a parent of this data."""
+        plan = self.recipe.fine_tuning
+        return None if plan is None else seen_by_parent(plan.parent, self.table, self.groups, self.splits, cases)
+
     @cached_property
     def counted_splits(self) -> SplitCount:
         """How many splits there are, and why."""
@@ -143,6 +150,10 @@ class Run:
                 self.on_event("log", {"message": finding.message, "finding": finding.to_dict()})
             if self.only is None and (warning := self.recipe.warning()) is not None:
                 self.on_event("log", {"message": warning})
+            if self.only is None and (plan := self.recipe.fine_tuning) is not None:
+                seen = self.seen_by_parent(np.unique(np.concatenate([split.test for split in self.splits])))
+                if (warning := seen_warning(seen, plan.parent.name)) is not None:
+                    self.on_event("log", {"message": warning})
             write_sealed_json(path, mine)
 
     @property

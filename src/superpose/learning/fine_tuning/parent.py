@@ -30,6 +30,8 @@ class Parent:
         dataset_digest: of the data that it was trained on, where its file says so.
         units: of its columns, by name, where its file says so.
         family: the unfitted classifier of a module that a family made: it knows how its weights begin.
+        spec: the whole spec that made it, where its file says so.
+        began_from_same_data: whether it was fine-tuned itself, from a model of the same data.
     """
 
     model: TrainedModel | ModuleModel
@@ -39,6 +41,8 @@ class Parent:
     dataset_digest: str | None = None
     units: Mapping[str, str] = field(default_factory=dict)
     family: VariationalClassifier | None = None
+    spec: Mapping[str, Any] | None = None
+    began_from_same_data: bool = False
 
     @classmethod
     def from_file(cls, file: ModelFile, name: str) -> Self:
@@ -47,7 +51,9 @@ class Parent:
         Raises:
             SpecError: it holds another kind of model, or does not say what its circuit was made from.
         """
-        circuit = (file.manifest["provenance"].get("spec") or {}).get("model")
+        provenance = file.manifest["provenance"]
+        spec = provenance.get("spec") or None
+        circuit = (spec or {}).get("model")
         if isinstance(file.model, ModuleModel):
             circuit = {}
         elif not isinstance(file.model, TrainedModel):
@@ -60,7 +66,9 @@ class Parent:
         if not isinstance(circuit, Mapping):
             raise SpecError(f"is {name}, whose file does not say how its circuit was made", "fine_tune.parent")
         data, family = file.manifest.get("data") or {}, _family(file, name)
-        return cls(file.model, name, file.digest, circuit, data.get("digest"), data.get("units") or {}, family)
+        digest = data.get("digest")
+        again = digest is not None and (provenance.get("fine_tuned_from") or {}).get("dataset_digest") == digest
+        return cls(file.model, name, file.digest, circuit, digest, data.get("units") or {}, family, spec, again)
 
     @property
     def is_module(self) -> bool:

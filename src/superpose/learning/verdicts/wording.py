@@ -28,7 +28,7 @@ BASELINE_LABELS = {
 """How they name each baseline that a spec can ask for."""
 
 
-def verdict(
+def verdict(  # noqa: PLR0913  # comparisons, and what is to be said about them
     comparisons: Sequence[Comparison],
     n_splits: int,
     confidence: float,
@@ -37,6 +37,7 @@ def verdict(
     *,
     n_seeds: int = 1,
     n_settings: Mapping[str, int] | None = None,
+    seen_by_parent: int = 0,
 ) -> str:
     """One sentence: what the comparisons decide about the quantum circuit, and no more than that.
 
@@ -44,13 +45,16 @@ def verdict(
     needs it to lose to the twin; any other decided difference is named for what it is. Where nothing is decided a
     second sentence tells how many test cases, or groups of them, it would take, if cases are known. ``subject`` is what
     the sentence calls the model, ``labels`` what it calls the others. ``n_settings``, of each variant, were tried: a
-    last sentence tells where more were tried of the hybrid model than of others.
+    last sentence tells where more were tried of the hybrid model than of others. Where a parent had learnt from test
+    cases, ``seen_by_parent`` of them, it is said, and a better figure than from scratch does not show that it helps.
     """
     if not comparisons:
         return f"Undecided: the {subject} was trained without controls or a baseline to compare it with."
     title = reading(comparisons[0].metric)[1]
     seeds = f" of {n_seeds} seeds each" if n_seeds > 1 else ""
     tried = _tried(n_settings or {}, subject, labels) + _without_parent(comparisons)
+    if seen_by_parent:
+        tried += f" {seen_by_parent:,} test cases are of rows that its parent had seen: that favours the {subject}."
     scope = f"over {n_splits} paired splits{seeds} at {100 * confidence:g} % confidence"
     decided = [c for c in comparisons if c.outcome != "undecided"]
     if not decided:
@@ -59,7 +63,10 @@ def verdict(
     facts = _listed([_fact(c, labels) for c in decided])
     open_ones = [f"the {labels[c.against]}" for c in comparisons if c.outcome == "undecided"]
     rest = f", and undecided against {_listed(open_ones, 'or')}" if open_ones else ""
-    return f"{_conclusion(comparisons, subject)}: {scope}, the {subject}'s {title} is {facts}{rest}.{tried}"
+    said = _conclusion(comparisons, subject)
+    if seen_by_parent and said == _FINE_TUNING["better"]:
+        said = _FINE_TUNING["undecided"]
+    return f"{said}: {scope}, the {subject}'s {title} is {facts}{rest}.{tried}"
 
 
 def _without_parent(comparisons: Sequence[Comparison]) -> str:
