@@ -144,6 +144,14 @@ def test_it_works_within_scikit_learns_tools() -> None:
     assert search.best_params_["layers"] in (1, 2)
 
 
+def test_a_pickle_of_a_release_that_kept_less_is_told_as_such() -> None:
+    model = HybridClassifier(**SMALL).fit(*load_iris(return_X_y=True))
+    for name in ("trained_spec_", "trained_params_"):  # what a fit did not leave before
+        delattr(model, name)
+    with pytest.raises(NotFittedError, match="pickle of another release.*save it as a model file"):
+        model.predict_proba(load_iris().data)
+
+
 def test_errors_are_ours_and_scikit_learns_at_once() -> None:
     rows, labels = load_iris(return_X_y=True)
     for error in (NotFittedError, sklearn.exceptions.NotFittedError):

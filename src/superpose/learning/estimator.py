@@ -65,8 +65,15 @@ class TabularEstimator(BaseEstimator):  # type: ignore[misc]  # scikit-learn has
         return tags
 
     def _check_fitted(self) -> None:
-        if not self.__sklearn_is_fitted__():
-            raise EstimatorNotFittedError(f"this {type(self).__name__} is not fitted; call fit first")
+        if self.__sklearn_is_fitted__():
+            return
+        name = type(self).__name__
+        if not hasattr(self, "preprocessor_"):
+            raise EstimatorNotFittedError(f"this {name} is not fitted; call fit first")
+        raise EstimatorNotFittedError(
+            f"this {name} is not fitted: its fit was broken off, or it is a pickle of another release; call fit again, "
+            "or save it as a model file with the release that fitted it and load that (pickles are read by no other)"
+        )
 
     def _take_columns(self, preprocessor: Preprocessor) -> None:
         """Have the columns that a model file's preprocessing was learnt on."""
