@@ -148,7 +148,7 @@ def test_a_pickle_of_a_release_that_kept_less_is_told_as_such() -> None:
     model = HybridClassifier(**SMALL).fit(*load_iris(return_X_y=True))
     for name in ("trained_spec_", "trained_params_"):  # what a fit did not leave before
         delattr(model, name)
-    with pytest.raises(NotFittedError, match="pickle of another release.*save it as a model file"):
+    with pytest.raises(NotFittedError, match=r"pickle of another release.*save it as a model file"):
         model.predict_proba(load_iris().data)
 
 
