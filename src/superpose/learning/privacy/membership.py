@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtr, ndtri
+from scipy.special import ndtri, stdtr, stdtrit
 from scipy.stats import mannwhitneyu
 
 from superpose.learning.calibration.ranks import members_of
-from superpose.learning.shares import interval_of_share
+from superpose.learning.shares import interval_of_share, wilson_interval
 
 __all__ = ["Groups", "auc_interval", "membership_bound", "membership_report", "row_losses"]
 
@@ -62,9 +62,9 @@ def membership_report(
     Returns:
         ``n_trained``, ``n_unseen`` and ``n_groups`` of both, or None; ``auc`` (0.5: the attacker guesses) with interval
         and ``p``, that training rows have no lower losses, by Mann and Whitney's test, or of groups by the AUC's
-        variance; ``advantage``, the largest difference of true and false alarms; ``true_alarms``, the share of
-        training rows found at 1 and 5 % of false alarms, with Wilson intervals; ``bound``, the advantage that no
-        attack exceeds, with an epsilon.
+        variance and Student's distribution, and no less than dealing the groups out anew could show; ``advantage``,
+        the largest difference of true and false alarms; ``true_alarms``, the share of training rows found at 1 and 5 %
+        of false alarms, with Wilson intervals; ``bound``, the advantage that no attack exceeds, with an epsilon.
 
     Cost: O(n log n).
     """
@@ -104,16 +104,25 @@ def auc_interval(
         trained, unseen, groups: as for `membership_report`.
         confidence: of the interval.
 
+    Of groups, which may be few, Student's quantile stands in place of the normal one, with Welch and Satterthwaite's
+    degrees of freedom of the two sides' groups. Without variance to tell by, as where all training rows have lower
+    losses, the interval is Wilson's of as many cases as the side of fewer groups has.
+
     Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837, by ranks; of groups Obuchowski, Biometrics 53
-    (1997) 567.
+    (1997) 567; degrees of freedom Welch, Biometrika 34 (1947) 28.
     """
-    auc, variance = _auc(trained, unseen, groups)
-    reach = float(ndtri(0.5 + confidence / 2.0)) * math.sqrt(variance)
+    auc, variance, freedom = _auc(trained, unseen, groups)
+    if groups is not None and variance == 0.0:
+        fewest = min(len(np.unique(members)) for members in groups)
+        return auc, *wilson_interval(auc * fewest, fewest, confidence)
+    likely = 0.5 + confidence / 2.0
+    quantile = ndtri(likely) if math.isinf(freedom) else stdtrit(freedom, likely)
+    reach = float(quantile) * math.sqrt(variance)
     return auc, max(0.0, auc - reach), min(1.0, auc + reach)
 
 
-def _auc(trained: Floats, unseen: Floats, groups: Groups | None) -> tuple[float, float]:
-    """The chance, and its variance."""
+def _auc(trained: Floats, unseen: Floats, groups: Groups | None) -> tuple[float, float, float]:
+    """The chance, its variance, and of groups the degrees of freedom that the variance has; else infinitely many."""
     low, high = np.sort(unseen), np.sort(trained)
     above = len(low) - (np.searchsorted(low, trained, "left") + np.searchsorted(low, trained, "right")) / 2.0
     below = (np.searchsorted(high, unseen, "left") + np.searchsorted(high, unseen, "right")) / 2.0
@@ -124,18 +133,23 @@ def _auc(trained: Floats, unseen: Floats, groups: Groups | None) -> tuple[float,
     for rows, placements in ((members[: len(trained)], of_trained), (members[len(trained) :], of_unseen)):
         sums.append(np.bincount(rows, weights=placements - auc, minlength=n_groups) / len(placements))
         n_with.append(len(np.unique(rows)))
-    variance = sum(n / (n - 1) * float(own @ own) for n, own in zip(n_with, sums, strict=True))
-    return auc, max(0.0, variance + 2.0 * n_groups / (n_groups - 1) * float(sums[0] @ sums[1]))
+    parts = [n / (n - 1) * float(own @ own) for n, own in zip(n_with, sums, strict=True)]
+    variance = max(0.0, sum(parts) + 2.0 * n_groups / (n_groups - 1) * float(sums[0] @ sums[1]))
+    if groups is None or sum(parts) == 0.0:
+        return auc, variance, math.inf
+    return auc, variance, sum(parts) ** 2 / sum(part**2 / (n - 1) for part, n in zip(parts, n_with, strict=True))
 
 
 def _p_value(trained: Floats, unseen: Floats, groups: Groups | None) -> float:
     """That training rows do not have the lower losses."""
     if groups is None:
         return float(mannwhitneyu(trained, unseen, alternative="less").pvalue)
-    auc, variance = _auc(trained, unseen, groups)
+    auc, variance, freedom = _auc(trained, unseen, groups)
+    n_groups = [len(np.unique(members)) for members in groups]
+    least = 1 / math.comb(sum(n_groups), n_groups[0])  # of all ways to deal the groups to the two sides this is one
     if variance == 0.0:
-        return 1.0 if auc <= 0.5 else 0.0
-    return float(ndtr((0.5 - auc) / math.sqrt(variance)))
+        return 1.0 if auc <= 0.5 else least
+    return max(least, float(stdtr(freedom, (0.5 - auc) / math.sqrt(variance))))
 
 
 def membership_bound(epsilon: float, delta: float) -> float:
