@@ -215,7 +215,13 @@ def _with_validation(
     if groups is None:
         (inner,) = stratified_splits(values[rest], **options)
     else:
-        (inner,) = grouped_splits(values[rest], groups[rest], **options)
+        try:
+            (inner,) = grouped_splits(values[rest], groups[rest], **options)
+        except DatasetTooSmallError as error:
+            raise DatasetTooSmallError(
+                f"Outside a fold training and validation rows cannot be told apart by whole groups: {error.message}",
+                **error.details,
+            ) from None
     return Split(rest[inner.train], rest[inner.test], test)
 
 

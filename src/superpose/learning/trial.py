@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from superpose.datasets import Split, Table, k_fold_splits, time_splits
+from superpose.datasets import Split, Table, k_fold_splits, stratified_splits, time_splits
+from superpose.errors import DatasetTooSmallError
 from superpose.learning.experiment import train_on_splits
 from superpose.learning.recipe import CircuitRecipe, Recipe
 from superpose.learning.spec import TrainingSpec
@@ -57,7 +59,8 @@ def tuning_folds(spec: TrainingSpec, table: Table, n_folds: int) -> list[Split]:
     """Folds over the rows outside the first split's test rows.
 
     They depend on the table and on the spec's ``split``, ``evaluation`` and seed, not on what a sweep searches over.
-    Groups and sites stay whole; with a split by time each fold is measured on rows that come after those it trains on.
+    Groups stay whole; a site is measured in one fold, and validation rows are drawn from the other sites, as in the
+    split itself; with a split by time each fold is measured on rows that come after those it trains on.
 
     Args:
         spec: how the rows are split.
@@ -72,24 +75,45 @@ def tuning_folds(spec: TrainingSpec, table: Table, n_folds: int) -> list[Split]:
     pool = np.sort(np.concatenate([first.train, first.validation]))
     labels = table.target.to_numpy()[pool]
     keys = None if spec.split.column is None else split_keys(spec, table)[pool]
-    evaluation = spec.evaluation
+    try:
+        found = _folds_of(spec, labels, keys, n_folds)
+    except DatasetTooSmallError as error:
+        raise DatasetTooSmallError(
+            f"{n_folds} tuning folds cannot be made of the {len(pool)} rows outside the first split's test rows: "
+            f"{error.message} Or use fewer folds (objective.folds of the sweep).",
+            **error.details,
+        ) from None
+    return [Split(train=pool[s.train], validation=pool[s.validation], test=pool[s.test]) for s in found]
+
+
+def _folds_of(spec: TrainingSpec, labels: NDArray[Any], keys: NDArray[Any] | None, n_folds: int) -> list[Split]:
+    """Folds of rows with these labels and values of the column to split by."""
+    evaluation, seed = spec.evaluation, spec.training.seed
     if spec.split.kind == "time" and keys is not None:
-        found = time_splits(
+        return time_splits(
             labels,
             times_of(keys, spec.split.column or ""),
             n_splits=n_folds,
             test_fraction=evaluation.test_fraction,
             validation_fraction=evaluation.validation_fraction,
         )
-    else:
-        found = k_fold_splits(
-            labels,
-            n_splits=n_folds,
-            validation_fraction=min(evaluation.validation_fraction, 0.5 * (1.0 - 1.0 / n_folds)),
-            seed=spec.training.seed,
-            groups=keys,
-        )
-    return [Split(train=pool[s.train], validation=pool[s.validation], test=pool[s.test]) for s in found]
+    share = min(evaluation.validation_fraction, 0.5 * (1.0 - 1.0 / n_folds))
+    if spec.split.kind != "site":
+        return k_fold_splits(labels, n_splits=n_folds, validation_fraction=share, seed=seed, groups=keys)
+    found = k_fold_splits(labels, n_splits=n_folds, validation_fraction=0.0, seed=seed, groups=keys)
+    return [_with_validation(fold, labels, share * len(labels), (seed, number)) for number, fold in enumerate(found)]
+
+
+def _with_validation(fold: Split, labels: NDArray[Any], n_rows: float, seed: tuple[int, int]) -> Split:
+    """So many of a fold's training rows validate, by class: as a split by site has it, in which sites are only tested
+    whole.
+    """
+    sown = int(np.random.SeedSequence(seed).generate_state(1)[0])
+    share = min(0.9, n_rows / len(fold.train))
+    (inner,) = stratified_splits(
+        labels[fold.train], n_splits=1, test_fraction=share, validation_fraction=0.0, seed=sown
+    )
+    return Split(train=fold.train[inner.train], validation=fold.train[inner.test], test=fold.test)
 
 
 def run_trial(  # noqa: PLR0913  # as run_experiment
