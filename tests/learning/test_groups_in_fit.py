@@ -176,7 +176,7 @@ def test_groups_may_be_numbers_texts_a_column_of_a_frame_or_mixed() -> None:
         (["a", None, "b", "c"], r"no value in row 1 \(None\)"),
         ([1.0, 2.0, np.nan, 3.0], r"no value in row 2 \(nan\)"),
         (["a", " ", "b", "c"], r"no value in row 1 \(' '\)"),
-        ([["a"] * 2] * 4, r"1d array"),
+        ([["a"] * 2] * 4, r"groups must be one number or text for each row of X, got list of shape \(4, 2\)"),
     ],
 )
 @pytest.mark.parametrize("model", [HybridClassifier(**FEW), HybridRegressor(**FEW), IqpKernelClassifier()])
@@ -193,3 +193,15 @@ def test_scikit_learn_hands_groups_through_to_folds_and_fit() -> None:
             model, rows, labels, params={"groups": np.array(names)}, cv=StratifiedGroupKFold(2), return_estimator=True
         )
     assert all(15 <= len(known(one)) <= 18 for one in found["estimator"])  # of 20 patients, some held back
+
+
+def test_a_gap_in_a_list_of_names_is_no_patient_of_its_own_name() -> None:
+    with pytest.raises(ValueError, match=r"no value in row 1 \(nan\)"):
+        group_members(["P1", float("nan"), float("nan"), "P2"], 4)
+    assert group_members(("P1", 1, "1", 1.0), 4).tolist() == [1, 0, 0, 0]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("given", [3, "abc", [("a", 1), ("b", 2)], pd.DataFrame({"a": [1, 2], "b": [3, 4]})])
+def test_what_is_not_one_column_is_refused_by_the_name_of_groups(given: Any) -> None:
+    with pytest.raises(ValueError, match=r"groups must be one number or text for each row .*, got .*; give one"):
+        group_members(given, 2)

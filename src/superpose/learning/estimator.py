@@ -224,7 +224,16 @@ def group_members(groups: Any, n_rows: int) -> NDArray[np.int64] | None:
     """
     if groups is None:
         return None
-    values = np.asarray(column_or_1d(groups), dtype=object)
+    given = type(groups).__name__
+    if isinstance(groups, list | tuple):
+        groups = np.array(groups, dtype=object)  # else a gap beside texts would become the text "nan"
+    try:
+        values = np.asarray(column_or_1d(groups), dtype=object)
+    except ValueError:
+        raise ValueError(
+            f"groups must be one number or text for each row of X, got {given} of shape "
+            f"{np.shape(groups)}; give one column, of {n_rows} values"
+        ) from None
     if len(values) != n_rows:
         raise ValueError(f"groups has {len(values)} values and X {n_rows} rows; give one value for each row")
     names = [category_text(value) for value in values.tolist()]
