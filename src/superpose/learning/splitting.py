@@ -34,7 +34,7 @@ class Groups:
     Attributes:
         column: what told.
         members: the number of each row's group, ``(n_rows,)``.
-        kept_together: whether the split keeps them so; if not, one group may be in training, validation and test rows.
+        kept_together: whether the split goes by them; if not, one group may be in training, validation and test rows.
     """
 
     column: str

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from superpose.datasets import Split
 from superpose.learning.admission import positive_class
 from superpose.learning.evaluation import summarise
 from superpose.learning.experiment.run import Run, UnitResults
@@ -80,8 +81,17 @@ def _groups(run: Run, cases: SeenCases) -> dict[str, Any] | None:
         "column": run.groups.column,
         "n_groups": len(np.unique(run.groups.members)),
         "n_groups_of_cases": len(np.unique(cases.groups)),
-        "kept_together": run.groups.kept_together,
+        "kept_together": run.groups.kept_together or not _tested_and_known(run.groups.members, run.splits),
     }
+
+
+def _tested_and_known(members: NDArray[np.int64], splits: Sequence[Split]) -> bool:
+    """Whether a split tests a group that has training or validation rows in it; none may, as of patients of one site
+    each in a split by site.
+    """
+    return any(
+        np.isin(members[split.test], members[np.concatenate([split.train, split.validation])]).any() for split in splits
+    )
 
 
 def _searched(run: Run) -> int:
