@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -88,6 +89,61 @@ def test_an_input_whose_frequencies_are_on_no_grid_is_named() -> None:
     found = diagnose(Circuit(1).rx(A, 0).ry(B, 0).rx(math.pi * A, 0), inputs=["a", "b"], n_samples=50)
     assert found.without_spectrum == ("a",) and list(found.spectra) == ["b"]
     assert "Input 'a' has no Fourier spectrum" in found.warnings[-1]
+
+
+def test_an_input_whose_grid_would_be_too_fine_is_named() -> None:
+    """Three denominators have one unit, 1/971,239,341 of the input: billions of points."""
+    thrice = Circuit(1).rx(A / 997, 0).ry(A / 991, 0).rx(A / 983, 0)
+    found = diagnose(thrice, inputs=["a"], n_samples=16)
+    assert found.without_spectrum == ("a",) and not found.spectra
+    assert "too fine a grid" in found.warnings[-1]
+    twice = diagnose(Circuit(1).rx(A / 997, 0).rx(A / 991, 0), inputs=["a"], n_samples=16)  # 15,920 points
+    assert [line.frequency for line in twice.spectra["a"]] == pytest.approx([1 / 997 + 1 / 991])
+
+
+def test_what_a_large_circuit_does_not_tell_is_said() -> None:
+    """Of product states on 9 qubits and of Haar's alike nearly all fidelities are in the first bin."""
+    product = Circuit(9)
+    for qubit in range(9):
+        product.ry(Parameter(f"w{qubit}"), qubit)
+    found = diagnose(product, n_samples=64)
+    assert found.expressibility < 0.1
+    (warning,) = found.warnings
+    assert warning.startswith("Expressibility tells nothing about 9 qubits: 99.9 %")
+    assert diagnose(Circuit(8).ry(A, 0), n_samples=16).warnings == ()
+
+
+def test_numbers_that_are_left_out_are_named() -> None:
+    many = Circuit(2)
+    for place in range(401):
+        many.ry(A if place == 0 else 0.1, place % 2)
+    found = diagnose(many, n_samples=16)
+    assert found.gates == () and found.qubits
+    assert found.warnings == ("No gate was left out by itself: there are more than 400.",)
+    wide = diagnose(Circuit(13).ry(A, 0), n_samples=16)
+    assert wide.effective_dimension is None and wide.qubit_shares == ()
+    assert [text.partition(":")[0] for text in wide.warnings[1:]] == ["No effective dimension", "No shares of qubits"]
+    only_input = diagnose(Circuit(13).ry(A, 0), inputs=["a"], n_samples=16)
+    assert not any(text.startswith("No effective dimension") for text in only_input.warnings)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"seed": -1}, "seed"),
+        ({"seed": 0.5}, "seed"),
+        ({"n_samples": "many"}, "n_samples"),
+        ({"n_samples": 0}, "n_samples"),
+        ({"n_data": 10**400}, "n_data"),
+        ({"n_data": None}, "n_data"),
+        ({"n_data": 2}, "n_data"),
+        ({"shots": 10**10}, "shots"),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused_before_any_work(options: dict[str, Any], field: str) -> None:
+    with pytest.raises(ExplanationError) as refused:  # 60 qubits have no state, so that nothing ran
+        diagnose(Circuit(60).ry(A, 0), **options)
+    assert refused.value.details["field"] == field
 
 
 def test_what_is_left_out_is_ranked_by_what_it_changes() -> None:

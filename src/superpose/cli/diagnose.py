@@ -94,6 +94,8 @@ def _diagnose_model(
     for place, circuit in enumerate(found.circuits):
         if place:
             typer.echo("")
+        if len(found.circuits) > 1:
+            typer.echo(f"Circuit {place + 1} of {len(found.circuits)}:")
         _show(circuit)
     if found.shot_noise is not None:
         noise = found.shot_noise

@@ -29,7 +29,8 @@ from superpose.circuits import Circuit, Instruction, Observable, z_all
 from superpose.engine import compile_program
 from superpose.errors import ExplanationError
 from superpose.explain.circuit_shares import MOST_PARTS, Share, gate_groups, shapley_shares
-from superpose.explain.effective_dimension import DATA, EffectiveDimension, of_circuit
+from superpose.explain.effective_dimension import DATA, MOST_QUBITS, EffectiveDimension, of_circuit, scale_of
+from superpose.explain.shot_noise import checked_shots
 from superpose.explain.sign_noise import SignNoise, sign_noise
 from superpose.learning.plateau import GradientReport, gradient_report
 
@@ -46,6 +47,10 @@ _MOST_GATES = 400
 _PRESENT = 1e-9
 _FINEST = 1_000
 """Largest denominator of slopes' ratios."""
+_POINTS, _FEW_POINTS, _POINT_AMPLITUDES = 2**15, 2**8, 2**24
+"""Most points of an input's grid; of these so many always, more while their states have so many amplitudes."""
+_TELLING_QUBITS = 8
+"""Beyond, more than 99.8 % of the fidelities of Haar-random states are in the first of the bins."""
 
 
 @dataclass(frozen=True)
@@ -78,19 +83,21 @@ class CircuitDiagnosis:
     Attributes:
         n_qubits, n_params: of the circuit.
         n_samples: random parameter sets; derivatives take up to 2**20 / 2**n_qubits of them.
-        expressibility: in nats, 0 is best; at most ``(N-1) ln 75``.
+        expressibility: in nats, 0 is best; at most ``(N-1) ln 75``. Chance alone gives up to ``74 / n_samples``; beyond
+            8 qubits it tells nothing.
         entangling_capability: 0 .. 1.
         entangling_error: standard error of it.
         gradient: None where the circuit has no parameters.
         spectra: for each input its frequencies that are present.
-        gates, qubits: ablations, the largest change first.
-        gate_shares, qubit_shares: Shapley values of (groups of) gates and of qubits, the largest first.
-        effective_dimension: of the distribution of bit strings; None without parameters beside the inputs, or beyond 12
-            qubits.
+        gates, qubits: ablations, the largest change first; none of gates where there are more than 400.
+        gate_shares, qubit_shares: Shapley values of (groups of) gates and of qubits, the largest first; none of more
+            than 12 qubits.
+        effective_dimension: of the distribution of bit strings; None without parameters beside the inputs, beyond 12
+            qubits, or with more parameters than the work that it may take allows.
         sign_noise: for each observable, of how many random parameters shots alone may decide its sign; empty where no
             number of shots was given.
-        without_spectrum: inputs whose angles have no common unit, as x and pi x; their frequencies are on no grid, and
-            ``spectra`` has none of them.
+        without_spectrum: inputs whose angles have no common unit, as x and pi x, or too small a one, as x/997 and
+            x/991; their frequencies are on no grid, or too fine a one, and ``spectra`` has none of them.
     """
 
     n_qubits: int
@@ -113,14 +120,29 @@ class CircuitDiagnosis:
     def warnings(self) -> tuple[str, ...]:
         """What to mind before training, made from the numbers."""
         plateau = () if self.gradient is None or self.gradient.warning is None else (self.gradient.warning,)
-        return (
-            *plateau,
-            *(
-                f"Input {name!r} has no Fourier spectrum here: it turns angles by amounts without a common unit. Write "
-                "its angles as multiples of one number, by fractions with denominators up to 1,000."
-                for name in self.without_spectrum
-            ),
-        )
+        return (*plateau, *self._untold, *(_without_spectrum(name) for name in self.without_spectrum))
+
+    @property
+    def _untold(self) -> tuple[str, ...]:
+        """Which numbers say nothing, or are not there because the circuit is too large."""
+        said = []
+        if self.n_qubits > _TELLING_QUBITS:
+            first = -math.expm1((2.0**self.n_qubits - 1.0) * math.log1p(-1.0 / BINS))
+            said.append(
+                f"Expressibility tells nothing about {self.n_qubits} qubits: {100 * first:.4g} % of the fidelities of "
+                f"Haar-random states are in the first of {BINS} bins, and so are those of most circuits. Judge by "
+                f"expressibility up to {_TELLING_QUBITS} qubits."
+            )
+        if self.effective_dimension is None and self.n_params > len(self.spectra) + len(self.without_spectrum):
+            said.append(
+                f"No effective dimension: a circuit of {self.n_qubits} qubits and {self.n_params} parameters is too "
+                f"large for it. It takes up to {MOST_QUBITS} qubits, and fewer parameters the more qubits there are."
+            )
+        if self.gate_shares and not self.gates:
+            said.append(f"No gate was left out by itself: there are more than {_MOST_GATES}.")
+        if self.gate_shares and not self.qubit_shares:
+            said.append(f"No shares of qubits: there are {self.n_qubits}, and they are shared out among {MOST_PARTS}.")
+        return tuple(said)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON."""
@@ -143,19 +165,23 @@ def diagnose(
         circuit: of gates only; measurements at its end are left out.
         observables: what is measured; Z on each qubit by default.
         inputs: parameters whose Fourier spectra are wanted.
-        n_samples: parameter sets, uniform in 0 .. 2 pi; fewer where states would take more than 128 MB.
+        n_samples: parameter sets, uniform in 0 .. 2 pi; fewer where states would take more than 128 MB, and 16 at
+            least.
         n_data: number of data that the effective dimension is for.
         seed: of the parameters.
         shots: of each measurement setting, for ``sign_noise``.
 
     Raises:
-        ExplanationError: the circuit is not of gates only, an input is not a parameter, n_data is too small, or shots
-            are out of their range.
-        StateTooLargeError: this machine has not enough memory for one state.
+        ExplanationError: the circuit is not of gates only, an input is not a parameter, or n_samples, n_data, seed or
+            shots are out of their range.
+        StateTooLargeError: this machine has not enough memory for 16 states at a time (1.2 GB in all at 20 qubits, and
+            twice as much for each further one).
 
     Cost: some ten thousand runs of the circuit, and one compilation (milliseconds) for each gate left out, up to 400,
-        and for each of some hundred sets of gates.
+        and for each of some hundred sets of gates. Each input takes up to 32 times 2**15 runs, as many as its smallest
+        unit asks for.
     """
+    _check_numbers(n_samples, n_data, seed, shots)
     circuit = circuit.without_final_measurements()[0]
     if not circuit.is_unitary or circuit.has_noise:
         raise ExplanationError(
@@ -177,7 +203,7 @@ def diagnose(
     entangled = meyer_wallach(states)
     few = values[:_ABLATION_SAMPLES]
     gate_shares, qubit_shares = _shares(run, few, seed)
-    units = {name: _unit(_slopes(circuit, name)) for name in inputs}
+    units = {name: run.grid(name) for name in inputs}
     return CircuitDiagnosis(
         n_qubits=circuit.n_qubits,
         n_params=circuit.n_params,
@@ -252,9 +278,7 @@ class _Run:
         Angles that are whole multiples of ``unit`` times the input give these frequencies, halves come from controlled
         gates.
         """
-        place = self.names.index(name)
-        steepest = sum(abs(slope) for slope in _slopes(self.circuit, name)) / unit
-        n_points = 8 * math.ceil(steepest) + 16
+        place, n_points = self.names.index(name), self._n_points(name, unit)
         points = np.arange(n_points) * (4.0 * np.pi / n_points / unit)
         total = np.zeros(n_points // 2 + 1)
         for row in values:
@@ -264,11 +288,39 @@ class _Run:
         mean = total / len(values)
         return tuple(SpectrumLine(unit * k / 2.0, float(size)) for k, size in enumerate(mean) if size > _PRESENT)
 
+    def grid(self, name: str) -> float | None:
+        """The unit of an input's angles; None where there is none, or its grid would have too many points."""
+        unit = _unit(_slopes(self.circuit, name))
+        most = max(_FEW_POINTS, min(_POINTS, _POINT_AMPLITUDES >> self.circuit.n_qubits))
+        return None if unit is None or self._n_points(name, unit) > most else unit
+
+    def _n_points(self, name: str, unit: float) -> int:
+        return 8 * math.ceil(sum(abs(slope) for slope in _slopes(self.circuit, name)) / unit) + 16
+
     def without(self, keep: Sequence[bool]) -> _Run:
         """The same with some gates left out."""
         made = Circuit(self.circuit.n_qubits, name=self.circuit.name)
         made.extend(call for call, kept in zip(self.circuit.gate_calls(), keep, strict=True) if kept)
         return _Run(made, self.observables)
+
+
+def _check_numbers(n_samples: int, n_data: int, seed: int, shots: int | None) -> None:
+    for field, value, least in (("n_samples", n_samples, 1), ("seed", seed, 0)):
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+            raise ExplanationError(
+                f"{field} must be a whole number from {least} on, got {repr(value)[:40]}.", field=field
+            )
+    scale_of(n_data)
+    if shots is not None:
+        checked_shots(shots)
+
+
+def _without_spectrum(name: str) -> str:
+    return (
+        f"Input {name!r} has no Fourier spectrum here: it turns angles by amounts without a common unit, or with one "
+        "so small that its frequencies make too fine a grid. Write its angles as multiples of one number, by few "
+        "fractions with denominators up to 1,000."
+    )
 
 
 def _slopes(circuit: Circuit, name: str) -> list[float]:
@@ -299,8 +351,9 @@ def _gate_ablations(run: _Run, values: Floats) -> tuple[Ablation, ...]:
     calls = run.circuit.gate_calls()
     if len(calls) > _MOST_GATES:
         return ()
+    whole = run.states(values).conj(), run.expectations(values)
     found = [
-        _ablation(run, values, _words(place, call), [other != place for other in range(len(calls))])
+        _ablation(run, whole, values, _words(place, call), [other != place for other in range(len(calls))])
         for place, call in enumerate(calls)
     ]
     return tuple(sorted(found, key=lambda one: -one.change))
@@ -308,8 +361,9 @@ def _gate_ablations(run: _Run, values: Floats) -> tuple[Ablation, ...]:
 
 def _qubit_ablations(run: _Run, values: Floats) -> tuple[Ablation, ...]:
     calls = run.circuit.gate_calls()
+    whole = run.states(values).conj(), run.expectations(values)
     found = [
-        _ablation(run, values, f"qubit {qubit}", [qubit not in call.qubits for call in calls])
+        _ablation(run, whole, values, f"qubit {qubit}", [qubit not in call.qubits for call in calls])
         for qubit in range(run.circuit.n_qubits)
     ]
     return tuple(sorted(found, key=lambda one: -one.change))
@@ -334,11 +388,11 @@ def _shares(run: _Run, values: Floats, seed: int) -> tuple[tuple[Share, ...], tu
     return gates, shapley_shares(expectations, names, on, seed, joined=True)
 
 
-def _ablation(run: _Run, values: Floats, words: str, keep: Sequence[bool]) -> Ablation:
+def _ablation(run: _Run, whole: tuple[States, Floats], values: Floats, words: str, keep: Sequence[bool]) -> Ablation:
     rest = run.without(keep)
     fewer = values[:, [run.names.index(name) for name in rest.names]]
-    overlaps = np.einsum("sd,sd->s", run.states(values).conj(), rest.states(fewer))
-    change = np.abs(run.expectations(values) - rest.expectations(fewer)).mean()
+    overlaps = np.einsum("sd,sd->s", whole[0], rest.states(fewer))
+    change = np.abs(whole[1] - rest.expectations(fewer)).mean()
     return Ablation(words, float(max(0.0, 1.0 - np.mean(np.abs(overlaps) ** 2))), float(change))
 
 

@@ -23,11 +23,12 @@ from superpose.circuits import Circuit
 from superpose.engine import CompiledProgram, compile_program
 from superpose.errors import ExplanationError
 
-__all__ = ["EffectiveDimension", "circuit_fisher", "effective_dimension", "of_circuit"]
+__all__ = ["EffectiveDimension", "circuit_fisher", "effective_dimension", "of_circuit", "scale_of"]
 
 Floats = NDArray[np.float64]
 
 DATA, GAMMA = 10_000, 1.0
+MOST_DATA = 10**18
 MOST_QUBITS = 12
 _SETS, _INPUTS = 100, 10
 _FEWEST_SETS = 4
@@ -71,7 +72,7 @@ def effective_dimension(fisher: ArrayLike, n_data: int = DATA, gamma: float = GA
 
     Args:
         fisher: ``(n_sets, n_params, n_params)``, symmetric and not negative; not normalised.
-        n_data: number of data, so many that ``gamma n / (2 pi log n) > 1``.
+        n_data: number of data, up to 10**18, so many that ``gamma n / (2 pi log n) > 1``.
         gamma: above 0, at most 1.
 
     Returns:
@@ -86,15 +87,7 @@ def effective_dimension(fisher: ArrayLike, n_data: int = DATA, gamma: float = GA
     matrices = np.asarray(fisher, dtype=np.float64)
     if matrices.ndim != 3 or matrices.shape[1] != matrices.shape[2] or not matrices.size:
         raise ExplanationError(f"fisher must have shape (n_sets, n_params, n_params), got {matrices.shape}.")
-    if not 0.0 < gamma <= 1.0:
-        raise ExplanationError(f"gamma must be above 0 and at most 1, got {gamma:g}.", field="gamma")
-    scale = gamma * n_data / (2.0 * math.pi * math.log(n_data)) if n_data > 1 else 0.0
-    if scale <= 1.0:
-        raise ExplanationError(
-            f"n_data must be so large that gamma n / (2 pi log n) is above 1, got {n_data} at gamma {gamma:g}; take "
-            "more, such as 1000.",
-            field="n_data",
-        )
+    scale = scale_of(n_data, gamma)
     n_params = matrices.shape[1]
     trace = float(np.trace(matrices, axis1=1, axis2=2).mean())
     if trace <= _PRESENT:
@@ -103,6 +96,32 @@ def effective_dimension(fisher: ArrayLike, n_data: int = DATA, gamma: float = GA
     halves = 0.5 * np.linalg.slogdet(np.eye(n_params) + scale * normalised)[1]  # (n_sets,)
     mean = float(halves.max() + np.log(np.mean(np.exp(halves - halves.max()))))
     return 2.0 * mean / math.log(scale)
+
+
+def scale_of(n_data: int, gamma: float = GAMMA) -> float:
+    """The factor ``k = gamma n / (2 pi log n)`` of the informations, above 1.
+
+    Raises:
+        ExplanationError: gamma or n_data are out of their range.
+    """
+    if not 0.0 < gamma <= 1.0:
+        raise ExplanationError(f"gamma must be above 0 and at most 1, got {gamma:g}.", field="gamma")
+    given: object = n_data
+    if isinstance(given, bool) or not isinstance(given, int | float | np.integer) or not given <= MOST_DATA:
+        raise ExplanationError(f"n_data must be a number up to {MOST_DATA:.0e}, got {_short(n_data)}.", field="n_data")
+    scale = gamma * n_data / (2.0 * math.pi * math.log(n_data)) if n_data > 1 else 0.0
+    if scale <= 1.0:
+        raise ExplanationError(
+            f"n_data must be so large that gamma n / (2 pi log n) is above 1, got {n_data} at gamma {gamma:g}; take "
+            "more, such as 1000.",
+            field="n_data",
+        )
+    return scale
+
+
+def _short(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= 40 else f"{shown[:20]}... ({len(shown)} characters)"
 
 
 def circuit_fisher(circuit: Circuit, inputs: Sequence[str], angles: Floats, weights: Floats) -> Floats:
@@ -137,7 +156,9 @@ def circuit_fisher(circuit: Circuit, inputs: Sequence[str], angles: Floats, weig
 def of_circuit(
     circuit: Circuit, inputs: Sequence[str], rng: np.random.Generator, n_data: int = DATA, gamma: float = GAMMA
 ) -> EffectiveDimension | None:
-    """The effective dimension of a circuit; None without parameters beside its inputs, or where it has too many qubits.
+    """The effective dimension of a circuit; None without parameters beside its inputs, or where it is too large.
+
+    It is too large beyond 12 qubits, and with so many parameters that 2**25 amplitudes make fewer than 4 sets of them.
 
     Raises:
         ExplanationError: gamma or n_data are out of their range.

@@ -18,7 +18,8 @@ from superpose.learning.quantum_block import QuantumBlock
 __all__ = ["PLATEAU_RMS", "GradientReport", "block_gradients", "gradient_report"]
 
 PLATEAU_RMS = 0.01
-"""Root mean square of a derivative below which a warning is given: some 10,000 shots tell it from 0."""
+"""Root mean square of a derivative, in units of its observable's size, below which a warning is given: some 10,000
+shots tell it from 0."""
 
 _CONSTANT = 1e-20
 _AMPLITUDES = 2**18
@@ -32,27 +33,25 @@ class GradientReport:
     Attributes:
         variance: mean over observables and parameters.
         smallest: that of the parameter that has the smallest, mean over observables.
+        rms: root mean square of a derivative in units of its observable's size, the root of the sum of squares of its
+            coefficients without the identity's. Shots tell a derivative from 0 by how large it is in that unit.
     """
 
     variance: float
     smallest: float
-
-    @property
-    def rms(self) -> float:
-        """Root mean square of a derivative."""
-        return math.sqrt(self.variance)
+    rms: float
 
     @property
     def warning(self) -> str | None:
         """What to mind before training, made from the numbers; None if there is nothing."""
-        if self.variance < _CONSTANT:
+        if self.rms**2 < _CONSTANT:
             return "Nothing to train: the expectations do not depend on any parameter."
         if self.rms >= PLATEAU_RMS:
             return None
         return (
-            f"Barren plateau: a derivative is {self.rms:.2g} on average (root mean square), so that some "
-            f"{1.0 / self.variance:.2g} shots tell one from 0, and training may hardly move. Take fewer qubits or "
-            "layers, or observables on fewer qubits."
+            f"Barren plateau: a derivative is {self.rms:.2g} of its observable's size on average (root mean square), "
+            f"so that some {self.rms**-2:.2g} shots tell one from 0, and training may hardly move. Take fewer qubits "
+            "or layers, or observables on fewer qubits."
         )
 
 
@@ -65,14 +64,16 @@ def gradient_report(program: CompiledProgram, values: NDArray[np.float64]) -> Gr
 
     Cost: a forward and a backward pass for each sample and observable.
     """
-    variances = []
-    for number in range(program.n_observables):
+    variances, squares = [], []
+    for number, observable in enumerate(program.observables):
+        size = math.hypot(*(coefficient for pauli, coefficient in observable.terms if set(pauli) != {"I"}))
         wanted = np.zeros((len(values), program.n_observables))
         wanted[:, number] = 1.0
         slopes = np.asarray(program.value_and_grad(values, None, wanted)[1], dtype=np.float64)
         variances.append(slopes.var(axis=0))
+        squares.append(float(np.mean(slopes**2)) / size**2 if size else 0.0)
     by_parameter = np.mean(variances, axis=0)
-    return GradientReport(float(by_parameter.mean()), float(by_parameter.min()))
+    return GradientReport(float(by_parameter.mean()), float(by_parameter.min()), math.sqrt(float(np.mean(squares))))
 
 
 def block_gradients(block: QuantumBlock, seed: int = 0) -> GradientReport | None:
