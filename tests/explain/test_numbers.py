@@ -10,7 +10,15 @@ import pandas as pd
 import pytest
 
 from superpose.errors import ExplanationError
-from superpose.explain import METHODS, CounterfactualOptions, Explain, attribute, explain_rows, explanation_sample
+from superpose.explain import (
+    METHODS,
+    CounterfactualOptions,
+    Explain,
+    attribute,
+    diagnose_model,
+    explain_rows,
+    explanation_sample,
+)
 from superpose.explain.answers import Picture
 from superpose.learning import HybridRegressor, Predictor
 from superpose.learning.trained_regressor import TrainedRegressor
@@ -84,6 +92,8 @@ def test_what_speaks_of_classes_is_refused_and_words_speak_of_numbers(
     ):
         with pytest.raises(ExplanationError, match=said):
             explain_rows(predictor, rows, wanted)
+    with pytest.raises(ExplanationError, match="predicts a number, and has no label that shots could flip"):
+        diagnose_model(predictor, rows, 100)
     told = explain_rows(predictor, rows, Explain(words=True))
     words, number = told["rows"][0]["words"], told["rows"][0]["number"]
     assert number > 1e5  # of which a short form would have an exponent

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -14,10 +16,12 @@ from superpose.circuits import Circuit, Observable, Parameter
 from superpose.datasets import Table, builtin_table
 from superpose.errors import ExplanationError
 from superpose.explain import diagnose, diagnose_model, shot_noise
+from superpose.explain.shot_covariances import rows_at_once, shot_covariances, shot_variances
 from superpose.explain.sign_noise import sign_noise
 from superpose.learning import Predictor
 from superpose.learning.families import FAMILIES
 from superpose.learning.model_file import encode_model
+from superpose.learning.quantum_block import QuantumBlock
 
 A, B = Parameter("a"), Parameter("b")
 
@@ -56,6 +60,49 @@ def test_certain_signs_never_flip_and_shots_must_be_some() -> None:
     for shots in (0, 1.5):
         with pytest.raises(ExplanationError, match="shots must be a whole number from 1 to"):
             diagnose(Circuit(1).ry(A, 0), n_samples=16, shots=shots)  # type: ignore[arg-type]  # what the types forbid
+
+
+def test_variances_are_the_diagonal_of_covariances() -> None:
+    """Terms that share settings, within an observable and between observables."""
+    circuit = Circuit(3).ry(A, 0).cx(0, 1).rx(B, 1).h(2).crx(A + B, 1, 2)
+    observables = tuple(
+        Observable(terms)
+        for terms in ({"ZII": 1.0, "IZI": -0.4, "III": 2.0}, {"XXI": 0.3, "IXZ": 1.0, "XIZ": 0.2}, {"ZZZ": 1.0})
+    )
+    block = QuantumBlock(circuit, circuit.parameters, 2, "identity", observables)
+    values = np.random.default_rng(5).uniform(0, 2 * np.pi, (20, 2))
+    means, spread = shot_covariances(block, values, np.empty(0))
+    own_means, variances = shot_variances(block, values, np.empty(0))
+    np.testing.assert_allclose(own_means, means, atol=1e-12)
+    np.testing.assert_allclose(variances, np.diagonal(spread, axis1=1, axis2=2), atol=1e-12)
+
+
+def test_many_observables_take_the_memory_of_their_variances() -> None:
+    """All Pauli strings on 5 qubits, as of a metric learner: covariances of 2,000 samples would be 16.7 GB."""
+    circuit = Circuit(5)
+    for qubit in range(5):
+        circuit.ry(Parameter(f"w{qubit}"), qubit)
+    strings = ["".join(letters) for letters in product("IXYZ", repeat=5)][1:]
+    values = np.random.default_rng(0).uniform(0, 2 * np.pi, (2_000, 5))
+    tracemalloc.start()
+    try:
+        found = sign_noise(circuit, [Observable(string) for string in strings], values, 100)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(found) == 1_023 and peak < 500e6
+
+
+def test_rows_of_a_model_with_many_observables_come_few_at_once(cancer: Table) -> None:
+    rows, target = cancer.features.iloc[:40], cancer.target[:40]
+    model = FAMILIES["metric_learner"].load()(n_qubits=5, layers=1, max_iterations=1, random_state=0)
+    served = Predictor.load(encode_model(model.fit(rows, target).to_model())[0])
+    looks: list[int] = []
+    found = shot_noise(served, rows.iloc[:17], 100, look=lambda: looks.append(1))
+    assert len(looks) == 3 and rows_at_once(4**5 - 1) == 8
+    assert found.rows[16].flip_probability == pytest.approx(
+        shot_noise(served, rows.iloc[16:17], 100).rows[0].flip_probability, abs=1e-9
+    )
 
 
 def test_a_model_is_diagnosed_with_its_rows(predictor: Predictor, cancer: Table) -> None:

@@ -22,7 +22,10 @@ class ModelDiagnosis:
     """What `diagnose_model` found.
 
     Attributes:
-        circuits: of each different circuit of the model its diagnosis, with the observables that the model measures.
+        circuits: of each different circuit of the model its diagnosis, with random parameters, not the trained ones,
+            and the observables of its block: those that the model measures, but Z on each qubit where it measures
+            overlaps or Bloch vectors (quantum kernels). Inputs are the circuit's angles, drawn one by one even where
+            a feature map makes some of products of others.
         shot_noise: of the rows that were given; None without rows.
     """
 

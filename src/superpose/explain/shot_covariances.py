@@ -11,11 +11,18 @@ from superpose.engine import compile_program
 from superpose.errors import ExplanationError
 from superpose.learning.quantum_block import QuantumBlock
 
-__all__ = ["shot_covariances"]
+__all__ = ["rows_at_once", "shot_covariances", "shot_variances"]
 
 Floats = NDArray[np.float64]
 
 _MOST_STRINGS = 20_000
+_COVARIANCES = 2**23
+"""Of all rows that are worked on together, 64 MB."""
+
+
+def rows_at_once(n_observables: int) -> int:
+    """Rows whose covariances may stand in memory together: of all Pauli strings on 5 qubits 8."""
+    return max(1, _COVARIANCES // max(1, n_observables**2))
 
 
 def shot_covariances(block: QuantumBlock, angles: Floats, weights: Floats) -> tuple[Floats, Floats]:
@@ -32,14 +39,23 @@ def shot_covariances(block: QuantumBlock, angles: Floats, weights: Floats) -> tu
     Raises:
         ExplanationError: the observables have too many terms.
     """
+    return _moments(block, angles, weights, every=True)
+
+
+def shot_variances(block: QuantumBlock, angles: Floats, weights: Floats) -> tuple[Floats, Floats]:
+    """The same with the variances alone, ``(n_rows, n_observables)`` twice: less work, and memory of each row."""
+    return _moments(block, angles, weights, every=False)
+
+
+def _moments(block: QuantumBlock, angles: Floats, weights: Floats, *, every: bool) -> tuple[Floats, Floats]:
     groups, constants = group_terms(block.observables)
     n_qubits, n_observables = block.circuit.n_qubits, len(block.observables)
     pairs = {
         _product(first, second)
         for group in groups
-        for _, first, _ in group.terms
-        for _, second, _ in group.terms
-        if first <= second
+        for i, first, _ in group.terms
+        for j, second, _ in group.terms
+        if first <= second and (every or i == j)
     }
     strings = sorted({pauli for group in groups for _, pauli, _ in group.terms} | pairs)
     if len(strings) > _MOST_STRINGS:
@@ -54,12 +70,14 @@ def shot_covariances(block: QuantumBlock, angles: Floats, weights: Floats) -> tu
     )
     values = dict(zip(strings, np.asarray(program.expectation(angles, weights), dtype=np.float64).T, strict=False))
     means = np.tile(constants, (len(angles), 1))
-    spread = np.zeros((len(angles), n_observables, n_observables))
+    spread = np.zeros((len(angles), n_observables, n_observables) if every else (len(angles), n_observables))
     for group in groups:
         for i, first, a in group.terms:
             means[:, i] += a * values[first]
             for j, second, b in group.terms:
-                spread[:, i, j] += a * b * (values[_product(first, second)] - values[first] * values[second])
+                if every or i == j:
+                    place = (slice(None), i, j) if every else (slice(None), i)
+                    spread[place] += a * b * (values[_product(first, second)] - values[first] * values[second])
     return means, spread
 
 

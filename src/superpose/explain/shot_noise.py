@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from superpose.errors import ExplanationError
 from superpose.explain.attributions import Look
 from superpose.explain.family_noise import FAMILY_SPREADS
-from superpose.explain.shot_covariances import shot_covariances
+from superpose.explain.shot_covariances import rows_at_once, shot_covariances
 from superpose.learning.calibration.maps import Isotonic
 from superpose.learning.families.plain import FamilyModel
 from superpose.learning.modules.model import ModuleModel
@@ -149,10 +149,16 @@ def shot_noise(predictor: Predictor, rows: Any, shots: int, look: Look | None = 
     Cost: expectations of ``n_terms**2 / 2`` Pauli strings per row; for a module one run with gradients per class.
     """
     shots = checked_shots(shots)
+    if predictor.predicts_numbers:
+        raise ExplanationError(
+            "This model predicts a number, and has no label that shots could flip. Leave the rows out; without rows "
+            "`superpose diagnose` tells of its circuit how often the sign of an expectation is shot noise."
+        )
     model: Any = predictor.model
     encoded = predictor.encode(rows)
     found: list[NoisyRow] = []
-    step = _CHUNK if len(encoded) > 1 else 1
+    widest = max((len(block.observables) for block in model.blocks), default=1)
+    step = min(_CHUNK, rows_at_once(widest)) if len(encoded) > 1 else 1
     if isinstance(model, ModuleModel) and len(encoded) > 1:
         step = min(step, model.gradient_rows_at_once)
     for start in range(0, len(encoded), step):

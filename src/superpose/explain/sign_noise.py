@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 from superpose.circuits import Circuit, Observable
-from superpose.explain.shot_covariances import shot_covariances
+from superpose.explain.shot_covariances import shot_variances
 from superpose.explain.shot_noise import FLIPPING, checked_shots
 from superpose.learning.quantum_block import QuantumBlock
 
@@ -53,15 +53,13 @@ def sign_noise(
     Raises:
         ExplanationError: the number of shots is not whole or out of its range, or the observables have too many terms.
 
-    Cost: expectations of ``n_terms**2 / 2`` Pauli strings for each set of values.
+    Cost: expectations of ``n_terms**2 / 2`` Pauli strings of each observable for each set of values.
     """
     shots = checked_shots(shots)
     names = circuit.parameters
     block = QuantumBlock(circuit, names, len(names), "identity", tuple(observables))
-    means, spread = shot_covariances(block, values, np.empty(0))
-    deviations = np.sqrt(
-        np.clip(np.diagonal(spread, axis1=1, axis2=2), 0.0, None) / shots
-    )  # (n_samples, n_observables)
+    means, variances = shot_variances(block, values, np.empty(0))
+    deviations = np.sqrt(np.clip(variances, 0.0, None) / shots)  # (n_samples, n_observables)
     certain = deviations <= 1e-12
     flips = np.where(certain, 0.0, ndtr(-np.abs(means) / np.where(certain, 1.0, deviations)))
     return tuple(
