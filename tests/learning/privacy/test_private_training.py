@@ -34,6 +34,7 @@ from superpose.learning import (
 )
 from superpose.learning.network import VARIANTS, NetworkShape
 from superpose.learning.privacy.accounting import PrivacyPlan, group_epsilon, plan_privacy, with_sweep
+from superpose.learning.privacy.membership import membership_bound
 from superpose.learning.privacy.spec import PrivacySpec
 from superpose.learning.privacy.steps import PrivateSteps, weight_gradients
 from superpose.learning.spec import ModelSpec, TrainingOptions
@@ -247,6 +248,9 @@ def test_an_experiment_tells_what_patients_and_a_sweep_spend_and_no_training_los
     private = result.evaluation["privacy"]
     assert private["largest_group"] == 3 and private["epsilon_of_largest_group"] > 3 * private["epsilon"]
     assert private["sweep_trainings"] == 8 and private["epsilon_with_sweep"] == pytest.approx(9 * private["epsilon"])
+    of_patient = membership_bound(9 * private["epsilon_of_largest_group"], 9 * 1e-4)
+    assert result.evaluation["membership"]["bound"] == pytest.approx(of_patient)  # of nine trainings, on all three rows
+    assert of_patient > membership_bound(private["epsilon"], 1e-4)
     assert told and all(event.get("loss") is None for event in told)  # as in its curves
     from superpose.explain import model_card
 

@@ -11,13 +11,20 @@ from scipy import stats
 from scipy.special import logit
 from sklearn.metrics import roc_auc_score
 
-from superpose.datasets import Table
+from superpose.datasets import Table, table_from_frame
 from superpose.errors import SpecError
 from superpose.explain import ReportFacts, model_card, training_report
 from superpose.learning import Predictor, TrainingSpec, run_experiment
 from superpose.learning.admission import admit
+from superpose.learning.experiment import shadowing
 from superpose.learning.privacy.membership import membership_report
-from superpose.learning.privacy.shadows import confidence_logits, left_out, likelihood_ratios, shadow_report
+from superpose.learning.privacy.shadows import (
+    confidence_logits,
+    groups_left_out,
+    left_out,
+    likelihood_ratios,
+    shadow_report,
+)
 
 
 def test_logits_are_scipys() -> None:
@@ -128,3 +135,45 @@ def test_what_cannot_be_attacked_is_refused_and_steps_are_counted() -> None:
         TrainingSpec.from_dict({**DOCUMENT, "privacy": {"attack": "shadow", "shadow_models": 3}})
     with pytest.raises(SpecError, match="loss, shadow"):
         TrainingSpec.from_dict({**DOCUMENT, "privacy": {"attack": "oracle"}})
+
+
+def test_a_patient_is_left_out_with_all_rows_and_every_model_sees_every_class() -> None:
+    rng = np.random.default_rng(0)
+    groups = rng.permutation(np.repeat(np.arange(12), rng.integers(1, 9, 12)))
+    classes = groups % 3
+    for seed in range(20):
+        without = groups_left_out(groups, classes, 4, len(groups) // 2, np.random.default_rng(seed))
+        for row in without:
+            assert not set(groups[row]) & set(groups[~row])
+            assert set(classes[~row]) == {0, 1, 2}
+        assert (without.sum(axis=0) == 2).all()
+    few = np.repeat([0, 1], 30)  # of two patients, one of either class, any model would lack some class
+    apart = groups_left_out(few, few, 4, 30, rng)
+    assert all(0 < row[:30].sum() < 30 and 0 < row[30:].sum() < 30 for row in apart)
+
+
+def test_shadow_models_of_a_grouped_split_know_no_row_of_whom_they_are_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = noise()
+    patients = np.arange(90) // 3
+    frame = table.features.assign(patient=patients, coin=table.target)
+    drawn: list[Any] = []
+
+    def told(groups: Any, *rest: Any) -> Any:
+        drawn.append((groups, groups_left_out(groups, *rest)))
+        return drawn[-1][1]
+
+    monkeypatch.setattr(shadowing, "groups_left_out", told)
+    document = {
+        **DOCUMENT,
+        "training": {"epochs": 1},
+        "split": {"kind": "grouped", "column": "patient"},
+        "privacy": {"attack": "shadow", "shadow_models": 4},
+    }
+    grouped = table_from_frame(frame, target="coin", name="noise")
+    membership = run_experiment(TrainingSpec.from_dict(document), grouped, tmp_path).evaluation["membership"]
+    ((groups, without),) = drawn
+    assert len(groups) == membership["n_trained"] + membership["n_unseen"]
+    assert all(not set(groups[row]) & set(groups[~row]) for row in without)
+    assert membership["shadow"]["n_groups"] == membership["n_groups"]

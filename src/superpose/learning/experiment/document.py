@@ -61,7 +61,7 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
     evaluation["groups"] = _groups(run, cases)
     evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)
     evaluation["privacy"] = _privacy(run, rows[0]["hybrid"].get("privacy"))
-    evaluation["membership"] = _membership(run)
+    evaluation["membership"] = _membership(run, evaluation["privacy"])
     evaluation["learning_curves"] = learning_curves(rows)
     evaluation["cases"] = case_plots(cases, [str(label) for label in run.table.classes])
     evaluation["split_count"] = run.counted_splits.to_dict()
@@ -110,8 +110,17 @@ def _privacy(run: Run, facts: dict[str, Any] | None) -> dict[str, Any] | None:
     return with_sweep(facts, sweep)
 
 
-def _membership(run: Run) -> dict[str, Any] | None:
-    """Whether the registered model gives away which rows it was trained on, by its first split."""
+def _membership(run: Run, facts: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Whether the registered model gives away which rows it was trained on, by its first split.
+
+    What bounds an attack is what all that was made of the rows spent, trainings of a sweep before it too; and where
+    groups are together in one part an attacker may tell by all rows of one, so that it is that of the largest.
+    """
+    epsilon, delta = run.spec.privacy.epsilon, run.spec.privacy.delta
+    if facts is not None:
+        epsilon = facts["epsilon_of_largest_group"] if "largest_group" in facts else epsilon
+        n_trainings = 1 + int(facts.get("sweep_trainings", 0))
+        epsilon, delta = None if epsilon is None else n_trainings * epsilon, n_trainings * delta
     data, privacy = SplitData(run, 0), run.spec.privacy
     split = data.split
     network = Unit(run, data, "hybrid", 0).network()
@@ -124,13 +133,14 @@ def _membership(run: Run) -> dict[str, Any] | None:
         losses(split.test),
         groups=None if run.groups is None else run.groups.of_training_and_test(split),
         confidence=run.spec.evaluation.confidence,
-        epsilon=privacy.epsilon,
-        delta=privacy.delta,
+        epsilon=epsilon,
+        delta=delta,
     )
     if found is None or privacy.attack != "shadow":
         return found
     pool = np.concatenate([split.train, split.test])
-    return {**found, "shadow": shadow_attack(run, run.recipe.probabilities(network, data.encoded[pool]))}
+    attacked = run.recipe.probabilities(network, data.encoded[pool])
+    return {**found, "shadow": shadow_attack(run, attacked, epsilon, delta)}
 
 
 def _in_all(rows: UnitResults) -> dict[str, Any]:

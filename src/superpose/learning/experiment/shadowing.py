@@ -12,7 +12,13 @@ from superpose.datasets import Split
 from superpose.learning.experiment.run import Run
 from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.experiment.unit import Unit
-from superpose.learning.privacy.shadows import confidence_logits, left_out, likelihood_ratios, shadow_report
+from superpose.learning.privacy.shadows import (
+    confidence_logits,
+    groups_left_out,
+    left_out,
+    likelihood_ratios,
+    shadow_report,
+)
 from superpose.learning.split_count import estimated_s, n_shadow_steps
 
 __all__ = ["shadow_attack", "shadow_cost"]
@@ -27,16 +33,20 @@ def shadow_cost(run: Run) -> str:
     )
 
 
-def shadow_attack(run: Run, attacked: NDArray[np.float64]) -> dict[str, Any] | None:
+def shadow_attack(
+    run: Run, attacked: NDArray[np.float64], epsilon: float | None, delta: float
+) -> dict[str, Any] | None:
     """Train shadow models on the first split's training and test rows, and attack the registered model with them.
 
-    Each leaves out some of those rows, as many as test rows are among them; the split's validation rows stop all of
-    them, as they stopped the attacked model. Durable: what is trained is not trained again.
+    Each leaves out some of those rows, as many as test rows are among them, and whole groups where the split keeps them
+    together: a model that knows a patient's other rows is none without the patient. The split's validation rows stop
+    all of them, as they stopped the attacked model. Durable: what is trained is not trained again.
 
     Args:
         run: the experiment, all of whose units are done.
         attacked: probabilities of the registered model, of the training rows and then the test rows, ``(n_rows,
             n_classes)``.
+        epsilon, delta: that bound any attack, of private training; an epsilon of None where nothing does.
 
     Returns:
         See `shadow_report`.
@@ -50,7 +60,10 @@ def shadow_attack(run: Run, attacked: NDArray[np.float64]) -> dict[str, Any] | N
     pool = np.concatenate([first.train, first.test])
     rng = np.random.default_rng([spec.training.seed, 7])
     n_models = spec.privacy.shadow_models
-    without = left_out(len(pool), n_models, len(first.test) / len(pool), rng)
+    if run.groups is None or not run.groups.kept_together:
+        without = left_out(len(pool), n_models, len(first.test) / len(pool), rng)
+    else:
+        without = groups_left_out(run.groups.members[pool], run.classes[pool], n_models, len(first.train), rng)
     splits = [Split(train=np.sort(pool[~row]), validation=first.validation, test=pool) for row in without]
     alone = replace(spec, evaluation=replace(spec.evaluation, controls=(), baseline="none"))
     shadow = Run(
@@ -79,6 +92,6 @@ def shadow_attack(run: Run, attacked: NDArray[np.float64]) -> dict[str, Any] | N
         groups=None if run.groups is None else run.groups.of_training_and_test(first),
         n_models=n_models,
         confidence=spec.evaluation.confidence,
-        epsilon=spec.privacy.epsilon,
-        delta=spec.privacy.delta,
+        epsilon=epsilon,
+        delta=delta,
     )

@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 
 from superpose.learning.privacy.membership import Groups, membership_report
 
-__all__ = ["confidence_logits", "left_out", "likelihood_ratios", "shadow_report"]
+__all__ = ["confidence_logits", "groups_left_out", "left_out", "likelihood_ratios", "shadow_report"]
 
 Floats = NDArray[np.float64]
 
 _SMALLEST = 1e-9
+_TRIES = 50
 _LEAST_VARIANCE = 1e-12
 
 
@@ -42,6 +43,34 @@ def left_out(n_rows: int, n_models: int, share: float, rng: np.random.Generator)
     ranks = rng.permuted(np.tile(np.arange(n_models), (n_rows, 1)), axis=1)  # (n_rows, n_models)
     found: NDArray[np.bool_] = (ranks < n_without).T
     return found
+
+
+def groups_left_out(
+    groups: NDArray[np.integer],
+    classes: NDArray[np.integer],
+    n_models: int,
+    n_trained: int,
+    rng: np.random.Generator,
+) -> NDArray[np.bool_]:
+    """The same, of all rows of a group at once, ``(n_models, n_rows)``, such that each model sees every class.
+
+    Where that is not found in 50 draws, of too few groups, rows are left out each by itself.
+
+    Args:
+        groups: which rows belong together, ``(n_rows,)``.
+        classes: of each row, ``(n_rows,)``.
+        n_models: shadow models, at least 4.
+        n_trained: rows, the first ones, that the attacked model was trained on; the other rows' groups it did not see.
+        rng: draws which.
+    """
+    members = np.unique(groups, return_inverse=True)[1]
+    n_groups, n_unseen = int(members.max()) + 1, len(np.unique(members[n_trained:]))
+    n_classes = len(np.unique(classes))
+    for _ in range(_TRIES):
+        found = left_out(n_groups, n_models, n_unseen / n_groups, rng)[:, members]
+        if all(len(np.unique(classes[~row])) == n_classes for row in found):
+            return found
+    return left_out(len(groups), n_models, 1.0 - n_trained / len(groups), rng)
 
 
 def confidence_logits(probabilities: Floats, classes: NDArray[np.integer]) -> Floats:
