@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from superpose.datasets import builtin_table, drift_baseline
-from superpose.explain import attribute, check_promotion, explanation_sample, model_card
+from superpose.explain import attribute, check_promotion, explanation_sample, model_card, samples
 from superpose.explain.promotion import REQUIREMENTS
 from superpose.learning import Predictor, TrainingSpec, read_model, run_experiment
 from superpose.learning.families import FAMILIES
@@ -184,7 +184,9 @@ def predictor(tmp_path_factory: pytest.TempPathFactory) -> Predictor:
     return Predictor.load(run_experiment(spec, builtin_table("iris"), directory).model_path)
 
 
-def test_a_sample_is_the_mean_of_absolute_attributions_and_the_same_each_time(predictor: Predictor) -> None:
+def test_a_sample_is_the_mean_of_absolute_attributions_and_the_same_each_time(
+    predictor: Predictor, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rows = builtin_table("iris").features.iloc[:20]
     sample = explanation_sample(predictor, rows)
     assert (sample["method"], sample["n_rows"]) == ("integrated_gradients", 20)
@@ -207,6 +209,13 @@ def test_a_sample_is_the_mean_of_absolute_attributions_and_the_same_each_time(pr
     with pytest.raises(KeyboardInterrupt):
         explanation_sample(predictor, many, 0, look)
     assert looks == 3 and explanation_sample(predictor, many, 0, lambda: None) == explanation_sample(predictor, many)
+    told: list[tuple[int, int]] = []
+    monkeypatch.setattr(samples, "_MANY", 2 * samples._NODES)  # as a large module: two rows at a time
+    apart = explanation_sample(predictor, many, most_rows=5, tell=lambda *both: told.append(both))
+    together = explanation_sample(predictor, many, most_rows=5)
+    assert told == [(0, 5), (2, 5), (4, 5)]
+    assert apart["columns"] == pytest.approx(together["columns"]) and apart["n_rows"] == 5
+    assert apart["largest_completeness_error"] < 1e-6
 
 
 def test_a_card_shows_evidence_statements_and_overrides(predictor: Predictor) -> None:

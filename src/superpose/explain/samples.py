@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,12 +21,21 @@ MOST_SAMPLED_ROWS = 50
 _MOST_PREDICTIONS = 50_000
 _ROUGH = 1e-4
 """How far a module's attributions may be from adding up: a network with many kinks would take minutes for less."""
+_NODES, _MANY = 4, 200
+"""Gradients at once for each row that is explained at once, and so many at once of models whose rows take little."""
+
 _WIDE_QUBITS = 10
 """From so many qubits on, each further one halves the rows."""
 
 
 def explanation_sample(
-    predictor: Predictor, rows: Any, seed: int = 0, look: Look | None = None, *, most_rows: int = MOST_SAMPLED_ROWS
+    predictor: Predictor,
+    rows: Any,
+    seed: int = 0,
+    look: Look | None = None,
+    *,
+    most_rows: int = MOST_SAMPLED_ROWS,
+    tell: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """Which columns moved predictions most over a sample of rows: means of absolute attributions, as JSON values.
 
@@ -39,6 +48,8 @@ def explanation_sample(
         seed: of the choice of rows.
         look: called before each pass over the model; what it raises ends it.
         most_rows: of how many rows at most.
+        tell: called with the number of rows that are explained, and of all that will be, before each few: one, where
+            the model is a large module, else so many that they take hardly longer than all at once.
 
     Returns:
         ``method``, ``n_rows``, ``columns``: column -> mean absolute attribution in units of probability, the strongest
@@ -57,14 +68,22 @@ def explanation_sample(
     n_rows = min(len(rows), most_rows, _most_rows(predictor, exact))
     chosen = np.sort(np.random.default_rng(seed).permutation(len(rows))[:n_rows])
     rough = _ROUGH if predictor.model.kind == "module_classifier" else None
-    found = attribute_watched(predictor, rows.iloc[chosen], method, look=look, tolerance=rough)
-    means = np.abs(found.values).mean(axis=0)  # (n_features,)
+    model: Any = predictor.model
+    few = max(1, getattr(model, "gradient_rows_at_once", _MANY) // _NODES) if tell is not None else n_rows
+    parts = []
+    for start in range(0, n_rows, few):
+        if tell is not None:
+            tell(start, n_rows)
+        own = rows.iloc[chosen[start : start + few]]
+        parts.append(attribute_watched(predictor, own, method, look=look, tolerance=rough))
+    found = parts[0]
+    means = np.abs(np.concatenate([part.values for part in parts])).mean(axis=0)  # (n_features,)
     order = np.argsort(-means, kind="stable")
     return {
         "method": method,
         "n_rows": n_rows,
         "columns": {found.feature_names[place]: float(means[place]) for place in order},
-        "largest_completeness_error": float(found.completeness_errors.max()) if exact else None,
+        "largest_completeness_error": float(max(part.completeness_errors.max() for part in parts)) if exact else None,
         **({"unit": "the predicted number"} if predictor.predicts_numbers else {}),
     }
 

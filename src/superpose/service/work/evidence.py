@@ -97,7 +97,14 @@ def evidence_of(found: ExperimentResult, spec: TrainingSpec, table: Table, conte
 
 
 def evidence_of_rows(
-    predictor: Predictor, rows: Any, context: RunContext, *, seed: int, evaluation: Any, most_rows: int
+    predictor: Predictor,
+    rows: Any,
+    context: RunContext,
+    *,
+    seed: int,
+    evaluation: Any,
+    most_rows: int,
+    tell: Callable[[int, int], None] | None = None,
 ) -> dict[str, Any]:
     """The evidence of a model whose predictions of ``rows`` are explained; see `evidence_of`.
 
@@ -108,6 +115,7 @@ def evidence_of_rows(
         seed: of the sample.
         evaluation: the model's; says what a provider was paid.
         most_rows: of the sample.
+        tell: see `superpose.explain.explanation_sample`.
 
     Raises:
         Stopped: as `evidence_of` does.
@@ -116,7 +124,7 @@ def evidence_of_rows(
     def explained() -> dict[str, Any]:
         from superpose.explain import explanation_sample
 
-        return explanation_sample(predictor, rows, seed, _look(context), most_rows=most_rows)
+        return explanation_sample(predictor, rows, seed, _look(context), most_rows=most_rows, tell=tell)
 
     return _evidence(explained, evaluation, context)
 

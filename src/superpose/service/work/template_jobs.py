@@ -129,10 +129,14 @@ def _train_pictures(job: Job, context: RunContext) -> Outcome:
         )
     looked_at = picture_table(pictures.name, pictures.parts["val"], pictures.classes)  # the test part stays closed
     told = {name: report[name] for name in ("configuration_sha256", "test_openings", "verdict")}
-    n_explained = most_explained(options["preset"])
-    told_n = min(n_explained, len(looked_at.features))
-    context.on_event("progress", {"stage": f"explaining {told_n} validation pictures", "fraction": trained})
-    return _outcome(context, report, told, looked_at.features, "validation pictures", n_explained)
+
+    def tell(done: int, of: int) -> None:
+        fraction = trained + (1.0 - trained) * done / of
+        stage = f"explaining validation pictures: {done} of {of} done"
+        context.on_event("progress", {"stage": stage, "fraction": fraction})
+
+    most = most_explained(options["preset"])
+    return _outcome(context, report, told, looked_at.features, "validation pictures", most, tell)
 
 
 def _admit_demand(options: Mapping[str, object], table: Table) -> tuple[dict[str, object], EstimatedEffort]:
@@ -204,10 +208,12 @@ def _outcome(
     looked_at: Any,
     rows_are: str,
     most_rows: int,
+    tell: Callable[[int, int], None] | None = None,
 ) -> Outcome:
     """What a template leaves: its report as a file, its model as a version, and ``told`` of it in the job's result.
 
-    ``looked_at`` are rows of which a sample of ``most_rows`` at most is explained, ``rows_are`` what they are.
+    ``looked_at`` are rows of which a sample of ``most_rows`` at most is explained, ``rows_are`` what they are; ``tell``
+    hears how many are.
     """
     from superpose.learning.predictor import Predictor
 
@@ -223,6 +229,7 @@ def _outcome(
         seed=0,
         evaluation=manifest["evaluation"],
         most_rows=most_rows,
+        tell=tell,
     )
     version = {
         "digest": digest,
