@@ -240,6 +240,8 @@ def test_a_job_stopped_at_an_epoch_goes_on_and_leaves_version_report_and_evidenc
     assert stages.count("hybrid seed 0: epoch 1 of 2") == 1
     estimate: Any = job.estimate  # training is not the whole of the job: its model is explained too
     trained = 1.0 - estimate["parts"]["explanation"] / estimate["cpu_s"]
+    assert done.progress == {"stage": "trained, judged and explained", "fraction": 1.0}
+    assert told.pop()["fraction"] == 1.0
     explained = [data for data in told if data["stage"].startswith("explaining validation pictures: ")]
     assert explained == told[-len(explained) :] and ": 0 of " in explained[0]["stage"]
     assert explained[0]["fraction"] == pytest.approx(trained) and trained < 1.0

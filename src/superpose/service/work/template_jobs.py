@@ -241,6 +241,7 @@ def _outcome(
     }
     if "columns" in evidence["explanation"]:
         evidence["explanation"]["rows_are"] = rows_are
+    context.on_event("progress", {"stage": "trained, judged and explained", "fraction": 1.0})
     return Outcome({"digest": digest, "evaluation": manifest["evaluation"], "study": dict(told)}, content, version)
 
 
