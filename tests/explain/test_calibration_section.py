@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sklearn.datasets import load_breast_cancer
 
 from superpose.datasets import builtin_table
 from superpose.explain import model_card
-from superpose.learning import Predictor, TrainingSpec, run_experiment
+from superpose.learning import HybridClassifier, Predictor, TrainingSpec, run_experiment
 
 BASE: dict[str, Any] = {
     "model": {"n_qubits": 2, "ansatz": {"layers": 1}},
@@ -48,3 +49,15 @@ def test_what_was_not_done_is_said(release: str, tmp_path: Path) -> None:
     assert "the model's own, not recalibrated" in model_card(found)
     assert "Prediction sets: none were asked for." in model_card(found)
     assert "Abstaining: no rule." in model_card(found)
+
+
+@pytest.mark.parametrize("asked", [{}, {"calibration": "temperature", "conformal": 0.8}])
+def test_what_an_estimator_saved_without_an_evaluation_is_told_as_it_is(asked: dict[str, Any], tmp_path: Path) -> None:
+    model = HybridClassifier(n_qubits=2, epochs=2, **asked).fit(*load_breast_cancer(return_X_y=True))
+    model.save(tmp_path / "model.superpose")
+    card = model_card(Predictor.load(tmp_path / "model.superpose").manifest)
+    section = card.partition("## Calibration\n")[2].partition("\n## ")[0]
+    assert "Brier" not in section and "does not say how" in section
+    assert ("were not recalibrated" in section) == (not asked)
+    assert ("calibrated by temperature scaling, fitted on " in section) == bool(asked)
+    assert ("hold the true class for 80 % of rows" in section) == bool(asked)

@@ -1,4 +1,4 @@
-"""The model card's section on how far probabilities can be trusted; a pure function of the evaluation."""
+"""The model card's section on how far probabilities can be trusted; a pure function of evaluation and safeguards."""
 
 from __future__ import annotations
 
@@ -11,16 +11,21 @@ __all__ = ["calibration_lines", "groups_said"]
 
 _METHODS = {"temperature": "temperature scaling", "isotonic": "isotonic regression"}
 
+_PLAIN = "- Probabilities were not recalibrated; the Brier score says how far they can be trusted."
+_PLAIN_UNMEASURED = "- Probabilities were not recalibrated, and the file does not say how far they can be trusted."
 
-def calibration_lines(evaluation: Mapping[str, Any]) -> list[str]:
+
+def calibration_lines(evaluation: Mapping[str, Any], safeguards: Mapping[str, Any] | None = None) -> list[str]:
     """Lines of Markdown on calibration, prediction sets, abstaining and novelty, measured on test rows.
 
     Args:
-        evaluation: of a model file's manifest; without ``calibration``, as releases before wrote it, one line says so.
+        evaluation: of a model file's manifest; without ``calibration``, as releases before wrote it and estimators that
+            save themselves do, nothing is known of test rows, and what there is says so.
+        safeguards: of the same manifest, if it has any.
     """
     found = evaluation.get("calibration")
     if not found:
-        return ["- Probabilities were not recalibrated; the Brier score says how far they can be trusted."]
+        return _unmeasured(safeguards) if safeguards else [_PLAIN if evaluation else _PLAIN_UNMEASURED]
     rows, method = found["rows"], _METHODS.get(found["method"])
     chose = escaped(found.get("validation_chose", "the epoch at which training stopped"))
     how = "Probabilities are the model's own, not recalibrated"
@@ -41,6 +46,22 @@ def calibration_lines(evaluation: Mapping[str, Any]) -> list[str]:
         f"- Validation rows also chose {chose}; the figures here are of test rows alone.",
         *(f"- {said}" for said in groups_said(found)),
     ]
+
+
+def _unmeasured(safeguards: Mapping[str, Any]) -> list[str]:
+    """What is fitted where no test rows measured it."""
+    method, sets = (safeguards.get("calibration") or {}).get("method"), safeguards.get("conformal")
+    n_rows = (safeguards.get("rows") or {}).get("calibration")
+    told = f", fitted on {n_rows} validation rows" if n_rows else ""
+    lines = [f"- Probabilities are calibrated by {_METHODS.get(method, escaped(method))}{told}."] if method else []
+    if not method:
+        lines = ["- Probabilities were not recalibrated."]
+    if sets:
+        lines.append(
+            f"- Prediction sets ({escaped(sets['method']).upper()}, from {sets['n_rows']} validation rows) promise to "
+            f"hold the true class for {100 * sets['coverage']:g} % of rows from the same source."
+        )
+    return [*lines, "- The file does not say how well that holds on test rows."]
 
 
 def _of_groups(n_groups: int | None) -> str:

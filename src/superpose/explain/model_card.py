@@ -65,7 +65,7 @@ def model_card(
         *_parent(manifest),
         _section("Data", _data(manifest)),
         _section("Results", _results(manifest)),
-        *([] if "target" in manifest["pipeline"] else [_section("Calibration", calibration_lines(evaluated))]),
+        *([] if "target" in manifest["pipeline"] else [_section("Calibration", _calibration(manifest, evaluated))]),
         _section("Compared with", _comparisons(manifest)),
         *([_section("Subgroups", _subgroups(manifest))] if _groups_of(manifest) else []),
         *([_section("Privacy", _privacy(manifest))] if _privacy(manifest) else []),
@@ -76,6 +76,10 @@ def model_card(
         _section("Provenance", _provenance(manifest)),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _calibration(manifest: Mapping[str, Any], evaluated: Mapping[str, Any]) -> list[str]:
+    return calibration_lines(evaluated, manifest.get("safeguards"))
 
 
 def _in_one_line(value: Any) -> Any:

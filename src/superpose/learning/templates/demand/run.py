@@ -106,8 +106,10 @@ class Run:
         path = directory / "configuration.json"
         before = read_sealed_json(path)
         if before is not None and before != self.configuration:
+            other = [name for name, value in self.configuration.items() if before.get(name) != value]
             raise CheckpointError(
-                f"{directory.name} holds a run of another configuration; give another directory, or remove it"
+                f"{directory.name} holds a run of another configuration (other {', '.join(other) or 'parts'}); give "
+                "another directory, or remove it"
             )
         write_sealed_json(path, self.configuration)
 
