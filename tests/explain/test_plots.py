@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from superpose.explain import plot_estimates, plot_sweep
+from superpose.explain.report.plots import curves_figure, seeds_figure
 
 FORMULA = "$\\foo$ a_$"
 
@@ -27,3 +29,11 @@ def test_names_are_no_formulas(tmp_path: Path) -> None:
         "sweep": {"objective": {"metric": "accuracy"}, "space": space},
     }
     assert len(plot_sweep(sweep, tmp_path)) == 3
+
+
+def test_an_axis_of_epochs_has_whole_numbers_even_of_a_single_one() -> None:
+    pytest.importorskip("matplotlib", reason="draws them")
+    curve = {"epochs": [1], "loss": [1.3], "validation_loss": [1.4], "best_epoch": 1}
+    for figure in (seeds_figure("c", "hybrid", [1], [[[1.3]]]), curves_figure("c", "hybrid", [curve])):
+        told = re.findall(r">([0-9.]+)</text>", figure.svg.split("epoch</text>")[0])
+        assert told == ["1"]

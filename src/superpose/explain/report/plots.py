@@ -69,7 +69,7 @@ def curves_figure(
                     )  # fmt: skip
             if first:
                 axes.axvline(curve["best_epoch"], color=GREY, linewidth=0.9, linestyle=":", label="epoch kept")
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
         axes.set_ylabel(loss)
         axes.legend(frameon=False, fontsize=8)
@@ -115,7 +115,7 @@ def seeds_figure(
             axes.fill_between(epochs, *bounds, color=COLOURS[0], alpha=0.22, linewidth=0, label=f"all {n_seeds} seeds")
         title = "training pictures" + (", mean over seeds" if n_seeds > 1 else "")
         axes.plot(epochs, mean, color=COLOURS[0], linewidth=1.6, marker=alone, markersize=4.5, label=title)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
         axes.set_ylabel("cross entropy")
         axes.legend(frameon=False, fontsize=8)
