@@ -140,11 +140,12 @@ def circuit_fisher(circuit: Circuit, inputs: Sequence[str], angles: Floats, weig
     n_sets, n_params = weights.shape
     shifts = [np.zeros(n_params)]
     shifts += [turn * _STEP * row for row in np.eye(n_params) for turn, _ in _STENCIL]
-    around = weights[:, None, :] + np.stack(shifts)  # (n_sets, 1 + 4 n_params, n_params)
+    moved = np.stack(shifts)  # (1 + 4 n_params, n_params)
     found = np.zeros((n_sets, n_params, n_params))
     for place in range(n_sets):
+        around = weights[place] + moved
         for data in angles:
-            rows = np.concatenate([np.tile(data, (len(shifts), 1)), around[place]], axis=1)
+            rows = np.concatenate([np.tile(data, (len(shifts), 1)), around], axis=1)
             shares = _probabilities(program, rows)
             own, rest = shares[0], shares[1:].reshape(n_params, len(_STENCIL), -1)
             slopes = np.einsum("k,pkb->pb", np.array([weight for _, weight in _STENCIL]), rest) / _STEP
@@ -158,7 +159,8 @@ def of_circuit(
 ) -> EffectiveDimension | None:
     """The effective dimension of a circuit; None without parameters beside its inputs, or where it is too large.
 
-    It is too large beyond 12 qubits, and with so many parameters that 2**25 amplitudes make fewer than 4 sets of them.
+    It is too large beyond 12 qubits, and with so many parameters that 2**25 amplitudes, or as many entries of
+    informations (some 2,900 parameters), make fewer than 4 sets of them.
 
     Raises:
         ExplanationError: gamma or n_data are out of their range.
@@ -170,7 +172,7 @@ def of_circuit(
         return None
     n_inputs = _INPUTS if inputs else 1
     per_set = n_inputs * (4 * n_params + 1) << circuit.n_qubits
-    n_sets = min(_SETS, _AMPLITUDES // per_set)
+    n_sets = min(_SETS, _AMPLITUDES // per_set, _AMPLITUDES // n_params**2)  # informations: 256 MB at most
     if n_sets < _FEWEST_SETS:
         return None
     weights = rng.uniform(0.0, 2.0 * np.pi, (n_sets, n_params))
