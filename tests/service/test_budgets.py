@@ -290,8 +290,8 @@ def test_time_of_workers_costs_and_ends(tmp_path: Path, kernels: None) -> None:
         admin = service.authenticate(read_key_file(service.admin_key_path))
         add_trial(service, admin)
         service.budgets.set(admin, period="total", limit_usd=6.5)
-        job = service.jobs.submit(admin, "train", ENDLESS, dataset="trial", max_seconds=1.0)
-        assert service.budgets.cost(admin, job.id).to_json()["reserved_usd"] == 0.01
+        job = service.jobs.submit(admin, "train", ENDLESS, dataset="trial", max_seconds=1.25)
+        assert service.budgets.cost(admin, job.id).to_json()["reserved_usd"] == 0.0125
         short = service.jobs.submit(admin, "program", program())  # ten minutes at most: 6 dollars
         with pytest.raises(BudgetError):
             service.jobs.submit(admin, "program", program())
@@ -299,6 +299,7 @@ def test_time_of_workers_costs_and_ends(tmp_path: Path, kernels: None) -> None:
             over = ended(service, job)
             ended(service, short)
         assert over.status is JobStatus.FAILED and (over.error or {})["code"] == "service.job_time"
+        assert "have held it for the 1.25 s that it may take" in (over.error or {})["message"]
         cost = service.budgets.cost(admin, job.id)
-        assert cost.charged_micros == 10_000 and (cost.seconds or 0) >= 1.0
+        assert cost.charged_micros == 12_500 and (cost.seconds or 0) >= 1.25
         assert left(service, admin) > 6.4

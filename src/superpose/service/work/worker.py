@@ -219,8 +219,8 @@ class Worker:
         """Write down that a run has stopped at a checkpoint: for now, or because its time is over."""
         if timer.is_over and not (self._stopping.is_set() or keeper.cancelling):
             error = JobTimeError(
-                f"The job was stopped: workers have held it for the {timer.allowed_s:,.0f} s that it may take. Submit "
-                "it with a longer limit, or smaller.",
+                f"The job was stopped: workers have held it for the {_seconds(timer.allowed_s)} s that it may take. "
+                "Submit it with a longer limit, or smaller.",
                 allowed_s=timer.allowed_s,
             )
             return self._write(lambda: self._store.fail(claim, error.code, error.message), keeper)
@@ -425,3 +425,8 @@ def _told(error: Exception, claim: Claim) -> tuple[str, str]:
         f"The attempt ended with an unforeseen {type(error).__name__}. The log of worker {claim.worker_id} has the "
         "place in the code; please report it."
     )
+
+
+def _seconds(limit: float) -> str:
+    """A limit as a user would write it."""
+    return f"{limit:,.0f}" if limit >= 10 else f"{limit:g}"
