@@ -8,6 +8,7 @@ either.
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,10 @@ from safetensors import SafetensorError
 from superpose.errors import CheckpointError, SuperposeError
 from superpose.learning.canonical import digest_bytes, digest_json, write_atomically
 
-__all__ = ["CheckpointStore", "Stopped", "read_sealed_json", "write_sealed_json"]
+__all__ = ["OPENINGS", "CheckpointStore", "Stopped", "read_sealed_json", "start_over", "write_sealed_json"]
+
+OPENINGS = "openings.json"
+"""What a run that keeps its test data under seal writes every look at them into."""
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -57,6 +61,21 @@ def read_sealed_json(path: Path) -> dict[str, Any] | None:
             f"{path.name} is damaged: its content does not have the digest it states; delete it to start over"
         )
     return content
+
+
+def start_over(directory: Path) -> None:
+    """Empty a run's directory, whose files cannot be used, but for the record of looks at test data: those happened.
+
+    A record that is damaged goes too.
+    """
+    try:
+        looks = read_sealed_json(directory / OPENINGS)
+    except CheckpointError:
+        looks = None
+    shutil.rmtree(directory)
+    directory.mkdir(mode=0o700)
+    if looks is not None:
+        write_sealed_json(directory / OPENINGS, looks)
 
 
 @dataclass(frozen=True)

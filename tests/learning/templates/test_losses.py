@@ -137,6 +137,10 @@ def test_the_report_has_a_curve_of_each_variant_that_is_trained_whole(run: tuple
         assert f"training pictures from {first:.3g} in epoch 1 to {last:.3g} in epoch 3" in page
         assert f"Learning curve of the {report['variants'][name]['label']}, mean over 2 seeds" in page
     assert page.count("all 2 seeds") >= 2 and "kept no losses" not in page
+    assert "UTC, before the first look at the test pictures." in page
+    earlier = {**report["test_openings"][0], "at": "2026-01-01T00:00:00+00:00"}
+    again = page_of({**report, "test_openings": [earlier, *report["test_openings"]]})
+    assert "UTC, after 1 look(s) of an attempt whose files could not be used, and before all others." in again
 
 
 def test_networks_taken_over_keep_their_losses_where_there_are_any(

@@ -16,6 +16,7 @@ from statsmodels.stats.weightstats import DescrStatsW
 
 from superpose.datasets.picture_sets import Pictures
 from superpose.errors import CheckpointError
+from superpose.learning.checkpoint import start_over
 from superpose.learning.templates.pneumonia.measures import measured, measures_of, threshold_of
 from superpose.learning.templates.pneumonia.openings import SealedTest
 from superpose.learning.templates.pneumonia.report import comparisons_of, verdict_of
@@ -183,10 +184,18 @@ def test_the_test_part_is_sealed_until_the_configuration_is_on_disk(tmp_path: Pa
     assert again.recorded_at == sealed.recorded_at <= sealed.openings[0]["at"]
     with pytest.raises(CheckpointError, match=r"another configuration .* Give another --out"):
         SealedTest(pictures, {"epochs": 2}, tmp_path)
+    start_over(tmp_path)  # as where files of the run are damaged: what was looked at stays
+    assert [path.name for path in tmp_path.iterdir()] == ["openings.json"]
+    other = SealedTest(pictures, {"epochs": 2}, tmp_path)
+    other.open("third look")
+    looks = [(look["purpose"], look["configuration"] == other.digest) for look in other.openings]
+    assert looks == [("first look", False), ("second look", False), ("third look", True)]
     log = tmp_path / "openings.json"
     log.write_text(log.read_text().replace("first look", "no look   "))
     with pytest.raises(CheckpointError, match="damaged"):
         _ = again.openings
+    start_over(tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def figures(**values: list[float]) -> dict[str, dict[str, dict[str, list[float]]]]:

@@ -255,13 +255,20 @@ def _patients(data: Facts) -> list[str]:
 
 def _openings(report: Facts) -> Section:
     rows = [[_at(one["at"]), str(one["n_pictures"]), one["purpose"]] for one in report["test_openings"]]
+    recorded_at = report["configuration_recorded_at"]
+    earlier = sum(one["at"] < recorded_at for one in report["test_openings"])
+    before = (
+        f"after {earlier} look(s) of an attempt whose files could not be used, and before all others"
+        if earlier
+        else "before the first look at the test pictures"
+    )
     return Section(
         "openings",
         "Openings of the test part",
         [
             Text(
                 f"The configuration's digest {report['configuration_sha256']} was recorded at "
-                f"{_at(report['configuration_recorded_at'])}, before the first look at the test pictures."
+                f"{_at(recorded_at)}, {before}."
             ),
             Table("Every look at the test pictures", ["when", "pictures", "what for"], rows, words=True),
         ],

@@ -12,7 +12,6 @@ import contextlib
 import logging
 import math
 import os
-import shutil
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -273,8 +272,9 @@ class Worker:
                 "An earlier attempt's files are damaged or another release's and were thrown away; the run begins anew."
             )
             context.on_event("log", {"message": told})
-            shutil.rmtree(directory)
-            directory.mkdir(mode=0o700)
+            from superpose.learning.checkpoint import start_over
+
+            start_over(directory)
             return RUNS[job.kind](job, context)
 
     def _publish(self, claim: Claim, outcome: Outcome, keeper: LeaseKeeper) -> Job | None:

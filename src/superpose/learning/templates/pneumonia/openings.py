@@ -10,7 +10,7 @@ from typing import Any
 from superpose.datasets.picture_sets import Pictures
 from superpose.errors import CheckpointError
 from superpose.learning.canonical import digest_json
-from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
+from superpose.learning.checkpoint import OPENINGS, read_sealed_json, write_sealed_json
 
 __all__ = ["SealedTest"]
 
@@ -30,7 +30,7 @@ class SealedTest:
     def __init__(self, pictures: Pictures, configuration: Mapping[str, Any], directory: Path) -> None:
         self._pictures = pictures
         self.digest = digest_json(configuration)
-        self._log = directory / "openings.json"
+        self._log = directory / OPENINGS
         stated = directory / "configuration.json"
         before: dict[str, Any] | None = read_sealed_json(stated)
         if before is None:
