@@ -66,16 +66,23 @@ def read_sealed_json(path: Path) -> dict[str, Any] | None:
 def start_over(directory: Path) -> None:
     """Empty a run's directory, whose files cannot be used, but for the record of looks at test data: those happened.
 
-    A record that is damaged goes too.
+    The record is never away, so that a kill at any instant leaves it. One that is damaged goes too.
+
+    Args:
+        directory: of the run; it is there.
+
+    Raises:
+        OSError: a file cannot be removed.
     """
+    for path in directory.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != OPENINGS:
+            path.unlink()
     try:
-        looks = read_sealed_json(directory / OPENINGS)
+        read_sealed_json(directory / OPENINGS)
     except CheckpointError:
-        looks = None
-    shutil.rmtree(directory)
-    directory.mkdir(mode=0o700)
-    if looks is not None:
-        write_sealed_json(directory / OPENINGS, looks)
+        (directory / OPENINGS).unlink()
 
 
 @dataclass(frozen=True)

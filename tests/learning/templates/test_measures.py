@@ -184,7 +184,11 @@ def test_the_test_part_is_sealed_until_the_configuration_is_on_disk(tmp_path: Pa
     assert again.recorded_at == sealed.recorded_at <= sealed.openings[0]["at"]
     with pytest.raises(CheckpointError, match=r"another configuration .* Give another --out"):
         SealedTest(pictures, {"epochs": 2}, tmp_path)
+    before = (tmp_path / "openings.json").stat().st_ino
+    (tmp_path / "shadows").mkdir()
+    (tmp_path / "shadows" / "0.json").write_text("{")
     start_over(tmp_path)  # as where files of the run are damaged: what was looked at stays
+    assert (tmp_path / "openings.json").stat().st_ino == before  # it was never away, whenever a kill might have come
     assert [path.name for path in tmp_path.iterdir()] == ["openings.json"]
     other = SealedTest(pictures, {"epochs": 2}, tmp_path)
     other.open("third look")
