@@ -45,8 +45,7 @@ def cases_of(run: Run, rows: UnitResults) -> SeenCases:
 def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, Any]:
     """The evaluation as JSON values: figures, comparisons, verdict, subgroups, and what a backend took."""
     chosen, two_classes = run.spec.evaluation, len(run.table.classes) == 2
-    places, plan = cases.places, run.recipe.fine_tuning
-    seen = None if places is None else run.seen_by_parent(places)
+    plan, seen = run.recipe.fine_tuning, run.seen_by_parent(cases.places)
     evaluation = summarise(
         chosen,
         rows,

@@ -30,11 +30,11 @@ class LabelledRows(NamedTuple):
 
     def sample(self, most: int, seed: int) -> LabelledRows:
         """At most so many rows, in their order; each class keeps its share, and at least two rows if it has them."""
-        return self.at(stratified_rows(self.codes, most, seed))
+        return self.at(_stratified_rows(self.codes, most, seed))
 
 
-def stratified_rows(codes: NDArray[np.integer], most: int, seed: int) -> NDArray[np.intp]:
-    """Places of at most so many rows, ascending; each class keeps its share, and at least two rows if it has them."""
+def _stratified_rows(codes: NDArray[np.integer], most: int, seed: int) -> NDArray[np.intp]:
+    """Places of the rows of a sample, ascending."""
     if len(codes) <= most:
         return np.arange(len(codes))
     order = np.random.default_rng([seed, 0x50B]).permutation(len(codes))
