@@ -262,10 +262,10 @@ def test_a_run_of_which_nothing_fits_is_refused(small_set: Path, tmp_path: Path)
     viewed = replace(settings, strong_cnn=replace(settings.strong_cnn, flips=True, zooms=True))
     begun("viewed", viewed, pictures, told.append, "first")
     assert not any("not taken over" in line for line in told[before:])  # training knows of no view
-    begun("small", replace(settings, heads=replace(settings.heads, small=True)), pictures, print)
-    begun("third", settings, pictures, told.append, "small")
+    begun("usual", replace(settings, heads=replace(settings.heads, small=False)), pictures, print)
+    begun("third", settings, pictures, told.append, "usual")
     assert [line for line in told if "frozen" in line] == [
-        f"not taken over from run {OtherRun.at(tmp_path / 'small').digest[:12]}: frozen: small False (there True)"
+        f"not taken over from run {OtherRun.at(tmp_path / 'usual').digest[:12]}: frozen: small True (there False)"
     ]
 
 

@@ -38,11 +38,11 @@ _JUDGED_S: Final = 2.0e-4
 _TABLE_S: Final = 1.1e-4
 """Seconds of a picture of 28 x 28 as a row: digests of all parts, the drift baseline."""
 
-_EXPLAINED_S: Final = 8e-2
-"""Seconds of a picture of the explanation sample and view: gradients along the way from a baseline."""
+_EXPLAINED_AS: Final = 220.0
+"""Predictions of a view that explaining it takes as long as: gradients along the way from a baseline."""
 
 _EXPLAINED_LARGE_S: Final = 5.0
-"""The same where pictures are enlarged: more steps along the way, each of them dearer."""
+"""Seconds of it where pictures are enlarged: more steps along the way, each of them dearer."""
 
 _MOST_EXPLAINED: Final = 50
 """Pictures of an explanation sample at most, see `superpose.explain.samples`."""
@@ -145,7 +145,10 @@ def _cached(counts: PictureCounts, settings: TemplateSettings, seeds: int) -> Wo
 
 
 def _explained_s(network: FitSettings) -> float:
-    return _EXPLAINED_LARGE_S if network.features == "efficientnet" else _EXPLAINED_S
+    """Seconds of a picture of the explanation sample and view."""
+    if network.features == "efficientnet":
+        return _EXPLAINED_LARGE_S
+    return _EXPLAINED_AS * _NETWORK_S[network.features, network.width][1]
 
 
 def _n_views(network: FitSettings) -> int:
