@@ -100,7 +100,7 @@ def changed(settings: FitSettings, changes: Sequence[str]) -> FitSettings:
             value = float(text) if value is None else value
             settings = replace(settings, augmentation=replace(settings.augmentation, **{name: value}))
         else:
-            known = [one.name for kind in (FitSettings, Augmentation) for one in fields(kind) if one.name != "augmentation"]
+            known = {one.name for kind in (FitSettings, Augmentation) for one in fields(kind)} - {"augmentation"}
             raise ValueError(f"--set {change}: no setting of a network; it takes {', '.join(sorted(known))}")
     return settings
 
