@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from superpose import HybridClassifier
+from superpose.cli.diagnose import _Parts
 from superpose.datasets import builtin_table
 
 
@@ -45,6 +46,47 @@ def test_a_circuit_with_shots_tells_which_signs_are_noise(superpose: Callable[..
     assert "sign of expectation, 100 shots" in said.out
     refused = superpose("diagnose", path, "--rows", "rows.csv", "--json")
     assert refused.json["error"]["code"] == "service.request"
+
+
+def test_what_takes_long_names_its_parts(
+    superpose: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "one.qasm"
+    path.write_text('OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float a;\nqubit[1] q;\nry(a) q[0];\n')
+    options = ("diagnose", path, "--samples", 64, "--input", "a", "--shots", 10)
+
+    def at_once(parts: Any) -> Callable[[str], None]:
+        parts.grow_impatient()  # as its timer does after some seconds
+        return parts.tell  # type: ignore[no-any-return]
+
+    monkeypatch.setattr("superpose.cli.diagnose._SILENT_S", 1e6)
+    quiet = superpose(*options, "--json")
+    assert (quiet.code, quiet.err) == (0, "")
+    monkeypatch.setattr("superpose.cli.diagnose._Parts.__enter__", at_once)
+    said = superpose(*options, "--json")
+    assert said.json == quiet.json
+    assert said.err.splitlines() == [
+        "... states of 64 random parameter sets",
+        "... shares of gates and qubits in what the circuit does",
+        "... variance of derivatives",
+        "... Fourier spectrum of a",
+        "... gates and qubits left out, one by one",
+        "... effective dimension",
+        "... signs of expectations with 10 shots",
+    ]
+
+
+def test_a_part_under_way_is_named_when_the_time_is_up(capsys: pytest.CaptureFixture[str]) -> None:
+    parts = _Parts()
+    parts.grow_impatient()
+    assert capsys.readouterr().err == ""  # nothing has begun
+    parts = _Parts()
+    parts.tell("first")
+    parts.tell("second")
+    assert capsys.readouterr().err == ""
+    parts.grow_impatient()
+    parts.tell("third")
+    assert capsys.readouterr().err.splitlines() == ["... second", "... third"]
 
 
 def test_a_model_with_rows_tells_which_labels_are_noise(superpose: Callable[..., Any], model_file: Path) -> None:

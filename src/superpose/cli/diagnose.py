@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 __all__ = ["diagnose"]
 
 _SHOWN = 10
+_SILENT_S = 2.0
+"""What takes longer says what it is doing."""
 
 
 def diagnose(  # noqa: PLR0913  # one parameter per option
@@ -71,9 +75,17 @@ def diagnose(  # noqa: PLR0913  # one parameter per option
     circuit = load(file) if program is None else program.circuit
     observables = tuple(parse_observable(text) for text in observable or ()) or (program.observables if program else ())
     inputs = tuple(dict.fromkeys(input_ or ()))
-    found = diagnosed(
-        circuit, observables or None, inputs=inputs, n_samples=samples, n_data=data, seed=seed, shots=shots
-    )
+    with _Parts() as tell:
+        found = diagnosed(
+            circuit,
+            observables or None,
+            inputs=inputs,
+            n_samples=samples,
+            n_data=data,
+            seed=seed,
+            shots=shots,
+            tell=tell,
+        )
     if as_json:
         print_json(found.to_dict())
         return
@@ -87,7 +99,9 @@ def _diagnose_model(
     from superpose.explain.shot_noise import FLIPPING
 
     wanted = None if rows is None else read_rows(rows)
-    found = diagnose_model(loaded_model(file), wanted, shots, n_samples=samples, n_data=data, seed=seed)
+    model = loaded_model(file)
+    with _Parts() as tell:
+        found = diagnose_model(model, wanted, shots, n_samples=samples, n_data=data, seed=seed, tell=tell)
     if as_json:
         print_json(found.to_dict())
         return
@@ -111,6 +125,39 @@ def _diagnose_model(
             f"{100 * noise.share:.1f} % of {len(noise.rows)} labels flip more often than {100 * FLIPPING:g} % with "
             f"{noise.shots:,} shots."
         )
+
+
+class _Parts:
+    """Names on stderr what is being computed, where all of it takes longer than some seconds."""
+
+    def __init__(self) -> None:
+        self._part: str | None = None
+        self._late = threading.Event()
+        self._timer = threading.Timer(_SILENT_S, self.grow_impatient)
+        self._timer.daemon = True
+
+    def __enter__(self) -> Callable[[str], None]:
+        self._timer.start()
+        return self.tell
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+
+    def grow_impatient(self) -> None:
+        """Name the part that is under way, and from now on each part that begins."""
+        self._late.set()
+        if self._part is not None:
+            self._say(self._part)
+
+    def tell(self, part: str) -> None:
+        """Note that a part begins."""
+        self._part = part
+        if self._late.is_set():
+            self._say(part)
+
+    @staticmethod
+    def _say(part: str) -> None:
+        typer.echo(f"... {part}", err=True)
 
 
 def _settled(row: NoisyRow) -> str:

@@ -17,7 +17,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import Any
@@ -149,7 +149,7 @@ class CircuitDiagnosis:
         return {**asdict(self), "warnings": list(self.warnings)}
 
 
-def diagnose(
+def diagnose(  # noqa: PLR0913  # one parameter per number asked for
     circuit: Circuit,
     observables: Sequence[Observable] | None = None,
     *,
@@ -158,6 +158,7 @@ def diagnose(
     n_data: int = DATA,
     seed: int = 0,
     shots: int | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> CircuitDiagnosis:
     """Diagnose a circuit.
 
@@ -170,6 +171,7 @@ def diagnose(
         n_data: number of data that the effective dimension is for.
         seed: of the parameters.
         shots: of each measurement setting, for ``sign_noise``.
+        tell: told each part's name before it is computed.
 
     Raises:
         ExplanationError: the circuit is not of gates only, an input is not a parameter, or n_samples, n_data, seed or
@@ -196,14 +198,29 @@ def diagnose(
     inputs = tuple(dict.fromkeys(inputs))
     measured = tuple(observables or z_all(circuit.n_qubits))
     n_samples = max(16, min(n_samples, _AMPLITUDES >> circuit.n_qubits))
+    said = tell or (lambda _: None)
     rng = np.random.default_rng(seed)
+    said(f"states of {n_samples:,} random parameter sets")
     run = _Run(circuit, measured)
     values = rng.uniform(0.0, 2.0 * np.pi, (n_samples, circuit.n_params))
     states = run.states(values)
     entangled = meyer_wallach(states)
-    few = values[:_ABLATION_SAMPLES]
+    few, n_gates = values[:_ABLATION_SAMPLES], len(circuit.gate_calls())
+    said("shares of gates and qubits in what the circuit does")
     gate_shares, qubit_shares = _shares(run, few, seed)
-    units = {name: run.grid(name) for name in inputs}
+    said("variance of derivatives")
+    gradient = run.gradient(values) if circuit.n_params else None
+    units, spectra = {name: run.grid(name) for name in inputs}, {}
+    for name, unit in units.items():
+        if unit is not None:
+            said(f"Fourier spectrum of {name}")
+            spectra[name] = run.spectrum(name, few, unit)
+    said("gates and qubits left out, one by one" if n_gates <= _MOST_GATES else "qubits left out, one by one")
+    gates, qubits = _gate_ablations(run, few), _qubit_ablations(run, few)
+    said("effective dimension")
+    dimension = of_circuit(circuit, inputs, np.random.default_rng(seed), n_data)
+    if shots is not None:
+        said(f"signs of expectations with {shots:,} shots")
     return CircuitDiagnosis(
         n_qubits=circuit.n_qubits,
         n_params=circuit.n_params,
@@ -211,13 +228,13 @@ def diagnose(
         expressibility=expressibility(states),
         entangling_capability=float(entangled.mean()),
         entangling_error=float(entangled.std(ddof=1) / math.sqrt(len(entangled))),
-        gradient=run.gradient(values) if circuit.n_params else None,
-        spectra={name: run.spectrum(name, few, unit) for name, unit in units.items() if unit is not None},
-        gates=_gate_ablations(run, few),
-        qubits=_qubit_ablations(run, few),
+        gradient=gradient,
+        spectra=spectra,
+        gates=gates,
+        qubits=qubits,
         gate_shares=gate_shares,
         qubit_shares=qubit_shares,
-        effective_dimension=of_circuit(circuit, inputs, np.random.default_rng(seed), n_data),
+        effective_dimension=dimension,
         sign_noise=() if shots is None else sign_noise(circuit, measured, values, shots),
         without_spectrum=tuple(name for name, unit in units.items() if unit is None),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +47,7 @@ def diagnose_model(
     n_samples: int = 2_000,
     n_data: int = DATA,
     seed: int = 0,
+    tell: Callable[[str], None] | None = None,
 ) -> ModelDiagnosis:
     """Diagnose a trained model: hybrid, a family's, or a user's module with quantum layers.
 
@@ -54,7 +56,7 @@ def diagnose_model(
         rows: whatever `Predictor.predict_proba` takes, for the band of those whose label is shot noise.
         shots: of each measurement setting; needed with rows. Without rows it gives the share of random inputs and
             weights for which an expectation's sign is shot noise.
-        n_samples, n_data, seed: see `superpose.explain.diagnose`.
+        n_samples, n_data, seed, tell: see `superpose.explain.diagnose`.
 
     Raises:
         ExplanationError: the model has no circuit; rows without shots, or none of them; its shot noise is not known.
@@ -79,6 +81,7 @@ def diagnose_model(
             n_data=n_data,
             seed=seed,
             shots=shots,
+            tell=tell,
         )
         for block in blocks
     )
