@@ -159,6 +159,13 @@ def test_a_column_that_has_one_group_compares_nothing() -> None:
     assert missing.name == "subgroups" and missing.how.startswith(
         "Nothing is compared: by site all 18 test cases are in one group (A). Train it again with a column of two"
     )
+    tiny = {"column": "site", "groups": [{"group": "A", "n_cases": 18}, {"group": "B", "n_cases": 9}]}
+    (missing,) = gate(tiny).missing
+    assert missing.how.startswith(
+        "Nothing is compared: by site fewer than two groups have 10 test cases (A 18, B 9). Train it again with"
+    )
+    enough = {"column": "site", "groups": [*tiny["groups"], {"group": "C", "n_cases": 10}]}
+    assert {one.name: one.found for one in gate(enough).requirements}["subgroups"] == "by site"
     both = MANIFEST["evaluation"] | {"subgroups": [alone, {**alone, "column": "scanner"}]}
     (missing,) = check_promotion(MANIFEST | {"evaluation": both}, {**EVIDENCE, "imported": True}, {}).missing
     assert "(A), by scanner all 18 test cases are in one group (A). Say why there are none" in missing.how

@@ -7,12 +7,12 @@ have stated about it. Nothing is computed or read here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from superpose.explain.samples import strongest_first
-from superpose.learning.card import compared_by, stated
+from superpose.learning.card import FEWEST_CASES, compared_by, stated
 
 __all__ = ["REQUIREMENTS", "PromotionReport", "Requirement", "check_promotion"]
 
@@ -113,7 +113,7 @@ def check_promotion(manifest: Facts, evidence: Facts, statements: Facts) -> Prom
     if origin == "job" and "template" in (manifest.get("provenance") or {}):
         reasons |= {"controls": _OF_TEMPLATES["controls"] + _OVERRIDE}
         reasons |= {"subgroups": f"{_OF_TEMPLATES['subgroups']}Say why: {_NO_SUBGROUPS}"}
-    before = {"subgroups": _of_one_group(facts.evaluation)}
+    before = {"subgroups": _compares_nothing(facts.evaluation)}
     return PromotionReport(
         tuple(
             Requirement(
@@ -124,20 +124,21 @@ def check_promotion(manifest: Facts, evidence: Facts, statements: Facts) -> Prom
     )
 
 
-def _of_one_group(evaluation: Facts) -> str:
-    """Which columns put all test cases into one group, so that nothing is compared; "" where there is none."""
-    said = [
-        f"by {one['column']} {_cases(group)} in one group ({group['group']})"
-        for one in evaluation.get("subgroups") or ()
-        if len(one.get("groups") or ()) == 1
-        for group in one["groups"]
-    ]
+def _compares_nothing(evaluation: Facts) -> str:
+    """Which columns have fewer than two groups of test cases enough, and why; "" where there is none."""
+    columns = [one for one in evaluation.get("subgroups") or () if one.get("groups")]
+    compared = compared_by(evaluation)
+    said = [f"by {one['column']} {_too_few(one['groups'])}" for one in columns if one["column"] not in compared]
     return f"Nothing is compared: {', '.join(said)}. " if said else ""
 
 
-def _cases(group: Facts) -> str:
-    n_cases = group.get("n_cases")
-    return f"all {n_cases} test cases are" if n_cases else "all test cases are"
+def _too_few(groups: Sequence[Facts]) -> str:
+    """Why groups compare nothing."""
+    if len(groups) == 1:
+        n_cases = groups[0].get("n_cases")
+        return f"all {f'{n_cases} ' if n_cases else ''}test cases are in one group ({groups[0]['group']})"
+    sizes = ", ".join(f"{one['group']} {one.get('n_cases', '')}".strip() for one in groups)
+    return f"fewer than two groups have {FEWEST_CASES} test cases ({sizes})"
 
 
 def _origin(manifest: Facts, evidence: Facts) -> str:
@@ -264,8 +265,8 @@ REQUIREMENTS: Mapping[str, tuple[str, Callable[[_Known], str | None], str, str |
     "subgroups": (
         "fairness slices",
         _subgroups,
-        f"Train it again with a column of two groups or more in evaluation.subgroups, or say why there is none: "
-        f"{_NO_SUBGROUPS}",
+        f"Train it again with a column of two groups of {FEWEST_CASES} test cases or more in evaluation.subgroups, or "
+        f"say why there is none: {_NO_SUBGROUPS}",
         "subgroups",
     ),
     "calibration": ("model card: calibration", _calibration, _AGAIN, "evaluation"),

@@ -12,11 +12,13 @@ from superpose.learning.spec_fields import Section, choice, text
 
 __all__ = [
     "DOMAINS",
+    "FEWEST_CASES",
     "MAX_STATEMENT",
     "MEDICAL",
     "NOT_FOR_CLINICAL_USE",
     "STATEMENTS",
     "CardSpec",
+    "compared_by",
     "n_seen",
     "notice_of",
     "stated",
@@ -31,6 +33,8 @@ STATEMENTS = ("intended_use", "limits", "no_subgroups")
 MAX_STATEMENT = 2_000
 """Longest statement, in characters."""
 
+FEWEST_CASES = 10
+"""Test cases below which a subgroup is compared with no other."""
 
 _UNSEEN = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and signs that print as nothing: fillers of Hangul, inherent vowels of Khmer, the empty cell of Braille."""
@@ -78,12 +82,16 @@ def notice_of(manifest: Mapping[str, Any]) -> str | None:
 
 
 def compared_by(evaluation: Mapping[str, Any]) -> tuple[str, ...]:
-    """The columns by which an evaluation compares subgroups: those whose test cases fall into two groups or more.
+    """The columns by which an evaluation compares subgroups: those that put test cases enough into each of two groups.
 
     Args:
-        evaluation: of a model file's manifest.
+        evaluation: of a model file's manifest; where it does not say how many cases a group has, they are enough.
     """
-    return tuple(str(one["column"]) for one in evaluation.get("subgroups") or () if len(one.get("groups") or ()) > 1)
+    return tuple(
+        str(one["column"])
+        for one in evaluation.get("subgroups") or ()
+        if sum(int(group.get("n_cases", FEWEST_CASES)) >= FEWEST_CASES for group in one.get("groups") or ()) > 1
+    )
 
 
 def stated(manifest: Mapping[str, Any], statements: Mapping[str, Any] | None = None) -> dict[str, str]:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from superpose.datasets import Table
 from superpose.errors import SpecError
+from superpose.learning.card import FEWEST_CASES
 from superpose.learning.metrics import evaluate
 from superpose.learning.rows import category_text
 from superpose.learning.shares import interval_of_share
@@ -25,9 +26,6 @@ __all__ = ["check_subgroups", "subgroup_report"]
 MISSING, OTHER = "(missing)", "(other)"
 _MOST_GROUPS = 10
 _QUANTILES = (0.25, 0.5, 0.75)
-_FEWEST = 10
-"""Cases, of the kind that a share is of, below which a group does not count in a gap."""
-
 _GAPS = ("accuracy", "selection_rate", "sensitivity", "specificity")
 
 
@@ -124,5 +122,5 @@ def _gaps_of(cases: SeenCases) -> tuple[str, ...]:
 
 def _gap(metric: str, groups: Sequence[Mapping[str, Any]]) -> float | None:
     """The largest difference between groups of enough cases."""
-    values = [group["metrics"][metric] for group in groups if group["counts"].get(metric, 0) >= _FEWEST]
+    values = [group["metrics"][metric] for group in groups if group["counts"].get(metric, 0) >= FEWEST_CASES]
     return max(values) - min(values) if len(values) > 1 else None
