@@ -245,8 +245,18 @@ def test_a_column_with_one_group_is_no_fairness_slice_and_a_reason_can_be_stated
 @pytest.mark.slow
 def test_a_medical_model_says_so_wherever_it_shows_itself(service: Service, admin: Principal, dataset: Dataset) -> None:
     card = {"domain": "medical", "intended_use": "Research on dosage.", "limits": "Adults."}
-    evaluation = {**SMALL_SPEC["evaluation"], "subgroups": ["age"]}
-    train(service, admin, dataset, {**SMALL_SPEC, "card": card, "evaluation": evaluation})
+    spec = {**SMALL_SPEC, "card": card, "evaluation": {**SMALL_SPEC["evaluation"], "subgroups": ["age"]}}
+    train(service, admin, dataset, spec)
+    (few,) = (one for one in service.endpoints.gate.report(VIEWER, "outcome")["requirements"] if not one["met"])
+    assert "by age fewer than two groups have 10 test cases (up to " in few["how"]
+    rows = CSV.splitlines()
+    more = [
+        b"%s.%d,%s" % (age, part, rest) for age, rest in (row.split(b",", 1) for row in rows[1:]) for part in (2, 5)
+    ]
+    large = service.datasets.add(
+        admin, name="large", content=b"\n".join([*rows, *more]), format="csv", target="outcome"
+    )
+    train(service, admin, large, spec)
     sentence = "Not for clinical use."
     report = service.endpoints.gate.report(VIEWER, "outcome")
     assert report["ready"] and report["notice"] == sentence
@@ -257,4 +267,4 @@ def test_a_medical_model_says_so_wherever_it_shows_itself(service: Service, admi
     assert answer.to_json()["notice"] == sentence
     assert service.endpoints.explain(PREDICTOR, "live", [ROW])["notice"] == sentence
     with pytest.raises(RequestError, match="was measured in subgroups, by age; no_subgroups"):
-        service.curation.edit_version(EDITOR, "outcome", 1, statements={"no_subgroups": "None known."})
+        service.curation.edit_version(EDITOR, "outcome", 2, statements={"no_subgroups": "None known."})

@@ -360,10 +360,10 @@ def test_resnet18_is_trained_with_fewer_seeds_and_when_asked_for(small_set: Path
 
 @pytest.mark.slow
 @needs_x_rays
-def test_one_epoch_on_real_x_rays(tmp_path: Path) -> None:
-    arguments = command("--data", str(X_RAYS), "--out", str(tmp_path / "run"), "--seeds", "1", "--epochs", "1")
+def test_two_epochs_on_real_x_rays(tmp_path: Path) -> None:
+    arguments = command("--data", str(X_RAYS), "--out", str(tmp_path / "run"), "--seeds", "1", "--epochs", "2")
     done = subprocess.run([*arguments, "--beside", "none", "--json"], capture_output=True, text=True, check=True)
     report = json.loads(done.stdout)
-    assert report["metrics"]["auc"]["mean"] > 0.8
+    assert report["metrics"]["auc"]["mean"] > 0.9
     assert report["data"]["parts"]["test"]["n_pictures"] == 624
     assert "Not for clinical use" in done.stderr
