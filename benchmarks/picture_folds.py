@@ -87,21 +87,24 @@ def changed(settings: FitSettings, changes: Sequence[str]) -> FitSettings:
     """Settings with ``NAME=VALUE`` for settings of the network or of its augmentation.
 
     Raises:
-        ValueError: a name that neither has, or no number.
+        ValueError: a name that neither has, or a value of another type.
     """
     for change in changes:
         name, _, text = change.partition("=")
-        value: Any = _WORDS.get(text)
-        if hasattr(settings, name) and name != "augmentation":
-            old = getattr(settings, name)
-            value = type(old)(text) if value is None else value
-            settings = replace(settings, **{name: value})
-        elif hasattr(settings.augmentation, name):
-            value = float(text) if value is None else value
-            settings = replace(settings, augmentation=replace(settings.augmentation, **{name: value}))
-        else:
+        of_augmentation = hasattr(settings.augmentation, name)
+        if name == "augmentation" or not (of_augmentation or hasattr(settings, name)):
             known = {one.name for kind in (FitSettings, Augmentation) for one in fields(kind)} - {"augmentation"}
             raise ValueError(f"--set {change}: no setting of a network; it takes {', '.join(sorted(known))}")
+        kind = type(getattr(settings.augmentation if of_augmentation else settings, name))
+        try:
+            value = _WORDS[text] if kind is bool else kind(text)
+        except (KeyError, ValueError) as error:
+            wanted = "yes or no" if kind is bool else f"a value of type {kind.__name__}"
+            raise ValueError(f"--set {change}: {name} takes {wanted}, got {text!r}") from error
+        if of_augmentation:
+            settings = replace(settings, augmentation=replace(settings.augmentation, **{name: value}))
+        else:
+            settings = replace(settings, **{name: value})
     return settings
 
 
