@@ -164,6 +164,10 @@ def test_a_column_that_has_one_group_compares_nothing() -> None:
     assert missing.how.startswith(
         "Nothing is compared: by site fewer than two groups have 10 test cases (A 18, B 9). Train it again with"
     )
+    (missing,) = gate(
+        {"column": "site", "groups": [{"group": "A", "n_cases": None}, {"group": "B", "n_cases": "x"}]}
+    ).missing
+    assert "test cases (A None, B x)" in missing.how  # a file of somebody else's
     enough = {"column": "site", "groups": [*tiny["groups"], {"group": "C", "n_cases": 10}]}
     assert {one.name: one.found for one in gate(enough).requirements}["subgroups"] == "by site"
     both = MANIFEST["evaluation"] | {"subgroups": [alone, {**alone, "column": "scanner"}]}

@@ -90,8 +90,14 @@ def compared_by(evaluation: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(
         str(one["column"])
         for one in evaluation.get("subgroups") or ()
-        if sum(int(group.get("n_cases", FEWEST_CASES)) >= FEWEST_CASES for group in one.get("groups") or ()) > 1
+        if sum(_is_compared(group) for group in one.get("groups") or ()) > 1
     )
+
+
+def _is_compared(group: Mapping[str, Any]) -> bool:
+    """Whether a group has test cases enough; a file may come from anywhere, so its number may be none."""
+    n_cases = group.get("n_cases", FEWEST_CASES)
+    return isinstance(n_cases, int | float) and n_cases >= FEWEST_CASES
 
 
 def stated(manifest: Mapping[str, Any], statements: Mapping[str, Any] | None = None) -> dict[str, str]:
