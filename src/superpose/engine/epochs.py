@@ -107,7 +107,7 @@ class _Batch:
         self.given = self.inputs, self.weights, np.empty(0, real), self.grad_out
         self.gradients = self.grad_angles, self.grad_weights, sums
         self.bound: Bound = runner.bound(self.given, self.states, self.out, self.gradients)
-        self.rounded, self.squashed = np.empty((2, size, program.n_inputs), real)
+        self.rounded, self.noted = np.empty((2, size, program.n_inputs), real)
         self.is_shared = runner.is_shared(size, backward=learn)
         self.forth = modes.PREPARE | modes.FORWARD | modes.EXPECT | (modes.SAVE if learn else 0)
         self.block: Any = template.copy()
@@ -116,7 +116,7 @@ class _Batch:
             at.CIRCUIT: id(self.bound.arguments), at.ANGLES: id(self.inputs), at.ROUNDED: id(self.rounded),
             at.WIDE_WEIGHTS: id(self.weights), at.OUT: id(self.out), at.GRAD_OUT: id(self.grad_out),
             at.GRAD_ANGLES: id(self.grad_angles), at.OWN_GRADIENT: id(self.grad_weights),
-            at.SQUASHED: id(self.squashed),
+            at.NOTED: id(self.noted),
         }  # fmt: skip
         for place, value in places.items():
             self.block[place] = value

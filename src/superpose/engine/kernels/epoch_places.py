@@ -9,7 +9,7 @@ from __future__ import annotations
     ORDER, ROWS, CLASSES, CLASS_WEIGHTS, ENTRY_WEIGHT, ENTRY_BIAS, WEIGHTS, EXIT_WEIGHT, EXIT_BIAS,
     GRAD_ENTRY_WEIGHT, GRAD_ENTRY_BIAS, GRAD_WEIGHTS, GRAD_EXIT_WEIGHT, GRAD_EXIT_BIAS,
     VECTOR, GRAD, MOMENT_1, MOMENT_2, GROUPS, RATES, FACTORS, CONSTANTS, MAX_ANGLE,
-    ANGLES, ROUNDED, WIDE_WEIGHTS, OUT, GRAD_OUT, GRAD_ANGLES, OWN_GRADIENT, SQUASHED, SCORES, RESULTS, ARGUMENTS,
+    ANGLES, ROUNDED, WIDE_WEIGHTS, OUT, GRAD_OUT, GRAD_ANGLES, OWN_GRADIENT, NOTED, SCORES, RESULTS, ARGUMENTS,
 ) = range(54)
 """Numbers: MODE, the steps FIRST .. LAST - 1, rows per step (SIZE) and from one step to the next (STRIDE), the ENTRY
 layer's kind, sizes, steps taken so far (N_STEPS, counted up), whether the precision is float64 (DOUBLE), what the
@@ -20,7 +20,8 @@ Arrays by their ``id``, of the circuit's precision but for int64 ORDER, CLASSES,
 the circuit's inputs (ANGLES) and weights (WIDE_WEIGHTS): the rows' ORDER, ROWS ``(n_rows, n_columns)``, their CLASSES
 and the weight of each class; the trained arrays and their gradients; AdamW's vectors over all that is trained, with
 GROUPS (where each ends), RATES (learning rate and weight decay of each) and float64 FACTORS of the learning rates, one
-for each step from the first on, 1 behind the last; scratch; RESULTS."""
+for each step from the first on, 1 behind the last; scratch, of which NOTED is what the entry layer's gradients need
+(hyperbolic tangents, or the columns in the order of the weights); RESULTS."""
 
 TANH, SCALE, NOTHING = range(3)
 """Kinds of ENTRY: ``max_angle * tanh(weight row + bias)``; each column times weights; the row itself."""

@@ -68,31 +68,56 @@ def squash(numbers: Any, n: int) -> None:
         numbers[k] = -found if numbers[k] < 0.0 else found
 
 
+@kernel_of_sums
+def repeat_row(rows: Any, row: int, n_columns: int, repeated: Any, first: int, width: int) -> None:
+    """Write a row again and again until there are ``width`` numbers, without dividing: that took half of a step."""
+    column = 0
+    for j in range(width):
+        repeated[first + j] = rows[row + column]
+        column += 1
+        if column == n_columns:
+            column = 0
+
+
+@kernel_of_sums
+def write_products(x: Any, at_x: int, y: Any, products: Any, first: int, n: int) -> None:
+    """Write the products of a row ``x`` and the numbers ``y``."""
+    for k in range(n):
+        products[first + k] = x[at_x + k] * y[k]
+
+
+@kernel_of_sums
+def add_products(x: Any, at_x: int, y: Any, at_y: int, sums: Any, n: int) -> None:
+    """Add the products of two rows to ``sums``."""
+    for k in range(n):
+        sums[k] += x[at_x + k] * y[at_y + k]
+
+
 @kernel
 def enter_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any, angles: Any) -> None:
     """Write the circuit's inputs of ``n`` rows from place ``first`` of the order on."""
     n_columns, width, kind = args[e.N_COLUMNS], args[e.WIDTH], args[e.ENTRY]
     weight, bias = data(zero, args[e.ENTRY_WEIGHT]), data(zero, args[e.ENTRY_BIAS])
-    squashed, scale = data(zero, args[e.SQUASHED]), data(zero, args[e.MAX_ANGLE])[0]
+    noted, scale = data(zero, args[e.NOTED]), data(zero, args[e.MAX_ANGLE])[0]
     for i in range(n):
         row, at = order[first + i] * n_columns, i * width
         if kind == e.TANH:
             for j in range(width):
-                squashed[at + j] = dot(zero, weight, j * n_columns, rows, row, n_columns) + bias[j]
+                noted[at + j] = dot(zero, weight, j * n_columns, rows, row, n_columns) + bias[j]
         elif kind == e.SCALE:
-            for j in range(width):
-                angles[at + j] = rows[row + j % n_columns] * weight[j]
+            repeat_row(rows, row, n_columns, noted, at, width)
+            write_products(noted, at, weight, angles, at, width)
         else:
             for j in range(width):
                 angles[at + j] = rows[row + j]
     if kind == e.TANH:
         if args[e.DOUBLE]:
             for k in range(n * width):
-                squashed[k] = math.tanh(squashed[k])
+                noted[k] = math.tanh(noted[k])
         else:
-            squash(squashed, n * width)
+            squash(noted, n * width)
         for k in range(n * width):
-            angles[k] = squashed[k] * scale
+            angles[k] = noted[k] * scale
 
 
 @kernel
@@ -193,7 +218,7 @@ def leave_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any) 
     """Take the gradients of what is in front of the circuit, from those of its inputs."""
     n_columns, width, kind = args[e.N_COLUMNS], args[e.WIDTH], args[e.ENTRY]
     grad_weight, grad_bias = data(zero, args[e.GRAD_ENTRY_WEIGHT]), data(zero, args[e.GRAD_ENTRY_BIAS])
-    grad_angles, squashed = data(zero, args[e.GRAD_ANGLES]), data(zero, args[e.SQUASHED])
+    grad_angles, noted = data(zero, args[e.GRAD_ANGLES]), data(zero, args[e.NOTED])
     scale = data(zero, args[e.MAX_ANGLE])[0]
     if kind == e.TANH:
         clear(grad_weight, width * n_columns)
@@ -201,7 +226,7 @@ def leave_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any) 
         for i in range(n):
             row = order[first + i] * n_columns
             for j in range(width):
-                value = squashed[i * width + j]
+                value = noted[i * width + j]
                 grad = grad_angles[i * width + j] * scale
                 grad -= grad * value * value
                 grad_bias[j] += grad
@@ -209,9 +234,7 @@ def leave_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any) 
     elif kind == e.SCALE:
         clear(grad_weight, width)
         for i in range(n):
-            row = order[first + i] * n_columns
-            for j in range(width):
-                grad_weight[j] += grad_angles[i * width + j] * rows[row + j % n_columns]
+            add_products(grad_angles, i * width, noted, i * width, grad_weight, width)
 
 
 @kernel_of_sums
