@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from superpose.learning.fine_tuning.parent import earlier_data
+
 __all__ = ["fine_tuning_words"]
 
 _ENTRY = {
@@ -37,6 +39,9 @@ def fine_tuning_words(
             f"The parent was trained on data with the digest {digest(began['dataset_digest'])}; whatever is wrong with "
             "that data or that model may have come along."
         )
+    if earlier := earlier_data({"earlier_data": began.get("earlier_data")}):
+        found = ", ".join(map(digest, earlier))
+        words.append(f"Models behind the parent were trained on data with the digests {found}.")
     return words
 
 

@@ -27,7 +27,7 @@ from superpose.learning.estimator import (
     seed_of,
     validated_rows,
 )
-from superpose.learning.fine_tuning.parent import Parent
+from superpose.learning.fine_tuning.parent import Parent, earlier_data
 from superpose.learning.fine_tuning.plan import plan_fine_tuning
 from superpose.learning.fine_tuning.spec import FineTuneSpec
 from superpose.learning.hybrid_estimator import HybridEstimator, hyperparameters_of
@@ -182,7 +182,8 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
         frozen = (freeze,) if isinstance(freeze, str) else tuple(freeze)
         section = FineTuneSpec(parent=name, entry=entry, head=head, freeze=frozen, learning_rates=learning_rates)
         digest = getattr(self, "model_digest_", None)
-        parent = Parent(self.to_trained_model(), name, digest, self.trained_spec_["model"])
+        earlier = earlier_data(getattr(self, "fine_tuning_", None))
+        parent = Parent(self.to_trained_model(), name, digest, self.trained_spec_["model"], earlier_data=earlier)
         child: HybridClassifier = clone(self).set_params(**changes)
         return child._fit(X, y, watch, parent, section, groups)
 

@@ -13,8 +13,8 @@ import pytest
 from superpose.datasets import Table, table_from_frame
 from superpose.explain.model_card import model_card
 from superpose.explain.promotion import check_promotion
-from superpose.learning import ModelFile, TrainingSpec, read_model, run_experiment
-from superpose.learning.fine_tuning.parent import Parent
+from superpose.learning import HybridClassifier, ModelFile, TrainingSpec, read_model, run_experiment
+from superpose.learning.fine_tuning.parent import Parent, earlier_data
 from superpose.learning.fine_tuning.plan import plan_fine_tuning
 from superpose.learning.fine_tuning.report import fine_tuning_report
 from superpose.learning.fine_tuning.seen_rows import parents_rows
@@ -131,10 +131,57 @@ def test_a_patient_is_seen_as_a_whole_and_all_rows_where_nobody_can_tell(file: M
         assert found is not None
         assert found[0].all()
         assert not found[1]
-    again = parents_rows(replace(parent, began_from_same_data=True), table, None)
+    again = parents_rows(replace(parent, earlier_data=("0" * 64, table.digest)), table, None)
     assert again is not None
     assert again[0].all()
     assert not again[1]
+
+
+def test_data_of_models_behind_the_parent_are_found_and_told(file: ModelFile, table: Table, tmp_path: Path) -> None:
+    other, third = _table(1), _table(2)
+    manifest, _, _ = _child(file, other, tmp_path / "second")
+    assert manifest["provenance"]["fine_tuned_from"]["earlier_data"] == []
+    second = read_model(tmp_path / "second" / "model.superpose")
+    manifest, card, log = _child(second, table, tmp_path / "third")  # the first model's data come back
+    began = manifest["provenance"]["fine_tuned_from"]
+    assert (began["dataset_digest"], began["earlier_data"]) == (other.digest, [table.digest])
+    seen = manifest["evaluation"]["fine_tuning"]["seen_by_parent"]
+    assert not seen["certain"]
+    assert seen["n_seen"] == seen["n_cases"] > 0
+    told = f"m:1, or a model behind it, may have learnt from {seen['n_cases']} of the {seen['n_cases']} rows"
+    assert any(told in said for said in log)
+    assert told in card
+    assert table.digest in card
+    last = Parent.from_file(read_model(tmp_path / "third" / "model.superpose"), "m:1")
+    assert last.earlier_data == (other.digest, table.digest)
+    for known in (table, other):
+        assert parents_rows(last, known, None) is not None
+    assert parents_rows(last, third, None) is None
+
+
+@pytest.mark.parametrize(
+    ("began", "found"),
+    [
+        (None, ()),
+        ("heart:1", ()),
+        ({}, ()),
+        ({"dataset_digest": None, "earlier_data": None}, ()),
+        ({"dataset_digest": "a"}, ("a",)),  # of release 0.1
+        ({"dataset_digest": "a", "earlier_data": ["b", 7, "", "a", None]}, ("a", "b")),
+        ({"dataset_digest": 3, "earlier_data": 5}, ()),
+    ],
+)
+def test_what_a_file_says_of_models_behind_it_may_be_anything(began: object, found: tuple[str, ...]) -> None:
+    assert earlier_data(began) == found
+
+
+def test_classifiers_note_what_the_models_behind_them_had_learnt_from() -> None:
+    rng = np.random.default_rng(0)
+    rows = pd.DataFrame({"a": rng.normal(size=40), "b": rng.normal(size=40)})
+    first = HybridClassifier(n_qubits=2, epochs=1).fit(rows, np.where(rows["b"] > 0, "yes", "no"))
+    first.fine_tuning_ = {"dataset_digest": "e" * 64, "earlier_data": ["f" * 64]}
+    child = first.fine_tune(rows, np.where(rows["a"] > 0, "yes", "no"))
+    assert child.fine_tuning_["earlier_data"] == ["e" * 64, "f" * 64]
 
 
 def test_a_better_figure_on_rows_of_the_parent_does_not_show_that_fine_tuning_helps() -> None:

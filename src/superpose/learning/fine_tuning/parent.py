@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +15,7 @@ from superpose.learning.trained_model import TrainedModel
 if TYPE_CHECKING:
     from superpose.learning.families.variational import VariationalClassifier
 
-__all__ = ["Parent"]
+__all__ = ["Parent", "earlier_data"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +31,8 @@ class Parent:
         units: of its columns, by name, where its file says so.
         family: the unfitted classifier of a module that a family made: it knows how its weights begin.
         spec: the whole spec that made it, where its file says so.
-        began_from_same_data: whether it was fine-tuned itself, from a model of the same data.
+        earlier_data: digests of the data that the models behind it were trained on: the one that it was fine-tuned
+            from itself, the one behind that, and so on, as far as files say so.
     """
 
     model: TrainedModel | ModuleModel
@@ -42,7 +43,7 @@ class Parent:
     units: Mapping[str, str] = field(default_factory=dict)
     family: VariationalClassifier | None = None
     spec: Mapping[str, Any] | None = None
-    began_from_same_data: bool = False
+    earlier_data: tuple[str, ...] = ()
 
     @classmethod
     def from_file(cls, file: ModelFile, name: str) -> Self:
@@ -66,9 +67,8 @@ class Parent:
         if not isinstance(circuit, Mapping):
             raise SpecError(f"is {name}, whose file does not say how its circuit was made", "fine_tune.parent")
         data, family = file.manifest.get("data") or {}, _family(file, name)
-        digest = data.get("digest")
-        again = digest is not None and (provenance.get("fine_tuned_from") or {}).get("dataset_digest") == digest
-        return cls(file.model, name, file.digest, circuit, digest, data.get("units") or {}, family, spec, again)
+        units, earlier = data.get("units") or {}, earlier_data(provenance.get("fine_tuned_from"))
+        return cls(file.model, name, file.digest, circuit, data.get("digest"), units, family, spec, earlier)
 
     @property
     def is_module(self) -> bool:
@@ -112,7 +112,26 @@ class Parent:
 
     def facts(self) -> dict[str, Any]:
         """Name and digests as JSON values."""
-        return {"parent": self.name, "digest": self.digest, "dataset_digest": self.dataset_digest}
+        return {
+            "parent": self.name,
+            "digest": self.digest,
+            "dataset_digest": self.dataset_digest,
+            "earlier_data": list(self.earlier_data),
+        }
+
+
+def earlier_data(began: object) -> tuple[str, ...]:
+    """Digests of all data that models before one were trained on, in order and once each, of its ``fine_tuned_from``.
+
+    Args:
+        began: the entry of its file's provenance; anything, since files come from elsewhere. Those of release 0.1 tell
+            of the first model before it alone.
+    """
+    if not isinstance(began, Mapping):
+        return ()
+    behind = began.get("earlier_data")
+    told = [began.get("dataset_digest"), *(behind if isinstance(behind, Sequence) else ())]
+    return tuple(dict.fromkeys(digest for digest in told if isinstance(digest, str) and digest))
 
 
 def _family(file: ModelFile, name: str) -> VariationalClassifier | None:

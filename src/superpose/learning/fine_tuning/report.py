@@ -22,9 +22,10 @@ def fine_tuning_report(
         seen: what `superpose.learning.fine_tuning.seen_rows.seen_by_parent` found.
 
     Returns:
-        ``parent``, ``digest``, ``dataset_digest``, ``entry``, ``head``, ``freeze``, ``learning_rates``, and the
-        difference of the primary metric: ``outcome``, ``metric``, ``mean_difference``, ``low`` and ``high``;
-        and ``seen_by_parent``. Where the parent had learnt from test rows, a better figure decides nothing.
+        ``parent``, ``digest``, ``dataset_digest``, ``earlier_data``, ``entry``, ``head``, ``freeze``,
+        ``learning_rates``, and the difference of the primary metric: ``outcome``, ``metric``, ``mean_difference``,
+        ``low`` and ``high``; and ``seen_by_parent``. Where the parent had learnt from test rows, a better figure
+        decides nothing.
     """
     row = next(row for row in evaluation["comparisons"] if row["against"] == FROM_SCRATCH)
     found = {k: row[k] for k in ("outcome", "metric", "mean_difference", "low", "high")}
@@ -37,11 +38,11 @@ def seen_warning(seen: Mapping[str, Any] | None, parent: str) -> str | None:
     """What is to be minded, of `seen_by_parent`, and what to do about it; None if there is nothing."""
     if seen is None or not seen["n_seen"]:
         return None
-    had = "had learnt from" if seen["certain"] else "may have learnt from"
+    had = " had learnt from" if seen["certain"] else ", or a model behind it, may have learnt from"
     own, of = seen["test"]
     first = f"{own} of the {of} test rows of the first split" if own else "none of the test rows of the first split"
     return (
-        f"{parent} {had} {seen['n_seen']} of the {seen['n_cases']} rows that are tested here, and {first}: that "
-        "favours the fine-tuned model. Fine-tune on data that the parent did not see; on its own data its seed and "
-        "its section split at least leave the first split's test rows to be tested."
+        f"{parent}{had} {seen['n_seen']} of the {seen['n_cases']} rows that are tested here, and {first}: that "
+        "favours the fine-tuned model. Fine-tune on data that was not learnt from before; on the parent's own, its "
+        "seed and its section split at least leave the first split's test rows to be tested."
     )

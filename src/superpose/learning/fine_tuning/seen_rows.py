@@ -18,20 +18,22 @@ __all__ = ["parents_rows", "seen_by_parent"]
 
 
 def parents_rows(parent: Parent, table: Table, groups: Groups | None) -> tuple[NDArray[np.bool_], bool] | None:
-    """Which rows the parent was trained on or stopped by, ``(n_rows,)``, with all rows of their groups where the split
-    keeps groups together; and whether that is certain, or all rows may be. None where its data were others.
+    """Which rows the parent, or a model behind it, was trained on or stopped by, ``(n_rows,)``, with all rows of their
+    groups where the split keeps groups together; and whether that is certain, or all rows may be. None where their
+    data were others.
 
     Certain are training and validation rows of the first split of a spec of the parent's. Where its file has no spec,
-    or it began from a model of the same data itself, all rows may be.
+    or one of the models behind it was trained on the same data, all rows may be.
 
     Args:
         parent: the model that training begins from.
         table: the rows of the child, before columns are left out.
         groups: which of them belong together.
     """
-    if parent.dataset_digest is None or parent.dataset_digest != table.digest:
+    earlier = table.digest in parent.earlier_data
+    if parent.dataset_digest != table.digest and not earlier:
         return None
-    split = None if parent.began_from_same_data else _first_split(parent.spec, table)
+    split = None if earlier else _first_split(parent.spec, table)
     if split is None:
         return np.ones(table.n_rows, dtype=np.bool_), False
     seen: NDArray[np.bool_] = np.zeros(table.n_rows, dtype=np.bool_)
