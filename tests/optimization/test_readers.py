@@ -181,13 +181,23 @@ def test_places_are_told_by_their_numbers_and_not_by_their_lines(end: str) -> No
         ("2 3\n", "2 inf\n", "must have finite numbers"),
         ("CAPACITY : 9", "CAPACITY : 0", "CAPACITY of x must be a number above 0, got 0"),
         ("CAPACITY : 9", "CAPACITY : inf", "must be a number above 0, got inf"),
-        ("DEPOT_SECTION\n 1", "DEPOT_SECTION\n inf", "cannot be read as a problem"),
+        ("DEPOT_SECTION\n 1", "DEPOT_SECTION\n inf", r"first place and the only one; got \['inf'\]"),
+        ("DEPOT_SECTION\n 1", "DEPOT_SECTION\n 1\n 2", r"first place and the only one; got \['1', '2'\]"),
+        ("TYPE : CVRP", "TYPE : OVRP", "is of the TYPE OVRP; only CVRP"),
+        ("DEPOT_SECTION", "BACKHAUL_SECTION\n 2\n -1\nDEPOT_SECTION", "has a BACKHAUL_SECTION, which is not known"),
     ],
 )
 def test_sections_that_do_not_fit_are_told(old: str, new: str, told: str) -> None:
     assert old in ROUTES
     with pytest.raises(ProblemFormatError, match=told):
         read_text(ROUTES.replace(old, new, 1), "x.vrp")
+
+
+@pytest.mark.parametrize(("line", "n"), [("", 2), ("VEHICLES : 1\n", 1)])
+def test_vehicles_that_a_file_states_are_kept_to(line: str, n: int) -> None:
+    model = read_text(ROUTES.replace("CAPACITY", line + "CAPACITY", 1), "x.vrp")
+    assert isinstance(model, VehicleRouting)
+    assert model.n_vehicles == n
 
 
 @pytest.mark.parametrize(
@@ -232,6 +242,9 @@ def test_time_windows_are_told_as_what_is_not_known(tmp_path: Path) -> None:
         ("graph", "3 2\n1 2 1\n2 3 -1\n", "maxcut"),
         ("sack.txt", "2 10\n5 3\n6.5 4\n", "knapsack"),
         ("shop.txt", "2 2\n0 3 1 2\n1 2 0 4\n", "jobshop"),
+        ("queue.txt", "3 1\n0 2\n0 3\n0 1\n", "jobshop"),
+        ("worthless.txt", "3 2\n0 2\n0 3\n0 1\n", "knapsack"),
+        ("fromone.txt", "2 2\n1 3 2 2\n2 2 1 4\n", "jobshop"),
         ("told.txt", "# two jobs\n2 2\n0 3 1 2\n\n#and\n1 2 0 4\n", "jobshop"),
         ("mark.json", "\ufeff" + json.dumps({"kind": "maxcut", "edges": [[0, 1]]}), "maxcut"),
         ("a.json", json.dumps({"kind": "maxcut", "edges": [[0, 1], [1, 2, 0.5]], "reference": 1.5}), "maxcut"),
@@ -279,6 +292,9 @@ def test_files_are_recognised(tmp_path: Path, name: str, text: str, kind: str) -
         ("infinite.txt", "inf 5\n1 2 3\n"),
         ("between.txt", "3 1\n1.5 2 1\n"),
         ("zeroth.txt", "3 1\n0 2 1\n"),
+        ("beyond.txt", "2 2\n0 3 7 2\n1 2 0 4\n"),
+        ("below.txt", "2 2\n0 3 -1 2\n1 2 0 4\n"),
+        ("mixed.txt", "2 2\n0 3 1 2\n1 2 2 4\n"),
         ("bad.json", '{"kind": ["tsp"]}'),
         ("bad.json", '{"kind": "maxcut", "edges": [[0, 1]], "n_nodes": Infinity}'),
         ("bad.json", "{"),

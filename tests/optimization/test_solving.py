@@ -260,7 +260,7 @@ def test_a_call_ends_at_the_next_step_where_its_caller_says_so(problem: str, cal
 def test_coefficients_too_large_to_be_weighed_are_refused() -> None:
     for values in ([1e308, 1e308], [1e100, 1e100]):
         with pytest.raises(ProblemError, match="add up to"):
-            solve(Knapsack(values, [1, 1], 5), "qaoa", QUICK, compare=False)
+            solve(QuadraticProblem(values), "qaoa", QUICK, compare=False)
 
 
 def test_a_reference_that_is_better_than_all_bounds_nothing() -> None:

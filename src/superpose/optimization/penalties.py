@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from superpose.circuits.wording import shown
 from superpose.errors import ProblemError, ProblemInfeasibleError
-from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem
+from superpose.optimization.quadratic import MAX_PAIRS, LinearConstraint, Pairs, QuadraticProblem
 from superpose.optimization.qubo import Qubo
 
 __all__ = ["PenalisedQubo", "PenaltyTerm", "objective_range", "penalised"]
@@ -136,7 +136,8 @@ def penalised(
 
     Raises:
         ProblemInfeasibleError: A constraint cannot be met by any bit string.
-        ProblemError: A coefficient has more than nine decimals, or ``scale`` is not positive.
+        ProblemError: A coefficient has more than nine decimals that count, ``scale`` is not positive, or the QUBO would
+            have more than `MAX_PAIRS` products.
 
     Cost: a term for each pair of variables of a constraint.
     """
@@ -148,8 +149,15 @@ def penalised(
         upper = min(upper, problem.sign * feasible_value)
     gap = max(upper - lower, 0.0) or 1.0
     build = _Build(problem, gap * MARGIN * scale)
-    for row in problem.constraints:
-        build.add(_Form(row, max_slack_bits))
+    forms = [_Form(row, max_slack_bits) for row in problem.constraints]
+    n_pairs = len(problem.quadratic) + len(problem.conflicts) + sum(form.n_pairs for form in forms)
+    if n_pairs > MAX_PAIRS:
+        raise ProblemError(
+            f"The QUBO of {problem.name} has {n_pairs:,} products of two variables, which are too many (at most "
+            f"{MAX_PAIRS:,}): a constraint's penalty has one for each pair of its variables."
+        )
+    for form in forms:
+        build.add(form)
     if len(problem.conflicts):
         build.exclude("conflicts", problem.conflicts)
     source = "objective of a feasible solution that is known" if known else "upper bound of the objective"
@@ -241,6 +249,12 @@ class _Form:
         if row.relation != "==" and not self.redundant and not self.at_most_one:
             self._fill(max_slack_bits)
 
+    @property
+    def n_pairs(self) -> int:
+        """Products of two variables in the penalty."""
+        n = 0 if self.redundant else len(self.a) + len(self.slack)
+        return n * (n - 1) // 2
+
     def _fill(self, max_bits: int) -> None:
         """Give it slack bits that sum up to every value from 0 to what a . x may leave of b."""
         reach = self.b - sum(k for k in self.a if k < 0)
@@ -320,12 +334,16 @@ def _kind(name: str) -> str:
 
 
 def _whole(name: str, numbers: Floats, bound: float) -> tuple[int, Sequence[int], int]:
-    """A power of ten, and the numbers times it, all whole."""
+    """A power of ten, and the numbers times it, all whole; decimals count from the first of the largest coefficient."""
     values = np.append(numbers, bound)
-    for decimals in range(MAX_DECIMALS + 1):
-        scaled = values * 10**decimals
+    largest = float(np.abs(numbers).max(initial=0.0))
+    first = max(0, -math.floor(math.log10(largest))) if largest > 0 else 0
+    for decimals in range(first, first + MAX_DECIMALS + 1):
+        scaled = values * 10.0**decimals
         whole = np.rint(scaled)
         if np.all(np.abs(scaled - whole) <= np.maximum(1e-9, ROUNDING * np.abs(scaled))):
             found = [int(k) for k in whole]
             return 10**decimals, found[:-1], found[-1]
-    raise ProblemError(f"Constraint {name!r} has coefficients of more than {MAX_DECIMALS} decimals; round them.")
+    raise ProblemError(
+        f"Constraint {name!r} has coefficients of more than {MAX_DECIMALS} decimals that count; round them."
+    )

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError
 
-__all__ = ["TOLERANCE", "LinearConstraint", "Pairs", "QuadraticProblem", "Relation", "Sense", "rounded_away"]
+__all__ = ["TOLERANCE", "LinearConstraint", "Pairs", "QuadraticProblem", "Relation", "Sense", "allowance"]
 
 Sense = Literal["min", "max"]
 Relation = Literal["<=", "==", ">="]
@@ -21,15 +21,28 @@ Floats = npt.NDArray[np.float64]
 Indices = npt.NDArray[np.int64]
 Bits = npt.NDArray[np.uint8]
 
-TOLERANCE = 1e-9
+TOLERANCE: Final = 1e-9
+"""By how much a constraint may be missed; where its largest coefficient is below 1, so much of that."""
 
 MOST: Final = 1e100
 """That all coefficients of a problem may add up to: penalties multiply them, and variances square them."""
 
 
-def rounded_away(coefficients: Floats, bound: float) -> float:
-    """By how much floating point may miss where ``coefficients . x`` meets a bound exactly in decimals."""
-    return 4 * float(np.finfo(np.float64).eps) * (float(np.abs(coefficients).sum()) + abs(bound))
+MAX_PAIRS: Final = 50_000_000
+"""Pairs of variables that a quadratic form has, at most: their sorting takes some gigabytes."""
+
+MOST_CONSTRAINED: Final = 1e90
+"""That the coefficients of a constraint, and its bound, may add up to: penalties square them."""
+
+
+def allowance(coefficients: Floats, bound: float) -> float:
+    """By how much ``coefficients . x`` may miss a bound: `TOLERANCE`, and what floating point loses of decimals.
+
+    In small units the tolerance is small too: it is no more than a thousand millionth of the largest coefficient.
+    """
+    sizes = np.abs(coefficients)
+    lost = 4 * float(np.finfo(np.float64).eps) * (float(sizes.sum()) + abs(bound))
+    return TOLERANCE * min(1.0, float(sizes.max(initial=0.0))) + lost
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +132,19 @@ class LinearConstraint:
             raise ProblemError(f"Constraint {name!r} has the relation {relation!r}; allowed are <=, == and >=.")
         if not (np.all(np.isfinite(factors)) and np.isfinite(bound)):
             raise ProblemError(f"Constraint {name!r} has numbers that are not finite.")
+        with np.errstate(over="ignore"):
+            size = float(np.abs(factors).sum() + abs(float(bound)))
+        if size > MOST_CONSTRAINED:
+            raise ProblemError(
+                f"The numbers of constraint {name!r} add up to {size:g} in size, {MOST_CONSTRAINED:g} at most can be "
+                "weighed; choose larger units, and leave out a constraint that always holds."
+            )
+        largest = float(np.abs(factors).max(initial=0.0))
+        if 0 < largest < 1 / MOST_CONSTRAINED:
+            raise ProblemError(
+                f"The coefficients of constraint {name!r} are {largest:g} at most, which cannot be weighed; choose "
+                "smaller units."
+            )
         for member, value in (
             ("name", str(name)),
             ("indices", places),
@@ -136,14 +162,14 @@ class LinearConstraint:
         )
 
     def violation(self, x: Floats) -> Floats:
-        """Return by how much it is missed, float64 ``(batch,)``, 0 where it holds but for rounding."""
+        """Return by how much it is missed, float64 ``(batch,)``, 0 where it holds but for `allowance`."""
         return self.missed_by(x[:, self.indices] @ self.coefficients)
 
     def missed_by(self, sums: Floats) -> Floats:
         """Return by how much sums ``coefficients . x`` miss the bound; see `violation`."""
         excess = sums - self.bound
         missed = np.abs(excess) if self.relation == "==" else excess if self.relation == "<=" else -excess
-        found: Floats = np.where(missed <= rounded_away(self.coefficients, self.bound), 0.0, missed)
+        found: Floats = np.where(missed <= allowance(self.coefficients, self.bound), 0.0, missed)
         return found
 
 
@@ -257,7 +283,7 @@ class QuadraticProblem:
 
     def is_feasible(self, x: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return whether all constraints hold, ``(batch,)``."""
-        found: npt.NDArray[np.bool_] = np.all(self.violations(x) <= TOLERANCE, axis=1)
+        found: npt.NDArray[np.bool_] = np.all(self.violations(x) == 0, axis=1)
         return found
 
     def after_flips(self, x: npt.ArrayLike) -> tuple[Floats, Floats]:

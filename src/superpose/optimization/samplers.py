@@ -12,7 +12,7 @@ from superpose.optimization.budgets import Budget
 from superpose.optimization.classical.annealing import annealed
 from superpose.optimization.options import SolveOptions
 from superpose.optimization.penalties import PenalisedQubo, penalised
-from superpose.optimization.quadratic import TOLERANCE, QuadraticProblem
+from superpose.optimization.quadratic import QuadraticProblem
 
 __all__ = ["AnnealingSampler", "Drawn", "ExhaustiveSampler", "RandomSampler", "Sampler", "Setting"]
 
@@ -151,7 +151,7 @@ def _all_feasible(problem: QuadraticProblem, budget: Budget) -> npt.NDArray[np.b
         sums = np.zeros(1)
         for weight in weights[::-1]:
             sums = np.concatenate([sums, sums + weight])
-        ok &= row.missed_by(sums) <= TOLERANCE
+        ok &= row.missed_by(sums) == 0
     index = np.arange(2**n) if len(problem.conflicts) else np.empty(0, np.int64)
     for a, b in problem.conflicts:
         budget.look()

@@ -57,6 +57,8 @@ def annealed(qubo: Qubo, n_reads: int, budget: Budget, seed: int) -> Bits:
     Raises:
         ExtraMissingError: D-Wave's samplers are not installed.
     """
+    if not (np.any(qubo.linear) or len(qubo.quadratic)):  # the sampler warns of it, and finds no temperature
+        return np.zeros((1, qubo.n_variables), np.uint8)
     annealing = _Annealing(qubo, n_reads, budget, seed)
     return watched(annealing.ends, annealing.stopped.set, budget.look)
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, diags_array
-from scipy.sparse.csgraph import breadth_first_order, connected_components
-from scipy.sparse.linalg import eigsh
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import ArpackError, eigsh
 
 from superpose.errors import ExtraMissingError
 from superpose.optimization.budgets import Budget, OnStep
@@ -63,29 +63,38 @@ def cut_bound(model: MaxCut) -> float:
         (np.tile(pairs.values, 2), (np.r_[pairs.rows, pairs.cols], np.r_[pairs.cols, pairs.rows])), shape=(n, n)
     ).tocsr()
     laplacian = diags_array(np.asarray(both.sum(axis=1)).reshape(-1)) - both
-    if n <= 50:
-        largest = float(np.linalg.eigvalsh(laplacian.toarray())[-1])
-    else:
-        values, vectors = eigsh(laplacian.astype(np.float64), k=1, which="LA", v0=np.ones(n) + np.arange(n) / n)
-        missed = float(np.linalg.norm(laplacian @ vectors[:, 0] - values[0] * vectors[:, 0]))
-        largest = float(values[0]) + missed + 1e-9 * abs(float(values[0]))
-    spectral = n / 4 * largest
-    bound = min(positive, spectral)
+    bound = min(positive, n / 4 * _largest(laplacian.tocsr()))
     whole = bool(np.all(pairs.values == np.rint(pairs.values)))
     return float(np.floor(bound * (1 + 1e-12) + 1e-6)) if whole else bound  # what rounding takes away is given back
+
+
+def _largest(matrix: Any) -> float:
+    """The largest eigenvalue of a symmetric matrix, rounded up; infinity where none is found.
+
+    Lanczos' method can end at another eigenvalue only if it begins orthogonal to the largest one's vectors, so that
+    it begins in a direction drawn at random, which no order of the nodes knows.
+    """
+    n = matrix.shape[0]
+    if n <= 50:
+        return float(np.linalg.eigvalsh(matrix.toarray())[-1])
+    try:
+        values, vectors = eigsh(matrix.astype(np.float64), k=1, which="LA", v0=np.random.default_rng(0).normal(size=n))
+    except ArpackError:  # eigenvalues too close to one another for its iterations
+        return float("inf")
+    missed = float(np.linalg.norm(matrix @ vectors[:, 0] - values[0] * vectors[:, 0]))
+    return float(values[0]) + missed + 1e-9 * abs(float(values[0]))
 
 
 def bipartition(model: MaxCut) -> Bits | None:
     """Return parts such that every edge joins two of them, or None where a cycle of odd length forbids it.
 
-    Cost: a breadth-first search.
+    Cost: linear in nodes and edges, whatever the number of components: a search of the graph's double cover, whose
+    edges lead from one copy of a node to the other copy of its neighbour. A component with an odd cycle has one
+    component there; any other has two, one for each colour of its first node.
     """
     pairs, n = model.pairs, model.n_nodes
-    graph = coo_array((np.ones(len(pairs)), (pairs.rows, pairs.cols)), shape=(n, n)).tocsr()
-    _, labels = connected_components(graph, directed=False)
-    parts = np.zeros(n, np.uint8)
-    for first in np.unique(labels, return_index=True)[1]:
-        order, before = breadth_first_order(graph, int(first), directed=False)
-        for node in order[1:]:
-            parts[node] = 1 - parts[before[node]]
-    return parts if np.all(parts[pairs.rows] != parts[pairs.cols]) else None
+    ends = (np.r_[pairs.rows, pairs.cols], np.r_[pairs.cols, pairs.rows] + n)
+    cover = coo_array((np.ones(len(ends[0])), ends), shape=(2 * n, 2 * n)).tocsr()
+    labels = connected_components(cover, directed=False)[1]
+    here, there = labels[:n], labels[n:]
+    return None if np.any(here == there) else (here > there).astype(np.uint8)

@@ -24,6 +24,8 @@ MAX_ROWS = 60_000
 LEAST_COST: Final = 2.0**16
 MOST_COST: Final = 2.0**40
 """Between these lies the largest cost that HiGHS is given."""
+LONGEST_PRESOLVED: Final = 1000
+"""Variables of a row up to which HiGHS simplifies first: it compares them pair by pair, and heeds no time meanwhile."""
 _UNFIT = (1, 14)
 """From this version on highspy is left alone. 1.14 calls solutions optimal that are not (its presolve, mended in 1.15:
 HiGHS issue 2957). Later ones bring a libhighs.so.1, as OR-Tools does, of another release: whichever is loaded second
@@ -56,12 +58,14 @@ def branch_and_bound(
     for a, b in problem.conflicts:
         rows.add([a, b], [1, 1], -np.inf, 1)
     for row in problem.constraints:
-        low = -np.inf if row.relation == "<=" else row.bound
-        rows.add(row.indices, row.coefficients, low, np.inf if row.relation == ">=" else row.bound)
+        weight = _unit(row.coefficients, 1.0)
+        bound = row.bound / weight
+        low, high = -np.inf if row.relation == "<=" else bound, np.inf if row.relation == ">=" else bound
+        rows.add(row.indices, row.coefficients / weight, low, high)
     size = n + len(pairs)
     integral = np.concatenate([np.ones(n), np.zeros(len(pairs))])
     costs = np.concatenate([problem.sign * problem.linear, values])
-    unit = _unit(costs)
+    unit = _unit(costs, LEAST_COST)
     found, bound = _Program(costs / unit, integral, *rows.all(size)).solved(max(limit_s, 0.05), on_step)
     bits = None
     if found is not None:
@@ -76,10 +80,15 @@ def branch_and_bound(
     return bits, bound
 
 
-def _unit(costs: npt.NDArray[np.float64]) -> float:
-    """A power of two that costs are divided by: HiGHS calls 1e-6 nothing, and 1e20 infinite."""
-    largest = float(np.abs(costs).max(initial=0.0))
-    if largest == 0 or LEAST_COST <= largest <= MOST_COST:
+def _unit(numbers: npt.NDArray[np.float64], least: float) -> float:
+    """A power of two that costs, or a row, are divided by: HiGHS calls 1e-6 nothing, and 1e15 or 1e20 too large.
+
+    Args:
+        numbers: Costs, or the coefficients of a row.
+        least: From here up to `MOST_COST` the largest of them is left as it is.
+    """
+    largest = float(np.abs(numbers).max(initial=0.0))
+    if largest == 0 or least <= largest <= MOST_COST:
         return 1.0
     return 2.0 ** round(math.log2(largest / LEAST_COST))
 
@@ -101,9 +110,13 @@ class _Program:
             return watched(lambda: self._by_scipy(limit_s), lambda: None, on_step)
         return self._by_highspy(highspy, limit_s, on_step)
 
+    @property
+    def _is_presolved(self) -> bool:
+        return int(np.diff(self.matrix.indptr).max(initial=0)) <= LONGEST_PRESOLVED
+
     def _by_scipy(self, limit_s: float) -> tuple[npt.NDArray[np.float64] | None, float]:
         rows = [LinearConstraint(self.matrix, self.low, self.high)] if len(self.low) else []
-        options = {"time_limit": limit_s, "mip_rel_gap": 0.0}
+        options = {"time_limit": limit_s, "mip_rel_gap": 0.0, "presolve": self._is_presolved}
         found = milp(self.costs, integrality=self.integral, bounds=Bounds(0, 1), constraints=rows, options=options)
         if found.x is not None and found.status == 0:
             return found.x, float(found.fun)  # proven: HiGHS tells 0 as a bound where presolve solved it
@@ -125,6 +138,8 @@ class _Program:
         solver.setOptionValue("output_flag", False)
         solver.setOptionValue("time_limit", limit_s)
         solver.setOptionValue("mip_rel_gap", 0.0)
+        if not self._is_presolved:
+            solver.setOptionValue("presolve", "off")
         solver.HandleUserInterrupt = True
         solver.passModel(model)
         watched(solver.run, solver.cancelSolve, on_step)

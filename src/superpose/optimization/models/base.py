@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError
 from superpose.optimization.budgets import OnStep
-from superpose.optimization.quadratic import QuadraticProblem, Sense
+from superpose.optimization.quadratic import MAX_PAIRS, QuadraticProblem, Sense
 
 __all__ = ["MAX_VARIABLES", "Bits", "ClassicalResult", "Decoded", "Model"]
 
@@ -76,12 +76,17 @@ class Model(ABC, Generic[S]):
         """The quadratic problem over binary variables.
 
         Raises:
-            ProblemError: It would have more than `MAX_VARIABLES`.
+            ProblemError: It would have more than `MAX_VARIABLES`, or more than `MAX_PAIRS` products and conflicts.
         """
         if self.n_variables > MAX_VARIABLES:
             raise ProblemError(
                 f"The quadratic form of {self.name} has {self.n_variables:,} variables, which is too large (at most "
                 f"{MAX_VARIABLES:,}); method 'classical' may do without it."
+            )
+        if self.n_pairs > MAX_PAIRS:
+            raise ProblemError(
+                f"The quadratic form of {self.name} has {self.n_pairs:,} products and conflicts of two variables, "
+                f"which is too large (at most {MAX_PAIRS:,}); method 'classical' may do without it."
             )
         return self._build()
 
@@ -89,6 +94,11 @@ class Model(ABC, Generic[S]):
     @abstractmethod
     def n_variables(self) -> int:
         """Number of binary variables of `problem`, which need not be built for this."""
+
+    @property
+    def n_pairs(self) -> int:
+        """Products and conflicts of two variables in `problem`, which need not be built for this."""
+        return 0
 
     @abstractmethod
     def _build(self) -> QuadraticProblem: ...

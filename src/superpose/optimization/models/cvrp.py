@@ -10,9 +10,10 @@ import numpy.typing as npt
 from superpose.errors import ProblemError, ProblemInfeasibleError
 from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
+from superpose.optimization.models.loading import loaded
 from superpose.optimization.models.numbers import as_numbers, as_whole_numbers
 from superpose.optimization.models.routes import shortest_route
-from superpose.optimization.quadratic import TOLERANCE, LinearConstraint, Pairs, QuadraticProblem, rounded_away
+from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem, allowance
 
 __all__ = ["Routes", "VehicleRouting"]
 
@@ -69,7 +70,7 @@ class VehicleRouting(Model[Routes]):
             raise ProblemError(f"Place 0 is the depot, whose demand is 0; got {self.demands[0]:g}.")
         if np.any(self.distances < 0) or np.any(self.demands < 0) or self.demands.max() > capacity:
             raise ProblemError("Distances and demands must be 0 or more, and no demand above the capacity.")
-        self._room = float(most) + TOLERANCE + rounded_away(self.demands, float(most))
+        self._room = float(most) + allowance(self.demands, float(most))
         if self.demands.sum() > n_vehicles * self._room:
             raise ProblemInfeasibleError(
                 f"{n_vehicles} vehicles of capacity {capacity:g} cannot carry {self.demands.sum():g}; give more."
@@ -85,6 +86,11 @@ class VehicleRouting(Model[Routes]):
     def n_variables(self) -> int:
         """``(n - 1) * n_vehicles``."""
         return (self.n_places - 1) * self.n_vehicles
+
+    @property
+    def n_pairs(self) -> int:
+        """Two customers of a vehicle each."""
+        return (self.n_places - 1) * (self.n_places - 2) // 2 * self.n_vehicles
 
     def _build(self) -> QuadraticProblem:
         m, k = self.n_places - 1, self.n_vehicles
@@ -150,7 +156,10 @@ class VehicleRouting(Model[Routes]):
         return float(sum(self.distances[path[:-1], path[1:]].sum() for path in stops))
 
     def start(self, rng: np.random.Generator) -> Routes:
-        """Customers in random order, the heavy ones rather earlier, each in a random vehicle that has room."""
+        """Customers in random order, the heavy ones rather earlier, each in a random vehicle that has room.
+
+        Where no such loads fit, those that a search finds; see `superpose.optimization.models.loading`.
+        """
         m = self.n_places - 1
         for attempt in range(200):
             order = np.argsort(-self.demands[1:] * (1 + rng.random(m) * (1 - attempt / 200)), kind="stable") + 1
@@ -164,7 +173,11 @@ class VehicleRouting(Model[Routes]):
                 loads[vehicle] += self.demands[customer]
             else:
                 return tuple(self._route(frozenset(cluster)) for cluster in clusters if cluster)
-        raise ProblemInfeasibleError(f"No way was found to load {self.n_vehicles} vehicles; give more.")
+        found = loaded(self.demands[1:].tolist(), self.n_vehicles, self._room)
+        if found is None:
+            raise ProblemInfeasibleError(f"No way was found to load {self.n_vehicles} vehicles; give more.")
+        together = [frozenset((np.flatnonzero(np.array(found) == v) + 1).tolist()) for v in range(self.n_vehicles)]
+        return tuple(self._route(cluster) for cluster in together if cluster)
 
     def neighbourhood(self, bits: Bits, size: int, rng: np.random.Generator) -> Indices:
         """Customers of two vehicles, one drawn at random and one that saves with it, and both vehicles for each."""

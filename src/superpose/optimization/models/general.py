@@ -10,7 +10,7 @@ import numpy.typing as npt
 from superpose.errors import ProblemInfeasibleError
 from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
-from superpose.optimization.quadratic import TOLERANCE, QuadraticProblem
+from superpose.optimization.quadratic import QuadraticProblem
 
 __all__ = ["GeneralModel"]
 
@@ -18,6 +18,9 @@ Indices = npt.NDArray[np.int64]
 
 _MOST_IN_PAIRS = 60
 """Variables up to which repair also flips two bits at once."""
+
+_PROGRESS = 1e-12
+"""Of what is missed, a step of repair has to mend more than this."""
 
 
 class GeneralModel(Model[Bits]):
@@ -58,10 +61,10 @@ class GeneralModel(Model[Bits]):
         repaired = not bool(self._given.is_feasible(x)[0])
         while repaired:
             missed = float(self._given.violations(x).sum())
-            if missed <= TOLERANCE:
+            if missed == 0:
                 break
             x = self._mended(x)
-            if float(self._given.violations(x).sum()) >= missed - TOLERANCE:
+            if float(self._given.violations(x).sum()) >= missed * (1 - _PROGRESS):
                 return None
         return Decoded(x, self.value(x), repaired)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -88,6 +88,11 @@ class JobShop(Model[Indices]):
         """One for each operation, or the end, and each time at which it may be."""
         return int(self._first[-1])
 
+    @property
+    def n_pairs(self) -> int:
+        """Pairs of times that cannot both be."""
+        return sum(int((stop - start).sum()) for _, _, start, stop in self._clashing())
+
     def _build(self) -> QuadraticProblem:
         n_ops, first = self.n_operations, self._first
         linear = np.zeros(self.n_variables)
@@ -97,28 +102,30 @@ class JobShop(Model[Indices]):
             for k in range(n_ops + 1)
         ]
         conflicts = []
-        for a in range(n_ops):
-            for b in range(a + 1, n_ops):
-                if self.job_of[a] == self.job_of[b] and b == a + 1:
-                    conflicts.append(self._clashes(a, b, lambda s, t, a=a: t < s + self.durations[a]))
-                elif self.job_of[a] != self.job_of[b] and self.machine_of[a] == self.machine_of[b]:
-                    conflicts.append(
-                        self._clashes(
-                            a, b, lambda s, t, a=a, b=b: (t < s + self.durations[a]) & (s < t + self.durations[b])
-                        )
-                    )
-            if a + 1 == n_ops or self.job_of[a + 1] != self.job_of[a]:
-                conflicts.append(self._clashes(a, n_ops, lambda s, t, a=a: t < s + self.durations[a]))
+        for a, b, start, stop in self._clashing():
+            n_each = stop - start
+            here = np.repeat(np.arange(len(start)), n_each)
+            there = np.arange(len(here)) - np.repeat(np.cumsum(n_each) - n_each, n_each) + start[here]
+            conflicts.append(np.stack([first[a] + here, first[b] + there], axis=1))
         names = [f"op{k}_at{t}" if k < n_ops else f"end_at{t}" for k in range(n_ops + 1) for t in self._slots[k]]
         return QuadraticProblem(
             linear, constraints=once, conflicts=np.concatenate(conflicts), names=names, name=self.name
         )
 
-    def _clashes(self, a: int, b: int, clash: Any) -> Indices:
-        """Pairs of variables of two operations that may not both be 1."""
-        s, t = (np.array(self._slots[k]) for k in (a, b))
-        here, there = np.nonzero(clash(s[:, None], t[None, :]))
-        return np.stack([self._first[a] + here, self._first[b] + there], axis=1)
+    def _clashing(self) -> Iterator[tuple[int, int, Indices, Indices]]:
+        """Two operations, or one and the end, and for each time of the first which of the second's it rules out.
+
+        Those are a stretch: the indices from ``start`` up to before ``stop`` of the second's times.
+        """
+        n_ops, job, machine = self.n_operations, self.job_of, self.machine_of
+        for a in range(n_ops):
+            at, last = np.arange(self._slots[a].start, self._slots[a].stop), a + 1 == n_ops or job[a + 1] != job[a]
+            others = np.flatnonzero((machine == machine[a]) & (job != job[a]))
+            for b in [n_ops if last else a + 1, *others[others > a].tolist()]:
+                slots, on_machine = self._slots[b], b != n_ops and job[b] != job[a]
+                since = at - self.durations[b] + 1 if on_machine else np.full(len(at), slots.start)
+                start = np.clip(since - slots.start, 0, len(slots))
+                yield a, b, start, np.maximum(np.clip(at + self.durations[a] - slots.start, 0, len(slots)), start)
 
     def scheduled(self, priority: npt.NDArray[np.float64]) -> Indices:
         """Return the schedule that starts operations as early as it can, those of least priority value first."""

@@ -11,7 +11,7 @@ from superpose.errors import ProblemError
 from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.numbers import as_numbers
-from superpose.optimization.quadratic import TOLERANCE, LinearConstraint, QuadraticProblem, rounded_away
+from superpose.optimization.quadratic import LinearConstraint, QuadraticProblem, allowance
 
 __all__ = ["Knapsack"]
 
@@ -52,7 +52,7 @@ class Knapsack(Model[Bits]):
         if np.any(self.weights < 0) or limit.ndim or limit < 0:
             raise ProblemError("Weights must be 0 or more, the capacity one number of 0 or more.")
         self.capacity, self.sense, self.name, self.reference = float(limit), "max", name, reference
-        self._room = self.capacity + TOLERANCE + rounded_away(self.weights, self.capacity)
+        self._room = self.capacity + allowance(self.weights, self.capacity)
         self._by_worth = np.argsort(-self.values / np.maximum(self.weights, 1e-12), kind="stable")
 
     @property

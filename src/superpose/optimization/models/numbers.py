@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from numbers import Real
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -10,6 +11,9 @@ import numpy.typing as npt
 from superpose.errors import ProblemError
 
 __all__ = ["as_numbers", "as_whole_numbers"]
+
+MOST: Final = 1e90
+"""The largest number that a problem has; its inverse is the smallest but 0. Sums and squares of such stay finite."""
 
 
 def as_numbers(what: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
@@ -21,7 +25,7 @@ def as_numbers(what: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
 
     Raises:
         ProblemError: rows of several lengths, something that is no number (text that reads like one neither), or a
-            number that is not finite.
+            number that is not finite, or whose size is above 1e90 or below 1e-90 and not 0.
     """
     try:
         array = np.asarray(values)
@@ -34,6 +38,12 @@ def as_numbers(what: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
     found = array.astype(np.float64)
     if not np.isfinite(found).all():
         raise ProblemError(f"{what} must be finite.")
+    sizes = np.abs(found[found != 0])
+    odd = sizes[(sizes > MOST) | (sizes < 1 / MOST)]
+    if odd.size:
+        raise ProblemError(
+            f"{what} must be 0 or between {1 / MOST:g} and {MOST:g} in size, got {odd[0]:g}; choose other units."
+        )
     return found
 
 
@@ -45,10 +55,13 @@ def as_whole_numbers(what: str, values: npt.ArrayLike) -> npt.NDArray[np.int64]:
         values: whole numbers, or nested rows of them.
 
     Raises:
-        ProblemError: as `as_numbers`, or a broken number.
+        ProblemError: as `as_numbers`, or a broken number, or one from 2**53 on, where whole numbers are not told apart.
     """
     array = as_numbers(what, values)
     broken = array[array != np.floor(array)]
     if broken.size:
         raise ProblemError(f"{what} must be whole numbers, got {broken[0]:g}.")
+    large = array[np.abs(array) >= 2.0**53]
+    if large.size:
+        raise ProblemError(f"{what} must be below 2**53 in size, got {large[0]:g}.")
     return array.astype(np.int64)

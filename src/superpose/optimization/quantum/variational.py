@@ -110,7 +110,10 @@ class QaoaSampler(_Variational):
         params, cost = self._minimised(circuit(first), form.qubo, ramp(first), setting)
         n_evaluations = cost.n_evaluations
         for layers in range(first + 1, p + 1):
-            params, cost = self._minimised(circuit(layers), form.qubo, interpolated(params), setting)
+            params = interpolated(params)
+            if layers < p and setting.budget.is_over:  # angles of layers between are not looked at any more
+                continue
+            params, cost = self._minimised(circuit(layers), form.qubo, params, setting)
             n_evaluations += cost.n_evaluations
         cost.n_evaluations = n_evaluations
         mixer = "xy" if groups else "warm" if relaxed is not None else "x"

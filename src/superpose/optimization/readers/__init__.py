@@ -31,7 +31,8 @@ def read_problem(path: Path | str, *, reference: float | None = None) -> Model[A
     ``.tsp`` is TSPLIB's (EUC_2D, CEIL_2D, ATT, GEO, EXPLICIT), ``.vrp`` CVRPLIB's, ``.json`` a document of ours; other
     files are told apart by their lines, of which those that begin with ``#`` are left: a graph of the Gset (``n m``,
     then ``i j w``), a knapsack (``n capacity``, then ``value weight``), or a job shop (``n m``, then for each job its
-    pairs of machine and duration).
+    pairs of machine and duration). Where ``n 1`` stands above lines ``0 duration``, it is a job shop of one machine
+    rather than a knapsack in which nothing is of value.
 
     Args:
         path: Of the file. Best values known are taken from beside it: ``NAME.sol`` of CVRPLIB, ``solutions`` of
@@ -104,6 +105,8 @@ def _read(file_name: str, text: str, solution: Path | None) -> Model[Any]:
         n = int(float(head[0]))
         if len(lines[1]) == 3:
             return read_gset(text, name)
+        if _is_of_one_machine(n, head, lines[1:]):
+            return read_jobshop(text, name)
         if len(lines[1]) == 2 and len(lines) >= n + 1:
             return read_knapsack(text, name)
         if len(lines) == n + 1 and all(len(line) == 2 * int(head[1]) for line in lines[1:]):
@@ -111,6 +114,11 @@ def _read(file_name: str, text: str, solution: Path | None) -> Model[Any]:
     raise ProblemFormatError(
         f"{file.name} is no problem that is known: .tsp, .vrp, .json, or a graph, a knapsack or a job shop as text."
     )
+
+
+def _is_of_one_machine(n: int, head: list[str], lines: list[list[str]]) -> bool:
+    """Whether lines ``0 duration`` are jobs: as a knapsack they would be worth nothing."""
+    return head[1] == "1" and len(lines) == n and all(len(line) == 2 and line[0] == "0" for line in lines)
 
 
 _TIMES: Final = ("READY TIME", "DUE DATE", "SERVICE TIME")

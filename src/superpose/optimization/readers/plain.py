@@ -54,12 +54,19 @@ def read_jobshop(text: str, name: str = "jobs") -> JobShop:
     """Return a job shop: ``n_jobs n_machines``, then for each job ``machine duration`` pairs, machines from 0.
 
     Raises:
-        ProblemFormatError: Fewer or longer lines than stated.
+        ProblemFormatError: Fewer or longer lines than stated, or a machine beyond those stated (counted from 1 they
+            are machines all the same).
     """
     head, *lines = lines_of(text)
     n, m = int(head[0]), int(head[1])
     if len(lines) != n or any(len(line) != 2 * m for line in lines):
         raise ProblemFormatError(f"{name} states {n} jobs of {m} operations, got {len(lines)} lines.")
-    return JobShop(
-        [[(int(a), int(d)) for a, d in zip(line[::2], line[1::2], strict=True)] for line in lines], name=name
-    )
+    jobs = [[(int(a), int(d)) for a, d in zip(line[::2], line[1::2], strict=True)] for line in lines]
+    machines = [machine for job in jobs for machine, _ in job]
+    first = 1 if m in machines else 0
+    if odd := [machine for machine in machines if not first <= machine < first + m]:
+        raise ProblemFormatError(
+            f"{name} states {m} machines, so that they are 0 to {m - 1} (or 1 to {m}); it names machine {odd[0]}"
+            f"{' beside machine ' + str(m) if first else ''}."
+        )
+    return JobShop(jobs, name=name)

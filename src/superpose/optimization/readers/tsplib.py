@@ -30,13 +30,14 @@ def read_tsp(text: str, name: str = "tour") -> TravellingSalesman:
     """Return a symmetric travelling-salesman problem.
 
     Raises:
-        ProblemFormatError: Sections are missing, or a type of edge weights that is not known.
+        ProblemFormatError: Sections are missing, or a section, TYPE or type of edge weights that is not known.
     """
     fields, sections = _parsed(text)
     kind = fields.get("TYPE", "TSP").split()[:1]
     if kind not in (["TSP"], ["ATSP"]) or "FIXED_EDGES_SECTION" in sections:
         what = "fixes edges" if "FIXED_EDGES_SECTION" in sections else f"is of the TYPE {' '.join(kind) or 'none'}"
         raise ProblemFormatError(f"{name} {what}; only tours without further conditions are known here.")
+    _refuse_sections(name, sections, _PLACES)
     distances, coordinates = _distances(fields, sections, rounded=True)
     return TravellingSalesman(distances, coordinates, name=fields.get("NAME") or name)
 
@@ -44,7 +45,8 @@ def read_tsp(text: str, name: str = "tour") -> TravellingSalesman:
 def read_cvrp(text: str, name: str = "routes", *, rounded: bool = True, at_least: int = 1) -> VehicleRouting:
     """Return a capacitated vehicle-routing problem; the number of vehicles is that in the name ("-k4").
 
-    Where the name tells none, it is one more than the least that could carry all; never fewer than ``at_least``.
+    Where the name tells none, it is one more than the least that could carry all; never fewer than ``at_least``. A
+    line ``VEHICLES : 4``, as LKH has it, is kept to before all.
 
     Args:
         text: Of the file.
@@ -53,14 +55,20 @@ def read_cvrp(text: str, name: str = "routes", *, rounded: bool = True, at_least
         at_least: Vehicles there are in any case: the names of some sets tell fewer than good solutions use.
 
     Raises:
-        ProblemFormatError: Sections are missing, the depot is not the first place, or routes have a limited duration
-            or time windows, which this model does not know.
+        ProblemFormatError: Sections are missing, the depot is not the first place or not the only one, or routes have
+            a limited duration, time windows or another condition which this model does not know.
     """
     fields, sections = _parsed(text)
+    if (kind := fields.get("TYPE", "CVRP").split()[:1]) not in (["CVRP"], ["VRP"], ["ACVRP"]):
+        raise ProblemFormatError(
+            f"{name} is of the TYPE {' '.join(kind) or 'none'}; only CVRP is known here: closed routes from one depot, "
+            "and capacities."
+        )
     if "DISTANCE" in fields or "SERVICE_TIME" in fields:
         raise ProblemFormatError(f"{name} limits the duration of routes; only capacities are known here.")
     if "TIME_WINDOW_SECTION" in sections:
         raise ProblemFormatError(f"{name} has time windows; only capacities are known here.")
+    _refuse_sections(name, sections, _PLACES | {"DEMAND_SECTION", "DEPOT_SECTION"})
     distances, coordinates = _distances(fields, sections, rounded=rounded)
     n, capacity = len(distances), float(fields["CAPACITY"])
     if not 0 < capacity < math.inf:
@@ -68,13 +76,31 @@ def read_cvrp(text: str, name: str = "routes", *, rounded: bool = True, at_least
     demands = _by_place("DEMAND_SECTION", sections["DEMAND_SECTION"], n, 1)[:, 0]
     if not np.isfinite(demands).all():
         raise ProblemFormatError(f"The DEMAND_SECTION of {name} must have finite numbers.")
-    if [int(k) for k in sections.get("DEPOT_SECTION", [1])][:1] != [1]:
-        raise ProblemFormatError(f"The depot of {name} must be the first place.")
+    if (depots := [f"{k:g}" for k in sections.get("DEPOT_SECTION", [1.0]) if k != -1]) != ["1"]:
+        raise ProblemFormatError(f"The depot of {name} must be the first place and the only one; got {depots[:9]}.")
     label = fields.get("NAME") or name
     told = re.search(r"-k(\d+)$", label)
     least = math.ceil(float(demands.sum()) / capacity)
     vehicles = max(int(told.group(1)) if told else least + 1, at_least)
+    if "VEHICLES" in fields:
+        vehicles = int(fields["VEHICLES"])
     return VehicleRouting(distances, demands, capacity, vehicles, coordinates, name=label)
+
+
+_PLACES: Final = frozenset({"NODE_COORD_SECTION", "DISPLAY_DATA_SECTION", "EDGE_WEIGHT_SECTION"})
+
+
+def _refuse_sections(name: str, sections: Mapping[str, Any], known: frozenset[str]) -> None:
+    """Say which section is not known, rather than solve a problem without its condition.
+
+    Raises:
+        ProblemFormatError: There is one.
+    """
+    odd = sorted(set(sections) - known)
+    if odd:
+        raise ProblemFormatError(
+            f"{name} has a {odd[0][:40]}, which is not known here; those are {', '.join(sorted(known))}."
+        )
 
 
 def _parsed(text: str) -> tuple[Mapping[str, str], Mapping[str, list[float]]]:
