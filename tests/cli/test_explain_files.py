@@ -103,7 +103,17 @@ def test_a_terminal_shows_the_answer_of_a_calibrated_model_and_the_label_that_wa
     assert said.code == 0, said.err
     answer, score = predictor.predict_proba(frame)[0].max(), Predictor.load(flowers).predict_proba(frame)[0].max()
     assert f"row 0: {own} {answer:.4f}, before calibration {score:.4f}, a typical row" in said.out
+    assert f"the label is {own} already" in said.out and "no allowed change" not in said.out
+    other = next(str(name) for name in predictor.classes if str(name) != own)
+    wanted = ("--counterfactuals", 1, "--to", own, "--class", other)  # the row's own label is not in the answer then
+    said = superpose("explain", calibrated, rows, *wanted)
     assert f"no allowed change was found that makes the label {own}, or it is that already" in said.out
+    *rest, free = frame.columns
+    held = [part for name in rest for part in ("--fixed", name)]
+    narrow = ("--range", f"{free}={frame[free].iloc[0]}..{frame[free].iloc[0] + 1e-6}")
+    said = superpose("explain", calibrated, rows, "--counterfactuals", 1, "--to", other, *held, *narrow)
+    assert said.code == 0, said.err
+    assert f"no allowed change was found that makes the label {other}\n" in said.out
 
 
 def test_a_wait_is_for_endpoints_and_for_longer_than_nothing(superpose: Callable[..., Any], flowers: Path) -> None:

@@ -68,6 +68,7 @@ def test_patients_on_both_sides_are_counted() -> None:
     split = splits[found.split]
     shared = np.isin(patients[split.test], patients[split.train])
     assert found.n_rows == shared.sum() and list(found.rows) == split.test[shared][:20].tolist()
+    assert f"test rows of split {found.split + 1})" in found.message  # counted from 1, as progress counts
     apart = grouped_splits(
         table.target.to_numpy(), patients, n_splits=3, test_fraction=0.2, validation_fraction=0.15, seed=0
     )
@@ -87,6 +88,7 @@ def test_copies_are_found_exact_and_near() -> None:
         found = findings(changed, splits)
         assert set(found) & {"duplicate", "near_duplicate"} == {kind}
         assert found[kind].n_rows == 7
+        assert kind == "near_duplicate" or "test rows of split 1 have the features" in found[kind].message
         assert set(found[kind].rows) == set(rows.tolist())
 
 

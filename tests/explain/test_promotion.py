@@ -111,6 +111,8 @@ def test_the_cure_is_true_for_where_a_version_comes_from(
     missing = {one.name: one.how for one in check_promotion(manifest, evidence, {}).missing}
     assert list(missing) == list(REQUIREMENTS)
     assert said in missing["data"]
+    # a study that was trained alone lacks a comparison whatever release wrote its file
+    assert ("at least 2 seeds" in missing["controls"]) == ("provenance" in manifest)
     for name in ("intended_use", "limits", "subgroups"):
         assert "superpose models annotate" in missing[name]
     computed = ("data", "metrics", "controls", "calibration", "drift_baseline", "energy_and_cost", "explanation")

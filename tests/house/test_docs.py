@@ -96,5 +96,14 @@ def test_help_blocks_are_what_the_command_prints(
 def test_readme_stays_short_and_links_lead_somewhere() -> None:
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
     for page in PAGES:
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text(encoding="utf-8")):
-            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target, place in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", page.read_text(encoding="utf-8")):
+            other = page.parent / target if target else page
+            assert other.exists(), f"{page.name} links to {target}"
+            assert not place or place in _places(other), f"{page.name} links to {target}#{place}"
+
+
+def _places(page: Path) -> set[str]:
+    """What a link can lead to within a page: its headings as GitHub names them."""
+    prose = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.S | re.M)
+    headings = [re.sub(r"\]\([^)]*\)", "", title) for title in re.findall(r"^#+ (.*)$", prose, re.M)]
+    return {re.sub(r"[^\w\- ]", "", title).strip().lower().replace(" ", "-") for title in headings}

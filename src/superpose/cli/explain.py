@@ -119,7 +119,7 @@ def explain(  # noqa: PLR0913  # a command's options
     if found.notice:
         typer.echo(found.notice)
     for index, row in enumerate(found.rows):
-        _show(index, row, to_class)
+        _show(index, row, to_class, predicted=None if of_class is not None else row.label)
     for file in files:
         typer.echo(f"written {file}", err=True)
     _summary(found, found.model if is_file else f"{found.model} version {found.model_version}")
@@ -173,7 +173,7 @@ def _write(found: Explanation, directory: Path) -> list[Path]:
     return files
 
 
-def _show(index: int, row: ExplainedRow, to_class: str | None) -> None:
+def _show(index: int, row: ExplainedRow, to_class: str | None, *, predicted: str | None) -> None:
     shown = list(row.attributions.items())[:_SHOWN]
     rest = sum(row.attributions.values()) - sum(value for _, value in shown)
     lines = [(name, _amount(value)) for name, value in shown]
@@ -190,8 +190,7 @@ def _show(index: int, row: ExplainedRow, to_class: str | None) -> None:
         )
     print_table(("column", "attribution"), lines, right=("attribution",))
     if row.counterfactuals is not None and not row.counterfactuals:
-        wanted = "changes the label" if to_class is None else f"makes the label {to_class}, or it is that already"
-        typer.echo(f"no allowed change was found that {wanted}")
+        typer.echo(_none_found(to_class, predicted))
     for one in row.counterfactuals or ():
         changes = ", ".join(f"{name} {before} -> {after}" for name, (before, after) in one.changes.items())
         typer.echo(f"{one.label} {one.probability:.4f}, distance {one.distance:.3f}: {changes}")
@@ -203,6 +202,16 @@ def _show(index: int, row: ExplainedRow, to_class: str | None) -> None:
     for sentence in row.words or ():
         typer.echo(sentence)
     typer.echo("")
+
+
+def _none_found(to_class: str | None, predicted: str | None) -> str:
+    """Why a row has no counterfactual; ``predicted`` is its label, None where only a class asked for is known."""
+    if to_class is None:
+        return "no allowed change was found that changes the label"
+    if predicted is not None:
+        wanted = f"no allowed change was found that makes the label {to_class}"
+        return f"the label is {to_class} already" if predicted == to_class else wanted
+    return f"no allowed change was found that makes the label {to_class}, or it is that already"
 
 
 def _amount(value: float) -> str:

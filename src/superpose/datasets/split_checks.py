@@ -37,7 +37,7 @@ class Finding:
 
     Attributes:
         kind: "leak", "group_overlap", "duplicate", "near_duplicate", "identifier" or "drift".
-        message: what it is and what to do.
+        message: what it is and what to do; it counts splits from 1, as progress and verdicts do.
         columns: the columns concerned.
         split: number of the split with the most rows concerned, from 0; None where it holds for the table.
         n_rows: rows of that split's test part concerned.
@@ -160,7 +160,7 @@ def _shared_groups(table: Table, features: Table, splits: Sequence[Split]) -> li
                 Finding(
                     "group_overlap",
                     f"{n_groups} value(s) of {column.name!r} are in both training and test rows ({len(rows)} test rows "
-                    f"of split {worst}): a model may recognise them. Use split: {{kind: grouped, column: "
+                    f"of split {worst + 1}): a model may recognise them. Use split: {{kind: grouped, column: "
                     f"{column.name}}}.",
                     (column.name,),
                     split=worst,
@@ -197,8 +197,8 @@ def _duplicates(features: Table, splits: Sequence[Split]) -> list[Finding]:
     return [
         Finding(
             "duplicate",
-            f"{len(rows)} of {len(splits[worst].test)} test rows of split {worst} have the features of a training row: "
-            "their classes are known beforehand. Drop the copies, or keep them together by a group column.",
+            f"{len(rows)} of {len(splits[worst].test)} test rows of split {worst + 1} have the features of a training "
+            "row: their classes are known beforehand. Drop the copies, or keep them together by a group column.",
             split=worst,
             n_rows=len(rows),
             rows=_listed(rows),

@@ -32,11 +32,8 @@ _ONLY_JOBS = {
     "file": "Only training jobs leave it, and the version was imported: train the model by a job; ",
     "study": "Only training jobs leave it, and a template's model comes as a file: ",
 }
-_OF_TEMPLATES = {
-    "controls": "Train the template again with variants beside the model and at least 2 seeds; ",
-    "subgroups": "A template's study has none. ",
-}
-"""How a job's template can meet what is not in its spec, for it has none."""
+_COMPARED = "Train the template again with variants beside the model and at least 2 seeds"
+"""How a template's study can be compared, which has no spec that could name controls."""
 _OVERRIDE = "an admin can override it with a reason."
 _NO_SUBGROUPS = "superpose models annotate MODEL --version N --no-subgroups REASON."
 
@@ -111,8 +108,10 @@ def check_promotion(manifest: Facts, evidence: Facts, statements: Facts) -> Prom
     reasons = {"explanation": f"The training job could not make one: {refused}"} if refused else {}
     origin = _origin(manifest, evidence)
     if origin == "job" and "template" in (manifest.get("provenance") or {}):
-        reasons |= {"controls": _OF_TEMPLATES["controls"] + _OVERRIDE}
-        reasons |= {"subgroups": f"{_OF_TEMPLATES['subgroups']}Say why: {_NO_SUBGROUPS}"}
+        reasons |= {"controls": f"{_COMPARED}; {_OVERRIDE}"}
+        reasons |= {"subgroups": f"A template's study has none. Say why: {_NO_SUBGROUPS}"}
+    if origin == "study":
+        reasons |= {"controls": f"{_COMPARED}, and import the file that it leaves; {_OVERRIDE}"}
     before = {"subgroups": _compares_nothing(facts.evaluation)}
     return PromotionReport(
         tuple(

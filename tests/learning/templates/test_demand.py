@@ -18,7 +18,7 @@ from scipy import stats
 from sklearn import metrics
 
 from superpose.errors import CheckpointError, DatasetFormatError, DatasetTooSmallError, SpecError
-from superpose.learning import HybridRegressor, Predictor
+from superpose.learning import HybridRegressor, Predictor, read_model
 from superpose.learning.calibration.intervals import conformal_reach
 from superpose.learning.templates.demand import VARIANTS, builtin_series, read_series, train_demand
 from superpose.learning.templates.demand.feature_rows import (
@@ -270,6 +270,8 @@ def test_a_run_from_file_to_model_and_again(file: Path, tmp_path: Path) -> None:
     loaded = HybridRegressor.load(tmp_path / "run" / "model.superpose")
     np.testing.assert_allclose(predictor.predict(named), loaded.predict(named), rtol=1e-6)
     assert loaded.n_qubits == 6 and loaded.weight_decay == 1.0
+    # the sentence stands below tables whose models are columns, too
+    assert " row" not in read_model(tmp_path / "run" / "model.superpose").manifest["evaluation"]["means_over"]
 
 
 def test_the_forecast_goes_beyond_the_data_and_not_below_zero(tmp_path: Path) -> None:

@@ -80,8 +80,8 @@ def _evaluation(run: Run, judged: Judged) -> dict[str, Any]:
         "n_seeds": run.n_seeds,
         "means_over": (
             f"Means over {run.n_test} rolling origins, a horizon of {run.horizon} apart, with {100 * CONFIDENCE:g} % "
-            "intervals over origins (Student); at each everything was trained anew on what was known. The last row is "
-            "the model's kind at those origins; the model itself was trained on all that is known, after them."
+            "intervals over origins (Student); at each everything was trained anew on what was known. Figures "
+            "of this model are its kind's at those origins; it was trained itself on all that is known, after them."
         ),
         "primary_metric": "mase",
         "models": {

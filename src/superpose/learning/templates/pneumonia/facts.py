@@ -107,8 +107,7 @@ def _evaluation(report: Mapping[str, Any], seed: int, confidence: float) -> dict
         "n_seeds": n_seeds,
         "means_over": (
             f"Means over {n_seeds} seed{'s' if several else ''} on one test part with {100 * confidence:g} % intervals "
-            f"{'over seeds (Student)' if several else f'over test {drawn} (bootstrap)'}; the last row is this very "
-            "model."
+            f"{'over seeds (Student)' if several else f'over test {drawn} (bootstrap)'}."
         ),
         "primary_metric": _PRIMARY,
         "positive_class": report["data"]["classes"][1],
