@@ -153,10 +153,10 @@ fold; accuracy at 0.5. The first row of "chest" was taken at first; what came of
 opened and did worse on the test part (docs/pneumonia-measured.md), so there is no preset of it. Folds "by likeness"
 came after that: clusters of like pictures of a class are held back whole, so that a network meets kinds of pictures it
 has not seen (24 clusters a class by k-means on 24 principal components of pixels standardised per picture, and on six
-numbers of brightness, contrast and sharpness; `benchmarks/picture_folds.py`); of them came the preset's width of 32, its
-auxiliary layer and its small head. Of "breast" the first row was taken at first too, then two such networks, averaged.
-What "pretrained" did at first was put together from rows of its list: small heads, a linear layer beside them, two
-networks averaged. The whole was cross-validated on two folds after that, four seeds a fold, in all choices of one, two
-and four of them; four networks and nearer and farther pictures came of it. Folds of about 125 pictures: a difference of
-three points on one of them is no more than luck.
+numbers of brightness, contrast and sharpness; `benchmarks/picture_folds.py`); of them came the preset's width of 32,
+its auxiliary layer and its small head. Of "breast" the first row was taken at first too, then two such networks,
+averaged. What "pretrained" did at first was put together from rows of its list: small heads, a linear layer beside
+them, two networks averaged. The whole was cross-validated on two folds after that, four seeds a fold, in all choices of
+one, two and four of them; four networks and nearer and farther pictures came of it. Folds of about 125 pictures: a
+difference of three points on one of them is no more than luck.
 """
