@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import permutations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -236,6 +237,19 @@ def test_pieces_whose_variables_are_all_ruled_out_are_left() -> None:
 
 def test_a_cost_without_terms_is_interpolated_too() -> None:
     assert solve(QuadraticProblem([0.0, 0.0]), "qaoa", QUICK, start="interp", layers=3, compare=False).value == 0.0
+
+
+@pytest.mark.parametrize("start", ["ramp", "interp"])
+@pytest.mark.parametrize("cvar", [None, 0.5])
+@pytest.mark.parametrize(("linear", "n_params"), [([1.0, 2.0], 3), ([0.0, 0.0], 0)])
+def test_groups_of_one_leave_no_angle_of_the_mixer(
+    linear: list[float], n_params: int, cvar: float | None, start: Any
+) -> None:
+    rows = [LinearConstraint(f"set: {k}", [k], 1, "==", 1) for k in range(2)]
+    problem = QuadraticProblem(linear, constraints=rows)
+    answer = solve(problem, "qaoa", QUICK, start=start, cvar=cvar, layers=3, compare=False)
+    assert answer.value == sum(linear)
+    assert len(answer.rows[0].facts["params"]) == n_params
 
 
 class Enough(Exception):

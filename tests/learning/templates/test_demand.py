@@ -36,6 +36,7 @@ from superpose.learning.templates.demand.measures import (
     summary,
 )
 from superpose.learning.templates.demand.models import exponential_smoothing, naive
+from superpose.learning.templates.demand.options import check_length
 
 FAST: dict[str, Any] = {"horizon": 6, "origins": 2, "calibration": 1, "seeds": 1, "epochs": 2}
 
@@ -46,6 +47,12 @@ def weeks(n: int, **columns: Any) -> pd.DataFrame:
     noise = np.random.default_rng(0).normal(0, 1, n)
     quantity = 50 + 10 * np.sin(2 * np.pi * np.arange(n) / 7) + noise
     return pd.DataFrame({"date": dates.strftime("%Y-%m-%d"), "quantity": quantity, **columns})
+
+
+def apart(frame: pd.DataFrame, n_series: int) -> pd.DataFrame:
+    """Series of three days and one almost five centuries later."""
+    dates = ["1705-01-01", "1705-01-02", "1705-01-03", "2199-12-31"]
+    return pd.concat([frame.head(4).assign(date=dates, series=f"s{k}") for k in range(n_series)])
 
 
 @pytest.fixture
@@ -124,6 +131,10 @@ def test_rows_without_a_quantity_at_the_end_are_the_future(tmp_path: Path) -> No
         (lambda f: f.assign(price=["", *["1"] * 29]), "row 2: price must be a finite number, got ''"),
         (lambda f: f.assign(date=pd.date_range("2000-01-01", periods=30, freq="1000D").strftime("%Y-%m-%d")), "1000"),
         (lambda f: f.assign(series=["a"] * 14 + ["b"] * 16), "must end in the same period"),
+        (lambda f: pd.concat([f, f]), "most rows of a series have the date of another"),
+        (lambda f: f.assign(quantity=f["quantity"] * 1e300), "row 2: quantity must be 0 or between 1e-90 and 1e+90"),
+        (lambda f: f.assign(price=1e-300), "row 2: price must be 0 or between 1e-90 and 1e+90 in size, got '1e-300'"),
+        (lambda f: apart(f, 2), "the series have 361,590 periods from their first row to their last, at most 200,000"),
     ],
 )
 def test_files_that_cannot_be_used_say_why(change: Any, said: str, tmp_path: Path) -> None:
@@ -131,6 +142,15 @@ def test_files_that_cannot_be_used_say_why(change: Any, said: str, tmp_path: Pat
     with pytest.raises(DatasetFormatError) as caught:
         read_series(tmp_path / "x.csv")
     assert said in str(caught.value)
+
+
+def test_dates_centuries_apart_are_read(tmp_path: Path) -> None:
+    apart(weeks(4), 1).to_csv(tmp_path / "x.csv", index=False)
+    found = read_series(tmp_path / "x.csv", gaps="zero")
+    assert (found.frequency, found.series[0].n_periods, found.n_filled) == ("daily", 180_795, 180_791)
+    with pytest.raises(SpecError, match=r"so many steps ahead of every period are .* rows of 22 features"):
+        check_length(found, 60, 14)
+    check_length(found, 14, 14)
 
 
 def test_gaps_are_zero_only_where_one_says_so(tmp_path: Path) -> None:

@@ -14,8 +14,7 @@ import pytest
 from superpose.learning.effort import EXPLANATION, REST, EstimatedEffort, Work, rounded
 from superpose.learning.templates.demand import read_series
 from superpose.learning.templates.demand.estimate import estimated_effort as of_demand
-from superpose.learning.templates.demand.estimate import n_known_rows
-from superpose.learning.templates.demand.feature_rows import all_rows
+from superpose.learning.templates.demand.feature_rows import all_rows, n_known_rows
 from superpose.learning.templates.demand.options import VARIANTS as FORECASTERS
 from superpose.learning.templates.demand.series import SeriesSet
 from superpose.learning.templates.pneumonia.choices import PRESETS

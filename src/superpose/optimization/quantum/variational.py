@@ -46,8 +46,6 @@ class _Variational:
 
     def _minimised(self, circuit: Circuit, qubo: Qubo, start: Floats, setting: Setting) -> tuple[Floats, _Cost]:
         cost = _Cost(circuit, qubo, self.backend, self.options, setting)
-        if circuit.n_params < len(start):  # a cost without terms has no gammas
-            start = start[1::2]
         return cost.minimised(start), cost
 
     def _drawn(self, form: PenalisedQubo, cost: _Cost, params: Floats, facts: dict[str, Any]) -> Drawn:
@@ -104,20 +102,22 @@ class QaoaSampler(_Variational):
         def circuit(layers: int) -> Circuit:
             return qaoa_circuit(ising, layers, scale=scale, groups=groups, relaxed=relaxed)
 
-        p = self.options.layers
-        has_terms = bool(np.any(ising.fields)) or len(ising.couplings) > 0  # else there are no gammas to interpolate
-        first = 1 if self.options.start == "interp" and has_terms else p
-        params, cost = self._minimised(circuit(first), form.qubo, ramp(first), setting)
-        n_evaluations = cost.n_evaluations
-        for layers in range(first + 1, p + 1):
-            params = interpolated(params)
-            if layers < p and setting.budget.is_over:  # angles of layers between are not looked at any more
-                continue
-            params, cost = self._minimised(circuit(layers), form.qubo, params, setting)
+        p, n_evaluations = self.options.layers, 0
+        first = 1 if self.options.start == "interp" else p
+        angles = ramp(first)
+        for layers in range(first, p + 1):
+            if layers > first:
+                angles = interpolated(angles)
+                if layers < p and setting.budget.is_over:  # angles of layers between are not looked at any more
+                    continue
+            made = circuit(layers)
+            # A cost without terms has no gammas, a mixer of groups of one no betas.
+            used = np.isin([f"{name}{k}" for k in range(layers) for name in ("gamma", "beta")], made.parameters)
+            angles[used], cost = self._minimised(made, form.qubo, angles[used], setting)
             n_evaluations += cost.n_evaluations
         cost.n_evaluations = n_evaluations
         mixer = "xy" if groups else "warm" if relaxed is not None else "x"
-        return self._drawn(form, cost, params, {"mixer": mixer, "start": self.options.start})
+        return self._drawn(form, cost, angles[used], {"mixer": mixer, "start": self.options.start})
 
 
 class VqeSampler(_Variational):
@@ -166,6 +166,8 @@ class _Cost:
 
     def minimised(self, start: Floats) -> Floats:
         """The best parameters that were seen: L-BFGS with adjoint gradients, or COBYLA on what shots tell."""
+        if not len(start):
+            return start
         try:
             if self.exact:
                 minimize(

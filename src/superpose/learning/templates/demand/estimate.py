@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from superpose.learning.effort import REST, EstimatedEffort, Work
-from superpose.learning.templates.demand.feature_rows import first_origin
+from superpose.learning.templates.demand.feature_rows import n_known_rows
 from superpose.learning.templates.demand.options import CIRCUITS, VARIANTS, smoothing_installed
 from superpose.learning.templates.demand.series import SeriesSet
 from superpose.learning.templates.demand.settings import HybridSettings
 
-__all__ = ["estimated_effort", "n_known_rows"]
+__all__ = ["estimated_effort"]
 
 _EPOCH_ROW_S: Final = 6.3e-6
 """Seconds of a row and epoch of a circuit of six qubits and two layers (a little less of its twin), with gradients."""
@@ -75,16 +75,6 @@ def estimated_effort(  # the options of a run
     works += max(beyond, key=lambda one: EstimatedEffort(tuple(one)).cpu_s, default=[])
     works += [Work(REST, "rows made", n_known_rows(data, horizon, 0), _ROW_S), Work(REST, "runs", 1, _FIXED_S)]
     return EstimatedEffort(tuple(works))
-
-
-def n_known_rows(data: SeriesSet, horizon: int, after: int) -> int:
-    """Rows to learn from whose period is known ``after`` periods before the end; as many as `all_rows` gives."""
-    total = 0
-    for one in data.series:
-        n_origins = max(one.n_periods - after - 1 - first_origin(data), 0)  # the newest has one step that is known
-        n_short = min(n_origins, horizon)
-        total += n_short * (n_short + 1) // 2 + (n_origins - n_short) * horizon
-    return total
 
 
 def _seeds(name: str, seeds: int) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from superpose.learning.templates.demand.series import DemandSeries, SeriesSet
 
-__all__ = ["ForecastRows", "all_rows", "feature_names", "first_origin", "rows_at", "seasonal_naive"]
+__all__ = ["ForecastRows", "all_rows", "feature_names", "first_origin", "n_known_rows", "rows_at", "seasonal_naive"]
 
 Floats = NDArray[np.float64]
 
@@ -117,6 +117,16 @@ def all_rows(data: SeriesSet, horizon: int) -> ForecastRows:
     )
     order = np.argsort(joined.places, kind="stable")
     return joined.at(order[np.isfinite(joined.targets[order])])
+
+
+def n_known_rows(data: SeriesSet, horizon: int, after: int) -> int:
+    """Rows to learn from whose period is known ``after`` periods before the end; as many as `all_rows` gives."""
+    total = 0
+    for one in data.series:
+        n_origins = max(one.n_periods - after - 1 - first_origin(data), 0)  # the newest has one step that is known
+        n_short = min(n_origins, horizon)
+        total += n_short * (n_short + 1) // 2 + (n_origins - n_short) * horizon
+    return total
 
 
 def _calendar(data: SeriesSet, one: DemandSeries, origin: int, horizon: int) -> Floats:

@@ -8,7 +8,7 @@ from importlib.util import find_spec
 from typing import Final, Literal
 
 from superpose.errors import DatasetTooSmallError, SpecError
-from superpose.learning.templates.demand.feature_rows import first_origin
+from superpose.learning.templates.demand.feature_rows import feature_names, first_origin, n_known_rows
 from superpose.learning.templates.demand.series import FREQUENCIES, GAPS, SeriesSet
 
 __all__ = ["CIRCUITS", "DEFAULTS", "VARIANTS", "Variant", "check_length", "check_options", "smoothing_installed"]
@@ -63,6 +63,10 @@ _BOUNDS: Final = {
 }
 
 
+MAX_NUMBERS: Final = 100_000_000
+"""That the features of all rows have, at most: with their copies, some 2.4 GB."""
+
+
 def check_options(options: Mapping[str, object]) -> dict[str, object]:
     """All options, defaults included, of those that were given.
 
@@ -99,7 +103,7 @@ def _check_variants(names: object) -> None:
 
 
 def check_length(data: SeriesSet, horizon: int, n_origins: int) -> None:
-    """Check that the shortest series has room for so many origins.
+    """Check that the shortest series has room for so many origins, and that the rows of all fit into memory.
 
     Args:
         data: the series.
@@ -108,6 +112,7 @@ def check_length(data: SeriesSet, horizon: int, n_origins: int) -> None:
 
     Raises:
         DatasetTooSmallError: it has not; says how many would fit.
+        SpecError: rows and features are too many.
     """
     shortest = min(one.n_periods for one in data.series)
     free = shortest - 1 - first_origin(data) - horizon
@@ -116,6 +121,13 @@ def check_length(data: SeriesSet, horizon: int, n_origins: int) -> None:
             f"{n_origins} origins of {horizon} periods need {n_origins * horizon + shortest - free} "
             f"{data.frequency} periods, the shortest series has {shortest}; "
             f"{max(free // horizon, 0)} origins would fit, or take a shorter horizon"
+        )
+    n_rows, n_columns = n_known_rows(data, horizon, 0), len(feature_names(data))
+    if n_rows * n_columns > MAX_NUMBERS:
+        raise SpecError(
+            f"must be shorter, got {horizon}: so many steps ahead of every period are {n_rows:,} rows of {n_columns} "
+            f"features, at most {MAX_NUMBERS // n_columns:,} fit; or take fewer series or periods",
+            "horizon",
         )
 
 

@@ -31,6 +31,7 @@ __all__ = [
 _DATE, _QUANTITY, _SERIES = "date", "quantity", "series"
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_PERIODS = 200_000
+_MOST: Final = 1e90
 
 BUILTIN: Final = "electrical_equipment"
 """The series that a run without a file takes."""
@@ -201,6 +202,7 @@ def series_of_frame(
     numbers = {name: _numbers(frame, name) for name in frame.columns if name not in (_DATE, _SERIES)}
     covariates = tuple(name for name in numbers if name != _QUANTITY)
     names = _names(frame)
+    _check_span(periods, names)
     found, n_filled = [], 0
     for series, rows in frame.groupby(names, sort=True).groups.items():
         own = {column: values.loc[rows] for column, values in numbers.items()}
@@ -214,6 +216,21 @@ def series_of_frame(
             "those that have ended, or give their last periods"
         )
     return SeriesSet(name, None, frequency, covariates, tuple(found), digest, n_filled)
+
+
+def _check_span(periods: Any, names: Any) -> None:
+    """Refuse calendars that a few rows far apart would make long.
+
+    Raises:
+        DatasetFormatError: from first to last row the series have too many periods together.
+    """
+    ends = periods.map(lambda period: period.ordinal).groupby(names).agg(["min", "max"])
+    total = int((ends["max"] - ends["min"] + 1).sum())
+    if total > _MAX_PERIODS:
+        raise DatasetFormatError(
+            f"the series have {total:,} periods from their first row to their last, at most {_MAX_PERIODS:,} are "
+            "taken; look for a date that is wrong, or choose longer periods"
+        )
 
 
 def _check_words(frequency: str | None, gaps: str) -> None:
@@ -273,11 +290,17 @@ def _names(frame: pd.DataFrame) -> Any:
 
 def _inferred(dates: Any, frame: pd.DataFrame) -> str:
     names = _names(frame)
-    steps = dates.dt.normalize().sort_values().groupby(names).diff().dropna().dt.days
+    days = dates.dt.to_period("D").map(lambda period: period.ordinal)  # of times, 300 years overflow
+    steps = days.sort_values().groupby(names).diff().dropna()
     usual = float(steps.median()) if len(steps) else 0.0
     for name, (low, high) in {"daily": (1, 1), "weekly": (7, 7), "monthly": (28, 31)}.items():
         if low <= usual <= high:
             return name
+    if len(steps) and usual == 0:
+        raise DatasetFormatError(
+            "most rows of a series have the date of another; add up rows of a period, or name the series in a column "
+            "series"
+        )
     raise DatasetFormatError(
         f"dates are mostly {usual:g} days apart, which is neither daily, weekly nor monthly; say which with frequency"
     )
@@ -287,12 +310,15 @@ def _numbers(frame: pd.DataFrame, name: str) -> Any:
     values = pd.to_numeric(frame[name], errors="coerce").astype("float64")
     blank = frame[name].isna() if frame[name].dtype.kind == "f" else frame[name].str.strip() == ""
     wrong = ~np.isfinite(values.to_numpy()) & ~blank.to_numpy()
+    sizes = np.abs(values.to_numpy())
+    extreme = (sizes > _MOST) | ((sizes > 0) & (sizes < 1 / _MOST))  # whose squares no float holds
     if name != _QUANTITY:
         wrong |= values.isna().to_numpy()
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
+    if (wrong | extreme).any():
+        row = int(np.flatnonzero(wrong | extreme)[0])
         got = "" if blank.iloc[row] else str(frame[name].iloc[row])
-        raise DatasetFormatError(f"row {row + 2}: {name} must be a finite number, got {got!r}")
+        allowed = "a finite number" if wrong[row] else f"0 or between {1 / _MOST:g} and {_MOST:g} in size"
+        raise DatasetFormatError(f"row {row + 2}: {name} must be {allowed}, got {got!r}")
     return values
 
 
