@@ -12,6 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import yaml
 
 from superpose.cli.app import run as superpose
 from superpose.learning import TrainingSpec
@@ -81,6 +82,15 @@ def test_specs_are_good(page: str, block: str) -> None:
     TrainingSpec.from_yaml(block)
 
 
+def test_the_spec_that_the_page_shows_is_the_default_one_with_every_field() -> None:
+    """But for the sections that have a table or a page of their own."""
+    shown = yaml.safe_load(next(block for page, block in blocks("yaml") if page == "learning.md"))
+    default = TrainingSpec().to_dict()
+    shown["split"]["column"] = None  # which the default kind has none of
+    assert shown == {name: default[name] for name in shown}
+    assert set(default) - set(shown) <= {"backend", "card", "privacy", "calibration", "fine_tune"}
+
+
 @pytest.mark.parametrize(("page", "block"), blocks("text"))
 def test_help_blocks_are_what_the_command_prints(
     page: str, block: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -91,6 +101,14 @@ def test_help_blocks_are_what_the_command_prints(
     monkeypatch.setenv("COLUMNS", "80")
     assert superpose(args) == 0
     assert capsys.readouterr().out.strip() == shown.strip()
+
+
+def test_the_page_of_the_command_line_says_what_each_command_is_for() -> None:
+    text = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")
+    table, _, rest = text.partition("\n```text\n")
+    commands = re.findall(r"^  ([a-z][a-z-]*)  ", rest.partition("Commands:")[2].partition("\n```\n")[0], re.M)
+    assert len(commands) > 30
+    assert [name for name in commands if f"`{name}`" not in table] == []
 
 
 def test_readme_stays_short_and_links_lead_somewhere() -> None:
