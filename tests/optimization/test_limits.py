@@ -89,11 +89,14 @@ def test_where_all_energies_are_equal_no_sampler_is_asked(monkeypatch: pytest.Mo
 def test_forms_of_too_many_pairs_are_refused_before_memory_is_filled() -> None:
     shop = JobShop([[(0, 50_000)], [(0, 50_000)]])
     assert shop.n_variables < 200_000
-    with pytest.raises(ProblemError, match="has 5,000,149,999 products and conflicts of two variables"):
+    with pytest.raises(ProblemError, match="more than 50,000,000 products and conflicts of two"):
         _ = shop.problem
+    many = JobShop([[(0, 20)]] * 500)  # an eighth of a million pairs of operations, of which a few are counted
+    with pytest.raises(ProblemError, match="more than 50,000,000"):
+        _ = many.problem
     n = 1000
     routes = VehicleRouting(np.ones((n, n)) - np.eye(n), np.r_[0, np.ones(n - 1)], 5, 200)
-    with pytest.raises(ProblemError, match="has 99,700,200 products and conflicts"):
+    with pytest.raises(ProblemError, match="more than 50,000,000 products and conflicts"):
         _ = routes.problem
     sack = Knapsack(np.arange(1, 20_001), np.full(20_000, 3.0), 30_000.0)
     with pytest.raises(ProblemError, match="a constraint's penalty has one for each pair of its variables"):
@@ -172,6 +175,12 @@ def test_colours_take_one_search_however_many_components() -> None:
     assert parts is not None
     assert graph.value(parts) == 3
     assert cuts.bipartition(MaxCut(9, [[0, 1], [1, 2], [2, 0], [5, 6]])) is None
+
+
+def test_a_cut_of_all_edges_needs_no_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuts, "cut_bound", lambda model: pytest.fail("asked"))
+    found = cuts.best_cut(MaxCut(3, [[0, 1], [1, 2]], [2.5, 1]), 1.0, 0)
+    assert (found.bound, found.solver) == (3.5, "two-colouring")
 
 
 def test_where_no_eigenvalue_is_found_weights_bound_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,10 +33,11 @@ def best_cut(model: MaxCut, limit_s: float, seed: int, on_step: OnStep | None = 
 
     Up to 250 edges HiGHS proves; larger graphs are searched by tabu, and bounded by `cut_bound`.
     """
-    bound, budget = cut_bound(model), Budget(limit_s, on_step=on_step)
-    parts = bipartition(model)
-    if parts is not None and np.all(model.pairs.values >= 0):
-        return ClassicalResult(parts, bound, "two-colouring")
+    budget = Budget(limit_s, on_step=on_step)
+    parts = bipartition(model) if np.all(model.pairs.values >= 0) else None
+    if parts is not None:
+        return ClassicalResult(parts, model.value(parts), "two-colouring")  # every edge is cut
+    bound = cut_bound(model)
     if len(model.pairs) <= MAX_PROVED_EDGES:
         bits, proved = branch_and_bound(model.problem, limit_s, on_step)
         return ClassicalResult(bits, bound if proved is None else min(bound, proved), "HiGHS")

@@ -85,8 +85,8 @@ class Model(ABC, Generic[S]):
             )
         if self.n_pairs > MAX_PAIRS:
             raise ProblemError(
-                f"The quadratic form of {self.name} has {self.n_pairs:,} products and conflicts of two variables, "
-                f"which is too large (at most {MAX_PAIRS:,}); method 'classical' may do without it."
+                f"The quadratic form of {self.name} is too large: it has more than {MAX_PAIRS:,} products and "
+                "conflicts of two variables; method 'classical' may do without it."
             )
         return self._build()
 
@@ -97,7 +97,10 @@ class Model(ABC, Generic[S]):
 
     @property
     def n_pairs(self) -> int:
-        """Products and conflicts of two variables in `problem`, which need not be built for this."""
+        """Products and conflicts of two variables in `problem`, which need not be built for this.
+
+        Where they are more than `MAX_PAIRS`, some number above that.
+        """
         return 0
 
     @abstractmethod

@@ -12,7 +12,7 @@ from superpose.errors import ProblemError
 from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.numbers import as_numbers, as_whole_numbers
-from superpose.optimization.quadratic import LinearConstraint, QuadraticProblem
+from superpose.optimization.quadratic import MAX_PAIRS, LinearConstraint, QuadraticProblem
 
 __all__ = ["JobShop"]
 
@@ -90,8 +90,13 @@ class JobShop(Model[Indices]):
 
     @property
     def n_pairs(self) -> int:
-        """Pairs of times that cannot both be."""
-        return sum(int((stop - start).sum()) for _, _, start, stop in self._clashing())
+        """Pairs of times that cannot both be, counted until they are too many."""
+        total = 0
+        for _, _, start, stop in self._clashing():
+            total += int((stop - start).sum())
+            if total > MAX_PAIRS:
+                break
+        return total
 
     def _build(self) -> QuadraticProblem:
         n_ops, first = self.n_operations, self._first
