@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 from superpose.errors import ModelPredictsNumbersError, SafeguardAbsentError
 from superpose.learning.calibration.safeguards import AbstainRule, Safeguards
 
-__all__ = ["Asked", "Details", "check_of_classes", "detailed"]
+__all__ = ["Asked", "Details", "absent", "check_of_classes", "detailed"]
 
 Floats = NDArray[np.float64]
+
+_ABSENT = {
+    "prediction_set": "prediction sets. Train with calibration.conformal.coverage, such as 0.9.",
+    "abstain": "rule for abstaining. Give a probability instead of true, such as 0.8, or "
+    "train with calibration.abstain.",
+    "novelty": "novelty score: a release before novelty scores trained it. Train it again.",
+}
 
 
 @dataclass(frozen=True)
@@ -96,10 +103,7 @@ def detailed(
     if not asked.novelty:
         return found
     if safeguards.novelty is None or encoded is None:
-        raise SafeguardAbsentError(
-            "This model version has no novelty score: a release before novelty scores trained it. Train it again.",
-            asked="novelty",
-        )
+        raise absent("novelty")
     scores = safeguards.novelty.scores(encoded)
     novel = scores > safeguards.novelty.threshold
     return replace(
@@ -108,6 +112,15 @@ def detailed(
         novel=tuple(novel.tolist()),
         novelty_threshold=safeguards.novelty.threshold,
     )
+
+
+def absent(asked: str) -> SafeguardAbsentError:
+    """The refusal of what a model has nothing for, the same at an endpoint and for a file.
+
+    Args:
+        asked: "prediction_set", "abstain" (by the model's own rule) or "novelty".
+    """
+    return SafeguardAbsentError(f"This model version has no {_ABSENT[asked]}", asked=asked)
 
 
 def check_of_classes(asked: Asked, has_classes: bool) -> None:
@@ -128,21 +141,14 @@ def _rule(safeguards: Safeguards, abstain: bool | float | str) -> AbstainRule | 
         return None
     if abstain is True:
         if safeguards.abstain is None:
-            raise SafeguardAbsentError(
-                "This model version has no rule for abstaining. Give a probability instead of true, such as 0.8, or "
-                "train with calibration.abstain.",
-                asked="abstain",
-            )
+            raise absent("abstain")
         return safeguards.abstain
     return AbstainRule("set") if isinstance(abstain, str) else AbstainRule("probability", float(abstain))
 
 
 def _sets(safeguards: Safeguards, probabilities: Floats, labels: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     if safeguards.sets is None:
-        raise SafeguardAbsentError(
-            "This model version has no prediction sets. Train with calibration.conformal.coverage, such as 0.9.",
-            asked="prediction_set",
-        )
+        raise absent("prediction_set")
     members = safeguards.sets.sets(probabilities)
     order = np.argsort(-probabilities, axis=1, kind="stable")
     return tuple(tuple(labels[i] for i in ranks if row[i]) for row, ranks in zip(members, order.tolist(), strict=True))

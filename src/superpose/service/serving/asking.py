@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from superpose.errors import RequestError, SafeguardAbsentError
-from superpose.learning.calibration.asking import Asked, check_of_classes
+from superpose.errors import RequestError
+from superpose.learning.calibration.asking import Asked, absent, check_of_classes
 
 __all__ = ["ASKED_FIELDS", "asked_from", "check_safeguards"]
 
@@ -55,15 +55,11 @@ def check_safeguards(manifest: Mapping[str, Any], asked: Asked | None) -> None:
         return
     check_of_classes(asked, "target" not in manifest["pipeline"])
     held: Mapping[str, Any] = manifest.get("safeguards") or {}
-    needed = {
-        "conformal": asked.prediction_set or asked.abstain == "set",
-        "abstain": asked.abstain is True,
-        "novelty": asked.novelty,
-    }
-    absent = [name for name, is_needed in needed.items() if is_needed and name not in held]
-    if absent:
-        raise SafeguardAbsentError(
-            f"This model version has no {absent[0]} section among its safeguards. Train it again with "
-            f"{'a release that scores novelty' if absent[0] == 'novelty' else 'calibration.' + absent[0]}.",
-            asked=absent[0],
-        )
+    needed = (
+        ("prediction_set", "conformal", asked.prediction_set or asked.abstain == "set"),
+        ("abstain", "abstain", asked.abstain is True),
+        ("novelty", "novelty", asked.novelty),
+    )
+    for name, section, is_needed in needed:
+        if is_needed and section not in held:
+            raise absent(name)
