@@ -250,6 +250,7 @@ def test_a_restricted_problem_is_the_whole_with_the_rest_kept(seed: int) -> None
         lambda: QuadraticProblem([1.0]).objective([[1, 0]]),
         lambda: Qubo.of_matrix([[1.0, 2.0]]),
         lambda: penalised(QuadraticProblem([1.0]), scale=0),
+        lambda: penalised(QuadraticProblem([1.0]), scale=1e300),
     ],
 )
 def test_what_is_no_problem_is_refused(make: object) -> None:

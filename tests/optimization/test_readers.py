@@ -200,6 +200,13 @@ def test_vehicles_that_a_file_states_are_kept_to(line: str, n: int) -> None:
     assert model.n_vehicles == n
 
 
+@pytest.mark.parametrize("cost", ["nan", "inf", "none"])
+def test_a_cost_beside_a_file_that_is_no_number_is_left(tmp_path: Path, cost: str) -> None:
+    (tmp_path / "x.vrp").write_text(ROUTES, encoding="utf-8")
+    (tmp_path / "x.sol").write_text(f"Route #1: 1 2\nCost {cost}\n")
+    assert read_problem(tmp_path / "x.vrp").reference is None
+
+
 @pytest.mark.parametrize(
     ("rest", "told"),
     [

@@ -287,7 +287,8 @@ def test_a_reference_that_is_better_than_all_bounds_nothing() -> None:
     "options",
     [
         {"layers": 0}, {"mixer": "y"}, {"start": "zero"}, {"max_qubits": 1}, {"max_qubits": 40}, {"cvar": 0.0},
-        {"time_limit_s": 0.0}, {"penalty_scale": -1.0}, {"seed": -1}, {"shots": 0}, {"colour": "red"},
+        {"time_limit_s": 0.0}, {"penalty_scale": -1.0}, {"penalty_scale": 1e300}, {"seed": -1}, {"shots": 0},
+        {"colour": "red"},
         {"layers": 10**9}, {"shots": 10**12}, {"n_reads": 10**9}, {"max_rounds": 10**12}, {"max_evaluations": 10**9},
         {"layers": 1.5}, {"layers": True}, {"layers": "2"}, {"max_qubits": None}, {"seed": "x"}, {"cvar": "x"},
         {"time_limit_s": "10"},

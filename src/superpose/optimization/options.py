@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 
 from superpose.circuits.wording import shown
 from superpose.errors import ProblemError
+from superpose.optimization.penalties import MAX_SCALE
 
 __all__ = ["METHODS", "Method", "Mixer", "SolveOptions", "Start"]
 
@@ -84,8 +85,10 @@ class SolveOptions:
             raise ProblemError(f"cvar must be above 0 and at most 1, got {self.cvar}.")
         if not 0 < self.time_limit_s <= sys.float_info.max:
             raise ProblemError(f"time_limit_s must be above 0, got {shown(self.time_limit_s)}.")
-        if not 0 < self.penalty_scale <= sys.float_info.max:
-            raise ProblemError(f"penalty_scale must be above 0, got {shown(self.penalty_scale)}.")
+        if not 0 < self.penalty_scale <= MAX_SCALE:
+            raise ProblemError(
+                f"penalty_scale must be above 0 and at most {MAX_SCALE:g}, got {shown(self.penalty_scale)}."
+            )
         if self.seed < 0:
             raise ProblemError(f"seed must be 0 or more, got {self.seed}.")
 

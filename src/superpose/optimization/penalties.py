@@ -9,7 +9,6 @@ minima of the QUBO are exactly the optima of the problem. Weights here are 1.05 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
@@ -28,6 +27,9 @@ Floats = npt.NDArray[np.float64]
 Bits = npt.NDArray[np.uint8]
 
 MARGIN: Final = 1.05
+MAX_SCALE: Final = 1e6
+"""The largest multiple of the stated weights: beside larger ones float64 loses the objective."""
+
 MAX_DECIMALS: Final = 9
 ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
 MAX_SLACK_BITS: Final = 16
@@ -136,13 +138,15 @@ def penalised(
 
     Raises:
         ProblemInfeasibleError: A constraint cannot be met by any bit string.
-        ProblemError: A coefficient has more than nine decimals that count, ``scale`` is not positive, or the QUBO would
-            have more than `MAX_PAIRS` products.
+        ProblemError: A coefficient has more than nine decimals that count, ``scale`` is not positive or above 1e6, or
+            the QUBO would have more than `MAX_PAIRS` products.
 
     Cost: a term for each pair of variables of a constraint.
     """
-    if not 0 < scale <= sys.float_info.max:
-        raise ProblemError(f"The scale of penalties must be a positive number, got {shown(scale)}.")
+    if not 0 < scale <= MAX_SCALE:
+        raise ProblemError(
+            f"The scale of penalties must be a positive number of at most {MAX_SCALE:g}, got {shown(scale)}."
+        )
     lower, upper = objective_range(problem)
     known = feasible_value is not None
     if feasible_value is not None:

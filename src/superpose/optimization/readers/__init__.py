@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, Final
 
@@ -180,7 +181,9 @@ def _reference(file: Path) -> float | None:
 
 
 def _number(text: str) -> float | None:
+    """The number in a word; None of one that is none, or not finite."""
     try:
-        return float(text)
+        found = float(text)
     except ValueError:
         return None
+    return found if math.isfinite(found) else None
