@@ -25,6 +25,7 @@ from superpose.optimization import (
 from superpose.optimization.budgets import Budget
 from superpose.optimization.classical import annealing, cuts, highs
 from superpose.optimization.models.loading import loaded
+from superpose.optimization.models.routes import shortest_route
 from superpose.optimization.options import SolveOptions
 from superpose.optimization.quantum import QaoaSampler
 from superpose.optimization.samplers import ExhaustiveSampler, Setting
@@ -167,6 +168,32 @@ def test_a_fleet_without_a_gap_is_loaded() -> None:
         assert sorted(customer for route in start for customer in route) == list(range(1, n))
     with pytest.raises(ProblemInfeasibleError, match="No way was found to load 2 vehicles"):
         VehicleRouting(np.ones((4, 4)), [0, 4, 4, 4], 6, 2).start(np.random.default_rng(0))
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(11, 30), st.sampled_from([1e-12, 1.0, 1e12]))
+def test_long_routes_are_those_that_no_turn_and_no_move_makes_shorter(seed: int, n: int, unit: float) -> None:
+    places = np.random.default_rng(seed).uniform(0, 10, (n + 1, 2)) * unit
+    d = np.linalg.norm(places[:, None] - places[None], axis=2)
+
+    def length(route: list[int]) -> float:
+        path = np.array([0, *route, 0])
+        return float(d[path[:-1], path[1:]].sum())
+
+    route = list(shortest_route(d, range(1, n + 1)))
+    assert sorted(route) == list(range(1, n + 1))
+    for i in range(n):
+        rest = route[:i] + route[i + 1 :]
+        for j in range(n):
+            moved = [*rest[:j], route[i], *rest[j:]]
+            turned = route[:i] + route[i : j + 1][::-1] + route[j + 1 :] if j > i else route
+            assert min(length(moved), length(turned)) >= length(route) * (1 - 1e-9)
+
+
+def test_a_route_of_a_thousand_stops_is_found() -> None:
+    places = np.random.default_rng(0).uniform(0, 1, (1001, 2))  # each change added up anew, 200 took 6 s already
+    d = np.linalg.norm(places[:, None] - places[None], axis=2)
+    route = np.array([0, *shortest_route(d, range(1, 1001)), 0])
+    assert d[route[:-1], route[1:]].sum() < 0.7124 * 1000**0.5 * 1.15  # of the length that shortest tours tend to
 
 
 def test_colours_take_one_search_however_many_components() -> None:
