@@ -29,3 +29,11 @@ def test_folders_of_patients_are_renamed_and_classes_can_be_named(
     assert json.loads(said.out)["folders"] == {"kept": {"ILL": 2, "NORMAL": 1}, "n_replaced": 3, "n_removed": 0}
     for name in (*(tmp_path / "to").rglob("*"), *(tmp_path / "named").rglob("*")):
         assert not any(patient in name.name for patient in ("Doe", "Roe", "Poe"))
+
+    if Path("/dev/full").exists():
+        said = superpose("datasets", "deidentify", tmp_path / "from", tmp_path / "full", "--report", "/dev/full")
+        assert (
+            said.code == 1
+            and "error[cli.file]: A file cannot be written: No space left on device. Free some"
+            in " ".join(said.err.split())
+        )

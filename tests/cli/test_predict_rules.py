@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from superpose.cli.predict import abstain_rule
+from superpose.cli.predict import abstain_rule, read_rows
 from superpose.errors import RequestError
 
 
@@ -31,3 +31,10 @@ def test_novelty_and_withheld_labels_on_the_terminal(at_home: Callable[..., Any]
     assert "below" in shown
     assert at_home("predict", "unsure", rows, "--sets").err.startswith("error[learning.safeguard_absent]")
     assert at_home("endpoints", "remove", "unsure").code == 0
+
+
+@pytest.mark.parametrize("name", ["scan.png", "scan.DCM", "scan.jpeg"])
+def test_a_picture_in_place_of_rows_is_called_so(name: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(b"\x89PNG")
+    with pytest.raises(RequestError, match=rf"{name} is a picture, and rows are wanted: .*image_row"):
+        read_rows(str(tmp_path / name))

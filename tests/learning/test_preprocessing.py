@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -191,3 +192,21 @@ def test_categories_that_no_fit_gives_are_refused(change: dict[str, Any]) -> Non
     description["columns"][1] |= change
     with pytest.raises(FeatureMismatchError, match="column 'ward' must have different texts"):
         Preprocessor.from_parts(description, arrays)
+
+
+def test_limits_refuse_what_lies_beyond_and_last_in_a_file() -> None:
+    rows = np.array([[0.0, 1.0], [0.5, np.nan]])
+    model = replace(Preprocessor.fit(rows, ["a", "b"], ["number"] * 2, OPTIONS), limits=(0.0, 1.0))
+    description, arrays = model.to_parts()
+    read = Preprocessor.from_parts(json.loads(json.dumps(description)), arrays)
+    assert read.limits == (0.0, 1.0) and read.in_order(["b", "a"]).limits == (0.0, 1.0)
+    np.testing.assert_array_equal(read.transform(rows), model.transform(rows))
+    with pytest.raises(FeatureMismatchError, match=r"column 'b' takes 0 to 1, as in training, got 143 in row 1"):
+        read.transform([[0.0, 1.0], [1.0, 143.0]])
+
+
+@pytest.mark.parametrize("limits", [[1.0, 0.0], [0.0], [0.0, "1"], [True, 2.0], "0..1", [0.0, float("nan")]])
+def test_limits_that_no_model_has_are_refused(limits: Any) -> None:
+    description, arrays = fitted().to_parts()
+    with pytest.raises(FeatureMismatchError, match="limits must be two numbers"):
+        Preprocessor.from_parts({**description, "limits": limits}, arrays)

@@ -139,6 +139,48 @@ print(json.dumps(report))
 """
 )
 
+FULL_BEHIND_THE_API = (
+    COMMON
+    + """
+import asyncio
+from superpose.api import create_app
+from superpose.service.catalogue import ingest
+
+async def sent(app, path, key, body):
+    parts = [{"type": "http.request", "body": body, "more_body": False}]
+    answer = []
+    async def receive():
+        return parts.pop()
+    async def send(message):
+        answer.append(message)
+    headers = [(b"authorization", b"Bearer " + key.encode()), (b"content-type", b"text/csv")]
+    where, _, query = path.partition("?")
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "method": "POST", "path": where, "raw_path": where.encode(),
+             "query_string": query.encode(), "headers": headers, "http_version": "1.1", "scheme": "http",
+             "server": ("127.0.0.1", 80), "client": ("127.0.0.1", 1), "root_path": ""}
+    await app(scope, receive, send)
+    return [answer[0]["status"], json.loads(b"".join(part.get("body", b"") for part in answer[1:]))]
+
+report = {}
+with opened() as service:
+    key, app = read_key_file(service.admin_key_path), create_app(service)
+    where = "/v1/datasets?name=d&target=outcome"
+    fill(disk / "filler")
+    report["full"] = asyncio.run(sent(app, where, key, csv(20_000)))
+    (disk / "filler").unlink()
+    ingest._APART_BYTES = 0  # by a process of its own
+    table, output = Path(sys.argv[0]).parent / "table.csv", disk / "table"
+    table.write_bytes(csv(20_000))
+    output.touch()
+    fill(disk / "filler")
+    report["apart"] = told(ingest.ingest_file, table, ingest.Incoming("d", "csv", "outcome"), output)
+    (disk / "filler").unlink()
+    report["after"] = asyncio.run(sent(app, where, key, csv(200)))[0]
+    report["staging"] = [path.name for path in (disk / "data" / "staging").iterdir()]
+print(json.dumps(report))
+"""
+)
+
 READ_ONLY_DISK = (
     COMMON
     + """
@@ -197,6 +239,16 @@ def test_a_full_disk_refuses_with_advice_loses_nothing_and_recovers(tmp_path: Pa
     assert report["after"] == "succeeded"
     assert (report["submit after"], report["upload after"]) == (None, None)
     assert (report["check"], report["check after"], report["staging"]) == ("ok", "ok", [])
+
+
+@pytest.mark.usefixtures("kernels")
+def test_what_is_sent_to_a_full_disk_is_refused_as_such_and_not_as_our_fault(tmp_path: Path) -> None:
+    report = on_a_disk_of_its_own(tmp_path, FULL_BEHIND_THE_API)
+    status, problem = report["full"]
+    assert (status, problem["code"]) == (507, "service.store_full")
+    assert "the disk is full" in problem["detail"] and "Free some space" in problem["detail"]
+    assert report["apart"]["code"] == "service.store_full" and "'d' cannot be written" in report["apart"]["message"]
+    assert (report["after"], report["staging"]) == (201, [])
 
 
 @pytest.mark.slow

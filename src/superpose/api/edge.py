@@ -18,6 +18,7 @@ from superpose.api.problems import PROBLEMS, problem_response
 from superpose.errors import InternalError, SuperposeError
 from superpose.service import Service
 from superpose.service.operations.trace_context import TraceContext, current_trace
+from superpose.service.store.disk_errors import disk_error, is_of_the_disk
 
 __all__ = ["ACCESS_LOGGER", "ERROR_LOGGER", "Edge"]
 
@@ -63,7 +64,7 @@ class Edge:
             _log_failure(answer.request_id, place.trace_id, error)
             if answer.status:
                 raise  # half an answer is sent; the server must cut the connection
-            told = error if isinstance(error, SuperposeError) else InternalError("Unforeseen.")
+            told = _told(error)
             await problem_response(scope, told)(scope, receive, answer.send)
         finally:
             current_trace.reset(before)
@@ -147,6 +148,15 @@ def _access_line(scope: Scope, answer: _Answer, trace_id: str, elapsed_s: float)
         f'"duration_ms": {elapsed_s * 1000:.3f}, "bytes_out": {answer.n_bytes}, "key_id": {key_id}, '
         f'"project": {project}}}'
     )
+
+
+def _told(error: Exception) -> SuperposeError:
+    """What the caller hears: of a disk that is full or can only be read that it is; of other foreign errors nothing."""
+    if isinstance(error, SuperposeError):
+        return error
+    if isinstance(error, OSError) and is_of_the_disk(error):
+        return disk_error(error, "What was sent, or is made of it, cannot be written")
+    return InternalError("Unforeseen.")
 
 
 def _log_failure(request_id: str, trace_id: str, error: Exception) -> None:

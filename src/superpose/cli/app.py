@@ -70,6 +70,9 @@ _OF_THE_PATH: Final = frozenset(
 )  # fmt: skip
 """What is wrong with a file that the user named, not with superpose."""
 
+_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""A disk is full, or a limit for files is reached."""
+
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
     "predict-file predictions explain report "
@@ -194,6 +197,10 @@ def run(arguments: Sequence[str]) -> int:
             told = {"path": os.fsdecode(error.filename)}
             message = f"{told['path']} cannot be read or written: {error.strerror}."
             report_error("cli.file", message, told, as_json=as_json)
+            return 1
+        if isinstance(error, OSError) and error.errno in _FULL:  # told of no file, as something was written to it
+            message = f"A file cannot be written: {error.strerror}. Free some space, or write elsewhere."
+            report_error("cli.file", message, {}, as_json=as_json)
             return 1
         if isinstance(error, usage_error()):
             error.show()

@@ -125,6 +125,10 @@ def loaded_model(file: Path) -> Predictor:
         raise RequestError(f"The model file {file} cannot be read: {error.strerror}.", field="model") from error
 
 
+_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".gif"})
+"""Ends of names of files that hold pictures, never rows."""
+
+
 def read_rows(source: str) -> Any:
     """Rows from a file or stdin.
 
@@ -132,6 +136,13 @@ def read_rows(source: str) -> Any:
         RequestError: the file cannot be read or is not rows.
     """
     suffix = Path(source).suffix.lower()
+    if suffix in _PICTURES:
+        raise RequestError(
+            f"{source} is a picture, and rows are wanted: .json, .csv or .parquet with a value for each pixel, 0 to 1, "
+            "as superpose.datasets.image_row(path, size=28) makes it. Of a folder: superpose datasets add FOLDER, then "
+            "superpose predictions of-dataset.",
+            path=source,
+        )
     try:
         if suffix in (".csv", ".parquet"):
             import pandas as pd

@@ -55,6 +55,7 @@ class Preprocessor:
         low, high: ``(n_number_columns,)``, between which 98 % of the training rows lie (the quantiles 0.01 and 0.99: no
             single person's extreme value); None in a file of an earlier release.
         whole: names of the number columns that held whole numbers only.
+        limits: least and greatest value that a number column takes, such as 0 and 1 of pixels; None if any finite one.
     """
 
     columns: ColumnNames
@@ -68,6 +69,7 @@ class Preprocessor:
     low: NDArray[np.float64] | None = None
     high: NDArray[np.float64] | None = None
     whole: frozenset[str] = frozenset()
+    limits: tuple[float, float] | None = None
 
     @classmethod
     def fit(cls, rows: Any, names: Sequence[str], kinds: Sequence[ColumnKind], options: PreprocessingSpec) -> Self:
@@ -204,11 +206,13 @@ class Preprocessor:
         """Encode rows that have been read.
 
         Raises:
-            FeatureMismatchError: a number is too large to compute with, or a value is missing that must not be; the
-                message names its column.
+            FeatureMismatchError: a number is too large to compute with or beyond the limits, or a value is missing that
+                must not be; the message names its column.
         """
         if self.refuses_missing:
             _refuse_missing(self.columns, block)
+        if self.limits is not None:
+            _refuse_beyond(self.limits, self.columns, block)
         filled = np.where(np.isnan(block.numbers), self.fill, block.numbers)
         with np.errstate(over="ignore"):
             scaled = (filled - self.centre) / self.scale
@@ -257,6 +261,8 @@ class Preprocessor:
         description: dict[str, Any] = {"columns": described}
         if self.refuses_missing:
             description["missing"] = "refuse"
+        if self.limits is not None:
+            description["limits"] = list(self.limits)
         arrays = {"fill": self.fill, "centre": self.centre, "scale": self.scale}
         if self.low is not None and self.high is not None:
             arrays |= {"low": self.low, "high": self.high}
@@ -301,6 +307,7 @@ class Preprocessor:
             low=limits[0] if limits else None,
             high=limits[1] if limits else None,
             whole=frozenset(c["name"] for c in described if c.get("whole") is True),
+            limits=_limits_of(description.get("limits")),
         )
 
 
@@ -316,6 +323,20 @@ def _check_words(column: Mapping[str, Any]) -> None:
         raise FeatureMismatchError(
             f"column {column['name']!r} must have different texts as categories, and one of them or null as fill"
         )
+
+
+def _limits_of(described: Any) -> tuple[float, float] | None:
+    """Limits as a description has them.
+
+    Raises:
+        FeatureMismatchError: they are no two numbers, the least first.
+    """
+    if described is None:
+        return None
+    numbers = isinstance(described, list) and len(described) == 2
+    if not numbers or not all(type(end) in (int, float) for end in described) or not described[0] < described[1]:
+        raise FeatureMismatchError(f"limits must be two numbers, the least first, got {described!r}")
+    return float(described[0]), float(described[1])
 
 
 def _gaps(columns: ColumnNames, block: RowBlock) -> dict[str, NDArray[np.bool_]]:
@@ -341,6 +362,20 @@ def _refuse_missing(columns: ColumnNames, block: RowBlock) -> None:
                 column=name,
                 row=int(gap.argmax()),
             )
+
+
+def _refuse_beyond(limits: tuple[float, float], columns: ColumnNames, block: RowBlock) -> None:
+    low, high = limits
+    beyond = (block.numbers < low) | (block.numbers > high)  # a gap is neither
+    if beyond.any():
+        row, place = (int(i) for i in np.argwhere(beyond)[0])
+        name, got = columns.numbers[place][1], block.numbers[row, place]
+        raise FeatureMismatchError(
+            f"column {name!r} takes {low:g} to {high:g}, as in training, got {got:.6g} in row {row}; bring values "
+            "there: pixels of 8 bits are divided by 255, of 16 bits by 65535",
+            column=name,
+            row=row,
+        )
 
 
 def _known_categories(values: Sequence[str | None], options: PreprocessingSpec) -> Counter[str]:

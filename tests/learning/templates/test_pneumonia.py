@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import torch
 
-from superpose.datasets.picture_sets import PictureSet, checked_set, read_pictures
-from superpose.errors import CheckpointError, DatasetFormatError, SpecError
+from superpose.datasets.picture_sets import Pictures, PictureSet, checked_set, read_pictures
+from superpose.errors import CheckpointError, DatasetFormatError, FeatureMismatchError, SpecError
 from superpose.explain import model_card
 from superpose.learning import Predictor, read_model
+from superpose.learning.calibration.asking import Asked
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.templates.pneumonia import PRESETS, train_pneumonia
 from superpose.learning.templates.pneumonia.augmentation import augmented
@@ -28,6 +29,7 @@ from superpose.learning.templates.pneumonia.networks import DressedHead, ResNet1
 from superpose.learning.templates.pneumonia.options import default_variants
 from superpose.learning.templates.pneumonia.reuse import OtherRun
 from superpose.learning.templates.pneumonia.run import Run
+from superpose.learning.templates.pneumonia.safeguards import safeguards_of
 from superpose.learning.templates.pneumonia.settings import Augmentation, TemplateSettings
 from superpose.learning.templates.pneumonia.shared_convolutions import SharedConvolutions
 
@@ -226,8 +228,9 @@ def test_a_finished_run_trains_nothing_again_and_logs_the_second_look(
     told: list[str] = []
     again = train_pneumonia(small_set, place, seeds=2, epochs=1, variants=MOST, tell=told.append)
     assert not [line for line in told if "epoch" in line]
-    for name, own in report["metrics"].items():  # the layout of the arrays in memory moves last digits
-        assert again["metrics"][name]["values"] == pytest.approx(own["values"], abs=1e-6), name
+    for name, own in report["variants"].items():  # of networks read from disk, to the last digit
+        assert again["variants"][name] == own
+    assert again["model"] == report["model"]
     assert len(again["test_openings"]) == 2
     with pytest.raises(CheckpointError, match="another configuration"):
         train_pneumonia(small_set, place, seeds=2, epochs=2, variants=MOST)
@@ -369,3 +372,46 @@ def test_two_epochs_on_real_x_rays(tmp_path: Path) -> None:
     assert report["metrics"]["auc"]["mean"] > 0.9
     assert report["data"]["parts"]["test"]["n_pictures"] == 624
     assert "Not for clinical use" in done.stderr
+
+
+def test_the_model_keeps_sets_abstains_by_them_and_tells_pictures_unlike_its_own(
+    run: tuple[dict[str, Any], Path], small_set: Path
+) -> None:
+    predictor = Predictor.load(run[1] / "model.superpose")
+    validation = read_pictures(small_set).parts["val"].pixels.astype(np.float64)
+    noise = np.random.default_rng(0).uniform(0.0, 1.0, (20, validation.shape[1]))
+    _, told = predictor.detailed(validation, Asked(prediction_set=True, abstain=True, novelty=True))
+    assert told.coverage == 0.9 and told.sets and told.reasons and told.novel is not None
+    assert [reason is not None for reason in told.reasons] == [len(labels) == 2 for labels in told.sets]
+    assert sum(told.novel) <= 1  # its threshold is one of theirs
+    assert all(predictor.detailed(noise, Asked(novelty=True))[1].novel or ())
+    found = predictor.manifest["evaluation"]["calibration"]
+    assert found["conformal"]["coverage"] == 0.9 and found["novelty"] is not None
+    card = model_card(predictor.manifest)
+    assert "promise to hold the true class for 90 %" in card and "Mahalanobis distance" in card
+
+
+@pytest.mark.parametrize(("n", "coverage"), [(17, None), (18, 0.9), (38, 0.95), (197, 0.95), (198, 0.99)])
+def test_sets_promise_as_much_as_validation_pictures_or_patients_allow(n: int, coverage: float | None) -> None:
+    random = np.random.default_rng(0)
+    train, held, one_each = (Pictures(random.random((m, 16), np.float32), np.arange(m) % 2) for m in (30, 2 * n, n))
+    paired = replace(held, patients=np.arange(2 * n) // 2)
+    for validation in (one_each, paired):
+        found = safeguards_of(train, validation, random.normal(size=len(validation)))
+        assert found.novelty is not None and found.novelty.n_rows == n
+        assert (None if found.sets is None else found.sets.coverage) == coverage
+        assert (found.abstain is None) == (coverage is None)
+
+
+@pytest.mark.parametrize("scale", [255.0, 65_535.0, -1.0])
+def test_pixels_that_are_not_from_0_to_1_are_refused_by_name(run: tuple[dict[str, Any], Path], scale: float) -> None:
+    predictor = Predictor.load(run[1] / "model.superpose")
+    rows = np.zeros((2, len(predictor.input_schema)))
+    rows[1, 3] = scale
+    with pytest.raises(
+        FeatureMismatchError, match=r"'grey_00_03' takes 0 to 1, .* row 1; .* divided by 255"
+    ) as refused:
+        predictor.predict_proba(rows)
+    assert refused.value.details == {"column": "grey_00_03", "row": 1}
+    rows[1, 3] = 1.0
+    assert predictor.predict_proba(rows).shape == (2, 2)

@@ -17,7 +17,16 @@ from typing import TYPE_CHECKING, Any
 
 from superpose.datasets.domains import GENERAL, MEDICAL
 from superpose.datasets.table import TargetKind
-from superpose.errors import DatasetError, DatasetFormatError, DatasetTooLargeError, RequestError, SuperposeError
+from superpose.errors import (
+    DatasetError,
+    DatasetFormatError,
+    DatasetTooLargeError,
+    RequestError,
+    StoreFullError,
+    StoreReadOnlyError,
+    SuperposeError,
+)
+from superpose.service.store.disk_errors import disk_error, is_of_the_disk
 from superpose.service.traces import trace_of
 
 if TYPE_CHECKING:
@@ -29,6 +38,7 @@ _APART_BYTES = 4 * 2**20
 """Files from this size on get a process; it takes about a second to start."""
 
 _LIMIT_S = 1_800.0
+_OF_THE_DISK = (StoreFullError, StoreReadOnlyError)
 _TOKENS = threading.BoundedSemaphore(2)
 
 
@@ -152,9 +162,18 @@ def ingest_file(source: Path, incoming: Incoming, output: Path) -> Ingested:
 
 def _error(code: str, message: str, details: Mapping[str, Any]) -> SuperposeError:
     """The error that another process told."""
-    kinds: tuple[type[SuperposeError], ...] = (*DatasetError.__subclasses__(), RequestError)
+    kinds: tuple[type[SuperposeError], ...] = (*DatasetError.__subclasses__(), *_OF_THE_DISK, RequestError)
     known = {kind.code: kind for kind in kinds}
     return known.get(code, DatasetFormatError)(message, **details)
+
+
+def _as_json(error: SuperposeError) -> dict[str, Any]:
+    """What `_error` makes the error of again."""
+    return {
+        "code": error.code,
+        "message": error.message,
+        "details": json.loads(json.dumps(error.details, default=str)),
+    }
 
 
 def _main() -> None:
@@ -167,10 +186,11 @@ def _main() -> None:
         Path(order["output"]).write_bytes(made.content or b"")
         answer = {"facts": made.facts, "sheet": made.sheet}
     except SuperposeError as error:
-        details = json.loads(json.dumps(error.details, default=str))
-        answer = {"error": {"code": error.code, "message": error.message, "details": details}}
+        answer = {"error": _as_json(error)}
     except Exception as error:
-        sys.exit(trace_of(error))
+        if not (isinstance(error, OSError) and is_of_the_disk(error)):
+            sys.exit(trace_of(error))
+        answer = {"error": _as_json(disk_error(error, f"Data set {order['incoming']['name']!r} cannot be written"))}
     sys.stdout.write(json.dumps(answer))
 
 

@@ -33,7 +33,11 @@ _WARM_UP = 0.15
 
 
 def build(settings: FitSettings, head: Head, side: int, seed: int) -> PictureClassifier:
-    """An untrained network; equal seeds give equal numbers."""
+    """An untrained network; equal seeds give equal numbers.
+
+    Its arrays lie in memory as training has them, channels last, so that weights which are read into it from a file
+    give the same predictions as those just trained, to the last digit.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         features: nn.Module
@@ -46,7 +50,7 @@ def build(settings: FitSettings, head: Head, side: int, seed: int) -> PictureCla
             features.load_imagenet()
         else:
             features = ResNet18Features()
-        return PictureClassifier(
+        network = PictureClassifier(
             side,
             features,
             head,
@@ -56,6 +60,7 @@ def build(settings: FitSettings, head: Head, side: int, seed: int) -> PictureCla
             zooms=settings.zooms,
             small_head=settings.small_head,
         )
+    return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
 def fit(  # one parameter per part
@@ -83,7 +88,6 @@ def fit(  # one parameter per part
     Raises:
         CheckpointError: the checkpoint belongs to another network or is damaged.
     """
-    network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     images = torch.from_numpy(pixels).reshape(-1, 1, network.side, network.side)
     truth = torch.from_numpy(labels)
     weights = class_weights(truth) if settings.class_weights else torch.ones(2)

@@ -119,6 +119,7 @@ class Run:
         self.learnable = learnable(pictures)
         self.train, self.validation = self.learnable.train, self.learnable.validation
         self._validation_seen = SharedConvolutions(self.validation.pixels)
+        self._validation_scores: dict[tuple[str, int], NDArray[np.float64]] = {}
         directory.mkdir(parents=True, exist_ok=True)
         self.configuration = {
             "template": "pneumonia",
@@ -142,6 +143,13 @@ class Run:
     def seeds_of(self, variant: str) -> range:
         """The seeds that a variant is trained with."""
         return range(min(self.n_seeds, self.settings.fewer_seeds.get(variant, self.n_seeds)))
+
+    def validation_scores(self, fitted: Fitted) -> NDArray[np.float64]:
+        """Logits of a trained network over its threshold on the validation part, ``(n_pictures,)``; of one that was
+        trained before they are computed anew.
+        """
+        known = self._validation_scores.get((fitted.variant, fitted.seed))
+        return fitted.scores(self._validation_seen) if known is None else known
 
     def _settings_of(self, name: str) -> FitSettings:
         """How the network of a variant is trained, or the network whose features its head stands on."""
@@ -285,6 +293,7 @@ class Run:
         truth = self.validation.labels
         logits = self._validation_seen.logits(network)
         threshold = threshold_of(truth, logits)
+        self._validation_scores[name, seed] = logits - threshold
         facts = {
             "threshold": threshold,
             "validation": {k: v if np.isfinite(v) else None for k, v in measured(truth, logits - threshold).items()},

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from superpose.datasets.image_reader import pixel_names
+from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.model_file import ModelFacts, write_model
 from superpose.learning.modules.exporting import export_module
 from superpose.learning.modules.model import ModuleModel
@@ -21,7 +22,10 @@ from superpose.learning.rows import ColumnKind, ColumnNames
 from superpose.learning.templates.pneumonia.members import AveragedClassifiers, members_of
 from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
 
-__all__ = ["picture_columns", "save_model"]
+__all__ = ["PIXEL_LIMITS", "picture_columns", "save_model"]
+
+PIXEL_LIMITS = (0.0, 1.0)
+"""Black and white: what training takes, and so what a model is asked."""
 
 
 def picture_columns(side: int) -> tuple[str, ...]:
@@ -35,6 +39,7 @@ def save_model(
     threshold: float,
     classes: tuple[str, str],
     facts: ModelFacts,
+    safeguards: Safeguards | None = None,
 ) -> dict[str, Any]:
     """Write the model file; the threshold becomes part of the model, so a probability above one half is a finding.
 
@@ -44,6 +49,7 @@ def save_model(
         threshold: logit above which a picture is a finding.
         classes: labels.
         facts: what the file says of the model.
+        safeguards: of its answers, if any.
 
     Returns:
         Digest, runtime ("numpy" or "torch") and number of parameters.
@@ -71,7 +77,8 @@ def save_model(
         categories=(),
         category_fill=(),
         refuses_missing=True,
+        limits=PIXEL_LIMITS,
     )
     runtime = runtime_of(exported, lambda encoded: module_outputs(trained, encoded))
     model = ModuleModel(preprocessor, exported, "cross_entropy", classes, runtime)
-    return {"sha256": write_model(path, model, facts), "runtime": runtime, "n_params": model.n_params}
+    return {"sha256": write_model(path, model, facts, safeguards), "runtime": runtime, "n_params": model.n_params}

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.special import expit
 
 from superpose import __version__
 from superpose.datasets import drift_baseline
@@ -20,7 +19,6 @@ from superpose.datasets.picture_patients import groups_of_patients, shared_patie
 from superpose.datasets.picture_sets import PARTS, Pictures, PictureSet, groups_of_equals, read_pictures
 from superpose.datasets.picture_tables import picture_table
 from superpose.learning.calibration.report import calibration_report
-from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.canonical import canonical_json, write_atomically
 from superpose.learning.plot_data import losses_of_seeds
 from superpose.learning.templates.directory_lock import locked
@@ -31,6 +29,7 @@ from superpose.learning.templates.pneumonia.options import VARIANTS, check_optio
 from superpose.learning.templates.pneumonia.plots import plots_of
 from superpose.learning.templates.pneumonia.report import CONFIDENCE, MARGIN, NOTICE, comparisons_of, verdict_of
 from superpose.learning.templates.pneumonia.run import Fitted, Run
+from superpose.learning.templates.pneumonia.safeguards import both_probabilities, safeguards_of
 from superpose.learning.templates.pneumonia.serving import save_model
 from superpose.learning.templates.pneumonia.shared_convolutions import SharedConvolutions
 from superpose.learning.templates.watching import Tell, Watch
@@ -223,9 +222,9 @@ def _saved(
 ) -> dict[str, Any]:
     """The model file of the hybrid model whose seed did best on validation, by Brier score; it has scores by seed."""
     best = min((one for one in fitted if one.variant == "hybrid"), key=lambda one: one.validation["brier"])
-    ill = expit(scores[best.seed])
+    safeguards = safeguards_of(run.train, run.validation, run.validation_scores(best))
     calibration = calibration_report(
-        Safeguards(), probabilities=np.column_stack([1.0 - ill, ill]), truth=test.labels,
+        safeguards, probabilities=both_probabilities(scores[best.seed]), truth=test.labels,
         encoded=test.pixels.astype(np.float64), confidence=CONFIDENCE,
         groups=groups_of_patients(test.owners()),
     )  # fmt: skip
@@ -236,5 +235,5 @@ def _saved(
         calibration={**calibration, "validation_chose": "the threshold of 0.5"},
         baseline=drift_baseline(picture_table(run.set.name, run.train, run.set.classes)),
     )
-    said = save_model(path, best.network, best.threshold, run.set.classes, facts)
+    said = save_model(path, best.network, best.threshold, run.set.classes, facts, safeguards)
     return {"file": path.name, "seed": best.seed, **said}
