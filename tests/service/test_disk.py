@@ -6,6 +6,7 @@ The disks are real: a small file system in memory, mounted in a namespace of its
 from __future__ import annotations
 
 import json
+import logging
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 
 from superpose.errors import StoreError, StoreFullError, StoreReadOnlyError
 from superpose.service import Service, ServiceConfig
+from superpose.service.operations.json_logs import LogFile
 from superpose.service.store.disk_errors import disk_error
 
 #: What the processes below share: how a service is opened and used, and how an error is told.
@@ -303,3 +305,17 @@ def test_errors_of_full_disks(number: str, kind: type[StoreError]) -> None:
     assert type(found) is kind and found.code == "service.store_full"
     assert type(disk_error(OSError(errno.EROFS, "told"), "x")) is StoreReadOnlyError
     assert type(disk_error(OSError(errno.EACCES, "told"), "x")) is StoreError
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")
+def test_a_log_that_a_full_disk_does_not_take_is_told_once_and_can_be_closed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place = tmp_path / "api.jsonl"
+    place.symlink_to("/dev/full")
+    log = LogFile(place, maxBytes=1 << 20, backupCount=1, encoding="utf-8")
+    for _ in range(3):
+        log.emit(logging.LogRecord("some", logging.INFO, "here", 1, "a line", None, None))
+    log.close()
+    (said,) = capsys.readouterr().err.splitlines()
+    assert "api.jsonl cannot be written: No space left on device. Requests are answered all the same." in said

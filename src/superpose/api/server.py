@@ -7,7 +7,6 @@ import contextlib
 import ipaddress
 import json
 import logging
-import logging.handlers
 import os
 import signal
 import socket
@@ -25,7 +24,7 @@ from superpose.api.edge import ERROR_LOGGER
 from superpose.api.tls import Tls
 from superpose.errors import CertificateError, RequestError, StartError
 from superpose.service import Service, ServiceConfig, Supervisor
-from superpose.service.operations.json_logs import JsonLines
+from superpose.service.operations.json_logs import JsonLines, LogFile
 from superpose.service.operations.pauses import short_pauses
 from superpose.service.serving.server_share import ServerShare
 from superpose.service.work.cpu_budget import one_thread_each
@@ -248,7 +247,7 @@ class _ServerLines(JsonLines):
 def _logging_to(path: Path) -> Iterator[None]:
     """Write the lines of the edge, and what the service's rooms say, to a file that only the owner reads."""
     path.touch(0o600)
-    handler = logging.handlers.RotatingFileHandler(path, maxBytes=_LOG_BYTES, backupCount=_N_OLD_LOGS, encoding="utf-8")
+    handler = LogFile(path, maxBytes=_LOG_BYTES, backupCount=_N_OLD_LOGS, encoding="utf-8")
     handler.setFormatter(_ServerLines())
     loggers = [logging.getLogger(name) for name in (ACCESS_LOGGER, ERROR_LOGGER, "superpose")]
     before = [(logger.level, logger.propagate) for logger in loggers]

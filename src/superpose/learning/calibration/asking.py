@@ -16,10 +16,12 @@ __all__ = ["Asked", "Details", "absent", "check_of_classes", "detailed"]
 Floats = NDArray[np.float64]
 
 _ABSENT = {
-    "prediction_set": "prediction sets. Train with calibration.conformal.coverage, such as 0.9.",
-    "abstain": "rule for abstaining. Give a probability instead of true, such as 0.8, or "
-    "train with calibration.abstain.",
-    "novelty": "novelty score: a release before novelty scores trained it. Train it again.",
+    "prediction_set": "prediction sets. Train again: a spec with calibration.conformal.coverage, such as 0.9, or a "
+    "picture template of this release.",
+    "abstain": "rule for abstaining. Give a probability instead of true, such as 0.8, or train again: a spec with "
+    "calibration.abstain, or a picture template of this release.",
+    "novelty": "novelty score: a release before novelty scores trained it, or it was imported without one. "
+    "Train it again.",
 }
 
 

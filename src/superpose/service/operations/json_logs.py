@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import logging.handlers
+import sys
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from superpose.service.operations.trace_context import current_trace
 
-__all__ = ["JsonLines"]
+__all__ = ["JsonLines", "LogFile"]
 
 
 def _none() -> Mapping[str, object]:
@@ -40,3 +43,33 @@ class JsonLines(logging.Formatter):
         }
         line.update({name: value for name, value in self._facts().items() if value is not None})
         return json.dumps({name: value for name, value in line.items() if value is not None}, default=str)
+
+
+class LogFile(logging.handlers.RotatingFileHandler):
+    """A log file that rotates. That the disk does not take its lines is told once, in a line on stderr, until it does
+    again; it neither prints a traceback for each of them nor keeps the server from ending. Some of them may be lost.
+    """
+
+    _is_failing = False
+    _has_failed = False
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, if the disk takes it."""
+        self._has_failed = False
+        super().emit(record)
+        self._is_failing = self._has_failed
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Tell what is wrong with the disk, once; of other errors what logging tells."""
+        self._has_failed = True
+        error = sys.exc_info()[1]
+        if not isinstance(error, OSError):
+            super().handleError(record)
+        elif not self._is_failing:
+            told = f"The log {self.baseFilename} cannot be written: {error.strerror}."
+            print(f"{told} Requests are answered all the same.", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """Close the file, without the lines that the disk does not take."""
+        with contextlib.suppress(OSError):
+            super().close()
