@@ -29,7 +29,13 @@ NoveltyOption = Annotated[bool, typer.Option("--novelty", help="Also how unlike 
 
 
 def predict(  # noqa: PLR0913  # one parameter per option
-    endpoint: Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="ENDPOINT_OR_MODEL",
+            help="An endpoint's name, or a model file (.superpose), for which no service runs.",
+        ),
+    ],
     rows: Annotated[
         str, typer.Argument(metavar="ROWS", help="A .json, .csv or .parquet file with rows; - reads JSON from stdin.")
     ],
@@ -45,10 +51,17 @@ def predict(  # noqa: PLR0913  # one parameter per option
     JSON is a list of objects (column: value), a list of lists, or {"rows": [...]}. Missing values are null or empty.
     """
     wanted, rule = read_rows(rows), abstain_rule(abstain)
-    with connect(url, key_file) as client:
-        answer = client.predict(endpoint, wanted, prediction_set=sets, abstain=rule, novelty=novelty)
+    is_file = Path(model).suffix.lower() == ".superpose"
+    if is_file:
+        answer = _of_file(Path(model), wanted, sets=sets, abstain=rule, novelty=novelty)
+    else:
+        with connect(url, key_file) as client:
+            answer = client.predict(model, wanted, prediction_set=sets, abstain=rule, novelty=novelty)
     if as_json:
-        print_json(answer.to_dict())
+        document = answer.to_dict()
+        if is_file:
+            del document["model_version"], document["request_id"]
+        print_json(document)
         return
     lines = [
         (index, *predicted, *more)
@@ -66,7 +79,47 @@ def predict(  # noqa: PLR0913  # one parameter per option
         typer.echo(f"{count} of the rows have a value in {column!r} that the model does not know", err=True)
     if answer.notice:
         typer.echo(answer.notice, err=True)
-    typer.echo(f"{answer.model} version {answer.model_version}, request {answer.request_id}", err=True)
+    of_service = f" version {answer.model_version}, request {answer.request_id}"
+    typer.echo(answer.model if is_file else answer.model + of_service, err=True)
+
+
+def _of_file(file: Path, rows: Any, *, sets: bool, abstain: bool | float | str, novelty: bool) -> Prediction:
+    """What a model file answers, in the form in which an endpoint does, but without version and request."""
+    from superpose.client import Prediction
+    from superpose.learning.calibration.asking import Asked
+
+    predictor = loaded_model(file)
+    if not len(rows):
+        raise RequestError("There are no rows to predict; give one at least.", field="rows")
+    encoded, unknown = predictor.encode_counting(rows)
+    answer, details = predictor.answered(encoded, Asked(sets, abstain, novelty))
+    more: dict[str, Any] = {"coverage": details.coverage}
+    if predictor.predicts_numbers:
+        predictions: tuple[str | float | None, ...] = tuple(answer.tolist())
+        more["target"] = predictor.target
+        if predictor.interval is not None:
+            more["intervals"] = tuple((low, high) for low, high in predictor.interval.around(answer).tolist())
+            more["coverage"] = predictor.interval.coverage
+    else:
+        labels = [str(predictor.classes[best]) for best in answer.argmax(axis=1).tolist()]
+        reasons = details.reasons or (None,) * len(labels)
+        predictions = tuple(label if why is None else None for label, why in zip(labels, reasons, strict=True))
+    return Prediction(
+        model=file.name,
+        model_version=0,
+        request_id="",
+        classes=tuple(map(str, predictor.classes)),
+        probabilities=() if predictor.predicts_numbers else tuple(map(tuple, answer.tolist())),
+        predictions=predictions,
+        unknown_categories=unknown,
+        notice=predictor.notice,
+        prediction_sets=details.sets,
+        abstained=details.reasons,
+        novelty=details.novelty,
+        novel=details.novel,
+        novelty_threshold=details.novelty_threshold,
+        **more,
+    )
 
 
 def _rows(answer: Prediction) -> list[tuple[str | None, ...]]:
@@ -103,11 +156,14 @@ def abstain_rule(given: str | None) -> bool | float | str:
     if given in ("model", "set"):
         return True if given == "model" else "set"
     try:
-        return float(given)
+        found = float(given)
     except ValueError:
+        found = -1.0
+    if not 0.0 <= found <= 1.0:
         raise RequestError(
             f"--abstain takes 'model', 'set' or a probability such as 0.8, got {given!r}.", field="abstain"
-        ) from None
+        )
+    return found
 
 
 def loaded_model(file: Path) -> Predictor:

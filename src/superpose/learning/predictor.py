@@ -209,16 +209,27 @@ class Predictor:
     def detailed(self, rows: Any, asked: Asked) -> tuple[NDArray[np.float64], Details]:
         """The probabilities of rows, and what else is asked for: prediction sets, abstaining, novelty.
 
+        Of a model that predicts a number the numbers; it has nothing but novelty to be asked for.
+
         >>> predictor.detailed(rows, Asked(prediction_set=True, abstain=0.9))  # doctest: +SKIP
 
         Raises:
             FeatureMismatchError: columns are absent, unknown or of the wrong kind.
             SafeguardAbsentError: the model file has nothing that could give it.
+            ModelPredictsNumbersError: what only classes have is asked of a model that has none.
         """
-        encoded = self.encode(rows)
-        probabilities = self.predict_encoded(encoded)
+        return self.answered(self.encode(rows), asked)
+
+    def answered(self, encoded: NDArray[np.float64], asked: Asked) -> tuple[NDArray[np.float64], Details]:
+        """As `detailed`, of rows that `encode` made; of a model that predicts a number its numbers ``(n_rows,)``.
+
+        Raises:
+            SafeguardAbsentError: the model file has nothing that could give it.
+            ModelPredictsNumbersError: what only classes have is asked of a model that has none.
+        """
+        found = self.numbers_encoded(encoded) if self.predicts_numbers else self.predict_encoded(encoded)
         labels = tuple(map(str, self.classes))
-        return probabilities, detailed(self._safeguards, asked, probabilities, labels, encoded)
+        return found, detailed(self._safeguards, asked, found, labels, encoded)
 
     def predict(self, rows: Any) -> list[ClassLabel]:
         """Most probable class of each row; of a model that predicts a number that number, a float."""
