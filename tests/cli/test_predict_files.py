@@ -81,7 +81,11 @@ def test_what_a_file_cannot_answer_is_refused_by_name(
     rows, none = flowers.with_suffix(".csv"), tmp_path / "none.json"
     none.write_text("[]")
     (tmp_path / "odd.superpose").write_bytes(b"no model")
+    (tmp_path / "five.json").write_text("5")
+    (tmp_path / "row.json").write_text('{"a": 1}')
     for words, told in (
+        ((flowers, tmp_path / "five.json"), "five.json must be a list of rows, got 5"),
+        ((flowers, tmp_path / "row.json"), "row.json must be a list of rows, got an object"),
         ((tmp_path / "gone.superpose", rows), "cannot be read"),
         ((tmp_path / "odd.superpose", rows), "error[model.corrupt]"),
         ((flowers, none), "There are no rows to predict"),

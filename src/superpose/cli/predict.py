@@ -210,4 +210,8 @@ def read_rows(source: str) -> Any:
     except ValueError as error:
         kind = "a table" if suffix in (".csv", ".parquet") else "JSON"
         raise RequestError(f"{source} is not {kind}: {error}.", path=source) from None
-    return document["rows"] if isinstance(document, dict) and set(document) == {"rows"} else document
+    found = document["rows"] if isinstance(document, dict) and set(document) == {"rows"} else document
+    if not isinstance(found, list):
+        kind = "an object" if isinstance(found, dict) else json.dumps(found)[:40]
+        raise RequestError(f"{source} must be a list of rows, got {kind}; put a single row into a list.", path=source)
+    return found
