@@ -169,6 +169,7 @@ def test_data_of_models_behind_the_parent_are_found_and_told(file: ModelFile, ta
         ({"dataset_digest": "a"}, ("a",)),  # of release 0.1
         ({"dataset_digest": "a", "earlier_data": ["b", 7, "", "a", None]}, ("a", "b")),
         ({"dataset_digest": 3, "earlier_data": 5}, ()),
+        ({"dataset_digest": "a", "earlier_data": "bc"}, ("a",)),
     ],
 )
 def test_what_a_file_says_of_models_behind_it_may_be_anything(began: object, found: tuple[str, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
@@ -130,7 +130,7 @@ def earlier_data(began: object) -> tuple[str, ...]:
     if not isinstance(began, Mapping):
         return ()
     behind = began.get("earlier_data")
-    told = [began.get("dataset_digest"), *(behind if isinstance(behind, Sequence) else ())]
+    told = [began.get("dataset_digest"), *(behind if isinstance(behind, list | tuple) else ())]
     return tuple(dict.fromkeys(digest for digest in told if isinstance(digest, str) and digest))
 
 
