@@ -241,6 +241,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
             class_weights=class_weights_of(self.class_weight, self.classes_, codes[train]),
             measurer=measurer,
             privacy=plan,
+            draws=False,
             rate_factors=None if fine_tuning is None else fine_tuning.rate_factors(self.network_, self.learning_rate),
         )
         self._run(trainer, measurer, watch)

@@ -33,6 +33,7 @@ from superpose.learning.preprocessing import Preprocessor
 from superpose.learning.quantum_block import QuantumBlock, build_block
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.spec import CONTROLS, ModelSpec
+from superpose.learning.torch_chance import borrowed_generator
 from superpose.learning.torch_threads import one_torch_thread
 from superpose.learning.trained_model import ClassLabel, DressedModel, TrainedModel
 
@@ -187,7 +188,7 @@ def build_network(
         raise ValueError(f"variant must be one of {', '.join(VARIANTS)}, got {variant!r}")
     quantum = quantum_block_of(model, variant)
     block: QuantumLayer | ClassicalBlock
-    with torch.random.fork_rng(devices=[]):  # torch's modules draw from the global generator, which is the user's
+    with borrowed_generator():
         if variant == "classical_twin":
             block = ClassicalBlock(model.n_qubits, quantum.n_weights)
         else:
@@ -278,7 +279,7 @@ def network_of_model(model: DressedModel) -> HybridNetwork:
     """The network whose plain values a model holds; the inverse of `dressed_values`."""
     arrays = {name: torch.from_numpy(np.array(array)) for name, array in model.arrays.items()}
     n_outputs = len(model.arrays["exit.bias"])
-    with torch.random.fork_rng(devices=[]):
+    with borrowed_generator():
         block = QuantumLayer.from_block(model.block)
         network = HybridNetwork(model.preprocessor.n_encoded, block, model.block.n_inputs, n_outputs, model.max_angle)
     network.load_state_dict(arrays)

@@ -146,6 +146,7 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
             generator=torch.Generator().manual_seed(seed + 1),
             measurer=measurer,
             loss=_squared if self.loss == "squared" else _absolute,
+            draws=False,
         )
         self._run(trainer, measurer, watch)
         self.safeguards_ = Safeguards()

@@ -7,6 +7,7 @@ place within the epoch, and the history. torch runs on one thread meanwhile, so 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -31,6 +32,7 @@ from superpose.learning.measured.measurer import Measurer
 from superpose.learning.measured.submissions import RunWatch
 from superpose.learning.network import EVALUATION_ROWS
 from superpose.learning.spec import TrainingOptions
+from superpose.learning.torch_chance import borrowed_generator
 from superpose.learning.torch_threads import one_torch_thread
 
 if TYPE_CHECKING:
@@ -159,6 +161,8 @@ class Trainer:
         compiled: False runs all steps in torch, which rounds otherwise.
         rate_factors: by name of a parameter, what its learning rate is multiplied with, else 1. Steps then run in
             torch.
+        draws: whether the network draws random numbers as it runs, as dropout does. They come from torch's global
+            generator, so that of trainings in threads one waits for the other; without, or in compiled code, none does.
 
     Attributes:
         torch_reason: why steps run in torch; None where they run as compiled code.
@@ -179,6 +183,7 @@ class Trainer:
         loss: Callable[..., Tensor] = cross_entropy,
         compiled: bool = True,
         rate_factors: Mapping[str, float] | None = None,
+        draws: bool = True,
     ) -> None:
         self._loss = loss
         plan = fused_parts_or_reason(network, measurer, privacy, loss)
@@ -186,6 +191,7 @@ class Trainer:
         if rate_factors:
             parts = "learning rates differ by block"
         self.torch_reason: str | None = parts if isinstance(parts, str) else None
+        self._draws = draws and isinstance(parts, str)
         self._private = None if privacy is None else _private_steps(network, privacy)
         self.network, self.training, self.validation, self.options = network, training, validation, options
         self.generator, self._measurer = generator, measurer
@@ -235,10 +241,9 @@ class Trainer:
             place = None if watch.store is None else watch.store.directory / "measured"
             looks = RunWatch(watch.should_stop, watch.on_submit, watch.on_queued, watch.on_retry, watch.sleep)
             self._measurer.attend(place, looks)
-        with one_torch_thread(), torch.random.fork_rng(devices=[]):
-            torch.default_generator.manual_seed(
-                self.generator.initial_seed()
-            )  # dropout and the like draw from the global generator
+        # dropout and the like draw from the global generator
+        chance = borrowed_generator(self.generator.initial_seed()) if self._draws else contextlib.nullcontext()
+        with one_torch_thread(), chance:
             saved = watch.store.load() if watch.store else None
             if saved:
                 self._restore(*saved)
@@ -431,7 +436,7 @@ class Trainer:
             "best_weights": self._best.numpy(),
             # Within an epoch, the state that its order was drawn from; between epochs, the current one.
             "generator": (self._epoch_generator if self._progress.step else self.generator.get_state()).numpy(),
-            "torch_generator": torch.get_rng_state().numpy(),
+            **({"torch_generator": torch.get_rng_state().numpy()} if self._draws else {}),
             **{f"buffer.{name}": buffer.numpy() for name, buffer in self._buffers.items()},
             **{f"best_buffer.{name}": buffer.numpy() for name, buffer in self._best_buffers.items()},
         }
@@ -456,7 +461,7 @@ class Trainer:
             for name, buffer in self._buffers.items():
                 buffer.copy_(torch.from_numpy(arrays[f"buffer.{name}"]))
                 self._best_buffers[name].copy_(torch.from_numpy(arrays[f"best_buffer.{name}"]))
-        if "torch_generator" in arrays:  # absent from checkpoints of release 0.1
+        if self._draws and "torch_generator" in arrays:  # absent from checkpoints of release 0.1
             torch.set_rng_state(torch.from_numpy(arrays["torch_generator"]))
         optimizer.grad.zero_()
         if self._private is not None:

@@ -27,6 +27,7 @@ from superpose.learning.network import ClassicalBlock, NetworkShape, count_param
 from superpose.learning.quantum_block import QuantumBlock
 from superpose.learning.quantum_layer import QuantumLayer
 from superpose.learning.spec import TrainingOptions
+from superpose.learning.torch_chance import borrowed_generator
 from superpose.learning.trained_model import ServedModel
 from superpose.learning.training import EpochReport, Trainer, TrainingRows
 
@@ -158,8 +159,7 @@ class VariationalClassifier(FamilyClassifier):
         """A network trained on the first part of the rows, stopped by the second."""
         rows, codes, _ = data
         n_classes = len(self.classes_)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with borrowed_generator(seed):
             network = self._network(NetworkShape(rows.shape[1], n_classes))
         learning, held = (TrainingRows.from_arrays(rows[part], codes[part]) for part in parts)
         trained, inputs = self._prepared(network, learning.rows)
@@ -171,6 +171,7 @@ class VariationalClassifier(FamilyClassifier):
             n_classes=n_classes,
             generator=torch.Generator().manual_seed(seed + 1),
             class_weights=class_weights_of(self.class_weight, self.classes_, codes[parts[0]]),
+            draws=False,
         )
         trainer.run(watch)
         return network, trainer
@@ -188,8 +189,7 @@ class VariationalClassifier(FamilyClassifier):
             n_classes: classes.
             seed: of its randomness.
         """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+        with borrowed_generator(seed):
             network = self._network(NetworkShape(n_encoded, n_classes))
         return {name: value.detach().numpy().copy() for name, value in network.state_dict().items()}
 
@@ -208,7 +208,7 @@ class VariationalClassifier(FamilyClassifier):
         return ModuleModel(self.preprocessor_, exported, "cross_entropy", tuple(self.classes_.tolist()), runtime)
 
     def _from_model(self, model: ServedModel) -> None:
-        with torch.random.fork_rng(devices=[]):
+        with borrowed_generator():
             network = self._network(NetworkShape(model.preprocessor.n_encoded, len(model.classes)))
         own = network.state_dict()
         arrays = {name: torch.from_numpy(np.array(model.arrays[name])) for name in own if name in model.arrays}

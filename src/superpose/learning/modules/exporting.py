@@ -27,6 +27,7 @@ from superpose.learning.modules.graph import ModuleGraph
 from superpose.learning.modules.network import ModuleNetwork
 from superpose.learning.modules.operators import OPERATORS, SCALAR_OPERATORS
 from superpose.learning.modules.quantum import known_layer
+from superpose.learning.torch_chance import borrowed_generator
 
 __all__ = ["export_module"]
 
@@ -163,7 +164,7 @@ def _arrays(module: nn.Module) -> tuple[dict[str, str], dict[str, NDArray[Any]],
 def _captured(module: nn.Module, rows: Tensor) -> torch.export.ExportedProgram:
     batch = torch.export.Dim("batch", min=1, max=10_000_000)
     try:
-        with _quiet(), torch.random.fork_rng(devices=[]), torch.enable_grad():
+        with _quiet(), borrowed_generator(), torch.enable_grad():
             return torch.export.export(module, (rows,), dynamic_shapes=({0: batch},), strict=False)
     except SuperposeError:
         raise
@@ -431,8 +432,7 @@ def _run(
     function: Any, rows: Tensor, parameters: Mapping[str, Tensor], seed: int = 7
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Outputs, and gradients of a weighted sum of them; equal seeds give equal chance."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with borrowed_generator(seed):
         for p in parameters.values():
             p.grad = None
         outputs: Tensor = function(rows.clone())

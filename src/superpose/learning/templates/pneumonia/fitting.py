@@ -26,6 +26,7 @@ from superpose.learning.templates.pneumonia.networks import (
 from superpose.learning.templates.pneumonia.options import Head
 from superpose.learning.templates.pneumonia.pretrained import EfficientNetFeatures
 from superpose.learning.templates.pneumonia.settings import FitSettings
+from superpose.learning.torch_chance import borrowed_generator
 
 __all__ = ["build", "class_weights", "fit"]
 
@@ -38,8 +39,7 @@ def build(settings: FitSettings, head: Head, side: int, seed: int) -> PictureCla
     Its arrays lie in memory as training has them, channels last, so that weights which are read into it from a file
     give the same predictions as those just trained, to the last digit.
     """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with borrowed_generator(seed):
         features: nn.Module
         if settings.features == "six":
             features = SixConvolutions(settings.width)

@@ -20,6 +20,7 @@ from superpose.learning.templates.pneumonia.fitting import class_weights
 from superpose.learning.templates.pneumonia.networks import DressedHead, PictureClassifier
 from superpose.learning.templates.pneumonia.options import Head
 from superpose.learning.templates.pneumonia.settings import HeadSettings, TemplateSettings
+from superpose.learning.torch_chance import borrowed_generator
 from superpose.learning.training import TrainingRows
 
 __all__ = ["Features", "cached_features", "fit_head", "logistic_head", "with_head"]
@@ -77,8 +78,7 @@ def fit_head(features: Features, kind: Head, settings: HeadSettings, seed: int, 
     Cost: about half a microsecond a picture and epoch with the circuit, on one core.
     """
     n_copies, n_train, n_features = features.train.shape
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with borrowed_generator(seed):
         head = DressedHead(n_features, kind, seed, small=settings.small)
     generator = torch.Generator().manual_seed(seed)
     parts = fused_parts_or_reason(head, None, None, nn.functional.cross_entropy)
