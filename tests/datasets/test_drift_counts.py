@@ -27,3 +27,11 @@ def test_parts_add_up_to_the_whole(shift: float) -> None:
     assert whole.n_rows == 300
     assert (whole.columns[0].verdict == "drifted") == (shift > 0)
     assert whole.columns[1].verdict == "drifted"
+
+
+def test_truth_values_count_as_the_categories_that_a_file_wrote_in_its_own_way() -> None:
+    frame = pd.DataFrame({"smoker": ["True", "False"] * 20, "ill": [0, 1] * 20})
+    baseline = drift_baseline(table_from_frame(frame, target="ill", name="trial"))
+    counted = DriftCounts.of(baseline, {"smoker": np.array(["true", "True", "false", None, "no"], dtype=object)})
+    np.testing.assert_array_equal(counted.columns[0].present, [1, 2, 1])  # False, True, others
+    assert counted.columns[0].missing == 1

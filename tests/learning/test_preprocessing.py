@@ -78,6 +78,16 @@ def test_categories_are_known_by_their_text_whatever_their_type() -> None:
     np.testing.assert_array_equal(spoken.transform([[True], [False]]), [[0.0, 1.0], [1.0, 0.0]])
 
 
+def test_truth_values_are_the_categories_that_a_file_wrote_in_its_own_way() -> None:
+    for no, yes in (("False", "True"), ("FALSE", "TRUE")):
+        written = Preprocessor.fit(pd.DataFrame({"smoker": [no, yes] * 3}), ["smoker"], ["category"], OPTIONS)
+        encoded = written.encode([[True], [False], ["true"], [yes], ["no"]])
+        np.testing.assert_array_equal(encoded.values, [[0, 1], [1, 0], [0, 1], [0, 1], [0, 0]])
+        assert encoded.unknown_categories == {"smoker": 1}
+    both = Preprocessor.fit(pd.DataFrame({"gene": ["true", "TRUE"] * 3}), ["gene"], ["category"], OPTIONS)
+    np.testing.assert_array_equal(both.transform([["true"], ["TRUE"], [True]]), [[0, 1], [1, 0], [0, 1]])
+
+
 def test_unknown_categories_become_zeros_and_are_counted() -> None:
     rows = [{"age": 50, "ward": ward, "dose": 1, "grade": "1"} for ward in ("east", "west", "north", None)]
     encoded = fitted().encode(rows)
@@ -117,7 +127,12 @@ GOOD = {"age": 50, "ward": "south", "dose": 1, "grade": "2"}
         ([GOOD, GOOD | {"dosis": 1}], "row 1 has unknown 'dosis'"),
         ([{**{k: v for k, v in GOOD.items() if k != "dose"}, "doze": 1}], "is 'doze' meant to be 'dose'?"),
         ([GOOD | {"dose": "much"}], "column 'dose' takes a finite number or null, got 'much' in row 0"),
-        ([GOOD | {"dose": "1"}], "column 'dose'"),
+        ([GOOD | {"dose": "1"}], "column 'dose' takes a finite number or null, got '1' in row 0"),
+        (
+            [GOOD | {"dose": "1"}, GOOD | {"dose": "n.d."}],
+            "column 'dose' takes a finite number or null, got 'n.d.' in row 1",
+        ),
+        (FRAME.astype({"dose": object}).replace({"dose": {1: "1", 4: "four"}}), "got 'four' in row 3"),
         ([GOOD, GOOD | {"age": float("inf")}], "column 'age' takes a finite number or null, got inf in row 1"),
         ([GOOD | {"age": [1, 2]}], "column 'age'"),
         ([GOOD, GOOD | {"dose": -(10**400)}], "column 'dose' takes a finite number or null, got a whole number"),

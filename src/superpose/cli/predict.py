@@ -11,7 +11,7 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import print_json, print_table
-from superpose.errors import RequestError
+from superpose.errors import DatasetEmptyError, RequestError
 
 if TYPE_CHECKING:
     from superpose.client import Prediction
@@ -186,10 +186,11 @@ _PICTURES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff
 
 
 def read_rows(source: str) -> Any:
-    """Rows from a file or stdin.
+    """Rows from a file or stdin; cells of CSV and Parquet are read as those of a data set are.
 
     Raises:
         RequestError: the file cannot be read or is not rows.
+        DatasetError: a table cannot be read as a data set's would be; says where.
     """
     suffix = Path(source).suffix.lower()
     if suffix in _PICTURES:
@@ -201,17 +202,26 @@ def read_rows(source: str) -> Any:
         )
     try:
         if suffix in (".csv", ".parquet"):
-            import pandas as pd
-
-            return pd.read_csv(source) if suffix == ".csv" else pd.read_parquet(source)
+            return _table_of(Path(source), suffix[1:])
         document = json.loads(sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8"))
     except OSError as error:
         raise RequestError(f"{source} cannot be read: {error.strerror or error}.", path=source) from None
     except ValueError as error:
-        kind = "a table" if suffix in (".csv", ".parquet") else "JSON"
-        raise RequestError(f"{source} is not {kind}: {error}.", path=source) from None
+        raise RequestError(f"{source} is not JSON: {error}.", path=source) from None
     found = document["rows"] if isinstance(document, dict) and set(document) == {"rows"} else document
     if not isinstance(found, list):
         kind = "an object" if isinstance(found, dict) else json.dumps(found)[:40]
         raise RequestError(f"{source} must be a list of rows, got {kind}; put a single row into a list.", path=source)
     return found
+
+
+def _table_of(file: Path, format: str) -> Any:
+    """The data frame of a table of rows; None or nan where a value is missing."""
+    import pandas as pd
+
+    from superpose.datasets import read_features
+
+    try:
+        return pd.DataFrame(read_features(file, format=format, name=file.name))
+    except DatasetEmptyError as error:
+        raise RequestError(f"{file} has no rows to predict; give one at least.", path=str(file)) from error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,14 @@ from superpose.errors import DatasetFormatError, DatasetTargetError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["check_target", "columns_from_arrow", "number_or_category", "table_from_arrow", "typed_values"]
+__all__ = [
+    "check_target",
+    "columns_from_arrow",
+    "number_or_category",
+    "table_from_arrow",
+    "truths_as_written",
+    "typed_values",
+]
 
 _INDEX_COLUMN = re.compile(r"__index_level_\d+__")
 
@@ -117,6 +124,18 @@ def typed_values(name: str, column: pa.ChunkedArray) -> npt.NDArray[Any]:
         column=name,
         type=str(kind),
     )
+
+
+def truths_as_written(categories: Iterable[str]) -> dict[str, str]:
+    """How categories write the truth values that columns with types call "true" and "false", where they do otherwise.
+
+    A CSV file has them as who wrote it does: Python and spreadsheets True and TRUE. Where a spelling is not the only
+    one, each stands for itself.
+    """
+    found: dict[str, list[str]] = {"true": [], "false": []}
+    for word in categories:
+        found.get(word.lower(), []).append(word)
+    return {truth: words[0] for truth, words in found.items() if len(words) == 1 and words[0] != truth}
 
 
 def _iso_dates(column: pa.ChunkedArray) -> pa.ChunkedArray:

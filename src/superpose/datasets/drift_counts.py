@@ -14,6 +14,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from superpose.datasets.arrow_columns import truths_as_written
 from superpose.errors import FeatureMismatchError
 
 __all__ = ["ColumnCounts", "DriftCounts", "bin_counts"]
@@ -73,7 +74,8 @@ def bin_counts(values: npt.NDArray[np.float64], edges: Any) -> npt.NDArray[np.fl
 
 def _counted(before: Mapping[str, Any], values: Values) -> ColumnCounts:
     if before["kind"] != "number":
-        words = _words(values)
+        written = truths_as_written(before["shares"])
+        words = [written.get(word, word) if word else word for word in _words(values)]
         found = Counter(word for word in words if word is not None)
         named = [float(found[word]) for word in before["shares"]]
         return ColumnCounts(np.array([*named, found.total() - sum(named)]), len(words) - found.total())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from superpose.datasets.arrow_columns import truths_as_written
 from superpose.errors import FeatureMismatchError
 from superpose.learning.rows import ColumnKind, ColumnNames, RowBlock, read_rows
 
@@ -185,6 +186,7 @@ class Preprocessor:
         columns = zip(self.columns.categories, self.categories, self.category_fill, strict=True)
         for (_, name), known, fill in columns:
             place: dict[str | None, int] = {word: i for i, word in enumerate(known)}
+            place |= {truth: place[word] for truth, word in truths_as_written(known).items()}
             if fill is not None and name not in self.indicators:
                 place[None] = place[fill]
             places.append(place)

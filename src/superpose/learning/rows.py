@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,8 @@ from superpose.errors import FeatureMismatchError
 __all__ = ["ColumnKind", "ColumnNames", "RowBlock", "category_text", "is_frame", "read_rows"]
 
 ColumnKind = Literal["number", "category"]
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 
 _SHOWN = 5
 """How many names a message lists before it counts the rest."""
@@ -145,6 +148,16 @@ def _refuse_value(value: object, name: str, row: int) -> FeatureMismatchError:
     )
 
 
+def _refusal_of(values: Sequence[Any], error: FeatureMismatchError) -> FeatureMismatchError:
+    """The error of a column's first value, or of the first text that is no number: for its sake all others may be texts
+    too, as in a table that was read from a file.
+    """
+    for row, value in enumerate(values):
+        if isinstance(value, str) and not _NUMBER.fullmatch(value.strip()):
+            return _refuse_value(value, str(error.details["column"]), row)
+    return error
+
+
 def _finite(numbers: NDArray[np.float64], columns: ColumnNames) -> NDArray[np.float64]:
     """The numbers, none of which may be infinite."""
     infinite = np.isinf(numbers)
@@ -177,7 +190,11 @@ def _numbers(rows: list[list[Any]], columns: ColumnNames) -> NDArray[np.float64]
     if block.dtype.kind in "fiub" and block.ndim == 2:
         return _finite(block.astype(np.float64), columns)
     names = [name for _, name in columns.numbers]
-    checked = [[_number(v, n, i) for v, n in zip(row, names, strict=True)] for i, row in enumerate(rows)]
+    try:
+        checked = [[_number(v, n, i) for v, n in zip(row, names, strict=True)] for i, row in enumerate(rows)]
+    except FeatureMismatchError as error:
+        place = names.index(str(error.details["column"]))
+        raise _refusal_of([row[place] for row in rows], error) from None
     return _finite(np.array(checked, dtype=np.float64), columns)
 
 
@@ -228,7 +245,11 @@ def _read_frame(frame: Any, columns: ColumnNames) -> RowBlock:
         if series.dtype.kind in "fiub":
             numbers[:, place] = series.to_numpy(dtype=np.float64, na_value=np.nan)
         else:
-            numbers[:, place] = [_number(value, name, i) for i, value in enumerate(series.tolist())]
+            values = series.tolist()
+            try:
+                numbers[:, place] = [_number(value, name, i) for i, value in enumerate(values)]
+            except FeatureMismatchError as error:
+                raise _refusal_of(values, error) from None
     return RowBlock(
         _finite(numbers, columns),
         tuple([category_text(v) for v in frame[name].tolist()] for _, name in columns.categories),
