@@ -156,7 +156,7 @@ def _false_alarms(name: str, work: Path, given: argparse.Namespace) -> dict[str,
         verdicts = _verdicts(table, predictor, seed, given.rows)
         n_windows += len(verdicts["drift"])
         for kind, told in verdicts.items():
-            raised[kind].append(len(_raised(told)))
+            raised[kind].append(len(raised(told)))
             bad[kind] += told.count("bad")
     return {
         "table": name,
@@ -188,7 +188,7 @@ def _verdicts(table: Any, predictor: Any, seed: int, n_rows: int) -> dict[str, l
     return told
 
 
-def _raised(verdicts: Sequence[str]) -> list[int]:
+def raised(verdicts: Sequence[str]) -> list[int]:
     """After which of these verdicts an alarm was raised."""
     from superpose.service.serving.alarms import Patience
 
@@ -221,7 +221,7 @@ def _of_known(name: str, given: argparse.Namespace) -> Iterator[dict[str, Any]]:
     for n_before in _BASELINES:
         for shift in _SHIFTS:
             n_rows = _SHIFTED_ROWS if shift else given.rows
-            raised = [_raised(_known_verdicts(name, n_before, shift, seed, n_rows)) for seed in range(given.seeds)]
+            raised = [raised(_known_verdicts(name, n_before, shift, seed, n_rows)) for seed in range(given.seeds)]
             when = [100 * (first[0] + 2) for first in raised if first]
             yield {
                 "part": "known",

@@ -138,8 +138,11 @@ def _novelty(found: Mapping[str, Any]) -> list[str]:
     novelty = found["novelty"]
     if novelty is None:
         return []
+    by = "their Mahalanobis distance"
+    if novelty.get("score") == "bands":
+        by = "too much or too little variation in any of several bands of principal directions"
     return [
-        f"- Rows unlike the training rows are told by their Mahalanobis distance; of rows like the validation rows at "
-        f"most {100 * novelty['expected_share']:.1f} % score above the threshold, of the test rows "
+        f"- Rows unlike the training rows are told by {by}; of rows like the validation rows at most "
+        f"{100 * novelty['expected_share']:.1f} % score above the threshold, of the test rows "
         f"{_share(novelty['novel'])} did."
     ]

@@ -15,7 +15,7 @@ from sklearn.base import ClassifierMixin, clone
 from superpose.circuits import Backend
 from superpose.errors import ModelFormatError, SpecError
 from superpose.learning.calibration.estimating import SafeguardedClassifier, asked_calibration, calibration_params
-from superpose.learning.calibration.fitting import check_rows
+from superpose.learning.calibration.fitting import check_rows, fit_novelty
 from superpose.learning.calibration.report import fit_safeguards
 from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.class_weights import class_weights_of
@@ -255,8 +255,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
                 guarding,
                 probabilities=own,
                 truth=codes[validation],
-                train=encoded[train],
-                validation=held,
+                novelty=fit_novelty(encoded[train], held, held_members),
                 seed=seed,
                 groups=held_members,
             )

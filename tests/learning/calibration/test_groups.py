@@ -155,7 +155,7 @@ def test_what_is_fitted_on_one_half_of_the_groups_makes_sets_from_the_other() ->
     rows, truth = overconfident(len(groups), 3, 2.0, 6)
     spec = CalibrationSpec.from_dict({"method": "temperature", "conformal": {"coverage": 0.8}})
     encoded = np.random.default_rng(0).normal(size=(len(groups), 2))
-    asked: dict[str, Any] = {"probabilities": rows, "truth": truth, "train": encoded, "validation": encoded, "seed": 2}
+    asked: dict[str, Any] = {"probabilities": rows, "truth": truth, "novelty": fit_novelty(encoded, encoded), "seed": 2}
     found = fit_safeguards(spec, **asked, groups=groups)
     first, second = halves(truth, 2, groups)
     assert found.facts["groups"] == {"validation": 60, "calibration": 30, "conformal": 30}

@@ -384,11 +384,12 @@ def test_the_model_keeps_sets_abstains_by_them_and_tells_pictures_unlike_its_own
     assert told.coverage == 0.9 and told.sets and told.reasons and told.novel is not None
     assert [reason is not None for reason in told.reasons] == [len(labels) == 2 for labels in told.sets]
     assert sum(told.novel) <= 1  # its threshold is one of theirs
-    assert all(predictor.detailed(noise, Asked(novelty=True))[1].novel or ())
+    blank = np.repeat([[0.0], [0.5], [1.0]], validation.shape[1], axis=1)
+    assert all(predictor.detailed(np.vstack([noise, blank]), Asked(novelty=True))[1].novel or ())
     found = predictor.manifest["evaluation"]["calibration"]
     assert found["conformal"]["coverage"] == 0.9 and found["novelty"] is not None
     card = model_card(predictor.manifest)
-    assert "promise to hold the true class for 90 %" in card and "Mahalanobis distance" in card
+    assert "promise to hold the true class for 90 %" in card and "too little variation in any" in card
 
 
 @pytest.mark.parametrize(("n", "coverage"), [(17, None), (18, 0.9), (38, 0.95), (197, 0.95), (198, 0.99)])

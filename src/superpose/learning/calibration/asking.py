@@ -52,7 +52,7 @@ class Details:
         sets: of each row the labels in its prediction set, the most probable first.
         coverage: how often those sets hold the true class, at least.
         reasons: of each row why no label is given, or None where one is.
-        novelty: of each row its score; training rows score about 1.
+        novelty: of each row its score; training rows score about 1, training pictures seldom above 3.
         novel: of each row whether the score is above the model's threshold.
         novelty_threshold: that threshold.
     """

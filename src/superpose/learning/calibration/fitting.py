@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import SpecError
+from superpose.learning.calibration.bands import ENDS, BandNovelty
 from superpose.learning.calibration.conformal import fewest_rows
 from superpose.learning.calibration.intervals import fewest_residuals
 from superpose.learning.calibration.maps import Isotonic, ProbabilityMap, Temperature
@@ -17,6 +19,8 @@ from superpose.learning.calibration.ranks import bound_of, members_of
 from superpose.learning.calibration.reliability import log_loss
 
 if TYPE_CHECKING:
+    from sklearn.decomposition import PCA
+
     from superpose.learning.calibration.spec import CalibrationSpec
 
 __all__ = [
@@ -24,6 +28,7 @@ __all__ = [
     "check_interval_rows",
     "check_rows",
     "chosen_method",
+    "fit_band_novelty",
     "fit_isotonic",
     "fit_map",
     "fit_novelty",
@@ -45,6 +50,11 @@ _FLOOR = 1e-3
 
 _TINY = 1e-300
 _MAX_EXACT_COLUMNS = 1_000
+_MAX_BAND_NUMBERS = 2_000_000
+"""Numbers that the directions of bands may be in a model file; of wide pictures fewer directions are kept."""
+
+_LEAST_SPREAD = 0.05
+"""Least deviation of a band's logarithm: one without spread would make every picture novel."""
 
 
 def fit_temperature(probabilities: Floats, truth: Labels) -> Temperature:
@@ -214,6 +224,50 @@ def check_interval_rows(coverage: float, n_rows: int, groups: Labels | None = No
         )
 
 
+def fit_band_novelty(
+    train: Floats,
+    validation: Floats,
+    parts: tuple[NDArray[np.intp], NDArray[np.intp]],
+    groups: Labels | None = None,
+) -> BandNovelty:
+    """The score of how unlike the training pictures a picture is, and its threshold, chosen as in `fit_novelty`.
+
+    Args:
+        train: pixels of the training pictures, ``(n_rows, n_columns)``.
+        validation: those of pictures that did not train the model.
+        parts: places of two parts of the training pictures, as of `halves`: the larger gives the directions, of which
+            at most a quarter of its pictures are kept, the other what is usual in each band.
+        groups: which validation pictures belong together, any integers ``(n_rows,)``; None if each stands for itself.
+
+    Cost: a principal component analysis of one part.
+    """
+    small, large = sorted(parts, key=len)
+    usual, fitted = train[small if len(small) else large], train[large]
+    n_columns = train.shape[1]
+    kept = max(1, min(ENDS[-1], n_columns, len(fitted) // 4, _MAX_BAND_NUMBERS // n_columns))
+    found = _components(fitted, kept)
+    total = float(fitted.var(axis=0, ddof=1).sum()) if len(fitted) > 1 else 0.0
+    floor = max(_FLOOR * total / n_columns, 1e-12)
+    variances = np.asarray(found.explained_variance_, dtype=np.float64)
+    ends = (*(end for end in ENDS if 1.5 * end <= kept), kept)  # none but the last is narrow
+    score = BandNovelty(
+        mean=np.asarray(found.mean_, dtype=np.float64),
+        directions=np.ascontiguousarray(found.components_, dtype=np.float64),
+        variances=np.maximum(variances, floor),
+        rest=max(total - float(variances.sum()), floor),
+        ends=ends,
+        centres=np.zeros(len(ends) + 1),
+        spreads=np.ones(len(ends) + 1),
+        threshold=math.inf,
+        expected_share=_NOVEL_SHARE,
+        n_rows=members_of(len(validation), groups)[1],
+    )
+    energies = score.energies(usual)
+    score = replace(score, centres=energies.mean(axis=0), spreads=np.maximum(energies.std(axis=0), _LEAST_SPREAD))
+    threshold, promised = bound_of(score.scores(validation), 1.0 - _NOVEL_SHARE, groups)
+    return replace(score, threshold=threshold, expected_share=1.0 - promised)
+
+
 def fit_novelty(train: Floats, validation: Floats, groups: Labels | None = None) -> Novelty:
     """The score of how unlike the training rows a row is, and its threshold.
 
@@ -227,13 +281,8 @@ def fit_novelty(train: Floats, validation: Floats, groups: Labels | None = None)
 
     Cost: a principal component analysis of the training rows.
     """
-    from sklearn.decomposition import PCA
-
     n_rows, n_columns = train.shape
-    n_directions = min(MAX_DIRECTIONS, n_columns, max(1, n_rows - 1))
-    solver = "covariance_eigh" if n_columns <= _MAX_EXACT_COLUMNS else "randomized"
-    with np.errstate(invalid="ignore"):  # of constant columns alone, shares of no variance
-        found = PCA(n_directions, svd_solver=solver, random_state=0).fit(train)
+    found = _components(train, min(MAX_DIRECTIONS, n_columns, max(1, n_rows - 1)))
     total = float(train.var(axis=0, ddof=1).sum()) if n_rows > 1 else 0.0
     floor = max(_FLOOR * total / n_columns, 1e-12)
     score = Novelty(
@@ -246,12 +295,13 @@ def fit_novelty(train: Floats, validation: Floats, groups: Labels | None = None)
         n_rows=members_of(len(validation), groups)[1],
     )
     threshold, promised = bound_of(score.scores(validation), 1.0 - _NOVEL_SHARE, groups)
-    return Novelty(
-        score.mean,
-        score.directions,
-        score.variances,
-        score.rest,
-        threshold=threshold,
-        expected_share=1.0 - promised,
-        n_rows=score.n_rows,
-    )
+    return replace(score, threshold=threshold, expected_share=1.0 - promised)
+
+
+def _components(rows: Floats, n_directions: int) -> PCA:
+    """Leading principal components of rows."""
+    from sklearn.decomposition import PCA
+
+    solver = "covariance_eigh" if rows.shape[1] <= _MAX_EXACT_COLUMNS else "randomized"
+    with np.errstate(invalid="ignore"):  # of constant columns alone, shares of no variance
+        return PCA(n_directions, svd_solver=solver, random_state=0).fit(rows)

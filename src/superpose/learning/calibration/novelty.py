@@ -14,12 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DIRECTIONS", "Novelty"]
+__all__ = ["MAX_DIRECTIONS", "Novelty", "NoveltyScore"]
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +27,35 @@ MAX_DIRECTIONS = 32
 """Leading directions that are kept at most."""
 
 _ARRAYS = ("mean", "directions", "variances")
+
+
+class NoveltyScore(Protocol):
+    """What `Novelty` of rows and `superpose.learning.calibration.bands.BandNovelty` of pictures have in common."""
+
+    kind: ClassVar[str]
+    """The word for it in files and results."""
+
+    @property
+    def n_columns(self) -> int:
+        """Encoded columns."""
+
+    @property
+    def threshold(self) -> float:
+        """A row that scores above it is novel."""
+
+    @property
+    def expected_share(self) -> float:
+        """Share of rows like the validation rows that score above the threshold, at most."""
+
+    @property
+    def n_rows(self) -> int:
+        """Validation rows that gave the threshold, or groups of them where those were known."""
+
+    def scores(self, encoded: Floats) -> Floats:
+        """The score of each encoded row, ``(n_rows,)``."""
+
+    def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
+        """A JSON description, whose ``score`` names the kind, and arrays."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +72,7 @@ class Novelty:
         n_rows: validation rows that gave the threshold, or groups of them where those were known.
     """
 
+    kind: ClassVar[str] = "mahalanobis"
     mean: Floats
     directions: Floats
     variances: Floats
@@ -80,7 +110,7 @@ class Novelty:
     def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
         """A JSON description and arrays."""
         described = {
-            "score": "mahalanobis",
+            "score": self.kind,
             "rest": self.rest,
             "threshold": self.threshold,
             "expected_share": self.expected_share,
@@ -95,8 +125,6 @@ class Novelty:
         Raises:
             ValueError, KeyError, TypeError: the parts do not fit one another.
         """
-        if description["score"] != "mahalanobis":
-            raise ValueError(f"the novelty score is {description['score']!r}, this release knows 'mahalanobis'")
         mean, directions, variances = (np.asarray(arrays[f"novelty.{name}"], dtype=np.float64) for name in _ARRAYS)
         return cls(
             mean,

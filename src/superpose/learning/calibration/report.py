@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from superpose.learning.calibration.conformal import ConformalSets
 from superpose.learning.calibration.fitting import chosen_method, fit_map, fit_novelty, halves
+from superpose.learning.calibration.novelty import NoveltyScore
 from superpose.learning.calibration.reliability import (
     abstaining_curve,
     calibration_error,
@@ -61,14 +62,14 @@ def safeguarded(  # what was trained, and on what
     Cost: a prediction of validation and test rows, a principal component analysis of the training rows.
     """
     validation = encoded[split.validation]
+    held = None if groups is None else groups[split.validation]
     safeguards = fit_safeguards(
         spec.calibration,
         probabilities=model.probabilities(validation),
         truth=classes[split.validation],
-        train=encoded[split.train],
-        validation=validation,
+        novelty=fit_novelty(encoded[split.train], validation, held),
         seed=spec.training.seed,
-        groups=None if groups is None else groups[split.validation],
+        groups=held,
     )
     if groups is not None:
         trained = np.isin(np.unique(groups[split.validation]), groups[split.train])
@@ -96,12 +97,11 @@ def fit_safeguards(
     *,
     probabilities: Floats,
     truth: Labels,
-    train: Floats,
-    validation: Floats,
+    novelty: NoveltyScore,
     seed: int,
     groups: Labels | None = None,
 ) -> Safeguards:
-    """What a spec asks for, fitted on validation rows, and the novelty score.
+    """What a spec asks for, fitted on validation rows, beside a novelty score.
 
     Where probabilities are calibrated and prediction sets made as well, one half of the rows gives the calibration and
     the other the sets, whose guarantee would not hold on rows that chose the calibration. Rows of one group are in one
@@ -111,8 +111,7 @@ def fit_safeguards(
         spec: what is asked for.
         probabilities: the model's, of the validation rows, ``(n_rows, n_classes)``.
         truth: index of each validation row's class.
-        train: encoded training rows.
-        validation: encoded validation rows.
+        novelty: the score, see `superpose.learning.calibration.fitting.fit_novelty`.
         seed: of halves and folds.
         groups: which validation rows belong together, any integers ``(n_rows,)``; None where that is not known.
 
@@ -146,7 +145,7 @@ def fit_safeguards(
     facts["groups"] = None if groups is None else known
     rule = spec.abstain
     abstain = None if rule.by == "none" else AbstainRule(rule.by, rule.below if rule.by == "probability" else 0.0)
-    return Safeguards(calibration, sets, abstain, fit_novelty(train, validation, groups), facts=facts)
+    return Safeguards(calibration, sets, abstain, novelty, facts=facts)
 
 
 def calibration_report(  # of which rows
@@ -249,4 +248,5 @@ def _novelty(safeguards: Safeguards, encoded: Floats, told: _Intervals) -> Mappi
     if score is None:
         return None
     novel = score.scores(encoded) > score.threshold
-    return {"threshold": score.threshold, "expected_share": score.expected_share, "novel": told.share(novel)}
+    told_of = {"score": score.kind, "threshold": score.threshold, "expected_share": score.expected_share}
+    return {**told_of, "novel": told.share(novel)}

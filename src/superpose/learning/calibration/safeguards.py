@@ -9,10 +9,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from superpose.learning.calibration.bands import BandNovelty
 from superpose.learning.calibration.conformal import ConformalSets
 from superpose.learning.calibration.intervals import NumberInterval
 from superpose.learning.calibration.maps import MAPS, ProbabilityMap
-from superpose.learning.calibration.novelty import Novelty
+from superpose.learning.calibration.novelty import Novelty, NoveltyScore
 
 __all__ = ["ABSTAIN_RULES", "AbstainRule", "Safeguards"]
 
@@ -20,6 +21,9 @@ Floats = NDArray[np.float64]
 
 ABSTAIN_RULES = ("probability", "set")
 """By what a model can abstain: its largest probability, or a prediction set of more than one class."""
+
+
+_SCORES: Mapping[str, type[Novelty] | type[BandNovelty]] = {one.kind: one for one in (Novelty, BandNovelty)}
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,7 @@ class Safeguards:
     calibration: ProbabilityMap | None = None
     sets: ConformalSets | None = None
     abstain: AbstainRule | None = None
-    novelty: Novelty | None = None
+    novelty: NoveltyScore | None = None
     interval: NumberInterval | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
 
@@ -96,7 +100,7 @@ class Safeguards:
         description: dict[str, Any] = {"rows": dict(self.facts)}
         arrays: dict[str, Floats] = {}
         for name in ("calibration", "novelty"):
-            part: ProbabilityMap | Novelty | None = getattr(self, name)
+            part: ProbabilityMap | NoveltyScore | None = getattr(self, name)
             if part is not None:
                 description[name], own = part.to_parts()
                 arrays |= own
@@ -122,7 +126,13 @@ class Safeguards:
             calibration=None if calibration is None else MAPS[calibration["method"]].from_parts(calibration, arrays),
             sets=None if conformal is None else ConformalSets.from_dict(conformal),
             abstain=None if abstain is None else AbstainRule(str(abstain["by"]), float(abstain["below"])),
-            novelty=None if novelty is None else Novelty.from_parts(novelty, arrays),
+            novelty=None if novelty is None else _novelty(novelty, arrays),
             interval=None if interval is None else NumberInterval.from_dict(interval),
             facts=dict(description["rows"]),
         )
+
+
+def _novelty(description: Mapping[str, Any], arrays: Mapping[str, Floats]) -> NoveltyScore:
+    if (name := description["score"]) not in _SCORES:
+        raise ValueError(f"the novelty score is {name!r}, this release knows {' and '.join(map(repr, _SCORES))}")
+    return _SCORES[name].from_parts(description, arrays)

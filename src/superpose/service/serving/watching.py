@@ -22,7 +22,7 @@ from superpose.datasets.drift_streams import FALSE_ALARMS, OVER_ROWS, beyond_cha
 from superpose.errors import SuperposeError
 
 if TYPE_CHECKING:
-    from superpose.learning.calibration.novelty import Novelty
+    from superpose.learning.calibration.novelty import NoveltyScore
     from superpose.learning.predictor import Predictor
     from superpose.service.serving.loaded_models import Rows
 
@@ -188,7 +188,7 @@ def drift_finding(baseline: Mapping[str, Any], window: DriftCounts) -> Finding:
     return Finding("drift", "bad" if beyond else "between" if moved else "good", report.message, facts)
 
 
-def _novelty_finding(window: _Counted, novelty: Novelty) -> Finding:
+def _novelty_finding(window: _Counted, novelty: NoveltyScore) -> Finding:
     """More novel rows than chance explains at whichever window, and at least 5 % (three times the expected share), are
     bad; up to 2.5 % (half as much again) are good.
 

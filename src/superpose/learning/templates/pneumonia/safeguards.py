@@ -9,6 +9,7 @@ from scipy.special import expit
 from superpose.datasets.picture_patients import groups_of_patients
 from superpose.datasets.picture_sets import Pictures
 from superpose.learning.calibration.conformal import fewest_rows
+from superpose.learning.calibration.fitting import fit_band_novelty, halves
 from superpose.learning.calibration.ranks import members_of
 from superpose.learning.calibration.report import fit_safeguards
 from superpose.learning.calibration.safeguards import Safeguards
@@ -49,12 +50,17 @@ def safeguards_of(train: Pictures, validation: Pictures, scores: NDArray[np.floa
     rule = AbstainSpec() if coverage is None else AbstainSpec(by="set")
     spec = CalibrationSpec(conformal=ConformalSpec(coverage=coverage), abstain=rule)
     step = -(-train.pixels.size // _MOST_VALUES)
+    owners = groups_of_patients(train.owners()[::step])
     return fit_safeguards(
         spec,
         probabilities=both_probabilities(scores),
         truth=validation.labels,
-        train=train.pixels[::step].astype(np.float64),
-        validation=validation.pixels.astype(np.float64),
+        novelty=fit_band_novelty(
+            train.pixels[::step].astype(np.float64),
+            validation.pixels.astype(np.float64),
+            halves(train.labels[::step], 0, owners),
+            groups,
+        ),
         seed=0,
         groups=groups,
     )
