@@ -155,6 +155,33 @@ def test_the_number_of_cases_for_equality_has_the_power_that_statsmodels_gives(
     assert power(wanted - 1) < 0.8 <= power(wanted)
 
 
+@pytest.mark.parametrize(
+    ("discordant", "margin", "allowed_error"),
+    [(0.0, 0.02, 0.0125), (0.0005, 0.05, 0.05), (0.0064, 0.02, 0.0125), (0.01, 0.05, 0.0125), (0.1, 0.02, 0.05)],
+)
+def test_models_that_hardly_differ_need_cases_too(discordant: float, margin: float, allowed_error: float) -> None:
+    """The power of Tango's two score tests, summed over all outcomes; counts are whole, so it moves in steps."""
+    n_cases = cases_to_call_equal(discordant, margin, allowed_error)
+    assert (1.0 - margin) ** n_cases < allowed_error  # else not even cases that are all alike would rule it out
+    most = int(n_cases * discordant + 8 * np.sqrt(n_cases * discordant) + 2)
+    first, second = np.meshgrid(np.arange(most), np.arange(most), indexing="ij")
+    drawn = np.stack([first, second, n_cases - first - second], axis=-1)
+    chance = stats.multinomial.pmf(drawn, n_cases, [discordant / 2, discordant / 2, 1 - discordant])
+
+    def beyond(difference: float) -> np.ndarray:
+        """Standard errors by which the difference seen lies above one of this size."""
+        linear = -first - second + (2 * n_cases - first + second) * difference
+        root = np.sqrt(linear**2 + 8 * n_cases * second * difference * (1 - difference))
+        share = (root - linear) / (4 * n_cases)
+        error = np.sqrt(n_cases * (2 * share + difference * (1 - difference)))
+        return (first - second - n_cases * difference) / error
+
+    reach = stats.norm.ppf(1 - allowed_error)
+    with np.errstate(invalid="ignore"):
+        shown = (beyond(-margin) > reach) & (beyond(margin) < -reach)
+    assert float(np.sum(chance * shown)) == pytest.approx(0.85, abs=0.16)
+
+
 def test_the_number_of_cases_named_shows_equality_with_the_chance_stated() -> None:
     wanted = cases_to_call_equal(0.1, 0.02, 0.05)
     rng = np.random.default_rng(5)
@@ -272,4 +299,18 @@ def test_an_undecided_verdict_tells_how_many_cases_it_would_take() -> None:
     needed = rows[0].cases.to_decide
     assert needed is not None
     assert needed > 500
+    assert "so many were seen" not in said
     assert rows[0].mcnemar_p == pytest.approx(mcnemar(rows[0].cases.only_hybrid_right, rows[0].cases.only_other_right))
+
+
+@pytest.mark.parametrize(("n_cases", "plenty"), [(600, True), (60, False)])
+def test_an_undecided_verdict_says_where_cases_were_enough_and_splits_were_not(n_cases: int, plenty: bool) -> None:
+    """Models that never differ: 600 cases would show them equal, but splits that are all alike show nothing."""
+    cases = right_or_wrong(np.random.default_rng(11), n_cases, (0.9, 0.0, 0.0))
+    seen = SeenCases(cases.truth, {"hybrid": cases.hybrid, "classical_twin": cases.hybrid})
+    (row,) = compare(
+        [0.9] * 5, {"classical_twin": [0.9] * 5}, metric="accuracy", test_over_train=0.25, confidence=0.95, cases=seen
+    )
+    assert row.cases is not None and row.cases.to_decide is None
+    assert (row.cases.to_call_equal <= n_cases) == plenty
+    assert ("Where so many were seen, it is the splits that leave it open" in verdict([row], 5, 0.95)) == plenty

@@ -240,10 +240,11 @@ def cases_to_call_equal(discordant: float, margin: float, allowed_error: float) 
         margin: above 0.
         allowed_error: one-sided, of each of the two tests.
 
-    Source: Liu et al., Stat. Med. 21 (2002) 231 (equivalence of paired proportions), at a true difference of 0.
+    Source: Liu et al., Stat. Med. 21 (2002) 231 (equivalence of paired proportions), at a true difference of 0; where
+    shares differ by the margin, which is to be ruled out, that share of cases at least is discordant (as in the score
+    test of Tango, Stat. Med. 17 (1998) 891): of models that never differ a dozen cases show nothing.
     """
-    both = float(ndtri(1.0 - allowed_error)) + float(ndtri(0.5 + POWER / 2.0))
-    return math.ceil(max(discordant, _RARE) * (both / margin) ** 2)
+    return _to_call_equal(max(discordant, _RARE), margin, allowed_error)
 
 
 def groups_to_call_equal(differences: NDArray[np.integer], n_cases: int, margin: float, allowed_error: float) -> int:
@@ -260,8 +261,16 @@ def groups_to_call_equal(differences: NDArray[np.integer], n_cases: int, margin:
     """
     size = n_cases / len(differences)
     mean_square = max(float(np.mean(np.square(differences))), _RARE * size)
-    both = float(ndtri(1.0 - allowed_error)) + float(ndtri(0.5 + POWER / 2.0))
-    return math.ceil(mean_square * (both / (margin * size)) ** 2)
+    return _to_call_equal(mean_square, margin * size, allowed_error)
+
+
+def _to_call_equal(mean_square: float, margin: float, allowed_error: float) -> int:
+    """So many independent differences, whole numbers of this mean square, show with probability 0.8 that their mean is
+    within the margin; were it the margin, their mean square would be that or more.
+    """
+    unlucky = float(ndtri(1.0 - allowed_error)) * math.sqrt(max(mean_square, margin))
+    wanted = float(ndtri(0.5 + POWER / 2.0)) * math.sqrt(mean_square)
+    return math.ceil(((unlucky + wanted) / margin) ** 2)
 
 
 def compare_cases(

@@ -160,11 +160,18 @@ def _needed(comparisons: Sequence[Comparison], labels: Mapping[str, str]) -> str
         return ""
     equal = _rounded(cases.to_call_equal)
     seen, of = ("", "") if cases.n_groups is None else (f" of {cases.n_groups:,} groups", " groups like theirs")
+    n_seen = cases.n_cases if cases.n_groups is None else cases.n_groups
+    enough = min(cases.to_call_equal, cases.to_decide or cases.to_call_equal) <= n_seen
     telling = "no number would" if cases.to_decide is None else f"some {_rounded(cases.to_decide)}{of} would"
     return (
         f" {cases.n_cases:,} test cases{seen} were seen; {telling} tell it from the {labels[chosen.against]} by an "
         f"accuracy as different as theirs, some {equal}{of} show both equal within {chosen.margin:g} "
         f"if they are (with a chance of {100 * POWER:g} %)."
+        + (
+            " Where so many were seen, it is the splits that leave it open: the test over them decides."
+            if enough
+            else ""
+        )
     )
 
 
