@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
-from superpose.datasets import builtin_table
+import pandas as pd
+import pytest
+import yaml
+
+from superpose.datasets import builtin_table, table_from_frame
 from superpose.errors import SpecError, StateTooLargeError
 from superpose.learning import TrainingSpec, admit
+from superpose.learning.admission import class_weights, positive_class
 
 
 def spec(**sections: dict) -> TrainingSpec:
@@ -41,6 +46,41 @@ def test_a_specs_own_limits_hold() -> None:
         admit(spec(limits={"max_steps": 100}), iris)
     with pytest.raises(SpecError, match=r"limits\.max_encoded_columns: the 4 columns may become 4"):
         admit(spec(limits={"max_encoded_columns": 3}), iris)
+
+
+@pytest.mark.parametrize(
+    ("classes", "written", "found"),
+    [
+        (("1", "2"), "1", 0),
+        (("0.5", "1.5"), "1.5", 1),
+        (("False", "True"), "true", 1),
+        (("no", "yes"), "yes", 1),
+        (("OFF", "ON"), "off", 0),
+        (("true", "yes"), '"yes"', 1),
+    ],
+)
+def test_classes_that_yaml_reads_as_numbers_or_truth_values_are_meant(
+    classes: tuple[str, str], written: str, found: int
+) -> None:
+    frame = pd.DataFrame({"dose": range(40), "label": list(classes) * 20})
+    table = table_from_frame(frame, name="trial", target="label")
+    text = f"evaluation: {{positive_class: {written}}}\ntraining: {{class_weights: {{{written}: 3}}}}"
+    given = TrainingSpec.from_dict(json.loads(json.dumps(yaml.safe_load(text))))
+    assert positive_class(given, table) == found
+    weights = class_weights(given, table.classes)
+    assert weights == {table.classes[found]: 3.0, table.classes[1 - found]: 1.0}
+
+
+@pytest.mark.parametrize("word", ["yes", "true"])
+def test_a_truth_value_that_may_be_two_classes_is_refused(word: str) -> None:
+    frame = pd.DataFrame({"dose": range(40), "label": ["Yes", "TRUE"] * 20})
+    table = table_from_frame(frame, name="trial", target="label")
+    given = TrainingSpec.from_dict({"evaluation": {"positive_class": yaml.safe_load(word)}})
+    with pytest.raises(SpecError, match="TRUE, Yes; got 'true'"):
+        positive_class(given, table)
+    twice = TrainingSpec.from_dict({"training": {"class_weights": {"yes": 1, "true": 2}}})
+    with pytest.raises(SpecError, match="weighs 'true'"):
+        class_weights(twice, ("no", "yes"))
 
 
 def test_the_positive_class_must_be_one_of_the_data() -> None:

@@ -27,6 +27,9 @@ _MB = 10**6
 _PREDICTED_ROWS = 4096
 """Rows of one engine call when a model is evaluated."""
 
+_TRUTHS = {"true": ("true", "yes", "on"), "false": ("false", "no", "off")}
+"""What YAML reads as truth values, which documents in JSON call by the first word."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -171,14 +174,24 @@ def class_weights(spec: TrainingSpec, classes: Sequence[str]) -> dict[str, float
     given = spec.training.class_weights
     if isinstance(given, str):
         return None
-    unknown = sorted(set(given) - set(classes))
+    named = {name: _class_named(name, classes) for name in given}
+    unknown = sorted(
+        name for name, label in named.items() if label not in classes or (label != name and label in given)
+    )
     if unknown:
         raise SpecError(
             f"weighs {unknown[0]!r}, which is not one of the data's classes, {', '.join(list(classes)[:20])}",
             "training.class_weights",
             allowed=list(classes)[:20],
         )
-    return {label: given.get(label, 1.0) for label in classes}
+    weights = {named[name]: weight for name, weight in given.items()}
+    return {label: weights.get(label, 1.0) for label in classes}
+
+
+def _class_named(name: str, classes: Sequence[str]) -> str:
+    """The class of this name, or the one whose name YAML reads as the truth value that this is; else the name."""
+    same = [label for label in classes if label.lower() in _TRUTHS.get(name, ())]
+    return same[0] if name not in classes and len(same) == 1 else name
 
 
 def positive_class(spec: TrainingSpec, table: Table) -> int:
@@ -187,9 +200,10 @@ def positive_class(spec: TrainingSpec, table: Table) -> int:
     Raises:
         SpecError: the spec names a class that the table does not have.
     """
-    named = spec.evaluation.positive_class
-    if named is None:
+    given = spec.evaluation.positive_class
+    if given is None:
         return len(table.classes) - 1
+    named = _class_named(given, table.classes)
     if named not in table.classes:
         raise SpecError(
             f"must be one of the data's classes, {', '.join(table.classes[:20])}; got {named!r}",

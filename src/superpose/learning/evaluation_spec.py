@@ -7,7 +7,17 @@ from typing import ClassVar
 
 from superpose.errors import SpecError
 from superpose.learning.metrics import METRICS
-from superpose.learning.spec_fields import Section, choice, integer, integer_or, names, number, section, subset, text
+from superpose.learning.spec_fields import (
+    Section,
+    choice,
+    integer,
+    integer_or,
+    label,
+    names,
+    number,
+    section,
+    subset,
+)
 
 __all__ = ["CONTROLS", "FEW_SPLITS", "FROM_SCRATCH", "MOST_TRIALS", "EvaluationSpec", "TuningSpec", "fixed_n_splits"]
 
@@ -63,7 +73,7 @@ class EvaluationSpec(Section):
     primary_metric: str = choice("accuracy", lambda: tuple(METRICS))
     confidence: float = number(0.95, 0.5, 0.9999)
     equivalence_margin: float = number(0.02, 0.0, 0.5, above=True)
-    positive_class: str | None = text(None)
+    positive_class: str | None = label()
     subgroups: tuple[str, ...] = names(20)
 
     def __post_init__(self) -> None:

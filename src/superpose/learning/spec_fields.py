@@ -21,6 +21,7 @@ __all__ = [
     "choice_or_weights",
     "integer",
     "integer_or",
+    "label",
     "maybe_number",
     "names",
     "number",
@@ -133,6 +134,22 @@ def text(default: str | None, max_length: int = 200) -> Any:
         return value
 
     return _field(default, rule)
+
+
+def label() -> Any:
+    """The name of a class, or None, which is the default; one that YAML reads as a number or a truth value too."""
+    word: Rule = text(None).metadata["rule"]
+
+    def rule(value: Any, path: str) -> str | None:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        whole = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+        if whole or isinstance(value, float):
+            value = str(int(value) if whole else value)
+        checked: str | None = word(value, path)
+        return checked
+
+    return _field(None, rule)
 
 
 def names(max_names: int = 2_000) -> Any:
