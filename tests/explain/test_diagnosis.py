@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import Any
 
@@ -144,6 +145,11 @@ def test_numbers_out_of_their_range_are_refused_before_any_work(options: dict[st
     with pytest.raises(ExplanationError) as refused:  # 60 qubits have no state, so that nothing ran
         diagnose(Circuit(60).ry(A, 0), **options)
     assert refused.value.details["field"] == field
+
+
+def test_numpys_numbers_give_a_document_too() -> None:
+    numbers = {"n_samples": np.int64(16), "n_data": np.int64(1000), "seed": np.int64(1), "shots": np.int64(10)}
+    json.dumps(diagnose(Circuit(1).ry(A, 0), **numbers).to_dict())
 
 
 def test_what_is_left_out_is_ranked_by_what_it_changes() -> None:

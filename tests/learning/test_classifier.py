@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from superpose.errors import DatasetOneClassError, FeatureMismatchError, ModelFormatError, NotFittedError, SpecError
-from superpose.learning import HybridClassifier, ModelFacts, Stopped, TrainingWatch, load_model
+from superpose.learning import HybridClassifier, HybridRegressor, ModelFacts, Stopped, TrainingWatch, load_model
 from superpose.learning.class_weights import class_weights_of
 
 SMALL: dict[str, Any] = {"n_qubits": 2, "layers": 1, "epochs": 15, "learning_rate": 0.1, "random_state": 0}
@@ -103,8 +103,8 @@ def test_class_weights_shift_what_is_predicted() -> None:
     assert share(None) < share("balanced") < share({"common": 0.01, "rare": 10.0})
     with pytest.raises(SpecError, match="class_weight"):
         share("unfair")
-    for weight in (-1.0, float("nan"), float("inf")):
-        with pytest.raises(SpecError, match="class_weight: must map labels to finite numbers from 0 up"):
+    for weight in (-1.0, 0.0, 1e7, float("nan"), float("inf"), "high"):
+        with pytest.raises(SpecError, match="class_weight: must map labels to numbers above 0, at most 1e6"):
             share({"rare": weight})
 
 
@@ -162,8 +162,24 @@ def test_errors_are_ours_and_scikit_learns_at_once() -> None:
             HybridClassifier().fit(rows, np.zeros(len(rows)))
     with pytest.raises(SpecError, match=r"model\.n_qubits"):
         HybridClassifier(n_qubits=0).fit(rows, labels)
-    with pytest.raises(SpecError, match="validation_fraction"):
-        HybridClassifier(validation_fraction=1.0).fit(rows, labels)
+    for share in (1.0, "a third"):
+        with pytest.raises(SpecError, match="validation_fraction"):
+            HybridClassifier(validation_fraction=share).fit(rows, labels)
+    with pytest.raises(SpecError, match="random_state"):
+        HybridClassifier(random_state=-1).fit(rows, labels)
+
+
+@pytest.mark.parametrize("estimator", [HybridClassifier, HybridRegressor])
+def test_a_search_may_draw_hyperparameters_as_numpys_numbers(estimator: Any, tmp_path: Path) -> None:
+    rows, labels = load_iris(return_X_y=True)
+    plain = {"n_qubits": 2, "layers": 1, "epochs": 3, "learning_rate": 0.125, "encoding": "iqp", "random_state": 0}
+    model = estimator(**{name: np.array([value])[0] for name, value in plain.items()}).fit(rows, labels)
+    np.testing.assert_array_equal(model.predict(rows), estimator(**plain).fit(rows, labels).predict(rows))
+    model.save(tmp_path / "model")
+    loaded = (
+        HybridRegressor.load(tmp_path / "model") if estimator is HybridRegressor else load_model(tmp_path / "model")
+    )
+    assert loaded.get_params().items() >= {**plain, "random_state": None}.items()
 
 
 LABELS = [

@@ -12,7 +12,7 @@ import torch
 
 from superpose.circuits import Circuit, Observable, Parameter, reference
 from superpose.engine.gradients import GRADIENT_METHODS
-from superpose.errors import ParameterNameError, ShapeError, SpecError, UnsupportedProgramError
+from superpose.errors import ObservableError, ParameterNameError, ShapeError, SpecError, UnsupportedProgramError
 from superpose.learning import ANSAETZE, ENCODINGS, QuantumLayer
 
 
@@ -52,7 +52,10 @@ def test_any_leading_axes_and_no_samples_at_all() -> None:
     flat = layer(rows.reshape(10, 3))
     assert torch.equal(layer(rows), flat.reshape(2, 5, 3))
     assert torch.equal(layer(rows[0, 0]), flat[0])
-    assert layer(torch.empty(0, 3)).shape == (0, 3)
+    nothing = torch.empty(0, 3, requires_grad=True)
+    assert layer(nothing).shape == (0, 3)
+    none = torch.autograd.grad(layer(nothing).sum(), (nothing, layer.weights))
+    assert torch.equal(none[1], torch.zeros_like(layer.weights)) and none[0].shape == (0, 3)
     assert torch.equal(layer(rows.transpose(0, 1)).transpose(0, 1), flat.reshape(2, 5, 3))
     with torch.no_grad():
         assert torch.equal(layer(rows), flat.reshape(2, 5, 3))
@@ -254,5 +257,12 @@ def test_half_precision_and_unknown_names_are_refused() -> None:
         QuantumLayer(3).bfloat16()(torch.zeros(1, 3, dtype=torch.bfloat16))
     with pytest.raises(SpecError):
         QuantumLayer(3, "amplitude")
+    for count in (0, 2.0, "2", True):
+        with pytest.raises(SpecError, match="n_qubits: must be a whole number from 1 on"):
+            QuantumLayer(count)
+        with pytest.raises(SpecError, match="layers: must be a whole number from 1 on"):
+            QuantumLayer(2, layers=count)
+    with pytest.raises(ObservableError, match=r"observables\[0\] must be an Observable.* got 'ZZ'"):
+        QuantumLayer(2, observables=["ZZ"])
     with pytest.raises(ParameterNameError):
         QuantumLayer.from_circuit(Circuit(1).h(0), ["x"])

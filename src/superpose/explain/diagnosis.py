@@ -197,7 +197,8 @@ def diagnose(  # noqa: PLR0913  # one parameter per number asked for
         )
     inputs = tuple(dict.fromkeys(inputs))
     measured = tuple(observables or z_all(circuit.n_qubits))
-    n_samples = max(16, min(n_samples, _AMPLITUDES >> circuit.n_qubits))
+    n_samples = max(16, min(int(n_samples), _AMPLITUDES >> circuit.n_qubits))
+    n_data = n_data.item() if isinstance(n_data, np.generic) else n_data  # NumPy's numbers are no JSON
     said = tell or (lambda _: None)
     rng = np.random.default_rng(seed)
     said(f"states of {n_samples:,} random parameter sets")

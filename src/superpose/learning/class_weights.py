@@ -12,6 +12,8 @@ from superpose.errors import SpecError
 
 __all__ = ["balanced_class_weights", "class_weights_of"]
 
+_MOST_WEIGHT = 1e6
+
 
 def balanced_class_weights(classes: NDArray[np.integer], n_classes: int) -> NDArray[np.float64]:
     """``n_rows / (n_classes * rows of the class)`` per class, ``(n_classes,)``; 0 for a class that does not occur."""
@@ -30,15 +32,15 @@ def class_weights_of(
         classes: index of each training row's class, ``(n_rows,)``.
 
     Raises:
-        SpecError: another word, a weight that is no finite number from 0 up, or weights of what is no label while
+        SpecError: another word, a weight that is no number above 0 up to 1e6, or weights of what is no label while
             labels have none.
     """
     if class_weight is None:
         return None
-    if isinstance(class_weight, str):
-        if class_weight != "balanced":
-            raise SpecError(f"must be None, 'balanced' or a mapping, got {class_weight!r}", "class_weight")
+    if isinstance(class_weight, str) and class_weight == "balanced":
         return balanced_class_weights(classes, len(labels))
+    if not isinstance(class_weight, Mapping):
+        raise SpecError(f"must be None, 'balanced' or a mapping, got {class_weight!r:.100}", "class_weight")
     unknown = [key for key in class_weight if key not in labels.tolist()]
     without = [label for label in labels.tolist() if label not in class_weight]
     if unknown and without:  # else a fold may just lack a rare class
@@ -46,7 +48,11 @@ def class_weights_of(
             f"has a weight for {unknown[0]!r}, which is no label; labels without one are {without[:5]!r:.100}",
             "class_weight",
         )
-    weights = np.array([float(class_weight.get(label, 1.0)) for label in labels.tolist()])
-    if not (np.isfinite(weights) & (weights >= 0.0)).all():
-        raise SpecError(f"must map labels to finite numbers from 0 up, got {dict(class_weight)!r:.100}", "class_weight")
-    return weights
+    weights = [class_weight.get(label, 1.0) for label in labels.tolist()]
+    if not all(isinstance(weight, int | float | np.number) and 0 < weight <= _MOST_WEIGHT for weight in weights):
+        raise SpecError(
+            f"must map labels to numbers above 0, at most 1e6, got {dict(class_weight)!r:.100}; leave rows out that "
+            "are not to count",
+            "class_weight",
+        )
+    return np.array(weights, dtype=np.float64)

@@ -43,6 +43,10 @@ __all__ = [
 ]
 
 
+_LARGEST_SEED = 2**63 - 2
+"""torch takes 64 bits with a sign; shuffling takes the number after the seed."""
+
+
 class EstimatorNotFittedError(NotFittedError, sklearn.exceptions.NotFittedError):  # type: ignore[misc]  # no types
     """Ours, and the one that scikit-learn's tools look for."""
 
@@ -105,13 +109,19 @@ def check_validation_fraction(share: float) -> None:
     Raises:
         SpecError: it is not from 0 to below 1.
     """
-    if not 0 <= share < 1:
-        raise SpecError(f"must be from 0 to below 1, got {share}", "validation_fraction")
+    if not isinstance(share, int | float | np.number) or not 0 <= share < 1:
+        raise SpecError(f"must be from 0 to below 1, got {share!r:.60}", "validation_fraction")
 
 
 def seed_of(random_state: int | np.random.RandomState | None) -> int:
-    """The number itself, or one drawn from a generator; None draws from NumPy's global one."""
+    """The number itself, or one drawn from a generator; None draws from NumPy's global one.
+
+    Raises:
+        SpecError: a number that is no seed.
+    """
     if isinstance(random_state, int | np.integer):
+        if not 0 <= random_state <= _LARGEST_SEED:
+            raise SpecError(f"must be from 0 to {_LARGEST_SEED}, got {random_state}", "random_state")
         return int(random_state)
     return int(check_random_state(random_state).randint(2**31 - 1))
 

@@ -34,7 +34,7 @@ def stratified_folds(
         n_folds = min(at_most, int(np.bincount(classes)[np.unique(classes)].min()))
         if n_folds < 2:
             return []
-        return list(StratifiedKFold(n_folds, shuffle=True, random_state=seed).split(classes, classes))
+        return list(StratifiedKFold(n_folds, shuffle=True, random_state=seed % 2**32).split(classes, classes))
     for n_folds in range(at_most, 1, -1):
         try:
             found = k_fold_splits(classes, n_splits=n_folds, validation_fraction=0.0, seed=seed, groups=groups)

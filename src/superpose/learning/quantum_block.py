@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
 
+import numpy as np
+
 from superpose.circuits import Circuit, FeatureMap, Observable, feature_map, parameters, z_all
-from superpose.errors import ParameterNameError, SpecError
+from superpose.errors import ObservableError, ParameterNameError, SpecError
 from superpose.learning.ansaetze import ANSAETZE
 from superpose.learning.encodings import ENCODINGS
 
@@ -34,6 +36,14 @@ class QuantumBlock:
     observables: tuple[Observable, ...]
 
     def __post_init__(self) -> None:
+        given: object = self.n_inputs
+        if isinstance(given, np.integer):
+            object.__setattr__(self, "n_inputs", int(given))  # NumPy's are no JSON
+        for place, observable in enumerate(self.observables):
+            if not isinstance(observable, Observable):
+                raise ObservableError(
+                    f'observables[{place}] must be an Observable, such as Observable("ZI"), got {observable!r:.60}'
+                )
         unknown = [name for name in self.angle_names if name not in self.circuit.parameters]
         n_angles = self.feature_map.n_angles if self.n_inputs else 0
         if unknown or n_angles != len(self.angle_names) or len(set(self.angle_names)) != len(self.angle_names):
@@ -112,8 +122,12 @@ def build_block(
         observables: what is measured; default Z on each qubit.
 
     Raises:
-        SpecError: no encoding or ansatz of this name.
+        SpecError: no encoding or ansatz of this name, or n_qubits or layers are no whole numbers from 1 on.
+        ObservableError: something else than an observable is to be measured.
     """
+    for field, count in (("n_qubits", n_qubits), ("layers", layers)):
+        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 1:
+            raise SpecError(f"must be a whole number from 1 on, got {count!r:.60}", field)
     for field, name, rows in (("encoding", encoding, ENCODINGS), ("ansatz", ansatz, ANSAETZE)):
         if name not in rows:
             raise SpecError(f"must be one of {', '.join(rows)}, got {name!r}", field, allowed=list(rows))

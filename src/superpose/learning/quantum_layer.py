@@ -46,7 +46,8 @@ class QuantumLayer(nn.Module):
             drawn anew wherever inputs or weights differ; equal calls give equal gradients).
 
     Raises:
-        SpecError: no encoding or ansatz of this name.
+        SpecError: no encoding or ansatz of this name, or n_qubits or layers are no whole numbers from 1 on.
+        ObservableError: something else than an observable is to be measured.
         UnsupportedProgramError: another dtype or gradient method.
 
     Cost: memory ``batch * 2**n_qubits`` complex numbers; one training step costs about three runs of the circuit.
@@ -224,7 +225,8 @@ class QuantumLayer(nn.Module):
             )
         flat = inputs if inputs.ndim == 2 else inputs.reshape(-1, block.n_inputs)  # (batch, n_inputs)
         if not flat.shape[0]:
-            return flat.new_zeros(*inputs.shape[:-1], block.n_outputs)  # (..., n_observables), no samples
+            nothing = flat.new_zeros(*inputs.shape[:-1], block.n_outputs)  # (..., n_observables), no samples
+            return nothing + 0.0 * (flat.sum() + weights.sum())  # derivatives are zeros, as torch's layers have them
         differentiable = torch.is_grad_enabled() and (inputs.requires_grad or weights.requires_grad)
         if block.feature_map_name == "identity":
             angles = flat  # (batch, n_angles)

@@ -12,6 +12,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Self
 
+import numpy as np
+
 from superpose.circuits.wording import shown
 from superpose.errors import SpecError
 
@@ -228,8 +230,9 @@ class Section:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = field.metadata["rule"](getattr(self, field.name), self.field_path(field.name))
-            object.__setattr__(self, field.name, value)
+            given = getattr(self, field.name)
+            plain = given.item() if isinstance(given, np.generic) else given  # searches over settings give NumPy's
+            object.__setattr__(self, field.name, field.metadata["rule"](plain, self.field_path(field.name)))
 
     @classmethod
     def field_path(cls, name: str) -> str:

@@ -19,6 +19,7 @@ from superpose.learning.families import (
     DressedCircuitClassifier,
     KitchenSinksClassifier,
     QuanvolutionalClassifier,
+    TreeTensorClassifier,
     load_family,
     plain,
 )
@@ -62,6 +63,25 @@ def test_what_is_set_after_a_fit_waits_for_the_next(name: str, change: dict[str,
     assert load_family(tmp_path / "model").get_params().items() >= QUICK[name].items()
     model.fit(ROWS, LABELS)
     assert np.abs(model.predict_proba(ROWS) - before).max() > 1e-6
+
+
+def test_what_a_search_draws_as_numpys_numbers_is_kept(tmp_path: Path) -> None:
+    plain = {"n_qubits": 4, "epochs": 1, "batch_size": 16, "learning_rate": 0.125, "separable": True, "refit": False}
+    drawn = {name: np.array([value])[0] for name, value in plain.items()}
+    model = TreeTensorClassifier(random_state=np.int64(2**40), **drawn).fit(ROWS, LABELS)
+    model.save(tmp_path / "model")
+    assert load_family(tmp_path / "model").get_params().items() >= {**plain, "random_state": 2**40}.items()
+
+
+def test_large_seeds_choose_folds_too() -> None:
+    model = KitchenSinksClassifier(episodes=2, bandwidth=1.0, random_state=2**40).fit(ROWS, LABELS)
+    assert model.choice_.accuracy > 0.0
+
+
+@pytest.mark.parametrize("name", ["separable", "classical", "refit"])
+def test_words_are_no_truth_values(name: str) -> None:
+    with pytest.raises(SpecError, match=f"{name}: must be True or False, got 'no'"):
+        DressedCircuitClassifier(**{name: "no"}).fit(ROWS, LABELS)
 
 
 @pytest.mark.parametrize(

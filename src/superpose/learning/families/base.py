@@ -192,8 +192,10 @@ class FamilyClassifier(ClassifierMixin, TabularEstimator, ABC):  # type: ignore[
         Raises:
             SpecError: a hyperparameter is out of range.
         """
-        if not isinstance(self.separable, bool | np.bool_):
-            raise SpecError(f"must be True or False, got {self.separable!r}", "separable")
+        for name in ("separable", "classical", "refit"):
+            value = getattr(self, name, False)
+            if not isinstance(value, bool | np.bool_):
+                raise SpecError(f"must be True or False, got {value!r:.60}", name)
 
     def _check_whole(self, name: str, least: int, most: int) -> None:
         """Refuse a hyperparameter that is no whole number from ``least`` to ``most``.

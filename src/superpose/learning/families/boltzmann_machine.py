@@ -255,7 +255,9 @@ def _held_back(codes: NDArray[np.integer], groups: NDArray[np.integer] | None, s
     if counts.min() < 2 or _HELD * len(codes) < len(counts):
         return []
     if groups is None:
-        return list(StratifiedShuffleSplit(_TUNING_SPLITS, test_size=_HELD, random_state=seed).split(codes, codes))
+        return list(
+            StratifiedShuffleSplit(_TUNING_SPLITS, test_size=_HELD, random_state=seed % 2**32).split(codes, codes)
+        )
     shares = {"test_fraction": _HELD, "validation_fraction": 0.0}
     try:
         splits = grouped_splits(codes, groups, n_splits=_TUNING_SPLITS, seed=seed, **shares)
