@@ -110,6 +110,22 @@ def test_what_is_not_named_of_many_classes_is_counted(manifest: dict) -> None:
     assert "Fewer than 30 rows each: class 00, " in card and "class 19 and 3 more; do not rely" in card
 
 
+def test_test_rows_of_a_site_of_their_own_are_not_said_to_be_of_the_same_source(manifest: dict) -> None:
+    assert "Test rows come from the same source as training rows" in model_card(manifest)
+    card = model_card(manifest | {"data": manifest["data"] | {"split_by": {"kind": "site", "column": "clinic_no"}}})
+    assert "- Test rows come from one clinic\\_no that training did not see: figures at others may be worse." in card
+    assert "same source as training rows" not in card
+
+
+def test_validation_rows_chose_nothing_in_private_training(manifest: dict) -> None:
+    private = {"epsilon": 3.0, "delta": 1e-5, "covers": "weights", "protects": "a row", "does_not_cover": ["figures"]}
+    private |= {"noise_multiplier": 1.0, "max_gradient_norm": 1.0, "n_steps": 10}
+    card = model_card(manifest | {"evaluation": manifest["evaluation"] | {"privacy": private}})
+    assert "trained on 370 rows to its last epoch, beside 86 validation rows, tested on" in card
+    assert "- Validation rows did not choose the epoch at which training stopped: " in card
+    assert "stopped early by" not in card and "stopped early by 86 validation rows" in model_card(manifest)
+
+
 def test_units_are_told_where_the_data_sheet_has_them(manifest: dict) -> None:
     assert "Units" not in model_card(manifest)
     data = manifest["data"] | {"units": {"mean radius": "mm", "dose*": "mg"}}

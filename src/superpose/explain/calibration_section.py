@@ -27,7 +27,10 @@ def calibration_lines(evaluation: Mapping[str, Any], safeguards: Mapping[str, An
     if not found:
         return _unmeasured(safeguards) if safeguards else [_PLAIN if evaluation else _PLAIN_UNMEASURED]
     rows, method = found["rows"], _METHODS.get(found["method"])
-    chose = escaped(found.get("validation_chose", "the epoch at which training stopped"))
+    chose = found.get("validation_chose", "the epoch at which training stopped")
+    told = f"Validation rows also chose {escaped(chose)}"
+    if evaluation.get("privacy") and "validation_chose" not in found:
+        told = "Validation rows did not choose the epoch at which training stopped: in private training it is the last"
     how = "Probabilities are the model's own, not recalibrated"
     if method:
         how = f"Probabilities are calibrated by {method}, fitted on {rows['calibration']} validation rows"
@@ -43,7 +46,7 @@ def calibration_lines(evaluation: Mapping[str, Any], safeguards: Mapping[str, An
         *_sets(found),
         *_abstain(found),
         *_novelty(found),
-        f"- Validation rows also chose {chose}; the figures here are of test rows alone.",
+        f"- {told}; the figures here are of test rows alone.",
         *(f"- {said}" for said in groups_said(found)),
     ]
 

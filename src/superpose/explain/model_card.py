@@ -148,8 +148,8 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
         f"- {data['n_rows']} rows, {data['n_missing']} missing values; target {escaped(data['target'])}",
         *lines,
         f"- Rows per class: {counts}",
-        f"- This model: trained on {split['train']} rows, {escaped(data.get('validation_use') or 'stopped early by')} "
-        f"{split['validation']} validation rows, "
+        f"- This model: trained on {split['train']} rows, {_validation_use(manifest)} {split['validation']} validation "
+        "rows, "
         f"tested on {split['test']} rows that it never saw{_but_its_parent(manifest)}; "
         f"{_splitescaped(data.get('split_by') or {})}",
         *_units(data.get("units") or {}),
@@ -157,6 +157,13 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
         f"- {_MISSING_TEXTS[_missing_policy(manifest)]}; categories that training rows hardly have count as unknown",
         f"- Digest (SHA-256): {verbatim(data['digest'])}",
     ]
+
+
+def _validation_use(manifest: Mapping[str, Any]) -> str:
+    """What validation rows were for, in words before their number; private training asks them nothing."""
+    given = manifest["data"].get("validation_use")
+    private = (manifest.get("evaluation") or {}).get("privacy")
+    return escaped(given) if given else "to its last epoch, beside" if private else "stopped early by"
 
 
 def _units(units: Mapping[str, str]) -> list[str]:
@@ -504,8 +511,7 @@ def _limits(manifest: Mapping[str, Any]) -> list[str]:
     lines = [
         "- For rows that come from the same source as the training data, with the same columns and units.",
         "- Not a medical device, and no substitute for a professional's judgement; a person answers for each decision.",
-        "- Test rows come from the same source as training rows: figures elsewhere may be worse. Check them on local "
-        "data first, and again when the source changes.",
+        f"- {_source_of_test_rows(manifest)}. Check them on local data first, and again when the source changes.",
         (
             "- Robustness against crafted inputs was not examined, nor was fairness beyond the subgroups above."
             if compared_by(manifest.get("evaluation") or {})
@@ -527,6 +533,15 @@ def _limits(manifest: Mapping[str, Any]) -> list[str]:
             f"- Fewer than 30 rows each: {listed([escaped(label) for label in rare])}; do not rely on these classes."
         )
     return lines
+
+
+def _source_of_test_rows(manifest: Mapping[str, Any]) -> str:
+    """How far test rows speak for rows elsewhere."""
+    split = (manifest.get("data") or {}).get("split_by") or {}
+    if split.get("kind") == "site":
+        column = escaped(split["column"])
+        return f"Test rows come from one {column} that training did not see: figures at others may be worse"
+    return "Test rows come from the same source as training rows: figures elsewhere may be worse"
 
 
 def _measured(facts: Mapping[str, Any]) -> list[str]:

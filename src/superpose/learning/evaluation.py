@@ -25,6 +25,7 @@ def summarise(  # noqa: PLR0913  # what an experiment knows, each of its own kin
     cases: SeenCases | None = None,
     searched: int = 1,
     seen_by_parent: int = 0,
+    private: bool = False,
 ) -> dict[str, Any]:
     """The evaluation as JSON values.
 
@@ -37,6 +38,7 @@ def summarise(  # noqa: PLR0913  # what an experiment knows, each of its own kin
         cases: what all variants say about each test case; None leaves cases out.
         searched: settings of the hybrid model that were tried before the experiment.
         seen_by_parent: test cases that the model's parent had learnt from, or may have.
+        private: whether the hybrid model and its controls were trained with differential privacy.
 
     Returns:
         ``primary_metric``, ``n_splits``, ``n_seeds``, ``tuning``: how many settings of each variant were tried,
@@ -89,6 +91,7 @@ def summarise(  # noqa: PLR0913  # what an experiment knows, each of its own kin
             n_seeds=spec.n_seeds,
             n_settings=tried,
             seen_by_parent=seen_by_parent,
+            private=private,
         ),
         "model_metrics": dict(_of_seeds(splits[0]["hybrid"])[0]["metrics"]),
     }

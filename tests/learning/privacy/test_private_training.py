@@ -206,7 +206,7 @@ def test_an_experiment_reports_epsilon_and_the_attack(tmp_path: Path) -> None:
         {
             "privacy": {"epsilon": 3.0},
             "training": {"epochs": 3},
-            "evaluation": {"n_splits": 2, "controls": ["classical_twin"], "baseline": "none"},
+            "evaluation": {"n_splits": 2, "controls": ["classical_twin"], "baseline": "logistic_regression"},
         }
     )
     result = run_experiment(spec, builtin_table("breast_cancer"), tmp_path)
@@ -221,6 +221,11 @@ def test_an_experiment_reports_epsilon_and_the_attack(tmp_path: Path) -> None:
 
     card = model_card(manifest)
     assert "Trained with differential privacy: epsilon 3" in card and "Membership inference" in card
+    assert "to its last epoch, beside 86 validation rows" in card
+    assert "Validation rows did not choose the epoch" in card and "stopped early" not in card
+    assert result.evaluation["verdict"].endswith(
+        "The tuned logistic regression was trained without privacy: that favours it."
+    )
 
 
 def test_an_experiment_tells_what_patients_and_a_sweep_spend_and_no_training_loss(tmp_path: Path) -> None:

@@ -151,3 +151,11 @@ def test_the_verdict_claims_help_only_when_every_comparison_says_so(rows: list[C
 
 def test_a_verdict_without_comparisons_says_so() -> None:
     assert verdict([], 5, 0.95).startswith("Undecided: the hybrid model was trained without controls")
+
+
+def test_a_baseline_without_privacy_is_said_to_be_favoured_beside_private_training() -> None:
+    hybrid = [0.90, 0.91, 0.92, 0.90, 0.91]
+    rows = compare(hybrid, {name: hybrid for name in ("classical_twin", "baseline")}, **EXPERIMENT)
+    said = " The tuned logistic regression was trained without privacy: that favours it."
+    assert verdict(rows, 5, 0.95, private=True) == verdict(rows, 5, 0.95) + said
+    assert verdict(rows[:1], 5, 0.95, private=True) == verdict(rows[:1], 5, 0.95)

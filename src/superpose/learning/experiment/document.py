@@ -56,6 +56,7 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
         cases=cases,
         searched=_searched(run),
         seen_by_parent=0 if seen is None else int(seen["n_seen"]),
+        private=run.spec.privacy.epsilon is not None,
     )
     evaluation["groups"] = _groups(run, cases)
     evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)

@@ -38,6 +38,7 @@ def verdict(  # noqa: PLR0913  # comparisons, and what is to be said about them
     n_seeds: int = 1,
     n_settings: Mapping[str, int] | None = None,
     seen_by_parent: int = 0,
+    private: bool = False,
 ) -> str:
     """One sentence: what the comparisons decide about the quantum circuit, and no more than that.
 
@@ -47,6 +48,7 @@ def verdict(  # noqa: PLR0913  # comparisons, and what is to be said about them
     the sentence calls the model, ``labels`` what it calls the others. ``n_settings``, of each variant, were tried: a
     last sentence tells where more were tried of the hybrid model than of others. Where a parent had learnt from test
     cases, ``seen_by_parent`` of them, it is said, and a better figure than from scratch does not show that it helps.
+    ``private`` training is that of networks: it is said that a baseline has no epsilon.
     """
     if not comparisons:
         return f"Undecided: the {subject} was trained without controls or a baseline to compare it with."
@@ -55,6 +57,8 @@ def verdict(  # noqa: PLR0913  # comparisons, and what is to be said about them
     tried = _tried(n_settings or {}, subject, labels) + _without_parent(comparisons)
     if seen_by_parent:
         tried += f" {seen_by_parent:,} test cases are of rows that its parent had seen: that favours the {subject}."
+    if private and any(c.against == "baseline" for c in comparisons):
+        tried += f" The {labels['baseline']} was trained without privacy: that favours it."
     scope = f"over {n_splits} paired splits{seeds} at {100 * confidence:g} % confidence"
     decided = [c for c in comparisons if c.outcome != "undecided"]
     if not decided:
