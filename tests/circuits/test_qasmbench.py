@@ -93,11 +93,9 @@ def aer_amplitudes(path: Path) -> np.ndarray:
     circuit = theirs(path)
     circuit.remove_final_measurements()
     simulator = AerSimulator(method="statevector", precision="double")
-    plain = transpile(circuit, simulator, optimization_level=0)
+    plain = transpile(circuit, simulator, optimization_level=0).reverse_bits()
     plain.save_statevector()
-    state = np.asarray(simulator.run(plain).result().get_statevector())
-    n = circuit.num_qubits
-    return state.reshape((2,) * n).transpose(range(n - 1, -1, -1)).reshape(-1)
+    return np.asarray(simulator.run(plain).result().get_statevector())
 
 
 def furthest(a: np.ndarray, b: np.ndarray) -> float:

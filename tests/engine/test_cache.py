@@ -147,7 +147,8 @@ def test_doctor_says_when_kernels_cannot_be_kept(tmp_path):
     environment = {**os.environ, "SUPERPOSE_CACHE_DIR": str(tmp_path / "file" / "below")}
     done = subprocess.run(build, env=environment, capture_output=True, text=True)
     assert done.returncode == 1
-    assert "could not be kept" in done.stderr
+    assert "No kernel was built, as none could be kept: " in done.stderr
+    assert f"{tmp_path / 'file'}" in done.stderr and "Set SUPERPOSE_CACHE_DIR" in done.stderr
 
 
 @pytest.mark.slow

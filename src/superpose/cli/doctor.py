@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
+_ELSEWHERE = "Set SUPERPOSE_CACHE_DIR to a private directory."
+
 
 def doctor(
     warm: Annotated[bool, typer.Option("--warm", help="Build all kernels of the engine now, and keep them.")] = False,
@@ -51,8 +53,8 @@ def doctor(
         print_json(document)
     else:
         _show(outcomes, settings)
-        if warm and not kept:
-            note("The kernels were built but could not be kept; set SUPERPOSE_CACHE_DIR to a private directory.")
+        if warm_s is not None and not kept:
+            note(f"The kernels were built but could not be kept. {_ELSEWHERE}")
     if not healthy:
         raise typer.Exit(1)
 
@@ -86,10 +88,13 @@ def _show(outcomes: Sequence[Check], settings: Settings) -> None:
         print_table(["setting", "value", "origin"], [(s.name, s.value, s.origin) for s in settings.changed()])
 
 
-def build_kernels() -> float:
-    """Build the kernels, telling each on stderr; seconds that it took."""
-    from superpose.engine.warming import warm_all
+def build_kernels() -> float | None:
+    """Build the kernels, telling each on stderr; seconds that it took, or None if they had nowhere to be kept."""
+    from superpose.engine.warming import nowhere_to_keep, warm_all
 
+    if (reason := nowhere_to_keep()) is not None:
+        note(f"No kernel was built, as none could be kept: {reason}. {_ELSEWHERE}")
+        return None
     elapsed_s = warm_all(note)
     note(f"kernels ready after {elapsed_s:.1f} s")
     return elapsed_s

@@ -8,9 +8,18 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from superpose.engine.kernel_table import DTYPES, KERNELS, early_kernels, kernel_files, kernels_ready, load_kernel
+from superpose.engine import private_files
+from superpose.engine.kernel_table import (
+    DTYPES,
+    KERNELS,
+    early_kernels,
+    kernel_directory,
+    kernel_files,
+    kernels_ready,
+    load_kernel,
+)
 
-__all__ = ["warm", "warm_all"]
+__all__ = ["nowhere_to_keep", "warm", "warm_all"]
 
 _ONE = "import sys; from superpose.engine import warm; warm(dtypes=sys.argv[1:2], names=sys.argv[2:])"
 
@@ -38,6 +47,16 @@ def warm(
         if progress:
             progress(f"Engine kernels for {dtype}: ready after {time.perf_counter() - begin:.1f} s.")
     return time.perf_counter() - begin
+
+
+def nowhere_to_keep() -> str | None:
+    """Why kernels that are built now could not be kept for the next process, or None."""
+    directory, reason = private_files.open_directory(kernel_directory())
+    if directory is None:
+        return reason
+    if not os.access(directory, os.W_OK | os.X_OK) and not kernels_ready(DTYPES, tuple(KERNELS)):
+        return f"{directory} cannot be written to"
+    return None
 
 
 def warm_all(progress: Callable[[str], None] | None = None) -> float:
