@@ -121,7 +121,7 @@ def test_validation_rows_chose_nothing_in_private_training(manifest: dict) -> No
     private = {"epsilon": 3.0, "delta": 1e-5, "covers": "weights", "protects": "a row", "does_not_cover": ["figures"]}
     private |= {"noise_multiplier": 1.0, "max_gradient_norm": 1.0, "n_steps": 10}
     card = model_card(manifest | {"evaluation": manifest["evaluation"] | {"privacy": private}})
-    assert "trained on 370 rows to its last epoch, beside 86 validation rows, tested on" in card
+    assert "trained on 370 rows, to its last epoch, beside 86 validation rows, tested on" in card
     assert "- Validation rows did not choose the epoch at which training stopped: " in card
     assert "stopped early by" not in card and "stopped early by 86 validation rows" in model_card(manifest)
 
