@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -180,6 +181,22 @@ def test_a_search_may_draw_hyperparameters_as_numpys_numbers(estimator: Any, tmp
         HybridRegressor.load(tmp_path / "model") if estimator is HybridRegressor else load_model(tmp_path / "model")
     )
     assert loaded.get_params().items() >= {**plain, "random_state": None}.items()
+
+
+def test_numbers_in_columns_of_objects_are_numbers() -> None:
+    rng = np.random.default_rng(0)
+    age, dose = rng.integers(20, 80, 40), rng.normal(size=40).round(3)
+    frame = pd.DataFrame({"age": age, "dose": dose, "site": ["a", "b"] * 20})
+    frame.loc[3, "dose"] = np.nan
+    objects = frame.astype(object)  # as of an array of mixed values, or of rows of a database
+    objects.loc[3, "dose"] = None
+    objects["age"] = [Decimal(int(years)) for years in age]
+    labels = np.where(age > 50, "old", "young")
+    first, second = (HybridClassifier(**SMALL).fit(rows, labels) for rows in (frame, objects))
+    assert second.preprocessor_.encoded_names == ("age", "dose", "site=a", "site=b")
+    np.testing.assert_array_equal(first.predict_proba(frame), second.predict_proba(objects))
+    numbers = HybridClassifier(**SMALL).fit(objects[["age", "dose"]], labels)
+    np.testing.assert_array_equal(numbers.predict(objects[["age", "dose"]]), numbers.predict(frame[["age", "dose"]]))
 
 
 LABELS = [

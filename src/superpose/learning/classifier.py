@@ -277,8 +277,8 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
 
         Raises:
             NotFittedError: ``fit`` has not been called.
-            ValueError: the array does not have the columns seen by ``fit``.
-            FeatureMismatchError: the data frame, or the list of mappings from column name to value, does not.
+            ValueError: the array, or data frame of numbers, does not have the columns seen by ``fit`` in their order.
+            FeatureMismatchError: the frame with categories, or list of mappings by column, does not have them.
         """
         self._check_fitted()
         encoded = encoded_rows(self, X)

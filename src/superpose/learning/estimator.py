@@ -19,7 +19,7 @@ from sklearn.utils.validation import column_or_1d, validate_data
 
 from superpose.datasets import grouped_splits, stratified_splits
 from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError, SpecError
-from superpose.learning.rows import ColumnKind, category_text, is_frame
+from superpose.learning.rows import ColumnKind, category_text, is_frame, is_number
 
 if TYPE_CHECKING:
     from superpose.learning.preprocessing import Preprocessor
@@ -170,8 +170,8 @@ def encoded_rows(estimator: Any, X: Any) -> NDArray[np.float64]:
     """Rows as a fitted estimator's ``preprocessor_`` encodes them, float64 ``(n_rows, n_encoded)``.
 
     Raises:
-        ValueError: the array does not have the columns seen by ``fit``.
-        FeatureMismatchError: the data frame, or the list of mappings from column name to value, does not.
+        ValueError: the array, or data frame of numbers, does not have the columns seen by ``fit`` in their order.
+        FeatureMismatchError: the frame with categories, or list of mappings by column, does not have them.
     """
     encoded: NDArray[np.float64]
     if estimator.preprocessor_.columns.categories or _has_categories(X) or _is_named(X):
@@ -277,8 +277,15 @@ def early_stopping_split(
 
 
 def _is_number_column(series: Any) -> bool:
-    kind = getattr(series.dtype, "kind", "O")
-    return kind in "fiub"
+    """Whether a column is one of numbers by its dtype, or, where that says nothing, by its values."""
+    if series.dtype != object:
+        return _has_number_type(series)
+    given = [value for value in series.tolist() if category_text(value) is not None]
+    return bool(given) and all(is_number(value) for value in given)
+
+
+def _has_number_type(series: Any) -> bool:
+    return getattr(series.dtype, "kind", "O") in "fiub"
 
 
 def _is_named(rows: Any) -> bool:
@@ -287,13 +294,13 @@ def _is_named(rows: Any) -> bool:
 
 
 def _has_categories(rows: Any) -> bool:
-    """Whether these rows are a data frame with columns that are not numbers."""
+    """Whether these rows are a data frame with columns that are not numbers, or not by their dtype."""
     if not is_frame(rows):
         return False
     if not rows.columns.is_unique:
         name = rows.columns[rows.columns.duplicated()][0]
         raise ValueError(f"the data frame has two columns called {name!r}; names must be unique")
-    return not all(_is_number_column(rows[name]) for name in rows.columns)
+    return not all(_has_number_type(rows[name]) for name in rows.columns)
 
 
 def _with_text_names(rows: Any) -> Any:

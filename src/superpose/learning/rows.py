@@ -11,6 +11,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import cached_property
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from superpose.errors import FeatureMismatchError
 
-__all__ = ["ColumnKind", "ColumnNames", "RowBlock", "category_text", "is_frame", "read_rows"]
+__all__ = ["ColumnKind", "ColumnNames", "RowBlock", "category_text", "is_frame", "is_number", "read_rows"]
 
 ColumnKind = Literal["number", "category"]
 
@@ -63,6 +64,11 @@ class RowBlock:
 def is_frame(rows: object) -> bool:
     """Whether this is a pandas DataFrame, asked without importing pandas."""
     return type(rows).__module__.split(".")[0] == "pandas" and hasattr(rows, "iloc") and hasattr(rows, "columns")
+
+
+def is_number(value: object) -> bool:
+    """Whether a value is a number, and no truth value; a database's decimals are."""
+    return isinstance(value, int | float | Decimal | np.number) and not isinstance(value, bool)
 
 
 def category_text(value: Any) -> str | None:
@@ -171,10 +177,10 @@ def _number(value: Any, name: str, row: int) -> float:
     """One value of a number column; None and NA are nan."""
     if value is None or type(value).__name__ == "NAType":
         return math.nan
-    if isinstance(value, bool | int | float | np.number | np.bool_):
+    if isinstance(value, bool | np.bool_) or is_number(value):
         try:
             return float(value)
-        except OverflowError:  # a whole number of hundreds of digits
+        except (OverflowError, ValueError):  # a whole number of hundreds of digits, a signalling NaN
             pass
     raise _refuse_value(value, name, row)
 
