@@ -50,7 +50,9 @@ def test_the_way_to_production_on_the_terminal(at_home: Callable[..., Any], flow
     assert overridden.code == 0 and f"in production without subgroups: {REASON}" in overridden.out
     shown = at_home("endpoints", "show", "fair").out
     assert "production" in shown and REASON in shown and "Not for clinical use." in shown
-    assert "In production without subgroups** at endpoint fair" in at_home("models", "card", flowers).out
+    left = at_home("endpoints", "update", "fair", "--stage", "development")
+    assert left.code == 0 and "in production" not in left.out
+    assert "Let into production without subgroups** at endpoint fair, at 20" in at_home("models", "card", flowers).out
     assert "overridden at fair by key_" in at_home("models", "gate", flowers).out
 
     stated = at_home("models", "annotate", flowers, "--version", "latest", "--no-subgroups", "All grew in one bed.")

@@ -254,7 +254,7 @@ def test_a_card_shows_evidence_statements_and_overrides(predictor: Predictor) ->
         "30.0 s of processor time (measured)",
         "about 0.1 Wh, an estimate: processor time at 12 W",
         "0.54 US dollars, an estimate: 0.001 US dollars per worker's second, and 0.50 US dollars at a provider",
-        "**In production without limits, data** at endpoint live since 2026-11-27T03:00:00Z, by key key\\_1: Asked",
+        "**Let into production without limits, data** at endpoint live, at 2026-11-27T03:00:00Z, by key key\\_1: Asked",
     ):
         assert said in card, said
     bare = model_card(predictor.manifest)

@@ -266,7 +266,7 @@ def _say_notice(endpoint: Endpoint) -> None:
     """What must be said of a model, and of a version that is in production without something."""
     if endpoint.notice:
         typer.echo(endpoint.notice)
-    if endpoint.override is not None:
+    if endpoint.override is not None and endpoint.stage == "production":
         typer.echo(f"in production without {', '.join(endpoint.override.missing)}: {endpoint.override.reason}")
 
 

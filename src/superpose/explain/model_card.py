@@ -494,8 +494,9 @@ def _energy(energy: Mapping[str, Any] | None) -> list[str]:
 
 def _overrides(overrides: Sequence[Mapping[str, Any]]) -> list[str]:
     return [
-        f"- **In production without {escaped(', '.join(one['missing']))}** at endpoint {escaped(one['endpoint'])} "
-        f"since {escaped(one['overridden_at'])}, by key {escaped(one['overridden_by'])}: {escaped(one['reason'])}"
+        f"- **Let into production without {escaped(', '.join(one['missing']))}** at endpoint "
+        f"{escaped(one['endpoint'])}, at {escaped(one['overridden_at'])}, by key {escaped(one['overridden_by'])}: "
+        f"{escaped(one['reason'])}"
         for one in overrides
     ]
 
