@@ -142,10 +142,22 @@ def test_predictions_are_made_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_hamiltonians_of_few_rows_are_held_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = BoltzmannMachineClassifier(**QUICK["boltzmann_machine"], random_state=0).fit(ROWS, LABELS)
-    whole = model.predict_proba(ROWS)
+    sizes: list[int] = []
+
+    class Watched(BoltzmannMachineClassifier):
+        def _spectra(self, coefficients: Any) -> Any:
+            sizes.append(len(coefficients))
+            return super()._spectra(coefficients)
+
+    model = Watched(**QUICK["boltzmann_machine"], random_state=0).fit(ROWS, LABELS)
+    whole, grad = model.predict_proba(ROWS), np.ones((len(ROWS), 2)) * [1.0, -2.0]
+    slopes = model._scores_back(ROWS, grad)
     monkeypatch.setattr("superpose.learning.families.boltzmann_machine._AT_ONCE", 3 * 16)
+    sizes.clear()
     np.testing.assert_allclose(model.predict_proba(ROWS), whole, atol=1e-12)
+    np.testing.assert_allclose(model._scores_back(ROWS, grad), slopes, atol=1e-12)
+    np.testing.assert_allclose(model.fit(ROWS, LABELS).predict_proba(ROWS), whole, atol=1e-9)
+    assert max(sizes) == 3, "of predictions, explanations and training"
 
 
 @pytest.mark.parametrize("fact", ["nan", "inf", None, [1.0], 10**400])

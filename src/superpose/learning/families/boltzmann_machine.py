@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 from sklearn.model_selection import StratifiedShuffleSplit
+from threadpoolctl import threadpool_limits
 
 from superpose.datasets import grouped_splits
 from superpose.errors import DatasetTooSmallError, SpecError
@@ -39,7 +40,7 @@ _HELD = 0.3
 """The share of them that is."""
 
 _AT_ONCE = 1 << 23
-"""So many numbers of rows' Hamiltonians are held at a time in predictions: 64 MB."""
+"""So many numbers of rows' Hamiltonians are held at a time, 64 MB; some six times that with what they give."""
 
 _FLOOR = 1e-12
 """Added to every class's weight, so that none has probability 0."""
@@ -88,7 +89,8 @@ class BoltzmannMachineClassifier(PlainClassifier):
 
     Other arguments and attributes: see `PlainClassifier` and `FamilyClassifier`.
 
-    Cost: an eigendecomposition of a real matrix ``2**n_qubits`` wide per row and iteration, and in predictions per row.
+    Cost: an eigendecomposition of a real matrix ``2**n_qubits`` wide per row and iteration, and in predictions per row;
+        half a gigabyte of memory at most, however many rows.
     Source: Amin et al. 2018, arXiv 1601.02036, sec. V; coefficients linear in the row: Zoufal, Lucchi, Woerner 2021,
         arXiv 2006.06004.
 
@@ -127,8 +129,9 @@ class BoltzmannMachineClassifier(PlainClassifier):
         start = np.random.default_rng([seed, 0xB0]).normal(size=(wide.shape[1], len(self.terms_)))
         start *= 0.3 / np.sqrt(wide.shape[1])
         given = self.regularization
-        self.regularization_ = self._chosen(data, start, seed) if given is None else float(given)
-        self.coefficients_, self.n_iter_ = self._minimum(wide, codes, start, self.regularization_)
+        with threadpool_limits(1):  # of small matrices, over which BLAS threads wait for each other
+            self.regularization_ = self._chosen(data, start, seed) if given is None else float(given)
+            self.coefficients_, self.n_iter_ = self._minimum(wide, codes, start, self.regularization_)
 
     def _minimum(
         self, wide: Matrix, codes: NDArray[np.integer], start: Matrix, regularization: float
@@ -182,27 +185,34 @@ class BoltzmannMachineClassifier(PlainClassifier):
 
     def _loss(self, coefficients: Matrix, codes: NDArray[np.integer]) -> tuple[float, Matrix]:
         """Mean cross entropy, and its gradient by the terms' coefficients, ``(n_rows, n_terms)``."""
-        values, vectors = self._spectra(coefficients)
-        weights = self._class_weights(values, vectors)
-        own, total = weights[np.arange(len(codes)), codes], weights.sum(axis=1)
-        projectors = self._projectors()
-        # minus the logarithm's derivative by exp(-H), a diagonal operator per row
-        operator = projectors.sum(axis=0) / total[:, None] - projectors[codes] / own[:, None]  # (n_rows, dim)
-        slopes = self._by_terms(operator, values, vectors)
-        return float(np.log(total / own).mean()), slopes / len(codes)
+        losses, slopes, projectors = np.empty(len(codes)), np.empty_like(coefficients), self._projectors()
+        for part in self._parts(len(codes)):
+            values, vectors = self._spectra(coefficients[part])
+            weights, labels = self._class_weights(values, vectors), codes[part]
+            own, total = weights[np.arange(len(labels)), labels], weights.sum(axis=1)
+            # minus the logarithm's derivative by exp(-H), a diagonal operator per row
+            operator = projectors.sum(axis=0) / total[:, None] - projectors[labels] / own[:, None]  # (n_rows, dim)
+            losses[part], slopes[part] = np.log(total / own), self._by_terms(operator, values, vectors)
+        return float(losses.mean()), slopes / len(codes)
+
+    def _parts(self, n_rows: int) -> Iterator[slice]:
+        """Rows whose Hamiltonians are held at once."""
+        step = max(1, _AT_ONCE // self.terms_[0].size)
+        return (slice(i, i + step) for i in range(0, n_rows, step))
 
     def _scores(self, rows: Matrix) -> Matrix:
         found = np.empty((len(rows), len(self.classes_)))
-        step = max(1, _AT_ONCE // self.terms_[0].size)
-        for i in range(0, len(rows), step):
-            coefficients = _with_constant(rows[i : i + step]) @ self.coefficients_
-            found[i : i + step] = np.log(self._class_weights(*self._spectra(coefficients)))
+        for part in self._parts(len(rows)):
+            coefficients = _with_constant(rows[part]) @ self.coefficients_
+            found[part] = np.log(self._class_weights(*self._spectra(coefficients)))
         return found
 
     def _scores_back(self, rows: Matrix, grad_scores: Matrix) -> Matrix:
-        values, vectors = self._spectra(_with_constant(rows) @ self.coefficients_)
-        operator = (grad_scores / self._class_weights(values, vectors)) @ self._projectors()  # (n_rows, dim)
-        found: Matrix = self._by_terms(operator, values, vectors) @ self.coefficients_[:-1].T
+        found = np.empty_like(rows)
+        for part in self._parts(len(rows)):
+            values, vectors = self._spectra(_with_constant(rows[part]) @ self.coefficients_)
+            operator = (grad_scores[part] / self._class_weights(values, vectors)) @ self._projectors()  # (n_rows, dim)
+            found[part] = self._by_terms(operator, values, vectors) @ self.coefficients_[:-1].T
         return found
 
     def _by_terms(self, operator: Matrix, values: Matrix, vectors: Matrix) -> Matrix:
