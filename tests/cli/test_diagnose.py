@@ -105,10 +105,9 @@ def test_a_model_with_rows_tells_which_labels_are_noise(superpose: Callable[...,
     table.write_text(rows.read_text().splitlines()[0] + "\n")
     listed = rows.with_name("empty.json")
     listed.write_text("[]")
-    for none in (table, listed):
+    for none, said_of_it in ((table, f"{table} has no rows; give one"), (listed, "There are no rows to tell about")):
         empty = superpose("diagnose", model_file, "--rows", none, "--shots", 20, "--samples", 16, "--json")
         assert empty.code == 1, empty.out
-        assert "There are no rows to tell about" in empty.json["error"]["message"]
-        assert empty.json["error"]["details"]["field"] == "rows"
+        assert said_of_it in empty.json["error"]["message"]
     refused = superpose("diagnose", model_file, "--input", "x", "--json")
     assert "own observables and inputs" in refused.json["error"]["message"]

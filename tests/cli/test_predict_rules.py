@@ -50,7 +50,7 @@ def test_cells_of_a_file_are_read_as_those_of_a_data_set(tmp_path: Path) -> None
     assert read["smoker"].tolist() == ["True", "FALSE"]
     assert read["stage"].tolist() == ["None", "01a"]
     file.write_text("dose,ward\n")
-    with pytest.raises(RequestError, match=r"rows\.csv has no rows to predict"):
+    with pytest.raises(RequestError, match=r"rows\.csv has no rows"):
         read_rows(str(file))
     pd.DataFrame({"smoker": [True, None], "dose": [1, 2]}).to_parquet(tmp_path / "rows.parquet")
     assert read_rows(str(tmp_path / "rows.parquet"))["smoker"].tolist() == ["true", None]

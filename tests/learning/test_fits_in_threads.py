@@ -17,6 +17,7 @@ from superpose.learning import HybridClassifier, Trainer, TrainingRows, Training
 from superpose.learning.families import DressedCircuitClassifier
 from superpose.learning.network import NetworkShape
 from superpose.learning.spec import TrainingOptions
+from superpose.learning.torch_chance import borrowed_generator
 
 ROWS = np.random.default_rng(0).normal(size=(40, 3))
 LABELS = (ROWS[:, 0] > 0).astype(np.int64)
@@ -44,8 +45,9 @@ class Dropping(nn.Module):
 
     def __init__(self, barrier: threading.Barrier | None) -> None:
         super().__init__()
-        self.barrier, self.exit = barrier, nn.Linear(3, 2)
-        with torch.no_grad():
+        self.barrier = barrier
+        with borrowed_generator(), torch.no_grad():  # a layer draws its first weights
+            self.exit = nn.Linear(3, 2)
             for parameter in self.exit.parameters():
                 parameter.zero_()
 

@@ -224,4 +224,4 @@ def _table_of(file: Path, format: str) -> Any:
     try:
         return pd.DataFrame(read_features(file, format=format, name=file.name))
     except DatasetEmptyError as error:
-        raise RequestError(f"{file} has no rows to predict; give one at least.", path=str(file)) from error
+        raise RequestError(f"{file} has no rows; give one at least.", path=str(file)) from error
