@@ -179,6 +179,8 @@ class HybridEstimator(TabularEstimator, ABC):
         """The model is ready: keep what it was made with, whatever ``set_params`` says later."""
         self.trained_spec_ = self.spec_sections()
         self.trained_params_ = {name: plain_value(getattr(self, name)) for name in self.beside_spec}
+        if isinstance(self.random_state, int | np.integer):  # a generator has moved on
+            self.trained_params_["random_state"] = int(self.random_state)
 
     def _predicting_measurer(
         self, backend: str | Backend | None, shots: int | None, n_rows: int, seed: int
@@ -253,7 +255,7 @@ def _hyperparameters(file: ModelFile, beside_spec: tuple[str, ...]) -> dict[str,
     if "scaling" in spec.get("preprocessing", {}):
         found["scaling"] = spec["preprocessing"]["scaling"]
     stated = file.manifest["provenance"].get("estimator", {})
-    return found | {name: stated[name] for name in beside_spec if name in stated}
+    return found | {name: stated[name] for name in (*beside_spec, "random_state") if name in stated}
 
 
 def _renamed(ansatz: Mapping[str, Any]) -> dict[str, Any]:
