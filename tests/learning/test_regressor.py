@@ -60,7 +60,10 @@ def test_predictions_keep_the_unit_and_the_place_of_the_numbers(diabetes: tuple[
     moved = HybridRegressor(**SMALL).fit(rows, 1000.0 * numbers + 5e6).predict(rows)
     np.testing.assert_allclose(moved, 1000.0 * plain + 5e6, rtol=1e-4)
     constant = HybridRegressor(**SMALL).fit(rows[:20], np.full(20, 7.0)).predict(rows[:20])
-    np.testing.assert_allclose(constant, 7.0, atol=0.5)
+    np.testing.assert_allclose(constant, 7.0, rtol=1e-9)
+    for unit in (1e-9, 1e9):  # of joules, say
+        found = HybridRegressor(**SMALL).fit(rows[:20], np.full(20, 7.0 * unit)).predict(rows[:20])
+        np.testing.assert_allclose(found, constant * unit, rtol=1e-9)
 
 
 @pytest.mark.parametrize("unit", [2.0**-43, 2.0**-700, 2.0**700])

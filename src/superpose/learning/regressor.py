@@ -274,12 +274,12 @@ class HybridRegressor(RegressorMixin, HybridEstimator):  # type: ignore[misc]  #
 
 
 def _centre_and_scale(numbers: NDArray[np.float64]) -> tuple[float, float]:
-    """Mean and standard deviation, in any unit; the deviation of a constant is 1."""
+    """Mean and standard deviation, in any unit; the deviation of a constant is what rounding may make it."""
     largest = float(np.abs(numbers).max())
     unit = float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1))  # a power of 2, so that no digit changes
     inside = numbers / unit
     centre, spread = float(inside.mean()) * unit, float(inside.std()) * unit
-    return centre, spread if spread > 1e-12 * largest else 1.0
+    return centre, max(spread, 1e-12 * (largest or 1.0), float(np.finfo(np.float64).tiny))
 
 
 def _squared(scores: Tensor, numbers: Tensor, weight: Tensor | None = None, reduction: str = "mean") -> Tensor:
