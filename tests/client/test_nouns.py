@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from superpose.client import (
@@ -204,6 +205,15 @@ def test_a_file_whose_name_no_data_set_may_have_is_told_to_be_given_another(tmp_
         pytest.raises(DatasetFormatError, match="Say another: name=, or --name on the command line"),
     ):
         client.datasets.add(tmp_path / name, target="ill")
+
+
+def test_what_is_no_file_is_told_how_to_become_one() -> None:
+    frame = pd.DataFrame({"age": [61], "ill": ["yes"]})
+    with Client("http://127.0.0.1:9", key="sp_unused") as client:
+        with pytest.raises(DatasetFormatError, match=r"got DataFrame\. Of a data frame: frame\.to_parquet"):
+            client.datasets.add(frame, target="ill")  # type: ignore[arg-type]
+        with pytest.raises(DatasetFormatError, match=r"or a folder of images, got list\.$"):
+            client.datasets.add([[61, "yes"]], target="ill")  # type: ignore[arg-type]
 
 
 def test_an_explanation_shows_what_a_calibrated_model_answers_with() -> None:

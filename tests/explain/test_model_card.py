@@ -117,6 +117,12 @@ def test_test_rows_of_a_site_of_their_own_are_not_said_to_be_of_the_same_source(
     assert "same source as training rows" not in card
 
 
+def test_equal_is_said_to_be_of_other_tests_than_the_intervals(manifest: dict) -> None:
+    said = '"equal" means that a difference of 0.02 or more is ruled out at that confidence, upwards and downwards'
+    assert said in model_card(manifest)
+    assert "the intervals, of one test on both sides, are wider and may reach beyond it." in model_card(manifest)
+
+
 def test_validation_rows_chose_nothing_in_private_training(manifest: dict) -> None:
     private = {"epsilon": 3.0, "delta": 1e-5, "covers": "weights", "protects": "a row", "does_not_cover": ["figures"]}
     private |= {"noise_multiplier": 1.0, "max_gradient_norm": 1.0, "n_steps": 10}

@@ -156,6 +156,18 @@ def _named_by(file: str) -> str:
     return file
 
 
+def _refuse_no_file(source: object) -> None:
+    """Raise for what is neither a path nor bytes, and say of a data frame how to make a file of it."""
+    if isinstance(source, str | bytes | os.PathLike):
+        return
+    frame = " Of a data frame: frame.to_parquet('NAME.parquet', index=False), and add that file."
+    raise DatasetFormatError(
+        f"A data set is a file, its bytes or a folder of images, got {type(source).__name__}."
+        + (frame if hasattr(source, "to_parquet") else ""),
+        got=type(source).__name__,
+    )
+
+
 def _of_own_file(error: ApiError, sent: Mapping[str, str]) -> ApiError:
     """What a service says of an image, with the name that its file has here; it was sent under a number."""
     number = str(error.details.get("file", ""))
@@ -204,9 +216,10 @@ class Datasets(Resource):
                 counted, such as demand; it may be missing in some rows, as in periods to be forecast.
 
         Raises:
-            DatasetFormatError: no such file, or no known format.
+            DatasetFormatError: no such file, no known format, or no file, such as a data frame.
             ApiError: the service refuses the table (``dataset.*``) or the name is taken.
         """
+        _refuse_no_file(source)
         path = None if isinstance(source, bytes) else Path(source).expanduser()
         if path is not None and path.is_dir():
             with tempfile.TemporaryDirectory(prefix="superpose-images-") as directory:

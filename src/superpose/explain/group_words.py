@@ -5,12 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["counted_in", "groups_lines"]
+__all__ = ["counted_in", "equal_means", "groups_lines"]
 
 
 def counted_in(rows: Sequence[Mapping[str, Any]]) -> str:
     """What numbers that would be needed count in these comparisons: "groups" or "cases"."""
     return "groups" if any((row.get("cases") or {}).get("n_groups") for row in rows) else "cases"
+
+
+def equal_means(margin: float) -> str:
+    """What the outcome "equal" says, beside intervals that are those of one test on both sides."""
+    return (
+        f'"equal" means that a difference of {margin:g} or more is ruled out at that confidence, upwards and downwards '
+        "by a test each; the intervals, of one test on both sides, are wider and may reach beyond it."
+    )
 
 
 def groups_lines(evaluation: Mapping[str, Any]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from superpose.explain.calibration_section import calibration_lines
 from superpose.explain.fine_tuning_words import fine_tuning_words
-from superpose.explain.group_words import counted_in, groups_lines
+from superpose.explain.group_words import counted_in, equal_means, groups_lines
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
 from superpose.explain.privacy_words import of_groups, shadow_words
 from superpose.explain.samples import strongest_first
@@ -318,7 +318,7 @@ def _second_opinions(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str
     if margin is None or any(row.get("cases") is None for row in rows):
         return []
     return [
-        f'"equal" means that a difference of {margin:g} or more is ruled out at that confidence.',
+        equal_means(margin),
         "",
         "Second opinions, which do not decide:",
         "",

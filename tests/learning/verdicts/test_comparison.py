@@ -159,3 +159,18 @@ def test_a_baseline_without_privacy_is_said_to_be_favoured_beside_private_traini
     said = " The tuned logistic regression was trained without privacy: that favours it."
     assert verdict(rows, 5, 0.95, private=True) == verdict(rows, 5, 0.95) + said
     assert verdict(rows[:1], 5, 0.95, private=True) == verdict(rows[:1], 5, 0.95)
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.1])
+def test_the_nearest_comparison_has_the_least_p_value_though_intervals_are_cut(scale: float) -> None:
+    """Over two splits intervals reach from -1 to 1 whatever the spread; and of p values of 1 the effect decides."""
+    hybrid = np.array([0.5, 0.6])
+    others = {
+        "frozen": hybrid + scale * np.array([0.10, 0.30]),
+        "classical_twin": hybrid + scale * np.array([0.15, 0.21]),
+        "baseline": hybrid + scale * np.array([0.10, 0.40]),
+    }
+    rows = compare(hybrid, others, **EXPERIMENT)
+    assert [row.outcome for row in rows] == ["undecided"] * 3
+    assert f"nearest: {-0.18 * scale:+.3f} against the classical twin" in verdict(rows, 2, 0.95)
+    assert "against the same circuit with frozen" in verdict([rows[0], rows[2]], 2, 0.95)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from superpose.explain.calibration_section import groups_said
-from superpose.explain.group_words import counted_in, groups_lines
+from superpose.explain.group_words import counted_in, equal_means, groups_lines
 from superpose.explain.report.blocks import Block, Points, Section, Table, Text
 from superpose.explain.report.plots import confusion_figure, curves_figure, reliability_figure, roc_figure
 from superpose.learning.metrics import METRICS, NUMBER_METRICS
@@ -194,8 +194,7 @@ def comparisons(evaluation: Facts) -> Section:
         )
     ]
     if evaluation.get("equivalence_margin") is not None:
-        margin = evaluation["equivalence_margin"]
-        blocks.append(Text(f'"equal" means that a difference of {margin:g} or more is ruled out at that confidence.'))
+        blocks.append(Text(equal_means(evaluation["equivalence_margin"])))
     seconds = [row for row in rows if row.get("cases")]
     if seconds:
         blocks.append(_second_opinions(seconds, labels))

@@ -138,8 +138,10 @@ def _fact(comparison: Comparison, labels: Mapping[str, str]) -> str:
 
 
 def _nearest(comparisons: Sequence[Comparison]) -> Comparison:
-    """The comparison that came nearest to deciding."""
-    return max(comparisons, key=lambda c: abs(c.mean_difference) / max(c.high - c.mean_difference, 1e-12))
+    """The comparison that came nearest to deciding: of the least p value, and among those of 1 of the largest effect
+    (intervals may be cut at what a metric can be).
+    """
+    return min(comparisons, key=lambda c: (c.p_value, -abs(c.effect_size or 0.0)))
 
 
 def _all(comparisons: Sequence[Comparison], labels: Mapping[str, str]) -> str:
