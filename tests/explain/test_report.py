@@ -23,6 +23,7 @@ from superpose.explain import (
     ReportFacts,
     demand_report,
     explanation_sample,
+    model_card,
     report_pdf,
     study_report,
     training_report,
@@ -241,6 +242,31 @@ def test_pixels_are_drawn_as_a_map(tmp_path: Path) -> None:
     assert "the most, 0.5, at row 2, column 0" in alt
     test_nothing_is_loaded_from_anywhere_and_nothing_runs(html)
     test_a_page_is_whole(html)
+
+
+def test_a_report_tells_the_limits_that_the_card_tells(facts: ReportFacts) -> None:
+    manifest = copy.deepcopy(dict(facts.known_manifest))
+    manifest["data"]["split_by"] = {"kind": "site", "column": "clinic"}
+    manifest["data"]["class_counts"] = {"benign": 357, "malignant": 12}
+    manifest["provenance"]["sweep"] = {"n_trials": 7, "folds": 3, "metric": "auc"}
+    manifest["evaluation"]["privacy"] = {
+        "epsilon": 2.0, "delta": 1e-5, "covers": "the weights", "protects": "one training row", "n_steps": 9,
+        "does_not_cover": ["scaling"], "noise_multiplier": 1.0, "max_gradient_norm": 1.0, "largest_group": 8,
+        "epsilon_of_largest_group": 86.0, "delta_of_largest_group": 1e-5, "sweep_trainings": 21,
+        "epsilon_with_sweep": 44.0, "delta_with_sweep": 2.2e-4,
+    }  # fmt: skip
+    text = Parts(training_report(ReportFacts(facts.predictor, manifest=manifest))).text
+    card = model_card(manifest).replace("**this model**", "this very model")
+    for said in (
+        "Test rows come from one clinic that training did not see: figures at others may be worse.",
+        "Fewer than 30 rows each: malignant; do not rely on these classes.",
+        "The spec was chosen by a sweep of 7 trials, for its auc on 3 tuning folds. The row this very model is",
+        "share rows with the tuning folds and may flatter the model.",
+        "The patient with most training rows has 8: epsilon 86, delta 1e-05 for all of them together.",
+        "all together spent up to epsilon 44, delta 0.00022.",
+        "towards one training row",
+    ):
+        assert said in text and said in card, said
 
 
 def test_what_is_not_known_is_left_out_and_said(facts: ReportFacts) -> None:

@@ -11,10 +11,11 @@ from typing import Any
 from superpose.explain.calibration_section import calibration_lines
 from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.explain.group_words import counted_in, equal_means, groups_lines
+from superpose.explain.limit_words import limit_words
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
-from superpose.explain.privacy_words import of_groups, shadow_words
+from superpose.explain.privacy_words import more_than_one_row, of_groups, shadow_words
 from superpose.explain.samples import strongest_first
-from superpose.learning.card import compared_by, notice_of, stated
+from superpose.learning.card import notice_of, stated
 from superpose.learning.fine_tuning.report import seen_warning
 from superpose.learning.metrics import NUMBER_METRICS
 
@@ -70,7 +71,13 @@ def model_card(
         *([_section("Subgroups", _subgroups(manifest))] if _groups_of(manifest) else []),
         *([_section("Privacy", _privacy(manifest))] if _privacy(manifest) else []),
         *_explanation(known.get("explanation")),
-        _section("Intended use and limits", [*_stated(manifest, statements), *_limits(manifest)]),
+        _section(
+            "Intended use and limits",
+            [
+                *_stated(manifest, statements),
+                *(f"- {said}" for said in limit_words(manifest, text=escaped, this="**this model**")),
+            ],
+        ),
         *_energy(known.get("energy")),
         *([_section("Overrides", _overrides(overrides))] if overrides else []),
         _section("Provenance", _provenance(manifest)),
@@ -403,24 +410,6 @@ def _share(group: Mapping[str, Any], name: str) -> str:
     return "–" if value is None or interval is None else f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
 
 
-def _more_than_one_row(private: Mapping[str, Any]) -> list[str]:
-    """What the promise comes to for a patient of several rows, and with the sweep that chose the spec."""
-    lines = []
-    if "largest_group" in private:
-        together, delta = private["epsilon_of_largest_group"], private.get("delta_of_largest_group")
-        none = together is None or delta is None  # a file of an earlier release has an epsilon without its delta
-        promise = "no promise" if none else f"epsilon {together:.3g}, delta {delta:.3g}"
-        n_rows = private["largest_group"]
-        lines.append(f"- The patient with most training rows has {n_rows}: {promise} for all of them together.")
-    if "sweep_trainings" in private:
-        lines.append(
-            f"- A sweep chose the spec by {private['sweep_trainings']} private trainings on rows of the same table; "
-            f"all together spent up to epsilon {private['epsilon_with_sweep']:.3g}, delta "
-            f"{private['delta_with_sweep']:.3g}."
-        )
-    return lines
-
-
 def _privacy(manifest: Mapping[str, Any]) -> list[str]:
     """What training promises, and what an attack found."""
     evaluation = manifest.get("evaluation") or {}
@@ -434,7 +423,7 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
             f"gradients cut to length {private['max_gradient_norm']:.3g}, {private['n_steps']} steps."
         )
         lines.append(f"- Not covered: {'; '.join(map(escaped, private['does_not_cover']))}.")
-        lines += _more_than_one_row(private)
+        lines += [f"- {said}" for said in more_than_one_row(private)]
     if attack:
         bound = attack.get("bound")
         lines.append(
@@ -506,43 +495,6 @@ def _stated(manifest: Mapping[str, Any], statements: Mapping[str, Any] | None) -
     found = stated(manifest, statements)
     titles = {"intended_use": "Intended use", "limits": "Limits", "no_subgroups": "No subgroups were compared"}
     return [f"- {title}: {escaped(found[name])}" for name, title in titles.items() if name in found]
-
-
-def _limits(manifest: Mapping[str, Any]) -> list[str]:
-    lines = [
-        "- For rows that come from the same source as the training data, with the same columns and units.",
-        "- Not a medical device, and no substitute for a professional's judgement; a person answers for each decision.",
-        f"- {_source_of_test_rows(manifest)}. Check them on local data first, and again when the source changes.",
-        (
-            "- Robustness against crafted inputs was not examined, nor was fairness beyond the subgroups above."
-            if compared_by(manifest.get("evaluation") or {})
-            else "- Fairness between groups was not examined, nor was robustness against crafted inputs."
-        ),
-    ]
-    chosen_by = (manifest.get("provenance") or {}).get("sweep")
-    if chosen_by:
-        lines.append(
-            f"- The spec was chosen by a sweep of {chosen_by['n_trials']} trials, for its "
-            f"{escaped(chosen_by['metric'])} on {chosen_by['folds']} tuning folds. The row **this model** is measured "
-            "on rows that the sweep never saw; means over splits and the comparisons share rows with the tuning folds "
-            "and may flatter the model."
-        )
-    counts = (manifest.get("data") or {}).get("class_counts") or {}
-    rare = [label for label, count in counts.items() if count < 30]
-    if rare:
-        lines.append(
-            f"- Fewer than 30 rows each: {listed([escaped(label) for label in rare])}; do not rely on these classes."
-        )
-    return lines
-
-
-def _source_of_test_rows(manifest: Mapping[str, Any]) -> str:
-    """How far test rows speak for rows elsewhere."""
-    split = (manifest.get("data") or {}).get("split_by") or {}
-    if split.get("kind") == "site":
-        column = escaped(split["column"])
-        return f"Test rows come from one {column} that training did not see: figures at others may be worse"
-    return "Test rows come from the same source as training rows: figures elsewhere may be worse"
 
 
 def _measured(facts: Mapping[str, Any]) -> list[str]:

@@ -5,7 +5,25 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["of_groups", "shadow_words"]
+__all__ = ["more_than_one_row", "of_groups", "shadow_words"]
+
+
+def more_than_one_row(private: Mapping[str, Any]) -> list[str]:
+    """What the promise comes to for a patient of several rows, and with the sweep that chose the spec."""
+    lines = []
+    if "largest_group" in private:
+        together, delta = private["epsilon_of_largest_group"], private.get("delta_of_largest_group")
+        none = together is None or delta is None  # a file of an earlier release has an epsilon without its delta
+        promise = "no promise" if none else f"epsilon {together:.3g}, delta {delta:.3g}"
+        n_rows = private["largest_group"]
+        lines.append(f"The patient with most training rows has {n_rows}: {promise} for all of them together.")
+    if "sweep_trainings" in private:
+        lines.append(
+            f"A sweep chose the spec by {private['sweep_trainings']} private trainings on rows of the same table; "
+            f"all together spent up to epsilon {private['epsilon_with_sweep']:.3g}, delta "
+            f"{private['delta_with_sweep']:.3g}."
+        )
+    return lines
 
 
 def of_groups(attack: Mapping[str, Any]) -> str:

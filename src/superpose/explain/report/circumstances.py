@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from superpose.errors import ExplanationError, SuperposeError
+from superpose.explain.limit_words import limit_words
 from superpose.explain.pictures.grid import named_image_grid
-from superpose.explain.privacy_words import of_groups, shadow_words
+from superpose.explain.privacy_words import more_than_one_row, of_groups, shadow_words
 from superpose.explain.promotion import check_promotion
 from superpose.explain.report.blocks import Block, Figure, Points, Section, Table, Text
 from superpose.explain.report.drawing import circuit_svg
@@ -155,8 +156,9 @@ def privacy(facts: ReportFacts) -> Section:
     if private:
         lines.append(
             f"Trained with differential privacy: epsilon {private['epsilon']:.3g}, delta {private['delta']:.3g} for "
-            f"{private['covers']}. Not covered: {'; '.join(private['does_not_cover'])}."
+            f"{private['covers']}, towards {private['protects']}. Not covered: {'; '.join(private['does_not_cover'])}."
         )
+        lines += more_than_one_row(private)
     elif evaluation:
         lines.append("Trained without differential privacy: no epsilon bounds what the model tells of a training row.")
     else:
@@ -240,8 +242,7 @@ def promotion(facts: ReportFacts) -> Section:
     ready = "Ready for production." if report.ready else f"Not ready for production: {len(report.missing)} missing."
     lines = [
         *(f"{title}: {said[name]}" for name, title in titles.items() if name in said),
-        "For rows that come from the same source as the training data, with the same columns and units.",
-        "Not a medical device, and no substitute for a professional's judgement; a person answers for each decision.",
+        *limit_words(manifest),
         *(
             f"Overridden at endpoint {one['endpoint']} by key {one['overridden_by']}, without "
             f"{', '.join(one['missing'])}: {one['reason']}"
