@@ -53,6 +53,50 @@ def test_a_qnode_keeps_names_and_observables_and_has_pennylanes_gradients() -> N
         assert torch.allclose(ours, other, rtol=0, atol=1e-10)
 
 
+def templates(inputs: Any, weights: Any) -> Any:
+    """PennyLane's templates, which look at the shapes of what they get."""
+    qml = pytest.importorskip("pennylane", reason="needs superpose[pennylane]")
+    qml.AngleEmbedding(inputs, wires=range(3))
+    qml.StronglyEntanglingLayers(weights, wires=range(3))
+    return [qml.expval(qml.Z(0)), qml.expval(qml.Z(2))]
+
+
+def test_templates_with_the_shapes_of_their_arrays_have_pennylanes_gradients() -> None:
+    qml = pytest.importorskip("pennylane", reason="needs superpose[pennylane]")
+    node = qml.QNode(templates, qml.device("default.qubit", wires=3))
+    shape = (2, 3, 3)
+    layer = QuantumLayer.from_circuit(node, shapes={"inputs": 3, "weights": shape}, dtype=torch.float64, seed=1)
+    assert layer.block.weight_names == tuple(f"weights_{i}_{j}_{k}" for i, j, k in np.ndindex(*shape))
+    theirs = qml.qnn.TorchLayer(node, {"weights": shape}).double()
+    theirs.weights.data.copy_(layer.weights.detach().reshape(shape))
+    found = []
+    for module in (layer, theirs):
+        x = torch.linspace(-1, 2, 12, dtype=torch.float64).reshape(4, 3).requires_grad_()
+        out = module(x)
+        ((out * torch.tensor([1.0, -2.0])).sum() ** 2).backward()
+        found.append((out.detach(), x.grad, module.weights.grad.flatten()))
+    for ours, other in zip(*found, strict=True):
+        assert torch.allclose(ours, other, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "said"),
+    [
+        (None, r"a function that does not run on symbols \(IndexError.*shapes=\{\"weights\": \(2, 3\)\}"),
+        ({"inputs": 3, "weights": (2, 3, 2)}, "third dimension of length 3; got 2"),
+        ({"inputs": 0}, "an argument of shape 0: inputs"),
+        ({"angles": 3}, "no argument of the function: angles"),
+    ],
+)
+def test_shapes_that_do_not_fit_are_refused_by_our_error(shapes: Any, said: str) -> None:
+    qml = pytest.importorskip("pennylane", reason="needs superpose[pennylane]")
+    node = qml.QNode(templates, qml.device("default.qubit", wires=3))
+    with pytest.raises(ConversionError, match=said):
+        QuantumLayer.from_circuit(node, shapes=shapes)
+    with pytest.raises(ConversionError, match="leave them out"):
+        QuantumLayer.from_circuit(QASM, shapes={"x": 1})
+
+
 def test_inputs_are_said_by_vector_or_by_name_in_any_order() -> None:
     qml = pytest.importorskip("pennylane", reason="needs superpose[pennylane]")
     node = qml.QNode(ring, qml.device("default.qubit", wires=3))

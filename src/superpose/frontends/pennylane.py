@@ -36,10 +36,11 @@ from superpose.circuits import (
     Parameter,
     Reset,
 )
+from superpose.errors import SuperposeError
 from superpose.frontends.matrices import MAX_MATRIX_QUBITS, gates_of
 from superpose.frontends.words import Names, Refusal, alternatives, expanded, phase
 
-__all__ = ["QuantumFunction", "Reader", "places_of", "read", "tape_of", "write"]
+__all__ = ["QuantumFunction", "Reader", "Shapes", "places_of", "read", "tape_of", "write"]
 
 _READING, _WRITING = Refusal("PennyLane"), Refusal("PennyLane", writing=True)
 MAX_DEPTH = 100
@@ -50,6 +51,7 @@ _SAME = {
     "CRX": "crx", "CRY": "cry", "CRZ": "crz", "ControlledPhaseShift": "cp", "CPhase": "cp", "IsingXX": "rxx",
     "IsingYY": "ryy", "IsingZZ": "rzz", "SWAP": "swap", "Toffoli": "ccx", "CSWAP": "cswap",
 }  # fmt: skip
+Shapes = Mapping[str, int | Sequence[int]]
 _Call = tuple[str, tuple[int, ...], tuple[AngleLike, ...]]
 _OTHER: dict[str, Callable[..., tuple[_Call, ...]]] = {
     "Rot": lambda a, b, c: (("rz", (0,), (a,)), ("ry", (0,), (b,)), ("rz", (0,), (c,))),
@@ -129,13 +131,18 @@ class QuantumFunction:
         return _Writer(self.circuit, bound.arguments).queue()
 
 
-def read(source: Any, name: str = "circuit") -> Circuit:
+def read(source: Any, name: str = "circuit", shapes: Shapes | None = None) -> Circuit:
     """Return the circuit of a tape, a QNode, or what `write` gave.
+
+    Args:
+        source: What to read.
+        name: Of the circuit.
+        shapes: Of a function's arguments by name, for templates; the others are of unknown shape.
 
     Raises:
         ConversionError: Something else, or something in it cannot be kept.
     """
-    tape = tape_of(source)
+    tape = tape_of(source, shapes)
     places = places_of(tape)
     reader = Reader(places, tape)
     reader.number_bits_as_sampled()
@@ -143,8 +150,10 @@ def read(source: Any, name: str = "circuit") -> Circuit:
     return Circuit(len(places), name, n_bits=reader.n_bits).extend(operations)
 
 
-def tape_of(source: Any) -> QuantumScript:
+def tape_of(source: Any, shapes: Shapes | None = None) -> QuantumScript:
     """Return the tape of a QNode or a quantum function, its arguments symbols; a tape as it is.
+
+    With a shape in ``shapes`` an argument is an array of symbols.
 
     Raises:
         ConversionError: Something else.
@@ -155,7 +164,7 @@ def tape_of(source: Any) -> QuantumScript:
         return source
     if not callable(source):
         _READING.of(type(source).__name__, "an object that is no tape, QNode or quantum function")
-    return _traced(source)
+    return _traced(source, shapes or {})
 
 
 def places_of(tape: QuantumScript) -> dict[Any, int]:
@@ -172,18 +181,45 @@ def places_of(tape: QuantumScript) -> dict[Any, int]:
     return {label: place for place, label in enumerate(labels)}
 
 
-def _traced(function: Callable[..., Any]) -> QuantumScript:
+def _symbols(name: str, shapes: Shapes) -> Any:
+    """An argument: a symbol, or an array of symbols where its shape is known."""
+    if name not in shapes:
+        return _Traced(name)
+    given = shapes[name]
+    sides = (given,) if isinstance(given, int | np.integer) else tuple(given)
+    if not all(isinstance(side, int | np.integer) and side > 0 for side in sides):
+        _READING.of(name, f"an argument of shape {given!r:.60}", hint="Give whole numbers from 1 on.")
+    found = np.empty(sides, dtype=object)
+    for place in np.ndindex(*sides):
+        found[place] = _Traced(name)[place] if place else _Traced(name)
+    return found if sides else found.item()
+
+
+def _traced(function: Callable[..., Any], shapes: Shapes) -> QuantumScript:
     """Run a quantum function on symbols and return its tape."""
     positional, named = [], {}
+    unknown = [name for name in shapes if name not in inspect.signature(function).parameters]
+    if unknown:
+        _READING.of(unknown[0], "the shape of what is no argument of the function")
     for one in inspect.signature(function).parameters.values():
         if one.default is not one.empty:
             continue
         if one.kind in (one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD):
-            positional.append(_Traced(one.name))
+            positional.append(_symbols(one.name, shapes))
         elif one.kind is one.KEYWORD_ONLY:
-            named[one.name] = _Traced(one.name)
+            named[one.name] = _symbols(one.name, shapes)
     with qml.queuing.AnnotatedQueue() as queue:
-        returned = function(*positional, **named)
+        try:
+            returned = function(*positional, **named)
+        except SuperposeError:
+            raise
+        except Exception as error:  # whatever a function, or a template in it, does with what is no array
+            _READING.of(
+                getattr(function, "__name__", "function"),
+                f"a function that does not run on symbols ({type(error).__name__}: {str(error)[:100]})",
+                hint="A template needs to know the shapes of arrays: QuantumLayer.from_circuit takes them, as "
+                'shapes={"weights": (2, 3)}.',
+            )
         values = (
             [value for value in returned if isinstance(value, MeasurementValue)] if isinstance(returned, tuple) else []
         )
@@ -346,7 +382,8 @@ class Reader:
         number = np.asarray(value, dtype=object if not np.isscalar(value) else None)
         if number.size != 1:
             _READING.of(instruction, "parameters in a batch", hint="Read one tape, and give the batch as params.")
-        return Affine.of(float(number.reshape(-1)[0]))
+        only = number.reshape(-1)[0]
+        return self.angle(only, instruction) if isinstance(only, Affine | _Traced) else Affine.of(float(only))
 
 
 _MAKERS: dict[str, Callable[..., Any]] = {

@@ -10,7 +10,7 @@ import pennylane as qml
 
 from superpose.circuits import Observable
 from superpose.errors import ConversionError, ObservableError
-from superpose.frontends.pennylane import places_of, tape_of
+from superpose.frontends.pennylane import Shapes, places_of, tape_of
 from superpose.frontends.words import Refusal
 
 __all__ = ["measured", "observable_of", "square_of"]
@@ -94,13 +94,17 @@ def _real(coefficient: Any, name: str) -> float:
     return value.real
 
 
-def measured(source: Any) -> tuple[Observable, ...]:
+def measured(source: Any, shapes: Shapes | None = None) -> tuple[Observable, ...]:
     """Return what a QNode, a tape or a quantum function measures, if those are expectations.
+
+    Args:
+        source: See `superpose.frontends.pennylane.read`.
+        shapes: See there.
 
     Raises:
         ConversionError: It measures something else, or nothing; or one of the operators is no sum of Pauli strings.
     """
-    tape = tape_of(source)
+    tape = tape_of(source, shapes)
     places = places_of(tape)
     if not tape.measurements:
         _READING.of("circuit", "a circuit that measures nothing as a layer", hint="Give observables=.")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from superpose.circuits import Circuit, Observable, z_all
-from superpose.errors import ParameterNameError
+from superpose.errors import ConversionError, ParameterNameError
 from superpose.frontends import toolkit_of
 
 __all__ = ["LayerParts", "read_layer"]
@@ -29,19 +29,33 @@ class LayerParts(NamedTuple):
 
 
 def read_layer(
-    source: object, inputs: str | Sequence[str] | None, observables: Observable | Sequence[Observable] | None
+    source: object,
+    inputs: str | Sequence[str] | None,
+    observables: Observable | Sequence[Observable] | None,
+    shapes: Mapping[str, int | Sequence[int]] | None = None,
 ) -> tuple[Circuit, LayerParts]:
     """Return the circuit and the rest; see `superpose.learning.QuantumLayer.from_circuit`.
 
     Raises:
         ParameterNameError: An input is not a parameter of the circuit.
-        ConversionError: A PennyLane circuit returns no expectations, and no observables are given.
+        ConversionError: A PennyLane circuit returns no expectations, and no observables are given; or shapes are given
+            for the arguments of what is no PennyLane function.
     """
-    circuit = source if isinstance(source, Circuit) else _loaded(source)
-    return circuit, LayerParts(_names(circuit, inputs), _measured(source, circuit, observables))
+    circuit = source if isinstance(source, Circuit) and not shapes else _loaded(source, shapes)
+    return circuit, LayerParts(_names(circuit, inputs), _measured(source, circuit, observables, shapes))
 
 
-def _loaded(source: object) -> Circuit:
+def _loaded(source: object, shapes: Mapping[str, int | Sequence[int]] | None) -> Circuit:
+    if shapes:
+        row = toolkit_of(source)
+        if row is None or row.name != "pennylane":
+            raise ConversionError(
+                f"shapes are those of a PennyLane function's arguments, got {type(source).__name__}; leave them out.",
+                feature="shapes",
+            )
+        from superpose.frontends.pennylane import read
+
+        return read(source, shapes=shapes)
     import superpose  # whose load knows files, texts and toolkits
 
     return superpose.load(source)
@@ -73,7 +87,10 @@ def _elements(circuit: Circuit, vector: str) -> list[str]:
 
 
 def _measured(
-    source: object, circuit: Circuit, observables: Observable | Sequence[Observable] | None
+    source: object,
+    circuit: Circuit,
+    observables: Observable | Sequence[Observable] | None,
+    shapes: Mapping[str, int | Sequence[int]] | None,
 ) -> tuple[Observable, ...]:
     if isinstance(observables, Observable):
         return (observables,)
@@ -84,4 +101,4 @@ def _measured(
         return z_all(circuit.n_qubits)
     from superpose.frontends.pennylane_observables import measured  # PennyLane is there: the circuit is its own
 
-    return measured(source)
+    return measured(source, shapes)

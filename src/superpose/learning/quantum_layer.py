@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, Self
 
@@ -101,6 +101,7 @@ class QuantumLayer(nn.Module):
         inputs: str | Sequence[str] | None = None,
         observables: Observable | Sequence[Observable] | None = None,
         *,
+        shapes: Mapping[str, int | Sequence[int]] | None = None,
         feature_map: str = "identity",
         n_inputs: int | None = None,
         dtype: torch.dtype = torch.float32,
@@ -117,6 +118,8 @@ class QuantumLayer(nn.Module):
                 for its elements (``"x"`` for ``x_0``, ``x_1``, ...). By default those of a vector called ``inputs``,
                 and none where there is no such.
             observables: by default the expectations that a PennyLane circuit returns, and Z on each qubit of any other.
+            shapes: of a PennyLane function's arguments by name, such as ``{"inputs": 4, "weights": (2, 4, 3)}``: with
+                them PennyLane's templates can be used. An argument without is one number, or indexed.
             feature_map: named map from ``n_inputs`` inputs to ``len(inputs)`` angles.
             n_inputs: default ``len(inputs)``.
             dtype: torch.float32 or torch.float64.
@@ -135,7 +138,7 @@ class QuantumLayer(nn.Module):
         >>> layer.block.angle_names, layer.block.weight_names
         (('x',), ('w',))
         """
-        read, chosen = read_layer(circuit, inputs, observables)
+        read, chosen = read_layer(circuit, inputs, observables, shapes)
         count = len(chosen.inputs) if n_inputs is None else n_inputs
         block = QuantumBlock(read, chosen.inputs, count, feature_map, chosen.observables)
         return cls.from_block(block, dtype, seed, gradient_method=gradient_method)
