@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
+from superpose.client.mlflow_export import _figures
 from superpose.learning import Predictor
 
 READ = """
@@ -93,3 +95,11 @@ def test_an_export_is_a_run_and_a_model_that_mlflow_reads_and_loads(
     refused = at_home("models", "export", trained, store, "--format", "onnx", "--json")
     assert refused.json["error"]["code"] == "service.request"
     at_home("models", "unalias", trained, "shipped")
+
+
+def test_figures_of_a_template_have_means_and_no_splits() -> None:
+    """It keeps no values of single seeds; exporting one ended in a KeyError."""
+    figure = {"mean": 0.9, "low": 0.8, "high": 1.0}
+    models = {"hybrid": {"metrics": {"auc": figure}}, "baseline": None, "controls": {}}
+    version: Any = SimpleNamespace(metrics={"auc": 0.9}, evaluation={"models": models})
+    assert list(_figures(version)) == [("auc", 0.9, 0), *((f"hybrid.auc.{part}", figure[part], 0) for part in figure)]

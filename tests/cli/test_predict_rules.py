@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from superpose.cli.predict import abstain_rule, read_rows
+from superpose.cli.predict import abstain_rule
+from superpose.cli.rows import read_rows
 from superpose.errors import RequestError
 
 
@@ -34,23 +35,16 @@ def test_novelty_and_withheld_labels_on_the_terminal(at_home: Callable[..., Any]
     assert at_home("endpoints", "remove", "unsure").code == 0
 
 
-@pytest.mark.parametrize("name", ["scan.png", "scan.DCM", "scan.jpeg"])
-def test_a_picture_in_place_of_rows_is_called_so(name: str, tmp_path: Path) -> None:
-    (tmp_path / name).write_bytes(b"\x89PNG")
-    with pytest.raises(RequestError, match=rf"{name} is a picture, and rows are wanted: .*image_row"):
-        read_rows(str(tmp_path / name))
-
-
 def test_cells_of_a_file_are_read_as_those_of_a_data_set(tmp_path: Path) -> None:
     file = tmp_path / "rows.csv"
     file.write_text("dose;ward;smoker;stage\n1,5;?; True ;None\n?;north;FALSE;01a\n")
-    read = read_rows(str(file))
+    read = read_rows(str(file), list)
     assert read.to_dict("list")["ward"] == [None, "north"]
     assert read["dose"].tolist()[0] == 1.5 and pd.isna(read["dose"][1])
     assert read["smoker"].tolist() == ["True", "FALSE"]
     assert read["stage"].tolist() == ["None", "01a"]
     file.write_text("dose,ward\n")
     with pytest.raises(RequestError, match=r"rows\.csv has no rows"):
-        read_rows(str(file))
+        read_rows(str(file), list)
     pd.DataFrame({"smoker": [True, None], "dose": [1, 2]}).to_parquet(tmp_path / "rows.parquet")
-    assert read_rows(str(tmp_path / "rows.parquet"))["smoker"].tolist() == ["true", None]
+    assert read_rows(str(tmp_path / "rows.parquet"), list)["smoker"].tolist() == ["true", None]

@@ -11,7 +11,8 @@ import typer
 
 from superpose.cli.connection import JsonOption
 from superpose.cli.output import print_json, print_table
-from superpose.cli.predict import loaded_model, read_rows
+from superpose.cli.predict import column_names, loaded_model
+from superpose.cli.rows import read_rows
 from superpose.cli.run_program import parse_observable, read_program
 
 if TYPE_CHECKING:
@@ -98,8 +99,8 @@ def _diagnose_model(
     from superpose.explain import diagnose_model
     from superpose.explain.shot_noise import FLIPPING
 
-    wanted = None if rows is None else read_rows(rows)
     model = loaded_model(file)
+    wanted = None if rows is None else read_rows(rows, lambda: column_names(model))
     with _Parts() as tell:
         found = diagnose_model(model, wanted, shots, n_samples=samples, n_data=data, seed=seed, tell=tell)
     if as_json:

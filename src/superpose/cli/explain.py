@@ -9,12 +9,14 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import print_json, print_table
-from superpose.cli.predict import loaded_model, read_rows
+from superpose.cli.predict import column_names, loaded_model
+from superpose.cli.rows import ROWS_HELP, names_of_rows, read_rows
 from superpose.errors import RequestError
 
 if TYPE_CHECKING:
     from superpose.client import Explanation
     from superpose.client.explanations import ExplainedRow, MoreToExplain
+    from superpose.learning import Predictor
 
 __all__ = ["explain"]
 
@@ -30,9 +32,7 @@ def explain(  # noqa: PLR0913  # a command's options
             help="An endpoint's name, or a model file (.superpose), for which no service runs.",
         ),
     ],
-    rows: Annotated[
-        str, typer.Argument(metavar="ROWS", help="A .json, .csv or .parquet file with rows; - reads JSON from stdin.")
-    ],
+    rows: Annotated[str, typer.Argument(metavar="ROWS", help=ROWS_HELP)],
     method: Annotated[
         str,
         typer.Option(help="integrated_gradients, gradient_x_input, occlusion or shapley.", metavar="NAME"),
@@ -88,7 +88,6 @@ def explain(  # noqa: PLR0913  # a command's options
     Attributions share the difference to a typical row's probability, or number, out among the columns. They speak of
     the model, not of causes. Of an endpoint up to 100 rows, of a model file any number.
     """
-    wanted = read_rows(rows)
     few: dict[str, Any] | None = None
     if counterfactuals is not None:
         ranges = dict(_range(text) for text in limits or ())
@@ -103,13 +102,17 @@ def explain(  # noqa: PLR0913  # a command's options
         more["picture"] = {"kind": picture, **_size(image)}
     if is_file:
         _refuse_timeout(timeout)
-        found = _of_file(Path(model), wanted, method, of_class, more)
+        predictor = loaded_model(Path(model))
+        wanted = read_rows(rows, lambda: column_names(predictor))
+        found = _of_file(Path(model).name, predictor, wanted, method, of_class, more)
     else:
         with connect(url, key_file) as client:
+            wanted = read_rows(rows, lambda: client.endpoints.columns(model))
             found = client.explain(model, wanted, method=method, of_class=of_class, timeout_s=timeout, **more)
     files = [] if png is None else _write(found, png)
+    names = names_of_rows(wanted)
     if as_json:
-        document = found.to_dict()
+        document = found.to_dict() | ({} if names is None else {"pictures": names})
         if is_file:
             del document["model_version"]
         for row, file in zip(document["rows"], files, strict=False):
@@ -118,8 +121,8 @@ def explain(  # noqa: PLR0913  # a command's options
         return
     if found.notice:
         typer.echo(found.notice)
-    for index, row in enumerate(found.rows):
-        _show(index, row, to_class, predicted=None if of_class is not None else row.label)
+    for title, row in zip(names or [f"row {index}" for index in range(len(found.rows))], found.rows, strict=True):
+        _show(title, row, to_class, predicted=None if of_class is not None else row.label)
     for file in files:
         typer.echo(f"written {file}", err=True)
     _summary(found, found.model if is_file else f"{found.model} version {found.model_version}")
@@ -130,7 +133,9 @@ def _refuse_timeout(timeout: float | None) -> None:
         raise typer.BadParameter("--timeout is for endpoints; a model file is explained here, for as long as it takes")
 
 
-def _of_file(file: Path, rows: Any, method: str, of_class: str | None, more: MoreToExplain) -> Explanation:
+def _of_file(  # what an endpoint is told, and the model
+    name: str, predictor: Predictor, rows: Any, method: str, of_class: str | None, more: MoreToExplain
+) -> Explanation:
     """What a model file's predictions were made of, in the form in which a service tells it."""
     from superpose.client import Explanation
     from superpose.explain import CounterfactualOptions, Explain, Picture, explain_rows
@@ -148,8 +153,8 @@ def _of_file(file: Path, rows: Any, method: str, of_class: str | None, more: Mor
         more["words"],
         None if drawn is None else Picture(drawn["kind"], size),
     )
-    told = explain_rows(loaded_model(file), rows, wanted)
-    return Explanation.from_json({"model": file.name, "model_version": 0, **told})  # a file has no version
+    told = explain_rows(predictor, rows, wanted)
+    return Explanation.from_json({"model": name, "model_version": 0, **told})  # a file has no version
 
 
 def _size(text: str | None) -> dict[str, int]:
@@ -173,21 +178,19 @@ def _write(found: Explanation, directory: Path) -> list[Path]:
     return files
 
 
-def _show(index: int, row: ExplainedRow, to_class: str | None, *, predicted: str | None) -> None:
+def _show(title: str, row: ExplainedRow, to_class: str | None, *, predicted: str | None) -> None:
     shown = list(row.attributions.items())[:_SHOWN]
     rest = sum(row.attributions.values()) - sum(value for _, value in shown)
     lines = [(name, _amount(value)) for name, value in shown]
     if len(row.attributions) > _SHOWN:
         lines.append((f"{len(row.attributions) - _SHOWN} other columns", _amount(rest)))
     if row.number is not None:
-        typer.echo(f"row {index}: {row.number:.6g}, a typical row {row.typical_number:.6g}")
+        typer.echo(f"{title}: {row.number:.6g}, a typical row {row.typical_number:.6g}")
     else:
         answered = (
             "" if row.calibrated_probability is None else f"{row.calibrated_probability:.4f}, before calibration "
         )
-        typer.echo(
-            f"row {index}: {row.label} {answered}{row.probability:.4f}, a typical row {row.typical_probability:.4f}"
-        )
+        typer.echo(f"{title}: {row.label} {answered}{row.probability:.4f}, a typical row {row.typical_probability:.4f}")
     print_table(("column", "attribution"), lines, right=("attribution",))
     if row.counterfactuals is not None and not row.counterfactuals:
         typer.echo(_none_found(to_class, predicted))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,13 +9,14 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import print_json, print_table
-from superpose.errors import DatasetEmptyError, RequestError
+from superpose.cli.rows import ROWS_HELP, names_of_rows, read_rows
+from superpose.errors import RequestError
 
 if TYPE_CHECKING:
     from superpose.client import Prediction
     from superpose.learning import Predictor
 
-__all__ = ["AbstainOption", "NoveltyOption", "SetsOption", "abstain_rule", "loaded_model", "predict", "read_rows"]
+__all__ = ["AbstainOption", "NoveltyOption", "SetsOption", "abstain_rule", "column_names", "loaded_model", "predict"]
 
 
 SetsOption = Annotated[bool, typer.Option("--sets", help="Also the classes that hold the true one.")]
@@ -36,9 +35,7 @@ def predict(  # noqa: PLR0913  # one parameter per option
             help="An endpoint's name, or a model file (.superpose), for which no service runs.",
         ),
     ],
-    rows: Annotated[
-        str, typer.Argument(metavar="ROWS", help="A .json, .csv or .parquet file with rows; - reads JSON from stdin.")
-    ],
+    rows: Annotated[str, typer.Argument(metavar="ROWS", help=ROWS_HELP)],
     sets: SetsOption = False,
     abstain: AbstainOption = None,
     novelty: NoveltyOption = False,
@@ -50,22 +47,26 @@ def predict(  # noqa: PLR0913  # one parameter per option
 
     JSON is a list of objects (column: value), a list of lists, or {"rows": [...]}. Missing values are null or empty.
     """
-    wanted, rule = read_rows(rows), abstain_rule(abstain)
+    rule = abstain_rule(abstain)
     is_file = Path(model).suffix.lower() == ".superpose"
     if is_file:
-        answer = _of_file(Path(model), wanted, sets=sets, abstain=rule, novelty=novelty)
+        predictor = loaded_model(Path(model))
+        wanted = read_rows(rows, lambda: column_names(predictor))
+        answer = _of_file(Path(model).name, predictor, wanted, sets=sets, abstain=rule, novelty=novelty)
     else:
         with connect(url, key_file) as client:
+            wanted = read_rows(rows, lambda: client.endpoints.columns(model))
             answer = client.predict(model, wanted, prediction_set=sets, abstain=rule, novelty=novelty)
+    names = names_of_rows(wanted)
     if as_json:
-        document = answer.to_dict()
+        document = answer.to_dict() | ({} if names is None else {"pictures": names})
         if is_file:
             del document["model_version"], document["request_id"]
         print_json(document)
         return
     lines = [
-        (index, *predicted, *more)
-        for index, (predicted, more) in enumerate(zip(_rows(answer), _more(answer), strict=True))
+        (name, *predicted, *more)
+        for name, predicted, more in zip(names or range(len(answer)), _rows(answer), _more(answer), strict=True)
     ]
     told = [("set", answer.prediction_sets), ("novelty", answer.novelty), ("no label because", answer.abstained)]
     extra = [title for title, values in told if values is not None]
@@ -73,8 +74,9 @@ def predict(  # noqa: PLR0913  # one parameter per option
         titles: tuple[str, ...] = ("prediction", *(f"p({name})" for name in answer.classes))
     else:
         titles = (answer.target, *((f"{answer.coverage:.0%} from", "to") if answer.intervals else ()))
+    first = "row" if names is None else "picture"
     right = ("row",) if answer.target is None else ("row", *titles)
-    print_table(("row", *titles, *extra), lines, right=right)
+    print_table((first, *titles, *extra), lines, right=right)
     for column, count in answer.unknown_categories.items():
         typer.echo(f"{count} of the rows have a value in {column!r} that the model does not know", err=True)
     if answer.notice:
@@ -83,12 +85,13 @@ def predict(  # noqa: PLR0913  # one parameter per option
     typer.echo(answer.model if is_file else answer.model + of_service, err=True)
 
 
-def _of_file(file: Path, rows: Any, *, sets: bool, abstain: bool | float | str, novelty: bool) -> Prediction:
+def _of_file(
+    name: str, predictor: Predictor, rows: Any, *, sets: bool, abstain: bool | float | str, novelty: bool
+) -> Prediction:
     """What a model file answers, in the form in which an endpoint does, but without version and request."""
     from superpose.client import Prediction
     from superpose.learning.calibration.asking import Asked
 
-    predictor = loaded_model(file)
     if not len(rows):
         raise RequestError("There are no rows to predict; give one at least.", field="rows")
     encoded, unknown = predictor.encode_counting(rows)
@@ -105,7 +108,7 @@ def _of_file(file: Path, rows: Any, *, sets: bool, abstain: bool | float | str, 
         reasons = details.reasons or (None,) * len(labels)
         predictions = tuple(label if why is None else None for label, why in zip(labels, reasons, strict=True))
     return Prediction(
-        model=file.name,
+        model=name,
         model_version=0,
         request_id="",
         classes=tuple(map(str, predictor.classes)),
@@ -166,6 +169,11 @@ def abstain_rule(given: str | None) -> bool | float | str:
     return found
 
 
+def column_names(predictor: Predictor) -> list[str]:
+    """Those that a model takes."""
+    return [str(column["name"]) for column in predictor.input_schema]
+
+
 def loaded_model(file: Path) -> Predictor:
     """The model of a file on this machine.
 
@@ -179,49 +187,3 @@ def loaded_model(file: Path) -> Predictor:
         return Predictor.load(file)
     except OSError as error:
         raise RequestError(f"The model file {file} cannot be read: {error.strerror}.", field="model") from error
-
-
-_PICTURES = frozenset({".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".tif", ".tiff", ".bmp", ".gif"})
-"""Ends of names of files that hold pictures, never rows."""
-
-
-def read_rows(source: str) -> Any:
-    """Rows from a file or stdin; cells of CSV and Parquet are read as those of a data set are.
-
-    Raises:
-        RequestError: the file cannot be read or is not rows.
-        DatasetError: a table cannot be read as a data set's would be; says where.
-    """
-    suffix = Path(source).suffix.lower()
-    if suffix in _PICTURES:
-        raise RequestError(
-            f"{source} is a picture, and rows are wanted: .json, .csv or .parquet with a value for each pixel, 0 to 1, "
-            "as superpose.datasets.image_row(path, size=28) makes it. Of a folder: superpose datasets add FOLDER, then "
-            "superpose predictions of-dataset.",
-            path=source,
-        )
-    try:
-        if suffix in (".csv", ".parquet"):
-            return _table_of(Path(source), suffix[1:])
-        document = json.loads(sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8"))
-    except OSError as error:
-        raise RequestError(f"{source} cannot be read: {error.strerror or error}.", path=source) from None
-    except ValueError as error:
-        raise RequestError(f"{source} is not JSON: {error}.", path=source) from None
-    found = document["rows"] if isinstance(document, dict) and set(document) == {"rows"} else document
-    if not isinstance(found, list):
-        kind = "an object" if isinstance(found, dict) else json.dumps(found)[:40]
-        raise RequestError(f"{source} must be a list of rows, got {kind}; put a single row into a list.", path=source)
-    return found
-
-
-def _table_of(file: Path, format: str) -> Any:
-    """The data frame of a table of rows; None or nan where a value is missing."""
-    import pandas as pd
-
-    from superpose.datasets import read_features
-
-    try:
-        return pd.DataFrame(read_features(file, format=format, name=file.name))
-    except DatasetEmptyError as error:
-        raise RequestError(f"{file} has no rows; give one at least.", path=str(file)) from error

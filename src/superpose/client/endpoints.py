@@ -57,6 +57,12 @@ class Endpoints(Resource):
         """One endpoint."""
         return Endpoint.from_json(self._get(_path(name)))
 
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Names of the columns that the endpoint's model takes, in their order; loads the model."""
+        metadata = Fields.of("metadata of a model", self._get(f"/v2/models/{segment(name)}"))
+        listed = Fields.of("parameters of a model", metadata.object("parameters")).array("columns")
+        return tuple(Fields.of("column", column).text("name") for column in listed)
+
     def lineage(self, name: str) -> Lineage:
         """What the endpoint's answers come from."""
         return Lineage.from_json(self._get(f"{_path(name)}/lineage"))

@@ -166,7 +166,7 @@ def _figures(version: ModelVersion) -> Iterator[tuple[str, float, int]]:
         for name, figure in ((row or {}).get("metrics") or {}).items():
             for part in ("mean", "low", "high"):
                 yield f"{variant}.{name}.{part}", float(figure[part]), 0
-            for split, value in enumerate(figure["values"]):
+            for split, value in enumerate(figure.get("values") or ()):  # templates keep none
                 yield f"{variant}.{name}.split", float(value), split
 
 
