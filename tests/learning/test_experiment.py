@@ -268,3 +268,13 @@ def test_columns_with_categories_missing_values_and_two_classes(tmp_path: Path) 
     assert predictor.input_schema[0]["categories"] == ["east", "north", "south"]
     assert predictor.predict_proba([{"ward": None, "dose": 0.2}]).shape == (1, 2)
     assert predictor.predict_proba(table.features).shape == (n_rows, 2)
+
+
+def test_a_class_that_is_never_recognised_is_named_in_the_verdict(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    labels = np.where(np.arange(200) < 12, "ill", "well").astype(object)
+    table = Table.from_columns("rare", {"dose": rng.normal(size=200), "age": rng.normal(size=200)}, "outcome", labels)
+    spec = TrainingSpec.from_dict(TINY | {"evaluation": {"n_splits": 2, "controls": [], "baseline": "none"}})
+    evaluation = run_experiment(spec, table, tmp_path).evaluation
+    assert evaluation["model_metrics"]["accuracy"] > 0.9
+    assert evaluation["verdict"].endswith(" The hybrid model recognised no test case of class ill.")

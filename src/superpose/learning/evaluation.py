@@ -26,6 +26,7 @@ def summarise(  # noqa: PLR0913  # what an experiment knows, each of its own kin
     searched: int = 1,
     seen_by_parent: int = 0,
     private: bool = False,
+    missed: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The evaluation as JSON values.
 
@@ -39,6 +40,7 @@ def summarise(  # noqa: PLR0913  # what an experiment knows, each of its own kin
         searched: settings of the hybrid model that were tried before the experiment.
         seen_by_parent: test cases that the model's parent had learnt from, or may have.
         private: whether the hybrid model and its controls were trained with differential privacy.
+        missed: classes of which the hybrid model recognised no test case.
 
     Returns:
         ``primary_metric``, ``n_splits``, ``n_seeds``, ``tuning``: how many settings of each variant were tried,
@@ -92,6 +94,7 @@ def summarise(  # noqa: PLR0913  # what an experiment knows, each of its own kin
             n_settings=tried,
             seen_by_parent=seen_by_parent,
             private=private,
+            missed=missed,
         ),
         "model_metrics": dict(_of_seeds(splits[0]["hybrid"])[0]["metrics"]),
     }

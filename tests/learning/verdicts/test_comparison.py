@@ -174,3 +174,12 @@ def test_the_nearest_comparison_has_the_least_p_value_though_intervals_are_cut(s
     assert [row.outcome for row in rows] == ["undecided"] * 3
     assert f"nearest: {-0.18 * scale:+.3f} against the classical twin" in verdict(rows, 2, 0.95)
     assert "against the same circuit with frozen" in verdict([rows[0], rows[2]], 2, 0.95)
+
+
+def test_classes_of_which_no_case_was_recognised_are_named() -> None:
+    rows = compare([0.97] * 5, {"frozen": [0.97] * 5}, **EXPERIMENT)
+    assert verdict(rows, 5, 0.95, missed=["ill"]) == (
+        verdict(rows, 5, 0.95) + " The hybrid model recognised no test case of class ill."
+    )
+    many = verdict([], 5, 0.95, missed=["x" * 50, *"abcdef"])
+    assert many.endswith(f"of classes {'x' * 37}..., a, b, c, d and 2 more.")

@@ -57,6 +57,7 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
         searched=_searched(run),
         seen_by_parent=0 if seen is None else int(seen["n_seen"]),
         private=run.spec.privacy.epsilon is not None,
+        missed=_missed(cases, run.table.classes),
     )
     evaluation["groups"] = _groups(run, cases)
     evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)
@@ -71,6 +72,12 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
     if measured is not None:
         evaluation["measured"] = {**measured, "in_all": _in_all(rows)}
     return evaluation
+
+
+def _missed(cases: SeenCases, classes: Sequence[str]) -> list[str]:
+    """Classes of which the hybrid model recognised no test case, though there are some."""
+    right = cases.probabilities["hybrid"].argmax(axis=1) == cases.truth
+    return [str(classes[code]) for code in np.unique(cases.truth) if not right[cases.truth == code].any()]
 
 
 def _groups(run: Run, cases: SeenCases) -> dict[str, Any] | None:

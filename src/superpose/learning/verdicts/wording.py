@@ -39,6 +39,7 @@ def verdict(  # noqa: PLR0913  # comparisons, and what is to be said about them
     n_settings: Mapping[str, int] | None = None,
     seen_by_parent: int = 0,
     private: bool = False,
+    missed: Sequence[str] = (),
 ) -> str:
     """One sentence: what the comparisons decide about the quantum circuit, and no more than that.
 
@@ -48,13 +49,15 @@ def verdict(  # noqa: PLR0913  # comparisons, and what is to be said about them
     the sentence calls the model, ``labels`` what it calls the others. ``n_settings``, of each variant, were tried: a
     last sentence tells where more were tried of the hybrid model than of others. Where a parent had learnt from test
     cases, ``seen_by_parent`` of them, it is said, and a better figure than from scratch does not show that it helps.
-    ``private`` training is that of networks: it is said that a baseline has no epsilon.
+    ``private`` training is that of networks: it is said that a baseline has no epsilon. ``missed`` are classes of which
+    the model recognised no test case, which an accuracy hides where they are rare.
     """
+    blind = f" The {subject} recognised no test case of {_named(missed)}." if missed else ""
     if not comparisons:
-        return f"Undecided: the {subject} was trained without controls or a baseline to compare it with."
+        return f"Undecided: the {subject} was trained without controls or a baseline to compare it with.{blind}"
     title = reading(comparisons[0].metric)[1]
     seeds = f" of {n_seeds} seeds each" if n_seeds > 1 else ""
-    tried = _tried(n_settings or {}, subject, labels) + _without_parent(comparisons)
+    tried = blind + _tried(n_settings or {}, subject, labels) + _without_parent(comparisons)
     if seen_by_parent:
         tried += f" {seen_by_parent:,} test cases are of rows that its parent had seen: that favours the {subject}."
     if private and any(c.against == "baseline" for c in comparisons):
@@ -71,6 +74,13 @@ def verdict(  # noqa: PLR0913  # comparisons, and what is to be said about them
     if seen_by_parent and said == _FINE_TUNING["better"]:
         said = _FINE_TUNING["undecided"]
     return f"{said}: {scope}, the {subject}'s {title} is {facts}{rest}.{tried}"
+
+
+def _named(classes: Sequence[str]) -> str:
+    """Classes by name, the first five, names cut where they are long."""
+    shown = [name if len(name) <= 40 else name[:37] + "..." for name in classes[:5]]
+    more = [f"{len(classes) - 5} more"] if len(classes) > 5 else []
+    return f"class{'es' if len(classes) > 1 else ''} {_listed([*shown, *more])}"
 
 
 def _without_parent(comparisons: Sequence[Comparison]) -> str:
