@@ -15,6 +15,7 @@ from superpose.datasets.readers import table_from_frame
 from superpose.errors import ExplanationError, FeatureMismatchError
 from superpose.explain import Counterfactual, CounterfactualOptions, counterfactuals
 from superpose.explain.counterfactual_search import Goal, Move, Mover
+from superpose.explain.counterfactuals import _limits as limits_of
 from superpose.learning import Predictor
 from superpose.learning.model_file import ModelFile
 
@@ -178,6 +179,9 @@ def test_what_cannot_be_is_told(predictor: Predictor, cancer: Table) -> None:
         counterfactuals(predictor, rows, CounterfactualOptions(fixed=["age"]))
     with pytest.raises(ExplanationError, match="No column may change"):
         counterfactuals(predictor, rows, CounterfactualOptions(fixed=names))
+    pixels = replace(predictor.model.preprocessor, low=None, high=None, limits=(0.0, 1.0))
+    with pytest.raises(ExplanationError, match=rf"no pixel may change .* within 0 to 1 .* {names[0]}=0\.\.1"):
+        limits_of(pixels, CounterfactualOptions())
     with pytest.raises(ExplanationError, match="range from low to high, got 9"):
         counterfactuals(predictor, rows, CounterfactualOptions(ranges={names[0]: (9.0, 8.0)}))
     with pytest.raises(ExplanationError, match="its classes are benign, malignant"):

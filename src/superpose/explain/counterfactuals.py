@@ -255,6 +255,13 @@ def _limits(preprocessor: Preprocessor, options: CounterfactualOptions) -> dict[
         if limit is not None:
             found[name] = limit
     found = {name: limit for name, limit in found.items() if name not in set(options.fixed)}
+    if not found and preprocessor.limits is not None:
+        low, high = preprocessor.limits
+        raise ExplanationError(
+            "Of pictures no pixel may change unless a range is given: which few pixels would turn the label does not"
+            f" tell what is seen. Give ranges within {low:g} to {high:g} of the pixels that may, such as "
+            f"{columns.names[0]}={low:g}..{high:g}, or ask for a picture of what moved the answer (--png)."
+        )
     if not found:
         raise ExplanationError(
             "No column may change: all are fixed, or the model file is of a release that kept no ranges of columns; "
