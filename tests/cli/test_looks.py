@@ -11,6 +11,7 @@ from rich.console import Console
 from superpose.cli.comparison import print_comparison
 from superpose.cli.following import ProgressView, estimate_text, progress_text
 from superpose.client import Event
+from superpose.learning.card import no_width
 
 METRIC = {"mean": 0.9721, "low": 0.951, "high": 1.0, "values": [0.97, 0.98]}
 NAMES = ("accuracy", "balanced_accuracy", "auc", "sensitivity", "specificity", "brier")
@@ -78,6 +79,17 @@ def test_a_narrow_terminal_gets_several_tables_each_with_the_names_of_its_rows(w
     assert max(map(len, text.splitlines())) <= width
     assert text.count("balanced accuracy ") == text.count("sensitivity ") == (2 if width == 60 else 3)
     assert [text.count(word) for word in ("hybrid", "classical", "frozen", "logistic")] == [1, 1, 1, 1]
+
+
+def test_an_interval_without_width_is_not_left_to_be_taken_for_certainty() -> None:
+    said = "An interval without width says that all splits gave the same figure, not that it is certain."
+    same = {**ROW, "metrics": {**ROW["metrics"], "sensitivity": {"mean": 0.0, "low": 0.0, "high": 0.0}}}
+    for row, told in ((ROW, False), (same, True)):
+        stream = io.StringIO()
+        found = {**EVALUATION, "models": {"hybrid": ROW, "baseline": row, "controls": {}}}
+        print_comparison(found, Console(file=stream, width=80))
+        assert (said in " ".join(stream.getvalue().split())) == told
+        assert said not in no_width({**found, "means_over": "Means over seeds."}, [row])
 
 
 def test_an_evaluation_without_controls_or_baseline_has_fewer_columns() -> None:

@@ -255,6 +255,7 @@ def test_a_report_tells_the_limits_that_the_card_tells(facts: ReportFacts) -> No
         "epsilon_of_largest_group": 86.0, "delta_of_largest_group": 1e-5, "sweep_trainings": 21,
         "epsilon_with_sweep": 44.0, "delta_with_sweep": 2.2e-4,
     }  # fmt: skip
+    manifest["evaluation"]["models"]["hybrid"]["metrics"]["auc"] |= {"low": 0.9, "high": 0.9}
     text = Parts(training_report(ReportFacts(facts.predictor, manifest=manifest))).text
     card = model_card(manifest).replace("**this model**", "this very model")
     for said in (
@@ -265,6 +266,7 @@ def test_a_report_tells_the_limits_that_the_card_tells(facts: ReportFacts) -> No
         "The patient with most training rows has 8: epsilon 86, delta 1e-05 for all of them together.",
         "all together spent up to epsilon 44, delta 0.00022.",
         "towards one training row",
+        "An interval without width says that all splits gave the same figure, not that it is certain.",
     ):
         assert said in text and said in card, said
 

@@ -104,6 +104,8 @@ def _parts(rows: Mapping[str, Mapping[str, Any]], out: Console, width: int) -> l
 
 def print_comparison(evaluation: Mapping[str, Any], out: Console | None = None, *, indent: int = 0) -> None:
     """Print the table, what its numbers are, and the verdict."""
+    from superpose.learning.card import no_width
+
     out = out or console()
     rows = rows_of(evaluation)
     for names in _parts(rows, out, out.width - indent):
@@ -118,6 +120,6 @@ def print_comparison(evaluation: Mapping[str, Any], out: Console | None = None, 
         evaluation.get("means_over")
         or f"Test rows of {n_splits} paired splits{seeds}: the mean, and below it its {level} confidence interval."
     )
-    paragraph(out, scope, indent=indent, style="dim")
+    paragraph(out, f"{scope} {no_width(evaluation, rows.values())}".rstrip(), indent=indent, style="dim")
     out.print()
     paragraph(out, str(evaluation.get("verdict", "")), indent=indent)

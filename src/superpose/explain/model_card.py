@@ -15,7 +15,7 @@ from superpose.explain.limit_words import limit_words
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
 from superpose.explain.privacy_words import more_than_one_row, of_groups, shadow_words
 from superpose.explain.samples import strongest_first
-from superpose.learning.card import notice_of, stated
+from superpose.learning.card import no_width, notice_of, stated
 from superpose.learning.fine_tuning.report import seen_warning
 from superpose.learning.metrics import NUMBER_METRICS
 
@@ -235,7 +235,8 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
         ),
         "",
     ]
-    lines += _repeated(evaluation)
+    without = no_width(evaluation, rows)
+    lines += [*([without, ""] if without else []), *_repeated(evaluation)]
     if "target" in manifest["pipeline"]:
         lines += _intervals(evaluation.get("intervals"))
     elif len(manifest["pipeline"].get("classes", ())) == 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +20,7 @@ __all__ = [
     "CardSpec",
     "compared_by",
     "n_seen",
+    "no_width",
     "notice_of",
     "stated",
 ]
@@ -35,6 +36,9 @@ MAX_STATEMENT = 2_000
 
 FEWEST_CASES = 10
 """Test cases below which a subgroup is compared with no other."""
+
+_SAME = 1e-9
+"""Ends of an interval that differ by less are the same but for rounding."""
 
 _UNSEEN = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")
 """Letters and signs that print as nothing: fillers of Hangul, inherent vowels of Khmer, the empty cell of Braille."""
@@ -110,3 +114,19 @@ def stated(manifest: Mapping[str, Any], statements: Mapping[str, Any] | None = N
     spec = ((manifest.get("provenance") or {}).get("spec") or {}).get("card") or {}
     both = {**spec, **(statements or {})}
     return {name: str(both[name]) for name in STATEMENTS if both.get(name)}
+
+
+def no_width(evaluation: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -> str:
+    """What an interval over splits without width says, where a model has one; "" where none has.
+
+    Args:
+        evaluation: of a model file's manifest.
+        rows: of its models, each with ``metrics``.
+    """
+    if evaluation.get("means_over"):  # a template's, not over splits
+        return ""
+    figures = (figure for row in rows for figure in (row.get("metrics") or {}).values() if isinstance(figure, Mapping))
+    ends = ((figure.get("low"), figure.get("high")) for figure in figures)
+    if not any(low is not None and high is not None and abs(high - low) < _SAME for low, high in ends):
+        return ""
+    return "An interval without width says that all splits gave the same figure, not that it is certain."

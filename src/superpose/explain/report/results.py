@@ -10,6 +10,7 @@ from superpose.explain.calibration_section import groups_said
 from superpose.explain.group_words import counted_in, equal_means, groups_lines
 from superpose.explain.report.blocks import Block, Points, Section, Table, Text
 from superpose.explain.report.plots import confusion_figure, curves_figure, reliability_figure, roc_figure
+from superpose.learning.card import no_width
 from superpose.learning.metrics import METRICS, NUMBER_METRICS
 
 __all__ = ["calibration", "comparisons", "curves", "number", "results", "subgroups", "title_of", "unbroken"]
@@ -82,7 +83,8 @@ def results(evaluation: Facts) -> Section:
         blocks.append(Text(f"Sensitivity and specificity speak of the class {evaluation['positive_class']}."))
     elif "auc" in metrics:
         blocks.append(Text("Sensitivity, specificity and AUC are means over one class against the rest."))
-    blocks += _split_texts(evaluation)
+    without = no_width(evaluation, rows.values())
+    blocks += [*([Text(without)] if without else []), *_split_texts(evaluation)]
     return Section("results", "Results", [*blocks, *_case_figures(evaluation)])
 
 
