@@ -48,3 +48,9 @@ def test_cells_of_a_file_are_read_as_those_of_a_data_set(tmp_path: Path) -> None
         read_rows(str(file), list)
     pd.DataFrame({"smoker": [True, None], "dose": [1, 2]}).to_parquet(tmp_path / "rows.parquet")
     assert read_rows(str(tmp_path / "rows.parquet"), list)["smoker"].tolist() == ["true", None]
+
+
+def test_rows_may_be_wider_than_the_data_sets_of_a_service_with_its_own_settings(tmp_path: Path) -> None:
+    file = tmp_path / "pictures.csv"
+    file.write_text(",".join(f"grey_{place}" for place in range(4_096)) + "\n" + ",".join(["0.5"] * 4_096) + "\n")
+    assert read_rows(str(file), list).shape == (1, 4_096)

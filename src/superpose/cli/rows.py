@@ -23,6 +23,10 @@ class _Pictures(list[dict[str, float]]):
         self.names = names
 
 
+_MOST_COLUMNS = 1_000_000
+"""Of a file of rows; how many a model may have is its service's matter."""
+
+
 def names_of_rows(rows: Any) -> list[str] | None:
     """Of pictures the name of each one's file; None of other rows."""
     return rows.names if isinstance(rows, _Pictures) else None
@@ -68,6 +72,6 @@ def _table_of(file: Path, format: str) -> Any:
     from superpose.datasets import read_features
 
     try:
-        return pd.DataFrame(read_features(file, format=format, name=file.name))
+        return pd.DataFrame(read_features(file, format=format, name=file.name, max_columns=_MOST_COLUMNS))
     except DatasetEmptyError as error:
         raise RequestError(f"{file} has no rows; give one at least.", path=str(file)) from error
