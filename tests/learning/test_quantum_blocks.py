@@ -62,3 +62,11 @@ def test_unknown_names_are_refused_with_those_that_exist() -> None:
 def test_inputs_that_are_not_parameters_of_the_circuit_are_refused() -> None:
     with pytest.raises(ParameterNameError, match="not in the circuit"):
         QuantumBlock(Circuit(1).h(0), ("x",), 1, "identity", (Observable.z(0, 1),))
+
+
+def test_a_circuits_parameters_are_listed_a_few_times_not_for_every_angle(monkeypatch: pytest.MonkeyPatch) -> None:
+    listed, parameters = [], Circuit.parameters.fget
+    monkeypatch.setattr(Circuit, "parameters", property(lambda circuit: listed.append(1) or parameters(circuit)))
+    block = build_block(20, "iqp", layers=1)
+    assert len(block.angle_names) == 210 and block.n_weights == 60
+    assert len(listed) < 10

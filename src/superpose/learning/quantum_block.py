@@ -44,7 +44,8 @@ class QuantumBlock:
                 raise ObservableError(
                     f'observables[{place}] must be an Observable, such as Observable("ZI"), got {observable!r:.60}'
                 )
-        unknown = [name for name in self.angle_names if name not in self.circuit.parameters]
+        known = set(self.circuit.parameters)
+        unknown = [name for name in self.angle_names if name not in known]
         n_angles = self.feature_map.n_angles if self.n_inputs else 0
         if unknown or n_angles != len(self.angle_names) or len(set(self.angle_names)) != len(self.angle_names):
             raise ParameterNameError(
@@ -61,7 +62,8 @@ class QuantumBlock:
     @cached_property
     def weight_names(self) -> tuple[str, ...]:
         """Parameters that are not inputs, in the circuit's order."""
-        return tuple(name for name in self.circuit.parameters if name not in self.angle_names)
+        angles = set(self.angle_names)
+        return tuple(name for name in self.circuit.parameters if name not in angles)
 
     @property
     def n_weights(self) -> int:
