@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
@@ -84,3 +86,33 @@ def test_a_version_in_use_is_not_removed(at_home: Callable[..., Any], versions: 
     assert (refused.code, refused.json["error"]["code"]) == (1, "service.version_in_use")
     assert {"kind": "alias", "name": "kept"} in refused.json["error"]["details"]["used_by"]
     assert at_home("models", "unalias", versions, "kept", "--json").json == {"model": versions, "removed": "kept"}
+
+
+def test_files_that_tell_little_are_shown_as_such(at_home: Callable[..., Any], tmp_path: Path) -> None:
+    from superpose.learning.families import IqpKernelClassifier, MetricLearnerClassifier
+
+    rows, labels = np.random.default_rng(0).normal(size=(24, 2)), np.arange(24) % 2
+    for name, family in (("kernel", IqpKernelClassifier), ("metric", MetricLearnerClassifier)):
+        family(random_state=0).fit(rows, labels).save(tmp_path / f"{name}.superpose")
+        assert at_home("models", "import", tmp_path / f"{name}.superpose", "--name", f"bare-{name}").code == 0
+
+    shown = at_home("models", "show", "bare-kernel").out
+    assert "Nothing is known about how well this model does" in shown
+    assert "Test rows" not in shown
+
+    said = at_home("models", "diff", "bare-kernel", "1", "1", "--other", "bare-metric").out
+    assert "family.name" in said
+    assert ("iqp_kernel" in said, "metric_learner" in said, "spec: no difference" in said) == (True, True, False)
+    assert "data: the files do not tell whether they are the same" in said
+    assert "metric: the files do not tell" in said
+    assert "environment: the files do not tell" in said
+    found = at_home("models", "diff", "bare-kernel", "1", "1", "--json").json
+    assert (found["spec"], found["data"]["same"]) == ([], None)
+    assert found["told"] == {"spec": True, "environment": False}
+
+    rowless = at_home("models", "drift", "bare-kernel").err
+    assert "superpose models gate bare-kernel --version 1" in rowless
+    (tmp_path / "rows.csv").write_text("x0,x1\n1,2\n")
+    drifted = at_home("models", "drift", "bare-kernel", tmp_path / "rows.csv").err
+    assert "no job trains families" in drifted.lower()
+    assert ("Train it again" in drifted, "override" in drifted) == (False, False)

@@ -103,22 +103,25 @@ def _parts(rows: Mapping[str, Mapping[str, Any]], out: Console, width: int) -> l
 
 
 def print_comparison(evaluation: Mapping[str, Any], out: Console | None = None, *, indent: int = 0) -> None:
-    """Print the table, what its numbers are, and the verdict."""
+    """Print the table, what its numbers are, and the verdict; of a version that nothing judged, that."""
     from superpose.learning.card import no_width
 
     out = out or console()
     rows = rows_of(evaluation)
+    if not rows:
+        paragraph(out, "Nothing is known about how well this model does: its file has no evaluation.", indent=indent)
+        return
     for names in _parts(rows, out, out.width - indent):
         show(out, comparison_table({name: rows[name] for name in names}), indent=indent)
         out.print()
     confidence = evaluation.get("confidence")
-    level = f"{100 * confidence:g} %" if isinstance(confidence, int | float) else "the"
+    level = f"{100 * confidence:g} % " if isinstance(confidence, int | float) else ""
     n_splits = evaluation.get("n_splits", "all")
     n_seeds = evaluation.get("n_seeds", 1)
     seeds = f", {n_seeds} seeds each" if n_seeds > 1 else ""
     scope = (
         evaluation.get("means_over")
-        or f"Test rows of {n_splits} paired splits{seeds}: the mean, and below it its {level} confidence interval."
+        or f"Test rows of {n_splits} paired splits{seeds}: the mean, and below it its {level}confidence interval."
     )
     paragraph(out, f"{scope} {no_width(evaluation, rows.values())}".rstrip(), indent=indent, style="dim")
     out.print()

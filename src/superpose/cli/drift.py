@@ -62,7 +62,8 @@ def _show_baseline(version: ModelVersion, *, as_json: bool) -> None:
     baseline: Any = version.manifest.get("drift_baseline")
     if not baseline:
         raise NoBaselineError(
-            f"Version {version.version} of model {version.model!r} has no drift baseline. Train it again."
+            f"Version {version.version} of model {version.model!r} has no drift baseline. How it gets one is told by: "
+            f"superpose models gate {version.model} --version {version.version}"
         )
     if as_json:
         print_json({"model": version.model, "version": version.version, **baseline})

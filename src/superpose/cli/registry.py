@@ -199,30 +199,40 @@ def diff(
         print_json(found)
         return
     sides = [f"{found[side]['model']} version {found[side]['version']}" for side in ("before", "after")]
-    _changes("spec", sides, ((row["path"], row["before"], row["after"]) for row in found["spec"]))
-    data = found["data"]
-    console().print(f"\ndata: {'the same content' if data['same'] else 'different content'}", markup=False)
+    told = {name: "no difference" if any_told else _UNTOLD for name, any_told in found["told"].items()}
+    _changes("spec", sides, ((row["path"], row["before"], row["after"]) for row in found["spec"]), told["spec"])
+    console().print(f"\ndata: {_CONTENT[found['data']['same']]}", markup=False)
     figures = found["metrics"]["figures"]
     rows = [(title, _figure(f["before"]), _figure(f["after"]), _difference(f)) for title, f in figures.items()]
-    console().print()
-    print_table(("metric", *sides, "difference"), rows)
+    _changes("metric", [*sides, "difference"], rows, _UNTOLD)
     circuits = [found["circuit"][side] or {} for side in ("before", "after")]
-    _changes("circuit", sides, ((key, *(c.get(key) for c in circuits)) for key in _keys(circuits)))
+    _changes("circuit", sides, ((key, *(c.get(key) for c in circuits)) for key in _keys(circuits)), "none")
     weights = (
         (array, *((row[side] or {}).get("norm") for side in ("before", "after")), row["difference"])
         for array, row in (found["weights"] or {}).items()
     )
     _changes("norm of weights", [*sides, "of the change"], weights)
-    _changes("environment", sides, ((row["path"], row["before"], row["after"]) for row in found["environment"]))
+    environment = ((row["path"], row["before"], row["after"]) for row in found["environment"])
+    _changes("environment", sides, environment, told["environment"])
 
 
-def _changes(title: str, sides: Iterable[str], rows: Iterable[tuple[object, ...]]) -> None:
+_UNTOLD = "the files do not tell"
+_CONTENT = {
+    True: "the same content",
+    False: "different content",
+    None: "the files do not tell whether they are the same",
+}
+
+
+def _changes(
+    title: str, sides: Iterable[str], rows: Iterable[tuple[object, ...]], otherwise: str = "no difference"
+) -> None:
     console().print()
     shown = [tuple(map(_cell, row)) for row in rows]
     if shown:
         print_table((title, *sides), shown)
     else:
-        console().print(f"{title}: no difference", markup=False)
+        console().print(f"{title}: {otherwise}", markup=False)
 
 
 def _cell(value: object) -> object:

@@ -24,7 +24,7 @@ from superpose.explain.plain_words import (
     shot_noise_words,
     verdict_words,
 )
-from superpose.explain.promotion import PromotionReport, Requirement, check_promotion
+from superpose.explain.promotion import PromotionReport, Requirement, check_promotion, how_to_have
 from superpose.explain.report import FORMATS, ReportFacts, demand_report, report_pdf, study_report, training_report
 from superpose.explain.samples import explanation_sample
 from superpose.explain.shot_noise import NoisyRow, ShotNoise, shot_noise
@@ -63,6 +63,7 @@ __all__ = [
     "effective_dimension",
     "explain_rows",
     "explanation_sample",
+    "how_to_have",
     "model_card",
     "pixel_maps",
     "plot_estimates",

@@ -14,7 +14,7 @@ from typing import Any
 from superpose.explain.samples import strongest_first
 from superpose.learning.card import FEWEST_CASES, compared_by, stated
 
-__all__ = ["REQUIREMENTS", "PromotionReport", "Requirement", "check_promotion"]
+__all__ = ["REQUIREMENTS", "PromotionReport", "Requirement", "check_promotion", "how_to_have"]
 
 Facts = Mapping[str, Any]
 
@@ -164,6 +164,12 @@ def _cure(origin: str, how: str, member: str | None) -> str:
     if member == "subgroups":
         return f"Say why there are none: {_NO_SUBGROUPS}"
     return (_NO_JOB[origin].format(member=member) if member else _ONLY_JOBS[origin]) + _OVERRIDE
+
+
+def how_to_have(name: str, manifest: Facts, evidence: Facts) -> str:
+    """How a version gets what the requirement ``name`` asks for, true for where it comes from; without overrides."""
+    _, _, how, member = REQUIREMENTS[name]
+    return _cure(_origin(manifest, evidence), how, member).removesuffix(f"; {_OVERRIDE}").rstrip(".") + "."
 
 
 @dataclass(frozen=True)

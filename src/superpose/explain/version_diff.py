@@ -15,6 +15,8 @@ __all__ = ["diff_versions"]
 
 Side = tuple[Mapping[str, Any], Mapping[str, Any], "ModelFile | None"]
 
+_BESIDE = ("family", "estimator", "module", "template", "configuration_sha256", "horizon", "seed")
+"""What of a manifest's provenance is a recipe too, beside the spec or instead of one."""
 _SPLITTING = ("n_splits", "test_fraction", "validation_fraction")
 
 
@@ -26,21 +28,33 @@ def diff_versions(before: Side, after: Side) -> dict[str, Any]:
         after: the same of the second.
 
     Returns:
-        ``spec``: changed fields, each with path, before and after. ``data``: digest and row counts of both, and whether
-        they are the same content. ``metrics``: for each figure of the hybrid model its mean and interval on both sides
-        and the difference after - before; where both were measured on the very same splits also the interval of that
-        difference (``paired``, corrected for the overlap of splits, Nadeau and Bengio 2003). ``circuit``: qubits, gates
-        and parameters. ``weights``: per array both norms and, where shapes agree, the norm of the difference.
-        ``environment``: versions of the software.
+        ``spec``: changed fields of the recipe (a spec; of a family its name and hyperparameters, of an exported module
+        its digest, of a template its configuration's), each with path, before and after. ``data``: digest and row
+        counts of both, and whether they are the same content (``same``; None where a file does not tell). ``metrics``:
+        for each figure of the hybrid model its mean and interval on both sides and the difference after - before; where
+        both were measured on the very same splits also the interval of that difference (``paired``, corrected for the
+        overlap of splits, Nadeau and Bengio 2003). ``circuit``: qubits, gates and parameters. ``weights``: per array
+        both norms and, where shapes agree, the norm of the difference. ``environment``: versions of the software.
+        ``told``: of ``spec`` and ``environment``, whether any of the two files tells it; where none does, no changes
+        mean nothing.
     """
+    recipes = [_recipe(side) for side in (before, after)]
+    versions = [_part(side, "provenance", "versions") for side in (before, after)]
     return {
-        "spec": _changes(_part(before, "provenance", "spec"), _part(after, "provenance", "spec")),
+        "spec": _changes(*recipes),
         "data": _data(before, after),
         "metrics": _metrics(before, after),
         "circuit": _circuits(before, after),
         "weights": _weights(before[2], after[2]),
-        "environment": _changes(_part(before, "provenance", "versions"), _part(after, "provenance", "versions")),
+        "environment": _changes(*versions),
+        "told": {"spec": any(recipes), "environment": any(versions)},
     }
+
+
+def _recipe(side: Side) -> dict[str, Any]:
+    """What a version was trained by, in fields of one document; empty where its file does not tell."""
+    provenance = _part(side, "provenance") or {}
+    return {**(provenance.get("spec") or {}), **{name: provenance[name] for name in _BESIDE if name in provenance}}
 
 
 def _part(side: Side, *path: str) -> Any:
@@ -73,7 +87,8 @@ def _data(before: Side, after: Side) -> dict[str, Any]:
     sides = [_part(side, "data") or {} for side in (before, after)]
     names = ("name", "digest", "n_rows", "n_features", "target")
     first, second = ({name: data.get(name) for name in names} for data in sides)
-    same = first["digest"] is not None and first["digest"] == second["digest"]
+    known = first["digest"] is not None and second["digest"] is not None
+    same = first["digest"] == second["digest"] if known else None
     return {"same": same, "before": first, "after": second}
 
 

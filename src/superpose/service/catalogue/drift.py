@@ -65,9 +65,11 @@ class Drifts:
         principal.require(Role.VIEWER)
         found = self._models.version(principal, name, version)
         if "drift_baseline" not in found.manifest:
+            from superpose.explain import how_to_have
+
             raise NoBaselineError(
-                f"Version {found.version} of model {found.model!r} has no drift baseline: a release before baselines "
-                "trained it, or it was not trained on columns. Train it again.",
+                f"Version {found.version} of model {found.model!r} has no drift baseline. "
+                f"{how_to_have('drift_baseline', found.manifest, found.evidence)}",
                 model=found.model,
                 version=found.version,
             )
