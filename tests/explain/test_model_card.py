@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from sklearn.datasets import load_iris
 
 from superpose.datasets import builtin_table
 from superpose.explain import ReportFacts, model_card, training_report
+from superpose.explain.report.results import comparisons
 from superpose.learning import HybridClassifier, HybridRegressor, Predictor, TrainingSpec, run_experiment
 from superpose.learning.families import FAMILIES
 
@@ -121,6 +123,16 @@ def test_equal_is_said_to_be_of_other_tests_than_the_intervals(manifest: dict) -
     said = '"equal" means that a difference of 0.02 or more is ruled out at that confidence, upwards and downwards'
     assert said in model_card(manifest)
     assert "the intervals, of one test on both sides, are wider and may reach beyond it." in model_card(manifest)
+
+
+def test_cases_of_several_seeds_are_said_to_be_of_the_first(manifest: dict) -> None:
+    evaluation = copy.deepcopy(manifest["evaluation"]) | {"n_seeds": 3}
+    evaluation["models"]["hybrid"]["metrics"]["accuracy"]["spread"] = {"splits": 0.01, "seeds": 0.02}
+    assert "Second opinions, which do not decide:" in model_card(manifest)
+    card = model_card(manifest | {"evaluation": evaluation})
+    assert "Second opinions, which do not decide, of the first seed's models:" in card
+    assert "the hybrid model's accuracy varies by 0.010 over splits" in card
+    assert "cases, of the first seed's models" in repr(comparisons(evaluation))
 
 
 def test_validation_rows_chose_nothing_in_private_training(manifest: dict) -> None:

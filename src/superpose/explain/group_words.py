@@ -5,12 +5,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-__all__ = ["counted_in", "equal_means", "groups_lines"]
+__all__ = ["counted_in", "equal_means", "groups_lines", "of_first_seed"]
 
 
 def counted_in(rows: Sequence[Mapping[str, Any]]) -> str:
     """What numbers that would be needed count in these comparisons: "groups" or "cases"."""
     return "groups" if any((row.get("cases") or {}).get("n_groups") for row in rows) else "cases"
+
+
+def of_first_seed(evaluation: Mapping[str, Any]) -> str:
+    """Whose cases are counted, where each split was trained with several seeds."""
+    several = (evaluation.get("n_seeds") or 1) > 1 and "means_over" not in evaluation
+    return ", of the first seed's models" if several else ""
 
 
 def equal_means(margin: float) -> str:

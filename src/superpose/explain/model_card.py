@@ -10,7 +10,7 @@ from typing import Any
 
 from superpose.explain.calibration_section import calibration_lines
 from superpose.explain.fine_tuning_words import fine_tuning_words
-from superpose.explain.group_words import counted_in, equal_means, groups_lines
+from superpose.explain.group_words import counted_in, equal_means, groups_lines, of_first_seed
 from superpose.explain.limit_words import limit_words
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
 from superpose.explain.privacy_words import more_than_one_row, of_groups, shadow_words
@@ -265,7 +265,7 @@ def _repeated(evaluation: Mapping[str, Any]) -> list[str]:
     if "spread" in metric:
         told.append(
             f"Each split was trained with {evaluation['n_seeds']} seeds; the hybrid model's "
-            f"{escaped(evaluation['primary_metric'])} varies by {metric['spread']['splits']:.3f} over splits and by "
+            f"{_TITLES[evaluation['primary_metric']]} varies by {metric['spread']['splits']:.3f} over splits and by "
             f"{metric['spread']['seeds']:.3f} over seeds (standard deviations)."
         )
     if "tuning" in evaluation:
@@ -316,19 +316,22 @@ def _comparisons(manifest: Mapping[str, Any]) -> list[str]:
         "",
         escaped(evaluation.get("comparisons_said") or "")
         or f"Intervals and p values share {100 * evaluation['confidence']:g} % confidence over all rows (Bonferroni).",
-        *_second_opinions(rows, labels, evaluation.get("equivalence_margin")),
+        *_second_opinions(rows, labels, evaluation),
         *(line for said in groups_lines(evaluation) for line in ("", escaped(said))),
     ]
 
 
-def _second_opinions(rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str], margin: float | None) -> list[str]:
+def _second_opinions(
+    rows: Sequence[Mapping[str, Any]], labels: Mapping[str, str], evaluation: Mapping[str, Any]
+) -> list[str]:
     """Other tests of the same differences, in files that have them."""
+    margin = evaluation.get("equivalence_margin")
     if margin is None or any(row.get("cases") is None for row in rows):
         return []
     return [
         equal_means(margin),
         "",
-        "Second opinions, which do not decide:",
+        f"Second opinions, which do not decide{of_first_seed(evaluation)}:",
         "",
         *_table(
             [

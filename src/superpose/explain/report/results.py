@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from superpose.explain.calibration_section import groups_said
-from superpose.explain.group_words import counted_in, equal_means, groups_lines
+from superpose.explain.group_words import counted_in, equal_means, groups_lines, of_first_seed
 from superpose.explain.report.blocks import Block, Points, Section, Table, Text
 from superpose.explain.report.plots import confusion_figure, curves_figure, reliability_figure, roc_figure
 from superpose.learning.card import no_width
@@ -199,14 +199,15 @@ def comparisons(evaluation: Facts) -> Section:
         blocks.append(Text(equal_means(evaluation["equivalence_margin"])))
     seconds = [row for row in rows if row.get("cases")]
     if seconds:
-        blocks.append(_second_opinions(seconds, labels))
+        blocks.append(_second_opinions(seconds, labels, of_first_seed(evaluation)))
     blocks.extend(Text(said) for said in groups_lines(evaluation))
     return Section("controls", "Controls and baseline", blocks)
 
 
-def _second_opinions(rows: Sequence[Facts], labels: Mapping[str, str]) -> Table:
+def _second_opinions(rows: Sequence[Facts], labels: Mapping[str, str], whose: str) -> Table:
+    n_cases = f"{rows[0]['cases']['n_cases']} cases{whose}"
     return Table(
-        f"Second opinions, which do not decide: over splits (Wilcoxon) and over {rows[0]['cases']['n_cases']} cases",
+        f"Second opinions, which do not decide: over splits (Wilcoxon) and over {n_cases}",
         [
             "against",
             "p of equality",
