@@ -307,12 +307,64 @@ def test_without_pydicom_the_package_is_named(scan: Scan, tmp_path: Path, monkey
         ({"RescaleSlope": 2, "RescaleIntercept": -1024}, [0.0, 1.0]),  # no window: from least to greatest
         ({"WindowCenter": 504.5, "WindowWidth": 1009}, [0.0, 1.0]),
         ({"WindowCenter": 5000, "WindowWidth": 10}, [0.0, 0.0]),
+        ({"WindowCenter": 504.5, "WindowWidth": 1009, "VOILUTFunction": ""}, [0.0, 1.0]),
+        ({"RescaleSlope": -1, "RescaleIntercept": 1008, "WindowCenter": 504.5, "WindowWidth": 1009}, [1.0, 0.0]),
     ],
 )
 def test_pixels_are_shown_as_a_viewer_would(scan: Scan, attributes: dict[str, object], wanted: list[float]) -> None:
     shown = grey_pixels(open_dicom(scan(**attributes), "a"), "a")
     assert shown.dtype == np.float32
     np.testing.assert_allclose([shown[0, 0], shown[-1, -1]], wanted, atol=1e-3)
+
+
+def table(n_entries: int, first: int, bits: int, *, packed: bool = False) -> pydicom.Dataset:
+    """A lookup table whose entries grow evenly from 0 to the greatest that its bits hold."""
+    entries = np.round(np.linspace(0, 2**bits - 1, n_entries)).astype(np.uint8 if packed else "<u2")
+    one = pydicom.Dataset()
+    one.add_new("LUTDescriptor", "US", [n_entries, first, bits])
+    one.add_new("LUTData", "OW", entries.tobytes())
+    return one
+
+
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_a_table_of_what_is_shown_counts_in_its_own_bits(scan: Scan, bits: int) -> None:
+    shows = [
+        {"VOILUTSequence": [table(1024, 0, bits)], "WindowCenter": 5, "WindowWidth": 2},  # the table goes first
+        {"VOILUTSequence": [table(1024, 0, bits)], "RescaleSlope": 1, "RescaleIntercept": 0},
+    ]
+    if bits in (8, 16):  # as tables of modality may have
+        window = {"WindowCenter": 2 ** (bits - 1), "WindowWidth": 2**bits}
+        shows.append({"ModalityLUTSequence": [table(1024, 0, bits)], **window})
+    for attributes in shows:
+        shown = grey_pixels(open_dicom(scan(**attributes), "a"), "a")
+        np.testing.assert_allclose(shown.reshape(-1), np.arange(64) * 16 / 1023, atol=3e-3)
+    packed = grey_pixels(open_dicom(scan(VOILUTSequence=[table(1024, 512, 8, packed=True)]), "a"), "a")
+    np.testing.assert_allclose(packed.reshape(-1), np.clip(np.arange(64) * 16 - 512, 0, 1023) / 1023, atol=3e-3)
+
+
+@pytest.mark.parametrize("syntax", ["native", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.90"])
+def test_colours_that_are_stored_as_others_are_converted_once(scan: Scan, syntax: str) -> None:
+    image = pytest.importorskip("PIL.Image", reason="needs superpose[images]")
+    red = np.zeros((8, 8, 3), dtype=np.uint8)
+    red[..., 0] = 200
+    stored, kind = np.asarray(image.fromarray(red).convert("YCbCr")), "YBR_FULL"
+    content = scan(
+        stored, SamplesPerPixel=3, PlanarConfiguration=0, BitsAllocated=8, BitsStored=8, HighBit=7,
+        PhotometricInterpretation=kind,
+    )  # fmt: skip
+    if syntax.endswith(".90"):  # JPEG 2000 makes RGB of its own colours
+        buffer = io.BytesIO()
+        image.fromarray(red).save(buffer, "JPEG2000", mct=1, no_jp2=True)
+
+        def change(dataset: pydicom.Dataset) -> None:
+            compressed(syntax)(dataset)
+            dataset.PhotometricInterpretation = "YBR_RCT"
+            dataset.PixelData = pydicom.encaps.encapsulate([buffer.getvalue()])
+
+        content = changed(content, change)
+    elif syntax != "native":
+        content = changed(content, lambda dataset: dataset.compress(syntax, generate_instance_uid=False))
+    np.testing.assert_allclose(grey_pixels(open_dicom(content, "a"), "a"), 0.299 * 200 / 255, atol=0.01)
 
 
 def test_what_is_no_image_is_refused_by_name(scan: Scan) -> None:
@@ -368,6 +420,13 @@ def read(content: bytes) -> object:
         (
             lambda d: delattr(d.file_meta, "TransferSyntaxUID"),
             r"how it is stored, in Transfer Syntax UID \(0002,0010\)",
+        ),
+        (lambda d: setattr(d, "HighBit", 15), r"High Bit \(0028,0102\) must be one less than .*, got 15 and 12"),
+        (lambda d: setattr(d, "RescaleSlope", 2), "states one of Rescale Slope .* and Rescale Intercept .* without"),
+        (lambda d: d.update({"WindowCenter": 9, "WindowWidth": 0}), r"Window Width .* must be 1 or more, got 0\."),
+        (
+            lambda d: d.update({"WindowCenter": 9, "WindowWidth": 9, "VOILUTFunction": "ODD"}),
+            r"VOI LUT Function \(0028,1056\) must be one of LINEAR, .*, got 'ODD'",
         ),
         (compressed("1.2.840.10008.1.2.5"), "what should be RLE Lossless is cut short or damaged"),
         (compressed("1.9.9"), "stored by the transfer syntax '1.9.9', which is not known here. Decompress it"),

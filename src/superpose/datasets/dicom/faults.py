@@ -11,10 +11,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 if TYPE_CHECKING:
     from pydicom import Dataset
 
-__all__ = ["attribute_fault", "broken", "pixel_fault", "quietly"]
+__all__ = ["attribute_fault", "broken", "pixel_fault", "quietly", "table_of", "value_fault", "window_of"]
 
 _BROKEN: Final = (
     *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, OverflowError, MemoryError),
@@ -27,6 +29,7 @@ _NEEDED = (
     *("BitsAllocated", "BitsStored", "PixelRepresentation"),
 )
 _COLOURS = ("MONOCHROME1", "MONOCHROME2", "RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_WINDOWS = ("LINEAR", "LINEAR_EXACT", "SIGMOID")
 
 
 def broken() -> tuple[type[Exception], ...]:
@@ -66,13 +69,14 @@ def attribute_fault(dataset: Dataset, needed: tuple[str, ...] = ()) -> str | Non
 
 def pixel_fault(dataset: Dataset) -> str:
     """Why the pixels of a file cannot be read, and what to do."""
-    wrong = attribute_fault(dataset, _NEEDED) or _value_fault(dataset)
+    wrong = attribute_fault(dataset, _NEEDED) or value_fault(dataset)
     if wrong is not None:
         return f"{wrong}. Ask whoever made the file for a valid one"
     return _stored_fault(dataset)
 
 
-def _value_fault(dataset: Dataset) -> str | None:
+def value_fault(dataset: Dataset) -> str | None:
+    """The first attribute of the pixels whose value is none of those allowed, or does not fit others; None without."""
     allocated = dataset.BitsAllocated
     allowed: dict[str, Any] = {
         "SamplesPerPixel": (1, 3),
@@ -88,7 +92,47 @@ def _value_fault(dataset: Dataset) -> str | None:
             return f"{_named(keyword)} must be one of {said}, got {str(got)[:40]!r}"
     if dataset.SamplesPerPixel == 3 and dataset.get("PlanarConfiguration") not in (0, 1):
         return f"a picture in colours must state {_named('PlanarConfiguration')}, 0 or 1"
+    if (dataset.SamplesPerPixel == 3) != (dataset.PhotometricInterpretation in _COLOURS[2:]):
+        return (
+            f"{dataset.SamplesPerPixel} value(s) a pixel are no {dataset.PhotometricInterpretation} "
+            f"({_named('PhotometricInterpretation')})"
+        )
+    if isinstance(high := dataset.get("HighBit"), int) and high >= dataset.BitsStored:
+        return (
+            f"{_named('HighBit')} must be one less than {_named('BitsStored')}, got {high} and {dataset.BitsStored}: "
+            "bits below the picture's are not read"
+        )
+    return _shown_fault(dataset)
+
+
+def _shown_fault(dataset: Dataset) -> str | None:
+    """Of what says how values are shown."""
+    if (dataset.get("RescaleSlope") is None) != (dataset.get("RescaleIntercept") is None):
+        return f"it states one of {_named('RescaleSlope')} and {_named('RescaleIntercept')} without the other"
+    if (table := table_of(dataset)) is not None:
+        stated = np.size(table.LUTDescriptor)
+        return None if stated == 3 and 1 <= table.LUTDescriptor[2] <= 16 else f"{_named('LUTDescriptor')} is none"
+    if None in (dataset.get("WindowCenter"), dataset.get("WindowWidth")):
+        return None
+    _, width, function = window_of(dataset)
+    if function not in _WINDOWS:
+        return f"{_named('VOILUTFunction')} must be one of {', '.join(_WINDOWS)}, got {function[:40]!r}"
+    if width <= 0 or (function == "LINEAR" and width < 1):
+        least = "1 or more" if function == "LINEAR" else "more than 0"
+        return f"{_named('WindowWidth')} must be {least}, got {width:g}"
     return None
+
+
+def table_of(dataset: Dataset) -> Dataset | None:
+    """The first table from rescaled to shown values; None where there is none."""
+    tables = dataset.get("VOILUTSequence")
+    return tables[0] if tables and None not in (tables[0].get("LUTDescriptor"), tables[0].get("LUTData")) else None
+
+
+def window_of(dataset: Dataset) -> tuple[float, float, str]:
+    """Centre, width and function of the first window; of a file that states one."""
+    center, width = (float(np.ravel(dataset.get(keyword))[0]) for keyword in ("WindowCenter", "WindowWidth"))
+    return center, width, str(dataset.get("VOILUTFunction") or "LINEAR").upper()
 
 
 def _stored_fault(dataset: Dataset) -> str:
