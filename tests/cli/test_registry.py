@@ -116,3 +116,20 @@ def test_files_that_tell_little_are_shown_as_such(at_home: Callable[..., Any], t
     drifted = at_home("models", "drift", "bare-kernel", tmp_path / "rows.csv").err
     assert "no job trains families" in drifted.lower()
     assert ("Train it again" in drifted, "override" in drifted) == (False, False)
+    unlike = at_home("predict", tmp_path / "kernel.superpose", tmp_path / "rows.csv", "--novelty").err
+    assert "of a kind that keeps none, such as families and HybridRegressor" in unlike
+
+
+def test_a_data_set_that_lacks_columns_says_how_many(at_home: Callable[..., Any], trained: str, tmp_path: Path) -> None:
+    from superpose.learning import HybridRegressor
+    from superpose.learning.model_file import ModelFacts
+
+    rows = np.random.default_rng(0).normal(size=(24, 7))
+    model = HybridRegressor(n_qubits=2, layers=1, epochs=1, random_state=0).fit(rows, rows[:, 0])
+    for name, provenance in (("seven", {}), ("shops", {"template": "demand"})):
+        model.save(tmp_path / name, ModelFacts(provenance=provenance))
+        at_home("models", "import", tmp_path / name, "--name", name)
+    lacking = at_home("predictions", "of-dataset", "seven", trained, tmp_path / "out.csv").err
+    assert "lacks 'x0', 'x1', 'x2', 'x3', 'x4' and 2 more, which the model needs." in lacking
+    assert "templates.demand.features" not in lacking
+    assert "templates.demand.features" in at_home("predictions", "of-dataset", "shops", trained, tmp_path / "o.csv").err

@@ -223,6 +223,16 @@ def test_a_template_s_model_of_series_has_a_card(tmp_path: Path) -> None:
     page = training_report(ReportFacts(Predictor.load(tmp_path / "m"), manifest={**manifest, "data": series}))
     assert b"frequency: monthly" in page
 
+    whole = {**series, "n_periods": 200, "first": "2001-01", "last": "2017-08", "season": 12, "covariates": []}
+    whole |= {"source": None, "n_filled_with_zero": 0, "digest": "ab12"}
+    said = "2 series, 200 monthly periods from 2001-01 to 2017-08; a season has 12."
+    card = model_card({**manifest, "data": whole})
+    assert f"- {said}" in card
+    assert "- Covariates: none." in card
+    assert ("source: None" in card, "n filled" in card, "covariates: " in card) == (False, False, False)
+    page = training_report(ReportFacts(Predictor.load(tmp_path / "m"), manifest={**manifest, "data": whole}))
+    assert said.encode() in page
+
 
 @pytest.mark.parametrize(
     ("value", "printed"), [(0.0, "0.0000"), (0.25, "0.2500"), (0.0456, "0.0456"), (2.34e-5, "2.34e-05")]

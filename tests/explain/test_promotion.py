@@ -102,6 +102,7 @@ def test_nothing_at_all_lacks_everything() -> None:
             "template",
         ),
         ({"kind": "family_classifier"}, {"imported": True}, "file", "No job trains families"),
+        ({"kind": "hybrid_regressor"}, {"imported": True}, "file", "No job of a spec trains models of numbers"),
         ({"kind": "family_classifier"}, {}, "file", "No job trains families"),  # imported by an earlier release
     ],
 )

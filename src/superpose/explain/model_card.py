@@ -15,6 +15,7 @@ from superpose.explain.limit_words import limit_words
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
 from superpose.explain.privacy_words import more_than_one_row, of_groups, shadow_words
 from superpose.explain.samples import strongest_first
+from superpose.explain.series_words import series_words
 from superpose.learning.card import no_width, notice_of, stated
 from superpose.learning.fine_tuning.report import seen_warning
 from superpose.learning.metrics import NUMBER_METRICS
@@ -147,8 +148,8 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
     if not data:
         return [*lines, "- The manifest says nothing else about the training data."]
     if "split" not in data:  # a template's: series, which it splits by time
-        told = [f"- {escaped(name.replace('_', ' '))}: {escaped(value)}" for name, value in data.items()]
-        return [*lines, *told]
+        told = [f"- {escaped(line)}" for line in series_words(data)]
+        return [*lines, *told, *_baseline(manifest.get("drift_baseline"))]
     counts = listed([f"{escaped(label)} {count}" for label, count in data["class_counts"].items()])
     split = data["split"]
     return [

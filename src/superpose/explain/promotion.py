@@ -25,11 +25,14 @@ _NO_JOB = {
     "save(FILE, ModelFacts(...)) its {member} and import the file; ",
     "file": "The version was imported and its file lacks it: import a file written with it (ModelFacts, {member}), or "
     "train the model by a job, which computes it; ",
+    "number": "No job of a spec trains models of numbers, so it has to come with the file: fit the model, give "
+    "save(FILE, ModelFacts(...)) its {member} and import the file; ",
     "study": "The version was imported and its file lacks it: import a file that the template of this release wrote; ",
 }
 _ONLY_JOBS = {
     "family": "Only training jobs leave it, and no job trains families: ",
     "file": "Only training jobs leave it, and the version was imported: train the model by a job; ",
+    "number": "Only training jobs leave it, and no job of a spec trains models of numbers: ",
     "study": "Only training jobs leave it, and a template's model comes as a file: ",
 }
 _COMPARED = "Train the template again with variants beside the model and at least 2 seeds"
@@ -141,13 +144,15 @@ def _too_few(groups: Sequence[Facts]) -> str:
 
 
 def _origin(manifest: Facts, evidence: Facts) -> str:
-    """Where a version comes from: "job"; a file of a "family", of a "study" on one kind of data, or another "file"."""
+    """Where a version is from: "job"; a file of a "family", a "number", a "study" on one kind of data, or "file"."""
     if manifest.get("kind") == "family_classifier":
         return "family"
     if not evidence.get("imported"):
         return "job"
     provenance = manifest.get("provenance") or {}
-    return "study" if "template" in provenance else "file"
+    if "template" in provenance:
+        return "study"
+    return "number" if manifest.get("kind") == "hybrid_regressor" else "file"
 
 
 def _cure(origin: str, how: str, member: str | None) -> str:

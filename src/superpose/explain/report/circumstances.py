@@ -18,6 +18,7 @@ from superpose.explain.report.facts import ReportFacts
 from superpose.explain.report.origin import OUTSIDE, came_as_file
 from superpose.explain.report.plots import attribution_figure, heat_figure
 from superpose.explain.samples import strongest_first
+from superpose.explain.series_words import series_words
 from superpose.learning.card import stated
 
 __all__ = [
@@ -54,8 +55,7 @@ def data(facts: ReportFacts) -> Section:
         count = f" It takes {len(columns)} columns." if columns else ""
         return Section("data", "Data and splits", [Text(f"Left out: {why}.{count}")])
     if "split" not in known:  # a template's: series, which it splits by time
-        told = [f"{name.replace('_', ' ')}: {value}" for name, value in known.items() if value not in (None, [], "")]
-        return Section("data", "Data and splits", [Points(told)])
+        return Section("data", "Data and splits", [Points(series_words(known))])
     split = {part: known["split"][part] for part in sorted(known["split"], key=_place)}
     counts = list((known.get("class_counts") or {}).items())
     more = [[f"and {len(counts) - _MOST_CLASSES} more", ""]] if len(counts) > _MOST_CLASSES else []

@@ -21,6 +21,7 @@ from superpose.explain.report.form import in_known_form
 from superpose.explain.report.page import render_page
 from superpose.explain.report.plots import curves_figure
 from superpose.explain.report.results import number, title_of, unbroken
+from superpose.explain.series_words import extent_words
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
@@ -234,9 +235,7 @@ def _ahead(report: Facts) -> Section:
 def _data(report: Facts) -> Section:
     data, origins = report["data"], report["configuration"]["origins"]
     lines = [
-        f"{data['n_series']} series, {data['n_periods']} {data['frequency']} periods from {data['first']} to "
-        f"{data['last']}; a season has {data['season']}.",
-        f"Covariates: {', '.join(data['covariates']) or 'none'}.",
+        *extent_words(data),
         f"{origins['calibration']} origins calibrated intervals and chose the baseline, the next {origins['test']} "
         "tested; at each, everything was trained anew on what was known then.",
         *([f"Source: {data['source']}."] if data["source"] else []),

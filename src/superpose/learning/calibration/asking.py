@@ -20,8 +20,8 @@ _ABSENT = {
     "picture template of this release.",
     "abstain": "rule for abstaining. Give a probability instead of true, such as 0.8, or train again: a spec with "
     "calibration.abstain, or a picture template of this release.",
-    "novelty": "novelty score: a release before novelty scores trained it, or it was imported without one. "
-    "Train it again.",
+    "novelty": "novelty score: a release before novelty scores trained it, or it is of a kind that keeps none, such as "
+    "families and HybridRegressor. Training jobs and HybridClassifier keep one: train such a model.",
 }
 
 

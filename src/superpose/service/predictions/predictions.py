@@ -135,8 +135,10 @@ class Predictions(FileJobs):
         have = {column["name"] for column in data.columns}
         missing = [column["name"] for column in columns if column["name"] not in have]
         if missing:
+            more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""
             raise FeatureMismatchError(
-                f"Data set {data.name!r} lacks {', '.join(map(repr, missing[:5]))}, which the model needs.",
+                f"Data set {data.name!r} lacks {', '.join(map(repr, missing[:5]))}{more}, which the model needs."
+                f"{_demand_rows(found)}",
                 missing=missing[:50],
                 unknown=[],
             )
@@ -194,3 +196,10 @@ class Predictions(FileJobs):
                 raise ConflictError(f"Data set {dataset_name!r} was deleted just now.", name=dataset_name)
 
         return self._submit(principal, new, staged, check=check)
+
+
+def _demand_rows(found: ModelVersion) -> str:
+    """What a demand template's columns are made by, which no table of quantities has; nothing of other models."""
+    if (found.manifest.get("provenance") or {}).get("template") != "demand":  # type: ignore[attr-defined]  # JSON
+        return ""
+    return " A demand model's rows are made of quantities by superpose.learning.templates.demand.features(FILE)."
