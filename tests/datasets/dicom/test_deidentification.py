@@ -100,6 +100,22 @@ def test_patients_without_an_id_are_told_apart_by_their_names(scan: Scan, tmp_pa
     assert nobody.report.n_patients == 0 and nobody.report.removed["PatientID"] == 3
 
 
+@pytest.mark.parametrize(
+    "same",
+    [
+        [("MRN1", "DOE^JANE"), (" MRN1", "DOE"), ("MRN1 ", "")],
+        [("", "DOE^JANE"), (" ", "DOE^JANE^^^"), ("", " DOE ^JANE "), ("", "DOE^JANE^^==")],
+        [("", "Yamada^Tarou=山田^太郎"), ("", "Yamada^Tarou^=山田^太郎^^")],
+    ],
+)
+def test_what_the_standard_calls_insignificant_makes_no_other_patient(scan: Scan, same: list[tuple[str, str]]) -> None:
+    deidentify = Deidentifier()
+    for patient, name in same:
+        file = scan(SpecificCharacterSet="ISO_IR 192", PatientID=patient, PatientName=name)
+        deidentify(open_dicom(file, "a"), "a")
+    assert deidentify.report.n_patients == 1
+
+
 def test_text_in_pixels_is_refused_where_the_file_says_so_and_counted_where_it_may_be(scan: Scan) -> None:
     with pytest.raises(DatasetFormatError, match="text is written into its pixels"):
         Deidentifier()(open_dicom(scan(BurnedInAnnotation="YES"), "a.dcm"), "a.dcm")

@@ -90,8 +90,14 @@ def open_dicom(content: bytes, name: str) -> Dataset:
 
 
 def patient_named(dataset: Dataset) -> str:
-    """The Patient ID that a file states, or without one the name; "" where it names nobody (as ``^^^^`` does not)."""
-    stated = (str(dataset.get(keyword, "") or "") for keyword in ("PatientID", "PatientName"))
+    """The Patient ID that a file states, or without one the name; "" where it names nobody (as ``^^^^`` does not).
+
+    Without what the standard calls insignificant (PS3.5, 6.2): spaces around either and around the name's components,
+    and carets for components that are not there.
+    """
+    groups = str(dataset.get("PatientName", "") or "").split("=")
+    name = "=".join("^".join(map(str.strip, group.split("^"))).rstrip("^") for group in groups).rstrip("=")
+    stated = (str(dataset.get("PatientID", "") or "").strip(), name)
     return next((one for one in stated if any(map(str.isalnum, one))), "")
 
 
