@@ -89,6 +89,17 @@ def test_nothing_at_all_lacks_everything() -> None:
     assert [one.name for one in check_promotion({}, {}, {}).missing] == list(REQUIREMENTS)
 
 
+def test_a_template_s_study_is_told_what_would_compare_it() -> None:
+    def cure(template: str) -> str:
+        missing = check_promotion({"kind": "any", "provenance": {"template": template}}, {}, {}).missing
+        return next(one.how for one in missing if one.name == "controls")
+
+    assert "--beside strong_cnn" in cure("pneumonia")
+    assert "--beside hybrid_head,classical_twin" in cure("pneumonia")  # a head alone is compared with nothing
+    assert "--beside ridge" in cure("demand")
+    assert "seeds" not in cure("demand")  # its origins compare one seed too
+
+
 @pytest.mark.parametrize(
     ("manifest", "evidence", "cured_by", "said"),
     [

@@ -35,7 +35,11 @@ _ONLY_JOBS = {
     "number": "Only training jobs leave it, and no job of a spec trains models of numbers: ",
     "study": "Only training jobs leave it, and a template's model comes as a file: ",
 }
-_COMPARED = "Train the template again with variants beside the model and at least 2 seeds"
+_COMPARED = {
+    "demand": "Train the template again with variants beside the model (--beside ridge)",
+    "pneumonia": "Train the template again with at least 2 seeds and, beside the model, a whole network (--beside "
+    "strong_cnn) or its head with what heads are compared with (--beside hybrid_head,classical_twin)",
+}
 """How a template's study can be compared, which has no spec that could name controls."""
 _OVERRIDE = "an admin can override it with a reason."
 _NO_SUBGROUPS = "superpose models annotate MODEL --version N --no-subgroups REASON."
@@ -110,11 +114,13 @@ def check_promotion(manifest: Facts, evidence: Facts, statements: Facts) -> Prom
     refused = (evidence.get("explanation") or {}).get("refused")
     reasons = {"explanation": f"The training job could not make one: {refused}"} if refused else {}
     origin = _origin(manifest, evidence)
+    template = str((manifest.get("provenance") or {}).get("template"))
+    compared = _COMPARED.get(template, "Train the template again with variants beside the model")
     if origin == "job" and "template" in (manifest.get("provenance") or {}):
-        reasons |= {"controls": f"{_COMPARED}; {_OVERRIDE}"}
+        reasons |= {"controls": f"{compared}; {_OVERRIDE}"}
         reasons |= {"subgroups": f"A template's study has none. Say why: {_NO_SUBGROUPS}"}
     if origin == "study":
-        reasons |= {"controls": f"{_COMPARED}, and import the file that it leaves; {_OVERRIDE}"}
+        reasons |= {"controls": f"{compared}, and import the file that it leaves; {_OVERRIDE}"}
     before = {"subgroups": _compares_nothing(facts.evaluation)}
     return PromotionReport(
         tuple(

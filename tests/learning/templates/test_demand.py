@@ -230,6 +230,9 @@ def test_measures_are_those_of_scikit_learn_and_their_intervals_those_of_scipy()
         bounds = stats.ttest_1samp(row["values"], 0.0).confidence_interval(0.95)
         assert (row["low"], row["high"]) == pytest.approx((bounds.low, bounds.high)), name
     assert set(summary(rows)) == set(MEASURES)
+    few = summary([dict.fromkeys(MEASURES, 1.0) | {"mase": 3.0}, dict.fromkeys(MEASURES, 0.8) | {"mase": 0.1}])
+    assert (few["coverage"]["high"], few["mase"]["low"]) == (1.0, 0.0)  # Student's would be 2.17 and -16.9
+    assert few["mae"]["high"] > 1.0
 
 
 def test_the_symmetric_error_is_that_of_published_examples_and_of_scikit_learns_percentage_error() -> None:

@@ -66,8 +66,14 @@ def measured(truth: Floats, forecast: Floats, low: Floats, high: Floats, unit: F
     }
 
 
+_MOST = {"coverage": 1.0}
+
+
 def summary(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, Any]]:
-    """Of each measure the mean over origins, Student's 95 % interval of that mean, and the values."""
+    """Of each measure the mean over origins, Student's 95 % interval of that mean, and the values.
+
+    Intervals are cut to what a measure can be: 0 or more, and coverage at most 1.
+    """
     found: dict[str, dict[str, Any]] = {}
     for name in MEASURES:
         values = [row[name] for row in rows]
@@ -77,6 +83,6 @@ def summary(rows: Sequence[dict[str, float]]) -> dict[str, dict[str, Any]]:
             test = paired_test(values, 0.0)
             if test.error > 0:
                 reach = test.reach(0.05)
-                bounds = (mean - reach, mean + reach)
+                bounds = (max(0.0, mean - reach), min(_MOST.get(name, np.inf), mean + reach))
         found[name] = {"mean": mean, "low": bounds[0], "high": bounds[1], "values": values}
     return found
