@@ -271,6 +271,31 @@ def test_a_report_tells_the_limits_that_the_card_tells(facts: ReportFacts) -> No
         assert said in text and said in card, said
 
 
+def test_a_private_child_s_promise_is_told_with_what_its_parent_learnt(facts: ReportFacts) -> None:
+    manifest = copy.deepcopy(dict(facts.known_manifest))
+    manifest["evaluation"]["privacy"] = {
+        "epsilon": 2.0, "delta": 1e-5, "covers": "the weights", "protects": "one training row", "n_steps": 9,
+        "does_not_cover": ["scaling"], "noise_multiplier": 1.0, "max_gradient_norm": 1.0,
+    }  # fmt: skip
+    manifest["evaluation"]["membership"] = copy.deepcopy(manifest["evaluation"]["membership"]) | {"bound": 0.5}
+
+    def both(**began: Any) -> tuple[str, str]:
+        parent = {"parent": "heart:1", "digest": "ab", "entry": "keep", "head": "keep", "freeze": [], **began}
+        made = manifest | {"provenance": manifest["provenance"] | ({"fine_tuned_from": parent} if began else {})}
+        return Parts(training_report(ReportFacts(facts.predictor, manifest=made))).text, model_card(made)
+
+    own = manifest["data"]["digest"]
+    for text in both():
+        assert ("the parent heart:1" in text.lower(), "No attack's advantage exceeds 0.5" in text) == (False, True)
+    for text in both(dataset_digest="elsewhere"):
+        assert "Nor does that epsilon cover the rows that the parent heart:1 learnt from." in text
+        assert "No attack's advantage exceeds 0.5" in text
+    for began in ({"dataset_digest": own}, {"dataset_digest": "elsewhere", "earlier_data": [own]}):
+        for text in both(**began):
+            assert "for a training row that the parent had, the promise does not hold" in text
+            assert "No attack's advantage exceeds" not in text
+
+
 def test_what_is_not_known_is_left_out_and_said(facts: ReportFacts) -> None:
     nothing = Parts(training_report(ReportFacts()))
     assert [one["id"] for one in nothing.all("h2")] == SECTIONS

@@ -13,7 +13,7 @@ from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.explain.group_words import counted_in, equal_means, groups_lines, of_first_seed
 from superpose.explain.limit_words import limit_words
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
-from superpose.explain.privacy_words import more_than_one_row, of_groups, shadow_words
+from superpose.explain.privacy_words import more_than_one_row, of_groups, parent_had_rows, parent_words, shadow_words
 from superpose.explain.samples import strongest_first
 from superpose.explain.series_words import series_words
 from superpose.learning.card import no_width, notice_of, stated
@@ -428,9 +428,10 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
             f"gradients cut to length {private['max_gradient_norm']:.3g}, {private['n_steps']} steps."
         )
         lines.append(f"- Not covered: {'; '.join(map(escaped, private['does_not_cover']))}.")
-        lines += [f"- {said}" for said in more_than_one_row(private)]
+        said = [*parent_words(manifest, text=escaped), *more_than_one_row(private)]
+        lines += [f"- {sentence}" for sentence in said]
     if attack:
-        bound = attack.get("bound")
+        bound = None if parent_had_rows(manifest) else attack.get("bound")
         lines.append(
             f"- Membership inference: an attacker who sees a row's loss tells a training row from an unseen one with "
             f"AUC {attack['auc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}; 0.5 is guessing; "

@@ -5,7 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["more_than_one_row", "of_groups", "shadow_words"]
+__all__ = ["more_than_one_row", "of_groups", "parent_had_rows", "parent_words", "shadow_words"]
+
+
+def parent_had_rows(manifest: Mapping[str, Any]) -> bool:
+    """Whether the model that this one began from learnt from its very data, or from rows that are tested here."""
+    began = (manifest.get("provenance") or {}).get("fine_tuned_from") or {}
+    told = (manifest.get("evaluation") or {}).get("fine_tuning") or {}
+    digest = (manifest.get("data") or {}).get("digest")
+    learnt_from = [began.get("dataset_digest"), *(began.get("earlier_data") or ())]
+    same = digest is not None and digest in learnt_from
+    return bool(began) and (same or bool((told.get("seen_by_parent") or {}).get("n_seen")))
+
+
+def parent_words(manifest: Mapping[str, Any], *, text: Callable[[object], str] = str) -> list[str]:
+    """What a private training's promise does not hold for, where it began from a model: the rows of that one."""
+    began = (manifest.get("provenance") or {}).get("fine_tuned_from")
+    if not began:
+        return []
+    parent = text(began["parent"])
+    if not parent_had_rows(manifest):
+        return [f"Nor does that epsilon cover the rows that the parent {parent} learnt from."]
+    return [
+        f"The parent {parent} learnt from rows of these data, and that epsilon does not count what it learnt: for a "
+        "training row that the parent had, the promise does not hold, nor does a bound on attacks. Begin from a parent "
+        "that was trained on other rows."
+    ]
 
 
 def more_than_one_row(private: Mapping[str, Any]) -> list[str]:

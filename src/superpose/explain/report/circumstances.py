@@ -10,7 +10,7 @@ import numpy as np
 from superpose.errors import ExplanationError, SuperposeError
 from superpose.explain.limit_words import limit_words
 from superpose.explain.pictures.grid import named_image_grid
-from superpose.explain.privacy_words import more_than_one_row, of_groups, shadow_words
+from superpose.explain.privacy_words import more_than_one_row, of_groups, parent_had_rows, parent_words, shadow_words
 from superpose.explain.promotion import check_promotion
 from superpose.explain.report.blocks import Block, Figure, Points, Section, Table, Text
 from superpose.explain.report.drawing import circuit_svg
@@ -158,7 +158,7 @@ def privacy(facts: ReportFacts) -> Section:
             f"Trained with differential privacy: epsilon {private['epsilon']:.3g}, delta {private['delta']:.3g} for "
             f"{private['covers']}, towards {private['protects']}. Not covered: {'; '.join(private['does_not_cover'])}."
         )
-        lines += more_than_one_row(private)
+        lines += [*parent_words(facts.known_manifest), *more_than_one_row(private)]
     elif evaluation:
         lines.append("Trained without differential privacy: no epsilon bounds what the model tells of a training row.")
     else:
@@ -173,7 +173,7 @@ def privacy(facts: ReportFacts) -> Section:
             f"{attack['auc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}; 0.5 is guessing) and finds {found} of "
             f"{attack['n_trained']} training rows ({attack['n_unseen']} unseen{of_groups(attack)})."
         )
-        if attack.get("bound") is not None:
+        if attack.get("bound") is not None and not parent_had_rows(facts.known_manifest):
             lines.append(
                 f"No attack's advantage exceeds {attack['bound']:.2g}; this one has {attack['advantage']:.2g}."
             )
