@@ -86,7 +86,8 @@ def _images_in(folder: Path, dicom: set[str]) -> list[str]:
 
 
 def _without_identity(path: Path, picture: PlacedPicture, deidentify: Deidentifier) -> bytes:
-    dataset = open_dicom(path.read_bytes(), path.name)
+    told = picture.file[-120:]
+    dataset = open_dicom(path.read_bytes(), told)
     patient, name = patient_named(dataset), str(dataset.get("PatientName", "") or "")
     for folder in PurePosixPath(picture.above).parts:
         if folder not in PARTS and bears(folder, patient, name):
@@ -96,7 +97,7 @@ def _without_identity(path: Path, picture: PlacedPicture, deidentify: Deidentifi
                 "classes, or give it another name.",
                 file=picture.file[:200],
             )
-    return dicom_bytes(deidentify(dataset, path.name), path.name)
+    return dicom_bytes(deidentify(dataset, told), told)
 
 
 def _pixels_alone(path: Path, picture: PlacedPicture, report: PictureReport) -> tuple[bytes, str]:

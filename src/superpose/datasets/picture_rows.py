@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from superpose.datasets.image_reader import IMAGE_MODES, image_row, pixel_names
+from superpose.datasets.image_reader import IMAGE_MODES, Identities, image_row, picture_pixels, pixel_names
 from superpose.datasets.picture_folders import files_in, is_picture
 from superpose.errors import DatasetEmptyError, DatasetFormatError
 
@@ -49,6 +49,7 @@ def picture_rows(source: Path, columns: Sequence[str]) -> tuple[list[str], list[
     size, mode = _form_of(columns, source)
     if not source.is_dir():
         return [source.name], [image_row(source, size=size, mode=mode)]
+    pixels = pixel_names(size, mode)
     names = list(files_in(source))
     for name in names:
         if not is_picture(name, partial(_head, source / name)):
@@ -59,7 +60,11 @@ def picture_rows(source: Path, columns: Sequence[str]) -> tuple[list[str], list[
             )
     if not names:
         raise DatasetEmptyError(f"Folder {source} holds no PNG, JPEG or DICOM picture; give one at least.")
-    return names, [image_row(source / name, size=size, mode=mode) for name in names]
+    rows = []
+    for name in names:  # the end of its path, for in every folder of an export stands an IM000001
+        values, _ = picture_pixels((source / name).read_bytes(), name[-120:], size, mode, Identities())
+        rows.append(dict(zip(pixels, values.tolist(), strict=True)))
+    return names, rows
 
 
 def _form_of(columns: Sequence[str], source: Path) -> tuple[int, str]:

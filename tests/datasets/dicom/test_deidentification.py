@@ -20,6 +20,7 @@ pydicom = pytest.importorskip("pydicom", reason="needs superpose[dicom]")
 from superpose.client.image_folder import pack_folder  # noqa: E402
 from superpose.datasets import read_images  # noqa: E402
 from superpose.datasets.dicom import KEPT, Deidentifier, deidentify_folder, grey_pixels, open_dicom  # noqa: E402
+from superpose.datasets.picture_rows import picture_rows  # noqa: E402
 from superpose.errors import DatasetFormatError  # noqa: E402
 
 from .conftest import SECRETS  # noqa: E402
@@ -234,6 +235,27 @@ def test_nothing_is_left_of_a_folder_of_which_one_file_is_refused(scan: Scan, tm
     assert (tmp_path / "to").exists() == there and not list((tmp_path / "to").rglob("*"))
     (tmp_path / "from" / "zoo" / "C" / "IM1").unlink()
     assert deidentify_folder(tmp_path / "from", tmp_path / "to").n_files == 4
+
+
+def test_what_is_left_out_is_counted_and_what_is_refused_is_named_with_its_folders(scan: Scan, tmp_path: Path) -> None:
+    source = put(tmp_path / "from", {"ill/a/IM1": scan(), "ill/b/IM1": scan(PatientID="2"), "well/c/IM1": scan()})
+    assert not deidentify_folder(source, tmp_path / "whole").n_left_out
+    put(source, {"well/c/old": scan()[132:], "well/c/notes.txt": b"text", ".hidden/x": b"", "DICOMDIR": b""})
+    (source / "more").symlink_to(tmp_path, target_is_directory=True)
+    report = deidentify_folder(source, tmp_path / "to")
+    assert (report.n_files, report.n_left_out, report.to_dict()["n_left_out"]) == (3, 3, 3)
+    assert "3 file(s) or link(s) beside the DICOM files were left out" in report.warnings[0]
+    put(source, {"ill/b/IM1": scan()[:300]})
+    for take in (
+        lambda: deidentify_folder(source, tmp_path / "no"),
+        lambda: picture_rows(source / "ill", ["grey_0_0"]),
+    ):
+        with pytest.raises(DatasetFormatError, match=r"DICOM file '(ill/)?b/IM1'"):
+            take()
+    for name in ("more", "well/c/old", "well/c/notes.txt"):
+        (source / name).unlink()
+    with pytest.raises(DatasetFormatError, match="DICOM file 'ill/b/IM1'"):
+        pack_folder(source, tmp_path / "x.zip")
 
 
 def test_a_class_is_found_by_the_name_that_is_typed(scan: Scan, tmp_path: Path) -> None:
@@ -481,7 +503,9 @@ def test_a_file_that_cannot_be_written_again_is_refused_by_name(scan: Scan, tmp_
         lambda: deidentify_folder(tmp_path, tmp_path.with_name("to")),
         lambda: pack_folder(tmp_path, tmp_path.with_name("x.zip")),
     ):
-        with pytest.raises(DatasetFormatError, match=r"'a\.dcm' cannot be written .* transfer syntax '1\.2\.840\.999"):
+        with pytest.raises(
+            DatasetFormatError, match=r"'ill/a\.dcm' cannot be written .* transfer syntax '1\.2\.840\.999"
+        ):
             act()
 
 

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import secrets
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,8 @@ __all__ = ["Deidentifier", "RemovalReport", "deidentify_folder", "find_dicom"]
 
 _OFTEN_BURNED_IN = frozenset({"US", "ES", "XC", "GM", "SM", "OT", "SC"})
 """Modalities whose pictures often have names written into them."""
+_NAME = 120
+"""Characters of a file's path, from its end, in a message."""
 _SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7"
 _SAID = frozenset({"PatientIdentityRemoved", "DeidentificationMethod"})
 _OVERLAYS = range(0x6000, 0x6020, 2)
@@ -50,6 +52,7 @@ class RemovalReport:
         kept: files by attribute that stayed.
         n_patients: different patients, as far as files tell.
         n_perhaps_burned_in: files of a kind that often has text in its pixels, and that do not say it has none.
+        n_left_out: other files in the folder, and links to elsewhere; they were not written.
         folders: what became of the names of folders; None where there are none.
         pictures: what was removed from PNG and JPEG files beside the DICOM files that all else counts.
     """
@@ -61,6 +64,7 @@ class RemovalReport:
     kept: Counter[str] = field(default_factory=Counter)
     n_patients: int = 0
     n_perhaps_burned_in: int = 0
+    n_left_out: int = 0
     folders: FolderReport | None = None
     pictures: PictureReport = field(default_factory=PictureReport)
 
@@ -68,6 +72,12 @@ class RemovalReport:
     def warnings(self) -> tuple[str, ...]:
         """What a person must still look at."""
         of_folders = self.folders.warnings if self.folders else ()
+        if self.n_left_out:
+            of_folders = (
+                f"{self.n_left_out} file(s) or link(s) beside the DICOM files were left out: of other kinds, without "
+                "DICM at byte 128 (as some old exports are), or elsewhere.",
+                *of_folders,
+            )
         if not self.n_perhaps_burned_in:
             return of_folders
         return (
@@ -86,6 +96,7 @@ class RemovalReport:
             "n_deidentified_before": self.n_deidentified_before,
             "n_patients": self.n_patients,
             "n_perhaps_burned_in": self.n_perhaps_burned_in,
+            **({"n_left_out": self.n_left_out} if self.n_left_out else {}),
             **counted,
             **({"folders": self.folders.to_dict()} if self.folders else {}),
             **({"pictures": self.pictures.to_dict()} if self.pictures.n_files else {}),
@@ -213,7 +224,7 @@ def deidentify_folder(
     written nothing is left of the others.
 
     Args:
-        source: a folder; files of other kinds are left out.
+        source: a folder; files of other kinds, and links to elsewhere, are left out and counted.
         target: a folder that does not exist yet, or is empty.
         key: as `Deidentifier` takes it.
         classes: names of the classes' folders; without them they are found by their place and by whose files they hold.
@@ -228,6 +239,7 @@ def deidentify_folder(
     if not paths:
         raise DatasetFormatError(f"{source} holds no DICOM file.", path=str(source))
     deidentify = Deidentifier(key)
+    deidentify.report.n_left_out = sum(map(_is_file, _seen(source))) - len(paths)
     width = len(str(len(paths)))
     places, deidentify.report.folders = new_places(
         [standing(path, source) for path in paths], deidentify.pseudonym, classes
@@ -235,10 +247,11 @@ def deidentify_folder(
     was_there, written = target.exists(), list[Path]()
     try:
         for number, (path, place) in enumerate(zip(paths, places, strict=True), start=1):
-            made = deidentify(open_dicom(path.read_bytes(), path.name), path.name)
+            name = path.relative_to(source).as_posix()[-_NAME:]  # in every folder of an export stands an IM000001
+            made = deidentify(open_dicom(path.read_bytes(), name), name)
             (target / place).mkdir(parents=True, exist_ok=True)
             written.append(target / place / f"image_{number:0{width}d}.dcm")
-            written[-1].write_bytes(dicom_bytes(made, path.name))
+            written[-1].write_bytes(dicom_bytes(made, name))
     except BaseException:  # a part has pseudonyms that may never be made again, and no report
         for path in written:
             path.unlink(missing_ok=True)
@@ -265,14 +278,24 @@ def find_dicom(folder: Path) -> list[Path]:
     Hidden ones, links to elsewhere and indices of discs (``DICOMDIR``) are passed over.
     """
     inside = folder.resolve()
-    found = []
+    return [
+        path
+        for path in _seen(folder)
+        if path.is_file() and path.resolve().is_relative_to(inside) and is_dicom_file(path.name, partial(head_of, path))
+    ]
+
+
+def _seen(folder: Path) -> Iterator[Path]:
+    """What is in a folder and the folders in it, sorted, but for what is hidden and indices of discs."""
     for path in sorted(folder.rglob("*")):
         hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-        if hidden or is_index(path.name) or not path.is_file() or not path.resolve().is_relative_to(inside):
-            continue
-        if is_dicom_file(path.name, partial(head_of, path)):
-            found.append(path)
-    return found
+        if not (hidden or is_index(path.name)):
+            yield path
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, or a link to whatever."""
+    return path.is_file() or path.is_symlink()
 
 
 def _kept(keyword: str, value: Any) -> Any:
