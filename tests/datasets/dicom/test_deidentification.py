@@ -140,6 +140,20 @@ def test_lookup_tables_stay_without_their_explanation(scan: Scan) -> None:
     assert "LUTExplanation" not in made.VOILUTSequence[0]
 
 
+def test_what_says_how_pixels_are_shown_stays_as_a_code_alone(scan: Scan) -> None:
+    lut = table(64, 0, 16)
+    lut.ModalityLUTType = "of DOE^JANE"
+    free = {"RescaleType": "DOE^JANE", "VOILUTFunction": "DOE^JANE", "PresentationLUTShape": "DOE^JANE"}
+    free |= {"LossyImageCompression": "DOE^JANE", "BurnedInAnnotation": "DOE^JANE"}
+    content = scan(**free, ModalityLUTSequence=[lut])
+    deidentify = Deidentifier()
+    made = deidentify(open_dicom(content, "a"), "a")
+    assert not any(secret.encode() in written(made) for secret in SECRETS)
+    assert all(deidentify.report.removed[keyword] == 1 for keyword in free)
+    kept = deidentify(open_dicom(scan(RescaleType="HU_MOD", VOILUTFunction="LINEAR_EXACT"), "a"), "a")
+    assert (kept.RescaleType, kept.VOILUTFunction) == ("HU_MOD", "LINEAR_EXACT")
+
+
 def test_a_folder_keeps_its_classes_and_loses_file_names(scan: Scan, tmp_path: Path) -> None:
     for place in ("ill/MRN-00471.dcm", "well/IM0001"):  # hospitals' files often have no suffix
         path = tmp_path / "from" / place

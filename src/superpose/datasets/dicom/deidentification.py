@@ -313,7 +313,7 @@ def _lookup(entry: Dataset, keywords: tuple[str, ...]) -> Dataset:
 
     made = Kept()
     for keyword in keywords:
-        if keyword in entry:
+        if keyword in entry and _kept(keyword, entry[keyword].value) is not None:
             made.add(entry[keyword])
     return made
 

@@ -31,15 +31,10 @@ _PIXELS = (
     "ImagerPixelSpacing",
     "RescaleSlope",
     "RescaleIntercept",
-    "RescaleType",
     "WindowCenter",
     "WindowWidth",
-    "VOILUTFunction",
-    "PresentationLUTShape",
-    "LossyImageCompression",
     "NumberOfFrames",
     "SOPClassUID",
-    "BurnedInAnnotation",
 )
 CODES: Final[Mapping[str, re.Pattern[str]]] = {
     "Modality": re.compile(r"[A-Z]{1,16}"),
@@ -48,6 +43,12 @@ CODES: Final[Mapping[str, re.Pattern[str]]] = {
     "Laterality": re.compile(r"[LRUB]"),
     "ImageLaterality": re.compile(r"[LRUB]"),
     "PatientSex": re.compile(r"[MFO]"),
+    "RescaleType": re.compile(r"[A-Z_]{1,16}"),
+    "ModalityLUTType": re.compile(r"[A-Z_]{1,16}"),
+    "VOILUTFunction": re.compile(r"[A-Z_]{1,16}"),
+    "PresentationLUTShape": re.compile(r"[A-Z]{1,16}"),
+    "LossyImageCompression": re.compile(r"0[01]"),
+    "BurnedInAnnotation": re.compile(r"YES|NO"),
 }
 """Attributes whose value stays only where it is a code of this form, for free text hides in them."""
 
