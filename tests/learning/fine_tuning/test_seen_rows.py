@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from superpose.datasets import Table, table_from_frame
+from superpose.datasets.picture_tables import pictures_of_table
 from superpose.explain.model_card import model_card
 from superpose.explain.promotion import check_promotion
 from superpose.learning import HybridClassifier, ModelFile, TrainingSpec, read_model, run_experiment
@@ -135,6 +136,26 @@ def test_a_patient_is_seen_as_a_whole_and_all_rows_where_nobody_can_tell(file: M
     assert again is not None
     assert again[0].all()
     assert not again[1]
+
+
+def test_pictures_that_a_template_had_are_known_in_the_table_they_came_from(file: ModelFile) -> None:
+    size = 60
+    pixels = np.random.default_rng(0).integers(0, 256, (size, 64)) / 255
+    frame = pd.DataFrame(pixels, columns=[f"grey_{row}_{column}" for row in range(8) for column in range(8)])
+    frame["class"] = ["ill", "well"] * (size // 2)
+    part = np.repeat(["train", "val", "test"], [36, 12, 12])
+    given, drawn = frame.assign(part=part), frame
+    for pictures, seen in ((given, part != "test"), (drawn, np.ones(size, dtype=bool))):
+        table = table_from_frame(pictures, name="films", target="class")
+        parent = replace(Parent.from_file(file, "m:1"), dataset_digest=pictures_of_table(table).digest)
+        found = parents_rows(parent, table, None)
+        assert found is not None
+        assert (found[0].tolist(), found[1]) == (seen.tolist(), False)
+        behind = replace(parent, dataset_digest="0" * 64, earlier_data=(str(parent.dataset_digest),))
+        again = parents_rows(behind, table, None)
+        assert again is not None
+        assert again[0].tolist() == seen.tolist()
+        assert parents_rows(replace(parent, dataset_digest="0" * 64), table, None) is None
 
 
 def test_data_of_models_behind_the_parent_are_found_and_told(file: ModelFile, table: Table, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ def parents_rows(parent: Parent, table: Table, groups: Groups | None) -> tuple[N
     data were others.
 
     Certain are training and validation rows of the first split of a spec of the parent's. Where its file has no spec,
-    or one of the models behind it was trained on the same data, all rows may be.
+    or one of the models behind it was trained on the same data, all rows may be. Of a table of pictures that the
+    picture template had, rows of its training and validation parts may be.
 
     Args:
         parent: the model that training begins from.
@@ -31,8 +32,9 @@ def parents_rows(parent: Parent, table: Table, groups: Groups | None) -> tuple[N
         groups: which of them belong together.
     """
     earlier = table.digest in parent.earlier_data
+    pictures = _rows_of_pictures(parent, table)
     if parent.dataset_digest != table.digest and not earlier:
-        return None
+        return None if pictures is None else (pictures, False)
     split = None if earlier else _first_split(parent.spec, table)
     if split is None:
         return np.ones(table.n_rows, dtype=np.bool_), False
@@ -40,7 +42,24 @@ def parents_rows(parent: Parent, table: Table, groups: Groups | None) -> tuple[N
     seen[np.concatenate([split.train, split.validation])] = True
     if groups is not None and groups.kept_together:
         seen = np.isin(groups.members, groups.members[seen])
-    return seen, True
+    return (seen, True) if pictures is None else (seen | pictures, False)
+
+
+def _rows_of_pictures(parent: Parent, table: Table) -> NDArray[np.bool_] | None:
+    """Rows that the picture template may have trained on, whose files name the digest of pictures, not of a table."""
+    from superpose.datasets.picture_tables import PART, pictures_of_table
+
+    known = {parent.dataset_digest, *parent.earlier_data} - {None, table.digest}
+    if not known:
+        return None
+    try:
+        if pictures_of_table(table).digest not in known:
+            return None
+    except SuperposeError:  # no pictures
+        return None
+    if PART not in table.feature_names:
+        return np.ones(table.n_rows, dtype=np.bool_)  # the template drew its parts
+    return np.array([str(part) != "test" for part in table.features[PART]], dtype=np.bool_)
 
 
 def seen_by_parent(
