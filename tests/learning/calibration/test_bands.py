@@ -110,3 +110,9 @@ def test_a_file_keeps_it_and_one_that_does_not_fit_is_refused(score: BandNovelty
         replace(score, spreads=np.zeros(4))
     with pytest.raises(ValueError, match="'stars', this release knows 'mahalanobis' and 'bands'"):
         Safeguards.from_parts({**description, "novelty": {**own, "score": "stars"}}, arrays)
+
+
+def test_where_all_directions_are_kept_rounding_is_no_band(score: BandNovelty) -> None:
+    assert len(score.directions) == score.n_columns
+    rest = score.energies(np.vstack([pictures(20, 8), 40.0 * pictures(20, 9)]))[:, -1]
+    assert (rest == rest[0]).all() and score.centres[-1] == pytest.approx(rest[0])

@@ -87,6 +87,8 @@ class BandNovelty:
         apart = encoded - self.mean  # (n_rows, n_columns)
         squares = (apart @ self.directions.T) ** 2  # (n_rows, n_directions)
         others = np.maximum(np.einsum("ij,ij->i", apart, apart) - squares.sum(axis=1), 0.0)
+        if len(self.directions) == self.n_columns:
+            others[:] = 0.0  # there are none, and rounding is no energy
         scaled = squares / self.variances
         means = [scaled[:, first:last].mean(axis=1) for first, last in pairwise((0, *self.ends))]
         found: Floats = np.log(np.column_stack([*means, others / self.rest]) + _LEAST_ENERGY)
