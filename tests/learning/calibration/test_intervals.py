@@ -53,6 +53,18 @@ def test_exchangeable_numbers_are_held_as_often_as_stated() -> None:
     assert abs(held / 2_000 - 0.8) < 4 * math.sqrt(0.8 * 0.2 / 2_000)
 
 
+def test_counts_at_the_ends_are_held_however_their_prediction_is_rounded() -> None:
+    drawn = np.random.default_rng(3)
+    numbers = np.array([0.1, 0.7, 1300.3])[drawn.integers(3, size=200)]
+    counts = np.rint(numbers) + drawn.integers(3, size=200)
+    interval = NumberInterval.from_residuals(0.8, counts - numbers)
+    held = []
+    for rounded in (np.nextafter(numbers, -np.inf), numbers, np.nextafter(numbers, np.inf)):
+        low, high = interval.around(rounded).T
+        held.append(float(np.mean((low <= counts) & (counts <= high))))
+    assert held[0] == held[1] == held[2] >= 0.8
+
+
 def test_a_model_file_keeps_the_interval_and_the_predictor_gives_it(regressor: HybridRegressor, tmp_path: Path) -> None:
     interval = NumberInterval.from_residuals(0.8, np.linspace(-1.0, 3.0, 41))
     rows = np.array([[0.5, 1.0], [0.1, -1.0]])

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import ModelPredictsNumbersError, SafeguardAbsentError
+from superpose.learning.calibration.novelty import are_novel
 from superpose.learning.calibration.safeguards import AbstainRule, Safeguards
 
 __all__ = ["Asked", "Details", "absent", "check_of_classes", "detailed"]
@@ -107,7 +108,7 @@ def detailed(
     if safeguards.novelty is None or encoded is None:
         raise absent("novelty")
     scores = safeguards.novelty.scores(encoded)
-    novel = scores > safeguards.novelty.threshold
+    novel = are_novel(safeguards.novelty, scores)
     return replace(
         found,
         novelty=tuple(scores.tolist()),

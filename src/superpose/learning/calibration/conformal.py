@@ -8,6 +8,9 @@ If the new row comes from where the held-out rows came from, its true class is i
 Rows of one patient are more alike than those of two. Where groups are known it is they that count: each weighs the
 same, see `superpose.learning.calibration.ranks`, and the promise is for a row picked at random from a new group's.
 
+Rows of few different kinds, as of categories alone, have scores at the very threshold, and the same row's probabilities
+differ by rounding with the rows computed beside it: what is above the threshold by no more than that is in.
+
 Source: Vovk, Gammerman and Shafer 2005, "Algorithmic learning in a random world"; the finite-sample quantile as in
 Angelopoulos and Bates 2021, arXiv 2107.07511, section 1.
 """
@@ -27,6 +30,9 @@ from superpose.learning.calibration.ranks import bound_of, members_of
 __all__ = ["SCORES", "ConformalSets", "fewest_rows"]
 
 Floats = NDArray[np.float64]
+
+_ROUNDING, _LEAST_ROUNDING = 1e-5, 1e-14
+"""By how much rounding may part the log odds of one row, those of a user's module in float32; and a score, at least."""
 
 
 def _lac(probabilities: Floats) -> Floats:
@@ -132,7 +138,8 @@ class ConformalSets:
 
     def sets(self, probabilities: Floats) -> NDArray[np.bool_]:
         """Which classes are in each row's set, ``(n_rows, n_classes)``; the most probable one always is."""
-        members = SCORES[self.method](probabilities) <= self.threshold
+        rounding = _ROUNDING * max(0.0, self.threshold * (1.0 - self.threshold)) + _LEAST_ROUNDING
+        members = SCORES[self.method](probabilities) <= self.threshold + rounding
         members[np.arange(len(probabilities)), probabilities.argmax(axis=1)] = True
         return members
 

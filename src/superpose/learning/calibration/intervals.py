@@ -27,6 +27,9 @@ Floats = NDArray[np.float64]
 
 DEFAULT_COVERAGE: Final = 0.8
 
+_ROUNDING, _LEAST_ROUNDING = 1e-9, 1e-12
+"""Of an interval's width, and of the number."""
+
 
 def conformal_reach(
     residuals: Floats, coverage: float = DEFAULT_COVERAGE, groups: NDArray[np.integer] | None = None
@@ -98,8 +101,12 @@ class NumberInterval:
         return cls(coverage, *reach, len(residuals), None if groups is None else n_groups)
 
     def around(self, numbers: Floats) -> Floats:
-        """Lower and upper end of each number's interval, ``(n_rows, 2)``."""
-        return np.stack([numbers + self.below, numbers + self.above], axis=1)
+        """Lower and upper end of each number's interval, ``(n_rows, 2)``; wider by what rounding may make of a number.
+
+        True numbers that are counts, of rows of few different kinds, lie at the very ends.
+        """
+        rounding = _ROUNDING * (self.above - self.below) + _LEAST_ROUNDING * np.abs(numbers)
+        return np.stack([numbers + self.below - rounding, numbers + self.above + rounding], axis=1)
 
     def to_dict(self) -> dict[str, Any]:
         """The interval as JSON values."""

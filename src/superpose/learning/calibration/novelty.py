@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["MAX_DIRECTIONS", "Novelty", "NoveltyScore"]
+__all__ = ["MAX_DIRECTIONS", "Novelty", "NoveltyScore", "are_novel"]
 
 Floats = NDArray[np.float64]
 
@@ -27,6 +27,9 @@ MAX_DIRECTIONS = 32
 """Leading directions that are kept at most."""
 
 _ARRAYS = ("mean", "directions", "variances")
+
+_ROUNDING = 1e-9
+"""Share of the threshold by which rounding may part scores of one row."""
 
 
 class NoveltyScore(Protocol):
@@ -56,6 +59,20 @@ class NoveltyScore(Protocol):
 
     def to_parts(self) -> tuple[dict[str, Any], dict[str, Floats]]:
         """A JSON description, whose ``score`` names the kind, and arrays."""
+
+
+def are_novel(score: NoveltyScore, scores: Floats) -> NDArray[np.bool_]:
+    """Which of some scores are above the threshold by more than rounding, ``(n_rows,)``.
+
+    Of rows of few different kinds, as of categories alone, many score what the threshold is, and a row's score differs
+    by rounding with the rows beside it.
+
+    Args:
+        score: whose threshold.
+        scores: as it gives them, ``(n_rows,)``.
+    """
+    found: NDArray[np.bool_] = scores > score.threshold * (1.0 + _ROUNDING)
+    return found
 
 
 @dataclass(frozen=True, eq=False)

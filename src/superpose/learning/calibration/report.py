@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from superpose.learning.calibration.conformal import ConformalSets
 from superpose.learning.calibration.fitting import chosen_method, fit_map, fit_novelty, halves
-from superpose.learning.calibration.novelty import NoveltyScore
+from superpose.learning.calibration.novelty import NoveltyScore, are_novel
 from superpose.learning.calibration.reliability import (
     abstaining_curve,
     calibration_error,
@@ -247,6 +247,6 @@ def _novelty(safeguards: Safeguards, encoded: Floats, told: _Intervals) -> Mappi
     score = safeguards.novelty
     if score is None:
         return None
-    novel = score.scores(encoded) > score.threshold
+    novel = are_novel(score, score.scores(encoded))
     told_of = {"score": score.kind, "threshold": score.threshold, "expected_share": score.expected_share}
     return {**told_of, "novel": told.share(novel)}

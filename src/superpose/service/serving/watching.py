@@ -20,6 +20,7 @@ import numpy as np
 from superpose.datasets.drift_counts import DriftCounts
 from superpose.datasets.drift_streams import FALSE_ALARMS, OVER_ROWS, beyond_chance, more_than_chance
 from superpose.errors import SuperposeError
+from superpose.learning.calibration.novelty import are_novel
 
 if TYPE_CHECKING:
     from superpose.learning.calibration.novelty import NoveltyScore
@@ -150,7 +151,7 @@ def _counted(predictor: Predictor, rows: list[Any]) -> _Counted | None:
         novelty, n_novel = predictor.safeguards.novelty, 0
         if novelty is not None:
             encoded = preprocessor.encode_block(block).values
-            n_novel = int((novelty.scores(encoded) > novelty.threshold).sum())
+            n_novel = int(are_novel(novelty, novelty.scores(encoded)).sum())
     except (SuperposeError, ValueError, KeyError):
         return None
     return _Counted(drift, len(rows), n_novel)
