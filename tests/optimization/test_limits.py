@@ -251,3 +251,53 @@ def test_angles_of_layers_between_are_not_looked_at_when_time_is_over() -> None:
     drawn = sampler.draw(sampler.form(problem, setting), setting)
     assert len(drawn.facts["params"]) == 80
     assert drawn.facts["n_evaluations"] <= 4  # one for the first circuit at least, one for the last
+
+
+def test_large_whole_numbers_are_told_apart() -> None:
+    """A priority of 10^10 beside costs of some units, as lexicographic objectives have them."""
+    edges = [(3, 0), (0, 3), (2, 1), (1, 4), (0, 4), (4, 1), (3, 4), (3, 4), (3, 4)]
+    weights = [2e10 + 1, 1e10 + 1, 2.0, 3e10 + 1, 4e10, 2.0, 3e10, 1.0, 2.0]
+    model = MaxCut(5, edges, weights)
+    best = max(model.value(np.array(bits, np.uint8)) for bits in product((0, 1), repeat=5))
+    answer = solve(model, "qaoa", time_limit_s=1.0, max_evaluations=5)
+    exact = next(row for row in answer.rows if row.method == "exhaustive search")
+    assert exact.value == best == answer.bound == answer.yardstick_value
+    assert model.is_better(best, best - 1)
+    shop = JobShop([[(0, 2**38), (1, 1)], [(1, 2**38)]])
+    assert shop.is_better(2.0**38, 2.0**38 + 1)
+    assert not Knapsack([1e10 + 0.5], [1], 1).is_better(1e10 + 1, 1e10)
+
+
+@pytest.mark.parametrize("own_package", [False, True])
+@pytest.mark.parametrize(
+    ("values", "weights", "capacity"),
+    [
+        ([5.0, 4.0], [3.0000005, 3.0], 6.0),  # HiGHS lets a row be missed by a millionth
+        (  # and a variable be 1 but for that
+            [8e10, 5e10, 6e10 + 2, 8e10 + 2, 5e10, 6e10 + 1, 7e10 + 2, 2e10, 2.0],
+            [1e10 + 1, 4e10 + 1, 7e10 + 1, 2e10 + 1, 3e10 + 1, 2e10 + 1, 6e10 + 2, 2e10 + 2, 8e10 + 2],
+            250000000007.0,
+        ),
+    ],
+)
+def test_a_sack_that_highs_overfills_by_its_tolerance_is_filled_all_the_same(
+    values: list[float], weights: list[float], capacity: float, own_package: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if own_package:
+        pytest.importorskip("highspy", reason="HiGHS's own package is one of the two ways")
+    else:
+        monkeypatch.setattr(highs, "_highspy", lambda: None)
+    sack = Knapsack(values, weights, capacity)
+    found = sack.classical(10.0, 0)
+    assert found.solution is not None and found.bound is not None
+    assert sack.fits(found.solution)
+    every = [np.array(bits, np.uint8) for bits in product((0, 1), repeat=len(weights))]
+    best = max(sack.value(bits) for bits in every if sack.fits(bits))
+    assert sack.value(found.solution) <= best <= found.bound
+
+
+def test_what_is_found_beyond_a_bound_moves_it() -> None:
+    problem = QuadraticProblem([4e10, 1.0], sense="max")
+    assert highs._held(4e10 + 1, 4e10 + 1, problem) == 4e10 + 1
+    assert highs._held(4e10 + 9, 4e10 + 1, problem) == 4e10 + 9  # whole numbers, so that nothing is proven
+    assert highs._held(4e10 - 400, 4e10 + 1, problem) >= 4e10 + 1

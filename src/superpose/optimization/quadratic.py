@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError
 
-__all__ = ["TOLERANCE", "LinearConstraint", "Pairs", "QuadraticProblem", "Relation", "Sense", "allowance"]
+__all__ = ["TOLERANCE", "LinearConstraint", "Pairs", "QuadraticProblem", "Relation", "Sense", "allowance", "is_whole"]
 
 Sense = Literal["min", "max"]
 Relation = Literal["<=", "==", ">="]
@@ -43,6 +43,11 @@ def allowance(coefficients: Floats, bound: float) -> float:
     sizes = np.abs(coefficients)
     lost = 4 * float(np.finfo(np.float64).eps) * (float(sizes.sum()) + abs(bound))
     return TOLERANCE * min(1.0, float(sizes.max(initial=0.0))) + lost
+
+
+def is_whole(numbers: Floats) -> bool:
+    """Whether numbers are whole, and so are their sums, of which float64 tells all apart."""
+    return bool(np.all(numbers == np.rint(numbers))) and float(np.abs(numbers).sum()) < 2.0**53
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,6 +258,11 @@ class QuadraticProblem:
     def n_variables(self) -> int:
         """Number of binary variables."""
         return len(self.linear)
+
+    @property
+    def amounts(self) -> Floats:
+        """The numbers that the objective is a sum of: coefficients and constant."""
+        return np.concatenate([self.linear, self.quadratic.values, [self.constant]])
 
     @property
     def sign(self) -> float:

@@ -228,10 +228,11 @@ class _Solving:
     def _decoded(self, drawn: Drawn, budget: Budget) -> Decoded[Any] | None:
         """The best solution among all that was drawn."""
         best: Decoded[Any] | None = None
+        sign = 1.0 if self.model.sense == "min" else -1.0
         for bits in drawn.bits:  # repairs may take long, and there may be 100,000 of them
             budget.look()
             found = self.model.decode(bits)
-            if found is not None and (best is None or self.model.is_better(found.value, best.value)):
+            if found is not None and (best is None or sign * found.value < sign * best.value):
                 best = found
         return best
 

@@ -14,7 +14,7 @@ from scipy.sparse import coo_array, csr_array
 
 from superpose.optimization.budgets import OnStep
 from superpose.optimization.classical.watching import watched
-from superpose.optimization.quadratic import QuadraticProblem
+from superpose.optimization.quadratic import QuadraticProblem, is_whole
 
 __all__ = ["branch_and_bound"]
 
@@ -37,6 +37,9 @@ def branch_and_bound(
 ) -> tuple[Bits | None, float | None]:
     """Return a best solution found, and a bound of the objective; None for what was not found in time.
 
+    HiGHS has variables whole, and rows met, within a tolerance: what it calls feasible may miss a constraint a little
+    once its variables are rounded, and is for the model to repair.
+
     Each product of two variables becomes a variable of its own between 0 and 1 (Fortet's linearisation), held only on
     the side to which the objective does not push it. Problems with more than 60,000 rows are not tried.
 
@@ -58,7 +61,7 @@ def branch_and_bound(
     for a, b in problem.conflicts:
         rows.add([a, b], [1, 1], -np.inf, 1)
     for row in problem.constraints:
-        weight = _unit(row.coefficients, 1.0)
+        weight = _unit(row.coefficients, 1.0 if is_whole(row.coefficients) else LEAST_COST)
         bound = row.bound / weight
         low, high = -np.inf if row.relation == "<=" else bound, np.inf if row.relation == ">=" else bound
         rows.add(row.indices, row.coefficients / weight, low, high)
@@ -70,14 +73,20 @@ def branch_and_bound(
     bits = None
     if found is not None:
         bits = np.rint(found[:n]).astype(np.uint8)
-        bits = bits if bool(problem.is_feasible(bits)[0]) else None
     if not np.isfinite(bound):
         return bits, None
     bound = problem.sign * unit * bound + problem.constant
-    if bits is not None:  # variables are whole within a tolerance only, and so is a bound that a solution meets
-        value = float(problem.objective(bits)[0])
-        bound = value if abs(value - bound) <= 1e-9 * float(np.abs(costs).sum()) else bound
+    if bits is not None and bool(problem.is_feasible(bits)[0]):
+        bound = _held(bound, float(problem.objective(bits)[0]), problem)
     return bits, bound
+
+
+def _held(bound: float, value: float, problem: QuadraticProblem) -> float:
+    """A bound beside a feasible value: HiGHS has variables whole within a tolerance only, and so is what it tells."""
+    told = 1e-9 * float(np.abs(problem.amounts[:-1]).sum())
+    if abs(value - bound) <= (min(told, 0.5) if is_whole(problem.amounts) else told):
+        return value
+    return bound if problem.sign * (value - bound) >= 0 else value - problem.sign * told
 
 
 def _unit(numbers: npt.NDArray[np.float64], least: float) -> float:

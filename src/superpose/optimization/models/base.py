@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError
 from superpose.optimization.budgets import OnStep
-from superpose.optimization.quadratic import MAX_PAIRS, QuadraticProblem, Sense
+from superpose.optimization.quadratic import MAX_PAIRS, QuadraticProblem, Sense, is_whole
 
 __all__ = ["MAX_VARIABLES", "Bits", "ClassicalResult", "Decoded", "Model"]
 
@@ -24,6 +24,7 @@ EPSILON: Final = float(np.finfo(np.float64).eps)
 S = TypeVar("S")
 Bits = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +151,23 @@ class Model(ABC, Generic[S]):
         return 0.0
 
     def rounding(self, value: float, other: float) -> float:
-        """By how much objectives may differ that are called equal: a thousand millionth of what solutions change."""
+        """By how much objectives may differ that are called equal: a thousand millionth of what solutions change.
+
+        Whole numbers that float64 tells apart differ by 1, however large they are.
+        """
         size = max(abs(value - self.constant), abs(other - self.constant))
-        return 1e-9 * size + 1e-12 * self.terms_size + 4 * EPSILON * abs(self.constant)
+        found = 1e-9 * size + 1e-12 * self.terms_size + 4 * EPSILON * abs(self.constant)
+        return min(found, 0.5) if self.is_whole else found
+
+    @property
+    @abstractmethod
+    def amounts(self) -> Floats:
+        """The numbers that objectives are sums of, in any order."""
+
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether objectives are whole numbers, all of which float64 tells apart."""
+        return is_whole(self.amounts)
 
     @property
     def terms_size(self) -> float:

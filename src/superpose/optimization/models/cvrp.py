@@ -18,6 +18,7 @@ from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticP
 __all__ = ["Routes", "VehicleRouting"]
 
 Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Routes = tuple[tuple[int, ...], ...]
 
 
@@ -91,6 +92,11 @@ class VehicleRouting(Model[Routes]):
     def n_pairs(self) -> int:
         """Two customers of a vehicle each."""
         return (self.n_places - 1) * (self.n_places - 2) // 2 * self.n_vehicles
+
+    @property
+    def amounts(self) -> Floats:
+        """All distances."""
+        return self.distances
 
     def _build(self) -> QuadraticProblem:
         m, k = self.n_places - 1, self.n_vehicles

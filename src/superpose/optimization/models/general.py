@@ -15,6 +15,7 @@ from superpose.optimization.quadratic import QuadraticProblem
 __all__ = ["GeneralModel"]
 
 Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 _MOST_IN_PAIRS = 60
 """Variables up to which repair also flips two bits at once."""
@@ -41,6 +42,11 @@ class GeneralModel(Model[Bits]):
     def n_variables(self) -> int:
         """Of the problem."""
         return self._given.n_variables
+
+    @property
+    def amounts(self) -> Floats:
+        """All coefficients, and the constant."""
+        return self._given.amounts
 
     @property
     def constant(self) -> float:
@@ -127,7 +133,8 @@ class GeneralModel(Model[Bits]):
         from superpose.optimization.classical.highs import branch_and_bound
 
         bits, bound = branch_and_bound(self._given, limit_s, on_step)
-        return ClassicalResult(bits, bound, "HiGHS")
+        found = None if bits is None else self.decode(bits)
+        return ClassicalResult(None if found is None else found.solution, bound, "HiGHS")
 
     def to_json(self, solution: Bits) -> dict[str, Any]:
         """The names of the variables that are 1."""

@@ -17,6 +17,7 @@ from superpose.optimization.quadratic import MAX_PAIRS, LinearConstraint, Quadra
 __all__ = ["JobShop"]
 
 Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 
 MOST_TIME: Final = 2**40
 """That durations may add up to; CP-SAT adds times up."""
@@ -97,6 +98,11 @@ class JobShop(Model[Indices]):
             if total > MAX_PAIRS:
                 break
         return total
+
+    @property
+    def amounts(self) -> Floats:
+        """All durations."""
+        return self.durations.astype(np.float64)
 
     def _build(self) -> QuadraticProblem:
         n_ops, first = self.n_operations, self._first

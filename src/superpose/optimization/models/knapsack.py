@@ -61,6 +61,11 @@ class Knapsack(Model[Bits]):
         return len(self.values)
 
     @property
+    def amounts(self) -> Floats:
+        """All values."""
+        return self.values
+
+    @property
     def terms_size(self) -> float:
         """Of all values."""
         return float(np.abs(self.values).sum())

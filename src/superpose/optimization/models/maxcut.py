@@ -16,6 +16,7 @@ from superpose.optimization.quadratic import Pairs, QuadraticProblem
 __all__ = ["MaxCut"]
 
 Indices = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 MAX_NODES: Final = 1_000_000
 
 
@@ -76,6 +77,11 @@ class MaxCut(Model[Bits]):
         return self.n_nodes
 
     @property
+    def amounts(self) -> Floats:
+        """All weights."""
+        return self.pairs.values
+
+    @property
     def terms_size(self) -> float:
         """Of all weights."""
         return float(np.abs(self.pairs.values).sum())
@@ -121,7 +127,7 @@ class MaxCut(Model[Bits]):
         return np.array(sorted(found), np.int64)
 
     def classical(self, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Bits]:
-        """Colouring where the graph is bipartite, else CP-SAT; bounds: weights above 0, and the largest eigenvalue."""
+        """Colouring, HiGHS or tabu search; bounds: weights above 0, and the largest eigenvalue."""
         from superpose.optimization.classical.cuts import best_cut
 
         return best_cut(self, limit_s, seed, on_step)

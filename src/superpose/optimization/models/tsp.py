@@ -60,6 +60,11 @@ class TravellingSalesman(Model[Indices]):
         """``(n_places - 1)**2``."""
         return (self.n_places - 1) ** 2
 
+    @property
+    def amounts(self) -> Floats:
+        """All distances."""
+        return self.distances
+
     def _build(self) -> QuadraticProblem:
         return assignment_problem(self.distances, self.name)
 
