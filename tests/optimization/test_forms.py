@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from superpose.errors import ProblemError, ProblemInfeasibleError
 from superpose.optimization import Ising, LinearConstraint, Pairs, QuadraticProblem, Qubo, penalised
+from superpose.optimization.quadratic import Relation
 
 
 def strings(n: int) -> np.ndarray:
@@ -194,6 +195,39 @@ def test_what_holds_in_decimals_holds(seed: int) -> None:
     off = 1 if total < cents.sum() else -1
     missed = LinearConstraint("sum", np.arange(12), cents / 100, "==", (total + off) / 100)
     assert not QuadraticProblem(np.ones(12), constraints=[missed]).is_feasible(chosen)[0]
+
+
+@given(st.integers(0, 10**6), st.sampled_from(["<=", ">="]), st.sampled_from([1e-8, 1.0, 1e8]))
+def test_inequalities_of_any_decimals_are_kept_to(seed: int, relation: Relation, unit: float) -> None:
+    rng = np.random.default_rng(seed)
+    measured, bound = unit * rng.random(5), unit * 2.5 * float(rng.random())
+    problem = QuadraticProblem(
+        rng.integers(-5, 6, 5), constraints=[LinearConstraint("load", np.arange(5), measured, relation, bound)]
+    )
+    feasible = problem.is_feasible(strings(5))
+    try:
+        form = penalised(problem, max_slack_bits=6)
+    except (ProblemInfeasibleError, ProblemError):  # or too near to the bound, of which rounding leaves nothing
+        assert feasible.sum() <= 1
+        return
+    lowest = form.qubo.all_energies().reshape(32, -1).min(axis=1)
+    assert np.all(lowest[~feasible] > form.upper - 1e-6)
+    assert np.all(lowest[feasible] >= problem.objective(strings(5))[feasible] - 1e-6)
+    if form.terms:
+        assert not form.exact
+        assert form.terms[0].rounded_to is not None
+
+
+@pytest.mark.parametrize(("relation", "bound", "best"), [("<=", 10 / 3, 3), (">=", 10 / 3, 4)])
+def test_a_bound_of_more_decimals_than_its_coefficients_is_exact(relation: Relation, bound: float, best: int) -> None:
+    row = LinearConstraint("load", [0, 1, 2], [1, 3, 4], relation, bound)
+    problem = QuadraticProblem([1, 3, 4], constraints=[row], sense="max" if relation == "<=" else "min")
+    form = penalised(problem)
+    assert form.exact
+    found = form.bits([[*np.binary_repr(int(np.argmin(form.qubo.all_energies())), form.qubo.n_variables)]])
+    assert problem.objective(found)[0] == best
+    with pytest.raises(ProblemError, match="more than 9 decimals"):
+        penalised(QuadraticProblem([1, 3], constraints=[LinearConstraint("same", [0, 1], [1 / 3, 1], "==", 1)]))
 
 
 def test_at_most_one_takes_no_slack_and_what_always_holds_takes_nothing() -> None:

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from superpose.circuits.wording import shown
 from superpose.errors import ProblemError, ProblemInfeasibleError
-from superpose.optimization.quadratic import MAX_PAIRS, LinearConstraint, Pairs, QuadraticProblem
+from superpose.optimization.quadratic import MAX_PAIRS, LinearConstraint, Pairs, QuadraticProblem, allowance
 from superpose.optimization.qubo import Qubo
 
 __all__ = ["PenalisedQubo", "PenaltyTerm", "objective_range", "penalised"]
@@ -138,8 +138,9 @@ def penalised(
 
     Raises:
         ProblemInfeasibleError: A constraint cannot be met by any bit string.
-        ProblemError: A coefficient has more than nine decimals that count, ``scale`` is not positive or above 1e6, or
-            the QUBO would have more than `MAX_PAIRS` products.
+        ProblemError: A coefficient of an equality has more than nine decimals that count (an inequality's are rounded
+            up, and told), ``scale`` is not positive or above 1e6, or the QUBO would have more than `MAX_PAIRS`
+            products.
 
     Cost: a term for each pair of variables of a constraint.
     """
@@ -234,9 +235,9 @@ class _Form:
 
     def __init__(self, row: LinearConstraint, max_slack_bits: int) -> None:
         self.row = row
-        self.rounded_to: float | None = None
         sign = -1.0 if row.relation == ">=" else 1.0
-        scale, numbers, bound = _whole(row.name, sign * row.coefficients, sign * row.bound)
+        scale, numbers, bound, is_rounded = _whole(row, sign)
+        self.rounded_to: float | None = 1 / scale if is_rounded else None
         step = math.gcd(*(abs(k) for k in numbers)) or 1
         self.slack: list[int] = []
         least, most = sum(k for k in numbers if k < 0), sum(k for k in numbers if k > 0)
@@ -246,7 +247,7 @@ class _Form:
             self.redundant = False
         else:
             if least > bound:
-                raise ProblemInfeasibleError(f"No bit string meets {row.name!r}.", constraint=row.name)
+                _check_meetable(row, sign)
             self.redundant = most <= bound
         self.a, self.b, self.unit = [k // step for k in numbers], bound // step, step / scale
         self.at_most_one = row.relation != "==" and self.b == 1 and all(k == 1 for k in self.a)
@@ -261,7 +262,7 @@ class _Form:
 
     def _fill(self, max_bits: int) -> None:
         """Give it slack bits that sum up to every value from 0 to what a . x may leave of b."""
-        reach = self.b - sum(k for k in self.a if k < 0)
+        reach = max(0, self.b - sum(k for k in self.a if k < 0))
         coarse = max(1, -(-(reach + 1) // 2**max_bits))
         if coarse > 1:
             self.a, self.b = [-(-k // coarse) for k in self.a], self.b // coarse
@@ -337,17 +338,47 @@ def _kind(name: str) -> str:
     return name.partition(":")[0]
 
 
-def _whole(name: str, numbers: Floats, bound: float) -> tuple[int, Sequence[int], int]:
-    """A power of ten, and the numbers times it, all whole; decimals count from the first of the largest coefficient."""
-    values = np.append(numbers, bound)
+def _check_meetable(row: LinearConstraint, sign: float) -> None:
+    """Raise what an inequality is that nothing meets, or nothing once its coefficients are rounded up."""
+    taken = sign * row.coefficients
+    if float(taken[taken < 0].sum()) > sign * row.bound + allowance(row.coefficients, row.bound):
+        raise ProblemInfeasibleError(f"No bit string meets {row.name!r}.", constraint=row.name)
+    raise _too_fine(row)
+
+
+def _whole(row: LinearConstraint, sign: float) -> tuple[int, Sequence[int], int, bool]:
+    """A power of ten, coefficients and bound times it, all whole, and whether coefficients had to be rounded up.
+
+    Decimals count from the first of the largest coefficient. What an inequality's bound has beyond those of the
+    coefficients decides nothing; of coefficients with more than nine, nine are kept.
+    """
+    numbers, bound = sign * row.coefficients, sign * row.bound
     largest = float(np.abs(numbers).max(initial=0.0))
     first = max(0, -math.floor(math.log10(largest))) if largest > 0 else 0
+    some = allowance(numbers, bound)
     for decimals in range(first, first + MAX_DECIMALS + 1):
-        scaled = values * 10.0**decimals
-        whole = np.rint(scaled)
-        if np.all(np.abs(scaled - whole) <= np.maximum(1e-9, ROUNDING * np.abs(scaled))):
-            found = [int(k) for k in whole]
-            return 10**decimals, found[:-1], found[-1]
-    raise ProblemError(
-        f"Constraint {name!r} has coefficients of more than {MAX_DECIMALS} decimals that count; round them."
+        a, b = (_multiples(values, decimals) for values in (numbers, np.array([bound])))
+        if a is not None and b is not None:
+            return 10**decimals, a, b[0], False
+        if a is not None and row.relation != "==":
+            return 10**decimals, a, math.floor((bound + some) * 10.0**decimals), False
+    if row.relation == "==":
+        raise _too_fine(row)
+    scale = 10.0 ** (first + MAX_DECIMALS)
+    up = [math.ceil(k) for k in (numbers * scale).tolist()]
+    return 10 ** (first + MAX_DECIMALS), up, math.floor((bound + some) * scale), True
+
+
+def _multiples(values: Floats, decimals: int) -> list[int] | None:
+    """Values times a power of ten, if they are whole."""
+    scaled = values * 10.0**decimals
+    whole = np.rint(scaled)
+    if not np.all(np.abs(scaled - whole) <= np.maximum(1e-9, ROUNDING * np.abs(scaled))):
+        return None
+    return [int(k) for k in whole]
+
+
+def _too_fine(row: LinearConstraint) -> ProblemError:
+    return ProblemError(
+        f"Constraint {row.name!r} has coefficients of more than {MAX_DECIMALS} decimals that count; round them."
     )
