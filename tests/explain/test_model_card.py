@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import copy
+import html
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.stats import ks_2samp
 from sklearn.datasets import load_iris
 
 from superpose.datasets import builtin_table
@@ -142,6 +145,28 @@ def test_validation_rows_chose_nothing_in_private_training(manifest: dict) -> No
     assert "trained on 370 rows, to its last epoch, beside 86 validation rows, tested on" in card
     assert "- Validation rows did not choose the epoch at which training stopped: " in card
     assert "stopped early by" not in card and "stopped early by 86 validation rows" in model_card(manifest)
+
+
+@pytest.mark.parametrize("n_groups", [None, [24, 12]])
+def test_beside_the_bound_on_attacks_stands_what_chance_makes_of_so_few_rows(
+    manifest: dict, n_groups: list[int] | None
+) -> None:
+    """With epsilon 0.2 a card said "No attack's advantage exceeds 0.1 (here 0.14)"."""
+    private = copy.deepcopy(manifest)
+    private["evaluation"]["membership"] |= {
+        "bound": 0.1, "advantage": 0.144, "n_trained": 96, "n_unseen": 30, "n_groups": n_groups,
+    }  # fmt: skip
+    chance = 0.26 if n_groups is None else 0.43
+    said = (
+        "No attack's advantage exceeds 0.1 over many trainings; on these rows it was 0.14, of which chance alone "
+        f"makes up to {chance:g}, so few are they (19 times in 20)."
+    )
+    report = html.unescape(training_report(ReportFacts(manifest=private)).decode())
+    assert said in model_card(private) and said in report
+    n, m = n_groups or (96, 30)
+    rows = np.random.default_rng(0).normal(size=(500, n + m))
+    above = [ks_2samp(row[:n], row[n:], alternative="greater").statistic > chance for row in rows]
+    assert 0.015 < np.mean(above) < 0.08
 
 
 def test_units_are_told_where_the_data_sheet_has_them(manifest: dict) -> None:

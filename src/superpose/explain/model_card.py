@@ -13,7 +13,14 @@ from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.explain.group_words import counted_in, equal_means, groups_lines, of_first_seed
 from superpose.explain.limit_words import limit_words
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
-from superpose.explain.privacy_words import more_than_one_row, of_groups, parent_had_rows, parent_words, shadow_words
+from superpose.explain.privacy_words import (
+    bound_words,
+    more_than_one_row,
+    of_groups,
+    parent_had_rows,
+    parent_words,
+    shadow_words,
+)
 from superpose.explain.samples import strongest_first
 from superpose.explain.series_words import series_words
 from superpose.learning.card import no_width, notice_of, stated
@@ -441,7 +448,7 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
                 for a in attack["true_alarms"]
             )
             + "."
-            + ("" if bound is None else f" No attack's advantage exceeds {bound:.2g} (here {attack['advantage']:.2g}).")
+            + ("" if bound is None else f" {bound_words(attack)}")
         )
         lines.append(f"- {shadow_words(attack.get('shadow'), text=escaped)}")
     return lines

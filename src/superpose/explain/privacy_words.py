@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["more_than_one_row", "of_groups", "parent_had_rows", "parent_words", "shadow_words"]
+__all__ = ["bound_words", "more_than_one_row", "of_groups", "parent_had_rows", "parent_words", "shadow_words"]
+
+_SELDOM = 0.05
 
 
 def parent_had_rows(manifest: Mapping[str, Any]) -> bool:
@@ -55,6 +58,22 @@ def of_groups(attack: Mapping[str, Any]) -> str:
     """Of how many groups, such as patients, the rows of an attack are; nothing where that was not known."""
     groups = attack.get("n_groups")
     return "" if groups is None else f", of {groups[0]} and {groups[1]} groups, which intervals allow for"
+
+
+def bound_words(attack: Mapping[str, Any]) -> str:
+    """What no attack exceeds beside what was measured, the largest of many differences, which few rows make large.
+
+    By chance that is above ``sqrt(log(1 / 0.05) / 2 * (1/n + 1/m))`` once in 20 times, of ``n`` and ``m`` rows or,
+    where they are known, groups.
+
+    Source: Smirnov, Bull. Math. Univ. Moscou 2 (1939), one-sided.
+    """
+    sides = attack.get("n_groups") or (attack["n_trained"], attack["n_unseen"])
+    chance = min(1.0, math.sqrt(-0.5 * math.log(_SELDOM) * sum(1.0 / n for n in sides)))
+    return (
+        f"No attack's advantage exceeds {attack['bound']:.2g} over many trainings; on these rows it was "
+        f"{attack['advantage']:.2g}, of which chance alone makes up to {chance:.2g}, so few are they (19 times in 20)."
+    )
 
 
 def shadow_words(shadow: Mapping[str, Any] | None, *, text: Callable[[object], str] = str) -> str:

@@ -10,7 +10,14 @@ import numpy as np
 from superpose.errors import ExplanationError, SuperposeError
 from superpose.explain.limit_words import limit_words
 from superpose.explain.pictures.grid import named_image_grid
-from superpose.explain.privacy_words import more_than_one_row, of_groups, parent_had_rows, parent_words, shadow_words
+from superpose.explain.privacy_words import (
+    bound_words,
+    more_than_one_row,
+    of_groups,
+    parent_had_rows,
+    parent_words,
+    shadow_words,
+)
 from superpose.explain.promotion import check_promotion
 from superpose.explain.report.blocks import Block, Figure, Points, Section, Table, Text
 from superpose.explain.report.drawing import circuit_svg
@@ -174,9 +181,7 @@ def privacy(facts: ReportFacts) -> Section:
             f"{attack['n_trained']} training rows ({attack['n_unseen']} unseen{of_groups(attack)})."
         )
         if attack.get("bound") is not None and not parent_had_rows(facts.known_manifest):
-            lines.append(
-                f"No attack's advantage exceeds {attack['bound']:.2g}; this one has {attack['advantage']:.2g}."
-            )
+            lines.append(bound_words(attack))
         lines.append(shadow_words(attack.get("shadow")))
     else:
         lines.append(

@@ -17,7 +17,7 @@ from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.experiment.unit import Unit
 from superpose.learning.fine_tuning.report import fine_tuning_report
 from superpose.learning.plot_data import case_plots, learning_curves
-from superpose.learning.privacy.membership import membership_report, row_losses
+from superpose.learning.privacy.membership import membership_report, of_group, row_losses
 from superpose.learning.subgroups import subgroup_report
 from superpose.learning.verdicts import SeenCases
 
@@ -114,7 +114,7 @@ def _privacy(run: Run, facts: dict[str, Any] | None) -> dict[str, Any] | None:
         return facts
     from superpose.learning.privacy.accounting import with_sweep
 
-    return with_sweep(facts, sweep)
+    return with_sweep(facts, sweep, float(run.spec.privacy.epsilon or 0.0))
 
 
 def _membership(run: Run, facts: Mapping[str, Any] | None) -> dict[str, Any] | None:
@@ -124,9 +124,12 @@ def _membership(run: Run, facts: Mapping[str, Any] | None) -> dict[str, Any] | N
     groups are together in one part an attacker may tell by all rows of one, so that it is that of the largest.
     """
     epsilon, delta = run.spec.privacy.epsilon, run.spec.privacy.delta
-    if facts is not None:
-        epsilon = facts["epsilon_of_largest_group"] if "largest_group" in facts else epsilon
-        n_trainings = 1 + int(facts.get("sweep_trainings", 0))
+    if facts is not None and epsilon is not None:
+        n_trainings, size = 1 + int(facts.get("sweep_trainings", 0)), int(facts.get("largest_group", 1))
+        if size > 1 and n_trainings == 1:
+            epsilon = facts["epsilon_of_largest_group"]
+        elif size > 1:  # trials have steps of their own, of which nothing but epsilon and delta is known
+            epsilon, delta = of_group(epsilon, delta, size)
         epsilon, delta = None if epsilon is None else n_trainings * epsilon, n_trainings * delta
     data, privacy = SplitData(run, 0), run.spec.privacy
     split = data.split

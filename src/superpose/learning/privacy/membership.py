@@ -18,7 +18,7 @@ from scipy.stats import mannwhitneyu
 from superpose.learning.calibration.ranks import members_of
 from superpose.learning.shares import interval_of_share, wilson_interval
 
-__all__ = ["Groups", "auc_interval", "membership_bound", "membership_report", "row_losses"]
+__all__ = ["Groups", "auc_interval", "membership_bound", "membership_report", "of_group", "row_losses"]
 
 Floats = NDArray[np.float64]
 Groups = tuple[NDArray[np.integer], NDArray[np.integer]]
@@ -163,6 +163,15 @@ def membership_bound(epsilon: float, delta: float) -> float:
     """
     # expm1 over exp, written so that large epsilons do not overflow
     return float(min(1.0, math.tanh(epsilon / 2.0) + 2.0 * delta / (1.0 + math.exp(min(epsilon, 700.0)))))
+
+
+def of_group(epsilon: float, delta: float, n_rows: int) -> tuple[float, float]:
+    """What ``(epsilon, delta)`` for one row comes to for so many, whatever mechanism it is of.
+
+    Source: Vadhan 2017, "The complexity of differential privacy", lemma 2.2, its sum over rows written out.
+    """
+    rows = sum(math.exp(min(row * epsilon, 700.0)) for row in range(n_rows))
+    return n_rows * epsilon, min(1.0, delta * rows)
 
 
 def _at(share: float, trained: Floats, unseen: Floats, confidence: float, groups: Groups | None) -> dict[str, float]:
