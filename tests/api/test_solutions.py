@@ -38,7 +38,7 @@ def test_the_client_sends_files_and_documents(client: Client, tmp_path: Path) ->
     options = {"layers": 1, "time_limit_s": 5}
     made = [
         client.solutions.create(tmp_path / "small", options=options, reference=22),
-        client.solutions.create(EDGES, options=options),
+        client.solutions.create(EDGES, options=options, reference=5),
     ]
     assert (made[0].name, made[0].problem_kind, made[0].n_variables, made[0].value) == ("small", "knapsack", 3, None)
     ended = [client.solutions.wait(one.id, timeout_s=120) for one in made]
@@ -46,6 +46,7 @@ def test_the_client_sends_files_and_documents(client: Client, tmp_path: Path) ->
     saved = client.solutions.download(ended[1].id, tmp_path / "answer.json")
     answer = json.loads(saved.read_text())
     assert answer["value"] == 4.0 and answer["verdict"] == (ended[1].result or {})["verdict"]
+    assert "The best value known, 5, is better than the bound, 4" in answer["verdict"]
     assert {one.id for one in client.solutions.list()} == {one.id for one in made}
 
 

@@ -252,6 +252,12 @@ def test_time_windows_are_told_as_what_is_not_known(tmp_path: Path) -> None:
         ("queue.txt", "3 1\n0 2\n0 3\n0 1\n", "jobshop"),
         ("worthless.txt", "3 2\n0 2\n0 3\n0 1\n", "knapsack"),
         ("fromone.txt", "2 2\n1 3 2 2\n2 2 1 4\n", "jobshop"),
+        ("light.txt", "4 3\n1 2\n2 3\n3 4\n", "maxcut"),
+        ("dense.txt", "4 5\r\n1 2\r\n2 3\r\n3 4\r\n4 1\r\n1 3\r\n", "maxcut"),
+        ("counted.txt", "3 1\n1 5\n1 7\n1 2\n", "jobshop"),
+        ("full.txt", "3 1\n1 0.5\n1 0.7\n1 0.2\n", "knapsack"),
+        ("taken.txt", "2 5\n4 3\n5 4\n0 1\n", "knapsack"),
+        ("same.txt", "3 3\n1 1\n2 3\n2 3\n", "knapsack"),
         ("told.txt", "# two jobs\n2 2\n0 3 1 2\n\n#and\n1 2 0 4\n", "jobshop"),
         ("mark.json", "\ufeff" + json.dumps({"kind": "maxcut", "edges": [[0, 1]]}), "maxcut"),
         ("a.json", json.dumps({"kind": "maxcut", "edges": [[0, 1], [1, 2, 0.5]], "reference": 1.5}), "maxcut"),
@@ -302,6 +308,9 @@ def test_files_are_recognised(tmp_path: Path, name: str, text: str, kind: str) -
         ("beyond.txt", "2 2\n0 3 7 2\n1 2 0 4\n"),
         ("below.txt", "2 2\n0 3 -1 2\n1 2 0 4\n"),
         ("mixed.txt", "2 2\n0 3 1 2\n1 2 2 4\n"),
+        ("items.txt", "3 10\n1 2\n3 4\n5 6\n7 8\n9 10\n"),
+        ("either.txt", "3 3\n1 2\n2 3\n3 1\n"),
+        ("words.txt", "% comment\n3 2\n1 2 1\n2 3 1\n"),
         ("bad.json", '{"kind": ["tsp"]}'),
         ("bad.json", '{"kind": "maxcut", "edges": [[0, 1]], "n_nodes": Infinity}'),
         ("bad.json", "{"),
@@ -376,3 +385,35 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProblemFormatError, match="cannot be read: No such file"):
         read_problem(tmp_path / "none.tsp")
+
+
+def test_edges_without_weights_weigh_one() -> None:
+    model = read_text("5 6\n1 2\n2 3\n3 4\n4 5\n5 1\n1 3\n", "ring.txt")
+    assert (model.n_variables, model.pairs.values.tolist()) == (5, [1.0] * 6)
+    assert model.value(np.array([0, 1, 0, 1, 0])) == 4
+    with pytest.raises(ProblemFormatError, match="graph of 3 nodes and as many edges, or a knapsack of 3 items"):
+        read_text("3 3\n1 2\n2 3\n3 1\n", "either.txt")
+
+
+def test_distances_are_rounded_unless_the_best_known_has_decimals(tmp_path: Path) -> None:
+    """The same rule for a file, with or without its solution beside it, and for what is sent to a service."""
+    text = (
+        "NAME : four\nTYPE : CVRP\nDIMENSION : 4\nEDGE_WEIGHT_TYPE : EUC_2D\nCAPACITY : 3\nNODE_COORD_SECTION\n"
+        "1 0 0\n2 1 1\n3 2 2\n4 0 1.6\nDEMAND_SECTION\n1 0\n2 1\n3 1\n4 1\nDEPOT_SECTION\n1\n-1\nEOF\n"
+    )
+    path = tmp_path / "four.vrp"
+    path.write_text(text)
+    for known, exact in ((None, False), (6.0, False), (6.42, True)):
+        for model in (read_text(text, "four.vrp", reference=known), read_problem(path, reference=known)):
+            assert model.distances[0, 3] == (1.6 if exact else 2.0)
+            assert model.reference == known
+    path.with_suffix(".sol").write_text("Route #1: 1 2 3\nCost 6.42\n")
+    assert read_problem(path).distances[0, 3] == read_problem(path, reference=7).distances[0, 3] == 1.6
+
+
+@pytest.mark.parametrize("places", [[[0, 0], [1, 1], [2, 2]], [[0], [1], [2], [3]], [0, 1, 2, 3]])
+def test_coordinates_are_of_all_places(places: list[object]) -> None:
+    d = np.ones((4, 4)).tolist()
+    for more in ({"kind": "tsp"}, {"kind": "cvrp", "demands": [0, 1, 1, 1], "capacity": 3, "vehicles": 1}):
+        with pytest.raises(ProblemError, match="two numbers for each of 4 places"):
+            read_text(json.dumps({**more, "distances": d, "coordinates": places}), "four.json")

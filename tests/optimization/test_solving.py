@@ -29,6 +29,7 @@ from superpose.optimization.answers import gap_percent, verdict
 from superpose.optimization.budgets import Budget
 from superpose.optimization.decomposition import descend
 from superpose.optimization.examples import EXAMPLES, example
+from superpose.optimization.models.base import ClassicalResult
 from superpose.optimization.quantum import QaoaSampler, variational
 from superpose.optimization.samplers import ExhaustiveSampler
 
@@ -275,6 +276,21 @@ def test_coefficients_too_large_to_be_weighed_are_refused() -> None:
     for values in ([1e308, 1e308], [1e100, 1e100]):
         with pytest.raises(ProblemError, match="add up to"):
             solve(QuadraticProblem(values), "qaoa", QUICK, compare=False)
+
+
+def test_a_reference_beyond_a_bound_is_told_and_no_yardstick(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = Knapsack([3, 4], [1, 2], 2, reference=5.0)
+    proven = solve(model, "classical", QUICK, compare=False)
+    assert (proven.yardstick, proven.yardstick_value, proven.gap_percent) == ("proven optimum", 4.0, 0.0)
+    assert "The best value known, 5, is better than the bound, 4, so that it is of another problem" in proven.verdict
+    monkeypatch.setattr(
+        Knapsack, "classical", lambda self, *_: ClassicalResult(np.array([1, 0], np.uint8), 4.5, "half a proof")
+    )
+    bounded = solve(model, "classical", QUICK, compare=False)
+    assert (bounded.yardstick, bounded.yardstick_value) == ("bound", 4.5)
+    model.reference = 4.0
+    known = solve(model, "classical", QUICK, compare=False)
+    assert (known.yardstick, known.gap_percent, known.verdict) == ("best known", 25.0, "No quantum method was run.")
 
 
 def test_a_reference_that_is_better_than_all_bounds_nothing() -> None:

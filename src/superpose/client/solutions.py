@@ -74,7 +74,8 @@ class Solutions(FileJobs[Solution]):
                 `superpose.optimization.read_problem` reads. What stands beside a file is not sent.
             method: "qaoa", "vqe", "annealing" or "classical".
             options: fields of `superpose.optimization.SolveOptions`; the service's defaults fill what is left out.
-            reference: best objective known, of a file.
+            reference: best objective known, in place of a document's own. Of a ``.vrp`` whose distances are not to be
+                rounded it has decimals.
             priority: jobs of higher priority start first.
             after: jobs, or their ids, that must have succeeded before.
             idempotency_key: submitting twice under one key gives one job; made up where it is left out.
@@ -107,8 +108,9 @@ class Solutions(FileJobs[Solution]):
 
 
 def _document(problem: Mapping[str, Any] | str | Path, reference: float | None) -> dict[str, Any]:
+    known = {} if reference is None else {"reference": reference}
     if isinstance(problem, Mapping):
-        return dict(problem)
+        return {**problem, **known}
     path = Path(problem)
     try:
         text = path.read_text(encoding="utf-8")
@@ -116,4 +118,4 @@ def _document(problem: Mapping[str, Any] | str | Path, reference: float | None) 
         raise ProblemFormatError(f"{path.name} cannot be read: {error.strerror or error}.") from None
     except UnicodeDecodeError:
         raise ProblemFormatError(f"{path.name} is not text in UTF-8.") from None
-    return {"file": path.name, "text": text, **({} if reference is None else {"reference": reference})}
+    return {"file": path.name, "text": text, **known}

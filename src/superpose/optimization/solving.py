@@ -290,7 +290,8 @@ class _Solving:
             gap_percent=first.gap_percent,
             rows=tuple(results),
             penalties=self.penalties,
-            verdict=verdict(results, sense, yardstick, self.options.layers, model.rounding(value, value)),
+            verdict=verdict(results, sense, yardstick, self.options.layers, model.rounding(value, value))
+            + self._odd_reference(bound),
             options=asdict(self.options),
         )
 
@@ -299,6 +300,16 @@ class _Solving:
         best = min(values) if self.model.sense == "min" else max(values)
         if bound is not None and not self.model.is_better(bound, best):
             return "proven optimum", best
-        if self.model.reference is not None:
+        if self.model.reference is not None and not self._odd_reference(bound):
             return "best known", self.model.reference
         return ("bound", bound) if bound is not None else (None, None)
+
+    def _odd_reference(self, bound: float | None) -> str:
+        """A sentence of a best value known that cannot be one of this problem; "" where it can."""
+        known = self.model.reference
+        if known is None or bound is None or not self.model.is_better(known, bound):
+            return ""
+        return (
+            f" The best value known, {known:.10g}, is better than the bound, {bound:.10g}, so that it is of another "
+            "problem (other units, or rounding) and no yardstick."
+        )

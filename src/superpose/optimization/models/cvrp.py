@@ -11,7 +11,7 @@ from superpose.errors import ProblemError, ProblemInfeasibleError
 from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.models.loading import loaded
-from superpose.optimization.models.numbers import as_numbers, as_whole_numbers
+from superpose.optimization.models.numbers import as_numbers, as_places, as_whole_numbers
 from superpose.optimization.models.routes import shortest_route
 from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem, allowance
 
@@ -77,7 +77,7 @@ class VehicleRouting(Model[Routes]):
                 f"{n_vehicles} vehicles of capacity {capacity:g} cannot carry {self.demands.sum():g}; give more."
             )
         self.capacity, self.n_vehicles, self.n_places = float(most), min(int(vehicles), n - 1), n
-        self.coordinates = None if coordinates is None else as_numbers("Coordinates", coordinates)
+        self.coordinates = as_places(coordinates, n)
         self.sense, self.name, self.reference = "min", name, reference
         to_depot = self.distances[0]
         self.savings = to_depot[:, None] + to_depot[None, :] - self.distances

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from superpose.errors import ProblemError
 
-__all__ = ["as_numbers", "as_whole_numbers"]
+__all__ = ["as_numbers", "as_places", "as_whole_numbers"]
 
 MOST: Final = 1e90
 """The largest number that a problem has; its inverse is the smallest but 0. Sums and squares of such stay finite."""
@@ -44,6 +44,20 @@ def as_numbers(what: str, values: npt.ArrayLike) -> npt.NDArray[np.float64]:
         raise ProblemError(
             f"{what} must be 0 or between {1 / MOST:g} and {MOST:g} in size, got {odd[0]:g}; choose other units."
         )
+    return found
+
+
+def as_places(values: npt.ArrayLike | None, n_places: int) -> npt.NDArray[np.float64] | None:
+    """The coordinates of all places, ``(n_places, 2)``; None where there are none.
+
+    Raises:
+        ProblemError: they are no such pairs of numbers.
+    """
+    if values is None:
+        return None
+    found = as_numbers("Coordinates", values)
+    if found.shape != (n_places, 2):
+        raise ProblemError(f"Coordinates are two numbers for each of {n_places} places, got shape {found.shape}.")
     return found
 
 

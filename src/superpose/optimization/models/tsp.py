@@ -10,7 +10,7 @@ import numpy.typing as npt
 from superpose.errors import ProblemError
 from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
-from superpose.optimization.models.numbers import as_numbers
+from superpose.optimization.models.numbers import as_numbers, as_places
 from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem
 
 __all__ = ["TravellingSalesman", "assignment_problem", "read_assignment"]
@@ -52,7 +52,7 @@ class TravellingSalesman(Model[Indices]):
         if np.any(d < 0):
             raise ProblemError("Distances must be 0 or more.")
         self.distances, self.n_places = d, len(d)
-        self.coordinates = None if coordinates is None else as_numbers("Coordinates", coordinates)
+        self.coordinates = as_places(coordinates, self.n_places)
         self.sense, self.name, self.reference = "min", name, reference
 
     @property

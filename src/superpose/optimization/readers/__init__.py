@@ -29,16 +29,18 @@ MAX_BYTES: Final = 64 * 2**20
 def read_problem(path: Path | str, *, reference: float | None = None) -> Model[Any]:
     """Return the problem in a file.
 
-    ``.tsp`` is TSPLIB's (EUC_2D, CEIL_2D, ATT, GEO, EXPLICIT), ``.vrp`` CVRPLIB's, ``.json`` a document of ours; other
-    files are told apart by their lines, of which those that begin with ``#`` are left: a graph of the Gset (``n m``,
-    then ``i j w``), a knapsack (``n capacity``, then ``value weight``), or a job shop (``n m``, then for each job its
-    pairs of machine and duration). Where ``n 1`` stands above lines ``0 duration``, it is a job shop of one machine
-    rather than a knapsack in which nothing is of value.
+    ``.tsp`` is TSPLIB's (EUC_2D, CEIL_2D, ATT, GEO, EXPLICIT), ``.vrp`` CVRPLIB's, ``.json`` a document of ours;
+    other files are told apart by their lines, of which those that begin with ``#`` are left: a graph of the Gset (``n
+    m``, then m lines ``i j w``, or ``i j`` where all weights are 1), a knapsack (``n capacity``, then ``value
+    weight``), or a job shop (``n m``, then for each job its pairs of machine and duration). Where ``n 1`` stands
+    above lines ``0 duration``, or ``1 duration`` of whole numbers, it is a job shop of one machine rather than a
+    knapsack in which nothing is of value, or for which all is too heavy.
 
     Args:
         path: Of the file. Best values known are taken from beside it: ``NAME.sol`` of CVRPLIB, ``solutions`` of
             TSPLIB, and ``DIRECTORY-optimum/NAME`` of the knapsack instances.
-        reference: Best objective known, in place of those.
+        reference: Best objective known, in place of those. Of a ``.vrp`` it has decimals, or that beside it has, where
+            distances are not to be rounded.
 
     Raises:
         ProblemFormatError: It cannot be read or is none of these.
@@ -64,7 +66,7 @@ def read_text(text: str, name: str, *, reference: float | None = None) -> Model[
     Args:
         text: What stands in the file.
         name: The file's name, whose suffix says what it is, as in `read_problem`.
-        reference: Best objective known.
+        reference: Best objective known; see `read_problem`.
 
     Raises:
         ProblemFormatError: It is none of the known ones.
@@ -78,7 +80,10 @@ def read_text(text: str, name: str, *, reference: float | None = None) -> Model[
 def _known(name: str, text: str, reference: float | None, solution: Path | None) -> Model[Any]:
     """The problem, with the best value known."""
     try:
-        model = _read(name, text.removeprefix("\ufeff"), solution)  # the mark that some editors begin files with
+        costs = (reference, None if solution is None else _cost(solution))
+        rounded = not any(_has_decimals(cost) for cost in costs)
+        text = text.removeprefix("\ufeff")  # the mark that some editors begin files with
+        model = _read(name, text, rounded=rounded, n_routes=1 if solution is None else _n_routes(solution))
     except KeyError as error:
         raise ProblemFormatError(f"{name} cannot be read as a problem: it has no {error.args[0]}.") from None
     except (ValueError, IndexError, OverflowError) as error:
@@ -88,23 +93,21 @@ def _known(name: str, text: str, reference: float | None, solution: Path | None)
     return model
 
 
-def _read(file_name: str, text: str, solution: Path | None) -> Model[Any]:
+def _read(file_name: str, text: str, *, rounded: bool, n_routes: int) -> Model[Any]:
     file = Path(file_name)
     suffix, name = file.suffix.lower(), file.stem if file.suffix else file.name
     if suffix == ".tsp":
         return read_tsp(text, name)
     if suffix == ".vrp":
-        if solution is None:
-            return read_cvrp(text, name)
-        return read_cvrp(text, name, rounded=not _has_decimals(solution), at_least=_n_routes(solution))
+        return read_cvrp(text, name, rounded=rounded, at_least=n_routes)
     if suffix == ".json":
         return read_document(text, name)
     lines = lines_of(text)
     _refuse_time_windows(file.name, lines)
     head = lines[0] if lines else []
-    if len(head) == 2 and len(lines) > 1:
+    if len(head) == 2 and len(lines) > 1 and all(_number(word) is not None for word in head):
         n = int(float(head[0]))
-        if len(lines[1]) == 3:
+        if len(lines[1]) == 3 or _is_unweighted(file.name, lines):
             return read_gset(text, name)
         if _is_of_one_machine(n, head, lines[1:]):
             return read_jobshop(text, name)
@@ -118,8 +121,37 @@ def _read(file_name: str, text: str, solution: Path | None) -> Model[Any]:
 
 
 def _is_of_one_machine(n: int, head: list[str], lines: list[list[str]]) -> bool:
-    """Whether lines ``0 duration`` are jobs: as a knapsack they would be worth nothing."""
-    return head[1] == "1" and len(lines) == n and all(len(line) == 2 and line[0] == "0" for line in lines)
+    """Whether lines ``0 duration`` are jobs: as a knapsack they would be worth nothing.
+
+    So are lines ``1 duration`` where all durations are whole: of such items no two fit into a capacity of 1.
+    """
+    if head[1] != "1" or len(lines) != n or any(len(line) != 2 for line in lines):
+        return False
+    machines, durations = ({line[k] for line in lines} for k in (0, 1))
+    return machines == {"0"} or (machines == {"1"} and all(word.isdecimal() and int(word) for word in durations))
+
+
+def _is_unweighted(name: str, lines: list[list[str]]) -> bool:
+    """Whether lines ``i j`` under ``n m`` are the edges of a graph, m of them, rather than items of a knapsack.
+
+    Raises:
+        ProblemFormatError: n is m, so that they may be either.
+    """
+    (n, m), edges = lines[0], lines[1:]
+    if not (n.isdecimal() and m.isdecimal() and len(edges) == int(m) and all(len(edge) == 2 for edge in edges)):
+        return False
+    nodes = {word for edge in edges for word in edge}
+    if not all(word.isdecimal() and 1 <= int(word) <= int(n) for word in nodes):
+        return False
+    pairs = {frozenset(map(int, edge)) for edge in edges}
+    if len(pairs) < len(edges) or any(len(pair) == 1 for pair in pairs):
+        return False
+    if n == m:
+        raise ProblemFormatError(
+            f"{name} may be a graph of {n} nodes and as many edges, or a knapsack of {n} items and a capacity of {n}. "
+            'Write the weights of edges (i j 1), or give the knapsack as a .json of the kind "knapsack".'
+        )
+    return True
 
 
 _TIMES: Final = ("READY TIME", "DUE DATE", "SERVICE TIME")
@@ -140,10 +172,9 @@ def _refuse_time_windows(name: str, lines: list[list[str]]) -> None:
         )
 
 
-def _has_decimals(solution: Path) -> bool:
+def _has_decimals(cost: float | None) -> bool:
     """Whether a best-known solution has a cost that is not whole: then distances are not rounded."""
-    cost = _cost(solution)
-    return cost is not None and cost != round(cost)
+    return cost is not None and math.isfinite(cost) and cost != round(cost)
 
 
 def _n_routes(solution: Path) -> int:

@@ -19,14 +19,16 @@ def lines_of(text: str) -> list[list[str]]:
 def read_gset(text: str, name: str = "graph") -> MaxCut:
     """Return a graph: ``n_nodes n_edges``, then ``i j weight`` for each edge, nodes counted from 1.
 
+    Where no line has a weight, all are 1.
+
     Raises:
-        ProblemFormatError: Fewer or more edges than stated, or a line that has not three numbers.
+        ProblemFormatError: Fewer or more edges than stated, or a line that has not three numbers, or two as all others.
     """
     head, *lines = lines_of(text)
     n, m = int(head[0]), int(head[1])
-    if len(lines) != m or any(len(line) != 3 for line in lines):
+    if len(lines) != m or {len(line) for line in lines} not in ({3}, {2}):
         raise ProblemFormatError(f"{name} states {m} edges 'i j weight', got {len(lines)} lines.")
-    table = np.array(lines, np.float64)
+    table = np.array([[*line, "1"][:3] for line in lines], np.float64)
     for number, ends in enumerate(table[:, :2]):
         if not all(1 <= end <= n and end == int(end) for end in ends.tolist()):
             raise ProblemFormatError(
@@ -39,13 +41,15 @@ def read_knapsack(text: str, name: str = "knapsack") -> Knapsack:
     """Return a knapsack: ``n_items capacity``, then ``value weight`` for each item; what stands behind is left.
 
     Raises:
-        ProblemFormatError: Fewer items than stated.
+        ProblemFormatError: Fewer items than stated, or more.
     """
     head, *lines = lines_of(text)
     n = int(head[0])
-    rows = lines[:n]
+    rows, more = lines[:n], lines[n:]
     if len(rows) != n or any(len(row) != 2 for row in rows):
         raise ProblemFormatError(f"{name} states {n} items 'value weight', got {len(rows)} lines.")
+    if more and all(len(row) == 2 for row in more) and not (n == 2 and len(more) == 1):  # which tells what is taken
+        raise ProblemFormatError(f"{name} states {n} items 'value weight', got {len(lines)} lines.")
     table = np.array(rows, np.float64)
     return Knapsack(table[:, 0], table[:, 1], float(head[1]), name=name)
 
