@@ -7,7 +7,7 @@ import pytest
 
 import superpose
 from superpose.errors import ProblemTooLargeError
-from superpose.optimization import Ising, LinearConstraint, MaxCut, Pairs, QuadraticProblem, Qubo, SolveOptions
+from superpose.optimization import Ising, LinearConstraint, MaxCut, Pairs, QuadraticProblem, Qubo, SolveOptions, solve
 from superpose.optimization.budgets import Budget
 from superpose.optimization.examples import example
 from superpose.optimization.quantum import QaoaSampler, VqeSampler, qaoa_circuit, vqe_circuit
@@ -111,6 +111,11 @@ def test_vqe_finds_petersens_cut() -> None:
     found = drawn(VqeSampler(SolveOptions(layers=2, max_evaluations=150)), model.problem)
     assert model.problem.objective(found.bits).max() >= 11
     assert vqe_circuit(3, 2).n_params == 9
+
+
+def test_fewer_evaluations_than_parameters_are_kept_to_without_a_warning() -> None:
+    answer = solve(example("maxcut"), "vqe", layers=2, cvar=0.5, max_evaluations=9, shots=50, compare=False)
+    assert (len(answer.rows[0].facts["params"]), answer.rows[0].facts["n_evaluations"]) == (30, 9)
 
 
 def test_qaoa_keeps_one_hot_constraints_without_penalty() -> None:

@@ -165,7 +165,10 @@ class _Cost:
         self._best: tuple[float, Floats] | None = None
 
     def minimised(self, start: Floats) -> Floats:
-        """The best parameters that were seen: L-BFGS with adjoint gradients, or COBYLA on what shots tell."""
+        """The best parameters that were seen: L-BFGS with adjoint gradients, or COBYLA on what shots tell.
+
+        COBYLA, which asks for two evaluations more than parameters, is ended by `_check_time` before.
+        """
         if not len(start):
             return start
         try:
@@ -177,7 +180,7 @@ class _Cost:
             else:
                 minimize(
                     self._by_shots, start, method="COBYLA",
-                    options={"maxiter": self.options.max_evaluations, "rhobeg": 0.3},
+                    options={"maxiter": max(self.options.max_evaluations, len(start) + 2), "rhobeg": 0.3},
                 )  # fmt: skip
         except _TimeIsUpError:
             pass
