@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import resource
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ from superpose.service import Asked, JobStatus, Principal, Role, Service, Servic
 from superpose.service.predictions import prediction_run
 from superpose.trust import read_key_file
 
-from .conftest import SMALL_SPEC, ended, working
+from .conftest import SMALL_SPEC, ended, wait_for, working
 
 
 def table(n_rows: int, seed: int = 0) -> pd.DataFrame:
@@ -160,6 +162,26 @@ def test_rows_that_cannot_be_predicted_fail_the_job_or_are_left_out(
     assert (result["n_rows"], result["n_predicted"], result["n_failed"]) == (40, 38, 2)
     assert [failure["row"] for failure in result["failures"]] == [7, 20]
     assert "'age'" in result["failures"][1]["reason"]
+
+
+def test_a_file_that_does_not_fit_ends_its_job_and_leaves_no_half_behind(
+    service: Service, admin: Principal, config: ServiceConfig, tmp_path: Path
+) -> None:
+    """On a full disk it would take the room in which the store writes down how the job has ended."""
+    path = written(tmp_path, pd.concat([table(20)] * 6_000), "parquet")
+    asked = service.predictions.submit_file(admin, path, "parquet", Asked(model="ills", format="csv"))
+    before, config = resource.getrlimit(resource.RLIMIT_FSIZE), replace(config, max_retries=3, retry_first_s=1_000.0)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, before[1]))  # more than the store and less than the file
+    try:
+        with working(config):
+            wait_for(lambda: any(event.data.get("error") for event in service.store.events(asked.job.id)))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    told = service.store.events(asked.job.id)[-1]
+    assert (told.kind, told.data["error"]["code"]) == ("queued", "service.store_full")
+    (directory,) = (config.data_dir / "jobs" / asked.job.id).iterdir()
+    assert {found.name for found in directory.iterdir()} == {"chunks", "input"}
+    service.jobs.cancel(admin, asked.job.id)
 
 
 def test_a_stored_data_set_is_predicted(

@@ -5,8 +5,10 @@ The disks are real: a small file system in memory, mounted in a namespace of its
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +18,7 @@ from typing import Any
 import pytest
 
 from superpose.errors import StoreError, StoreFullError, StoreReadOnlyError
+from superpose.learning.canonical import gone_unless_whole
 from superpose.service import Service, ServiceConfig
 from superpose.service.operations.json_logs import LogFile
 from superpose.service.store.disk_errors import disk_error
@@ -319,3 +322,17 @@ def test_a_log_that_a_full_disk_does_not_take_is_told_once_and_can_be_closed(
     log.close()
     (said,) = capsys.readouterr().err.splitlines()
     assert "api.jsonl cannot be written: No space left on device. Requests are answered all the same." in said
+
+
+def test_half_a_file_gives_its_room_back_also_while_its_writer_has_it_open(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    writer = path.open("wb")
+    with pytest.raises(OSError, match="full"), gone_unless_whole(path):
+        writer.write(bytes(1 << 16))
+        raise OSError(errno.ENOSPC, "full")
+    assert not path.exists()
+    assert os.fstat(writer.fileno()).st_size == 0
+    writer.close()
+    with gone_unless_whole(path):
+        path.write_bytes(b"whole")
+    assert path.read_bytes() == b"whole"

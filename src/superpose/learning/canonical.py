@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["canonical_json", "digest_bytes", "digest_json", "write_atomically"]
+__all__ = ["canonical_json", "digest_bytes", "digest_json", "gone_unless_whole", "write_atomically"]
 
 
 def canonical_json(value: Any) -> bytes:
@@ -49,6 +51,18 @@ def write_atomically(path: Path, content: bytes) -> None:
         unfinished.unlink(missing_ok=True)
         raise
     _sync_directory(path.parent)
+
+
+@contextmanager
+def gone_unless_whole(path: Path) -> Iterator[None]:
+    """Remove the file that a block writes if the block fails: on a full disk, half of it may be what others lack."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            os.truncate(path, 0)  # the error may keep its writer, which has the file open, so that its room stays taken
+            path.unlink()
+        raise
 
 
 def _sync_directory(path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import FeatureMismatchError, RowRefusedError
+from superpose.learning.canonical import gone_unless_whole
 from superpose.service.nouns import Job
 from superpose.service.predictions.chunk_store import ChunkStore
 from superpose.service.predictions.result_files import column_of, empty_table, set_column_of, write_predictions
@@ -66,14 +67,15 @@ def run(job: Job, context: RunContext) -> Outcome:
         context.on_event("progress", {"stage": f"{totals.n_rows:,} rows", "n_rows": totals.n_rows})
     output = context.directory / "output"
     classes = tuple(map(str, predictor.classes))
-    write_predictions(
-        output,
-        payload["format"],
-        lambda: chunks.tables(totals.n_chunks),
-        classes,
-        totals.n_rows - totals.n_failed,
-        empty_table(classes, asked, has_interval=predictor.interval is not None),
-    )
+    with gone_unless_whole(output):
+        write_predictions(
+            output,
+            payload["format"],
+            lambda: chunks.tables(totals.n_chunks),
+            classes,
+            totals.n_rows - totals.n_failed,
+            empty_table(classes, asked, has_interval=predictor.interval is not None),
+        )
     context.on_event("progress", {"stage": "written", "n_rows": totals.n_rows, "fraction": 1.0})
     notice = {} if predictor.notice is None else {"notice": predictor.notice}
     return Outcome(totals.result() | notice, output=output)
@@ -84,7 +86,7 @@ def _arrived(artifacts: Artifacts, digest: str, path: Path) -> Path:
     if not path.exists():
         artifacts.verify(digest)
         part = path.with_suffix(".part")
-        with part.open("wb") as file:
+        with gone_unless_whole(part), part.open("wb") as file:
             for chunk in artifacts.chunks(digest):
                 file.write(chunk)
         part.replace(path)

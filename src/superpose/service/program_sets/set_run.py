@@ -17,6 +17,7 @@ from superpose.circuits.sets.piece_result import PieceResult
 from superpose.circuits.sets.program_set import Piece, split
 from superpose.circuits.sets.result import GridFacts
 from superpose.errors import CheckpointError, JobCrashedError, PieceFailedError, SuperposeError
+from superpose.learning.canonical import gone_unless_whole
 from superpose.service.nouns import Job
 from superpose.service.program_sets.piece_store import PieceStore
 from superpose.service.program_sets.queued_pieces import QueuedPieces
@@ -74,7 +75,8 @@ def run(job: Job, context: RunContext) -> Outcome:
     output = context.directory / "output"
     facts = [GridFacts.of(grid) for grid in whole.grids]
     provenance = set_provenance(whole, backend.name, pieces)
-    index = write_pieces(output, facts, keeper.contents(), failures, provenance)
+    with gone_unless_whole(output):
+        index = write_pieces(output, facts, keeper.contents(), failures, provenance)
     context.on_event("progress", {**keeper.progress(), "stage": "written", "fraction": 1.0})
     result = {
         "n_bindings": whole.n_bindings,
