@@ -96,8 +96,7 @@ def test_shares_of_gates_are_means_over_all_orders() -> None:
     found = diagnose(circuit, [Observable("ZI"), Observable("IZ")], n_samples=64, seed=3)
     shares = {one.part.partition(":")[0]: one for one in found.gate_shares}
     assert sum(one.share for one in found.gate_shares) == pytest.approx(1.0)
-    assert all(one.error == 0.0 for one in found.gate_shares)
-    values = np.random.default_rng(3).uniform(0, 2 * np.pi, (64, 2))[:32]
+    values = np.random.default_rng(3).uniform(0, 2 * np.pi, (64, 2))
 
     def expectations(keep: tuple[int, ...]) -> np.ndarray:
         out = []
@@ -219,3 +218,25 @@ def test_intervals_of_shares_hold_the_shares_as_often_as_they_say() -> None:
     for place, part in enumerate(PARTS):
         held = [abs(run[part].share - exact[place]) <= run[part].error + 1e-12 for run in runs]
         assert np.mean(held) >= 0.87, part
+
+
+def test_intervals_of_shares_over_all_subsets_are_for_other_random_parameters_too() -> None:
+    """They had no width, and 32 random sets gave the first gate 0.23 or 0.31 by the seed, which ranked gates anew. Of
+    300 intervals at 95 % fewer than 89 % hold a share with probability below 1e-5 where the level is right.
+    """
+
+    def shares_of(values: np.ndarray) -> dict[str, Share]:
+        def expectations(keep: Sequence[bool]) -> np.ndarray:
+            a, b, c = (np.cos(column) * kept for column, kept in zip(values.T, keep, strict=True))
+            return np.stack([a + 0.5 * b, b * c], axis=1)
+
+        names = ["a", "b", "c"]
+        return {s.part: s for s in shapley_shares(expectations, names, np.eye(3).tolist(), 0, joined=False)}
+
+    rng = np.random.default_rng(11)
+    exact = shares_of(rng.uniform(0, 2 * np.pi, (400_000, 3)))
+    assert exact["a"].error < 0.003
+    runs = [shares_of(rng.uniform(0, 2 * np.pi, (100, 3))) for _ in range(300)]
+    for part, true in exact.items():
+        held = [abs(run[part].share - true.share) <= run[part].error for run in runs]
+        assert 0.89 <= np.mean(held) <= 0.99, part

@@ -5,9 +5,11 @@ squared distance D of its expectations from those of the whole circuit over rand
 for the whole. A share is the mean gain in v when the part joins, over all orders of joining; shares add up to 1. A
 negative one belongs to a part that others must make good again.
 
-Up to 8 parts all subsets are taken, and the shares are exact for the parameters drawn; beyond, drawn orders each
-beside its reverse, with an interval of confidence 95 % from Student's t over those pairs. Source: Heese et al.,
-Quantum Mach. Intell. 7 (2025), arXiv 2301.09138; Castro, Gomez and Tejada, Comput. Oper. Res. 36 (2009) 1726.
+Up to 8 parts all subsets are taken; beyond, drawn orders each beside its reverse. Intervals of confidence 95 % are for
+other random parameters too: a share is a ratio of two means over them, whose variance is that of ``gain - share * D``
+over samples (Cochran, Sampling Techniques (3rd ed. 1977), sec. 6.4); that over pairs of orders is added where they are
+drawn. Source: Heese et al., Quantum Mach. Intell. 7 (2025), arXiv 2301.09138; Castro, Gomez and Tejada, Comput. Oper.
+Res. 36 (2009) 1726.
 """
 
 from __future__ import annotations
@@ -42,7 +44,7 @@ class Share:
     Attributes:
         part: gates with their places, or a qubit.
         share: of what the circuit does to its expectations.
-        error: half the width of the interval of confidence 95 %; 0 where all subsets were taken.
+        error: half the width of the interval of confidence 95 %, of random parameters and drawn orders.
     """
 
     part: str
@@ -67,27 +69,47 @@ def shapley_shares(
     """
     marked = np.asarray(members, dtype=bool).reshape(len(names), -1)
     whole = expectations([True] * marked.shape[1])
-    distance: dict[tuple[bool, ...], float] = {}
+    distance: dict[tuple[bool, ...], Floats] = {}
 
-    def away(parts: Sequence[bool]) -> float:
+    def away(parts: Sequence[bool]) -> Floats:
         absent = marked[~np.asarray(parts, dtype=bool)].any(axis=0)
         keep = ~absent if joined else marked[np.asarray(parts, dtype=bool)].any(axis=0)
         key = tuple(keep.tolist())
         if key not in distance:
-            distance[key] = float(np.mean((expectations(key) - whole) ** 2))
+            distance[key] = np.mean((expectations(key) - whole) ** 2, axis=1)  # (n_samples,)
         return distance[key]
 
     none = away([False] * len(names))
-    if none <= _NOTHING:
+    scale = float(none.mean())
+    if scale <= _NOTHING:
         return tuple(Share(name, 0.0, 0.0) for name in names)
 
-    def value(parts: Sequence[bool]) -> float:
-        return 1.0 - away(parts) / none
+    def gain(parts: Sequence[bool]) -> Floats:
+        return none - away(parts)
 
     exact = len(names) <= _ALL_SUBSETS
-    shares, errors = _over_subsets(value, len(names)) if exact else _over_orders(value, len(names), seed)
+    gains = _over_subsets(gain, len(names))[None] if exact else _over_orders(gain, len(names), seed)
+    shares = gains.mean(axis=(0, 2)) / scale
+    errors = _errors(gains, shares, none)
     found = [Share(*one) for one in zip(names, shares.tolist(), errors.tolist(), strict=True)]
     return tuple(sorted(found, key=lambda one: -one.share))
+
+
+def _errors(gains: Floats, shares: Floats, none: Floats) -> Floats:
+    """Half widths of the intervals of shares ``(n_parts,)``, from gains ``(n_pairs, n_parts, n_samples)``."""
+    n_pairs, _, n_samples = gains.shape
+    variance, freedom = np.zeros(len(shares)), []
+    if n_samples > 1:
+        off = gains.mean(axis=0) - shares[:, None] * none
+        variance += (off**2).sum(axis=1) / (n_samples * (n_samples - 1))
+        freedom.append(n_samples - 1)
+    if n_pairs > 1:
+        variance += gains.mean(axis=2).var(axis=0, ddof=1) / n_pairs
+        freedom.append(n_pairs - 1)
+    if not freedom:
+        return variance
+    reach: Floats = float(stdtrit(min(freedom), 0.5 + _CONFIDENCE / 2.0)) * np.sqrt(variance) / float(none.mean())
+    return reach
 
 
 def gate_groups(calls: Sequence[Instruction]) -> tuple[list[str], list[list[bool]]]:
@@ -115,8 +137,9 @@ def _words(calls: Sequence[Instruction], group: Sequence[int]) -> str:
     return f"{group[0]} to {group[-1]}: {', '.join(kinds[:4])}{', ...' if len(kinds) > 4 else ''}"
 
 
-def _over_subsets(value: Callable[[Sequence[bool]], float], n: int) -> tuple[Floats, Floats]:
-    shares = np.zeros(n)
+def _over_subsets(value: Callable[[Sequence[bool]], Floats], n: int) -> Floats:
+    """Shapley values of each sample ``(n_parts, n_samples)``."""
+    shares: Floats = np.zeros((n, len(value([True] * n))))
     for size in range(n + 1):
         for chosen in combinations(range(n), size):
             worth = value([part in chosen for part in range(n)])
@@ -124,12 +147,13 @@ def _over_subsets(value: Callable[[Sequence[bool]], float], n: int) -> tuple[Flo
                 without = size - (part in chosen)
                 weight = math.factorial(without) * math.factorial(n - without - 1) / math.factorial(n)
                 shares[part] += weight * worth if part in chosen else -weight * worth
-    return shares, np.zeros(n)
+    return shares
 
 
-def _over_orders(value: Callable[[Sequence[bool]], float], n: int, seed: int) -> tuple[Floats, Floats]:
+def _over_orders(value: Callable[[Sequence[bool]], Floats], n: int, seed: int) -> Floats:
+    """Mean gains in each drawn order and its reverse, ``(n_pairs, n_parts, n_samples)``."""
     rng = np.random.default_rng(seed)
-    pairs = np.zeros((_PAIRS, n))
+    pairs = np.zeros((_PAIRS, n, len(value([True] * n))))
     for pair in pairs:
         drawn = rng.permutation(n)
         for order in (drawn, drawn[::-1]):
@@ -140,5 +164,4 @@ def _over_orders(value: Callable[[Sequence[bool]], float], n: int, seed: int) ->
                 after = value(there)
                 pair[part] += 0.5 * (after - before)
                 before = after
-    spread = pairs.std(axis=0, ddof=1) / math.sqrt(_PAIRS)
-    return pairs.mean(axis=0), spread * float(stdtrit(_PAIRS - 1, 0.5 + _CONFIDENCE / 2.0))
+    return pairs

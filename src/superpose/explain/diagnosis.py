@@ -42,7 +42,11 @@ States = NDArray[np.complex128]
 BINS = 75
 _AMPLITUDES = 2**23
 _GRADIENT_AMPLITUDES = 2**20
-_ABLATION_SAMPLES = 32
+_FEW_SAMPLES, _MANY_SAMPLES = 32, 512
+_FEW_AMPLITUDES = 2**18
+"""Parameter sets for what is computed many times over, as shares, ablations and spectra: so many at least, and so many
+at most, while their states have so many amplitudes."""
+
 _MOST_GATES = 400
 _PRESENT = 1e-9
 _FINEST = 1_000
@@ -82,7 +86,8 @@ class CircuitDiagnosis:
 
     Attributes:
         n_qubits, n_params: of the circuit.
-        n_samples: random parameter sets; derivatives take up to 2**20 / 2**n_qubits of them.
+        n_samples: random parameter sets; derivatives take up to 2**20 / 2**n_qubits of them, shares, ablations and
+            spectra up to 512, and 32 from 13 qubits on.
         expressibility: in nats, 0 is best; at most ``(N-1) ln 75``. Chance alone gives up to ``74 / n_samples``; beyond
             8 qubits it tells nothing.
         entangling_capability: 0 .. 1.
@@ -206,7 +211,7 @@ def diagnose(  # noqa: PLR0913  # one parameter per number asked for
     values = rng.uniform(0.0, 2.0 * np.pi, (n_samples, circuit.n_params))
     states = run.states(values)
     entangled = meyer_wallach(states)
-    few, n_gates = values[:_ABLATION_SAMPLES], len(circuit.gate_calls())
+    few, n_gates = values[: _n_few(_FEW_AMPLITUDES >> circuit.n_qubits)], len(circuit.gate_calls())
     said("shares of gates and qubits in what the circuit does")
     gate_shares, qubit_shares = _shares(run, few, seed)
     said("variance of derivatives")
@@ -298,6 +303,7 @@ class _Run:
         """
         place, n_points = self.names.index(name), self._n_points(name, unit)
         points = np.arange(n_points) * (4.0 * np.pi / n_points / unit)
+        values = values[: _n_few((_POINT_AMPLITUDES >> self.circuit.n_qubits) // n_points)]
         total = np.zeros(n_points // 2 + 1)
         for row in values:
             along = np.tile(row, (n_points, 1))
@@ -320,6 +326,11 @@ class _Run:
         made = Circuit(self.circuit.n_qubits, name=self.circuit.name)
         made.extend(call for call, kept in zip(self.circuit.gate_calls(), keep, strict=True) if kept)
         return _Run(made, self.observables)
+
+
+def _n_few(affordable: int) -> int:
+    """Parameter sets, where so many can be afforded."""
+    return max(_FEW_SAMPLES, min(_MANY_SAMPLES, affordable))
 
 
 def _check_numbers(n_samples: int, n_data: int, seed: int, shots: int | None) -> None:

@@ -205,6 +205,13 @@ def test_groups_that_come_apart_wholly_prove_no_more_than_their_number() -> None
     assert nothing["low"] < 0.5 < nothing["high"]
 
 
+def test_rows_that_come_apart_wholly_have_an_interval_too() -> None:
+    """DeLong's variance is 0 there, of 20 training rows as of 20,000."""
+    auc, low, high = auc_interval(np.zeros(40), np.ones(20), 0.95)
+    assert (auc, high) == (1.0, 1.0)
+    assert low == pytest.approx(proportion_confint(20, 20, method="wilson")[0])
+
+
 def test_groups_are_counted_and_one_of_them_tells_nothing() -> None:
     (trained, unseen), groups = grouped_losses(30, 1)
     report = membership_report(trained, unseen, groups=groups)

@@ -106,14 +106,14 @@ def auc_interval(
 
     Of groups, which may be few, Student's quantile stands in place of the normal one, with Welch and Satterthwaite's
     degrees of freedom of the two sides' groups. Without variance to tell by, as where all training rows have lower
-    losses, the interval is Wilson's of as many cases as the side of fewer groups has.
+    losses, the interval is Wilson's of as many cases as the smaller side has rows, or groups.
 
     Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837, by ranks; of groups Obuchowski, Biometrics 53
     (1997) 567; degrees of freedom Welch, Biometrika 34 (1947) 28.
     """
     auc, variance, freedom = _auc(trained, unseen, groups)
-    if groups is not None and variance == 0.0:
-        fewest = min(len(np.unique(members)) for members in groups)
+    if variance == 0.0:
+        fewest = min(len(np.unique(members)) for members in groups) if groups else min(len(trained), len(unseen))
         return auc, *wilson_interval(auc * fewest, fewest, confidence)
     likely = 0.5 + confidence / 2.0
     quantile = ndtri(likely) if math.isinf(freedom) else stdtrit(freedom, likely)
