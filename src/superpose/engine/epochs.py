@@ -16,8 +16,10 @@ from superpose.engine.arrays import Array, not_finite_error
 from superpose.engine.kernel_table import load_kernel
 from superpose.engine.kernels import epoch_places as at
 from superpose.engine.kernels import modes
+from superpose.engine.layouts import lanes_of
 from superpose.engine.program import CompiledProgram
 from superpose.engine.runner import Bound, Runner
+from superpose.engine.workspace import aligned_array
 
 __all__ = ["AdamWState", "DressedArrays", "EpochRunner", "Losses", "Rows"]
 
@@ -188,6 +190,7 @@ class EpochRunner:
         found = [
             np.empty(array.size, real) if grad is None else grad for array, grad in zip(trained, gradients, strict=True)
         ]
+        n_lines = at.FIRST_CLASS + n_classes + program.n_observables + n_classes * (program.n_observables + 1)
         shares = np.ones(n_classes) if class_weights is None else class_weights
         self._kept: dict[int, Array] = {
             at.CLASS_WEIGHTS: shares.astype(real), at.VECTOR: state.vector, at.GRAD: state.grad,
@@ -196,7 +199,7 @@ class EpochRunner:
             at.RATES: np.array([group[1:] for group in state.groups], np.float64),
             at.FACTORS: np.ascontiguousarray(state.factors, np.float64),
             at.CONSTANTS: constants, at.MAX_ANGLE: np.array([arrays.max_angle], real),
-            at.SCORES: np.empty(n_classes + 1, real), at.RESULTS: self.results,
+            at.SCORES: aligned_array(n_lines * lanes_of(program.dtype), real), at.RESULTS: self.results,
             **dict(zip(range(at.ENTRY_WEIGHT, at.EXIT_BIAS + 1), trained, strict=True)),
             **dict(zip(range(at.GRAD_ENTRY_WEIGHT, at.GRAD_EXIT_BIAS + 1), found, strict=True)),
         }  # fmt: skip

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from superpose.engine.collector import collector_paused
 from superpose.engine.kernels import layout as at
-from superpose.engine.kernels.limits import CHUNKS, SPLIT_FROM, STREAM_ROWS, TABLE_ROWS
+from superpose.engine.kernels.limits import CHUNKS, LANES_AT_ONCE, SPLIT_FROM, STREAM_ROWS, TABLE_ROWS
 from superpose.engine.layouts import Layout
 from superpose.engine.lowering import Layer, Lowered, Strings
 from superpose.engine.steps import Sparse, Writer, below_top, kind_of
@@ -209,7 +209,8 @@ def _lay_out_workspace(header: npt.NDArray[np.int64]) -> None:
         (at.AT_TABLE, scratch_table * (header[at.N_TABLES] > (0 if streams else kept))),
         (at.AT_STREAM, STREAM_ROWS * n_chunks * split),
         (at.AT_STREAM_SUMS, (n_chunks * header[at.N_DIAGONAL] + 1) * split),
-        (at.AT_LAM, 2 * rows + 6),  # last: what only goes forward leaves it out
+        (at.AT_LAM, 2 * rows + 6),  # from here on what only goes forward leaves it out
+        (at.AT_GRADS, header[at.N_INPUTS] * (header[at.LANE_BITS] == 0)),
     ):  # fmt: skip
         header[place] = end
         end += int(vectors) * lanes
@@ -217,6 +218,9 @@ def _lay_out_workspace(header: npt.NDArray[np.int64]) -> None:
     padded, n_tables = int(header[at.PADDED]), int(header[at.N_TABLES])
     whole = table if kept or (n_tables and not streams) else 0
     sums = CHUNKS * (padded + 8) if streams else 0
-    header[at.AT_OWN] = max(whole, sums, lanes + 1, 2 * padded + 1, header[at.N_WEIGHTS])
+    own_lanes = bool(header[at.N_OF_LANES])
+    scratch = max(whole, sums, own_lanes * (LANES_AT_ONCE * lanes + 1), 2 * padded + 1, header[at.N_WEIGHTS])
+    header[at.AT_COLUMNS] = -(-scratch // 8) * 8
+    header[at.AT_OWN] = header[at.AT_COLUMNS] + own_lanes * lanes * header[at.N_INPUTS]
     header[at.SIZE_WIDE] = header[at.AT_OWN] + (padded if header[at.N_SHARED] < n_tables else 0)
     header[at.SIZE_ANGLES] = 3 * padded + n_tables + 2

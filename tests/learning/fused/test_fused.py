@@ -12,15 +12,18 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
 
 from superpose.engine import get_threads, set_threads
 from superpose.engine.whole_epochs import Standing
 from superpose.errors import TrainingDivergedError
 from superpose.learning import CheckpointStore, EpochReport, QuantumLayer, Stopped, Trainer, TrainingRows, TrainingWatch
+from superpose.learning.adamw import AdamW
 from superpose.learning.families.circuit_centric import CircuitCentricClassifier
 from superpose.learning.families.data_reuploading import DataReuploadingClassifier
 from superpose.learning.families.variational import VariationalClassifier
 from superpose.learning.fused import steps
+from superpose.learning.fused.choice import fused_parts_or_reason
 from superpose.learning.fused.epochs import FusedEpochs
 from superpose.learning.fused.parts import FusedParts
 from superpose.learning.network import HybridNetwork, NetworkShape, build_network, probabilities
@@ -137,21 +140,49 @@ def test_frozen_weights_stay() -> None:
     assert torch.equal(network.block.get_parameter("weights"), before)
 
 
-@pytest.mark.parametrize("encoding", ["angle", "reuploading"])
-def test_threads_and_the_length_of_calls_change_no_bit(encoding: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("factor", [1.0, 300.0], ids=["usual scores", "extreme scores"])
+@pytest.mark.parametrize("smoothing", [0.0, 0.1])
+def test_smoothed_labels_and_extreme_scores_lose_what_torch_says(
+    smoothing: float, factor: float, dtype: torch.dtype
+) -> None:
+    network, shares = hybrid().to(dtype), torch.tensor([0.5, 2.0, 3.0])
+    with torch.no_grad():
+        network.exit.weight.mul_(factor)
+    data = rows(90, 0, dtype=dtype)  # five whole vectors of float32, and ten rows
+    scores = network(data.rows)
+    wanted = cross_entropy(scores, data.classes, weight=shares.to(dtype), label_smoothing=smoothing)
+    wanted.backward()
+    gradients = torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+    optimizer = AdamW(list(network.parameters()), OPTIONS)
+    parts = fused_parts_or_reason(network, None, None, cross_entropy)
+    fused = steps.FusedSteps(parts, optimizer.vectors, optimizer.groups, shares, 3, label_smoothing=smoothing)
+    seen = fused.look(data)
+    assert seen.mean == pytest.approx(wanted.item(), rel=1e-5 if dtype is torch.float32 else 1e-10)
+    assert seen.accuracy == pytest.approx((scores.argmax(dim=1) == data.classes).double().mean().item())
+    fused.advance(data, torch.arange(90), 0, 90, 0, 0.0)
+    scale = gradients.abs().max().item()
+    found = optimizer.vectors[1].detach()
+    torch.testing.assert_close(found, gradients, rtol=0.0, atol=scale * (2e-5 if dtype is torch.float32 else 1e-9))
+
+
+@pytest.mark.parametrize(("encoding", "n_qubits"), [("angle", 8), ("reuploading", 8), ("angle", 10)])
+def test_threads_and_the_length_of_calls_change_no_bit(
+    encoding: str, n_qubits: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     threads = get_threads()
     try:
         set_threads(1)
-        alone = trainer(hybrid(n_qubits=8, encoding=encoding))
+        alone = trainer(hybrid(n_qubits=n_qubits, encoding=encoding))
         alone.run()
         set_threads(2)
-        shared = trainer(hybrid(n_qubits=8, encoding=encoding))
+        shared = trainer(hybrid(n_qubits=n_qubits, encoding=encoding))
         shared.run()
     finally:
         set_threads(threads)
     assert_equal_bits(alone, shared)
     monkeypatch.setattr(steps, "CALL_S", 0.0)
-    stepwise = trainer(hybrid(n_qubits=8, encoding=encoding))
+    stepwise = trainer(hybrid(n_qubits=n_qubits, encoding=encoding))
     stepwise.run()
     assert_equal_bits(alone, stepwise)
 

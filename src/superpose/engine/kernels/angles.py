@@ -20,25 +20,16 @@ import numpy as np
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
-from superpose.engine.kernels.limits import D_KEEP
+from superpose.engine.kernels.limits import D_KEEP, LANES_AT_ONCE
+from superpose.engine.kernels.lines import add_multiple, lanes_of, odd
 from superpose.engine.kernels.sharing import clear, share_rows
-from superpose.engine.kernels.simd import LINE, address, call, kernel
+from superpose.engine.kernels.simd import LINE, address, call, kernel, kernel_of_sums
 from superpose.engine.kernels.walsh import transform_numbers
 
-__all__ = ["fill", "fill_table", "odd", "own_angles", "place_of_angles", "prepare", "turn_lanes"]
+__all__ = ["fill", "fill_table", "not_finite", "own_angles", "place_of_angles", "prepare", "turn_lanes"]
 
 _BIG_ANGLE = 1e5
 """Beyond this many radians the fast sine loses digits; such angles are reduced first."""
-
-
-@kernel
-def odd(bits: int) -> int:
-    """Return the parity of the number of bits set."""
-    shift = 32
-    while shift:
-        bits ^= bits >> shift
-        shift >>= 1
-    return bits & 1
 
 
 @kernel
@@ -46,6 +37,15 @@ def fill(values: Any, start: int, stop: int, value: float) -> None:
     """Set ``values[start:stop]``. (Assignments to slices take Numba long to compile.)"""
     for k in range(start, stop):
         values[k] = value
+
+
+@kernel_of_sums
+def not_finite(values: Any, first: int, last: int) -> bool:
+    """Return whether NaN or infinity stands in this range."""
+    total = 0.0
+    for k in range(first, last):
+        total += values[k] * 0.0
+    return total != 0.0  # NaN too
 
 
 @kernel
@@ -87,8 +87,8 @@ def fill_table(zero: Any, step: int, ints: Any, angles: Any, to: int, wide: Any,
     block[s.SRC] = address(wide)
     block[s.COEF] = address(angles) + 8 * growth
     block[s.DST] = to
-    block[s.DST2] = to + size * (LINE // ints[t.LANES])
-    block[s.COUNT] = size // ints[t.LANES]
+    block[s.DST2] = to + size * (LINE // lanes_of(zero))
+    block[s.COUNT] = size // lanes_of(zero)
     share_rows(zero, numbers.SINES, 0, block)
 
 
@@ -98,10 +98,10 @@ def reduce_large(angles: Any, first: int, last: int) -> None:
 
     The loops that make angles do not do so themselves: then LLVM divides every angle, which was 5 % of a training step.
     """
-    largest = 0.0
+    n_large = 0
     for k in range(first, last):
-        largest = max(largest, abs(angles[k]))
-    if largest > _BIG_ANGLE:
+        n_large += abs(angles[k]) > _BIG_ANGLE
+    if n_large:
         for k in range(first, last):
             if abs(angles[k]) > _BIG_ANGLE:
                 angles[k] %= 4.0 * math.pi
@@ -187,10 +187,7 @@ def prepare(
     n, padded = ints[t.N_ROTATIONS], ints[t.PADDED]
     start, index = ints[t.WEIGHT_START], ints[t.WEIGHT_INDEX]
     const, factor = ints[t.CONST], ints[t.WEIGHT_FACTOR]
-    total = 0.0
-    for k in range(ints[t.N_WEIGHTS]):
-        total += weights[k] * 0.0
-    if total != 0.0:  # NaN too
+    if not_finite(weights, 0, ints[t.N_WEIGHTS]):
         return False
     for r in range(n):
         angle = floats[const + r]
@@ -210,7 +207,7 @@ def prepare(
     call(zero, block[s.OPERATE], numbers.SINES + numbers.FLOAT64, address(block))
     keep_books(ints, angles, turns, wide)
     if ints[t.N_KEPT] and block[D_KEEP]:
-        size = LINE // ints[t.LANES]
+        size = LINE // lanes_of(zero)
         for k in range(ints[t.N_STEPS]):
             step = ints[t.STEPS] + k * t.STEP_WIDTH
             number = ints[step + t.STEP_ELEMENTS]
@@ -224,24 +221,37 @@ def prepare(
 def turn_lanes(
     zero: Any, ints: Any, floats: Any, angles: Any, inputs: Any, tile: int, work: Any, wide: Any, block: Any
 ) -> None:
-    """Cosines and sines of the rotations whose angles differ between the samples of the tile."""
-    lanes, signs, width = ints[t.LANES], 2 * ints[t.PADDED], ints[t.N_INPUTS]
+    """Cosines, then sines, of the rotations whose angles differ between the samples of the tile."""
+    lanes, signs, n = lanes_of(zero), 2 * ints[t.PADDED], ints[t.N_OF_LANES]
     start, index, factor = ints[t.INPUT_START], ints[t.INPUT_INDEX], ints[t.INPUT_FACTOR]
-    shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
-    n = min(lanes, (block[s.BATCH] - first) << shift)
-    wide[lanes] = 1.0
-    block[s.SRC] = address(wide)
-    block[s.COEF] = address(wide) + 8 * lanes
-    block[s.COUNT] = 1
-    for k in range(ints[t.N_OF_LANES]):
-        r = ints[ints[t.OF_LANES] + k]
-        for lane in range(lanes):
-            wide[lane] = angles[r]
-        for place in range(ints[start + r], ints[start + r + 1]):
-            scale, column = angles[signs + r] * floats[factor + place], ints[index + place]
-            for lane in range(n):
-                wide[lane] += scale * inputs[(first + (lane >> shift)) * width + column]
-        reduce_large(wide, 0, n)
-        block[s.DST] = address(work) + (ints[t.AT_LANE] + 2 * k * lanes) * (LINE // lanes)
-        block[s.DST2] = block[s.DST] + LINE
+    columns, lines = address(wide) + 8 * ints[t.AT_COLUMNS], 8 * lanes // LINE
+    turn_columns(zero, ints, inputs, tile, wide, block)
+    wide[LANES_AT_ONCE * lanes] = 1.0
+    block[s.COEF] = address(wide) + 8 * LANES_AT_ONCE * lanes
+    for first in range(0, n, LANES_AT_ONCE):
+        block[s.COUNT] = min(LANES_AT_ONCE, n - first)
+        for k in range(block[s.COUNT]):
+            r = ints[ints[t.OF_LANES] + first + k]
+            fill(wide, k * lanes, (k + 1) * lanes, angles[r])
+            for place in range(ints[start + r], ints[start + r + 1]):
+                scale, column = angles[signs + r] * floats[factor + place], columns + 8 * lanes * ints[index + place]
+                for line in range(lines):
+                    add_multiple(0.0, scale, column + LINE * line, address(wide) + LINE * (k * lines + line))
+        reduce_large(wide, 0, block[s.COUNT] * lanes)
+        block[s.SRC] = address(wide)
+        block[s.DST] = address(work) + ints[t.AT_LANE] * (LINE // lanes) + first * LINE
+        block[s.DST2] = block[s.DST] + n * LINE
         call(zero, block[s.OPERATE], numbers.SINES, address(block))
+
+
+@kernel
+def turn_columns(zero: Any, ints: Any, inputs: Any, tile: int, wide: Any, block: Any) -> None:
+    """Write each input of the tile's samples to the lanes of a vector; lanes without a sample get 0."""
+    lanes, shift, width = lanes_of(zero), ints[t.LANE_BITS], ints[t.N_INPUTS]
+    row = tile * ints[t.SAMPLES]
+    n = min(lanes, (block[s.BATCH] - row) << shift)
+    for column in range(width):
+        at = ints[t.AT_COLUMNS] + column * lanes
+        for lane in range(n):
+            wide[at + lane] = inputs[(row + (lane >> shift)) * width + column]
+        fill(wide, at + n, at + lanes, 0.0)

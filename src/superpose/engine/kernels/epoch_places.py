@@ -34,6 +34,12 @@ LOSS, STEP_WEIGHT, SUM, WEIGHT, WEIGHTED_LOSS, N_RIGHT, N_RESULTS = range(7)
 """RESULTS: the last step's loss and sum of class weights; all losses times their rows; sums of class weights, of
 weighted losses, and of rows whose class has the highest score."""
 
+LARGEST, OWN, ALL, TOTAL, SHARE, FIRST_CLASS = range(6)
+"""SCORES, as vectors with a row in each lane: the largest score; that of the row's class, and of all classes by their
+weights (where labels are smoothed), less the largest; sums of exponentials; the factors of gradients; from FIRST_CLASS
+on what each class scores, then its probabilities, then its gradients; behind them the circuit's outputs, and the
+gradients of the last layer, of biases and then of weights."""
+
 TENTH, THOUSANDTH, TINY, KEPT, SPREAD, STAY, RATE, SMOOTHING, N_CONSTANTS = range(9)
 """CONSTANTS in the circuit's precision: of AdamW, and the share of a label that all classes have alike (SMOOTHING)."""
 

@@ -13,6 +13,7 @@ from llvmlite import ir
 
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers, slots
+from superpose.engine.kernels.lines import lanes_of
 from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT, Coset
 from superpose.engine.kernels.sharing import share_rows
 from superpose.engine.kernels.simd import LINE, Argument, Body, Simd, Value, address, kernel
@@ -103,7 +104,7 @@ def flip(lane_bit: int) -> Body:
 def exchange(zero: Any, step: int, state: int, ints: Any, work: Any, block: Any) -> None:
     """Run an exchange on the state that starts at the place ``state`` of the workspace."""
     flips = ints[step + t.STEP_LAST]
-    block[slots.PSI] = address(work) + state * (LINE // ints[t.LANES])
+    block[slots.PSI] = address(work) + state * (LINE // lanes_of(zero))
     block[slots.X], block[slots.Z] = ints[step + t.STEP_INSIDE], ints[step + t.STEP_ELEMENTS]
     block[slots.LOW] = ints[step + t.STEP_BITS]
     block[slots.COUNT] = ints[t.ROWS] if flips else ints[t.ROWS] // 2
@@ -119,5 +120,5 @@ def exchange_up_to(zero: Any, step: int, last: int, both: bool, ints: Any, work:
         exchange(zero, place, ints[t.AT_PSI], ints, work, block)
         if both:
             exchange(zero, place, ints[t.AT_LAM], ints, work, block)
-    block[slots.PSI] = address(work) + ints[t.AT_PSI] * (LINE // ints[t.LANES])
+    block[slots.PSI] = address(work) + ints[t.AT_PSI] * (LINE // lanes_of(zero))
     return last

@@ -12,7 +12,15 @@ from superpose.engine.kernels import arguments as a
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
-from superpose.engine.kernels.angles import fill, fill_table, odd, own_angles, place_of_angles, prepare, turn_lanes
+from superpose.engine.kernels.angles import (
+    fill,
+    fill_table,
+    not_finite,
+    own_angles,
+    place_of_angles,
+    prepare,
+    turn_lanes,
+)
 from superpose.engine.kernels.exchanges import exchange
 from superpose.engine.kernels.limits import (
     CHUNKS,
@@ -32,6 +40,14 @@ from superpose.engine.kernels.limits import (
     TABLE_BACK_STREAM,
     TABLE_STREAM,
 )
+from superpose.engine.kernels.lines import (
+    add_multiple,
+    lanes_of,
+    odd,
+    put_coefficients,
+    spread_coefficients,
+    sum_of_products,
+)
 from superpose.engine.kernels.measuring import expect, start_adjoint
 from superpose.engine.kernels.modes import (
     BACKWARD,
@@ -49,31 +65,30 @@ from superpose.engine.kernels.modes import (
     WHOLE,
 )
 from superpose.engine.kernels.sharing import add_up, clear, finish_team, help_out, share, share_rows
-from superpose.engine.kernels.simd import LINE, address, call, data, kernel, kernel_of_sums
+from superpose.engine.kernels.simd import LINE, address, call, data, kernel
 from superpose.engine.kernels.walsh import transform_numbers
 
 __all__ = ["run_tape"]
 
 
 @kernel
-def load_turn(zero: Any, rotation: int, sign: int, ints: Any, turns: Any, work: Any, block: Any, at: int) -> None:
-    """Put cosine, sine and minus sine of a rotation where the loops with the arguments at ``at`` look for them."""
-    size = LINE // ints[t.LANES]
+def load_turn(zero: Any, rotation: int, sign: int, ints: Any, turns: Any, work: Any, to: int) -> None:
+    """Put sine, minus sine and cosine of a rotation to the address ``to``, where loops look for them."""
+    size = LINE // lanes_of(zero)
     lane = ints[ints[t.LANE_OF] + rotation]
-    block[at + s.SIGNS] = address(work) + (ints[t.AT_SIGNS] + sign * ints[t.LANES]) * size
+    signs = address(work) + (ints[t.AT_SIGNS] + sign * lanes_of(zero)) * size
     if lane >= 0:
-        block[at + s.SRC] = address(work) + ints[t.AT_LANE] * size + 2 * LINE * lane
-        call(zero, block[s.OPERATE], numbers.TAKE_COEFFICIENTS, address(block) + 8 * at)
+        cosines = address(work) + ints[t.AT_LANE] * size + LINE * lane
+        put_coefficients(zero, cosines, cosines + LINE * ints[t.N_OF_LANES], signs, to)
     else:
-        block[at + s.SRC] = address(turns) + rotation * size
-        block[at + s.DST] = block[at + s.SRC] + ints[t.PADDED] * size
-        call(zero, block[s.OPERATE], numbers.SPREAD_COEFFICIENTS, address(block) + 8 * at)
+        cosine = address(turns) + rotation * size
+        spread_coefficients(zero, cosine, cosine + ints[t.PADDED] * size, signs, to)
 
 
 @kernel
 def load_block(zero: Any, step: int, ints: Any, turns: Any, work: Any, block: Any) -> None:
     """Fill the arguments of all operations of a block, one set behind the other."""
-    size, first = LINE // ints[t.LANES], ints[step + t.STEP_FIRST]
+    size, first = LINE // lanes_of(zero), ints[step + t.STEP_FIRST]
     for number in range(first, ints[step + t.STEP_LAST]):
         k, op = number - first, ints[t.OPS] + number * t.OP_WIDTH
         at, n_own, coef = k * s.SIZE, ints[op + t.OP_COUNT], address(work) + ints[t.AT_COEF] * size + 9 * LINE * k
@@ -83,12 +98,11 @@ def load_block(zero: Any, step: int, ints: Any, turns: Any, work: Any, block: An
         for number_own in range(n_own):
             own = op + t.OP_FIRST + number_own * t.OP_EACH
             block[at + s.X + 2 * number_own], block[at + s.Z + 2 * number_own] = ints[own + t.OP_X], ints[own + t.OP_Z]
-            block[at + s.COEF] = coef + 3 * LINE * number_own
-            load_turn(zero, ints[own + t.OP_R], ints[own + t.OP_SIGN], ints, turns, work, block, at)
+            load_turn(zero, ints[own + t.OP_R], ints[own + t.OP_SIGN], ints, turns, work, coef + 3 * LINE * number_own)
         block[at + s.COEF] = coef
-        acc = ints[t.AT_ACC] + t.MOST * k * ints[t.LANES]
+        acc = ints[t.AT_ACC] + t.MOST * k * lanes_of(zero)
         block[at + s.ACC] = address(work) + acc * size
-        fill(work, acc, acc + t.MOST * ints[t.LANES], 0.0)
+        fill(work, acc, acc + t.MOST * lanes_of(zero), 0.0)
         elements = ints[step + t.STEP_ELEMENTS]
         block[at + s.COUNT] = 1 << ints[step + t.STEP_BITS]
         if ints[op] != t.DIAGONAL:
@@ -153,7 +167,7 @@ def run_block(zero: Any, step: int, way: int, ints: Any, block: Any) -> None:
 def load_table(zero: Any, step: int, ints: Any, angles: Any, tables: Any, work: Any, wide: Any, block: Any) -> None:
     """Fill the arguments for a table, which is made now unless it was kept."""
     number, padded = ints[step + t.STEP_ELEMENTS], ints[t.TABLE_SIZE]
-    size = LINE // ints[t.LANES]
+    size = LINE // lanes_of(zero)
     if 0 <= number < ints[t.N_KEPT]:
         place = address(tables) + number * 2 * padded * size
     else:
@@ -179,11 +193,11 @@ def streams(step: int, ints: Any, block: Any) -> bool:
 def stream_table(zero: Any, kind: int, step: int, ints: Any, angles: Any, work: Any, wide: Any, block: Any) -> None:
     """Turn PSI, or turn PSI and LAM back and leave the terms' sums in ``wide``, chunk by chunk."""
     block[D_FILLED] = 0
-    first, size = ints[step + t.STEP_FIRST], LINE // ints[t.LANES]
+    first, size = ints[step + t.STEP_FIRST], LINE // lanes_of(zero)
     n_terms = ints[step + t.STEP_LAST] - first
     block[s.PSI] = address(work) + ints[t.AT_PSI] * size
     block[s.LAM] = address(work) + ints[t.AT_LAM] * size
-    block[s.COUNT], block[s.X2], block[s.X] = ints[t.ROWS], ints[t.LANES], n_terms
+    block[s.COUNT], block[s.X2], block[s.X] = ints[t.ROWS], lanes_of(zero), n_terms
     block[s.ELEMENTS] = address(ints) + 8 * (ints[t.PLACED_Z] + first)
     block[s.SRC], block[s.ACC] = place_of_angles(step, ints, angles, wide) + 8 * first, address(wide)
     block[s.COEF] = address(angles) + 8 * (3 * ints[t.PADDED] + ints[step + t.STEP_BITS])
@@ -195,7 +209,7 @@ def stream_table(zero: Any, kind: int, step: int, ints: Any, angles: Any, work: 
 @kernel
 def load_state(zero: Any, ints: Any, initial: Any, n_initial: int, tile: int, work: Any, block: Any) -> None:
     """Write the tile's initial states, given per sample or one for all; samples beyond the batch get zeros."""
-    lanes, rows, at = ints[t.LANES], ints[t.ROWS], ints[t.AT_PSI]
+    lanes, rows, at = lanes_of(zero), ints[t.ROWS], ints[t.AT_PSI]
     shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
     size = 2 * rows << shift
     clear(zero, address(work) + at * (LINE // lanes), 2 * ints[t.ROWS_PADDED], block)
@@ -211,7 +225,7 @@ def load_state(zero: Any, ints: Any, initial: Any, n_initial: int, tile: int, wo
 @kernel
 def start(zero: Any, ints: Any, turns: Any, work: Any, block: Any) -> None:
     """Write the state |0...0> after the blocks at its start, whose rotations have highest bits that only ascend."""
-    lanes, at = ints[t.LANES], ints[t.AT_PSI]
+    lanes, at = lanes_of(zero), ints[t.AT_PSI]
     psi, ready = address(work) + at * (LINE // lanes), 1
     fill(work, at, at + 2 * lanes, 0.0)
     fill(work, at, at + ints[t.SAMPLES], 1.0)  # the lanes of index 0
@@ -256,17 +270,9 @@ def forward(
             run_block(zero, step, way, ints, block)
 
 
-@kernel_of_sums
-def signed_sum(work: Any, signs: int, at: int, lanes: int) -> float:
-    """Return the sum over the lanes of a vector, each with its sign."""
-    total = 0.0
-    for lane in range(lanes):
-        total += work[signs + lane] * work[at + lane]
-    return total
-
-
 @kernel
 def note(
+    zero: Any,
     rotation: int,
     sign: int,
     at: int,
@@ -277,18 +283,32 @@ def note(
     work: Any,
     grad_inputs: Any,
     sums: Any,
-    block: Any,
 ) -> None:
-    """Store a rotation's gradient: the sum over the tile, and the inputs' share per sample."""
-    lanes = ints[t.LANES]
-    signs, scale = ints[t.AT_SIGNS] + sign * lanes, angles[ints[t.PADDED] + rotation]
-    sums[tile * ints[t.N_ROTATIONS] + rotation] = scale * signed_sum(work, signs, at, lanes)
-    shift, row = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
-    n, width = min(lanes, (block[s.BATCH] - row) << shift), ints[t.N_INPUTS]
-    for place in range(ints[ints[t.INPUT_START] + rotation], ints[ints[t.INPUT_START] + rotation + 1]):
-        factor, column = scale * floats[ints[t.INPUT_FACTOR] + place], ints[ints[t.INPUT_INDEX] + place]
-        for lane in range(n):
-            grad_inputs[(row + (lane >> shift)) * width + column] += factor * work[signs + lane] * work[at + lane]
+    """Store a rotation's gradient: the sum over the tile for weights, and the inputs' share per sample."""
+    size, scale = LINE // lanes_of(zero), angles[ints[t.PADDED] + rotation]
+    found, signs = address(work) + at * size, address(work) + (ints[t.AT_SIGNS] + sign * lanes_of(zero)) * size
+    start, index, factor = ints[t.INPUT_START] + rotation, ints[t.INPUT_INDEX], ints[t.INPUT_FACTOR]
+    if ints[ints[t.WEIGHT_START] + rotation] < ints[ints[t.WEIGHT_START] + rotation + 1]:
+        sums[tile * ints[t.N_ROTATIONS] + rotation] = scale * sum_of_products(zero, signs, found)
+    if ints[start] == ints[start + 1]:
+        return
+    if ints[t.LANE_BITS]:
+        total, row = scale * sum_of_products(zero, signs, found), tile * ints[t.N_INPUTS]
+        for place in range(ints[start], ints[start + 1]):
+            grad_inputs[row + ints[index + place]] += floats[factor + place] * total
+        return
+    for place in range(ints[start], ints[start + 1]):
+        to = address(work) + ints[t.AT_GRADS] * size + LINE * ints[index + place]
+        add_multiple(zero, scale * floats[factor + place], found, to)
+
+
+@kernel
+def write_gradients(zero: Any, ints: Any, tile: int, work: Any, grad_inputs: Any, block: Any) -> None:
+    """Write the rows of gradients of a tile whose samples have a lane each."""
+    first, lanes, width = tile * ints[t.SAMPLES], lanes_of(zero), ints[t.N_INPUTS]
+    for lane in range(min(lanes, block[s.BATCH] - first)):
+        for column in range(width):
+            grad_inputs[(first + lane) * width + column] = work[ints[t.AT_GRADS] + column * lanes + lane]
 
 
 @kernel
@@ -318,7 +338,7 @@ def backward(
     block: Any,
 ) -> None:
     """Go back through the tape with PSI and LAM."""
-    lanes, at = ints[t.LANES], ints[t.AT_SUMS]
+    lanes, at = lanes_of(zero), ints[t.AT_SUMS]
     for k in range(ints[t.N_STEPS_MEASURED] - 1, ints[t.FIRST_GRADIENT] - 1, -1):
         step = ints[t.STEPS] + k * t.STEP_WIDTH
         first, last = ints[step + t.STEP_FIRST], ints[step + t.STEP_LAST]
@@ -354,7 +374,9 @@ def backward(
             for place in range(ints[op + t.OP_COUNT]):
                 own = op + t.OP_FIRST + place * t.OP_EACH
                 r, sign = ints[own + t.OP_R], ints[own + t.OP_SIGN]
-                note(r, sign, acc + place * lanes, ints, floats, angles, tile, work, grad_inputs, sums, block)
+                note(zero, r, sign, acc + place * lanes, ints, floats, angles, tile, work, grad_inputs, sums)
+    if ints[t.LANE_BITS] == 0:
+        write_gradients(zero, ints, tile, work, grad_inputs, block)
 
 
 @kernel
@@ -377,15 +399,6 @@ def finish(n_tiles: int, ints: Any, floats: Any, sums: Any, wide: Any, grad_weig
 
 
 @kernel
-def not_finite(values: Any, first: int, last: int) -> bool:
-    """Return whether NaN or infinity stands in this range."""
-    total = 0.0
-    for k in range(first, last):
-        total += values[k] * 0.0
-    return total != 0.0  # NaN too
-
-
-@kernel
 def bring_state(
     zero: Any,
     mode: int,
@@ -402,7 +415,7 @@ def bring_state(
     saved: Any,
 ) -> None:
     """Bring the tile's final states into PSI unless they are there: run the circuit, or take what was saved."""
-    at, n = ints[t.AT_PSI], 2 * ints[t.ROWS_PADDED] * ints[t.LANES]
+    at, n = ints[t.AT_PSI], 2 * ints[t.ROWS_PADDED] * lanes_of(zero)
     if mode & KEPT:
         return
     if not mode & FORWARD:
@@ -423,13 +436,13 @@ def bring_state(
 
 
 @kernel
-def clear_gradients(first: int, last: int, tile: int, ints: Any, grad_inputs: Any, sums: Any) -> None:
-    """Set the tile's rows of gradients to zero."""
-    for k in range(ints[t.N_ROTATIONS]):
-        sums[tile * ints[t.N_ROTATIONS] + k] = 0.0
-    for row in range(first, last):
-        for k in range(ints[t.N_INPUTS]):
-            grad_inputs[row * ints[t.N_INPUTS] + k] = 0.0
+def clear_gradients(zero: Any, tile: int, ints: Any, work: Any, grad_inputs: Any, sums: Any, block: Any) -> None:
+    """Set the tile's gradients to zero."""
+    fill(sums, tile * ints[t.N_ROTATIONS], (tile + 1) * ints[t.N_ROTATIONS], 0.0)
+    if ints[t.LANE_BITS]:
+        fill(grad_inputs, tile * ints[t.N_INPUTS], (tile + 1) * ints[t.N_INPUTS], 0.0)
+    elif ints[t.N_INPUTS]:
+        clear(zero, address(work) + ints[t.AT_GRADS] * (LINE // lanes_of(zero)), ints[t.N_INPUTS], block)
 
 
 @kernel
@@ -442,11 +455,11 @@ def start_block(mode: int, n_tiles: int, ints: Any, block: Any) -> None:
 
 
 @kernel
-def load_signs(mode: int, ints: Any, work: Any) -> None:
+def load_signs(zero: Any, mode: int, ints: Any, work: Any) -> None:
     """Write the vectors +1 and -1, and those of the signs of lanes, unless they are there."""
     if mode & KEPT:
         return
-    lanes, sigma = ints[t.LANES], ints[t.AT_SIGMA]
+    lanes, sigma = lanes_of(zero), ints[t.AT_SIGMA]
     fill(work, sigma, sigma + lanes, 1.0)
     fill(work, sigma + lanes, sigma + 2 * lanes, -1.0)
     for k in range(1 << ints[t.LANE_BITS]):
@@ -503,9 +516,9 @@ def run_tape(zero: Any, array: int) -> int:
     if mode & PREPARE and not prepare(zero, ints, floats, weights, angles, turns, tables, frame, wide, block):
         finish_team(block)
         return BAD_WEIGHTS
-    status, lanes = 0, ints[t.LANES]
+    status, lanes = 0, lanes_of(zero)
     size, sigma = LINE // lanes, ints[t.AT_SIGMA]
-    load_signs(mode, ints, work)
+    load_signs(zero, mode, ints, work)
     for tile in range(first, last):
         row = tile * ints[t.SAMPLES]
         end_row = min(row + ints[t.SAMPLES], batch)
@@ -526,7 +539,7 @@ def run_tape(zero: Any, array: int) -> int:
         if mode & BACKWARD:
             if not_finite(grad, row * ints[t.N_OBSERVABLES], end_row * ints[t.N_OBSERVABLES]):
                 status |= BAD_GRADIENT
-            clear_gradients(row, end_row, tile, ints, grad_inputs, sums)
+            clear_gradients(zero, tile, ints, work, grad_inputs, sums, block)
             start_adjoint(zero, ints, floats, frame, tile, work, grad, block)
             backward(zero, ints, floats, angles, turns, tables, tile, work, wide, grad_inputs, sums, block)
     if mode & FINISH:

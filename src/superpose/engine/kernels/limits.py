@@ -17,6 +17,8 @@ KEEP_TILES = 3
 """From so many single samples on, tables are worth keeping for all of them."""
 TABLE_ROWS = 64
 """Rows that are turned together by phases that are made for them and forgotten; a power of 2."""
+LANES_AT_ONCE = 16
+"""Rotations whose sines are taken together where each sample has its own angles."""
 OVER = -1
 """The word that says that a call is over; see `superpose.engine.kernels.sharing`."""
 

@@ -7,9 +7,10 @@ from typing import Any
 from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
-from superpose.engine.kernels.angles import fill, odd
+from superpose.engine.kernels.angles import fill
 from superpose.engine.kernels.exchanges import exchange, exchange_up_to
 from superpose.engine.kernels.limits import D_KIND, D_SPLIT, D_SUMS, EXPECT_STREAM, WEIGH_STREAM
+from superpose.engine.kernels.lines import lanes_of, odd
 from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
 from superpose.engine.kernels.sharing import add_up, clear, share, share_rows, share_sums
 from superpose.engine.kernels.simd import LINE, address, call, kernel
@@ -29,9 +30,9 @@ def load_string(string: int, ints: Any, frame: Any, block: Any) -> float:
 
 
 @kernel
-def load_stream(ints: Any, work: Any, block: Any) -> None:
+def load_stream(zero: Any, ints: Any, work: Any, block: Any) -> None:
     """Fill the argument block for all diagonal strings in one pass."""
-    size = LINE // ints[t.LANES]
+    size = LINE // lanes_of(zero)
     block[s.ELEMENTS] = address(ints) + 8 * (ints[t.STRINGS] + t.STRING_Z)
     block[s.X], block[s.COUNT] = ints[t.N_DIAGONAL], ints[t.ROWS]
     block[s.SRC] = address(work) + ints[t.AT_STREAM] * size
@@ -49,14 +50,14 @@ def expect(
     zero: Any, ints: Any, floats: Any, angles: Any, frame: Any, tile: int, work: Any, out: Any, block: Any
 ) -> None:
     """Write the tile's expectations."""
-    lanes, rows, at, acc = ints[t.LANES], ints[t.ROWS], ints[t.AT_LAM], ints[t.AT_ACC]
+    lanes, rows, at, acc = lanes_of(zero), ints[t.ROWS], ints[t.AT_LAM], ints[t.AT_ACC]
     values = ints[t.AT_VALUES]
     n_observables, n_diagonal = ints[t.N_OBSERVABLES], ints[t.N_DIAGONAL]
     shrink = angles[3 * ints[t.PADDED] + ints[t.N_TABLES]]  # of the amplitudes
     fill(work, values, values + n_observables * lanes, 0.0)
     streams = block[D_SPLIT] and n_diagonal
     if streams:
-        load_stream(ints, work, block)
+        load_stream(zero, ints, work, block)
         block[D_KIND], block[D_SUMS] = EXPECT_STREAM, n_diagonal * LINE
         share(zero, block)
         add_up(zero, block[s.DST], n_diagonal * LINE, n_diagonal, block)
@@ -91,13 +92,13 @@ def expect(
                 work[to + lane] += factor * work[signs + lane] * work[source + lane]
     for k in range(done - 1, ints[t.N_STEPS_EXPECT] - 1, -1):
         exchange(zero, ints[t.STEPS] + k * t.STEP_WIDTH, ints[t.AT_PSI], ints, work, block)
-    write_rows(ints, tile, work, out, block)
+    write_rows(zero, ints, tile, work, out, block)
 
 
 @kernel
-def write_rows(ints: Any, tile: int, work: Any, out: Any, block: Any) -> None:
+def write_rows(zero: Any, ints: Any, tile: int, work: Any, out: Any, block: Any) -> None:
     """Write the tile's rows of results, summed over the lanes of each sample."""
-    lanes, shift, first = ints[t.LANES], ints[t.LANE_BITS], tile * ints[t.SAMPLES]
+    lanes, shift, first = lanes_of(zero), ints[t.LANE_BITS], tile * ints[t.SAMPLES]
     for k in range(ints[t.N_OBSERVABLES]):
         values = ints[t.AT_VALUES] + k * lanes
         for row in range(first, min(first + ints[t.SAMPLES], block[s.BATCH])):
@@ -109,10 +110,19 @@ def write_rows(ints: Any, tile: int, work: Any, out: Any, block: Any) -> None:
 
 @kernel
 def weigh_string(
-    string: int, sign: float, weights: int, ints: Any, floats: Any, tile: int, work: Any, grad: Any, block: Any
+    zero: Any,
+    string: int,
+    sign: float,
+    weights: int,
+    ints: Any,
+    floats: Any,
+    tile: int,
+    work: Any,
+    grad: Any,
+    block: Any,
 ) -> None:
     """Write a string's weight, and minus that, for each sample to the place ``weights``."""
-    lanes = ints[t.LANES]
+    lanes = lanes_of(zero)
     shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
     signs = ints[t.AT_SIGNS] + of_string(string, t.STRING_SIGN, ints) * lanes
     n = min(lanes, (block[s.BATCH] - first) << shift)
@@ -131,22 +141,24 @@ def weigh_string(
 @kernel
 def start_adjoint(zero: Any, ints: Any, floats: Any, frame: Any, tile: int, work: Any, grad: Any, block: Any) -> None:
     """Write LAM, the observables weighted by the incoming gradient, applied to PSI."""
-    lanes, rows, at = ints[t.LANES], ints[t.ROWS], ints[t.AT_LAM]
+    lanes, rows, at = lanes_of(zero), ints[t.ROWS], ints[t.AT_LAM]
     weights, n_diagonal = ints[t.AT_STRINGS], ints[t.N_DIAGONAL]
     block[s.COEF] = address(work) + weights * (LINE // lanes)
     if block[D_SPLIT] and n_diagonal:
         for string in range(n_diagonal):
             sign = load_string(string, ints, frame, block)
             place = ints[t.AT_STREAM_SUMS] + string * lanes  # the second half is overwritten by the next string's
-            weigh_string(string, sign, place, ints, floats, tile, work, grad, block)
-        load_stream(ints, work, block)
+            weigh_string(zero, string, sign, place, ints, floats, tile, work, grad, block)
+        load_stream(zero, ints, work, block)
         block[D_KIND] = WEIGH_STREAM
         share(zero, block)
         n_diagonal = 0
     else:
         clear(zero, block[s.LAM], 2 * ints[t.ROWS_PADDED], block)
     for string in range(n_diagonal):
-        weigh_string(string, load_string(string, ints, frame, block), weights, ints, floats, tile, work, grad, block)
+        weigh_string(
+            zero, string, load_string(string, ints, frame, block), weights, ints, floats, tile, work, grad, block
+        )
         if ints[t.TRANSFORM]:
             to = at + (block[s.Z] >> 7) * 2 * lanes
             for lane in range(lanes):
@@ -166,5 +178,5 @@ def start_adjoint(zero: Any, ints: Any, floats: Any, frame: Any, tile: int, work
         done = exchange_up_to(zero, done, of_string(string, t.STRING_STEP, ints), both, ints, work, block)
         block[s.COEF] = address(work) + weights * (LINE // lanes)
         sign = load_string(string, ints, frame, block)
-        weigh_string(string, sign, weights, ints, floats, tile, work, grad, block)
+        weigh_string(zero, string, sign, weights, ints, floats, tile, work, grad, block)
         share_rows(zero, numbers.WEIGH + of_string(string, t.STRING_KIND, ints), 0, block)

@@ -54,8 +54,6 @@ OPERATIONS: dict[int, Body] = {
         for kind, size in ((t.SCALED_REAL, 1), (t.SCALED_REAL_2, 2), (t.SCALED_REAL_3, 3))
     },
     n.GRADIENT + t.IMAGINARY: r.adjoint(scaled=True, turn_back=False),
-    n.SPREAD_COEFFICIENTS: r.spread_coefficients,
-    n.TAKE_COEFFICIENTS: r.take_coefficients,
     n.ROTATE_TABLE: d.rotate_table,
     n.ROTATE_TABLE + 1: d.rotate_table_wide,
     n.ADJOINT_TABLE: d.adjoint_table,

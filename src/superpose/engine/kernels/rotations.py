@@ -34,9 +34,7 @@ __all__ = [
     "rotate",
     "rotate_diagonal",
     "rotate_pair",
-    "spread_coefficients",
     "start",
-    "take_coefficients",
 ]
 
 AMPLITUDE_SHIFT = 7  # 128 bytes per amplitude
@@ -236,20 +234,3 @@ def adjoint_diagonal(v: Simd, arg: Argument) -> None:
         s = v.load(v.b.add(coset.sines, v.b.xor(line, v.const(LINE))))
         v.store_amplitudes((_phase(v, c, s, a), _phase(v, c, s, la)), places)
     v.store(v.b.load(total), arg(slots.ACC))
-
-
-def _store_coefficients(v: Simd, arg: Argument, c: Value, s: Value) -> None:
-    coef, s = arg(slots.COEF), v.mul(s, v.load(arg(slots.SIGNS)))
-    v.store(s, coef)
-    v.store(v.neg(s), v.at(coef, LINE))
-    v.store(c, v.at(coef, 2 * LINE))
-
-
-def spread_coefficients(v: Simd, arg: Argument) -> None:
-    """Fill COEF from one cosine at SRC and one sine at DST."""
-    _store_coefficients(v, arg, v.splat_at(arg(slots.SRC)), v.splat_at(arg(slots.DST)))
-
-
-def take_coefficients(v: Simd, arg: Argument) -> None:
-    """Fill COEF from a vector of cosines at SRC and one of sines behind it."""
-    _store_coefficients(v, arg, v.load(arg(slots.SRC)), v.load(v.at(arg(slots.SRC), LINE)))

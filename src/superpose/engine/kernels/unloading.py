@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from superpose.engine.kernels.angles import odd
+from superpose.engine.kernels.lines import odd
 from superpose.engine.kernels.simd import data, kernel
 
 __all__ = [
