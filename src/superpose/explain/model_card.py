@@ -229,7 +229,8 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
     lines = [
         escaped(evaluation.get("means_over") or "")
         or f"Means over {evaluation['n_splits']} splits with {share:g} % intervals (corrected for the overlap of "
-        "splits, Nadeau and Bengio 2003). The last row is this very model on the test rows of its own split.",
+        "splits, Nadeau and Bengio 2003). The last row is this very model on the test rows of its own split"
+        f"{_calibrated(evaluation)}.",
         "",
         *_table(
             ["model", "parameters", *(_TITLES[name] for name in own)],
@@ -252,6 +253,12 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
     else:
         lines.append("Sensitivity, specificity and AUC are means over one class against the rest.")
     return lines
+
+
+def _calibrated(evaluation: Mapping[str, Any]) -> str:
+    """That the last row alone is calibrated, where it is."""
+    method = (evaluation.get("calibration") or {}).get("method", "none")
+    return "" if method == "none" else ", as it answers: calibrated, which no other row is"
 
 
 def _intervals(found: Mapping[str, Any] | None) -> list[str]:
@@ -396,9 +403,24 @@ _GAP_TITLES = {
 
 def _subgroups(manifest: Mapping[str, Any]) -> list[str]:
     """Metrics in each subgroup, with intervals, and how far subgroups are apart."""
-    share = 100 * manifest["evaluation"]["confidence"]
-    lines = [f"Test cases counted once; {share:g} % intervals (Wilson), each by itself."]
-    for one in _groups_of(manifest):
+    evaluation = manifest["evaluation"]
+    counted = f"{100 * evaluation['confidence']:g} % intervals (Wilson), each by itself."
+    answered, slices = evaluation.get("model_subgroups") or (), _slices(_groups_of(manifest))
+    if not answered:
+        return [f"Test cases counted once; {counted}", *slices]
+    return [
+        f"**This very model**, as it answers: calibration moves its labels. Test rows of its own split; {counted}",
+        *_slices(answered),
+        "",
+        f"The hybrid model of all splits, before calibration. Test cases counted once; {counted}",
+        *slices,
+    ]
+
+
+def _slices(columns: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A table for each column."""
+    lines: list[str] = []
+    for one in columns:
         shown = list(one["groups"][0]["counts"]) if one["groups"] else []
         lines += ["", f"By {escaped(one['column'])}:", ""]
         lines += _table(

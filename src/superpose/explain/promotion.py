@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from superpose.explain.samples import strongest_first
-from superpose.learning.card import FEWEST_CASES, compared_by, stated
+from superpose.learning.card import FEWEST_CASES, compared_by, slices_of, stated
 
 __all__ = ["REQUIREMENTS", "PromotionReport", "Requirement", "check_promotion", "how_to_have"]
 
@@ -134,7 +134,7 @@ def check_promotion(manifest: Facts, evidence: Facts, statements: Facts) -> Prom
 
 def _compares_nothing(evaluation: Facts) -> str:
     """Which columns have fewer than two groups of test cases enough, and why; "" where there is none."""
-    columns = [one for one in evaluation.get("subgroups") or () if one.get("groups")]
+    columns = [one for one in slices_of(evaluation) if one.get("groups")]
     compared = compared_by(evaluation)
     said = [f"by {one['column']} {_too_few(one['groups'])}" for one in columns if one["column"] not in compared]
     return f"Nothing is compared: {', '.join(said)}. " if said else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -22,6 +22,7 @@ __all__ = [
     "n_seen",
     "no_width",
     "notice_of",
+    "slices_of",
     "stated",
 ]
 
@@ -85,6 +86,16 @@ def notice_of(manifest: Mapping[str, Any]) -> str | None:
     return NOT_FOR_CLINICAL_USE if (spec.get("card") or {}).get("domain") == MEDICAL else None
 
 
+def slices_of(evaluation: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """The subgroups of a model as it answers: its own, where calibration moves labels, else those of the experiment.
+
+    Args:
+        evaluation: of a model file's manifest.
+    """
+    found: Sequence[Mapping[str, Any]] = evaluation.get("model_subgroups") or evaluation.get("subgroups") or ()
+    return found
+
+
 def compared_by(evaluation: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns by which an evaluation compares subgroups: those that put test cases enough into each of two groups.
 
@@ -93,7 +104,7 @@ def compared_by(evaluation: Mapping[str, Any]) -> tuple[str, ...]:
     """
     return tuple(
         str(one["column"])
-        for one in evaluation.get("subgroups") or ()
+        for one in slices_of(evaluation)
         if sum(_is_compared(group) for group in one.get("groups") or ()) > 1
     )
 

@@ -105,10 +105,15 @@ def _figures(evaluation: Facts, rows: Mapping[str, Facts]) -> Table:
     return Table(
         evaluation.get("means_over")
         or f"Means over {evaluation.get('n_splits', '?')} splits with {share:g} % intervals; the last row is the "
-        "registered model on the test rows of its own split",
+        f"registered model on the test rows of its own split{_calibrated(evaluation)}",
         ["model", "parameters", *map(title_of, names)],
         told,
     )
+
+
+def _calibrated(evaluation: Facts) -> str:
+    method = (evaluation.get("calibration") or {}).get("method", "none")
+    return "" if method == "none" else ", as it answers: calibrated, which no other row is"
 
 
 def _interval(metric: Any) -> str:
@@ -323,25 +328,31 @@ def _safeguards(found: Facts) -> list[str]:
 
 def subgroups(evaluation: Facts) -> Section:
     """How the model does in each subgroup."""
-    blocks: list[Block] = []
-    for one in evaluation.get("subgroups") or ():
-        shown = [name for name in ("accuracy", "sensitivity", "specificity") if name in one["gaps"]]
-        blocks.append(
-            Table(
-                f"By {one['column']}, each case counted once, with Wilson intervals",
-                ["group", "cases", *map(title_of, shown)],
-                [
-                    [str(group["group"]), str(group["n_cases"]), *(_of_group(group, name) for name in shown)]
-                    for group in one["groups"]
-                ],
-            )
-        )
+    own = evaluation.get("model_subgroups") or ()
+    both = (
+        (own, "this very model as it answers (calibration moves its labels), on the test rows of its own split"),
+        (evaluation.get("subgroups") or (), "each case counted once" + (", before calibration" if own else "")),
+    )
+    blocks: list[Block] = [_slice(one, counted) for columns, counted in both for one in columns]
     named = "Left out: the spec named no columns to compare groups by (evaluation.subgroups)."
     said = named if evaluation else _NOT_EVALUATED
     return Section(
         "subgroups",
         "Subgroups",
         blocks or [Text(said)],
+    )
+
+
+def _slice(one: Facts, counted: str) -> Table:
+    """The groups of one column."""
+    shown = [name for name in ("accuracy", "sensitivity", "specificity") if name in one["gaps"]]
+    return Table(
+        f"By {one['column']}, {counted}, with Wilson intervals",
+        ["group", "cases", *map(title_of, shown)],
+        [
+            [str(group["group"]), str(group["n_cases"]), *(_of_group(group, name) for name in shown)]
+            for group in one["groups"]
+        ],
     )
 
 

@@ -12,6 +12,7 @@ import torch
 from superpose import __version__
 from superpose.datasets import drift_baseline
 from superpose.learning.admission import positive_class
+from superpose.learning.calibration.maps import Isotonic
 from superpose.learning.calibration.report import safeguarded
 from superpose.learning.canonical import write_atomically
 from superpose.learning.experiment.run import Run, UnitResults
@@ -19,6 +20,8 @@ from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.experiment.unit import Unit
 from superpose.learning.facts import data_facts
 from superpose.learning.model_file import ModelFacts, encode_model
+from superpose.learning.subgroups import subgroup_report
+from superpose.learning.verdicts import SeenCases
 
 __all__ = ["provenance_of", "write_model_file"]
 
@@ -26,7 +29,8 @@ __all__ = ["provenance_of", "write_model_file"]
 def write_model_file(run: Run, rows: UnitResults, evaluation: dict[str, Any]) -> tuple[Path, str]:
     """Write the model file into the run's directory; its path and digest.
 
-    The evaluation gains ``calibration``, and where probabilities are calibrated the model's metrics are those of them.
+    The evaluation gains ``calibration``, and where probabilities are calibrated the model's metrics are those of them;
+    where that moves labels it gains ``model_subgroups`` too: this model as it answers, on the test rows of its split.
     """
     split, data = run.splits[0], SplitData(run, 0)
     model = run.recipe.model(Unit(run, data, "hybrid", 0).network(), data.preprocessor, run.table.classes)
@@ -36,6 +40,16 @@ def write_model_file(run: Run, rows: UnitResults, evaluation: dict[str, Any]) ->
         run.spec, model, data.encoded, run.classes, split, positive=positive, groups=groups
     )
     evaluation |= figures
+    if isinstance(safeguards.calibration, Isotonic):
+        answered = SeenCases(
+            run.classes[split.test],
+            {"hybrid": safeguards.calibrated(model.probabilities(data.encoded[split.test]))},
+            groups=None if groups is None else groups[split.test],
+            positive=positive,
+            places=split.test,
+        )
+        chosen = run.spec.evaluation
+        evaluation["model_subgroups"] = subgroup_report(chosen.subgroups, run.table, answered, chosen.confidence)
     facts = ModelFacts(
         evaluation=evaluation,
         data=data_facts(run.spec, run.table, run.features, split),
