@@ -104,6 +104,8 @@ def test_training_prints_the_comparison_and_refuses_a_wrong_spec(
     for words in ("hybrid", "classical", "logistic", "parameters", "balanced accuracy", "confidence interval"):
         assert words in said.out
     assert f"deploy it with: superpose deploy {trained}" in said.out
+    both = " ".join(f"{said.err} {said.out}".split())
+    assert both.count(" paired splits at 95 % confidence") == 1  # the verdict, not in the log too
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text("model: {layers: 3}")
     refused = at_home("train", wrong, "--dataset", trained, "--json")

@@ -38,6 +38,19 @@ def test_a_file_is_solved_and_told_to_people(superpose: Callable[..., Any], tmp_
     assert "The quantum part did not help" in said.out.replace("\n", " ")
 
 
+def test_what_is_neither_file_nor_example_is_told_the_examples(superpose: Callable[..., Any]) -> None:
+    assert "examples are maxcut, knapsack, tsp, cvrp, jobshop" in superpose("solve", "maxcutt").err
+
+
+def test_a_services_verdict_is_told_once(at_home: Callable[..., Any], tmp_path: Path) -> None:
+    path = tmp_path / "sack"
+    path.write_text("4 20\n9 6\n11 5\n13 9\n15 7\n")
+    options = ("--option", "layers=1", "--option", "shots=200", "--option", "compare=false")
+    said = at_home("solutions", "submit", path, *options)
+    assert said.code == 0, said.err
+    assert said.err.count("qaoa with 1 layer") == 1
+
+
 def test_routes_are_drawn(superpose: Callable[..., Any], tmp_path: Path) -> None:
     if importlib.util.find_spec("matplotlib") is None:
         pytest.skip("Matplotlib draws")

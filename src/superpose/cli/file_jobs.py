@@ -45,15 +45,15 @@ class FileJobFace:
     tell: Callable[[Any], None]
 
 
-def followed(client: Client, jobs: Any, job_id: str) -> Any:
-    """The file job once it has ended well, its progress shown on stderr.
+def followed(client: Client, jobs: Any, job_id: str, *, verdict: bool = True) -> Any:
+    """The file job once it has ended well, its progress shown on stderr; ``verdict`` as `follow` has it.
 
     Raises:
         JobFailedError: it did not end well.
     """
     from superpose.cli.following import follow
 
-    return jobs.ended(follow(client, job_id))
+    return jobs.ended(follow(client, job_id, verdict=verdict))
 
 
 def add_file_job_commands(app: typer.Typer, face: FileJobFace) -> None:

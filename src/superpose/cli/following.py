@@ -99,10 +99,12 @@ class ProgressView:
         out: where to draw. On a terminal three lines are redrawn in place and vanish at the end; elsewhere one line is
             written whenever the split or the variant changes.
         indent: columns to the left of everything.
+        verdict: whether the job's verdict is shown as it comes; no where the caller shows it after.
     """
 
-    def __init__(self, out: Console, indent: int = 2) -> None:
+    def __init__(self, out: Console, indent: int = 2, *, verdict: bool = True) -> None:
         self._out = out
+        self._verdict = verdict
         self._indent = " " * indent
         self._live: Live | None = None
         self._last: Mapping[str, Any] = {}
@@ -134,7 +136,7 @@ class ProgressView:
             if place != self._place:
                 self._place = place
                 self._out.print(self._indent + progress_text(self._last), markup=False, soft_wrap=True)
-        elif event.kind == "log" and event.data.get("message"):
+        elif event.kind == "log" and event.data.get("message") and (self._verdict or not event.data.get("verdict")):
             self._out.print(self._indent + str(event.data["message"]), markup=False, soft_wrap=True)
 
     def _drawing(self) -> RenderableType:
@@ -153,9 +155,9 @@ class ProgressView:
         return Group(line, *below)
 
 
-def follow(client: Client, job_id: str) -> Job:
-    """The job once it has finished, its progress shown on stderr."""
-    with ProgressView(console(sys.stderr), indent=2) as view:
+def follow(client: Client, job_id: str, *, verdict: bool = True) -> Job:
+    """The job once it has finished, its progress shown on stderr; ``verdict`` as `ProgressView` has it."""
+    with ProgressView(console(sys.stderr), indent=2, verdict=verdict) as view:
         job = client.jobs.wait(job_id, view.show)
     if job.error:
         note(f"job {job.id} {job.status}: {job.error.get('message')}")

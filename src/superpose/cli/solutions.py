@@ -63,7 +63,7 @@ def submit(  # noqa: PLR0913  # one parameter per option
         )
         if not detach:
             note(f"job {made.id}: {made.name}, {made.n_variables:,} variables")
-            made = followed(client, client.solutions, made.id)
+            made = followed(client, client.solutions, made.id, verdict=as_json)
     if as_json:
         print_json(made.to_dict())
     elif detach:

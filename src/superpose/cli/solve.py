@@ -9,6 +9,7 @@ import typer
 
 from superpose.cli.connection import JsonOption
 from superpose.cli.output import console, note, paragraph, print_json, show, table
+from superpose.errors import ProblemFormatError
 
 if TYPE_CHECKING:
     from superpose.optimization import Answer
@@ -57,6 +58,11 @@ def solve(  # noqa: PLR0913  # one parameter per option
     from superpose.optimization import solve as solved
     from superpose.optimization.examples import EXAMPLES, example
 
+    if problem not in EXAMPLES and not Path(problem).suffix and not Path(problem).exists():
+        raise ProblemFormatError(
+            f"{problem} is neither a file nor an example; examples are {', '.join(EXAMPLES)}, files end in .tsp, .vrp "
+            "or .json, or hold a graph, a knapsack or a job shop as text."
+        )
     model = example(problem) if problem in EXAMPLES else read_problem(Path(problem), reference=reference)
     if reference is not None:
         model.reference = reference

@@ -119,7 +119,7 @@ def train_template(name: str, options: Template, *, as_json: bool) -> None:
         else:
             print_demand(found, place, page)
         return
-    report = _pneumonia(options, place)
+    report = _pneumonia(options, place, as_json=as_json)
     page = _write_page(report, place)
     if as_json:
         print_json({**report, "page": None if page is None else str(page.absolute())})
@@ -127,8 +127,12 @@ def train_template(name: str, options: Template, *, as_json: bool) -> None:
         _print(report, place, page)
 
 
-def _pneumonia(options: Template, place: Path) -> dict[str, Any]:
-    from superpose.learning.templates.pneumonia import train_pneumonia
+def _pneumonia(options: Template, place: Path, *, as_json: bool) -> dict[str, Any]:
+    from superpose.learning.templates.pneumonia import NOTICE, train_pneumonia
+
+    def tell(line: str) -> None:
+        if as_json or line != NOTICE:  # else it stands under the report
+            note(line)
 
     variants = _all_variants("pneumonia", options.preset) if options.beside == "all" else options.variants
     return train_pneumonia(
@@ -139,7 +143,7 @@ def _pneumonia(options: Template, place: Path) -> dict[str, Any]:
         epochs=options.epochs,
         variants=variants,
         reuse=options.reuse or (),
-        tell=note,
+        tell=tell,
     )
 
 

@@ -276,7 +276,7 @@ def finish(client: Client, job: Job, *, detach: bool, as_json: bool) -> None:
         return
     note(f"job {job.id}: {job.status}")
     try:
-        job = follow(client, job.id)
+        job = follow(client, job.id, verdict=as_json)  # else it stands under the comparison
     except KeyboardInterrupt:
         note(f"\njob {job.id} goes on; watch it with: superpose jobs watch {job.id}")
         raise

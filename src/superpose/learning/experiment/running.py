@@ -168,5 +168,5 @@ def _finish(run: Run, rows: UnitResults) -> ExperimentResult:
     cases = cases_of(run, rows)
     evaluation = evaluation_of(run, rows, cases)
     path, digest = write_model_file(run, rows, evaluation)
-    run.on_event("log", {"message": evaluation["verdict"]})
+    run.on_event("log", {"message": evaluation["verdict"], "verdict": True})
     return ExperimentResult(evaluation, path, digest)

@@ -38,6 +38,6 @@ def run(job: Job, context: RunContext) -> Outcome:
     document: dict[str, Any] = answer.to_json()
     output = context.directory / "answer.json"
     write_atomically(output, json.dumps(document, allow_nan=False).encode())
-    context.on_event("log", {"message": answer.verdict})
+    context.on_event("log", {"message": answer.verdict, "verdict": True})
     methods = [{name: row[name] for name in ("method", "role", "value", "feasible")} for row in document["methods"]]
     return Outcome({**{name: document[name] for name in _TOLD}, "methods": methods}, output=output)
