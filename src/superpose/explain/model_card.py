@@ -551,6 +551,9 @@ def _provenance(manifest: Mapping[str, Any]) -> list[str]:
     versions = provenance.get("versions")
     if versions:
         lines.append(f"- Versions: {', '.join(f'{escaped(k)} {escaped(v)}' for k, v in versions.items())}")
+    template, configuration = provenance.get("template"), provenance.get("configuration_sha256")
+    if template and configuration:
+        lines.append(f"- Template: {escaped(template)}, its configuration (SHA-256): {verbatim(configuration)}")
     spec = provenance.get("spec")
     if spec and "training" in spec:
         lines.append(f"- Seed: {spec['training']['seed']}")

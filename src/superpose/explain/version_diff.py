@@ -17,6 +17,8 @@ Side = tuple[Mapping[str, Any], Mapping[str, Any], "ModelFile | None"]
 
 _BESIDE = ("family", "estimator", "module", "template", "configuration_sha256", "horizon", "seed")
 """What of a manifest's provenance is a recipe too, beside the spec or instead of one."""
+_TOLD_APART = ("data", "release", "template")
+"""What of a template's configuration is told beside the recipe."""
 _SPLITTING = ("n_splits", "test_fraction", "validation_fraction")
 
 
@@ -29,16 +31,16 @@ def diff_versions(before: Side, after: Side) -> dict[str, Any]:
 
     Returns:
         ``spec``: changed fields of the recipe (a spec; of a family its name and hyperparameters, of an exported module
-        its digest, of a template its configuration's), each with path, before and after. ``data``: digest and row
-        counts of both, and whether they are the same content (``same``; None where a file does not tell). ``metrics``:
-        for each figure of the hybrid model its mean and interval on both sides and the difference after - before; where
-        both were measured on the very same splits also the interval of that difference (``paired``, corrected for the
-        overlap of splits, Nadeau and Bengio 2003). ``circuit``: qubits, gates and parameters. ``weights``: per array
-        both norms and, where shapes agree, the norm of the difference. ``environment``: versions of the software.
-        ``told``: of ``spec`` and ``environment``, whether any of the two files tells it; where none does, no changes
-        mean nothing.
+        its digest, of a template its configuration, or the digest of that where a file has no more), each with path,
+        before and after. ``data``: digest and row counts of both, and whether they are the same content (``same``; None
+        where a file does not tell). ``metrics``: for each figure of the hybrid model its mean and interval on both
+        sides and the difference after - before; where both were measured on the very same splits also the interval of
+        that difference (``paired``, corrected for the overlap of splits, Nadeau and Bengio 2003). ``circuit``: qubits,
+        gates and parameters. ``weights``: per array both norms and, where shapes agree, the norm of the difference.
+        ``environment``: versions of the software. ``told``: of ``spec`` and ``environment``, whether any of the two
+        files tells it; where none does, no changes mean nothing.
     """
-    recipes = [_recipe(side) for side in (before, after)]
+    recipes = _recipes(before, after)
     versions = [_part(side, "provenance", "versions") for side in (before, after)]
     return {
         "spec": _changes(*recipes),
@@ -51,10 +53,19 @@ def diff_versions(before: Side, after: Side) -> dict[str, Any]:
     }
 
 
-def _recipe(side: Side) -> dict[str, Any]:
-    """What a version was trained by, in fields of one document; empty where its file does not tell."""
-    provenance = _part(side, "provenance") or {}
-    return {**(provenance.get("spec") or {}), **{name: provenance[name] for name in _BESIDE if name in provenance}}
+def _recipes(before: Side, after: Side) -> list[dict[str, Any]]:
+    """What each version was trained by, in fields of one document; empty where its file does not tell."""
+    found = []
+    for side in (before, after):
+        provenance = _part(side, "provenance") or {}
+        beside = {name: provenance[name] for name in _BESIDE if name in provenance}
+        found.append({**(provenance.get("spec") or {}), **beside})
+    configurations = [_part(side, "provenance", "configuration") for side in (before, after)]
+    if all(isinstance(one, Mapping) for one in configurations):  # else their digests are all that can be compared
+        for recipe, configuration in zip(found, configurations, strict=True):
+            recipe.pop("configuration_sha256", None)
+            recipe |= {name: value for name, value in configuration.items() if name not in _TOLD_APART}
+    return found
 
 
 def _part(side: Side, *path: str) -> Any:

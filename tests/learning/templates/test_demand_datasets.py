@@ -89,6 +89,8 @@ def test_a_run_stopped_after_each_training_comes_to_the_same_model(tmp_path: Pat
     manifest = read_model(tmp_path / "run" / "model.superpose").manifest
     assert manifest["data"]["digest"] == data.digest
     assert manifest["provenance"]["spec"]["card"]["domain"] == "medical"
+    assert manifest["provenance"]["configuration"] == resumed["configuration"]
+    assert set(manifest["provenance"]["versions"]) == {"superpose", "torch", "numpy"}
     with pytest.raises(SpecError, match="these series are daily"):
         train_demand(data, tmp_path / "other", frequency="weekly")
 

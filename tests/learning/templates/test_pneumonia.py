@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import signal
@@ -18,7 +19,7 @@ import torch
 
 from superpose.datasets.picture_sets import Pictures, PictureSet, checked_set, read_pictures
 from superpose.errors import CheckpointError, DatasetFormatError, FeatureMismatchError, SpecError
-from superpose.explain import model_card
+from superpose.explain import diff_versions, model_card
 from superpose.learning import Predictor, read_model
 from superpose.learning.calibration.asking import Asked
 from superpose.learning.quantum_layer import QuantumLayer
@@ -185,6 +186,27 @@ def test_a_run_reports_every_variant_and_seals_the_test(run: tuple[dict[str, Any
         *(("hybrid_head", name) for name in ("classical_twin", "no_entanglement", "frozen", "logistic_regression")),
     }
     assert not list(place.glob("*.checkpoint"))
+
+
+def test_model_files_of_two_runs_are_told_apart_by_settings(run: tuple[dict[str, Any], Path]) -> None:
+    report, place = run
+    own = read_model(place / "model.superpose").manifest
+    digest = report["configuration_sha256"]
+    assert own["provenance"]["configuration"] == report["configuration"]
+    card = model_card(own)
+    assert f"- Template: pneumonia, its configuration (SHA-256): `{digest}`" in card and "- Versions: numpy " in card
+    other = copy.deepcopy(own)
+    other["provenance"] |= {"configuration_sha256": "0" * 64}
+    other["provenance"]["configuration"]["settings"]["hybrid"]["width"] = 64
+
+    def changed(before: dict[str, Any], after: dict[str, Any]) -> list[tuple[Any, ...]]:
+        found = diff_versions((before, before["evaluation"], None), (after, after["evaluation"], None))
+        return [tuple(row.values()) for row in found["spec"]]
+
+    width = report["configuration"]["settings"]["hybrid"]["width"]
+    assert changed(own, other) == [("settings.hybrid.width", width, 64)]
+    del other["provenance"]["configuration"]  # as files of releases before
+    assert changed(own, other) == [("configuration_sha256", digest, "0" * 64)]
 
 
 def test_the_model_file_serves_without_torch_what_the_report_measured(

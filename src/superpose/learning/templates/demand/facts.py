@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
+import torch
 
+from superpose import __version__
 from superpose.datasets import column_baseline
 from superpose.learning.calibration.fitting import fit_novelty
 from superpose.learning.calibration.intervals import NumberInterval
@@ -45,7 +47,9 @@ def facts_of(run: Run, judged: Judged, data: Mapping[str, Any], spec: Mapping[st
         data={**{name: value for name, value in data.items() if name != "sha256"}, "digest": data["sha256"]},
         provenance={
             "template": "demand",
+            "configuration": dict(run.configuration),
             "configuration_sha256": run.digest,
+            "versions": {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__},
             "horizon": run.horizon,
             "seed": 0,
             "spec": {**spec, "card": {"domain": run.data.domain, "intended_use": INTENDED_USE, "limits": LIMITS}},

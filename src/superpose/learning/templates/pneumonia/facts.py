@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import torch
+
+from superpose import __version__
 from superpose.learning.card import MEDICAL, CardSpec
 from superpose.learning.metrics import METRICS
 from superpose.learning.model_file import ModelFacts
@@ -79,7 +83,9 @@ def facts_of(
         data=_data(report["data"]),
         provenance={
             "template": "pneumonia",
+            "configuration": dict(own),
             "configuration_sha256": report["configuration_sha256"],
+            "versions": {"superpose": __version__, "torch": torch.__version__, "numpy": np.__version__},
             "seed": seed,
             **{name: own[name] for name in ("begins_with",) if name in own},
             "spec": {"card": vars(CardSpec(domain=MEDICAL, intended_use=INTENDED_USE, limits=report["limits"]))},
