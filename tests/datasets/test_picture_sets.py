@@ -129,6 +129,9 @@ def test_other_folders_are_refused(tmp_path: Path, files: dict[str, bytes], erro
     for absent in ("gone", "gone.npz", "gone.zip"):
         with pytest.raises(DatasetFormatError, match=f"{absent} cannot be read: No such file"):
             read_pictures(tmp_path / absent)
+    (tmp_path / "patients.csv").write_text("age,class\n1,2\n")
+    with pytest.raises(DatasetFormatError, match=r"patients\.csv is none of what is read: a MedMNIST \.npz, a folder"):
+        read_pictures(tmp_path / "patients.csv")
 
 
 def test_equal_pictures_share_a_group() -> None:

@@ -119,7 +119,7 @@ def test_what_is_taken_by_default_depends_on_the_model(seeing: Predictor, predic
         pixel_maps(seeing, row, kind="heat")
     with pytest.raises(ExplanationError, match="its classes are"):
         pixel_maps(seeing, row, of_class="left")
-    with pytest.raises(ExplanationError, match="30 columns are no square image"):
+    with pytest.raises(ExplanationError, match=r"30 columns are no square image.*leave the picture out \(--png"):
         pixel_maps(predictor, np.zeros((1, 30)))
 
 

@@ -142,7 +142,9 @@ def _read(source: Path, side: int, seed: int) -> PictureSet:
     if source.is_dir():
         files = _pictures_among(list(files_in(source)), lambda name: head_of(source / name))
         return _from_files(source.name, files, lambda name: _bytes_of(source / name), side, seed)
-    with open_archive(source, "an NPZ or zip archive") as archive:
+    if source.exists() and not zipfile.is_zipfile(source):
+        raise DatasetFormatError(f"{source} is none of what is read: a MedMNIST .npz, a folder or a .zip of pictures.")
+    with open_archive(source, "a zip archive") as archive:
         members = [info for info in archive.infolist() if not info.is_dir()]
         sizes = {info.filename: info for info in members}
         files = _pictures_among(sorted(sizes), lambda name: member_head(archive, sizes[name]))

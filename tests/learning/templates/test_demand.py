@@ -149,8 +149,8 @@ def test_dates_centuries_apart_are_read(tmp_path: Path) -> None:
     found = read_series(tmp_path / "x.csv", gaps="zero")
     assert (found.frequency, found.series[0].n_periods, found.n_filled) == ("daily", 180_795, 180_791)
     with pytest.raises(SpecError, match=r"so many steps ahead of every period are .* rows of 22 features"):
-        check_length(found, 60, 14)
-    check_length(found, 14, 14)
+        check_length(found, 60, n_calibration=6, n_test=8)
+    check_length(found, 14, n_calibration=6, n_test=8)
 
 
 def test_gaps_are_zero_only_where_one_says_so(tmp_path: Path) -> None:
@@ -327,8 +327,16 @@ def test_a_killed_run_goes_on_to_the_same_report(file: Path, tmp_path: Path) -> 
 
 
 def test_what_does_not_fit_is_refused_before_training(file: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetTooSmallError, match="the shortest series has 60"):
+    with pytest.raises(DatasetTooSmallError, match="the shortest series has 60") as refused:
         train_demand(file, tmp_path / "r", horizon=20)
+    shorter = int(str(refused.value).rpartition("a horizon of at most ")[2])
+    with pytest.raises(DatasetTooSmallError, match=f"a horizon of at most {shorter}$"):
+        train_demand(file, tmp_path / "r", horizon=shorter + 1)
+    data = read_series(file)
+    check_length(data, shorter, n_calibration=6, n_test=8)  # what is advised fits, and no more does
+    with pytest.raises(DatasetTooSmallError, match=r"take at most 15 that test \(origins\)$"):
+        check_length(data, 1, n_calibration=30, n_test=60)
+    check_length(data, 1, n_calibration=30, n_test=15)
     for options in ({"origins": 1}, {"variants": ["oracle"]}, {"horizon": 0}):
         with pytest.raises(SpecError):
             train_demand(file, tmp_path / "r", **options)

@@ -21,6 +21,7 @@ __all__ = ["ImageGrid", "image_grid", "named_image_grid"]
 _CHANNELS = {channel for channels in IMAGE_MODES.values() for channel in channels}
 _NAME = re.compile(rf"({'|'.join(sorted(_CHANNELS))})_(\d+)_(\d+)")
 _LARGEST = 1024
+_WITHOUT = "leave the picture out (--png, or picture in a request), since attributions by column need none"
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +65,7 @@ def image_grid(preprocessor: Preprocessor, shape: tuple[int, int] | None = None)
     n_columns = len(columns.names)
     named = [_NAME.fullmatch(name) for name in columns.names]
     if columns.categories:
-        raise ExplanationError("The model's columns are no pixels: some hold categories.")
+        raise ExplanationError(f"The model's columns are no pixels: some hold categories; {_WITHOUT}.")
     if all(named):
         spots = [(match[1], int(match[2]), int(match[3])) for match in named if match]
         places = _from_names(spots)
@@ -116,6 +117,6 @@ def _flattened(n_columns: int, shape: tuple[int, int] | None) -> NDArray[np.intp
             return np.arange(n_columns, dtype=np.intp).reshape(n_channels, height, width)
     said = f"{shape[0]} x {shape[1]}" if shape else "square"
     raise ExplanationError(
-        f"The model's {n_columns} columns are no {said} image of 1 or 3 channels; name its height and width if they "
-        "are pixels."
+        f"The model's {n_columns} columns are no {said} image of 1 or 3 channels. If they are pixels, name "
+        f"height and width; if not, {_WITHOUT}."
     )

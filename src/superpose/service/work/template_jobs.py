@@ -150,7 +150,7 @@ def _admit_demand(options: Mapping[str, object], table: Table) -> tuple[dict[str
     full["frequency"] = data.frequency
     if full["horizon"] is None:
         full["horizon"] = data.calendar.horizon
-    check_length(data, full["horizon"], full["origins"] + full["calibration"])
+    check_length(data, full["horizon"], n_calibration=full["calibration"], n_test=full["origins"])
     counted = ("horizon", "origins", "calibration", "seeds", "epochs", "variants")
     return full, estimated_effort(data, **{name: full[name] for name in counted})
 

@@ -102,25 +102,31 @@ def _check_variants(names: object) -> None:
             raise SpecError(f"must be out of {', '.join(VARIANTS)}, got {name!r}", "variants", allowed=list(VARIANTS))
 
 
-def check_length(data: SeriesSet, horizon: int, n_origins: int) -> None:
+def check_length(data: SeriesSet, horizon: int, *, n_calibration: int, n_test: int) -> None:
     """Check that the shortest series has room for so many origins, and that the rows of all fit into memory.
 
     Args:
         data: the series.
         horizon: periods ahead.
-        n_origins: that calibrate and test.
+        n_calibration: origins that calibrate.
+        n_test: origins that test.
 
     Raises:
-        DatasetTooSmallError: it has not; says how many would fit.
+        DatasetTooSmallError: it has not; says how many that test, or what horizon, would fit.
         SpecError: rows and features are too many.
     """
     shortest = min(one.n_periods for one in data.series)
-    free = shortest - 1 - first_origin(data) - horizon
+    n_origins, usable = n_calibration + n_test, shortest - 1 - first_origin(data)
+    free = usable - horizon
     if n_origins * horizon > free:
+        fewer, shorter = free // horizon - n_calibration, usable // (n_origins + 1)
+        fitting = [f"at most {fewer} that test (origins)"] if fewer >= _BOUNDS["origins"][0] else []
+        fitting += [f"a horizon of at most {shorter}"] if shorter >= _BOUNDS["horizon"][0] else []
+        advice = f"take {' or '.join(fitting)}" if fitting else "no horizon is short enough"
         raise DatasetTooSmallError(
             f"{n_origins} origins of {horizon} periods need {n_origins * horizon + shortest - free} "
-            f"{data.frequency} periods, the shortest series has {shortest}; "
-            f"{max(free // horizon, 0)} origins would fit, or take a shorter horizon"
+            f"{data.frequency} periods ({n_calibration} origins calibrate, {n_test} test), the shortest series has "
+            f"{shortest}; {advice}"
         )
     n_rows, n_columns = n_known_rows(data, horizon, 0), len(feature_names(data))
     if n_rows * n_columns > MAX_NUMBERS:

@@ -89,7 +89,7 @@ class Run:
         self.data, self.settings, self.variants = data, settings, variants
         self.horizon, self.n_calibration, self.n_test, self.n_seeds = horizon, n_calibration, n_test, n_seeds
         self.directory, self._tell, self._watch, self._made = directory, tell, watch, set[tuple[str, int, int]]()
-        check_length(data, horizon, n_calibration + n_test)
+        check_length(data, horizon, n_calibration=n_calibration, n_test=n_test)
         self.configuration: dict[str, Any] = {
             "template": "demand",
             "release": __version__,
