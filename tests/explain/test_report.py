@@ -28,6 +28,9 @@ from superpose.explain import (
     study_report,
     training_report,
 )
+from superpose.explain.report.blocks import Page, Section
+from superpose.explain.report.blocks import Table as Rows
+from superpose.explain.report.page import render_page
 from superpose.explain.report.plots import look
 from superpose.learning import Predictor, TrainingSpec, run_experiment
 from superpose.learning.calibration.reliability import reliability_bins
@@ -388,6 +391,19 @@ def test_a_report_as_pdf_has_its_texts_and_loads_nothing(html: bytes, tmp_path: 
     page = "<html><body><h1>Hello</h1>{}</body></html>"
     with_it, without = (report_pdf(page.format(part).encode()) for part in (f'<img src="{picture.as_uri()}">', ""))
     assert len(with_it) <= len(without) + 60
+
+
+@pytest.mark.slow  # WeasyPrint sets twenty short pages
+def test_the_last_printed_page_is_not_the_footers_alone() -> None:
+    weasyprint = pytest.importorskip("weasyprint", reason="prints the pages")
+    for n_rows in range(30, 50):  # one of them leaves no room for a footer of two lines
+        rows = [[f"row {number}", "1"] for number in range(n_rows)]
+        page = Page(
+            "A report", "of rows", None, None, [], [Section("rows", "Rows", [Rows("All", ["row", "number"], rows)])]
+        )
+        last = weasyprint.HTML(string=render_page(page).decode()).render().pages[-1]
+        told = " ".join(box.text for box in last._page_box.descendants() if hasattr(box, "text"))
+        assert f"row {n_rows - 1}" in told and "Made by superpose" in told
 
 
 def test_without_jinja_the_error_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
