@@ -253,6 +253,7 @@ def test_a_long_circuit_becomes_a_job(service: Service, admin: Principal, config
     with working(config):
         answer = wait_for(lambda: _succeeded(service.calls.get(admin, "long", str(waiting.job_id))))
     assert answer.output["expectations"] == [[pytest.approx(math.cos(7 * 0.25), abs=1e-9)]]
+    assert service.jobs.get(admin, str(waiting.job_id)).progress["fraction"] == 1.0
 
 
 SLOW = '''

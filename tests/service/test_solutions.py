@@ -38,6 +38,7 @@ def test_a_problem_is_solved_and_its_file_has_the_whole_answer(
     for one in made:
         found = service.solutions.get(admin, one.job.id)
         assert found.job.status is JobStatus.SUCCEEDED and found.job.result["value"] == 22.0
+        assert (found.job.progress["stage"], found.job.progress["fraction"]) == ("solved with qaoa", 1.0)
         assert found.job.result["solution"] and "verdict" in found.job.result
         _, stored = service.solutions.file(admin, one.job.id)
         answer = json.loads(b"".join(stored.chunks(0, stored.n_bytes)))

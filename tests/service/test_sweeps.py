@@ -77,6 +77,7 @@ def test_a_sweep_measures_its_trials_and_trains_the_best_once(
     assert sorted(job.kind for job in trial_jobs) == ["train", *["trial"] * 5]
     progress = [e.data for e in service.store.events(made.job.id) if e.kind == "progress"]
     assert progress[-1]["n_ended"] == 5
+    assert (done.progress["stage"], done.progress["fraction"]) == ("trained the best", 1.0)
     graph = service.lineages.of_model(admin, "tuned").to_json()
     assert {"source": f"job:{made.job.id}", "target": f"job:{version.job_id}", "relation": "chose"} in graph["edges"]
 

@@ -25,6 +25,7 @@ from superpose.service import Dataset, JobKind, JobStatus, ModelVersion, Princip
 from superpose.service.store.job_store import NewJob
 from superpose.service.work import worker
 from superpose.service.work.evidence import evidence_of_rows
+from superpose.service.work.how_far import all_done
 from superpose.trust import sha256_bytes
 
 from .conftest import GATED_SPEC, SMALL_SPEC, ended, wait_for, working
@@ -75,7 +76,11 @@ def test_training_registers_a_model(
         job = ended(service, service.jobs.submit(admin, "train", SMALL_SPEC, dataset="trial", model_name="outcome"))
     assert (job.status, job.model, job.model_version, job.attempt) == (JobStatus.SUCCEEDED, "outcome", 1, 1)
     assert kinds(service, job.id) == ["queued", "running", "succeeded"]
-    assert job.progress["fraction"] == 1.0
+    told = [event.data for event in service.store.events(job.id) if event.kind == "progress"]
+    stages = ["judging what is trained", "explaining the model", "trained, judged and explained"]
+    assert [data["stage"] for data in told[-3:]] == stages and job.progress["stage"] == stages[-1]
+    assert [data["fraction"] for data in told[-3:]] == [0.99, 0.99, 1.0]
+    assert all(data["fraction"] <= 0.99 for data in told[:-1]) and "eta_s" not in told[-3]
     assert "lost attempt" not in caplog.text
     version = service.models.version(admin, "outcome", 1)
     assert job.result == {
@@ -145,10 +150,11 @@ def test_a_job_that_is_cancelled_while_its_model_is_explained_ends_there(
 def test_a_model_is_kept_where_its_time_is_over_while_it_is_explained(
     service: Service, admin: Principal, model: ModelVersion, tmp_path: Path, time_over: bool, cancelling: bool
 ) -> None:
-    stopping = False
+    stopping, told = False, list[str]()
     context: Any = SimpleNamespace(
         config=service.config,
         directory=tmp_path,
+        on_event=lambda kind, data: told.append(data["stage"]),
         should_stop=lambda: stopping,
         time_over=lambda: time_over,
         cancelling=lambda: cancelling,
@@ -159,7 +165,10 @@ def test_a_model_is_kept_where_its_time_is_over_while_it_is_explained(
     assert set(explain()["explanation"]) >= {"method", "columns"}
     stopping = True
     if time_over and not cancelling:
-        assert "was over before it was explained" in explain()["explanation"]["refused"]
+        evidence = explain()
+        assert "was over before it was explained" in evidence["explanation"]["refused"]
+        all_done(context.on_event, evidence)
+        assert told[-1] == "trained and judged; not explained"
     else:
         with pytest.raises(Stopped, match="while the model was explained"):
             explain()

@@ -122,6 +122,15 @@ def test_a_training_says_the_cost_beforehand_and_reports_both_attacks(tmp_path: 
     assert b"A stronger attack (likelihood ratio of 4 shadow models)" in training_report(ReportFacts(manifest=manifest))
 
 
+def test_a_training_s_progress_counts_its_shadow_models(tmp_path: Path) -> None:
+    spec, told = TrainingSpec.from_dict({**DOCUMENT, "training": {"epochs": 1}}), []
+    run_experiment(spec, noise(), tmp_path, on_event=lambda kind, data: told.append((kind, data)))
+    progress = [data for kind, data in told if kind == "progress"]
+    assert progress[-1]["stage"] == "shadow model 4 of 4" and progress[-1]["fraction"] == 1.0
+    trained = [data["fraction"] for data in progress if data["stage"] == "training"]
+    assert trained[-1] == pytest.approx(2 / 6, abs=1e-4)  # two splits, and four shadow models are left
+
+
 def test_what_cannot_be_attacked_is_refused_and_steps_are_counted() -> None:
     spec = TrainingSpec.from_dict(DOCUMENT)
     bare = TrainingSpec.from_dict({name: part for name, part in DOCUMENT.items() if name != "privacy"})

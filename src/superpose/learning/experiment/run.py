@@ -162,6 +162,17 @@ class Run:
         return 1 if self.only is not None else self.spec.evaluation.n_seeds
 
     @property
+    def n_units(self) -> int:
+        """Trainings of all variants, on all splits, with all seeds."""
+        return len(self.splits) * len(self.variants) * self.n_seeds
+
+    @property
+    def n_shadows(self) -> int:
+        """Shadow models that are trained after all units."""
+        privacy = self.spec.privacy
+        return privacy.shadow_models if privacy.attack == "shadow" and self.only is None else 0
+
+    @property
     def n_trials(self) -> int:
         """Settings that each variant chooses from; 0 where it does not search by the spec."""
         return 0 if self.only is not None else self.spec.evaluation.tuning.trials
@@ -176,7 +187,7 @@ class Run:
         if not always and now - self.reported < _PROGRESS_EVERY_S:
             return
         self.reported = now
-        fraction = done_units / (len(self.splits) * len(self.variants) * self.n_seeds)
+        fraction = done_units / (self.n_units + self.n_shadows)
         if self.first_fraction is None:
             self.first_fraction, self.started = fraction, now
         gained = fraction - self.first_fraction

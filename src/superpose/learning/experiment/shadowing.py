@@ -84,6 +84,8 @@ def shadow_attack(
         unit = Unit(shadow, SplitData(shadow, number), "hybrid", number)
         logits.append(confidence_logits(unit.probabilities(unit.result()), classes))
         run.on_event("log", {"message": f"Shadow model {number + 1} of {n_models} is trained."})
+        stage = f"shadow model {number + 1} of {n_models}"
+        run.progress(run.n_units + number + 1, {"stage": stage}, always=number + 1 == n_models)
     ratios = likelihood_ratios(confidence_logits(attacked, classes), np.stack(logits), without)
     n_trained = len(first.train)
     return shadow_report(

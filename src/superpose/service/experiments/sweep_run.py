@@ -217,14 +217,16 @@ def _counts(trials: list[Trial]) -> dict[str, int]:
 def _report(spec: SweepSpec, trials: list[Trial], final: Job | None, context: RunContext) -> None:
     best = _best(spec, trials)
     n_ended = sum(trial.ended for trial in trials)
+    stage = f"trial {n_ended} of {spec.n_trials}" if final is None else "training the best"
+    is_trained = final is not None and final.status is JobStatus.SUCCEEDED
     context.on_event(
         "progress",
         {
-            "stage": "training the best" if final is not None else f"trial {n_ended} of {spec.n_trials}",
+            "stage": "trained the best" if is_trained else stage,
             "n_trials": spec.n_trials,
             "n_ended": n_ended,
             **_counts(trials),
             "best": None if best is None else {"number": best.number, "value": best.value},
-            "fraction": round(n_ended / (spec.n_trials + 1), 4),
+            "fraction": round((n_ended + is_trained) / (spec.n_trials + 1), 4),
         },
     )

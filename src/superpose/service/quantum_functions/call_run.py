@@ -93,6 +93,7 @@ def _ended(  # a call's parts
             f"The output has {n_bytes:,} bytes as JSON; at most {context.config.max_result_bytes:,} are kept.",
             max_bytes=context.config.max_result_bytes,
         )
+    context.on_event("progress", {"stage": f"circuit on {loaded.content.backend}", "fraction": 1.0})
     return Outcome(outcome)
 
 

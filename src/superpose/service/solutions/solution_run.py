@@ -39,5 +39,6 @@ def run(job: Job, context: RunContext) -> Outcome:
     output = context.directory / "answer.json"
     write_atomically(output, json.dumps(document, allow_nan=False).encode())
     context.on_event("log", {"message": answer.verdict, "verdict": True})
+    context.on_event("progress", {"stage": f"solved with {payload['method']}", "fraction": 1.0})
     methods = [{name: row[name] for name in ("method", "role", "value", "feasible")} for row in document["methods"]]
     return Outcome({**{name: document[name] for name in _TOLD}, "methods": methods}, output=output)

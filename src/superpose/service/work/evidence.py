@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.errors import ExplanationError, SuperposeError
 from superpose.service.config import ServiceConfig
 from superpose.service.traces import trace_of
+from superpose.service.work.how_far import explaining
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
@@ -90,6 +91,8 @@ def evidence_of(found: ExperimentResult, spec: TrainingSpec, table: Table, conte
         from superpose.explain import explanation_sample
         from superpose.learning.splitting import splits_of
 
+        explaining(context.on_event)
+
         rows = table.features.iloc[splits_of(spec, table)[0].test][list(predictor.feature_names)]
         return explanation_sample(predictor, rows, spec.training.seed, _look(context))
 
@@ -124,6 +127,8 @@ def evidence_of_rows(
     def explained() -> dict[str, Any]:
         from superpose.explain import explanation_sample
 
+        if tell is None:
+            explaining(context.on_event)
         return explanation_sample(predictor, rows, seed, _look(context), most_rows=most_rows, tell=tell)
 
     return _evidence(explained, evaluation, context)

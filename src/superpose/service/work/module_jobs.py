@@ -9,6 +9,7 @@ from superpose.errors import RequestError
 from superpose.service.catalogue.module import Module
 from superpose.service.nouns import Job
 from superpose.service.work.evidence import evidence_of, measured_effort
+from superpose.service.work.how_far import all_done, while_training
 from superpose.service.work.runs import Outcome, RunContext, trained_outcome
 
 if TYPE_CHECKING:
@@ -63,8 +64,10 @@ def train_module(job: Job, context: RunContext) -> Outcome:
             full,
             table,
             context.directory,
-            on_event=context.on_event,
+            on_event=while_training(context.on_event),
             should_stop=context.should_stop,
             recipe=ModuleRecipe(exported, str(job.payload["loss"])),
         )
-    return trained_outcome(found, evidence_of(found, full, table, context))
+    evidence = evidence_of(found, full, table, context)
+    all_done(context.on_event, evidence)
+    return trained_outcome(found, evidence)

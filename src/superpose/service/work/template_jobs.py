@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from superpose.errors import RequestError, SpecError
 from superpose.service.nouns import Job
 from superpose.service.work.evidence import evidence_of_rows, measured_effort
+from superpose.service.work.how_far import TRAINED, OnEvent, all_done, while_training
 from superpose.service.work.runs import Outcome, RunContext, manifest_of
 from superpose.trust import sha256_bytes
 
@@ -113,7 +114,7 @@ def _train_pictures(job: Job, context: RunContext) -> Outcome:
     from superpose.learning.templates.pneumonia.estimate import most_explained
 
     options: Any = job.payload["options"]
-    trained = 1.0 - _share_explained(job)
+    trained = min(TRAINED, 1.0 - _share_explained(job))
     pictures = pictures_of_table(context.training_table())
     with measured_effort(context.directory):
         report = train_pneumonia(
@@ -124,7 +125,7 @@ def _train_pictures(job: Job, context: RunContext) -> Outcome:
             epochs=options["epochs"],
             variants=options["variants"],
             tell=lambda line: None if ": epoch " in line else context.on_event("log", {"message": line}),
-            watch=_watch(context, trained),
+            watch=_watch(context.on_event, context, trained),
             exclusive=False,  # a directory of an attempt, which no other attempt finds under its name
         )
     looked_at = picture_table(pictures.name, pictures.parts["val"], pictures.classes)  # the test part stays closed
@@ -173,7 +174,7 @@ def _train_demand(job: Job, context: RunContext) -> Outcome:
             data,
             context.directory,
             tell=lambda line: context.on_event("log", {"message": line}),
-            watch=_watch(context),
+            watch=_watch(while_training(context.on_event), context),
             exclusive=False,  # as above
             **{name: value for name, value in options.items() if name != "gaps"},
         )
@@ -191,12 +192,12 @@ def _share_explained(job: Job) -> float:
     return float(estimate["parts"].get(EXPLANATION, 0.0)) / float(estimate["cpu_s"] or 1.0)
 
 
-def _watch(context: RunContext, trained: float = 1.0) -> Watch:
-    """Who looks on; ``trained`` is the share of the job that training is."""
+def _watch(on_event: OnEvent, context: RunContext, trained: float = 1.0) -> Watch:
+    """Who looks on; ``trained`` is the share that training is of what ``on_event`` hears."""
     from superpose.learning.templates.watching import Watch
 
     return Watch(
-        lambda stage, fraction: context.on_event("progress", {"stage": stage, "fraction": trained * fraction}),
+        lambda stage, fraction: on_event("progress", {"stage": stage, "fraction": trained * fraction}),
         context.should_stop,
     )
 
@@ -241,7 +242,7 @@ def _outcome(
     }
     if "columns" in evidence["explanation"]:
         evidence["explanation"]["rows_are"] = rows_are
-    context.on_event("progress", {"stage": "trained, judged and explained", "fraction": 1.0})
+    all_done(context.on_event, evidence)
     return Outcome({"digest": digest, "evaluation": manifest["evaluation"], "study": dict(told)}, content, version)
 
 

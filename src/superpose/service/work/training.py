@@ -10,6 +10,7 @@ from superpose.service.nouns import Job, utc_now
 from superpose.service.operations.tracing import span_here
 from superpose.service.work.evidence import evidence_of, measured_effort
 from superpose.service.work.fine_tuning import carrying, parent_of_job
+from superpose.service.work.how_far import all_done, while_training
 from superpose.service.work.measured_training import cost_told
 from superpose.service.work.runs import LONGEST_PAUSE_S, Asks, Outcome, RunContext, trained_outcome
 
@@ -54,7 +55,7 @@ def train(job: Job, context: RunContext) -> Outcome:
                 spec,
                 table,
                 context.directory,
-                on_event=context.on_event,
+                on_event=while_training(context.on_event),
                 should_stop=context.should_stop,
                 recipe=recipe,
                 provenance={"sweep": chosen_by} if isinstance(chosen_by, Mapping) else None,
@@ -65,7 +66,9 @@ def train(job: Job, context: RunContext) -> Outcome:
         return Outcome({}, asks=Asks(left.provider_job_id, _pause_s(left, context)))
     if loop is not None:
         loop.end()
-    outcome = trained_outcome(found, evidence_of(found, spec, table, context))
+    evidence = evidence_of(found, spec, table, context)
+    outcome = trained_outcome(found, evidence)
+    all_done(context.on_event, evidence)
     if backend is None:
         return outcome
     return replace(outcome, result={**outcome.result, **cost_told(found.evaluation, backend)})

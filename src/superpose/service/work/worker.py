@@ -52,6 +52,7 @@ from superpose.service.store.tables import datasets, file_jobs, jobs
 from superpose.service.traces import trace_of
 from superpose.service.work.calling_off import CallingOff
 from superpose.service.work.cpu_budget import CpuBudget
+from superpose.service.work.how_far import TRAINED
 from superpose.service.work.lease_keeper import LeaseKeeper
 from superpose.service.work.loops import LoopBook
 from superpose.service.work.memory import resident_bytes
@@ -389,10 +390,10 @@ class _Reporter:
         self._stored_at_s = float("-inf")
 
     def __call__(self, kind: str, data: Mapping[str, Any]) -> None:
-        """Store an event, unless it is a progress event soon after another and not the last."""
+        """Store an event, unless it is a progress event soon after another and not of the last hundredth."""
         now_s = time.monotonic()
         if kind == "progress":
-            if now_s - self._stored_at_s < self._progress_s and data.get("fraction") != 1.0:
+            if now_s - self._stored_at_s < self._progress_s and data.get("fraction", 0.0) < TRAINED:
                 return
             self._stored_at_s = now_s
         try:
