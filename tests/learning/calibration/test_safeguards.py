@@ -17,8 +17,9 @@ from superpose.datasets import Table, builtin_table
 from superpose.errors import ModelFileCorruptError, SafeguardAbsentError, SpecError
 from superpose.learning import ExperimentResult, Predictor, TrainingSpec, read_model, run_experiment
 from superpose.learning.admission import admit
-from superpose.learning.calibration.asking import Asked
+from superpose.learning.calibration.asking import Asked, detailed
 from superpose.learning.calibration.conformal import ConformalSets
+from superpose.learning.calibration.reliability import abstaining_curve
 from superpose.learning.calibration.report import calibration_report, safeguarded
 from superpose.learning.calibration.safeguards import AbstainRule, Safeguards
 from superpose.learning.container import pack, unpack
@@ -225,6 +226,16 @@ def test_abstaining_by_sets_names_the_classes_between_which_it_cannot_tell(predi
         assert reason is None or reason == f"the prediction set has 2 classes: {', '.join(row)}"
     with pytest.raises(ValueError, match="needs prediction sets"):
         Safeguards(abstain=AbstainRule("set")).check(2, 30)
+
+
+def test_a_probability_at_the_rules_own_is_answered_however_it_is_rounded() -> None:
+    """Of rows of few kinds 14 % got no label one by one ("0.5224, is below 0.522396") that got one in a batch."""
+    rule = 0.538461538461538
+    rows = np.array([[1 - p, p] for p in (np.nextafter(rule, 0), rule, np.nextafter(rule, 1), rule - 1e-8, 0.53)])
+    asked = detailed(Safeguards(), Asked(abstain=rule), rows, ("a", "b"), None)
+    assert asked.reasons == (None,) * 4 + ("the largest probability, 0.53, is below 0.538462",)
+    curve = abstaining_curve(np.ones(4, dtype=int), rows[:4])
+    assert [point["answered"] for point in curve] == [1.0] * len(curve)
 
 
 def test_serving_safeguards_loads_no_torch_no_scipy_and_no_scikit_learn(result: ExperimentResult) -> None:

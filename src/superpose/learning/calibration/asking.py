@@ -167,6 +167,8 @@ def _reasons(
             else None
             for row in sets or ()
         )
-    largest = probabilities.max(axis=1).tolist()
-    below = f"below {rule.below:g}"
-    return tuple(f"the largest probability, {p:.4g}, is {below}" if p < rule.below else None for p in largest)
+    largest, below = probabilities.max(axis=1), f"below {rule.below:g}"
+    return tuple(
+        f"the largest probability, {p:.4g}, is {below}" if withheld else None
+        for p, withheld in zip(largest.tolist(), rule.withheld(largest).tolist(), strict=True)
+    )

@@ -95,4 +95,4 @@ class SafeguardedClassifier(ABC):
             )
         if rule.by == "set":
             return np.asarray(self.predict_set(X).sum(axis=1) > 1)
-        return np.asarray(self.predict_proba(X).max(axis=1) < rule.below)
+        return rule.withheld(self.predict_proba(X).max(axis=1))

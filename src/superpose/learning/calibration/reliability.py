@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["N_BINS", "abstaining_curve", "calibration_error", "log_loss", "reliability_bins"]
+__all__ = ["N_BINS", "ROUNDING", "abstaining_curve", "calibration_error", "log_loss", "reliability_bins"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.integer]
 
 N_BINS = 15
 """Bins of equal width, as many as Guo et al. 2017 take."""
+
+ROUNDING = 1e-7
+"""By how much rounding may part one row's largest probability, of a user's module in float32 too."""
 
 _SHARES = (1.0, 0.95, 0.9, 0.8, 0.7, 0.6, 0.5)
 
@@ -67,7 +70,7 @@ def abstaining_curve(truth: Labels, probabilities: Floats) -> list[dict[str, Any
     curve = []
     for share in _SHARES:
         below = float(ranked[max(1, round(share * len(truth))) - 1])
-        answered = largest >= below
+        answered = largest >= below - ROUNDING
         curve.append(
             {
                 "below": below,

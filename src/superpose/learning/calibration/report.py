@@ -235,7 +235,7 @@ def _abstain(safeguards: Safeguards, truth: Labels, after: Floats, told: _Interv
     rule = safeguards.abstain
     if rule is None:
         return None
-    kept = after.max(axis=1) >= rule.below
+    kept = ~rule.withheld(after.max(axis=1))
     if rule.by == "set" and safeguards.sets is not None:
         kept = safeguards.sets.sets(after).sum(axis=1) == 1
     right = after.argmax(axis=1) == truth

@@ -14,6 +14,7 @@ from superpose.learning.calibration.conformal import ConformalSets
 from superpose.learning.calibration.intervals import NumberInterval
 from superpose.learning.calibration.maps import MAPS, ProbabilityMap
 from superpose.learning.calibration.novelty import Novelty, NoveltyScore
+from superpose.learning.calibration.reliability import ROUNDING
 
 __all__ = ["ABSTAIN_RULES", "AbstainRule", "Safeguards"]
 
@@ -41,6 +42,12 @@ class AbstainRule:
     def __post_init__(self) -> None:
         if self.by not in ABSTAIN_RULES or not 0.0 <= self.below <= 1.0:
             raise ValueError(f"abstaining is by {' or '.join(ABSTAIN_RULES)}, below 0 .. 1; got {self!r}")
+
+    def withheld(self, largest: Floats) -> NDArray[np.bool_]:
+        """For which rows, by their largest probability ``(n_rows,)``, no label is given: it is below by more than
+        rounding, which the rows computed beside one decide.
+        """
+        return np.asarray(largest < self.below - ROUNDING)
 
     def to_dict(self) -> dict[str, Any]:
         """The rule as JSON values."""
