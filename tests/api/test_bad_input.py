@@ -317,6 +317,8 @@ def test_an_unforeseen_error_tells_nothing_but_its_id(start: Any) -> None:
         reply = api.call("POST", "/v1/jobs", {"kind": "train", "dataset": "a"})
         assert reply.status == 500
         assert reply.code == "service.artifact"
+        said = "Stored file is damaged: a failure on the service's side. Its log tells more under"
+        assert reply.json["detail"] == f"{said} {reply.json['request_id']}."
         assert str(api.data_dir) not in reply.body.decode()
         assert reply.json["details"] == {}
         for path in api.data_dir.glob("superpose.sqlite*"):

@@ -162,6 +162,15 @@ def test_missing_values_and_categories_move_too() -> None:
     assert gone.columns[0].verdict == "drifted"
 
 
+def test_a_sentence_names_the_columns_that_moved_most_and_counts_the_others() -> None:
+    rng = np.random.default_rng(0)
+    columns = {f"x{place}": rng.normal(size=N_ROWS) for place in range(7)}
+    table = Table.from_columns("many", columns, "y", np.array(["a", "b"], dtype=object)[np.arange(N_ROWS) % 2])
+    report = compare_drift(drift_baseline(table), {name: values + 9 for name, values in columns.items()})
+    assert report.message.startswith("Of 7 columns, 7 have drifted") and report.message.count("PSI") == 5
+    assert report.message.endswith(") and 2 more.")
+
+
 def test_a_baseline_tells_no_row() -> None:
     text = json.dumps(BASELINE)
     assert "Baroness" not in text

@@ -218,6 +218,9 @@ def test_a_changed_model_file_is_not_served(
     path.write_bytes(content)
     with pytest.raises(ArtifactError, match="has changed"):
         asyncio.run(service.endpoints.predict(PREDICTOR, endpoint, rows(1)))
+    with pytest.raises(ArtifactError, match="has changed"):  # no endpoint is made that could not answer
+        service.endpoints.create(admin, "another", "outcome", 1)
+    assert "another" not in {made.name for made in service.endpoints.list(admin).items}
     content[len(content) // 2] ^= 1
     path.write_bytes(content)  # restored from a backup: served again
     assert asyncio.run(service.endpoints.predict(PREDICTOR, endpoint, rows(1))).model_version == 1

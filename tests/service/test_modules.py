@@ -96,13 +96,16 @@ def test_a_module_trains_through_kill_9_and_serves_what_it_gives(
     assert answered.classes == tuple(map(str, table.classes))
 
 
-def test_a_module_is_stored_once_and_deleted(client: Client, tmp_path: Path) -> None:
+def test_a_module_is_stored_once_and_deleted(client: Client, config: ServiceConfig, tmp_path: Path) -> None:
     exported = export_module(users.Single(), torch.zeros(1, 4))
     path = exported.save(tmp_path / "single.superpose-module")
     made = client.modules.add(path)
     assert (made.name, made.class_name, made.n_columns, made.n_outputs) == ("single", "Single", 4, 1)
     assert made.circuits == ({"n_qubits": 2, "n_weights": 12},)
+    stored = config.data_dir / "artifacts" / made.digest
+    stored.write_bytes(b"damaged")
     assert client.modules.add(exported).id == made.id
+    assert stored.read_bytes() == path.read_bytes()  # added again, its file is whole again
     assert client.modules.get("single") == made
     with pytest.raises(ApiError, match="exists with other content"):
         client.modules.add(hybrid(), name="single", example=torch.zeros(1, 4))

@@ -151,13 +151,14 @@ def request_id_of(scope: Scope) -> str:
 def problem_response(scope: Scope, error: SuperposeError) -> Response:
     """The answer that tells of ``error``.
 
-    Of a failure on our side (status 500) only code and title are told; the rest stands in the log under the request id.
+    Of a failure on our side (status 500) only code and title are told; the rest stands in the log under the request
+    id, which the sentence names, as terminals show no more than that.
     """
     status, title = PROBLEMS.get(error.code, PROBLEMS[InternalError.code])
     code = error.code if error.code in PROBLEMS else InternalError.code
     detail, details = error.message, error.details
     if status == 500:
-        detail = "Something failed on the service's side. Its log tells more under this request id."
+        detail = f"{title}: a failure on the service's side. Its log tells more under {request_id_of(scope)}."
         details = {}
     document: dict[str, Any] = {
         "type": f"urn:superpose:problem:{code}",

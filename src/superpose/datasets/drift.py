@@ -56,6 +56,7 @@ _WIDE, _WIDE_BINS = 100, 10
 _ROWS_PER_BIN = 10
 _MAX_COLUMNS = 2_000
 _DIGITS = 6
+_MOST_NAMED = 5  # columns that a sentence names
 
 
 @dataclass(frozen=True, slots=True)
@@ -357,8 +358,9 @@ def _message(columns: Sequence[ColumnDrift], n_rows: int) -> str:
     if not moved:
         return f"None of {len(columns)} columns has moved beyond chance, in {n_rows:,} rows."
     n_drifted = sum(c.verdict == "drifted" for c in moved)
-    names = ", ".join(f"{c.name} (PSI {c.psi:.2f})" for c in moved[:5]) + (", ..." if len(moved) > 5 else "")
+    names = ", ".join(f"{c.name} (PSI {c.psi:.2f})" for c in moved[:_MOST_NAMED])
+    others = f" and {len(moved) - _MOST_NAMED} more" if len(moved) > _MOST_NAMED else ""
     return (
         f"Of {len(columns)} columns, {n_drifted} have drifted and {len(moved) - n_drifted} have shifted, in {n_rows:,} "
-        f"rows: {names}."
+        f"rows: {names}{others}."
     )

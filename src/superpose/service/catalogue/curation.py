@@ -134,7 +134,8 @@ class Curation:
             named = ", ".join(f"{user['kind']} {user['name']!r}" for user in users[:5])
             raise VersionInUseError(
                 f"Version {found.version} of model {found.model!r} cannot be deleted: it is used by {named}"
-                f"{' and others' if users[5:] else ''}. Remove or move them first.",
+                f"{' and others' if users[5:] else ''}. Remove or move endpoints and aliases first; cancel jobs or "
+                "wait for their end.",
                 model=found.model,
                 version=found.version,
                 used_by=users[:50],

@@ -285,6 +285,8 @@ class Datasets:
         if row is not None:
             known = _dataset(row)
             if known.digest == dataset.digest:
+                if known.artifact == staged.digest:
+                    self._artifacts.publish(staged)  # where its file was damaged or gone it is whole again
                 return self._of_domain(connection, principal, known, dataset.domain)
             raise ConflictError(
                 f"Data set {dataset.name!r} exists with other content (digest {known.digest[:12]}). Choose another "

@@ -79,7 +79,9 @@ class Modules:
             with self._database.write() as connection:
                 row = connection.execute(_named(principal.project, name)).mappings().first()
                 if row is not None:
-                    return _same(_module(row), made)
+                    known = _same(_module(row), made)
+                    self._artifacts.publish(staged)  # where its file was damaged or gone it is whole again
+                    return known
                 self._quotas.admit_bytes(connection, principal.project, len(content))
                 values = {field: getattr(made, field) for field in Module.__dataclass_fields__}
                 connection.execute(insert(modules).values(**values, project=principal.project))

@@ -99,10 +99,14 @@ class Endpoints:
             NotFoundError: no such model version in the caller's project.
             ConflictError: the name is taken.
             PromotionError: it is for production, and the version lacks something.
+            ModelFileError, ArtifactError: the model file cannot be used.
         """
         principal.require(Role.EDITOR)
         check_name(name)
         own, stage = Limits().changed(limits or {}), release.wanted or Stage.DEVELOPMENT
+        with self._database.read() as connection:
+            wanted = version_row(connection, principal.project, model, version)
+        self._read(principal.project, model, wanted.version)  # the first request is too late to learn that it cannot be
         with self._database.write() as connection:
             found = version_row(connection, principal.project, model, version)
             named = select(endpoints.c.id).where(endpoints.c.project == principal.project, endpoints.c.name == name)

@@ -315,8 +315,9 @@ def _telling(what: str, name: str) -> Iterator[None]:
     except OSError as error:
         if is_of_the_disk(error):
             raise disk_error(error, f"Artifact {name} cannot be {what}") from error
+        cure = " Restore it from a backup." if isinstance(error, FileNotFoundError) and what == "read" else ""
         raise ArtifactError(
-            f"Artifact {name} cannot be {what}: {error.strerror or type(error).__name__}.", digest=name
+            f"Artifact {name} cannot be {what}: {error.strerror or type(error).__name__}.{cure}", digest=name
         ) from error
 
 
