@@ -23,7 +23,9 @@ from superpose.explain import Explain, Picture, draw_pictures, explain_rows, pix
 from superpose.explain.pictures import KINDS, image_grid, pixel_deletion_areas
 from superpose.explain.pictures.maps import PixelMaps
 from superpose.explain.shot_noise import shot_noise
-from superpose.learning import Predictor
+from superpose.learning import Predictor, read_model
+from superpose.learning.calibration.maps import Isotonic
+from superpose.learning.calibration.safeguards import Safeguards
 from superpose.learning.model_file import encode_model
 from superpose.learning.modules import model as model_module
 from superpose.learning.modules.model import ModuleModel
@@ -106,6 +108,21 @@ def test_maps_find_the_square_that_decides(
     away = np.maximum(corners[:40] - strongest, strongest - corners[:40] - 2).max(axis=1)
     assert (away <= 2).mean() > 0.8
     assert stats.binomtest(int((away <= 2).sum()), 40, 49 / 144, alternative="greater").pvalue < 1e-6
+
+
+def test_occlusion_sees_through_the_plateaus_of_isotonic_calibration(
+    seeing: Predictor, squares: tuple[Table, NDArray[Any], NDArray[Any]]
+) -> None:
+    """Of 40 digits 39 had blank maps: where the curve is level nothing falls."""
+    rows = squares[0].features.iloc[:12]
+    steps = Isotonic(((np.array([0.1, 0.4, 0.6, 0.9]), np.array([0.01, 0.01, 0.99, 0.99])),))
+    answering = Predictor(read_model(encode_model(seeing.model, None, Safeguards(calibration=steps))[0]))
+    found, plain = (pixel_maps(one, rows, kind="occlusion") for one in (answering, seeing))
+    np.testing.assert_allclose(found.maps, plain.maps, atol=1e-12)
+    assert found.probabilities.max() == 0.99 != plain.probabilities.max()  # it answers with those
+    orders = [np.argsort(-one.maps.reshape(len(rows), -1), axis=1) for one in (found, plain)]
+    areas = [pixel_deletion_areas(one, rows, found, orders) for one in (answering, seeing)]
+    np.testing.assert_allclose(areas[0], areas[1], atol=1e-9)
 
 
 def test_what_is_taken_by_default_depends_on_the_model(seeing: Predictor, predictor: Predictor) -> None:

@@ -44,10 +44,10 @@ def pixel_deletion_areas(
     areas = np.zeros((len(orders), len(encoded)))
     for number, order in enumerate(orders):
         left = encoded.copy()
-        steps = [predictor.predict_encoded(left)[every, places]]
+        steps = [predictor.model.probabilities(left)[every, places]]
         for pixels in np.array_split(order, n_steps, axis=1):  # (n_rows, some)
             for columns in flat[:, pixels]:  # of each channel
                 left[every[:, None], columns] = typical[columns]
-            steps.append(predictor.predict_encoded(left)[every, places])
+            steps.append(predictor.model.probabilities(left)[every, places])
         areas[number] = np.mean(steps, axis=0)
     return areas

@@ -7,6 +7,9 @@
 - ``attribution``: integrated gradients of each pixel (see `superpose.explain.attributions`), summed over its channels.
 - ``occlusion``: how much the probability falls when a square around the pixel takes the typical pixels, mean over the
   squares that cover it. Takes any model. Source: Zeiler and Fergus, ECCV 2014, arXiv 1311.2901.
+
+As elsewhere it is the model's own probability, before calibration: an isotonic curve has plateaus, on which nothing
+would fall.
 """
 
 from __future__ import annotations
@@ -47,8 +50,9 @@ class PixelMaps:
     Attributes:
         kind: one of `KINDS`.
         classes: whose probability each map speaks of.
-        probabilities: of that class, ``(n_rows,)``.
-        maps: ``(n_rows, height, width)``; units of probability for attribution and occlusion, else without a unit.
+        probabilities: of that class, calibrated where the model is, ``(n_rows,)``.
+        maps: ``(n_rows, height, width)``; units of probability before calibration for attribution and occlusion, else
+            without a unit.
         images: the pixels, ``(n_rows, n_channels, height, width)``.
         layer: the convolution that a class activation is of, by its name in the module's graph; else None.
     """
@@ -150,12 +154,13 @@ def _occlusion(
         if look is not None:
             look()
         chunk, own = encoded[start : start + step], places[start : start + step]
-        whole = predictor.predict_encoded(chunk)[np.arange(len(chunk)), own]
+        whole = predictor.model.probabilities(chunk)[np.arange(len(chunk)), own]
         hidden = np.repeat(chunk, len(squares), axis=0).reshape(len(chunk), len(squares), -1)
         for place, (top, left) in enumerate(squares):
             under = grid.places[:, top : top + tall, left : left + wide].reshape(-1)
             hidden[:, place, under] = typical[under]
-        shares = predictor.predict_encoded(hidden.reshape(-1, chunk.shape[1])).reshape(len(chunk), len(squares), -1)
+        shares = predictor.model.probabilities(hidden.reshape(-1, chunk.shape[1]))
+        shares = shares.reshape(len(chunk), len(squares), -1)
         fall = whole[:, None] - shares[np.arange(len(chunk)), :, own]  # (n_rows, n_squares)
         for place, (top, left) in enumerate(squares):
             found[start : start + step, top : top + tall, left : left + wide] += fall[:, place, None, None]
