@@ -17,7 +17,7 @@ from superpose.errors import DatasetEmptyError, DatasetFormatError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MISSING_MARKS", "csv_columns", "read_csv"]
+__all__ = ["MISSING_MARKS", "csv_columns", "csv_texts", "read_csv"]
 
 MISSING_MARKS = ("", "?", "NA", "N/A", "NaN", "nan", "NULL", "null")
 _DELIMITERS = (",", ";", "\t")
@@ -47,6 +47,24 @@ def csv_columns(
     Raises:
         DatasetError: as ``read_table`` states.
     """
+    cells, delimiter = _cells(content, name, max_columns, target)
+    return {column: number_or_category(_marked(text), decimal_comma=delimiter == ";") for column, text in cells.items()}
+
+
+def csv_texts(content: bytes, *, name: str, max_columns: int) -> tuple[dict[str, list[str]], str]:
+    """The trimmed cells of CSV bytes by column, in order and as they are written, and the delimiter.
+
+    Raises:
+        DatasetError: as ``read_table`` states.
+    """
+    cells, delimiter = _cells(content, name, max_columns, None)
+    return {column: text.to_pylist() for column, text in cells.items()}, delimiter
+
+
+def _cells(content: bytes, name: str, max_columns: int, target: str | None) -> tuple[dict[str, pa.Array], str]:
+    """Trimmed cells by column, and the delimiter."""
+    import pyarrow.compute as pc
+
     if not content.strip():
         raise DatasetEmptyError(f"File {name!r} is empty (got {len(content)} bytes, without any text).")
     delimiter, raw_names = _read_header(content, max_columns)
@@ -58,10 +76,8 @@ def csv_columns(
     if arrow.num_rows == 0:
         raise DatasetEmptyError(f"File {name!r} has a header but no rows; at least two rows are needed.")
     check_size(arrow.num_rows, len(names))
-    return {
-        column: number_or_category(_trimmed(arrow.column(i)), decimal_comma=delimiter == ";")
-        for i, column in enumerate(names)
-    }
+    columns = (arrow.column(i).combine_chunks() for i in range(len(names)))
+    return dict(zip(names, map(pc.utf8_trim_whitespace, columns), strict=True)), delimiter
 
 
 def _read_header(content: bytes, max_columns: int) -> tuple[str, list[str]]:
@@ -150,11 +166,10 @@ def _not_utf8(content: bytes) -> DatasetFormatError:
     return DatasetFormatError("The file is not UTF-8. Save it as UTF-8.")
 
 
-def _trimmed(column: pa.ChunkedArray) -> pa.Array:
-    """Cells without surrounding blanks, null where a cell is a missing mark."""
+def _marked(text: pa.Array) -> pa.Array:
+    """Trimmed cells, null where a cell is a missing mark."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    text = pc.utf8_trim_whitespace(column.combine_chunks())
     missing = pc.is_in(text, value_set=pa.array(MISSING_MARKS))
     return pc.if_else(missing, pa.scalar(None, pa.string()), text)

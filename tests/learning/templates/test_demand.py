@@ -144,6 +144,27 @@ def test_files_that_cannot_be_used_say_why(change: Any, said: str, tmp_path: Pat
     assert said in str(caught.value)
 
 
+@pytest.mark.parametrize(("separator", "decimal"), [(";", ","), (";", "."), ("\t", ".")])
+def test_files_are_read_as_data_sets_are(separator: str, decimal: str, tmp_path: Path) -> None:
+    """What a spreadsheet of another country writes, and codes that begin with a 0."""
+    frame = weeks(30).assign(price=np.arange(30) / 8, series="007")
+    frame.to_csv(tmp_path / "comma.csv", index=False)
+    frame.to_csv(tmp_path / "other.csv", index=False, sep=separator, decimal=decimal, lineterminator="\r\n")
+    one, other = (read_series(tmp_path / name).series[0] for name in ("comma.csv", "other.csv"))
+    assert one.name == other.name == "007" and one.periods.equals(other.periods)
+    np.testing.assert_array_equal(one.quantities, other.quantities)
+    np.testing.assert_array_equal(one.covariates, other.covariates)
+
+
+def test_a_row_index_is_no_covariate_and_longer_rows_are_told(tmp_path: Path) -> None:
+    weeks(30).to_csv(tmp_path / "indexed.csv")
+    with pytest.raises(DatasetFormatError, match="Column 1 has no name"):
+        read_series(tmp_path / "indexed.csv")
+    (tmp_path / "long.csv").write_text("date,quantity\n" + "".join(f"2026-01-{day:02d},3,\n" for day in range(1, 9)))
+    with pytest.raises(DatasetFormatError, match="Line 2 has 3 values, but the header has 2 columns"):
+        read_series(tmp_path / "long.csv")
+
+
 def test_dates_centuries_apart_are_read(tmp_path: Path) -> None:
     apart(weeks(4), 1).to_csv(tmp_path / "x.csv", index=False)
     found = read_series(tmp_path / "x.csv", gaps="zero")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from superpose.datasets.csv_reader import csv_texts
 from superpose.datasets.domains import GENERAL
+from superpose.datasets.table import MAX_COLUMNS
 from superpose.errors import DatasetFormatError, DatasetTooSmallError, SpecError
 from superpose.learning.canonical import digest_bytes
 
@@ -156,7 +157,7 @@ def builtin_series() -> SeriesSet:
 
 
 def read_series(path: Path | str, *, frequency: str | None = None, gaps: str = "refuse") -> SeriesSet:
-    """Read a CSV file of demand.
+    """Read a CSV file of demand: comma, semicolon (with which decimals may have a comma) or tab.
 
     Columns: ``date`` (ISO 8601; of a time with an offset from UTC the date that stands there counts, whatever the
     offset), ``quantity``, perhaps ``series``; all others are covariates, numbers that are known beforehand (prices,
@@ -169,13 +170,18 @@ def read_series(path: Path | str, *, frequency: str | None = None, gaps: str = "
 
     Raises:
         DatasetFormatError: the file cannot be read, or is not such a file; the message names the row.
+        DatasetEmptyError: nothing is in it.
         DatasetTooSmallError: fewer than three periods.
         SpecError: a word that is not allowed.
     """
     _check_words(frequency, gaps)
     content = _content(Path(path))
     return series_of_frame(
-        _frame(content), name=Path(path).name, digest=digest_bytes(content), frequency=frequency, gaps=gaps
+        _frame(content, Path(path).name),
+        name=Path(path).name,
+        digest=digest_bytes(content),
+        frequency=frequency,
+        gaps=gaps,
     )
 
 
@@ -252,14 +258,14 @@ def _content(path: Path) -> bytes:
     return content
 
 
-def _frame(content: bytes) -> pd.DataFrame:
-    try:
-        frame = pd.read_csv(io.BytesIO(content), dtype=str, keep_default_na=False, skipinitialspace=True)
-    except (ValueError, pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise DatasetFormatError(f"the file is not CSV in UTF-8: {str(error)[:120]}") from None
-    frame.columns = [str(name).strip() for name in frame.columns]
+def _frame(content: bytes, name: str) -> pd.DataFrame:
+    texts, delimiter = csv_texts(content, name=name, max_columns=MAX_COLUMNS)
+    frame = pd.DataFrame({column: pd.Series(cells, dtype=object) for column, cells in texts.items()})
+    for column in frame.columns.difference([_DATE, _SERIES]) if delimiter == ";" else ():
+        if not frame[column].str.contains(".", regex=False).any():  # a decimal comma, as data sets understand it
+            frame[column] = frame[column].str.replace(",", ".", n=1, regex=False)
     missing = [name for name in (_DATE, _QUANTITY) if name not in frame.columns]
-    if missing or not frame.columns.is_unique:
+    if missing:
         raise DatasetFormatError(
             f"the file needs the columns date and quantity, each name once, and may have series and covariates; it "
             f"has {', '.join(frame.columns)[:200]}"
