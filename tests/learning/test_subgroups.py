@@ -91,6 +91,24 @@ def test_quarters_that_six_digits_do_not_tell_apart_stay_four_groups() -> None:
     assert found["gaps"]["accuracy"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("values", "groups"),
+    [
+        ([0] * 8 + [1] * 32, {"0": 8, "1": 32}),  # a code of which the lower value is rare
+        ([0] * 32 + [1] * 8, {"0": 32, "1": 8}),
+        ([1] * 3 + [2] * 4 + [4] * 32 + [np.nan], {"1": 3, "2": 4, "4": 32, "(missing)": 1}),
+        ([1, 2, 3, 4, 5, 5, 6, 6] + [9] * 32, {"up to 6": 8, "above 6": 32}),  # all quarters end at the greatest
+        ([7] * 40, {"7": 40}),
+    ],
+)
+def test_numbers_of_few_values_are_groups_by_value_and_none_swallows_the_rest(
+    values: list[float], groups: dict[str, int]
+) -> None:
+    found = report_of(np.array(values, dtype=np.float64))
+    assert {group["group"]: group["n_cases"] for group in found["groups"]} == groups
+    assert (found["gaps"]["accuracy"] is None) == (sum(n >= 10 for n in groups.values()) < 2)
+
+
 def test_a_category_called_other_and_a_column_without_values_make_each_case_count_once() -> None:
     found = report_of(np.array(["(other)", "ward"] * 20, dtype=object))
     assert [(group["group"], group["n_cases"]) for group in found["groups"]] == [("(other)", 20), ("ward", 20)]

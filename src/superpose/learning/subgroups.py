@@ -45,7 +45,8 @@ def subgroup_report(columns: Sequence[str], table: Table, cases: SeenCases, conf
     """Metrics of the hybrid model in each subgroup, as JSON values.
 
     Args:
-        columns: whose values make the groups: a category's values, the 10 most frequent; quarters of a number's.
+        columns: whose values make the groups: a category's values, the 10 most frequent; a number's, where there are no
+            more than four, such as codes 0 and 1, else quarters of them.
         table: with these columns; they need not be features.
         cases: with ``places``, the row of each case.
         confidence: of the intervals of accuracy, sensitivity and specificity (Wilson; of as many cases as they are
@@ -71,16 +72,31 @@ def _labels(name: str, table: Table, places: NDArray[np.integer]) -> tuple[NDArr
     values = table.features[name].iloc[places]
     if column.kind == "number":
         numbers = values.to_numpy(dtype=np.float64)
-        present = numbers[~np.isnan(numbers)]
-        cuts = np.unique(np.quantile(present, _QUANTILES)) if present.size else np.zeros(1)
-        words = _told_apart(cuts)
-        order = [f"up to {words[0]}", *(f"above {word}" for word in words), MISSING]
-        quarters = np.where(np.isnan(numbers), len(order) - 1, np.searchsorted(cuts, numbers, side="left"))
-        return np.array(order)[quarters], order
+        order, ends = _ranges(np.unique(numbers[~np.isnan(numbers)]), numbers)
+        order.append(MISSING)
+        places_of = np.where(np.isnan(numbers), len(order) - 1, np.searchsorted(ends, numbers, side="left"))
+        return np.array(order)[places_of], order
     texts = [category_text(value) or MISSING for value in values]
     unique, counts = np.unique(texts, return_counts=True)
     order = [str(text) for text in unique[np.argsort(-counts, kind="stable")][:_MOST_GROUPS]]
     return np.array([text if text in order else OTHER for text in texts]), list(dict.fromkeys([*order, OTHER]))
+
+
+def _ranges(different: NDArray[np.float64], numbers: NDArray[np.float64]) -> tuple[list[str], NDArray[np.float64]]:
+    """Groups of numbers in order, and the greatest number of each but the last, which is open.
+
+    Args:
+        different: the numbers that there are, each once, rising.
+        numbers: all of them, NaN where one is missing.
+    """
+    if 0 < len(different) <= len(_QUANTILES) + 1:
+        return _told_apart(different), different[:-1]
+    # nobody is above the greatest: a cut there would leave those who are below it among the others
+    cuts = np.unique(np.nanquantile(numbers, _QUANTILES)) if len(different) else np.zeros(1)
+    cuts = cuts[cuts < different[-1]] if len(different) else cuts
+    cuts = cuts if len(cuts) else different[-2:-1]
+    words = _told_apart(cuts)
+    return [f"up to {words[0]}", *(f"above {word}" for word in words)], cuts
 
 
 def _told_apart(cuts: NDArray[np.float64]) -> list[str]:
