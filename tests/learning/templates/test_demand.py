@@ -178,6 +178,17 @@ def test_gaps_are_zero_only_where_one_says_so(tmp_path: Path) -> None:
     weeks(30).drop(index=[5, 6]).to_csv(tmp_path / "x.csv", index=False)
     found = read_series(tmp_path / "x.csv", gaps="zero")
     assert found.n_filled == 2 and found.series[0].quantities[5:7].tolist() == [0.0, 0.0]
+    frame = pd.concat([weeks(30).assign(series="a"), weeks(27).assign(series="b")])
+    frame.to_csv(tmp_path / "two.csv", index=False)
+    with pytest.raises(DatasetFormatError, match=r"must end in the same period.*say gaps zero"):
+        read_series(tmp_path / "two.csv")
+    whole = read_series(tmp_path / "two.csv", gaps="zero")
+    assert whole.n_filled == 3 and [one.n_periods for one in whole.series] == [30, 30]
+    assert whole.series[1].quantities[26:].tolist() == [weeks(27)["quantity"].iloc[-1], 0.0, 0.0, 0.0]
+    open_end = frame.iloc[-1:].assign(date=weeks(29)["date"].iloc[-1], quantity="")  # that is not known yet
+    pd.concat([frame, open_end]).to_csv(tmp_path / "two.csv", index=False)
+    with pytest.raises(DatasetFormatError, match="must end in the same period"):
+        read_series(tmp_path / "two.csv", gaps="zero")
     for options in ({"gaps": "guess"}, {"frequency": "hourly"}):
         with pytest.raises(SpecError):
             read_series(tmp_path / "x.csv", **options)

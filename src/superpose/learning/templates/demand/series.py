@@ -166,7 +166,8 @@ def read_series(path: Path | str, *, frequency: str | None = None, gaps: str = "
     Args:
         path: of the file, at most 64 MB.
         frequency: a key of `FREQUENCIES`; by default inferred from the dates.
-        gaps: "refuse", or "zero" where a period without a row means that nothing was sold.
+        gaps: "refuse", or "zero" where a period without a row means that nothing was sold, be it between others or
+            after a series' last row, up to the last period of any series.
 
     Raises:
         DatasetFormatError: the file cannot be read, or is not such a file; the message names the row.
@@ -208,11 +209,12 @@ def series_of_frame(
     numbers = {name: _numbers(frame, name) for name in frame.columns if name not in (_DATE, _SERIES)}
     covariates = tuple(name for name in numbers if name != _QUANTITY)
     names = _names(frame)
-    _check_span(periods, names)
+    end = periods[numbers[_QUANTITY].notna()].max() if gaps == "zero" else None
+    _check_span(periods, names, end)
     found, n_filled = [], 0
     for series, rows in frame.groupby(names, sort=True).groups.items():
         own = {column: values.loc[rows] for column, values in numbers.items()}
-        one, filled = _series(str(series), periods.loc[rows], own, covariates, gaps)
+        one, filled = _series(str(series), periods.loc[rows], own, covariates, end)
         found.append(one)
         n_filled += filled
     ends = {one.periods[one.n_periods - 1] for one in found}
@@ -220,18 +222,20 @@ def series_of_frame(
         raise DatasetFormatError(
             f"all series must end in the same period, they end in {', '.join(sorted(map(str, ends)))[:200]}; leave out "
             "those that have ended, or give their last periods"
+            + ("" if gaps == "zero" else " (or say gaps zero if nothing was sold then)")
         )
     return SeriesSet(name, None, frequency, covariates, tuple(found), digest, n_filled)
 
 
-def _check_span(periods: Any, names: Any) -> None:
-    """Refuse calendars that a few rows far apart would make long.
+def _check_span(periods: Any, names: Any, end: Any) -> None:
+    """Refuse calendars that a few rows far apart would make long, be it those up to ``end`` if it is not None.
 
     Raises:
         DatasetFormatError: from first to last row the series have too many periods together.
     """
     ends = periods.map(lambda period: period.ordinal).groupby(names).agg(["min", "max"])
-    total = int((ends["max"] - ends["min"] + 1).sum())
+    last = ends["max"] if pd.isna(end) else ends["max"].clip(lower=end.ordinal)
+    total = int((last - ends["min"] + 1).sum())
     if total > _MAX_PERIODS:
         raise DatasetFormatError(
             f"the series have {total:,} periods from their first row to their last, at most {_MAX_PERIODS:,} are "
@@ -329,9 +333,17 @@ def _numbers(frame: pd.DataFrame, name: str) -> Any:
 
 
 def _series(
-    name: str, periods: Any, numbers: dict[str, Any], covariates: tuple[str, ...], gaps: str
+    name: str, periods: Any, numbers: dict[str, Any], covariates: tuple[str, ...], end: Any
 ) -> tuple[DemandSeries, int]:
-    """One series on its calendar, and how many periods were filled."""
+    """One series on its calendar, and how many periods were filled.
+
+    Args:
+        name: its id.
+        periods: of its rows.
+        numbers: of its rows, by column.
+        covariates: names of those that are covariates.
+        end: the last period of any series, up to which one without a row is zero; None where it is refused.
+    """
     said = f"series {name!r}" if name else "the series"
     if periods.duplicated().any():
         raise DatasetFormatError(f"{said} has {periods[periods.duplicated()].iloc[0]} twice; add such rows up first")
@@ -340,12 +352,14 @@ def _series(
     if len(known) < 3:
         raise DatasetTooSmallError(f"{said} has {len(known)} periods with a quantity; at least 3 are needed")
     first, last = known[0], known[-1]
+    if end is not None and not ((table.index > last) & (table.index <= end)).any():  # nor a row that leaves it open
+        last = end
     n_future = int((table.index > last).sum())
     whole = pd.period_range(first, table.index[-1] if n_future else last)
     table = table.loc[table.index >= first].reindex(whole)
     quantities = table[_QUANTITY].to_numpy()[: len(whole) - len(whole[whole > last])]
     absent = np.isnan(quantities)
-    if absent.any() and gaps == "refuse":
+    if absent.any() and end is None:
         raise DatasetFormatError(
             f"{said} has no quantity for {whole[int(np.flatnonzero(absent)[0])]} ({int(absent.sum())} such periods); "
             "add it, or say gaps zero if nothing was sold then"
