@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
+import queue
 import signal
 import socket
 import subprocess
@@ -96,6 +98,27 @@ def test_a_request_under_way_is_finished(tmp_path: Path) -> None:
         connection.close()
         server.communicate(timeout=60)
         assert server.returncode == 0
+
+
+def test_a_request_that_the_end_cuts_off_is_told_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("superpose.api.server._GRACE_S", 1)
+    ending, urls = threading.Event(), queue.Queue[str]()
+    config = ServiceConfig(data_dir=tmp_path / "data", workers=0)
+    server = threading.Thread(target=lambda: serve(config, port=0, on_ready=urls.put, stop=ending))
+    server.start()
+    parts = urlsplit(urls.get(timeout=60))
+    key = read_key_file(tmp_path / "data" / "keys" / "admin.key")
+    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
+        head = "POST /v1/datasets HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20"
+        connection.sendall(f"{head}\r\nExpect: 100-continue\r\nAuthorization: Bearer {key}\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 100 ")
+        ending.set()  # and the body never comes
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == "5"
+        assert json.loads(answer.read())["code"] == "service.overloaded"
+    server.join(timeout=60)
 
 
 def test_workers_live_as_long_as_their_server(tmp_path: Path) -> None:

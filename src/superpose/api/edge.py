@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from superpose.api.access_log import ACCESS_LOGGER, log_access, time_text
 from superpose.api.problems import PROBLEMS, problem_response
-from superpose.errors import InternalError, SuperposeError
+from superpose.errors import InternalError, OverloadedError, SuperposeError
 from superpose.service import Service
 from superpose.service.operations.trace_context import TraceContext, current_trace
 from superpose.service.store.disk_errors import disk_error, is_of_the_disk
@@ -28,6 +29,11 @@ _access = logging.getLogger(ACCESS_LOGGER)
 _errors = logging.getLogger(ERROR_LOGGER)
 _SANE_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 _KEY_IN_TEXT = re.compile(r"sp_key_[A-Za-z0-9]+_[A-Za-z0-9_-]+")
+_CUT_OFF = (
+    "The server ends and cut this request off; what it asked for may be done or not. Look when the server is back, and "
+    "ask again if it is not."
+)
+_RETRY_AFTER_S = 5.0
 _CLIENT_LEFT = 499  # no standard status says so; nginx's is understood widely
 
 
@@ -60,6 +66,11 @@ class Edge:
             await self._app(scope, receive, answer.send)
         except ClientDisconnect:
             answer.status = answer.status or _CLIENT_LEFT
+        except asyncio.CancelledError:  # the server ends and has waited long enough
+            if answer.status:
+                raise
+            cut_off = OverloadedError(_CUT_OFF, retry_after_s=_RETRY_AFTER_S)
+            await problem_response(scope, cut_off)(scope, receive, answer.send)
         except Exception as error:
             _log_failure(answer.request_id, place.trace_id, error)
             if answer.status:
