@@ -97,6 +97,8 @@ def test_what_cannot_be_forecast_says_why(file: Path, model: Path, tmp_path: Pat
         ("2027-01-01", DatasetFormatError, "no quantity for 2027-01-01"),
         ("2026-01-05", DatasetTooSmallError, "5 periods up to 2026-01-05; features need 14"),
         ("soon", SpecError, "must be a date"),
+        ("", SpecError, "must be a date"),
+        ("2026-02", SpecError, "must be one period of daily series, as 2026-11-27 is, got '2026-02'"),
     ):
         with pytest.raises(error, match=said):
             features(file, at=at)

@@ -173,10 +173,7 @@ def _rows(data: SeriesSet, one: DemandSeries, at: str | None, steps: int) -> tup
     """The origin of one series and the rows to forecast from there."""
     origin, said = one.n_periods - 1, f"series {one.name!r}" if one.name else "the series"
     if at is not None:
-        try:
-            period = pd.Period(at, freq=data.calendar.period)
-        except (ValueError, TypeError):
-            raise SpecError(f"must be a date like 2026-11-27 or 2026-11, got {at[:40]!r}", "at") from None
+        period = _period(at, data)
         places = np.flatnonzero(one.periods[: one.n_periods] == period)
         if not places.size:
             raise DatasetFormatError(
@@ -194,3 +191,20 @@ def _rows(data: SeriesSet, one: DemandSeries, at: str | None, steps: int) -> tup
             "rows with an empty quantity and the covariates"
         )
     return origin, rows
+
+
+def _period(at: str, data: SeriesSet) -> pd.Period:
+    """The period that a date lies in.
+
+    Raises:
+        SpecError: it is none, or more than a period, such as a month of daily series.
+    """
+    form = data.calendar.period
+    try:
+        period, told = pd.Period(at, freq=form), pd.Period(at)
+        ends = [pd.Period(time, freq=form) for time in (told.start_time, told.end_time)]
+    except (ValueError, TypeError, AttributeError):  # the last of no text at all
+        raise SpecError(f"must be a date like 2026-11-27 or 2026-11, got {at[:40]!r}", "at") from None
+    if ends != [period, period]:
+        raise SpecError(f"must be one period of {data.frequency} series, as 2026-11-27 is, got {at[:40]!r}", "at")
+    return period
