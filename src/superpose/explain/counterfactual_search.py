@@ -29,6 +29,9 @@ _BEAM = 16
 _COLUMNS = 40
 """Columns, those of greatest effect alone, that are joined with others."""
 
+_APART = 3.0
+"""Between what reaches the goal and what does not; more than leads of probabilities differ by."""
+
 _DRAWN_BACK = 24
 _BISECTIONS = 14
 _CHUNK, _ELEMENTS = 16_384, 2**22
@@ -126,7 +129,9 @@ class Goal:
     """What is to be reached from an encoded row ``base``, and what it costs.
 
     Attributes:
-        predict: probabilities ``(n_rows, n_classes)`` of encoded rows.
+        predict: of encoded rows the probabilities that the model answers with ``(n_rows, n_classes)``, whose largest,
+            of equal ones the first, is the label; and others to go by where those are level, as behind an isotonic
+            curve, or the same.
         base: the row, ``(n_encoded,)``.
         allowed: which classes are, ``(n_classes,)``.
         min_probability: of the new class.
@@ -134,7 +139,7 @@ class Goal:
         sparsity: cost of each column that changes.
     """
 
-    predict: Callable[[Floats], Floats]
+    predict: Callable[[Floats], tuple[Floats, Floats]]
     base: Floats
     allowed: NDArray[np.bool_]
     min_probability: float
@@ -154,11 +159,13 @@ class Goal:
         found = np.empty(len(states))
         step = max(1, min(_CHUNK, _ELEMENTS // len(self.base)))
         for start in range(0, len(states), step):
-            shares = self.predict(self.applied(states[start : start + step]))
+            shares, guide = self.predict(self.applied(states[start : start + step]))
             best = shares[:, self.allowed].max(axis=1)
-            lead = best - shares[:, ~self.allowed].max(axis=1)
-            enough = best - self.min_probability + np.finfo(float).tiny
-            found[start : start + step] = lead if self.min_probability == 0.0 else np.minimum(lead, enough)
+            there = self.allowed[shares.argmax(axis=1)] & (best >= self.min_probability)
+            beyond = guide[:, self.allowed].max(axis=1) - guide[:, ~self.allowed].max(axis=1)
+            if guide is shares and self.min_probability > 0.0:
+                beyond = np.minimum(beyond, best - self.min_probability)
+            found[start : start + step] = beyond + np.where(there, _APART, -_APART)
         return found
 
     def distance(self, moves: Moves) -> float:

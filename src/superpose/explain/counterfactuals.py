@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from superpose.errors import ExplanationError
 from superpose.explain.attributions import Look
 from superpose.explain.counterfactual_search import Goal, Move, Mover, smallest
+from superpose.learning.calibration.maps import Isotonic
 from superpose.learning.rows import RowBlock, read_rows
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ SPARSITY = 0.1
 
 _ROWS = 16_384
 """Predicted between two looks, of models whose rows take microseconds."""
+
+Floats = NDArray[np.float64]
 
 Range = tuple[float | None, float | None]
 
@@ -170,7 +173,7 @@ def counterfactuals(
     wanted = _wanted(predictor, options.to_class)
     limits = _limits(preprocessor, options)
     predict = _watched(predictor, look or (lambda: None))
-    probabilities = predict(encoded)
+    probabilities = predict(encoded)[0]
     found = []
     for row, shares in enumerate(probabilities):
         own = int(shares.argmax())
@@ -183,17 +186,20 @@ def counterfactuals(
     return tuple(found)
 
 
-def _watched(predictor: Predictor, look: Look) -> Callable[[NDArray[np.float64]], NDArray[np.float64]]:
-    """The model's probabilities, with a look before each few rows."""
+def _watched(predictor: Predictor, look: Look) -> Callable[[Floats], tuple[Floats, Floats]]:
+    """The model's probabilities as it answers, and those to search by, with a look before each few rows."""
     model: Any = predictor.model
     step = int(getattr(model, "rows_at_once", _ROWS))  # of a user's module, whose rows may take long
+    calibration = predictor.safeguards.calibration
 
-    def predict(encoded: NDArray[np.float64]) -> NDArray[np.float64]:
+    def predict(encoded: Floats) -> tuple[Floats, Floats]:
         found = []
         for start in range(0, max(1, len(encoded)), step):
             look()
-            found.append(predictor.predict_encoded(encoded[start : start + step]))
-        return np.concatenate(found)
+            found.append(model.probabilities(encoded[start : start + step]))
+        own = np.concatenate(found)
+        answered = predictor.safeguards.calibrated(own)
+        return answered, own if isinstance(calibration, Isotonic) else answered
 
     return predict
 
