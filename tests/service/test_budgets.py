@@ -110,7 +110,7 @@ def test_shots_are_scaled_down_where_the_user_allows_it(
 
 
 def test_a_job_has_a_limit_of_its_own(service: Service, admin: Principal, shop: object) -> None:
-    with pytest.raises(BudgetError, match="its own limit"):
+    with pytest.raises(BudgetError, match=r"its own limit.*Ask for fewer shots .* scaled down, or raise that limit\."):
         service.jobs.submit(admin, "program", program(), backend="shop", max_cost_usd=0.99)
     service.jobs.submit(admin, "program", program(), backend="shop", max_cost_usd=1)
     for wrong in (-1, float("nan"), True, 1e12):
@@ -293,8 +293,12 @@ def test_time_of_workers_costs_and_ends(tmp_path: Path, kernels: None) -> None:
         job = service.jobs.submit(admin, "train", ENDLESS, dataset="trial", max_seconds=1.25)
         assert service.budgets.cost(admin, job.id).to_json()["reserved_usd"] == 0.0125
         short = service.jobs.submit(admin, "program", program())  # ten minutes at most: 6 dollars
-        with pytest.raises(BudgetError):
+        with pytest.raises(
+            BudgetError, match=r"left\. Give a max_seconds below 600 \(.*\), or have the budget raised\."
+        ):
             service.jobs.submit(admin, "program", program())
+        with pytest.raises(BudgetError, match=r"left\. Have the budget raised\."):  # a sweep takes no max_seconds
+            service.sweeps.submit(admin, {"space": {"model.n_qubits": [1, 2]}}, dataset="trial", name="search")
         with working(config):
             over = ended(service, job)
             ended(service, short)

@@ -15,7 +15,7 @@ from sqlalchemy import ColumnElement, Connection, func, insert, select, update
 
 from superpose.errors import BudgetError, PriceUnknownError
 from superpose.service.budgets.money import shown_usd, usd_of
-from superpose.service.nouns import Clock, Job
+from superpose.service.nouns import Clock, Job, JobKind
 from superpose.service.statuses import JobStatus
 from superpose.service.store.claims import NewJob, Price
 from superpose.service.store.tables import attempts, budgets, charges, keys
@@ -24,6 +24,10 @@ __all__ = ["PERIODS", "Charges", "Quote", "seconds_left", "start_of", "used_micr
 
 #: What a budget is counted over, UTC.
 PERIODS = ("day", "month", "total")
+#: Kinds of jobs that whoever submits them may give a shorter time.
+_TIMED = frozenset(
+    {JobKind.TRAIN, JobKind.PROGRAM, JobKind.TRAIN_MODULE, JobKind.FUNCTION, JobKind.TRAIN_TEMPLATE},
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,7 @@ class _Room:
     what: str
     limit: int
     used: int
+    is_own: bool = False
 
     @property
     def left(self) -> int:
@@ -116,8 +121,7 @@ class Charges:
             return scaled
         raise BudgetError(
             f"This may cost {shown_usd(needed)} on {price.backend!r}; {tightest.what} is {shown_usd(tightest.limit)}, "
-            f"of which {shown_usd(tightest.left)} are left. Ask for fewer shots or a cheaper backend, let the shots be "
-            "scaled down, or have the budget raised.",
+            f"of which {shown_usd(tightest.left)} are left. {self._cures(new, tightest)}.",
             needed_usd=usd_of(needed),
             limit_usd=usd_of(tightest.limit),
             used_usd=usd_of(tightest.used),
@@ -175,6 +179,18 @@ class Charges:
             )
         )
 
+    def _cures(self, new: NewJob, room: _Room) -> str:
+        """What its submitter can do about a job that costs too much."""
+        found = []
+        if new.price.micros:
+            found += ["ask for fewer shots or a cheaper backend", "let the shots be scaled down"]
+        if self._worker_micros(new) and new.kind in _TIMED and new.parent_id is None:
+            seconds = f"{self._seconds(new):g}"
+            found.append(f"give a max_seconds below {seconds} (so long may workers hold it, and that is set aside)")
+        found.append("raise that limit" if room.is_own else "have the budget raised")
+        cures = ", ".join(found[:-1]) + (", or " if found[1:] else "") + found[-1]
+        return cures[:1].upper() + cures[1:]
+
     def _worker_micros(self, new: NewJob) -> int:
         seconds = self._seconds(new)
         return 0 if seconds is None else math.ceil(seconds * self._second_micros)
@@ -187,7 +203,7 @@ class Charges:
     def _rooms(self, connection: Connection, new: NewJob) -> Iterator[_Room]:
         """Every limit that applies, and what it leaves."""
         if new.spending.max_cost_micros is not None:
-            yield _Room("its own limit", new.spending.max_cost_micros, 0)
+            yield _Room("its own limit", new.spending.max_cost_micros, 0, is_own=True)
         user, now = _user_of(connection, new.created_by), self._clock()
         applying = budgets.c.project == new.project, budgets.c.user_id.in_(["", user])
         for row in connection.execute(select(budgets).where(*applying).order_by(*budgets.primary_key)).mappings().all():

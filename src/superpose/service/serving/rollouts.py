@@ -312,7 +312,14 @@ class Rollouts:
                 kind="revision",
                 id=number,
             )
-        version_row(connection, found.project, target.model, target.version)
+        try:
+            version_row(connection, found.project, target.model, target.version)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"Revision {number} of endpoint {found.name!r} is version {target.version} of model {target.model!r}, "
+                "which was deleted. Name another revision to go back to, or update the endpoint to a version.",
+                **error.details,
+            ) from error
         return target
 
     def _switched(self, before: Endpoint, after: Endpoint) -> Endpoint:
