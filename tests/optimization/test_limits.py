@@ -23,7 +23,7 @@ from superpose.optimization import (
     solve,
 )
 from superpose.optimization.budgets import Budget
-from superpose.optimization.classical import annealing, cuts, highs
+from superpose.optimization.classical import annealing, bits, cuts, highs
 from superpose.optimization.models.loading import loaded
 from superpose.optimization.models.routes import shortest_route
 from superpose.optimization.options import SolveOptions
@@ -301,3 +301,30 @@ def test_what_is_found_beyond_a_bound_moves_it() -> None:
     assert highs._held(4e10 + 1, 4e10 + 1, problem) == 4e10 + 1
     assert highs._held(4e10 + 9, 4e10 + 1, problem) == 4e10 + 9  # whole numbers, so that nothing is proven
     assert highs._held(4e10 - 400, 4e10 + 1, problem) >= 4e10 + 1
+
+
+@pytest.mark.parametrize("found", [None, np.zeros(9, np.uint8)])
+def test_what_highs_leaves_open_without_constraints_is_searched(
+    found: np.ndarray | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("dwave.samplers", reason="tabu search is D-Wave's")
+    rng, asked = np.random.default_rng(0), list[float]()
+
+    def gives_up(problem: QuadraticProblem, limit_s: float, _: object) -> tuple[np.ndarray | None, float]:
+        asked.append(limit_s)
+        return found, -1e6 if problem.sense == "min" else 1e6
+
+    monkeypatch.setattr(bits, "branch_and_bound", gives_up)
+    pairs = {(i, j): float(rng.integers(-9, 10)) for i in range(9) for j in range(i)}
+    free = QuadraticProblem(rng.integers(-9, 10, 9), pairs, constant=3.0)
+    every = np.array(list(product((0, 1), repeat=9)), np.uint8)
+    told = GeneralModel(free).classical(0.2, 0)
+    assert told.solution is not None and told.bound == -1e6 and "tabu search" in told.solver
+    assert float(free.objective(told.solution)[0]) == float(free.objective(every).min())
+    graph = MaxCut(9, list(pairs), list(pairs.values()))
+    cut = graph.classical(0.2, 0)
+    assert cut.solution is not None and "tabu search" in cut.solver
+    assert graph.value(cut.solution) == max(graph.value(part) for part in every) <= (cut.bound or 0.0)
+    held = QuadraticProblem([-1.0] * 9, constraints=[LinearConstraint("few", np.arange(9), 1, "<=", 3)])
+    assert GeneralModel(held).classical(0.2, 0).solver == "HiGHS"
+    assert asked == [0.8 * 0.2, 0.8 * 0.2, 0.2]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,13 +11,9 @@ from scipy.sparse import coo_array, diags_array
 from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import ArpackError, eigsh
 
-from superpose.errors import ExtraMissingError
-from superpose.optimization.budgets import Budget, OnStep
-from superpose.optimization.classical.annealing import tabu
-from superpose.optimization.classical.highs import branch_and_bound
-from superpose.optimization.classical.packages import package
+from superpose.optimization.budgets import OnStep
+from superpose.optimization.classical.bits import best_bits
 from superpose.optimization.models.base import ClassicalResult
-from superpose.optimization.qubo import Qubo
 
 if TYPE_CHECKING:
     from superpose.optimization.models.maxcut import MaxCut
@@ -31,24 +28,14 @@ MAX_PROVED_EDGES = 250
 def best_cut(model: MaxCut, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Bits]:
     """Return two colours where they cut every edge of a graph with weights above 0; else what search finds.
 
-    Up to 250 edges HiGHS proves; larger graphs are searched by tabu, and bounded by `cut_bound`.
+    Up to 250 edges HiGHS tries to prove first; graphs are searched by tabu, and bounded by `cut_bound`.
     """
-    budget = Budget(limit_s, on_step=on_step)
     parts = bipartition(model) if np.all(model.pairs.values >= 0) else None
     if parts is not None:
         return ClassicalResult(parts, model.value(parts), "two-colouring")  # every edge is cut
     bound = cut_bound(model)
-    if len(model.pairs) <= MAX_PROVED_EDGES:
-        bits, proved = branch_and_bound(model.problem, limit_s, on_step)
-        return ClassicalResult(bits, bound if proved is None else min(bound, proved), "HiGHS")
-    pairs = model.problem.quadratic
-    qubo = Qubo(-model.problem.linear, type(pairs)(pairs.rows, pairs.cols, -pairs.values, model.n_nodes))
-    try:
-        found = tabu(qubo, budget, seed)
-    except ExtraMissingError:
-        return ClassicalResult(None, bound, "bound only; tabu search needs superpose[optimization]")
-    best = found[int(np.argmin(qubo.energy(found)))]
-    return ClassicalResult(best, bound, f"tabu search (dwave-samplers {package('dwave.samplers').__version__})")
+    found = best_bits(model.problem, limit_s, seed, on_step, proving=len(model.pairs) <= MAX_PROVED_EDGES)
+    return replace(found, bound=bound if found.bound is None else min(bound, found.bound))
 
 
 def cut_bound(model: MaxCut) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -129,12 +130,12 @@ class GeneralModel(Model[Bits]):
         return np.array(sorted(found), np.int64)
 
     def classical(self, limit_s: float, seed: int, on_step: OnStep | None = None) -> ClassicalResult[Bits]:
-        """HiGHS, products of variables made linear."""
-        from superpose.optimization.classical.highs import branch_and_bound
+        """HiGHS, products made linear; where nothing is constrained, tabu search of what it leaves open."""
+        from superpose.optimization.classical.bits import best_bits
 
-        bits, bound = branch_and_bound(self._given, limit_s, on_step)
-        found = None if bits is None else self.decode(bits)
-        return ClassicalResult(None if found is None else found.solution, bound, "HiGHS")
+        told = best_bits(self._given, limit_s, seed, on_step)
+        found = None if told.solution is None else self.decode(told.solution)
+        return replace(told, solution=None if found is None else found.solution)
 
     def to_json(self, solution: Bits) -> dict[str, Any]:
         """The names of the variables that are 1."""
