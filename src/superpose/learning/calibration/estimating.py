@@ -62,7 +62,8 @@ class SafeguardedClassifier(ABC):
         """Which classes, in the order of ``classes_``, are in each row's prediction set, ``(n_rows, n_classes)``.
 
         For rows from where the training rows came from, the set holds the true class with a probability of at least
-        ``conformal``; the most probable class is always in.
+        ``conformal``, or a point or so less, as the held-out rows that gave the sets chose the epoch at which training
+        stopped too; the most probable class is always in.
 
         Raises:
             NotFittedError: ``fit`` has not been called.
