@@ -224,6 +224,9 @@ def test_an_explanation_shows_what_a_calibrated_model_answers_with() -> None:
     document = {"model": "triage", "model_version": 1, "method": "occlusion", "rows": [row]}
     plain = Explanation.from_json(document)
     assert plain.rows[0].answered == 0.91 and plain.rows[0].calibrated_probability is None
+    assert plain.rows[0].sampling_error is None
+    drawn = Explanation.from_json(document | {"rows": [row | {"sampling_error": 0.03}]})
+    assert drawn.rows[0].sampling_error == drawn.to_dict()["rows"][0]["sampling_error"] == 0.03
     found = Explanation.from_json(document | {"rows": [row | {"calibrated_probability": 0.73}]})
     assert found.rows[0].answered == 0.73 and found.to_dict()["rows"][0]["calibrated_probability"] == 0.73
     assert "0.73" in found._repr_html_() and "0.91" not in found._repr_html_()

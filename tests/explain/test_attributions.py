@@ -100,6 +100,24 @@ def test_drawn_orders_come_near_the_integral_and_add_up(predictor: Predictor, ca
     assert np.abs(drawn.values - other.values).max() < 0.1
 
 
+def test_drawn_orders_tell_how_far_off_they_may_be(
+    predictor: Predictor, cancer: Table, flowers: tuple[Predictor, Table]
+) -> None:
+    """They add up exactly, and were off by up to 0.04 where the largest was 0.33. Of 20 x 30 intervals at 95 %, alike
+    within a run, 94 % hold the value of 800 orders; fewer than 88 % is out of reach.
+    """
+    rows = cancer.features.iloc[[20]]
+    many = attribute(predictor, rows, method="shapley", n_orders=800, seed=100)
+    runs = [attribute(predictor, rows, method="shapley", n_orders=16, seed=seed) for seed in range(20)]
+    held = [np.abs(run.values - many.values) <= run.sampling_errors for run in runs]
+    assert 0.88 < np.mean(held) < 0.99
+    told = runs[0].to_dict()["rows"]
+    assert [row["sampling_error"] for row in told] == runs[0].sampling_errors.max(axis=1).tolist()  # type: ignore[union-attr]
+    model, table = flowers
+    exact = attribute(model, table.features.iloc[:2], method="shapley")
+    assert exact.sampling_errors is None and "sampling_error" not in exact.to_dict()["rows"][0]
+
+
 def test_deleting_what_supports_a_prediction_beats_deleting_at_random_on_real_data(
     predictor: Predictor, cancer: Table
 ) -> None:

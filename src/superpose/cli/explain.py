@@ -192,6 +192,8 @@ def _show(title: str, row: ExplainedRow, to_class: str | None, *, predicted: str
         )
         typer.echo(f"{title}: {row.label} {answered}{row.probability:.4f}, a typical row {row.typical_probability:.4f}")
     print_table(("column", "attribution"), lines, right=("attribution",))
+    if row.sampling_error is not None:
+        typer.echo(f"From drawn orders of columns: each attribution may be off by {row.sampling_error:.2g} (95 %).")
     if row.counterfactuals is not None and not row.counterfactuals:
         typer.echo(_none_found(to_class, predicted))
     for one in row.counterfactuals or ():

@@ -170,7 +170,8 @@ class ExplainedRow(Noun):
     The attributions share out ``probability - typical_probability``, the second being that of a typical row, up to
     ``completeness_error``; of a model that is calibrated ``calibrated_probability`` is what it answers with, else None.
     What was not asked for is None. Of a model that predicts a number these three are None, and
-    the attributions share out ``number - typical_number``, in units of the number.
+    the attributions share out ``number - typical_number``, in units of the number. ``sampling_error`` is how far an
+    attribution may be off where orders of columns were drawn (half a 95 % interval, the widest), else None.
     """
 
     label: str | None
@@ -185,6 +186,7 @@ class ExplainedRow(Noun):
     number: float | None = None
     typical_number: float | None = None
     calibrated_probability: float | None = None
+    sampling_error: float | None = None
 
     @property
     def answer(self) -> str:
@@ -212,6 +214,7 @@ class ExplainedRow(Noun):
             calibrated_probability=f.number("calibrated_probability") if calibrated else None,
             attributions={str(name): float(value) for name, value in f.object("attributions").items()},
             completeness_error=f.number("completeness_error"),
+            sampling_error=f.number("sampling_error") if "sampling_error" in f.members else None,
             counterfactuals=tuple(map(RowCounterfactual.from_json, f.array("counterfactuals"))) if few else None,
             shot_noise=None if noise is None else RowShotNoise.from_json(noise),
             words=f.texts("words") if "words" in f.members else None,

@@ -77,6 +77,9 @@ class Attributions:
         target: what the predicted number is called; None of a classifier.
         calibrated_probabilities: of a model that is calibrated, those that it answers with; calibration is not
             explained.
+        sampling_errors: of Shapley values from drawn orders half the widths of their 95 % intervals (Student's, over
+            pairs of an order and its reverse), in the unit of ``values`` and of their shape; they add up exactly
+            however far each is off. None where nothing was drawn.
     """
 
     method: str
@@ -87,6 +90,7 @@ class Attributions:
     typical_probabilities: Floats
     target: str | None = None
     calibrated_probabilities: Floats | None = None
+    sampling_errors: Floats | None = None
 
     @property
     def completeness_errors(self) -> Floats:
@@ -99,7 +103,7 @@ class Attributions:
 
         A row has ``class``, ``probability`` and ``typical_probability``, or, where a number is predicted, ``number``
         and ``typical_number``, and ``target`` stands beside the rows. Of a calibrated model ``calibrated_probability``
-        is what it answers with.
+        is what it answers with. Where orders were drawn ``sampling_error`` is the largest of the row.
         """
         rows = []
         parts = zip(
@@ -109,9 +113,10 @@ class Attributions:
             self.typical_probabilities,
             self.completeness_errors,
             [None] * len(self.values) if self.calibrated_probabilities is None else self.calibrated_probabilities,
+            [None] * len(self.values) if self.sampling_errors is None else self.sampling_errors.max(axis=1),
             strict=True,
         )
-        for label, values, probability, typical, error, answered in parts:
+        for label, values, probability, typical, error, answered, drawn in parts:
             order = np.argsort(-np.abs(values), kind="stable")
             explained = (
                 {"class": str(label), "probability": float(probability), "typical_probability": float(typical)}
@@ -125,6 +130,7 @@ class Attributions:
                     **explained,
                     "attributions": {self.feature_names[place]: float(values[place]) for place in order},
                     "completeness_error": float(error),
+                    **({} if drawn is None else {"sampling_error": float(drawn)}),
                 }
             )
         return {"method": self.method, **({} if self.target is None else {"target": self.target}), "rows": rows}
@@ -198,9 +204,7 @@ def attribute(
     _check_method(predictor, method)
     encoded = predictor.encode(rows)
     asked = _Asked(predictor, encoded, _classes(predictor, encoded, of_class), tolerance)
-    return _attributions(
-        asked, method, _shapley(asked, n_orders, seed) if method == "shapley" else _SIMPLE[method](asked)
-    )
+    return _attributions(asked, method, *_values(asked, method, n_orders, seed))
 
 
 def attribute_watched(  # what is explained, and how
@@ -228,8 +232,12 @@ def attribute_watched(  # what is explained, and how
     _check_method(predictor, method)
     encoded = predictor.encode(rows)
     asked = _Asked(predictor, encoded, _classes(predictor, encoded, of_class), tolerance, look or (lambda: None))
-    values = _shapley(asked, _N_ORDERS, seed=0) if method == "shapley" else _SIMPLE[method](asked)
-    return _attributions(asked, method, values)
+    return _attributions(asked, method, *_values(asked, method, _N_ORDERS, seed=0))
+
+
+def _values(asked: _Asked, method: str, n_orders: int, seed: int) -> tuple[Floats, Floats | None]:
+    """Attributions, and where orders were drawn how far off they may be, ``(n_rows, n_features)``."""
+    return _shapley(asked, n_orders, seed) if method == "shapley" else (_SIMPLE[method](asked), None)
 
 
 def _check_method(predictor: Predictor, method: str) -> None:
@@ -245,7 +253,7 @@ def _check_method(predictor: Predictor, method: str) -> None:
         )
 
 
-def _attributions(asked: _Asked, method: str, values: Floats) -> Attributions:
+def _attributions(asked: _Asked, method: str, values: Floats, errors: Floats | None) -> Attributions:
     """The values beside what they share out."""
     predictor, n_rows = asked.predictor, len(asked.rows)
     numbers = predictor.predicts_numbers
@@ -266,6 +274,7 @@ def _attributions(asked: _Asked, method: str, values: Floats) -> Attributions:
         ),
         target=predictor.target,
         calibrated_probabilities=answered,
+        sampling_errors=errors,
     )
 
 
@@ -373,10 +382,11 @@ def _mixed(asked: _Asked, row: int, given: NDArray[np.bool_]) -> Floats:
     return np.where(encoded, asked.rows[row], asked.typical)
 
 
-def _shapley(asked: _Asked, n_orders: int, seed: int) -> Floats:
+def _shapley(asked: _Asked, n_orders: int, seed: int) -> tuple[Floats, Floats | None]:
     n_features = len(asked.places)
     rng = np.random.default_rng(seed)
-    values = np.zeros((len(asked.rows), n_features))
+    values, errors = np.zeros((2, len(asked.rows), n_features))
+    exact = n_features <= _ALL_SUBSETS
     for row, label in enumerate(asked.classes):
 
         def worth(given: NDArray[np.bool_], row: int = row, label: int = int(label)) -> Floats:
@@ -385,9 +395,11 @@ def _shapley(asked: _Asked, n_orders: int, seed: int) -> Floats:
             found = [asked.probability(_mixed(asked, row, part), np.full(len(part), label)) for part in parts]
             return np.concatenate(found)
 
-        exact = n_features <= _ALL_SUBSETS
-        values[row] = _over_subsets(worth, n_features) if exact else _over_orders(worth, n_features, n_orders, rng)
-    return values
+        if exact:
+            values[row] = _over_subsets(worth, n_features)
+        else:
+            values[row], errors[row] = _over_orders(worth, n_features, n_orders, rng)
+    return values, None if exact or n_orders < 2 else errors
 
 
 Worth = Callable[[NDArray[np.bool_]], Floats]
@@ -407,17 +419,22 @@ def _over_subsets(worth: Worth, n_features: int) -> Floats:
     return values
 
 
-def _over_orders(worth: Worth, n_features: int, n_orders: int, rng: np.random.Generator) -> Floats:
-    """Shapley values as means over drawn orders and their reverses."""
-    values = np.zeros(n_features)
-    for _ in range(n_orders):
+def _over_orders(worth: Worth, n_features: int, n_orders: int, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """Shapley values as means over drawn orders and their reverses, and half the widths of their 95 % intervals."""
+    from scipy.special import stdtrit
+
+    pairs = np.zeros((n_orders, n_features))
+    for pair in pairs:
         drawn = rng.permutation(n_features)
         for order in (drawn, drawn[::-1]):
             given = np.zeros((n_features + 1, n_features), dtype=bool)
             for step, column in enumerate(order):
                 given[step + 1 :, column] = True
-            values[order] += np.diff(worth(given))
-    return values / (2 * n_orders)
+            pair[order] += 0.5 * np.diff(worth(given))
+    if n_orders < 2:
+        return pairs.mean(axis=0), np.zeros(n_features)
+    spread = pairs.std(axis=0, ddof=1) / math.sqrt(n_orders)
+    return pairs.mean(axis=0), float(stdtrit(n_orders - 1, 0.975)) * spread
 
 
 def deletion_areas(predictor: Predictor, rows: Any, attributions: Attributions, orders: Sequence[Ints]) -> Floats:
