@@ -338,7 +338,18 @@ def test_an_artifact_whose_bytes_have_changed_is_told_instead_of_backed_up(
 ) -> None:
     found = next((config.data_dir / "artifacts").iterdir())
     found.write_bytes(flipped(found.read_bytes()))
-    with pytest.raises(BackupError, match=f"artifacts/{found.name} has changed"):
+    with pytest.raises(BackupError, match=f"artifacts/{found.name} has changed.*, or delete .* of project default;"):
         make_backup(config.data_dir, tmp_path / "next.tar")
     assert not (tmp_path / "next.tar").exists()
     assert issubclass(BackupError, SuperposeError)
+
+
+def test_an_artifact_that_is_gone_is_named_by_what_it_is(
+    service: Service, config: ServiceConfig, backup: Path, admin: Principal, model: ModelVersion, tmp_path: Path
+) -> None:
+    assert restore_backup(backup, tmp_path / "whole").missing == ()
+    (config.data_dir / "artifacts" / model.artifact).unlink()
+    lacking = (f"artifacts/{model.artifact}, version 1 of model outcome of project default",)
+    made = make_backup(config.data_dir, tmp_path / "next.tar")
+    assert made.missing == restore_backup(tmp_path / "next.tar", tmp_path / "restored").missing == lacking
+    assert made.to_json()["missing"] == [*lacking]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from superpose.cli.config import ConfigOption
 from superpose.cli.connection import JsonOption
 from superpose.cli.output import note, print_json, section
+
+if TYPE_CHECKING:
+    from superpose.service.operations.backup import BackupReport
 
 __all__ = ["backup", "restore"]
 
@@ -36,10 +39,7 @@ def backup(
     report = make_backup(
         settings.data_dir, file, artifact_url=settings.artifact_url, busy_timeout_s=settings.busy_timeout_s
     )
-    if as_json:
-        print_json(report.to_json())
-    else:
-        section(report.to_json())
+    _tell(report, "Put it back from an older backup, which you therefore keep", as_json=as_json)
     note(SECRETS)
 
 
@@ -56,8 +56,14 @@ def restore(
     from superpose.service.operations.restore import restore_backup
 
     report = restore_backup(file, directory)
+    _tell(report, "Put it there from an older backup", as_json=as_json)
+    note(f"The admin key is in {report.path / 'keys' / 'admin.key'}; keys revoked since the backup are valid again.")
+
+
+def _tell(report: BackupReport, cure: str, *, as_json: bool) -> None:
     if as_json:
         print_json(report.to_json())
     else:
-        section(report.to_json())
-    note(f"The admin key is in {report.path / 'keys' / 'admin.key'}; keys revoked since the backup are valid again.")
+        section({name: value for name, value in report.to_json().items() if name != "missing"})
+    for one in report.missing:
+        note(f"warning: not in the backup, because it is gone: {one}. {cure}.")

@@ -104,20 +104,17 @@ def artifacts(settings: Settings) -> Check:
         return Check("artifacts", "ok", "none yet")
     if getattr(settings.service, "artifact_url", None):
         return Check("artifacts", "ok", "kept outside the data directory; not looked at")
-    from sqlalchemy import union_all
-    from sqlalchemy.dialects import sqlite
-
     from superpose.service.store.migrations import SCHEMA_VERSION
-    from superpose.service.store.referred import STORED
+    from superpose.service.store.referred import owners_of_all
 
-    query = union_all(*STORED).compile(dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True})
     with contextlib.closing(_read_only(path)) as connection:
         if connection.execute("SELECT max(version) FROM schema_version").fetchone()[0] != SCHEMA_VERSION:
             return Check("artifacts", "ok", "not looked at: the store has another release's schema")
-        named = {str(name) for _, name in connection.execute(str(query))}
+        named = owners_of_all(connection)
     missing = sorted(name for name in named if not (settings.service.data_dir / "artifacts" / name).is_file())
     if missing:
-        said = f"{len(missing)} of {len(named)} are gone, the first is artifacts/{missing[0]}"
+        first = f"artifacts/{missing[0]}, {named[missing[0]]}"
+        said = f"{len(missing)} of {len(named)} are gone, the first is {first}"
         return Check("artifacts", "fail", said, "put them back from a backup, under the same names")
     return Check("artifacts", "ok", f"all {len(named)} are there")
 

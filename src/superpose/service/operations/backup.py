@@ -30,7 +30,7 @@ import sqlite3
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,8 +41,19 @@ from superpose.errors import ArtifactError, BackupError
 from superpose.service.nouns import Clock, iso, utc_now
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.datadir import DataDir
+from superpose.service.store.migrations import SCHEMA_VERSION
+from superpose.service.store.referred import owners_of_all
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "MANIFEST", "MANIFEST_DIGEST", "BackupReport", "make_backup"]
+__all__ = [
+    "FORMAT",
+    "FORMAT_VERSION",
+    "MANIFEST",
+    "MANIFEST_DIGEST",
+    "BackupReport",
+    "artifacts_of",
+    "make_backup",
+    "missing_of",
+]
 
 FORMAT: Final = "superpose.backup"
 FORMAT_VERSION: Final = 1
@@ -57,7 +68,10 @@ _LEFT_OVER_S: Final = 24 * 3_600.0
 
 @dataclass(frozen=True)
 class BackupReport:
-    """What a backup holds, or what was restored from one."""
+    """What a backup holds, or what was restored from one.
+
+    ``missing`` are the artifacts that the store names and that are not there, each with what it is.
+    """
 
     path: Path
     release: str
@@ -65,6 +79,7 @@ class BackupReport:
     created_at: datetime
     n_files: int
     n_bytes: int
+    missing: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, object]:
         """The report as JSON values."""
@@ -75,6 +90,7 @@ class BackupReport:
             "created_at": iso(self.created_at),
             "n_files": self.n_files,
             "n_bytes": self.n_bytes,
+            "missing": list(self.missing),
         }
 
 
@@ -113,7 +129,7 @@ def make_backup(
             created_at = clock()
             remote = None if artifact_url is None else Artifacts(DataDir(data_dir), artifact_url)
             with _held(data_dir, busy_timeout_s, room, remote) as artifacts:
-                version = _store_version(room / STORE)
+                version, named = _store_version(room / STORE), artifacts_of(room / STORE)
                 with _Archive(room / "backup.tar") as made:
                     made.add(STORE, room / STORE)
                     for name in ("keys/admin.key", "keys/webhooks.key"):
@@ -121,11 +137,11 @@ def make_backup(
                             made.add(name, data_dir / name)
                     for digest, path in artifacts:
                         if remote is None:
-                            made.add(f"artifacts/{digest}", path, expected=digest)
+                            made.add(f"artifacts/{digest}", path, expected=digest, what=named.get(digest))
                         else:
                             made.add_remote(remote, digest)
                     facts = (superpose.__version__, version, created_at, len(made.files), made.n_bytes)
-                    report = BackupReport(target, *facts)
+                    report = BackupReport(target, *facts, missing_of(named, (digest for digest, _ in artifacts)))
                     made.finish(report)
             (room / "backup.tar").replace(target)
             _sync_directory(target.parent)
@@ -151,14 +167,14 @@ class _Archive:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
-    def add(self, name: str, path: Path, *, expected: str | None = None) -> None:
+    def add(self, name: str, path: Path, *, expected: str | None = None, what: str | None = None) -> None:
         """Add a file, hashing what is written."""
         try:
             source = path.open("rb")
         except FileNotFoundError:
             raise BackupError(f"{name} was removed while the backup was made; make it again.", path=name) from None
         with source:
-            self._add(name, os.fstat(source.fileno()).st_size, source, expected)
+            self._add(name, os.fstat(source.fileno()).st_size, source, expected, what)
 
     def add_remote(self, artifacts: Artifacts, digest: str) -> None:
         """Add an artifact that lies elsewhere."""
@@ -169,14 +185,14 @@ class _Archive:
         except ArtifactError as error:
             raise BackupError(f"{name}: {error.message} No backup was made; make it again.", path=name) from error
 
-    def _add(self, name: str, size: int, source: IO[bytes], expected: str | None) -> None:
+    def _add(self, name: str, size: int, source: IO[bytes], expected: str | None, what: str | None = None) -> None:
         hashing = _Hashing(source)
         self._tar.addfile(_member(name, size), hashing)
         digest = hashing.digest.hexdigest()
         if expected is not None and digest != expected:
             raise BackupError(
                 f"{name} has changed: its bytes have SHA-256 {digest[:12]}. Put it back from an older backup, or "
-                "delete the data set or model that it belongs to; no backup was made.",
+                f"delete {what or 'the data set or model that it belongs to'}; no backup was made.",
                 path=name,
                 found=digest,
             )
@@ -293,6 +309,19 @@ def _copy_store(reading: sqlite3.Connection, path: Path) -> None:
         said = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
     if said != "ok":
         raise BackupError(f"The store is damaged: {said}. No backup was made; restore the newest one that there is.")
+
+
+def artifacts_of(store: Path) -> dict[str, str]:
+    """Digest of each artifact that a store of this release names -> what it is; of another's schema none are known."""
+    if _store_version(store) != SCHEMA_VERSION:
+        return {}
+    with contextlib.closing(sqlite3.connect(store)) as connection:
+        return owners_of_all(connection)
+
+
+def missing_of(named: Mapping[str, str], there: Iterable[str]) -> tuple[str, ...]:
+    """The files of artifacts that a store names and that are not ``there``, each with what it is."""
+    return tuple(f"artifacts/{digest}, {named[digest]}" for digest in sorted(set(named).difference(there)))
 
 
 def _store_version(path: Path) -> int:

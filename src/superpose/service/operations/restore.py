@@ -26,6 +26,8 @@ from superpose.service.operations.backup import (
     MANIFEST_DIGEST,
     STORE,
     BackupReport,
+    artifacts_of,
+    missing_of,
 )
 from superpose.service.operations.restored import leave_note
 from superpose.service.store.datadir import DataDir
@@ -64,6 +66,7 @@ def restore_backup(source: Path, target: Path) -> BackupReport:
             manifest = _read_manifest(room)
             _check_files(manifest, found)
             _check_store(room / STORE)
+            missing = missing_of(artifacts_of(room / STORE), (Path(name).name for name in found))
             (room / MANIFEST).unlink()
             (room / MANIFEST_DIGEST).unlink()
             DataDir(room)  # the directories that a backup leaves out
@@ -83,6 +86,7 @@ def restore_backup(source: Path, target: Path) -> BackupReport:
         datetime.fromisoformat(manifest["created_at"]),
         len(manifest["files"]),
         sum(item["n_bytes"] for item in manifest["files"]),
+        missing,
     )
 
 
