@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import sys
+import traceback
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,7 +57,7 @@ def add(
     as_json: JsonOption = False,
 ) -> None:
     """Upload an exported module, or export one of a Python file and upload it."""
-    made: Any = exported_module(source, columns) if ".py:" in source else source
+    made: Any = exported_module(source, columns) if ".py:" in source or source.endswith(".py") else source
     with connect(url, key_file) as client:
         found = client.modules.add(made, name=name)
     if as_json:
@@ -171,28 +174,41 @@ def train(  # noqa: PLR0913  # one parameter per option
 def exported_module(source: str, columns: int | None) -> ExportedModule:
     """Export what FILE.py:NAME names; the file's code runs in this process, which is the user's own.
 
+    What that code prints goes to stderr, for stdout is the command's.
+
     Raises:
-        ModuleExportError: there is no such file or name, it is no module, or it cannot be exported.
+        ModuleExportError: there is no such file or name, its code fails, it is no module, or it cannot be exported.
     """
+    path, colon, name = source.rpartition(":")
+    file = Path(path or name).expanduser()
+    if not file.is_file() or file.suffix != ".py":
+        raise ModuleExportError(f"{file} is no Python file that is there; a module is named FILE.py:NAME.")
+    if not colon or not name:
+        raise ModuleExportError(f"Which module of {file}? Name it so: {file}:NAME.")
+    with contextlib.redirect_stdout(sys.stderr):
+        return _exported(file, name, columns)
+
+
+def _exported(file: Path, name: str, columns: int | None) -> ExportedModule:
     import numpy as np
     import torch
 
     from superpose.learning import export_module
 
-    path, _, name = source.rpartition(":")
-    file = Path(path).expanduser()
-    if not file.is_file() or file.suffix != ".py":
-        raise ModuleExportError(f"{path or source} is no Python file; a module is named FILE.py:NAME.")
     made = importlib.util.spec_from_file_location(file.stem, file)
     if made is None or made.loader is None:
         raise ModuleExportError(f"{file} cannot be imported.")
     sys.path.insert(0, str(file.parent.absolute()))
     code = importlib.util.module_from_spec(made)
-    made.loader.exec_module(code)
+    with _named(file):
+        made.loader.exec_module(code)
     found: Any = getattr(code, name, None)
     if found is None:
         raise ModuleExportError(f"{file} has no {name!r}.")
-    module = found if isinstance(found, torch.nn.Module) else found()
+    if not isinstance(found, torch.nn.Module) and not callable(found):
+        raise ModuleExportError(f"{name} of {file} is of type {type(found).__name__}, not a torch.nn.Module.")
+    with _named(file):
+        module = found if isinstance(found, torch.nn.Module) else found()
     if not isinstance(module, torch.nn.Module):
         raise ModuleExportError(f"{name} gave a {type(module).__name__}, not a torch.nn.Module.")
     width = columns or first_width(module)
@@ -200,6 +216,21 @@ def exported_module(source: str, columns: int | None) -> ExportedModule:
         raise ModuleExportError("How many columns the module takes is not known; say --columns N.")
     dtype = next((p.dtype for p in module.parameters()), torch.float32)
     return export_module(module, torch.from_numpy(np.zeros((1, width), dtype=np.float32)).to(dtype))
+
+
+@contextlib.contextmanager
+def _named(file: Path) -> Iterator[None]:
+    """What the file's own code raises becomes an error that names the file, and where it is known the line."""
+    try:
+        yield
+    except (Exception, SystemExit) as error:
+        lines = [
+            at.lineno
+            for at in traceback.extract_tb(error.__traceback__)
+            if Path(at.filename).resolve() == file.resolve()
+        ]
+        where = f"{file} line {lines[-1]}" if lines else str(file)
+        raise ModuleExportError(f"{where} failed: {type(error).__name__}: {error}") from error
 
 
 def first_width(module: Any) -> int | None:
