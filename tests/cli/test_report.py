@@ -69,6 +69,31 @@ def test_what_has_no_report_says_why(at_home: Callable[..., Any], served: Any, t
     assert nowhere.code == 1 and "Choose another --out" in nowhere.err
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("report", "runs/gone"), "There is no run in runs/gone."),
+        (("report", "runs/begun"), "runs/begun holds no report.json"),
+        (("report", "here"), "here holds no report.json"),  # a model could have this name, but nothing answers
+        (("report", "gone"), "error[client.unreachable]"),
+        (("predict", "runs/model.superposed", "rows.csv"), "is no model file, whose name ends in .superpose"),
+        (("explain", "runs/model", "rows.csv"), "is no model file, whose name ends in .superpose"),
+    ],
+)
+def test_a_path_that_leads_nowhere_needs_no_service_to_be_refused(
+    superpose: Callable[..., Any],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...],
+    said: str,
+) -> None:
+    (tmp_path / "runs" / "begun").mkdir(parents=True)
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path)
+    refused = superpose(*arguments, "--url", "http://127.0.0.1:9")
+    assert refused.code == 1 and said in refused.err
+
+
 @pytest.mark.slow
 def test_a_report_as_pdf_over_the_wire(at_home: Callable[..., Any], trained: str, tmp_path: Path) -> None:
     said = at_home("report", trained, "--out", str(tmp_path / "model.pdf"), "--json")

@@ -9,7 +9,7 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import print_json, print_table
-from superpose.cli.predict import column_names, loaded_model
+from superpose.cli.predict import column_names, is_model_file, loaded_model
 from superpose.cli.rows import ROWS_HELP, names_of_rows, read_rows
 from superpose.errors import RequestError
 
@@ -95,7 +95,7 @@ def explain(  # noqa: PLR0913  # a command's options
     elif to_class is not None or fixed or limits:
         raise typer.BadParameter("--to, --fixed and --range are for --counterfactuals N")
     more: MoreToExplain = {"counterfactuals": few, "shots": shots, "words": words}
-    is_file = Path(model).suffix.lower() == ".superpose"
+    is_file = is_model_file(model)
     if png is None and (picture != "auto" or image is not None):
         raise typer.BadParameter("--picture and --image are for --png DIR")
     if png is not None:

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from superpose.client import Prediction
     from superpose.learning import Predictor
 
-__all__ = ["AbstainOption", "NoveltyOption", "SetsOption", "abstain_rule", "column_names", "loaded_model", "predict"]
+__all__ = [
+    "AbstainOption",
+    "NoveltyOption",
+    "SetsOption",
+    "abstain_rule",
+    "column_names",
+    "is_model_file",
+    "loaded_model",
+    "predict",
+]
 
 
 SetsOption = Annotated[bool, typer.Option("--sets", help="Also the classes that hold the true one.")]
@@ -48,7 +57,7 @@ def predict(  # noqa: PLR0913  # one parameter per option
     JSON is a list of objects (column: value), a list of lists, or {"rows": [...]}. Missing values are null or empty.
     """
     rule = abstain_rule(abstain)
-    is_file = Path(model).suffix.lower() == ".superpose"
+    is_file = is_model_file(model)
     if is_file:
         predictor = loaded_model(Path(model))
         wanted = read_rows(rows, lambda: column_names(predictor))
@@ -83,6 +92,22 @@ def predict(  # noqa: PLR0913  # one parameter per option
         typer.echo(answer.notice, err=True)
     of_service = f" version {answer.model_version}, request {answer.request_id}"
     typer.echo(answer.model if is_file else answer.model + of_service, err=True)
+
+
+def is_model_file(endpoint_or_model: str) -> bool:
+    """Whether a model file is meant, rather than an endpoint.
+
+    Raises:
+        RequestError: it is a path, but of no model file.
+    """
+    if Path(endpoint_or_model).suffix.lower() == ".superpose":
+        return True
+    if "/" in endpoint_or_model:
+        raise RequestError(
+            f"{endpoint_or_model} is no model file, whose name ends in .superpose, and no endpoint's name has a slash.",
+            field="model",
+        )
+    return False
 
 
 def _of_file(

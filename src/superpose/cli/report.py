@@ -14,7 +14,7 @@ from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, conne
 from superpose.cli.models import VersionOption, reference
 from superpose.cli.output import print_json
 from superpose.cli.predict import loaded_model
-from superpose.errors import RequestError
+from superpose.errors import ApiError, NotFoundError, RequestError, UnreachableError
 
 __all__ = ["report"]
 
@@ -47,12 +47,19 @@ def report(
         source = Path(job_or_model)
         if source.suffix == ".superpose" or (source / "report.json").is_file():
             saved = _written_here(source, out, form)
+        elif "/" in job_or_model:  # which no name has
+            raise _no_run(source)
         else:
-            with connect(url, key_file) as client:
-                if _JOB.fullmatch(job_or_model):
-                    saved = client.jobs.report(job_or_model, out, format=form).to_dict()
-                else:
-                    saved = client.models.report(job_or_model, reference(version), out, format=form).to_dict()
+            try:
+                with connect(url, key_file) as client:
+                    if _JOB.fullmatch(job_or_model):
+                        saved = client.jobs.report(job_or_model, out, format=form).to_dict()
+                    else:
+                        saved = client.models.report(job_or_model, reference(version), out, format=form).to_dict()
+            except (ApiError, UnreachableError) as error:
+                if source.is_dir() and getattr(error, "problem_code", NotFoundError.code) == NotFoundError.code:
+                    raise _no_run(source) from error
+                raise
     except OSError as error:
         place = str(out or Path.cwd())
         raise RequestError(
@@ -63,6 +70,21 @@ def report(
         print_json(saved)
     else:
         typer.echo(f"{saved['path']} ({saved['size_bytes'] / 1024:.0f} KiB)")
+
+
+def _no_run(source: Path) -> RequestError:
+    """What is missing of a path that is neither a model file nor the directory of a run that has ended."""
+    if source.is_dir():
+        return RequestError(
+            f"{source} holds no report.json, which a template's run leaves at its end. Where it was begun, the same "
+            "command goes on with it.",
+            field="model",
+        )
+    return RequestError(
+        f"There is no run in {source}. A report is made of a training job, a model, a model file (.superpose) or the "
+        "directory of a template's run.",
+        field="model",
+    )
 
 
 def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str, Any]:
