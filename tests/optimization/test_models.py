@@ -25,8 +25,9 @@ from superpose.optimization import (
     TravellingSalesman,
     VehicleRouting,
 )
-from superpose.optimization.classical import highs
+from superpose.optimization.classical import highs, tours
 from superpose.optimization.classical.cuts import bipartition, cut_bound
+from superpose.optimization.classical.packages import whole_scale
 from superpose.optimization.examples import EXAMPLES, example
 from superpose.optimization.models.routes import shortest_route
 
@@ -137,7 +138,7 @@ def test_bounds_of_routes_hold_for_demands_that_are_not_whole(
     assert model.value(model.start(np.random.default_rng(0))) >= shortest
 
 
-@pytest.mark.parametrize("unit", [1e-9, 1e-3, 1.0, 1e20])
+@pytest.mark.parametrize("unit", [1e-60, 1e-10, 1e-9, 1e-3, 1.0, 1e20])
 def test_tours_are_solved_in_any_unit(unit: float) -> None:
     pytest.importorskip("ortools", reason="OR-Tools solves it")
     model = TravellingSalesman(unit * np.array([[0, 1, 5, 1], [1, 0, 1, 5], [5, 1, 0, 1], [1, 5, 1, 0]]))
@@ -145,6 +146,39 @@ def test_tours_are_solved_in_any_unit(unit: float) -> None:
     assert found.solution is not None
     assert model.value(found.solution) == pytest.approx(4 * unit)
     assert found.bound == pytest.approx(4 * unit)
+
+
+def test_tours_and_routes_of_measured_distances_are_proven(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Places in a square of side 1, whose distances solvers for whole numbers are given rounded."""
+    pytest.importorskip("ortools", reason="OR-Tools solves it")
+    monkeypatch.setattr(tours, "SEARCH_SHARE", 0.002)
+    rng = np.random.default_rng(5)
+    places = rng.random((8, 2))
+    lengths = np.linalg.norm(places[:, None] - places[None], axis=2)
+    for model in (TravellingSalesman(lengths), VehicleRouting(lengths, [0, 2, 3, 2, 1, 3, 2, 2], 8, 2)):
+        found = model.classical(60.0, 1)  # proven at once
+        assert found.solution is not None and found.bound is not None
+        assert not model.is_better(found.bound, model.value(found.solution))
+        assert found.bound <= model.value(found.solution) + 1e-12
+
+
+@pytest.mark.parametrize(
+    ("numbers", "factor"),
+    [
+        ([0.0, 0.0], 1.0),
+        ([3.0, 2.0**40], 1.0),
+        ([12.34, 0.5], 100.0),
+        ([0.1, 0.3], 10.0),
+        ([1 / 3, 1.0], 1e12),
+        ([100 / 3, 0.0], 1e10),
+        ([1e-10, 4e-10], 1e21),
+        ([4e20, 1e20], 1e-9),
+    ],
+)
+def test_numbers_become_whole_by_a_power_of_ten(numbers: list[float], factor: float) -> None:
+    found = whole_scale(np.array(numbers))
+    assert found == pytest.approx(factor, rel=1e-12)
+    assert max(numbers) * found <= 2.0**40
 
 
 def test_ft06_takes_55() -> None:

@@ -14,6 +14,8 @@ from superpose.errors import ExtraMissingError
 
 __all__ = ["MOST_WHOLE", "package", "solver_name", "whole_scale"]
 
+MOST_DECIMALS: Final = 6
+ROUNDING: Final = 4 * float(np.finfo(np.float64).eps)
 MOST_WHOLE: Final = 2.0**40
 """Largest number that solvers for integers are given, which add many of them up."""
 
@@ -41,15 +43,15 @@ def solver_name(part: str) -> str:
 
 
 def whole_scale(numbers: npt.NDArray[np.float64]) -> float:
-    """Return the factor by which numbers of 0 or more are rounded: 1 where they are whole, else 1000.
+    """Return the power of ten by which numbers of 0 or more are multiplied, to be rounded down.
 
-    A power of ten beyond where all are below 1, so that they stay apart, or where they would be too large to be added
-    up. Solvers for integers get ``floor(numbers * factor)``; bounds of these, over the factor, are bounds of the
-    numbers.
+    The least that makes them whole, if they have six decimals or fewer; else the largest with which they can still be
+    added up, so that nothing that is told differs by what rounding loses. Solvers for integers get ``floor(numbers *
+    factor)``; bounds of these, over the factor, are bounds of the numbers.
     """
     largest = float(np.max(numbers, initial=0.0))
-    if largest <= MOST_WHOLE and np.all(np.abs(numbers - np.rint(numbers)) <= 1e-9):
-        return 1.0
-    if largest * 1000 > MOST_WHOLE:
-        return 10.0 ** math.floor(math.log10(MOST_WHOLE / largest))
-    return 1000.0 if largest >= 1 else 10.0 ** (3 - math.floor(math.log10(largest)))
+    for decimals in range(MOST_DECIMALS + 1):
+        scaled = numbers * 10.0**decimals
+        if largest * 10.0**decimals <= MOST_WHOLE and np.all(np.abs(scaled - np.rint(scaled)) <= ROUNDING * scaled):
+            return 10.0**decimals
+    return 10.0 ** math.floor(math.log10(MOST_WHOLE / largest))
