@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import permutation_test
 from statsmodels.stats.proportion import proportion_confint
 
 from superpose.datasets import Table
@@ -188,3 +190,32 @@ def test_slices_are_of_the_model_as_it_answers_where_calibration_moves_its_label
     evaluation = {**manifest["evaluation"], "model_subgroups": [few]}
     asked = {one.name: one for one in check_promotion({**manifest, "evaluation": evaluation}, {}, {}).requirements}
     assert not asked["subgroups"].met and "fewer than two groups have 10 test cases" in asked["subgroups"].how
+
+
+@pytest.mark.parametrize("alike", [False, True])
+def test_beside_gaps_stands_what_chance_makes_of_them(alike: bool) -> None:
+    """SciPy's permutation test deals cases, or whole patients of five, out to the groups anew."""
+    rng = np.random.default_rng(3)
+    table = table_of(400)
+    women = (table.features["sex"] == "f").to_numpy()
+    place = np.empty(400, dtype=np.int64)
+    for own in (women, ~women):
+        place[own] = np.arange(own.sum())
+    patients = np.where(women, 1_000, 0) + place // 5
+    right = (rng.random(2_000) < 0.8)[patients] if alike else rng.random(400) < 0.8
+    truth = np.array([table.classes.index(label) for label in table.target])
+    said = np.eye(2)[np.where(right, truth, 1 - truth)]
+    cases = SeenCases(truth, {"hybrid": said}, groups=patients if alike else None, places=np.arange(400))
+    (by_sex,) = subgroup_report(["sex"], table, cases, 0.95)
+    assert by_sex["gaps"]["accuracy"] == pytest.approx(abs(right[women].mean() - right[~women].mean()))
+    unit = 5 if alike else 1
+    dealt = permutation_test(
+        (right[women][::unit], right[~women][::unit]),
+        lambda a, b, axis: np.abs(a.mean(axis=axis) - b.mean(axis=axis)),
+        vectorized=True, n_resamples=5_000, random_state=rng,
+    )  # fmt: skip
+    expected = np.quantile(dealt.null_distribution, 0.95)
+    found = by_sex["gaps_by_chance"]["accuracy"]
+    assert 0.85 * expected < found < 1.3 * expected  # of patients it is rather too large; of their rows alone half
+    few = subgroup_report(["sex"], table, replace(cases, places=np.arange(400)[::-1]), 0.5)[0]["gaps_by_chance"]
+    assert few["accuracy"] < found

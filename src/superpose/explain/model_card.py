@@ -404,21 +404,22 @@ _GAP_TITLES = {
 def _subgroups(manifest: Mapping[str, Any]) -> list[str]:
     """Metrics in each subgroup, with intervals, and how far subgroups are apart."""
     evaluation = manifest["evaluation"]
-    counted = f"{100 * evaluation['confidence']:g} % intervals (Wilson), each by itself."
-    answered, slices = evaluation.get("model_subgroups") or (), _slices(_groups_of(manifest))
+    share = f"{100 * evaluation['confidence']:g} %"
+    counted = f"{share} intervals (Wilson), each by itself."
+    answered, slices = evaluation.get("model_subgroups") or (), _slices(_groups_of(manifest), share)
     if not answered:
         return [f"Test cases counted once; {counted}", *slices]
     return [
         f"**This very model**, as it answers: calibration moves its labels. Test rows of its own split; {counted}",
-        *_slices(answered),
+        *_slices(answered, share),
         "",
         f"The hybrid model of all splits, before calibration. Test cases counted once; {counted}",
         *slices,
     ]
 
 
-def _slices(columns: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A table for each column."""
+def _slices(columns: Sequence[Mapping[str, Any]], share: str) -> list[str]:
+    """A table for each column, and the largest differences with what chance makes of them that share of the time."""
     lines: list[str] = []
     for one in columns:
         shown = list(one["groups"][0]["counts"]) if one["groups"] else []
@@ -430,11 +431,20 @@ def _slices(columns: Sequence[Mapping[str, Any]]) -> list[str]:
                 for group in one["groups"]
             ],
         )
-        gaps = [f"{_GAP_TITLES[name]} {gap:.3f}" for name, gap in one["gaps"].items() if gap is not None]
+        chance = one.get("gaps_by_chance") or {}
+        gaps = [
+            f"{_GAP_TITLES[name]} {gap:.3f}" + (f" ({chance[name]:.3f})" if name in chance else "")
+            for name, gap in one["gaps"].items()
+            if gap is not None
+        ]
+        beside = (
+            f"; in brackets what chance alone stays below in groups so large, {share} of the time" if chance else ""
+        )
         if len(one["groups"]) < 2:
             lines += ["", "All test cases are in one group, so that nothing is compared."]
             continue
-        lines += ["", f"Largest differences between groups of 10 cases and more: {', '.join(gaps) or 'too few cases'}."]
+        said = f"{', '.join(gaps)}{beside}" if gaps else "too few cases"
+        lines += ["", f"Largest differences between groups of 10 cases and more: {said}."]
     return lines
 
 

@@ -10,7 +10,7 @@ from scipy.special import ndtri, stdtrit
 
 from superpose.learning.calibration.ranks import members_of
 
-__all__ = ["interval_of_mean", "interval_of_share", "wilson_interval"]
+__all__ = ["effective_cases", "interval_of_mean", "interval_of_share", "wilson_interval"]
 
 Groups = NDArray[np.integer]
 
@@ -30,17 +30,29 @@ def wilson_interval(successes: float, n: float, confidence: float) -> tuple[floa
 def interval_of_share(found: NDArray[np.bool_], confidence: float, groups: Groups | None = None) -> tuple[float, float]:
     """Wilson's interval of a share of cases, of as many as they are worth where groups of them hang together.
 
-    Of ``K`` groups the effective number of cases is ``n`` over the design effect, the variance between groups over that
-    of as many independent cases, times ``(t_(n-1) / t_(K-1))**2`` of Student's quantiles; at most ``n``. Of a share of
-    0 or 1, which has no variance to tell by, and of one group it is ``K``.
-
     Args:
         found: of which cases it is true, ``(n_cases,)``, at least one.
         confidence: such as 0.95.
         groups: which cases belong together, any integers ``(n_cases,)``; None if each stands for itself.
 
-    Source: effective number as Korn and Graubard, Survey Methodology 24 (1998) 193, in Wilson's interval as Franco,
-    Little, Louis and Slud, J. Surv. Stat. Methodol. 7 (2019) 334.
+    Source: an effective number in Wilson's interval as Franco, Little, Louis and Slud, J. Surv. Stat. Methodol. 7
+    (2019) 334.
+    """
+    effective = effective_cases(found, confidence, groups)
+    return wilson_interval(float(np.mean(found)) * effective, effective, confidence)
+
+
+def effective_cases(found: NDArray[np.bool_], confidence: float, groups: Groups | None = None) -> float:
+    """As many independent cases as some are worth for a share of them, where groups of them hang together.
+
+    Of ``K`` groups it is ``n`` over the design effect, the variance between groups over that of as many independent
+    cases, times ``(t_(n-1) / t_(K-1))**2`` of Student's quantiles; at most ``n``. Of a share of 0 or 1, which has no
+    variance to tell by, and of one group it is ``K``.
+
+    Args:
+        found, confidence, groups: as for `interval_of_share`.
+
+    Source: Korn and Graubard, Survey Methodology 24 (1998) 193.
     """
     n, share = len(found), float(np.mean(found))
     _, n_groups = members_of(n, groups)
@@ -50,7 +62,7 @@ def interval_of_share(found: NDArray[np.bool_], confidence: float, groups: Group
         student = float(stdtrit(n - 1, 0.5 + confidence / 2) / stdtrit(n_groups - 1, 0.5 + confidence / 2))
         effect = _variance(found.astype(np.float64), groups) / own
         effective = min(float(n), n / effect * student**2) if effect > 0.0 else float(n)
-    return wilson_interval(share * effective, effective, confidence)
+    return effective
 
 
 def interval_of_mean(

@@ -18,7 +18,7 @@ from superpose.errors import SpecError
 from superpose.learning.card import FEWEST_CASES
 from superpose.learning.metrics import evaluate
 from superpose.learning.rows import category_text
-from superpose.learning.shares import interval_of_share
+from superpose.learning.shares import effective_cases, interval_of_share
 from superpose.learning.verdicts import SeenCases
 
 __all__ = ["check_subgroups", "subgroup_report"]
@@ -27,6 +27,7 @@ MISSING, OTHER = "(missing)", "(other)"
 _MOST_GROUPS = 10
 _QUANTILES = (0.25, 0.5, 0.75)
 _GAPS = ("accuracy", "selection_rate", "sensitivity", "specificity")
+_DRAWS = 2_000
 
 
 def check_subgroups(columns: Sequence[str], table: Table) -> None:
@@ -54,16 +55,61 @@ def subgroup_report(columns: Sequence[str], table: Table, cases: SeenCases, conf
 
     Returns:
         For each column ``column``, ``groups`` (``group``, ``n_cases``, ``metrics``, ``intervals``, ``counts``: the
-        cases that a share is of) and ``gaps``: the largest difference between two groups that have at least 10 cases,
-        by name, None where fewer than two have.
+        cases that a share is of), ``gaps``: the largest difference between two groups that have at least 10 cases,
+        by name, None where fewer than two have; and ``gaps_by_chance``: what such a difference stays below with
+        ``confidence`` where cases are dealt out to groups of these sizes by chance (with cases that belong together of
+        as many as they are worth): the largest of several differences is seldom 0.
+
+    Cost: 2,000 draws of some counts for each column and share.
     """
     return [_of_column(name, table, cases, confidence) for name in columns]
 
 
 def _of_column(name: str, table: Table, cases: SeenCases, confidence: float) -> dict[str, Any]:
     labels, order = _labels(name, table, cases.places)
-    groups = [_group(label, labels == label, cases, confidence) for label in order if np.any(labels == label)]
-    return {"column": name, "groups": groups, "gaps": {metric: _gap(metric, groups) for metric in _gaps_of(cases)}}
+    present = [label for label in order if np.any(labels == label)]
+    groups = [_group(label, labels == label, cases, confidence) for label in present]
+    gaps = {metric: _gap(metric, groups) for metric in _gaps_of(cases)}
+    shares = _shares(cases.truth, cases.probabilities["hybrid"], cases.positive)
+    members = np.array([present.index(label) for label in labels])
+    chance = {
+        metric: None if gap is None else _by_chance(*shares[metric], members, cases.groups, confidence)
+        for metric, gap in gaps.items()
+    }
+    return {"column": name, "groups": groups, "gaps": gaps, "gaps_by_chance": chance}
+
+
+Shares = dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]]
+
+
+def _shares(truth: NDArray[np.integer], said: NDArray[np.float64], positive: int) -> Shares:
+    """Of which cases a share is true, and of which cases it is one, ``(n_cases,)`` each."""
+    predicted, everyone = said.argmax(axis=1), np.ones(len(truth), dtype=bool)
+    shares: Shares = {"accuracy": (predicted == truth, everyone)}
+    if said.shape[1] == 2:
+        ill, called = truth == positive, predicted == positive
+        shares |= {"selection_rate": (called, everyone), "sensitivity": (called, ill), "specificity": (~called, ~ill)}
+    return shares
+
+
+def _by_chance(
+    good: NDArray[np.bool_],
+    of: NDArray[np.bool_],
+    members: NDArray[np.integer],
+    together: NDArray[np.integer] | None,
+    confidence: float,
+) -> float:
+    """The quantile of the largest difference where good cases are dealt out to the groups by chance."""
+    good, members = good[of], members[of]
+    sizes = np.bincount(members)
+    compared = sizes >= FEWEST_CASES
+    worth = effective_cases(good, confidence, None if together is None else together[of]) / len(good)
+    sizes = np.where(sizes > 0, np.maximum(1, np.rint(sizes * worth)), 0).astype(np.int64)
+    n_good = round(float(np.mean(good)) * int(sizes.sum()))
+    dealt = np.random.default_rng(0).multivariate_hypergeometric(sizes, n_good, size=_DRAWS)
+    shares = dealt[:, compared] / sizes[compared]
+    spread = shares.max(axis=1) - shares.min(axis=1)
+    return float(np.quantile(spread, confidence))
 
 
 def _labels(name: str, table: Table, places: NDArray[np.integer]) -> tuple[NDArray[np.str_], list[str]]:
@@ -112,13 +158,9 @@ def _group(label: str, chosen: NDArray[np.bool_], cases: SeenCases, confidence: 
     truth, said = cases.truth[chosen], cases.probabilities["hybrid"][chosen]
     together = None if cases.groups is None else cases.groups[chosen]
     metrics: dict[str, float] = dict(evaluate(truth, said, cases.positive))
-    predicted = said.argmax(axis=1)
-    everyone = np.ones(len(truth), dtype=bool)
-    shares: dict[str, tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {"accuracy": (predicted == truth, everyone)}
-    if said.shape[1] == 2:
-        ill, called = truth == cases.positive, predicted == cases.positive
-        metrics["selection_rate"] = float(called.mean())
-        shares |= {"selection_rate": (called, everyone), "sensitivity": (called, ill), "specificity": (~called, ~ill)}
+    shares = _shares(truth, said, cases.positive)
+    if "selection_rate" in shares:
+        metrics["selection_rate"] = float(shares["selection_rate"][0].mean())
     return {
         "group": str(label),
         "n_cases": len(truth),
