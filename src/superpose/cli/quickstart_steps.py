@@ -18,7 +18,7 @@ from superpose.cli.output import console
 from superpose.cli.quickstart_room import room as private_room
 from superpose.cli.quickstart_story import Story, TrainingStory
 from superpose.cli.server_process import ReadyService, ServerProcess
-from superpose.errors import ApiError, JobFailedError
+from superpose.errors import ApiError
 
 if TYPE_CHECKING:
     from superpose.client import Client, Dataset, Endpoint, Job, ModelVersion, Prediction
@@ -170,12 +170,9 @@ class Quickstart:
         with TrainingStory(story, live, SPEC["evaluation"]["primary_metric"], variants) as training:
             job = client.jobs.wait(job.id, training.show, after=seen)
         if not job.succeeded:
-            error = job.error or {}
-            raise JobFailedError(
-                f"The training job {job.status}: {error.get('message', 'no reason was given')}",
-                job_id=job.id,
-                problem_code=str(error.get("code", job.status)),
-            )
+            from superpose.client.problems import job_failed
+
+            raise job_failed("The training job", job.id, job.status, job.error)
         story.say(f"{n_splits * len(variants)} models trained in {time.monotonic() - started:.1f} s")
         return job, held_out.result()
 

@@ -6,7 +6,6 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import typer
 
 from superpose.cli.connection import connect
 from superpose.cli.output import note, print_json
-from superpose.errors import CircuitFormatError, JobFailedError
+from superpose.errors import CircuitFormatError
 
 __all__ = ["run_script_file"]
 
@@ -66,11 +65,8 @@ def _as_job(path: Path, url: str | None, key_file: Path | None, *, quiet: bool) 
             note(f"submitted {job.id}")
         job = client.jobs.wait(job.id)
     if not job.succeeded:
-        error: Mapping[str, Any] = job.error or {}
-        raise JobFailedError(
-            f"Job {job.id} {job.status}: {error.get('message', 'no reason was given')}",
-            job_id=job.id,
-            problem_code=str(error.get("code", job.status)),
-        )
+        from superpose.client.problems import job_failed
+
+        raise job_failed(f"Job {job.id}", job.id, job.status, job.error)
     value = (job.result or {}).get("value")
     return {"job": job.id, **(value if isinstance(value, dict) else {"printed": "", "device_executions": 0})}

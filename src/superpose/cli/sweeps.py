@@ -10,7 +10,7 @@ import typer
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import age, console, note, print_json, print_table, section
 from superpose.cli.train import read_spec, tell_estimate
-from superpose.errors import JobFailedError, RequestError, SpecError
+from superpose.errors import RequestError, SpecError
 
 if TYPE_CHECKING:
     from superpose.client import Sweep
@@ -71,9 +71,9 @@ def sweep(  # noqa: PLR0913  # one parameter per option
             job = follow(client, made.job)
             made = client.sweeps.get(made.name)
             if not job.succeeded:
-                error = job.error or {}
-                message = f"Sweep {made.name} {job.status}: {error.get('message', 'no reason was given')}"
-                raise JobFailedError(message, job_id=job.id, problem_code=str(error.get("code", job.status)))
+                from superpose.client.problems import job_failed
+
+                raise job_failed(f"Sweep {made.name}", job.id, job.status, job.error)
     if as_json:
         print_json(made.to_dict())
     elif detach:

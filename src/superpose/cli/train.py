@@ -11,7 +11,7 @@ import typer
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import note, print_json
 from superpose.cli.templates import TEMPLATES, Template, train_template
-from superpose.errors import JobFailedError, SpecError
+from superpose.errors import SpecError
 
 if TYPE_CHECKING:
     from superpose.client import Client, Job
@@ -281,9 +281,9 @@ def finish(client: Client, job: Job, *, detach: bool, as_json: bool) -> None:
         note(f"\njob {job.id} goes on; watch it with: superpose jobs watch {job.id}")
         raise
     if not job.succeeded:
-        error = job.error or {}
-        message = f"Job {job.id} {job.status}: {error.get('message', 'no reason was given')}"
-        raise JobFailedError(message, job_id=job.id, problem_code=str(error.get("code", job.status)))
+        from superpose.client.problems import job_failed
+
+        raise job_failed(f"Job {job.id}", job.id, job.status, job.error)
     version = client.models.version(job.model or "", job.model_version)
     if as_json:
         print_json({"job": job.to_dict(), "model_version": version.to_dict()})

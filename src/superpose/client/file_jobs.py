@@ -16,8 +16,8 @@ from superpose.client.downloads import download, target_path
 from superpose.client.jobs import Jobs
 from superpose.client.json_fields import Fields
 from superpose.client.nouns import FINAL_STATUSES, Job, Listing, Noun
+from superpose.client.problems import job_failed
 from superpose.client.resources import Resource, items, segment
-from superpose.errors import JobFailedError
 
 __all__ = ["FileJob", "FileJobs", "members_of"]
 
@@ -101,9 +101,7 @@ class FileJobs(Resource, ABC, Generic[FileJobT]):
             JobFailedError: it has not ended well.
         """
         if not job.succeeded:
-            error = job.error or {}
-            message = f"{self.title.capitalize()} {job.id} {job.status}: {error.get('message', 'no reason was given')}"
-            raise JobFailedError(message, job_id=job.id, problem_code=str(error.get("code", job.status)))
+            raise job_failed(f"{self.title.capitalize()} {job.id}", job.id, job.status, job.error)
         return self.get(job.id)
 
     def download(self, job_id: str, path: str | Path | None = None) -> Path:

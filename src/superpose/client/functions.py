@@ -12,9 +12,10 @@ from typing import Any, Self
 
 from superpose.client.json_fields import Fields
 from superpose.client.nouns import FINAL_STATUSES, Listing, Noun
+from superpose.client.problems import job_failed
 from superpose.client.resources import Resource, items, json_call, read_json, segment
 from superpose.client.transport import Call
-from superpose.errors import FunctionFileError, JobFailedError, WaitTimeoutError
+from superpose.errors import FunctionFileError, WaitTimeoutError
 
 __all__ = ["CallAnswer", "FunctionLog", "FunctionVersion", "Functions", "QuantumFunction"]
 
@@ -246,11 +247,7 @@ class Functions(Resource):
             pause_s = min(1.0, pause_s * 1.5)
             answer = self.get_call(name, str(answer.job_id))
         if answer.status != "succeeded":
-            raise JobFailedError(
-                f"Call {answer.job_id} of {name} {answer.status}: {answer.error.get('message', 'no reason was given')}",
-                job_id=str(answer.job_id),
-                problem_code=str(answer.error.get("code", answer.status)),
-            )
+            raise job_failed(f"Call {answer.job_id} of {name}", str(answer.job_id), answer.status, answer.error)
         return answer
 
     def submit(

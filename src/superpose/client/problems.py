@@ -6,9 +6,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Final, NoReturn
 
-from superpose.errors import ApiError, ProtocolError
+from superpose.errors import ApiError, JobFailedError, ProtocolError
 
-__all__ = ["raise_for_problem"]
+__all__ = ["job_failed", "raise_for_problem"]
 
 _STANDARD: Final = frozenset(
     {"type", "title", "status", "detail", "instance", "code", "details", "message", "problem_code"}
@@ -38,6 +38,20 @@ def raise_for_problem(status: int, headers: Mapping[str, str], body: bytes, url:
         details.setdefault("request_id", headers["x-request-id"])
     message = problem.get("detail") or problem.get("title") or f"The service refused with status {status}."
     raise ApiError(str(message), problem_code=problem["code"], status=status, **details)
+
+
+def job_failed(what: str, job_id: str, status: str, error: Mapping[str, Any] | None) -> JobFailedError:
+    """That a job has not ended well: with its error, of which a cancelled one has none.
+
+    Args:
+        what: the job, as the first words of a sentence.
+        job_id: its id.
+        status: what has become of it.
+        error: its error, with ``code`` and ``message``.
+    """
+    known = error or {}
+    said = f"{what} was cancelled." if status == "cancelled" else f"{what} {status}: {known.get('message', 'unknown')}"
+    return JobFailedError(said, job_id=job_id, problem_code=str(known.get("code", status)))
 
 
 def _problem(body: bytes) -> dict[str, Any] | None:

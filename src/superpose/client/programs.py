@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from superpose.client.jobs import Jobs
 from superpose.client.nouns import Job
+from superpose.client.problems import job_failed
 from superpose.client.resources import json_call, read_json
 from superpose.client.transport import Transport
-from superpose.errors import JobFailedError, WaitTimeoutError
+from superpose.errors import WaitTimeoutError
 
 if TYPE_CHECKING:
     from superpose.circuits import Program, ProgramResult
@@ -53,12 +54,7 @@ def run_program(
             )
         job = jobs.wait(job.id, timeout_s=left_s)
     if not job.succeeded:
-        error = job.error or {}
-        raise JobFailedError(
-            f"Program {job.id} {job.status}: {error.get('message', 'no reason was given')}",
-            job_id=job.id,
-            problem_code=str(error.get("code", job.status)),
-        )
+        raise job_failed(f"Program {job.id}", job.id, job.status, job.error)
     return result_from_json(dict(job.result or {}))
 
 

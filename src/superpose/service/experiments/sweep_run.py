@@ -188,8 +188,8 @@ def _final(spec: SweepSpec, job: Job, trials: list[Trial], best: Trial) -> NewJo
 
 def _end(spec: SweepSpec, job: Job, trials: list[Trial], final: Job) -> Outcome:
     if final.status is not JobStatus.SUCCEEDED:
-        reason = (final.error or {}).get("message", "no reason was given")
-        raise SweepError(f"The final training, job {final.id}, is {final.status}: {reason}", job=final.id)
+        reason = f": {final.error['message']}" if final.error else "."  # a cancelled one has none
+        raise SweepError(f"The final training, job {final.id}, is {final.status}{reason}", job=final.id)
     best = _best(spec, trials)
     if best is None:
         raise SweepError(f"The sweep {job.id} has no complete trial.")
