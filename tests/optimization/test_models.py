@@ -395,6 +395,8 @@ def test_repair_of_many_variables_takes_no_string_for_each() -> None:
         lambda: TravellingSalesman(-np.ones((3, 3))),
         lambda: VehicleRouting(np.zeros((3, 2)), [0, 1, 1], 3, 1),
         lambda: VehicleRouting(np.triu(np.ones((3, 3)), 1), [0, 1, 1], 3, 1),
+        lambda: VehicleRouting(1e-9 * np.array([[0, 1, 5], [2, 0, 3], [5, 3, 0]]), [0, 1, 1], 3, 1),
+        lambda: GeneralModel(QuadraticProblem([1.0, 2.0, 3.0], names=["a", "b", "a"])),
         lambda: VehicleRouting(np.ones((3, 3)) - np.eye(3), [0, 0, 0], 1, 0),
         lambda: VehicleRouting(np.ones((3, 3)) - np.eye(3), [1, 1, 1], 3, 2),
         lambda: JobShop([]),

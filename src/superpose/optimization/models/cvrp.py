@@ -63,7 +63,7 @@ class VehicleRouting(Model[Routes]):
             raise ProblemError("Routes have one capacity for all vehicles, and one number of vehicles.")
         if self.distances.shape != (n, n) or self.demands.shape != (n,) or n < 3:
             raise ProblemError("Routes need a square of distances and as many demands, of two customers at least.")
-        if not np.allclose(self.distances, self.distances.T):
+        if not np.allclose(self.distances, self.distances.T, atol=1e-8 * float(self.distances.max())):
             raise ProblemError("Distances between customers must be symmetric.")
         if vehicles < 1:
             raise ProblemError(f"Routes need one vehicle at least, got {int(vehicles)}.")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
-from superpose.errors import ProblemInfeasibleError
+from superpose.errors import ProblemError, ProblemInfeasibleError
 from superpose.optimization.budgets import OnStep
 from superpose.optimization.models.base import Bits, ClassicalResult, Decoded, Model
 from superpose.optimization.quadratic import QuadraticProblem
@@ -31,11 +32,17 @@ class GeneralModel(Model[Bits]):
     Args:
         problem: Of any kind.
         reference: Best objective known.
+
+    Raises:
+        ProblemError: Two variables have one name, by which a solution could not tell them apart.
     """
 
     kind: ClassVar[str] = "quadratic"
 
     def __init__(self, problem: QuadraticProblem, *, reference: float | None = None) -> None:
+        if len(set(problem.names)) < problem.n_variables:
+            doubled = next(name for name, count in Counter(problem.names).items() if count > 1)
+            raise ProblemError(f"Names of variables must differ, got {str(doubled)[:40]!r} more than once.")
         self._given = problem
         self.sense, self.name, self.reference = problem.sense, problem.name, reference
 
