@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -103,3 +104,14 @@ def test_units_must_name_columns_and_be_short(table: Table) -> None:
         table.with_units({"weight": "kg"})
     with pytest.raises(DatasetFormatError, match="'dose' must be a printable text"):
         table.with_units({"dose": ""})
+
+
+def test_what_endangers_patients_is_said_before_columns_that_tell_nothing() -> None:
+    """A terminal shows the first warnings; black borders of pictures are hundreds of columns."""
+    frame = pd.DataFrame({f"grey_0_{k}": [0.5] * 12 for k in range(9)} | {"class": ["ill", "well"] * 6})
+    table = table_from_frame(frame, name="scans", target="class")
+    told = {"warnings": ["1 of 12 DICOM files may show a name: look at it."]}
+    said = data_sheet(dataclasses.replace(table, deidentification=told)).warnings
+    assert said[0] == told["warnings"][0]
+    assert "9 columns, such as 'grey_0_0' and 'grey_0_8', have the same value in every row and tell nothing." in said
+    assert len(said) <= 6

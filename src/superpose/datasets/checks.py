@@ -13,6 +13,7 @@ __all__ = ["TableReport", "check_table"]
 
 _MOSTLY = 0.9
 _RARE = 10
+_MOST_BY_NAME = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +134,14 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
         for name in facts["mostly_numbers"]
     ]
     said += [f"Column {name!r} has another text in every row: an identifier?" for name in facts["identifiers"]]
-    said += [f"Column {name!r} has the same value in every row and tells nothing." for name in facts["constant"]]
+    constant = facts["constant"]
+    if len(constant) > _MOST_BY_NAME:
+        said.append(
+            f"{len(constant)} columns, such as {constant[0]!r} and {constant[-1]!r}, have the same value in every row "
+            "and tell nothing."
+        )
+    else:
+        said += [f"Column {name!r} has the same value in every row and tells nothing." for name in constant]
     said += [
         f"Class {label!r} has only {count} row(s)." for label, count in facts["class_counts"].items() if count < _RARE
     ]

@@ -77,7 +77,7 @@ class DataSheet:
         class_counts: rows of each class; empty where the target holds numbers.
         columns: one sheet per feature column, in order.
         report: findings of ``check_table``.
-        warnings: the report's warnings, and what the types of the columns add.
+        warnings: of identities and of patients in several parts, the report's, and what the types of the columns add.
         deidentification: what was removed from files of pictures, counted; None where there were none.
         shared_patients: ``n_patients``, ``n_in_several_parts`` and ``n_pictures`` of an official split of pictures;
             None where there is none, or no patient is known.
@@ -119,7 +119,11 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
     """
     report = check_table(table, max_columns=max_columns)
     columns = tuple(_column_sheet(column, table.features[column.name].to_numpy()) for column in table.columns)
-    said = list(report.warnings)
+    said = list((table.deidentification or {}).get("warnings", ()))  # who people are comes first, and is not cut off
+    shared = table.shared_patients or shared_patients_of_table(table)
+    if shared and shared["n_in_several_parts"]:
+        said.append(_of_shared_patients(shared, PATIENT in table.feature_names))
+    said += report.warnings
     for column in columns:
         if column.type == "identifier" and column.name not in report.identifiers:
             said.append(f"Column {column.name!r} has another number in every row: an identifier?")
@@ -130,11 +134,6 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
             )
         if column.type == "text":
             said.append(f"Column {column.name!r} holds free text, which a model would take as categories: exclude it.")
-    if table.deidentification:
-        said.extend(table.deidentification["warnings"])
-    shared = table.shared_patients or shared_patients_of_table(table)
-    if shared and shared["n_in_several_parts"]:
-        said.append(_of_shared_patients(shared, PATIENT in table.feature_names))
     return DataSheet(
         n_rows=table.n_rows,
         target=table.target_name,
