@@ -164,7 +164,7 @@ def test_equal_facts_give_equal_bytes(facts: ReportFacts, html: bytes) -> None:
     assert training_report(facts) == html
 
 
-HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)> $x^2$ {{ 7*7 }} &amp; ]]>'
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(2)> $x^2$ {{ 77*91 }} &amp; ]]>'
 
 
 def test_names_of_users_cannot_break_the_page(tmp_path: Path) -> None:
@@ -187,7 +187,7 @@ def test_names_of_users_cannot_break_the_page(tmp_path: Path) -> None:
     html = training_report(facts)
     page = Parts(html)
     assert {"script", "img"}.isdisjoint(tag for tag, _ in page.tags)
-    assert "{{ 7*7 }}" in page.text and "49" not in page.text.split("Privacy")[0].split("Trained on")[0]
+    assert "{{ 77*91 }}" in page.text and "7007" not in page.text.split("Privacy")[0].split("Trained on")[0]
     assert "not compared with controls" in page.text
     test_nothing_is_loaded_from_anywhere_and_nothing_runs(html)
 
