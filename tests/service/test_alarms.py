@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 from scipy import stats
 
 from superpose.errors import ForbiddenError, NotFoundError
+from superpose.learning import Predictor
+from superpose.learning.families import IqpKernelClassifier
 from superpose.service import Dataset, ModelVersion, Principal, Service
 from superpose.service.serving import watching
 from superpose.service.serving.alarms import Alarms
@@ -120,6 +123,19 @@ def test_watching_takes_so_many_rows_whatever_the_traffic(
         if watch.offer([[33.0, 1.5]] * 7):
             watch.count(predictor)
     assert 8 <= windows[0] <= 9  # a block of 100 every two seconds, the first of which is no window yet
+
+
+def test_a_version_without_baseline_and_novelty_score_says_that_it_has_none(tmp_path: Path) -> None:
+    rows, labels = np.random.default_rng(0).normal(size=(24, 2)), np.arange(24) % 2
+    IqpKernelClassifier(random_state=0).fit(rows, labels).save(tmp_path / "kernel.superpose")
+    predictor, windows = Predictor.load(tmp_path / "kernel.superpose"), list[Sequence[Finding]]()
+    now = iter(range(1_000))
+    watch = Watch(windows.append, lambda: float(next(now)))
+    for _ in range(20):
+        if watch.offer([[0.3, 1.5]] * 20):
+            watch.count(predictor)
+    assert [(found.kind, found.verdict) for found in windows[-1]] == [("drift", "blind"), ("novelty", "blind")]
+    assert "has no drift baseline" in windows[-1][0].message
 
 
 def test_the_chance_of_so_many_novel_rows_is_that_of_ranks(

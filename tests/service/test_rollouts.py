@@ -389,8 +389,13 @@ def test_a_canary_does_not_clear_the_alarm_of_the_version_beside_it(
     assert say(1, "bad") == [True]
     assert say(2, "good") == [True]  # it has learnt the newer rows; version 1 goes on answering most of them
     assert say(2, "bad") == [True]  # one alarm of a kind at a time
+    assert say(2, "blind") == [True]
     service.endpoints.rollouts.promote(admin, live)
     assert say(2, "good") == [False]
+    assert sorted(say(2, "bad")) == [False, True]
+    service.endpoints.rollouts.rollback(admin, live)
+    assert say(1, "blind") == [False, False]  # nobody that answers would ever say that it is over
+    assert say(1, "blind") == [False, False]
 
 
 def test_what_watched_a_replaced_version_is_let_go(

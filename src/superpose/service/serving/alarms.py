@@ -24,8 +24,8 @@ __all__ = ["MAX_ALARMS", "Alarm", "Alarms", "Patience"]
 MAX_ALARMS = 200
 """Alarms of an endpoint that are listed, the newest."""
 
-_RAISE_AFTER, _CLEAR_AFTER = 2, 3
-"""Windows in a row that must be bad to raise an alarm, and good to clear it."""
+_IN_A_ROW = {"bad": 2, "good": 3, "blind": 1}
+"""Windows in a row that must be bad to raise an alarm, and good to clear it; one that tells nothing is enough."""
 
 
 @dataclass(frozen=True)
@@ -77,20 +77,21 @@ class Patience:
 
         Args:
             key: what is watched.
-            verdict: of its newest window: "bad", "good", or another word, which is never due.
+            verdict: of its newest window: "bad", "good", "blind", or another word, which is never due.
         """
         with self._changing:
             before, n_times = self._streaks.get(key, ("", 0))
             n_times = n_times + 1 if verdict == before else 1
             self._streaks[key] = (verdict, n_times)
-        return n_times >= {"bad": _RAISE_AFTER, "good": _CLEAR_AFTER}.get(verdict, n_times + 1)
+        return n_times >= _IN_A_ROW.get(verdict, n_times + 1)
 
 
 class Alarms:
     """The alarms of all endpoints, at most one open of a kind at each.
 
     It is cleared by good windows of the version that raised it, or of another once that one no longer answers: beside a
-    canary that was trained on newer rows the older version's alarm stays.
+    canary that was trained on newer rows the older version's alarm stays. Another that has nothing to tell by clears it
+    then too, for nobody else ever might.
 
     Args:
         database: where they are kept.

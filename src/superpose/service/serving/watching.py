@@ -49,7 +49,8 @@ class Finding:
 
     Attributes:
         kind: "drift" or "novelty".
-        verdict: "bad", "good", or "between", which neither raises nor clears an alarm.
+        verdict: "bad", "good", "between", which neither raises nor clears an alarm, or "blind": the version has nothing
+            to tell by.
         message: in a sentence.
         facts: the figures; JSON values.
     """
@@ -160,9 +161,15 @@ def _counted(predictor: Predictor, rows: list[Any]) -> _Counted | None:
 def _findings(predictor: Predictor, window: _Counted) -> list[Finding]:
     found = []
     baseline = predictor.manifest.get("drift_baseline")
-    if baseline is not None and window.drift.columns:
+    if baseline is None:
+        found.append(Finding("drift", "blind", "The version that answers has no drift baseline: nothing tells drift."))
+    elif window.drift.columns:
         found.append(drift_finding(baseline, window.drift))
-    if predictor.safeguards.novelty is not None:
+    if predictor.safeguards.novelty is None:
+        found.append(
+            Finding("novelty", "blind", "The version that answers has no novelty score: nothing tells novelty.")
+        )
+    else:
         found.append(_novelty_finding(window, predictor.safeguards.novelty))
     return found
 
