@@ -115,6 +115,7 @@ def test_demand_gives_one_document_then_a_table(superpose: Callable[..., Any], t
         "Diebold-Mariano",
         "It is a second opinion",
         "80 % from",
+        "forecast is what the model file answers",
         "2 paired splits",
         "sales.csv: one series",
     ):

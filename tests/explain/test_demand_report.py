@@ -54,6 +54,7 @@ def test_the_page_shows_forecasts_residuals_coverage_and_tables(run: Path) -> No
         "Learning curves",
         "Diebold",
         "mean squared",
+        "forecast is what the model file answers",
     ):
         assert said in page
     held = []

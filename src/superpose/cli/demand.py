@@ -53,6 +53,8 @@ def print_demand(report: Mapping[str, Any], place: Path, page: Path | None) -> N
         show(out, table(title, lines[:_MOST], right=title[3:]))
         if len(lines) > _MOST:
             paragraph(out, f"{len(lines) - _MOST} more lines are in the report.")
+        if "of" in forecast:  # runs of older releases do not say
+            paragraph(out, forecast["of"])
     else:
         paragraph(out, f"No forecast: {forecast['why']}.")
     series = f"{data['n_series']} series" if data["n_series"] > 1 else "one series"

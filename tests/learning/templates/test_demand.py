@@ -20,7 +20,7 @@ from sklearn import metrics
 from superpose.errors import CheckpointError, DatasetFormatError, DatasetTooSmallError, SpecError
 from superpose.learning import HybridRegressor, Predictor, read_model
 from superpose.learning.calibration.intervals import conformal_reach
-from superpose.learning.templates.demand import VARIANTS, builtin_series, read_series, train_demand
+from superpose.learning.templates.demand import VARIANTS, builtin_series, forecast, read_series, train_demand
 from superpose.learning.templates.demand.feature_rows import (
     all_rows,
     feature_names,
@@ -336,6 +336,17 @@ def test_the_forecast_goes_beyond_the_data_and_not_below_zero(tmp_path: Path) ->
     assert [row["period"] for row in rows[:6]] == [f"2026-03-{day:02d}" for day in range(2, 8)]
     assert {row["variant"] for row in rows} == {"hybrid", "seasonal_naive"}
     assert all(0 <= row["low"] <= row["high"] for row in rows)
+    assert report["forecast"]["of"] == "The hybrid model's forecast is what the model file answers."
+
+
+def test_a_forecast_of_several_seeds_says_that_the_model_file_answers_otherwise(tmp_path: Path) -> None:
+    weeks(40).to_csv(tmp_path / "x.csv", index=False)
+    options = {**FAST, "horizon": 3, "epochs": 1, "seeds": 2}
+    report = train_demand(tmp_path / "x.csv", tmp_path / "run", variants=[], **options)
+    found = np.array([row["quantity"] for row in report["forecast"]["rows"]])
+    own = forecast(tmp_path / "run" / "model.superpose", tmp_path / "x.csv")["quantity"].to_numpy()
+    assert not np.allclose(found, own, rtol=1e-5)
+    assert "mean over 2 seeds; the model file is of the first" in report["forecast"]["of"]
 
 
 @pytest.mark.slow

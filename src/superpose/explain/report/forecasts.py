@@ -229,6 +229,7 @@ def _ahead(report: Facts) -> Section:
         rows[:_MOST_ROWS],
     )
     more = [Text(f"{len(rows) - _MOST_ROWS} more rows are in report.json.")] if len(rows) > _MOST_ROWS else []
+    more += [Text(ahead["of"])] if "of" in ahead else []  # runs of older releases do not say
     return Section("ahead", "Forecast beyond the data", [table, *more])
 
 

@@ -214,7 +214,17 @@ def _forecast(run: Run, judged: Judged) -> dict[str, Any]:
                  "low": float(low[step]), "high": float(high[step])}
                 for step in range(run.horizon)
             ]  # fmt: skip
-    return {"made": True, "level": LEVEL, "rows": rows}
+    return {"made": True, "level": LEVEL, "of": _what_it_is(run.n_seeds), "rows": rows}
+
+
+def _what_it_is(n_seeds: int) -> str:
+    """A sentence about the hybrid model's forecast beside what the model file answers."""
+    if n_seeds == 1:
+        return "The hybrid model's forecast is what the model file answers."
+    return (
+        f"The hybrid model's forecast is the mean over {n_seeds} seeds; the model file is of the first, so that its "
+        "answers are others."
+    )
 
 
 def _saved(path: Path, run: Run, judged: Judged, report: Mapping[str, Any]) -> dict[str, Any]:
