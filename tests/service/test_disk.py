@@ -10,6 +10,7 @@ import json
 import logging
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +22,7 @@ from superpose.errors import StoreError, StoreFullError, StoreReadOnlyError
 from superpose.learning.canonical import gone_unless_whole
 from superpose.service import Service, ServiceConfig
 from superpose.service.operations.json_logs import LogFile
-from superpose.service.store.disk_errors import disk_error
+from superpose.service.store.disk_errors import disk_error, from_sqlite
 
 #: What the processes below share: how a service is opened and used, and how an error is told.
 COMMON = '''
@@ -308,6 +309,10 @@ def test_errors_of_full_disks(number: str, kind: type[StoreError]) -> None:
     assert type(found) is kind and found.code == "service.store_full"
     assert type(disk_error(OSError(errno.EROFS, "told"), "x")) is StoreReadOnlyError
     assert type(disk_error(OSError(errno.EACCES, "told"), "x")) is StoreError
+    beside = sqlite3.OperationalError("disk I/O error")  # the shared memory file finds no room
+    beside.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
+    told = from_sqlite(beside, "The store cannot be written", "x")
+    assert told.message.endswith("disk I/O error. The disk is full or fails: free some space, or look after it.")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

@@ -42,7 +42,8 @@ def from_sqlite(error: BaseException | None, what: str, path: str) -> StoreError
         return StoreReadOnlyError(
             f"{what}: {error}. Nothing was changed. The disk or file of the store can only be read; make it writable."
         )
-    return StoreError(f"{what}: {error}.", path=path)
+    cure = " The disk is full or fails: free some space, or look after it." if code == sqlite3.SQLITE_IOERR else ""
+    return StoreError(f"{what}: {error}.{cure}", path=path)
 
 
 def is_of_the_disk(error: OSError) -> bool:
