@@ -226,6 +226,8 @@ def test_trials_that_cannot_be_trained_are_failures_and_all_of_them_fail_the_swe
     [
         ({"space": {}}, "space", "1 to 30 fields"),
         ({"space": {"model.wings": [1, 2]}}, "space.model.wings", "not a field of the training spec"),
+        ({"space": {"model.n_qubit": [1, 2]}}, "space.model.n_qubit", "did you mean 'n_qubits' for 'n_qubit'? (fields"),
+        ({"space": {"model.ansatx.name": ["x"]}}, "space.model.ansatx.name", "did you mean 'ansatz' for 'ansatx'?"),
         ({"space": {"evaluation.n_splits": [2, 3]}}, "space.evaluation.n_splits", "cannot be searched over"),
         ({"space": {"training.seed": [2, 3]}}, "space.training.seed", "which the folds are drawn by"),
         ({"space": {"model.n_qubits": {"int": [0, 3]}}}, "model.n_qubits", "0"),

@@ -21,6 +21,7 @@ import math
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Self
 
 from superpose.circuits.finite import is_finite
@@ -217,13 +218,8 @@ class SweepSpec:
             *sections, last = path.split(".")
             place: Any = document
             for section in sections:
-                place = place.get(section) if isinstance(place, dict) else None
-            if not isinstance(place, dict) or last not in place:
-                raise SpecError(
-                    "is not a field of the training spec, or of a mapping in it that the sweep's spec leaves out",
-                    f"space.{path}",
-                )
-            place[last] = value
+                place = _inside(place, section, path)[section]
+            _inside(place, last, path)[last] = value
         return TrainingSpec.from_dict(document)
 
     def grid(self) -> Iterator[dict[str, Value]]:
@@ -301,3 +297,19 @@ def _pruner(document: Any) -> Pruner | None:
         _whole(found.get("startup_trials", 5), "pruner.startup_trials", 1, MAX_TRIALS),
         _whole(found.get("warmup_folds", 1), "pruner.warmup_folds", 0, MAX_FOLDS),
     )
+
+
+def _inside(place: Any, name: str, path: str) -> dict[str, Any]:
+    """The mapping of a training spec in which ``name`` is a field.
+
+    Raises:
+        SpecError: it is none there; says which are.
+    """
+    if isinstance(place, dict) and name in place:
+        return place
+    said = "is not a field of the training spec, or of a mapping in it that the sweep's spec leaves out"
+    if isinstance(place, dict) and place:
+        near = get_close_matches(name, place, n=1)
+        said += f"; did you mean {near[0]!r} for {name!r}?" if near else ""
+        said += f" (fields there: {', '.join(place)})"
+    raise SpecError(said, f"space.{path}")
