@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from superpose.errors import ExtraMissingError, ProblemError
+from superpose.errors import ExtraMissingError, ProblemError, ProblemInfeasibleError
 from superpose.optimization import (
     Answer,
     GeneralModel,
@@ -234,6 +234,12 @@ def test_pieces_whose_variables_are_all_ruled_out_are_left() -> None:
     assert answer.rows[0].n_rounds == 20
     assert answer.rows[0].facts["n_better"] > 0
     assert problem.is_feasible(answer.solution)[0]
+
+
+def test_what_nothing_meets_is_not_said_to_want_time_alone() -> None:
+    rows = [LinearConstraint(f"sum {bound}", [0, 1], 1, "==", bound) for bound in (1, 2)]
+    with pytest.raises(ProblemInfeasibleError, match=r"no feasible solution of problem in 60 s; it has none, or more"):
+        solve(QuadraticProblem([1.0, 1.0], constraints=rows), "classical", QUICK)
 
 
 def test_a_cost_without_terms_is_interpolated_too() -> None:

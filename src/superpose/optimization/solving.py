@@ -124,7 +124,10 @@ class _Solving:
     def answer(self) -> Answer:
         first = self._asked()
         if first.solution is None:
-            raise ProblemInfeasibleError(f"{self.method} found no feasible solution of {self.model.name} in time.")
+            raise ProblemInfeasibleError(
+                f"{self.method} found no feasible solution of {self.model.name} in {self.options.time_limit_s:g} s; it "
+                "has none, or more time_limit_s is needed."
+            )
         rows = [first, *(self._controls() if self.options.compare else ())]
         return self._weighed(rows)
 
@@ -249,7 +252,9 @@ class _Solving:
 
     def _result(self, name: str, role: Role, found: Decoded[Any] | None, seconds: float) -> MethodResult:
         if found is None:
-            return MethodResult(name, role, seconds=seconds, reason="No feasible solution was found in time.")
+            return MethodResult(
+                name, role, seconds=seconds, reason="No feasible solution was found: there is none, or time was short."
+            )
         return MethodResult(
             name,
             role,

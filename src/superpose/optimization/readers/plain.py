@@ -65,7 +65,7 @@ def read_jobshop(text: str, name: str = "jobs") -> JobShop:
     n, m = int(head[0]), int(head[1])
     if len(lines) != n or any(len(line) != 2 * m for line in lines):
         raise ProblemFormatError(f"{name} states {n} jobs of {m} operations, got {len(lines)} lines.")
-    jobs = [[(int(a), int(d)) for a, d in zip(line[::2], line[1::2], strict=True)] for line in lines]
+    jobs = [[(_whole(a), _whole(d)) for a, d in zip(line[::2], line[1::2], strict=True)] for line in lines]
     machines = [machine for job in jobs for machine, _ in job]
     first = 1 if m in machines else 0
     if odd := [machine for machine in machines if not first <= machine < first + m]:
@@ -74,3 +74,21 @@ def read_jobshop(text: str, name: str = "jobs") -> JobShop:
             f"{' beside machine ' + str(m) if first else ''}."
         )
     return JobShop(jobs, name=name)
+
+
+def _whole(word: str) -> int:
+    """The whole number in a word, be it written 3 or 3.0.
+
+    Raises:
+        ProblemFormatError: It is none.
+    """
+    try:
+        number = float(word)
+    except ValueError:
+        number = np.nan
+    if not number.is_integer():
+        raise ProblemFormatError(
+            f"Machines and durations of a job shop must be whole numbers, got {word[:40]!r}; choose a "
+            "finer unit of time."
+        )
+    return int(number)
