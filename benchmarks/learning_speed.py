@@ -161,7 +161,7 @@ def contest(problem: Problem, make: Callable[[], Train], ours: Outcome) -> tuple
 
 def build_kernels() -> None:
     """Build the engine's kernels where this machine has not got them, in another process: once per machine."""
-    names = ("operations", "interpreter", "crew", "epochs", "whole_epochs")
+    names = ("operations", "interpreter", "crew", "epochs", "scores", "whole_epochs")
     code = f"from superpose.engine import warm; warm(dtypes=('float32',), names={names})"
     subprocess.run([sys.executable, "-c", code], check=True)
 

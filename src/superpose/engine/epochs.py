@@ -1,7 +1,7 @@
 """Training steps that never return to Python: a layer, a circuit, a linear layer, cross entropy and AdamW as one call.
 
-Where the circuit is so small that one thread runs it, any number of steps is one call of compiled code. Where several
-threads share the circuit, a step is three short calls around two of the circuit. Both give the same bits.
+Where the circuit is small, any number of steps is one call of compiled code, in which threads take tiles of rows where
+that pays. Where it is large, a step is three short calls around two of the circuit. All give the same bits.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ import numpy as np
 
 from superpose.engine.arrays import Array, not_finite_error
 from superpose.engine.kernel_table import load_kernel
+from superpose.engine.kernels import arguments, modes
 from superpose.engine.kernels import epoch_places as at
-from superpose.engine.kernels import modes
 from superpose.engine.layouts import lanes_of
+from superpose.engine.pool import gather, get_threads, job_for
 from superpose.engine.program import CompiledProgram
 from superpose.engine.runner import Bound, Runner
 from superpose.engine.workspace import aligned_array
@@ -92,6 +93,16 @@ class Losses(NamedTuple):
     """Share of rows whose class has the highest score."""
 
 
+class _Part:
+    """What a thread has of its own: a workspace of the interpreter, vectors for scores, and arguments that say so."""
+
+    def __init__(self, bound: Bound, n_lines: int, dtype: str) -> None:
+        self.bound, self.scores = bound, aligned_array(n_lines * lanes_of(dtype), dtype)
+        self.arguments: Any = np.zeros(at.OWN_SIZE, np.int64)
+        self.arguments[arguments.MODE] = modes.FORWARD
+        self.arguments[at.OWN_CIRCUIT], self.arguments[at.OWN_SCORES] = id(bound.arguments), id(self.scores)
+
+
 class _Batch:
     """The circuit's working memory for batches of one size, and the kernel's arguments for them."""
 
@@ -108,20 +119,45 @@ class _Batch:
         self.states = runner.new_states(size) if learn else np.empty((0, 0), real)
         self.given = self.inputs, self.weights, np.empty(0, real), self.grad_out
         self.gradients = self.grad_angles, self.grad_weights, sums
-        self.bound: Bound = runner.bound(self.given, self.states, self.out, self.gradients)
+        call = self.given, self.states, self.out, self.gradients
+        n_classes, n_outputs, lanes = int(template[at.N_CLASSES]), program.n_observables, lanes_of(program.dtype)
+        n_lines, n_groups = at.FIRST_CLASS + n_classes + n_outputs, -(-size // lanes)
+        self.bound: Bound = runner.bound(*call)
+        n_parts = runner.n_sharing(size, backward=learn)
+        self.is_shared = n_parts == 1 and runner.is_shared(size, backward=learn)
+        bounds = [self.bound, *(runner.bound(*call, self.bound.prepared) for _ in range(n_parts - 1))]
+        self._parts = [_Part(bound, n_lines, program.dtype) for bound in bounds]
+        self._losses, self._right = np.empty(size), np.empty(n_groups)
+        self._sums = aligned_array(n_groups * n_classes * (n_outputs + 1) * lanes if learn else 0, real)
+        own = [part.arguments for part in self._parts]
+        self._job = job_for(own, n_tiles=runner.n_tiles(size), dtype=program.dtype, learn=learn)
         self.rounded, self.noted = np.empty((2, size, program.n_inputs), real)
-        self.is_shared = runner.is_shared(size, backward=learn)
+        self._words = np.zeros(n_parts, np.int64)
+        self._dtype = program.dtype
         self.forth = modes.PREPARE | modes.FORWARD | modes.EXPECT | (modes.SAVE if learn else 0)
         self.block: Any = template.copy()
         places = {
-            at.SIZE: size, at.PER_TILE: runner.samples, at.FORTH: self.forth, at.INTERPRETER: self.bound.address,
-            at.CIRCUIT: id(self.bound.arguments), at.ANGLES: id(self.inputs), at.ROUNDED: id(self.rounded),
+            at.SIZE: size, at.PER_TILE: runner.samples, at.INTERPRETER: self.bound.address,
+            at.TILES: load_kernel("scores", program.dtype).address, at.LEADER: id(self._parts[0].arguments),
+            at.CREW: load_kernel("crew", program.dtype).address, at.JOB: id(self._job), at.BOXES: id(self._words),
+            at.LOSSES: id(self._losses), at.RIGHT: id(self._right), at.SUMS: id(self._sums),
+            at.ANGLES: id(self.inputs), at.ROUNDED: id(self.rounded),
             at.WIDE_WEIGHTS: id(self.weights), at.OUT: id(self.out), at.GRAD_OUT: id(self.grad_out),
             at.GRAD_ANGLES: id(self.grad_angles), at.OWN_GRADIENT: id(self.grad_weights),
             at.NOTED: id(self.noted),
         }  # fmt: skip
         for place, value in places.items():
             self.block[place] = value
+        for part in self._parts:
+            part.arguments[at.OWN_STEP] = id(self.block)
+
+    def attend(self) -> None:
+        """Gather the mates that help in the next steps."""
+        n_threads = min(get_threads(), len(self._parts))
+        mates = gather(self._dtype, n_threads - 1) if n_threads > 1 else []
+        self.block[at.N_MATES] = len(mates)
+        for k, mate in enumerate(mates):
+            self._words[k] = mate.word
 
     def begin(self, data: Rows, order: Array, stride: int, n_steps: int) -> None:
         """Note the rows of the next steps, in which order they come, and how many steps were taken before."""
@@ -136,7 +172,7 @@ class _Batch:
 
     @property
     def whole_mode(self) -> int:
-        """All of a step, on one thread."""
+        """All of a step, without Python."""
         return at.ENTER | at.RUN | at.LOOK | (at.LEARN | at.LEAVE if self.learn else 0)
 
     def run_forth(self) -> None:
@@ -190,7 +226,6 @@ class EpochRunner:
         found = [
             np.empty(array.size, real) if grad is None else grad for array, grad in zip(trained, gradients, strict=True)
         ]
-        n_lines = at.FIRST_CLASS + n_classes + program.n_observables + n_classes * (program.n_observables + 1)
         shares = np.ones(n_classes) if class_weights is None else class_weights
         self._kept: dict[int, Array] = {
             at.CLASS_WEIGHTS: shares.astype(real), at.VECTOR: state.vector, at.GRAD: state.grad,
@@ -199,7 +234,7 @@ class EpochRunner:
             at.RATES: np.array([group[1:] for group in state.groups], np.float64),
             at.FACTORS: np.ascontiguousarray(state.factors, np.float64),
             at.CONSTANTS: constants, at.MAX_ANGLE: np.array([arrays.max_angle], real),
-            at.SCORES: aligned_array(n_lines * lanes_of(program.dtype), real), at.RESULTS: self.results,
+            at.RESULTS: self.results,
             **dict(zip(range(at.ENTRY_WEIGHT, at.EXIT_BIAS + 1), trained, strict=True)),
             **dict(zip(range(at.GRAD_ENTRY_WEIGHT, at.GRAD_EXIT_BIAS + 1), found, strict=True)),
         }  # fmt: skip
@@ -279,6 +314,7 @@ class EpochRunner:
 
     def _run(self, batch: _Batch, first: int, last: int) -> int:
         if not batch.is_shared:
+            batch.attend()
             return self._call(batch, batch.whole_mode, first, last)
         learn = at.LEARN if batch.learn else 0
         for step in range(first, last):

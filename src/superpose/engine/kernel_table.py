@@ -57,6 +57,7 @@ KERNELS: Final[dict[str, KernelRow]] = {
     "interpreter": KernelRow("interpreter:run_tape", ENTRY),
     "crew": KernelRow("crew:crew", ENTRY),
     "epochs": KernelRow("epochs:run_steps", ENTRY, early=False),
+    "scores": KernelRow("scores:run_tiles", ENTRY, early=False),
     "whole_epochs": KernelRow("whole_epochs:run_epochs", ENTRY, early=False),
     "unload": KernelRow("unloading:unload", ENTRY, early=False),
     "vector_loops": KernelRow("vectors:run_loop", OPERATE, early=False, dtypes=("float64",)),

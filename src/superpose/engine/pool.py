@@ -21,9 +21,9 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.engine.kernel_table import load_kernel
-from superpose.engine.kernels import duties
+from superpose.engine.kernels import duties, modes
 
-__all__ = ["Mate", "Work", "gather", "get_threads", "run_together", "set_threads"]
+__all__ = ["Mate", "Work", "gather", "get_threads", "job_for", "run_together", "set_threads"]
 
 _MAX_THREADS = duties.MOST_MATES + 1
 _AWAKE_S = 100e-6
@@ -202,6 +202,26 @@ def run_together(work: Work, mates: Sequence[Mate]) -> int:
     for k, array in enumerate(work.arguments):
         job[duties.ARGUMENTS + k] = id(array)
     return call(0.0, id(job))
+
+
+def job_for(
+    arguments: Sequence[npt.NDArray[np.int64]], *, n_tiles: int, dtype: str, learn: bool
+) -> npt.NDArray[np.int64]:
+    """Return a job for steps in compiled code, which writes what changes from step to step and leads it.
+
+    Args:
+        arguments: Of `superpose.engine.kernels.scores.run_tiles`: the leader's, then one for each mate that may come.
+        n_tiles: Of a step.
+        dtype: Precision.
+        learn: Whether gradients are summed over all tiles in the end.
+    """
+    job: npt.NDArray[np.int64] = np.zeros(duties.JOB_SIZE, np.int64)
+    job[duties.KIND], job[duties.N_TILES], job[duties.STEP] = duties.JOB, n_tiles, 1
+    job[duties.ENTRY], job[duties.DOUBLE] = load_kernel("scores", dtype).address, dtype == "float64"
+    job[duties.BEFORE], job[duties.MODE], job[duties.AFTER] = modes.PREPARE, modes.FORWARD, modes.FINISH * learn
+    for k, array in enumerate(arguments):
+        job[duties.ARGUMENTS + k] = id(array)
+    return job
 
 
 def _after_fork() -> None:

@@ -30,6 +30,8 @@ SMALL_WORK = 60_000
 """Updates of vectors below which a second thread costs more than it gives."""
 WORK_PER_ROTATION = 48
 """What a rotation of a tile takes besides the updates of its rows, as if it had so many more."""
+SMALL_WORK_OF_STEPS = 12_000
+"""Likewise for steps that never return to Python."""
 LONG_WORK = 16 * SMALL_WORK
 """From here on a call takes so long that waking a thread is nothing beside it, some milliseconds."""
 SHARED_ROWS = 4096
@@ -122,15 +124,21 @@ class Runner:
         return np.empty((self.n_tiles(batch), self.state_size), self._real)
 
     def bound(
-        self, given: tuple[Array, ...], states: Array, out: Array, gradients: tuple[Array, Array, Array]
+        self,
+        given: tuple[Array, ...],
+        states: Array,
+        out: Array,
+        gradients: tuple[Array, Array, Array],
+        prepared: tuple[Array, ...] | None = None,
     ) -> Bound:
-        """Return the interpreter's arguments for all tiles of such a call, for kernels that call it on this thread.
+        """Return the interpreter's arguments for all tiles of such a call, for kernels that call it on one thread.
 
         Args:
             given, states, out, gradients: As for `run`; may be written to between calls, but not moved.
+            prepared: Of another thread that works on the same call; else new.
         """
         kernel = self._kernel or self._loaded()
-        prepared, scratch, tape = self.prepared.new(), self._scratch.new(), self._tape
+        prepared, scratch, tape = prepared or self.prepared.new(), self._scratch.new(), self._tape
         batch, n_tiles = len(given[0]), self.n_tiles(len(given[0]))
         block: Any = scratch[-1]
         arrays = (tape.ints, tape.floats, *given, *prepared, states, out, *gradients, *scratch)
@@ -145,6 +153,19 @@ class Runner:
         if self._tape[layout.ROWS] >= SHARED_ROWS:
             return True
         return n_tiles > 1 and self._is_worth_sharing(n_tiles, modes.BACKWARD if backward else modes.FORWARD)
+
+    def n_sharing(self, batch: int, *, backward: bool) -> int:
+        """Return how many threads are of use for training steps of such a batch that never return to Python.
+
+        Who takes part there needs half a microsecond, where a call from Python needs six.
+        """
+        n_tiles = self.n_tiles(batch)
+        work = n_tiles * self._work_per_tile
+        if self.samples == 1 or self._tape[layout.ROWS] >= SHARED_ROWS:
+            return 1
+        if work < (SMALL_WORK_OF_STEPS if backward else 3 * SMALL_WORK_OF_STEPS):
+            return 1
+        return min(n_tiles, get_threads())
 
     def accepts(self, states: Array, prepared: Sequence[Array], batch: int) -> bool:
         """Return whether these may come from this runner."""

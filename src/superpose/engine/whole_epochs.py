@@ -38,7 +38,7 @@ class Standing:
 
 
 class EpochLoop:
-    """Runs whole epochs of a runner whose circuit one thread runs. For one thread at a time.
+    """Runs whole epochs of a runner whose steps are one call of compiled code. For one thread at a time.
 
     Args:
         runner: of the steps.
@@ -79,7 +79,7 @@ class EpochLoop:
 
     @property
     def is_alone(self) -> bool:
-        """Whether one thread runs the circuit in all of it; only then epochs can be run."""
+        """Whether all of it is one call of compiled code; only then epochs can be run."""
         return not any(batch.is_shared for batch, *_ in (*self._parts, *self._looks))
 
     def run(self, orders: Array, standing: Standing) -> None:
@@ -94,10 +94,12 @@ class EpochLoop:
         """
         block, history = self._block, np.empty((len(orders), 3))
         for batch, first, last in self._parts:
+            batch.attend()
             batch.begin(self._training, orders, self._sizes[0], 0)
             batch.set_steps(batch.whole_mode, first, last)
         if self._validation is not None:
             for batch, first, last in self._looks:
+                batch.attend()
                 batch.begin(self._validation, self._in_order, self._sizes[1], 0)
                 batch.set_steps(batch.whole_mode, first, last)
         block[at.N_EPOCHS], block[at.HISTORY], block[at.STEPS_TAKEN] = len(orders), id(history), standing.n_steps

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from superpose.engine import get_threads, set_threads
+from superpose.engine import epochs, get_threads, runner, set_threads
 from superpose.engine.whole_epochs import Standing
 from superpose.errors import TrainingDivergedError
 from superpose.learning import CheckpointStore, EpochReport, QuantumLayer, Stopped, Trainer, TrainingRows, TrainingWatch
@@ -166,25 +167,51 @@ def test_smoothed_labels_and_extreme_scores_lose_what_torch_says(
     torch.testing.assert_close(found, gradients, rtol=0.0, atol=scale * (2e-5 if dtype is torch.float32 else 1e-9))
 
 
-@pytest.mark.parametrize(("encoding", "n_qubits"), [("angle", 8), ("reuploading", 8), ("angle", 10)])
+@pytest.mark.parametrize(
+    ("encoding", "n_qubits", "batch_size"),
+    [("angle", 8, 16), ("reuploading", 8, 32), ("angle", 10, 8)],
+    ids=["one tile", "tiles in compiled code", "tiles of single rows from Python"],
+)
 def test_threads_and_the_length_of_calls_change_no_bit(
-    encoding: str, n_qubits: int, monkeypatch: pytest.MonkeyPatch
+    encoding: str, n_qubits: int, batch_size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = get_threads()
+    threads, options = get_threads(), replace(OPTIONS, batch_size=batch_size)
+
+    def trained() -> Trainer:
+        made = trainer(hybrid(n_qubits=n_qubits, encoding=encoding), options=options)
+        made.run()
+        return made
+
     try:
         set_threads(1)
-        alone = trainer(hybrid(n_qubits=n_qubits, encoding=encoding))
-        alone.run()
+        alone = trained()
         set_threads(2)
-        shared = trainer(hybrid(n_qubits=n_qubits, encoding=encoding))
-        shared.run()
+        shared = trained()
     finally:
         set_threads(threads)
     assert_equal_bits(alone, shared)
     monkeypatch.setattr(steps, "CALL_S", 0.0)
-    stepwise = trainer(hybrid(n_qubits=n_qubits, encoding=encoding))
-    stepwise.run()
-    assert_equal_bits(alone, stepwise)
+    assert_equal_bits(alone, trained())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+def test_mates_that_take_tiles_of_steps_change_no_bit(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "SMALL_WORK_OF_STEPS", 0)
+    options = replace(OPTIONS, epochs=40, patience=40, batch_size=72)  # 5 or 9 tiles, 2 or 3 in each epoch's last step
+    threads, made = get_threads(), []
+    gathered = list[int]()
+    gather = epochs.gather
+    monkeypatch.setattr(epochs, "gather", lambda dtype, n: gathered.append(n) or gather(dtype, n))
+    try:
+        for n_threads in (1, 2, 3, 8):
+            set_threads(n_threads)
+            made.append(trainer(hybrid(encoding="reuploading"), dtype=dtype, options=options))
+            made[-1].run()
+    finally:
+        set_threads(threads)
+    assert set(gathered) >= {1, 2}
+    for one in made[1:]:
+        assert_equal_bits(made[0], one)
 
 
 def test_stopping_anywhere_and_resuming_changes_no_bit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

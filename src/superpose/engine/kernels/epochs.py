@@ -13,21 +13,12 @@ import math
 from typing import Any
 
 from superpose.engine.kernels import arguments as a
+from superpose.engine.kernels import duties as d
 from superpose.engine.kernels import epoch_places as e
 from superpose.engine.kernels import modes
 from superpose.engine.kernels.crew import enter
-from superpose.engine.kernels.lines import (
-    add_multiple,
-    add_product,
-    divide,
-    exponentiate,
-    lanes_of,
-    multiply,
-    put,
-    put_larger,
-    sum_of_products,
-)
-from superpose.engine.kernels.simd import LINE, address, data, kernel, kernel_of_sums
+from superpose.engine.kernels.scores import begin_scores, end_scores, score_rows
+from superpose.engine.kernels.simd import data, kernel, kernel_of_sums
 
 __all__ = ["run_steps"]
 
@@ -132,180 +123,6 @@ def enter_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any, 
 
 
 @kernel
-def begin_scores(zero: Any, n: int, first: int, order: Any, args: Any, results: Any) -> None:
-    """Set the sums of a step of ``n`` rows to 0."""
-    classes, shares, whole = data(0, args[e.CLASSES]), data(zero, args[e.CLASS_WEIGHTS]), 0.0
-    for i in range(n):
-        whole += shares[classes[order[first + i]]]
-    results[e.LOSS], results[e.STEP_WEIGHT] = 0.0, whole
-    n_classes, n_outputs, sums = args[e.N_CLASSES], args[e.N_OUTPUTS], place_of_sums(zero, args)
-    for k in range(n_classes * (n_outputs + 1)):
-        put(zero, 0.0, sums + LINE * k)
-
-
-@kernel
-def place_of_sums(zero: Any, args: Any) -> int:
-    """Return the address of the vectors of the gradients of the last layer's biases; those of its weights follow."""
-    return address(data(zero, args[e.SCORES])) + LINE * (e.FIRST_CLASS + args[e.N_CLASSES] + args[e.N_OUTPUTS])  # type: ignore[no-any-return]  # an intrinsic
-
-
-@kernel
-def take_scores(zero: Any, begin: int, n: int, lane: int, lanes: int, args: Any, scores: Any) -> None:
-    """Write the outputs of ``n`` rows from ``begin`` on to the lanes from ``lane`` on, what each class scores, and the
-    largest score."""
-    n_outputs, n_classes, out = args[e.N_OUTPUTS], args[e.N_CLASSES], data(zero, args[e.OUT])
-    weight, bias = data(zero, args[e.EXIT_WEIGHT]), data(zero, args[e.EXIT_BIAS])
-    largest, score = address(scores) + LINE * e.LARGEST, address(scores) + LINE * e.FIRST_CLASS
-    for j in range(n_outputs):
-        at = e.FIRST_CLASS + n_classes + j
-        if n < lanes:
-            put(zero, 0.0, address(scores) + LINE * at)
-        for i in range(n):
-            scores[at * lanes + lane + i] = out[(begin + i) * n_outputs + j]
-    for k in range(n_classes):
-        put(zero, bias[k], score)
-        for j in range(n_outputs):
-            add_multiple(
-                zero, weight[k * n_outputs + j], address(scores) + LINE * (e.FIRST_CLASS + n_classes + j), score
-            )
-        if k == 0:
-            put(zero, -math.inf, largest)
-        put_larger(zero, score, largest)
-        score += LINE
-
-
-@kernel
-def smooth(
-    smoothing: Any, wanted: int, log_total: Any, args: Any, shares: Any, scores: Any, lane: int, lanes: int
-) -> Any:
-    """Return a row's weighted loss where all classes share some of the label, and put its gradients for probabilities.
-
-    Source: Szegedy et al. 2016, arXiv 1512.00567, sec. 7, with class weights as in torch: each class's part weighs as
-    the class does.
-    """
-    n_classes, at = args[e.N_CLASSES], e.FIRST_CLASS * lanes + lane
-    each, own, whole = smoothing / n_classes, (1.0 - smoothing) * shares[wanted], shares[0] - shares[0]
-    for k in range(n_classes):
-        whole += each * shares[k]
-    for k in range(n_classes):
-        scores[at + k * lanes] = scores[at + k * lanes] * (own + whole) - each * shares[k]
-    scores[at + wanted * lanes] -= own
-    return (own + whole) * log_total - own * scores[e.OWN * lanes + lane] - each * scores[e.ALL * lanes + lane]
-
-
-@kernel
-def note_rows(zero: Any, n: int, first: int, lane: int, lanes: int, order: Any, args: Any, scores: Any) -> float:
-    """Write each row's score of its class, and of all by their weights, less the largest one; return how many rows
-    have the likeliest class."""
-    classes, shares, n_right = data(0, args[e.CLASSES]), data(zero, args[e.CLASS_WEIGHTS]), 0.0
-    smoothing = data(zero, args[e.CONSTANTS])[e.SMOOTHING]
-    for i in range(lane, lane + n):
-        wanted = e.FIRST_CLASS + classes[order[first + i - lane]]
-        own, right = scores[wanted * lanes + i], 1.0
-        for k in range(e.FIRST_CLASS, wanted):  # of equals the first
-            if scores[k * lanes + i] >= own:
-                right = 0.0
-        scores[e.OWN * lanes + i] = own - scores[e.LARGEST * lanes + i]
-        n_right += right if scores[e.OWN * lanes + i] == 0.0 else 0.0
-        scores[e.ALL * lanes + i] = 0.0
-        for k in range(args[e.N_CLASSES] if smoothing else 0):
-            score = scores[(e.FIRST_CLASS + k) * lanes + i] - scores[e.LARGEST * lanes + i]
-            scores[e.ALL * lanes + i] += shares[k] * score
-    return n_right
-
-
-@kernel
-def score_group(
-    zero: Any, begin: int, n: int, lanes: int, first: int, order: Any, args: Any, scores: Any, results: Any
-) -> None:
-    """Do what `score_rows` does for ``n`` rows from ``begin`` on, each in the lane of its number."""
-    learn, n_classes, lane = args[e.MODE] & e.LEARN, args[e.N_CLASSES], begin % lanes
-    classes, shares = data(0, args[e.CLASSES]), data(zero, args[e.CLASS_WEIGHTS])
-    smoothing, whole, loss = data(zero, args[e.CONSTANTS])[e.SMOOTHING], results[e.STEP_WEIGHT], results[e.LOSS]
-    largest, total = address(scores) + LINE * e.LARGEST, address(scores) + LINE * e.TOTAL
-    share, first_class = address(scores) + LINE * e.SHARE, address(scores) + LINE * e.FIRST_CLASS
-    take_scores(zero, begin, n, lane, lanes, args, scores)
-    results[e.N_RIGHT] += note_rows(zero, n, first + begin, lane, lanes, order, args, scores)
-    put(zero, 0.0, total)
-    put(zero, 0.0, share)
-    for k in range(n_classes):
-        exponentiate(zero, largest, first_class + LINE * k, total)
-    for k in range(n_classes):
-        divide(zero, total, first_class + LINE * k)
-    for i in range(lane, lane + n):
-        wanted = classes[order[first + begin + i - lane]]
-        log_total = math.log(scores[e.TOTAL * lanes + i])
-        if smoothing:
-            loss += smooth(smoothing, wanted, log_total, args, shares, scores, i, lanes)
-            scores[e.SHARE * lanes + i] = 1.0 / whole
-        else:
-            loss += shares[wanted] * (log_total - scores[e.OWN * lanes + i])
-            scores[(e.FIRST_CLASS + wanted) * lanes + i] -= 1.0
-            scores[e.SHARE * lanes + i] = shares[wanted] / whole
-    results[e.LOSS] = loss
-    if learn:
-        learn_group(zero, begin, n, lane, lanes, args, scores)
-
-
-@kernel
-def learn_group(zero: Any, begin: int, n: int, lane: int, lanes: int, args: Any, scores: Any) -> None:
-    """Add to the gradients of the last layer, and write those of the circuit's outputs."""
-    n_outputs, n_classes = args[e.N_OUTPUTS], args[e.N_CLASSES]
-    weight, grad_out = data(zero, args[e.EXIT_WEIGHT]), data(zero, args[e.GRAD_OUT])
-    first_class, total = address(scores) + LINE * e.FIRST_CLASS, address(scores) + LINE * e.TOTAL
-    outputs, bias_sums = first_class + LINE * n_classes, place_of_sums(zero, args)
-    weight_sums = bias_sums + LINE * n_classes
-    for k in range(n_classes):
-        grad = first_class + LINE * k
-        multiply(zero, address(scores) + LINE * e.SHARE, grad)
-        add_multiple(zero, 1.0, grad, bias_sums + LINE * k)
-        for j in range(n_outputs):
-            add_product(zero, grad, outputs + LINE * j, weight_sums + LINE * (k * n_outputs + j))
-    for j in range(n_outputs):
-        put(zero, 0.0, total)
-        for k in range(n_classes):
-            add_multiple(zero, weight[k * n_outputs + j], first_class + LINE * k, total)
-        for i in range(n):
-            grad_out[(begin + i) * n_outputs + j] = scores[e.TOTAL * lanes + lane + i]
-
-
-@kernel
-def score_rows(zero: Any, begin: int, end: int, first: int, order: Any, args: Any, results: Any) -> None:
-    """Add up the losses of a step's rows ``begin .. end - 1``, and, in training, the gradients of all behind the
-    circuit.
-
-    Rows whose numbers differ in a multiple of the lanes share one: so sums do not depend on how rows come.
-    """
-    scores, lanes = data(zero, args[e.SCORES]), lanes_of(zero)
-    while begin < end:
-        n = min(end - begin, lanes - begin % lanes)
-        score_group(zero, begin, n, lanes, first, order, args, scores, results)
-        begin += n
-
-
-@kernel
-def end_scores(zero: Any, n: int, args: Any, results: Any) -> int:
-    """Make the step's loss and gradients of the sums of its rows; return NOT_FINITE if the loss is that."""
-    results[e.WEIGHT] += results[e.STEP_WEIGHT]
-    results[e.WEIGHTED_LOSS] += results[e.LOSS]
-    results[e.LOSS] /= results[e.STEP_WEIGHT]
-    results[e.SUM] += results[e.LOSS] * n
-    if not math.isfinite(results[e.LOSS]):
-        return e.NOT_FINITE
-    if args[e.MODE] & e.LEARN:
-        n_classes, n_outputs = args[e.N_CLASSES], args[e.N_OUTPUTS]
-        grad_weight, grad_bias = data(zero, args[e.GRAD_EXIT_WEIGHT]), data(zero, args[e.GRAD_EXIT_BIAS])
-        found, ones = place_of_sums(zero, args), address(data(zero, args[e.SCORES])) + LINE * e.SHARE
-        put(zero, 1.0, ones)
-        for k in range(n_classes):
-            grad_bias[k] = sum_of_products(zero, found + LINE * k, ones)
-        found += LINE * n_classes
-        for k in range(n_classes * n_outputs):
-            grad_weight[k] = sum_of_products(zero, found + LINE * k, ones)
-    return 0
-
-
-@kernel
 def leave_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any) -> None:
     """Take the gradients of what is in front of the circuit, from those of its inputs."""
     n_columns, width, kind = args[e.N_COLUMNS], args[e.WIDTH], args[e.ENTRY]
@@ -355,40 +172,18 @@ def move(args: Any, zero: Any, groups: Any, rates: Any, constants: Any) -> None:
 
 
 @kernel
-def run_circuit(mode: int, first: int, last: int, args: Any) -> int:
-    """Run the interpreter on some tiles; return its status."""
-    circuit = data(0, args[e.CIRCUIT])
-    circuit[a.MODE], circuit[a.FIRST], circuit[a.LAST] = mode, first, last
-    return enter(args[e.INTERPRETER], args[e.CIRCUIT], args[e.DOUBLE])  # type: ignore[no-any-return]  # an intrinsic
-
-
-@kernel
-def run_alone(zero: Any, n: int, first: int, order: Any, args: Any, results: Any) -> int:
-    """Run the circuit and take the loss, in training tile by tile: forth, and back while the tile's state is there."""
-    circuit, per_tile = data(0, args[e.CIRCUIT]), args[e.PER_TILE]
-    n_tiles, status = circuit[a.N_TILES], 0
-    circuit[a.BATCH] = n
-    if not args[e.MODE] & e.LEARN:
-        status = run_circuit(args[e.FORTH], 0, n_tiles, args)
-        if status == 0:
-            score_rows(zero, 0, n, first, order, args, results)
-        return status
-    for tile in range(n_tiles):
-        forth, back = modes.FORWARD | modes.EXPECT, modes.BACKWARD | modes.KEPT
-        if tile == 0:
-            forth |= modes.PREPARE
-        if tile == n_tiles - 1:
-            back |= modes.FINISH
-        status = run_circuit(forth, tile, tile + 1, args)
-        if status:
-            return status
-        score_rows(zero, tile * per_tile, min(n, (tile + 1) * per_tile), first, order, args, results)
-        if not math.isfinite(results[e.LOSS]):
-            return end_scores(zero, n, args, results)
-        status = run_circuit(back, tile, tile + 1, args)
-        if status:
-            return status
-    return 0
+def run_all(args: Any) -> int:
+    """Run the circuit on all tiles and take the loss, with the mates that were gathered for it; return a status."""
+    leader, n_mates = data(0, args[e.LEADER]), args[e.N_MATES]
+    if n_mates == 0:
+        leader[a.MODE], leader[a.FIRST] = modes.PREPARE | modes.FORWARD | data(0, args[e.JOB])[d.AFTER], 0
+        leader[a.LAST] = data(0, leader[e.OWN_CIRCUIT])[a.N_TILES]
+        return enter(args[e.TILES], args[e.LEADER], args[e.DOUBLE])  # type: ignore[no-any-return]  # an intrinsic
+    job, boxes = data(0, args[e.JOB]), data(0, args[e.BOXES])
+    job[d.N_MATES], job[d.NEXT], job[d.LEFT] = n_mates, 0, 0
+    for k in range(n_mates):
+        job[d.STATUSES + k], job[d.BOXES + k] = 0, boxes[k]
+    return enter(args[e.CREW], args[e.JOB], args[e.DOUBLE])  # type: ignore[no-any-return]  # an intrinsic
 
 
 def run_steps(zero: Any, array: int) -> int:
@@ -411,6 +206,7 @@ def run_steps(zero: Any, array: int) -> int:
     groups, rates, constants = data(0, args[e.GROUPS]), data(0.0, args[e.RATES]), data(zero, args[e.CONSTANTS])
     for step in range(args[e.FIRST], args[e.LAST]):
         first, status = args[e.ORDER_FIRST] + step * args[e.STRIDE], 0
+        args[e.ROW] = first
         if mode & e.ENTER:
             enter_rows(zero, n, first, order, rows, args, rounded)
             for k in range(n * width):
@@ -418,12 +214,12 @@ def run_steps(zero: Any, array: int) -> int:
             for k in range(n_weights):
                 wide[k] = weights[k]
         if mode & e.LOOK:
-            begin_scores(zero, n, first, order, args, results)
+            begin_scores(zero, n, args, results)
             if mode & e.RUN:
-                status = run_alone(zero, n, first, order, args, results)
+                status = run_all(args)
             else:
-                score_rows(zero, 0, n, first, order, args, results)
-            if status == 0:
+                score_rows(zero, 0, n, args, data(zero, data(0, args[e.LEADER])[e.OWN_SCORES]))
+            if status == 0 or status & e.NOT_FINITE:
                 status = end_scores(zero, n, args, results)
         if status:
             return status

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -61,11 +60,11 @@ class FusedEpochs:
             ShapeError: Angles, or gradients of expectations, became NaN or infinite.
         """
         began, before, first = time.perf_counter(), generator.get_state(), standing.epoch
-        orders = np.empty((n_epochs, self._n_rows), np.int64)
+        orders = torch.empty((n_epochs, self._n_rows), dtype=torch.int64)
         for order in orders:
-            order[:] = torch.randperm(self._n_rows, generator=generator).numpy()
+            torch.randperm(self._n_rows, generator=generator, out=order)
         try:
-            self._loop.run(orders, standing)
+            self._loop.run(orders.numpy(), standing)
         finally:
             n_done = standing.epoch - first
             if n_done < n_epochs:
