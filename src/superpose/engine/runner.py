@@ -30,7 +30,7 @@ SMALL_WORK = 60_000
 """Updates of vectors below which a second thread costs more than it gives."""
 WORK_PER_ROTATION = 48
 """What a rotation of a tile takes besides the updates of its rows, as if it had so many more."""
-SMALL_WORK_OF_STEPS = 12_000
+SMALL_WORK_OF_STEPS = 8_000
 """Likewise for steps that never return to Python."""
 LONG_WORK = 16 * SMALL_WORK
 """From here on a call takes so long that waking a thread is nothing beside it, some milliseconds."""
