@@ -31,6 +31,7 @@ from superpose.errors import (
 )
 from superpose.learning import Predictor
 from superpose.learning.calibration.asking import Asked as AskedFor
+from superpose.learning.trained_model import TrainedModel
 from superpose.service import Asked, JobStatus, Principal, Role, Service, ServiceConfig
 from superpose.service.predictions import prediction_run
 from superpose.trust import read_key_file
@@ -171,6 +172,9 @@ def test_a_file_that_does_not_fit_ends_its_job_and_leaves_no_half_behind(
     path = written(tmp_path, pd.concat([table(20)] * 6_000), "parquet")
     asked = service.predictions.submit_file(admin, path, "parquet", Asked(model="ills", format="csv"))
     before, config = resource.getrlimit(resource.RLIMIT_FSIZE), replace(config, max_retries=3, retry_first_s=1_000.0)
+    with service.store.database.read() as connection:
+        busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()  # so that the store is small
+    assert not busy
     resource.setrlimit(resource.RLIMIT_FSIZE, (5 << 20, before[1]))  # more than the store and less than the file
     try:
         with working(config):
@@ -182,6 +186,27 @@ def test_a_file_that_does_not_fit_ends_its_job_and_leaves_no_half_behind(
     (directory,) = (config.data_dir / "jobs" / asked.job.id).iterdir()
     assert {found.name for found in directory.iterdir()} == {"chunks", "input"}
     service.jobs.cancel(admin, asked.job.id)
+
+
+def test_rows_that_take_long_are_told_and_left_off_within_a_chunk(
+    service: Service, admin: Principal, config: ServiceConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of networks of pictures, which say how many rows they compute at once."""
+    path, config = written(tmp_path, table(4_096)), replace(config, progress_s=0.0)
+    found, whole = run(service, admin, config, path, format="csv")
+    monkeypatch.setattr(TrainedModel, "rows_at_once", 64, raising=False)
+    again, parts = run(service, admin, config, path, format="csv", priority=1)
+    assert parts == whole and again.job.id != found.job.id
+    told = [event.data.get("n_rows") for event in service.store.events(again.job.id)]
+    assert [n_rows for n_rows in told if n_rows is not None][:3] == [64, 128, 192]
+    predict = TrainedModel.probabilities
+    monkeypatch.setattr(TrainedModel, "probabilities", lambda *given: (time.sleep(0.05), predict(*given))[1])
+    left = service.predictions.submit_file(admin, path, "csv", Asked(model="ills", format="csv", priority=2)).job
+    with working(config):
+        wait_for(lambda: service.jobs.get(admin, left.id).progress)
+        service.jobs.cancel(admin, left.id)
+        done = ended(service, left)
+    assert done.status is JobStatus.CANCELLED and done.progress["n_rows"] < 4_096
 
 
 def test_a_stored_data_set_is_predicted(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,7 @@ def run(job: Job, context: RunContext) -> Outcome:
         DatasetFormatError: the file cannot be read on.
     """
     from superpose.datasets import RowFile
-    from superpose.learning import Predictor, Stopped
+    from superpose.learning import Predictor
 
     payload: Mapping[str, Any] = job.payload
     predictor = Predictor.load(context.artifacts.read(payload["artifact"]), expected_digest=payload["digest"])
@@ -59,12 +60,11 @@ def run(job: Job, context: RunContext) -> Outcome:
     for number, chunk in enumerate(file.chunks(CHUNK_ROWS)):
         facts = chunks.facts(number)
         if facts is None:
-            if context.should_stop():
-                raise Stopped("The worker stops; the chunks that are done are kept.")
-            table, facts = _predicted(predictor, chunk, skip=payload["on_error"] == "skip", asked=asked)
+            look = partial(_look, context, totals.n_rows)
+            table, facts = _predicted(predictor, chunk, look, skip=payload["on_error"] == "skip", asked=asked)
             chunks.write(number, table, facts)
         totals.add(facts)
-        context.on_event("progress", {"stage": f"{totals.n_rows:,} rows", "n_rows": totals.n_rows})
+        _tell(context, totals.n_rows)
     output = context.directory / "output"
     classes = tuple(map(str, predictor.classes))
     with gone_unless_whole(output):
@@ -81,6 +81,20 @@ def run(job: Job, context: RunContext) -> Outcome:
     return Outcome(totals.result() | notice, output=output)
 
 
+def _look(context: RunContext, n_before: int, n_done: int) -> None:
+    """Tell how many rows are predicted, those of a chunk that is not done among them, or leave off there."""
+    from superpose.learning import Stopped
+
+    if context.should_stop():
+        raise Stopped("The worker stops; the chunks that are done are kept.")
+    if n_done:
+        _tell(context, n_before + n_done)
+
+
+def _tell(context: RunContext, n_rows: int) -> None:
+    context.on_event("progress", {"stage": f"{n_rows:,} rows", "n_rows": n_rows})
+
+
 def _arrived(artifacts: Artifacts, digest: str, path: Path) -> Path:
     """The file to predict, on this machine; copied once per job, verified on the way."""
     if not path.exists():
@@ -94,9 +108,13 @@ def _arrived(artifacts: Artifacts, digest: str, path: Path) -> Path:
 
 
 def _predicted(
-    predictor: Predictor, chunk: RowChunk, *, skip: bool, asked: Asked | None
+    predictor: Predictor, chunk: RowChunk, look: Callable[[int], None], *, skip: bool, asked: Asked | None
 ) -> tuple[pa.Table, dict[str, Any]]:
-    """Predictions of the rows that can be predicted, and what is to be known of the others."""
+    """Predictions of the rows that can be predicted, and what is to be known of the others.
+
+    ``look`` is called with the number of rows that are done, before more are.
+    """
+    look(0)
     import pandas as pd
     import pyarrow as pa
 
@@ -124,7 +142,9 @@ def _predicted(
     joined = np.concatenate(parts) if parts else np.empty((0, predictor.model.preprocessor.n_encoded))
     columns: dict[str, Any] = {"row": pa.array(rows + chunk.first, pa.int64())}
     columns |= (
-        _class_columns(predictor, joined, asked) if predictor.classes else _number_columns(predictor, joined, asked)
+        _class_columns(predictor, joined, look, asked)
+        if predictor.classes
+        else _number_columns(predictor, joined, asked)
     )
     told = sorted(failures.items())[:MAX_FAILURES]
     facts = {
@@ -136,14 +156,26 @@ def _predicted(
     return pa.table(columns), facts
 
 
-def _class_columns(predictor: Predictor, encoded: Floats, asked: Asked | None) -> dict[str, Any]:
+def _probabilities(predictor: Predictor, encoded: Floats, look: Callable[[int], None]) -> Floats:
+    """Probabilities of rows, in the parts that the model itself computes: a chunk of pictures takes minutes."""
+    size = int(getattr(predictor.model, "rows_at_once", len(encoded)))
+    parts = []
+    for start in range(0, len(encoded), size):
+        look(start)
+        parts.append(predictor.predict_encoded(encoded[start : start + size]))
+    return np.concatenate(parts)
+
+
+def _class_columns(
+    predictor: Predictor, encoded: Floats, look: Callable[[int], None], asked: Asked | None
+) -> dict[str, Any]:
     """Columns of labels, probabilities, and what else was asked for."""
     import pyarrow as pa
 
     from superpose.learning.calibration.asking import detailed
 
     classes = tuple(map(str, predictor.classes))
-    probabilities = predictor.predict_encoded(encoded) if len(encoded) else np.empty((0, len(classes)))
+    probabilities = _probabilities(predictor, encoded, look) if len(encoded) else np.empty((0, len(classes)))
     details = None if asked is None else detailed(predictor.safeguards, asked, probabilities, classes, encoded)
     labels: list[str | None] = [classes[best] for best in probabilities.argmax(axis=1)]
     if details is not None and details.reasons is not None:
