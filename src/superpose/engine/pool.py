@@ -28,6 +28,8 @@ __all__ = ["Mate", "Work", "gather", "get_threads", "job_for", "run_together", "
 _MAX_THREADS = duties.MOST_MATES + 1
 _AWAKE_S = 100e-6
 """How long a mate looks for work before it sleeps. (Waking one takes some 50 us.)"""
+_STAY = 50
+"""So many times longer between two steps of a training: the leader may be busy with a tile, which takes up to 1 ms."""
 _LONGEST_REST = 64
 """Short calls for which a mate may be left asleep that came too late again and again, as on a machine busy with
 others."""
@@ -216,7 +218,7 @@ def job_for(
         learn: Whether gradients are summed over all tiles in the end.
     """
     job: npt.NDArray[np.int64] = np.zeros(duties.JOB_SIZE, np.int64)
-    job[duties.KIND], job[duties.N_TILES], job[duties.STEP] = duties.JOB, n_tiles, 1
+    job[duties.KIND], job[duties.N_TILES], job[duties.STEP], job[duties.STAY] = duties.JOB, n_tiles, 1, _STAY
     job[duties.ENTRY], job[duties.DOUBLE] = load_kernel("scores", dtype).address, dtype == "float64"
     job[duties.BEFORE], job[duties.MODE], job[duties.AFTER] = modes.PREPARE, modes.FORWARD, modes.FINISH * learn
     for k, array in enumerate(arguments):

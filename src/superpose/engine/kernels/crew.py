@@ -129,14 +129,14 @@ def _serve(box: Any) -> None:
         found = seen(word)
         if found > d.HELD and replace(word, found, d.RUNNING):
             job = data(0, found)
-            left, own = address(job) + 8 * d.LEFT, 0
+            left, own, stay = address(job) + 8 * d.LEFT, 0, job[d.STAY]
             while job[d.BOXES + own] != word:
                 own += 1
             job[d.STATUSES + own] = _run(job, own + 1)
             add_to(left, 1)  # from here on the job may be gone
             box[d.DONE] += 1
             publish(word, d.READY)
-            spins = 0
+            spins = -stay * box[d.SPINS]
             continue
         spins += 1
         is_tired = spins > box[d.SPINS] or seen(stop)

@@ -12,6 +12,7 @@ N_TILES, STEP = 3, 4  # 0 tiles: everybody runs the interpreter once; STEP tiles
 BEFORE, MODE, AFTER = 5, 6, 7  # modes of what the leader runs first, of what all run, of what it runs last; or 0
 N_MATES = 8
 LONG = 9  # 1 if sleeping mates have been woken for this job, so that they may be held too
+STAY = 10  # so many times SPINS more looks has a mate that took part, for the next job comes when the leader is done
 NEXT = 16  # the first tile that nobody has taken; a cache line of its own
 LEFT = 24  # how many mates have done their part; likewise
 STATUSES = 32  # of the mates
