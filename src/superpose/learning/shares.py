@@ -24,7 +24,7 @@ def wilson_interval(successes: float, n: float, confidence: float) -> tuple[floa
     share = successes / n
     centre = (share + z * z / (2 * n)) / (1 + z * z / n)
     reach = z / (1 + z * z / n) * math.sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    return max(0.0, min(share, centre - reach)), min(1.0, max(share, centre + reach))  # of 0 and 1 rounding else misses
 
 
 def interval_of_share(found: NDArray[np.bool_], confidence: float, groups: Groups | None = None) -> tuple[float, float]:

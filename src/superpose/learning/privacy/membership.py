@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import expit, logit, ndtri, stdtr, stdtrit
 from scipy.stats import mannwhitneyu
 
 from superpose.learning.calibration.ranks import members_of
@@ -104,12 +104,14 @@ def auc_interval(
         trained, unseen, groups: as for `membership_report`.
         confidence: of the interval.
 
+    It is symmetric in the log odds of the chance, not in the chance itself, where it would hold far too rarely near 1.
     Of groups, which may be few, Student's quantile stands in place of the normal one, with Welch and Satterthwaite's
     degrees of freedom of the two sides' groups. Without variance to tell by, as where all training rows have lower
     losses, the interval is Wilson's of as many cases as the smaller side has rows, or groups.
 
-    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837, by ranks; of groups Obuchowski, Biometrics 53
-    (1997) 567; degrees of freedom Welch, Biometrika 34 (1947) 28.
+    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837, by ranks; log odds as Pohar Perme and Manevski,
+    Stat. Methods Med. Res. 28 (2019) 3755, advise; of groups Obuchowski, Biometrics 53 (1997) 567; degrees of freedom
+    Welch, Biometrika 34 (1947) 28.
     """
     auc, variance, freedom = _auc(trained, unseen, groups)
     if variance == 0.0:
@@ -117,8 +119,10 @@ def auc_interval(
         return auc, *wilson_interval(auc * fewest, fewest, confidence)
     likely = 0.5 + confidence / 2.0
     quantile = ndtri(likely) if math.isinf(freedom) else stdtrit(freedom, likely)
-    reach = float(quantile) * math.sqrt(variance)
-    return auc, max(0.0, auc - reach), min(1.0, auc + reach)
+    reach = (
+        float(quantile) * math.sqrt(variance) / (auc * (1.0 - auc))
+    )  # of the log odds, whose slope is 1 / (p (1 - p))
+    return auc, float(expit(logit(auc) - reach)), float(expit(logit(auc) + reach))
 
 
 def _auc(trained: Floats, unseen: Floats, groups: Groups | None) -> tuple[float, float, float]:
