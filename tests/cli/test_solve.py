@@ -23,6 +23,9 @@ def test_an_example_is_solved_and_told_as_json(superpose: Callable[..., Any]) ->
     assert document["methods"][0]["method"] == "qaoa"
     assert document["methods"][0]["gap_percent"] == 0
     assert "quantum part did not help" in document["verdict"]
+    stages = [line.strip().partition(" · ETA")[0] for line in said.err.splitlines()]
+    assert stages[0] == "0 % · solving with qaoa, 1 of 5 methods"
+    assert stages[4] == "80 % · beside it classical, 5 of 5 methods"
 
 
 def test_a_file_is_solved_and_told_to_people(superpose: Callable[..., Any], tmp_path: Path) -> None:

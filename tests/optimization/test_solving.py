@@ -17,6 +17,7 @@ from superpose.optimization import (
     Knapsack,
     LinearConstraint,
     MethodResult,
+    Progress,
     QuadraticProblem,
     Qubo,
     SolveOptions,
@@ -30,6 +31,7 @@ from superpose.optimization.budgets import Budget
 from superpose.optimization.decomposition import descend
 from superpose.optimization.examples import EXAMPLES, example
 from superpose.optimization.models.base import ClassicalResult
+from superpose.optimization.progress import HowFar
 from superpose.optimization.quantum import QaoaSampler, variational
 from superpose.optimization.samplers import ExhaustiveSampler
 
@@ -276,6 +278,45 @@ def test_a_call_ends_at_the_next_step_where_its_caller_says_so(problem: str, cal
     with pytest.raises(Enough):
         solve(example(problem), "qaoa", QUICK, on_step=look)
     assert len(seen) == calls
+
+
+@pytest.mark.parametrize(("problem", "methods"), [("maxcut", 5), ("cvrp", 5)])  # as a whole, and in pieces
+def test_how_far_a_call_is_is_told_of_each_method(problem: str, methods: int) -> None:
+    if not has_packages():
+        pytest.skip("superpose[optimization] is not installed")
+    told: list[Progress] = []
+    answer = solve(example(problem), "qaoa", QUICK, on_progress=told.append, time_limit_s=1.0)
+    begun = {progress.method: progress for progress in reversed(told)}
+    assert len(begun) == methods
+    assert [name for name in reversed(begun)] == [row.method.split(" (")[0] for row in answer.rows]
+    assert [one.number for one in reversed(begun.values())] == list(range(1, methods + 1))
+    fractions = [one.fraction for one in told]
+    assert fractions == sorted(fractions) and fractions[0] == 0 and 0.8 <= fractions[-1] < 1
+    assert told[0].eta_s is None and told[-1].eta_s is not None
+    assert told[-1].to_json()["stage"] == "beside it classical, 5 of 5 methods"
+
+
+def test_progress_moves_with_time_or_with_what_is_counted_whichever_is_further() -> None:
+    now = [0.0]
+    told: list[Progress] = []
+    how_far = HowFar(10.0, on_progress=told.append, clock=lambda: now[0])
+    how_far.n_methods = 2
+    budget = how_far.begin("qaoa")
+    now[0] = 0.1
+    how_far.look()
+    assert len(told) == 1  # too soon after the first
+    now[0] = 5.0
+    how_far.look()
+    with budget.part(3, 4), budget.part(1, 2):  # the last quarter's second half
+        budget.counted(0.5)
+    now[0] = 6.0
+    how_far.look()
+    now[0] = 7.0
+    how_far.begin("annealing")
+    now[0] = 30.0  # time is over, and the method goes on
+    how_far.look()
+    assert [one.fraction for one in told] == [0.0, 0.25, 0.46875, 0.5, 0.99]
+    assert [one.eta_s for one in told] == [None, 15.0, pytest.approx(6.8), 7.0, 0.0]
 
 
 def test_coefficients_too_large_to_be_weighed_are_refused() -> None:

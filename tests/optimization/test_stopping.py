@@ -199,7 +199,9 @@ def test_ctrl_c_ends_the_command_with_a_line_and_130(tmp_path: Path, method: str
         solving.send_signal(signal.SIGINT)
         out, said = solving.communicate()
     assert solving.returncode == 130 and set(out.split()) <= {"looking"}
-    assert said == "\ngraph: interrupted; what the methods had found by then is not kept\n"
+    progress, _, last = said.partition("\n")
+    assert progress.startswith(f"  0 % · solving with {method}")
+    assert last == "\ngraph: interrupted; what the methods had found by then is not kept\n"
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,11 @@ def test_a_problem_is_solved_and_its_file_has_the_whole_answer(
         assert found.job.status is JobStatus.SUCCEEDED and found.job.result["value"] == 22.0
         assert (found.job.progress["stage"], found.job.progress["fraction"]) == ("solved with qaoa", 1.0)
         assert found.job.result["solution"] and "verdict" in found.job.result
+        events = service.store.events(one.job.id)
+        told = [event.data for event in events if event.kind == "progress"]
+        fractions = [data["fraction"] for data in told]
+        assert fractions == sorted(fractions) and {0.0, 0.2, 0.4, 0.6, 0.8, 1.0} <= set(fractions)
+        assert "beside it coin flips, 3 of 5 methods" in [data["stage"] for data in told]
         _, stored = service.solutions.file(admin, one.job.id)
         answer = json.loads(b"".join(stored.chunks(0, stored.n_bytes)))
         assert answer["options"]["seed"] == 3 and len(answer["methods"]) > 2

@@ -100,10 +100,14 @@ class ProgressView:
             written whenever the split or the variant changes.
         indent: columns to the left of everything.
         verdict: whether the job's verdict is shown as it comes; no where the caller shows it after.
+        before: what a terminal shows until it is known how far the work is.
     """
 
-    def __init__(self, out: Console, indent: int = 2, *, verdict: bool = True) -> None:
+    def __init__(
+        self, out: Console, indent: int = 2, *, verdict: bool = True, before: str = "waiting for a worker"
+    ) -> None:
         self._out = out
+        self._before = before
         self._verdict = verdict
         self._indent = " " * indent
         self._live: Live | None = None
@@ -128,16 +132,20 @@ class ProgressView:
     def show(self, event: Event) -> None:
         """Take in one event of the job."""
         if event.kind == "progress":
-            self._last = event.data
-            if self._live is not None:
-                self._live.update(self._drawing())
-                return
-            place = tuple(self._last.get(name) for name in ("stage", "split", "variant"))
-            if place != self._place:
-                self._place = place
-                self._out.print(self._indent + progress_text(self._last), markup=False, soft_wrap=True)
+            self.tell(event.data)
         elif event.kind == "log" and event.data.get("message") and (self._verdict or not event.data.get("verdict")):
             self._out.print(self._indent + str(event.data["message"]), markup=False, soft_wrap=True)
+
+    def tell(self, progress: Mapping[str, Any]) -> None:
+        """Take in how far the work is."""
+        self._last = progress
+        if self._live is not None:
+            self._live.update(self._drawing())
+            return
+        place = tuple(self._last.get(name) for name in ("stage", "split", "variant"))
+        if place != self._place:
+            self._place = place
+            self._out.print(self._indent + progress_text(self._last), markup=False, soft_wrap=True)
 
     def _drawing(self) -> RenderableType:
         from rich.console import Group
@@ -150,7 +158,7 @@ class ProgressView:
         line = Table.grid(padding=(0, 2, 0, 0))
         share = Text(f"{100 * done:3.0f} %")
         line.add_row(Text(self._indent[2:]), ProgressBar(1.0, done, width=48), share, Text(eta_text(self._last)))
-        place = place_text(self._last) or "waiting for a worker"
+        place = place_text(self._last) or self._before
         below = [Text(self._indent + text, style="dim") for text in (place, numbers_text(self._last))]
         return Group(line, *below)
 

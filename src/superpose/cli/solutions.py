@@ -9,6 +9,7 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.file_jobs import FileJobFace, add_file_job_commands, followed
+from superpose.cli.following import progress_text
 from superpose.cli.output import console, note, paragraph, print_json, print_table
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ add_file_job_commands(
             "problem": f"{one.name} ({one.problem_kind}, {one.n_variables:,} variables)",
             "method": one.method,
             "value": one.value,
-            "progress": one.progress.get("stage"),
+            "progress": progress_text(one.progress) or None,
         },
         tell=_tell,
     ),

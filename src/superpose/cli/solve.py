@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -54,7 +55,8 @@ def solve(  # noqa: PLR0913  # one parameter per option
     Beside the method: the same with a classical subsolver and with coin flips,
     simulated annealing, and an exact or strong classical solver.
     """
-    from superpose.optimization import read_problem
+    from superpose.cli.following import ProgressView
+    from superpose.optimization import Progress, read_problem
     from superpose.optimization import solve as solved
     from superpose.optimization.examples import EXAMPLES, example
 
@@ -76,7 +78,12 @@ def solve(  # noqa: PLR0913  # one parameter per option
         "penalty_scale": penalty_scale, "seed": seed, "compare": compare,
     }  # fmt: skip
     try:
-        answer = solved(model, method, **options)  # type: ignore[arg-type]  # checked there, with a message for people
+        with ProgressView(console(sys.stderr), before=f"preparing {method}") as view:
+
+            def tell(progress: Progress) -> None:
+                view.tell(progress.to_json())
+
+            answer = solved(model, method, on_progress=tell, **options)  # type: ignore[arg-type]  # checked there
     except KeyboardInterrupt:
         note(f"\n{model.name}: interrupted; what the methods had found by then is not kept")
         raise

@@ -14,6 +14,7 @@ from superpose.optimization.models import (
 )
 from superpose.optimization.options import SolveOptions
 from superpose.optimization.penalties import PenalisedQubo, PenaltyTerm, penalised
+from superpose.optimization.progress import Progress
 from superpose.optimization.quadratic import LinearConstraint, Pairs, QuadraticProblem
 from superpose.optimization.qubo import Ising, Qubo
 from superpose.optimization.readers import read_problem
@@ -32,6 +33,7 @@ __all__ = [
     "Pairs",
     "PenalisedQubo",
     "PenaltyTerm",
+    "Progress",
     "QuadraticProblem",
     "Qubo",
     "SolveOptions",

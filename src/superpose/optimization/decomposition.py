@@ -79,7 +79,8 @@ def descend(
         small, kept = piece
         form = sampler.form(small, setting)
         largest = max(largest, form.qubo.n_variables)
-        drawn = sampler.draw(form, setting)
+        with budget.part(n_rounds - 1, options.max_rounds):
+            drawn = sampler.draw(form, setting)
         facts = drawn.facts
         shares.append(drawn.share_feasible(small))
         better = _best(model, bits, kept, small, drawn, now)

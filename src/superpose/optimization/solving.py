@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, get_args
 
@@ -19,6 +20,7 @@ from superpose.optimization.decomposition import descend
 from superpose.optimization.models import Decoded, GeneralModel, Model
 from superpose.optimization.options import Method, SolveOptions
 from superpose.optimization.penalties import MAX_SLACK_BITS
+from superpose.optimization.progress import HowFar, OnProgress
 from superpose.optimization.quadratic import QuadraticProblem
 from superpose.optimization.qubo import Qubo
 from superpose.optimization.samplers import (
@@ -42,6 +44,7 @@ def solve(
     options: SolveOptions | None = None,
     *,
     on_step: Callable[[], None] | None = None,
+    on_progress: OnProgress | None = None,
     **changes: Any,
 ) -> Answer:
     """Return a feasible solution of a problem, with what other methods reach on it.
@@ -61,6 +64,8 @@ def solve(
             stops the solver and ends the call, as Ctrl-C does. An evaluation, and a part of a tabu search or of
             annealing (`superpose.optimization.classical.annealing`), is finished first; HiGHS without the package
             ``highspy`` goes on until its time is over.
+        on_progress: Called with a `Progress` at the beginning of each method, and four times a second at most where
+            ``on_step`` would be called.
         changes: Single options, in place of those.
 
     Raises:
@@ -85,7 +90,7 @@ def solve(
     if model.reference is not None and not math.isfinite(model.reference):
         raise ProblemError(f"reference, the best objective known, must be finite, got {model.reference}.")
     with threadpool_limits(1):  # BLAS threads that wait actively cost SciPy's optimiser more than the circuits do
-        return _Solving(model, method, chosen, on_step).answer()
+        return _Solving(model, method, chosen, HowFar(chosen.time_limit_s, on_step, on_progress)).answer()
 
 
 def as_model(problem: Solvable) -> Model[Any]:
@@ -115,10 +120,8 @@ class _Row:
 class _Solving:
     """One call of `solve`."""
 
-    def __init__(
-        self, model: Model[Any], method: Method, options: SolveOptions, on_step: Callable[[], None] | None = None
-    ) -> None:
-        self.model, self.method, self.options, self._on_step = model, method, options, on_step
+    def __init__(self, model: Model[Any], method: Method, options: SolveOptions, how_far: HowFar) -> None:
+        self.model, self.method, self.options, self._how_far = model, method, options, how_far
         self.penalties: dict[str, Any] | None = None
 
     def answer(self) -> Answer:
@@ -128,31 +131,38 @@ class _Solving:
                 f"{self.method} found no feasible solution of {self.model.name} in {self.options.time_limit_s:g} s; it "
                 "has none, or more time_limit_s is needed."
             )
-        rows = [first, *(self._controls() if self.options.compare else ())]
-        return self._weighed(rows)
+        return self._weighed([first, *self._controls()])
 
     def _asked(self) -> _Row:
         if self.method == "classical":
+            self._how_far.n_methods += len(self._planned())
             return self._classical("method")
         self._start = self.model.start(np.random.default_rng(self.options.seed))
         self._sampler = self._made(self.method)
         self._known = float(self.model.problem.objective(self.model.encode(self._start))[0])
         self._whole = self.method == "annealing" or self._size(self._sampler) <= self.options.max_qubits
+        self._how_far.n_methods += len(self._planned())
         return self._run(self._sampler, "method", self.method)
 
     def _controls(self) -> list[_Row]:
-        rows: list[_Row] = []
+        return [self._tried(run, name) for name, run in self._planned()]
+
+    def _planned(self) -> list[tuple[str, Callable[[], _Row]]]:
+        """What runs beside the method, by name."""
+        if not self.options.compare:
+            return []
+        planned: list[tuple[str, Callable[[], _Row]]] = []
         if self.method in ("qaoa", "vqe"):
+            name = "exhaustive search" if self._whole else "the same decomposition, exhaustive"
             if not self._whole or self.model.n_variables <= MAX_EXHAUSTIVE:
-                name = "exhaustive search" if self._whole else "the same decomposition, exhaustive"
-                rows.append(self._tried(lambda: self._run(ExhaustiveSampler(self.options), "control", name), name))
+                planned.append((name, partial(self._run, ExhaustiveSampler(self.options), "control", name)))
             name = "coin flips" if self._whole else "the same decomposition, coin flips"
-            rows.append(self._tried(lambda: self._run(RandomSampler(self.options), "control", name), name))
+            planned.append((name, partial(self._run, RandomSampler(self.options), "control", name)))
         if self.method in ("qaoa", "vqe", "classical"):
-            rows.append(self._tried(self._annealed, "annealing"))
+            planned.append(("annealing", self._annealed))
         if self.method != "classical":
-            rows.append(self._tried(lambda: self._classical("classical"), "classical"))
-        return rows
+            planned.append(("classical", partial(self._classical, "classical")))
+        return planned
 
     def _annealed(self) -> _Row:
         if self.method == "classical":
@@ -160,12 +170,8 @@ class _Solving:
             self._known = float(self.model.problem.objective(self.model.encode(start))[0])
         return self._drawn_whole(AnnealingSampler(self.options), "control", "annealing")
 
-    def _budget(self) -> Budget:
-        return Budget(self.options.time_limit_s, on_step=self._on_step)
-
     def _tried(self, run: Callable[[], _Row], name: str) -> _Row:
-        if self._on_step is not None:
-            self._on_step()
+        self._how_far.look()
         try:
             return run()
         except (ExtraMissingError, ProblemInfeasibleError, ProblemError) as error:
@@ -186,13 +192,14 @@ class _Solving:
         """Qubits that the problem needs as a whole; the number of variables where that is too many already."""
         if self.model.n_variables > self.options.max_qubits:
             return self.model.n_variables
-        form = sampler.form(self.model.problem, self._setting(self._budget()))
+        budget = Budget(self.options.time_limit_s, on_step=self._how_far.look)
+        form = sampler.form(self.model.problem, self._setting(budget))
         return form.qubo.n_variables
 
     def _run(self, sampler: Sampler, role: Role, name: str) -> _Row:
         if self._whole:
             return self._drawn_whole(sampler, role, name)
-        budget = self._budget()
+        budget = self._how_far.begin(name)
         went = descend(self.model, sampler, self._sampler, self._start, self.options, budget)
         facts = {
             "start_value": went.start_value, "n_better": went.n_better, "largest_qubo": went.largest, **went.facts,
@@ -214,7 +221,7 @@ class _Solving:
         return {**form.to_json(), "of": "the whole problem; pieces have their own, by the same rule"}
 
     def _drawn_whole(self, sampler: Sampler, role: Role, name: str) -> _Row:
-        budget = self._budget()
+        budget = self._how_far.begin(name)
         form = sampler.form(self.model.problem, self._setting(budget))
         drawn = sampler.draw(form, self._setting(budget))
         best = self._decoded(drawn, budget)
@@ -240,8 +247,9 @@ class _Solving:
         return best
 
     def _classical(self, role: Role) -> _Row:
+        self._how_far.begin("classical")
         begun = time.perf_counter()
-        found = self.model.classical(self.options.time_limit_s, self.options.seed, self._on_step)
+        found = self.model.classical(self.options.time_limit_s, self.options.seed, self._how_far.look)
         seconds = time.perf_counter() - begun
         decoded = None
         if found.solution is not None:

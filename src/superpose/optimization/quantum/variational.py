@@ -113,7 +113,8 @@ class QaoaSampler(_Variational):
             made = circuit(layers)
             # A cost without terms has no gammas, a mixer of groups of one no betas.
             used = np.isin([f"{name}{k}" for k in range(layers) for name in ("gamma", "beta")], made.parameters)
-            angles[used], cost = self._minimised(made, form.qubo, angles[used], setting)
+            with setting.budget.part(layers - first, p - first + 1):
+                angles[used], cost = self._minimised(made, form.qubo, angles[used], setting)
             n_evaluations += cost.n_evaluations
         cost.n_evaluations = n_evaluations
         mixer = "xy" if groups else "warm" if relaxed is not None else "x"
@@ -205,6 +206,7 @@ class _Cost:
         return value
 
     def _check_time(self) -> None:
+        self.setting.budget.counted(self.n_evaluations / self.options.max_evaluations)
         if self.n_evaluations and (self.setting.budget.is_over or self.n_evaluations >= self.options.max_evaluations):
             raise _TimeIsUpError
 

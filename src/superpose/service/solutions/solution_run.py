@@ -24,7 +24,7 @@ def run(job: Job, context: RunContext) -> Outcome:
         Stopped: the user has cancelled the job, its time is over, or the worker stops.
     """
     from superpose.learning.checkpoint import Stopped
-    from superpose.optimization import solve
+    from superpose.optimization import Progress, solve
 
     payload: dict[str, Any] = dict(job.payload)
     model = problem_of(json.loads(context.artifacts.read(payload["artifact"])))
@@ -34,7 +34,10 @@ def run(job: Job, context: RunContext) -> Outcome:
         if context.should_stop():
             raise Stopped("The solver stopped on request; another attempt begins again with the same seed.")
 
-    answer = solve(model, payload["method"], on_step=look, **payload["options"])
+    def tell(progress: Progress) -> None:
+        context.on_event("progress", progress.to_json())
+
+    answer = solve(model, payload["method"], on_step=look, on_progress=tell, **payload["options"])
     document: dict[str, Any] = answer.to_json()
     output = context.directory / "answer.json"
     write_atomically(output, json.dumps(document, allow_nan=False).encode())
