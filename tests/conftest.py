@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 import signal
+from collections.abc import Iterator
+
+import pytest
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would all processes that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -32,3 +36,18 @@ def keep_libraries_to_one_thread() -> None:
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     keep_libraries_to_one_thread()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Collect without looking for garbage, and never look again through what collecting has made.
+
+    It is a million objects that live until the end: going through them took a third of the time that a worker collects,
+    and some 0.3 s of every full search for garbage afterwards.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
