@@ -7,6 +7,8 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -66,42 +68,75 @@ def test_version_is_the_one_of_the_package() -> None:
     assert f'version = "{superpose.__version__}"' in (ROOT / "pyproject.toml").read_text()
 
 
-def identifiers(path: Path) -> set[str]:
-    """Names that a file defines."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
+@dataclass
+class Facts:
+    """What stands in a file, by the rules that are kept here.
+
+    Attributes:
+        lines: How many.
+        names: That it defines.
+        imported: First names of imported modules, relative ones too.
+        foreign: Those that are not relative.
+        refused: Lines of what is never done, with what it is.
+    """
+
+    lines: int
+    names: set[str] = field(default_factory=set)
+    imported: set[str] = field(default_factory=set)
+    foreign: set[str] = field(default_factory=set)
+    refused: set[tuple[int, str]] = field(default_factory=set)
+
+
+@cache
+def facts(path: Path) -> Facts:
+    """A file's, which is read and walked through once for all tests."""
+    text = path.read_text(encoding="utf-8")
+    found = Facts(text.count("\n"))
+    for node in ast.walk(ast.parse(text, filename=str(path))):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
+            found.names.add(node.name)
         elif isinstance(node, ast.arg):
-            names.add(node.arg)
+            found.names.add(node.arg)
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
-            names.add(node.id)
-    return names
+            found.names.add(node.id)
+        elif isinstance(node, ast.Import):
+            modules = {alias.name.split(".")[0] for alias in node.names}
+            found.imported |= modules
+            found.foreign |= modules
+        elif isinstance(node, ast.ImportFrom):
+            module = (node.module or "").split(".")[0]
+            found.imported.add(module)
+            if not node.level:
+                found.foreign.add(module)
+        elif (why := refusal(node)) is not None:
+            found.refused.add(why)
+    return found
+
+
+def refusal(node: ast.AST) -> tuple[int, str] | None:
+    """The line of what is never done, and what it is."""
+    if isinstance(node, ast.Assert):
+        return node.lineno, "assert is not validation"
+    if isinstance(node, ast.Call) and any(k.arg == "shell" for k in node.keywords):
+        return node.lineno, "no shell strings"
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in {"eval", "exec"}:
+        return node.lineno, "no text is run as code"
+    return None
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
 def test_identifiers_keep_to_the_glossary(path: Path) -> None:
-    words = {word.lower() for name in identifiers(path) | {path.stem} for word in re.findall(r"[A-Za-z][a-z]*", name)}
+    words = {word.lower() for name in facts(path).names | {path.stem} for word in re.findall(r"[A-Za-z][a-z]*", name)}
     foreign = FOREIGN_WORDS.get(path.relative_to(ROOT / "src" / "superpose").as_posix(), set())
     assert not words & set(BANNED_WORDS) - foreign, f"{path}: docs/glossary.md has the words to use instead"
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
 def test_no_file_outgrows_its_room_or_does_what_is_refused(path: Path) -> None:
-    text = path.read_text(encoding="utf-8")
-    assert text.count("\n") <= 600, f"{path} has {text.count(chr(10))} lines, at most 600 are allowed: part it"
-    tree = ast.parse(text, filename=str(path))
-    imported = {
-        alias.name.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names
-    }
-    imported |= {
-        node.module.split(".")[0] for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module
-    }
-    assert not imported & {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    assert not [c for c in calls for k in c.keywords if k.arg == "shell"], "no shell strings"
-    assert not [c for c in calls if isinstance(c.func, ast.Name) and c.func.id in {"eval", "exec"}]
-    assert not [node for node in ast.walk(tree) if isinstance(node, ast.Assert)], "assert is not validation"
+    found = facts(path)
+    assert found.lines <= 600, f"{path} has {found.lines} lines, at most 600 are allowed: part it"
+    assert not found.imported & {"pickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+    assert not found.refused
 
 
 def error_classes(root: type[errors.SuperposeError]) -> list[type[errors.SuperposeError]]:
@@ -120,9 +155,9 @@ def test_every_error_is_drawn_in_the_tree_with_its_code_and_codes_are_unique() -
 
 
 def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
-    facts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    declared = {re.split(r"[<>=]", line)[0] for line in facts["dependencies"]}
-    extras = {k: v for k, v in facts["optional-dependencies"].items() if k not in {"test", "bench", "dev"}}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = {re.split(r"[<>=]", line)[0] for line in project["dependencies"]}
+    extras = {k: v for k, v in project["optional-dependencies"].items() if k not in {"test", "bench", "dev"}}
     optional = {re.split(r"[<>=\[]", line)[0] for lines in extras.values() for line in lines}
     names = {
         "sklearn": "scikit-learn",
@@ -132,12 +167,7 @@ def test_what_is_imported_is_declared_and_what_is_declared_is_used() -> None:
     }
     names |= {"opentelemetry": "opentelemetry-sdk", "PIL": "pillow", "cirq": "cirq-core", "braket": "amazon-braket-sdk"}
     names |= {"botocore": "boto3", "cirq_google": "cirq-google"}
-    used = set()
-    for path in SOURCES:
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"), filename=str(path))):
-            modules = [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            modules += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-            used |= {module.partition(".")[0] for module in modules}
+    used = set[str]().union(*(facts(path).foreign for path in SOURCES))
     used = {names.get(name, name) for name in used - sys.stdlib_module_names - {"superpose"}}
     assert used - declared <= optional | {"hypothesis", "mlflow"}  # imported only where they are needed
     assert declared - used == {"httptools"}  # named to uvicorn, not imported
