@@ -121,6 +121,32 @@ def test_intervals_of_sets_are_those_of_scipy() -> None:
     assert (figures["covered"]["low"], figures["covered"]["high"]) == pytest.approx((share.low, share.high))
 
 
+@pytest.mark.parametrize(("n_classes", "size"), [(2, 1), (2, 2), (5, 1), (5, 5)])
+def test_the_mean_size_of_sets_of_one_size_has_an_interval_too(n_classes: int, size: int) -> None:
+    """Without variance a t interval has no width, of 20 rows as of 20,000."""
+    probabilities, truth = np.full((20, n_classes), 0.1 / (n_classes - 1)), np.zeros(20, dtype=int)
+    probabilities[:, 0] = 0.9
+    sets = ConformalSets("lac", 0.9, 0.5 if size == 1 else 1.0, 99)
+    for groups, n in ((None, 20), (np.arange(20) % 4, 4)):
+        found = calibration_report(
+            Safeguards(sets=sets), probabilities=probabilities, truth=truth, encoded=np.zeros((20, 1)), confidence=0.9,
+            groups=groups,
+        )["conformal"]["mean_size"]  # fmt: skip
+        others = stats.binomtest(0, n).proportion_ci(0.9, method="wilson").high
+        wanted = (
+            (1.0, 1.0 + others * (n_classes - 1)) if size == 1 else (n_classes - others * (n_classes - 1), n_classes)
+        )
+        assert found["mean"] == size
+        assert (found["low"], found["high"]) == pytest.approx(wanted)
+
+
+def test_of_two_classes_the_mean_size_says_what_the_share_of_single_ones_says(result: ExperimentResult) -> None:
+    found = result.evaluation["calibration"]["conformal"]
+    size, single = found["mean_size"], found["single"]
+    assert size["low"] <= size["mean"] < size["high"]
+    assert (size["low"], size["high"]) == pytest.approx((2.0 - single["high"], 2.0 - single["low"]))
+
+
 def test_without_asking_only_novelty_and_the_report_come(table: Table, tmp_path: Path) -> None:
     plain = TrainingSpec.from_dict({k: v for k, v in SPEC.to_dict().items() if k != "calibration"})
     assert "calibration" not in plain.to_dict()

@@ -171,7 +171,9 @@ def calibration_report(  # of which rows
         ``method``; ``n_rows``: test rows; ``n_groups`` of them, or None; ``before`` and ``after`` calibration: ``ece``,
         ``brier``, ``log_loss`` and ``bins``; ``abstaining``: accuracy by share of rows answered; ``conformal``,
         ``abstain`` and ``novelty`` or None: shares of test rows with Wilson intervals, and the mean size of sets with a
-        t interval, of rows that stand each for itself or of groups.
+        t interval, of rows that stand each for itself or of groups; of two classes, where it is 1 and the share of sets
+        with both, with Wilson's. Where all sets have one size, so many of other sizes, the least or the largest, are
+        reckoned with as Wilson's interval of none has at most.
     """
     after, told = safeguards.calibrated(probabilities), _Intervals(confidence, groups)
     return {
@@ -213,9 +215,16 @@ class _Intervals:
         return {"share": float(found[chosen].mean()), "low": low, "high": high}
 
     def mean(self, values: NDArray[np.integer], least: float, most: float) -> dict[str, Any]:
-        """Cut to what a value can be."""
-        low, high = interval_of_mean(values.astype(np.float64), self.confidence, self.groups)
-        return {"mean": float(values.mean()), "low": max(least, low), "high": min(most, high)}
+        """Cut to what a value can be; where all values are one, from how many others the rows do not rule out."""
+        mean = float(values.mean())
+        if most - least == 1.0:
+            low, high = (least + end for end in interval_of_share(values == most, self.confidence, self.groups))
+        elif values.min() == values.max():
+            others = interval_of_share(values != values[0], self.confidence, self.groups)[1]
+            low, high = mean - others * (mean - least), mean + others * (most - mean)
+        else:
+            low, high = interval_of_mean(values.astype(np.float64), self.confidence, self.groups)
+        return {"mean": mean, "low": max(least, low), "high": min(most, high)}
 
 
 def _conformal(safeguards: Safeguards, truth: Labels, after: Floats, told: _Intervals) -> Mapping[str, Any] | None:
