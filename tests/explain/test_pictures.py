@@ -167,6 +167,71 @@ def test_class_activations_are_those_of_the_formula(
     np.testing.assert_allclose(found.maps, expected, atol=1e-5 * expected.max())
 
 
+class Looking(nn.Module):
+    """Steps over a picture, whose cells are summed: class 1 is where there is much of them."""
+
+    def __init__(self, side: int, view: tuple[int, ...], *steps: nn.Module) -> None:
+        super().__init__()
+        self.side, self.view, self.steps = side, view, nn.Sequential(*steps)
+        for step in steps:
+            if isinstance(step, nn.Conv2d):  # each cell takes over the middle of what it sees
+                nn.init.constant_(step.weight, 0.01)
+                nn.init.zeros_(cast(Tensor, step.bias))
+                with torch.no_grad():
+                    step.weight[:, :, step.kernel_size[0] // 2, step.kernel_size[1] // 2] = 1.0
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(batch, side * side) -> (batch, 2)."""
+        seen = self.steps(rows.reshape(-1, *self.view)).flatten(1).sum(dim=1, keepdim=True)
+        return torch.cat([-seen, seen], dim=1)
+
+
+class Turned(nn.Module):
+    def forward(self, picture: Tensor) -> Tensor:
+        return picture.transpose(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("steps", "spots"),
+    [
+        ((nn.Conv2d(1, 1, 3), nn.ReLU(), nn.Conv2d(1, 1, 3)), [(2, 9), (9, 2), (5, 5), (2, 2), (9, 9)]),
+        ((nn.Conv2d(1, 1, 3, stride=2),), [(1, 9), (9, 1), (5, 3), (9, 9)]),
+        ((nn.ZeroPad2d((2, 0, 0, 2)), nn.Conv2d(1, 1, 3)), [(2, 9), (9, 2), (5, 5)]),
+        ((nn.Conv2d(1, 1, 3, padding=1), nn.ReLU(), nn.Conv2d(1, 1, 3, padding=1)), [(0, 11), (11, 0), (5, 6)]),
+    ],
+    ids=["without padding", "stride", "padding on one side", "padding"],
+)
+def test_class_activations_stand_where_their_cells_look(steps: tuple[nn.Module, ...], spots: list[Any]) -> None:
+    """A plane without padding is smaller than the picture by its edges; drawn over all of it, a spot moved outwards."""
+    seeing = module_predictor(Looking(SIDE, (1, SIDE, SIDE), *steps), _blank("image"), scaling="none")
+    images = np.zeros((len(spots), SIDE, SIDE))
+    images[np.arange(len(spots)), *np.transpose(spots)] = 1.0
+    found = pixel_maps(seeing, images.reshape(len(spots), -1), of_class="b")
+    assert found.kind == "class_activation"
+    strongest = found.maps.max(axis=(1, 2))
+    np.testing.assert_allclose(found.maps[np.arange(len(spots)), *np.transpose(spots)], strongest)
+    assert (found.maps.mean(axis=(1, 2)) < 0.2 * strongest).all()  # beyond the middles at the edges maps are level
+
+
+@pytest.mark.parametrize(
+    ("view", "steps"),
+    [
+        ((4, SIDE // 2, SIDE // 2), (nn.Conv2d(4, 1, 1),)),
+        ((1, SIDE // 2, 2 * SIDE), (nn.Conv2d(1, 1, 1),)),
+        ((1, SIDE, SIDE), (Turned(), nn.Conv2d(1, 1, 3, padding=1))),
+    ],
+    ids=["folded", "other shape", "turned"],
+)
+def test_planes_that_do_not_lie_on_the_picture_are_not_drawn_on_it(
+    view: tuple[int, ...], steps: tuple[nn.Module, ...]
+) -> None:
+    seeing = module_predictor(Looking(SIDE, view, *steps), _blank("image"), scaling="none")
+    row = np.random.default_rng(0).random((1, SIDE * SIDE))
+    assert pixel_maps(seeing, row).kind == "attribution"
+    with pytest.raises(ExplanationError, match="over a plane that lies on the picture"):
+        pixel_maps(seeing, row, kind="class_activation")
+
+
 def test_large_networks_take_few_pictures_at_once_to_the_same_numbers(
     seeing: Predictor, squares: tuple[Table, NDArray[Any], NDArray[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

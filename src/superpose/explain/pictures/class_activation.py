@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from superpose.explain.pictures.plane import Axis
 from superpose.learning.modules.model import ModuleModel
 
 __all__ = ["class_activations", "last_convolution"]
@@ -16,8 +17,8 @@ Floats = NDArray[np.float64]
 _CONVOLUTIONS = ("aten.conv2d.", "aten.convolution.")
 
 
-def last_convolution(model: Any) -> str | None:
-    """Name of the last convolution over a plane in the module's predicting graph, in order of its steps.
+def last_convolution(model: Any) -> tuple[str, tuple[int, int]] | None:
+    """Name of the last convolution over a plane in the module's predicting graph, in order of its steps, and its plane.
 
     One that has shrunk the image to a single point tells no place, and an earlier one is taken. None where there is
     none, and for models that are no modules.
@@ -29,11 +30,19 @@ def last_convolution(model: Any) -> str | None:
         return None
     _, taps = model.tapped(np.zeros((1, model.module.n_columns)), named)
     planes = [name for name in named if taps[name].result.dim() == 4 and min(taps[name].result.shape[2:]) > 1]
-    return planes[-1] if planes else None
+    if not planes:
+        return None
+    height, width = taps[planes[-1]].result.shape[2:]
+    return planes[-1], (height, width)
 
 
 def class_activations(
-    model: ModuleModel, encoded: Floats, classes: NDArray[np.intp], layer: str, shape: tuple[int, int]
+    model: ModuleModel,
+    encoded: Floats,
+    classes: NDArray[np.intp],
+    layer: str,
+    axes: tuple[Axis, Axis],
+    shape: tuple[int, int],
 ) -> Floats:
     """Class activations ``(n_rows, height, width)``, 0 where nothing speaks for the class.
 
@@ -45,6 +54,7 @@ def class_activations(
         encoded: ``(n_rows, n_columns)``.
         classes: index of each row's class.
         layer: from `last_convolution`.
+        axes: where rows and columns of its plane lie on the image, from `superpose.explain.pictures.plane.laid_on`.
         shape: height and width of the image.
     """
     import torch
@@ -60,7 +70,8 @@ def class_activations(
         slopes: Any = torch.autograd.grad(odds.sum(), active, allow_unused=True)[0]
         if slopes is None:  # the output does not depend on the layer
             slopes = torch.zeros_like(active)
-        weighed = (slopes.mean(dim=(2, 3), keepdim=True) * active).sum(dim=1, keepdim=True).clamp(min=0.0)
-        large = torch.nn.functional.interpolate(weighed.detach().double(), shape, mode="bilinear", align_corners=False)
-        found.append(large[:, 0].numpy())
+        weighed = (slopes.mean(dim=(2, 3), keepdim=True) * active).sum(dim=1).clamp(min=0.0)  # (batch, rows, columns)
+        cells = weighed.detach().double().numpy()
+        down, across = (axes[i].weights(cells.shape[1 + i], shape[i]) for i in (0, 1))
+        found.append(down @ cells @ across.T)
     return np.concatenate(found)

@@ -2,8 +2,8 @@
 
 - ``class_activation``: gradient-weighted class activation (Grad-CAM) of the last convolution of a user's module that
   still has a plane: its channels, weighed by the mean gradient of the class's log odds, summed, and only what speaks
-  for the class kept; brought to the image's size by bilinear interpolation. Source: Selvaraju et al., ICCV 2017, arXiv
-  1610.02391.
+  for the class kept; drawn where its cells look, linear between the middles of what they see. Source: Selvaraju et
+  al., ICCV 2017, arXiv 1610.02391.
 - ``attribution``: integrated gradients of each pixel (see `superpose.explain.attributions`), summed over its channels.
 - ``occlusion``: how much the probability falls when a square around the pixel takes the typical pixels, mean over the
   squares that cover it. Takes any model. Source: Zeiler and Fergus, ECCV 2014, arXiv 1311.2901.
@@ -24,6 +24,7 @@ from superpose.errors import ExplanationError
 from superpose.explain.attributions import Look, attribute_watched
 from superpose.explain.pictures.class_activation import class_activations, last_convolution
 from superpose.explain.pictures.grid import ImageGrid, image_grid
+from superpose.explain.pictures.plane import Axis, laid_on
 from superpose.learning.modules.model import ModuleModel
 
 if TYPE_CHECKING:
@@ -91,16 +92,16 @@ def pixel_maps(
     Cost: one run with gradients for class activations, 16 and more for attributions; 170 predictions for occlusion.
     """
     grid = image_grid(predictor.model.preprocessor, shape)
-    layer = last_convolution(predictor.model)
+    convolution = _convolution(predictor.model, grid) if kind in ("auto", "class_activation") else None
     if kind == "auto":
         graded = hasattr(predictor.model, "probability_gradients")
-        kind = "class_activation" if layer else "attribution" if graded else "occlusion"
+        kind = "class_activation" if convolution else "attribution" if graded else "occlusion"
     if kind not in KINDS:
         raise ExplanationError(f"No kind of picture {str(kind)[:40]!r}; there are auto, {', '.join(KINDS)}.", kind=kind)
-    if kind == "class_activation" and layer is None:
+    if kind == "class_activation" and convolution is None:
         raise ExplanationError(
-            "This model has no convolution over a plane, so there is no class activation; take attribution or "
-            "occlusion.",
+            "This model has no convolution over a plane that lies on the picture, so there is no class activation; "
+            "take attribution or occlusion.",
             kind=kind,
         )
     encoded = predictor.encode(rows)
@@ -112,8 +113,8 @@ def pixel_maps(
             predictor, rows, "integrated_gradients", look=look, of_class=of_class
         ).values  # (n_rows, n_columns)
         found = values[:, grid.places].sum(axis=1)
-    elif isinstance(predictor.model, ModuleModel) and kind == "class_activation" and layer is not None:
-        found = class_activations(predictor.model, encoded, places, layer, grid.shape)
+    elif isinstance(predictor.model, ModuleModel) and convolution is not None:
+        found = class_activations(predictor.model, encoded, places, *convolution, grid.shape)
     else:
         found = _occlusion(predictor, encoded, places, grid, look)
     return PixelMaps(
@@ -122,8 +123,17 @@ def pixel_maps(
         probabilities=shares[np.arange(len(places)), places],
         maps=found,
         images=grid.pixels(encoded),
-        layer=layer if kind == "class_activation" else None,
+        layer=None if convolution is None else convolution[0],
     )
+
+
+def _convolution(model: Any, grid: ImageGrid) -> tuple[str, tuple[Axis, Axis]] | None:
+    """The last convolution over a plane, and where the plane lies on the picture; None where there is no such."""
+    last = last_convolution(model)
+    if last is None:
+        return None
+    axes = laid_on(model, last[0], grid, last[1])
+    return None if axes is None else (last[0], axes)
 
 
 def _places(predictor: Predictor, shares: Floats, of_class: Any) -> NDArray[np.intp]:

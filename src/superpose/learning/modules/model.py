@@ -179,6 +179,28 @@ class ModuleModel:
 
         return self._network.tapped(torch.tensor(encoded, dtype=torch.float64), names)
 
+    def columns_behind(
+        self, encoded: NDArray[np.float64], name: str, weights: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """The gradient by each row's columns, ``(n_rows, n_columns)``, of a weighted sum of a step's result.
+
+        Args:
+            encoded: rows, ``(n_rows, n_columns)``.
+            name: the step, whose result is ``(n_rows, n_channels, ...)``.
+            weights: of its entries, the same for all channels, ``(n_rows, ...)``.
+        """
+        import torch
+
+        found = []
+        for start in range(0, len(encoded), self.gradient_rows_at_once):
+            end = start + self.gradient_rows_at_once
+            rows = torch.tensor(encoded[start:end], dtype=torch.float64, requires_grad=True)
+            result = self._network.tapped(rows, [name])[1][name].result
+            summed = (result * torch.tensor(weights[start:end, None], dtype=result.dtype)).sum()
+            slope = torch.autograd.grad(summed, rows, allow_unused=True)[0] if summed.requires_grad else None
+            found.append(np.zeros(rows.shape) if slope is None else slope.numpy())
+        return np.concatenate(found)
+
     def to_parts(self) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
         """The model, except for graphs and circuits, as a JSON description and plain arrays."""
         preprocessing, learnt = self.preprocessor.to_parts()
