@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import permutation_test
+from sklearn.metrics import confusion_matrix, roc_auc_score
 from statsmodels.stats.proportion import proportion_confint
 
 from superpose.datasets import Table
@@ -181,11 +182,18 @@ def test_slices_are_of_the_model_as_it_answers_where_calibration_moves_its_label
         assert group["metrics"]["sensitivity"] == pytest.approx(np.mean(said[own & (truth == "ill")] == "ill"))
     of_splits = {group["group"]: group["metrics"] for group in result.evaluation["subgroups"][0]["groups"]}
     assert all(of_splits[one["group"]]["selection_rate"] > 2 * np.mean(said == "ill") for one in by_sex["groups"])
+    own = result.evaluation["model_cases"]["models"]["hybrid"]
+    np.testing.assert_array_equal(own["confusion"], confusion_matrix(truth, said, labels=list(table.classes)))
+    shares = predictor.predict_proba(rows)[:, list(table.classes).index("ill")]
+    assert own["roc"][0]["auc"] == pytest.approx(roc_auc_score(truth == "ill", shares))
     manifest = predictor.manifest
     card, report = model_card(manifest), training_report(ReportFacts(manifest=manifest)).decode()
     assert card.index("**This very model**, as it answers") < card.index("before calibration. Test cases counted once")
     assert "on the test rows of its own split, as it answers: calibrated, which no other row is" in card
     assert "By sex, this very model as it answers" in report and "calibrated, which no other row is" in report
+    right = int(np.sum(said == truth))
+    assert f"registered model as it answers, after calibration: {right} of {len(said)} cases" in report
+    assert "in the first split that tests it, before calibration" in report
     few = {"column": "sex", "groups": [dict(group, n_cases=9) for group in by_sex["groups"]], "gaps": by_sex["gaps"]}
     evaluation = {**manifest["evaluation"], "model_subgroups": [few]}
     asked = {one.name: one for one in check_promotion({**manifest, "evaluation": evaluation}, {}, {}).requirements}

@@ -112,8 +112,11 @@ def _figures(evaluation: Facts, rows: Mapping[str, Facts]) -> Table:
 
 
 def _calibrated(evaluation: Facts) -> str:
-    method = (evaluation.get("calibration") or {}).get("method", "none")
-    return "" if method == "none" else ", as it answers: calibrated, which no other row is"
+    return ", as it answers: calibrated, which no other row is" if _is_calibrated(evaluation) else ""
+
+
+def _is_calibrated(evaluation: Facts) -> bool:
+    return bool((evaluation.get("calibration") or {}).get("method", "none") != "none")
 
 
 def _interval(metric: Any) -> str:
@@ -144,8 +147,9 @@ def _case_figures(evaluation: Facts) -> list[Block]:
     if not seen:
         return [Text("ROC curves and confusion matrices are left out: the job's document does not hold them.")]
     models: Facts = seen["models"]
-    said = f"{seen['n_cases']} test cases, each counted once, in the first split that tests it"
-    blocks: list[Block] = []
+    before = ", before calibration" if _is_calibrated(evaluation) else ""
+    said = f"{seen['n_cases']} test cases, each counted once, in the first split that tests it" + before
+    blocks: list[Block] = _answered_figures(evaluation.get("model_cases"))
     hybrid, shown = models["hybrid"], _ordered(models, labels)
     if seen["positive"] is not None:
         curves = [(labels.get(name, name), found["roc"][0]) for name, found in shown if found["roc"]]
@@ -160,8 +164,8 @@ def _case_figures(evaluation: Facts) -> list[Block]:
     if hybrid["confusion"] is not None:
         names = ["hybrid", *(["classical_twin"] if "classical_twin" in models else [])]
         blocks += [
-            confusion_figure(f"confusion-{name}", labels.get(name, name), seen["classes"], models[name]["confusion"])
-            for name in names
+            confusion_figure(f"confusion-{name}", label, seen["classes"], models[name]["confusion"])
+            for name, label in ((name, labels.get(name, name) + (before if name == "hybrid" else "")) for name in names)
         ]
     else:
         blocks.append(Text(f"Confusion matrices are left out: {len(seen['classes'])} classes are too many to draw."))
@@ -174,6 +178,21 @@ def _case_figures(evaluation: Facts) -> list[Block]:
             areas,
         ),
     ]
+
+
+def _answered_figures(own: Facts | None) -> list[Block]:
+    """The same of the registered model as it answers, where calibration moves its labels."""
+    if not own:
+        return []
+    found, label = own["models"]["hybrid"], "registered model as it answers, after calibration"
+    blocks: list[Block] = []
+    if found["roc"]:
+        curves = [(curve["class"], curve) for curve in found["roc"]]
+        caption = f"ROC of the {label}, with areas; {own['n_cases']} test rows of its own split."
+        blocks.append(roc_figure("roc-answered", curves, caption))
+    if found["confusion"] is not None:
+        blocks.append(confusion_figure("confusion-answered", label, own["classes"], found["confusion"]))
+    return blocks
 
 
 def comparisons(evaluation: Facts) -> Section:

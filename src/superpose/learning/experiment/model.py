@@ -20,6 +20,7 @@ from superpose.learning.experiment.split_data import SplitData
 from superpose.learning.experiment.unit import Unit
 from superpose.learning.facts import data_facts
 from superpose.learning.model_file import ModelFacts, encode_model
+from superpose.learning.plot_data import case_plots
 from superpose.learning.subgroups import subgroup_report
 from superpose.learning.verdicts import SeenCases
 
@@ -30,7 +31,8 @@ def write_model_file(run: Run, rows: UnitResults, evaluation: dict[str, Any]) ->
     """Write the model file into the run's directory; its path and digest.
 
     The evaluation gains ``calibration``, and where probabilities are calibrated the model's metrics are those of them;
-    where that moves labels it gains ``model_subgroups`` too: this model as it answers, on the test rows of its split.
+    where that moves labels it gains ``model_cases`` and ``model_subgroups`` too: this model as it answers, on the test
+    rows of its split.
     """
     split, data = run.splits[0], SplitData(run, 0)
     model = run.recipe.model(Unit(run, data, "hybrid", 0).network(), data.preprocessor, run.table.classes)
@@ -49,6 +51,7 @@ def write_model_file(run: Run, rows: UnitResults, evaluation: dict[str, Any]) ->
             places=split.test,
         )
         chosen = run.spec.evaluation
+        evaluation["model_cases"] = case_plots(answered, [str(label) for label in run.table.classes])
         evaluation["model_subgroups"] = subgroup_report(chosen.subgroups, run.table, answered, chosen.confidence)
     facts = ModelFacts(
         evaluation=evaluation,
