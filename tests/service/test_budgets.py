@@ -307,3 +307,29 @@ def test_time_of_workers_costs_and_ends(tmp_path: Path, kernels: None) -> None:
         cost = service.budgets.cost(admin, job.id)
         assert cost.charged_micros == 12_500 and (cost.seconds or 0) >= 1.25
         assert left(service, admin) > 6.4
+
+
+def test_a_sweep_is_refused_where_no_trial_fits_beside_it_and_told_where_money_may_run_out(tmp_path: Path) -> None:
+    from tests.service.conftest import add_trial
+
+    from superpose.trust import read_key_file
+
+    pytest.importorskip("optuna", reason="needs superpose[sweeps]")
+    config = ServiceConfig(data_dir=tmp_path / "data", worker_second_usd=0.01, job_seconds=600.0)
+    sweep = {"space": {"model.n_qubits": [1, 2]}, "n_trials": 2, "sampler": {"name": "grid"}}
+    with Service.open(config) as service:
+        admin = service.authenticate(read_key_file(service.admin_key_path))
+        add_trial(service, admin)
+        service.budgets.set(admin, period="total", limit_usd=11.99)  # the sweep's own 6 dollars would fit
+        with pytest.raises(BudgetError, match=r"needs \$12\.00: \$6\.00 are set aside .* left\. Have the") as refused:
+            service.sweeps.submit(admin, sweep, dataset="trial", name="search")
+        told = refused.value.details
+        assert (told["needed_usd"], told["limit_usd"], told["used_usd"]) == (12.0, 11.99, 0.0)
+        assert service.sweeps.list(admin).items == ()
+        service.budgets.set(admin, period="total", limit_usd=12.0)
+        made = service.sweeps.submit(admin, sweep, dataset="trial", name="search")
+        (remark,) = made.job.remarks
+        assert remark["code"] == "sweep.may_run_out" and remark["needed_usd"] > remark["left_usd"] == 12.0  # type: ignore[operator]  # JSON
+        service.sweeps.cancel(admin, "search")
+        service.budgets.set(admin, period="total", limit_usd=100.0)
+        assert service.sweeps.submit(admin, sweep, dataset="trial", name="again").job.remarks == ()

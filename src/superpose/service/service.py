@@ -116,7 +116,12 @@ class Service:
         self.quotas = Quotas(self._database, size_of=self._artifacts.size, clock=clock)
         self.budgets = Budgets(self._database, clock=clock)
         self.residencies = Residencies(self._database, clock=clock)
-        charges = Charges(clock, worker_second_usd=config.worker_second_usd, job_seconds=config.job_seconds)
+        charges = Charges(
+            clock,
+            worker_second_usd=config.worker_second_usd,
+            job_seconds=config.job_seconds,
+            worker_threads=config.worker_threads,
+        )
         self.store = JobStore.opened(self._database, config.job_rules, clock=clock, quotas=self.quotas, charges=charges)
         self._last_used = LastUsed(self._database, clock, coarse_s=config.key_used_s)
         self._door = Door(

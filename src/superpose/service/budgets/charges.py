@@ -20,7 +20,9 @@ from superpose.service.statuses import JobStatus
 from superpose.service.store.claims import NewJob, Price
 from superpose.service.store.tables import attempts, budgets, charges, keys
 
-__all__ = ["PERIODS", "Charges", "Quote", "seconds_left", "start_of", "used_micros"]
+__all__ = ["MAY_RUN_OUT", "PERIODS", "Charges", "Quote", "seconds_left", "start_of", "used_micros"]
+
+MAY_RUN_OUT = "sweep.may_run_out"
 
 #: What a budget is counted over, UTC.
 PERIODS = ("day", "month", "total")
@@ -88,15 +90,27 @@ class Charges:
         clock: what tells the time.
         worker_second_usd: what a second of a worker costs.
         job_seconds: how long workers may hold a job, all attempts together, where it says nothing itself.
+        worker_threads: processors of a worker, for what a sweep is expected to cost.
     """
 
-    def __init__(self, clock: Clock, *, worker_second_usd: float = 0.0, job_seconds: float | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        worker_second_usd: float = 0.0,
+        job_seconds: float | None = None,
+        worker_threads: int = 1,
+    ) -> None:
+        self._worker_threads = worker_threads
         self._clock = clock
         self._second_micros = worker_second_usd * 1e6
         self._job_seconds = job_seconds
 
     def admit(self, connection: Connection, new: NewJob) -> NewJob:
         """The submission, with fewer shots where it asks for that and money is short; refused if there is not enough.
+
+        A sweep is refused too where nothing is left beside it for one of its trials at a time, and gets a remark
+        (`MAY_RUN_OUT`) where all that its trials are expected to take is more than is left.
 
         Raises:
             BudgetError: it would cost more than a budget of the project or of the user, or its own limit, leaves.
@@ -113,15 +127,15 @@ class Charges:
                 backend=price.backend,
             )
         tightest = min(rooms, key=lambda room: room.left)
-        needed = price.micros + self._worker_micros(new)
+        needed = price.micros + self._worker_micros(new) + self._child_micros(new)
         if needed <= tightest.left:
-            return new
+            return self._with_remark(new, needed, tightest)
         scaled = self._scaled(new, tightest.left - self._worker_micros(new))
         if scaled is not None:
             return scaled
         raise BudgetError(
-            f"This may cost {shown_usd(needed)} on {price.backend!r}; {tightest.what} is {shown_usd(tightest.limit)}, "
-            f"of which {shown_usd(tightest.left)} are left. {self._cures(new, tightest)}.",
+            f"{self._needs(new, needed)}; {tightest.what} is {shown_usd(tightest.limit)}, of which "
+            f"{shown_usd(tightest.left)} are left. {self._cures(new, tightest)}.",
             needed_usd=usd_of(needed),
             limit_usd=usd_of(tightest.limit),
             used_usd=usd_of(tightest.used),
@@ -178,6 +192,36 @@ class Charges:
                 settled_at=self._clock(),
             )
         )
+
+    def _needs(self, new: NewJob, needed: int) -> str:
+        one = self._child_micros(new)
+        if not one:
+            return f"This may cost {shown_usd(needed)} on {new.price.backend!r}"
+        return (
+            f"This needs {shown_usd(needed)}: {shown_usd(needed - one)} are set aside for the sweep until it ends, and "
+            f"{shown_usd(one)} beside that for each trial, or the final training, while that runs"
+        )
+
+    def _child_micros(self, new: NewJob) -> int:
+        """What must be left beside a sweep, for one of its jobs at a time."""
+        return self._worker_micros(new) if new.kind is JobKind.SWEEP else 0
+
+    def _with_remark(self, new: NewJob, needed: int, room: _Room) -> NewJob:
+        """A sweep with the remark that money may run out under it, where its estimate says so."""
+        parts = (new.estimate or {}).get("parts")
+        if new.kind is not JobKind.SWEEP or not isinstance(parts, Mapping):
+            return new
+        expected = needed + math.ceil(parts["trials"] / self._worker_threads * self._second_micros)
+        if expected <= room.left:
+            return new
+        message = (
+            f"By its estimate this sweep needs {shown_usd(expected)} until its best spec is trained, if nothing stops "
+            f"early and no trial is pruned: {shown_usd(expected - needed)} for the trials, and {shown_usd(needed)} "
+            f"that are set aside meanwhile; {room.what} leaves {shown_usd(room.left)}. It is not refused for that, and "
+            "ends with quota.budget where money does; take fewer trials, epochs or folds, or have the budget raised."
+        )
+        told = {"code": MAY_RUN_OUT, "message": message, "needed_usd": usd_of(expected), "left_usd": usd_of(room.left)}
+        return replace(new, remarks=(*new.remarks, told))
 
     def _cures(self, new: NewJob, room: _Room) -> str:
         """What its submitter can do about a job that costs too much."""

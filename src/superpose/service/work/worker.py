@@ -95,7 +95,12 @@ class Worker:
         self._database = Database(self._data_dir.database_path, busy_timeout_s=config.busy_timeout_s)
         self._artifacts = Artifacts(self._data_dir, config.artifact_url)
         self._quotas = Quotas(self._database, size_of=self._artifacts.size, clock=utc_now)
-        charges = Charges(utc_now, worker_second_usd=config.worker_second_usd, job_seconds=config.job_seconds)
+        charges = Charges(
+            utc_now,
+            worker_second_usd=config.worker_second_usd,
+            job_seconds=config.job_seconds,
+            worker_threads=config.worker_threads,
+        )
         self._store = JobStore.opened(self._database, config.job_rules, quotas=self._quotas, charges=charges)
         self._budget = CpuBudget(config.cpu_dir or self._data_dir.cpu, config.cpu_total, silent_s=config.lease_s)
         self._on_threads = on_threads
