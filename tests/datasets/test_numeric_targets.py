@@ -100,3 +100,15 @@ def test_the_sheet_tells_of_the_target_and_warns_of_no_leak() -> None:
         "target_column"
         not in data_sheet(Table.from_columns("x", {"a": np.arange(4.0)}, "y", np.array([0.0, 1, 0, 1]))).to_dict()
     )
+
+
+def test_a_table_takes_what_a_mask_hides_as_missing() -> None:
+    mask = np.arange(4) == 2
+    columns = {
+        "x": np.ma.masked_array([1.0, 2.0, 1e9, 4.0], mask=mask),
+        "word": np.ma.masked_array(np.array(["a", "b", "secret", "b"], dtype=object), mask=mask),
+    }
+    table = Table.from_columns("t", columns, "y", np.ma.masked_array([1.0, 2.0, 3.0, 4.0], mask=mask), None, "number")
+    assert [column.n_missing for column in table.columns] == [1, 1]
+    assert table.features["x"].isna().tolist() == mask.tolist() == table.target.isna().tolist()
+    assert table.features["word"].tolist() == ["a", "b", None, "b"]

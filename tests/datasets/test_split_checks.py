@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from superpose.datasets import (
     Table,
     builtin_table,
     check_splits,
+    data_sheet,
     grouped_splits,
     read_table,
     stratified_splits,
@@ -95,6 +97,22 @@ def test_copies_are_found_exact_and_near() -> None:
 def test_identifiers_and_texts_among_the_features_are_named() -> None:
     table = planted(mrn=np.array([f"M{i}" for i in range(N_ROWS)], dtype=object))
     assert findings(table)["identifier"].columns == ("mrn",)
+
+
+@pytest.mark.parametrize("form", ["%Y-%m-%d", "%d.%m.%Y", "%m/%d/%y", "%d-%b-%Y", "%d-%m-%Y %H:%M"])
+def test_dates_among_the_features_are_named_by_sheet_and_splits_however_they_are_written(form: str) -> None:
+    days = [date(2024, 1, 1) + timedelta(days=i // 2) for i in range(N_ROWS)]
+    table = planted(visit=np.array([day.strftime(form) for day in days], dtype=object))
+    found = findings(table)["identifier"]
+    assert found.columns == ("visit",) and "holds dates" in found.message and "days since an event" in found.message
+    (said,) = (warning for warning in data_sheet(table).warnings if "'visit'" in warning)
+    assert "holds dates" in said and ("write it as 2025-03-31" in said) == (form != "%Y-%m-%d")
+
+
+def test_versions_and_codes_are_no_dates() -> None:
+    for words in (["1.2.3", "1.2.4"], ["10-12-14", "10-12-15"], ["45.20.2024", "46.20.2024"], ["12 mg", "13 mg"]):
+        table = planted(code=np.array([words[i % 2] for i in range(N_ROWS)], dtype=object))
+        assert "identifier" not in findings(table)
 
 
 def test_drift_between_past_and_present_is_seen() -> None:

@@ -271,3 +271,20 @@ def test_shifted_angles_train_the_same_model_as_the_adjoint_method() -> None:
     exact = HybridClassifier(**options).fit(rows, labels).predict_proba(rows)
     shifted = HybridClassifier(**options, gradient_method="parameter-shift").fit(rows, labels).predict_proba(rows)
     np.testing.assert_allclose(shifted, exact, rtol=0, atol=1e-3)
+
+
+def test_masked_values_are_missing_and_masked_labels_refused() -> None:
+    rows = np.random.default_rng(0).normal(size=(40, 2))
+    labels, mask = (rows[:, 0] > 0).astype(int), np.zeros((40, 2), bool)
+    mask[5, 1] = True
+    hidden = np.ma.masked_array(np.where(mask, 1e9, rows), mask=mask)
+    told = [
+        HybridClassifier(n_qubits=2, epochs=1, random_state=0).fit(one, labels).predict_proba(one)
+        for one in (hidden, np.where(mask, np.nan, rows))
+    ]
+    np.testing.assert_array_equal(*told)
+    model = HybridClassifier(n_qubits=2, epochs=1, random_state=0)
+    with pytest.raises(ValueError, match=r"y has no label in row 3 \(masked\)"):
+        model.fit(rows, np.ma.masked_array(labels, mask=np.arange(40) == 3))
+    with pytest.raises(ValueError, match="groups has no value in row 3"):
+        model.fit(rows, labels, groups=np.ma.masked_array(np.arange(40), mask=np.arange(40) == 3))

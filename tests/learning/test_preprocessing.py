@@ -13,6 +13,7 @@ from sklearn.preprocessing import MinMaxScaler, RobustScaler, StandardScaler
 
 from superpose.errors import FeatureMismatchError
 from superpose.learning.preprocessing import Preprocessor
+from superpose.learning.rows import ColumnNames, read_rows
 from superpose.learning.spec import PreprocessingSpec
 
 FRAME = pd.DataFrame(
@@ -225,3 +226,12 @@ def test_limits_that_no_model_has_are_refused(limits: Any) -> None:
     description, arrays = fitted().to_parts()
     with pytest.raises(FeatureMismatchError, match="limits must be two numbers"):
         Preprocessor.from_parts({**description, "limits": limits}, arrays)
+
+
+def test_what_a_mask_hides_is_missing_in_rows_as_nan_is() -> None:
+    names = ColumnNames(("a", "b"), ("number", "number"))
+    for rows in (np.array([[1, 2], [3, 999]]), np.array([[1.0, 2.0], [3.0, 999.0]])):
+        read = read_rows(np.ma.masked_array(rows, mask=[[False, False], [False, True]]), names)
+        assert np.array(read.numbers).tolist()[0] == [1.0, 2.0] and np.isnan(np.array(read.numbers)[1, 1])
+    words = np.ma.masked_array(np.array([["x"], ["y"]], dtype=object), mask=[[True], [False]])
+    assert read_rows(words, ColumnNames(("a",), ("category",))).categories == ([None, "y"],)

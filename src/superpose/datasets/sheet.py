@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,11 @@ _MIN_IDENTIFIERS = 20
 _IDENTIFIER_NAME = re.compile(r"(^|[_\s.-])(id|ids|mrn|uuid|guid|nr|no|number|key)$|(?<=[a-z])I[dD]$", re.IGNORECASE)
 _TRUTH_WORDS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"})
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?\s?(Z|[+-]\d{2}:?\d{2})?)?")
+_LOCAL_DATE = re.compile(
+    r"(?=(0?[1-9]|[12]\d|3[01])\D+(0?[1-9]|[12]\d|3[01])\D)"  # day and month, in either order
+    r"(\d{1,2}([./])\d{1,2}\4(\d{4}|\d{2})|\d{1,2}-\d{1,2}-\d{4})( \d{1,2}:\d{2}(:\d{2})?)?"
+    r"|\d{1,2}[- .]{1,2}[A-Za-z]{3,9}[- .]{1,2}\d{4}"
+)
 _TEXT_LENGTH = 40
 _SAMPLE = 1_000
 
@@ -132,6 +138,11 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
                 f"Column {column.name!r} holds dates, which a model would take as categories: exclude it, split by it, "
                 "or give days since an event."
             )
+        elif table.classes and holds_local_dates(table.features[column.name].to_numpy()):
+            said.append(
+                f"Column {column.name!r} holds dates, which a model would take as categories: exclude it, "
+                "write it as 2025-03-31 and split by it, or give days since an event."
+            )
         if column.type == "text":
             said.append(f"Column {column.name!r} holds free text, which a model would take as categories: exclude it.")
     return DataSheet(
@@ -155,6 +166,16 @@ def _of_shared_patients(shared: Mapping[str, int], has_column: bool) -> str:
     if has_column:
         return f"{found}, and the pneumonia template leaves them out of training."
     return f"{found}. Add the set with its patients (--patients), and the pneumonia template leaves those pictures out."
+
+
+def holds_local_dates(values: npt.NDArray[Any]) -> bool:
+    """Whether all texts of a column are dates, but not written as 2025-03-31.
+
+    >>> holds_local_dates(np.array(["31.03.2025", None, "1.4.2025"], dtype=object))
+    True
+    """
+    words = list(itertools.islice(dict.fromkeys(value for value in values if isinstance(value, str)), _SAMPLE))
+    return bool(words) and all(_LOCAL_DATE.fullmatch(word) for word in words)
 
 
 def _target_sheet(table: Table) -> ColumnSheet:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.datasets.drift import compare_drift, drift_baseline
-from superpose.datasets.sheet import data_sheet
+from superpose.datasets.sheet import data_sheet, holds_local_dates
 from superpose.datasets.splits import Indices, Split
 from superpose.datasets.table import Table
 
@@ -23,6 +23,7 @@ _PERFECT = 0.98
 _MOST = 1e30
 _NEAR = 0.01
 _MAX_LISTED = 20
+_DATES = "holds dates, each of which counts as a category of its own,"
 _SAMPLE = 2_000
 _GROUP_NAME = re.compile(
     r"patient|subject|person|proband|participant|family|household|case|customer|user|client|mrn|group|"
@@ -239,16 +240,17 @@ def _near_duplicates(features: Table, split: Split) -> list[Finding]:
 
 
 def _identifiers(features: Table) -> list[Finding]:
-    said = {"identifier": "has another value in every row", "text": "holds free text"}
-    return [
-        Finding(
-            "identifier",
-            f"Column {column.name!r} {said[column.type]} and is a feature: exclude it (preprocessing.exclude).",
-            (column.name,),
-        )
-        for column in data_sheet(features, max_columns=features.n_features + 1).columns
-        if column.type in said
-    ]
+    said = {"identifier": "has another value in every row", "text": "holds free text", "date": _DATES}
+    found = []
+    for column in data_sheet(features, max_columns=features.n_features + 1).columns:
+        fault = said.get(column.type)
+        if column.type in ("category", "identifier") and holds_local_dates(features.features[column.name].to_numpy()):
+            fault = _DATES
+        if fault is not None:
+            cure = ", or give days since an event" if fault is _DATES else ""
+            message = f"Column {column.name!r} {fault} and is a feature: exclude it (preprocessing.exclude){cure}."
+            found.append(Finding("identifier", message, (column.name,)))
+    return found
 
 
 def _drift(features: Table, split: Split) -> list[Finding]:

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.datasets.domains import DOMAINS, GENERAL, MEDICAL
+from superpose.datasets.masks import unmasked
 from superpose.errors import (
     DatasetEmptyError,
     DatasetFormatError,
@@ -96,6 +97,8 @@ class Table:
     ) -> Table:
         """A table from column arrays: float64 arrays are numbers, object arrays of ``str`` or None are categories.
 
+        What is under the mask of a masked array is missing.
+
         Args:
             name: name of the table.
             features: arrays of shape (n_rows,) by column name.
@@ -114,6 +117,7 @@ class Table:
         """
         import pandas as pd
 
+        features, target = {column: unmasked(values) for column, values in features.items()}, unmasked(target)
         if not features:
             raise DatasetEmptyError(
                 f"Table {name!r} has only the target column {target_name!r}; at least one feature column is needed."

@@ -18,6 +18,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import column_or_1d, validate_data
 
 from superpose.datasets import grouped_splits, stratified_splits
+from superpose.datasets.masks import first_masked, unmasked
 from superpose.errors import DatasetOneClassError, DatasetTooSmallError, NotFittedError, SpecError
 from superpose.learning.rows import ColumnKind, category_text, is_frame, is_number
 
@@ -133,9 +134,15 @@ def validated_rows(
 
     With ``numbers`` the labels are numbers to be learnt, float64 and finite.
 
+    What is under the mask of a masked array is missing, as NaN is; a label under one is refused.
+
     Raises:
         ValueError: the rows or labels cannot be used.
     """
+    if (row := first_masked(y)) is not None:
+        what = "number" if numbers else "label"
+        raise ValueError(f"y has no {what} in row {row} (masked); leave rows without one out")
+    X = unmasked(X)
     if not _has_categories(X):
         rows, labels = validate_data(
             estimator, X, y, dtype=np.float64, ensure_all_finite="allow-nan", y_numeric=numbers
@@ -174,6 +181,7 @@ def encoded_rows(estimator: Any, X: Any) -> NDArray[np.float64]:
         FeatureMismatchError: the frame with categories, or list of mappings by column, does not have them.
     """
     encoded: NDArray[np.float64]
+    X = unmasked(X)
     if estimator.preprocessor_.columns.categories or _has_categories(X) or _is_named(X):
         encoded = estimator.preprocessor_.transform(_with_text_names(X))
     else:
@@ -234,7 +242,7 @@ def group_members(groups: Any, n_rows: int) -> NDArray[np.int64] | None:
     """
     if groups is None:
         return None
-    given = type(groups).__name__
+    given, groups = type(groups).__name__, unmasked(groups)
     if isinstance(groups, list | tuple):
         groups = np.array(groups, dtype=object)  # else a gap beside texts would become the text "nan"
     try:

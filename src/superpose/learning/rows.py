@@ -18,6 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from superpose.datasets.masks import unmasked
 from superpose.errors import FeatureMismatchError
 
 __all__ = ["ColumnKind", "ColumnNames", "RowBlock", "category_text", "is_frame", "is_number", "read_rows"]
@@ -94,7 +95,7 @@ def read_rows(rows: Any, columns: ColumnNames) -> RowBlock:
 
     Args:
         rows: a pandas DataFrame or a list of mappings, matched by column name in any order; or a list of lists or a 2-D
-            array, matched by position. None and nan are missing values.
+            array, matched by position. None, nan and what is masked are missing values.
         columns: what the model was trained on.
 
     Raises:
@@ -103,7 +104,7 @@ def read_rows(rows: Any, columns: ColumnNames) -> RowBlock:
     if is_frame(rows):
         return _read_frame(rows, columns)
     if isinstance(rows, np.ndarray):
-        return _read_array(rows, columns)
+        return _read_array(unmasked(rows), columns)
     if isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Sequence):
         raise FeatureMismatchError(
             f"rows must be a data frame, a 2-D array or a list of rows, got {type(rows).__name__}; "
