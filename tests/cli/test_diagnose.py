@@ -34,6 +34,14 @@ def test_a_model_that_cannot_be_read_says_why(superpose: Callable[..., Any], tmp
             assert f"cannot be read: {why}" in message or "There is no model file" in message
 
 
+def test_a_file_that_is_neither_circuit_nor_model_is_told_both(superpose: Callable[..., Any], tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n")
+    said = superpose("diagnose", tmp_path / "rows.csv", "--json")
+    assert said.json["error"]["code"] == "circuit.format"
+    assert "neither as a circuit (.qasm, " in said.json["error"]["message"]
+    assert "nor as a model (.superpose)" in said.json["error"]["message"]
+
+
 def test_a_circuit_with_shots_tells_which_signs_are_noise(superpose: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "one.qasm"
     path.write_text('OPENQASM 3.0;\ninclude "stdgates.inc";\ninput float a;\nqubit[1] q;\nry(a) q[0];\n')

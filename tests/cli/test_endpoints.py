@@ -78,7 +78,8 @@ def test_an_endpoint_is_updated_rolled_back_shared_and_promoted(
         (["update", "any", "--limit", "speed=fast"], "NAME=VALUE"),
         (["update", "any", "--limit", "max_batch_rows=inf"], "NAME=VALUE"),
         (["update", "any"], "nothing to change"),
-        (["update", "any", "--limit", "speed=1"], "no such field"),
+        (["update", "any", "--limit", "max_batch_row=64"], "got 'max_batch_row'. Did you mean max_batch_rows?"),
+        (["update", "any", "--limit", "speed=1"], "max_delay_ms, max_queue_rows, max_concurrency, got 'speed'."),
         (["canary", "any", "5"], "no endpoint 'any'"),
     ],
 )

@@ -130,3 +130,19 @@ def test_demand_gives_one_document_then_a_table(superpose: Callable[..., Any], t
     assert "cannot be read or written: File exists" in taken.json["error"]["message"]
     hourly = superpose(*arguments, "--frequency", "hourly", "--json")
     assert (hourly.code, hourly.json["error"]["code"]) == (1, "spec.invalid")
+
+
+@pytest.mark.parametrize("where", [("--data", "none"), ("--dataset", "none")])
+@pytest.mark.parametrize(
+    ("name", "beside", "words"),
+    [
+        ("demand", "ridge,seasonal_naiv", "got 'seasonal_naiv'. Did you mean seasonal_naive?"),
+        ("pneumonia", "nope", "logistic_regression with the preset chest; got 'nope'."),
+    ],
+)
+def test_unknown_variants_are_told_by_the_option(
+    superpose: Callable[..., Any], name: str, beside: str, words: str, where: tuple[str, str]
+) -> None:
+    said = superpose("train", name, *where, "--beside", beside)
+    assert said.code == 2
+    assert "--beside takes all, none, or names out of hybrid," in said.err and words in said.err

@@ -61,9 +61,10 @@ def diagnose(  # noqa: PLR0913  # one parameter per option
     expectation is shot noise; of a model with --rows, which of their labels. Needs no
     service.
     """
-    from superpose.errors import RequestError
+    from superpose.errors import CircuitFormatError, RequestError
     from superpose.explain import diagnose as diagnosed
     from superpose.facade import load
+    from superpose.frontends.text_forms import TEXTS, text_form
 
     if file.suffix.lower() == ".superpose":
         if observable or input_:
@@ -73,6 +74,11 @@ def diagnose(  # noqa: PLR0913  # one parameter per option
     if rows is not None:
         raise RequestError("--rows are of a model (.superpose); a circuit has none.", field="rows")
     program = read_program(file)
+    if program is None and text_form(file.suffix) is None:
+        known = ", ".join(suffix for row in TEXTS.values() for suffix in row.suffixes)
+        raise CircuitFormatError(
+            f"{file} is named neither as a circuit ({known}) nor as a model (.superpose); rename it."
+        )
     circuit = load(file) if program is None else program.circuit
     observables = tuple(parse_observable(text) for text in observable or ()) or (program.observables if program else ())
     inputs = tuple(dict.fromkeys(input_ or ()))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+import difflib
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
@@ -22,6 +23,8 @@ __all__ = ["app", "deploy"]
 
 app = typer.Typer(name="endpoints", help="Deployed models.", no_args_is_help=True, rich_markup_mode=None)
 
+_LIMITS: Final = ("max_batch_rows", "max_delay_ms", "max_queue_rows", "max_concurrency")
+
 NameArgument = Annotated[str, typer.Argument(metavar="ENDPOINT", help="Name of the endpoint.")]
 VersionOption = Annotated[
     str | None, typer.Option("--version", help="Number or alias [default: the latest].", metavar="N")
@@ -32,7 +35,7 @@ LimitOption = Annotated[
     typer.Option(
         "--limit",
         metavar="NAME=VALUE",
-        help="max_batch_rows, max_delay_ms, max_queue_rows or max_concurrency; =default resets. Repeatable.",
+        help=f"{', '.join(_LIMITS[:-1])} or {_LIMITS[-1]}; =default resets. Repeatable.",
     ),
 ]
 
@@ -286,7 +289,7 @@ def _canary_text(endpoint: Endpoint) -> str | None:
 
 
 def _limits(given: list[str] | None) -> dict[str, float | None]:
-    """Limits as NAME=VALUE; the service knows their names and ranges."""
+    """Limits as NAME=VALUE; the service knows their ranges."""
     limits: dict[str, float | None] = {}
     for text in given or []:
         name, _, value = text.partition("=")
@@ -295,5 +298,9 @@ def _limits(given: list[str] | None) -> dict[str, float | None]:
             whole = number is not None and number == int(number)
         except (ValueError, OverflowError):
             raise RequestError(f"--limit takes NAME=VALUE with a number or 'default', got {text!r}.") from None
+        if name not in _LIMITS:
+            near = difflib.get_close_matches(name, _LIMITS, 1)
+            hint = f" Did you mean {near[0]}?" if near else ""
+            raise RequestError(f"--limit knows {', '.join(_LIMITS)}, got {name!r:.80}.{hint}", field=name[:80])
         limits[name] = int(number) if number is not None and whole else number
     return limits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -57,6 +58,23 @@ class Template:
             if said:
                 raise typer.BadParameter(f"{', '.join(said)} belong(s) to template {other}, not to {name}.")
 
+    def check_beside(self, name: str) -> None:
+        """Stop if something is to be trained beside the hybrid model that the template does not know.
+
+        Raises:
+            typer.BadParameter: it is; with what there is.
+        """
+        known = _all_variants(name, self.preset) if self.beside not in (None, "all", "none") else []
+        for variant in self.variants or []:
+            if known and variant not in known:  # of an unknown preset nothing is known, and that is told later
+                near = difflib.get_close_matches(variant, known, 1)
+                hint = f" Did you mean {near[0]}?" if near else ""
+                with_preset = f" with the preset {self.preset or 'chest'}" if name == "pneumonia" else ""
+                raise typer.BadParameter(
+                    f"--beside takes all, none, or names out of {', '.join(known)}{with_preset}; got "
+                    f"{variant!r:.80}.{hint}"
+                )
+
     def options_of_job(self, name: str) -> dict[str, Any]:
         """What the service is told of a template that it trains.
 
@@ -64,6 +82,7 @@ class Template:
             typer.BadParameter: something was said that only a run here takes, or another template.
         """
         self.refuse_others(name)
+        self.check_beside(name)
         here = [f"--{field}" for field in ("data", "out", "reuse") if getattr(self, field) is not None]
         if here:
             raise typer.BadParameter(
@@ -91,7 +110,7 @@ class Template:
 
 def _all_variants(name: str, preset: str | None) -> list[str]:
     if name == "demand":
-        from superpose.learning.templates.demand import VARIANTS
+        from superpose.learning.templates.demand.options import VARIANTS
 
         return list(VARIANTS)
     from superpose.learning.templates.pneumonia.options import all_variants
@@ -106,6 +125,7 @@ def train_template(name: str, options: Template, *, as_json: bool) -> None:
         typer.BadParameter: no data.
     """
     options.refuse_others(name)
+    options.check_beside(name)
     if name == "pneumonia" and options.data is None:
         raise typer.BadParameter(
             "Template pneumonia takes --data FILE, to train here, or --dataset NAME, to train as a job of the service."
