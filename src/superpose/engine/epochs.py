@@ -13,17 +13,15 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from superpose.engine.arrays import Array, not_finite_error
+from superpose.engine.batches import Batch, Rows, give_back, take_batch
 from superpose.engine.kernel_table import load_kernel
-from superpose.engine.kernels import arguments, modes
 from superpose.engine.kernels import epoch_places as at
-from superpose.engine.layouts import lanes_of
-from superpose.engine.pool import gather, get_threads, job_for
 from superpose.engine.program import CompiledProgram
-from superpose.engine.runner import Bound, Runner
-from superpose.engine.workspace import aligned_array
 
 __all__ = ["AdamWState", "DressedArrays", "EpochRunner", "Losses", "Rows"]
 
+SLOW_UPDATE_S = 1e-8
+"""What a step takes for each update of a vector, on a slow machine and a single thread."""
 _KINDS = {"tanh": at.TANH, "scale": at.SCALE, "none": at.NOTHING}
 
 
@@ -74,14 +72,6 @@ class AdamWState:
     factors: Array = field(default_factory=lambda: np.empty(0))
 
 
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """Rows ``(n_rows, n_columns)`` of the circuit's precision, and int64 ``(n_rows,)`` classes."""
-
-    rows: Array
-    classes: Array
-
-
 class Losses(NamedTuple):
     """What some steps, or a look at some rows, gave."""
 
@@ -91,98 +81,6 @@ class Losses(NamedTuple):
     """Over all rows, weighted by class."""
     accuracy: float
     """Share of rows whose class has the highest score."""
-
-
-class _Part:
-    """What a thread has of its own: a workspace of the interpreter, vectors for scores, and arguments that say so."""
-
-    def __init__(self, bound: Bound, n_lines: int, dtype: str) -> None:
-        self.bound, self.scores = bound, aligned_array(n_lines * lanes_of(dtype), dtype)
-        self.arguments: Any = np.zeros(at.OWN_SIZE, np.int64)
-        self.arguments[arguments.MODE] = modes.FORWARD
-        self.arguments[at.OWN_CIRCUIT], self.arguments[at.OWN_SCORES] = id(bound.arguments), id(self.scores)
-
-
-class _Batch:
-    """The circuit's working memory for batches of one size, and the kernel's arguments for them."""
-
-    def __init__(self, runner: Runner, arrays: DressedArrays, template: Array, size: int, *, learn: bool) -> None:
-        program = arrays.program
-        real = np.dtype(program.dtype)
-        self.runner, self.learn = runner, learn
-        self.inputs, self.weights = np.zeros((size, program.n_inputs)), np.zeros(program.n_weights)
-        self.out = np.empty((size, program.n_observables), real)
-        self.grad_out = np.empty((size if learn else 0, program.n_observables), real)
-        self.grad_angles = np.empty((size if learn else 0, program.n_inputs), real)
-        self.grad_weights = np.empty(program.n_weights, real)
-        sums = np.empty((runner.n_tiles(size) if learn else 0, runner.n_rotations))
-        self.states = runner.new_states(size) if learn else np.empty((0, 0), real)
-        self.given = self.inputs, self.weights, np.empty(0, real), self.grad_out
-        self.gradients = self.grad_angles, self.grad_weights, sums
-        call = self.given, self.states, self.out, self.gradients
-        n_classes, n_outputs, lanes = int(template[at.N_CLASSES]), program.n_observables, lanes_of(program.dtype)
-        n_lines, n_groups = at.FIRST_CLASS + n_classes + n_outputs, -(-size // lanes)
-        self.bound: Bound = runner.bound(*call)
-        n_parts = runner.n_sharing(size, backward=learn)
-        self.is_shared = n_parts == 1 and runner.is_shared(size, backward=learn)
-        bounds = [self.bound, *(runner.bound(*call, self.bound.prepared) for _ in range(n_parts - 1))]
-        self._parts = [_Part(bound, n_lines, program.dtype) for bound in bounds]
-        self._losses, self._right = np.empty(size), np.empty(n_groups)
-        self._sums = aligned_array(n_groups * n_classes * (n_outputs + 1) * lanes if learn else 0, real)
-        own = [part.arguments for part in self._parts]
-        self._job = job_for(own, n_tiles=runner.n_tiles(size), dtype=program.dtype, learn=learn)
-        self.rounded, self.noted = np.empty((2, size, program.n_inputs), real)
-        self._words = np.zeros(n_parts, np.int64)
-        self._dtype = program.dtype
-        self.forth = modes.PREPARE | modes.FORWARD | modes.EXPECT | (modes.SAVE if learn else 0)
-        self.block: Any = template.copy()
-        places = {
-            at.SIZE: size, at.PER_TILE: runner.samples, at.INTERPRETER: self.bound.address,
-            at.TILES: load_kernel("scores", program.dtype).address, at.LEADER: id(self._parts[0].arguments),
-            at.CREW: load_kernel("crew", program.dtype).address, at.JOB: id(self._job), at.BOXES: id(self._words),
-            at.LOSSES: id(self._losses), at.RIGHT: id(self._right), at.SUMS: id(self._sums),
-            at.ANGLES: id(self.inputs), at.ROUNDED: id(self.rounded),
-            at.WIDE_WEIGHTS: id(self.weights), at.OUT: id(self.out), at.GRAD_OUT: id(self.grad_out),
-            at.GRAD_ANGLES: id(self.grad_angles), at.OWN_GRADIENT: id(self.grad_weights),
-            at.NOTED: id(self.noted),
-        }  # fmt: skip
-        for place, value in places.items():
-            self.block[place] = value
-        for part in self._parts:
-            part.arguments[at.OWN_STEP] = id(self.block)
-
-    def attend(self) -> None:
-        """Gather the mates that help in the next steps."""
-        n_threads = min(get_threads(), len(self._parts))
-        mates = gather(self._dtype, n_threads - 1) if n_threads > 1 else []
-        self.block[at.N_MATES] = len(mates)
-        for k, mate in enumerate(mates):
-            self._words[k] = mate.word
-
-    def begin(self, data: Rows, order: Array, stride: int, n_steps: int) -> None:
-        """Note the rows of the next steps, in which order they come, and how many steps were taken before."""
-        block = self.block
-        block[at.ORDER], block[at.ROWS], block[at.CLASSES] = id(order), id(data.rows), id(data.classes)
-        block[at.N_COLUMNS], block[at.STRIDE], block[at.N_STEPS] = data.rows.shape[1], stride, n_steps
-        block[at.ORDER_FIRST] = 0
-
-    def set_steps(self, mode: int, first: int, last: int) -> None:
-        """Note what is to be done of which steps."""
-        self.block[at.MODE], self.block[at.FIRST], self.block[at.LAST] = mode, first, last
-
-    @property
-    def whole_mode(self) -> int:
-        """All of a step, without Python."""
-        return at.ENTER | at.RUN | at.LOOK | (at.LEARN | at.LEAVE if self.learn else 0)
-
-    def run_forth(self) -> None:
-        """Run the circuit on several threads."""
-        self.runner.run(self.forth, self.given, self.bound.prepared, self.states, self.out)
-
-    def run_back(self) -> None:
-        """Take the circuit's gradients on several threads."""
-        mode = modes.BACKWARD | modes.FINISH
-        self.runner.run(mode, self.given, self.bound.prepared, self.states, self.out, self.gradients)
 
 
 class EpochRunner:
@@ -216,7 +114,7 @@ class EpochRunner:
         program = arrays.program
         real = self._real = np.dtype(program.dtype)
         self._arrays, self.state = arrays, state
-        self._batches: dict[tuple[int, bool], _Batch] = {}
+        self._batches: dict[tuple[int, bool], Batch] = {}
         self.results = np.zeros(at.N_RESULTS)
         constants = np.zeros(at.N_CONSTANTS, real)
         constants[at.SMOOTHING] = label_smoothing
@@ -253,6 +151,10 @@ class EpochRunner:
     def is_shared(self, size: int) -> bool:
         """Return whether several threads share the circuit in steps of so many rows."""
         return self._batch(size, learn=True).is_shared
+
+    def slow_step_s(self, size: int) -> float:
+        """Return what a step of so many rows takes at most, on a slow machine, in seconds."""
+        return self.program.runner_for(size, gradients=True).updates(size) * SLOW_UPDATE_S
 
     def train(
         self, data: Rows, order: Array, steps: tuple[int, int], size: int, n_steps: int, so_far: float = 0.0
@@ -296,7 +198,7 @@ class EpochRunner:
 
     def parts(
         self, n_rows: int, size: int, *, learn: bool, steps: tuple[int, int] | None = None
-    ) -> list[tuple[_Batch, int, int]]:
+    ) -> list[tuple[Batch, int, int]]:
         """Return the batches, all but the last of one size, that steps of ``size`` rows take, and the steps of each."""
         first, last = steps or (0, -(-n_rows // size))
         whole = max(first, min(last, n_rows // size))
@@ -305,14 +207,18 @@ class EpochRunner:
             found.append((self._batch(n_rows - whole * size, learn=learn), whole, last))
         return found
 
-    def _batch(self, size: int, *, learn: bool) -> _Batch:
+    def _batch(self, size: int, *, learn: bool) -> Batch:
         found = self._batches.get((size, learn))
         if found is None:
-            runner = self._arrays.program.runner_for(size, gradients=learn)
-            found = self._batches[size, learn] = _Batch(runner, self._arrays, self._template, size, learn=learn)
+            found = self._batches[size, learn] = take_batch(self.program, self._template, size, learn=learn)
         return found
 
-    def _run(self, batch: _Batch, first: int, last: int) -> int:
+    def rest(self) -> None:
+        """Give working memory back, when a training has ended; further steps take some again."""
+        while self._batches:
+            give_back(self._batches.popitem()[1])
+
+    def _run(self, batch: Batch, first: int, last: int) -> int:
         if not batch.is_shared:
             batch.attend()
             return self._call(batch, batch.whole_mode, first, last)
@@ -327,7 +233,7 @@ class EpochRunner:
                 self._call(batch, at.LEAVE, step, step + 1)
         return 0
 
-    def _call(self, batch: _Batch, mode: int, first: int, last: int) -> int:
+    def _call(self, batch: Batch, mode: int, first: int, last: int) -> int:
         batch.set_steps(mode, first, last)
         status = self.kernel.call(0.0, id(batch.block))
         if status and status != at.NOT_FINITE:

@@ -65,6 +65,7 @@ class Runner:
 
     Attributes:
         written: The tape.
+        idle: Working memory of other kernels' calls that nobody uses, by what it is for.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Runner:
             last_layout = Layout(lowered.n_qubits, n_lane_bits)
             written = Written(build_tape(lowered, names, last_layout, lanes), last_layout, lowered)
         self.written = written
+        self.idle: dict[Any, list[Any]] = {}
         self._tape, self._last_layout = tape, _ = written[:2]
         n_tables = 2 * tape[layout.N_KEPT] * tape[layout.TABLE_SIZE]
         own = (rounded(tape[layout.SIZE_WIDE]), np.float64), (limits.SIZE_BLOCK, np.int64), (arguments.SIZE, np.int64)
@@ -118,6 +120,10 @@ class Runner:
     def n_tiles(self, batch: int) -> int:
         """Return how many tiles a batch takes."""
         return -(-batch // self.samples)
+
+    def updates(self, batch: int) -> int:
+        """Return how many updates of vectors a pass over a batch takes, by which work is measured here."""
+        return self.n_tiles(batch) * self._work_per_tile
 
     def new_states(self, batch: int) -> Array:
         """Return memory for the final states of a batch."""
@@ -160,7 +166,7 @@ class Runner:
         Who takes part there needs half a microsecond, where a call from Python needs six.
         """
         n_tiles = self.n_tiles(batch)
-        work = n_tiles * self._work_per_tile
+        work = self.updates(batch)
         if self.samples == 1 or self._tape[layout.ROWS] >= SHARED_ROWS:
             return 1
         if work < (SMALL_WORK_OF_STEPS if backward else 3 * SMALL_WORK_OF_STEPS):

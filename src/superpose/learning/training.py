@@ -202,8 +202,10 @@ class Trainer:
         factors = [rate_factors.get(name, 1.0) for name in trained] if rate_factors else None
         self._optimizer = AdamW(list(trained.values()), options, factors)
         self._best = self._optimizer.vector.clone()
-        kept = network.state_dict()
-        self._buffers = {name: buffer for name, buffer in network.named_buffers() if name in kept}
+        self._buffers = dict(network.named_buffers())
+        if self._buffers:  # those that training changes and a checkpoint holds
+            kept = network.state_dict()
+            self._buffers = {name: buffer for name, buffer in self._buffers.items() if name in kept}
         self._best_buffers = {name: buffer.clone() for name, buffer in self._buffers.items()}
         self._epoch_generator = generator.get_state()
         self._progress = _Progress()
@@ -269,6 +271,9 @@ class Trainer:
                     buffer.copy_(self._best_buffers[name])
             if self._private is not None:
                 self._private.close()
+            if self._fused is not None:
+                self._fused_epochs = None  # it uses what the steps give back
+                self._fused.rest()
             self.network.eval()
             for parameter in self.network.parameters():
                 parameter.grad = None
@@ -311,7 +316,7 @@ class Trainer:
     def _whole_epochs(self, seconds: float) -> bool:
         """Epochs for some seconds in one call of compiled code; False where they are taken step by step."""
         progress, optimizer = self._progress, self._optimizer
-        if self._fused is None or progress.step or not progress.epoch or seconds <= 0.0:
+        if self._fused is None or progress.step or seconds <= 0.0:
             return False
         if self._fused_epochs is None:
             given = self.training, self.validation, self.options, self._best

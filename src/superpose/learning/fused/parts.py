@@ -22,13 +22,12 @@ def flattened(parameters: Sequence[nn.Parameter]) -> tuple[Tensor, Tensor, Tenso
         These two vectors, the gradient zero, and two more zeros of their size for an optimizer's moments.
     """
     vector = torch.cat([p.detach().reshape(-1) for p in parameters])
-    grad, start = torch.zeros_like(vector), 0
-    for parameter in parameters:
-        end = start + parameter.numel()
-        parameter.data = vector[start:end].view(parameter.shape)
-        parameter.grad = grad[start:end].view(parameter.shape)
-        start = end
-    return vector, grad, torch.zeros_like(vector), torch.zeros_like(vector)
+    sizes = [p.numel() for p in parameters]
+    grad, moment_1, moment_2 = vector.new_zeros(3, vector.numel())
+    views = zip(parameters, vector.split_with_sizes(sizes), grad.split_with_sizes(sizes), strict=True)
+    for parameter, own, gradient in views:
+        parameter.data, parameter.grad = own.view_as(parameter), gradient.view_as(parameter)
+    return vector, grad, moment_1, moment_2
 
 
 @dataclass(frozen=True, eq=False)

@@ -90,8 +90,8 @@ class FusedSteps:
         return EpochLoop(self._runner, self._rows(training), looks, sizes, best.numpy(), options.patience)
 
     def seconds_of(self, n_rows: int, size: int) -> float:
-        """What steps over so many rows take, by the last ones; infinite before a step was timed."""
-        return (self._step_s or math.inf) * -(-n_rows // size)
+        """What steps over so many rows take, by the last ones; more than they take before one was timed."""
+        return (self._step_s or self._runner.slow_step_s(size)) * -(-n_rows // size)
 
     def advance(
         self, data: TrainingRows, order: Tensor, step: int, size: int, n_steps: int, so_far: float
@@ -137,6 +137,10 @@ class FusedSteps:
     def look(self, data: TrainingRows) -> Losses:
         """The loss and accuracy of rows."""
         return self._runner.look(self._rows(data), EVALUATION_ROWS)
+
+    def rest(self) -> None:
+        """Give working memory back for the next training of this circuit; further steps take some again."""
+        self._runner.rest()
 
     def _rows(self, data: TrainingRows) -> Rows:
         """Rows as the steps take them: what nothing trains is applied once."""

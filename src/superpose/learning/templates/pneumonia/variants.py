@@ -128,6 +128,7 @@ def _fit_compiled(
         done = epoch * n_steps
         done += steps.sweep(rows, places[:split], size + 1, done)[0]
         steps.sweep(rows, places[split:], size, done)
+    steps.rest()
     for parameter in trained:
         parameter.grad = None
 
