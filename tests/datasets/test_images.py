@@ -12,6 +12,7 @@ from PIL import Image
 
 from superpose.client.image_folder import pack_folder
 from superpose.datasets import image_row, read_images, read_table
+from superpose.datasets.picture_sets import read_pictures
 from superpose.datasets.picture_tables import pictures_of_table
 from superpose.errors import DatasetEmptyError, DatasetFormatError, DatasetOneClassError, DatasetTooWideError
 
@@ -121,6 +122,19 @@ def test_the_client_sends_folders_of_patients_without_their_names_and_passes_not
         with pytest.raises(DatasetFormatError, match=said):
             pack_folder(tmp_path / "scans", tmp_path / "again.zip")
         odd.unlink()
+
+
+@pytest.mark.parametrize("path", ["../ill/c.png", "ill/../../c.png", "../.hidden"])
+def test_a_member_whose_path_leads_out_of_its_archive_is_refused_for_that(path: str, tmp_path: Path) -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name in ("ill/a.png", "well/b.png", path):
+            archive.writestr(name, grey(0))
+    with pytest.raises(DatasetFormatError, match=r"leads out of the archive .* from inside the folder"):
+        read(buffer.getvalue())
+    (tmp_path / "set.zip").write_bytes(buffer.getvalue())
+    with pytest.raises(DatasetFormatError, match="leads out of the archive"):
+        read_pictures(tmp_path / "set.zip", side=8)
 
 
 def test_pixels_are_averaged_and_in_their_places() -> None:

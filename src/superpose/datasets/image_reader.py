@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from superpose.datasets.archives import member_head, open_archive
 from superpose.datasets.dicom import Deidentifier, grey_pixels, is_dicom, open_dicom
-from superpose.datasets.picture_folders import PlacedPicture, is_left_alone, is_picture, placed
+from superpose.datasets.picture_folders import PlacedPicture, check_member, is_left_alone, is_picture, placed
 from superpose.datasets.picture_metadata import metadata_kinds
 from superpose.datasets.picture_parts import PART
 from superpose.datasets.picture_patients import PATIENT, UNKNOWN, numbered_patients, shared_patients
@@ -244,9 +244,10 @@ def _parts_of(pictures: list[PlacedPicture]) -> dict[str, npt.NDArray[Any]]:
 
 
 def _images_of(archive: zipfile.ZipFile) -> list[zipfile.ZipInfo]:
-    """Members that are images, by name or content; refuses what is neither that nor hidden."""
+    """Members that are images, by name or content; refuses what is neither that nor hidden, or leads out."""
     found = []
     for info in archive.infolist():
+        check_member(info.filename)
         if info.is_dir() or is_left_alone(info.filename):
             continue
         if not is_picture(info.filename, partial(member_head, archive, info)):

@@ -17,7 +17,7 @@ from superpose.datasets.dicom.files import is_dicom_file, is_index
 from superpose.datasets.picture_parts import PARTS, check_parts
 from superpose.errors import DatasetFormatError
 
-__all__ = ["PlacedPicture", "files_in", "is_left_alone", "is_picture", "placed"]
+__all__ = ["PlacedPicture", "check_member", "files_in", "is_left_alone", "is_picture", "placed"]
 
 _PLAIN_SUFFIXES = (".png", ".jpg", ".jpeg")
 
@@ -56,6 +56,20 @@ def is_left_alone(file: str) -> bool:
     path = PurePosixPath(file)
     unasked = path.name in {"Thumbs.db", "desktop.ini"} or is_index(path.name)
     return unasked or any(piece.startswith((".", "__")) for piece in path.parts)
+
+
+def check_member(file: str) -> None:
+    """Refuse a file of an archive whose path leads out of it; no class or part could be told by that.
+
+    Raises:
+        DatasetFormatError: it does.
+    """
+    if ".." in PurePosixPath(file).parts:
+        raise DatasetFormatError(
+            f"The path of file {file[:120]!r} leads out of the archive ('..'). Pack the folders of the classes anew, "
+            "from inside the folder that they are in.",
+            file=file[:200],
+        )
 
 
 def files_in(folder: Path) -> Iterator[str]:

@@ -25,7 +25,7 @@ from superpose.datasets.archives import member_head, open_archive
 from superpose.datasets.dicom.files import head_of
 from superpose.datasets.image_reader import Identities, check_edge, picture_pixels
 from superpose.datasets.npz_reader import npz_arrays
-from superpose.datasets.picture_folders import files_in, is_left_alone, is_picture, placed
+from superpose.datasets.picture_folders import check_member, files_in, is_left_alone, is_picture, placed
 from superpose.datasets.picture_parts import PARTS, check_parts
 from superpose.datasets.picture_patients import UNKNOWN, kept_together, numbered_patients, of_later_parts
 from superpose.errors import (
@@ -146,6 +146,8 @@ def _read(source: Path, side: int, seed: int) -> PictureSet:
         raise DatasetFormatError(f"{source} is none of what is read: a MedMNIST .npz, a folder or a .zip of pictures.")
     with open_archive(source, "a zip archive") as archive:
         members = [info for info in archive.infolist() if not info.is_dir()]
+        for info in members:
+            check_member(info.filename)
         sizes = {info.filename: info for info in members}
         files = _pictures_among(sorted(sizes), lambda name: member_head(archive, sizes[name]))
         return _from_files(source.stem, files, lambda name: _member(archive, sizes[name]), side, seed)

@@ -394,6 +394,20 @@ def test_a_table_of_what_is_shown_counts_in_its_own_bits(scan: Scan, bits: int) 
     np.testing.assert_allclose(packed.reshape(-1), np.clip(np.arange(64) * 16 - 512, 0, 1023) / 1023, atol=3e-3)
 
 
+def test_sound_files_that_are_not_read_are_told_so_and_not_damaged(scan: Scan) -> None:
+    colours = {"SamplesPerPixel": 3, "PlanarConfiguration": 0, "BitsStored": 16, "HighBit": 15}
+    for content, said in (
+        (scan(ModalityLUTSequence=[table(1024, 0, 12)]), "entries of 12 bits .* 8 or 16 are read. Save the image with"),
+        (
+            scan(np.zeros((8, 8, 3), np.uint16), PhotometricInterpretation="YBR_FULL", **colours),
+            r"colours stored as YBR_FULL are read with 8 bits a value, not 16 .* Save the image as RGB or MONO",
+        ),
+        (scan(ModalityLUTSequence=[pydicom.Dataset()]), "the table in Modality LUT Sequence .* is damaged"),
+    ):
+        with pytest.raises(DatasetFormatError, match=said):
+            grey_pixels(open_dicom(content, "a"), "a")
+
+
 @pytest.mark.parametrize("syntax", ["native", "1.2.840.10008.1.2.5", "1.2.840.10008.1.2.4.90"])
 def test_colours_that_are_stored_as_others_are_converted_once(scan: Scan, syntax: str) -> None:
     image = pytest.importorskip("PIL.Image", reason="needs superpose[images]")

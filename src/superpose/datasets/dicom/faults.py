@@ -145,7 +145,7 @@ def _stored_fault(dataset: Dataset) -> str:
         needed = -(-n_values * int(dataset.BitsAllocated) // 8)
         if len(dataset.PixelData) < needed:
             return f"{dataset.Rows} x {dataset.Columns} pixels need {needed:,} bytes, it has {len(dataset.PixelData):,}"
-        return _DAMAGED
+        return _unread(dataset) or _DAMAGED
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
@@ -155,7 +155,29 @@ def _stored_fault(dataset: Dataset) -> str:
             f"it is compressed as {syntax.name}, which no installed decoder reads. Install one (pip install "
             "pylibjpeg-libjpeg pylibjpeg-openjpeg), or decompress it"
         )
-    return f"what should be {syntax.name} is cut short or damaged"
+    return _unread(dataset) or f"what should be {syntax.name} is cut short or damaged"
+
+
+def _unread(dataset: Dataset) -> str | None:
+    """What a sound file holds that is not read here; None where there is nothing of the kind."""
+    tables = dataset.get("ModalityLUTSequence")
+    try:
+        bits = int(np.ravel(tables[0].LUTDescriptor)[-1]) if tables else 8
+    except broken():
+        return f"the table in {_named('ModalityLUTSequence')} is damaged"
+    if bits not in (8, 16):
+        return (
+            f"its table from stored values to those of the modality has entries of {bits} bits "
+            f"({_named('LUTDescriptor')} in {_named('ModalityLUTSequence')}), and 8 or 16 are read. Save the image "
+            "with the table applied"
+        )
+    kind, allocated = str(dataset.PhotometricInterpretation), int(dataset.BitsAllocated)
+    if kind.startswith("YBR") and allocated != 8:
+        return (
+            f"colours stored as {kind} are read with 8 bits a value, not {allocated} ({_named('BitsAllocated')}). Save "
+            "the image as RGB or MONOCHROME2"
+        )
+    return None
 
 
 def _named(tag: Any) -> str:
