@@ -213,6 +213,35 @@ print(json.dumps(report))
 )
 
 
+FULL_AT_THE_START = (
+    COMMON
+    + """
+fill = disk / "fill"
+
+def filled(left):
+    fill.write_bytes(b"")
+    with fill.open("ab", 0) as file:
+        try:
+            while True:
+                file.write(b"x" * 4096)
+        except OSError:
+            file.truncate(file.tell() - left)
+
+report = {}
+for name, left in (("lock", 0), ("store", 8192)):  # room for nothing, and for the lock alone
+    filled(left)
+    report[name] = told(opened)
+    report["again, " + name] = told(opened)
+fill.unlink()
+with opened() as service:
+    report["then"] = str(service.jobs.submit(admin_of(service), "program", program()).status)
+filled(0)
+report["later"] = told(opened)
+print(json.dumps(report))
+"""
+)
+
+
 def can_mount() -> bool:
     if shutil.which("unshare") is None:
         return False
@@ -245,6 +274,16 @@ def test_a_full_disk_refuses_with_advice_loses_nothing_and_recovers(tmp_path: Pa
     assert report["after"] == "succeeded"
     assert (report["submit after"], report["upload after"]) == (None, None)
     assert (report["check"], report["check after"], report["staging"]) == ("ok", "ok", [])
+
+
+def test_a_start_on_a_full_disk_names_the_file_and_leaves_nothing_in_the_way(tmp_path: Path) -> None:
+    report = on_a_disk_of_its_own(tmp_path, FULL_AT_THE_START)
+    for name in ("lock", "again, lock", "store", "again, store", "later"):
+        assert str(tmp_path / "disk" / "data") in report[name]["message"], name
+        assert "disk is full" in report[name]["message"] and "ree some space" in report[name]["message"], name
+    assert report["lock"]["code"] == report["store"]["code"] == "service.store_full"
+    assert "server.lock cannot be written" in report["lock"]["message"]
+    assert report["then"] == "queued"
 
 
 @pytest.mark.usefixtures("kernels")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from superpose.errors import StoreError
 from superpose.service.budgets.budgets import Budgets
 from superpose.service.budgets.charges import Charges
 from superpose.service.catalogue.aliases import Aliases
@@ -194,7 +195,8 @@ class Service:
             clock: what tells the time.
 
         Raises:
-            StoreError: another server owns the directory, it holds something else, or a newer release wrote it.
+            StoreError: another server owns the directory, it holds something else, a newer release wrote it, or the
+                disk takes no more; the message names the directory.
         """
         data_dir = DataDir(config.data_dir)
         if exclusive:
@@ -205,6 +207,12 @@ class Service:
             if exclusive:
                 tell_of_it(service._database, config.data_dir, clock)
                 service._sweep()
+        except StoreError as error:
+            data_dir.unlock()
+            place = str(config.data_dir)
+            if place in error.message:
+                raise
+            raise type(error)(f"{error.message} The data directory is {place}.", **error.details) from error
         except BaseException:
             data_dir.unlock()
             raise

@@ -18,6 +18,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
@@ -54,7 +55,7 @@ class DataDir:
         self._lock: IO[str] | None = None
         try:
             root.mkdir(parents=True, exist_ok=True, mode=0o700)
-            if not self.database_path.exists() and any(root.iterdir()):
+            if not self.database_path.exists() and not self._is_unused():
                 raise StoreError(
                     f"Directory {root} is not empty and holds no superpose data. Choose an empty or new directory.",
                     path=str(root),
@@ -65,11 +66,16 @@ class DataDir:
         except OSError as error:
             raise disk_error(error, f"Data directory {root} cannot be used") from error
 
+    def _is_unused(self) -> bool:
+        """Whether nothing is there, or no more than a start that found no room for a store has left."""
+        left = [path for path in self.root.iterdir() if path.name != "server.lock"]
+        return all(path.name in _PARTS and path.is_dir() and not any(path.iterdir()) for path in left)
+
     def lock(self) -> None:
         """Own the directory until ``unlock`` or the end of the process, however it ends.
 
         Raises:
-            StoreError: another server owns it.
+            StoreError: another server owns it, or the disk takes no more.
         """
         try:
             file = os.fdopen(os.open(self.root / "server.lock", os.O_RDWR | os.O_CREAT, 0o600), "r+")
@@ -86,9 +92,14 @@ class DataDir:
                     "Stop it, or use another directory.",
                     path=str(self.root),
                 ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
+        try:
+            file.truncate(0)
+            file.write(f"{os.getpid()}\n")
+            file.flush()
+        except OSError as error:
+            with suppress(OSError):  # what could not be written is tried once more
+                file.close()
+            raise disk_error(error, f"File {self.root / 'server.lock'} cannot be written") from error
         self._lock = file
 
     def unlock(self) -> None:
