@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from superpose.datasets import Table, builtin_table, data_sheet, table_from_frame
+from superpose.datasets import Table, builtin_table, data_sheet, read_table, table_from_frame
 from superpose.errors import DatasetFormatError
 
 N_ROWS = 60
@@ -115,3 +115,13 @@ def test_what_endangers_patients_is_said_before_columns_that_tell_nothing() -> N
     assert said[0] == told["warnings"][0]
     assert "9 columns, such as 'grey_0_0' and 'grey_0_8', have the same value in every row and tell nothing." in said
     assert len(said) <= 6
+
+
+def test_zeros_before_numbers_of_a_csv_file_are_told_to_be_lost() -> None:
+    rows = ["007,08,0.5,1,01", "1234,09,0.7,0,02", "?,10,00.5,1,01", "007,11,0.5,0,02"]
+    content = "\n".join(["code,month,dose,flag,outcome", *rows]).encode()
+    table = read_table(content, format="csv", name="t", target="outcome")
+    assert table.padded == ("code", "month", "outcome") and table.classes == ("1", "2")
+    told = [warning for warning in data_sheet(table).warnings if "zeros before its numbers" in warning]
+    assert [warning.split("'")[1] for warning in told] == list(table.padded) and "put a letter before" in told[0]
+    assert not any("'month' has zeros" in warning for warning in data_sheet(table.without(["month"])).warnings)

@@ -6,8 +6,10 @@ import csv
 import io
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import numpy.typing as npt
 
 from superpose.datasets.arrow_columns import check_target, number_or_category
@@ -34,9 +36,11 @@ def read_csv(content: bytes, *, name: str, target: str, max_columns: int, target
     Raises:
         DatasetError: as ``read_table`` states.
     """
-    values = csv_columns(content, name=name, max_columns=max_columns, target=target)
+    cells, delimiter = _cells(content, name, max_columns, target)
+    values = _values(cells, delimiter)
+    padded = tuple(column for column, found in values.items() if found.dtype == np.float64 and _padded(cells[column]))
     labels = values.pop(target)
-    return Table.from_columns(name, values, target, labels, target_kind=target_kind)
+    return replace(Table.from_columns(name, values, target, labels, target_kind=target_kind), padded=padded)
 
 
 def csv_columns(
@@ -48,7 +52,7 @@ def csv_columns(
         DatasetError: as ``read_table`` states.
     """
     cells, delimiter = _cells(content, name, max_columns, target)
-    return {column: number_or_category(_marked(text), decimal_comma=delimiter == ";") for column, text in cells.items()}
+    return _values(cells, delimiter)
 
 
 def csv_texts(content: bytes, *, name: str, max_columns: int) -> tuple[dict[str, list[str]], str]:
@@ -59,6 +63,18 @@ def csv_texts(content: bytes, *, name: str, max_columns: int) -> tuple[dict[str,
     """
     cells, delimiter = _cells(content, name, max_columns, None)
     return {column: text.to_pylist() for column, text in cells.items()}, delimiter
+
+
+def _values(cells: dict[str, pa.Array], delimiter: str) -> dict[str, npt.NDArray[Any]]:
+    return {column: number_or_category(_marked(text), decimal_comma=delimiter == ";") for column, text in cells.items()}
+
+
+def _padded(text: pa.Array) -> bool:
+    """Whether cells that all are whole numbers, or missing, have zeros before some of them, as codes do (007)."""
+    import pyarrow.compute as pc
+
+    known = pc.drop_null(_marked(text))
+    return bool(pc.any(pc.match_substring_regex(known, r"^0\d")).as_py() and pc.all(pc.utf8_is_digit(known)).as_py())
 
 
 def _cells(content: bytes, name: str, max_columns: int, target: str | None) -> tuple[dict[str, pa.Array], str]:

@@ -130,6 +130,12 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
     if shared and shared["n_in_several_parts"]:
         said.append(_of_shared_patients(shared, PATIENT in table.feature_names))
     said += report.warnings
+    said += [
+        f"Column {name!r} has zeros before its numbers, as codes do (007), and was read as numbers without them (7): "
+        "put a letter before codes, or bring Parquet with text, where zeros matter."
+        for name in table.padded
+        if name == table.target_name or name in table.feature_names
+    ]
     for column in columns:
         if column.type == "identifier" and column.name not in report.identifiers:
             said.append(f"Column {column.name!r} has another number in every row: an identifier?")

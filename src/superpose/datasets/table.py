@@ -73,6 +73,8 @@ class Table:
         shared_patients: how many patients stand in several parts of an official split, where the files that the rows
             were made from told, see `superpose.datasets.picture_patients.shared_patients`. Not part of the digest.
         domain: "medical" or "general"; a model that learns from medical rows is a medical one. Not part of the digest.
+        padded: columns of whole numbers that a CSV file writes with zeros before them (007), which their values, and
+            the names of classes, are without (7). Not part of the digest.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Table:
     deidentification: Mapping[str, Any] | None = None
     shared_patients: Mapping[str, int] | None = None
     domain: str = GENERAL
+    padded: tuple[str, ...] = ()
 
     @classmethod
     def from_columns(
