@@ -169,7 +169,7 @@ class Runner:
         work = self.updates(batch)
         if self.samples == 1 or self._tape[layout.ROWS] >= SHARED_ROWS:
             return 1
-        if work < (SMALL_WORK_OF_STEPS if backward else 3 * SMALL_WORK_OF_STEPS):
+        if work < (SMALL_WORK_OF_STEPS if backward else 2 * SMALL_WORK_OF_STEPS):
             return 1
         return min(n_tiles, get_threads())
 

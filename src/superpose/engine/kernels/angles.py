@@ -108,29 +108,43 @@ def reduce_large(angles: Any, first: int, last: int) -> None:
 
 
 @kernel
-def sign_angles(ints: Any, angles: Any, frame: Any) -> None:
-    """Sign the angles by the frame and move half turns into it; keep it where expectations end and at the very end."""
+def count_turns(ints: Any, angles: Any, turns: Any) -> None:
+    """Count the half turns that are taken out of the angles: those of scaled rotations alone."""
+    book = ints[t.BOOK]
+    for r in range(ints[t.N_ROTATIONS]):
+        found = np.rint(angles[r] / math.pi)
+        turns[r] = found if t.SCALED <= ints[book + r] <= t.JOINED else 0.0
+
+
+@kernel
+def follow_frame(ints: Any, turns: Any, angles: Any, frame: Any) -> None:
+    """Take half turns into the frame, which signs what follows; keep it where expectations end and at the very end."""
     xs, zs, signs = ints[t.X_OF], ints[t.Z_OF], 2 * ints[t.PADDED]
     x = z = quarters = 0
     for r in range(ints[t.N_ROTATIONS]):
         if r == ints[t.N_ROTATIONS_EXPECT]:
             frame[3], frame[4], frame[5] = x, z, quarters
         own_x, own_z = ints[xs + r], ints[zs + r]
-        sign = -1.0 if odd((own_x & z) ^ (own_z & x)) else 1.0
-        angle = sign * angles[r]
-        if t.SCALED <= ints[ints[t.BOOK] + r] <= t.JOINED:
-            turns = int(np.rint(angle / math.pi))
-            angle -= math.pi * turns
-            if turns & 1:  # frame <- frame * P
-                quarters += odd(own_x & own_z) + 2 * odd(z & own_x)
-                x ^= own_x
-                z ^= own_z
-            quarters = (quarters + 3 * turns) & 3  # times (-i) ** turns
+        sign, n_turns = 1 - 2 * odd((own_x & z) ^ (own_z & x)), int(turns[r])
         angles[signs + r] = sign
-        angles[r] = angle
+        if n_turns & 1:  # frame <- frame * P
+            quarters += odd(own_x & own_z) + 2 * odd(z & own_x)
+            x ^= own_x
+            z ^= own_z
+        quarters = (quarters + 3 * sign * n_turns) & 3  # times (-i) ** turns
     frame[0], frame[1], frame[2] = x, z, quarters
     if ints[t.N_ROTATIONS_EXPECT] == ints[t.N_ROTATIONS]:
         frame[3], frame[4], frame[5] = x, z, quarters
+
+
+@kernel
+def sign_angles(ints: Any, angles: Any, frame: Any, turns: Any) -> None:
+    """Sign the angles by the frame and move half turns into it."""
+    signs = 2 * ints[t.PADDED]
+    count_turns(ints, angles, turns)
+    follow_frame(ints, turns, angles, frame)
+    for r in range(ints[t.N_ROTATIONS]):
+        angles[r] = angles[signs + r] * (angles[r] - math.pi * turns[r])
 
 
 @kernel
@@ -197,7 +211,7 @@ def prepare(
     reduce_large(angles, 0, n)
     for r in range(n, padded):
         angles[r] = 0.0
-    sign_angles(ints, angles, frame)
+    sign_angles(ints, angles, frame, wide)
     wide[2 * padded] = 1.0
     block[s.SRC] = address(angles)
     block[s.COEF] = address(wide) + 16 * padded

@@ -17,133 +17,11 @@ from superpose.engine.kernels import duties as d
 from superpose.engine.kernels import epoch_places as e
 from superpose.engine.kernels import modes
 from superpose.engine.kernels.crew import enter
+from superpose.engine.kernels.entry import enter_rows, leave_rows
 from superpose.engine.kernels.scores import begin_scores, end_scores, score_rows
 from superpose.engine.kernels.simd import data, kernel, kernel_of_sums
 
 __all__ = ["run_steps"]
-
-_TAYLOR_2, _TAYLOR_3, _TAYLOR_4, _TAYLOR_5 = 1 / 2, 1 / 6, 1 / 24, 1 / 120
-_TAYLOR_6, _TAYLOR_7, _TAYLOR_8, _TAYLOR_9 = 1 / 720, 1 / 5040, 1 / 40320, 1 / 362880
-
-
-@kernel_of_sums
-def dot(zero: Any, x: Any, at_x: int, y: Any, at_y: int, n: int) -> Any:
-    """Return the sum of the products of two rows."""
-    total = zero
-    for k in range(n):
-        total += x[at_x + k] * y[at_y + k]
-    return total
-
-
-@kernel_of_sums
-def add_scaled(factor: Any, x: Any, at_x: int, y: Any, at_y: int, n: int) -> None:
-    """Add a multiple of the row ``x`` to the row ``y``."""
-    for k in range(n):
-        y[at_y + k] += factor * x[at_x + k]
-
-
-@kernel
-def clear(y: Any, n: int) -> None:
-    """Set numbers to zero."""
-    for k in range(n):
-        y[k] = 0.0
-
-
-@kernel_of_sums
-def squash(numbers: Any, n: int) -> None:
-    """Put hyperbolic tangents in the place of float32 numbers, several at a time; one by libm takes 20 ns.
-
-    From ``exp(-2 |x|)``, as the 64th power of a Taylor polynomial, in float64: exact to 1e-9.
-    """
-    for k in range(n):
-        size = abs(1.0 * numbers[k])
-        y = (10.0 if size > 10.0 else size) * (-1.0 / 32.0)  # NaN stays
-        power = 1.0 + y * (1.0 + y * (_TAYLOR_2 + y * (_TAYLOR_3 + y * (_TAYLOR_4 + y * (_TAYLOR_5 + y * (
-            _TAYLOR_6 + y * (_TAYLOR_7 + y * (_TAYLOR_8 + y * _TAYLOR_9))))))))  # fmt: skip
-        power *= power
-        power *= power
-        power *= power
-        power *= power
-        power *= power
-        power *= power
-        found = (1.0 - power) / (1.0 + power)
-        numbers[k] = -found if numbers[k] < 0.0 else found
-
-
-@kernel_of_sums
-def repeat_row(rows: Any, row: int, n_columns: int, repeated: Any, first: int, width: int) -> None:
-    """Write a row again and again until there are ``width`` numbers; dividing for each took 4 % of a training."""
-    column = 0
-    for j in range(width):
-        repeated[first + j] = rows[row + column]
-        column += 1
-        if column == n_columns:
-            column = 0
-
-
-@kernel_of_sums
-def write_products(x: Any, at_x: int, y: Any, products: Any, first: int, n: int) -> None:
-    """Write the products of a row ``x`` and the numbers ``y``."""
-    for k in range(n):
-        products[first + k] = x[at_x + k] * y[k]
-
-
-@kernel_of_sums
-def add_products(x: Any, at_x: int, y: Any, at_y: int, sums: Any, n: int) -> None:
-    """Add the products of two rows to ``sums``."""
-    for k in range(n):
-        sums[k] += x[at_x + k] * y[at_y + k]
-
-
-@kernel
-def enter_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any, angles: Any) -> None:
-    """Write the circuit's inputs of ``n`` rows from place ``first`` of the order on."""
-    n_columns, width, kind = args[e.N_COLUMNS], args[e.WIDTH], args[e.ENTRY]
-    weight, bias = data(zero, args[e.ENTRY_WEIGHT]), data(zero, args[e.ENTRY_BIAS])
-    noted, scale = data(zero, args[e.NOTED]), data(zero, args[e.MAX_ANGLE])[0]
-    for i in range(n):
-        row, at = order[first + i] * n_columns, i * width
-        if kind == e.TANH:
-            for j in range(width):
-                noted[at + j] = dot(zero, weight, j * n_columns, rows, row, n_columns) + bias[j]
-        elif kind == e.SCALE:
-            repeat_row(rows, row, n_columns, noted, at, width)
-            write_products(noted, at, weight, angles, at, width)
-        else:
-            for j in range(width):
-                angles[at + j] = rows[row + j]
-    if kind == e.TANH:
-        if args[e.DOUBLE]:
-            for k in range(n * width):
-                noted[k] = math.tanh(noted[k])
-        else:
-            squash(noted, n * width)
-        for k in range(n * width):
-            angles[k] = noted[k] * scale
-
-
-@kernel
-def leave_rows(zero: Any, n: int, first: int, order: Any, rows: Any, args: Any) -> None:
-    """Take the gradients of what is in front of the circuit, from those of its inputs."""
-    n_columns, width, kind = args[e.N_COLUMNS], args[e.WIDTH], args[e.ENTRY]
-    grad_weight, grad_bias = data(zero, args[e.GRAD_ENTRY_WEIGHT]), data(zero, args[e.GRAD_ENTRY_BIAS])
-    grad_angles, noted = data(zero, args[e.GRAD_ANGLES]), data(zero, args[e.NOTED])
-    scale = data(zero, args[e.MAX_ANGLE])[0]
-    if kind == e.TANH:
-        clear(grad_weight, width * n_columns)
-        clear(grad_bias, width)
-        for i in range(n):
-            row = order[first + i] * n_columns
-            for j in range(width):
-                value = noted[i * width + j]
-                grad = grad_angles[i * width + j] * scale
-                grad -= grad * value * value
-                grad_bias[j] += grad
-                add_scaled(grad, rows, row, grad_weight, j * n_columns, n_columns)
-    elif kind == e.SCALE:
-        clear(grad_weight, width)
-        for i in range(n):
-            add_products(grad_angles, i * width, noted, i * width, grad_weight, width)
 
 
 @kernel_of_sums
@@ -198,21 +76,17 @@ def run_steps(zero: Any, array: int) -> int:
         was not finished.
     """
     args = data(0, array)
-    mode, n, width, n_weights = args[e.MODE], args[e.SIZE], args[e.WIDTH], args[e.N_WEIGHTS]
-    order, rows = data(0, args[e.ORDER]), data(zero, args[e.ROWS])
+    mode, n, n_weights, wide = args[e.MODE], args[e.SIZE], args[e.N_WEIGHTS], data(0.0, args[e.WIDE_WEIGHTS])
     weights, results = data(zero, args[e.WEIGHTS]), data(0.0, args[e.RESULTS])
-    angles, wide, rounded = data(0.0, args[e.ANGLES]), data(0.0, args[e.WIDE_WEIGHTS]), data(zero, args[e.ROUNDED])
     grad_weights, own_gradient = data(zero, args[e.GRAD_WEIGHTS]), data(zero, args[e.OWN_GRADIENT])
     groups, rates, constants = data(0, args[e.GROUPS]), data(0.0, args[e.RATES]), data(zero, args[e.CONSTANTS])
     for step in range(args[e.FIRST], args[e.LAST]):
-        first, status = args[e.ORDER_FIRST] + step * args[e.STRIDE], 0
-        args[e.ROW] = first
+        args[e.ROW], status = args[e.ORDER_FIRST] + step * args[e.STRIDE], 0
         if mode & e.ENTER:
-            enter_rows(zero, n, first, order, rows, args, rounded)
-            for k in range(n * width):
-                angles[k] = rounded[k]
             for k in range(n_weights):
                 wide[k] = weights[k]
+            if not mode & e.RUN:  # else whoever runs a tile enters its rows
+                enter_rows(zero, 0, n, args)
         if mode & e.LOOK:
             begin_scores(zero, n, args, results)
             if mode & e.RUN:
@@ -226,6 +100,6 @@ def run_steps(zero: Any, array: int) -> int:
         if mode & e.LEAVE:
             for k in range(n_weights):
                 grad_weights[k] = own_gradient[k]
-            leave_rows(zero, n, first, order, rows, args)
+            leave_rows(zero, n, args)
             move(args, zero, groups, rates, constants)
     return 0

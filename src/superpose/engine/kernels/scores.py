@@ -13,6 +13,7 @@ from superpose.engine.kernels import arguments as a
 from superpose.engine.kernels import epoch_places as e
 from superpose.engine.kernels import modes
 from superpose.engine.kernels.crew import enter
+from superpose.engine.kernels.entry import enter_rows
 from superpose.engine.kernels.lines import (
     add_multiple,
     add_product,
@@ -227,10 +228,11 @@ def run_circuit(mode: int, first: int, last: int, args: Any, own: Any) -> int:
 
 @kernel
 def run_tile(zero: Any, tile: int, args: Any, own: Any) -> int:
-    """Run the circuit on a tile, take the loss, and in training go back while the tile's state is there; return a
-    status."""
+    """Enter a tile's rows, run the circuit on it, take the loss, and in training go back while the tile's state is
+    there; return a status."""
     begin, losses, sound = tile * args[e.PER_TILE], data(0.0, args[e.LOSSES]), 0.0
     end = min(begin + args[e.PER_TILE], args[e.SIZE])
+    enter_rows(zero, begin, end, args)
     status = run_circuit(modes.FORWARD | modes.EXPECT, tile, tile + 1, args, own)
     if status:
         return status
