@@ -221,7 +221,7 @@ class HybridClassifier(ClassifierMixin, HybridEstimator, SafeguardedClassifier):
         if parent is not None and section is not None:
             asked = TrainingSpec(model=model, fine_tune=section)
             columns = self.preprocessor_.columns
-            fine_tuning = plan_fine_tuning(asked, parent, columns, self.classes_.tolist())
+            fine_tuning = plan_fine_tuning(asked, parent, columns, self.classes_.tolist(), rows=rows)
             if fine_tuning.preprocessor is not None:
                 # arrays are matched by position, so what is kept of the parent takes the order of these columns
                 self.preprocessor_ = fine_tuning.preprocessor.in_order(columns.names)

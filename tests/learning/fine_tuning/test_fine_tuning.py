@@ -84,6 +84,25 @@ def test_columns_are_matched_by_name_and_new_classes_get_a_new_head(parent: Hybr
     assert parent.fine_tune(*_rows("xyz", 3), **FEW).fine_tuning_["entry"] == "new"
 
 
+def test_categories_that_the_parent_knows_none_of_are_learnt_anew() -> None:
+    """Another site's codes: with the parent's categories kept, a column that says all said nothing, unsaid."""
+
+    def site(words: str, seed: int) -> tuple[pd.DataFrame, np.ndarray[Any, Any]]:
+        frame, _ = _rows("ab", seed)
+        ward = np.random.default_rng(seed).choice(list(words), len(frame))
+        return frame.assign(ward=ward), np.where(ward == words[0], "ill", "well")
+
+    parent = HybridClassifier(n_qubits=2, layers=1, epochs=3, random_state=0).fit(*site("uv", 0))
+    child = parent.fine_tune(*site("cd", 1), **FEW)
+    assert (child.fine_tuning_["entry"], child.preprocessor_.categories) == ("match", (("c", "d"),))
+    for words in ("vw", "c"):  # one is known; and a column of one value says nothing in any case
+        rows, labels = site(words, 1)
+        told = parent.fine_tune(rows, np.where(rows["a"] > 0, "ill", "well") if words == "c" else labels, **FEW)
+        assert told.fine_tuning_["entry"] == "keep"
+    with pytest.raises(SpecError, match=r"fine_tune.entry: .*knows no value of column 'ward'.*\"match\""):
+        parent.fine_tune(*site("cd", 1), entry="keep", **FEW)
+
+
 def test_frozen_blocks_stay_and_rates_are_of_each_block(parent: HybridClassifier) -> None:
     before = _weights(parent)
     frozen = _weights(parent.fine_tune(*_rows("abc", 4), freeze=["circuit", "entry"], **FEW))

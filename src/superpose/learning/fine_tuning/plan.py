@@ -14,7 +14,7 @@ from superpose.errors import SpecError
 from superpose.learning.fine_tuning.carried import check_kept
 from superpose.learning.fine_tuning.parent import Parent
 from superpose.learning.quantum_block import build_block
-from superpose.learning.rows import ColumnNames
+from superpose.learning.rows import ColumnNames, category_text, is_frame
 
 if TYPE_CHECKING:
     from superpose.datasets import Table
@@ -105,8 +105,13 @@ class FineTuning:
         return next(block for block in _BLOCKS if parameter.startswith(_PARAMETERS[block]))
 
 
-def plan_fine_tuning(
-    spec: TrainingSpec, parent: Parent, columns: ColumnNames, classes: Sequence[object], table: Table | None = None
+def plan_fine_tuning(  # the parent, and the data in their parts
+    spec: TrainingSpec,
+    parent: Parent,
+    columns: ColumnNames,
+    classes: Sequence[object],
+    table: Table | None = None,
+    rows: Any = None,
 ) -> FineTuning:
     """Decide what is carried over.
 
@@ -116,6 +121,7 @@ def plan_fine_tuning(
         columns: the features.
         classes: the labels, in order.
         table: the features' rows, which a kept preprocessing must be able to take; None leaves that to training.
+        rows: the features' rows where there is no table.
 
     Raises:
         SpecError: circuit, columns or classes do not fit what the section asks for; names the field.
@@ -129,7 +135,8 @@ def plan_fine_tuning(
                 f"fine_tune.{place}",
             )
     _check_circuit(spec.model, parent)
-    entry = chosen_entry(section.entry, parent, columns, {} if table is None else units_of(table))
+    strange = _strange_columns(parent, rows if table is None else table.features)
+    entry = chosen_entry(section.entry, parent, columns, {} if table is None else units_of(table), strange)
     head, order = _head(section.head, parent, classes)
     new = {name for name, kind in (("entry", entry), ("head", head)) if kind == "new"}
     for block in section.freeze:
@@ -169,11 +176,33 @@ def units_of(table: Table) -> dict[str, str]:
     return {column.name: column.unit for column in table.columns if column.unit}
 
 
-def chosen_entry(asked: str, parent: Parent, columns: ColumnNames, units: Mapping[str, str]) -> str:
+def _strange_columns(parent: Parent, rows: Any) -> list[str]:
+    """Category columns with several values in these rows, of which the parent knows none."""
+    own = parent.model.preprocessor
+    if not is_frame(rows):
+        return []
+    found = []
+    for (_, name), known in zip(own.columns.categories, own.categories, strict=True):
+        words = {category_text(value) for value in rows[name].tolist()} - {None} if name in rows.columns else set()
+        if len(words) > 1 and words.isdisjoint(known):
+            found.append(name)
+    return found
+
+
+def chosen_entry(
+    asked: str, parent: Parent, columns: ColumnNames, units: Mapping[str, str], strange: Sequence[str] = ()
+) -> str:
     """What becomes of preprocessing and entry: "keep", "match" or "new", as asked or the first that fits.
 
+    Args:
+        asked: one of these, or "auto".
+        parent: the model to begin from.
+        columns: the features.
+        units: of columns, by name, where they are known.
+        strange: category columns of which the parent knows no value: kept, they would say nothing.
+
     Raises:
-        SpecError: columns or units do not fit what is asked for.
+        SpecError: columns, units or categories do not fit what is asked for.
     """
     own = parent.model.preprocessor.columns
     before = dict(zip(own.names, own.kinds, strict=True))
@@ -181,7 +210,7 @@ def chosen_entry(asked: str, parent: Parent, columns: ColumnNames, units: Mappin
     other_units = sorted(name for name in now if units.get(name, "") != parent.units.get(name, units.get(name, "")))
     shared = [name for name in now if before.get(name) == now[name]]
     if asked == "auto":
-        if before == now and not other_units:
+        if before == now and not other_units and not strange:
             return "keep"
         return "match" if shared else "new"
     if asked == "keep" and before != now:
@@ -202,6 +231,12 @@ def chosen_entry(asked: str, parent: Parent, columns: ColumnNames, units: Mappin
         raise SpecError(
             f'is "keep", but column {name!r} is in {units.get(name)} here, in {parent.units[name]} in {parent.name}; '
             'say "match", which learns the scale anew',
+            "fine_tune.entry",
+        )
+    if asked == "keep" and strange:
+        raise SpecError(
+            f'is "keep", but {parent.name} knows no value of column {strange[0]!r}, which would say nothing; say '
+            '"match", which learns categories and scales anew, or leave the column out with preprocessing.exclude',
             "fine_tune.entry",
         )
     if asked == "match" and not shared:
