@@ -196,6 +196,37 @@ def test_no_place_to_write(tmp_path):
     assert "for this process only" in log
 
 
+COUNTED = """
+import sys
+from superpose.engine import machine_code, warm
+own, calls = machine_code.compile_entry, []
+machine_code.compile_entry = lambda *given: calls.append(given) or own(*given)
+print("ready", flush=True)
+sys.stdin.readline()
+warm(dtypes=["float64"], names=["vector_loops"])
+print(len(calls))
+"""
+
+
+def test_two_processes_that_begin_at_once_compile_a_kernel_once(tmp_path):
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-W", "error", "-c", COUNTED],
+            env={**os.environ, "SUPERPOSE_CACHE_DIR": str(tmp_path / "c")},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    assert [process.stdout.readline() for process in both] == ["ready\n"] * 2
+    for process in both:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    assert sorted(process.communicate()[0] for process in both) == ["0\n", "1\n"]
+    assert [path.name for path in directory_in(tmp_path / "c").iterdir()] == ["float64.vector_loops"]
+
+
 @pytest.mark.slow
 def test_two_processes_fill_one_cache(tmp_path):
     both = [

@@ -109,23 +109,30 @@ def load_kernel(name: str, dtype: str) -> Kernel:
 
 
 def _made(name: str, dtype: str) -> Kernel:
-    """Load a kernel from its file, or compile it and put it there."""
+    """Load a kernel from its file, or compile it and put it there; another process that does so is waited for."""
     directory, reason = private_files.open_directory(kernel_directory())
-    path = None if directory is None else directory / f"{dtype}.{name}"
-    code, address = None if path is None else private_files.read(path), 0
+    if directory is None:
+        _tell_once(reason)
+        address = machine_code.load_entry(_compiled(name, dtype))
+    elif not (address := _loaded(path := directory / f"{dtype}.{name}")):
+        with private_files.claimed(path) as waited:  # two processes that begin at once compile each kernel once
+            address = _loaded(path) if waited else 0
+            if not address:
+                code = _compiled(name, dtype)
+                private_files.write(path, code)
+                address = machine_code.load_entry(code)
+    return Kernel(address, ctypes.CFUNCTYPE(ctypes.c_int64, _REAL[dtype], ctypes.c_int64)(address))
+
+
+def _loaded(path: Path) -> int:
+    """The address of the kernel in a file, or 0 where none can be used."""
+    code = private_files.read(path)
     if code is not None:
         try:
-            address = machine_code.load_entry(code)
+            return machine_code.load_entry(code)
         except RuntimeError as error:
             _log.info("file %s cannot be used: %s", path, error)
-    if not address:
-        if path is None:
-            _tell_once(reason)
-        code = _compiled(name, dtype)
-        if path is not None:
-            private_files.write(path, code)
-        address = machine_code.load_entry(code)
-    return Kernel(address, ctypes.CFUNCTYPE(ctypes.c_int64, _REAL[dtype], ctypes.c_int64)(address))
+    return 0
 
 
 @functools.cache

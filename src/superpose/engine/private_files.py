@@ -13,11 +13,21 @@ import logging
 import os
 import stat
 import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-__all__ = ["base_directory", "open_directory", "read", "untrusted", "write"]
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; two processes may make the same file there
+    fcntl = None  # type: ignore[assignment]  # absent there
+
+__all__ = ["base_directory", "claimed", "open_directory", "read", "untrusted", "write"]
 
 _DIGEST_SIZE = 32
+_LONGEST_WAIT_S = 60.0
+"""A kernel takes some seconds to compile; who holds a claim for longer may have been stopped by its user."""
 _log = logging.getLogger("superpose.engine")
 
 
@@ -107,3 +117,41 @@ def write(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         _log.info("file %s cannot be written: %s", path, error)
+
+
+@contextmanager
+def claimed(path: Path) -> Iterator[bool]:
+    """Have other processes wait in the same place until the block ends; gives whether we waited for one.
+
+    It may have put the file there by then. The claim ends with its process. Where it cannot be had, in a directory
+    that we may not write to or after a minute, the block runs nevertheless: nothing but time is lost where two
+    processes make the same file.
+    """
+    claim = path.with_name(f".{path.name}.lock")
+    try:
+        handle = os.open(claim, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        yield False
+        return
+    try:
+        yield _waited(handle)
+    finally:
+        with suppress(OSError):  # who waits has it open, and who comes later finds what was made
+            claim.unlink()
+        os.close(handle)
+
+
+def _waited(handle: int) -> bool:
+    """Lock a file, at the latest after a while; whether another process had it."""
+    waited, until_s = False, time.monotonic() + _LONGEST_WAIT_S
+    while fcntl is not None and time.monotonic() < until_s:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waited = True
+            time.sleep(0.02)
+        except OSError:  # a file system without locks
+            break
+        else:
+            break
+    return waited
