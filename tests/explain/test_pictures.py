@@ -232,6 +232,31 @@ def test_planes_that_do_not_lie_on_the_picture_are_not_drawn_on_it(
         pixel_maps(seeing, row, kind="class_activation")
 
 
+class Averaged(nn.Module):
+    """Two networks that see one half of the picture each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.members = nn.ModuleList([Looking(SIDE, (1, SIDE, SIDE), nn.Conv2d(1, 1, 3, padding=1)) for _ in range(2)])
+        self.register_buffer("left", (torch.arange(SIDE * SIDE) % SIDE < SIDE // 2).float())
+
+    def forward(self, rows: Tensor) -> Tensor:
+        left = cast(Tensor, self.left)
+        return (self.members[0](rows * left) + self.members[1](rows * (1.0 - left))) / 2
+
+
+def test_class_activations_of_an_averaged_network_are_of_all_its_members() -> None:
+    """Of the last convolution in the graph alone, what the other members saw was missing."""
+    seeing = module_predictor(Averaged(), _blank("image"), scaling="none")
+    image = np.zeros((SIDE, SIDE))
+    image[3, 2] = image[8, 9] = 1.0
+    found = pixel_maps(seeing, image.reshape(1, -1), of_class="b")
+    assert found.layer == "conv2d, conv2d_1"
+    (one,) = found.maps
+    assert one.max() > 0.0
+    assert (one[3, 2], one[8, 9]) == pytest.approx((one.max(), one.max()))
+
+
 def test_large_networks_take_few_pictures_at_once_to_the_same_numbers(
     seeing: Predictor, squares: tuple[Table, NDArray[Any], NDArray[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

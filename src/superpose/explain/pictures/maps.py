@@ -2,8 +2,8 @@
 
 - ``class_activation``: gradient-weighted class activation (Grad-CAM) of the last convolution of a user's module that
   still has a plane: its channels, weighed by the mean gradient of the class's log odds, summed, and only what speaks
-  for the class kept; drawn where its cells look, linear between the middles of what they see. Source: Selvaraju et
-  al., ICCV 2017, arXiv 1610.02391.
+  for the class kept; drawn where its cells look, linear between the middles of what they see. Where branches have one
+  each, as the members of an averaged network, theirs are summed. Source: Selvaraju et al., ICCV 2017, arXiv 1610.02391.
 - ``attribution``: integrated gradients of each pixel (see `superpose.explain.attributions`), summed over its channels.
 - ``occlusion``: how much the probability falls when a square around the pixel takes the typical pixels, mean over the
   squares that cover it. Takes any model. Source: Zeiler and Fergus, ECCV 2014, arXiv 1311.2901.
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from superpose.errors import ExplanationError
 from superpose.explain.attributions import Look, attribute_watched
-from superpose.explain.pictures.class_activation import class_activations, last_convolution
+from superpose.explain.pictures.class_activation import class_activations, last_convolutions
 from superpose.explain.pictures.grid import ImageGrid, image_grid
 from superpose.explain.pictures.plane import Axis, laid_on
 from superpose.learning.modules.model import ModuleModel
@@ -55,7 +55,8 @@ class PixelMaps:
         maps: ``(n_rows, height, width)``; units of probability before calibration for attribution and occlusion, else
             without a unit.
         images: the pixels, ``(n_rows, n_channels, height, width)``.
-        layer: the convolution that a class activation is of, by its name in the module's graph; else None.
+        layer: the convolution that a class activation is of, by its name in the module's graph, or several with commas
+            between; else None.
     """
 
     kind: str
@@ -92,13 +93,13 @@ def pixel_maps(
     Cost: one run with gradients for class activations, 16 and more for attributions; 170 predictions for occlusion.
     """
     grid = image_grid(predictor.model.preprocessor, shape)
-    convolution = _convolution(predictor.model, grid) if kind in ("auto", "class_activation") else None
+    layers = _convolutions(predictor.model, grid) if kind in ("auto", "class_activation") else {}
     if kind == "auto":
         graded = hasattr(predictor.model, "probability_gradients")
-        kind = "class_activation" if convolution else "attribution" if graded else "occlusion"
+        kind = "class_activation" if layers else "attribution" if graded else "occlusion"
     if kind not in KINDS:
         raise ExplanationError(f"No kind of picture {str(kind)[:40]!r}; there are auto, {', '.join(KINDS)}.", kind=kind)
-    if kind == "class_activation" and convolution is None:
+    if kind == "class_activation" and not layers:
         raise ExplanationError(
             "This model has no convolution over a plane that lies on the picture, so there is no class activation; "
             "take attribution or occlusion.",
@@ -113,8 +114,8 @@ def pixel_maps(
             predictor, rows, "integrated_gradients", look=look, of_class=of_class
         ).values  # (n_rows, n_columns)
         found = values[:, grid.places].sum(axis=1)
-    elif isinstance(predictor.model, ModuleModel) and convolution is not None:
-        found = class_activations(predictor.model, encoded, places, *convolution, grid.shape)
+    elif isinstance(predictor.model, ModuleModel) and layers:
+        found = class_activations(predictor.model, encoded, places, layers, grid.shape)
     else:
         found = _occlusion(predictor, encoded, places, grid, look)
     return PixelMaps(
@@ -123,17 +124,19 @@ def pixel_maps(
         probabilities=shares[np.arange(len(places)), places],
         maps=found,
         images=grid.pixels(encoded),
-        layer=None if convolution is None else convolution[0],
+        layer=", ".join(layers) or None,
     )
 
 
-def _convolution(model: Any, grid: ImageGrid) -> tuple[str, tuple[Axis, Axis]] | None:
-    """The last convolution over a plane, and where the plane lies on the picture; None where there is no such."""
-    last = last_convolution(model)
-    if last is None:
-        return None
-    axes = laid_on(model, last[0], grid, last[1])
-    return None if axes is None else (last[0], axes)
+def _convolutions(model: Any, grid: ImageGrid) -> dict[str, tuple[Axis, Axis]]:
+    """The last convolutions over planes, and where these lie on the picture; none where one does not lie there."""
+    found = {}
+    for name, plane in last_convolutions(model).items():
+        axes = laid_on(model, name, grid, plane)
+        if axes is None:
+            return {}
+        found[name] = axes
+    return found
 
 
 def _places(predictor: Predictor, shares: Floats, of_class: Any) -> NDArray[np.intp]:

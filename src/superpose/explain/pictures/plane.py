@@ -91,7 +91,7 @@ def _axis(lines: NDArray[np.intp], seen: Seen, n_cells: int) -> Axis | None:
     if any(np.diff(np.flatnonzero(own)).max(initial=1) > n_pixels / _GAP for own in across):
         return None
     low, high = across.argmax(axis=1), n_pixels - 1 - across[:, ::-1].argmax(axis=1)
-    free = np.concatenate([low > 0, high < n_pixels - 1])
+    free = np.concatenate([low > low.min(), high < high.max()])  # not cut off by the edge of what all see
     sides = np.repeat([0, 1], len(lines))[free]
     ends, places = np.concatenate([low, high])[free], np.concatenate([lines, lines])[free]
     if len(set(sides)) < 2 or len(set(places)) < 2:

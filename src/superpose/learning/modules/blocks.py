@@ -14,7 +14,7 @@ from superpose.learning.modules.exported import ExportedModule
 from superpose.learning.modules.graph import ModuleGraph, Node
 from superpose.learning.modules.operators import QUANTUM_LAYER
 
-__all__ = ["MODULE_BLOCKS", "arrays_of", "blocks_of", "last_layer", "results_of"]
+__all__ = ["MODULE_BLOCKS", "arrays_of", "blocks_of", "last_layer", "last_of", "results_of"]
 
 MODULE_BLOCKS = ("features", "entry", "circuit", "head")
 """In the order of the graph; an array that several blocks use belongs to the first of them."""
@@ -75,6 +75,12 @@ def last_layer(module: ExportedModule) -> Node | None:
         if len(arrays) != 1 or any(node.op != "aten.linear.default" for node in own):
             return None
     return own[0]
+
+
+def last_of(graph: ModuleGraph, names: Sequence[str]) -> list[str]:
+    """Those of some steps whose results none of the others needs: of several branches the last of each."""
+    needed = {own for name in names for own in _ancestors(graph, [name]) - {name}}
+    return [name for name in names if name not in needed]
 
 
 def arrays_of(node: Node) -> list[str]:
