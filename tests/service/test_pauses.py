@@ -16,11 +16,16 @@ from superpose.service.operations.pauses import set_modules_aside, short_pauses
 
 @pytest.fixture(autouse=True)
 def alone() -> Iterator[None]:
-    """Without what servers that other tests of this process have left running do after each collection."""
+    """Without what servers that other tests of this process have left running do after each collection.
+
+    Nor is anything set aside before, as these tests' own process has it.
+    """
     others = gc.callbacks[:]
     gc.callbacks.clear()
+    gc.unfreeze()
     yield
     gc.callbacks.extend(others)
+    gc.freeze()
 
 
 def looked_at(thing: object) -> bool:
@@ -43,6 +48,16 @@ def test_what_was_there_before_is_not_looked_at() -> None:
         assert not looked_at(objects[0])
     assert gc.get_freeze_count() == 0
     assert looked_at(objects[0])
+
+
+def test_what_others_have_set_aside_stays_so() -> None:
+    objects = [[i] for i in range(1000)]
+    gc.freeze()
+    with short_pauses():
+        assert not looked_at(objects[0])
+    assert gc.get_freeze_count() > len(objects)
+    assert not looked_at(objects[0])
+    gc.unfreeze()
 
 
 def test_what_comes_later_and_takes_long_is_set_aside() -> None:

@@ -44,6 +44,8 @@ def short_pauses(
 ) -> Iterator[None]:
     """Set aside all objects there are, and survivors of long collections, until the block ends.
 
+    Where others have set objects aside before, as another server of this process, they stay so at the end.
+
     Args:
         every_s: how often everything is looked at again, which stops the process once for as long as it would have.
         long_s: a full collection that takes longer has its survivors set aside.
@@ -70,6 +72,7 @@ def short_pauses(
             gc.freeze()
 
     thread = threading.Thread(target=look_again, name="superpose-collector", daemon=True)
+    is_first = gc.get_freeze_count() == 0
     gc.collect()
     gc.freeze()
     _n_modules = len(sys.modules)
@@ -82,4 +85,5 @@ def short_pauses(
         ending.set()
         thread.join()
         gc.callbacks.remove(watch)
-        gc.unfreeze()
+        if is_first:
+            gc.unfreeze()
