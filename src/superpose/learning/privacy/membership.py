@@ -119,9 +119,8 @@ def auc_interval(
         return auc, *wilson_interval(auc * fewest, fewest, confidence)
     likely = 0.5 + confidence / 2.0
     quantile = ndtri(likely) if math.isinf(freedom) else stdtrit(freedom, likely)
-    reach = (
-        float(quantile) * math.sqrt(variance) / (auc * (1.0 - auc))
-    )  # of the log odds, whose slope is 1 / (p (1 - p))
+    slope = 1.0 / (auc * (1.0 - auc))  # of the log odds
+    reach = float(quantile) * math.sqrt(variance) * slope
     return auc, float(expit(logit(auc) - reach)), float(expit(logit(auc) + reach))
 
 
