@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,18 +94,24 @@ class EpochLoop:
             ShapeError: Angles, or gradients of expectations, became NaN or infinite.
         """
         block, history = self._block, np.empty((len(orders), 3))
+        pace = self._parts[0][0].pace
+        with_mates = pace is None or pace.choose()
         for batch, first, last in self._parts:
-            batch.attend()
+            batch.attend(alone=not with_mates)
             batch.begin(self._training, orders, self._sizes[0], 0)
             batch.set_steps(batch.whole_mode, first, last)
         if self._validation is not None:
             for batch, first, last in self._looks:
-                batch.attend()
+                batch.attend(alone=not with_mates)
                 batch.begin(self._validation, self._in_order, self._sizes[1], 0)
                 batch.set_steps(batch.whole_mode, first, last)
         block[at.N_EPOCHS], block[at.HISTORY], block[at.STEPS_TAKEN] = len(orders), id(history), standing.n_steps
         block[at.EPOCH], block[at.BEST_EPOCH], self._score[0] = standing.epoch, standing.best_epoch, standing.best_score
+        began_s = time.perf_counter()
         status = self._kernel.call(0.0, id(block))
+        if pace is not None and status == 0 and int(block[at.DONE]):
+            n_rows = int(block[at.DONE]) * (len(self._training.classes) + len(self._in_order))
+            pace.note((time.perf_counter() - began_s) / n_rows, with_mates=with_mates)
         standing.epoch, standing.best_epoch = int(block[at.EPOCH]), int(block[at.BEST_EPOCH])
         standing.n_steps, standing.best_score = int(block[at.STEPS_TAKEN]), float(self._score[0])
         standing.history, standing.diverged = history[: int(block[at.DONE])], status == at.NOT_FINITE

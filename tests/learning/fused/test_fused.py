@@ -215,6 +215,47 @@ def test_mates_that_take_tiles_of_steps_change_no_bit(dtype: torch.dtype, monkey
         assert_equal_bits(made[0], one)
 
 
+def test_short_steps_have_mates_where_that_was_faster() -> None:
+    pace, took = batches.Pace(), {True: 3.0, False: 2.0}
+
+    def chosen(n_calls: int) -> list[bool]:
+        found = []
+        for _ in range(n_calls):
+            found.append(pace.choose())
+            pace.note(took[found[-1]], with_mates=found[-1])
+        return found
+
+    assert chosen(2) == [True, False]  # both are tried
+    assert chosen(61) == [False] * 61
+    assert chosen(1) == [True]  # far slower ones are looked at every 64 calls
+    took[True] = 2.5
+    assert chosen(64) == [False] * 63 + [True]
+    assert chosen(16) == ([False] * 7 + [True]) * 2  # close ones every 8
+    took[True] = 1.0
+    assert chosen(16) == [False] * 7 + [True] * 9
+    pace.note(9.0, with_mates=True)  # held up once
+    assert pace.choose()
+
+
+def test_calls_of_short_steps_try_both_and_give_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "SMALL_WORK_OF_STEPS", 0)
+    monkeypatch.setattr(steps, "CALL_S", 1e9)
+    network, threads, made, gathered = hybrid(encoding="reuploading"), get_threads(), [], list[int]()
+    gather = batches.gather
+    monkeypatch.setattr(batches, "gather", lambda dtype, n: gathered.append(n) or gather(dtype, n))
+    idle_memory(network, torch.float32).clear()
+    try:
+        set_threads(2)
+        for _ in range(2):
+            made.append(trainer(copy.deepcopy(network), options=replace(OPTIONS, batch_size=45)))
+            n_gathered = len(gathered)
+            made[-1].run()
+            assert (len(gathered) > n_gathered) is (len(made) == 1)  # the second alone
+    finally:
+        set_threads(threads)
+    assert_equal_bits(*made)
+
+
 def batches_made(monkeypatch: pytest.MonkeyPatch) -> list[batches.Kind]:
     """The kinds of batches that are made anew from here on."""
     made: list[batches.Kind] = []
