@@ -6,6 +6,8 @@ import importlib.util
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from itertools import count
@@ -16,6 +18,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from superpose.errors import SolverStuckError
 from superpose.optimization import (
     JobShop,
     Knapsack,
@@ -30,7 +33,7 @@ from superpose.optimization import (
     solve,
 )
 from superpose.optimization.budgets import Budget
-from superpose.optimization.classical import annealing, highs
+from superpose.optimization.classical import annealing, highs, watching
 from superpose.optimization.classical.watching import watched
 from superpose.optimization.samplers import ExhaustiveSampler, Setting
 
@@ -297,6 +300,35 @@ def test_what_a_solver_raises_is_raised_and_what_it_returns_is_returned() -> Non
     assert watched(lambda: 3, lambda: None, None) == 3
     with pytest.raises(Enough):
         watched(broken, lambda: None, None)
+
+
+@pytest.mark.parametrize("hears", [True, False], ids=["told", "deaf"])
+def test_a_solver_that_never_ends_is_told_to_and_given_up(monkeypatch: pytest.MonkeyPatch, hears: bool) -> None:
+    monkeypatch.setattr(watching, "GRACE_S", 0.2)
+    for_ever, told = threading.Event(), list[float]()
+    stop = (lambda: told.append(time.monotonic())) if hears else None
+    began_s = time.monotonic()
+    with pytest.raises(SolverStuckError, match=r"given 0\.1 s has not ended .* Try again, or another time_limit_s"):
+        watched(for_ever.wait, stop, None, 0.1)
+    assert all(second > began_s + 0.3 for second in told) and bool(told) is hears
+    with pytest.raises(Enough):  # as Ctrl-C, which must come through
+        watched(for_ever.wait, stop, Looks(1), 0.1)
+    assert time.monotonic() - began_s < 20
+    for_ever.set()
+
+
+def test_a_solver_that_ends_late_but_does_is_heard() -> None:
+    stopped = threading.Event()
+    assert watched(lambda: stopped.wait(30) and 5, stopped.set, None, -watching.GRACE_S) == 5
+
+
+def test_a_control_whose_solver_never_ends_is_told_as_not_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stuck(*_: object) -> None:
+        raise SolverStuckError("A classical solver is given up.")
+
+    monkeypatch.setattr(MaxCut, "classical", stuck)
+    answer = solve(MaxCut(3, [(0, 1), (1, 2)]), "qaoa", max_evaluations=5)
+    assert [row.reason for row in answer.rows if row.role == "classical"] == ["A classical solver is given up."]
 
 
 def test_highs_answers_the_same_by_its_own_package_and_by_scipy(monkeypatch: pytest.MonkeyPatch) -> None:

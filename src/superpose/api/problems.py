@@ -65,6 +65,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = MappingProxyType(
         "optimization.format": (422, "Problem cannot be read"),
         "optimization.infeasible": (422, "No feasible solution"),
         "optimization.too_large": (422, "Problem is too large"),
+        "optimization.solver_stuck": (500, "Solver does not end"),
         "dataset.format": (422, "Data cannot be read"),
         "dataset.empty": (422, "Data set is empty"),
         "dataset.target": (422, "Target column is unusable"),

@@ -61,7 +61,8 @@ The tree, with the stable ``code`` of each leaf (the API answers with these code
     │   ├── ProblemError                  optimization.problem
     │   ├── ProblemFormatError            optimization.format
     │   ├── ProblemInfeasibleError        optimization.infeasible
-    │   └── ProblemTooLargeError          optimization.too_large
+    │   ├── ProblemTooLargeError          optimization.too_large
+    │   └── SolverStuckError              optimization.solver_stuck
     ├── ModelFileError
     │   ├── ModelFileCorruptError         model.corrupt
     │   └── ModelFormatError              model.format
@@ -214,6 +215,7 @@ from superpose.errors.optimization import (
     ProblemFormatError,
     ProblemInfeasibleError,
     ProblemTooLargeError,
+    SolverStuckError,
 )
 from superpose.errors.people import (
     AccessError,
@@ -384,6 +386,7 @@ __all__ = [
     "SettingError",
     "ShapeError",
     "SignatureError",
+    "SolverStuckError",
     "SpecError",
     "StartError",
     "StateTooLargeError",

@@ -10,6 +10,7 @@ __all__ = [
     "ProblemFormatError",
     "ProblemInfeasibleError",
     "ProblemTooLargeError",
+    "SolverStuckError",
 ]
 
 
@@ -39,3 +40,9 @@ class ProblemTooLargeError(OptimizationError):
     """The problem has more variables, or longer encodings, than the method takes."""
 
     code = "optimization.too_large"
+
+
+class SolverStuckError(OptimizationError):
+    """A classical solver goes on long after its time is over, though it was told to end; it is not waited for."""
+
+    code = "optimization.solver_stuck"

@@ -13,7 +13,7 @@ from typing import Any, get_args
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from superpose.errors import ExtraMissingError, ProblemError, ProblemInfeasibleError, SuperposeError
+from superpose.errors import ExtraMissingError, ProblemError, ProblemInfeasibleError, SolverStuckError, SuperposeError
 from superpose.optimization.answers import Answer, MethodResult, Role, Yardstick, gap_percent, verdict
 from superpose.optimization.budgets import Budget
 from superpose.optimization.decomposition import descend
@@ -72,6 +72,7 @@ def solve(
         ProblemError: An option is not allowed.
         ProblemFormatError: The file is no problem.
         ProblemInfeasibleError: The method found no feasible solution.
+        SolverStuckError: The method is classical, and its solver does not end.
         ExtraMissingError: The method needs a package that is not installed. Controls that need one are told as not run.
         BackendUnknownError, ProviderError: The backend.
 
@@ -174,7 +175,7 @@ class _Solving:
         self._how_far.look()
         try:
             return run()
-        except (ExtraMissingError, ProblemInfeasibleError, ProblemError) as error:
+        except (ExtraMissingError, ProblemInfeasibleError, ProblemError, SolverStuckError) as error:
             role: Role = "classical" if name == "classical" else "control"
             return _Row(MethodResult(name, role, reason=error.message))
 

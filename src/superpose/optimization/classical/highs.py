@@ -116,7 +116,7 @@ class _Program:
         """A best solution found, and a bound of the costs; None and NaN for what was not found."""
         highspy = _highspy()
         if highspy is None:
-            return watched(lambda: self._by_scipy(limit_s), lambda: None, on_step)
+            return watched(lambda: self._by_scipy(limit_s), None, on_step, limit_s)
         return self._by_highspy(highspy, limit_s, on_step)
 
     @property
@@ -147,11 +147,12 @@ class _Program:
         solver.setOptionValue("output_flag", False)
         solver.setOptionValue("time_limit", limit_s)
         solver.setOptionValue("mip_rel_gap", 0.0)
+        solver.setOptionValue("threads", 1)  # with more it may deadlock where a thread that called it ends (HiGHS 1886)
         if not self._is_presolved:
             solver.setOptionValue("presolve", "off")
         solver.HandleUserInterrupt = True
         solver.passModel(model)
-        watched(solver.run, solver.cancelSolve, on_step)
+        watched(solver.run, solver.cancelSolve, on_step, limit_s)
         info = solver.getInfo()
         has_found = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         found = np.asarray(solver.getSolution().col_value, np.float64) if has_found else None

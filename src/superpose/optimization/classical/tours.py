@@ -176,7 +176,7 @@ class _Search:
     def best(self, limit_s: float, on_step: OnStep | None) -> Routes | None:
         """The best routes found within some seconds; None if none were."""
         self._options.time_limit.FromMilliseconds(max(50, int(limit_s * 1000)))
-        return watched(self._searched, self._stop, on_step)
+        return watched(self._searched, self._stop, on_step, 2 * limit_s)  # one search, or two
 
     def _stop(self) -> None:
         self._stopped = True
