@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -34,24 +33,24 @@ PYTHON = blocks("python")
 
 
 @pytest.fixture(scope="module")
-def run_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], subprocess.CompletedProcess[str]]]:
-    """What came of a Python block, each in a process of its own; where the tests have one, the next runs meanwhile."""
-    ahead = 1 if "PYTEST_XDIST_WORKER" in os.environ else 2  # another worker may have the next one, and both cores work
-    runs: dict[int, Future[subprocess.CompletedProcess[str]]] = {}
+def run_of(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], tuple[int, str, str]]]:
+    """A Python block's exit code and what it printed, run in a process of its own."""
 
-    def start(block: str) -> subprocess.CompletedProcess[str]:
+    def run(block: str) -> tuple[int, str, str]:
         place = tmp_path_factory.mktemp("block")
-        return subprocess.run([sys.executable, "-c", block], capture_output=True, text=True, cwd=place)
+        print(json.dumps([block, str(place)]), file=asked, flush=True)
+        code = int(told.readline())  # of nothing where the server is gone, which says why on its own stderr
+        return code, (place / "stdout").read_text("utf-8"), (place / "stderr").read_text("utf-8")
 
-    def look(block: str) -> subprocess.CompletedProcess[str]:
-        number = next(n for n, (_, other) in enumerate(PYTHON) if other == block)
-        for n in range(number, min(number + ahead, len(PYTHON))):
-            if n not in runs:
-                runs[n] = pool.submit(start, PYTHON[n][1])
-        return runs[number].result()
-
-    with ThreadPoolExecutor(2) as pool:
-        yield look
+    forking = [sys.executable, str(Path(__file__).with_name("forking.py"))]
+    with subprocess.Popen(forking, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdin is not None
+        assert server.stdout is not None
+        asked, told = server.stdin, server.stdout
+        try:
+            yield run
+        finally:
+            server.kill()
 
 
 def test_whatever_a_page_imports_is_there() -> None:
@@ -69,12 +68,12 @@ def test_whatever_a_page_imports_is_there() -> None:
 
 @pytest.mark.parametrize(("page", "block"), PYTHON)
 def test_python_blocks_run_and_print_what_their_comments_say(
-    page: str, block: str, run_of: Callable[[str], subprocess.CompletedProcess[str]]
+    page: str, block: str, run_of: Callable[[str], tuple[int, str, str]]
 ) -> None:
-    run = run_of(block)
-    assert run.returncode == 0, run.stderr
+    code, printed, complaint = run_of(block)
+    assert code == 0, complaint
     said = re.findall(r"print\(.*\)\s+#\s(.*)$", block, re.M)
-    assert run.stdout.splitlines() == said
+    assert printed.splitlines() == said
 
 
 @pytest.mark.parametrize(("page", "block"), blocks("yaml"))
