@@ -6,9 +6,17 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from superpose.datasets import builtin_names, builtin_table, check_table, read_table, stratified_splits
+from superpose.datasets import (
+    builtin_names,
+    builtin_table,
+    check_table,
+    read_table,
+    stratified_splits,
+    table_from_frame,
+)
 from superpose.errors import (
     DatasetFormatError,
     DatasetTargetError,
@@ -140,3 +148,34 @@ def test_a_table_of_categories_without_a_header_is_told_so_by_its_target() -> No
     table = read_table(content, format="csv", name="bc", target="class")
     assert {c.kind for c in table.columns} == {"category", "number"}
     assert check_table(table).n_duplicate_rows > 0
+
+
+def test_numbers_with_signs_among_them_are_told_to_be_categories() -> None:
+    count = 60
+    frame = pd.DataFrame(
+        {
+            "crp": ["<0,5" if i % 4 == 0 else f"{i},{i % 10}" for i in range(count)],  # three quarters are numbers
+            "share": [f"{i} %" for i in range(count)],
+            "price": [f"1,{i:03d}.50" for i in range(count)],
+            "children": [("0", "1", "2", "3+")[i % 4] for i in range(count)],  # names of groups
+            "band": [f"{i}-{i + 9}" for i in range(count)],
+            "outcome": [("ill", "well")[i % 2] for i in range(count)],
+        }
+    )
+    report = check_table(table_from_frame(frame, name="t", target="outcome"))
+    assert report.mostly_numbers == ("crp", "share", "price")
+    assert report.identifiers == ("band",)  # a price in every row is none
+    assert sum("or would be without signs" in warning for warning in report.warnings) == 3
+
+
+def test_odd_classes_are_told_together() -> None:
+    measured = check_table(table_from_frame(pd.DataFrame({"a": range(60), "b": range(60)}), name="t", target="b"))
+    assert [warning for warning in measured.warnings if "lass" in warning] == [
+        "The target's 60 classes are all numbers: if they were measured, give ranges as classes (forecasts of demand "
+        "take numbers: --target-kind number).",
+        "60 classes, such as '0' and '9', have fewer than 10 rows each.",
+    ]
+    typed = pd.DataFrame({"a": range(60), "b": ["Ja", "ja", "nein"] * 20})
+    assert check_table(table_from_frame(typed, name="t", target="b")).warnings == (
+        "Classes 'Ja', 'ja' differ in upper and lower case alone: one class?",
+    )

@@ -125,3 +125,33 @@ def test_zeros_before_numbers_of_a_csv_file_are_told_to_be_lost() -> None:
     told = [warning for warning in data_sheet(table).warnings if "zeros before its numbers" in warning]
     assert [warning.split("'")[1] for warning in told] == list(table.padded) and "put a letter before" in told[0]
     assert not any("'month' has zeros" in warning for warning in data_sheet(table.without(["month"])).warnings)
+
+
+def csv_table(columns: dict[str, list[str]], delimiter: str = ",") -> Table:
+    """A table from a CSV file of these cells, with a target of two classes."""
+    columns = columns | {"outcome": [("ill", "well")[i % 2] for i in range(len(next(iter(columns.values()))))]}
+    rows = [delimiter.join(row) for row in zip(*columns.values(), strict=True)]
+    content = "\n".join([delimiter.join(columns), *rows]).encode()
+    return read_table(content, format="csv", name="t", target="outcome")
+
+
+def test_dates_written_as_numbers_are_told() -> None:
+    days = [f"{month:02d}{day:02d}" for month in range(1, 6) for day in range(1, 9)]
+    table = csv_table({"visit": [f"2024{day}" for day in days], "code": [f"2024{i:04d}" for i in range(len(days))]})
+    told = [warning for warning in data_sheet(table).warnings if "dates written as numbers (20250331)" in warning]
+    assert [warning.split("'")[1] for warning in told] == ["visit"] and "exclude it, split by it" in told[0]
+
+
+def test_points_at_thousands_between_semicolons_are_told() -> None:
+    columns = {
+        "leukocytes": ["1.018", "24.953", "900", "0"],  # 1018, not 1.018
+        "dose": ["1.018", "24.953", "0.5", "2"],
+        "weight": ["70,5", "81", "66,25", "90"],
+        "steps": ["1.018", "24.953", "900", "12000"],
+    }
+    table = csv_table(columns, ";")
+    assert table.grouped == ("leukocytes",) and table.features["leukocytes"][0] == 1.018
+    told = [warning for warning in data_sheet(table).warnings if "thousands" in warning]
+    assert len(told) == 1 and told[0].startswith("Column 'leukocytes' has points only where thousands end")
+    assert csv_table({name: columns[name] for name in ("leukocytes", "dose")}).grouped == ()  # a decimal point there
+    assert not any("thousands end" in warning for warning in data_sheet(table.without(["leukocytes"])).warnings)

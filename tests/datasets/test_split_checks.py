@@ -109,6 +109,14 @@ def test_dates_among_the_features_are_named_by_sheet_and_splits_however_they_are
     assert "holds dates" in said and ("write it as 2025-03-31" in said) == (form != "%Y-%m-%d")
 
 
+def test_dates_written_as_numbers_are_named_among_the_features() -> None:
+    days = [date(2024, 1, 1) + timedelta(days=i) for i in range(N_ROWS)]
+    table = planted(visit=np.array([float(day.strftime("%Y%m%d")) for day in days]))
+    found = findings(table)["identifier"]
+    assert found.columns == ("visit",) and "written as numbers" in found.message
+    assert "or give days since an event" in found.message
+
+
 def test_versions_and_codes_are_no_dates() -> None:
     for words in (["1.2.3", "1.2.4"], ["10-12-14", "10-12-15"], ["45.20.2024", "46.20.2024"], ["12 mg", "13 mg"]):
         table = planted(code=np.array([words[i % 2] for i in range(N_ROWS)], dtype=object))

@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from superpose.datasets.table import MAX_COLUMNS, Column, Table, check_width
+from superpose.datasets.table import MAX_COLUMNS, Table, check_width
+from superpose.datasets.written_numbers import mostly_numbers
 
 __all__ = ["TableReport", "check_table"]
 
-_MOSTLY = 0.9
 _RARE = 10
 _MOST_BY_NAME = 3
+_MANY_CLASSES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,9 @@ class TableReport:
         n_duplicate_rows: rows that repeat an earlier row, label included.
         n_conflicting_rows: further labels found for feature rows that had another label already.
         leaks: columns whose values stand one to one for the classes; none beside a target of numbers.
-        mostly_numbers: category columns most of whose values read as numbers: probably typing errors.
-        identifiers: category columns with another value in every row; none beside a target of numbers, where
+        mostly_numbers: category columns most of whose values read as numbers, or would without signs around them:
+            typing errors, or another way to write numbers.
+        identifiers: other category columns with another value in every row; none beside a target of numbers, where
             such a column tells the period.
         warnings: the findings in sentences, most serious first.
     """
@@ -63,6 +65,9 @@ def check_table(table: Table, *, max_columns: int = MAX_COLUMNS) -> TableReport:
     target = np.searchsorted(np.array(table.classes, dtype=object), values) if classes else values
     names = table.feature_names
     repeated = table.features.duplicated()
+    numbers = tuple(
+        c.name for c in table.columns if c.kind == "category" and mostly_numbers(table.features[c.name].dropna())
+    )
     n_duplicates = int(table.features.assign(**{_free_name(names): target}).duplicated().sum())
     facts: dict[str, Any] = {
         "n_rows": table.n_rows,
@@ -79,11 +84,15 @@ def check_table(table: Table, *, max_columns: int = MAX_COLUMNS) -> TableReport:
             and n_distinct[column.name] == len(table.classes)
             and _one_to_one(codes[column.name], target, len(table.classes))
         ),
-        "mostly_numbers": tuple(c.name for c in table.columns if c.kind == "category" and _mostly_numbers(table, c)),
+        "mostly_numbers": numbers,
         "identifiers": tuple(
             c.name
             for c in table.columns
-            if classes and c.kind == "category" and c.n_missing == 0 and n_distinct[c.name] == table.n_rows
+            if classes
+            and c.kind == "category"
+            and c.n_missing == 0
+            and n_distinct[c.name] == table.n_rows
+            and c.name not in numbers
         ),
     }
     return TableReport(**facts, warnings=tuple(_warnings(facts)))
@@ -102,13 +111,6 @@ def _codes(table: Table) -> tuple[dict[str, Any], dict[str, int]]:
 
 def _one_to_one(codes: Any, target: Any, n_classes: int) -> bool:
     return len(np.unique(codes * n_classes + target)) == n_classes
-
-
-def _mostly_numbers(table: Table, column: Column) -> bool:
-    import pandas as pd
-
-    values = table.features[column.name].dropna()
-    return float(pd.to_numeric(values, errors="coerce").notna().mean()) >= _MOSTLY
 
 
 def _free_name(names: tuple[str, ...]) -> str:
@@ -130,7 +132,8 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
             f"{facts['n_duplicate_rows']} row(s) repeat an earlier row; a copy may land in both training and test rows."
         )
     said += [
-        f"Column {name!r} was read as categories, but most of its values are numbers: look for typing errors."
+        f"Column {name!r} was read as categories, but most of its values are numbers, or would be without signs (<5, "
+        "12 %, 1,234.5): look for typing errors, write plain numbers, and leave empty what is none."
         for name in facts["mostly_numbers"]
     ]
     said += [f"Column {name!r} has another text in every row: an identifier?" for name in facts["identifiers"]]
@@ -142,7 +145,33 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
         )
     else:
         said += [f"Column {name!r} has the same value in every row and tells nothing." for name in constant]
+    return [*said, *_of_classes(facts["class_counts"])]
+
+
+def _of_classes(counts: dict[str, int]) -> list[str]:
+    said = []
+    if len(counts) > _MANY_CLASSES and all(_is_number(label) for label in counts):
+        said.append(
+            f"The target's {len(counts)} classes are all numbers: if they were measured, give ranges as classes "
+            "(forecasts of demand take numbers: --target-kind number)."
+        )
+    spellings: dict[str, list[str]] = {}
+    for label in counts:
+        spellings.setdefault(label.casefold(), []).append(label)
     said += [
-        f"Class {label!r} has only {count} row(s)." for label, count in facts["class_counts"].items() if count < _RARE
+        f"Classes {', '.join(map(repr, labels))} differ in upper and lower case alone: one class?"
+        for labels in spellings.values()
+        if len(labels) > 1
     ]
-    return said
+    rare = [label for label, count in counts.items() if count < _RARE]
+    if len(rare) > _MOST_BY_NAME:
+        return [*said, f"{len(rare)} classes, such as {rare[0]!r} and {rare[-1]!r}, have fewer than {_RARE} rows each."]
+    return [*said, *(f"Class {label!r} has only {counts[label]} row(s)." for label in rare)]
+
+
+def _is_number(label: str) -> bool:
+    try:
+        float(label)
+    except ValueError:
+        return False
+    return True

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from superpose.datasets.arrow_columns import check_target, number_or_category
 from superpose.datasets.table import Table, TargetKind, check_names, check_size, check_width
+from superpose.datasets.written_numbers import points_at_thousands
 from superpose.errors import DatasetEmptyError, DatasetFormatError
 
 if TYPE_CHECKING:
@@ -39,8 +40,14 @@ def read_csv(content: bytes, *, name: str, target: str, max_columns: int, target
     cells, delimiter = _cells(content, name, max_columns, target)
     values = _values(cells, delimiter)
     padded = tuple(column for column, found in values.items() if found.dtype == np.float64 and _padded(cells[column]))
+    grouped = tuple(
+        column
+        for column, found in values.items()
+        if delimiter == ";" and found.dtype == np.float64 and points_at_thousands(_marked(cells[column]))
+    )
     labels = values.pop(target)
-    return replace(Table.from_columns(name, values, target, labels, target_kind=target_kind), padded=padded)
+    table = Table.from_columns(name, values, target, labels, target_kind=target_kind)
+    return replace(table, padded=padded, grouped=grouped)
 
 
 def csv_columns(

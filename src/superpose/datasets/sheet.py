@@ -14,6 +14,7 @@ import numpy.typing as npt
 from superpose.datasets.checks import TableReport, check_table
 from superpose.datasets.picture_patients import PATIENT, shared_patients_of_table
 from superpose.datasets.table import MAX_COLUMNS, Column, Table
+from superpose.datasets.written_numbers import holds_compact_dates
 
 __all__ = ["ColumnSheet", "ColumnType", "DataSheet", "data_sheet"]
 
@@ -136,8 +137,14 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
         for name in table.padded
         if name == table.target_name or name in table.feature_names
     ]
+    said += [
+        f"Column {name!r} has points only where thousands end (1.234), and was read as if they began decimals (1.234, "
+        "not 1234): write 1234, or 1,234 for the decimal."
+        for name in table.grouped
+        if name == table.target_name or name in table.feature_names
+    ]
     for column in columns:
-        if column.type == "identifier" and column.name not in report.identifiers:
+        if column.type == "identifier" and column.name not in (*report.identifiers, *report.mostly_numbers):
             said.append(f"Column {column.name!r} has another number in every row: an identifier?")
         if column.type == "date" and table.classes:
             said.append(
@@ -148,6 +155,11 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
             said.append(
                 f"Column {column.name!r} holds dates, which a model would take as categories: exclude it, "
                 "write it as 2025-03-31 and split by it, or give days since an event."
+            )
+        elif table.classes and column.type == "integer" and holds_compact_dates(table.features[column.name].to_numpy()):
+            said.append(
+                f"Column {column.name!r} holds dates written as numbers (20250331), whose differences are no days: "
+                "exclude it, split by it, or give days since an event."
             )
         if column.type == "text":
             said.append(f"Column {column.name!r} holds free text, which a model would take as categories: exclude it.")

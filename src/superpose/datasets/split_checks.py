@@ -14,6 +14,7 @@ from superpose.datasets.drift import compare_drift, drift_baseline
 from superpose.datasets.sheet import data_sheet, holds_local_dates
 from superpose.datasets.splits import Indices, Split
 from superpose.datasets.table import Table
+from superpose.datasets.written_numbers import holds_compact_dates
 
 __all__ = ["Finding", "FindingKind", "check_splits"]
 
@@ -24,6 +25,7 @@ _MOST = 1e30
 _NEAR = 0.01
 _MAX_LISTED = 20
 _DATES = "holds dates, each of which counts as a category of its own,"
+_NUMBERED_DATES = "holds dates written as numbers (20250331), whose differences are no days,"
 _SAMPLE = 2_000
 _GROUP_NAME = re.compile(
     r"patient|subject|person|proband|participant|family|household|case|customer|user|client|mrn|group|"
@@ -246,8 +248,10 @@ def _identifiers(features: Table) -> list[Finding]:
         fault = said.get(column.type)
         if column.type in ("category", "identifier") and holds_local_dates(features.features[column.name].to_numpy()):
             fault = _DATES
+        if column.type == "integer" and holds_compact_dates(features.features[column.name].to_numpy()):
+            fault = _NUMBERED_DATES
         if fault is not None:
-            cure = ", or give days since an event" if fault is _DATES else ""
+            cure = ", or give days since an event" if fault in (_DATES, _NUMBERED_DATES) else ""
             message = f"Column {column.name!r} {fault} and is a feature: exclude it (preprocessing.exclude){cure}."
             found.append(Finding("identifier", message, (column.name,)))
     return found

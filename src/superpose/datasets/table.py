@@ -75,6 +75,8 @@ class Table:
         domain: "medical" or "general"; a model that learns from medical rows is a medical one. Not part of the digest.
         padded: columns of whole numbers that a CSV file writes with zeros before them (007), which their values, and
             the names of classes, are without (7). Not part of the digest.
+        grouped: columns of a CSV file with semicolons whose points stand only where thousands end (1.234), and were
+            read as decimal points. Not part of the digest.
     """
 
     name: str
@@ -87,6 +89,7 @@ class Table:
     shared_patients: Mapping[str, int] | None = None
     domain: str = GENERAL
     padded: tuple[str, ...] = ()
+    grouped: tuple[str, ...] = ()
 
     @classmethod
     def from_columns(

@@ -156,6 +156,13 @@ def test_files_are_read_as_data_sets_are(separator: str, decimal: str, tmp_path:
     np.testing.assert_array_equal(one.covariates, other.covariates)
 
 
+def test_points_at_thousands_are_no_decimals(tmp_path: Path) -> None:
+    cells = [f"{(i + 9) * 100:,}".replace(",", ".") for i in range(30)]  # 900, 1.000, 1.100 and so on
+    weeks(30).assign(quantity=cells).to_csv(tmp_path / "x.csv", index=False, sep=";")
+    with pytest.raises(DatasetFormatError, match=r"such as '1\.000'.*: write 1000, or 1,000 for the decimal"):
+        read_series(tmp_path / "x.csv")
+
+
 def test_a_row_index_is_no_covariate_and_longer_rows_are_told(tmp_path: Path) -> None:
     weeks(30).to_csv(tmp_path / "indexed.csv")
     with pytest.raises(DatasetFormatError, match="Column 1 has no name"):

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from superpose.datasets.csv_reader import csv_texts
 from superpose.datasets.domains import GENERAL
 from superpose.datasets.table import MAX_COLUMNS
+from superpose.datasets.written_numbers import points_at_thousands
 from superpose.errors import DatasetFormatError, DatasetTooSmallError, SpecError
 from superpose.learning.canonical import digest_bytes
 
@@ -263,11 +264,20 @@ def _content(path: Path) -> bytes:
 
 
 def _frame(content: bytes, name: str) -> pd.DataFrame:
+    import pyarrow as pa
+
     texts, delimiter = csv_texts(content, name=name, max_columns=MAX_COLUMNS)
     frame = pd.DataFrame({column: pd.Series(cells, dtype=object) for column, cells in texts.items()})
     for column in frame.columns.difference([_DATE, _SERIES]) if delimiter == ";" else ():
         if not frame[column].str.contains(".", regex=False).any():  # a decimal comma, as data sets understand it
             frame[column] = frame[column].str.replace(",", ".", n=1, regex=False)
+        elif points_at_thousands(pa.array(cell for cell in texts[column] if cell)):
+            one = next(cell for cell in texts[column] if "." in cell)
+            raise DatasetFormatError(
+                f"column {column} has points only where thousands end, such as {one!r}, which would be read as a "
+                f"decimal: write {one.replace('.', '')}, or {one.replace('.', ',')} for the decimal",
+                column=column,
+            )
     missing = [name for name in (_DATE, _QUANTITY) if name not in frame.columns]
     if missing:
         raise DatasetFormatError(
