@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Self
@@ -25,7 +26,10 @@ Floats = NDArray[np.float64]
 _POINTS = 12
 """Values of a number column that are tried on each step."""
 
-_BEAM = 16
+_BEAM = 32
+_ALIKE = 2
+"""States that are kept, half by either yardstick, and of these by each so many that change the same columns."""
+
 _COLUMNS = 40
 """Columns, those of greatest effect alone, that are joined with others."""
 
@@ -219,9 +223,23 @@ def _beam(goal: Goal, states: Sequence[Moves], slack: Floats, start: float) -> l
     """Half of those nearest to the goal, half of those that gain most for what they cost; none that is there."""
     short = np.flatnonzero(slack <= 0.0)
     gains = (slack[short] - start) / np.array([goal.cost(states[place]) for place in short])
-    nearest = short[np.argsort(-slack[short], kind="stable")[: _BEAM // 2]]
-    cheapest = short[np.argsort(-gains, kind="stable")[: _BEAM // 2]]
-    return [states[place] for place in dict.fromkeys([*nearest.tolist(), *cheapest.tolist()])]
+    nearest = _unlike(states, short[np.argsort(-slack[short], kind="stable")])
+    cheapest = _unlike(states, short[np.argsort(-gains, kind="stable")])
+    return [states[place] for place in dict.fromkeys([*nearest, *cheapest])]
+
+
+def _unlike(states: Sequence[Moves], order: NDArray[np.integer]) -> list[int]:
+    """Places of the first in an order, few of each set of columns: else one strong column's values would fill it."""
+    found: list[int] = []
+    n_alike: Counter[frozenset[str]] = Counter()
+    for place in order.tolist():
+        columns = frozenset(move.mover.column for move in states[place])
+        n_alike[columns] += 1
+        if n_alike[columns] <= _ALIKE:
+            found.append(place)
+            if len(found) == _BEAM // 2:
+                break
+    return found
 
 
 def _strongest(movers: Sequence[Mover], states: Sequence[Moves], slack: Floats) -> list[Mover]:
