@@ -92,6 +92,16 @@ def test_an_interval_without_width_is_not_left_to_be_taken_for_certainty() -> No
         assert said not in no_width({**found, "means_over": "Means over seeds."}, [row])
 
 
+def test_what_speaks_against_the_figures_stands_below_the_verdict() -> None:
+    leak = {"kind": "leak", "message": "Column 'exit' alone tells the class: a leak.", "doubtful": True}
+    for found, told in (({**EVALUATION, "findings": [leak]}, True), (EVALUATION, False)):
+        stream = io.StringIO()
+        print_comparison(found, Console(file=stream, width=80))
+        shown = " ".join(stream.getvalue().split())
+        assert shown.endswith("The figures may be too good. Column 'exit' alone tells the class: a leak.") == told
+        assert ("too good" in shown) == told
+
+
 def test_an_evaluation_without_controls_or_baseline_has_fewer_columns() -> None:
     stream = io.StringIO()
     lone = {**EVALUATION, "models": {"hybrid": ROW, "baseline": None, "controls": {}}}

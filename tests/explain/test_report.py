@@ -247,6 +247,29 @@ def test_pixels_are_drawn_as_a_map(tmp_path: Path) -> None:
     test_a_page_is_whole(html)
 
 
+def test_what_was_found_before_training_stands_beside_the_verdict_and_on_the_card(facts: ReportFacts) -> None:
+    assert facts.known_manifest["evaluation"]["findings"] == []
+    manifest = copy.deepcopy(dict(facts.known_manifest))
+    leak = "Column '<b>*exit*' alone tells the class of 100.0 % of the test rows: a leak."
+    drift = "Column 'age' is distributed otherwise."
+    for found, caution in (
+        ([{"kind": "leak", "message": leak, "doubtful": True}, {"kind": "drift", "message": drift}], leak),
+        ([{"kind": "drift", "message": drift, "doubtful": False}], None),
+        ([], None),
+    ):
+        manifest["evaluation"]["findings"] = found
+        page = Parts(training_report(ReportFacts(facts.predictor, manifest=manifest)))
+        assert page.text.count("The figures may be too good.") == (caution is not None)
+        card = model_card(manifest)
+        assert card.count("The figures may be too good.") == (caution is not None) and "<b>" not in card
+        if caution:
+            assert page.text.index(f"The figures may be too good. {caution}") < page.text.index("Controls and baseline")
+            assert card.index("Found before training") < card.index("## Results") < card.index("too good")
+        assert (f"Found before training: {drift}" in page.text) == ("Found before training: Column 'age'" in card)
+        assert (f"Found before training: {drift}" in page.text) == bool(found)
+        assert ("neither leaks, doubles" in page.text) == ("neither leaks, doubles" in card) == (not found)
+
+
 def test_a_report_tells_the_limits_that_the_card_tells(facts: ReportFacts) -> None:
     manifest = copy.deepcopy(dict(facts.known_manifest))
     manifest["data"]["split_by"] = {"kind": "site", "column": "clinic"}

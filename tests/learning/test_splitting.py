@@ -182,6 +182,9 @@ def test_an_experiment_says_what_is_odd_between_its_parts(tmp_path: Path) -> Non
     assert kinds == ["group_overlap"]  # the patient is excluded from the features, and still on both sides
     baseline = Predictor.load(found.model_path.read_bytes()).manifest["drift_baseline"]
     assert [column["name"] for column in baseline["columns"]] == ["age", "dose"]
+    (told,) = found.evaluation["findings"]
+    assert (told["kind"], told["columns"], told["doubtful"]) == ("group_overlap", ["patient"], True)
+    assert "rows" not in told  # of whom, the document does not say
 
 
 X_RAYS = Path(__file__).resolve().parents[3] / "shared" / "data" / "health" / "pneumoniamnist" / "pneumoniamnist.npz"

@@ -104,7 +104,7 @@ def _parts(rows: Mapping[str, Mapping[str, Any]], out: Console, width: int) -> l
 
 def print_comparison(evaluation: Mapping[str, Any], out: Console | None = None, *, indent: int = 0) -> None:
     """Print the table, what its numbers are, and the verdict; of a version that nothing judged, that."""
-    from superpose.learning.card import no_width
+    from superpose.learning.card import caution, no_width
 
     out = out or console()
     rows = rows_of(evaluation)
@@ -126,3 +126,6 @@ def print_comparison(evaluation: Mapping[str, Any], out: Console | None = None, 
     paragraph(out, f"{scope} {no_width(evaluation, rows.values())}".rstrip(), indent=indent, style="dim")
     out.print()
     paragraph(out, str(evaluation.get("verdict", "")), indent=indent)
+    if doubt := caution(evaluation):
+        out.print()
+        paragraph(out, doubt, indent=indent)

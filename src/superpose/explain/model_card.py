@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from superpose.explain.calibration_section import calibration_lines
+from superpose.explain.finding_words import finding_words
 from superpose.explain.fine_tuning_words import fine_tuning_words
 from superpose.explain.group_words import counted_in, equal_means, groups_lines, of_first_seed
 from superpose.explain.limit_words import limit_words
@@ -23,7 +24,7 @@ from superpose.explain.privacy_words import (
 )
 from superpose.explain.samples import strongest_first
 from superpose.explain.series_words import series_words
-from superpose.learning.card import no_width, notice_of, stated
+from superpose.learning.card import caution, no_width, notice_of, stated
 from superpose.learning.fine_tuning.report import seen_warning
 from superpose.learning.metrics import NUMBER_METRICS
 
@@ -167,6 +168,7 @@ def _data(manifest: Mapping[str, Any]) -> list[str]:
         "rows, "
         f"tested on {split['test']} rows that it never saw{_but_its_parent(manifest)}; "
         f"{_splitescaped(data.get('split_by') or {})}",
+        *(f"- {line}" for line in finding_words(manifest, text=escaped)),
         *_units(data.get("units") or {}),
         *_baseline(manifest.get("drift_baseline")),
         f"- {_MISSING_TEXTS[_missing_policy(manifest)]}; categories that training rows hardly have count as unknown",
@@ -226,7 +228,9 @@ def _results(manifest: Mapping[str, Any]) -> list[str]:
     rows += models.get("others", {}).values()
     own = evaluation["model_metrics"]
     share = 100 * evaluation["confidence"]
+    doubt = caution(evaluation, text=escaped)
     lines = [
+        *([f"**{doubt}**", ""] if doubt else []),
         escaped(evaluation.get("means_over") or "")
         or f"Means over {evaluation['n_splits']} splits with {share:g} % intervals (corrected for the overlap of "
         "splits, Nadeau and Bengio 2003). The last row is this very model on the test rows of its own split"

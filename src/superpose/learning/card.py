@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,6 +18,7 @@ __all__ = [
     "NOT_FOR_CLINICAL_USE",
     "STATEMENTS",
     "CardSpec",
+    "caution",
     "compared_by",
     "n_seen",
     "no_width",
@@ -141,3 +142,14 @@ def no_width(evaluation: Mapping[str, Any], rows: Iterable[Mapping[str, Any]]) -
     if not any(low is not None and high is not None and abs(high - low) < _SAME for low, high in ends):
         return ""
     return "An interval without width says that all splits gave the same figure, not that it is certain."
+
+
+def caution(evaluation: Mapping[str, Any], *, text: Callable[[object], str] = str) -> str:
+    """That figures may be too good, and by what was found before training; "" where nothing was that says so.
+
+    Args:
+        evaluation: of a model file's manifest.
+        text: how words of others are written, such as Markdown.
+    """
+    found = [text(finding["message"]) for finding in evaluation.get("findings") or () if finding.get("doubtful")]
+    return f"The figures may be too good. {' '.join(found)}" if found else ""

@@ -71,6 +71,7 @@ class Page:
         verdict: the sentence that the comparisons allow; None where nothing was compared.
         figures: the few numbers of the top: title and value.
         sections: in order.
+        caution: what speaks against believing the figures; "" for nothing.
     """
 
     title: str
@@ -79,3 +80,4 @@ class Page:
     verdict: str | None
     figures: Sequence[tuple[str, str]]
     sections: Sequence[Section]
+    caution: str = ""

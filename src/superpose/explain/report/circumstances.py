@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from superpose.errors import ExplanationError, SuperposeError
+from superpose.explain.finding_words import finding_words
 from superpose.explain.limit_words import limit_words
 from superpose.explain.pictures.grid import named_image_grid
 from superpose.explain.privacy_words import (
@@ -77,6 +78,7 @@ def data(facts: ReportFacts) -> Section:
                 + ", ".join(f"{count} {_PARTS.get(part, part)} rows" for part, count in split.items())
                 + "; test rows were never seen in training.",
                 f"Kind of split: {str(chosen.get('kind') or 'random').replace('_', ' ')}{column}.",
+                *finding_words(facts.known_manifest),
                 f"Digest of the data (SHA-256): {known['digest']}",
             ]
         )

@@ -9,7 +9,7 @@ from superpose.explain.report.facts import ReportFacts
 from superpose.explain.report.form import in_known_form
 from superpose.explain.report.origin import fine_tuning, kind_of, predicts_numbers
 from superpose.explain.report.page import render_page
-from superpose.learning.card import notice_of
+from superpose.learning.card import caution, notice_of
 
 __all__ = ["training_report"]
 
@@ -50,6 +50,7 @@ def _page(facts: ReportFacts) -> Page:
         subtitle=f"Trained on {name}" if data or not manifest else "What it was trained on is not recorded",
         notice=notice_of(manifest),
         verdict=evaluation.get("verdict"),
+        caution=caution(evaluation),
         figures=[
             (results.title_of(metric), results.number(own[metric]))
             for metric in (*_SHOWN, *(m for m in own if m not in _SHOWN))

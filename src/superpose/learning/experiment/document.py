@@ -23,6 +23,8 @@ from superpose.learning.verdicts import SeenCases
 
 __all__ = ["cases_of", "evaluation_of"]
 
+_KNOWN_BEFOREHAND = ("group_overlap", "duplicate", "near_duplicate")
+
 
 def cases_of(run: Run, rows: UnitResults) -> SeenCases:
     """What every variant says about each test case, in the first split that tests it."""
@@ -59,6 +61,7 @@ def evaluation_of(run: Run, rows: UnitResults, cases: SeenCases) -> dict[str, An
         private=run.spec.privacy.epsilon is not None,
         missed=_missed(cases, run.table.classes),
     )
+    evaluation["findings"] = _findings(run)
     evaluation["groups"] = _groups(run, cases)
     evaluation["subgroups"] = subgroup_report(chosen.subgroups, run.table, cases, chosen.confidence)
     evaluation["privacy"] = _privacy(run, rows[0]["hybrid"].get("privacy"))
@@ -78,6 +81,21 @@ def _missed(cases: SeenCases, classes: Sequence[str]) -> list[str]:
     """Classes of which the hybrid model recognised no test case, though there are some."""
     right = cases.probabilities["hybrid"].argmax(axis=1) == cases.truth
     return [str(classes[code]) for code in np.unique(cases.truth) if not right[cases.truth == code].any()]
+
+
+def _findings(run: Run) -> list[dict[str, Any]]:
+    """What was odd between the parts before training, without places of rows.
+
+    It is ``doubtful`` whether figures hold elsewhere where a column is a leak, or test rows were known beforehand that
+    are a larger share than the difference that matters.
+    """
+    told = []
+    for finding in run.findings:
+        facts = {name: value for name, value in finding.to_dict().items() if name != "rows"}
+        share = finding.n_rows / len(run.splits[finding.split or 0].test)
+        known = finding.kind in _KNOWN_BEFOREHAND and share >= run.spec.evaluation.equivalence_margin
+        told.append({**facts, "doubtful": finding.kind == "leak" or known})
+    return told
 
 
 def _groups(run: Run, cases: SeenCases) -> dict[str, Any] | None:

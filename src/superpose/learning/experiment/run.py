@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from superpose import __version__
-from superpose.datasets import Split, Table, check_splits
+from superpose.datasets import Finding, Split, Table, check_splits
 from superpose.errors import CheckpointError
 from superpose.learning.admission import class_weights
 from superpose.learning.checkpoint import read_sealed_json, write_sealed_json
@@ -106,6 +106,11 @@ class Run:
         """The table without the columns that are no features."""
         return feature_table(self.spec, self.table)
 
+    @cached_property
+    def findings(self) -> list[Finding]:
+        """What is odd between the parts of the splits, the most serious first, at most ten."""
+        return check_splits(self.table, self.features, self.splits)[:_MAX_FINDINGS]
+
     def class_weights(self, classes: NDArray[np.int64]) -> NDArray[np.float64] | None:
         """Weight of each class, ``(n_classes,)``, in fitting rows of these classes; None weighs all alike."""
         if self.spec.training.class_weights == "balanced":
@@ -146,7 +151,7 @@ class Run:
             )
             shutil.rmtree(self.directory / "units", ignore_errors=True)
         if found != mine:
-            for finding in check_splits(self.table, self.features, self.splits)[:_MAX_FINDINGS]:
+            for finding in self.findings:
                 self.on_event("log", {"message": finding.message, "finding": finding.to_dict()})
             if self.only is None and (warning := self.recipe.warning()) is not None:
                 self.on_event("log", {"message": warning})
