@@ -176,6 +176,28 @@ def test_a_caller_that_fails_when_told_ends_the_server(tmp_path: Path) -> None:
         serve(ServiceConfig(data_dir=tmp_path / "data", workers=0), port=0, on_ready=on_ready)
 
 
+def test_a_caller_that_is_stuck_when_told_does_not_hold_the_end_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("superpose.api.server._TOLD_S", 0.1)
+    stop, let_go = threading.Event(), threading.Event()
+
+    def on_ready(_: str) -> None:
+        stop.set()
+        let_go.wait(60)
+
+    config = ServiceConfig(data_dir=tmp_path / "data", workers=0)
+    server = threading.Thread(target=lambda: serve(config, port=0, on_ready=on_ready, stop=stop))
+    server.start()
+    try:
+        server.join(timeout=30)
+        assert not server.is_alive()
+    finally:
+        let_go.set()
+        server.join(timeout=60)
+    assert "on_ready has not returned" in (config.data_dir / "logs" / "api.jsonl").read_text()
+
+
 def test_one_server_per_data_directory(start: Any) -> None:
     with start() as api, pytest.raises(StoreError, match="in use by another server"):
         serve(ServiceConfig(data_dir=api.data_dir, workers=0), port=0)

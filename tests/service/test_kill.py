@@ -93,6 +93,10 @@ class Server:
             self.kill()
         assert self.process.stdout
         self.process.stdout.close()
+        for pid in worker_pids(self.config).values():
+            if alive(pid):  # stopped by a test that failed: let go on, it finds that its server is gone, and ends
+                os.kill(pid, signal.SIGCONT)
+                wait_for(lambda pid=pid: not alive(pid))
 
 
 Start = Callable[[ServiceConfig], Server]
@@ -269,8 +273,9 @@ def alive(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    state = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True).stdout
-    return bool(state.strip()) and not state.startswith("Z")
+    command = ["ps", "-o", "stat=,args=", "-p", str(pid)]
+    state, _, told = subprocess.run(command, capture_output=True, text=True).stdout.strip().partition(" ")
+    return "superpose" in told and not state.startswith("Z")
 
 
 @pytest.mark.slow

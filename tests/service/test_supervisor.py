@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -76,3 +77,25 @@ def test_a_worker_by_itself_ends_on_sigterm(config: ServiceConfig) -> None:
     worker.stderr.close()
     wrong = subprocess.run(command, capture_output=True, text=True)
     assert wrong.returncode == 2 and "--data-dir is needed" in wrong.stderr
+
+
+LOADING = """
+import json, sys, time
+from superpose.service import ServiceConfig, Worker, run_worker
+Worker._get_ready = lambda self: (print("loads", flush=True), time.sleep(600))
+run_worker(ServiceConfig.from_json(json.loads(sys.argv[1])))
+"""
+
+
+@pytest.mark.usefixtures("service")
+def test_a_worker_that_is_still_loading_what_jobs_need_ends_at_once(config: ServiceConfig) -> None:
+    command = [sys.executable, "-c", LOADING, json.dumps({**config.to_json(), "drain_s": 600.0})]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as worker:
+        assert worker.stdout and worker.stderr
+        assert worker.stdout.readline() == "loads\n"
+        worker.terminate()
+        try:
+            assert worker.wait(60) == 0
+        finally:
+            worker.kill()
+        assert "ends before it was ready" in worker.stderr.read()

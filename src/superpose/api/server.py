@@ -12,6 +12,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -33,6 +34,8 @@ from superpose.service.work.memory import kept_tidy
 __all__ = ["bind", "serve"]
 
 _GRACE_S = 10
+#: How long a server that has ended waits for ``on_ready`` to return.
+_TOLD_S = 2.0
 _KEEP_ALIVE_S = 30
 _BACKLOG = 512
 _LOG_BYTES = 32 * 1024 * 1024
@@ -61,7 +64,8 @@ def serve(
         port: port to listen on; 0 takes a free one.
         tls: certificate and key; without them only loopback addresses are served.
         behind_proxy: why ``host`` may be other than loopback without ``tls``, such as "nginx in this pod ends TLS".
-        on_ready: called with the URL, in a thread, once requests are answered; if it raises, serving ends.
+        on_ready: called with the URL, in a thread, once requests are answered; if it raises, serving ends. A server
+            that has ended waits 2 s for it at most.
         stop: ends serving when set; the way to stop a server that runs in a thread.
 
     Raises:
@@ -167,16 +171,37 @@ async def _run(
     serving = asyncio.ensure_future(server.serve(sockets=[listening]))
     while not serving.done() and not server.started:
         await asyncio.sleep(0.005)
-    # In a thread: whoever is told may well ask the server something before it returns.
-    telling = asyncio.ensure_future(asyncio.to_thread(on_ready or _say_nothing, url_of(listening, tls)))
+    told = _tell(on_ready or _say_nothing, url_of(listening, tls))
     while not serving.done():
-        refused = telling.done() and telling.exception() is not None
+        refused = told.done() and told.exception() is not None
         if ending.is_set() or refused:
             server.should_exit = True
         if server.should_exit:
             app.state.draining.set()
         await asyncio.wait({serving}, timeout=0.05)
-    await asyncio.gather(serving, telling)
+    await serving
+    try:
+        told.result(_TOLD_S)
+    except TimeoutError:
+        if told.done():
+            raise
+        _log_fact("on_ready has not returned", waited_s=_TOLD_S)
+
+
+def _tell(on_ready: Callable[[str], None], url: str) -> Future[None]:
+    """Call it in a thread: it may well ask the server something before it returns, and may never return."""
+    told: Future[None] = Future()
+
+    def call() -> None:
+        try:
+            on_ready(url)
+        except BaseException as error:
+            told.set_exception(error)
+        else:
+            told.set_result(None)
+
+    threading.Thread(target=call, name="superpose-ready", daemon=True).start()  # a daemon: the process can end
+    return told
 
 
 def _say_nothing(_: str) -> None:

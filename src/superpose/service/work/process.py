@@ -2,12 +2,14 @@
 
 SIGTERM, SIGINT and, under a supervisor, the end of standard input start the drain: the worker goes on to the next
 checkpoint and gives its job back; after ``drain_s``, or at a second signal, it gives the job back as it is and ends.
-The signals are read by a thread of their own, because Python's handlers wait for the end of a long call.
+One that is still loading what jobs need ends at once. The signals are read by a thread of their own, because Python's
+handlers wait for the end of a long call.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -72,6 +74,7 @@ def run_worker(
         drain.watch_parent()
     on_ready()
     worker.run()
+    gc.freeze()  # else the end of the process looks through all of torch once more, which takes most of a second
     if worker.used_up and not supervised:  # else the supervisor starts another
         _renew()
 
@@ -88,7 +91,9 @@ class _Drain:
     def tell(self, cause: str) -> None:
         """Begin the drain; told again, end it."""
         _log.info("worker %s is told to stop: %s", self._worker.worker_id, cause)
-        self._worker.stop()
+        if not self._worker.stop():
+            _log.info("worker %s ends before it was ready", self._worker.worker_id)
+            os._exit(0)
         (self._told_again if self._told.is_set() else self._told).set()
 
     def watch_signals(self) -> None:

@@ -106,6 +106,7 @@ class Worker:
         self._on_threads = on_threads
         self._tracer = tracer_for(config, "superpose-worker")
         self._stopping = threading.Event()
+        self._is_ready = False
         self._claim: Claim | None = None
         self._n_jobs = self._ready_bytes = 0
 
@@ -133,6 +134,7 @@ class Worker:
         _log.info("worker %s begins (process %d)", self.worker_id, os.getpid())
         try:
             self._get_ready()
+            self._is_ready = True  # from here on it looks whether it is told to stop before each claim
             with CallingOff(self._database):
                 self._work()
         finally:
@@ -152,9 +154,15 @@ class Worker:
                 idle_s = time.monotonic() - worked_at_s
                 self._stopping.wait(min(self.config.poll_max_s, max(self.config.poll_min_s, idle_s * _PATIENCE)))
 
-    def stop(self) -> None:
-        """Have ``run`` return once the job in hand has reached a checkpoint and is given back."""
+    def stop(self) -> bool:
+        """Have ``run`` return once the job in hand has reached a checkpoint and is given back.
+
+        Returns:
+            Whether there may be a job in hand. Where not, the worker is still getting ready, which takes seconds, and
+            will claim none: its process may end at once.
+        """
         self._stopping.set()
+        return self._is_ready
 
     def abandon(self) -> None:
         """Give the job in hand back at once, although its run goes on: whatever that still writes is refused.
