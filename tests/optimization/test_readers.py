@@ -384,6 +384,33 @@ def test_a_missing_field_is_named(tmp_path: Path) -> None:
         read_problem(tmp_path / "empty.vrp")
 
 
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("2 2\n0 3 1 2\n1 2 0\n", r"2 jobs on 2 machines it must have 4 numbers .*, got 3 for job 2\.$"),
+        ("3 2\n0 3 1 2\n1 2 0 1\n", r"As a job shop of 3 jobs it has 2 lines below its first\.$"),
+        ("4 10\n6 1\n10 2\n", r"As a knapsack of 4 items it has 2 lines 'value weight' below its first\.$"),
+    ],
+)
+def test_what_a_text_lacks_of_a_knapsack_or_job_shop_is_told(text: str, told: str) -> None:
+    with pytest.raises(ProblemFormatError, match=told):
+        read_text(text, "x.txt")
+
+
+def test_decimal_degrees_are_not_read_as_degrees_and_minutes() -> None:
+    head = "NAME: de\nTYPE: TSP\nDIMENSION: 3\nEDGE_WEIGHT_TYPE: GEO\nNODE_COORD_SECTION\n"
+    with pytest.raises(
+        ProblemFormatError, match=r"Place 2 has -11\.98, .* 11 degrees and 98 .*: -11\.5880 for -11\.98"
+    ):
+        read_text(f"{head}1 52.31 13.24\n2 48.08 -11.98\n3 50.56 6.57\nEOF\n", "de.tsp")
+    assert read_text(f"{head}1 52.31 13.24\n2 48.08 -11.59\n3 50.56 6.57\nEOF\n", "de.tsp").kind == "tsp"
+
+
+def test_the_customer_whose_demand_no_vehicle_carries_is_told() -> None:
+    with pytest.raises(ProblemError, match="Customer 2 has a demand of 26, above the capacity of 20"):
+        VehicleRouting(np.ones((4, 4)) - np.eye(4), [0, 7, 26, 5], 20, 2)
+
+
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(ProblemFormatError, match="cannot be read: No such file"):
         read_problem(tmp_path / "none.tsp")

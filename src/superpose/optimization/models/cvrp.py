@@ -69,8 +69,14 @@ class VehicleRouting(Model[Routes]):
             raise ProblemError(f"Routes need one vehicle at least, got {int(vehicles)}.")
         if self.demands[0] != 0:
             raise ProblemError(f"Place 0 is the depot, whose demand is 0; got {self.demands[0]:g}.")
-        if np.any(self.distances < 0) or np.any(self.demands < 0) or self.demands.max() > capacity:
-            raise ProblemError("Distances and demands must be 0 or more, and no demand above the capacity.")
+        if np.any(self.distances < 0) or np.any(self.demands < 0):
+            raise ProblemError("Distances and demands must be 0 or more.")
+        if self.demands.max() > capacity:
+            at = int(self.demands.argmax())
+            raise ProblemError(
+                f"Customer {at} has a demand of {self.demands[at]:g}, above the capacity of {most:g}: no vehicle can "
+                "serve it. Split it into customers at the same place."
+            )
         self._room = float(most) + allowance(self.demands, float(most))
         if self.demands.sum() > n_vehicles * self._room:
             raise ProblemInfeasibleError(

@@ -117,6 +117,24 @@ def _read(file_name: str, text: str, *, rounded: bool, n_routes: int) -> Model[A
             return read_jobshop(text, name)
     raise ProblemFormatError(
         f"{file.name} is no problem that is known: .tsp, .vrp, .json, or a graph, a knapsack or a job shop as text."
+        + _missing(lines)
+    )
+
+
+def _missing(lines: list[list[str]]) -> str:
+    """What a text of two whole numbers and lines below lacks of a knapsack or a job shop; "" of any other."""
+    head, rows = (lines[0], lines[1:]) if lines else ([], [])
+    if len(head) != 2 or not all(word.isdecimal() for word in head) or not rows:
+        return ""
+    n, m = map(int, head)
+    if all(len(row) == 2 for row in rows):
+        return f" As a knapsack of {n} items it has {len(rows)} lines 'value weight' below its first."
+    if len(rows) != n:
+        return f" As a job shop of {n} jobs it has {len(rows)} lines below its first."
+    job = next(i for i, row in enumerate(rows) if len(row) != 2 * m)
+    return (
+        f" As a job shop of {n} jobs on {m} machines it must have {2 * m} numbers ('machine duration', {m} times) for "
+        f"each job, got {len(rows[job])} for job {job + 1}."
     )
 
 

@@ -173,8 +173,22 @@ def _pseudo_euclidean(places: Floats) -> Floats:
 
 
 def _geographical(places: Floats) -> Floats:
-    """Degrees and minutes as DDD.MM on a sphere of 6378.388 km, with TSPLIB's own value of pi."""
+    """Degrees and minutes as DDD.MM on a sphere of 6378.388 km, with TSPLIB's own value of pi.
+
+    Raises:
+        ProblemFormatError: A place has 60 minutes or more, as decimal degrees mostly have.
+    """
     whole = np.trunc(places)
+    minutes = 100.0 * np.abs(places - whole)
+    if (minutes > 60.0 - 1e-6).any():  # minutes of a degree
+        place, axis = (int(at) for at in np.argwhere(minutes > 60.0 - 1e-6)[0])
+        degrees, first = places[place, axis], int(abs(whole[place, axis]))
+        right = f"{'-' if degrees < 0 else ''}{first + 0.006 * minutes[place, axis]:.4f}"
+        raise ProblemFormatError(
+            f"Place {place + 1} has {degrees:g}, which GEO reads as {first} degrees and {minutes[place, axis]:.4g} "
+            f"minutes (DDD.MM). If these are decimal degrees, write their minutes: {right} for {degrees:g}, and so in "
+            "all places."
+        )
     radians = 3.141592 * (whole + 5.0 * (places - whole) / 3.0) / 180.0
     latitude, longitude = radians.T
     q1 = np.cos(longitude[:, None] - longitude[None])
