@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import html
+import re
 from pathlib import Path
 
 import numpy as np
@@ -65,6 +66,7 @@ def test_a_card_says_what_why_and_where_not(manifest: dict) -> None:
         manifest["provenance"]["spec_digest"],
     ):
         assert said in card, said
+    assert re.search(r"finds \d+\.\d % \(\d+\.\d to \d+\.\d\) at 1 % false alarms, ", card)
     assert manifest["evaluation"]["verdict"][:20] in card
     assert card.endswith("\n")
     assert model_card(manifest) == card

@@ -15,6 +15,7 @@ from superpose.explain.group_words import counted_in, equal_means, groups_lines,
 from superpose.explain.limit_words import limit_words
 from superpose.explain.model_section import counted, escaped, listed, model_lines, title_of_model, verbatim
 from superpose.explain.privacy_words import (
+    alarm_words,
     bound_words,
     more_than_one_row,
     of_groups,
@@ -479,12 +480,7 @@ def _privacy(manifest: Mapping[str, Any]) -> list[str]:
             f"- Membership inference: an attacker who sees a row's loss tells a training row from an unseen one with "
             f"AUC {attack['auc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}; 0.5 is guessing; "
             f"{attack['n_trained']} training and {attack['n_unseen']} test rows{of_groups(attack)}), and finds "
-            + ", ".join(
-                f"{100 * a['share']:.1f} % of them at {100 * a['false_alarms']:.0f} % false alarms"
-                for a in attack["true_alarms"]
-            )
-            + "."
-            + ("" if bound is None else f" {bound_words(attack)}")
+            f"{alarm_words(attack)} of the training rows." + ("" if bound is None else f" {bound_words(attack)}")
         )
         lines.append(f"- {shadow_words(attack.get('shadow'), text=escaped)}")
     return lines

@@ -6,7 +6,15 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-__all__ = ["bound_words", "more_than_one_row", "of_groups", "parent_had_rows", "parent_words", "shadow_words"]
+__all__ = [
+    "alarm_words",
+    "bound_words",
+    "more_than_one_row",
+    "of_groups",
+    "parent_had_rows",
+    "parent_words",
+    "shadow_words",
+]
 
 _SELDOM = 0.05
 
@@ -60,6 +68,15 @@ def of_groups(attack: Mapping[str, Any]) -> str:
     return "" if groups is None else f", of {groups[0]} and {groups[1]} groups, which intervals allow for"
 
 
+def alarm_words(attack: Mapping[str, Any]) -> str:
+    """Training rows that an attack finds at few false alarms, with the ends of the intervals in percent."""
+    return ", ".join(
+        f"{100 * one['share']:.1f} % ({100 * one['low']:.1f} to {100 * one['high']:.1f}) at "
+        f"{100 * one['false_alarms']:g} % false alarms"
+        for one in attack["true_alarms"]
+    )
+
+
 def bound_words(attack: Mapping[str, Any]) -> str:
     """What no attack exceeds beside what was measured, the largest of many differences, which few rows make large.
 
@@ -80,10 +97,7 @@ def shadow_words(shadow: Mapping[str, Any] | None, *, text: Callable[[object], s
     """What shadow models found, in a sentence; ``text`` is how words of others are written, such as Markdown."""
     if shadow is None:
         return "Stronger attacks train many such models; none was made."
-    found = ", ".join(
-        f"{100 * one['share']:.1f} % at {100 * one['false_alarms']:g} % false alarms" for one in shadow["true_alarms"]
-    )
     return (
         f"A stronger attack ({text(shadow['attack'])}): AUC {shadow['auc']:.3f} ({shadow['low']:.3f} to "
-        f"{shadow['high']:.3f}), finds {found} of the training rows."
+        f"{shadow['high']:.3f}), finds {alarm_words(shadow)} of the training rows."
     )

@@ -12,6 +12,7 @@ from superpose.explain.finding_words import finding_words
 from superpose.explain.limit_words import limit_words
 from superpose.explain.pictures.grid import named_image_grid
 from superpose.explain.privacy_words import (
+    alarm_words,
     bound_words,
     more_than_one_row,
     of_groups,
@@ -173,14 +174,11 @@ def privacy(facts: ReportFacts) -> Section:
     else:
         lines.append("Nothing tells of differential privacy; take it that the model was trained without.")
     if attack:
-        found = ", ".join(
-            f"{100 * one['share']:.1f} % at {100 * one['false_alarms']:g} % false alarms"
-            for one in attack["true_alarms"]
-        )
         lines.append(
             f"Membership inference ({attack['attack']}): an attacker tells training rows from unseen ones with AUC "
-            f"{attack['auc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}; 0.5 is guessing) and finds {found} of "
-            f"{attack['n_trained']} training rows ({attack['n_unseen']} unseen{of_groups(attack)})."
+            f"{attack['auc']:.3f} ({attack['low']:.3f} to {attack['high']:.3f}; 0.5 is guessing) and finds "
+            f"{alarm_words(attack)} of {attack['n_trained']} training rows "
+            f"({attack['n_unseen']} unseen{of_groups(attack)})."
         )
         if attack.get("bound") is not None and not parent_had_rows(facts.known_manifest):
             lines.append(bound_words(attack))

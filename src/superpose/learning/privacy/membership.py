@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit, logit, ndtri, stdtr, stdtrit
-from scipy.stats import mannwhitneyu
+from scipy.stats import binom, mannwhitneyu
 
 from superpose.learning.calibration.ranks import members_of
-from superpose.learning.shares import interval_of_share, wilson_interval
+from superpose.learning.shares import effective_cases, interval_of_share, wilson_interval
 
 __all__ = ["Groups", "auc_interval", "membership_bound", "membership_report", "of_group", "row_losses"]
 
@@ -26,6 +26,7 @@ Groups = tuple[NDArray[np.integer], NDArray[np.integer]]
 
 _FALSE_ALARMS = (0.01, 0.05)
 _SMALLEST = 1e-12
+_ROUNDING = 1e-9
 _FEWEST = 20
 """Rows on each side below which nothing is said."""
 
@@ -64,7 +65,8 @@ def membership_report(
         and ``p``, that training rows have no lower losses, by Mann and Whitney's test, or of groups by the AUC's
         variance and Student's distribution, and no less than dealing the groups out anew could show; ``advantage``,
         the largest difference of true and false alarms; ``true_alarms``, the share of training rows found at 1 and 5 %
-        of false alarms, with Wilson intervals; ``bound``, the advantage that no attack exceeds, with an epsilon.
+        of false alarms, with intervals that allow for a threshold found on so few unseen rows; ``bound``, the advantage
+        that no attack exceeds, with an epsilon.
 
     Cost: O(n log n).
     """
@@ -178,9 +180,27 @@ def of_group(epsilon: float, delta: float, n_rows: int) -> tuple[float, float]:
 
 
 def _at(share: float, trained: Floats, unseen: Floats, confidence: float, groups: Groups | None) -> dict[str, float]:
-    """Training rows whose loss is below that of all but a share of unseen rows."""
-    allowed = math.floor(share * len(unseen))
-    threshold = np.sort(unseen)[allowed]
-    found = trained < threshold
+    """Training rows whose loss is below that of all but a share of unseen rows.
+
+    The threshold is itself found on unseen rows, often few: how far the share moves between the ends that order
+    statistics leave to the threshold, and Wilson's reach of it, are added in squares. Where so few unseen rows say
+    nothing of the threshold on a side, that end is 0 or 1.
+
+    Source: Zou and Donner, Stat. Methods Med. Res. 17 (2008) 459, MOVER; David and Nagaraja, Order Statistics (3rd ed.
+    2003), sec. 7.1.
+    """
+    ordered, n = np.sort(unseen), len(unseen)
+    threshold = ordered[math.floor(share * n)]
+    found, mean = trained < threshold, float(np.mean(trained < threshold))
     low, high = interval_of_share(found, confidence, None if groups is None else groups[0])
-    return {"false_alarms": share, "share": float(np.mean(found)), "low": low, "high": high}
+    worth = n if groups is None else max(1, round(effective_cases(unseen < threshold, confidence, groups[1])))
+    below = binom.ppf((0.5 - confidence / 2.0, 0.5 + confidence / 2.0), worth, share) / worth
+    fewest, most = (math.floor(one * n + _ROUNDING) for one in below)  # unseen rows under the true threshold
+    least = float(np.mean(trained < ordered[fewest - 1])) if fewest > 0 else 0.0
+    greatest = float(np.mean(trained <= ordered[most])) if most < n else 1.0
+    return {
+        "false_alarms": share,
+        "share": mean,
+        "low": max(0.0, mean - math.hypot(mean - low, mean - min(mean, least))),
+        "high": min(1.0, mean + math.hypot(high - mean, max(mean, greatest) - mean)),
+    }
