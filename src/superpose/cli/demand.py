@@ -38,7 +38,7 @@ def print_demand(report: Mapping[str, Any], place: Path, page: Path | None) -> N
         paragraph(
             out,
             "Diebold and Mariano's test over test periods, with Holm's correction, tells what the hybrid model is "
-            "beside each. It is a second opinion; the verdict goes by origins.",
+            f"beside each. It is a second opinion; the verdict goes by origins.{_few(n_test)}",
         )
     for sentence in report["verdict"].split(". "):
         paragraph(out, sentence.removesuffix(".") + ".")
@@ -64,6 +64,15 @@ def print_demand(report: Mapping[str, Any], place: Path, page: Path | None) -> N
     if page is not None:
         paragraph(out, f"{page} shows it on one page.")
     paragraph(out, f"{place / 'report.json'} has everything, {place / report['model']['file']} is the model.")
+
+
+def _few(n_origins: int) -> str:
+    """That Diebold and Mariano's test is not believed where it is of few origins."""
+    from superpose.learning.verdicts import FEWEST_ORIGINS
+
+    if n_origins >= FEWEST_ORIGINS:
+        return ""
+    return f" Of fewer than {FEWEST_ORIGINS} origins it says undecided: its p values come out too small."
 
 
 def _figure(measure: Mapping[str, Any]) -> str:

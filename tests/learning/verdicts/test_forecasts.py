@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from superpose.learning.verdicts import diebold_mariano
+from superpose.learning.verdicts import FEWEST_ORIGINS, diebold_mariano, told_by
 
 
 def test_one_step_ahead_it_is_the_ordinary_t_test() -> None:
@@ -44,6 +44,18 @@ def test_equal_forecasts_are_called_different_about_as_often_as_stated() -> None
         noise = rng.normal(size=122)
         rejected += diebold_mariano(noise[:-2] + noise[1:-1] + noise[2:], np.zeros(120), 3).p_value < 0.05
     assert 6 <= rejected <= 45  # 20 expected; the test is known to be a little too free
+
+
+def test_few_origins_tell_nothing_since_p_comes_out_too_small() -> None:
+    rng, horizon = np.random.default_rng(0), 8
+    shares = {}
+    for n_origins in (2, 8):
+        alike = rng.normal(size=(300, n_origins, 1)) + rng.normal(size=(300, n_origins, horizon))
+        found = [diebold_mariano(losses, np.zeros(losses.size), horizon) for losses in alike.reshape(300, -1)]
+        shares[n_origins] = float(np.mean([one.p_value < 0.05 for one in found]))
+        told = {told_by(one, one.p_value, n_origins, 0.95) for one in found}
+        assert told == ({"undecided"} if n_origins < FEWEST_ORIGINS else {"better", "worse", "undecided"})
+    assert 0.17 < shares[2] < 0.31 and shares[8] < 0.16  # 23 and 10 % of many; four standard errors, seeded
 
 
 def test_without_spread_the_sign_decides_and_a_negative_variance_falls_back() -> None:

@@ -22,6 +22,7 @@ from superpose.explain.report.page import render_page
 from superpose.explain.report.plots import curves_figure
 from superpose.explain.report.results import number, title_of, unbroken
 from superpose.explain.series_words import extent_words
+from superpose.learning.verdicts import FEWEST_ORIGINS
 
 if TYPE_CHECKING:
     from superpose.learning.predictor import Predictor
@@ -119,8 +120,10 @@ def _controls(report: Facts) -> Section:
              str(row["said"])]
             for row in tests
         ]  # fmt: skip
+        few = report["configuration"]["origins"]["test"] < FEWEST_ORIGINS
         caption = (
             "A second opinion, which does not decide: Diebold and Mariano's test over test periods, Holm's correction"
+            + (f"; of fewer than {FEWEST_ORIGINS} origins undecided, its p values come out too small" if few else "")
         )
         blocks.append(
             Table(caption, ["hybrid model against", "mean difference", "p", "hybrid model is"], rows_of_tests)

@@ -2,12 +2,13 @@
 
 from superpose.learning.verdicts.cases import CaseComparison, PairedCases, SeenCases, compare_cases
 from superpose.learning.verdicts.comparison import Comparison, compare, mean_interval
-from superpose.learning.verdicts.forecasts import DieboldMariano, diebold_mariano
+from superpose.learning.verdicts.forecasts import FEWEST_ORIGINS, DieboldMariano, diebold_mariano, told_by
 from superpose.learning.verdicts.seeds import spread
 from superpose.learning.verdicts.wording import BASELINE_LABELS, LABELS, verdict
 
 __all__ = [
     "BASELINE_LABELS",
+    "FEWEST_ORIGINS",
     "LABELS",
     "CaseComparison",
     "Comparison",
@@ -19,5 +20,6 @@ __all__ = [
     "diebold_mariano",
     "mean_interval",
     "spread",
+    "told_by",
     "verdict",
 ]

@@ -10,7 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import stdtr
 
-__all__ = ["DieboldMariano", "diebold_mariano"]
+__all__ = ["FEWEST_ORIGINS", "DieboldMariano", "diebold_mariano", "told_by"]
+
+FEWEST_ORIGINS = 8
+"""Origins below which the test is not believed.
+
+Its variance comes out too small on few: where nothing differs (1,500 draws, half of the variance shared by the steps of
+an origin, horizons 8 to 14), p falls below 0.05 in 23 to 27 % of draws with 2 origins, 14 to 16 % with 4, 10 % with 8;
+below 0.001 in 9 to 13 %, 5 % and 1 to 2 %.
+"""
 
 _NO_SPREAD = 1e-12
 """Losses that differ by less, as a share of the largest, are taken for equal: rounding may have made it."""
@@ -78,3 +86,17 @@ def diebold_mariano(
     correction = (n + 1 - 2 * horizon + horizon * (horizon - 1) / n) / n
     statistic = mean / math.sqrt(variance / n) * math.sqrt(correction)
     return DieboldMariano(mean, statistic, 2.0 * float(stdtr(n - 1, -abs(statistic))), n, horizon)
+
+
+def told_by(found: DieboldMariano, p_value: float, n_origins: int, confidence: float) -> str:
+    """What the test says of the first forecast: "better", "worse" or "undecided", as of fewer than 8 origins always.
+
+    Args:
+        found: the test.
+        p_value: its p value, corrected for other tests beside it.
+        n_origins: how many times forecasts were made of whose losses it is.
+        confidence: such as 0.95.
+    """
+    if n_origins < FEWEST_ORIGINS or p_value >= 1.0 - confidence:
+        return "undecided"
+    return "better" if found.mean_difference < 0 else "worse"

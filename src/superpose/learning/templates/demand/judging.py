@@ -13,7 +13,7 @@ from superpose.learning.calibration.intervals import conformal_reach
 from superpose.learning.templates.demand.measures import measured, naive_error, summary
 from superpose.learning.templates.demand.options import CIRCUITS, VARIANTS
 from superpose.learning.templates.demand.run import Forecasts, Run
-from superpose.learning.verdicts import LABELS, compare, diebold_mariano, verdict
+from superpose.learning.verdicts import LABELS, compare, diebold_mariano, told_by, verdict
 from superpose.learning.verdicts.splits import holm
 
 __all__ = ["CONFIDENCE", "MARGIN", "Judged", "judge"]
@@ -99,7 +99,7 @@ def judge(run: Run) -> Judged:
         rows=rows,
         baseline=baseline,
         comparisons=[{"variant": against[c.against], **c.to_dict()} for c in compared],
-        diebold_mariano=_tests(seen, run.horizon),
+        diebold_mariano=_tests(seen, run.horizon, run.n_test),
         verdict=said,
         reach={name: conformal_reach(np.concatenate(one.residuals)) for name, one in seen.items()},
         seconds=sum(row["seconds"] for row in rows.values()),
@@ -149,13 +149,13 @@ def _measures(  # arrays of one shape
     return {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
 
 
-def _tests(seen: Mapping[str, _Seen], horizon: int) -> list[dict[str, Any]]:
+def _tests(seen: Mapping[str, _Seen], horizon: int, n_origins: int) -> list[dict[str, Any]]:
     """Diebold and Mariano's test of the hybrid model against each other variant, with Holm's correction."""
     others = [name for name in seen if name != "hybrid"]
     found = [diebold_mariano(seen["hybrid"].losses, seen[name].losses, horizon) for name in others]
     adjusted = holm([one.p_value for one in found])
     return [
         {"against": name, "loss": "absolute error in units of MASE", **vars(one), "p_holm": p,
-         "said": "undecided" if p >= 1.0 - CONFIDENCE else "better" if one.mean_difference < 0 else "worse"}
+         "said": told_by(one, p, n_origins, CONFIDENCE)}
         for name, one, p in zip(others, found, adjusted, strict=True)
     ]  # fmt: skip
