@@ -100,6 +100,13 @@ def test_drawn_orders_come_near_the_integral_and_add_up(predictor: Predictor, ca
     assert np.abs(drawn.values - other.values).max() < 0.1
 
 
+def test_drawn_orders_do_not_hang_on_the_rows_beside(predictor: Predictor, cancer: Table) -> None:
+    """The second row of a request had other orders than the same row alone, and so other values."""
+    rows = cancer.features.iloc[:2]
+    beside, alone = (attribute(predictor, some, method="shapley", n_orders=4) for some in (rows, rows.iloc[1:]))
+    np.testing.assert_allclose(beside.values[1], alone.values[0], rtol=0, atol=1e-12)
+
+
 def test_drawn_orders_tell_how_far_off_they_may_be(
     predictor: Predictor, cancer: Table, flowers: tuple[Predictor, Table]
 ) -> None:

@@ -384,7 +384,6 @@ def _mixed(asked: _Asked, row: int, given: NDArray[np.bool_]) -> Floats:
 
 def _shapley(asked: _Asked, n_orders: int, seed: int) -> tuple[Floats, Floats | None]:
     n_features = len(asked.places)
-    rng = np.random.default_rng(seed)
     values, errors = np.zeros((2, len(asked.rows), n_features))
     exact = n_features <= _ALL_SUBSETS
     for row, label in enumerate(asked.classes):
@@ -398,7 +397,8 @@ def _shapley(asked: _Asked, n_orders: int, seed: int) -> tuple[Floats, Floats | 
         if exact:
             values[row] = _over_subsets(worth, n_features)
         else:
-            values[row], errors[row] = _over_orders(worth, n_features, n_orders, rng)
+            # the same orders of every row, whose values then do not hang on the rows beside it
+            values[row], errors[row] = _over_orders(worth, n_features, n_orders, np.random.default_rng(seed))
     return values, None if exact or n_orders < 2 else errors
 
 
