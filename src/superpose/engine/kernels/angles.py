@@ -21,7 +21,7 @@ from superpose.engine.kernels import layout as t
 from superpose.engine.kernels import numbers
 from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.limits import D_KEEP, LANES_AT_ONCE
-from superpose.engine.kernels.lines import add_multiple, lanes_of, odd
+from superpose.engine.kernels.lines import add_multiple, lanes_of, odd, put
 from superpose.engine.kernels.sharing import clear, share_rows
 from superpose.engine.kernels.simd import LINE, address, call, kernel, kernel_of_sums
 from superpose.engine.kernels.walsh import transform_numbers
@@ -246,7 +246,8 @@ def turn_lanes(
         block[s.COUNT] = min(LANES_AT_ONCE, n - first)
         for k in range(block[s.COUNT]):
             r = ints[ints[t.OF_LANES] + first + k]
-            fill(wide, k * lanes, (k + 1) * lanes, angles[r])
+            for line in range(lines):  # whole vectors: what reads them next would wait for single numbers
+                put(0.0, angles[r], address(wide) + LINE * (k * lines + line))
             for place in range(ints[start + r], ints[start + r + 1]):
                 scale, column = angles[signs + r] * floats[factor + place], columns + 8 * lanes * ints[index + place]
                 for line in range(lines):
