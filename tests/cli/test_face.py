@@ -27,6 +27,7 @@ COMMANDS = [
     *(["endpoints", verb] for verb in ("list", "show", "remove")),
     ["predict"],
     ["explain"],
+    ["evaluate"],
     ["report"],
     ["predict-file"],
     ["predictions", "of-dataset"],

@@ -26,6 +26,7 @@ from superpose.cli import (
     draw,
     endpoints,
     estimate,
+    evaluate,
     explain,
     explain_circuit,
     functions,
@@ -75,7 +76,7 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 
 _ORDER: Final = (
     "quickstart serve worker train sweep sweeps jobs datasets models modules deploy endpoints predict "
-    "predict-file predictions explain report "
+    "predict-file predictions explain evaluate report "
     "functions backends estimate waits run solve solutions program-sets convert draw explain-circuit diagnose "
     "projects budgets users keys webhooks audit config doctor health backup restore prune version"
 )
@@ -137,6 +138,7 @@ app.command("deploy")(endpoints.deploy)
 app.add_typer(endpoints.app)
 app.command("predict")(predict.predict)
 app.command("explain")(explain.explain)
+app.command("evaluate")(evaluate.evaluate)
 app.command("report")(report.report)
 app.command("predict-file")(predictions.predict_file)
 app.add_typer(predictions.app)

@@ -1,0 +1,225 @@
+"""`superpose evaluate`."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
+from superpose.cli.output import console, paragraph, print_json, print_table, section
+from superpose.cli.predict import column_names, is_model_file, loaded_model
+from superpose.cli.rows import names_of_rows, read_rows
+from superpose.errors import RequestError
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from superpose.learning import Predictor
+
+__all__ = ["evaluate"]
+
+_FOLDER = "folder"
+"""Of pictures the column of the truth: the folder that each lies in."""
+_MOST_CLASSES = 12
+
+
+def evaluate(  # noqa: PLR0913  # one parameter per option
+    model: Annotated[
+        str,
+        typer.Argument(metavar="ENDPOINT_OR_MODEL", help="An endpoint's name, or a model file (.superpose)."),
+    ],
+    rows: Annotated[
+        str,
+        typer.Argument(
+            metavar="ROWS", help="A .csv, .parquet or .json file, or a folder with a folder of pictures for each class."
+        ),
+    ],
+    target: Annotated[
+        str | None,
+        typer.Option(help="Column of the truth [default: the one that the model learnt].", metavar="COLUMN"),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(help="What a label is called in the model, repeatable.", metavar="LABEL=CLASS"),
+    ] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Column of what rows belong to, such as a patient.", metavar="COLUMN")
+    ] = None,
+    subgroup: Annotated[
+        list[str] | None, typer.Option(help="Column to tell metrics by, repeatable.", metavar="COLUMN")
+    ] = None,
+    confidence: Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.999)] = 0.95,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hold a model against rows whose truth is known.
+
+    Such as another site's: external validation. Everything is computed here: of an endpoint its model is downloaded,
+    and no row leaves this machine.
+    """
+    renamed = dict(_renamed(text) for text in label or ())
+    if is_model_file(model):
+        predictor, name = loaded_model(Path(model)), Path(model).name
+    else:
+        predictor, name = _of_endpoint(model, url, key_file)
+    frame = _frame(rows, predictor)
+    from superpose.learning.external_validation import external_validation
+
+    found = external_validation(
+        predictor,
+        frame,
+        target=_FOLDER if target is None and _FOLDER in frame.attrs else target,
+        labels=renamed,
+        groups=groups,
+        subgroups=subgroup or (),
+        confidence=confidence,
+    )
+    if as_json:
+        print_json({"model": name, "digest": predictor.digest, "notice": predictor.notice, **found})
+        return
+    _show(name, found)
+    if predictor.notice:
+        typer.echo(predictor.notice, err=True)
+
+
+def _renamed(text: str) -> tuple[str, str]:
+    before, equals, after = text.partition("=")
+    if not equals or not before.strip() or not after.strip():
+        raise RequestError(f"--label takes LABEL=CLASS, such as 1=malignant; got {text!r}.", field="label")
+    return before.strip(), after.strip()
+
+
+def _of_endpoint(name: str, url: str | None, key_file: Path | None) -> tuple[Predictor, str]:
+    """The model behind an endpoint, and what it is called."""
+    with connect(url, key_file) as client, tempfile.TemporaryDirectory() as directory:
+        endpoint = client.endpoints.get(name)
+        file = client.models.download(endpoint.model, endpoint.version, directory)
+        return loaded_model(file), f"{endpoint.model} version {endpoint.version}"
+
+
+def _frame(source: str, predictor: Predictor) -> pd.DataFrame:
+    """The rows with their truth; of pictures in folders that stands in a column of its own, which ``attrs`` names."""
+    import pandas as pd
+
+    found = read_rows(source, lambda: column_names(predictor))
+    names = names_of_rows(found)
+    if not isinstance(found, pd.DataFrame):
+        if not all(isinstance(row, Mapping) for row in found):
+            raise RequestError(f"{source} must be a list of objects, whose members are columns.", path=source)
+        found = pd.DataFrame.from_records(found)
+    if not len(found):
+        raise RequestError(f"{source} has no rows; give one at least.", path=source)
+    if names is None:
+        return found
+    folders = [Path(name).parts[0] if len(Path(name).parts) > 1 else None for name in names]
+    if None in folders:
+        raise RequestError(
+            f"Picture {names[folders.index(None)]!r} lies in no folder of {source}. The truth of a picture is the name "
+            "of its folder: give a folder that has one for each class.",
+            path=source,
+        )
+    found[_FOLDER] = folders
+    found.attrs[_FOLDER] = True
+    return found
+
+
+def _show(name: str, found: Mapping[str, Any]) -> None:
+    """Print what a person wants to know first; --json has all."""
+    from superpose.learning.metrics import reading
+
+    own = found["own"] or {"metrics": {}, "n_rows": None}
+    members: dict[str, object] = {"model": name, "rows": f"{found['n_rows']:,}" + _left_out(found)}
+    if "classes" in found:
+        listed = list(found["classes"].items())
+        more = f" and {len(listed) - _MOST_CLASSES} more" if len(listed) > _MOST_CLASSES else ""
+        members["classes"] = ", ".join(f"{n:,} {label}" for label, n in listed[:_MOST_CLASSES]) + more
+        members["sensitivity of"] = found["positive_class"] or "each class, on average"
+    section(members)
+    typer.echo()
+    of_own = f"own {own['n_rows']:,} test rows" if own["n_rows"] else "own test rows"
+    lines = []
+    for metric, figure in found["metrics"].items():
+        title = "bias" if metric == "bias" else reading(metric)[1]
+        before = own["metrics"].get(metric)
+        lines.append((title, _number(figure["value"]), _ends(figure), *([_number(before)] if found["own"] else [])))
+    header = ("metric", "here", f"{100 * found['confidence']:g} % interval", *([of_own] if found["own"] else []))
+    print_table(header, lines, right=("here", of_own))
+    if "classes" in found:
+        typer.echo()
+        section(_trust(found, own))
+    if found.get("subgroups"):
+        typer.echo()
+        _show_subgroups(found["subgroups"])
+    out = console()
+    for sentence in found["summary"]:
+        typer.echo()
+        paragraph(out, sentence)
+
+
+def _trust(found: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, object]:
+    """How far probabilities, sets and the model itself can be trusted here."""
+    told, again = found["calibration"], found["recalibration"]
+    before = "" if own.get("ece") is None else f" (own test rows: {own['ece']:.3f})"
+    members: dict[str, object] = {"calibration error": f"{told['after']['ece']:.3f}{before}"}
+    if again is not None:
+        members[f"{found['positive_class']} rows"] = f"{again['n_positive']:,}, {again['n_expected']:,.1f} expected"
+        members["calibration intercept"] = _signed(again["intercept"])
+        members["calibration slope"] = "–" if again["slope"] is None else _signed(again["slope"], "")
+    if told["conformal"] is not None:
+        held = _percent(told["conformal"]["covered"])
+        members[f"sets of {100 * told['conformal']['coverage']:g} %"] = f"hold the truth of {held} of rows"
+    if told["abstain"] is not None:
+        accuracy = told["abstain"]["accuracy"]
+        right = "" if accuracy is None else f", {_percent(accuracy)} of these rightly"
+        members["answered"] = f"{_percent(told['abstain']['answered'])} of rows{right}"
+    if told["novelty"] is not None:
+        members["novel"] = (
+            f"{_percent(told['novelty']['novel'])} of rows, {100 * told['novelty']['expected_share']:.1f} % expected"
+        )
+    return members
+
+
+def _signed(figure: Mapping[str, float], sign: str = "+") -> str:
+    form = f"{sign}.2f"
+    return f"{figure['value']:{form}} ({figure['low']:{form}} to {figure['high']:{form}})"
+
+
+def _percent(figure: Mapping[str, float]) -> str:
+    return f"{100 * figure['share']:.1f} % ({100 * figure['low']:.1f} to {100 * figure['high']:.1f})"
+
+
+def _left_out(found: Mapping[str, Any]) -> str:
+    of = "" if found["n_groups"] is None else f" of {found['n_groups']:,} groups"
+    if not found["n_without_truth"]:
+        return of
+    return f"{of}; {found['n_without_truth']:,} without {found['target']!r} left out"
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None else f"{value:.3f}"
+
+
+def _ends(figure: Mapping[str, Any]) -> str:
+    return "–" if figure["low"] is None else f"{figure['low']:.3f} to {figure['high']:.3f}"
+
+
+def _show_subgroups(subgroups: list[Mapping[str, Any]]) -> None:
+    lines = []
+    for column in subgroups:
+        for group in column["groups"]:
+            metrics, intervals = group["metrics"], group["intervals"]
+            figures = [
+                "–" if metrics.get(metric) is None else f"{metrics[metric]:.3f}{_around(intervals.get(metric))}"
+                for metric in ("accuracy", "sensitivity", "specificity")
+            ]
+            lines.append((column["column"], group["group"], f"{group['n_cases']:,}", *figures, _number(metrics["auc"])))
+    print_table(("column", "group", "rows", "accuracy", "sensitivity", "specificity", "AUC"), lines, right=("rows",))
+
+
+def _around(ends: list[float] | None) -> str:
+    return "" if ends is None else f" ({ends[0]:.3f}–{ends[1]:.3f})"

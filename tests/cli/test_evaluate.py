@@ -1,0 +1,90 @@
+"""`superpose evaluate`: a model file and an endpoint held against labelled rows and pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from superpose.datasets import builtin_table
+from superpose.datasets.image_reader import pixel_names
+from superpose.learning import HybridClassifier, Predictor
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model of two kinds of flowers, and rows of these with a column of their own beside it."""
+    table = builtin_table("iris")
+    path = tmp_path_factory.mktemp("evaluate") / "two.superpose"
+    made = HybridClassifier(n_qubits=2, layers=1, epochs=4, conformal=0.9, abstain_below=0.5, random_state=0)
+    frame = table.features.assign(kind=table.target.to_numpy()).iloc[50:]
+    made.fit(frame.iloc[:, :4], frame["kind"]).save(path)
+    frame.iloc[1::2].assign(field=["north", "south"] * 25).to_csv(path.with_suffix(".csv"), index=False)
+    return path
+
+
+def test_a_model_file(superpose: Callable[..., Any], flowers: Path, tmp_path: Path) -> None:
+    rows = flowers.with_suffix(".csv")
+    said = superpose("evaluate", flowers, rows, "--target", "kind", "--subgroup", "field", "--json")
+    assert said.code == 0, said.err
+    frame = pd.read_csv(rows)
+    right = np.array(Predictor.load(flowers).predict(frame.iloc[:, :4])) == frame["kind"]
+    assert said.json["metrics"]["accuracy"]["value"] == pytest.approx(right.mean())
+    assert said.json["digest"] == Predictor.load(flowers).digest
+    shown = superpose("evaluate", flowers, rows, "--target", "kind", "--subgroup", "field").out
+    for told in ("25 versicolor, 25 virginica", "95 % interval", "calibration slope", "sets of 90 %", "field   north"):
+        assert told in shown
+    frame["kind"] = frame["kind"].map({"versicolor": 1, "virginica": 2})
+    frame.to_json(tmp_path / "coded.json", orient="records")
+    words = ("evaluate", flowers, tmp_path / "coded.json", "--target", "kind")
+    assert superpose(*words).err.startswith("error[dataset.target]: Column 'kind' has '1', '2'; the model knows")
+    coded = superpose(*words, "--label", "1=versicolor", "--label", "2 = virginica", "--json")
+    assert coded.json["metrics"] == said.json["metrics"]
+
+
+def test_what_it_cannot_take_is_refused_by_name(superpose: Callable[..., Any], flowers: Path, tmp_path: Path) -> None:
+    rows, lists, none = flowers.with_suffix(".csv"), tmp_path / "lists.json", tmp_path / "none.json"
+    lists.write_text("[[1, 2, 3, 4]]")
+    none.write_text("[]")
+    for words, told in (
+        ((rows,), "does not say what its target was called"),
+        ((rows, "--target", "outcome"), "no column 'outcome'"),
+        ((rows, "--target", "kind", "--label", "x"), "--label takes LABEL=CLASS"),
+        ((lists, "--target", "kind"), "must be a list of objects"),
+        ((none, "--target", "kind"), "has no rows"),
+        ((tmp_path / "gone.csv", "--target", "kind"), "cannot be read"),
+    ):
+        refused = superpose("evaluate", flowers, *words)
+        assert refused.code != 0 and told in refused.err, refused.err
+
+
+def test_pictures_have_their_truth_in_folders(superpose: Callable[..., Any], tmp_path: Path) -> None:
+    drawn, bright = np.random.default_rng(0), np.arange(60) % 2
+    pixels = drawn.integers(0, 80, (60, 4, 4)) + 150 * bright[:, None, None] * (np.eye(4) > 0)
+    table = pd.DataFrame(pixels.reshape(60, -1) / 255.0, columns=pixel_names(4))
+    model = HybridClassifier(n_qubits=2, layers=1, epochs=5, random_state=0)
+    model.fit(table, np.where(bright, "bright", "dark")).save(tmp_path / "glow.superpose")
+    for place in range(8):
+        folder = tmp_path / "scans" / ("bright" if bright[place] else "dark")
+        folder.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels[place].astype(np.uint8)).save(folder / f"{place}.png")
+    said = superpose("evaluate", tmp_path / "glow.superpose", tmp_path / "scans", "--json")
+    assert said.code == 0, said.err
+    assert said.json["classes"] == {"bright": 4, "dark": 4} and said.json["metrics"]["accuracy"]["value"] > 0.7
+    refused = superpose("evaluate", tmp_path / "glow.superpose", tmp_path / "scans/dark")
+    assert "lies in no folder" in refused.err and refused.code != 0
+
+
+def test_an_endpoint(at_home: Callable[..., Any], trained: str, tmp_path: Path) -> None:
+    table = builtin_table("iris")
+    rows = tmp_path / "flowers.csv"
+    table.features.assign(**{table.target_name: table.target.to_numpy()}).to_csv(rows, index=False)
+    said = at_home("evaluate", trained, rows)
+    assert said.code == 0, said.err
+    assert f"{trained} version 1" in said.out and "most trained it" in said.out and "own 30 test rows" in said.out
+    assert at_home("evaluate", "nothing", rows).err.startswith("error[service.not_found]")
