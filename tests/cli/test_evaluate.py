@@ -58,6 +58,7 @@ def test_what_it_cannot_take_is_refused_by_name(superpose: Callable[..., Any], f
         ((lists, "--target", "kind"), "must be a list of objects"),
         ((none, "--target", "kind"), "has no rows"),
         ((tmp_path / "gone.csv", "--target", "kind"), "cannot be read"),
+        ((flowers, "--target", "kind"), "is not JSON, and nothing else by its name. Rows are read from .json, .csv"),
     ):
         refused = superpose("evaluate", flowers, *words)
         assert refused.code != 0 and told in refused.err, refused.err

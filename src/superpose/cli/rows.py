@@ -57,12 +57,22 @@ def read_rows(source: str, columns: Callable[[], Sequence[str]]) -> Any:
     except OSError as error:
         raise RequestError(f"{named} cannot be read: {error.strerror or error}.", path=source) from None
     except ValueError as error:
-        raise RequestError(f"{named} is not JSON: {error}.", path=source) from None
+        raise RequestError(f"{named} is not JSON{_neither(source, error)}", path=source) from None
     found = document["rows"] if isinstance(document, dict) and set(document) == {"rows"} else document
     if not isinstance(found, list):
         kind = "an object" if isinstance(found, dict) else json.dumps(found)[:40]
         raise RequestError(f"{named} must be a list of rows, got {kind}; put a single row into a list.", path=source)
     return found
+
+
+def _neither(source: str, error: ValueError) -> str:
+    """How a sentence goes on about a file that is not JSON: what is wrong, or what it could have been instead."""
+    if source == "-" or Path(source).suffix.lower() == ".json":
+        return f": {error}."
+    return (
+        ", and nothing else by its name. Rows are read from .json, .csv (commas, semicolons or tabs), .parquet, and "
+        "pictures (PNG, JPEG, DICOM)."
+    )
 
 
 def _table_of(file: Path, format: str) -> Any:
