@@ -17,7 +17,13 @@ from statsmodels.stats.proportion import confint_proportions_2indep, proportion_
 
 from superpose import HybridClassifier
 from superpose.datasets import builtin_table
-from superpose.errors import DatasetTargetError, FeatureMismatchError, ModelPredictsNumbersError, SpecError
+from superpose.errors import (
+    DatasetFormatError,
+    DatasetTargetError,
+    FeatureMismatchError,
+    ModelPredictsNumbersError,
+    SpecError,
+)
 from superpose.learning import HybridRegressor, ModelFacts, Predictor
 from superpose.learning.external_validation import external_validation
 from superpose.learning.external_words import difference_of_shares, summary_of
@@ -189,6 +195,23 @@ def test_labels_of_another_site(model: Predictor, rows: pd.DataFrame) -> None:
         external_validation(model, rows, groups="town")
     with pytest.raises(FeatureMismatchError, match="mean area"):
         external_validation(model, rows.drop(columns="mean area"))
+
+
+def test_truth_values_are_labels_however_they_are_written(rows: pd.DataFrame, tmp_path: Path) -> None:
+    ill = rows["diagnosis"] == "malignant"
+    HybridClassifier(n_qubits=2, layers=1, epochs=2, random_state=0).fit(rows.iloc[:, :4], ill).save(
+        tmp_path / "m.superpose"
+    )
+    predictor = Predictor.load(tmp_path / "m.superpose")
+    told = [
+        external_validation(predictor, rows.iloc[:, :4].assign(ill=values), target="ill")["confusion"]
+        for values in (ill, ill.map({True: "TRUE", False: "False"}))
+    ]
+    assert told[0] == told[1]
+    with pytest.raises(SpecError, match="between 0 and 1"):
+        external_validation(predictor, rows, target="ill", confidence=95)
+    with pytest.raises(DatasetFormatError, match="'ward' is there more than once"):
+        external_validation(predictor, pd.concat([rows, rows[["ward"]]], axis=1), target="ward")
 
 
 def test_rows_of_one_class_tell_what_they_can(model: Predictor, rows: pd.DataFrame) -> None:

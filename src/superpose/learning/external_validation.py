@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.datasets.drift import compare_drift
-from superpose.errors import DatasetError, DatasetTargetError, ModelPredictsNumbersError, SpecError
+from superpose.errors import DatasetError, DatasetFormatError, DatasetTargetError, ModelPredictsNumbersError, SpecError
 from superpose.learning.calibration.report import calibration_report
 from superpose.learning.external_words import summary_of
 from superpose.learning.metrics import METRICS, evaluate
@@ -76,14 +76,16 @@ def external_validation(
         of that very data; ``columns``: how far they have moved since the training, worst first
         (`superpose.datasets.drift.compare_drift`), or None; ``unknown_categories``: rows with values that the model
         does not know, by column; ``summary``: sentences made of these figures. Of classes also ``classes``: rows of
-        each, ``positive_class`` of two, ``confusion``: by true label and answered label, ``calibration``: what the
-        model's safeguards do here (`superpose.learning.calibration.report.calibration_report`), ``recalibration`` of
-        two classes (`superpose.learning.recalibration.recalibration`), or None, and ``subgroups``.
+        each, ``positive_class`` of two and its share of rows, ``positive_share``, ``confusion``: by true label and
+        answered label, ``calibration``: what the model's safeguards do here
+        (`superpose.learning.calibration.report.calibration_report`), ``recalibration`` of two classes
+        (`superpose.learning.recalibration.recalibration`), or None, and ``subgroups``.
 
     Raises:
         DatasetTargetError: the column is absent; labels that the model does not know; no row has one.
         FeatureMismatchError: columns are absent or of the wrong kind.
-        SpecError: the column of a subgroup is absent.
+        DatasetFormatError: a column's name repeats.
+        SpecError: the column of a subgroup, or of groups, is absent; a confidence that is none.
         ModelPredictsNumbersError: what only classes have is asked of a model that predicts a number.
 
     Cost: one prediction of each row, and up to 1,000 resamples for balanced accuracy and metrics of more classes.
@@ -94,6 +96,11 @@ def external_validation(
     """
     if predictor.predicts_numbers and (subgroups or labels):
         raise ModelPredictsNumbersError("A model that predicts a number has neither subgroups nor labels to rename.")
+    if not 0.0 < confidence < 1.0:
+        raise SpecError(f"must lie between 0 and 1, got {confidence!r}", "confidence")
+    if not rows.columns.is_unique:
+        twice = rows.columns[rows.columns.duplicated()][0]
+        raise DatasetFormatError(f"Column {twice!r} is there more than once; leave one.", column=str(twice))
     target = _target_of(predictor, target, rows)
     members = None if groups is None else _members_of(rows, groups)
     _check_columns(rows, subgroups)
@@ -169,7 +176,8 @@ def _truth_of(
         return _numbers(said, target), known
     classes = [str(label) for label in predictor.classes]
     absent = sorted(set(renamed.values()) - set(classes))
-    said = [renamed.get(text, text) for text in said]
+    truths = {label.lower(): label for label in classes if label.lower() in ("true", "false")}
+    said = [renamed.get(text, text if text in classes else truths.get(text.lower(), text)) for text in said]
     unknown = sorted(set(said) - set(classes))
     if absent or unknown:
         wrong = absent or unknown
@@ -285,14 +293,13 @@ class _Told:
 
     def drawn(self, n_rows: int, measure: Callable[[NDArray[np.intp]], float]) -> Interval:
         """Of anything else: quantiles of resamples of rows, or of whole groups."""
-        rng, pools = np.random.default_rng(0), _pools(n_rows, self.groups)
+        rng, pools = np.random.default_rng(0), None if self.groups is None else _pools(self.groups)
+        n_drawn = n_rows if pools is None else len(pools)
         n_draws = max(_FEWEST_RESAMPLES, min(_RESAMPLES, _ROWS_TIMES_RESAMPLES // n_rows))
         found = np.empty(n_draws)
         for place in range(n_draws):
-            chosen = rng.integers(len(pools), size=len(pools))
-            found[place] = measure(
-                np.concatenate([pools[one] for one in chosen]) if self.groups is not None else chosen
-            )
+            chosen = rng.integers(n_drawn, size=n_drawn)
+            found[place] = measure(chosen if pools is None else np.concatenate([pools[one] for one in chosen]))
         if not np.all(np.isfinite(found)):
             return None, None  # a resample without one of the classes
         left_out = (1.0 - self.confidence) / 2.0
@@ -300,10 +307,8 @@ class _Told:
         return float(low), float(high)
 
 
-def _pools(n_rows: int, groups: Labels | None) -> Sequence[NDArray[np.intp]]:
-    """What is drawn: rows, or the rows of each group."""
-    if groups is None:
-        return list(np.arange(n_rows)[:, None])
+def _pools(groups: Labels) -> Sequence[NDArray[np.intp]]:
+    """The rows of each group."""
     _, place = np.unique(groups, return_inverse=True)
     order = np.argsort(place, kind="stable")
     return np.split(order, np.flatnonzero(np.diff(place[order])) + 1)
@@ -353,11 +358,14 @@ def _of_classes(
     classes = [str(label) for label in predictor.classes]
     before = predictor.model.probabilities(encoded)
     said = predictor.safeguards.calibrated(before)
-    two = len(classes) == 2
+    two, everyone = len(classes) == 2, np.ones(len(truth), dtype=bool)
     positive = _positive(predictor.manifest, classes)
     found: dict[str, Any] = {
         "classes": {label: int(np.sum(truth == code)) for code, label in enumerate(classes)},
         "positive_class": classes[positive] if two else None,
+        "positive_share": _figure(float(np.mean(truth == positive)), told.share(truth == positive, everyone))
+        if two
+        else None,
         "metrics": _metrics(truth, said, positive, told),
         "confusion": np.bincount(
             truth * len(classes) + said.argmax(axis=1), minlength=len(classes) ** 2

@@ -137,13 +137,11 @@ def _mix(found: Facts) -> str:
     before = found.get("trained_on")
     if not before or found["positive_class"] is None:
         return ""
-    name, n_rows, n_before = found["positive_class"], found["n_rows"], sum(before.values())
-    if not n_before or name not in before:
+    name, n_before, here = found["positive_class"], sum(before.values()), found["positive_share"]
+    if name not in before:
         return ""
-    here, there = (
-        {"value": n / of, **dict(zip(("low", "high"), wilson_interval(n, of, found["confidence"]), strict=True))}
-        for n, of in ((found["classes"][name], n_rows), (before[name], n_before))
-    )
+    low, high = wilson_interval(before[name], n_before, found["confidence"])
+    there = {"value": before[name] / n_before, "low": low, "high": high}
     _, least, most = difference_of_shares(here, there)
     if least <= 0.0 <= most:
         return ""
