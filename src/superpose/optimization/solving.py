@@ -173,11 +173,12 @@ class _Solving:
 
     def _tried(self, run: Callable[[], _Row], name: str) -> _Row:
         self._how_far.look()
+        begun = time.perf_counter()
         try:
             return run()
         except (ExtraMissingError, ProblemInfeasibleError, ProblemError, SolverStuckError) as error:
             role: Role = "classical" if name == "classical" else "control"
-            return _Row(MethodResult(name, role, reason=error.message))
+            return _Row(MethodResult(name, role, seconds=time.perf_counter() - begun, reason=error.message))
 
     def _made(self, method: str) -> Sampler:
         if method == "annealing":
