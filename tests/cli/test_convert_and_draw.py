@@ -58,6 +58,25 @@ def test_streams(superpose: Callable[..., Any], text: str, monkeypatch: pytest.M
     assert superpose("draw", "-").out.splitlines()[1].endswith("IF(1=1)──X──END──")
 
 
+def test_what_finds_no_room_leaves_what_was_there(
+    superpose: Callable[..., Any], circuit_file: Path, tmp_path: Path
+) -> None:
+    resource = pytest.importorskip("resource", reason="only there can a process be kept from writing much")
+    target, kept = tmp_path / "out.qasm", "// the user's own\n"
+    target.write_text(kept)
+    (linked := tmp_path / "linked.qasm").symlink_to(target)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))  # as a disk that is full
+    try:
+        said = superpose("convert", circuit_file, linked)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert said.code == 1 and "cannot be written: File too large" in said.err
+    assert target.read_text() == kept and {*tmp_path.iterdir()} == {circuit_file, target, linked}
+    assert superpose("convert", circuit_file, linked).code == 0
+    assert load(target.read_text()) == WANTED and linked.is_symlink()
+
+
 def test_what_cannot_be_kept_is_refused_by_name_and_nothing_is_written(
     superpose: Callable[..., Any], tmp_path: Path
 ) -> None:

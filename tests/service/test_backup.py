@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import hashlib
 import io
 import json
+import os
 import stat
 import tarfile
 import threading
@@ -331,6 +333,23 @@ def test_nothing_is_overwritten_and_what_is_no_data_directory_is_told(
         make_backup(config.data_dir, tmp_path / "no" / "such" / "room.tar")
     (tmp_path / "empty").mkdir()
     assert restore_backup(backup, tmp_path / "empty").path == tmp_path / "empty"
+
+
+def test_a_full_disk_is_backed_up_elsewhere(
+    service: Service, config: ServiceConfig, model: ModelVersion, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Path.mkdir
+
+    def no_room(path: Path, *given: Any, **named: Any) -> None:
+        if path.parent == config.data_dir:  # a directory takes a block
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        made(path, *given, **named)
+
+    monkeypatch.setattr(Path, "mkdir", no_room)
+    make_backup(config.data_dir, tmp_path / "elsewhere.tar")
+    monkeypatch.undo()
+    assert f"artifacts/{model.artifact}" in unpacked(tmp_path / "elsewhere.tar")
+    assert restore_backup(tmp_path / "elsewhere.tar", tmp_path / "restored").missing == ()
 
 
 def test_an_artifact_whose_bytes_have_changed_is_told_instead_of_backed_up(

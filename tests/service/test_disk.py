@@ -73,6 +73,8 @@ def fill(path):
 FULL_DISK = (
     COMMON
     + """
+from superpose.service.operations.backup import make_backup
+
 report = {}
 with opened() as service:
     admin = admin_of(service)
@@ -82,6 +84,8 @@ with opened() as service:
     report["upload"] = told(service.datasets.add, admin, name="d", content=csv(20_000), format="csv", target="outcome")
     report["read"] = str(service.jobs.get(admin, before.id).status)
     report["check"] = check(service)
+    report["backup"] = told(make_backup, disk / "data", disk / "b.tar")
+    report["backup elsewhere"] = told(make_backup, disk / "data", Path(sys.argv[0]).parent / "b.tar")
     worker = Worker(service.config)
     thread = threading.Thread(target=worker.run)
     thread.start()
@@ -271,6 +275,8 @@ def test_a_full_disk_refuses_with_advice_loses_nothing_and_recovers(tmp_path: Pa
         assert "full" in refused["message"] and "Nothing was changed" in refused["message"]
         assert "path" not in refused["details"]  # the API tells these
     assert (report["read"], report["while full"]) == ("queued", "queued")
+    told = f"Backup {tmp_path}/disk/b.tar cannot be written: No space left on device. It takes the store twice"
+    assert report["backup"]["message"].startswith(told) and report["backup elsewhere"] is None
     assert report["after"] == "succeeded"
     assert (report["submit after"], report["upload after"]) == (None, None)
     assert (report["check"], report["check after"], report["staging"]) == ("ok", "ok", [])

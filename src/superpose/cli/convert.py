@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from superpose.cli.connection import JsonOption
-from superpose.cli.output import print_json
+from superpose.cli.output import print_json, write_whole
 
 if TYPE_CHECKING:
     from superpose.circuits import Circuit
@@ -117,6 +117,6 @@ def _save(path: Path, text: str) -> None:
     from superpose.errors import CircuitFormatError
 
     try:
-        path.write_text(text, encoding="utf-8")
+        write_whole(path, text)
     except OSError as error:
         raise CircuitFormatError(f"{path} cannot be written: {error.strerror or error}.") from None

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
-from superpose.cli.output import console, print_json, print_table, saved, section
+from superpose.cli.output import console, print_json, print_table, saved, section, write_whole
 
 __all__ = ["NameArgument", "VersionOption", "app", "reference"]
 
@@ -137,7 +137,7 @@ def card(
         overrides=[override.to_dict() for override in passed],
     )
     if output is not None:
-        output.write_text(text, encoding="utf-8")
+        write_whole(output, text)
     if as_json:
         print_json({"model": name, "card": text, "path": None if output is None else str(output.absolute())})
     elif output is None:

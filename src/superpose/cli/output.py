@@ -28,6 +28,7 @@ __all__ = [
     "section",
     "show",
     "table",
+    "write_whole",
 ]
 
 MAX_WIDTH: Final = 100
@@ -168,6 +169,23 @@ def saved(
         print_json({**facts, "path": str(path), "size_bytes": n_bytes})
     else:
         sys.stdout.write(f"{path} ({n_bytes / 1024:.0f} KiB)\n" if sized else f"{path}\n")
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a file whole or not at all: where the disk is full, what ``path`` held before stays.
+
+    What is no file, such as a pipe or ``/dev/stdout``, is written to as it is; a link is followed.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    from superpose.learning.canonical import write_atomically
+
+    written = content.encode() if isinstance(content, str) else content
+    if path.exists() and not path.is_file():
+        path.write_bytes(written)
+    else:
+        write_atomically(path.resolve(), written)
 
 
 def report_error(code: str, message: str, details: Mapping[str, Any], *, as_json: bool, quiet: bool = False) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.models import VersionOption, reference
-from superpose.cli.output import print_json
+from superpose.cli.output import print_json, write_whole
 from superpose.cli.predict import loaded_model
 from superpose.errors import ApiError, NotFoundError, RequestError, UnreachableError
 
@@ -131,6 +131,6 @@ def _written_here(source: Path, out: Path | None, form: str | None) -> dict[str,
         content = report_pdf(content)
     target = out or Path.cwd()
     target = target / f"{source.stem}-report.{wanted}" if target.is_dir() else target
-    target.write_bytes(content)
+    write_whole(target, content)
     digest = hashlib.sha256(content).hexdigest()
     return {"path": target, "format": wanted, "size_bytes": len(content), "sha256": digest}

@@ -11,7 +11,7 @@ from typing import Any, Final
 import typer
 
 from superpose.cli.demand import print_demand
-from superpose.cli.output import console, note, paragraph, print_json, show, table
+from superpose.cli.output import console, note, paragraph, print_json, show, table, write_whole
 from superpose.errors import ExtraMissingError
 
 __all__ = ["TEMPLATES", "Template", "train_template"]
@@ -196,7 +196,7 @@ def _write_page(report: Mapping[str, Any], place: Path) -> Path | None:
         note(f"No report.html was written. {error.message}")
         return None
     page = place / "report.html"
-    page.write_bytes(content)
+    write_whole(page, content)
     return page
 
 

@@ -41,6 +41,7 @@ from superpose.errors import ArtifactError, BackupError
 from superpose.service.nouns import Clock, iso, utc_now
 from superpose.service.store.artifacts import Artifacts
 from superpose.service.store.datadir import DataDir
+from superpose.service.store.disk_errors import is_of_the_disk
 from superpose.service.store.migrations import SCHEMA_VERSION
 from superpose.service.store.referred import owners_of_all
 
@@ -64,6 +65,8 @@ CHUNK_BYTES: Final = 1024 * 1024
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _PAGES_AT_ONCE: Final = 2_000
 _LEFT_OVER_S: Final = 24 * 3_600.0
+_NO_LINKS: Final = {errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS}
+_OF_THE_DISK: Final = {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR}
 
 
 @dataclass(frozen=True)
@@ -146,9 +149,15 @@ def make_backup(
             (room / "backup.tar").replace(target)
             _sync_directory(target.parent)
     except OSError as error:
-        raise BackupError(f"Backup {target} cannot be written: {error.strerror or error}.", path=str(target)) from error
+        cure = (
+            " It takes the store twice and the artifacts once; choose another place." if is_of_the_disk(error) else ""
+        )
+        what = f"Backup {target} cannot be written: {error.strerror or error}."
+        raise BackupError(what + cure, path=str(target)) from error
     except sqlite3.Error as error:
-        raise BackupError(f"The store of {data_dir} cannot be copied: {error}.", path=str(data_dir)) from error
+        at_rest = " Where no server runs, a plain copy of the directory is a backup too."
+        cure = at_rest if getattr(error, "sqlite_errorcode", 0) & 0xFF in _OF_THE_DISK else ""
+        raise BackupError(f"The store of {data_dir} cannot be copied: {error}.{cure}", path=str(data_dir)) from error
     return report
 
 
@@ -284,16 +293,19 @@ def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
 
 
 def _link(artifacts: Path, holding: Path) -> list[tuple[str, Path]]:
-    """Every artifact under a second name that no removal takes away; under its own where the disk has no links."""
-    holding.mkdir(mode=0o700)
+    """Every artifact under a second name that no removal takes away; under its own where the disk has no links.
+
+    Nor does a full one, whose data are the most in need of a backup elsewhere.
+    """
     names = sorted(path.name for path in artifacts.iterdir() if _DIGEST.fullmatch(path.name))
     found = []
     for name in names:
         place = holding / name
         try:
+            holding.mkdir(mode=0o700, exist_ok=True)
             os.link(artifacts / name, place)
         except OSError as error:
-            if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS):
+            if error.errno not in _NO_LINKS and not is_of_the_disk(error):
                 raise
             place = artifacts / name
         found.append((name, place))
@@ -304,8 +316,13 @@ def _copy_store(reading: sqlite3.Connection, path: Path) -> None:
     """Copy the state that ``reading`` has begun to read, as a single file, and check it."""
     path.touch(0o600)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as copy:
-        reading.backup(copy, pages=_PAGES_AT_ONCE)
-        copy.execute("PRAGMA journal_mode=DELETE").fetchone()  # without side files; the server turns it back
+        try:
+            reading.backup(copy, pages=_PAGES_AT_ONCE)
+            copy.execute("PRAGMA journal_mode=DELETE").fetchone()  # without side files; the server turns it back
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_FULL:
+                raise
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)) from error  # of the disk that the backup goes to
         said = copy.execute("PRAGMA quick_check(1)").fetchone()[0]
     if said != "ok":
         raise BackupError(f"The store is damaged: {said}. No backup was made; restore the newest one that there is.")
