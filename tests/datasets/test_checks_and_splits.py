@@ -157,15 +157,17 @@ def test_numbers_with_signs_among_them_are_told_to_be_categories() -> None:
             "crp": ["<0,5" if i % 4 == 0 else f"{i},{i % 10}" for i in range(count)],  # three quarters are numbers
             "share": [f"{i} %" for i in range(count)],
             "price": [f"1,{i:03d}.50" for i in range(count)],
+            "glucose": [f"{i} mg/dl" for i in range(count)],
+            "ward": [f"{i}{'abc'[i % 3]}" for i in range(count)],  # codes
             "children": [("0", "1", "2", "3+")[i % 4] for i in range(count)],  # names of groups
             "band": [f"{i}-{i + 9}" for i in range(count)],
             "outcome": [("ill", "well")[i % 2] for i in range(count)],
         }
     )
     report = check_table(table_from_frame(frame, name="t", target="outcome"))
-    assert report.mostly_numbers == ("crp", "share", "price")
-    assert report.identifiers == ("band",)  # a price in every row is none
-    assert sum("or would be without signs" in warning for warning in report.warnings) == 3
+    assert report.mostly_numbers == ("crp", "share", "price", "glucose")
+    assert report.identifiers == ("ward", "band")  # a price in every row is none
+    assert sum("or would be without signs" in warning for warning in report.warnings) == 4
 
 
 def test_odd_classes_are_told_together() -> None:

@@ -73,8 +73,20 @@ def test_csv_gives_kinds_missing_values_and_classes() -> None:
         b"\n" + CSV.replace(b"\n", b"\n\n"),
         CSV.replace(b",", b";").replace(b"22.5", b"22,5"),
         CSV.replace(b"yes", b'"yes"').rstrip(b"\n"),
+        b"\xef\xbb\xbfsep=;\r\n" + CSV.replace(b",", b";"),
+        b'"sep=,",,\n' + CSV,
     ],
-    ids=["bom", "crlf", "semicolon", "tab", "blank lines", "decimal comma", "quotes, no last newline"],
+    ids=[
+        "bom",
+        "crlf",
+        "semicolon",
+        "tab",
+        "blank lines",
+        "decimal comma",
+        "quotes, no last newline",
+        "named delimiter",
+        "quoted named delimiter",
+    ],
 )
 def test_csv_dialects_give_the_same_digest(content: bytes) -> None:
     assert csv_table(content).digest == csv_table(CSV).digest
@@ -143,6 +155,8 @@ def test_the_digest_does_not_move_between_releases() -> None:
         ("a,outcome\n1,x\n2,y\n".encode("utf-16"), DatasetFormatError, "not UTF-8"),
         (b"a,a ,outcome\n1,2,x\n1,2,y\n", DatasetFormatError, "more than once: 'a'"),
         (b",a,outcome\n0,1,x\n1,2,y\n", DatasetFormatError, "Column 1 has no name"),
+        (b"sep=;\na;outcome\n1;x;2\n1;y\n", DatasetFormatError, "Line 3 has 3 values"),
+        (b"a;outcome;\n1;x;\n1;y;\n", DatasetFormatError, "Column 3 has no name.*lines that end with delimiters"),
         (b"a,b,outcome\n1,?,x\n1,NA,y\n", DatasetFormatError, "Column 'b' has no value in any row"),
         (b"a,outcome\n1,x\n-inf,y\n", DatasetFormatError, "infinite value.*first in data row 2"),
         (b"a,outcome\n1,x\n1e999,y\n", DatasetFormatError, "infinite"),

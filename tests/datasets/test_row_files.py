@@ -37,6 +37,15 @@ def test_csv_and_parquet_give_the_same_rows(tmp_path: Path) -> None:
     assert RowFile(tmp_path / "t.csv", "csv", COLUMNS).ignored == ("x",)
 
 
+def test_a_line_that_names_the_delimiter_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbfsep=;\r\nage;site\r\n1,5;a\r\n2;b\r\n")
+    frame, bad, _ = read(tmp_path / "t.csv")
+    assert (frame["age"].tolist(), frame["site"].tolist(), bad) == ([1.5, 2.0], ["a", "b"], {})
+    (tmp_path / "b.csv").write_bytes(b'sep=;\nage;site\n1,5;"a"b\n')
+    with pytest.raises(DatasetFormatError, match="Line 3 is not CSV"):
+        read(tmp_path / "b.csv")
+
+
 def test_npz_with_and_without_names(tmp_path: Path) -> None:
     x = np.arange(10.0).reshape(5, 2)
     columns = (("a", "number"), ("b", "number"))

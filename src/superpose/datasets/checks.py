@@ -133,7 +133,7 @@ def _warnings(facts: dict[str, Any]) -> list[str]:
         )
     said += [
         f"Column {name!r} was read as categories, but most of its values are numbers, or would be without signs (<5, "
-        "12 %, 1,234.5): look for typing errors, write plain numbers, and leave empty what is none."
+        "12 %, 1,234.5, 7 mg): look for typing errors, write plain numbers, and leave empty what is none."
         for name in facts["mostly_numbers"]
     ]
     said += [f"Column {name!r} has another text in every row: an identifier?" for name in facts["identifiers"]]

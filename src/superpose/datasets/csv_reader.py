@@ -20,11 +20,12 @@ from superpose.errors import DatasetEmptyError, DatasetFormatError
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["MISSING_MARKS", "csv_columns", "csv_texts", "read_csv"]
+__all__ = ["MISSING_MARKS", "csv_columns", "csv_texts", "read_csv", "without_delimiter_line"]
 
 MISSING_MARKS = ("", "?", "NA", "N/A", "NaN", "nan", "NULL", "null")
 _DELIMITERS = (",", ";", "\t")
 _MAX_HEADER_BYTES = 4 * 2**20
+_DELIMITER_LINE = re.compile(rb'\A(?:\xef\xbb\xbf)?"?sep=[,;\t]"?[,;\t]*(?=[\r\n])', re.IGNORECASE)
 _NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 
 
@@ -72,6 +73,15 @@ def csv_texts(content: bytes, *, name: str, max_columns: int) -> tuple[dict[str,
     return {column: text.to_pylist() for column, text in cells.items()}, delimiter
 
 
+def without_delimiter_line(content: bytes) -> bytes:
+    r"""The bytes without what a spreadsheet writes before the header to name the delimiter; the line stays, empty.
+
+    >>> without_delimiter_line(b"sep=;\r\na;b\r\n")
+    b'\r\na;b\r\n'
+    """
+    return _DELIMITER_LINE.sub(b"", content, count=1)
+
+
 def _values(cells: dict[str, pa.Array], delimiter: str) -> dict[str, npt.NDArray[Any]]:
     return {column: number_or_category(_marked(text), decimal_comma=delimiter == ";") for column, text in cells.items()}
 
@@ -88,6 +98,7 @@ def _cells(content: bytes, name: str, max_columns: int, target: str | None) -> t
     """Trimmed cells by column, and the delimiter."""
     import pyarrow.compute as pc
 
+    content = without_delimiter_line(content)
     if not content.strip():
         raise DatasetEmptyError(f"File {name!r} is empty (got {len(content)} bytes, without any text).")
     delimiter, raw_names = _read_header(content, max_columns)

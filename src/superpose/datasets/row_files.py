@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from superpose.datasets.archives import open_archive
+from superpose.datasets.csv_reader import without_delimiter_line
 from superpose.datasets.npz_reader import array_header, array_of
 from superpose.errors import DatasetFormatError, FeatureMismatchError
 
@@ -121,7 +122,10 @@ class _Csv:
     def __init__(self, path: Path) -> None:
         self._path = path
         with path.open("rb") as file:
-            head = file.read(_MAX_HEADER).lstrip(b"\xef\xbb\xbf\r\n")
+            start = file.read(_MAX_HEADER)
+        rest = without_delimiter_line(start)
+        self._n_before = int(rest != start)  # lines that are no records
+        head = rest.lstrip(b"\xef\xbb\xbf\r\n")
         line = head.splitlines()[0] if head.strip() else b""
         self._delimiter = max(_DELIMITERS, key=lambda delimiter: line.count(delimiter.encode()))
         first = next(self._records(), None)
@@ -133,13 +137,17 @@ class _Csv:
 
     def _records(self) -> Iterator[list[str]]:
         with self._path.open(encoding="utf-8-sig", newline="") as file:
+            for _ in range(self._n_before):
+                file.readline()
             reader = csv.reader(file, delimiter=self._delimiter, strict=True)
             try:
                 yield from (record for record in reader if record)
             except UnicodeDecodeError:
-                raise DatasetFormatError(f"The file is not UTF-8 after line {reader.line_num}.") from None
+                line = self._n_before + reader.line_num
+                raise DatasetFormatError(f"The file is not UTF-8 after line {line}.") from None
             except csv.Error as error:
-                raise DatasetFormatError(f"Line {reader.line_num} is not CSV: {error}.", line=reader.line_num) from None
+                line = self._n_before + reader.line_num
+                raise DatasetFormatError(f"Line {line} is not CSV: {error}.", line=line) from None
 
     def batches(self, wanted: Sequence[tuple[str, str]], n_rows: int) -> Iterator[Batch]:
         """Rows as columns; one of another length is bad."""

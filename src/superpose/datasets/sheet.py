@@ -161,7 +161,7 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
                 f"Column {column.name!r} holds dates written as numbers (20250331), whose differences are no days: "
                 "exclude it, split by it, or give days since an event."
             )
-        if column.type == "text":
+        if column.type == "text" and column.name not in report.mostly_numbers:
             said.append(f"Column {column.name!r} holds free text, which a model would take as categories: exclude it.")
     return DataSheet(
         n_rows=table.n_rows,

@@ -277,8 +277,9 @@ def check_names(names: Sequence[str]) -> None:
     for position, name in enumerate(names, start=1):
         if not name.strip():
             raise DatasetFormatError(
-                f"Column {position} has no name; every column needs one. (A table saved with its row index has such a "
-                "column: save it without.)",
+                f"Column {position} has no name; every column needs one, in the first line. (A table saved with its "
+                "row index has such a column, and so have lines that end with delimiters: save it without. A title "
+                "above the names goes.)",
                 column=position,
             )
         if len(name) > _MAX_NAME_LENGTH or not name.isprintable():

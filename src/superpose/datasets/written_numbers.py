@@ -19,7 +19,9 @@ _FEW = 10
 """So many different numbers may as well be the names of groups."""
 _PLAIN = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?")
 _SIGNED = re.compile(
-    r"[<>=≤≥~+-]{0,2}\s?(\d+([.,]\d+)?|\d{1,3}([ .,'’\u00a0\u202f]\d{3})+([.,]\d+)?)\s?[%‰]?"  # as written
+    r"[<>=≤≥~+−-]{0,2}\s?"  # as people write
+    r"(\d+([.,]\d+)?|\d{1,3}([ .,'’\u00a0\u202f]\d{3})+([.,]\d+)?)\s?"
+    r"(?P<unit>[%‰]|[A-Za-z€$£µμ°][\w€$£µμ°%/]{0,7})?"
 )
 
 
@@ -53,7 +55,7 @@ def points_at_thousands(text: pa.Array) -> bool:
 
 
 def mostly_numbers(values: Any) -> bool:
-    """Whether most texts of a column are numbers, or would be without signs around them: <5, 12 %, 1,234.5.
+    """Whether most texts of a column are numbers, or would be without signs or a unit: <5, 12 %, 1,234.5, 7 mg.
 
     Few different ones (0, 1, 2, 3+) count as names of groups, unless nearly all are plain.
 
@@ -69,6 +71,9 @@ def mostly_numbers(values: Any) -> bool:
     if float(pd.to_numeric(values, errors="coerce").notna().mean()) >= _MOSTLY:
         return True
     counts = values.value_counts()
-    plain, signed = ([word for word in counts.index if form.fullmatch(word)] for form in (_PLAIN, _SIGNED))
-    shares = [float(counts[words].sum()) / len(values) for words in (plain, sorted({*plain, *signed}))]
-    return (len(plain) > _FEW and shares[0] >= _HALF) or (len(signed) > _FEW and shares[1] >= _MOSTLY)
+    plain = [word for word in counts.index if _PLAIN.fullmatch(word)]
+    signed = {word: found["unit"] for word in counts.index if (found := _SIGNED.fullmatch(word))}
+    one_unit = len(set(signed.values()) - {None}) <= 1  # 1a, 2b, 3c are codes
+    readable = list(dict.fromkeys([*plain, *(word for word, unit in signed.items() if one_unit or unit is None)]))
+    shares = [float(counts[words].sum()) / len(values) for words in (plain, readable)]
+    return (len(plain) > _FEW and shares[0] >= _HALF) or (len(readable) > _FEW and shares[1] >= _MOSTLY)
