@@ -19,6 +19,7 @@ from tests.held import ENDLESS, Gate
 
 import superpose.explain
 from superpose.circuits import Circuit, Observable, Parameter, Program, program_to_json, result_from_json
+from superpose.errors import StoreFullError
 from superpose.learning import Predictor
 from superpose.learning.checkpoint import Stopped
 from superpose.service import Dataset, JobKind, JobStatus, ModelVersion, Principal, Service, ServiceConfig, nouns
@@ -315,3 +316,24 @@ def test_an_unforeseen_error_fails_the_job_and_tells_no_values(
     assert "unforeseen ValueError" in str(job.error["message"])
     assert "builtins.ValueError" in caplog.text and "in train" in caplog.text
     assert "Jane" not in caplog.text + str(job.to_json()) + str(service.store.events(job.id))
+
+
+def test_a_disk_that_is_full_at_the_end_of_the_last_transaction_costs_the_job_nothing(
+    service: Service, admin: Principal, config: ServiceConfig, model: ModelVersion, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert, n_tries = worker.insert_version, 0
+
+    def full_at_first(*given: Any, **named: Any) -> Any:
+        nonlocal n_tries
+        values = insert(*given, **named)  # the file has its name by now
+        n_tries += 1
+        if n_tries == 1:
+            raise StoreFullError("The store cannot be written: database or disk is full.")
+        return values
+
+    monkeypatch.setattr(worker, "insert_version", full_at_first)
+    job = service.imports.submit(admin, "again", service.models.content(model))
+    with working(config):
+        done = ended(service, job)
+    assert (done.status, done.error, n_tries) == (JobStatus.SUCCEEDED, None, 2)
+    assert service.models.content(service.models.version(admin, "again", 1))

@@ -141,14 +141,21 @@ class Artifacts:
             return file.finish()
 
     def publish(self, staged: Staged) -> None:
-        """Give a staged file its name. Call inside the write transaction that refers to it."""
+        """Give a staged file its name. Call inside the write transaction that refers to it.
+
+        One that has its name already keeps it: a transaction is tried again where the disk was full at its end.
+        """
         target = self._path(staged.digest)
         with _telling("published", staged.digest[:12]):
-            if self._local:
-                Path(staged.place).replace(target)
-                _sync_directory(Path(self._root))
-            else:
-                self._files.mv(staged.place, target)
+            try:
+                if self._local:
+                    Path(staged.place).replace(target)
+                    _sync_directory(Path(self._root))
+                else:
+                    self._files.mv(staged.place, target)
+            except FileNotFoundError:
+                if not self._files.exists(target):
+                    raise
 
     def discard(self, staged: Staged) -> None:
         """Remove a staged file that was not published; one that was stays."""
