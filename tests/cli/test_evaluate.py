@@ -39,6 +39,15 @@ def test_a_model_file(superpose: Callable[..., Any], flowers: Path, tmp_path: Pa
     shown = superpose("evaluate", flowers, rows, "--target", "kind", "--subgroup", "field").out
     for told in ("25 versicolor, 25 virginica", "95 % interval", "calibration slope", "sets of 90 %", "field   north"):
         assert told in shown
+    page = superpose(
+        "evaluate", flowers, rows, "--target", "kind", "--subgroup", "field", "--report", tmp_path / "r.html"
+    )
+    html = (tmp_path / "r.html").read_text()
+    assert page.code == 0 and "r.html" in page.err and "<svg" in html and "External validation: two.superpose" in html
+    for told in ("http://", "https://", "<script", "src="):
+        assert told not in html.replace("http://www.w3.org/", "")
+    assert superpose("evaluate", flowers, rows, "--target", "kind", "--report", tmp_path / "r.pdf").code == 0
+    assert (tmp_path / "r.pdf").read_bytes().startswith(b"%PDF-")
     frame["kind"] = frame["kind"].map({"versicolor": 1, "virginica": 2})
     frame.to_json(tmp_path / "coded.json", orient="records")
     words = ("evaluate", flowers, tmp_path / "coded.json", "--target", "kind")
@@ -55,6 +64,8 @@ def test_what_it_cannot_take_is_refused_by_name(superpose: Callable[..., Any], f
         ((rows,), "does not say what its target was called"),
         ((rows, "--target", "outcome"), "no column 'outcome'"),
         ((rows, "--target", "kind", "--label", "x"), "--label takes LABEL=CLASS"),
+        ((rows, "--target", "kind", "--report", tmp_path / "r.txt"), "written as html or pdf"),
+        ((rows, "--target", "kind", "--report", tmp_path / "gone/r.html"), "Choose another --report"),
         ((lists, "--target", "kind"), "must be a list of objects"),
         ((none, "--target", "kind"), "has no rows"),
         ((tmp_path / "gone.csv", "--target", "kind"), "cannot be read"),

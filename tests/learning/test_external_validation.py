@@ -21,9 +21,11 @@ from superpose.errors import (
     DatasetFormatError,
     DatasetTargetError,
     FeatureMismatchError,
+    ModelFormatError,
     ModelPredictsNumbersError,
     SpecError,
 )
+from superpose.explain import external_report
 from superpose.learning import HybridRegressor, ModelFacts, Predictor
 from superpose.learning.external_validation import external_validation
 from superpose.learning.external_words import difference_of_shares, summary_of
@@ -175,6 +177,23 @@ def test_sentences_say_what_the_figures_do(model: Predictor, rows: pd.DataFrame)
     assert "own" not in " ".join(summary_of(better | {"own": None, "trained_on": None}))
 
 
+def test_the_page_says_what_the_document_does(model: Predictor, rows: pd.DataFrame) -> None:
+    found = external_validation(model, rows.rename(columns={"ward": "<ward>"}), subgroups=["<ward>"], groups="patient")
+    html = external_report(found, "weak <model>", "rows.csv", notice="Not for clinical use.", digest="d" * 64)
+    assert html == external_report(
+        json.loads(json.dumps(found)), "weak <model>", "rows.csv", notice="Not for clinical use.", digest="d" * 64
+    )
+    page = html.decode()
+    assert "<ward>" not in page and "&lt;ward&gt;" in page and "weak &lt;model&gt;" in page and "d" * 64 in page
+    assert f"{found['metrics']['auc']['value']:.3f}" in page and "on its own 400 test rows" in page
+    assert "Made by superpose from the validation's document alone" in page.replace("&#39;", "'")
+    assert all(sentence.split(":")[0] in page.replace("&#39;", "'") for sentence in found["summary"])
+    bare = external_validation(model, rows[rows["diagnosis"] == "benign"].head(3))
+    assert b"Slope" not in external_report(bare, "weak", "three rows")
+    with pytest.raises(ModelFormatError, match="document of an external validation"):
+        external_report({}, "weak", "nothing")
+
+
 def test_labels_of_another_site(model: Predictor, rows: pd.DataFrame) -> None:
     coded = rows.assign(outcome=(rows["diagnosis"] == "malignant").astype(float)).drop(columns="diagnosis")
     coded.loc[:4, "outcome"] = np.nan
@@ -254,6 +273,7 @@ def test_numbers(tmp_path: Path) -> None:
     ends = predictor.predict_intervals(rest[["size", "place"]])
     held = np.mean((ends[:, 0] <= rest["price"]) & (rest["price"] <= ends[:, 1]))
     assert metrics["coverage"]["value"] == held and metrics["coverage"]["asked"] == 0.8
+    assert b"bias (predicted less true)" in external_report(found, "price", "rows")
     far = external_validation(predictor, rest.assign(price=rest["price"] * 3), target="price")
     assert "Intervals of 80 % hold the true number of" in " ".join(far["summary"])
     with pytest.raises(DatasetTargetError, match="must have numbers, got 'dear'"):

@@ -53,6 +53,10 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
         list[str] | None, typer.Option(help="Column to tell metrics by, repeatable.", metavar="COLUMN")
     ] = None,
     confidence: Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.999)] = 0.95,
+    page: Annotated[
+        Path | None,
+        typer.Option("--report", help="Write a page with all of it, .html or .pdf.", metavar="FILE"),
+    ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -62,12 +66,16 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
     Such as another site's: external validation. Everything is computed here: of an endpoint its model is downloaded,
     and no row leaves this machine.
     """
+    from superpose.client.reports import report_format
+
+    form = "html" if page is None else report_format(page, None)
     renamed = dict(_renamed(text) for text in label or ())
     if is_model_file(model):
         predictor, name = loaded_model(Path(model)), Path(model).name
     else:
         predictor, name = _of_endpoint(model, url, key_file)
     frame = _frame(rows, predictor)
+    from superpose.explain import external_report
     from superpose.learning.external_validation import external_validation
 
     found = external_validation(
@@ -79,12 +87,28 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
         subgroups=subgroup or (),
         confidence=confidence,
     )
+    if page is not None:
+        _write(
+            page, form, external_report(found, name, Path(rows).name, notice=predictor.notice, digest=predictor.digest)
+        )
     if as_json:
         print_json({"model": name, "digest": predictor.digest, "notice": predictor.notice, **found})
         return
     _show(name, found)
     if predictor.notice:
         typer.echo(predictor.notice, err=True)
+
+
+def _write(file: Path, form: str, content: bytes) -> None:
+    from superpose.explain import report_pdf
+
+    try:
+        file.write_bytes(report_pdf(content) if form == "pdf" else content)
+    except OSError as error:
+        raise RequestError(
+            f"The report cannot be written to {file}: {error.strerror}. Choose another --report.", path=str(file)
+        ) from error
+    typer.echo(f"written {file}", err=True)
 
 
 def _renamed(text: str) -> tuple[str, str]:

@@ -25,7 +25,15 @@ from superpose.explain.plain_words import (
     verdict_words,
 )
 from superpose.explain.promotion import PromotionReport, Requirement, check_promotion, how_to_have
-from superpose.explain.report import FORMATS, ReportFacts, demand_report, report_pdf, study_report, training_report
+from superpose.explain.report import (
+    FORMATS,
+    ReportFacts,
+    demand_report,
+    external_report,
+    report_pdf,
+    study_report,
+    training_report,
+)
 from superpose.explain.samples import explanation_sample
 from superpose.explain.shot_noise import NoisyRow, ShotNoise, shot_noise
 from superpose.explain.sweep_plots import plot_sweep
@@ -63,6 +71,7 @@ __all__ = [
     "effective_dimension",
     "explain_rows",
     "explanation_sample",
+    "external_report",
     "how_to_have",
     "model_card",
     "pixel_maps",

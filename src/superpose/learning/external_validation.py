@@ -21,6 +21,7 @@ from superpose.errors import DatasetError, DatasetFormatError, DatasetTargetErro
 from superpose.learning.calibration.report import calibration_report
 from superpose.learning.external_words import summary_of
 from superpose.learning.metrics import METRICS, evaluate
+from superpose.learning.plot_data import case_plots
 from superpose.learning.recalibration import recalibration
 from superpose.learning.rows import category_text
 from superpose.learning.shares import interval_of_mean, interval_of_share
@@ -79,7 +80,8 @@ def external_validation(
         each, ``positive_class`` of two and its share of rows, ``positive_share``, ``confusion``: by true label and
         answered label, ``calibration``: what the model's safeguards do here
         (`superpose.learning.calibration.report.calibration_report`), ``recalibration`` of two classes
-        (`superpose.learning.recalibration.recalibration`), or None, and ``subgroups``.
+        (`superpose.learning.recalibration.recalibration`), or None, ``subgroups``, and what is drawn: ``plots``
+        (`superpose.learning.plot_data.case_plots`, the model being called "hybrid").
 
     Raises:
         DatasetTargetError: the column is absent; labels that the model does not know; no row has one.
@@ -378,6 +380,7 @@ def _of_classes(
         if two else None,
     }  # fmt: skip
     cases = SeenCases(truth, {"hybrid": said}, told.groups, positive, places=np.arange(len(truth)))
+    found["plots"] = case_plots(cases, classes)
     table = _table_of(rows, subgroups) if subgroups else None
     found["subgroups"] = [] if table is None else subgroup_report(subgroups, table, cases, told.confidence)
     return found

@@ -72,6 +72,7 @@ class Page:
         figures: the few numbers of the top: title and value.
         sections: in order.
         caution: what speaks against believing the figures; "" for nothing.
+        made_from: the document that the page is made from.
     """
 
     title: str
@@ -81,3 +82,4 @@ class Page:
     figures: Sequence[tuple[str, str]]
     sections: Sequence[Section]
     caution: str = ""
+    made_from: str = "the job's document"
