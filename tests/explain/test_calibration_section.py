@@ -9,7 +9,7 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 from superpose.datasets import builtin_table
-from superpose.explain import model_card
+from superpose.explain import ReportFacts, model_card, training_report
 from superpose.learning import HybridClassifier, Predictor, TrainingSpec, run_experiment
 
 BASE: dict[str, Any] = {
@@ -37,6 +37,10 @@ def test_the_section_has_the_figures_of_test_rows(tmp_path: Path) -> None:
     assert f"did for {100 * figures['conformal']['covered']['share']:.1f} %" in section
     assert "sets have more than one class" in section
     assert f"of the test rows {100 * figures['novelty']['novel']['share']:.1f} %" in section
+    said = "Every set of the test rows has all 2 classes and tells nothing: the method lac gives smaller ones."
+    assert said not in card
+    figures["conformal"] |= {"method": "aps", "mean_size": {"mean": 2.0, "low": 1.9, "high": 2.0}}
+    assert said in model_card(found) and said.encode() in training_report(ReportFacts(manifest=found))
 
 
 @pytest.mark.parametrize("release", ["this", "before"])

@@ -7,7 +7,7 @@ from typing import Any
 
 from superpose.explain.model_section import escaped
 
-__all__ = ["calibration_lines", "groups_said"]
+__all__ = ["calibration_lines", "groups_said", "sets_that_tell_nothing"]
 
 _METHODS = {"temperature": "temperature scaling", "isotonic": "isotonic regression"}
 
@@ -44,6 +44,7 @@ def calibration_lines(evaluation: Mapping[str, Any], safeguards: Mapping[str, An
         *([] if method else [_line("as they are", found["after"])]),
         "",
         *_sets(found),
+        *(f"- {said}" for said in sets_that_tell_nothing(evaluation)),
         *_abstain(found),
         *_novelty(found),
         f"- {told}; the figures here are of test rows alone.",
@@ -100,6 +101,20 @@ def groups_said(found: Mapping[str, Any]) -> list[str]:
             "training did not see nothing is promised. Split by group (split: grouped)"
         )
     return [f"{said}."]
+
+
+def sets_that_tell_nothing(evaluation: Mapping[str, Any]) -> list[str]:
+    """That every prediction set of the test rows has every class, where it is so, and what to do.
+
+    Args:
+        evaluation: of a model file's manifest, of which ``calibration`` and ``cases`` count.
+    """
+    sets = (evaluation.get("calibration") or {}).get("conformal")
+    n_classes = len((evaluation.get("cases") or {}).get("classes") or ())
+    if not sets or not n_classes or sets["mean_size"]["mean"] < n_classes - 1e-9:
+        return []
+    cure = "the method lac gives smaller ones" if sets["method"] == "aps" else "less coverage gives smaller ones"
+    return [f"Every set of the test rows has all {n_classes} classes and tells nothing: {cure}."]
 
 
 def _line(title: str, figures: Mapping[str, float]) -> str:

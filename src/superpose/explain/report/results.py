@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from superpose.explain.calibration_section import groups_said
+from superpose.explain.calibration_section import groups_said, sets_that_tell_nothing
 from superpose.explain.group_words import counted_in, equal_means, groups_lines, of_first_seed
 from superpose.explain.report.blocks import Block, Points, Section, Table, Text
 from superpose.explain.report.plots import confusion_figure, curves_figure, reliability_figure, roc_figure
@@ -311,7 +311,7 @@ def calibration(evaluation: Facts, predicts_numbers: bool = False) -> Section:
                     for name, stage in stages
                 ],
             ),
-            Points([*_safeguards(found), *groups_said(found)]),
+            Points([*_safeguards(found), *sets_that_tell_nothing(evaluation), *groups_said(found)]),
         ],
     )
 
