@@ -72,6 +72,20 @@ def test_labels_flip_as_often_as_in_sampled_runs(
     assert_flips_as_sampled(told, doubtful(told, 3), sample)
 
 
+def test_so_few_shots_settle_a_label_as_sampled_runs_say(predictor: Predictor, cancer: Table) -> None:
+    """By the normal approximation one shot settled most rows of a model, and flipped up to 12 labels in 100."""
+    model: Any = predictor.model
+    told = shot_noise(predictor, cancer.features, SHOTS)
+    angles = model.circuit_angles(predictor.encode(cancer.features))
+    labels = predictor.predict_proba(cancer.features).argmax(axis=1)
+    settled = np.array([row.shots_to_settle for row in told.rows])
+    for place in np.argsort(settled, kind="stable")[:40]:
+        means = sampled(model.block, angles[place], model.arrays["block.weights"], int(settled[place]), 2_000, place)
+        scores = means @ model.arrays["exit.weight"].T + model.arrays["exit.bias"]
+        assert (scores.argmax(axis=1) != labels[place]).mean() <= 0.06
+    assert settled.min() == 30
+
+
 def test_covariances_of_observables_that_share_settings_and_that_do_not() -> None:
     """Against the exact distribution of each setting's outcomes."""
     rng = np.random.default_rng(5)

@@ -41,6 +41,9 @@ FLIPPING = 0.05
 """A row whose label flips more often than this is in the band."""
 
 MAX_SHOTS = 10**9
+_NORMAL_SHOTS = 30
+"""Fewer settle no label that can flip: the normal approximation is rough there, and chances told as 3 % were 9 %."""
+
 _CHUNK = 512
 _INTEGRAL_ERROR = 1e-5
 _ALWAYS = 1e-12
@@ -58,7 +61,8 @@ class NoisyRow:
         margin: the lead in score over the rival, without shot noise.
         margin_deviation: standard deviation of that lead.
         shots_to_settle: with so many the label flips at most with probability `FLIPPING`; of more than two classes the
-            probabilities of all rivals are summed up, which is never too few shots. None where no number of shots does
+            probabilities of all rivals are summed up, which is never too few shots. At least 30, below which the
+            normal approximation is rough, or 1 where no number of shots flips it. None where no number of shots does
             (a tie).
     """
 
@@ -256,7 +260,7 @@ def _row(classes: tuple[Any, ...], scores: Floats, covariance: Floats, shots: in
     margin, deviation = float(margins[rival]), float(deviations[rival])
     settled = _settling(margins, deviations * math.sqrt(shots))
     if settled is not None and flips <= FLIPPING:  # the sum over rivals may be more than all of them together
-        settled = min(settled, shots)
+        settled = min(settled, max(shots, _NORMAL_SHOTS))
     return NoisyRow(classes[own], classes[others[rival]], flips, margin, deviation, settled)
 
 
@@ -311,4 +315,4 @@ def _settling(margins: Floats, deviations: Floats) -> int | None:
         roots = math.sqrt(middle) * lead / spread
         enough = sum(0.5 * math.erfc(root / math.sqrt(2.0)) for root in roots) <= FLIPPING
         low, high = (low, middle) if enough else (middle, high)
-    return None if high > 1e15 else max(1, math.ceil(high))
+    return None if high > 1e15 else max(_NORMAL_SHOTS, math.ceil(high))
