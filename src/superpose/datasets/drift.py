@@ -357,10 +357,8 @@ def _message(columns: Sequence[ColumnDrift], n_rows: int) -> str:
     moved = sorted((c for c in columns if c.verdict != "stable"), key=lambda c: -c.psi)
     if not moved:
         return f"None of {len(columns)} columns has moved beyond chance, in {n_rows:,} rows."
-    n_drifted = sum(c.verdict == "drifted" for c in moved)
+    counts = {word: sum(c.verdict == word for c in moved) for word in ("drifted", "shifted")}
+    told = " and ".join(f"{n} {'has' if n == 1 else 'have'} {word}" for word, n in counts.items() if n)
     names = ", ".join(f"{c.name} (PSI {c.psi:.2f})" for c in moved[:_MOST_NAMED])
     others = f" and {len(moved) - _MOST_NAMED} more" if len(moved) > _MOST_NAMED else ""
-    return (
-        f"Of {len(columns)} columns, {n_drifted} have drifted and {len(moved) - n_drifted} have shifted, in {n_rows:,} "
-        f"rows: {names}{others}."
-    )
+    return f"Of {len(columns)} columns, {told}, in {n_rows:,} rows: {names}{others}."
