@@ -187,8 +187,8 @@ def _truth_of(
         what = f"Labels are to be read as {shown}" if absent else f"Column {target!r} has {shown}"
         raise DatasetTargetError(
             f"{what}; the model knows {', '.join(map(repr, classes[:_MOST_TOLD]))}. Say which of these a label means "
-            f"(labels={{'1': {classes[-1]!r}}}, at the command line --label '1={classes[-1]}'), or leave out the rows "
-            "of other classes.",
+            f"(labels={{{wrong[0]!r}: CLASS}}, at the command line --label '{wrong[0]}=CLASS'), or leave out the rows of "
+            "other classes.",
             unknown=wrong[:_MOST_TOLD],
             allowed=classes[:_MOST_TOLD],
         )
