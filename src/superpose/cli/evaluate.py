@@ -191,7 +191,7 @@ def _trust(found: Mapping[str, Any], own: Mapping[str, Any]) -> dict[str, object
     before = "" if own.get("ece") is None else f" (own test rows: {own['ece']:.3f})"
     members: dict[str, object] = {"calibration error": f"{told['after']['ece']:.3f}{before}"}
     if again is not None:
-        members[f"{found['positive_class']} rows"] = f"{again['n_positive']:,}, {again['n_expected']:,.1f} expected"
+        members[f"rows of {found['positive_class']}"] = f"{again['n_positive']:,}, {again['n_expected']:,.1f} expected"
         members["calibration intercept"] = _signed(again["intercept"])
         members["calibration slope"] = "–" if again["slope"] is None else _signed(again["slope"], "")
     if told["conformal"] is not None:

@@ -24,7 +24,7 @@ from superpose.learning.metrics import METRICS, evaluate
 from superpose.learning.plot_data import case_plots
 from superpose.learning.recalibration import recalibration
 from superpose.learning.rows import category_text
-from superpose.learning.shares import interval_of_mean, interval_of_share
+from superpose.learning.shares import interval_of_mean, interval_of_share, mean_of_shares
 from superpose.learning.subgroups import subgroup_report
 from superpose.learning.verdicts import SeenCases
 
@@ -90,11 +90,11 @@ def external_validation(
         SpecError: the column of a subgroup, or of groups, is absent; a confidence that is none.
         ModelPredictsNumbersError: what only classes have is asked of a model that predicts a number.
 
-    Cost: one prediction of each row, and up to 1,000 resamples for balanced accuracy and metrics of more classes.
+    Cost: one prediction of each row, and up to 1,000 resamples for AUC and specificity of more than two classes.
 
     Source: Wilson for shares and DeLong for AUC, of groups by their variance (see `superpose.learning.shares` and
-    `superpose.learning.privacy.membership.auc_interval`); Student for means; else percentile bootstrap of rows, or of
-    groups.
+    `superpose.learning.privacy.membership.auc_interval`); Zou and Donner for means of shares
+    (`superpose.learning.shares.mean_of_shares`); Student for means; else percentile bootstrap of rows, or of groups.
     """
     if predictor.predicts_numbers and (subgroups or labels):
         raise ModelPredictsNumbersError("A model that predicts a number has neither subgroups nor labels to rename.")
@@ -187,8 +187,8 @@ def _truth_of(
         what = f"Labels are to be read as {shown}" if absent else f"Column {target!r} has {shown}"
         raise DatasetTargetError(
             f"{what}; the model knows {', '.join(map(repr, classes[:_MOST_TOLD]))}. Say which of these a label means "
-            f"(labels={{{wrong[0]!r}: CLASS}}, at the command line --label '{wrong[0]}=CLASS'), or leave out the rows of "
-            "other classes.",
+            f"(labels={{{wrong[0]!r}: CLASS}}, at the command line --label '{wrong[0]}=CLASS'), or leave out the rows "
+            "of other classes.",
             unknown=wrong[:_MOST_TOLD],
             allowed=classes[:_MOST_TOLD],
         )
@@ -407,6 +407,7 @@ def _metrics(truth: Labels, said: Floats, positive: int, told: _Told) -> dict[st
     target = np.eye(said.shape[1])[truth]
     ends = {
         "accuracy": told.share(answered == truth, everyone),
+        "balanced_accuracy": _of_recalls(truth, answered, told),
         "brier": told.mean(0.5 * np.sum((said - target) ** 2, axis=1), 0.0, 1.0),
     }
     if said.shape[1] == 2:
@@ -416,10 +417,24 @@ def _metrics(truth: Labels, said: Floats, positive: int, told: _Told) -> dict[st
             "sensitivity": told.share(called, ill),
             "specificity": told.share(~called, ~ill),
         }
+    else:
+        ends["sensitivity"] = ends["balanced_accuracy"]
     for name in values:
         if name not in ends and math.isfinite(values[name]):
             ends[name] = told.drawn(len(truth), partial(_of_rows, name, truth, said, positive))
     return {name: _figure(value, ends.get(name, (None, None))) for name, value in values.items()}
+
+
+def _of_recalls(truth: Labels, answered: NDArray[np.intp], told: _Told) -> Interval:
+    """Of the mean over the classes that occur of the share that is recognised."""
+    shares = []
+    for code in np.unique(truth).tolist():
+        own = truth == code
+        low, high = told.share(answered == code, own)
+        if low is None or high is None:
+            return None, None
+        shares.append((float(np.mean(answered[own] == code)), low, high))
+    return mean_of_shares(shares)
 
 
 def _of_rows(name: str, truth: Labels, said: Floats, positive: int, rows: NDArray[np.intp]) -> float:

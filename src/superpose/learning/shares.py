@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +11,7 @@ from scipy.special import ndtri, stdtrit
 
 from superpose.learning.calibration.ranks import members_of
 
-__all__ = ["effective_cases", "interval_of_mean", "interval_of_share", "wilson_interval"]
+__all__ = ["effective_cases", "interval_of_mean", "interval_of_share", "mean_of_shares", "wilson_interval"]
 
 Groups = NDArray[np.integer]
 
@@ -86,6 +87,22 @@ def interval_of_mean(
     reach = float(stdtrit(n_groups - 1, 0.5 + confidence / 2)) * math.sqrt(_variance(values, groups))
     mean = float(np.mean(values))
     return mean - reach, mean + reach
+
+
+def mean_of_shares(shares: Sequence[tuple[float, float, float]]) -> tuple[float, float]:
+    """The interval of the mean of shares of different cases, such as balanced accuracy, from each one's own interval.
+
+    Args:
+        shares: value, low and high of each, of the confidence that is wanted; at least one.
+
+    Unlike a bootstrap it has a width where all shares are 0 or 1.
+
+    Source: Zou and Donner, Stat. Med. 27 (2008) 1693, for a sum, with Wilson's intervals as in Newcombe 1998.
+    """
+    mean = sum(value for value, _, _ in shares) / len(shares)
+    down = math.hypot(*(value - low for value, low, _ in shares)) / len(shares)
+    up = math.hypot(*(high - value for value, _, high in shares)) / len(shares)
+    return max(0.0, mean - down), min(1.0, mean + up)
 
 
 def _variance(values: NDArray[np.float64], groups: Groups | None) -> float:
