@@ -269,6 +269,8 @@ def test_what_cannot_run_is_refused_before_a_job_is_made(client: Client, file: s
         greedy = tmp_path / "greedy.py"
         greedy.write_text("import superpose\n@superpose.job(retries=99)\ndef f(ctx):\n    pass\n")
         client.jobs.submit(f"{greedy}:f")
+    with pytest.raises(ApiError, match=r"letters, digits and _, .* got 'my-greedy\.py'\. Rename it"):
+        client.jobs.submit(f"{greedy.rename(tmp_path / 'my-greedy.py')}:f")
     assert len(client.jobs.list()) == before
 
 

@@ -72,7 +72,11 @@ def admit_function(
     if len(text.encode("utf-8", "surrogatepass")) > MAX_SOURCE_BYTES:
         raise PayloadTooLargeError(f"The source has more than {MAX_SOURCE_BYTES:,} bytes.", max_bytes=MAX_SOURCE_BYTES)
     if not file.endswith(".py") or not Path(file).stem.isidentifier() or Path(file).name != file:
-        raise RequestError(f"file must be the plain name of a Python file, got {file[:80]!r}.", field="file")
+        raise RequestError(
+            "file must be a name as Python imports it, letters, digits and _, and .py, such as my_sweep.py; got "
+            f"{file[:80]!r}. Rename it.",
+            field="file",
+        )
     source = FunctionSource(file, function, text)
     if payload.get("sha256", source.digest) != source.digest:
         raise RequestError("The source does not have the stated SHA-256; it was changed on the way.", field="sha256")
