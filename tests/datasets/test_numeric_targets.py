@@ -89,6 +89,15 @@ def test_nothing_that_learns_classes_takes_numbers() -> None:
             learn()
 
 
+def test_dates_that_no_forecast_reads_are_told_and_are_no_identifier() -> None:
+    rows = "".join(f"{day:02d}.01.2026;{day},5\n" for day in range(1, 31))
+    content = f"date;quantity\n{rows}".encode()
+    table = read_table(content, format="csv", name="sales", target="quantity", target_kind="number")
+    assert data_sheet(table).warnings == (
+        "Column 'date' holds dates that forecasts do not read: write it as 2025-03-31.",
+    )
+
+
 def test_the_sheet_tells_of_the_target_and_warns_of_no_leak() -> None:
     sheet = data_sheet(numbers())
     target = sheet.to_dict()["target_column"]

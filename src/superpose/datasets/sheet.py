@@ -144,19 +144,22 @@ def data_sheet(table: Table, *, max_columns: int = MAX_COLUMNS) -> DataSheet:
         if name == table.target_name or name in table.feature_names
     ]
     for column in columns:
-        if column.type == "identifier" and column.name not in (*report.identifiers, *report.mostly_numbers):
+        values = table.features[column.name].to_numpy()
+        if column.type == "identifier" and values.dtype.kind == "f":
             said.append(f"Column {column.name!r} has another number in every row: an identifier?")
         if column.type == "date" and table.classes:
             said.append(
                 f"Column {column.name!r} holds dates, which a model would take as categories: exclude it, split by it, "
                 "or give days since an event."
             )
-        elif table.classes and holds_local_dates(table.features[column.name].to_numpy()):
+        elif table.classes and holds_local_dates(values):
             said.append(
                 f"Column {column.name!r} holds dates, which a model would take as categories: exclude it, "
                 "write it as 2025-03-31 and split by it, or give days since an event."
             )
-        elif table.classes and column.type == "integer" and holds_compact_dates(table.features[column.name].to_numpy()):
+        elif holds_local_dates(values):
+            said.append(f"Column {column.name!r} holds dates that forecasts do not read: write it as 2025-03-31.")
+        elif table.classes and column.type == "integer" and holds_compact_dates(values):
             said.append(
                 f"Column {column.name!r} holds dates written as numbers (20250331), whose differences are no days: "
                 "exclude it, split by it, or give days since an event."
