@@ -353,7 +353,9 @@ def test_errors_of_full_disks(number: str, kind: type[StoreError]) -> None:
     found = disk_error(OSError(getattr(errno, number), "told"), "It cannot be written")
     assert type(found) is kind and found.code == "service.store_full"
     assert type(disk_error(OSError(errno.EROFS, "told"), "x")) is StoreReadOnlyError
-    assert type(disk_error(OSError(errno.EACCES, "told"), "x")) is StoreError
+    others = disk_error(OSError(errno.EACCES, "told"), "x")
+    assert type(others) is StoreError
+    assert others.message == "x: told. Run as the user who owns it, or let this one write there."
     beside = sqlite3.OperationalError("disk I/O error")  # the shared memory file finds no room
     beside.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
     told = from_sqlite(beside, "The store cannot be written", "x")

@@ -11,6 +11,7 @@ __all__ = ["disk_error", "from_sqlite", "is_of_the_disk", "passes"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS}
+_FORBIDDEN = {errno.EACCES, errno.EPERM}
 _PASSING = _FULL | _READ_ONLY | {errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ESTALE}
 _PRIMARY = 0xFF
 
@@ -27,7 +28,8 @@ def disk_error(error: OSError, what: str) -> StoreError:
             f"{what}: the disk can only be read ({error.strerror}). Nothing was changed. Mount it for writing; jobs go "
             "on by themselves."
         )
-    return StoreError(f"{what}: {error.strerror or type(error).__name__}.")
+    cure = " Run as the user who owns it, or let this one write there." if error.errno in _FORBIDDEN else ""
+    return StoreError(f"{what}: {error.strerror or type(error).__name__}.{cure}")
 
 
 def from_sqlite(error: BaseException | None, what: str, path: str) -> StoreError:
