@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
-from superpose.cli.output import console, paragraph, print_json, print_table, section
+from superpose.cli.output import console, paragraph, print_json, print_table, section, write_whole
 from superpose.cli.predict import column_names, is_model_file, loaded_model
 from superpose.cli.rows import names_of_rows, read_rows
 from superpose.errors import RequestError
@@ -103,7 +103,7 @@ def _write(file: Path, form: str, content: bytes) -> None:
     from superpose.explain import report_pdf
 
     try:
-        file.write_bytes(report_pdf(content) if form == "pdf" else content)
+        write_whole(file, report_pdf(content) if form == "pdf" else content)
     except OSError as error:
         raise RequestError(
             f"The report cannot be written to {file}: {error.strerror}. Choose another --report.", path=str(file)

@@ -186,8 +186,7 @@ def _at(share: float, trained: Floats, unseen: Floats, confidence: float, groups
     statistics leave to the threshold, and Wilson's reach of it, are added in squares. Where so few unseen rows say
     nothing of the threshold on a side, that end is 0 or 1.
 
-    Source: Zou and Donner, Stat. Methods Med. Res. 17 (2008) 459, MOVER; David and Nagaraja, Order Statistics (3rd ed.
-    2003), sec. 7.1.
+    Source: Zou and Donner, Stat. Med. 27 (2008) 1693; David and Nagaraja, Order Statistics (3rd ed. 2003), sec. 7.1.
     """
     ordered, n = np.sort(unseen), len(unseen)
     threshold = ordered[math.floor(share * n)]
