@@ -54,6 +54,10 @@ def test_a_model_file(superpose: Callable[..., Any], flowers: Path, tmp_path: Pa
     assert superpose(*words).err.startswith("error[dataset.target]: Column 'kind' has '1', '2'; the model knows")
     coded = superpose(*words, "--label", "1=versicolor", "--label", "2 = virginica", "--json")
     assert coded.json["metrics"] == said.json["metrics"]
+    frame.assign(kind=frame["kind"].map({1: "a=b", 2: "=c"})).to_csv(tmp_path / "signs.csv", index=False)
+    signs = ("--label", "a=b=versicolor", "--label", "=c=virginica", "--json")
+    told = superpose("evaluate", flowers, tmp_path / "signs.csv", "--target", "kind", *signs)
+    assert told.json["metrics"] == said.json["metrics"]
 
 
 def test_what_it_cannot_take_is_refused_by_name(superpose: Callable[..., Any], flowers: Path, tmp_path: Path) -> None:

@@ -177,7 +177,7 @@ def test_rows_of_one_patient_tell_less(model: Predictor, rows: pd.DataFrame) -> 
 def test_sentences_say_what_the_figures_do(model: Predictor, rows: pd.DataFrame) -> None:
     told = " ".join(external_validation(model, rows)["summary"])
     assert "Accuracy is lower here than on the model's own 400 test rows" in told
-    assert "rows are malignant; with fewer than 100 of a class an external validation is imprecise" in told
+    assert "Few rows of malignant (66): with fewer than 100 of a class an external validation is imprecise." in told
     assert "% of rows are malignant here, 50.0 % were in the model's own data." in told
     ill = rows["diagnosis"] == "malignant"
     turned = rows.assign(diagnosis=np.where(ill, "benign", "malignant"))

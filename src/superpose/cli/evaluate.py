@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -69,11 +69,11 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
     from superpose.client.reports import report_format
 
     form = "html" if page is None else report_format(page, None)
-    renamed = dict(_renamed(text) for text in label or ())
     if is_model_file(model):
         predictor, name = loaded_model(Path(model)), Path(model).name
     else:
         predictor, name = _of_endpoint(model, url, key_file)
+    renamed = dict(_renamed(text, [str(name) for name in predictor.classes]) for text in label or ())
     frame = _frame(rows, predictor)
     from superpose.explain import external_report
     from superpose.learning.external_validation import external_validation
@@ -111,11 +111,17 @@ def _write(file: Path, form: str, content: bytes) -> None:
     typer.echo(f"written {file}", err=True)
 
 
-def _renamed(text: str) -> tuple[str, str]:
-    before, equals, after = text.partition("=")
-    if not equals or not before.strip() or not after.strip():
+def _renamed(text: str, classes: Sequence[str]) -> tuple[str, str]:
+    """What stands on both sides of the sign; of several the one behind which a class of the model stands."""
+    places = [place for place, sign in enumerate(text) if sign == "="]
+    before, after = "", ""
+    for place in reversed(places):
+        before, after = text[:place].strip(), text[place + 1 :].strip()
+        if after in classes:
+            break
+    if not before or not after:
         raise RequestError(f"--label takes LABEL=CLASS, such as 1=malignant; got {text!r}.", field="label")
-    return before.strip(), after.strip()
+    return before, after
 
 
 def _of_endpoint(name: str, url: str | None, key_file: Path | None) -> tuple[Predictor, str]:

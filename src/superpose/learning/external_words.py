@@ -128,8 +128,8 @@ def _few(found: Facts) -> str:
     few = {label: n for label, n in found["classes"].items() if n < FEWEST_OF_A_CLASS}
     if len(found["classes"]) != 2 or not few:
         return ""
-    told = " and ".join(f"{n:,} rows are {label}" for label, n in few.items())
-    return f"Only {told}; with fewer than {FEWEST_OF_A_CLASS} of a class an external validation is imprecise."
+    told = " and ".join(f"{label} ({n:,})" for label, n in few.items())
+    return f"Few rows of {told}: with fewer than {FEWEST_OF_A_CLASS} of a class an external validation is imprecise."
 
 
 def _mix(found: Facts) -> str:
