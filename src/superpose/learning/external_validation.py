@@ -8,7 +8,7 @@ the rows differ from those that the model was trained on. Nothing is fitted to t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -104,8 +104,9 @@ def external_validation(
         twice = rows.columns[rows.columns.duplicated()][0]
         raise DatasetFormatError(f"Column {twice!r} is there more than once; leave one.", column=str(twice))
     target = _target_of(predictor, target, rows)
+    for name in subgroups:
+        _check_column(rows, name, "subgroups")
     members = None if groups is None else _members_of(rows, groups)
-    _check_columns(rows, subgroups)
     values, known = _truth_of(predictor, rows[target].tolist(), target, labels or {})
     kept = rows.loc[known].reset_index(drop=True)
     members = None if members is None else members[known]
@@ -131,16 +132,20 @@ def external_validation(
     return found | {"summary": summary_of(found)}
 
 
-def _check_columns(rows: pd.DataFrame, subgroups: Sequence[str]) -> None:
-    """Refuse columns of subgroups that the rows do not have.
+def _check_column(rows: pd.DataFrame, name: str, field: str) -> None:
+    """Refuse a column that the rows do not have.
 
     Raises:
         SpecError: there is none of this name.
     """
-    for name in subgroups:
-        if name not in rows.columns:
-            shown = ", ".join(map(str, rows.columns[:10])) + (", ..." if len(rows.columns) > 10 else "")
-            raise SpecError(f"{name!r} is not a column; columns are {shown}", "subgroups", column=name)
+    if name not in rows.columns:
+        raise SpecError(f"{name!r} is not a column; columns are {_listed(rows.columns, str)}", field, column=name)
+
+
+def _listed(names: Iterable[object], form: Callable[[object], str]) -> str:
+    """The first of some names, as a sentence has them."""
+    told = [form(name) for name in names]
+    return ", ".join(told[:_MOST_TOLD]) + (", ..." if len(told) > _MOST_TOLD else "")
 
 
 def _target_of(predictor: Predictor, given: str | None, rows: pd.DataFrame) -> str:
@@ -155,9 +160,9 @@ def _target_of(predictor: Predictor, given: str | None, rows: pd.DataFrame) -> s
             "The model's file does not say what its target was called; name the column of the truth."
         )
     if target not in rows.columns:
-        shown = ", ".join(map(str, rows.columns[:_MOST_TOLD])) + (", ..." if len(rows.columns) > _MOST_TOLD else "")
         raise DatasetTargetError(
-            f"There is no column {target!r} with the truth of each row; name the one that has it. Columns are {shown}.",
+            f"There is no column {target!r} with the truth of each row; name the one that has it. Columns are "
+            f"{_listed(rows.columns, str)}.",
             target=target,
         )
     return str(target)
@@ -183,10 +188,10 @@ def _truth_of(
     unknown = sorted(set(said) - set(classes))
     if absent or unknown:
         wrong = absent or unknown
-        shown = ", ".join(map(repr, wrong[:_MOST_TOLD])) + (", ..." if len(wrong) > _MOST_TOLD else "")
+        shown = _listed(wrong, repr)
         what = f"Labels are to be read as {shown}" if absent else f"Column {target!r} has {shown}"
         raise DatasetTargetError(
-            f"{what}; the model knows {', '.join(map(repr, classes[:_MOST_TOLD]))}. Say which of these a label means "
+            f"{what}; the model knows {_listed(classes, repr)}. Say which of these a label means "
             f"(labels={{{wrong[0]!r}: CLASS}}, at the command line --label '{wrong[0]}=CLASS'), or leave out the rows "
             "of other classes.",
             unknown=wrong[:_MOST_TOLD],
@@ -212,9 +217,7 @@ def _numbers(said: Sequence[str], target: str) -> Floats:
 
 def _members_of(rows: pd.DataFrame, groups: str) -> Labels:
     """The number of each row's group; rows without one stand for themselves."""
-    if groups not in rows.columns:
-        shown = ", ".join(map(str, rows.columns[:_MOST_TOLD])) + (", ..." if len(rows.columns) > _MOST_TOLD else "")
-        raise SpecError(f"{groups!r} is not a column; columns are {shown}", "groups", column=groups)
+    _check_column(rows, groups, "groups")
     texts = [category_text(value) for value in rows[groups].tolist()]
     numbers = {text: place for place, text in enumerate(dict.fromkeys(text for text in texts if text is not None))}
     own = [len(numbers) + place if text is None else numbers[text] for place, text in enumerate(texts)]

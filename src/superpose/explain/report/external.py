@@ -10,7 +10,7 @@ from superpose.explain.report.drawing import require_drawing
 from superpose.explain.report.form import in_known_form
 from superpose.explain.report.page import render_page
 from superpose.explain.report.plots import confusion_figure, reliability_figure, roc_figure
-from superpose.explain.report.results import number, subgroups, title_of, unbroken
+from superpose.explain.report.results import number, share_said, subgroups, title_of, unbroken
 
 __all__ = ["external_report"]
 
@@ -133,24 +133,20 @@ def _calibration(found: Facts) -> Section:
     )
 
 
-def _share(share: Facts) -> str:
-    return f"{100 * share['share']:.1f} % ({100 * share['low']:.1f} to {100 * share['high']:.1f} %)"
-
-
 def _safeguards(told: Facts) -> list[str]:
     lines, sets, rule, novelty = [], told["conformal"], told["abstain"], told["novelty"]
     if sets:
         lines.append(
-            f"Prediction sets of {100 * sets['coverage']:g} % hold the truth of {_share(sets['covered'])} of rows, "
+            f"Prediction sets of {100 * sets['coverage']:g} % hold the truth of {share_said(sets['covered'])} of rows, "
             f"with {sets['mean_size']['mean']:.2f} classes on average."
         )
     if rule:
-        right = "" if rule["accuracy"] is None else f", of which {_share(rule['accuracy'])} rightly"
-        lines.append(f"The rule of abstaining answers {_share(rule['answered'])} of rows{right}.")
+        right = "" if rule["accuracy"] is None else f", of which {share_said(rule['accuracy'])} rightly"
+        lines.append(f"The rule of abstaining answers {share_said(rule['answered'])} of rows{right}.")
     if novelty:
         expected = 100 * novelty["expected_share"]
         lines.append(
-            f"{_share(novelty['novel'])} of rows are unlike the training rows; {expected:.1f} % were expected."
+            f"{share_said(novelty['novel'])} of rows are unlike the training rows; {expected:.1f} % were expected."
         )
     return lines
 

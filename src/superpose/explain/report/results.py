@@ -13,7 +13,17 @@ from superpose.explain.report.plots import confusion_figure, curves_figure, reli
 from superpose.learning.card import no_width
 from superpose.learning.metrics import METRICS, NUMBER_METRICS
 
-__all__ = ["calibration", "comparisons", "curves", "number", "results", "subgroups", "title_of", "unbroken"]
+__all__ = [
+    "calibration",
+    "comparisons",
+    "curves",
+    "number",
+    "results",
+    "share_said",
+    "subgroups",
+    "title_of",
+    "unbroken",
+]
 
 Facts = Mapping[str, Any]
 _NOT_EVALUATED = "Left out: this model was not evaluated."
@@ -322,7 +332,8 @@ def _recalibrated(method: str) -> str:
     return f"Probabilities are recalibrated by {_METHODS.get(method, method)}."
 
 
-def _share(share: Facts) -> str:
+def share_said(share: Facts) -> str:
+    """A share in percent with its interval."""
     return f"{100 * share['share']:.1f} % ({100 * share['low']:.1f} to {100 * share['high']:.1f} %)"
 
 
@@ -331,17 +342,17 @@ def _safeguards(found: Facts) -> list[str]:
     if sets:
         lines.append(
             f"Prediction sets promise to hold the true class for {100 * sets['coverage']:g} % of rows; they did for "
-            f"{_share(sets['covered'])} of the test rows, with {sets['mean_size']['mean']:.2f} classes on average."
+            f"{share_said(sets['covered'])} of the test rows, with {sets['mean_size']['mean']:.2f} classes on average."
         )
     else:
         lines.append("Prediction sets: none were asked for.")
     if rule:
-        right = "" if rule["accuracy"] is None else f", of which {_share(rule['accuracy'])} are right"
-        lines.append(f"The rule of abstaining answers {_share(rule['answered'])} of the test rows{right}.")
+        right = "" if rule["accuracy"] is None else f", of which {share_said(rule['accuracy'])} are right"
+        lines.append(f"The rule of abstaining answers {share_said(rule['answered'])} of the test rows{right}.")
     else:
         lines.append("Abstaining: no rule.")
     if novelty:
-        lines.append(f"{_share(novelty['novel'])} of the test rows are unlike the training rows (novel).")
+        lines.append(f"{share_said(novelty['novel'])} of the test rows are unlike the training rows (novel).")
     return lines
 
 
