@@ -66,6 +66,16 @@ FUNCTION = 'OPENQASM 3.0; include "stdgates.inc"; qubit q; h q;'
 TENSOR = {"inputs": [{"name": "input", "shape": [1, 4], "datatype": "FP64", "data": [5.1, 3.5, 1.4, 0.2]}]}
 
 
+SURE = {"value": 1.0, "low": 0.4, "high": 1.0}
+NOBODY_KNOWS = ("n_groups", "positive_class", "positive_share", "recalibration", "drift")
+VALIDATION: dict[str, Any] = {
+    **{"digest": "{its_digest}", "target": "species", "n_rows": 3, "n_without_truth": 0, "confidence": 0.95},
+    **{"is_own_data": False, "metrics": {name: SURE for name in ("accuracy", "auc")}},
+    **{"classes": {"setosa": 1, "versicolor": 1, "virginica": 1}, "subgroups": [], "unknown_categories": {}},
+    **{"calibration": {"ece": 0.0, "conformal": None, "novelty": None}, **dict.fromkeys(NOBODY_KNOWS)},
+}
+
+
 @cache
 def exported_module() -> bytes:
     """The file of a user's own module."""
@@ -235,6 +245,16 @@ class World:
         self.service.aliases.move(self.owner, name, "champion", 1)
         return name
 
+    def its_digest(self) -> str:
+        """Of all models, which are copies."""
+        return self.trained.digest
+
+    def a_validated_model(self) -> str:
+        """One whose first version was held against rows of the site "north"."""
+        name = self.a_model()
+        self.service.validations.record(self.owner, name, 1, "north", {**VALIDATION, "digest": self.trained.digest})
+        return name
+
     def an_endpoint(self) -> str:
         name = self._name()
         self.service.endpoints.create(self.owner, name, self.trained.model, 1)
@@ -376,6 +396,22 @@ ROWS = (
         _VERSION,
         {"dataset": "{a_dataset}"},
         changes=False,
+    ),
+    Row(
+        "PUT",
+        "/v1/models/{name}/versions/{version}/validations/{site}",
+        "editor",
+        200,
+        {**_VERSION, "site": "=north"},
+        VALIDATION,
+    ),
+    Row(
+        "POST",
+        "/v1/models/{name}/versions/{version}/validations/{site}/withdraw",
+        "editor",
+        200,
+        {"name": "a_validated_model", "version": "=1", "site": "=north"},
+        {"reason": "Rows of another year."},
     ),
     Row(
         "PUT",

@@ -70,6 +70,7 @@ def test_what_it_cannot_take_is_refused_by_name(superpose: Callable[..., Any], f
         ((rows, "--target", "kind", "--label", "x"), "--label takes LABEL=CLASS"),
         ((rows, "--target", "kind", "--report", tmp_path / "r.txt"), "written as html or pdf"),
         ((rows, "--target", "kind", "--report", tmp_path / "gone/r.html"), "Choose another --report"),
+        ((rows, "--target", "kind", "--record", "north"), "Give MODEL:VERSION, or import it first"),
         ((lists, "--target", "kind"), "must be a list of objects"),
         ((none, "--target", "kind"), "has no rows"),
         ((tmp_path / "gone.csv", "--target", "kind"), "cannot be read"),
@@ -104,3 +105,17 @@ def test_an_endpoint(at_home: Callable[..., Any], trained: str, tmp_path: Path) 
     assert said.code == 0, said.err
     assert f"{trained} version 1" in said.out and "most trained it" in said.out and "own 30 test rows" in said.out
     assert at_home("evaluate", "nothing", rows).err.startswith("error[service.not_found]")
+    half = table.features.assign(**{table.target_name: table.target.to_numpy()}).iloc[::2]
+    half.to_csv(rows, index=False)
+    kept = at_home("evaluate", f"{trained}:1", rows, "--record", "north-2025")
+    assert kept.code == 0 and f"recorded north-2025 at {trained} version 1" in kept.err
+    assert at_home("evaluate", trained, rows, "--record", "north-2025", "--json").json["n_rows"] == 75  # the same again
+    assert "north-2025 (75 rows, AUC " in at_home("models", "show", trained).out
+    assert "| north-2025 | 75 |" in at_home("models", "card", trained).out
+    half.iloc[5:].to_csv(rows, index=False)
+    other = at_home("evaluate", trained, rows, "--record", "north-2025")
+    assert other.code != 0 and "accuracy" in other.out and "another record of 'north-2025'" in other.err
+    assert "withdrawn north" in at_home("models", "withdraw", trained, "north-2025", "--reason", "Labels of 2019.").out
+    assert "withdrawn 20" in at_home("models", "card", trained).out
+    assert "north-2025" in at_home("models", "history", trained).out
+    assert at_home("evaluate", f"{trained}:7", rows).err.startswith("error[service.not_found]")

@@ -16,7 +16,9 @@ from sklearn.metrics import balanced_accuracy_score, brier_score_loss, confusion
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from superpose import HybridClassifier
+from superpose.api.validation_documents import NewValidation
 from superpose.datasets import builtin_table
+from superpose.datasets.drift import drift_baseline
 from superpose.errors import (
     DatasetFormatError,
     DatasetTargetError,
@@ -31,6 +33,7 @@ from superpose.learning.external_validation import external_validation
 from superpose.learning.external_words import difference_of_shares, summary_of
 from superpose.learning.recalibration import recalibration
 from superpose.learning.shares import mean_of_shares, wilson_interval
+from superpose.learning.validation_record import record_of, sentences_of
 
 
 def drawn(seed: int, n: int = 400, *, shift: float = 0.0, slope: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
@@ -269,6 +272,36 @@ def test_a_models_own_data_are_known_again(tmp_path: Path) -> None:
     assert not external_validation(predictor, frame.iloc[::-1])["is_own_data"]
 
 
+def test_a_record_holds_figures_and_makes_the_same_sentences(
+    model: Predictor, rows: pd.DataFrame, tmp_path: Path
+) -> None:
+    table = builtin_table("iris")
+    made = HybridClassifier(n_qubits=2, layers=1, epochs=2, random_state=0).fit(table.features, table.target)
+    data = {"target": table.target_name, "digest": table.digest, "n_rows": 150, "class_counts": table.class_counts}
+    facts = ModelFacts(data=data, evaluation={"model_metrics": {"accuracy": 0.9}}, baseline=drift_baseline(table))
+    made.save(tmp_path / "iris.superpose", facts)
+    flowers = Predictor.load(tmp_path / "iris.superpose")
+    own = table.features.assign(**{table.target_name: table.target.to_numpy()})
+    moved = own.assign(**{name: own[name] * 3 for name in ("petal width", "sepal width")}).iloc[20:]
+    for predictor, frame, options in (
+        (model, rows, {"subgroups": ["ward"], "groups": "patient", "confidence": 0.9}),
+        (model, rows[rows["diagnosis"] == "benign"].head(3), {}),
+        (flowers, own, {}),
+        (flowers, moved, {}),
+    ):
+        found = external_validation(predictor, frame, **options)
+        record = json.loads(json.dumps(record_of(found, predictor.digest), allow_nan=False, sort_keys=True))
+        assert sentences_of(record, predictor.manifest) == found["summary"]
+        assert len(json.dumps(record)) < 8_000 and "plots" not in record and record["metrics"] == found["metrics"]
+        NewValidation.model_validate_json(json.dumps(record))  # what the service takes
+        groups = [(one["column"], one["group"], one["n_rows"]) for one in record["subgroups"]]
+        assert groups == ([("ward", str(n), size) for n, size in enumerate((90, 90, 89))] if options else [])
+    assert record["drift"]["drifted"] == 2 and {one["name"] for one in record["drift"]["farthest"]} == {
+        "petal width",
+        "sepal width",
+    }
+
+
 def test_numbers(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({"size": rng.normal(100, 30, 160), "place": ["in", "out"] * 80})
@@ -290,6 +323,9 @@ def test_numbers(tmp_path: Path) -> None:
     assert b"bias (predicted less true)" in external_report(found, "price", "rows")
     far = external_validation(predictor, rest.assign(price=rest["price"] * 3), target="price")
     assert "Intervals of 80 % hold the true number of" in " ".join(far["summary"])
+    record = record_of(far, predictor.digest)
+    assert sentences_of(record, predictor.manifest) == far["summary"] and record["classes"] is None
+    NewValidation.model_validate_json(json.dumps(record))
     with pytest.raises(DatasetTargetError, match="must have numbers, got 'dear'"):
         external_validation(predictor, rest.assign(price="dear"), target="price")
     with pytest.raises(ModelPredictsNumbersError, match="neither subgroups nor labels"):

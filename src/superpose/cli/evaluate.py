@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
+from superpose.cli.models import reference
 from superpose.cli.output import console, paragraph, print_json, print_table, section, write_whole
 from superpose.cli.predict import column_names, is_model_file, loaded_model
 from superpose.cli.rows import names_of_rows, read_rows
@@ -18,6 +19,7 @@ from superpose.errors import RequestError
 if TYPE_CHECKING:
     import pandas as pd
 
+    from superpose.client import ModelVersion
     from superpose.learning import Predictor
 
 __all__ = ["evaluate"]
@@ -30,7 +32,10 @@ _MOST_CLASSES = 12
 def evaluate(  # noqa: PLR0913  # one parameter per option
     model: Annotated[
         str,
-        typer.Argument(metavar="ENDPOINT_OR_MODEL", help="An endpoint's name, or a model file (.superpose)."),
+        typer.Argument(
+            metavar="ENDPOINT_OR_MODEL",
+            help="An endpoint's name, MODEL:VERSION of the registry, or a model file (.superpose).",
+        ),
     ],
     rows: Annotated[
         str,
@@ -57,6 +62,10 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
         Path | None,
         typer.Option("--report", help="Write a page with all of it, .html or .pdf.", metavar="FILE"),
     ] = None,
+    site: Annotated[
+        str | None,
+        typer.Option("--record", help="Keep the figures at the model's version, by this name.", metavar="SITE"),
+    ] = None,
     url: UrlOption = None,
     key_file: KeyFileOption = None,
     as_json: JsonOption = False,
@@ -64,15 +73,23 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
     """Hold a model against rows whose truth is known.
 
     Such as another site's: external validation. Everything is computed here: of an endpoint its model is downloaded,
-    and no row leaves this machine.
+    and no row leaves this machine. With --record the figures do, to stand on the version's card and report.
     """
     from superpose.client.reports import report_format
 
     form = "html" if page is None else report_format(page, None)
+    registered: ModelVersion | None = None
     if is_model_file(model):
         predictor, name = loaded_model(Path(model)), Path(model).name
+        if site is not None:
+            raise RequestError(
+                f"--record keeps figures at a version of the registry, and {model} is a file. Give MODEL:VERSION, or "
+                f"import it first: superpose models import {model}.",
+                field="record",
+            )
     else:
-        predictor, name = _of_endpoint(model, url, key_file)
+        predictor, registered = _downloaded(model, url, key_file)
+        name = f"{registered.model} version {registered.version}"
     renamed = dict(_renamed(text, [str(name) for name in predictor.classes]) for text in label or ())
     frame = _frame(rows, predictor)
     from superpose.explain import external_report
@@ -93,10 +110,17 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
         )
     if as_json:
         print_json({"model": name, "digest": predictor.digest, "notice": predictor.notice, **found})
-        return
-    _show(name, found)
-    if predictor.notice:
-        typer.echo(predictor.notice, err=True)
+    else:
+        _show(name, found)
+        if predictor.notice:
+            typer.echo(predictor.notice, err=True)
+    if site is not None and registered is not None:
+        from superpose.learning.validation_record import record_of
+
+        record = record_of(found, predictor.digest)
+        with connect(url, key_file) as client:
+            client.models.record_validation(registered.model, site, record, registered.version)
+        typer.echo(f"recorded {site} at {name}", err=True)
 
 
 def _write(file: Path, form: str, content: bytes) -> None:
@@ -124,12 +148,16 @@ def _renamed(text: str, classes: Sequence[str]) -> tuple[str, str]:
     return before, after
 
 
-def _of_endpoint(name: str, url: str | None, key_file: Path | None) -> tuple[Predictor, str]:
-    """The model behind an endpoint, and what it is called."""
+def _downloaded(name: str, url: str | None, key_file: Path | None) -> tuple[Predictor, ModelVersion]:
+    """The model behind an endpoint, or one of the registry (MODEL:VERSION), and its version."""
+    model, colon, version = name.partition(":")
     with connect(url, key_file) as client, tempfile.TemporaryDirectory() as directory:
-        endpoint = client.endpoints.get(name)
-        file = client.models.download(endpoint.model, endpoint.version, directory)
-        return loaded_model(file), f"{endpoint.model} version {endpoint.version}"
+        if colon:
+            found = client.models.version(model, reference(version))
+        else:
+            endpoint = client.endpoints.get(name)
+            found = client.models.version(endpoint.model, endpoint.version)
+        return loaded_model(client.models.download(found.model, found.version, directory)), found
 
 
 def _frame(source: str, predictor: Predictor) -> pd.DataFrame:

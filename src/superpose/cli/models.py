@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -87,10 +88,23 @@ def show(
             "note": found.note or None,
             "notice": found.notice,
             **{name.replace("_", " "): text for name, text in found.statements.items()},
+            "external validation": [_validation_words(one) for one in found.validations] or None,
         }
     )
     console().print()
     print_comparison(found.evaluation)
+
+
+def _validation_words(record: Mapping[str, Any]) -> str:
+    """An external validation in a few words."""
+    if "withdrawn_at" in record:
+        return f"{record['site']} (withdrawn)"
+    from superpose.learning.metrics import reading
+
+    named = next((name for name in ("auc", "rmse") if name in record["metrics"]), next(iter(record["metrics"])))
+    value = record["metrics"][named]["value"]
+    figure = "" if value is None else f", {reading(named)[1]} {value:.3f}"
+    return f"{record['site']} ({record['n_rows']:,} rows{figure})"
 
 
 @app.command()
@@ -135,6 +149,7 @@ def card(
         evidence=found.evidence,
         statements=found.statements,
         overrides=[override.to_dict() for override in passed],
+        validations=found.validations,
     )
     if output is not None:
         write_whole(output, text)

@@ -1,4 +1,4 @@
-"""`superpose models`: import, alias, unalias, annotate, history, lineage, diff, export, remove."""
+"""`superpose models`: import, alias, unalias, annotate, withdraw, history, lineage, diff, export, remove."""
 
 from __future__ import annotations
 
@@ -135,6 +135,28 @@ def annotate(  # noqa: PLR0913  # one parameter per option
     section({"note": found.note or None, "tags": [f"{k}={v}" for k, v in found.tags.items()] or None, **said})
 
 
+@app.command()
+def withdraw(
+    name: NameArgument,
+    site: Annotated[str, typer.Argument(metavar="SITE", help="What the rows were called.")],
+    reason: Annotated[str, typer.Option(help="Why its figures do not count.", metavar="TEXT")],
+    version: VersionOption = None,
+    url: UrlOption = None,
+    key_file: KeyFileOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Mark an external validation as one that does not count.
+
+    It stays to be seen, with the reason. `superpose evaluate --record` keeps them.
+    """
+    with connect(url, key_file) as client:
+        found = client.models.withdraw_validation(name, site, reason, reference(version))
+    if as_json:
+        print_json(found)
+    else:
+        typer.echo(f"withdrawn {site} of {name}")
+
+
 def _tag(text: str) -> tuple[str, str]:
     name, equal, value = text.partition("=")
     if not equal:
@@ -166,7 +188,7 @@ def _said(data: Mapping[str, Any]) -> str:
     if "after" in data:
         where = f"version {data['version']}: " if data.get("version") else ""
         return where + ", ".join(data["after"])
-    return f"version {data.get('version')}"
+    return f"version {data.get('version')}" + (f": {data['site']}" if "site" in data else "")
 
 
 @app.command()

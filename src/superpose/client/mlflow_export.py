@@ -187,7 +187,13 @@ def _write_artifacts(work: Path, version: ModelVersion, content: bytes, override
         metadata={"superpose_digest": version.digest},
     )
     file.unlink()
-    card = model_card(version.manifest, evidence=version.evidence, statements=version.statements, overrides=overrides)
+    card = model_card(
+        version.manifest,
+        evidence=version.evidence,
+        statements=version.statements,
+        overrides=overrides,
+        validations=version.validations,
+    )
     (work / "model_card.md").write_text(card, encoding="utf-8")
     for name, document in (("manifest", version.manifest), ("evaluation", version.evaluation)):
         (work / f"{name}.json").write_text(json.dumps(document, indent=1, ensure_ascii=False), encoding="utf-8")

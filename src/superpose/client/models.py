@@ -114,6 +114,40 @@ class Models(Resource):
             return Model.from_json(self._change("PATCH", f"/v1/models/{segment(name)}", document))
         return ModelVersion.from_json(self._change("PATCH", _path(name, version), document))
 
+    def record_validation(
+        self, name: str, site: str, record: Mapping[str, Any], version: VersionRef = None
+    ) -> dict[str, Any]:
+        """Keep at a version how it did on rows of another site; its card and its report show it.
+
+        Args:
+            name: the model.
+            site: what the rows are called, such as "north-2025": 1 to 63 letters, digits, ``.``, ``_`` and ``-``.
+            record: ``superpose.learning.validation_record.record_of(found, predictor.digest)`` of what
+                `superpose.learning.external_validation.external_validation` found.
+            version: by number or alias; the latest where it is left out.
+
+        Returns:
+            The record with ``site``, ``recorded_at`` and ``recorded_by``. The same again changes nothing.
+
+        Raises:
+            ApiError: it is of another model than this version, the name has another record (``service.conflict``), or
+                a figure cannot be.
+        """
+        return dict(self._change("PUT", f"{_path(name, version)}/validations/{segment(site)}", dict(record)))
+
+    def withdraw_validation(self, name: str, site: str, reason: str, version: VersionRef = None) -> dict[str, Any]:
+        """Mark a record as one that does not count; it stays to be seen, with the reason.
+
+        Args:
+            name: the model.
+            site: what the rows were called.
+            reason: why the figures do not count, up to 2,000 characters.
+            version: by number or alias; the latest where it is left out.
+        """
+        return dict(
+            self._change("POST", f"{_path(name, version)}/validations/{segment(site)}/withdraw", {"reason": reason})
+        )
+
     def move_alias(
         self, name: str, alias: str, version: VersionRef = None, *, expected: int | None = None
     ) -> ModelVersion:

@@ -271,7 +271,10 @@ class Model(Noun):
 
 @dataclass(frozen=True)
 class ModelVersion(Noun):
-    """One trained artifact; ``digest`` is the SHA-256 of its manifest, ``evaluation`` the honest comparison."""
+    """One trained artifact; ``digest`` is the SHA-256 of its manifest, ``evaluation`` the honest comparison.
+
+    ``validations`` are how it did on rows of other sites, oldest first (`Models.record_validation`).
+    """
 
     model: str
     version: int
@@ -287,6 +290,7 @@ class ModelVersion(Noun):
     statements: Mapping[str, str] = field(default_factory=dict)
     evidence: Mapping[str, Any] = field(default_factory=dict)
     notice: str | None = None
+    validations: tuple[Mapping[str, Any], ...] = ()
 
     @classmethod
     def from_json(cls, document: object) -> Self:
@@ -307,6 +311,7 @@ class ModelVersion(Noun):
             statements=f.maybe_object("statements") or {},
             evidence=f.maybe_object("evidence") or {},
             notice=f.maybe_text("notice"),
+            validations=tuple(f.array("validations")) if "validations" in f.members else (),
         )
 
     def _repr_html_(self) -> str:

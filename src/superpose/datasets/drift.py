@@ -44,6 +44,7 @@ __all__ = [
     "compare_counts",
     "compare_drift",
     "drift_baseline",
+    "drift_words",
 ]
 
 DriftVerdict = Literal["stable", "shifted", "drifted"]
@@ -355,10 +356,23 @@ def _worst(columns: Sequence[ColumnDrift]) -> DriftVerdict:
 
 def _message(columns: Sequence[ColumnDrift], n_rows: int) -> str:
     moved = sorted((c for c in columns if c.verdict != "stable"), key=lambda c: -c.psi)
-    if not moved:
-        return f"None of {len(columns)} columns has moved beyond chance, in {n_rows:,} rows."
-    counts = {word: sum(c.verdict == word for c in moved) for word in ("drifted", "shifted")}
+    drifted = sum(c.verdict == "drifted" for c in moved)
+    return drift_words(len(columns), drifted, len(moved) - drifted, [(c.name, c.psi) for c in moved], n_rows)
+
+
+def drift_words(n_columns: int, drifted: int, shifted: int, farthest: Sequence[tuple[str, float]], n_rows: int) -> str:
+    """A comparison with a baseline in a sentence.
+
+    Args:
+        n_columns: that were compared.
+        drifted, shifted: how many of them have moved, much and a little.
+        farthest: name and population stability index of those that have moved farthest, the farthest first.
+        n_rows: that were held against the baseline.
+    """
+    if not drifted + shifted:
+        return f"None of {n_columns} columns has moved beyond chance, in {n_rows:,} rows."
+    counts = {"drifted": drifted, "shifted": shifted}
     told = " and ".join(f"{n} {'has' if n == 1 else 'have'} {word}" for word, n in counts.items() if n)
-    names = ", ".join(f"{c.name} (PSI {c.psi:.2f})" for c in moved[:_MOST_NAMED])
-    others = f" and {len(moved) - _MOST_NAMED} more" if len(moved) > _MOST_NAMED else ""
-    return f"Of {len(columns)} columns, {told}, in {n_rows:,} rows: {names}{others}."
+    names = ", ".join(f"{name} (PSI {psi:.2f})" for name, psi in farthest[:_MOST_NAMED])
+    more = drifted + shifted - len(farthest[:_MOST_NAMED])
+    return f"Of {n_columns} columns, {told}, in {n_rows:,} rows: {names}{f' and {more} more' if more else ''}."

@@ -25,6 +25,7 @@ from superpose.explain.privacy_words import (
 )
 from superpose.explain.samples import strongest_first
 from superpose.explain.series_words import series_words
+from superpose.explain.validation_words import VALIDATION_NOTE, validation_points, validation_table
 from superpose.learning.card import caution, no_width, notice_of, stated
 from superpose.learning.fine_tuning.report import seen_warning
 from superpose.learning.metrics import NUMBER_METRICS
@@ -51,6 +52,7 @@ def model_card(
     evidence: Mapping[str, Any] | None = None,
     statements: Mapping[str, Any] | None = None,
     overrides: Sequence[Mapping[str, Any]] = (),
+    validations: Sequence[Mapping[str, Any]] = (),
 ) -> str:
     """The Markdown model card of a model file's manifest, and of what a registry knows about the version beside it.
 
@@ -62,6 +64,7 @@ def model_card(
         statements: what was stated at the version: ``intended_use``, ``limits``, ``no_subgroups``.
         overrides: ``endpoint``, ``missing``, ``reason``, ``overridden_at`` and ``overridden_by`` of each time that an
             admin let the version into production although something was missing.
+        validations: how the version did on rows of other sites, as the registry keeps it, oldest first.
 
     Returns:
         Markdown, ending with a newline. Texts from the data (names of columns and classes) are escaped.
@@ -79,6 +82,7 @@ def model_card(
         *([] if "target" in manifest["pipeline"] else [_section("Calibration", _calibration(manifest, evaluated))]),
         _section("Compared with", _comparisons(manifest)),
         *([_section("Subgroups", _subgroups(manifest))] if _groups_of(manifest) else []),
+        *([_section("External validation", _validations(validations, manifest))] if validations else []),
         *([_section("Privacy", _privacy(manifest))] if _privacy(manifest) else []),
         *_explanation(known.get("explanation")),
         _section(
@@ -533,6 +537,13 @@ def _overrides(overrides: Sequence[Mapping[str, Any]]) -> list[str]:
         f"{escaped(one['reason'])}"
         for one in overrides
     ]
+
+
+def _validations(validations: Sequence[Mapping[str, Any]], manifest: Mapping[str, Any]) -> list[str]:
+    head, rows = validation_table(validations)
+    table = ["", *_table(head, [[escaped(cell) for cell in row] for row in rows])] if rows else []
+    points = [f"- {escaped(line)}" for line in validation_points(validations, manifest)]
+    return [VALIDATION_NOTE, *table, "", *points]
 
 
 def _stated(manifest: Mapping[str, Any], statements: Mapping[str, Any] | None) -> list[str]:

@@ -26,6 +26,7 @@ from superpose.learning.recalibration import recalibration
 from superpose.learning.rows import category_text
 from superpose.learning.shares import interval_of_mean, interval_of_share, mean_of_shares
 from superpose.learning.subgroups import subgroup_report
+from superpose.learning.validation_record import own_figures
 from superpose.learning.verdicts import SeenCases
 
 if TYPE_CHECKING:
@@ -118,7 +119,7 @@ def external_validation(
         "n_without_truth": int(np.sum(~known)),
         "n_groups": None if members is None else len(np.unique(members)),
         "confidence": confidence,
-        "own": _own(predictor.manifest),
+        "own": own_figures(predictor.manifest),
         "is_own_data": _is_own_data(predictor.manifest, rows, target),
         "trained_on": (predictor.manifest.get("data") or {}).get("class_counts"),
         "columns": _moved(predictor, kept),
@@ -222,17 +223,6 @@ def _members_of(rows: pd.DataFrame, groups: str) -> Labels:
     numbers = {text: place for place, text in enumerate(dict.fromkeys(text for text in texts if text is not None))}
     own = [len(numbers) + place if text is None else numbers[text] for place, text in enumerate(texts)]
     return np.array(own, dtype=np.int64)
-
-
-def _own(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The model's figures on test rows of its own experiment, and how many those were; None where none are known."""
-    evaluation = manifest.get("evaluation") or {}
-    metrics, after = evaluation.get("model_metrics"), (evaluation.get("calibration") or {}).get("after") or {}
-    if not metrics:
-        return None
-    split = (manifest.get("data") or {}).get("split")
-    n_rows = split.get("test") if isinstance(split, Mapping) else None
-    return {"metrics": dict(metrics), "ece": after.get("ece"), "n_rows": n_rows if isinstance(n_rows, int) else None}
 
 
 def _is_own_data(manifest: Mapping[str, Any], rows: pd.DataFrame, target: str) -> bool:

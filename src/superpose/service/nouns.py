@@ -5,7 +5,7 @@ Times are aware UTC; in JSON they are ISO 8601 with a ``Z``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -273,7 +273,8 @@ class Event:
 class ModelVersion:
     """One trained artifact in the registry; ``digest`` is the model's, ``artifact`` the SHA-256 of the file's bytes.
 
-    ``evidence`` is what the training job left beside the file, ``statements`` what people said of the version later.
+    ``evidence`` is what the training job left beside the file, ``statements`` what people said of the version later,
+    ``validations`` how it did on rows of other sites, oldest first (`superpose.service.catalogue.validations`).
     """
 
     model: str
@@ -290,6 +291,7 @@ class ModelVersion:
     aliases: tuple[str, ...] = ()
     evidence: Mapping[str, Any] = field(default_factory=dict, repr=False)
     statements: Mapping[str, str] = field(default_factory=dict)
+    validations: Sequence[Mapping[str, Any]] = field(default=(), repr=False)
 
     @property
     def notice(self) -> str | None:
@@ -313,12 +315,13 @@ class ModelVersion:
             "evaluation": dict(self.evaluation),
             "manifest": dict(self.manifest),
             "evidence": dict(self.evidence),
+            "validations": list(self.validations),
         }
 
     def summary(self) -> dict[str, object]:
-        """The model version without evaluation, manifest and evidence, as lists show it."""
-        full = self.to_json()
-        return {name: value for name, value in full.items() if name not in ("evaluation", "manifest", "evidence")}
+        """The model version without evaluation, manifest, evidence and validations, as lists show it."""
+        left_out = ("evaluation", "manifest", "evidence", "validations")
+        return {name: value for name, value in self.to_json().items() if name not in left_out}
 
 
 @dataclass(frozen=True)

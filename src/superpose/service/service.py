@@ -20,6 +20,7 @@ from superpose.service.catalogue.modules import Modules
 from superpose.service.catalogue.reports import Reports
 from superpose.service.catalogue.sheets import DataSheets
 from superpose.service.catalogue.uploads import Uploads
+from superpose.service.catalogue.validations import Validations
 from superpose.service.catalogue.version_diff import VersionDiffs
 from superpose.service.config import ServiceConfig
 from superpose.service.experiments.sweeps import Sweeps
@@ -84,6 +85,7 @@ class Service:
         drifts: how far rows have moved from a model's training data.
         aliases: names that stand for versions of models, and the histories of models.
         curation: notes, tags and deletion of models.
+        validations: how versions did on rows of other sites.
         lineages: what comes from what.
         diffs: what sets two versions apart.
         reports: one page per training.
@@ -173,6 +175,7 @@ class Service:
         self.solutions = Solutions(files, config=config)
         self.aliases = Aliases(self._database, clock)
         self.curation = Curation(self._database, self._artifacts, clock)
+        self.validations = Validations(self._database, clock)
         self.lineages = Lineages(self._database)
         self.diffs = VersionDiffs(self.models)
         self.endpoints = Endpoints(self._database, self.models, self._loaded, config, clock, steady=self.store.steady)

@@ -12,6 +12,7 @@ from superpose.api.answers import Json, caller, page_answer, part_of
 from superpose.api.bodies import media_type_of, read_body, read_model
 from superpose.api.documents import LARGEST_VERSION, AliasMove, Edits, VersionEdits, VersionName, body_of, version_of
 from superpose.api.files import file_answer, file_answers
+from superpose.api.validation_documents import NewValidation, Withdrawal
 from superpose.errors import MediaTypeError, RequestError
 from superpose.service import Part, Role, Service
 
@@ -128,6 +129,25 @@ def _change_routes(router: APIRouter, service: Service) -> None:
             statements=wanted.statements,
         )
         return Json(found.to_json())
+
+    @router.put("/{name}/versions/{version}/validations/{site}", openapi_extra=body_of(NewValidation))
+    async def record_validation(request: Request, name: str, version: VersionName, site: str) -> Response:
+        """Keep how the version did on rows of another site; the same again changes nothing."""
+        wanted = await read_model(request, NewValidation, max_bytes)
+        record = wanted.model_dump(exclude_unset=True)
+        kept = await run_in_threadpool(
+            service.validations.record, caller(request), name, version_in_path(version), site, record
+        )
+        return Json(kept)
+
+    @router.post("/{name}/versions/{version}/validations/{site}/withdraw", openapi_extra=body_of(Withdrawal))
+    async def withdraw_validation(request: Request, name: str, version: VersionName, site: str) -> Response:
+        """Mark a record as one that does not count, and say why; it stays to be seen."""
+        wanted = await read_model(request, Withdrawal, max_bytes)
+        kept = await run_in_threadpool(
+            service.validations.withdraw, caller(request), name, version_in_path(version), site, wanted.reason
+        )
+        return Json(kept)
 
     @router.put("/{name}/aliases/{alias}", openapi_extra=body_of(AliasMove))
     async def move_alias(request: Request, name: str, alias: str) -> Response:

@@ -28,6 +28,7 @@ from superpose.explain.report.origin import OUTSIDE, came_as_file
 from superpose.explain.report.plots import attribution_figure, heat_figure
 from superpose.explain.samples import strongest_first
 from superpose.explain.series_words import series_words
+from superpose.explain.validation_words import VALIDATION_NOTE, validation_points, validation_table
 from superpose.learning.card import stated
 
 __all__ = [
@@ -234,6 +235,17 @@ def study_cost(training_s: float, facts: ReportFacts, table: Table) -> Section:
     if not facts.evidence.get("energy"):
         return Section("cost", "Cost and energy", [Text(f"{said}; energy and money were not measured."), table])
     return Section("cost", "Cost and energy", [*cost(facts).blocks, Text(f"{said}, by the clock."), table])
+
+
+def external_validations(facts: ReportFacts) -> list[Section]:
+    """How the version did on rows of other sites; no section where nobody has recorded any."""
+    if not facts.validations:
+        return []
+    head, rows = validation_table(facts.validations)
+    told = [[cell.replace(" to ", "\u00a0to\u00a0") for cell in row] for row in rows]
+    table = [Table("Figures with their intervals, each record by itself", head, told)] if rows else []
+    points = Points(validation_points(facts.validations, facts.known_manifest))
+    return [Section("external", "External validation", [Text(VALIDATION_NOTE), *table, points])]
 
 
 def promotion(facts: ReportFacts) -> Section:

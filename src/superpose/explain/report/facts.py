@@ -25,6 +25,7 @@ class ReportFacts:
         evidence: what the job left beside the model file: ``explanation``, ``energy``, ``environment``.
         statements: what was stated at the version.
         overrides: of the promotion gate, oldest first.
+        validations: how the version did on rows of other sites, oldest first.
     """
 
     predictor: Predictor | None = None
@@ -36,6 +37,7 @@ class ReportFacts:
     evidence: Mapping[str, Any] = field(default_factory=dict)
     statements: Mapping[str, Any] = field(default_factory=dict)
     overrides: Sequence[Mapping[str, Any]] = ()
+    validations: Sequence[Mapping[str, Any]] = ()
 
     @property
     def known_manifest(self) -> Mapping[str, Any]:

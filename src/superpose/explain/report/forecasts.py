@@ -67,6 +67,7 @@ def _page(report: Facts, known: ReportFacts) -> Page:
             _results(report),
             _forecasts(report),
             _intervals(report),
+            *circumstances.external_validations(known),
             _curves(report),
             _ahead(report),
             *([circumstances.explanation(known)] if known.evidence else []),

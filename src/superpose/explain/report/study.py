@@ -73,6 +73,7 @@ def _page(report: Facts, known: ReportFacts) -> Page:
             _results(report),
             _curves(report),
             _calibration(report),
+            *circumstances.external_validations(known),
             circumstances.explanation(known) if known.evidence else _left_out("explanation"),
             circumstances.circuits(known),
             _data(report),

@@ -63,6 +63,7 @@ def _page(facts: ReportFacts) -> Page:
             results.curves(evaluation),
             results.calibration(evaluation, predicts_numbers(manifest)),
             results.subgroups(evaluation),
+            *circumstances.external_validations(facts),
             circumstances.explanation(facts),
             circumstances.circuits(facts),
             circumstances.data(facts),

@@ -145,7 +145,15 @@ class Curation:
             update(model_versions)
             .where(_one(principal.project, found.model, found.version))
             .values(
-                deleted_at=now, metrics={}, evaluation={}, manifest={}, note="", tags={}, evidence={}, statements={}
+                deleted_at=now,
+                metrics={},
+                evaluation={},
+                manifest={},
+                note="",
+                tags={},
+                evidence={},
+                statements={},
+                validations=[],
             )
         )
         connection.execute(  # of an import, which holds the same file

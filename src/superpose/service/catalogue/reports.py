@@ -156,6 +156,7 @@ class Reports:
                 "version": version.version,
                 "evidence": version.evidence,
                 "statements": version.statements,
+                "validations": version.validations,
                 "overrides": self._gate(principal, version.model, version.version)["overrides"],
                 "predictor": self._predictor(version),
             }

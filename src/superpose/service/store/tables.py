@@ -253,6 +253,7 @@ model_versions = Table(
     Column("deleted_at", UtcTime),
     Column("evidence", _JSON),
     Column("statements", _JSON),
+    Column("validations", _JSON),
 )
 
 model_aliases = Table(

@@ -38,6 +38,7 @@ from superpose.service.store.migrations.registry import REGISTRY
 from superpose.service.store.migrations.residency import RESIDENCY
 from superpose.service.store.migrations.sweeps import SWEEPS
 from superpose.service.store.migrations.traces import TRACES
+from superpose.service.store.migrations.validations import VALIDATIONS
 from superpose.service.store.migrations.webhooks import WEBHOOKS
 
 __all__ = ["MIGRATIONS", "SCHEMA_VERSION", "migrate", "migrate_down", "schema_version"]
@@ -69,6 +70,7 @@ MIGRATIONS: tuple[Migration, ...] = (
     DATA_DOMAINS,
     JOB_ESTIMATES,
     JOB_REMARKS,
+    VALIDATIONS,
 )
 
 #: The version this release reads and writes.
