@@ -32,6 +32,7 @@ from superpose.errors import (
     BackendUnknownError,
     CircuitFormatError,
     DecisionError,
+    DrawingError,
     ParameterUnboundError,
     ProgramError,
 )
@@ -366,7 +367,7 @@ def draw(
 
     Args:
         source: Whatever `load` takes.
-        path: A file, ``.svg`` or ``.png``; None gives text.
+        path: A file, ``.svg`` or ``.png``, which appears whole or not at all; None gives text.
         fold: Columns in a row at most; None takes as many as ``width`` has room for, 0 puts all into one row.
         width: Room for a row: characters of text (default 100), inches of a picture (default 12).
 
@@ -385,9 +386,15 @@ def draw(
     circuit = load(source)
     if path is None:
         return circuit.draw(fold=fold, width=100 if width is None else int(width))
+    from superpose.learning.canonical import write_whole
     from superpose.pictures import draw_picture
 
-    return draw_picture(circuit, path, fold=fold, width_in=12.0 if width is None else float(width))
+    picture, content = draw_picture(circuit, path, fold=fold, width_in=12.0 if width is None else float(width))
+    try:
+        write_whole(picture.path, content)
+    except OSError as error:
+        raise DrawingError(f"{path} cannot be written: {error.strerror or error}.") from None
+    return picture
 
 
 def _chosen(

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.full_disk import room_for
 
 from superpose.circuits import Circuit, Observable, Parameter, Program, circuit_to_json, program_to_json
 from superpose.facade import load
@@ -61,20 +62,17 @@ def test_streams(superpose: Callable[..., Any], text: str, monkeypatch: pytest.M
 def test_what_finds_no_room_leaves_what_was_there(
     superpose: Callable[..., Any], circuit_file: Path, tmp_path: Path
 ) -> None:
-    resource = pytest.importorskip("resource", reason="only there can a process be kept from writing much")
     target, kept = tmp_path / "out.qasm", "// the user's own\n"
     target.write_text(kept)
+    target.chmod(0o600)
     (linked := tmp_path / "linked.qasm").symlink_to(target)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (64, before[1]))  # as a disk that is full
-    try:
+    with room_for(64):
         said = superpose("convert", circuit_file, linked)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert said.code == 1 and "cannot be written: File too large" in said.err
     assert target.read_text() == kept and {*tmp_path.iterdir()} == {circuit_file, target, linked}
     assert superpose("convert", circuit_file, linked).code == 0
     assert load(target.read_text()) == WANTED and linked.is_symlink()
+    assert target.stat().st_mode & 0o777 == 0o600  # who could not read it still cannot
 
 
 def test_what_cannot_be_kept_is_refused_by_name_and_nothing_is_written(

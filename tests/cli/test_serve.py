@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from superpose import Client
+from superpose.cli.serve import write_facts
 
 
 @pytest.fixture
@@ -138,3 +139,9 @@ def test_a_server_for_others_needs_a_certificate(superpose: Any, tmp_path: Path)
     said = superpose("serve", "--host", "0.0.0.0", "--data-dir", tmp_path / "data")
     assert (said.code, said.out) == (1, "")
     assert "--certificate and --key" in said.err
+
+
+def test_a_ready_file_without_a_folder_is_named_as_the_user_gave_it(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError) as told:
+        write_facts(tmp_path / "none" / "ready.json", {})
+    assert told.value.filename == str(tmp_path / "none" / "ready.json")

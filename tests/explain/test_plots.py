@@ -6,8 +6,11 @@ import re
 from pathlib import Path
 
 import pytest
+from tests.full_disk import room_for
 
+from superpose.circuits import Circuit
 from superpose.explain import plot_estimates, plot_sweep
+from superpose.explain.report.drawing import circuit_svg
 from superpose.explain.report.plots import curves_figure, seeds_figure
 
 FORMULA = "$\\foo$ a_$"
@@ -29,6 +32,21 @@ def test_names_are_no_formulas(tmp_path: Path) -> None:
         "sweep": {"objective": {"metric": "accuracy"}, "space": space},
     }
     assert len(plot_sweep(sweep, tmp_path)) == 3
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    with room_for(1_000):  # what finds none leaves what was there
+        for file, call in (
+            ("estimate.svg", lambda: plot_estimates([row], tmp_path / "estimate.svg")),
+            ("s-history.png", lambda: plot_sweep(sweep, tmp_path)),
+        ):
+            with pytest.raises(OSError, match=str(tmp_path / file)):
+                call()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_reports_circuit_needs_no_room_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("matplotlib", reason="draws it")
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "full"))
+    assert circuit_svg(Circuit(1).h(0), "c").startswith("<svg")
 
 
 def test_an_axis_of_epochs_has_whole_numbers_even_of_a_single_one() -> None:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from tests.full_disk import room_for
 
 import superpose
 from superpose.circuits import CHANNELS, GATES, Circuit, Parameter
@@ -67,6 +68,15 @@ def test_equal_circuits_give_equal_files(tmp_path: Path) -> None:
     for form in ("svg", "png"):
         one, other = (superpose.draw(everything(), tmp_path / f"{k}.{form}").path.read_bytes() for k in range(2))
         assert one == other
+
+
+@pytest.mark.parametrize("form", ["svg", "png"])
+def test_a_picture_that_finds_no_room_leaves_the_one_that_was_there(tmp_path: Path, form: str) -> None:
+    path = tmp_path / f"a.{form}"
+    before = superpose.draw(Circuit(1).h(0), path).path.read_bytes()
+    with room_for(100), pytest.raises(DrawingError, match=f"{path} cannot be written: File too large"):
+        superpose.draw(Circuit(1).x(0), path)
+    assert path.read_bytes() == before and [*tmp_path.iterdir()] == [path]
 
 
 def test_folding(tmp_path: Path) -> None:

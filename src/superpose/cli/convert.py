@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Final, Literal
 import typer
 
 from superpose.cli.connection import JsonOption
-from superpose.cli.output import print_json, write_whole
+from superpose.cli.output import print_json
+from superpose.learning.canonical import write_whole
 
 if TYPE_CHECKING:
     from superpose.circuits import Circuit

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from superpose.cli.connection import JsonOption
-from superpose.cli.output import note, print_json, section
+from superpose.cli.output import note, print_json, section, unwritten
+from superpose.learning.canonical import write_whole
 
 __all__ = ["deidentify", "removal_facts"]
 
@@ -48,8 +49,12 @@ def deidentify(
     key = key_file.read_bytes() if key_file else None
     found = deidentify_folder(source, target, key=key, classes=classes or ()).to_dict()
     if report is not None:
-        report.parent.mkdir(parents=True, exist_ok=True)  # the key is forgotten: nothing could be counted once more
-        report.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        try:
+            report.parent.mkdir(parents=True, exist_ok=True)  # the key is forgotten: nothing could be counted once more
+            write_whole(report, json.dumps(found, indent=2) + "\n")
+        except OSError as error:
+            print_json(found)
+            raise unwritten(report, error, "The report is printed instead.") from None
     if as_json:
         print_json(found)
         return

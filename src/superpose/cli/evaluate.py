@@ -11,10 +11,11 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.models import reference
-from superpose.cli.output import console, paragraph, print_json, print_table, section, write_whole
+from superpose.cli.output import console, paragraph, print_json, print_table, section
 from superpose.cli.predict import column_names, is_model_file, loaded_model
 from superpose.cli.rows import names_of_rows, read_rows
 from superpose.errors import RequestError
+from superpose.learning.canonical import write_whole
 
 if TYPE_CHECKING:
     import pandas as pd

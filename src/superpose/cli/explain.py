@@ -12,6 +12,7 @@ from superpose.cli.output import print_json, print_table
 from superpose.cli.predict import column_names, is_model_file, loaded_model
 from superpose.cli.rows import ROWS_HELP, names_of_rows, read_rows
 from superpose.errors import RequestError
+from superpose.learning.canonical import write_whole
 
 if TYPE_CHECKING:
     from superpose.client import Explanation
@@ -174,7 +175,7 @@ def _write(found: Explanation, directory: Path) -> list[Path]:
         if row.picture is not None:
             label = "".join(letter if letter.isalnum() else "-" for letter in row.answer)[:40]
             files.append(directory / f"row-{index:03d}-{row.picture.kind}-{label}.png")
-            files[-1].write_bytes(row.picture.png)
+            write_whole(files[-1], row.picture.png)
     return files
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
-from superpose.cli.output import console, print_json, print_table, saved, section, write_whole
+from superpose.cli.output import console, print_json, print_table, saved, section
+from superpose.learning.canonical import write_whole
 
 __all__ = ["NameArgument", "VersionOption", "app", "reference"]
 

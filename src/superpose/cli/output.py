@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, Final
 from superpose.errors import RequestError
 
 if TYPE_CHECKING:
+    import typer
     from rich.console import Console, RenderableType
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
     "section",
     "show",
     "table",
-    "write_whole",
+    "unwritten",
 ]
 
 MAX_WIDTH: Final = 100
@@ -171,21 +172,18 @@ def saved(
         sys.stdout.write(f"{path} ({n_bytes / 1024:.0f} KiB)\n" if sized else f"{path}\n")
 
 
-def write_whole(path: Path, content: bytes | str) -> None:
-    """Write a file whole or not at all: where the disk is full, what ``path`` held before stays.
+def unwritten(path: Path, error: OSError, told: str) -> typer.Exit:
+    """The end of a command whose answer is printed, but a file beside it is not written; says so on stderr.
 
-    What is no file, such as a pipe or ``/dev/stdout``, is written to as it is; a link is followed.
-
-    Raises:
-        OSError: it cannot be written.
+    Args:
+        path: the file, as the user gave it.
+        error: why it is not written.
+        told: where what would have been in it is found.
     """
-    from superpose.learning.canonical import write_atomically
+    import typer
 
-    written = content.encode() if isinstance(content, str) else content
-    if path.exists() and not path.is_file():
-        path.write_bytes(written)
-    else:
-        write_atomically(path.resolve(), written)
+    report_error("cli.file", f"{path} cannot be written: {error.strerror}. {told}", {}, as_json=False)
+    return typer.Exit(1)
 
 
 def report_error(code: str, message: str, details: Mapping[str, Any], *, as_json: bool, quiet: bool = False) -> None:

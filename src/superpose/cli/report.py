@@ -12,9 +12,10 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.models import VersionOption, reference
-from superpose.cli.output import print_json, write_whole
+from superpose.cli.output import print_json
 from superpose.cli.predict import loaded_model
 from superpose.errors import ApiError, NotFoundError, RequestError, UnreachableError
+from superpose.learning.canonical import write_whole
 
 __all__ = ["report"]
 

@@ -7,7 +7,6 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from superpose import __version__
 from superpose.cli.config import ConfigOption
 from superpose.cli.connection import JsonOption
 from superpose.cli.output import print_json
+from superpose.learning.canonical import write_atomically
 
 if TYPE_CHECKING:
     from superpose.cli.settings import Settings
@@ -196,14 +196,7 @@ class Server:
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
     """Write a small JSON file that only its owner reads; it appears whole or not at all."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(facts) + "\n")
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    write_atomically(path, (json.dumps(facts) + "\n").encode(), 0o600)
 
 
 def _stop_at_end_of_stdin(stop: threading.Event) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from superpose.cli.connection import JsonOption
-from superpose.cli.output import console, note, paragraph, print_json, show, table
+from superpose.cli.output import console, note, paragraph, print_json, show, table, unwritten
 from superpose.errors import ProblemFormatError
 
 if TYPE_CHECKING:
@@ -87,16 +87,19 @@ def solve(  # noqa: PLR0913  # one parameter per option
     except KeyboardInterrupt:
         note(f"\n{model.name}: interrupted; what the methods had found by then is not kept")
         raise
-    if plot is not None:
-        from superpose.optimization.plots import plot_solution
-
-        plot_solution(model, answer, plot)
-        if not as_json:
-            note(f"{plot}: written")
     if as_json:
         print_json(answer.to_json())
     else:
         show_answer(answer)
+    if plot is not None:
+        from superpose.optimization.plots import plot_solution
+
+        try:
+            plot_solution(model, answer, plot)
+        except OSError as error:
+            raise unwritten(plot, error, "The solution is printed all the same.") from None
+        if not as_json:
+            note(f"{plot}: written")
 
 
 def show_answer(answer: Answer) -> None:

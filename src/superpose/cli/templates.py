@@ -11,8 +11,9 @@ from typing import Any, Final
 import typer
 
 from superpose.cli.demand import print_demand
-from superpose.cli.output import console, note, paragraph, print_json, show, table, write_whole
+from superpose.cli.output import console, note, paragraph, print_json, show, table
 from superpose.errors import ExtraMissingError
+from superpose.learning.canonical import write_whole
 
 __all__ = ["TEMPLATES", "Template", "train_template"]
 

@@ -6,11 +6,13 @@ A pure function of the estimates' JSON; needs Matplotlib (``pip install 'superpo
 from __future__ import annotations
 
 import importlib.util
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpose.errors import ExtraMissingError, RequestError
+from superpose.learning.canonical import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -62,7 +64,9 @@ def plot_estimates(rows: Sequence[Mapping[str, Any]], path: Path, *, title: str 
         figure.suptitle(title, parse_math=False)  # names may hold any sign
     metadata = {"Date": None} if form == "svg" else {"Software": None}  # equal estimates give equal files
     with matplotlib.rc_context({"svg.hashsalt": "superpose"}):
-        figure.savefig(path, format=form, metadata=metadata)
+        written = io.BytesIO()
+        figure.savefig(written, format=form, metadata=metadata)
+    write_whole(path, written.getvalue())
     return path
 
 

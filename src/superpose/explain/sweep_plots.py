@@ -6,6 +6,7 @@ A pure function of the sweep's JSON; needs Matplotlib (``pip install 'superpose[
 from __future__ import annotations
 
 import importlib.util
+import io
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.errors import ExtraMissingError, RequestError
+from superpose.learning.canonical import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -69,7 +71,9 @@ def _write(draw: Callable[[Figure], None], path: Path, form: str) -> Path:
     with matplotlib.rc_context({"svg.hashsalt": "superpose", "text.parse_math": False}):  # names may hold any sign
         figure = Figure(figsize=(8, 4.5), dpi=144, layout="constrained")
         draw(figure)
-        figure.savefig(path, format=form, metadata=metadata)
+        written = io.BytesIO()
+        figure.savefig(written, format=form, metadata=metadata)
+    write_whole(path, written.getvalue())
     return path
 
 

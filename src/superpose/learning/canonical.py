@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-__all__ = ["canonical_json", "digest_bytes", "digest_json", "gone_unless_whole", "write_atomically"]
+__all__ = ["canonical_json", "digest_bytes", "digest_json", "gone_unless_whole", "write_atomically", "write_whole"]
 
 
 def canonical_json(value: Any) -> bytes:
@@ -32,25 +33,55 @@ def digest_json(value: Any) -> str:
     return digest_bytes(canonical_json(value))
 
 
-def write_atomically(path: Path, content: bytes) -> None:
+def write_atomically(path: Path, content: bytes, mode: int | None = None) -> None:
     """Write a file so that whoever opens ``path``, even after a power cut, finds the old bytes or all of the new ones.
 
     The bytes go to a neighbouring file, are forced to disk, and take the name by a rename, which POSIX makes atomic.
 
+    Args:
+        path: the file.
+        content: what it will hold.
+        mode: its permissions; those of every new file by default.
+
     Raises:
-        OSError: the directory cannot be written.
+        OSError: the directory cannot be written, or the disk is full; it names ``path``.
     """
     unfinished = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with unfinished.open("wb") as file:
+            if mode is not None:
+                unfinished.chmod(mode)
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
         unfinished.replace(path)
-    except BaseException:
-        unfinished.unlink(missing_ok=True)
+    except BaseException as error:
+        with suppress(OSError):
+            unfinished.unlink()
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     _sync_directory(path.parent)
+
+
+def write_whole(path: Path, content: bytes | str) -> None:
+    """Write a user's file whole or not at all: where the disk is full, what ``path`` held before stays.
+
+    What is no file, such as a pipe or ``/dev/stdout``, is written to as it is; a link is followed; who may read the
+    file that was there may read the new one.
+
+    Raises:
+        OSError: it cannot be written; it names ``path``.
+    """
+    written = content.encode() if isinstance(content, str) else content
+    try:
+        if path.exists() and not path.is_file():
+            path.write_bytes(written)
+        else:
+            mode = stat.S_IMODE(path.stat().st_mode) if path.exists() else None
+            write_atomically(path.resolve(), written, mode)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 @contextmanager

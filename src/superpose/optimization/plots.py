@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from superpose.errors import ExtraMissingError, ProblemError
+from superpose.learning.canonical import write_whole
 from superpose.optimization.answers import Answer
 from superpose.optimization.models import JobShop, Model, TravellingSalesman, VehicleRouting
 
@@ -67,7 +69,9 @@ def plot_solution(model: Model[Any], answer: Answer, path: Path) -> Path:
     for side in ("top", "right"):
         axes.spines[side].set_visible(False)
     with matplotlib.rc_context({"svg.hashsalt": "superpose"}):
-        figure.savefig(path, metadata={"Date": None} if path.suffix.lower() == ".svg" else None)
+        form, written = path.suffix.lower().removeprefix("."), io.BytesIO()
+        figure.savefig(written, format=form, metadata={"Date": None} if form == "svg" else None)
+    write_whole(path, written.getvalue())
     return path
 
 

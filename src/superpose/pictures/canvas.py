@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -61,15 +61,13 @@ class Canvas:
         self._axes.set_ylim(height_in, 0)
         self._axes.set_axis_off()
 
-    def save(self, path: Path, form: str, dpi: int) -> None:
-        """Write the page.
-
-        Raises:
-            OSError: The file cannot be written.
-        """
+    def content(self, form: str, dpi: int) -> bytes:
+        """Return the page as a file's content."""
         metadata = {"Date": None} if form == "svg" else {"Software": None}  # equal circuits give equal files
         with matplotlib.rc_context({"svg.hashsalt": "superpose", "svg.fonttype": "path"}):
-            self._figure.savefig(path, format=form, dpi=dpi, metadata=metadata)
+            written = io.BytesIO()
+            self._figure.savefig(written, format=form, dpi=dpi, metadata=metadata)
+        return written.getvalue()
 
     def line_of(self, qubit: int, left: float, right: float, top: float, *, goes_on: bool, comes_from: bool) -> None:
         """Draw a qubit's line with its name; dots where it goes on in another row."""

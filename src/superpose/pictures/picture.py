@@ -1,4 +1,4 @@
-"""A circuit's picture: columns folded into rows, drawn with Matplotlib into an SVG or PNG file."""
+"""A circuit's picture: columns folded into rows, drawn with Matplotlib as an SVG or PNG file's content."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAX_PIXELS: Final = 32_000
 
 @dataclass(frozen=True)
 class Picture:
-    """What was written.
+    """What was drawn.
 
     Attributes:
         path: The file.
@@ -45,18 +45,20 @@ class Picture:
     n_rows: int
 
 
-def draw_picture(circuit: Circuit, path: str | Path, *, fold: int | None = None, width_in: float = 12.0) -> Picture:
-    """Write a circuit's picture into a file; equal circuits give equal files.
+def draw_picture(
+    circuit: Circuit, path: str | Path, *, fold: int | None = None, width_in: float = 12.0
+) -> tuple[Picture, bytes]:
+    """Return a circuit's picture and the content of its file, which is not written; equal circuits give equal files.
 
     Args:
         circuit: What to draw. Parameters keep their names; numbers are shown to five digits, multiples of pi as such.
-        path: The file, ``.svg`` or ``.png``; it is replaced.
+        path: The file, ``.svg`` or ``.png``.
         fold: Columns in a row at most; None takes as many as ``width_in`` has room for, 0 puts all into one row.
         width_in: Inches that a row may take, unless one operation alone needs more.
 
     Raises:
-        DrawingError: Another suffix, a fold below 0 or a width below 2 inches, a directory that cannot be written, or
-            more than a picture can hold (5,000 operations and edges of conditions, 320 inches).
+        DrawingError: Another suffix, a fold below 0 or a width below 2 inches, or more than a picture can hold (5,000
+            operations and edges of conditions, 320 inches).
         ExtraMissingError: Matplotlib is not installed.
 
     Cost: about a millisecond per operation.
@@ -89,11 +91,8 @@ def draw_picture(circuit: Circuit, path: str | Path, *, fold: int | None = None,
     for row in plan.rows:
         _draw_row(canvas, circuit, cells, row)
     dpi = min(DPI, int(MAX_PIXELS / max(plan.width_in, plan.height_in)))
-    try:
-        canvas.save(path, form, dpi)
-    except OSError as error:
-        raise DrawingError(f"{path} cannot be written: {error.strerror or error}.") from None
-    return Picture(path, form, round(plan.width_in, 3), round(plan.height_in, 3), layout.n_columns, len(plan.rows))
+    size = (round(plan.width_in, 3), round(plan.height_in, 3))
+    return Picture(path, form, *size, layout.n_columns, len(plan.rows)), canvas.content(form, dpi)
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,9 @@ from __future__ import annotations
 import importlib.util
 import io
 import re
-import tempfile
 import threading
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from superpose.errors import ExtraMissingError
@@ -86,10 +84,9 @@ def circuit_svg(circuit: Circuit, name: str) -> str:
     """
     from superpose.pictures import draw_picture
 
-    with _ONE_AT_A_TIME, tempfile.TemporaryDirectory(prefix="superpose-report-") as directory:
-        path = Path(directory) / "circuit.svg"
-        draw_picture(circuit, path, width_in=9.0)
-        return _for_html(path.read_text(encoding="utf-8"), name)
+    with _ONE_AT_A_TIME:
+        _, content = draw_picture(circuit, "circuit.svg", width_in=9.0)
+    return _for_html(content.decode(), name)
 
 
 def _for_html(text: str, name: str) -> str:
