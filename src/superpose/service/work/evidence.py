@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from superpose.errors import ExplanationError, SuperposeError
 from superpose.service.config import ServiceConfig
+from superpose.service.store.disk_errors import is_of_the_disk
 from superpose.service.traces import trace_of
 from superpose.service.work.how_far import explaining
 
@@ -82,6 +83,7 @@ def evidence_of(found: ExperimentResult, spec: TrainingSpec, table: Table, conte
 
     Raises:
         Stopped: the user has cancelled the job, or the worker stops; what is trained is on disk.
+        OSError: the disk is full or can only be read; what is trained is on it.
     """
     from superpose.learning.predictor import Predictor
 
@@ -121,7 +123,7 @@ def evidence_of_rows(
         tell: see `superpose.explain.explanation_sample`.
 
     Raises:
-        Stopped: as `evidence_of` does.
+        Stopped, OSError: as `evidence_of` does.
     """
 
     def explained() -> dict[str, Any]:
@@ -160,6 +162,8 @@ def _evidence(explained: Callable[[], dict[str, Any]], evaluation: Any, context:
     except SuperposeError as error:
         explanation = {"refused": error.message}
     except Exception as error:  # hours of training are not thrown away for a sample
+        if isinstance(error, OSError) and is_of_the_disk(error):
+            raise  # another attempt takes up what is trained, and explains it
         _log.error("explanation sample: %s", trace_of(error))
         explanation = {
             "refused": f"An unforeseen {type(error).__name__} while the model was explained; the worker's log has the "
