@@ -60,6 +60,24 @@ def test_a_model_file(superpose: Callable[..., Any], flowers: Path, tmp_path: Pa
     assert told.json["metrics"] == said.json["metrics"]
 
 
+def test_beside_another_model(superpose: Callable[..., Any], flowers: Path, tmp_path: Path) -> None:
+    rows, other = flowers.with_suffix(".csv"), tmp_path / "other.superpose"
+    table = builtin_table("iris")
+    frame = table.features.assign(kind=table.target.to_numpy()).iloc[50:]
+    made = HybridClassifier(n_qubits=2, layers=1, epochs=1, random_state=1)
+    made.fit(frame.iloc[:, :1], frame["kind"]).save(other)
+    words = ("evaluate", flowers, rows, "--target", "kind", "--against", other)
+    said = superpose(*words, "--margin", "0.1", "--report", tmp_path / "r.html", "--json")
+    assert said.code == 0, said.err
+    against = said.json["against"]
+    assert against["metrics"]["accuracy"]["first"] == said.json["metrics"]["accuracy"]["value"]
+    assert (against["first"], against["second"], against["margin"]) == ("two.superpose", "other.superpose", 0.1)
+    assert "Beside other.superpose" in (tmp_path / "r.html").read_text()
+    shown = superpose(*words).out
+    assert "difference (95 %)" in shown and " alone gets right, " in " ".join(shown.split())
+    assert superpose(*words[:-1], tmp_path / "gone.superpose").code != 0
+
+
 def test_what_it_cannot_take_is_refused_by_name(superpose: Callable[..., Any], flowers: Path, tmp_path: Path) -> None:
     rows, lists, none = flowers.with_suffix(".csv"), tmp_path / "lists.json", tmp_path / "none.json"
     lists.write_text("[[1, 2, 3, 4]]")
@@ -113,6 +131,8 @@ def test_an_endpoint(at_home: Callable[..., Any], trained: str, tmp_path: Path) 
     assert "north-2025 (75 rows, AUC " in at_home("models", "show", trained).out
     assert "| north-2025 | 75 |" in at_home("models", "card", trained).out
     half.iloc[5:].to_csv(rows, index=False)
+    beside = at_home("evaluate", f"{trained}:1", rows, "--against", trained, "--json").json["against"]
+    assert beside["first"] == beside["second"] == f"{trained} version 1" and beside["p"] == 1.0
     other = at_home("evaluate", trained, rows, "--record", "north-2025")
     assert other.code != 0 and "accuracy" in other.out and "another record of 'north-2025'" in other.err
     assert "withdrawn north" in at_home("models", "withdraw", trained, "north-2025", "--reason", "Labels of 2019.").out

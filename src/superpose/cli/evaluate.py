@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,6 +60,13 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
         list[str] | None, typer.Option(help="Column to tell metrics by, repeatable.", metavar="COLUMN")
     ] = None,
     confidence: Annotated[float, typer.Option(help="Of the intervals.", min=0.5, max=0.999)] = 0.95,
+    against: Annotated[
+        str | None,
+        typer.Option(help="Another model on the same rows: which does better?", metavar="ENDPOINT_OR_MODEL"),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(help="A difference in accuracy below this does not matter.", min=0.001, max=0.5)
+    ] = 0.02,
     page: Annotated[
         Path | None,
         typer.Option("--report", help="Write a page with all of it, .html or .pdf.", metavar="FILE"),
@@ -79,48 +87,51 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
     from superpose.client.reports import report_format
 
     form = "html" if page is None else report_format(page, None)
-    registered: ModelVersion | None = None
-    if is_model_file(model):
-        predictor, name = loaded_model(Path(model)), Path(model).name
-        if site is not None:
-            raise RequestError(
-                f"--record keeps figures at a version of the registry, and {model} is a file. Give MODEL:VERSION, or "
-                f"import it first: superpose models import {model}.",
-                field="record",
-            )
-    else:
-        predictor, registered = _downloaded(model, url, key_file)
-        name = f"{registered.model} version {registered.version}"
+    subject = _subject(model, url, key_file)
+    predictor, name = subject.predictor, subject.name
+    if site is not None and subject.registered is None:
+        raise RequestError(
+            f"--record keeps figures at a version of the registry, and {model} is a file. Give MODEL:VERSION, or "
+            f"import it first: superpose models import {model}.",
+            field="record",
+        )
+    other = None if against is None else _subject(against, url, key_file)
     renamed = dict(_renamed(text, [str(name) for name in predictor.classes]) for text in label or ())
     frame = _frame(rows, predictor)
     from superpose.explain import external_report
     from superpose.learning.external_validation import external_validation
+    from superpose.learning.paired_validation import paired_validation
 
-    found = external_validation(
-        predictor,
-        frame,
-        target=_FOLDER if target is None and _FOLDER in frame.attrs else target,
-        labels=renamed,
-        groups=groups,
-        subgroups=subgroup or (),
-        confidence=confidence,
-    )
+    how: dict[str, Any] = {
+        "target": _FOLDER if target is None and _FOLDER in frame.attrs else target,
+        "labels": renamed,
+        "groups": groups,
+        "confidence": confidence,
+    }
+    found = external_validation(predictor, frame, subgroups=subgroup or (), **how)
+    paired = None
+    if other is not None:
+        paired = paired_validation(predictor, other.predictor, frame, names=(name, other.name), margin=margin, **how)
     if page is not None:
-        _write(
-            page, form, external_report(found, name, Path(rows).name, notice=predictor.notice, digest=predictor.digest)
+        made = external_report(
+            found, name, Path(rows).name, notice=predictor.notice, digest=predictor.digest, paired=paired
         )
+        _write(page, form, made)
     if as_json:
-        print_json({"model": name, "digest": predictor.digest, "notice": predictor.notice, **found})
+        more = {} if other is None else {"against": {"digest": other.predictor.digest, **(paired or {})}}
+        print_json({"model": name, "digest": predictor.digest, "notice": predictor.notice, **found, **more})
     else:
         _show(name, found)
+        if paired is not None:
+            _show_paired(paired)
         if predictor.notice:
             typer.echo(predictor.notice, err=True)
-    if site is not None and registered is not None:
+    if site is not None and subject.registered is not None:
         from superpose.learning.validation_record import record_of
 
-        record = record_of(found, predictor.digest)
+        record, version = record_of(found, predictor.digest), subject.registered
         with connect(url, key_file) as client:
-            client.models.record_validation(registered.model, site, record, registered.version)
+            client.models.record_validation(version.model, site, record, version.version)
         typer.echo(f"recorded {site} at {name}", err=True)
 
 
@@ -149,8 +160,19 @@ def _renamed(text: str, classes: Sequence[str]) -> tuple[str, str]:
     return before, after
 
 
-def _downloaded(name: str, url: str | None, key_file: Path | None) -> tuple[Predictor, ModelVersion]:
-    """The model behind an endpoint, or one of the registry (MODEL:VERSION), and its version."""
+@dataclass(frozen=True)
+class _Subject:
+    """A model, what it is called, and its version if it is registered."""
+
+    predictor: Predictor
+    name: str
+    registered: ModelVersion | None = None
+
+
+def _subject(name: str, url: str | None, key_file: Path | None) -> _Subject:
+    """The model of a file, behind an endpoint, or of the registry (MODEL:VERSION)."""
+    if is_model_file(name):
+        return _Subject(loaded_model(Path(name)), Path(name).name)
     model, colon, version = name.partition(":")
     with connect(url, key_file) as client, tempfile.TemporaryDirectory() as directory:
         if colon:
@@ -158,7 +180,8 @@ def _downloaded(name: str, url: str | None, key_file: Path | None) -> tuple[Pred
         else:
             endpoint = client.endpoints.get(name)
             found = client.models.version(endpoint.model, endpoint.version)
-        return loaded_model(client.models.download(found.model, found.version, directory)), found
+        predictor = loaded_model(client.models.download(found.model, found.version, directory))
+        return _Subject(predictor, f"{found.model} version {found.version}", found)
 
 
 def _frame(source: str, predictor: Predictor) -> pd.DataFrame:
@@ -216,6 +239,26 @@ def _show(name: str, found: Mapping[str, Any]) -> None:
         _show_subgroups(found["subgroups"])
     out = console()
     for sentence in found["summary"]:
+        typer.echo()
+        paragraph(out, sentence)
+
+
+def _show_paired(paired: Mapping[str, Any]) -> None:
+    """Print how the model differs from another."""
+    from superpose.learning.metrics import reading
+
+    form = ".4g" if "mae" in paired["metrics"] else ".3f"
+    lines = []
+    for metric, figure in paired["metrics"].items():
+        values = ["–" if figure[side] is None else f"{figure[side]:{form}}" for side in ("first", "second")]
+        ends = "" if figure["low"] is None else f" ({figure['low']:+{form}} to {figure['high']:+{form}})"
+        difference = "–" if figure["difference"] is None else f"{figure['difference']:+{form}}{ends}"
+        lines.append((reading(metric)[1], *values, difference))
+    typer.echo()
+    header = ("metric", paired["first"], paired["second"], f"difference ({100 * paired['confidence']:g} %)")
+    print_table(header, lines, right=header[1:3])
+    out = console()
+    for sentence in paired["summary"]:
         typer.echo()
         paragraph(out, sentence)
 

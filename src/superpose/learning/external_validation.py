@@ -8,7 +8,7 @@ the rows differ from those that the model was trained on. Nothing is fitted to t
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from superpose.datasets.drift import compare_drift
-from superpose.errors import DatasetError, DatasetFormatError, DatasetTargetError, ModelPredictsNumbersError, SpecError
+from superpose.errors import DatasetError, ModelPredictsNumbersError, SpecError
+from superpose.learning.areas import auc_interval
 from superpose.learning.calibration.report import calibration_report
 from superpose.learning.external_words import summary_of
+from superpose.learning.labelled import check_columns, labelled_rows
 from superpose.learning.metrics import METRICS, evaluate
 from superpose.learning.plot_data import case_plots
 from superpose.learning.recalibration import recalibration
@@ -94,29 +96,22 @@ def external_validation(
     Cost: one prediction of each row, and up to 1,000 resamples for AUC and specificity of more than two classes.
 
     Source: Wilson for shares and DeLong for AUC, of groups by their variance (see `superpose.learning.shares` and
-    `superpose.learning.privacy.membership.auc_interval`); Zou and Donner for means of shares
+    `superpose.learning.areas.auc_interval`); Zou and Donner for means of shares
     (`superpose.learning.shares.mean_of_shares`); Student for means; else percentile bootstrap of rows, or of groups.
     """
     if predictor.predicts_numbers and (subgroups or labels):
         raise ModelPredictsNumbersError("A model that predicts a number has neither subgroups nor labels to rename.")
     if not 0.0 < confidence < 1.0:
         raise SpecError(f"must lie between 0 and 1, got {confidence!r}", "confidence")
-    if not rows.columns.is_unique:
-        twice = rows.columns[rows.columns.duplicated()][0]
-        raise DatasetFormatError(f"Column {twice!r} is there more than once; leave one.", column=str(twice))
-    target = _target_of(predictor, target, rows)
-    for name in subgroups:
-        _check_column(rows, name, "subgroups")
-    members = None if groups is None else _members_of(rows, groups)
-    values, known = _truth_of(predictor, rows[target].tolist(), target, labels or {})
-    kept = rows.loc[known].reset_index(drop=True)
-    members = None if members is None else members[known]
+    check_columns(rows, subgroups, "subgroups")
+    labelled = labelled_rows(predictor, rows, target=target, labels=labels, groups=groups)
+    kept, members, target = labelled.frame, labelled.members, labelled.target
     own = [name for name in predictor.feature_names if name in kept.columns]
     encoded, unknown = predictor.encode_counting(kept[own])
     found: dict[str, Any] = {
         "target": target,
         "n_rows": len(kept),
-        "n_without_truth": int(np.sum(~known)),
+        "n_without_truth": len(rows) - len(kept),
         "n_groups": None if members is None else len(np.unique(members)),
         "confidence": confidence,
         "own": own_figures(predictor.manifest),
@@ -127,102 +122,10 @@ def external_validation(
     }
     told = _Told(confidence, members)
     if predictor.predicts_numbers:
-        found |= _of_numbers(predictor, encoded, values, told)
+        found |= _of_numbers(predictor, encoded, labelled.truth, told)
     else:
-        found |= _of_classes(predictor, encoded, values.astype(np.int64), told, kept, subgroups)
+        found |= _of_classes(predictor, encoded, labelled.truth.astype(np.int64), told, kept, subgroups)
     return found | {"summary": summary_of(found)}
-
-
-def _check_column(rows: pd.DataFrame, name: str, field: str) -> None:
-    """Refuse a column that the rows do not have.
-
-    Raises:
-        SpecError: there is none of this name.
-    """
-    if name not in rows.columns:
-        raise SpecError(f"{name!r} is not a column; columns are {_listed(rows.columns, str)}", field, column=name)
-
-
-def _listed(names: Iterable[object], form: Callable[[object], str]) -> str:
-    """The first of some names, as a sentence has them."""
-    told = [form(name) for name in names]
-    return ", ".join(told[:_MOST_TOLD]) + (", ..." if len(told) > _MOST_TOLD else "")
-
-
-def _target_of(predictor: Predictor, given: str | None, rows: pd.DataFrame) -> str:
-    """The column of the truth.
-
-    Raises:
-        DatasetTargetError: it is absent, or the model's file does not name one.
-    """
-    target = given or predictor.target or (predictor.manifest.get("data") or {}).get("target")
-    if target is None:
-        raise DatasetTargetError(
-            "The model's file does not say what its target was called; name the column of the truth."
-        )
-    if target not in rows.columns:
-        raise DatasetTargetError(
-            f"There is no column {target!r} with the truth of each row; name the one that has it. Columns are "
-            f"{_listed(rows.columns, str)}.",
-            target=target,
-        )
-    return str(target)
-
-
-def _truth_of(
-    predictor: Predictor, values: Sequence[Any], target: str, renamed: Mapping[str, str]
-) -> tuple[Floats, NDArray[np.bool_]]:
-    """Of rows with a truth the index of its class, or the number; and which rows these are, ``(n_rows,)``."""
-    texts = [category_text(value) for value in values]
-    known = np.array([text is not None for text in texts], dtype=bool)
-    if not known.any():
-        raise DatasetTargetError(
-            f"No row has a value in {target!r}, so that there is nothing to hold the model against."
-        )
-    said = [text for text in texts if text is not None]
-    if predictor.predicts_numbers:
-        return _numbers(said, target), known
-    classes = [str(label) for label in predictor.classes]
-    absent = sorted(set(renamed.values()) - set(classes))
-    truths = {label.lower(): label for label in classes if label.lower() in ("true", "false")}
-    said = [renamed.get(text, text if text in classes else truths.get(text.lower(), text)) for text in said]
-    unknown = sorted(set(said) - set(classes))
-    if absent or unknown:
-        wrong = absent or unknown
-        shown = _listed(wrong, repr)
-        what = f"Labels are to be read as {shown}" if absent else f"Column {target!r} has {shown}"
-        raise DatasetTargetError(
-            f"{what}; the model knows {_listed(classes, repr)}. Say which of these a label means "
-            f"(labels={{{wrong[0]!r}: CLASS}}, at the command line --label '{wrong[0]}=CLASS'), or leave out the rows "
-            "of other classes.",
-            unknown=wrong[:_MOST_TOLD],
-            allowed=classes[:_MOST_TOLD],
-        )
-    return np.array([classes.index(text) for text in said], dtype=np.float64), known
-
-
-def _numbers(said: Sequence[str], target: str) -> Floats:
-    for place, text in enumerate(said):
-        try:
-            number = float(text)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number):
-            raise DatasetTargetError(
-                f"Column {target!r} must have numbers, got {text[:40]!r} (value {place}, counted from 0 without "
-                "missing ones); the model predicts a number.",
-                target=target,
-            )
-    return np.array([float(text) for text in said])
-
-
-def _members_of(rows: pd.DataFrame, groups: str) -> Labels:
-    """The number of each row's group; rows without one stand for themselves."""
-    _check_column(rows, groups, "groups")
-    texts = [category_text(value) for value in rows[groups].tolist()]
-    numbers = {text: place for place, text in enumerate(dict.fromkeys(text for text in texts if text is not None))}
-    own = [len(numbers) + place if text is None else numbers[text] for place, text in enumerate(texts)]
-    return np.array(own, dtype=np.int64)
 
 
 def _is_own_data(manifest: Mapping[str, Any], rows: pd.DataFrame, target: str) -> bool:
@@ -280,8 +183,6 @@ class _Told:
         n_each = [len(np.unique(self.groups[side])) if self.groups is not None else int(side.sum()) for side in sides]
         if min(n_each) < 2:
             return None, None
-        from superpose.learning.privacy.membership import auc_interval
-
         members = None if self.groups is None else (self.groups[is_positive], self.groups[~is_positive])
         _, low, high = auc_interval(-scores[is_positive], -scores[~is_positive], self.confidence, members)
         return low, high

@@ -11,7 +11,14 @@ from scipy.special import ndtri, stdtrit
 
 from superpose.learning.calibration.ranks import members_of
 
-__all__ = ["effective_cases", "interval_of_mean", "interval_of_share", "mean_of_shares", "wilson_interval"]
+__all__ = [
+    "difference_of_paired_shares",
+    "effective_cases",
+    "interval_of_mean",
+    "interval_of_share",
+    "mean_of_shares",
+    "wilson_interval",
+]
 
 Groups = NDArray[np.integer]
 
@@ -103,6 +110,40 @@ def mean_of_shares(shares: Sequence[tuple[float, float, float]]) -> tuple[float,
     down = math.hypot(*(value - low for value, low, _ in shares)) / len(shares)
     up = math.hypot(*(high - value for value, _, high in shares)) / len(shares)
     return max(0.0, mean - down), min(1.0, mean + up)
+
+
+def difference_of_paired_shares(
+    first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: float, groups: Groups | None = None
+) -> tuple[float, float, float]:
+    """The first share less the second, of the same cases, and its interval.
+
+    Args:
+        first, second: of which cases each is true, ``(n_cases,)``, at least one.
+        confidence: such as 0.95.
+        groups: which cases belong together, any integers ``(n_cases,)``; None if each stands for itself.
+
+    It has a width where the two never differ, the smaller the more cases there are.
+
+    Source: Newcombe, Stat. Med. 17 (1998) 2635, method 10; of groups with the number of cases that they are worth.
+    """
+    shares = float(np.mean(first)), float(np.mean(second))
+    (low, high), (other_low, other_high) = (interval_of_share(one, confidence, groups) for one in (first, second))
+    n_cases = min(effective_cases(one, confidence, groups) for one in (first, second))
+    spread = math.sqrt(math.prod(share * (1.0 - share) for share in shares))
+    alike = float(np.mean(first & second)) - shares[0] * shares[1]
+    if alike > 0.0:  # corrected for continuity, so that few cases that agree are not taken for proof
+        alike = max(0.0, alike - 0.5 / n_cases)
+    phi = alike / spread if spread > 0.0 else 0.0
+
+    def reach(own: float, other: float) -> float:
+        return math.sqrt(max(0.0, own**2 - 2.0 * phi * own * other + other**2))
+
+    difference = shares[0] - shares[1]
+    return (
+        difference,
+        max(-1.0, difference - reach(shares[0] - low, other_high - shares[1])),
+        min(1.0, difference + reach(high - shares[0], shares[1] - other_low)),
+    )
 
 
 def _variance(values: NDArray[np.float64], groups: Groups | None) -> float:

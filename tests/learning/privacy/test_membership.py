@@ -13,7 +13,8 @@ from statsmodels.regression.linear_model import OLS
 from statsmodels.stats.nonparametric import rank_compare_2indep
 from statsmodels.stats.proportion import proportion_confint
 
-from superpose.learning.privacy.membership import auc_interval, membership_bound, membership_report, row_losses
+from superpose.learning.areas import auc_interval
+from superpose.learning.privacy.membership import membership_bound, membership_report, row_losses
 
 
 def test_losses_are_cross_entropies() -> None:

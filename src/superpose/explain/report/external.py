@@ -20,7 +20,15 @@ _MOST_COLUMNS = 30
 """Columns whose drift is told, the farthest first."""
 
 
-def external_report(found: Facts, model: str, rows: str, *, notice: str | None = None, digest: str = "") -> bytes:
+def external_report(
+    found: Facts,
+    model: str,
+    rows: str,
+    *,
+    notice: str | None = None,
+    digest: str = "",
+    paired: Facts | None = None,
+) -> bytes:
     """The report of an external validation as one HTML file: no script, nothing loaded, every text escaped.
 
     A pure function: equal arguments give equal bytes.
@@ -31,6 +39,8 @@ def external_report(found: Facts, model: str, rows: str, *, notice: str | None =
         rows: what the rows are called.
         notice: the sentence that must stand wherever the model shows itself, such as "Not for clinical use."
         digest: of the model.
+        paired: of the same rows the document of `superpose.learning.paired_validation.paired_validation`, if another
+            model was held against them too.
 
     Returns:
         HTML in UTF-8, for `report_pdf` as well.
@@ -43,10 +53,12 @@ def external_report(found: Facts, model: str, rows: str, *, notice: str | None =
     """
     require_drawing()
     with in_known_form("the document of an external validation"):
-        return render_page(_page(found, model, rows, notice, digest))
+        return render_page(_page(found, model, rows, notice, digest, paired))
 
 
-def _page(found: Facts, model: str, rows: str, notice: str | None, digest: str) -> Page:
+def _page(  # as above
+    found: Facts, model: str, rows: str, notice: str | None, digest: str, paired: Facts | None
+) -> Page:
     of_classes = "classes" in found
     return Page(
         title=f"External validation: {model}",
@@ -56,6 +68,7 @@ def _page(found: Facts, model: str, rows: str, notice: str | None, digest: str) 
         figures=[(_title(name), number(one["value"])) for name, one in found["metrics"].items()],
         sections=[
             Section("results", "Results", [_figures(found), *(_drawn(found) if of_classes else [])]),
+            *([] if paired is None else [_beside(paired)]),
             *([_calibration(found)] if of_classes else []),
             *([subgroups(found)] if found.get("subgroups") else []),
             _rows(found),
@@ -88,6 +101,21 @@ def _figures(found: Facts) -> Table:
             for name, one in found["metrics"].items()
         ],
     )
+
+
+def _beside(paired: Facts) -> Section:
+    """How the model differs from another on the same rows."""
+    rows = []
+    for name, one in paired["metrics"].items():
+        difference = number(one["difference"], "+.3f")
+        ends = "" if one["low"] is None else f" ({_between(one, '+.3f')})"
+        rows.append([_title(name), number(one["first"]), number(one["second"]), difference + ends])
+    table = Table(
+        "The same rows; each interval of a difference stands by itself",
+        ["metric", paired["first"], paired["second"], f"difference ({100 * paired['confidence']:g}\u00a0%)"],
+        rows,
+    )
+    return Section("beside", f"Beside {paired['second']}", [table, Points(paired["summary"])])
 
 
 def _drawn(found: Facts) -> list[Block]:

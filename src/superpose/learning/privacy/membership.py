@@ -12,17 +12,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtri, stdtr, stdtrit
+from scipy.special import stdtr
 from scipy.stats import binom, mannwhitneyu
 
-from superpose.learning.calibration.ranks import members_of
-from superpose.learning.shares import effective_cases, interval_of_share, wilson_interval
+from superpose.learning.areas import Groups, auc_interval, auc_variance
+from superpose.learning.shares import effective_cases, interval_of_share
 
-__all__ = ["Groups", "auc_interval", "membership_bound", "membership_report", "of_group", "row_losses"]
+__all__ = ["membership_bound", "membership_report", "of_group", "row_losses"]
 
 Floats = NDArray[np.float64]
-Groups = tuple[NDArray[np.integer], NDArray[np.integer]]
-"""The group of each training row and of each unseen one."""
 
 _FALSE_ALARMS = (0.01, 0.05)
 _SMALLEST = 1e-12
@@ -97,59 +95,11 @@ def membership_report(
     return report
 
 
-def auc_interval(
-    trained: Floats, unseen: Floats, confidence: float, groups: Groups | None = None
-) -> tuple[float, float, float]:
-    """Chance that a training row has the lower loss of two (ties count half), and its interval.
-
-    Args:
-        trained, unseen, groups: as for `membership_report`.
-        confidence: of the interval.
-
-    It is symmetric in the log odds of the chance, not in the chance itself, where it would hold far too rarely near 1.
-    Of groups, which may be few, Student's quantile stands in place of the normal one, with Welch and Satterthwaite's
-    degrees of freedom of the two sides' groups. Without variance to tell by, as where all training rows have lower
-    losses, the interval is Wilson's of as many cases as the smaller side has rows, or groups.
-
-    Source: DeLong, DeLong and Clarke-Pearson, Biometrics 44 (1988) 837, by ranks; log odds as Pohar Perme and Manevski,
-    Stat. Methods Med. Res. 28 (2019) 3755, advise; of groups Obuchowski, Biometrics 53 (1997) 567; degrees of freedom
-    Welch, Biometrika 34 (1947) 28.
-    """
-    auc, variance, freedom = _auc(trained, unseen, groups)
-    if variance == 0.0:
-        fewest = min(len(np.unique(members)) for members in groups) if groups else min(len(trained), len(unseen))
-        return auc, *wilson_interval(auc * fewest, fewest, confidence)
-    likely = 0.5 + confidence / 2.0
-    quantile = ndtri(likely) if math.isinf(freedom) else stdtrit(freedom, likely)
-    slope = 1.0 / (auc * (1.0 - auc))  # of the log odds
-    reach = float(quantile) * math.sqrt(variance) * slope
-    return auc, float(expit(logit(auc) - reach)), float(expit(logit(auc) + reach))
-
-
-def _auc(trained: Floats, unseen: Floats, groups: Groups | None) -> tuple[float, float, float]:
-    """The chance, its variance, and of groups the degrees of freedom that the variance has; else infinitely many."""
-    low, high = np.sort(unseen), np.sort(trained)
-    above = len(low) - (np.searchsorted(low, trained, "left") + np.searchsorted(low, trained, "right")) / 2.0
-    below = (np.searchsorted(high, unseen, "left") + np.searchsorted(high, unseen, "right")) / 2.0
-    of_trained, of_unseen = above / len(unseen), below / len(trained)  # placements, (n_trained,) and (n_unseen,)
-    auc = float(np.mean(of_trained))
-    members, n_groups = members_of(len(trained) + len(unseen), None if groups is None else np.concatenate(groups))
-    sums, n_with = [], []
-    for rows, placements in ((members[: len(trained)], of_trained), (members[len(trained) :], of_unseen)):
-        sums.append(np.bincount(rows, weights=placements - auc, minlength=n_groups) / len(placements))
-        n_with.append(len(np.unique(rows)))
-    parts = [n / (n - 1) * float(own @ own) for n, own in zip(n_with, sums, strict=True)]
-    variance = max(0.0, sum(parts) + 2.0 * n_groups / (n_groups - 1) * float(sums[0] @ sums[1]))
-    if groups is None or sum(parts) == 0.0:
-        return auc, variance, math.inf
-    return auc, variance, sum(parts) ** 2 / sum(part**2 / (n - 1) for part, n in zip(parts, n_with, strict=True))
-
-
 def _p_value(trained: Floats, unseen: Floats, groups: Groups | None) -> float:
     """That training rows do not have the lower losses."""
     if groups is None:
         return float(mannwhitneyu(trained, unseen, alternative="less").pvalue)
-    auc, variance, freedom = _auc(trained, unseen, groups)
+    auc, variance, freedom = auc_variance(trained, unseen, groups)
     n_groups = [len(np.unique(members)) for members in groups]
     least = 1 / math.comb(sum(n_groups), n_groups[0])  # of all ways to deal the groups to the two sides this is one
     if variance == 0.0:

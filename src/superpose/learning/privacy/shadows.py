@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from superpose.learning.privacy.membership import Groups, membership_report
+from superpose.learning.areas import Groups
+from superpose.learning.privacy.membership import membership_report
 
 __all__ = ["confidence_logits", "groups_left_out", "left_out", "likelihood_ratios", "shadow_report"]
 

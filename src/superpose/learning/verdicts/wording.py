@@ -9,7 +9,7 @@ from superpose.learning.metrics import reading
 from superpose.learning.verdicts.cases import POWER
 from superpose.learning.verdicts.comparison import Comparison
 
-__all__ = ["BASELINE_LABELS", "LABELS", "verdict"]
+__all__ = ["BASELINE_LABELS", "LABELS", "rounded", "verdict"]
 
 LABELS = {
     "hybrid": "hybrid model",
@@ -174,11 +174,11 @@ def _needed(comparisons: Sequence[Comparison], labels: Mapping[str, str]) -> str
     cases = chosen.cases
     if cases is None:
         return ""
-    equal = _rounded(cases.to_call_equal)
+    equal = rounded(cases.to_call_equal)
     seen, of = ("", "") if cases.n_groups is None else (f" of {cases.n_groups:,} groups", " groups like theirs")
     n_seen = cases.n_cases if cases.n_groups is None else cases.n_groups
     enough = min(cases.to_call_equal, cases.to_decide or cases.to_call_equal) <= n_seen
-    telling = "no number would" if cases.to_decide is None else f"some {_rounded(cases.to_decide)}{of} would"
+    telling = "no number would" if cases.to_decide is None else f"some {rounded(cases.to_decide)}{of} would"
     return (
         f" {cases.n_cases:,} test cases{seen} were seen; {telling} tell it from the {labels[chosen.against]} by an "
         f"accuracy as different as theirs, some {equal}{of} show both equal within {chosen.margin:g} "
@@ -191,7 +191,7 @@ def _needed(comparisons: Sequence[Comparison], labels: Mapping[str, str]) -> str
     )
 
 
-def _rounded(number: int) -> str:
+def rounded(number: int) -> str:
     """Two figures are all that such a number is good for."""
     size = 10 ** max(len(str(number)) - 2, 0)
     return f"{-(-number // size) * size:,}"

@@ -1,0 +1,251 @@
+"""Two trained models on the same labelled rows: which does better there, and how many rows would tell.
+
+Nothing is fitted to the rows. A difference is decided by McNemar's exact test of the rows that one model alone gets
+right (of numbers by the interval of the difference of absolute errors). "Equal" needs the interval of two one-sided
+tests (90 % where others are 95 %) to lie within a margin, and as many rows as could show that.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from superpose.errors import ModelPredictsNumbersError, SpecError
+from superpose.learning.areas import auc_difference
+from superpose.learning.labelled import LabelledRows, labelled_rows
+from superpose.learning.metrics import area_under_curve
+from superpose.learning.paired_words import paired_summary
+from superpose.learning.shares import difference_of_paired_shares, interval_of_mean
+from superpose.learning.verdicts.cases import (
+    PairedCases,
+    cases_to_call_equal,
+    cases_to_decide,
+    groups_to_call_equal,
+    groups_to_decide,
+    mcnemar,
+    mcnemar_of_groups,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from superpose.learning.predictor import Predictor
+
+__all__ = ["MARGIN", "paired_validation"]
+
+Floats = NDArray[np.float64]
+Labels = NDArray[np.int64]
+
+MARGIN: Final = 0.02
+"""Shares of right answers that differ by less are equal for practical purposes."""
+
+
+def paired_validation(  # noqa: PLR0913  # two models, the rows, and what is to be known of them
+    first: Predictor,
+    second: Predictor,
+    rows: pd.DataFrame,
+    *,
+    names: tuple[str, str] = ("the first model", "the second model"),
+    target: str | None = None,
+    labels: Mapping[str, str] | None = None,
+    groups: str | None = None,
+    confidence: float = 0.95,
+    margin: float = MARGIN,
+) -> dict[str, Any]:
+    """How two models differ on the same labelled rows, as JSON values.
+
+    >>> paired_validation(Predictor.load("new.superpose"), Predictor.load("old.superpose"), frame)  # doctest: +SKIP
+
+    Args:
+        first, second: the models, as they answer: calibrated, if they are. Their classes must be the same, in any
+            order; columns may differ, and the rows have those of both.
+        rows: columns of both models and that of the truth, ``(n_rows, n_columns)``.
+        names: what sentences call the two.
+        target, labels, groups, confidence: as for `superpose.learning.external_validation.external_validation`; the
+            column of the truth is by default the first model's.
+        margin: of shares of right answers, within which the models may be called equal; of numbers it is a share of the
+            second model's mean absolute error.
+
+    Returns:
+        ``first``, ``second``: the names; ``n_rows``, ``n_groups`` or None, ``confidence``, ``margin``; ``metrics``: of
+        each ``first``, ``second``, ``difference`` (first less second), ``low`` and ``high``, None where the rows do not
+        tell; ``said``: whether the first is "better", "worse", "equal" or "undecided", by accuracy, or by mean absolute
+        error; ``summary``: sentences made of the figures. Of classes also ``only_first_right``, ``only_second_right``,
+        ``p``, and rows, or groups, that would be needed: ``to_decide`` a difference of this size, None where there is
+        none, and ``to_call_equal`` models that are.
+
+    Raises:
+        DatasetTargetError, FeatureMismatchError, DatasetFormatError: as for ``external_validation``.
+        SpecError: the same; a margin that is none; classes that are not the same.
+        ModelPredictsNumbersError: one predicts numbers and the other classes.
+
+    Cost: one prediction of each row by each model.
+
+    Source: McNemar's exact test, of groups Obuchowski's (see `superpose.learning.verdicts.cases`); Newcombe's intervals
+    of paired shares; DeLong's of two areas (`superpose.learning.areas.auc_difference`); Student's of mean differences.
+    """
+    if not 0.0 < confidence < 1.0:
+        raise SpecError(f"must lie between 0 and 1, got {confidence!r}", "confidence")
+    if not 0.0 < margin < 1.0:
+        raise SpecError(f"must lie between 0 and 1, got {margin!r}", "margin")
+    if first.predicts_numbers != second.predicts_numbers:
+        raise ModelPredictsNumbersError(
+            f"{names[0]} predicts {'a number' if first.predicts_numbers else 'classes'}, {names[1]} "
+            f"{'a number' if second.predicts_numbers else 'classes'}; two models are held against each other that "
+            "predict the same."
+        )
+    labelled = labelled_rows(first, rows, target=target, labels=labels, groups=groups)
+    found: dict[str, Any] = {
+        "first": names[0],
+        "second": names[1],
+        "n_rows": len(labelled.frame),
+        "n_groups": None if labelled.members is None else len(np.unique(labelled.members)),
+        "confidence": confidence,
+        "margin": margin,
+    }
+    if first.predicts_numbers:
+        found |= _of_numbers(first, second, labelled, confidence, margin)
+    else:
+        found |= _of_classes(first, second, labelled, confidence, margin, names)
+    return found | {"summary": paired_summary(found)}
+
+
+def _encoded(predictor: Predictor, rows: pd.DataFrame) -> Floats:
+    return predictor.encode_counting(rows[[name for name in predictor.feature_names if name in rows.columns]])[0]
+
+
+def _probabilities(predictor: Predictor, rows: pd.DataFrame) -> Floats:
+    return predictor.safeguards.calibrated(predictor.model.probabilities(_encoded(predictor, rows)))
+
+
+def _figure(first: float, second: float, ends: tuple[float | None, float | None]) -> dict[str, float | None]:
+    values = {"first": first, "second": second, "difference": first - second, "low": ends[0], "high": ends[1]}
+    return {name: None if value is None or not math.isfinite(value) else value for name, value in values.items()}
+
+
+def _of_numbers(
+    first: Predictor, second: Predictor, labelled: LabelledRows, confidence: float, margin: float
+) -> dict[str, Any]:
+    """Absolute errors of two models that predict numbers."""
+    errors = [np.abs(one.numbers_encoded(_encoded(one, labelled.frame)) - labelled.truth) for one in (first, second)]
+    own, other = (float(np.mean(one)) for one in errors)
+    more = errors[0] - errors[1]
+    low, high = interval_of_mean(more, confidence, labelled.members)
+    said = "better" if high < 0.0 else "worse" if low > 0.0 else "undecided"
+    if (
+        said == "undecided"
+        and high > low
+        and _within(interval_of_mean(more, _one_sided(confidence), labelled.members), margin * other)
+    ):
+        said = "equal"
+    return {"metrics": {"mae": _figure(own, other, (low, high))}, "said": said}
+
+
+def _one_sided(confidence: float) -> float:
+    """The confidence of an interval that two one-sided tests come to, each as sure as the two-sided test."""
+    return max(2.0 * confidence - 1.0, 0.5)
+
+
+def _within(ends: tuple[float, float], margin: float) -> bool:
+    return max(-ends[0], ends[1]) < margin
+
+
+def _of_classes(  # as above
+    first: Predictor,
+    second: Predictor,
+    labelled: LabelledRows,
+    confidence: float,
+    margin: float,
+    names: tuple[str, str],
+) -> dict[str, Any]:
+    """Answers and probabilities of two models of the same classes."""
+    classes, others = ([str(label) for label in one.classes] for one in (first, second))
+    if sorted(classes) != sorted(others):
+        raise SpecError(
+            f"{names[0]} knows {', '.join(classes[:10])}, {names[1]} {', '.join(others[:10])}; models that are held "
+            "against each other must know the same classes",
+            "against",
+        )
+    truth, members = labelled.truth.astype(np.int64), labelled.members
+    own = _probabilities(first, labelled.frame)
+    other = _probabilities(second, labelled.frame)[:, [others.index(label) for label in classes]]
+    cases = PairedCases(truth, own, other, members)
+    named = (first.manifest.get("evaluation") or {}).get("positive_class")
+    positive = classes.index(str(named)) if str(named) in classes else len(classes) - 1
+    metrics = _metrics(cases, positive, confidence)
+    decided = _decided(cases, confidence, margin)
+    difference, *ends = difference_of_paired_shares(
+        own.argmax(axis=1) == truth, other.argmax(axis=1) == truth, _one_sided(confidence), members
+    )
+    n_independent = len(truth) if members is None else len(np.unique(members))
+    said = "undecided"
+    if decided["p"] < 1.0 - confidence:
+        said = "better" if difference > 0.0 else "worse"
+    elif _within((ends[0], ends[1]), margin) and n_independent >= decided["to_call_equal"]:
+        said = "equal"
+    return {"metrics": metrics, **decided, "said": said}
+
+
+def _metrics(cases: PairedCases, positive: int, confidence: float) -> dict[str, Any]:
+    """Each metric of both, and the difference with its interval."""
+    truth, members = cases.truth, cases.groups
+    answered = [one.argmax(axis=1) for one in (cases.hybrid, cases.other)]
+
+    def shares(right: list[NDArray[np.bool_]], of: NDArray[np.bool_]) -> dict[str, float | None]:
+        if not of.any():
+            return _figure(math.nan, math.nan, (None, None))
+        own, other = (one[of] for one in right)
+        _, low, high = difference_of_paired_shares(own, other, confidence, None if members is None else members[of])
+        return _figure(float(np.mean(own)), float(np.mean(other)), (low, high))
+
+    everyone = np.ones(len(truth), dtype=bool)
+    found = {"accuracy": shares([one == truth for one in answered], everyone)}
+    if cases.hybrid.shape[1] == 2:
+        ill = truth == positive
+        found["auc"] = _areas(cases, ill, positive, confidence)
+        found["sensitivity"] = shares([one == positive for one in answered], ill)
+        found["specificity"] = shares([one != positive for one in answered], ~ill)
+    target = np.eye(cases.hybrid.shape[1])[truth]
+    losses = [0.5 * np.sum((one - target) ** 2, axis=1) for one in (cases.hybrid, cases.other)]
+    ends = interval_of_mean(losses[0] - losses[1], confidence, members)
+    found["brier"] = _figure(float(np.mean(losses[0])), float(np.mean(losses[1])), ends)
+    return found
+
+
+def _areas(cases: PairedCases, ill: NDArray[np.bool_], positive: int, confidence: float) -> dict[str, float | None]:
+    """The AUC of both; an interval of the difference where each class has two cases, or groups, at least."""
+    members = np.arange(len(ill)) if cases.groups is None else cases.groups
+    areas = [area_under_curve(cases.truth, one, positive) for one in (cases.hybrid, cases.other)]
+    if min(len(np.unique(members[ill])), len(np.unique(members[~ill]))) < 2:
+        return _figure(areas[0], areas[1], (None, None))
+    sides = [(-one[ill, positive], -one[~ill, positive]) for one in (cases.hybrid, cases.other)]
+    together = None if cases.groups is None else (members[ill], members[~ill])
+    _, low, high = auc_difference(sides[0], sides[1], confidence, together)
+    return _figure(areas[0], areas[1], (low, high))
+
+
+def _decided(cases: PairedCases, confidence: float, margin: float) -> dict[str, Any]:
+    """McNemar's test, and the rows or groups that would be needed."""
+    only_first, only_second, of_groups = cases.only_hybrid_right, cases.only_other_right, cases.of_groups
+    n_cases, allowed = len(cases.truth), 1.0 - confidence
+    if of_groups is None:
+        p_value, to_decide = (
+            mcnemar(only_first, only_second),
+            cases_to_decide(only_first, only_second, n_cases, allowed),
+        )
+        to_call_equal = cases_to_call_equal((only_first + only_second) / n_cases, margin, allowed)
+    else:
+        p_value = mcnemar_of_groups(of_groups)
+        to_decide = groups_to_decide(of_groups, allowed)
+        to_call_equal = groups_to_call_equal(of_groups, n_cases, margin, allowed)
+    return {
+        "only_first_right": only_first,
+        "only_second_right": only_second,
+        "p": p_value,
+        "to_decide": to_decide,
+        "to_call_equal": to_call_equal,
+    }
