@@ -76,6 +76,10 @@ def test_beside_another_model(superpose: Callable[..., Any], flowers: Path, tmp_
     shown = superpose(*words).out
     assert "difference (95 %)" in shown and " alone gets right, " in " ".join(shown.split())
     assert superpose(*words[:-1], tmp_path / "gone.superpose").code != 0
+    pd.read_csv(rows).assign(reader="virginica").to_csv(tmp_path / "read.csv", index=False)
+    words = ("evaluate", flowers, tmp_path / "read.csv", "--target", "kind", "--against-column", "reader")
+    assert superpose(*words, "--json").json["against"]["metrics"]["accuracy"]["second"] == 0.5
+    assert "not both" in superpose(*words, "--against", other).err
 
 
 def test_what_it_cannot_take_is_refused_by_name(superpose: Callable[..., Any], flowers: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from superpose import HybridClassifier
 from superpose.datasets import builtin_table
-from superpose.errors import ModelPredictsNumbersError, SpecError
+from superpose.errors import DatasetTargetError, ModelPredictsNumbersError, SpecError
 from superpose.explain import external_report
 from superpose.learning import HybridRegressor, Predictor
 from superpose.learning.areas import auc_difference
@@ -204,3 +204,28 @@ def test_models_that_differ_in_kind_are_refused(
     assert found["said"] == "better" and "by mean absolute error: -" in found["summary"][0]
     assert paired_validation(numbers[0], numbers[1], rest, target="price")["said"] == "worse"
     assert paired_validation(numbers[0], numbers[0], rest, target="price")["said"] == "undecided"
+    frame["guess"] = frame["price"] + 900.0
+    guessed = paired_validation(numbers[1], "guess", frame.iloc[100:], target="price", names=("model", "guess"))
+    assert guessed["metrics"]["mae"]["second"] == pytest.approx(900.0) and guessed["said"] == "worse"
+
+
+def test_beside_what_is_in_use(models: tuple[Predictor, Predictor], rows: pd.DataFrame) -> None:
+    """A reader's answers stand in a column; they have no probabilities."""
+    said = (rows["diagnosis"] == "malignant").astype(int).where(np.arange(269) % 9 > 0, 1)
+    frame = rows.assign(reader=said.astype(object).where(np.arange(269) >= 20))
+    words: Any = {"target": "diagnosis", "labels": {"1": "malignant", "0": "benign"}, "names": ("new", "reader")}
+    found = paired_validation(models[0], "reader", frame, **words)
+    assert (found["n_rows"], found["n_without_answer"]) == (249, 20)
+    assert list(found["metrics"]) == ["accuracy", "sensitivity", "specificity"]
+    seen, truth = said[20:] == 1, rows["diagnosis"][20:] == "malignant"
+    assert found["metrics"]["accuracy"]["second"] == pytest.approx(np.mean(seen == truth))
+    assert found["metrics"]["specificity"]["second"] == pytest.approx(np.mean(~seen[~truth]))
+    assert found["said"] == "better" and found["summary"][-1] == "20 rows without an answer of reader were left out."
+    page = external_report(external_validation(models[0], rows, target="diagnosis"), "new", "rows", paired=found)
+    assert b"Beside reader" in page
+    with pytest.raises(SpecError, match="'writer' is not a column"):
+        paired_validation(models[0], "writer", frame, **words)
+    with pytest.raises(SpecError, match="has no answer in any row"):
+        paired_validation(models[0], "reader", frame.head(20), **words)
+    with pytest.raises(DatasetTargetError, match=r"Column 'reader' has '0', '1'; the model knows"):
+        paired_validation(models[0], "reader", frame, target="diagnosis")

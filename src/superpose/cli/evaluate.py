@@ -64,6 +64,10 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
         str | None,
         typer.Option(help="Another model on the same rows: which does better?", metavar="ENDPOINT_OR_MODEL"),
     ] = None,
+    against_column: Annotated[
+        str | None,
+        typer.Option(help="Column with the answers of what is in use, such as a reader's.", metavar="COLUMN"),
+    ] = None,
     margin: Annotated[
         float, typer.Option(help="A difference in accuracy below this does not matter.", min=0.001, max=0.5)
     ] = 0.02,
@@ -95,6 +99,8 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
             f"import it first: superpose models import {model}.",
             field="record",
         )
+    if against is not None and against_column is not None:
+        raise RequestError("Give either --against or --against-column, not both.", field="against")
     other = None if against is None else _subject(against, url, key_file)
     renamed = dict(_renamed(text, [str(name) for name in predictor.classes]) for text in label or ())
     frame = _frame(rows, predictor)
@@ -112,13 +118,16 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
     paired = None
     if other is not None:
         paired = paired_validation(predictor, other.predictor, frame, names=(name, other.name), margin=margin, **how)
+        paired = {"digest": other.predictor.digest, **paired}
+    elif against_column is not None:
+        paired = paired_validation(predictor, against_column, frame, names=(name, against_column), margin=margin, **how)
     if page is not None:
         made = external_report(
             found, name, Path(rows).name, notice=predictor.notice, digest=predictor.digest, paired=paired
         )
         _write(page, form, made)
     if as_json:
-        more = {} if other is None else {"against": {"digest": other.predictor.digest, **(paired or {})}}
+        more = {} if paired is None else {"against": paired}
         print_json({"model": name, "digest": predictor.digest, "notice": predictor.notice, **found, **more})
     else:
         _show(name, found)

@@ -1,4 +1,5 @@
-"""Two trained models on the same labelled rows: which does better there, and how many rows would tell.
+"""A trained model beside another, or beside what is in use, on the same labelled rows: which does better there, and
+how many rows would tell.
 
 Nothing is fitted to the rows. A difference is decided by McNemar's exact test of the rows that one model alone gets
 right (of numbers by the interval of the difference of absolute errors). "Equal" needs the interval of two one-sided
@@ -16,9 +17,10 @@ from numpy.typing import NDArray
 
 from superpose.errors import ModelPredictsNumbersError, SpecError
 from superpose.learning.areas import auc_difference
-from superpose.learning.labelled import LabelledRows, labelled_rows
+from superpose.learning.labelled import LabelledRows, check_columns, labelled_rows
 from superpose.learning.metrics import area_under_curve
 from superpose.learning.paired_words import paired_summary
+from superpose.learning.rows import category_text
 from superpose.learning.shares import difference_of_paired_shares, interval_of_mean
 from superpose.learning.verdicts.cases import (
     PairedCases,
@@ -46,7 +48,7 @@ MARGIN: Final = 0.02
 
 def paired_validation(  # noqa: PLR0913  # two models, the rows, and what is to be known of them
     first: Predictor,
-    second: Predictor,
+    second: Predictor | str,
     rows: pd.DataFrame,
     *,
     names: tuple[str, str] = ("the first model", "the second model"),
@@ -56,13 +58,15 @@ def paired_validation(  # noqa: PLR0913  # two models, the rows, and what is to 
     confidence: float = 0.95,
     margin: float = MARGIN,
 ) -> dict[str, Any]:
-    """How two models differ on the same labelled rows, as JSON values.
+    """How a model differs from another, or from answers that stand beside the rows, as JSON values.
 
     >>> paired_validation(Predictor.load("new.superpose"), Predictor.load("old.superpose"), frame)  # doctest: +SKIP
 
     Args:
         first, second: the models, as they answer: calibrated, if they are. Their classes must be the same, in any
-            order; columns may differ, and the rows have those of both.
+            order; columns may differ, and the rows have those of both. A text in place of the second names a column
+            with the answers of what is in use, such as a reader's: labels as the truth has them, or numbers. Rows
+            without one are left out.
         rows: columns of both models and that of the truth, ``(n_rows, n_columns)``.
         names: what sentences call the two.
         target, labels, groups, confidence: as for `superpose.learning.external_validation.external_validation`; the
@@ -71,16 +75,17 @@ def paired_validation(  # noqa: PLR0913  # two models, the rows, and what is to 
             second model's mean absolute error.
 
     Returns:
-        ``first``, ``second``: the names; ``n_rows``, ``n_groups`` or None, ``confidence``, ``margin``; ``metrics``: of
-        each ``first``, ``second``, ``difference`` (first less second), ``low`` and ``high``, None where the rows do not
-        tell; ``said``: whether the first is "better", "worse", "equal" or "undecided", by accuracy, or by mean absolute
-        error; ``summary``: sentences made of the figures. Of classes also ``only_first_right``, ``only_second_right``,
-        ``p``, and rows, or groups, that would be needed: ``to_decide`` a difference of this size, None where there is
-        none, and ``to_call_equal`` models that are.
+        ``first``, ``second``: the names; ``n_rows``, ``n_without_answer``, ``n_groups`` or None, ``confidence``,
+        ``margin``; ``metrics``: of each ``first``, ``second``, ``difference`` (first less second), ``low`` and
+        ``high``, None where the rows do not tell (of answers in a column neither AUC nor Brier score); ``said``:
+        whether the first is "better", "worse", "equal" or "undecided", by accuracy, or by mean absolute error;
+        ``summary``: sentences made of the figures. Of classes also ``only_first_right``, ``only_second_right``, ``p``,
+        and rows, or groups, that would be needed: ``to_decide`` a difference of this size, None where there is none,
+        and ``to_call_equal`` models that are.
 
     Raises:
         DatasetTargetError, FeatureMismatchError, DatasetFormatError: as for ``external_validation``.
-        SpecError: the same; a margin that is none; classes that are not the same.
+        SpecError: the same; a margin that is none; classes that are not the same; a column without answers.
         ModelPredictsNumbersError: one predicts numbers and the other classes.
 
     Cost: one prediction of each row by each model.
@@ -92,26 +97,91 @@ def paired_validation(  # noqa: PLR0913  # two models, the rows, and what is to 
         raise SpecError(f"must lie between 0 and 1, got {confidence!r}", "confidence")
     if not 0.0 < margin < 1.0:
         raise SpecError(f"must lie between 0 and 1, got {margin!r}", "margin")
-    if first.predicts_numbers != second.predicts_numbers:
-        raise ModelPredictsNumbersError(
-            f"{names[0]} predicts {'a number' if first.predicts_numbers else 'classes'}, {names[1]} "
-            f"{'a number' if second.predicts_numbers else 'classes'}; two models are held against each other that "
-            "predict the same."
-        )
-    labelled = labelled_rows(first, rows, target=target, labels=labels, groups=groups)
+    if isinstance(second, str):
+        kept = _answered(rows, second)
+    else:
+        kept = rows
+        _check_alike(first, second, names)
+    labelled = labelled_rows(first, kept, target=target, labels=labels, groups=groups)
     found: dict[str, Any] = {
         "first": names[0],
         "second": names[1],
         "n_rows": len(labelled.frame),
+        "n_without_answer": len(rows) - len(kept),
         "n_groups": None if labelled.members is None else len(np.unique(labelled.members)),
         "confidence": confidence,
         "margin": margin,
     }
+    other = _said_by(second, first, labelled, labels)
     if first.predicts_numbers:
-        found |= _of_numbers(first, second, labelled, confidence, margin)
+        own = first.numbers_encoded(_encoded(first, labelled.frame))
+        found |= _of_numbers(own, other, labelled, confidence, margin)
     else:
-        found |= _of_classes(first, second, labelled, confidence, margin, names)
+        cases = PairedCases(
+            labelled.truth.astype(np.int64), _probabilities(first, labelled.frame), other, labelled.members
+        )
+        found |= _of_classes(cases, _positive(first), confidence, margin, has_scores=not isinstance(second, str))
     return found | {"summary": paired_summary(found)}
+
+
+def _answered(rows: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows that have an answer in a column.
+
+    Raises:
+        SpecError: there is no such column, or no answer in it.
+        DatasetFormatError: a column's name repeats.
+    """
+    check_columns(rows, [column], "against")
+    kept = rows.loc[[category_text(value) is not None for value in rows[column].tolist()]]
+    if not len(kept):
+        raise SpecError(f"column {column!r} has no answer in any row", "against", column=column)
+    return kept
+
+
+def _check_alike(first: Predictor, second: Predictor, names: tuple[str, str]) -> None:
+    """Refuse models that do not predict the same.
+
+    Raises:
+        ModelPredictsNumbersError: one predicts a number and the other classes.
+        SpecError: their classes are not the same.
+    """
+    if first.predicts_numbers != second.predicts_numbers:
+        kinds = ["a number" if one.predicts_numbers else "classes" for one in (first, second)]
+        raise ModelPredictsNumbersError(
+            f"{names[0]} predicts {kinds[0]}, {names[1]} {kinds[1]}; two models are held against each other that "
+            "predict the same."
+        )
+    if first.predicts_numbers:
+        return
+    own, other = ([str(label) for label in one.classes] for one in (first, second))
+    if sorted(own) != sorted(other):
+        raise SpecError(
+            f"{names[0]} knows {', '.join(own[:10])}, {names[1]} {', '.join(other[:10])}; models that are held "
+            "against each other must know the same classes",
+            "against",
+        )
+
+
+def _positive(predictor: Predictor) -> int:
+    """The class that sensitivity speaks of, as for `superpose.learning.external_validation.external_validation`."""
+    classes = [str(label) for label in predictor.classes]
+    named = (predictor.manifest.get("evaluation") or {}).get("positive_class")
+    return classes.index(str(named)) if str(named) in classes else len(classes) - 1
+
+
+def _said_by(
+    second: Predictor | str, first: Predictor, labelled: LabelledRows, labels: Mapping[str, str] | None
+) -> Floats:
+    """What the second answers: numbers ``(n_rows,)``, or probabilities in the order of the first's classes, of a column
+    ones and zeros ``(n_rows, n_classes)``.
+    """
+    if isinstance(second, str):
+        answers = labelled_rows(first, labelled.frame, target=second, labels=labels).truth
+        return answers if first.predicts_numbers else np.eye(len(first.classes))[answers.astype(np.int64)]
+    if first.predicts_numbers:
+        return second.numbers_encoded(_encoded(second, labelled.frame))
+    others = [str(label) for label in second.classes]
+    return _probabilities(second, labelled.frame)[:, [others.index(str(label)) for label in first.classes]]
 
 
 def _encoded(predictor: Predictor, rows: pd.DataFrame) -> Floats:
@@ -128,21 +198,18 @@ def _figure(first: float, second: float, ends: tuple[float | None, float | None]
 
 
 def _of_numbers(
-    first: Predictor, second: Predictor, labelled: LabelledRows, confidence: float, margin: float
+    said: Floats, other_said: Floats, labelled: LabelledRows, confidence: float, margin: float
 ) -> dict[str, Any]:
-    """Absolute errors of two models that predict numbers."""
-    errors = [np.abs(one.numbers_encoded(_encoded(one, labelled.frame)) - labelled.truth) for one in (first, second)]
+    """Absolute errors of both."""
+    errors = [np.abs(one - labelled.truth) for one in (said, other_said)]
     own, other = (float(np.mean(one)) for one in errors)
     more = errors[0] - errors[1]
     low, high = interval_of_mean(more, confidence, labelled.members)
-    said = "better" if high < 0.0 else "worse" if low > 0.0 else "undecided"
-    if (
-        said == "undecided"
-        and high > low
-        and _within(interval_of_mean(more, _one_sided(confidence), labelled.members), margin * other)
-    ):
-        said = "equal"
-    return {"metrics": {"mae": _figure(own, other, (low, high))}, "said": said}
+    outcome = "better" if high < 0.0 else "worse" if low > 0.0 else "undecided"
+    narrower = interval_of_mean(more, _one_sided(confidence), labelled.members)
+    if outcome == "undecided" and high > low and _within(narrower, margin * other):
+        outcome = "equal"
+    return {"metrics": {"mae": _figure(own, other, (low, high))}, "said": outcome}
 
 
 def _one_sided(confidence: float) -> float:
@@ -154,32 +221,14 @@ def _within(ends: tuple[float, float], margin: float) -> bool:
     return max(-ends[0], ends[1]) < margin
 
 
-def _of_classes(  # as above
-    first: Predictor,
-    second: Predictor,
-    labelled: LabelledRows,
-    confidence: float,
-    margin: float,
-    names: tuple[str, str],
+def _of_classes(
+    cases: PairedCases, positive: int, confidence: float, margin: float, *, has_scores: bool
 ) -> dict[str, Any]:
-    """Answers and probabilities of two models of the same classes."""
-    classes, others = ([str(label) for label in one.classes] for one in (first, second))
-    if sorted(classes) != sorted(others):
-        raise SpecError(
-            f"{names[0]} knows {', '.join(classes[:10])}, {names[1]} {', '.join(others[:10])}; models that are held "
-            "against each other must know the same classes",
-            "against",
-        )
-    truth, members = labelled.truth.astype(np.int64), labelled.members
-    own = _probabilities(first, labelled.frame)
-    other = _probabilities(second, labelled.frame)[:, [others.index(label) for label in classes]]
-    cases = PairedCases(truth, own, other, members)
-    named = (first.manifest.get("evaluation") or {}).get("positive_class")
-    positive = classes.index(str(named)) if str(named) in classes else len(classes) - 1
-    metrics = _metrics(cases, positive, confidence)
+    """Answers of both, and probabilities where the second has any."""
+    truth, members = cases.truth, cases.groups
     decided = _decided(cases, confidence, margin)
     difference, *ends = difference_of_paired_shares(
-        own.argmax(axis=1) == truth, other.argmax(axis=1) == truth, _one_sided(confidence), members
+        cases.hybrid.argmax(axis=1) == truth, cases.other.argmax(axis=1) == truth, _one_sided(confidence), members
     )
     n_independent = len(truth) if members is None else len(np.unique(members))
     said = "undecided"
@@ -187,10 +236,10 @@ def _of_classes(  # as above
         said = "better" if difference > 0.0 else "worse"
     elif _within((ends[0], ends[1]), margin) and n_independent >= decided["to_call_equal"]:
         said = "equal"
-    return {"metrics": metrics, **decided, "said": said}
+    return {"metrics": _metrics(cases, positive, confidence, has_scores=has_scores), **decided, "said": said}
 
 
-def _metrics(cases: PairedCases, positive: int, confidence: float) -> dict[str, Any]:
+def _metrics(cases: PairedCases, positive: int, confidence: float, *, has_scores: bool) -> dict[str, Any]:
     """Each metric of both, and the difference with its interval."""
     truth, members = cases.truth, cases.groups
     answered = [one.argmax(axis=1) for one in (cases.hybrid, cases.other)]
@@ -206,9 +255,12 @@ def _metrics(cases: PairedCases, positive: int, confidence: float) -> dict[str, 
     found = {"accuracy": shares([one == truth for one in answered], everyone)}
     if cases.hybrid.shape[1] == 2:
         ill = truth == positive
-        found["auc"] = _areas(cases, ill, positive, confidence)
+        if has_scores:
+            found["auc"] = _areas(cases, ill, positive, confidence)
         found["sensitivity"] = shares([one == positive for one in answered], ill)
         found["specificity"] = shares([one != positive for one in answered], ~ill)
+    if not has_scores:
+        return found
     target = np.eye(cases.hybrid.shape[1])[truth]
     losses = [0.5 * np.sum((one - target) ** 2, axis=1) for one in (cases.hybrid, cases.other)]
     ends = interval_of_mean(losses[0] - losses[1], confidence, members)

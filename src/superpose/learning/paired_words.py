@@ -25,8 +25,13 @@ def paired_summary(found: Facts) -> list[str]:
         found: the document of `superpose.learning.paired_validation.paired_validation`, without its summary.
     """
     if "mae" in found["metrics"]:
-        return [_of_errors(found)]
-    return [_of_answers(found), *_needed(found), *_beside(found)]
+        return [_of_errors(found), *_left_out(found)]
+    return [_of_answers(found), *_needed(found), *_beside(found), *_left_out(found)]
+
+
+def _left_out(found: Facts) -> list[str]:
+    n = found["n_without_answer"]
+    return [f"{n:,} rows without an answer of {found['second']} were left out."] if n else []
 
 
 def _level(found: Facts) -> str:
