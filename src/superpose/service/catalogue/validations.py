@@ -57,7 +57,7 @@ class Validations:
 
         Raises:
             NotFoundError: no such version in the caller's project.
-            ConflictError: the name has another record, or there are 50 already.
+            ConflictError: the name has another record, or one that was withdrawn, or there are 50 already.
             RequestError: the record is of another model, or contradicts itself.
         """
         principal.require(Role.EDITOR)
@@ -68,10 +68,11 @@ class Validations:
             for one in found.validations:
                 if one["site"] != site:
                     continue
-                if {**one, **record} == one:
+                if {**one, **record} == one and "withdrawn_at" not in one:
                     return dict(one)
+                what = "a withdrawn" if "withdrawn_at" in one else "another"
                 raise ConflictError(
-                    f"Version {found.version} of model {model!r} has another record of {site!r}, of "
+                    f"Version {found.version} of model {model!r} has {what} record of {site!r}, of "
                     f"{one['recorded_at']}. Records stay as they are: choose another name, such as one with a date.",
                     site=site,
                     model=model,
