@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import sqlite3
 import time
 from collections.abc import Callable
@@ -107,6 +108,20 @@ def test_a_fault_fails_its_check_with_what_to_do(
     assert detail in checks[name]["detail"]
     assert advice in checks[name]["advice"]
     assert [n for n, check in checks.items() if check["status"] == "fail"] == [name]
+
+
+def test_a_disk_that_takes_nothing_is_told_of_the_data_directory_alone(
+    examine: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    for name in ("TemporaryFile", "NamedTemporaryFile"):  # who may write by the modes, but not by the disk
+        monkeypatch.setattr(f"tempfile.{name}", refused)
+    code, checks = examine()
+    assert (code, checks["data directory"]["status"]) == (1, "fail")
+    assert checks["data directory"]["detail"].endswith("/data: Read-only file system")
+    assert [n for n, check in checks.items() if check["status"] == "fail"] == ["data directory"]
 
 
 def test_a_damaged_store_fails(examine: Callable[..., Any], data_dir: Path) -> None:

@@ -17,12 +17,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.full_disk import room_for
 
 from superpose.errors import StoreError, StoreFullError, StoreReadOnlyError
 from superpose.learning.canonical import gone_unless_whole
 from superpose.service import Service, ServiceConfig
 from superpose.service.operations.json_logs import LogFile
-from superpose.service.store.disk_errors import disk_error, from_sqlite
+from superpose.service.store.disk_errors import disk_error, from_sqlite, passes
 
 #: What the processes below share: how a service is opened and used, and how an error is told.
 COMMON = '''
@@ -194,8 +195,16 @@ print(json.dumps(report))
 READ_ONLY_DISK = (
     COMMON
     + """
+import sqlite3
+from superpose.service.store.disk_errors import from_sqlite
+
 def remount(how):
     subprocess.run(["mount", "-o", f"remount,{how}", str(disk)], check=True)
+
+def on_a_disk_that_became_read_only():  # under a running server, for a fault: SQLite says no more than this
+    error = sqlite3.OperationalError("disk I/O error")
+    error.sqlite_errorcode = sqlite3.SQLITE_IOERR_WRITE
+    raise from_sqlite(error, "The store cannot be written", str(disk / "data" / "superpose.sqlite"))
 
 report = {}
 with opened() as service:
@@ -204,6 +213,7 @@ with opened() as service:
     descriptors = [Path(f"/proc/self/fd/{name}") for name in os.listdir("/proc/self/fd")]
     report["busy"] = subprocess.run(["mount", "-o", "remount,ro", str(disk)], capture_output=True).returncode != 0
 remount("ro")
+report["running"] = told(on_a_disk_that_became_read_only)
 report["start"] = told(opened)
 report["worker"] = told(Worker, ServiceConfig(data_dir=disk / "data"))
 remount("rw")
@@ -316,7 +326,7 @@ def test_a_disk_that_fills_during_training_delays_the_job_and_changes_nothing(tm
 @pytest.mark.usefixtures("kernels")
 def test_a_disk_that_can_only_be_read_is_named_and_works_again_when_writable(tmp_path: Path) -> None:
     report = on_a_disk_of_its_own(tmp_path, READ_ONLY_DISK)
-    for refused in (report["start"], report["worker"]):
+    for refused in (report["running"], report["start"], report["worker"]):
         assert refused["code"] == "service.store_read_only"
         assert "can only be read" in refused["message"]
     assert (report["job"], report["submit"], report["check"]) == ("queued", None, "ok")
@@ -348,8 +358,6 @@ def test_a_second_server_is_refused_by_name_and_leaves_the_first_alone(tmp_path:
     ("number", "kind"), [("ENOSPC", StoreFullError), ("EDQUOT", StoreFullError), ("EFBIG", StoreFullError)]
 )
 def test_errors_of_full_disks(number: str, kind: type[StoreError]) -> None:
-    import errno
-
     found = disk_error(OSError(getattr(errno, number), "told"), "It cannot be written")
     assert type(found) is kind and found.code == "service.store_full"
     assert type(disk_error(OSError(errno.EROFS, "told"), "x")) is StoreReadOnlyError
@@ -360,6 +368,10 @@ def test_errors_of_full_disks(number: str, kind: type[StoreError]) -> None:
     beside.sqlite_errorcode = sqlite3.SQLITE_IOERR_SHMSIZE
     told = from_sqlite(beside, "The store cannot be written", "x")
     assert told.message.endswith("disk I/O error. The disk is full or fails: free some space, or look after it.")
+    with room_for(0):  # SQLite says no more of it, the disk does
+        told = from_sqlite(beside, "The store cannot be written", "x")
+    assert (type(told), told.details) == (StoreFullError, {})
+    assert passes(PermissionError(errno.EACCES, "told"))  # an operator's hand
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full here")

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import errno
+import os
 import sqlite3
+import tempfile
+from pathlib import Path
 
 from superpose.errors import StoreError, StoreFullError, StoreReadOnlyError
 
-__all__ = ["disk_error", "from_sqlite", "is_of_the_disk", "passes"]
+__all__ = ["disk_error", "from_sqlite", "is_of_the_disk", "passes", "unwritable"]
 
 _FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _READ_ONLY = {errno.EROFS}
 _FORBIDDEN = {errno.EACCES, errno.EPERM}
-_PASSING = _FULL | _READ_ONLY | {errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ESTALE}
+_PASSING = _FULL | _READ_ONLY | _FORBIDDEN | {errno.EIO, errno.ENOENT, errno.EMFILE, errno.ENFILE, errno.ESTALE}
 _PRIMARY = 0xFF
 
 
@@ -44,8 +47,24 @@ def from_sqlite(error: BaseException | None, what: str, path: str) -> StoreError
         return StoreReadOnlyError(
             f"{what}: {error}. Nothing was changed. The disk or file of the store can only be read; make it writable."
         )
-    cure = " The disk is full or fails: free some space, or look after it." if code == sqlite3.SQLITE_IOERR else ""
+    cure = ""
+    if code == sqlite3.SQLITE_IOERR:  # which is all that it says of a disk that the system has made read-only meanwhile
+        found = unwritable(Path(path).parent)
+        if found is not None and is_of_the_disk(found):
+            return disk_error(found, what)
+        cure = " The disk is full or fails: free some space, or look after it."
     return StoreError(f"{what}: {error}.{cure}", path=path)
+
+
+def unwritable(directory: Path) -> OSError | None:
+    """Why no file can be written in a directory now; None where one can. Leaves nothing there."""
+    try:
+        with tempfile.TemporaryFile(dir=directory, buffering=0) as file:
+            file.write(b"x")
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error
+    return None
 
 
 def is_of_the_disk(error: OSError) -> bool:

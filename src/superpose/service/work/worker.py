@@ -247,7 +247,8 @@ class Worker:
         """Write down why an attempt failed: to be tried again where the cause may pass."""
         code, message = _told(error, claim)
         if _may_pass(error):
-            _log.error("job %s: %s", claim.job.id, message)
+            place = f" ({error.filename})" if isinstance(error, OSError) and error.filename else ""
+            _log.error("job %s: %s%s", claim.job.id, message, place)
             return self._write(lambda: self._store.retry(claim, code, message), keeper)
         if not isinstance(error, SuperposeError):
             _log.error("job %s: %s", claim.job.id, trace_of(error))
