@@ -17,6 +17,7 @@ import pytest
 
 from superpose import Client
 from superpose.cli.serve import write_facts
+from superpose.service import Service, ServiceConfig
 
 
 @pytest.fixture
@@ -145,3 +146,14 @@ def test_a_ready_file_without_a_folder_is_named_as_the_user_gave_it(tmp_path: Pa
     with pytest.raises(FileNotFoundError) as told:
         write_facts(tmp_path / "none" / "ready.json", {})
     assert told.value.filename == str(tmp_path / "none" / "ready.json")
+
+
+def test_what_a_killed_server_said_is_gone_before_the_next_one_begins(superpose: Any, tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        ended.wait()
+    with Service.open(ServiceConfig(data_dir=tmp_path / "data")):  # so that none begins
+        for pid, is_kept in ((ended.pid, False), (os.getppid(), True)):
+            write_facts(tmp_path / "ready.json", {"pid": pid, "url": "http://127.0.0.1:1"})
+            said = superpose("serve", "--data-dir", tmp_path / "data", "--ready-file", tmp_path / "ready.json")
+            assert said.code == 1 and "in use by another server" in said.err
+            assert (tmp_path / "ready.json").exists() == is_kept

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -108,7 +108,7 @@ class Server:
     def __init__(self, settings: Settings, ready_file: Path | None, *, as_json: bool) -> None:
         self._config = settings.service
         self._server = settings.server
-        self._ready_file = ready_file
+        self._ready_file = None if ready_file is None else ready_file.expanduser().absolute()
         self._as_json = as_json
         self._build: subprocess.Popen[bytes] | None = None
 
@@ -117,6 +117,8 @@ class Server:
         from superpose.api import Tls
         from superpose.api import serve as serve_api
 
+        if self._ready_file is not None:
+            _forget(self._ready_file, lambda pid: pid == os.getpid() or not _runs(pid))  # one that was killed left it
         told = self._server
         tls = None
         if told.tls_certificate is not None and told.tls_key is not None:
@@ -150,7 +152,7 @@ class Server:
             facts["certificate"] = str(self._server.tls_certificate)
         write_facts(self._service_file, facts)
         if self._ready_file is not None:
-            write_facts(self._ready_file.expanduser().absolute(), facts)
+            write_facts(self._ready_file, facts)
         if self._as_json:
             print_json({**facts, "data_dir": str(self._config.data_dir)})
             return
@@ -189,9 +191,23 @@ class Server:
         """Remove what says that this process serves."""
         for path in (self._service_file, self._ready_file):
             if path is not None:
-                with contextlib.suppress(OSError, ValueError, TypeError):
-                    if json.loads(path.read_text(encoding="utf-8")).get("pid") == os.getpid():
-                        path.unlink()
+                _forget(path, lambda pid: pid == os.getpid())
+
+
+def _forget(path: Path, whose: Callable[[int], bool]) -> None:
+    """Remove a file of facts where it is one, and of such a process."""
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, OverflowError):
+        if whose(int(json.loads(path.read_text(encoding="utf-8"))["pid"])):
+            path.unlink()
+
+
+def _runs(pid: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(pid, 0)
+    except OSError as error:
+        return isinstance(error, PermissionError)
+    return True
 
 
 def write_facts(path: Path, facts: Mapping[str, Any]) -> None:
