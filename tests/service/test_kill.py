@@ -296,6 +296,7 @@ def test_kill_9_of_server_and_worker_at_once(
     check_equal(service, admin, job, tmp_path / "undisturbed")
 
 
+@pytest.mark.slow  # waits for a lease to run out
 def test_a_worker_that_was_stopped_for_longer_than_its_lease_writes_nothing_more(
     service: Service, admin: Principal, config: ServiceConfig, job: Job, tmp_path: Path, start: Start
 ) -> None:

@@ -57,6 +57,7 @@ def hybrid() -> torch.nn.Module:
     return users.Hybrid(4, 3)
 
 
+@pytest.mark.slow  # half a minute: a server, killed workers and a module's whole training
 def test_a_module_trains_through_kill_9_and_serves_what_it_gives(
     client: Client, server: ServerProcess, config: ServiceConfig, table: Table, tmp_path: Path, kernels: None
 ) -> None:
