@@ -18,10 +18,12 @@ from superpose.engine.kernels.simd import LINE, Simd, Value
 __all__ = [
     "add_multiple",
     "add_product",
+    "add_weighted",
     "divide",
     "exponentiate",
     "lanes_of",
     "multiply",
+    "negate",
     "odd",
     "put",
     "put_coefficients",
@@ -106,6 +108,24 @@ def _add_product(typingctx: Any, zero: Any, x: Any, y: Any, to: Any) -> Any:
     return types.void(zero, types.int64, types.int64, types.int64), codegen
 
 
+def _add_weighted(typingctx: Any, zero: Any, factor: Any, x: Any, y: Any, to: Any) -> Any:
+    """Add ``factor`` times the products of the vectors at ``x`` and ``y``, all in float64, to the vector at ``to``."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        v = Simd(builder, args[0].type)
+        wide = ir.VectorType(_F64, v.lanes)
+
+        def load(address: Value) -> Value:
+            return v.load(address) if v.element == _F64 else builder.fpext(v.load(address), wide)
+
+        found = builder.fmul(builder.fmul(v.splat(args[1], wide), load(args[2])), load(args[3]))
+        total = builder.fadd(load(args[4]), found)
+        v.store(total if v.element == _F64 else builder.fptrunc(total, v.type), args[4])
+        return context.get_dummy_value()
+
+    return types.void(zero, types.float64, types.int64, types.int64, types.int64), codegen
+
+
 def _put_larger(typingctx: Any, zero: Any, x: Any, y: Any) -> Any:
     """Put the numbers at ``x`` that are larger than those at ``y`` in their place."""
 
@@ -118,6 +138,11 @@ def _put_larger(typingctx: Any, zero: Any, x: Any, y: Any) -> Any:
 def _multiply(typingctx: Any, zero: Any, x: Any, y: Any) -> Any:
     """Multiply the vector at ``y`` by the one at ``x``."""
     return _changing(zero, lambda v, mine, other: v.mul(mine, other))
+
+
+def _negate(typingctx: Any, zero: Any, x: Any, to: Any) -> Any:
+    """Write minus the vector at ``x`` to ``to``."""
+    return _changing(zero, lambda v, mine, other: v.neg(other))
 
 
 def _divide(typingctx: Any, zero: Any, x: Any, y: Any) -> Any:
@@ -200,6 +225,6 @@ def _put_coefficients(typingctx: Any, zero: Any, cosines: Any, sines: Any, signs
 
 lanes_of, odd, put, put_larger = intrinsic(_lanes_of), intrinsic(_odd), intrinsic(_put), intrinsic(_put_larger)
 multiply, divide, exponentiate = intrinsic(_multiply), intrinsic(_divide), intrinsic(_exponentiate)
-add_product = intrinsic(_add_product)
+add_product, add_weighted, negate = intrinsic(_add_product), intrinsic(_add_weighted), intrinsic(_negate)
 sum_of_products, add_multiple = intrinsic(_sum_of_products), intrinsic(_add_multiple)
 spread_coefficients, put_coefficients = intrinsic(_spread_coefficients), intrinsic(_put_coefficients)

@@ -10,7 +10,7 @@ from superpose.engine.kernels import slots as s
 from superpose.engine.kernels.angles import fill
 from superpose.engine.kernels.exchanges import exchange, exchange_up_to
 from superpose.engine.kernels.limits import D_KIND, D_SPLIT, D_SUMS, EXPECT_STREAM, WEIGH_STREAM
-from superpose.engine.kernels.lines import lanes_of, odd
+from superpose.engine.kernels.lines import add_weighted, lanes_of, negate, odd
 from superpose.engine.kernels.rotations import AMPLITUDE_SHIFT
 from superpose.engine.kernels.sharing import add_up, clear, share, share_rows, share_sums
 from superpose.engine.kernels.simd import LINE, address, call, kernel
@@ -51,7 +51,7 @@ def expect(
 ) -> None:
     """Write the tile's expectations."""
     lanes, rows, at, acc = lanes_of(zero), ints[t.ROWS], ints[t.AT_LAM], ints[t.AT_ACC]
-    values = ints[t.AT_VALUES]
+    values, size = ints[t.AT_VALUES], LINE // lanes_of(zero)
     n_observables, n_diagonal = ints[t.N_OBSERVABLES], ints[t.N_DIAGONAL]
     shrink = angles[3 * ints[t.PADDED] + ints[t.N_TABLES]]  # of the amplitudes
     fill(work, values, values + n_observables * lanes, 0.0)
@@ -86,10 +86,9 @@ def expect(
             share_sums(zero, numbers.EXPECT + of_string(string, t.STRING_KIND, ints), block)
         for place in range(ints[ints[t.STRING_START] + string], ints[ints[t.STRING_START] + string + 1]):
             factor = scale * floats[ints[t.STRING_FACTOR] + place]
-            to = values + ints[ints[t.STRING_OBSERVABLE] + place] * lanes
-            signs = ints[t.AT_SIGNS] + of_string(string, t.STRING_SIGN, ints) * lanes
-            for lane in range(lanes):
-                work[to + lane] += factor * work[signs + lane] * work[source + lane]
+            to = address(work) + values * size + LINE * ints[ints[t.STRING_OBSERVABLE] + place]
+            signs = address(work) + ints[t.AT_SIGNS] * size + LINE * of_string(string, t.STRING_SIGN, ints)
+            add_weighted(zero, factor, signs, address(work) + source * size, to)
     for k in range(done - 1, ints[t.N_STEPS_EXPECT] - 1, -1):
         exchange(zero, ints[t.STEPS] + k * t.STEP_WIDTH, ints[t.AT_PSI], ints, work, block)
     write_rows(zero, ints, tile, work, out, block)
@@ -123,19 +122,16 @@ def weigh_string(
 ) -> None:
     """Write a string's weight, and minus that, for each sample to the place ``weights``."""
     lanes = lanes_of(zero)
-    shift, first = ints[t.LANE_BITS], tile * ints[t.SAMPLES]
-    signs = ints[t.AT_SIGNS] + of_string(string, t.STRING_SIGN, ints) * lanes
-    n = min(lanes, (block[s.BATCH] - first) << shift)
-    fill(work, weights, weights + lanes, 0.0)
+    size, shift, first = LINE // lanes, ints[t.LANE_BITS], tile * ints[t.SAMPLES]
+    n, width = min(lanes, (block[s.BATCH] - first) << shift), ints[t.N_OBSERVABLES]
+    to, signs = address(work) + weights * size, ints[t.AT_SIGNS] + of_string(string, t.STRING_SIGN, ints) * lanes
+    fill(work, weights, weights + 2 * lanes, 0.0)
     for place in range(ints[ints[t.STRING_START] + string], ints[ints[t.STRING_START] + string + 1]):
-        factor = sign * floats[ints[t.STRING_FACTOR] + place]
-        observable = ints[ints[t.STRING_OBSERVABLE] + place]
+        factor, column = sign * floats[ints[t.STRING_FACTOR] + place], ints[ints[t.STRING_OBSERVABLE] + place]
         for lane in range(n):
-            work[weights + lane] += (
-                factor * work[signs + lane] * grad[(first + (lane >> shift)) * ints[t.N_OBSERVABLES] + observable]
-            )
-    for lane in range(lanes):
-        work[weights + lanes + lane] = -work[weights + lane]
+            work[weights + lanes + lane] = grad[(first + (lane >> shift)) * width + column]
+        add_weighted(zero, factor, address(work) + signs * size, to + LINE, to)
+    negate(zero, to, to + LINE)
 
 
 @kernel

@@ -113,9 +113,9 @@ class Simd:
         """Load an int64."""
         return self.b.load(self.b.inttoptr(address, _I64.as_pointer()))
 
-    def splat(self, scalar: Value) -> Value:
-        """Return the vector with ``scalar`` in every lane."""
-        empty = ir.Constant(self.type, ir.Undefined)
+    def splat(self, scalar: Value, kind: Any = None) -> Value:
+        """Return the vector, or one of another ``kind`` with as many lanes, with ``scalar`` in every lane."""
+        empty = ir.Constant(kind or self.type, ir.Undefined)
         one = self.b.insert_element(empty, scalar, ir.Constant(_I32, 0))
         return self.b.shuffle_vector(one, empty, ir.Constant(ir.VectorType(_I32, self.lanes), [0] * self.lanes))
 
