@@ -168,6 +168,24 @@ def test_smoothed_labels_and_extreme_scores_lose_what_torch_says(
     torch.testing.assert_close(found, gradients, rtol=0.0, atol=scale * (2e-5 if dtype is torch.float32 else 1e-9))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=["float32", "float64"])
+@pytest.mark.parametrize("n_columns", [1, 3, 8, 9, 16, 17, 40])
+def test_rows_of_any_length_have_the_gradients_of_torch(n_columns: int, dtype: torch.dtype) -> None:
+    made = build_network(
+        ModelSpec.from_dict({"n_qubits": 3}), NetworkShape(n_columns, 3), "hybrid", torch.Generator().manual_seed(1)
+    )
+    network, rng = made.to(dtype), np.random.default_rng(0)
+    data = TrainingRows(torch.tensor(rng.normal(size=(21, n_columns)), dtype=dtype), torch.arange(21) % 3)
+    order = torch.randperm(21, generator=torch.Generator().manual_seed(3))
+    cross_entropy(network(data.rows), data.classes).backward()
+    gradients = torch.cat([parameter.grad.flatten() for parameter in network.parameters()])
+    optimizer = AdamW(list(network.parameters()), OPTIONS)
+    parts = fused_parts_or_reason(network, None, None, cross_entropy)
+    steps.FusedSteps(parts, optimizer.vectors, optimizer.groups, None, 3).advance(data, order, 0, 21, 0, 0.0)
+    tolerance = 2e-6 if dtype is torch.float32 else 1e-12
+    torch.testing.assert_close(optimizer.grad, gradients, rtol=0.0, atol=tolerance)
+
+
 @pytest.mark.parametrize(
     ("encoding", "n_qubits", "batch_size"),
     [("angle", 8, 16), ("reuploading", 8, 32), ("angle", 10, 8)],

@@ -6,7 +6,8 @@ import math
 from typing import Any
 
 from superpose.engine.kernels import epoch_places as e
-from superpose.engine.kernels.simd import data, kernel, kernel_of_sums
+from superpose.engine.kernels.lines import lanes_of, sum_of_rows
+from superpose.engine.kernels.simd import LINE, address, data, kernel, kernel_of_sums
 
 __all__ = ["enter_rows", "leave_rows"]
 
@@ -24,12 +25,18 @@ def dot(zero: Any, x: Any, at_x: int, y: Any, at_y: int, n: int) -> Any:
 
 
 @kernel_of_sums
-def add_rows(
-    grads: Any, at: int, rows: Any, row: int, grad_weight: Any, grad_bias: Any, width: int, n_columns: int
-) -> None:  # fmt: skip
-    """Add a row's share of the gradients of a linear layer."""
+def add_row(grads: Any, at: int, sums: Any, width: int) -> None:
+    """Add a row to ``sums``."""
     for j in range(width):
-        grad_bias[j] += grads[at + j]
+        sums[j] += grads[at + j]
+
+
+@kernel_of_sums
+def add_products_of_rows(
+    grads: Any, at: int, rows: Any, row: int, grad_weight: Any, width: int, n_columns: int
+) -> None:  # fmt: skip
+    """Add a row's share of the gradients of a linear layer's weight."""
+    for j in range(width):
         for k in range(n_columns):
             grad_weight[j * n_columns + k] += grads[at + j] * rows[row + k]
 
@@ -134,12 +141,21 @@ def leave_rows(zero: Any, n: int, args: Any) -> None:
     grad_weight, grad_bias = data(zero, args[e.GRAD_ENTRY_WEIGHT]), data(zero, args[e.GRAD_ENTRY_BIAS])
     grad_angles, noted = data(zero, args[e.GRAD_ANGLES]), data(zero, args[e.NOTED])
     if kind == e.TANH:
-        clear(grad_weight, width * n_columns)
         clear(grad_bias, width)
         go_back(grad_angles, noted, data(zero, args[e.MAX_ANGLE])[0], n * width)
         for i in range(n):
+            add_row(grad_angles, i * width, grad_bias, width)
+        if n_columns <= lanes_of(zero):
+            size, numbers = LINE // lanes_of(zero), address(order) + 8 * first
+            for j in range(width):
+                to = address(grad_weight) + size * j * n_columns
+                grads = address(grad_angles) + size * j
+                sum_of_rows(zero, n, n_columns, grads, width, numbers, address(rows), to)
+            return
+        clear(grad_weight, width * n_columns)
+        for i in range(n):
             row = order[first + i] * n_columns
-            add_rows(grad_angles, i * width, rows, row, grad_weight, grad_bias, width, n_columns)
+            add_products_of_rows(grad_angles, i * width, rows, row, grad_weight, width, n_columns)
     elif kind == e.SCALE:
         clear(grad_weight, width)
         for i in range(n):

@@ -30,6 +30,7 @@ __all__ = [
     "put_larger",
     "spread_coefficients",
     "sum_of_products",
+    "sum_of_rows",
 ]
 
 _F64, _I64 = ir.DoubleType(), ir.IntType(64)
@@ -124,6 +125,42 @@ def _add_weighted(typingctx: Any, zero: Any, factor: Any, x: Any, y: Any, to: An
         return context.get_dummy_value()
 
     return types.void(zero, types.float64, types.int64, types.int64, types.int64), codegen
+
+
+def _sum_of_rows(
+    typingctx: Any, zero: Any, n: Any, width: Any, factors: Any, step: Any, order: Any, rows: Any, to: Any
+) -> Any:
+    """Write the sum of ``n`` rows times a factor each, which are added in their order, to the address ``to``.
+
+    Args:
+        n, width: how many rows, and numbers in each: at most as many as a vector has.
+        factors, step: address of the first factor, and how many numbers behind it the next one stands.
+        order, rows: addresses of the int64 numbers of the rows, and of the first row.
+        to: need be no multiple of 64, nor need rows.
+    """
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero, n, width, factors, step, order, rows, to = args
+        v = Simd(builder, zero.type)
+        places = ir.VectorType(_I64, v.lanes)
+        mask = builder.icmp_signed("<", ir.Constant(places, list(range(v.lanes))), v.splat(width, places))
+        pointer, bits, align = v.type.as_pointer(), mask.type, ir.Constant(ir.IntType(32), v.size)
+        name = f"v{v.lanes}f{8 * v.size}.p0v{v.lanes}f{8 * v.size}"
+        load = ir.FunctionType(v.type, [pointer, align.type, bits, v.type])
+        load = cgutils.get_or_insert_function(builder.module, load, f"llvm.masked.load.{name}")
+        store = ir.FunctionType(ir.VoidType(), [v.type, pointer, align.type, bits])
+        store = cgutils.get_or_insert_function(builder.module, store, f"llvm.masked.store.{name}")
+        total = v.variable(v.all(0.0))
+        with v.loop(n) as i:
+            row = builder.mul(v.load_int(builder.add(order, builder.mul(i, v.const(8)))), width)
+            place = builder.inttoptr(builder.add(rows, builder.mul(row, v.const(v.size))), pointer)
+            factor = v.splat_at(builder.add(factors, builder.mul(builder.mul(i, step), v.const(v.size))))
+            found = builder.call(load, [place, align, mask, v.all(0.0)])
+            builder.store(v.fma(factor, found, builder.load(total)), total)
+        builder.call(store, [builder.load(total), builder.inttoptr(to, pointer), align, mask])
+        return context.get_dummy_value()
+
+    return types.void(zero, *[types.int64] * 7), codegen
 
 
 def _put_larger(typingctx: Any, zero: Any, x: Any, y: Any) -> Any:
@@ -227,4 +264,5 @@ lanes_of, odd, put, put_larger = intrinsic(_lanes_of), intrinsic(_odd), intrinsi
 multiply, divide, exponentiate = intrinsic(_multiply), intrinsic(_divide), intrinsic(_exponentiate)
 add_product, add_weighted, negate = intrinsic(_add_product), intrinsic(_add_weighted), intrinsic(_negate)
 sum_of_products, add_multiple = intrinsic(_sum_of_products), intrinsic(_add_multiple)
+sum_of_rows = intrinsic(_sum_of_rows)
 spread_coefficients, put_coefficients = intrinsic(_spread_coefficients), intrinsic(_put_coefficients)
