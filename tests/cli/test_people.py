@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.full_disk import room_for
 
 from superpose.client import Client
 from superpose.errors import ApiError
@@ -103,6 +104,10 @@ def test_audit(at_home: Callable[..., Any], study: str, tmp_path: Path) -> None:
     assert at_home("audit", "verify", "--head", head).out.startswith(f"{checked.json['n_entries']} entries, intact")
 
     path = tmp_path / "audit.jsonl"
+    with room_for(300):  # half of it would be taken for all
+        said = at_home("audit", "export", "--output", path)
+    assert said.code == 1 and f"{path} cannot be written: File too large. Free some space" in said.err
+    assert not [*tmp_path.iterdir()]
     said = at_home("audit", "export", "--output", path, "--json")
     assert said.json == {"file": str(path), "n_entries": checked.json["n_entries"]}
     assert at_home("audit", "export", "--output", path).code == 2

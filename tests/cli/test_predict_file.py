@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from tests.full_disk import room_for
 
 from superpose import Client
 from superpose.errors import ApiError, JobFailedError, RequestError
@@ -41,6 +42,11 @@ def test_predict_file(at_home: Callable[..., Any], trained: str, rows: pd.DataFr
     again = at_home("predictions", "download", prediction_id, "--output", tmp_path / "again.parquet")
     assert again.out == f"{tmp_path / 'again.parquet'}\n"
     assert (tmp_path / "again.parquet").read_bytes() == target.read_bytes()
+    with room_for(100):
+        full = at_home("predict-file", trained, source, target)
+    assert full.code == 1 and f"{target} cannot be written: File too large." in full.err
+    assert "fetch them with: superpose predictions download job_" in full.err
+    assert (tmp_path / "again.parquet").read_bytes() == target.read_bytes()
     assert at_home("predictions", "remove", prediction_id, "--json").json == {"removed": prediction_id}
     gone = at_home("predictions", "download", prediction_id, "--output", tmp_path / "gone.parquet", "--json")
     assert gone.json["error"]["code"] == "service.not_found"
@@ -65,6 +71,8 @@ def test_policies_and_refusals(at_home: Callable[..., Any], trained: str, rows: 
     assert "49 of 50 rows predicted" in skipped.err
     assert "row 4 left out: column" in skipped.err
     assert len(pd.read_csv(target)) == 49
+    nowhere = at_home("predict-file", trained, source, tmp_path / "none" / "out.csv")
+    assert f"there is no folder {tmp_path / 'none'}" in nowhere.err and "job" not in nowhere.err  # before any work
     assert "must end in .csv" in at_home("predict-file", trained, source, tmp_path / "out.xml").err
     assert (
         "learning.feature_mismatch"

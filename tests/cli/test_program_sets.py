@@ -63,5 +63,8 @@ def test_over_the_service(at_home: Callable[..., Any], files: tuple[Path, Path],
     again = at_home("program-sets", "download", set_id, "--output", tmp_path / "again.zip", "--json").json
     assert (tmp_path / "again.zip").stat().st_size == again["size_bytes"]
     assert at_home("program-sets", "remove", set_id, "--json").json == {"removed": set_id}
+    for command in ("submit", "run"):
+        nowhere = at_home("program-sets", command, files[0], "--output", tmp_path / "none" / "out.zip")
+        assert "there is no folder" in nowhere.err and "job" not in nowhere.err
     detached = at_home("program-sets", "submit", files[0], "--detach")
     assert detached.out.startswith("submitted job_")

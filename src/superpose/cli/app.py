@@ -66,7 +66,7 @@ INTERRUPTED: Final = 130
 _OF_THE_PATH: Final = frozenset(
     {
         errno.ENOENT, errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.EACCES, errno.EPERM, errno.ELOOP,
-        errno.ENAMETOOLONG, errno.ENOSPC, errno.EROFS,
+        errno.ENAMETOOLONG, errno.EROFS,
     }
 )  # fmt: skip
 """What is wrong with a file that the user named, not with superpose."""
@@ -195,14 +195,16 @@ def run(arguments: Sequence[str]) -> int:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # until the process ends
         return 1
     except Exception as error:
+        if isinstance(error, OSError) and error.errno in _FULL:
+            told = {} if error.filename is None else {"path": os.fsdecode(error.filename)}
+            where = told.get("path", "A file")
+            message = f"{where} cannot be written: {error.strerror}. Free some space, or write elsewhere."
+            report_error("cli.file", message, told, as_json=as_json)
+            return 1
         if isinstance(error, OSError) and error.filename is not None and error.errno in _OF_THE_PATH:
             told = {"path": os.fsdecode(error.filename)}
             message = f"{told['path']} cannot be read or written: {error.strerror}."
             report_error("cli.file", message, told, as_json=as_json)
-            return 1
-        if isinstance(error, OSError) and error.errno in _FULL:  # told of no file, as something was written to it
-            message = f"A file cannot be written: {error.strerror}. Free some space, or write elsewhere."
-            report_error("cli.file", message, {}, as_json=as_json)
             return 1
         if isinstance(error, usage_error()):
             error.show()

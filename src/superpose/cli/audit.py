@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -165,15 +166,25 @@ def _filters(  # one parameter per filter
 
 @contextmanager
 def _opened(path: Path | None) -> Iterator[IO[str]]:
-    """Stdout, or a new file that only its owner can read."""
+    """Stdout, or a new file that only its owner can read; it appears whole or not at all: half a log verifies too."""
     if path is None:
         yield sys.stdout
         return
+    target = path.expanduser().absolute()
+    if target.exists():
+        raise typer.BadParameter(f"{path} exists already", param_hint="--output")
     try:
-        descriptor = os.open(path.expanduser(), os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise typer.BadParameter(f"{path} exists already", param_hint="--output") from None
+        descriptor, unfinished = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")  # mode 0600
     except OSError as error:
         raise typer.BadParameter(f"{path} cannot be written: {error.strerror}", param_hint="--output") from None
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        yield file
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(unfinished).replace(target)
+    except BaseException as error:
+        Path(unfinished).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise

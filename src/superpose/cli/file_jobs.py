@@ -11,11 +11,12 @@ import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
 from superpose.cli.output import age, print_json, print_table, removed, saved, section
+from superpose.errors import RequestError
 
 if TYPE_CHECKING:
     from superpose.client import Client
 
-__all__ = ["FileJobFace", "add_file_job_commands", "followed"]
+__all__ = ["FileJobFace", "add_file_job_commands", "check_folder", "fetched", "followed"]
 
 IdArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of the job (job_...).")]
 LimitOption = Annotated[int, typer.Option(help="At most this many, newest first.", metavar="N", min=1)]
@@ -54,6 +55,34 @@ def followed(client: Client, jobs: Any, job_id: str, *, verdict: bool = True) ->
     from superpose.cli.following import follow
 
     return jobs.ended(follow(client, job_id, verdict=verdict))
+
+
+def check_folder(path: Path | None) -> None:
+    """Refuse, before any work, a file in a folder that is not there; None is no file.
+
+    Raises:
+        RequestError: there is no such folder.
+    """
+    if path is not None and not path.expanduser().absolute().parent.is_dir():
+        raise RequestError(
+            f"{path} cannot be written: there is no folder {path.parent}. Make it, or choose another.", path=str(path)
+        )
+
+
+def fetched(jobs: Any, job_id: str, target: Path, command: str) -> None:
+    """Download what a job has made; ``command`` is the group whose `download` does it again.
+
+    Raises:
+        RequestError: the file cannot be written.
+    """
+    try:
+        jobs.download(job_id, target)
+    except OSError as error:
+        message = (
+            f"{target} cannot be written: {error.strerror}. The results are kept; fetch them with: superpose {command} "
+            f"download {job_id} --output FILE"
+        )
+        raise RequestError(message, path=str(target), id=job_id) from error
 
 
 def add_file_job_commands(app: typer.Typer, face: FileJobFace) -> None:

@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
-from superpose.cli.file_jobs import FileJobFace, add_file_job_commands, followed
+from superpose.cli.file_jobs import FileJobFace, add_file_job_commands, check_folder, fetched, followed
 from superpose.cli.models import NameArgument, VersionOption, reference
 from superpose.cli.output import note, print_json
 from superpose.cli.predict import AbstainOption, NoveltyOption, SetsOption, abstain_rule
-from superpose.errors import RequestError
 
 if TYPE_CHECKING:
     from superpose.client import BatchPrediction, Client
@@ -58,6 +57,8 @@ def predict_file(  # noqa: PLR0913  # one parameter per option
     """
     from superpose.client.predictions import format_of
 
+    if not detach:
+        check_folder(target)
     asked: dict[str, Any] = {
         "version": reference(version),
         "on_error": on_error,
@@ -92,6 +93,8 @@ def of_dataset(  # noqa: PLR0913  # one parameter per option
     """Predict the rows of a registered data set; its target is ignored."""
     from superpose.client.predictions import format_of
 
+    if not detach:
+        check_folder(target)
     asked: dict[str, Any] = {
         "version": reference(version),
         "on_error": on_error,
@@ -111,10 +114,7 @@ def _finish(client: Client, made: BatchPrediction, target: Path, *, detach: bool
     if not detach:
         note(f"job {made.id}: {made.model} version {made.version}")
         made = followed(client, client.predictions, made.id)
-        try:
-            client.predictions.download(made.id, target)
-        except OSError as error:
-            raise RequestError(f"{target} cannot be written: {error.strerror}.", path=str(target)) from error
+        fetched(client.predictions, made.id, target, "predictions")
     if as_json:
         print_json({**made.to_dict(), "path": None if detach else str(target.absolute())})
     elif detach:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
-from superpose.cli.file_jobs import FileJobFace, add_file_job_commands, followed
+from superpose.cli.file_jobs import FileJobFace, add_file_job_commands, check_folder, fetched, followed
 from superpose.cli.output import note, print_json, print_table
 from superpose.errors import CircuitFormatError, ProgramSetError, RequestError
 
@@ -46,6 +46,7 @@ def run_here(
     """
     from superpose.facade import run
 
+    check_folder(output)
     result = run(read_set(file), seed=seed)
     if output is not None:
         _save(result, output)
@@ -75,13 +76,15 @@ def submit(  # noqa: PLR0913  # one parameter per option
     `superpose program-sets values ID`.
     """
     given = read_set(file)
+    if not detach:
+        check_folder(output)
     with connect(url, key_file) as client:
         made = client.program_sets.create(given, backend=backend, priority=priority, after=after or ())
         if not detach:
             note(f"job {made.id}: {made.n_bindings:,} bindings in {made.n_pieces:,} pieces")
             made = followed(client, client.program_sets, made.id)
             if output is not None:
-                client.program_sets.download(made.id, output)
+                fetched(client.program_sets, made.id, output, "program-sets")
             if not as_json:
                 _tell(client.program_sets.result(made.id))
     if as_json:

@@ -45,16 +45,19 @@ def download(transport: Transport, path: str, target: Path, query: Mapping[str, 
     Raises:
         ProtocolError: the bytes that arrived do not have the digest that the service states.
         UnreachableError, ApiError: as for every call.
-        OSError: the file cannot be written.
+        OSError: the file cannot be written; it names ``target``.
     """
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
     try:
-        with os.fdopen(descriptor, "w+b") as file:
-            digest = _filled(transport, path, file, dict(query or {}))
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(descriptor, "w+b") as file:
+                digest = _filled(transport, path, file, dict(query or {}))
+            Path(temporary).replace(target)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(target)) from error
     return digest
 
 
