@@ -81,6 +81,10 @@ def test_keys_rotate_into_a_new_file(at_home: Callable[..., Any], served: Any, t
     assert made["scopes"] == ["endpoints/triage:predict", "jobs:read"]
     assert at_home("keys", "rotate", made["id"], "--output", old).code == 2
     assert at_home("keys", "rotate", made["id"], "--output", tmp_path / "none" / "x.key").code == 2
+    with room_for(10):  # nobody would ever hold the new secret
+        full = at_home("keys", "rotate", made["id"], "--output", new, "--grace-hours", "0")
+    assert full.code == 1 and f"{new} cannot be written: File too large. Nothing was changed" in full.err
+    assert at_home("jobs", "list", "--key-file", old).code == 0 and not new.exists()
     said = at_home("keys", "rotate", made["id"], "--output", new, "--grace-hours", "1")
     assert said.code == 0, said.err
     assert "counts until" in said.out

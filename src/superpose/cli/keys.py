@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
-from superpose.cli.output import age, print_json, print_table
+from superpose.cli.output import age, check_room, print_json, print_table
 
 __all__ = ["app"]
 
@@ -118,6 +118,7 @@ def rotate(
         raise typer.BadParameter(f"{target} exists already; a key never overwrites a file", param_hint="--output")
     if not target.parent.is_dir():
         raise typer.BadParameter(f"{target.parent} is no directory", param_hint="--output")
+    check_room(target)
     with connect(url, key_file) as client:
         new = client.keys.rotate(key_id, grace_s=grace_hours * 3600)
         path = new.write(target).absolute()

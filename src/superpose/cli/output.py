@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "age",
+    "check_room",
     "console",
     "note",
     "paragraph",
@@ -35,6 +37,8 @@ __all__ = [
 MAX_WIDTH: Final = 100
 PIPE_WIDTH: Final = 240
 TEXT_WIDTH: Final = 92
+_SECRET_BYTES: Final = 512
+"""More than any file of a secret has."""
 
 
 def console(stream: IO[str] | None = None) -> Console:
@@ -170,6 +174,24 @@ def saved(
         print_json({**facts, "path": str(path), "size_bytes": n_bytes})
     else:
         sys.stdout.write(f"{path} ({n_bytes / 1024:.0f} KiB)\n" if sized else f"{path}\n")
+
+
+def check_room(path: Path) -> None:
+    """Refuse, before a secret is made that cannot be told again, a place where no file can be written.
+
+    Raises:
+        RequestError: none can.
+    """
+    import tempfile
+
+    try:
+        with tempfile.TemporaryFile(dir=path.parent) as file:
+            file.write(bytes(_SECRET_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        message = f"{path} cannot be written: {error.strerror}. Nothing was changed; choose another --output."
+        raise RequestError(message, path=str(path)) from error
 
 
 def unwritten(path: Path, error: OSError, told: str) -> typer.Exit:

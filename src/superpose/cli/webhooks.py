@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from superpose.cli.connection import JsonOption, KeyFileOption, UrlOption, connect
-from superpose.cli.output import age, print_json, print_table, removed, section
+from superpose.cli.output import age, check_room, print_json, print_table, removed, section
 
 if TYPE_CHECKING:
     from superpose.client import Client, Delivery, NewWebhook, Webhook
@@ -116,6 +116,7 @@ def rotate(
     """Give a webhook a new secret; messages are signed with both for a while."""
     target = output or Path(f"{webhook_id}.new.secret")
     _check_output(target)
+    check_room(target.expanduser())
     with connect(url, key_file) as client:
         new = client.webhooks.rotate(webhook_id, grace_s=grace_hours * 3600)
         path = new.write(target).absolute()
