@@ -23,7 +23,7 @@ from superpose.learning.areas import auc_difference
 from superpose.learning.external_validation import external_validation
 from superpose.learning.paired_validation import paired_validation
 from superpose.learning.paired_words import paired_summary
-from superpose.learning.shares import difference_of_paired_shares
+from superpose.learning.shares import difference_of_paired_shares, effect_of_groups, paired_shares_are_near
 
 
 def pairs(rng: np.random.Generator, n: int, shares: tuple[float, float], alike: float) -> tuple[np.ndarray, np.ndarray]:
@@ -68,6 +68,38 @@ def test_of_cases_that_hang_together_it_is_as_wide_as_of_so_many_groups() -> Non
     assert found == pytest.approx(once, abs=0.01)
     alone = difference_of_paired_shares(first[often], second[often], 0.95)
     assert alone[2] - alone[1] < 0.6 * (once[2] - once[1])
+
+
+def cases_of(both: int, first: int, second: int, neither: int) -> tuple[np.ndarray, np.ndarray]:
+    """So many cases that both, one alone, or neither is right on."""
+    numbers = (both, first, second, neither)
+    return np.repeat([True, True, False, False], numbers), np.repeat([True, False, True, False], numbers)
+
+
+@pytest.mark.parametrize(("first", "second", "margin"), [(0, 5, 0.02), (3, 5, 0.02), (40, 42, 0.05), (1, 9, 0.1)])
+def test_shares_are_near_where_tangos_score_tests_rule_the_margin_out(first: int, second: int, margin: float) -> None:
+    """The share that one alone is right on, were the difference the margin, as the maximum of the likelihood."""
+    n = 500
+    scores = []
+    for one, other in ((first, second), (second, first)):
+        q = np.linspace(margin, 0.5, 200_001)[1:]  # that the other alone is right on
+        likelihood = other * np.log(q) + one * np.log(q - margin) + (n - one - other) * np.log(1.0 + margin - 2.0 * q)
+        best = q[likelihood.argmax()]
+        scores.append((one - other + n * margin) / np.sqrt(n * (2.0 * best - margin - margin**2)))
+    rejected = norm.sf(min(scores))  # by the test that rejects last
+    cases = cases_of(400, first, second, n - 400 - first - second)
+    assert paired_shares_are_near(*cases, margin, min(rejected * 1.001, 0.499))
+    assert not paired_shares_are_near(*cases, margin, rejected * 0.999)
+
+
+def test_groups_that_may_differ_wholly_are_worth_no_more_than_so_many_cases() -> None:
+    same, often = np.ones(60, dtype=bool), np.repeat(np.arange(12), 5)
+    assert effect_of_groups(same, same, often) == 5.0
+    other = same & (often > 3)  # four groups differ wholly
+    assert effect_of_groups(same, other, often) == 5.0
+    spread = same & (np.arange(60) % 5 > 0)  # each in one of its cases
+    assert effect_of_groups(same, spread, often) == pytest.approx((12 + 25) / (12 + 5))
+    assert effect_of_groups(same, other, np.arange(60)) == 1.0
 
 
 def test_a_difference_of_areas_is_delongs() -> None:
@@ -121,6 +153,37 @@ def rows() -> pd.DataFrame:
     table = builtin_table("breast_cancer")
     frame = table.features.iloc[300:].assign(diagnosis=table.target.iloc[300:].to_numpy())
     return frame.assign(patient=np.arange(269) // 2)
+
+
+def beside_answers(model: Predictor, rows: pd.DataFrame, first: np.ndarray, second: np.ndarray) -> pd.DataFrame:
+    """As many rows, with a truth that the model is right on in these cases and a reader's answers that are in those."""
+    frame = rows.iloc[np.arange(len(first)) % len(rows)].reset_index(drop=True)
+    said = np.array(model.predict(frame[list(model.feature_names)]))
+    wrong = np.where(said == "benign", "malignant", "benign")
+    truth = np.where(first, said, wrong)
+    return frame.assign(diagnosis=truth, reader=np.where(first == second, said, wrong))
+
+
+def test_equal_is_not_said_where_the_margin_is_as_likely(
+    models: tuple[Predictor, Predictor], rows: pd.DataFrame
+) -> None:
+    """Of 500 rows the reader alone is right on 5: were the margin true, it would be so few of them in 67 of 1,000."""
+    frame = beside_answers(models[0], rows, *cases_of(300, 0, 5, 195))
+    found = paired_validation(models[0], "reader", frame, target="diagnosis")
+    assert (found["only_first_right"], found["only_second_right"], found["said"]) == (0, 5, "undecided")
+    frame = beside_answers(models[0], rows, *cases_of(300, 0, 4, 196))
+    assert paired_validation(models[0], "reader", frame, target="diagnosis")["said"] == "equal"
+
+
+def test_ten_patients_that_answers_agree_on_do_not_show_that_they_are_equal(
+    models: tuple[Predictor, Predictor], rows: pd.DataFrame
+) -> None:
+    """Where one patient of 50 is answered otherwise in all rows, ten patients have none of these in 82 of 100."""
+    right = np.arange(200) % 10 < 7
+    frame = beside_answers(models[0], rows, right, right).assign(patient=np.arange(200) // 20)
+    found = paired_validation(models[0], "reader", frame, target="diagnosis", groups="patient")
+    assert found["said"] == "undecided" and found["to_call_equal"] > 135  # so many of 50 leave none out, 95 of 100
+    assert found["metrics"]["accuracy"]["high"] > 0.05
 
 
 def test_figures_of_both_are_those_of_each_and_mcnemar_decides(

@@ -21,12 +21,16 @@ from superpose.learning.labelled import LabelledRows, check_columns, labelled_ro
 from superpose.learning.metrics import area_under_curve
 from superpose.learning.paired_words import paired_summary
 from superpose.learning.rows import category_text
-from superpose.learning.shares import difference_of_paired_shares, interval_of_mean
+from superpose.learning.shares import (
+    difference_of_paired_shares,
+    effect_of_groups,
+    interval_of_mean,
+    paired_shares_are_near,
+)
 from superpose.learning.verdicts.cases import (
     PairedCases,
     cases_to_call_equal,
     cases_to_decide,
-    groups_to_call_equal,
     groups_to_decide,
     mcnemar,
     mcnemar_of_groups,
@@ -227,14 +231,14 @@ def _of_classes(
     """Answers of both, and probabilities where the second has any."""
     truth, members = cases.truth, cases.groups
     decided = _decided(cases, confidence, margin)
-    difference, *ends = difference_of_paired_shares(
-        cases.hybrid.argmax(axis=1) == truth, cases.other.argmax(axis=1) == truth, _one_sided(confidence), members
-    )
+    right, other_right = (one.argmax(axis=1) == truth for one in (cases.hybrid, cases.other))
+    difference, *ends = difference_of_paired_shares(right, other_right, _one_sided(confidence), members)
+    near = paired_shares_are_near(right, other_right, margin, min(1.0 - confidence, 0.25), members)
     n_independent = len(truth) if members is None else len(np.unique(members))
     said = "undecided"
     if decided["p"] < 1.0 - confidence:
         said = "better" if difference > 0.0 else "worse"
-    elif _within((ends[0], ends[1]), margin) and n_independent >= decided["to_call_equal"]:
+    elif near and _within((ends[0], ends[1]), margin) and n_independent >= decided["to_call_equal"]:
         said = "equal"
     return {"metrics": _metrics(cases, positive, confidence, has_scores=has_scores), **decided, "said": said}
 
@@ -283,8 +287,8 @@ def _areas(cases: PairedCases, ill: NDArray[np.bool_], positive: int, confidence
 def _decided(cases: PairedCases, confidence: float, margin: float) -> dict[str, Any]:
     """McNemar's test, and the rows or groups that would be needed."""
     only_first, only_second, of_groups = cases.only_hybrid_right, cases.only_other_right, cases.of_groups
-    n_cases, allowed = len(cases.truth), 1.0 - confidence
-    if of_groups is None:
+    n_cases, allowed, members = len(cases.truth), 1.0 - confidence, cases.groups
+    if of_groups is None or members is None:
         p_value, to_decide = (
             mcnemar(only_first, only_second),
             cases_to_decide(only_first, only_second, n_cases, allowed),
@@ -293,7 +297,10 @@ def _decided(cases: PairedCases, confidence: float, margin: float) -> dict[str, 
     else:
         p_value = mcnemar_of_groups(of_groups)
         to_decide = groups_to_decide(of_groups, allowed)
-        to_call_equal = groups_to_call_equal(of_groups, n_cases, margin, allowed)
+        right, other_right = (one.argmax(axis=1) == cases.truth for one in (cases.hybrid, cases.other))
+        effect = effect_of_groups(right, other_right, members)
+        n_equal = cases_to_call_equal((only_first + only_second) / n_cases, margin, allowed)
+        to_call_equal = math.ceil(n_equal * effect * len(of_groups) / n_cases)
     return {
         "only_first_right": only_first,
         "only_second_right": only_second,

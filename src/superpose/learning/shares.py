@@ -13,10 +13,12 @@ from superpose.learning.calibration.ranks import members_of
 
 __all__ = [
     "difference_of_paired_shares",
+    "effect_of_groups",
     "effective_cases",
     "interval_of_mean",
     "interval_of_share",
     "mean_of_shares",
+    "paired_shares_are_near",
     "wilson_interval",
 ]
 
@@ -124,11 +126,14 @@ def difference_of_paired_shares(
 
     It has a width where the two never differ, the smaller the more cases there are.
 
-    Source: Newcombe, Stat. Med. 17 (1998) 2635, method 10; of groups with the number of cases that they are worth.
+    Source: Newcombe, Stat. Med. 17 (1998) 2635, method 10; of groups with the number of cases that they are worth, for
+    either share or for their difference, whichever is least.
     """
     shares = float(np.mean(first)), float(np.mean(second))
-    (low, high), (other_low, other_high) = (interval_of_share(one, confidence, groups) for one in (first, second))
     n_cases = min(effective_cases(one, confidence, groups) for one in (first, second))
+    if groups is not None:
+        n_cases = min(n_cases, _worth(first, second, confidence, groups))
+    (low, high), (other_low, other_high) = (wilson_interval(one * n_cases, n_cases, confidence) for one in shares)
     spread = math.sqrt(math.prod(share * (1.0 - share) for share in shares))
     alike = float(np.mean(first & second)) - shares[0] * shares[1]
     if alike > 0.0:  # corrected for continuity, so that few cases that agree are not taken for proof
@@ -144,6 +149,69 @@ def difference_of_paired_shares(
         max(-1.0, difference - reach(shares[0] - low, other_high - shares[1])),
         min(1.0, difference + reach(high - shares[0], shares[1] - other_low)),
     )
+
+
+def paired_shares_are_near(
+    first: NDArray[np.bool_],
+    second: NDArray[np.bool_],
+    margin: float,
+    allowed_error: float,
+    groups: Groups | None = None,
+) -> bool:
+    """Whether two score tests rule out that shares of the same cases differ by ``margin`` or more, to either side.
+
+    Args:
+        first, second, groups: as for `difference_of_paired_shares`.
+        margin: above 0 and below 1.
+        allowed_error: of each of the two tests, below one half.
+
+    Source: Tango, Stat. Med. 17 (1998) 891; of groups with the number of cases that they are worth for the difference.
+    """
+    n_cases = float(len(first))
+    if groups is not None:
+        n_cases = _worth(first, second, 1.0 - 2.0 * allowed_error, groups)
+    only_first, only_second = float(np.mean(first & ~second)), float(np.mean(second & ~first))
+    least = float(ndtri(1.0 - allowed_error))
+    # the second as far above the first, and the first above the second
+    return all(
+        _score(one, other, margin) * math.sqrt(n_cases) > least
+        for one, other in ((only_first, only_second), (only_second, only_first))
+    )
+
+
+def _score(only_first: float, only_second: float, margin: float) -> float:
+    """Tango's statistic, over the root of the number of cases, that the first share is ``margin`` below the second."""
+    half = (only_first + only_second + (2.0 - only_first + only_second) * margin) / 4.0
+    # the likeliest share that the second alone is right on, were the difference the margin
+    likeliest = half + math.sqrt(max(0.0, half**2 - only_second * margin * (1.0 + margin) / 2.0))
+    return (only_first - only_second + margin) / math.sqrt(max(2.0 * likeliest - margin * (1.0 + margin), 1e-12))
+
+
+def effect_of_groups(first: NDArray[np.bool_], second: NDArray[np.bool_], groups: Groups) -> float:
+    """The design effect of groups on the difference of two shares of the same cases; at least 1, which it is of cases
+    that stand each for itself.
+
+    It is the sum of squares of groups' differences over the number of cases in which the two differ, as if one group
+    more, of the mean size, differed in all its cases: where none differs, or few do, nothing else tells that those of a
+    group may differ together.
+
+    Args:
+        first, second, groups: as for `difference_of_paired_shares`.
+    """
+    members, n_groups = members_of(len(first), groups)
+    more = first.astype(np.float64) - second
+    size = len(first) / n_groups
+    squares = float(np.sum(np.bincount(members, weights=more, minlength=n_groups) ** 2))
+    return max(1.0, (squares + size**2) / (float(np.sum(more**2)) + size))
+
+
+def _worth(first: NDArray[np.bool_], second: NDArray[np.bool_], confidence: float, groups: Groups) -> float:
+    """As many independent cases as groups are worth for the difference of two shares."""
+    n, (_, n_groups) = len(first), members_of(len(first), groups)
+    if not 1 < n_groups < n:
+        return float(n_groups)
+    student = float(stdtrit(n - 1, 0.5 + confidence / 2) / stdtrit(n_groups - 1, 0.5 + confidence / 2))
+    return n / effect_of_groups(first, second, groups) * student**2
 
 
 def _variance(values: NDArray[np.float64], groups: Groups | None) -> float:
