@@ -6,6 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+from tests.full_disk import room_for
+
 from superpose.backends import LocalBackend
 from superpose.backends.estimates import WaitRecorder, read_waits, recording_waits
 from superpose.circuits import Circuit, Program, ProgramResult, QueueingBackend, RunStatus
@@ -74,6 +77,17 @@ def test_a_wait_ends_when_the_program_runs_or_else_with_its_result(tmp_path: Pat
     until_result, until_run = (wait.wait_s for wait in read_waits(path))
     assert 150 <= until_result <= 150 + 30  # pauses are at most 30 s
     assert 100 <= until_run <= 100 + 30
+
+
+def test_a_wait_that_finds_no_room_costs_no_result(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    clock, path = Hours(), tmp_path / "waits.jsonl"
+    recorder = WaitRecorder(Queued(clock, 100, 50), path, now=clock, sleep=clock.sleep)
+    recorder.run(PROGRAM)
+    with room_for(path.stat().st_size + 10):
+        assert sum(recorder.run(PROGRAM).counts[0].values()) == 5  # type: ignore[index,union-attr]
+    assert f"{path}" in caplog.text and "all the same" in caplog.text
+    recorder.run(PROGRAM)
+    assert len(read_waits(path)) == 2  # no half of a line stands before the last
 
 
 def test_what_another_process_handed_over_is_not_guessed_and_no_queue_needs_no_record(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 import time
 from collections.abc import Callable
@@ -22,13 +23,15 @@ from superpose.circuits import (
 __all__ = ["WaitRecorder", "recording_waits"]
 
 LONGEST_PAUSE_S = 30.0
+_log = logging.getLogger(__name__)
 
 
 class WaitRecorder:
     """Runs programs on a backend with a queue and appends each program's wait to a file of JSON lines.
 
     A wait ends when the backend says that the program runs, if it says that, else when its result is there. Of programs
-    that another process handed over nothing is kept, for nobody here knows when that was.
+    that another process handed over nothing is kept, for nobody here knows when that was. Where the file cannot be
+    written, that is logged, and results are given all the same.
 
     Args:
         inner: The backend.
@@ -80,7 +83,11 @@ class WaitRecorder:
         if at is not None:
             ended = self._started.pop(provider_job_id, None) or self._now()
             wait_s = max(0.0, (ended - at).total_seconds())
-            write_wait(self._path, SeenWait(backend=self.name, at=at, wait_s=wait_s))
+            try:
+                write_wait(self._path, SeenWait(backend=self.name, at=at, wait_s=wait_s))
+            except OSError as error:  # the result may have cost hours and money
+                told = "The wait cannot be written to %s: %s. The result is given all the same."
+                _log.warning(told, self._path, error.strerror)
         return found
 
     def run(self, program: Program) -> ProgramResult:

@@ -7,8 +7,10 @@ the provider states: runs ahead times the seconds of one. Without either it stay
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -116,10 +118,20 @@ def read_waits(path: Path) -> list[SeenWait]:
 
 
 def write_wait(path: Path, wait: SeenWait) -> None:
-    """Append a wait to a file of JSON lines, in one write, so that several processes may do so."""
+    """Append a wait to a file of JSON lines, in one write, so that several processes may do so.
+
+    Raises:
+        OSError: it cannot be written, and names ``path``; of a line that the disk has room for in part nothing stays.
+    """
     line = json.dumps({"backend": wait.backend, "at": wait.at.astimezone(UTC).isoformat(), "wait_s": wait.wait_s})
-    with path.open("a", encoding="utf-8") as file:
-        file.write(line + "\n")
+    content = f"{line}\n".encode()
+    try:
+        with path.open("ab", buffering=0) as file:
+            if (n_bytes := file.write(content)) < len(content):  # else the next one would be its end
+                file.truncate(file.tell() - n_bytes)
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _wait(line: str, path: Path, number: int) -> SeenWait:
