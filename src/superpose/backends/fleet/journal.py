@@ -105,7 +105,11 @@ class FileJournal:
         import fcntl  # of POSIX systems; a MemoryJournal serves elsewhere
 
         path = self._path(key)
-        with self._threads, path.with_suffix(".lock").open("w") as lock:
+        try:
+            opened = path.with_suffix(".lock").open("w")
+        except OSError as error:
+            raise FleetJournalError(f"{path} cannot be written: {error.strerror or error}.") from None
+        with self._threads, opened as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             made = dict(change(self.read(key)))
             self._write(path, json.dumps(made))
@@ -121,11 +125,15 @@ class FileJournal:
     def _write(self, path: Path, text: str) -> None:
         try:
             handle, name = tempfile.mkstemp(dir=self._directory, prefix=".new-")
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(name).replace(path)
+            try:
+                with os.fdopen(handle, "w", encoding="utf-8") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(name).replace(path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
             directory = os.open(self._directory, os.O_RDONLY)
             try:
                 os.fsync(directory)
