@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from tests.backends.fleet.clouds import Cloud
+from tests.full_disk import room_for
 
 import superpose
 from superpose.backends import LocalBackend
@@ -298,6 +300,13 @@ def test_journals_that_cannot_be_used(tmp_path: Path) -> None:
     assert (tmp_path / "superpose").stat().st_mode & 0o777 == 0o700  # where a service will keep its data
     journal = FileJournal(tmp_path / "journal")
     journal.change("key", lambda _: {"a": 1})
+    before = {*(tmp_path / "journal").iterdir()}
+    with room_for(4), pytest.raises(FleetJournalError, match="cannot be written: File too large"):
+        journal.change("key", lambda _: {"a": 2})
+    assert journal.read("key") == {"a": 1} and {*(tmp_path / "journal").iterdir()} == before
     next(path for path in (tmp_path / "journal").iterdir() if path.suffix == ".json").write_text("{")
     with pytest.raises(FleetJournalError, match="cannot be read"):
         journal.read("key")
+    shutil.rmtree(tmp_path / "journal")
+    with pytest.raises(FleetJournalError, match="cannot be written: No such file"):
+        journal.change("key", lambda _: {"a": 3})
