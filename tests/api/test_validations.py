@@ -25,9 +25,12 @@ def test_figures_that_cannot_be_are_refused_by_name(api: Any) -> None:
         (("n_rows",), 0, "n_rows"),
         (("n_rows",), True, "n_rows"),
         (("confidence",), 1, "confidence"),
+        (("confidence",), 1.0 - 1e-16, "confidence"),  # no quantile is finite
         (("words",), "Better than all others.", "words"),
         (("subgroups",), [{"column": "sex", "group": "f", "n_rows": -1, "metrics": {}}], "subgroups"),
         (("calibration", "novelty"), {"novel": {**share, "high": 1.5}, "expected_share": 0.1}, "calibration.novelty"),
+        (("drift",), {"n_columns": 4, "drifted": 3, "shifted": 0, "farthest": []}, "must add up"),
+        (("drift",), {"n_columns": 4, "drifted": 3, "shifted": 2, "farthest": [{"name": "a", "psi": 1.0}]}, "add up"),
         (("unknown_categories",), {f"column {n}": 1 for n in range(21)}, "unknown_categories"),
     ):
         body: Any = copy.deepcopy(whole)

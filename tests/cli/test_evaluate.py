@@ -141,5 +141,7 @@ def test_an_endpoint(at_home: Callable[..., Any], trained: str, tmp_path: Path) 
     assert other.code != 0 and "accuracy" in other.out and "another record of 'north-2025'" in other.err
     assert "withdrawn north" in at_home("models", "withdraw", trained, "north-2025", "--reason", "Labels of 2019.").out
     assert "withdrawn 20" in at_home("models", "card", trained).out
+    bad = at_home("evaluate", trained, rows, "--record", "..")
+    assert "site must be 1 to 63 letters" in bad.err and not bad.out
     assert "north-2025" in at_home("models", "history", trained).out
     assert at_home("evaluate", f"{trained}:7", rows).err.startswith("error[service.not_found]")

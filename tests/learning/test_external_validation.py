@@ -28,6 +28,7 @@ from superpose.errors import (
     SpecError,
 )
 from superpose.explain import external_report
+from superpose.explain.validation_words import validation_table
 from superpose.learning import HybridRegressor, ModelFacts, Predictor
 from superpose.learning.external_validation import external_validation
 from superpose.learning.external_words import difference_of_shares, summary_of
@@ -326,6 +327,11 @@ def test_numbers(tmp_path: Path) -> None:
     record = record_of(far, predictor.digest)
     assert sentences_of(record, predictor.manifest) == far["summary"] and record["classes"] is None
     NewValidation.model_validate_json(json.dumps(record))
+    mean = record["metrics"]["mae"]["value"]
+    for unit, told in ((1.0, f"{mean:,.0f} ("), (1e-9, f"{mean * 1e-9:.4g} (")):  # whatever the number's unit is
+        figures = {"value": mean * unit, "low": mean * unit / 2, "high": mean * unit * 2}
+        head, (row,) = validation_table([{"site": "north", **record, "metrics": {"mae": figures}}])
+        assert mean > 1e4 and row[head.index("mean absolute error")].startswith(told)
     with pytest.raises(DatasetTargetError, match="must have numbers, got 'dear'"):
         external_validation(predictor, rest.assign(price="dear"), target="price")
     with pytest.raises(ModelPredictsNumbersError, match="neither subgroups nor labels"):

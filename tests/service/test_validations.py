@@ -88,6 +88,12 @@ def test_a_record_of_another_model_or_that_cannot_be_is_refused(
         ({"metrics": {"auc": record["metrics"]["auc"]}}, "metrics.accuracy"),
         ({"metrics": {**record["metrics"], "accuracy": dict.fromkeys(("value", "low", "high"))}}, "metrics.accuracy"),
         ({"metrics": {"accuracy": record["metrics"]["accuracy"]}}, "metrics.auc"),
+        ({"n_groups": 121}, "n_groups"),
+        (
+            {"metrics": {**record["metrics"], "accuracy": {"value": 80.0, "low": 70.0, "high": 87.0}}},
+            "metrics.accuracy",
+        ),
+        ({"recalibration": {**record["recalibration"], "n_positive": 51}}, "recalibration.n_positive"),
         ({"metrics": {"rmse": {"value": 1.0, "low": None, "high": None}}}, "metrics.rmse"),
     ):
         with pytest.raises(RequestError) as caught:

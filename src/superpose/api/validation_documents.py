@@ -15,6 +15,7 @@ _SLACK = 1e-9
 
 _Count = Annotated[int, Field(ge=0, le=2**53)]
 _Number = Annotated[float, Field(allow_inf_nan=False)]
+_LogOdds = Annotated[float, Field(ge=-1e9, le=1e9)]
 _Share = Annotated[float, Field(ge=-_SLACK, le=1.0 + _SLACK, allow_inf_nan=False)]
 _Text = Annotated[str, Field(min_length=1, max_length=500)]
 _Metric = Annotated[str, Field(pattern="^[a-z][a-z0-9_]{0,39}$")]
@@ -52,9 +53,9 @@ class Figure(Interval):
 class Sure(Interval):
     """A figure whose interval is known."""
 
-    value: _Number
-    low: _Number
-    high: _Number
+    value: _LogOdds
+    low: _LogOdds
+    high: _LogOdds
 
 
 class ShareOfRows(Interval):
@@ -69,7 +70,7 @@ class Recalibration(Document):
     """Whether probabilities of the positive class are right on the whole, and as sure as they should be."""
 
     n_positive: _Count
-    n_expected: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    n_expected: Annotated[float, Field(ge=0.0, le=2**53)]
     ratio: _Number | None = None
     intercept: Sure
     slope: Sure | None
@@ -110,7 +111,7 @@ class Moved(Document):
     """A column that has moved."""
 
     name: _Text
-    psi: Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
+    psi: Annotated[float, Field(ge=0.0, le=1e6)]
 
 
 class DriftHere(Document):
@@ -121,6 +122,16 @@ class DriftHere(Document):
     shifted: _Count
     farthest: Annotated[list[Moved], Field(max_length=_MOST_NAMED)]
 
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        moved = self.drifted + self.shifted
+        if moved > self.n_columns or not min(moved, 1) <= len(self.farthest) <= moved:
+            raise ValueError(
+                f"{self.n_columns:,} columns, {self.drifted:,} drifted and {self.shifted:,} shifted, of which farthest "
+                f"names {len(self.farthest)}: they must add up, and one that has moved must be named"
+            )
+        return self
+
 
 class NewValidation(Document):
     """An external validation to be recorded."""
@@ -130,7 +141,7 @@ class NewValidation(Document):
     n_rows: Annotated[int, Field(ge=1, le=2**53)]
     n_without_truth: _Count
     n_groups: Annotated[int | None, Field(ge=1, le=2**53, description="null where each row stands for itself")]
-    confidence: Annotated[float, Field(gt=0.0, lt=1.0)]
+    confidence: Annotated[float, Field(ge=0.01, le=0.999999)]
     is_own_data: Annotated[bool, Field(description="whether the rows are those that the model was made from")]
     metrics: Annotated[dict[_Metric, Figure], Field(min_length=1, max_length=_MOST_NAMED)]
     classes: Annotated[dict[_Text, _Count] | None, Field(description="rows of each", max_length=_MOST_CLASSES)]

@@ -99,6 +99,10 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
             f"import it first: superpose models import {model}.",
             field="record",
         )
+    if site is not None:
+        from superpose.service.names import check_name
+
+        check_name(site, "site")  # before minutes of predictions
     if against is not None and against_column is not None:
         raise RequestError("Give either --against or --against-column, not both.", field="against")
     other = None if against is None else _subject(against, url, key_file)
@@ -221,7 +225,7 @@ def _frame(source: str, predictor: Predictor) -> pd.DataFrame:
 
 def _show(name: str, found: Mapping[str, Any]) -> None:
     """Print what a person wants to know first; --json has all."""
-    from superpose.learning.metrics import reading
+    from superpose.learning.metrics import form_of, reading
 
     own = found["own"] or {"metrics": {}, "n_rows": None}
     members: dict[str, object] = {"model": name, "rows": f"{found['n_rows']:,}" + _left_out(found)}
@@ -236,8 +240,9 @@ def _show(name: str, found: Mapping[str, Any]) -> None:
     lines = []
     for metric, figure in found["metrics"].items():
         title = "bias" if metric == "bias" else reading(metric)[1]
-        before = own["metrics"].get(metric)
-        lines.append((title, _number(figure["value"]), _ends(figure), *([_number(before)] if found["own"] else [])))
+        form = form_of(metric, *(figure[one] for one in ("value", "low", "high")))
+        before = [_number(own["metrics"].get(metric), form)] if found["own"] else []
+        lines.append((title, _number(figure["value"], form), _ends(figure, form), *before))
     header = ("metric", "here", f"{100 * found['confidence']:g} % interval", *([of_own] if found["own"] else []))
     print_table(header, lines, right=("here", of_own))
     if "classes" in found:
@@ -254,11 +259,11 @@ def _show(name: str, found: Mapping[str, Any]) -> None:
 
 def _show_paired(paired: Mapping[str, Any]) -> None:
     """Print how the model differs from another."""
-    from superpose.learning.metrics import reading
+    from superpose.learning.metrics import form_of, reading
 
-    form = ".4g" if "mae" in paired["metrics"] else ".3f"
     lines = []
     for metric, figure in paired["metrics"].items():
+        form = form_of(metric, figure["first"], figure["second"])
         values = ["–" if figure[side] is None else f"{figure[side]:{form}}" for side in ("first", "second")]
         ends = "" if figure["low"] is None else f" ({figure['low']:+{form}} to {figure['high']:+{form}})"
         difference = "–" if figure["difference"] is None else f"{figure['difference']:+{form}}{ends}"
@@ -311,12 +316,12 @@ def _left_out(found: Mapping[str, Any]) -> str:
     return f"{of}; {found['n_without_truth']:,} without {found['target']!r} left out"
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:.3f}"
+def _number(value: float | None, form: str = ".3f") -> str:
+    return "–" if value is None else f"{value:{form}}"
 
 
-def _ends(figure: Mapping[str, Any]) -> str:
-    return "–" if figure["low"] is None else f"{figure['low']:.3f} to {figure['high']:.3f}"
+def _ends(figure: Mapping[str, Any], form: str) -> str:
+    return "–" if figure["low"] is None else f"{figure['low']:{form}} to {figure['high']:{form}}"
 
 
 def _show_subgroups(subgroups: list[Mapping[str, Any]]) -> None:

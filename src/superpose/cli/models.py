@@ -100,11 +100,11 @@ def _validation_words(record: Mapping[str, Any]) -> str:
     """An external validation in a few words."""
     if "withdrawn_at" in record:
         return f"{record['site']} (withdrawn)"
-    from superpose.learning.metrics import reading
+    from superpose.learning.metrics import form_of, reading
 
-    named = next((name for name in ("auc", "rmse") if name in record["metrics"]), next(iter(record["metrics"])))
-    value = record["metrics"][named]["value"]
-    figure = "" if value is None else f", {reading(named)[1]} {value:.3f}"
+    named = "auc" if "auc" in record["metrics"] else "rmse" if "rmse" in record["metrics"] else "mae"
+    value = (record["metrics"].get(named) or {"value": None})["value"]
+    figure = "" if value is None else f", {reading(named)[1]} {value:{form_of(named, value)}}"
     return f"{record['site']} ({record['n_rows']:,} rows{figure})"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
-from superpose.learning.metrics import METRICS, NUMBER_METRICS, reading
+from superpose.learning.metrics import METRICS, NUMBER_METRICS, form_of, reading
 from superpose.learning.validation_record import sentences_of
 
 __all__ = ["VALIDATION_NOTE", "validation_points", "validation_table"]
@@ -35,7 +35,7 @@ def validation_table(records: Iterable[Facts]) -> tuple[list[str], list[list[str
     head += ["calibration intercept", "calibration slope"] if again else []
     rows = []
     for one in counted:
-        row = [one["site"], _n_rows(one), *(_figure(one["metrics"].get(name)) for name in names)]
+        row = [one["site"], _n_rows(one), *(_metric(name, one["metrics"].get(name)) for name in names)]
         told = one["recalibration"] or {}
         row += [_figure(told.get(name), ".2f") for name in ("intercept", "slope")] if again else []
         rows.append(row)
@@ -74,6 +74,11 @@ def _n_rows(record: Facts) -> str:
 def _left_out(record: Facts) -> list[str]:
     n = record["n_without_truth"]
     return [f"{n:,} rows more have no {record['target']} and were left out."] if n else []
+
+
+def _metric(name: str, figure: Facts | None) -> str:
+    told = (figure or {}).get
+    return _figure(figure, form_of(name, told("value"), told("low"), told("high")))
 
 
 def _figure(figure: Facts | None, form: str = ".3f") -> str:

@@ -22,6 +22,7 @@ __all__ = [
     "balanced_accuracy",
     "brier_score",
     "evaluate",
+    "form_of",
     "reading",
     "sensitivity",
     "specificity",
@@ -134,11 +135,24 @@ NUMBER_METRICS: dict[str, tuple[bool, str]] = {
 """Metrics of models that predict numbers: whether a higher value is better, and how a sentence names it."""
 
 
+_WITH_UNIT = ("mae", "rmse", "bias", "pinball", "width")
+
+
 def reading(metric: str) -> tuple[bool, str]:
     """Whether a higher value of a metric, of classes or of numbers, is better, and how a sentence names it."""
     if metric in NUMBER_METRICS:
         return NUMBER_METRICS[metric]
     return METRICS[metric].higher_is_better, METRICS[metric].title
+
+
+def form_of(metric: str, *values: float | None) -> str:
+    """The format of a metric's values: thousandths of what is about 1; of what has the predicted number's unit, and so
+    any size, four digits, or whole numbers where the largest has more.
+    """
+    if metric not in _WITH_UNIT:
+        return ".3f"
+    largest = max((abs(value) for value in values if value is not None), default=0.0)
+    return ",.0f" if 1e4 <= largest < 1e15 else ".4g"
 
 
 def evaluate(truth: Labels, probabilities: Probabilities, positive: int = 1) -> dict[str, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from superpose.learning.metrics import reading
+from superpose.learning.metrics import form_of, reading
 from superpose.learning.verdicts.cases import POWER
 from superpose.learning.verdicts.wording import rounded
 
@@ -101,9 +101,8 @@ def _beside(found: Facts) -> list[str]:
 
 def _of_errors(found: Facts) -> str:
     figure = found["metrics"]["mae"]
+    form = form_of("mae", figure["first"], figure["second"])
+    said = f"{_opening(found, 'mean absolute error')}: {figure['difference']:+{form}}"
     if figure["low"] is None:
-        return f"{_opening(found, 'mean absolute error')}: {figure['difference']:+.4g}; so few rows have no interval."
-    return (
-        f"{_opening(found, 'mean absolute error')}: {figure['difference']:+.4g}, {_level(found)} "
-        f"{figure['low']:+.4g} to {figure['high']:+.4g}."
-    )
+        return f"{said}; so few rows have no interval."
+    return f"{said}, {_level(found)} {figure['low']:+{form}} to {figure['high']:+{form}}."

@@ -11,6 +11,7 @@ from superpose.explain.report.form import in_known_form
 from superpose.explain.report.page import render_page
 from superpose.explain.report.plots import confusion_figure, reliability_figure, roc_figure
 from superpose.explain.report.results import number, share_said, subgroups, title_of, unbroken
+from superpose.learning.metrics import form_of
 
 __all__ = ["external_report"]
 
@@ -96,9 +97,10 @@ def _figures(found: Facts) -> Table:
         "Of the model as it answers; each interval stands by itself",
         head,
         [
-            [_title(name), number(one["value"]), _between(one)]
-            + ([number(own["metrics"].get(name))] if found["own"] else [])
+            [_title(name), number(one["value"], form), _between(one, form)]
+            + ([number(own["metrics"].get(name), form)] if found["own"] else [])
             for name, one in found["metrics"].items()
+            for form in (form_of(name, one["value"], one["low"], one["high"]),)
         ],
     )
 
@@ -107,9 +109,10 @@ def _beside(paired: Facts) -> Section:
     """How the model differs from another on the same rows."""
     rows = []
     for name, one in paired["metrics"].items():
-        difference = number(one["difference"], "+.3f")
-        ends = "" if one["low"] is None else f" ({_between(one, '+.3f')})"
-        rows.append([_title(name), number(one["first"]), number(one["second"]), difference + ends])
+        form = form_of(name, one["first"], one["second"])
+        difference = number(one["difference"], f"+{form}")
+        ends = "" if one["low"] is None else f" ({_between(one, f'+{form}')})"
+        rows.append([_title(name), number(one["first"], form), number(one["second"], form), difference + ends])
     table = Table(
         "The same rows; each interval of a difference stands by itself",
         ["metric", paired["first"], paired["second"], f"difference ({100 * paired['confidence']:g}\u00a0%)"],

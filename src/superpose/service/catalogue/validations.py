@@ -26,6 +26,7 @@ __all__ = ["MOST_VALIDATIONS", "Validations"]
 
 MOST_VALIDATIONS = 50
 """Records that a version keeps, those withdrawn among them."""
+_SLACK = 1e-9
 
 
 class Validations:
@@ -166,13 +167,22 @@ def _check(found: ModelVersion, record: Mapping[str, Any]) -> None:
             field="digest",
             allowed=found.digest,
         )
+    n_groups, n_rows = record["n_groups"], record["n_rows"]
+    if n_groups is not None and n_groups > n_rows:
+        raise RequestError(f"n_groups is {n_groups:,}, of {n_rows:,} rows; it must not be more.", field="n_groups")
+    _check_shares(record["metrics"], "metrics")
+    for place, group in enumerate(record["subgroups"]):
+        _check_shares(group["metrics"], f"subgroups.{place}.metrics")
     pipeline: Any = found.manifest["pipeline"]
     if "target" in pipeline:
         _check_metrics(
             record["metrics"], [*NUMBER_METRICS, "bias"], ["coverage"] if "coverage" in record["metrics"] else []
         )
-        if record["classes"] is not None:
-            raise RequestError("The model predicts a number; classes must be null.", field="classes")
+        if "mae" not in record["metrics"]:
+            raise RequestError("metrics must have mae.", field="metrics.mae")
+        for name in ("classes", "positive_class", "positive_share", "recalibration", "calibration"):
+            if record[name] is not None:
+                raise RequestError(f"The model predicts a number; {name} must be null.", field=name)
         return
     _check_metrics(record["metrics"], [*METRICS], ["accuracy"])
     _check_classes([str(label) for label in pipeline["classes"]], record)
@@ -194,6 +204,15 @@ def _check_metrics(metrics: Mapping[str, Any], known: Sequence[str], whole: Sequ
         _check_whole(metrics.get(name), f"metrics.{name}")
     if "coverage" in whole and metrics["coverage"].get("asked") is None:
         raise RequestError("A coverage must say what was promised (asked).", field="metrics.coverage")
+
+
+def _check_shares(metrics: Mapping[str, Any], field: str) -> None:
+    """Refuse what must lie between 0 and 1 and does not."""
+    for name in (*METRICS, "coverage"):
+        figure = metrics.get(name) or {"value": None, "low": None, "high": None}
+        wrong = [figure[one] for one in ("value", "low", "high") if not -_SLACK <= (figure[one] or 0) <= 1 + _SLACK]
+        if wrong:
+            raise RequestError(f"{field}.{name} must lie between 0 and 1, got {wrong[0]!r}.", field=f"{field}.{name}")
 
 
 def _check_whole(figure: Mapping[str, Any] | None, field: str) -> None:
@@ -222,5 +241,16 @@ def _check_classes(known: Sequence[str], record: Mapping[str, Any]) -> None:
         raise RequestError(
             "positive_class must be one of the model's two classes, or null for more.", field="positive_class"
         )
-    if two:
-        _check_whole(record["positive_share"], "positive_share")
+    again = record["recalibration"]
+    if not two:
+        for name in ("positive_share", "recalibration"):
+            if record[name] is not None:
+                raise RequestError(f"{name} must be null; only a model of two classes has one.", field=name)
+        return
+    _check_whole(record["positive_share"], "positive_share")
+    if again is not None and again["n_positive"] != classes[record["positive_class"]]:
+        raise RequestError(
+            f"recalibration counts {again['n_positive']:,} rows of {record['positive_class']!r}, classes count "
+            f"{classes[record['positive_class']]:,}; they must agree.",
+            field="recalibration.n_positive",
+        )
