@@ -77,6 +77,10 @@ def test_beside_another_model(superpose: Callable[..., Any], flowers: Path, tmp_
     assert "difference (95 %)" in shown and " alone gets right, " in " ".join(shown.split())
     assert superpose(*words[:-1], tmp_path / "gone.superpose").code != 0
     pd.read_csv(rows).assign(reader="virginica").to_csv(tmp_path / "read.csv", index=False)
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / flowers.name).write_bytes(other.read_bytes())
+    namesake = (*words[:-1], tmp_path / "old" / flowers.name, "--json")
+    assert superpose(*namesake).json["against"]["second"].endswith("old/two.superpose")
     words = ("evaluate", flowers, tmp_path / "read.csv", "--target", "kind", "--against-column", "reader")
     assert superpose(*words, "--json").json["against"]["metrics"]["accuracy"]["second"] == 0.5
     assert "not both" in superpose(*words, "--against", other).err

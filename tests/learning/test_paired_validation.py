@@ -175,6 +175,15 @@ def test_equal_is_not_said_where_the_margin_is_as_likely(
     assert paired_validation(models[0], "reader", frame, target="diagnosis")["said"] == "equal"
 
 
+def test_one_row_is_told_in_the_singular(models: tuple[Predictor, Predictor], rows: pd.DataFrame) -> None:
+    frame = beside_answers(models[0], rows, *cases_of(1, 1, 0, 0)).assign(
+        reader=lambda one: one["reader"].mask(one.index == 0)
+    )
+    summary = " ".join(paired_validation(models[0], "reader", frame, target="diagnosis")["summary"])
+    assert "on this 1 row no difference" in summary and "; 1 row the first model alone gets right" in summary
+    assert "1 row without an answer of the second model was left out." in summary
+
+
 def test_ten_patients_that_answers_agree_on_do_not_show_that_they_are_equal(
     models: tuple[Predictor, Predictor], rows: pd.DataFrame
 ) -> None:

@@ -121,7 +121,9 @@ def evaluate(  # noqa: PLR0913  # one parameter per option
     found = external_validation(predictor, frame, subgroups=subgroup or (), **how)
     paired = None
     if other is not None:
-        paired = paired_validation(predictor, other.predictor, frame, names=(name, other.name), margin=margin, **how)
+        of_one_name = name == other.name and subject.registered is None  # files of two folders
+        names = (model, str(against)) if of_one_name else (name, other.name)
+        paired = paired_validation(predictor, other.predictor, frame, names=names, margin=margin, **how)
         paired = {"digest": other.predictor.digest, **paired}
     elif against_column is not None:
         paired = paired_validation(predictor, against_column, frame, names=(name, against_column), margin=margin, **how)

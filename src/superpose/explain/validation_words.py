@@ -73,7 +73,8 @@ def _n_rows(record: Facts) -> str:
 
 def _left_out(record: Facts) -> list[str]:
     n = record["n_without_truth"]
-    return [f"{n:,} rows more have no {record['target']} and were left out."] if n else []
+    said = "1 row more has" if n == 1 else f"{n:,} rows more have"
+    return [f"{said} no {record['target']} and {'was' if n == 1 else 'were'} left out."] if n else []
 
 
 def _metric(name: str, figure: Facts | None) -> str:

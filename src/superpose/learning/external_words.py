@@ -166,7 +166,10 @@ def _columns(found: Facts) -> str:
 
 def _unknown(found: Facts) -> list[str]:
     told = list(found["unknown_categories"].items())
-    lines = [f"{n:,} rows have a value in {name!r} that the model does not know." for name, n in told[:_MOST_NAMED]]
+    lines = [
+        f"{'1 row has' if n == 1 else f'{n:,} rows have'} a value in {name!r} that the model does not know."
+        for name, n in told[:_MOST_NAMED]
+    ]
     return lines + ([f"So it is with {len(told) - _MOST_NAMED:,} more columns."] if len(told) > _MOST_NAMED else [])
 
 

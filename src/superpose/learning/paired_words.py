@@ -31,7 +31,12 @@ def paired_summary(found: Facts) -> list[str]:
 
 def _left_out(found: Facts) -> list[str]:
     n = found["n_without_answer"]
-    return [f"{n:,} rows without an answer of {found['second']} were left out."] if n else []
+    were = "was" if n == 1 else "were"
+    return [f"{_rows(n)} without an answer of {found['second']} {were} left out."] if n else []
+
+
+def _rows(n: int) -> str:
+    return f"{n:,} row" if n == 1 else f"{n:,} rows"
 
 
 def _level(found: Facts) -> str:
@@ -45,8 +50,9 @@ def _between(figure: Facts) -> str:
 def _opening(found: Facts, by: str) -> str:
     """The first words: what is said, of whom and by what."""
     first, second, margin = found["first"], found["second"], found["margin"]
-    of = "" if found["n_groups"] is None else f" of {found['n_groups']:,} groups"
-    rows = f"on these {found['n_rows']:,} rows{of}"
+    n_rows, n_groups = found["n_rows"], found["n_groups"]
+    of = "" if n_groups is None else f" of {n_groups:,} group" if n_groups == 1 else f" of {n_groups:,} groups"
+    rows = f"on {'this' if n_rows == 1 else 'these'} {_rows(n_rows)}{of}"
     if found["said"] == "undecided":
         return f"Undecided: {rows} no difference in {by} tells {first} from {second}"
     if found["said"] == "equal":
@@ -60,7 +66,7 @@ def _of_answers(found: Facts) -> str:
     told = f"p < {_FEWEST_P:g}" if p_value < _FEWEST_P else f"p = {p_value:.2g}"
     return (
         f"{_opening(found, 'accuracy')}: {accuracy['difference']:+.3f}, {_level(found)} {_between(accuracy)}; "
-        f"{found['only_first_right']:,} rows {found['first']} alone gets right, {found['only_second_right']:,} "
+        f"{_rows(found['only_first_right'])} {found['first']} alone gets right, {found['only_second_right']:,} "
         f"{found['second']} alone (McNemar's test, {told})."
     )
 
