@@ -5,6 +5,7 @@ The disks are real: a small file system in memory, mounted in a namespace of its
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import logging
@@ -386,6 +387,20 @@ def test_a_log_that_a_full_disk_does_not_take_is_told_once_and_can_be_closed(
     log.close()
     (said,) = capsys.readouterr().err.splitlines()
     assert "api.jsonl cannot be written: No space left on device. Requests are answered all the same." in said
+
+
+def test_a_log_costs_no_request_where_stderr_lies_on_the_same_full_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = tmp_path / "api.jsonl"
+    place.symlink_to("/dev/full")
+    log = LogFile(place, maxBytes=1 << 20, backupCount=1, encoding="utf-8")
+    full = os.fdopen(os.open("/dev/full", os.O_WRONLY), "w", buffering=1)
+    monkeypatch.setattr("sys.stderr", full)
+    log.emit(logging.LogRecord("some", logging.INFO, "here", 1, "a line", None, None))
+    log.close()
+    with contextlib.suppress(OSError):
+        full.close()
 
 
 def test_half_a_file_gives_its_room_back_also_while_its_writer_has_it_open(tmp_path: Path) -> None:

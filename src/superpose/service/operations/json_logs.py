@@ -67,7 +67,8 @@ class LogFile(logging.handlers.RotatingFileHandler):
             super().handleError(record)
         elif not self._is_failing:
             told = f"The log {self.baseFilename} cannot be written: {error.strerror}."
-            print(f"{told} Requests are answered all the same.", file=sys.stderr, flush=True)
+            with contextlib.suppress(OSError):  # stderr may lie on the same disk
+                print(f"{told} Requests are answered all the same.", file=sys.stderr, flush=True)
 
     def close(self) -> None:
         """Close the file, without the lines that the disk does not take."""
