@@ -21,7 +21,7 @@ from superpose.errors import DatasetError, ModelPredictsNumbersError, SpecError
 from superpose.learning.areas import auc_interval
 from superpose.learning.calibration.report import calibration_report
 from superpose.learning.external_words import summary_of
-from superpose.learning.labelled import check_columns, labelled_rows
+from superpose.learning.labelled import check_columns, labelled_rows, positive_place
 from superpose.learning.metrics import METRICS, evaluate
 from superpose.learning.plot_data import case_plots
 from superpose.learning.recalibration import recalibration
@@ -255,7 +255,7 @@ def _of_classes(
     before = predictor.model.probabilities(encoded)
     said = predictor.safeguards.calibrated(before)
     two, everyone = len(classes) == 2, np.ones(len(truth), dtype=bool)
-    positive = _positive(predictor.manifest, classes)
+    positive = positive_place(predictor)
     found: dict[str, Any] = {
         "classes": {label: int(np.sum(truth == code)) for code, label in enumerate(classes)},
         "positive_class": classes[positive] if two else None,
@@ -287,12 +287,6 @@ def _table_of(rows: pd.DataFrame, subgroups: Sequence[str]) -> Table:
     row = next(name for name in ("row", *map("row_{}".format, range(len(subgroups) + 1))) if name not in subgroups)
     frame = rows[list(dict.fromkeys(subgroups))].assign(**{row: np.arange(float(len(rows)))})
     return table_from_frame(frame, name="subgroups", target=row, target_kind="number")
-
-
-def _positive(manifest: Mapping[str, Any], classes: Sequence[str]) -> int:
-    """The class that sensitivity speaks of: that of the model's own figures, else the last."""
-    named = (manifest.get("evaluation") or {}).get("positive_class")
-    return classes.index(str(named)) if str(named) in classes else len(classes) - 1
 
 
 def _metrics(truth: Labels, said: Floats, positive: int, told: _Told) -> dict[str, Any]:

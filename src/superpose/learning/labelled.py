@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from superpose.learning.predictor import Predictor
 
-__all__ = ["LabelledRows", "check_columns", "labelled_rows"]
+__all__ = ["LabelledRows", "check_columns", "labelled_rows", "positive_place"]
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
@@ -165,3 +165,14 @@ def _members_of(rows: pd.DataFrame, groups: str) -> Labels:
     numbers = {text: place for place, text in enumerate(dict.fromkeys(text for text in texts if text is not None))}
     own = [len(numbers) + place if text is None else numbers[text] for place, text in enumerate(texts)]
     return np.array(own, dtype=np.int64)
+
+
+def positive_place(predictor: Predictor) -> int:
+    """The index of the class that sensitivity speaks of: that of the model's own figures, else the last.
+
+    Args:
+        predictor: a model of classes.
+    """
+    classes = [str(label) for label in predictor.classes]
+    named = str((predictor.manifest.get("evaluation") or {}).get("positive_class"))
+    return classes.index(named) if named in classes else len(classes) - 1

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from superpose.errors import ModelPredictsNumbersError, SpecError
 from superpose.learning.areas import auc_difference
-from superpose.learning.labelled import LabelledRows, check_columns, labelled_rows
+from superpose.learning.labelled import LabelledRows, check_columns, labelled_rows, positive_place
 from superpose.learning.metrics import area_under_curve
 from superpose.learning.paired_words import paired_summary
 from superpose.learning.rows import category_text
@@ -124,7 +124,7 @@ def paired_validation(  # noqa: PLR0913  # two models, the rows, and what is to 
         cases = PairedCases(
             labelled.truth.astype(np.int64), _probabilities(first, labelled.frame), other, labelled.members
         )
-        found |= _of_classes(cases, _positive(first), confidence, margin, has_scores=not isinstance(second, str))
+        found |= _of_classes(cases, positive_place(first), confidence, margin, has_scores=not isinstance(second, str))
     return found | {"summary": paired_summary(found)}
 
 
@@ -164,13 +164,6 @@ def _check_alike(first: Predictor, second: Predictor, names: tuple[str, str]) ->
             "against each other must know the same classes",
             "against",
         )
-
-
-def _positive(predictor: Predictor) -> int:
-    """The class that sensitivity speaks of, as for `superpose.learning.external_validation.external_validation`."""
-    classes = [str(label) for label in predictor.classes]
-    named = (predictor.manifest.get("evaluation") or {}).get("positive_class")
-    return classes.index(str(named)) if str(named) in classes else len(classes) - 1
 
 
 def _said_by(
